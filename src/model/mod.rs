@@ -1,0 +1,19 @@
+//! The nouns: what a prompt, a version, a label and a deployment are, and which texts name them.
+//!
+//! Values here are checked when they are made, so nothing above checks them again. Their `serde`
+//! forms are the public JSON contract; what is on disk is `store::record`, frozen apart from these.
+//! Nothing here does I/O, asks the time or draws a random number.
+
+pub mod audit;
+pub mod content;
+pub mod content_id;
+pub mod deployment;
+pub mod name;
+pub mod position;
+pub mod prompt;
+pub mod reference;
+mod schema;
+pub mod serving;
+pub mod stamp;
+pub mod time;
+pub mod version;

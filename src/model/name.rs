@@ -1,0 +1,244 @@
+//! Names of prompts, namespaces and labels, and the rule that makes a text one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest name of a prompt, in bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 200;
+/// Longest label, in bytes; long enough for `production-eu-west-1`, short enough for a table.
+pub const LABEL_BYTES_MAX: usize = 36;
+/// Characters that no name may hold, besides control characters: they separate the parts of a
+/// reference, of a stored key, or of other systems' names.
+pub const NAME_FORBIDDEN: [char; 3] = ['@', '\\', '|'];
+/// The namespace of a name without `/`.
+pub const DEFAULT_NAMESPACE: &str = "default";
+/// The label that moves by itself to the newest version.
+pub const LATEST: &str = "latest";
+/// The label that a bare name means.
+pub const PRODUCTION: &str = "production";
+
+/// Why a text is no name or label.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum NameError {
+    #[error("a prompt's name is empty; give it one such as `support/agent`")]
+    Empty,
+    #[error("the name is {bytes} bytes long; the limit is {NAME_BYTES_MAX} bytes")]
+    TooLong { bytes: usize },
+    #[error("the name `{name}` holds the character {character}, which no name may hold; leave it out or write `-`")]
+    Character { name: String, character: String },
+    #[error("the name `{name}` has a segment that is {what}; name every folder between `/`")]
+    Segment { name: String, what: &'static str },
+    #[error(
+        "`{label}` is no label: {what}; use 1 to 36 of a-z 0-9 . _ - with at least one letter, starting with a letter or digit"
+    )]
+    Label { label: String, what: &'static str },
+}
+
+/// A prompt's name: Unicode with `/` folders, at most 200 bytes, for example `support/agent`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PromptName(String);
+
+impl PromptName {
+    /// The name as it was given.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands before the first `/`, or `default`: the unit of replication and of grants.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
+    }
+
+    /// Checks a borrowed text by the same rule, without taking it.
+    ///
+    /// # Errors
+    /// The first thing in the text that no name may have.
+    pub fn check(text: &str) -> Result<(), NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
+        if text.len() > NAME_BYTES_MAX {
+            return Err(NameError::TooLong { bytes: text.len() });
+        }
+        let forbidden = |c: &char| c.is_control() || NAME_FORBIDDEN.contains(c);
+        if let Some(character) = text.chars().find(forbidden) {
+            let character = if character.is_control() {
+                format!("U+{:04X} (a control character)", u32::from(character))
+            } else {
+                format!("`{character}`")
+            };
+            let name = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+            return Err(NameError::Character { name, character });
+        }
+        let fault = text.split('/').find_map(|segment| match segment {
+            "" => Some("empty"),
+            "." | ".." => Some("`.` or `..`"),
+            _ if segment.starts_with(' ') || segment.ends_with(' ') => Some("begun or ended by a space"),
+            _ => None,
+        });
+        match fault {
+            Some(what) => Err(NameError::Segment { name: text.to_owned(), what }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for PromptName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::check(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for PromptName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::check(&text)?;
+        Ok(Self(text))
+    }
+}
+
+impl From<PromptName> for String {
+    fn from(name: PromptName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for PromptName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A label: a movable pointer's name, such as `production`.
+///
+/// Never only digits, because `name@3` is version 3 and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Label(String);
+
+impl Label {
+    /// The label as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The label that a bare name means.
+    #[must_use]
+    pub fn production() -> Self {
+        Self(PRODUCTION.to_owned())
+    }
+
+    /// The label that moves by itself.
+    #[must_use]
+    pub fn latest() -> Self {
+        Self(LATEST.to_owned())
+    }
+
+    /// Whether this is `latest`, which nobody moves.
+    #[must_use]
+    pub fn is_latest(&self) -> bool {
+        self.0 == LATEST
+    }
+}
+
+impl FromStr for Label {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = |what| Err(NameError::Label { label: text.chars().take(64).collect(), what });
+        let allowed = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(b);
+        let Some(first) = text.bytes().next() else { return refuse("it is empty") };
+        if text.len() > LABEL_BYTES_MAX {
+            return refuse("it is longer than 36 bytes");
+        }
+        if !text.bytes().all(|b| allowed(&b)) {
+            return refuse("it holds another character");
+        }
+        if !first.is_ascii_alphanumeric() {
+            return refuse("it starts with a sign");
+        }
+        if !text.bytes().any(|b| b.is_ascii_lowercase()) {
+            return refuse("a number always means a version");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_the_field_are_accepted() {
+        for name in ["a", "support/agent", "UX/UI Developer", "还是维持", "a.b-c_d", "100%", "a/b/c/d", "…", "a  b"]
+        {
+            assert_eq!(name.parse::<PromptName>().map(String::from), Ok(name.to_owned()));
+        }
+        assert_eq!("support/agent".parse::<PromptName>().expect("a name").namespace(), "support");
+        assert_eq!("agent".parse::<PromptName>().expect("a name").namespace(), "default");
+    }
+
+    #[test]
+    fn a_refused_name_says_which_character_or_segment() {
+        let check = |text: &str, part: &str| {
+            let message = PromptName::check(text).expect_err(text).to_string();
+            assert!(message.contains(part), "{text:?}: {message}");
+        };
+        check("", "empty");
+        check("a@b", "`@`");
+        check("a\\b", "`\\`");
+        check("a|b", "`|`");
+        check("a\0b", "U+0000");
+        check("a\nb", "U+000A");
+        check("a\u{85}b", "U+0085");
+        check("/a", "empty");
+        check("a/", "empty");
+        check("a//b", "empty");
+        check("a/../b", "`.` or `..`");
+        check("./a", "`.` or `..`");
+        check("a /b", "space");
+        check(" a", "space");
+        check(&"a".repeat(201), "201 bytes");
+    }
+
+    #[test]
+    fn labels_are_short_lower_case_and_never_numbers() {
+        for label in ["production", "staging", "eu-west.1", "7a", "v3"] {
+            assert!(label.parse::<Label>().is_ok(), "{label}");
+        }
+        for label in ["", "3", "2024-01", "Production", "a b", "-a", "a/b", &"a".repeat(37)] {
+            assert!(label.parse::<Label>().is_err(), "{label}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Prompt references: how an application says which prompt it wants.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::content_id::{CONTENT_ID_HEX_MIN, CONTENT_ID_PREFIX};
+use super::name::{Label, NameError, PromptName};
+
+/// `name@label`, `name@7`, `name@b3:3f9a…`; a bare `name` means `name@production`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// Which prompt.
+    pub name: PromptName,
+    /// Which of its versions.
+    pub selector: Selector,
+}
+
+/// What stands behind the `@` of a reference.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Selector {
+    /// What this label serves.
+    Label(Label),
+    /// This version, whatever labels say; at least 1.
+    Version(u64),
+    /// The version whose content id starts with these hex digits (8 to 64 of them).
+    Content(String),
+}
+
+/// Why a text is no reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ReferenceError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("`{0}` is not a version number; versions count from 1 to 18446744073709551615")]
+    Version(String),
+    #[error("`{0}` does not name a content; write `b3:` and 8 to 64 lower-case hex digits")]
+    Content(String),
+}
+
+impl Reference {
+    /// The label this reference asks for, if it asks for one.
+    #[must_use]
+    pub fn label(&self) -> Option<&Label> {
+        match &self.selector {
+            Selector::Label(label) => Some(label),
+            Selector::Version(_) | Selector::Content(_) => None,
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('@') {
+            None => Ok(Self { name: text.parse()?, selector: Selector::Label(Label::production()) }),
+            Some((name, selector)) => Ok(Self { name: name.parse()?, selector: selector.parse()? }),
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let excerpt = || text.chars().take(80).collect::<String>();
+        if let Some(hex) = text.strip_prefix(CONTENT_ID_PREFIX) {
+            let hex_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+            let fits = (CONTENT_ID_HEX_MIN..=64).contains(&hex.len()) && hex.bytes().all(hex_digit);
+            return if fits { Ok(Self::Content(hex.to_owned())) } else { Err(ReferenceError::Content(excerpt())) };
+        }
+        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+            let number = text.parse::<u64>().ok().filter(|n| *n >= 1);
+            return number.map(Self::Version).ok_or_else(|| ReferenceError::Version(excerpt()));
+        }
+        Ok(Self::Label(text.parse()?))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.selector)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Label(label) => label.fmt(f),
+            Self::Version(number) => number.fmt(f),
+            Self::Content(hex) => write!(f, "{CONTENT_ID_PREFIX}{hex}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_read_back_and_a_bare_name_means_production() {
+        for (text, shown) in [
+            ("support/agent", "support/agent@production"),
+            ("support/agent@staging", "support/agent@staging"),
+            ("support/agent@7", "support/agent@7"),
+            ("a b@b3:0123abcd", "a b@b3:0123abcd"),
+            ("a@latest", "a@latest"),
+        ] {
+            assert_eq!(text.parse::<Reference>().expect(text).to_string(), shown);
+        }
+        for (text, part) in [
+            ("a@0", "versions count from 1"),
+            ("a@18446744073709551616", "versions count from 1"),
+            ("a@", "empty"),
+            ("a@b@c", "no label"),
+            ("@production", "empty"),
+            ("a@b3:XYZ", "hex digits"),
+            ("a/../b@production", "`..`"),
+        ] {
+            let message = text.parse::<Reference>().expect_err(text).to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        }
+    }
+}
