@@ -1,0 +1,135 @@
+//! Where time comes from: one trait, the machine's clock, and a clock that a test moves by hand.
+//!
+//! It knows milliseconds and nothing else: no calendars, no time zones, no timers, and no opinion on whether the
+//! wall clock can be believed (that is `trust::time::TrustedTime`).
+//!
+//! Invariant: `monotonic_ms` never goes back, whatever is done to the wall clock.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A source of time, handed to everything that needs one.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The wall clock, in milliseconds since 1970-01-01T00:00:00Z; may jump either way.
+    fn now_ms(&self) -> i64;
+
+    /// Milliseconds since an arbitrary start; never goes back, so differences are durations.
+    fn monotonic_ms(&self) -> u64;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic time starts at zero now.
+    pub fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now_ms(&self) -> i64 {
+        unix_ms(SystemTime::now())
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Milliseconds since 1970, negative before it, saturating at the ends of `i64`.
+fn unix_ms(time: SystemTime) -> i64 {
+    let millis = |distance: Duration| i64::try_from(distance.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => millis(after),
+        Err(before) => -millis(before.duration()),
+    }
+}
+
+/// A clock that stands still until it is told otherwise. Clones share one time.
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock {
+    time: Arc<ManualTime>,
+}
+
+#[derive(Debug, Default)]
+struct ManualTime {
+    wall_ms: AtomicI64,
+    monotonic_ms: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock whose wall shows `wall_ms` and whose monotonic time is zero.
+    pub fn at(wall_ms: i64) -> Self {
+        let clock = Self::default();
+        clock.set(wall_ms);
+        clock
+    }
+
+    /// Steps the wall clock to `wall_ms`, as an operator or NTP would; monotonic time does not move.
+    pub fn set(&self, wall_ms: i64) {
+        self.time.wall_ms.store(wall_ms, Ordering::SeqCst);
+    }
+
+    /// Lets `elapsed_ms` pass on both clocks.
+    pub fn advance(&self, elapsed_ms: u64) {
+        let wall_step = i64::try_from(elapsed_ms).unwrap_or(i64::MAX);
+        self.time.wall_ms.fetch_add(wall_step, Ordering::SeqCst);
+        self.time.monotonic_ms.fetch_add(elapsed_ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now_ms(&self) -> i64 {
+        self.time.wall_ms.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.time.monotonic_ms.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_before_1970_is_negative() {
+        for (time, expected) in [
+            (UNIX_EPOCH, 0),
+            (UNIX_EPOCH + Duration::from_millis(1_500), 1_500),
+            (UNIX_EPOCH - Duration::from_millis(1_500), -1_500),
+        ] {
+            assert_eq!(unix_ms(time), expected);
+        }
+    }
+
+    #[test]
+    fn stepping_the_wall_clock_leaves_monotonic_time_alone() {
+        let clock = ManualClock::at(1_000);
+        let seen_elsewhere = clock.clone();
+        clock.advance(250);
+        clock.set(-5);
+        clock.advance(50);
+        assert_eq!((seen_elsewhere.now_ms(), seen_elsewhere.monotonic_ms()), (45, 300));
+    }
+
+    #[test]
+    fn the_system_clock_is_past_2020_and_monotonic() {
+        let clock: &dyn Clock = &SystemClock::new();
+        assert!(clock.now_ms() > 1_577_836_800_000);
+        let earlier = clock.monotonic_ms();
+        assert!(clock.monotonic_ms() >= earlier);
+    }
+}

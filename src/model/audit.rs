@@ -52,3 +52,17 @@ impl AuditEntry {
         "0".repeat(64)
     }
 }
+
+/// Whether the audit log is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditVerdict {
+    /// Whether every entry's hash fits itself and the entry before.
+    pub whole: bool,
+    /// How many entries were checked.
+    pub entries: u64,
+    /// The hash of the newest.
+    pub head: String,
+    /// The first entry that does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_at: Option<u64>,
+}

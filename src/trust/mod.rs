@@ -1,0 +1,23 @@
+//! Whom a replica believes: signed roots, epochs and checkpoints, and the decision to accept one.
+//!
+//! Pure rules over bytes that anybody may have sent. No files, no network, no clock and no keys of its own: time comes
+//! in as an argument, and what is to be remembered goes back to the caller as a value.
+//!
+//! Invariant: a document is believed only through [`root_chain::RootChain`], which starts at the key id that an operator
+//! typed; and no text has two spellings that are both accepted.
+
+pub mod accept;
+pub mod checkpoint;
+pub mod epoch;
+mod lines;
+mod names;
+pub mod refusal;
+pub mod root;
+pub mod root_chain;
+pub mod time;
+
+pub use lines::SyntaxError;
+pub use names::signer_name;
+
+#[cfg(test)]
+mod tests;

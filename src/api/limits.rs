@@ -1,0 +1,20 @@
+//! Limits that a client meets, each with its unit.
+
+/// Largest JSON body of a request, in bytes: a content at its limit, JSON-escaped, and a message.
+pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most references of one batch.
+pub const BATCH_REFERENCES_MAX: usize = 1_000;
+/// Most rows of one page.
+pub const PAGE_ROWS_MAX: usize = 1_000;
+/// Rows of a page when the client does not say.
+pub const PAGE_ROWS_DEFAULT: usize = 100;
+/// Most labels that one deployment may move.
+pub const MOVES_MAX: usize = 1_000;
+/// Most changes of one import request.
+pub const IMPORT_CHANGES_MAX: usize = 1_000;
+/// Most attributes of one resolve request.
+pub const ATTRIBUTES_MAX: usize = 64;
+/// Longest subject or attribute value, in bytes.
+pub const ATTRIBUTE_BYTES_MAX: usize = 1_024;
+/// Longest name of an access token, in bytes.
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;

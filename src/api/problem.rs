@@ -1,0 +1,103 @@
+//! Errors as clients see them: RFC 9457 problem details with a stable code.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// What went wrong, for people (`detail`, `hint`) and for programs (`code`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
+#[error("{detail}")]
+pub struct Problem {
+    /// A short name of the kind of error; the same for every error with this code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Stable: programs may match on it.
+    pub code: ErrorCode,
+    /// What exactly is wrong in this request.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Each thing that is wrong, where there may be several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+}
+
+/// The stable codes. New ones may be added; none changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// The request is malformed: its JSON, a query parameter, a path.
+    BadRequest,
+    /// A name, label or reference breaks the rule for it.
+    InvalidName,
+    /// The content breaks a rule: its shape, a limit, its template, its variables, an include.
+    InvalidContent,
+    /// The serving names no versions, or weights that cannot be.
+    InvalidServing,
+    /// Rendering lacks variables, has unknown ones, or some of the wrong type.
+    InvalidVariables,
+    /// The template failed, or passed a limit, while it was rendered.
+    RenderFailed,
+    /// A message (the why) is missing or too long.
+    InvalidMessage,
+    /// A body, batch, page or header is over its limit.
+    TooLarge,
+    /// The body is not `application/json`.
+    UnsupportedMediaType,
+    /// No access token was given, or one that does not exist.
+    Unauthorized,
+    /// The access token does not allow this.
+    Forbidden,
+    /// There is no such path.
+    NotFound,
+    /// The path exists, but not with this method.
+    MethodNotAllowed,
+    /// No prompt has this name.
+    PromptNotFound,
+    /// The prompt was removed.
+    PromptRemoved,
+    /// The prompt has no such version.
+    VersionNotFound,
+    /// The prompt has no such label, or had none at that time.
+    LabelNotFound,
+    /// No version has this content.
+    ContentNotFound,
+    /// There is no such deployment, audit entry, access token or replication object.
+    RecordNotFound,
+    /// The prompt has a newer version than the expected parent.
+    ParentMoved,
+    /// The version is retired.
+    VersionRetired,
+    /// The change breaks callers more than the declared bump says.
+    BumpTooSmall,
+    /// The prompt is included by others.
+    StillIncluded,
+    /// The label never served anything else.
+    NothingToRollBack,
+    /// The change is dated before the prompt's last one.
+    HistoryOrder,
+    /// This node is a replica: changes go to the primary.
+    ReadOnlyReplica,
+    /// This node holds no verified state yet.
+    NotReady,
+    /// Too much at once; try again.
+    Busy,
+    /// The disk is full.
+    StorageFull,
+    /// The request took too long to arrive.
+    Timeout,
+    /// Something inside failed; the log says what.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The code as clients see it, for example `prompt_not_found`.
+    #[must_use]
+    pub fn as_str(self) -> String {
+        serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}

@@ -1,0 +1,161 @@
+//! The flags of a node's verbs: serve, replica, demo, and what works on a data directory.
+//!
+//! Settings are `Option` here: `config` merges flags, environment and file, in that order. Nothing here acts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+const SERVE_EXAMPLES: &str = "\
+Every setting can also come from BOOKHOLDER_… in the environment or from bookholder.toml; flags win.
+
+Examples:
+  bookholder serve
+  bookholder serve --data /var/lib/bookholder --listen 0.0.0.0:7070 --tls-cert cert.pem --tls-key key.pem
+  bookholder serve --watch prompts/            publish the files of a folder whenever they change";
+
+const REPLICA_EXAMPLES: &str = "\
+The access token for the upstream is taken from $BOOKHOLDER_UPSTREAM_TOKEN or $BOOKHOLDER_TOKEN.
+
+Examples:
+  bookholder replica --upstream https://prompts.example.com --root-key main+1a2b3c4d+Ac…
+  bookholder replica --data /var/lib/bookholder --root-key main+1a2b3c4d+Ac… --inbox /media/bundles";
+
+/// What a primary and a replica share.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ListenArgs {
+    /// The data directory [default: ./bookholder-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// A unix socket to listen on as well
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// A file of settings [default: bookholder.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The certificate chain of this node, as PEM; reloaded when it changes
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate, as PEM
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen beyond this machine without TLS, or without access tokens
+    #[arg(long)]
+    pub insecure: bool,
+    /// How log lines look [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `serve`
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct ServeArgs {
+    /// Where to listen, and where the data lies.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// A folder of prompt files to publish whenever they change
+    #[arg(long, value_name = "DIR")]
+    pub watch: Option<PathBuf>,
+    /// The name of a new registry [default: main]
+    #[arg(long, value_name = "NAME")]
+    pub registry: Option<String>,
+}
+
+/// `replica`
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = REPLICA_EXAMPLES)]
+pub struct ReplicaArgs {
+    /// Where to listen, and where the data lies.
+    #[command(flatten)]
+    pub listen: ListenArgs,
+    /// The node to follow
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// The registry's root key, as `bookholder keys show` prints it; needed at the first start
+    #[arg(long, value_name = "KEY")]
+    pub root_key: Option<String>,
+    /// A folder in which bundles arrive
+    #[arg(long, value_name = "DIR")]
+    pub inbox: Option<PathBuf>,
+    /// Certificates (PEM) to trust for the upstream, besides the public authorities
+    #[arg(long, value_name = "FILE")]
+    pub upstream_ca: Option<PathBuf>,
+    /// Take a checkpoint whose lifetime has passed
+    #[arg(long)]
+    pub accept_expired: bool,
+    /// Stay at the position that the data has
+    #[arg(long)]
+    pub hold: bool,
+}
+
+/// `demo`
+#[derive(Clone, Debug, Default, Args)]
+#[command(after_help = "Examples:\n  bookholder demo        then follow what it prints; ctrl-c ends it and leaves nothing")]
+pub struct DemoArgs {}
+
+/// `verify`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder verify --data /var/lib/bookholder")]
+pub struct VerifyArgs {
+    /// The data directory; no node may be running on it
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `restore`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder restore friday.backup --data /var/lib/bookholder")]
+pub struct RestoreArgs {
+    /// What `bookholder backup` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The data directory to make; it must not exist or be empty
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `bundle import`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder bundle import /media/usb/bundle --data /var/lib/bookholder")]
+pub struct BundleImportArgs {
+    /// What `bookholder bundle export` wrote
+    #[arg(value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// The data directory of the replica; it must not be running
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+/// `keys`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder keys show --data /var/lib/bookholder")]
+pub struct KeysArgs {
+    /// What to do with the keys.
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The verbs of `keys`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Print the public keys: what a replica needs to trust this registry
+    Show {
+        /// The data directory
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+}

@@ -1,0 +1,201 @@
+//! What a person is told when a verb fails: a kind, a message, and what to do.
+//!
+//! It does not print. Invariant: the exit code depends on the kind alone, and every kind has one.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use crate::api::problem::{ErrorCode, Problem};
+use crate::client::ClientError;
+
+/// Most details that are shown under one error.
+const DETAILS_MAX: usize = 20;
+
+/// Why a verb failed, for the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// It was understood and the answer is no.
+    No,
+    /// It was not understood, or something here is not set up.
+    Usage,
+    /// The server cannot be reached or trusted.
+    Server,
+    /// Whoever read the output went away: nothing to complain about.
+    Closed,
+}
+
+impl Kind {
+    /// The exit code of this kind.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::No => 1,
+            Self::Usage => 2,
+            Self::Server => 3,
+        }
+    }
+}
+
+/// What a person is told when a verb fails.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CliError {
+    /// Which exit code it has.
+    pub kind: Kind,
+    /// The server's stable code, if it was the server that said no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<ErrorCode>,
+    /// What went wrong.
+    pub message: String,
+    /// Each thing that is wrong, where there may be several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl CliError {
+    /// It was understood and the answer is no.
+    pub fn no(message: impl Into<String>) -> Self {
+        Self::new(Kind::No, message)
+    }
+
+    /// It was not understood, or something here is not set up.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// The server cannot be reached or trusted.
+    pub fn server(message: impl Into<String>) -> Self {
+        Self::new(Kind::Server, message)
+    }
+
+    /// A file that cannot be read or written.
+    pub fn file(what: &str, path: &Path, error: &io::Error) -> Self {
+        Self::usage(format!("cannot {what} {}: {error}", path.display()))
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same with each thing that is wrong; many are cut short.
+    #[must_use]
+    pub fn details(mut self, mut details: Vec<String>) -> Self {
+        let more = details.len().saturating_sub(DETAILS_MAX);
+        details.truncate(DETAILS_MAX);
+        if more > 0 {
+            details.push(format!("… and {more} more"));
+        }
+        self.details = details;
+        self
+    }
+
+    /// The exit code.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        self.kind.code().into()
+    }
+
+    fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, code: None, message: message.into(), details: Vec::new(), hint: None }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for CliError {}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        let message = error.to_string();
+        match error {
+            ClientError::Problem(problem) => Self::from(*problem),
+            ClientError::Address { .. } => {
+                Self::usage(message).hint("such as http://127.0.0.1:7070 or unix:/run/bookholder.sock")
+            }
+            ClientError::Certificates => Self::usage(message),
+            ClientError::Unreachable { .. } => Self::server(message)
+                .hint("is a node running there? name another with --server or BOOKHOLDER_SERVER"),
+            ClientError::Untrusted { .. } => Self::server(message)
+                .hint("if your own authority signed its certificate, name that authority with --ca-file"),
+            ClientError::Answer { .. } => {
+                Self::server(message).hint("is that a bookholder node, and this program as new as it?")
+            }
+            ClientError::Write(error) => Self::from(error),
+        }
+    }
+}
+
+impl From<Problem> for CliError {
+    fn from(problem: Problem) -> Self {
+        let kind = match problem.code {
+            ErrorCode::Unauthorized => Kind::Usage,
+            ErrorCode::NotReady | ErrorCode::Busy | ErrorCode::Timeout => Kind::Server,
+            _ => Kind::No,
+        };
+        let hint = problem.hint.or_else(|| match problem.code {
+            ErrorCode::Unauthorized => Some("put an access token into BOOKHOLDER_TOKEN, or name --token-file".to_owned()),
+            _ => None,
+        });
+        Self { code: Some(problem.code), hint, ..Self::new(kind, problem.detail) }.details(problem.errors)
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Kind::Closed, "nobody reads the output"),
+            _ => Self::usage(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(code: ErrorCode) -> Problem {
+        Problem { title: "t".to_owned(), status: 400, code, detail: "d".to_owned(), hint: None, errors: Vec::new() }
+    }
+
+    #[test]
+    fn exit_codes_tell_no_from_usage_from_the_server() {
+        for (error, code) in [
+            (CliError::from(problem(ErrorCode::PromptNotFound)), 1),
+            (CliError::from(problem(ErrorCode::Forbidden)), 1),
+            (CliError::from(problem(ErrorCode::Unauthorized)), 2),
+            (CliError::from(problem(ErrorCode::NotReady)), 3),
+            (CliError::from(ClientError::Certificates), 2),
+            (CliError::from(ClientError::Answer { server: "s".to_owned(), reason: "r".to_owned() }), 3),
+            (CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
+            (CliError::from(io::Error::from(io::ErrorKind::NotFound)), 2),
+        ] {
+            assert_eq!(error.kind.code(), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_the_servers_hint_and_cuts_long_lists() {
+        let mut problem = problem(ErrorCode::Unauthorized);
+        assert!(CliError::from(problem.clone()).hint.expect("our hint").contains("BOOKHOLDER_TOKEN"));
+        problem.hint = Some("ask Ada".to_owned());
+        problem.errors = (0..25).map(|n| n.to_string()).collect();
+        let error = CliError::from(problem);
+        assert_eq!(error.hint.as_deref(), Some("ask Ada"));
+        assert_eq!(error.details.last().map(String::as_str), Some("… and 5 more"));
+    }
+}

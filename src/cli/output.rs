@@ -1,0 +1,287 @@
+//! What verbs print: tables, lines, texts and JSON.
+//!
+//! Colour goes through `anstream`, which leaves it out where the reader is no terminal or asks for none. It does not
+//! decide what is printed. Invariant: text that others wrote reaches a terminal without control characters.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{Attribute, Color, ContentArrangement, Table as Layout, presets};
+use serde::Serialize;
+
+use super::error::{CliError, Kind};
+use crate::model::time::Timestamp;
+
+/// Bold, for names and headings.
+pub const STRONG: Style = Style::new().bold();
+/// For what matters less.
+pub const DIM: Style = Style::new().dimmed();
+/// For what is new, live or right.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// For what is gone, retired or wrong.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// For what one should look at.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// For what one can copy and type: names, references.
+pub const ACCENT: Style = AnsiColor::Cyan.on_default();
+
+/// Where a verb prints.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    /// Whether only JSON is wanted.
+    pub json: bool,
+    /// Whether a person looks at it.
+    pub terminal: bool,
+}
+
+impl Output {
+    /// The standard output of this process.
+    #[must_use]
+    pub fn stdout(json: bool) -> Self {
+        Self { json, terminal: io::stdout().is_terminal() }
+    }
+
+    /// Prints a value as JSON, for programs.
+    ///
+    /// # Errors
+    /// Nobody reads the output.
+    pub fn json<T: Serialize>(self, value: &T) -> Result<(), CliError> {
+        let json = serde_json::to_string_pretty(value).map_err(|error| CliError::no(error.to_string()))?;
+        self.exactly(&format!("{json}\n"))
+    }
+
+    /// Prints one line, which may hold colours.
+    ///
+    /// # Errors
+    /// Nobody reads the output.
+    pub fn line(self, text: impl Display) -> Result<(), CliError> {
+        Ok(writeln!(anstream::stdout(), "{text}")?)
+    }
+
+    /// Prints a table, or `empty` to a person when it has no rows.
+    ///
+    /// # Errors
+    /// Nobody reads the output.
+    pub fn table(self, table: &Table, empty: &str) -> Result<(), CliError> {
+        if table.rows.is_empty() {
+            return if self.terminal { self.line(paint(DIM, empty)) } else { Ok(()) };
+        }
+        Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, None))?)
+    }
+
+    /// Prints a text that somebody wrote: byte for byte to a program, harmless and ended by a line end to a person.
+    ///
+    /// # Errors
+    /// Nobody reads the output.
+    pub fn text(self, text: &str) -> Result<(), CliError> {
+        if self.terminal { self.exactly(&format!("{}\n", harmless(text).trim_end_matches('\n'))) } else { self.exactly(text) }
+    }
+
+    /// Prints exactly these characters.
+    ///
+    /// # Errors
+    /// Nobody reads the output.
+    pub fn exactly(self, text: &str) -> Result<(), CliError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        Ok(stdout.flush()?)
+    }
+
+    /// Tells a person something beside the output, on standard error.
+    pub fn note(self, text: impl Display) {
+        if !self.json {
+            // Whether anybody reads it makes no difference to the verb.
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// Says why the verb failed, on standard error.
+    pub fn error(self, error: &CliError) {
+        if error.kind == Kind::Closed {
+            return;
+        }
+        let text = if self.json {
+            serde_json::to_string_pretty(&serde_json::json!({ "error": error })).unwrap_or_default()
+        } else {
+            explain(error)
+        };
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+}
+
+/// An error as a person reads it.
+fn explain(error: &CliError) -> String {
+    let mut text = format!("{}: {}", paint(BAD.bold(), "error"), harmless(&error.message));
+    for detail in &error.details {
+        text.push_str(&format!("\n  {} {}", paint(BAD, "•"), harmless(detail)));
+    }
+    if let Some(hint) = &error.hint {
+        text.push_str(&format!("\n{}: {}", paint(ACCENT.bold(), "hint"), harmless(hint)));
+    }
+    text
+}
+
+/// Rows under headings.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    headings: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
+}
+
+/// One cell: a text and how it looks.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// A cell that looks like this.
+    pub fn new(style: Style, text: impl Display) -> Self {
+        Self { text: one_line(&text.to_string()), style }
+    }
+}
+
+impl<T: Display> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self::new(Style::new(), text)
+    }
+}
+
+impl Table {
+    /// A table without rows.
+    #[must_use]
+    pub fn new(headings: &[&'static str]) -> Self {
+        Self { headings: headings.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
+        self.rows.push(cells.into());
+    }
+
+    /// Lays the table out: coloured and folded to the width for a person, plain and aligned for a program.
+    #[must_use]
+    pub fn render(&self, terminal: bool, width: Option<u16>) -> String {
+        let mut layout = Layout::new();
+        layout.load_preset(presets::NOTHING);
+        if terminal {
+            layout.set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+            if let Some(width) = width {
+                layout.set_width(width);
+            }
+            layout.set_header(self.headings.iter().map(|heading| styled(heading, DIM)));
+        } else {
+            layout.set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
+            layout.set_header(&self.headings);
+        }
+        for row in &self.rows {
+            let cells = row.iter();
+            if terminal {
+                layout.add_row(cells.map(|cell| styled(&cell.text, cell.style)));
+            } else {
+                layout.add_row(cells.map(|cell| &cell.text));
+            }
+        }
+        for column in layout.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        layout.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+}
+
+fn styled(text: &str, style: Style) -> comfy_table::Cell {
+    let mut cell = comfy_table::Cell::new(text);
+    let effects = style.get_effects();
+    if effects.contains(anstyle::Effects::BOLD) {
+        cell = cell.add_attribute(Attribute::Bold);
+    }
+    if effects.contains(anstyle::Effects::DIMMED) {
+        cell = cell.add_attribute(Attribute::Dim);
+    }
+    match style.get_fg_color() {
+        Some(anstyle::Color::Ansi(AnsiColor::Green)) => cell.fg(Color::DarkGreen),
+        Some(anstyle::Color::Ansi(AnsiColor::Red)) => cell.fg(Color::DarkRed),
+        Some(anstyle::Color::Ansi(AnsiColor::Yellow)) => cell.fg(Color::DarkYellow),
+        Some(anstyle::Color::Ansi(AnsiColor::Cyan)) => cell.fg(Color::DarkCyan),
+        _ => cell,
+    }
+}
+
+/// A text in a style.
+pub fn paint(style: Style, text: impl Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A text without control characters, line ends and tabs excepted, nor marks that turn the direction of writing.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || turns(c);
+    text.replace("\r\n", "\n").chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The same on one line.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    harmless(text).replace(['\n', '\t'], " ")
+}
+
+/// A moment as people read it, in UTC.
+#[must_use]
+pub fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
+}
+
+/// `1 prompt`, `2 prompts`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["NAME", "LATEST", "LABELS"]);
+        table.row([Cell::new(ACCENT, "support/agent"), 7.into(), Cell::new(GOOD, "production → 6")]);
+        table.row(["还是维持".into(), 12.into(), "a\nb\u{1b}[31m".into()]);
+        table
+    }
+
+    #[test]
+    fn a_program_reads_plain_aligned_columns() {
+        let expected = "\
+NAME           LATEST  LABELS
+support/agent  7       production → 6
+还是维持       12      a b\u{fffd}[31m
+";
+        assert_eq!(table().render(false, None), expected);
+    }
+
+    #[test]
+    fn a_person_reads_colour_within_the_width() {
+        let text = table().render(true, Some(32));
+        assert!(text.contains("\u{1b}["), "{text:?}");
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert!(plain.lines().all(|line| line.chars().count() <= 32), "{plain}");
+        assert!(plain.lines().count() > 3, "it is folded: {plain}");
+        assert!(!text.contains("\u{1b}[31m "), "what others wrote colours nothing");
+    }
+
+    #[test]
+    fn an_error_is_a_message_details_and_a_hint() {
+        let error = CliError::no("two files\u{1b} are wrong").details(vec!["a".to_owned()]).hint("mend them");
+        let plain = anstream::adapter::strip_str(&explain(&error)).to_string();
+        assert_eq!(plain, "error: two files\u{fffd} are wrong\n  • a\nhint: mend them");
+    }
+
+    #[test]
+    fn moments_are_short() {
+        assert_eq!(moment("2026-03-20T15:00:00.125Z".parse().expect("a time")), "2026-03-20 15:00:00");
+        assert_eq!(count(1, "prompt") + ", " + &count(2, "prompt"), "1 prompt, 2 prompts");
+    }
+}

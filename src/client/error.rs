@@ -1,0 +1,82 @@
+//! Why a call gave no value.
+//!
+//! It does not decide exit codes or hints; `cli::error` does.
+
+use std::error::Error;
+use std::io;
+
+use crate::api::problem::{ErrorCode, Problem};
+
+/// Why a call gave no value.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ClientError {
+    /// The server said no.
+    #[error(transparent)]
+    Problem(Box<Problem>),
+    #[error("`{server}` is no server's address: {reason}")]
+    Address { server: String, reason: String },
+    #[error("the file of certificates holds none; give it as PEM")]
+    Certificates,
+    #[error("cannot reach {server}: {reason}")]
+    Unreachable { server: String, reason: String, source: reqwest::Error },
+    #[error("cannot trust {server}: {reason}")]
+    Untrusted { server: String, reason: String, source: reqwest::Error },
+    #[error("{server} does not answer as bookholder does: {reason}")]
+    Answer { server: String, reason: String },
+    #[error("cannot write what arrived: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl ClientError {
+    /// Tells a broken connection from a certificate that is not trusted.
+    pub(super) fn sending(server: &str, source: reqwest::Error) -> Self {
+        let source = source.without_url();
+        let server = server.to_owned();
+        match tls_error(&source) {
+            Some(reason) => Self::Untrusted { server, reason, source },
+            None => Self::Unreachable { server, reason: innermost(&source), source },
+        }
+    }
+}
+
+/// Reads a problem. A code that this program does not know yet counts as `internal`; what it says is kept.
+pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
+    let read = |value: serde_json::Value| serde_json::from_value::<Problem>(value).ok();
+    let mut value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    read(value.clone()).or_else(|| {
+        let fields = value.as_object_mut()?;
+        fields.get("code")?;
+        fields.insert("code".to_owned(), serde_json::to_value(ErrorCode::Internal).ok()?);
+        read(value)
+    })
+}
+
+/// What TLS has against the server, if that is what went wrong.
+fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+            return Some(tls.to_string());
+        }
+        // An `io::Error` skips what it wraps when it is asked for its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The cause behind all causes, and whether it was only time that ran out.
+fn innermost(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,77 @@
+//! The paths of the routes, with every name encoded so that it can be nothing else.
+//!
+//! Invariant: a name is one segment, except below `resolve` and `render`, where its `/` stay as they are.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::model::content_id::ContentId;
+use crate::model::name::{Label, PromptName};
+use crate::model::reference::Reference;
+
+/// Everything but RFC 3986's unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same, but folders stay folders and a reference stays readable.
+const REFERENCE: &AsciiSet = &SEGMENT.remove(b'/').remove(b'@').remove(b':');
+
+pub(super) fn resolve(reference: &Reference) -> String {
+    format!("/v1/resolve/{}", utf8_percent_encode(&reference.to_string(), REFERENCE))
+}
+
+pub(super) fn render(reference: &Reference) -> String {
+    format!("/v1/render/{}", utf8_percent_encode(&reference.to_string(), REFERENCE))
+}
+
+pub(super) fn content(id: &ContentId) -> String {
+    format!("/v1/contents/{id}")
+}
+
+pub(super) fn prompt(name: &PromptName) -> String {
+    format!("/v1/prompts/{}", segment(name.as_str()))
+}
+
+pub(super) fn versions(name: &PromptName) -> String {
+    format!("{}/versions", prompt(name))
+}
+
+pub(super) fn version(name: &PromptName, number: u64) -> String {
+    format!("{}/{number}", versions(name))
+}
+
+pub(super) fn retirement(name: &PromptName, number: u64) -> String {
+    format!("{}/retirement", version(name, number))
+}
+
+pub(super) fn diff(name: &PromptName) -> String {
+    format!("{}/diff", prompt(name))
+}
+
+pub(super) fn label(name: &PromptName, label: &Label) -> String {
+    format!("{}/labels/{}", prompt(name), segment(label.as_str()))
+}
+
+pub(super) fn rollback(name: &PromptName, label: &Label) -> String {
+    format!("{}/rollback", self::label(name, label))
+}
+
+pub(super) fn token(name: &str) -> String {
+    format!("/v1/tokens/{}", segment(name))
+}
+
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_encoded_as_one_segment_and_references_keep_their_folders() {
+        let name: PromptName = "a b/100%?#é".parse().expect("a name");
+        assert_eq!(diff(&name), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/diff");
+        let reference: Reference = "a b/100%?#é@staging".parse().expect("a reference");
+        assert_eq!(resolve(&reference), "/v1/resolve/a%20b/100%25%3F%23%C3%A9@staging");
+        assert_eq!(rollback(&name, &Label::production()), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/labels/production/rollback");
+        assert_eq!(token("../x"), "/v1/tokens/..%2Fx");
+    }
+}

@@ -1,0 +1,163 @@
+//! Access tokens: what a caller shows, and the hash that is kept of it.
+//!
+//! It does not decide what a token allows, nor store one. A token cannot be compared with a token, only hashed and
+//! the hashes compared in constant time.
+//!
+//! Invariant: no `Debug`, `Display` or error of this module shows a token or the text that failed to be one.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// What every generated access token starts with, so that scanners for leaked secrets find it.
+pub const ACCESS_TOKEN_PREFIX: &str = "bh_";
+/// Shortest access token that is accepted, in characters; an operator may choose their own.
+pub const ACCESS_TOKEN_CHARS_MIN: usize = 16;
+/// Longest access token that is accepted, in characters, so that a header stays small.
+pub const ACCESS_TOKEN_CHARS_MAX: usize = 200;
+/// Domain of the token hash.
+const HASH_CONTEXT: &str = "bookholder access token v1";
+
+/// Why a text is no access token, or none could be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SecretError {
+    /// Too short or too long.
+    #[error(
+        "an access token has {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX} characters and this one has \
+         {chars}; choose another, or let bookholder generate one"
+    )]
+    Length {
+        /// How many characters the text has.
+        chars: usize,
+    },
+    /// A space, a control character or a character outside ASCII.
+    #[error("an access token holds visible ascii characters only; remove spaces, line ends and accented letters")]
+    Character,
+    /// The operating system gave no randomness.
+    #[error("the operating system gave no random bytes; check /dev/urandom and try again")]
+    Randomness,
+}
+
+/// A credential in plain text, held only between generating or receiving it and hashing it.
+#[derive(Clone)]
+pub struct AccessToken(String);
+
+impl AccessToken {
+    /// A new token of 256 random bits: `bh_` and 43 characters of base64url.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Randomness`] when the operating system gives none.
+    pub fn generate() -> Result<Self, SecretError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|_| SecretError::Randomness)?;
+        let mut text = String::from(ACCESS_TOKEN_PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        Ok(Self(text))
+    }
+
+    /// Accepts a text that a caller sent or an operator chose: 16 to 200 visible ASCII characters.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError::Length`] or [`SecretError::Character`], neither of which repeats the text.
+    pub fn parse(text: &str) -> Result<Self, SecretError> {
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SecretError::Character);
+        }
+        if !(ACCESS_TOKEN_CHARS_MIN..=ACCESS_TOKEN_CHARS_MAX).contains(&text.len()) {
+            return Err(SecretError::Length { chars: text.len() });
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The plain text, for the one moment at which it is shown to its owner or sent.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// What is stored instead of the token.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash(blake3::derive_key(HASH_CONTEXT, self.0.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccessToken(redacted)")
+    }
+}
+
+/// The hash of an access token. `==` takes the same time whatever the bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenHash(blake3::Hash);
+
+impl TokenHash {
+    /// A hash as it was stored.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_tokens_by_length_and_alphabet() {
+        for (text, expected) in [
+            ("a".repeat(15), Some(SecretError::Length { chars: 15 })),
+            ("a".repeat(16), None),
+            ("~!@#$%^&*()_+-=[]".to_owned(), None),
+            ("a".repeat(200), None),
+            ("a".repeat(201), Some(SecretError::Length { chars: 201 })),
+            ("correct horse battery".to_owned(), Some(SecretError::Character)),
+            ("a-long-enough-token\n".to_owned(), Some(SecretError::Character)),
+            ("a-long-enough-t\u{f6}ken".to_owned(), Some(SecretError::Character)),
+        ] {
+            assert_eq!(AccessToken::parse(&text).err(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_generated_token_is_fresh_parses_and_keeps_its_hash() {
+        let token = AccessToken::generate().unwrap();
+        assert_eq!(token.reveal().len(), 46);
+        assert!(token.reveal().starts_with("bh_"));
+        assert_ne!(token.reveal(), AccessToken::generate().unwrap().reveal(), "two tokens");
+        let again = AccessToken::parse(token.reveal()).unwrap();
+        assert_eq!(again.hash(), token.hash());
+        assert_eq!(TokenHash::from_bytes(*token.hash().as_bytes()), token.hash());
+    }
+
+    #[test]
+    fn the_hash_is_pinned_because_it_is_stored() {
+        let hash = AccessToken::parse("bh_0123456789abcdef").unwrap().hash();
+        let hex = blake3::Hash::from(*hash.as_bytes()).to_hex().to_string();
+        assert_eq!(hex, "4f4dc1fd2c398c33a0e6d8dda7e33a175ce953fa0419e6782e927f279635c785");
+        let other = AccessToken::parse("bh_0123456789abcdeF").unwrap().hash();
+        assert_ne!(hash, other);
+    }
+
+    #[test]
+    fn nothing_printed_holds_the_secret() {
+        let token = AccessToken::parse("bh_0123456789abcdef").unwrap();
+        assert_eq!(format!("{token:?}"), "AccessToken(redacted)");
+        assert_eq!(format!("{:?}", token.hash()), "TokenHash(redacted)");
+        let error = AccessToken::parse("short-secret").unwrap_err();
+        assert!(!error.to_string().contains("short-secret"));
+        assert!(error.to_string().starts_with("an access token has 16 to 200"));
+    }
+}

@@ -1,0 +1,193 @@
+//! The front matter of a prompt file: its YAML keys, and which of them a content needs.
+//!
+//! It knows nothing of the body. Invariant: what `write` makes, `parse` reads back as the same value.
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::model::content::{Message, Model, Syntax, Variable, VariableType};
+use crate::model::name::Label;
+
+/// Everything that front matter can say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct FrontMatter {
+    pub syntax: Syntax,
+    pub model: Option<Model>,
+    pub variables: Vec<Variable>,
+    pub tools: Vec<Value>,
+    pub response_schema: Option<Value>,
+    pub config: Map<String, Value>,
+    pub labels: Vec<Label>,
+    pub messages: Option<Vec<Message>>,
+}
+
+/// Reads front matter; a reason names the key and the line of the file.
+pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
+    // The parser counts lines of what it is given: one empty line stands for the opening `---`.
+    let form: Option<Form> = serde_norway::from_str(&format!("\n{yaml}")).map_err(|error| error.to_string())?;
+    let form = form.unwrap_or_default();
+    let model = match (form.model, form.parameters) {
+        (None, None) => None,
+        (None, Some(_)) => return Err("`parameters` belong to a model; name it with `model`".to_owned()),
+        (Some(ModelForm::Name(name)), parameters) => Some(Model { name, parameters: parameters.unwrap_or_default() }),
+        (Some(ModelForm::Whole(model)), None) => Some(model),
+        (Some(ModelForm::Whole(_)), Some(_)) => {
+            return Err("`model` is a map and `parameters` stands beside it; put them into the map".to_owned());
+        }
+    };
+    let mut variables = form.variables.0;
+    variables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(FrontMatter {
+        syntax: form.syntax,
+        model,
+        variables,
+        tools: form.tools,
+        response_schema: form.response_schema,
+        config: form.config,
+        labels: form.labels,
+        messages: form.messages,
+    })
+}
+
+/// Writes front matter without its `---` lines; empty when every key has its default.
+pub(super) fn write(front: &FrontMatter) -> String {
+    let (model, parameters) = match front.model.clone() {
+        None => (None, None),
+        Some(Model { name, parameters }) => {
+            (Some(ModelForm::Name(name)), Some(parameters).filter(|parameters| !parameters.is_empty()))
+        }
+    };
+    let form = Form {
+        syntax: front.syntax,
+        model,
+        parameters,
+        variables: Variables(front.variables.clone()),
+        tools: front.tools.clone(),
+        response_schema: front.response_schema.clone(),
+        config: front.config.clone(),
+        labels: front.labels.clone(),
+        messages: front.messages.clone(),
+    };
+    if form == Form::default() {
+        return String::new();
+    }
+    let yaml = serde_norway::to_string(&form).unwrap_or_default();
+    // YAML has many corners. What does not read back as it was is written in the JSON subset, which has none.
+    let stands = yaml.ends_with('\n') && !yaml.split('\n').any(super::prompt::is_fence);
+    if stands && parse(&yaml).as_ref() == Ok(front) { yaml } else { json_lines(&form) }
+}
+
+/// The form as one `key: JSON` line each, every character outside ASCII escaped.
+fn json_lines(form: &Form) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(form) else { return String::new() };
+    let line = |(key, value): (String, Value)| {
+        let mut line = format!("{key}: ");
+        for character in value.to_string().chars() {
+            match u32::from(character) {
+                0x20..0x7f => line.push(character),
+                code @ ..=0xffff => line.push_str(&format!("\\u{code:04x}")),
+                code => line.push_str(&format!("\\U{code:08x}")),
+            }
+        }
+        line + "\n"
+    };
+    fields.into_iter().map(line).collect()
+}
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    #[serde(default, skip_serializing_if = "is_default")]
+    syntax: Syntax,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<ModelForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parameters: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    variables: Variables,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_schema: Option<Value>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    config: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<Label>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    messages: Option<Vec<Message>>,
+}
+
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "`model` is a name, or a map of `name` and `parameters`")]
+enum ModelForm {
+    Name(String),
+    Whole(Model),
+}
+
+/// Variables as a map from name to what is known about it.
+#[derive(Default, PartialEq)]
+struct Variables(Vec<Variable>);
+
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VariableForm {
+    #[serde(default, rename = "type", skip_serializing_if = "is_default")]
+    kind: VariableType,
+    #[serde(default, skip_serializing_if = "is_default")]
+    required: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+impl Serialize for Variables {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().cloned().map(|variable| {
+            let form = VariableForm {
+                kind: variable.kind,
+                required: variable.required,
+                default: variable.default,
+                description: variable.description,
+            };
+            (variable.name, (form != VariableForm::default()).then_some(form))
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Variables {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+
+        impl<'de> Visitor<'de> for Names {
+            type Value = Variables;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a map from each variable's name to its type, required, default and description")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variables, A::Error> {
+                let mut variables = Vec::new();
+                while let Some((name, form)) = map.next_entry::<String, Option<VariableForm>>()? {
+                    if variables.iter().any(|known: &Variable| known.name == name) {
+                        let message = format!("the variable `{name}` is declared twice; keep one of them");
+                        return Err(serde::de::Error::custom(message));
+                    }
+                    let VariableForm { kind, required, default, description } = form.unwrap_or_default();
+                    variables.push(Variable { name, required, kind, default, description });
+                    if variables.len() > crate::model::content::VARIABLES_MAX {
+                        return Err(serde::de::Error::custom("there are too many variables; the limit is 256"));
+                    }
+                }
+                Ok(Variables(variables))
+            }
+        }
+
+        deserializer.deserialize_map(Names)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

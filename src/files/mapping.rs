@@ -1,0 +1,160 @@
+//! The one rule by which importers turn names of other libraries into names of prompts.
+//!
+//! A name that is one already stays as it is. In any other, in this order: every character that no name may hold
+//! becomes `-`; the spaces around each segment go; a segment that is then empty, `.` or `..` becomes `-`; a name of
+//! more than 200 bytes is cut at a character, and ends in `~` and 12 hex digits of the BLAKE3 of the original. Where
+//! two originals of one import would meet in one name, the later one gets that ending too.
+//!
+//! It does not say which names a registry has already. Invariant: within one `Mapper`, different originals have
+//! different names, the same original has the same name, and every name is a `PromptName`.
+
+use std::collections::HashMap;
+
+use crate::model::name::{NAME_BYTES_MAX, NAME_FORBIDDEN, PromptName};
+
+/// The rule, for whoever asks why a name looks different.
+pub const RULE: &str = "\
+A name that Bookholder takes stays as it is. In any other, control characters, @, \\ and | become -, spaces around
+each /segment go, an empty, . or .. segment becomes -, and a name over 200 bytes is cut and ends in ~ and 12 hex digits
+of the BLAKE3 of the original. Where two names of one import would meet, the later one gets that ending too.";
+
+/// Hex digits behind the `~`; more only where so many are not enough to tell two names apart.
+const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];
+
+/// Maps the names of one import.
+#[derive(Debug, Default)]
+pub struct Mapper {
+    by_original: HashMap<String, PromptName>,
+    taken: HashMap<PromptName, String>,
+}
+
+/// What a name became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapped {
+    /// A name of a prompt.
+    pub name: PromptName,
+    /// Whether it is another one than the original.
+    pub changed: bool,
+}
+
+impl Mapper {
+    /// A mapper that has seen no name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Maps one name.
+    pub fn map(&mut self, original: &str) -> Mapped {
+        let name = if let Some(known) = self.by_original.get(original) {
+            known.clone()
+        } else {
+            let name = self.free_name(original);
+            self.by_original.insert(original.to_owned(), name.clone());
+            self.taken.insert(name.clone(), original.to_owned());
+            name
+        };
+        Mapped { changed: name.as_str() != original, name }
+    }
+
+    fn free_name(&self, original: &str) -> PromptName {
+        let shaped = shape(original);
+        let plain = if shaped.len() <= NAME_BYTES_MAX { shaped.parse().ok() } else { None };
+        let free = |name: &PromptName| !self.taken.contains_key(name);
+        let ended = || ENDING_DIGITS.iter().filter_map(|digits| ended(&shaped, original, *digits)).find(free);
+        plain.filter(free).or_else(ended).expect("64 hex digits of BLAKE3 tell any two originals apart")
+    }
+}
+
+/// The original without what no name may hold, of whatever length.
+fn shape(original: &str) -> String {
+    let forbidden = |c: char| c.is_control() || NAME_FORBIDDEN.contains(&c);
+    let replaced: String = original.chars().map(|c| if forbidden(c) { '-' } else { c }).collect();
+    let segment = |segment: &str| match segment.trim_matches(' ') {
+        "" | "." | ".." => "-".to_owned(),
+        trimmed => trimmed.to_owned(),
+    };
+    replaced.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+fn ended(shaped: &str, original: &str, digits: usize) -> Option<PromptName> {
+    let hex = blake3::hash(original.as_bytes()).to_hex();
+    let room = NAME_BYTES_MAX - 1 - digits;
+    let kept = shaped.get(..shaped.floor_char_boundary(room))?;
+    format!("{kept}~{}", hex.get(..digits)?).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_mapped_by_the_rule() {
+        for (original, name) in [
+            ("support/agent", "support/agent"),
+            ("Harry Potter / Marauder’s Map", "Harry Potter/Marauder’s Map"),
+            ("GPT-5 | EXPERT", "GPT-5 - EXPERT"),
+            ("a\nb\\c@d", "a-b-c-d"),
+            (" a ", "a"),
+            ("", "-"),
+            ("a//b", "a/-/b"),
+            ("../x/.", "-/x/-"),
+            ("\t", "-"),
+        ] {
+            let mapped = Mapper::new().map(original);
+            assert_eq!((mapped.name.as_str(), mapped.changed), (name, name != original));
+        }
+        let long = Mapper::new().map(&"é".repeat(150));
+        assert!(long.name.as_str().len() <= NAME_BYTES_MAX && long.changed);
+        let hex = blake3::hash("é".repeat(150).as_bytes()).to_hex();
+        assert!(long.name.as_str().ends_with(&format!("é~{}", &hex[..12])), "{}", long.name);
+    }
+
+    #[test]
+    fn the_later_of_two_that_meet_gets_an_ending() {
+        let mut mapper = Mapper::new();
+        assert_eq!(mapper.map("a|b").name.as_str(), "a-b");
+        let clean = mapper.map("a-b");
+        let hex = blake3::hash(b"a-b").to_hex();
+        assert_eq!((clean.name.as_str(), clean.changed), (format!("a-b~{}", &hex[..12]).as_str(), true));
+        assert_eq!(mapper.map("a|b").name.as_str(), "a-b", "the first one keeps its name");
+    }
+
+    #[test]
+    fn ten_names_of_a_real_library_need_the_rule() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/prompts-history.jsonl.zst");
+        let Ok(file) = std::fs::read(path) else {
+            println!("skipped: {path} is absent");
+            return;
+        };
+        let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");
+        let mut mapper = Mapper::new();
+        let mut changed = std::collections::BTreeMap::new();
+        let mut names = std::collections::BTreeSet::new();
+        for line in history.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let original = value["name"].as_str().expect("a name").to_owned();
+            let mapped = mapper.map(&original);
+            names.insert(mapped.name.clone());
+            if mapped.changed {
+                changed.insert(original, mapped.name);
+            }
+        }
+        assert_eq!((changed.len(), names.len()), (10, 1_724), "{changed:#?}");
+    }
+
+    proptest! {
+        #[test]
+        fn different_originals_have_different_names(originals in prop::collection::vec("[ab./|@ \n]{0,5}|\\PC{190,210}", 0..40)) {
+            let mut mapper = Mapper::new();
+            let names: HashMap<_, _> = originals.iter().map(|o| (mapper.map(o).name, o.clone())).collect();
+            let distinct: std::collections::HashSet<_> = originals.iter().collect();
+            prop_assert_eq!(names.len(), distinct.len());
+            for original in &originals {
+                prop_assert_eq!(&names[&mapper.map(original).name], original);
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Where a prompt's file lies below its folder, and which prompt a file is.
+//!
+//! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path.
+
+use std::path::{Component, Path};
+
+use percent_encoding::percent_decode_str;
+
+use super::prompt::PROMPT_FILE_EXTENSION;
+use crate::model::name::{NameError, PromptName};
+
+/// Characters of names that some file system refuses, and `%`, which escapes them.
+const ESCAPED: [char; 7] = ['<', '>', ':', '"', '?', '*', '%'];
+/// Names that Windows keeps for devices, whatever follows a dot.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
+/// Why a path is no prompt's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum PathError {
+    #[error("`{0}` does not end in .prompt; rename the file, or leave it out")]
+    Extension(String),
+    #[error("`{0}` is not a path inside the folder; use folders and a file name")]
+    Outside(String),
+    #[error("`{0}` has a % that is not followed by two hex digits of a character; write %25 for a percent sign")]
+    Percent(String),
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+/// The path of a prompt's file, with `/` between folders: `support/agent` lies in `support/agent.prompt`.
+///
+/// What a file system dislikes is percent-encoded: `<>:"?*%`, control characters, a leading dot, a folder's trailing
+/// dot or `.prompt` ending, and the first letter of a device name such as `nul`.
+#[must_use]
+pub fn path_of(name: &PromptName) -> String {
+    let mut path = String::new();
+    let mut segments = name.as_str().split('/').peekable();
+    while let Some(segment) = segments.next() {
+        encode_segment(&mut path, segment, segments.peek().is_some());
+        path.push_str(if segments.peek().is_some() { "/" } else { "." });
+    }
+    path.push_str(PROMPT_FILE_EXTENSION);
+    path
+}
+
+/// The prompt whose file lies at this path, relative to its folder.
+///
+/// # Errors
+/// The path is no prompt file's, or its name breaks the rule for names.
+pub fn name_of(path: &Path) -> Result<PromptName, PathError> {
+    let shown = || path.display().to_string();
+    let mut segments = Vec::new();
+    for component in path.components() {
+        let Component::Normal(segment) = component else { return Err(PathError::Outside(shown())) };
+        segments.push(segment.to_str().ok_or_else(|| PathError::Percent(shown()))?);
+    }
+    if let Some(last) = segments.last_mut() {
+        *last = last
+            .strip_suffix(PROMPT_FILE_EXTENSION)
+            .and_then(|stem| stem.strip_suffix('.'))
+            .ok_or_else(|| PathError::Extension(shown()))?;
+    }
+    let mut name = String::new();
+    for segment in segments {
+        let decoded = decode_segment(segment).ok_or_else(|| PathError::Percent(shown()))?;
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(&decoded);
+    }
+    Ok(name.parse()?)
+}
+
+fn encode_segment(path: &mut String, segment: &str, folder: bool) {
+    let lower = segment.to_ascii_lowercase();
+    let stem = lower.split('.').next().unwrap_or_default();
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
+    let device = DEVICES.contains(&stem) || numbered("com") || numbered("lpt");
+    // A folder `a.prompt` would lie where the file of the prompt `a` lies.
+    let ends_like_file = folder && lower.ends_with(".prompt");
+    let last_dot = segment.rfind('.');
+    for (at, character) in segment.char_indices() {
+        let awkward_dot = character == '.'
+            && (at == 0 || (folder && at + 1 == segment.len()) || (ends_like_file && Some(at) == last_dot));
+        let escape = ESCAPED.contains(&character) || character.is_control() || awkward_dot || (device && at == 0);
+        if escape {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                path.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            path.push(character);
+        }
+    }
+}
+
+fn decode_segment(segment: &str) -> Option<String> {
+    let hex = |rest: &str| rest.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if !segment.split('%').skip(1).all(hex) {
+        return None;
+    }
+    let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+    (!decoded.contains('/')).then(|| decoded.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_plain_where_they_can_be_and_read_back() {
+        for (name, path) in [
+            ("support/agent", "support/agent.prompt"),
+            ("UX/UI Developer", "UX/UI Developer.prompt"),
+            ("what?", "what%3F.prompt"),
+            ("100%", "100%25.prompt"),
+            ("a.b/c.d", "a.b/c.d.prompt"),
+            ("a./b.", "a%2E/b..prompt"),
+            (".hidden/x", "%2Ehidden/x.prompt"),
+            ("a.prompt/b", "a%2Eprompt/b.prompt"),
+            ("a.prompt", "a.prompt.prompt"),
+            ("NUL", "%4EUL.prompt"),
+            ("com1.x", "%63om1.x.prompt"),
+            ("还是维持", "还是维持.prompt"),
+        ] {
+            let name: PromptName = name.parse().expect(name);
+            assert_eq!(path_of(&name), path);
+            assert_eq!(name_of(Path::new(path)), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_no_prompts_says_why() {
+        for (path, part) in [
+            ("a.txt", ".prompt"),
+            ("../a.prompt", "inside the folder"),
+            ("/a.prompt", "inside the folder"),
+            ("50%.prompt", "%25"),
+            ("a%2Fb.prompt", "%25"),
+            ("a%FF.prompt", "%25"),
+            ("a@b.prompt", "`@`"),
+            (".prompt", "empty"),
+        ] {
+            let message = name_of(Path::new(path)).expect_err(path).to_string();
+            assert!(message.contains(part), "{path}: {message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_has_a_path_of_its_own(name in "(\\PC|[.%<>:?* ]|prompt|nul|/){1,40}") {
+            if let Ok(name) = name.parse::<PromptName>() {
+                prop_assert_eq!(name_of(Path::new(&path_of(&name))), Ok(name));
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The `.prompt` file: optional YAML front matter between `---` lines, then the body.
+//!
+//! It does not check limits or templates of a content; `Content::to_canonical` and `template` do.
+//! Invariant: `parse(write(content))` is `content`, for every content that has a canonical form and whose file is
+//! within the limit.
+//!
+//! The body is a text prompt, byte for byte, unless a line is a role marker such as `{{role "system"}}`; then it is a
+//! chat prompt, and each message is what stands between its marker and the next. A line in the text that looks like a
+//! marker is written with a backslash in front, and one backslash is taken away when it is read. A conversation that
+//! markers cannot say (names, tool calls, odd parts) stands in the front matter under `messages:`, the body empty.
+//!
+//! The last line end (`\n` or `\r\n`) of a body, and of each message, is the file's and not the text's; a text that
+//! ends in a bare `\r` is therefore closed by `\r\n`. Every other byte is kept, line ends included. A file may begin
+//! with a byte order mark, which is dropped.
+
+use super::front_matter::{self, FrontMatter};
+use super::markers;
+use crate::model::content::{Body, Content};
+use crate::model::name::Label;
+
+/// Largest prompt file, in bytes: a content at its limit, and room for escapes and front matter.
+pub const PROMPT_FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// What the name of a prompt file ends in.
+pub const PROMPT_FILE_EXTENSION: &str = "prompt";
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// What a prompt file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptFile {
+    /// What the version will say.
+    pub content: Content,
+    /// Labels that shall serve it when it is published.
+    pub labels: Vec<Label>,
+}
+
+/// Why a text is no prompt file; lines count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum PromptFileError {
+    #[error("the file is {bytes} bytes long; the limit is {PROMPT_FILE_BYTES_MAX} bytes")]
+    TooLong { bytes: usize },
+    #[error(
+        "line 1 opens front matter with `---` that no later `---` line closes; close it, or write two `---` lines \
+         above a text that begins with one"
+    )]
+    Unclosed,
+    #[error("the front matter is wrong: {reason}")]
+    FrontMatter { reason: String },
+    #[error("line {line}: text stands before the first role marker; write {{{{role \"user\"}}}} above it")]
+    TextWithoutRole { line: usize },
+    #[error("line {line}: text stands below a placeholder; write {{{{role \"user\"}}}} above it, or whoever speaks")]
+    TextAfterPlaceholder { line: usize },
+    #[error("line {line}: `{role}` is no role; use system, user, assistant or tool")]
+    Role { line: usize, role: String },
+    #[error("line {line}: an image stands before the first role marker; write {{{{role \"user\"}}}} above it")]
+    MediaWithoutRole { line: usize },
+    #[error("line {line}: write the image as {{{{media url=\"https://…\"}}}}, or {{{{media url=variable}}}}")]
+    Media { line: usize },
+    #[error("the front matter has `messages`, so the body must be empty; line {line} has text")]
+    BodyBesideMessages { line: usize },
+}
+
+/// Reads a prompt file.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub fn parse(file: &str) -> Result<PromptFile, PromptFileError> {
+    if file.len() > PROMPT_FILE_BYTES_MAX {
+        return Err(PromptFileError::TooLong { bytes: file.len() });
+    }
+    let file = file.strip_prefix(BYTE_ORDER_MARK).unwrap_or(file);
+    let parts = split(file)?;
+    let front = match parts.front {
+        Some(front) => front_matter::parse(front).map_err(|reason| PromptFileError::FrontMatter { reason })?,
+        None => FrontMatter::default(),
+    };
+    let body = match front.messages {
+        None => markers::parse(parts.body, parts.body_line)?,
+        Some(messages) => match parts.body.lines().position(|line| !line.trim().is_empty()) {
+            Some(line) => return Err(PromptFileError::BodyBesideMessages { line: parts.body_line + line }),
+            None => Body::Messages(messages),
+        },
+    };
+    let content = Content {
+        syntax: front.syntax,
+        body,
+        variables: front.variables,
+        model: front.model,
+        tools: front.tools,
+        response_schema: front.response_schema,
+        config: front.config,
+    };
+    Ok(PromptFile { content, labels: front.labels })
+}
+
+/// Writes a content as a prompt file that reads back as the same content.
+#[must_use]
+pub fn write(content: &Content) -> String {
+    let body = markers::write(&content.body);
+    let messages = match (&body, &content.body) {
+        (None, Body::Messages(messages)) => Some(messages.clone()),
+        _ => None,
+    };
+    let body = body.unwrap_or_default();
+    let front = FrontMatter {
+        syntax: content.syntax,
+        model: content.model.clone(),
+        variables: content.variables.clone(),
+        tools: content.tools.clone(),
+        response_schema: content.response_schema.clone(),
+        config: content.config.clone(),
+        labels: Vec::new(),
+        messages,
+    };
+    let front = front_matter::write(&front);
+    let begins_like_front_matter = body.starts_with(BYTE_ORDER_MARK) || body.lines().next().is_some_and(is_fence);
+    if front.is_empty() && !begins_like_front_matter { body } else { format!("---\n{front}---\n{body}") }
+}
+
+struct Parts<'a> {
+    front: Option<&'a str>,
+    body: &'a str,
+    /// The line of the file at which the body begins.
+    body_line: usize,
+}
+
+fn split(file: &str) -> Result<Parts<'_>, PromptFileError> {
+    let mut lines = file.split_inclusive('\n');
+    let Some(first) = lines.next().filter(|line| is_fence(line)) else {
+        return Ok(Parts { front: None, body: file, body_line: 1 });
+    };
+    let mut end = first.len();
+    for (index, line) in lines.enumerate() {
+        if is_fence(line) {
+            let front = file.get(first.len()..end).unwrap_or_default();
+            let body = file.get(end + line.len()..).unwrap_or_default();
+            return Ok(Parts { front: Some(front), body, body_line: index + 3 });
+        }
+        end += line.len();
+    }
+    Err(PromptFileError::Unclosed)
+}
+
+pub(super) fn is_fence(line: &str) -> bool {
+    line.trim_end_matches([' ', '\t', '\r', '\n']) == "---"
+}

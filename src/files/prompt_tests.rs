@@ -1,0 +1,272 @@
+//! The prompt file's promises: every content reads back, and every mistake is named with its line.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::prompt::{parse, write};
+use crate::model::content::{
+    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, Variable, VariableType,
+};
+
+fn said(role: Role, text: &str) -> Message {
+    let content = MessageContent::Text(text.to_owned());
+    Message::Said(Said { role, content, name: None, tool_calls: Vec::new(), tool_call_id: None })
+}
+
+fn chat(messages: Vec<Message>) -> Content {
+    Content { body: Body::Messages(messages), ..Content::text(Syntax::Mustache, "") }
+}
+
+#[test]
+fn a_simple_text_is_a_plain_file() {
+    let check = |text: &str, file: &str| {
+        let content = Content::text(Syntax::Mustache, text);
+        assert_eq!(write(&content), file);
+        assert_eq!(parse(file).expect(file).content, content);
+    };
+    check("Hi {{who}}", "Hi {{who}}\n");
+    check("two\nlines\n", "two\nlines\n\n");
+    check("", "\n");
+    check("a\r\nb", "a\r\nb\n");
+    check("a\r", "a\r\r\n");
+    check("---\nx", "---\n---\n---\nx\n");
+    check("\u{feff}x", "---\n---\n\u{feff}x\n");
+    check("{{history}}\n{{placeholder \"x\"}}", "{{history}}\n{{placeholder \"x\"}}\n");
+    check("{{role \"user\"}}\n", "\\{{role \"user\"}}\n\n");
+    check("\\{{role \"user\"}}", "\\\\{{role \"user\"}}\n");
+    check("\\x", "\\x\n");
+}
+
+#[test]
+fn a_text_without_a_final_line_end_is_the_same_text() {
+    for file in ["Hi", "Hi\n", "Hi\r\n", "---\n---\nHi", "---\r\nsyntax: mustache\r\n---\r\nHi\r\n", "\u{feff}Hi\n"] {
+        assert_eq!(parse(file).expect(file).content, Content::text(Syntax::Mustache, "Hi"), "{file:?}");
+    }
+}
+
+#[test]
+fn a_conversation_is_written_with_markers() {
+    let image = Message::Said(Said {
+        role: Role::User,
+        content: MessageContent::Parts(vec![
+            Part::Text { text: "What is on\n{{media url=\"x\"}}".to_owned() },
+            Part::Image { url: "https://example.com/{{id}}.png".to_owned() },
+        ]),
+        name: None,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+    });
+    let history = Message::Placeholder { name: "history".to_owned() };
+    let examples = Message::Placeholder { name: "examples".to_owned() };
+    let content = chat(vec![said(Role::System, "Be kind.\n{{history}}"), examples, history, image]);
+    let file = concat!(
+        "{{role \"system\"}}\nBe kind.\n\\{{history}}\n{{placeholder \"examples\"}}\n{{history}}\n",
+        "{{role \"user\"}}\nWhat is on\n\\{{media url=\"x\"}}\n{{media url=\"https://example.com/{{id}}.png\"}}\n",
+    );
+    assert_eq!(write(&content), file);
+    assert_eq!(parse(file).expect(file).content, content);
+}
+
+#[test]
+fn dotprompt_spellings_are_understood() {
+    let file = "{{ role 'model' }}  \r\nHi\r\n\n{{role \"user\"}}\n{{media url=photo}}\n\n";
+    let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
+    assert_eq!(messages[0], said(Role::Assistant, "Hi\r\n"));
+    let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[1] else { panic!("parts") };
+    assert_eq!(parts, &[Part::Image { url: "{{photo}}".to_owned() }]);
+}
+
+#[test]
+fn what_markers_cannot_say_stands_in_the_front_matter() {
+    let mut named = said(Role::Tool, "42");
+    if let Message::Said(said) = &mut named {
+        said.tool_call_id = Some("call-1".to_owned());
+    }
+    for content in [chat(vec![]), chat(vec![Message::Placeholder { name: "h".to_owned() }]), chat(vec![named])] {
+        let file = write(&content);
+        assert!(file.starts_with("---\nmessages:"), "{file}");
+        assert_eq!(parse(&file).expect(&file).content, content);
+    }
+}
+
+#[test]
+fn front_matter_has_every_key() {
+    let file = r#"---
+# who owns this: support
+syntax: jinja
+model: gpt-5
+parameters: {temperature: 0.2, stop: ["\n"]}
+variables:
+  who: {type: string, required: true, description: Whom to greet}
+  lang: {default: en}
+  a:
+tools:
+  - {type: function, function: {name: look_up}}
+response_schema: {type: object}
+config: {owner: support}
+labels: [staging, eu-west]
+---
+Hi {{ who }}
+"#;
+    let read = parse(file).expect(file);
+    assert_eq!(read.labels.iter().map(ToString::to_string).collect::<Vec<_>>(), ["staging", "eu-west"]);
+    let json = serde_json::to_value(&read.content).expect("JSON");
+    assert_eq!(
+        json,
+        json!({
+            "syntax": "jinja", "text": "Hi {{ who }}",
+            "model": {"name": "gpt-5", "parameters": {"temperature": 0.2, "stop": ["\n"]}},
+            "variables": [
+                {"name": "a", "required": false},
+                {"name": "lang", "required": false, "default": "en"},
+                {"name": "who", "required": true, "type": "string", "description": "Whom to greet"},
+            ],
+            "tools": [{"type": "function", "function": {"name": "look_up"}}],
+            "response_schema": {"type": "object"}, "config": {"owner": "support"},
+        })
+    );
+    let whole = parse("---\nmodel: {name: m, parameters: {n: 1}}\n---\nx\n").expect("a model as a map").content;
+    assert_eq!(whole.model.map(|model| model.name).as_deref(), Some("m"));
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line() {
+    for (file, part) in [
+        ("---\nsyntax: plain\n", "no later `---` line"),
+        ("---\nsyntax: plain\ncolour: red\n---\n", "unknown field `colour`"),
+        ("---\nsyntax: plain\ncolour: red\n---\n", "line 3"),
+        ("---\nsyntax: perl\n---\n", "unknown variant `perl`"),
+        ("---\nsyntax: [\n---\n", "line "),
+        ("---\nmodel: 3\n---\n", "`model` is a name"),
+        ("---\nparameters: {a: 1}\n---\n", "belong to a model"),
+        ("---\nmodel: {name: m}\nparameters: {a: 1}\n---\n", "put them into the map"),
+        ("---\nvariables: {a: , a: }\n---\n", "declared twice"),
+        ("---\nvariables: {a: {tpye: string}}\n---\n", "unknown field `tpye`"),
+        ("---\nlabels: [Production]\n---\n", "`Production` is no label"),
+        ("---\nmessages: [{role: user, content: Hi}]\n---\n\ntext\n", "line 5 has text"),
+        ("---\nmessages: [{role: user}]\n---\n", "no `content`"),
+        ("---\n- a\n---\n", "front matter is wrong"),
+        ("Hi\n{{role \"user\"}}\nx\n", "line 1: text stands before"),
+        ("{{role \"user\"}}\nx\n{{history}}\nmore\n", "line 4: text stands below"),
+        ("{{role \"wizard\"}}\nx\n", "line 1: `wizard` is no role"),
+        ("---\n---\n{{media url=\"u\"}}\n{{role \"user\"}}\n", "line 3: an image stands before"),
+        ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: write the image as {{media url=\"https://…\"}}"),
+    ] {
+        let message = parse(file).expect_err(file).to_string();
+        assert!(message.contains(part), "{file:?}: {message}");
+    }
+    let message = parse(&"x".repeat(super::prompt::PROMPT_FILE_BYTES_MAX + 1)).expect_err("too long").to_string();
+    assert!(message.contains("the limit is 2097152 bytes"), "{message}");
+}
+
+/// Lines that could be taken for something else.
+const HOSTILE: [&str; 22] = [
+    "---", "--- ", "...", "{{role \"user\"}}", "\\{{role \"user\"}}", "\\\\{{role 'tool'}}", "{{role \"x\"}}", "{{role}}",
+    "{{history}}", "\\{{history}}", "{{placeholder \"p\"}}", "{{media url=u}}", "{{media url=\"u\"}} ", "\\", "\u{feff}",
+    "a: b", "- x", "# c", "\u{85}", "\u{2028}", " ", "\t",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        3 => prop::sample::select(HOSTILE.to_vec()).prop_map(str::to_owned),
+        1 => any::<String>(),
+        1 => "[ -~]{0,12}",
+    ];
+    let ends = prop::sample::select(vec!["\n", "\r\n", "\r", "", "\n\n"]);
+    prop::collection::vec((line, ends), 0..6).prop_map(|lines| lines.into_iter().map(|(a, b)| a + b).collect())
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let words = ["", "~", "null", "yes", "No", "1e3", "0x1f", "1_0", ".inf", "0o7", "=", "<<", "!a", "&a", "*a", "2001-01-01", "12:30:00", "1.", "+1", "-", "?", "[", "'", "\"", "@", "`", "%"];
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(|n| Value::from(n % (1 << 53))),
+        any::<f64>().prop_filter("JSON has finite numbers", |n| n.is_finite()).prop_map(Value::from),
+        prop::sample::select(words.to_vec()).prop_map(Value::from),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(prop_oneof![4 => inner.clone(), 1 => Just(Value::Null)], 0..4).prop_map(Value::from),
+            prop::collection::vec((key(), inner), 0..4).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[a-z]{1,5}", 1 => text(), 1 => prop::sample::select(vec!["<<", "1", "null", "yes", "~", ""]).prop_map(str::to_owned)]
+}
+
+fn map() -> impl Strategy<Value = Map<String, Value>> {
+    prop::collection::vec((key(), value()), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let role = prop::sample::select(vec![Role::System, Role::User, Role::Assistant, Role::Tool]);
+    let part = prop_oneof![
+        text().prop_map(|text| Part::Text { text }),
+        prop_oneof![text(), "[ -~]{0,12}"].prop_map(|url| Part::Image { url }),
+    ];
+    let content = prop_oneof![
+        3 => text().prop_map(MessageContent::Text),
+        1 => prop::collection::vec(part, 0..4).prop_map(MessageContent::Parts),
+    ];
+    let extras = prop_oneof![
+        6 => Just((None, Vec::new(), None)),
+        1 => (prop::option::of(text()), prop::collection::vec(value(), 0..2), prop::option::of(text())),
+    ];
+    prop_oneof![
+        1 => prop_oneof!["[a-z]{1,4}", Just("history".to_owned()), text()].prop_map(|name| Message::Placeholder { name }),
+        5 => (role, content, extras).prop_map(|(role, content, (name, tool_calls, tool_call_id))| {
+            Message::Said(Said { role, content, name, tool_calls, tool_call_id })
+        }),
+    ]
+}
+
+fn variable() -> impl Strategy<Value = Variable> {
+    use VariableType::{Any, Array, Boolean, Number, Object, String};
+    let kind = prop::sample::select(vec![Any, String, Number, Boolean, Array, Object]);
+    (prop_oneof!["[a-z]{1,4}", "(y|n|null|true)"], any::<bool>(), kind, prop::option::of(value()), prop::option::of(text()))
+        .prop_map(|(name, required, kind, default, description)| Variable { name, required, kind, default, description })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    let body = prop_oneof![
+        text().prop_map(Body::Text),
+        prop::collection::vec(message(), 0..5).prop_map(Body::Messages),
+    ];
+    let model = (text(), map()).prop_map(|(name, parameters)| Model { name, parameters });
+    let rest = prop_oneof![
+        1 => Just((Vec::new(), None, Vec::new(), None, Map::new())),
+        1 => (
+            prop::collection::vec(variable(), 0..4),
+            prop::option::of(model),
+            prop::collection::vec(value(), 0..3),
+            prop::option::of(value()),
+            map(),
+        ),
+    ];
+    let syntax = prop::sample::select(vec![Syntax::Mustache, Syntax::Jinja, Syntax::Plain]);
+    (syntax, body, rest).prop_map(|(syntax, body, (mut variables, model, tools, response_schema, config))| {
+        variables.sort_by(|a, b| a.name.cmp(&b.name));
+        variables.dedup_by(|a, b| a.name == b.name);
+        Content { syntax, body, variables, model, tools, response_schema, config }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn every_content_reads_back(content in content()) {
+        let file = write(&content);
+        let read = parse(&file).map_err(|error| TestCaseError::fail(format!("{error}\n{file}")))?;
+        prop_assert_eq!(read.content, content, "{}", file);
+    }
+
+    #[test]
+    fn no_text_makes_the_reader_panic(file in text(), front in text()) {
+        let _ = parse(&file);
+        let _ = parse(&format!("---\n{front}\n---\n{file}"));
+    }
+}

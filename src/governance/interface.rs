@@ -1,0 +1,218 @@
+//! The interface of a content: how much of a change its callers notice, as a semantic version bump.
+//!
+//! Major is what makes a caller's request or its reading of the answer fail; minor is what it may use; patch is
+//! other words. Compares what is declared, so both contents' variables must be complete. Judges no texts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::content::{Body, Content, Variable, VariableType};
+use crate::model::version::Bump;
+
+/// Most reasons that are listed.
+const REASONS_MAX: usize = 20;
+
+/// The declared bump is less than the change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("declared as {declared}, but this is a {required} change: {}; declare {required}", reasons.join("; "))]
+pub struct InterfaceError {
+    /// What the author declared.
+    pub declared: Bump,
+    /// What the change is.
+    pub required: Bump,
+    /// Why.
+    pub reasons: Vec<String>,
+}
+
+/// How much a change is, and why: the reasons are those of the answer, none for a patch.
+#[must_use]
+pub fn required_bump(previous: &Content, next: &Content) -> (Bump, Vec<String>) {
+    let mut changes = Changes::default();
+    changes.kind(previous, next);
+    changes.variables(previous, next);
+    changes.placeholders(previous, next);
+    changes.response(previous, next);
+    changes.model_and_tools(previous, next);
+    let Changes { major, minor } = changes;
+    let (bump, mut reasons) = match (major.is_empty(), minor.is_empty()) {
+        (false, _) => (Bump::Major, major),
+        (true, false) => (Bump::Minor, minor),
+        (true, true) => (Bump::Patch, Vec::new()),
+    };
+    let more = reasons.len().saturating_sub(REASONS_MAX);
+    reasons.truncate(REASONS_MAX);
+    if more > 0 {
+        reasons.push(format!("and {more} more"));
+    }
+    (bump, reasons)
+}
+
+/// The bump of a new version: what its author declared, or what the change is. The first version is a major one.
+///
+/// # Errors
+/// Less is declared than the change is.
+pub fn decide(previous: Option<&Content>, next: &Content, declared: Option<Bump>) -> Result<Bump, InterfaceError> {
+    let (required, reasons) = match previous {
+        Some(previous) => required_bump(previous, next),
+        None => return Ok(declared.unwrap_or(Bump::Major)),
+    };
+    match declared {
+        Some(declared) if declared < required => Err(InterfaceError { declared, required, reasons }),
+        Some(declared) => Ok(declared),
+        None => Ok(required),
+    }
+}
+
+#[derive(Default)]
+struct Changes {
+    major: Vec<String>,
+    minor: Vec<String>,
+}
+
+impl Changes {
+    fn kind(&mut self, previous: &Content, next: &Content) {
+        match (&previous.body, &next.body) {
+            (Body::Text(_), Body::Messages(_)) => self.major.push("text became chat".to_owned()),
+            (Body::Messages(_), Body::Text(_)) => self.major.push("chat became text".to_owned()),
+            _ => {}
+        }
+    }
+
+    fn variables(&mut self, previous: &Content, next: &Content) {
+        let (before, after) = (by_name(previous), by_name(next));
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            self.major.push(format!("the variable `{name}` was removed"));
+        }
+        for (name, variable) in after {
+            match before.get(name) {
+                None if variable.required => self.major.push(format!("the required variable `{name}` is new")),
+                None => self.minor.push(format!("the optional variable `{name}` is new")),
+                Some(was) => {
+                    if variable.required && !was.required {
+                        self.major.push(format!("the variable `{name}` became required"));
+                    }
+                    if variable.kind != was.kind {
+                        let (was, is) = (type_name(was.kind), type_name(variable.kind));
+                        self.major.push(format!("the variable `{name}` changed its type from {was} to {is}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn placeholders(&mut self, previous: &Content, next: &Content) {
+        let before: BTreeSet<&str> = previous.placeholders().collect();
+        let after: BTreeSet<&str> = next.placeholders().collect();
+        for name in before.difference(&after) {
+            self.major.push(format!("the placeholder `{name}` was removed"));
+        }
+        for name in after.difference(&before) {
+            self.major.push(format!("the placeholder `{name}` is new"));
+        }
+    }
+
+    fn response(&mut self, previous: &Content, next: &Content) {
+        match (&previous.response_schema, &next.response_schema) {
+            (Some(_), None) => self.major.push("the response schema was removed".to_owned()),
+            (Some(before), Some(after)) if before != after => {
+                self.major.push("the response schema changed".to_owned());
+            }
+            (None, Some(_)) => self.minor.push("the response schema is new".to_owned()),
+            _ => {}
+        }
+    }
+
+    fn model_and_tools(&mut self, previous: &Content, next: &Content) {
+        let model = |content: &Content| content.model.as_ref().map(|model| model.name.clone());
+        if model(previous) != model(next) {
+            self.minor.push("the model changed".to_owned());
+        }
+        if previous.tools != next.tools {
+            self.minor.push("the tools changed".to_owned());
+        }
+    }
+}
+
+fn by_name(content: &Content) -> BTreeMap<&str, &Variable> {
+    content.variables.iter().map(|variable| (variable.name.as_str(), variable)).collect()
+}
+
+const fn type_name(kind: VariableType) -> &'static str {
+    match kind {
+        VariableType::Any => "any",
+        VariableType::String => "string",
+        VariableType::Number => "number",
+        VariableType::Boolean => "boolean",
+        VariableType::Array => "array",
+        VariableType::Object => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(json: &str) -> Content {
+        Content::from_json(json.as_bytes()).expect(json)
+    }
+
+    #[test]
+    fn a_change_is_as_large_as_its_callers_notice() {
+        let base = r#"{"text":"a {{v}} {{w}}","variables":[{"name":"v","required":true},{"name":"w","type":"number"}],
+            "model":{"name":"m","parameters":{"temperature":1}},"tools":[{"name":"t"}],"config":{"k":1}}"#;
+        let check = |from: &str, to: &str, bump: Bump, reasons: &[&str]| {
+            let found = required_bump(&content(from), &content(to));
+            assert_eq!(found, (bump, reasons.iter().map(|reason| (*reason).to_owned()).collect()), "{from}\n{to}");
+        };
+        let edit = |old: &str, new: &str| {
+            assert!(base.contains(old), "{old}");
+            base.replace(old, new)
+        };
+        check(base, base, Bump::Patch, &[]);
+        check(base, &edit("a {{v}}", "b {{v}}"), Bump::Patch, &[]);
+        check(base, &edit(r#""temperature":1"#, r#""temperature":2"#), Bump::Patch, &[]);
+        check(base, &edit(r#"{"k":1}"#, r#"{"k":2}"#), Bump::Patch, &[]);
+        check(base, &edit(r#","required":true"#, ""), Bump::Patch, &[]);
+        check(base, &edit(r#"{"name":"m""#, r#"{"name":"n""#), Bump::Minor, &["the model changed"]);
+        check(base, &edit(r#"{"name":"t"}"#, r#"{"name":"u"}"#), Bump::Minor, &["the tools changed"]);
+        check(
+            base,
+            &edit(r#","type":"number"}"#, r#","type":"number"},{"name":"x"}"#),
+            Bump::Minor,
+            &["the optional variable `x` is new"],
+        );
+        check(
+            base,
+            &edit(r#","type":"number"}"#, r#","type":"number"},{"name":"x","required":true}"#),
+            Bump::Major,
+            &["the required variable `x` is new"],
+        );
+        check(base, &edit(r#",{"name":"w","type":"number"}"#, ""), Bump::Major, &["the variable `w` was removed"]);
+        check(
+            base,
+            &edit(r#""w","type":"number""#, r#""w","required":true"#),
+            Bump::Major,
+            &["the variable `w` became required", "the variable `w` changed its type from number to any"],
+        );
+        let schema = edit(r#""config""#, r#""response_schema":{"type":"object"},"config""#);
+        check(base, &schema, Bump::Minor, &["the response schema is new"]);
+        check(&schema, base, Bump::Major, &["the response schema was removed"]);
+        check(&schema, &schema.replace("object", "string"), Bump::Major, &["the response schema changed"]);
+        let chat = r#"{"messages":[{"role":"user","content":"a"}]}"#;
+        check(r#"{"text":"a"}"#, chat, Bump::Major, &["text became chat"]);
+        check(chat, r#"{"text":"a"}"#, Bump::Major, &["chat became text"]);
+        let history = r#"{"messages":[{"role":"user","content":"a"},{"type":"placeholder","name":"h"}]}"#;
+        check(chat, history, Bump::Major, &["the placeholder `h` is new"]);
+        check(history, chat, Bump::Major, &["the placeholder `h` was removed"]);
+    }
+
+    #[test]
+    fn an_author_may_declare_more_but_not_less() {
+        let (from, to) = (content(r#"{"text":"a","tools":[1]}"#), content(r#"{"text":"a","tools":[2]}"#));
+        assert_eq!(decide(None, &to, None), Ok(Bump::Major));
+        assert_eq!(decide(Some(&from), &to, None), Ok(Bump::Minor));
+        assert_eq!(decide(Some(&from), &to, Some(Bump::Minor)), Ok(Bump::Minor));
+        assert_eq!(decide(Some(&from), &to, Some(Bump::Major)), Ok(Bump::Major));
+        let error = decide(Some(&from), &to, Some(Bump::Patch)).expect_err("too little").to_string();
+        assert_eq!(error, "declared as patch, but this is a minor change: the tools changed; declare minor");
+    }
+}

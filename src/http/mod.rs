@@ -1,0 +1,30 @@
+//! The network face: requests in, answers out.
+//!
+//! It decides how things are said over HTTP: paths, status codes, headers, limits on what may be sent. What may be
+//! done is `registry`'s business, and what is answered that of `resolve`. [`service::Face`] answers one request;
+//! [`listen::serve`] accepts connections for it.
+
+mod admin;
+pub mod auth;
+pub mod error;
+mod events;
+mod extract;
+mod fresh;
+mod library;
+pub mod listen;
+pub mod openapi;
+mod operate;
+mod read;
+mod replicate;
+mod request;
+pub mod router;
+pub mod service;
+pub mod state;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use auth::Peer;
+pub use listen::{Listener, serve};
+pub use service::Face;
+pub use state::AppState;

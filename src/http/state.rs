@@ -1,0 +1,115 @@
+//! What the handlers work with: the floors below, as `server` wired them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::body::Bytes;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::status::Status;
+use crate::crypto::secret::TokenHash;
+use crate::metrics::Metrics;
+use crate::registry::Registry;
+use crate::replication::publisher::Publisher;
+use crate::resolve::freshness::FreshnessCell;
+use crate::resolve::{Catalogue, Resolver};
+use crate::store::Committed;
+use crate::web::docs;
+
+/// Memory that all request bodies together may take while they arrive and are read, in bytes.
+const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Open event streams; each looks at the database once a commit.
+const LISTENERS_MAX: usize = 256;
+
+/// What `server` hands to the network face.
+pub struct AppState {
+    /// Answers references.
+    pub resolver: Resolver,
+    /// Answers everything else about prompts.
+    pub catalogue: Catalogue,
+    /// The write path; none on a replica.
+    pub registry: Option<Registry>,
+    /// What replicas follow; none on a node that nobody follows.
+    pub publisher: Option<Publisher>,
+    /// What every answer says of this node.
+    pub freshness: FreshnessCell,
+    /// How this node is.
+    pub status: Arc<dyn Fn() -> Status + Send + Sync>,
+    /// Where a replica's changes go, for the hint that says so.
+    pub upstream: Option<String>,
+    /// Every commit, for event streams.
+    pub committed: watch::Receiver<Arc<Committed>>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Whether a local peer may read without an access token.
+    pub open_reads: bool,
+    /// The access token that a replica takes for reading, which has no others.
+    pub read_token: Option<TokenHash>,
+    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    pub ready_max_age_s: Option<u64>,
+    /// Ends long polls and event streams.
+    pub stop: CancellationToken,
+}
+
+/// The state as handlers see it.
+pub(super) type App = Arc<Shared>;
+
+/// The state, and what the network face keeps beside it.
+pub(super) struct Shared {
+    pub(super) state: AppState,
+    /// The OpenAPI document.
+    pub(super) openapi: Bytes,
+    /// The page made of it.
+    pub(super) docs: Bytes,
+    /// Permits for bytes of request bodies.
+    pub(super) bodies: Arc<Semaphore>,
+    /// Permits for event streams.
+    pub(super) listeners: Arc<Semaphore>,
+    requests: AtomicU64,
+    /// Told apart from the requests of the process before.
+    start: u32,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.state
+    }
+}
+
+impl Shared {
+    pub(super) fn new(state: AppState) -> App {
+        let document = super::openapi::document();
+        let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default();
+        let docs = docs::page(&serde_json::to_value(&document).unwrap_or_default());
+        Arc::new(Self {
+            state,
+            openapi: openapi.into(),
+            docs: docs.into(),
+            bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            requests: AtomicU64::new(0),
+            start: getrandom::u32().unwrap_or_default(),
+        })
+    }
+
+    /// The id of the next request.
+    pub(super) fn next_request(&self) -> RequestId {
+        RequestId { start: self.start, number: self.requests.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+/// Names one request in the log and in the answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestId {
+    start: u32,
+    number: u64,
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}-{}", self.start, self.number)
+    }
+}

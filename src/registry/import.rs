@@ -1,0 +1,108 @@
+//! Importing another library's history: each change at its own time, by its own author, once.
+
+use super::deploy::Mover;
+use super::publish::{Plan, Why, prepare};
+use super::remove::remove;
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::limits::IMPORT_CHANGES_MAX;
+use crate::api::write::{ImportChange, ImportRequest, Imported};
+use crate::model::content::{Content, Syntax};
+use crate::model::deployment::Action;
+use crate::model::name::Label;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::ACTOR_BYTES_MAX;
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// Longest id of an imported change, in bytes.
+const IMPORT_ID_BYTES_MAX: usize = 64;
+
+/// What one change did.
+enum Outcome {
+    Published,
+    Removed,
+    Known,
+}
+
+/// The outcome of an import, with what could not be imported.
+pub struct ImportOutcome {
+    /// Counts of what was done.
+    pub imported: Imported,
+    /// Ids of refused changes, and why.
+    pub refused: Vec<(String, RegistryError)>,
+}
+
+impl Registry {
+    /// Imports changes, oldest first. One that an earlier import brought is skipped; one that is
+    /// refused is listed, and does not hold up the others.
+    ///
+    /// # Errors
+    /// The actor may not, there are too many changes, or the store fails: then none was made.
+    pub async fn import(&self, actor: &Actor, request: ImportRequest) -> Result<ImportOutcome, RegistryError> {
+        actor.authorise("import")?;
+        let (count, max) = (request.changes.len(), IMPORT_CHANGES_MAX);
+        if count > max {
+            return Err(RegistryError::TooMany { what: "changes in one import", count, max });
+        }
+        self.command(move |txn, now| {
+            let mut imported = Imported::default();
+            let mut refused = Vec::new();
+            for change in request.changes {
+                let id = change.id.clone();
+                match import(txn, now, change, request.syntax, &request.label) {
+                    Ok(Outcome::Published) => imported.published += 1,
+                    Ok(Outcome::Removed) => imported.removed += 1,
+                    Ok(Outcome::Known) => imported.known += 1,
+                    Err(RegistryError::Store(error)) => return Err(error.into()),
+                    Err(error) => refused.push((id, error)),
+                }
+            }
+            Ok(ImportOutcome { imported, refused })
+        })
+        .await
+    }
+}
+
+/// Imports one change under its own commit.
+fn import(
+    txn: &mut WriteTxn<'_>,
+    now: Timestamp,
+    change: ImportChange,
+    syntax: Syntax,
+    label: &Label,
+) -> Result<Outcome, RegistryError> {
+    let limit = |what, length: usize, max: usize| {
+        if length > max { Err(RegistryError::TextTooLong { what, length, max }) } else { Ok(()) }
+    };
+    limit("the id of an imported change", change.id.len(), IMPORT_ID_BYTES_MAX)?;
+    limit("an author's name", change.author.len(), ACTOR_BYTES_MAX)?;
+    if txn.imported(&change.id)?.is_some() {
+        return Ok(Outcome::Known);
+    }
+    let ImportChange { id, at, author, message, name, text } = change;
+    let why = Why { at, author, message: check_message(&message)? };
+    let prompt = txn.prompt(&name)?;
+    if let Some(last) = prompt.as_ref().map(|prompt| prompt.changed).filter(|last| at < *last) {
+        return Err(RegistryError::HistoryOrder { name, at, last });
+    }
+    let (seq, outcome) = match text {
+        None => match prompt.filter(|prompt| prompt.removed.is_none()) {
+            None => return Err(RegistryError::PromptNotFound { name }),
+            Some(prompt) => (remove(txn, now, prompt, why)?.0, Outcome::Removed),
+        },
+        Some(text) => {
+            let prepared = prepare(txn, &name, Content::text(syntax, text))?;
+            let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
+            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq());
+            let serving = Serving::version(plan.version.number);
+            plan.changes.extend(mover.go(txn, &name, label, serving, Action::Deploy)?);
+            if plan.changes.is_empty() {
+                return Ok(Outcome::Known);
+            }
+            (plan.commit(txn, now, "import", why)?, Outcome::Published)
+        }
+    };
+    txn.remember_import(&id, seq)?;
+    Ok(outcome)
+}

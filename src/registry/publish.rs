@@ -1,0 +1,255 @@
+//! Publishing: a new version of a prompt, its includes pinned and flattened.
+
+use super::deploy::{Mover, served_versions};
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::write::{PublishRequest, Published};
+use crate::governance::interface::decide;
+use crate::model::content::{Body, Content};
+use crate::model::content_id::ContentId;
+use crate::model::deployment::Action;
+use crate::model::name::PromptName;
+use crate::model::prompt::Prompt;
+use crate::model::reference::{Reference, Selector};
+use crate::model::serving::Serving;
+use crate::model::stamp::stamp;
+use crate::model::time::Timestamp;
+use crate::model::version::{Bump, Include, Version};
+use crate::resolve::catalogue::live_dependents;
+use crate::store::query::Queries;
+use crate::store::write::{AuditDraft, Change, WriteTxn};
+use crate::template::include::{INCLUDE_DEPTH_MAX, Included, flatten};
+use crate::template::lint::lint;
+use crate::template::variables::complete;
+
+impl Registry {
+    /// Publishes what a prompt shall say; what its latest version already says creates nothing.
+    ///
+    /// # Errors
+    /// The actor may not; the message, the content or an include is refused; the parent moved; the
+    /// declared bump says too little; or the store fails.
+    pub async fn publish(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        request: PublishRequest,
+    ) -> Result<Published, RegistryError> {
+        actor.authorise("publish")?;
+        let message = check_message(&request.message)?;
+        let author = actor.name.clone();
+        self.command(move |txn, now| {
+            let prepared = prepare(txn, &name, request.content)?;
+            let warnings = lint(&prepared.content);
+            let prompt = txn.prompt(&name)?;
+            let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
+            if let Some(expected) = request.expected_parent.filter(|expected| *expected != latest) {
+                return Err(RegistryError::ParentMoved { name, expected, found: latest });
+            }
+            let at = prompt.as_ref().map_or(now, |prompt| now.max(prompt.changed));
+            let why = Why { at, author, message };
+            let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
+            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq());
+            for label in request.labels {
+                let serving = Serving::version(plan.version.number);
+                plan.changes.extend(mover.go(txn, &name, &label, serving, Action::Deploy)?);
+            }
+            let deployment = (!mover.deployments.is_empty()).then_some(txn.next_seq());
+            let version = plan.version.clone();
+            let created = plan.created;
+            if created || deployment.is_some() {
+                plan.commit(txn, now, if created { "publish" } else { "deploy" }, why)?;
+            }
+            let dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
+            let stamp = stamp(&name, version.number, &version.content_id);
+            Ok(Published { name, version, created, stamp, deployment, warnings, dependents })
+        })
+        .await
+    }
+}
+
+/// When, by whom and why.
+pub(super) struct Why {
+    pub(super) at: Timestamp,
+    pub(super) author: String,
+    pub(super) message: String,
+}
+
+/// A content, ready to be kept.
+pub(super) struct Prepared {
+    /// What will be served.
+    pub(super) content: Content,
+    id: ContentId,
+    bytes: Vec<u8>,
+    /// What the author wrote, where it differs.
+    source: Option<(ContentId, Vec<u8>)>,
+    includes: Vec<Include>,
+}
+
+/// Checks a content, pins and flattens its includes, and derives its variables.
+pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: Content) -> Result<Prepared, RegistryError> {
+    let written_bytes = written.to_canonical()?;
+    let mut content = written.clone();
+    let mut includes: Vec<Include> = Vec::new();
+    content.try_map_texts(|text| {
+        flatten(text, written.syntax, &mut |reference: &str| {
+            let (include, included) = pin(txn, name, reference)?;
+            if !includes.contains(&include) {
+                includes.push(include);
+            }
+            Ok::<_, RegistryError>(included)
+        })
+    })?;
+    complete(&mut content)?;
+    let bytes = content.to_canonical()?;
+    let id = ContentId::of(&bytes);
+    let source = (!includes.is_empty()).then(|| (ContentId::of(&written_bytes), written_bytes));
+    Ok(Prepared { content, id, bytes, source, includes })
+}
+
+/// Finds the one version that an include means now, and its text, in which everything is flat already.
+fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include, Included), RegistryError> {
+    let refuse = |reason: String| RegistryError::Include { reference: text.to_owned(), reason };
+    let reference: Reference =
+        text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
+    let name = &reference.name;
+    let prompt = txn.prompt(name)?.filter(|prompt| prompt.removed.is_none());
+    let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}`")))?;
+    let version = match &reference.selector {
+        Selector::Version(number) => txn.version(name, *number)?,
+        Selector::Content(hex) => txn.version_with_content(name, hex)?,
+        Selector::Label(label) if label.is_latest() => txn.version(name, prompt.latest)?,
+        Selector::Label(label) => {
+            let state = txn.label(name, label)?;
+            let state = state.ok_or_else(|| {
+                refuse(format!("`{name}` has no label `{label}`; write a version, such as `{name}@{}`", prompt.latest))
+            })?;
+            let number = state
+                .serving
+                .fixed()
+                .ok_or_else(|| refuse(format!("`{name}@{label}` serves several versions; write one of them")))?;
+            txn.version(name, number)?
+        }
+    };
+    let version = version.ok_or_else(|| {
+        refuse(format!("`{name}` has no version {}; its newest is {}", reference.selector, prompt.latest))
+    })?;
+    let depth =
+        depth(txn, &version, includer, &mut vec![format!("{name}@{}", version.number)]).map_err(
+            |error| match error {
+                DepthError::Cycle(path) => refuse(format!("it leads back to `{includer}`: {path}")),
+                DepthError::Store(error) => error.into(),
+            },
+        )?;
+    if name == includer {
+        return Err(refuse("a prompt cannot include itself".to_owned()));
+    }
+    if depth >= INCLUDE_DEPTH_MAX {
+        return Err(refuse(format!(
+            "includes may go {INCLUDE_DEPTH_MAX} deep, and this one is {} deep already",
+            depth
+        )));
+    }
+    let content = Content::from_json(&txn.content_of(name, &version.content_id)?)?;
+    let Body::Text(body) = content.body else {
+        return Err(refuse("it is a conversation, and only texts can be included".to_owned()));
+    };
+    let include = Include { name: name.clone(), version: version.number, content_id: version.content_id };
+    Ok((include, Included { text: body, syntax: content.syntax }))
+}
+
+enum DepthError {
+    Cycle(String),
+    Store(crate::store::StoreError),
+}
+
+/// How deep the includes of a version go; a cycle is one that reaches the prompt that includes it.
+fn depth(
+    txn: &WriteTxn<'_>,
+    version: &Version,
+    includer: &PromptName,
+    path: &mut Vec<String>,
+) -> Result<usize, DepthError> {
+    let mut deepest = 0;
+    for include in &version.includes {
+        path.push(format!("{}@{}", include.name, include.version));
+        if include.name == *includer {
+            return Err(DepthError::Cycle(path.join(" → ")));
+        }
+        if let Some(next) = txn.version(&include.name, include.version).map_err(DepthError::Store)? {
+            deepest = deepest.max(depth(txn, &next, includer, path)?);
+        }
+        path.pop();
+    }
+    Ok(deepest + 1)
+}
+
+/// What publishing changes; nothing when the latest version says the same.
+pub(super) struct Plan {
+    pub(super) changes: Vec<Change>,
+    pub(super) version: Version,
+    pub(super) created: bool,
+    prompt: Prompt,
+}
+
+impl Plan {
+    pub(super) fn new(
+        txn: &WriteTxn<'_>,
+        name: &PromptName,
+        prompt: Option<Prompt>,
+        prepared: Prepared,
+        bump: Option<Bump>,
+        why: &Why,
+    ) -> Result<Self, RegistryError> {
+        let latest = prompt.as_ref().map(|prompt| txn.version(name, prompt.latest)).transpose()?.flatten();
+        let source_id = prepared.source.as_ref().map(|(id, _)| *id);
+        let live = prompt.as_ref().is_some_and(|prompt| prompt.removed.is_none());
+        if let Some(version) = latest.as_ref().filter(|version| {
+            live && version.retired.is_none() && version.content_id == prepared.id && version.source_id == source_id
+        }) {
+            let prompt = Prompt { changed: why.at, ..prompt.unwrap_or_else(|| first(name, why.at)) };
+            return Ok(Self { changes: Vec::new(), version: version.clone(), created: false, prompt });
+        }
+        let previous = latest.as_ref().map(|version| txn.content_of(name, &version.content_id)).transpose()?;
+        let previous = previous.map(|bytes| Content::from_json(&bytes)).transpose()?;
+        let bump = decide(previous.as_ref(), &prepared.content, bump)?;
+        let number = prompt.as_ref().map_or(0, |prompt| prompt.latest).saturating_add(1);
+        let version = Version {
+            number,
+            content_id: prepared.id,
+            source_id,
+            semver: bump.after(latest.as_ref().map(|version| &version.semver)),
+            author: why.author.clone(),
+            message: why.message.clone(),
+            created: why.at,
+            commit: txn.next_seq(),
+            includes: prepared.includes,
+            retired: None,
+        };
+        let prompt = prompt.unwrap_or_else(|| first(name, why.at));
+        let prompt = Prompt { changed: why.at, latest: number, removed: None, ..prompt };
+        let namespace = || name.namespace().to_owned();
+        let mut changes = vec![Change::Content(namespace(), prepared.id, prepared.bytes)];
+        changes.extend(prepared.source.map(|(id, bytes)| Change::Content(namespace(), id, bytes)));
+        changes.push(Change::Version(name.clone(), version.clone()));
+        Ok(Self { changes, version, created: true, prompt })
+    }
+
+    /// Commits the plan under one audit entry.
+    pub(super) fn commit(
+        mut self,
+        txn: &mut WriteTxn<'_>,
+        now: Timestamp,
+        command: &'static str,
+        why: Why,
+    ) -> Result<u64, RegistryError> {
+        let mut subjects = vec![format!("{}@{}", self.prompt.name, self.version.number)];
+        subjects.extend(served_versions(&self.changes));
+        self.changes.push(Change::Prompt(self.prompt));
+        let audit = AuditDraft { actor: why.author, command, subjects, message: why.message };
+        Ok(txn.commit(now, self.changes, audit)?)
+    }
+}
+
+/// A prompt before its first version.
+fn first(name: &PromptName, at: Timestamp) -> Prompt {
+    Prompt { name: name.clone(), created: at, changed: at, latest: 0, removed: None }
+}

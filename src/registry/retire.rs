@@ -1,0 +1,71 @@
+//! Retiring a version: nobody deploys it any more. And taking that back.
+
+use super::{Actor, Registry, RegistryError, check_message, live_prompt};
+use crate::api::write::Why;
+use crate::model::name::PromptName;
+use crate::model::version::{Retired, Version};
+use crate::store::query::Queries;
+use crate::store::write::{AuditDraft, Change};
+
+impl Registry {
+    /// Retires a version that no label serves.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such version, a label serves it, or the store fails.
+    pub async fn retire(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        number: u64,
+        request: Why,
+    ) -> Result<Version, RegistryError> {
+        self.set_retired(actor, name, number, request, true).await
+    }
+
+    /// Lets a retired version be deployed again.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such version, or the store fails.
+    pub async fn reinstate(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        number: u64,
+        request: Why,
+    ) -> Result<Version, RegistryError> {
+        self.set_retired(actor, name, number, request, false).await
+    }
+
+    async fn set_retired(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        number: u64,
+        request: Why,
+        retired: bool,
+    ) -> Result<Version, RegistryError> {
+        let command = if retired { "retire" } else { "reinstate" };
+        actor.authorise(command)?;
+        let message = check_message(&request.message)?;
+        let by = actor.name.clone();
+        self.command(move |txn, now| {
+            let prompt = live_prompt(txn, &name)?;
+            let absent = || RegistryError::VersionNotFound { name: name.clone(), number, latest: prompt.latest };
+            let mut version = txn.version(&name, number)?.ok_or_else(absent)?;
+            if version.retired.is_some() == retired {
+                return Ok(version);
+            }
+            let serving = txn.labels(&name)?.into_iter().find(|state| state.serving.versions().contains(&number));
+            if let Some(state) = serving.filter(|_| retired) {
+                return Err(RegistryError::VersionServed { name, number, label: state.label });
+            }
+            let mark = Retired { at: now, actor: by.clone(), message: message.clone() };
+            version.retired = retired.then_some(mark);
+            let changes = vec![Change::Version(name.clone(), version.clone())];
+            let subjects = vec![format!("{name}@{number}")];
+            txn.commit(now, changes, AuditDraft { actor: by, command, subjects, message })?;
+            Ok(version)
+        })
+        .await
+    }
+}

@@ -1,0 +1,143 @@
+//! The primary's signature: every group of commits ends with a signed checkpoint of the state.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::crypto::key::{KeyError, SigningKey};
+use crate::store::read::{Head, ReadTxn, ViewState, view_state};
+use crate::store::{Seal, StoreError};
+use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_view_definition, note_hash};
+
+/// The view of everything, which every registry has.
+pub const VIEW_ALL: &str = "all";
+/// The format that a reader must know to follow this primary.
+pub const MIN_READER: u32 = 1;
+/// How long a checkpoint is good for when it is served live, in seconds.
+pub const LIVE_LIFETIME_S: i64 = 3_600;
+/// Name of the checkpoint key's file in the `keys` folder.
+pub const CHECKPOINT_KEY_FILE: &str = "checkpoint.key";
+/// Name of the root key's file in the `keys` folder; it may be kept elsewhere.
+pub const ROOT_KEY_FILE: &str = "root.key";
+/// The folder of the keys in the data directory.
+pub const KEYS_FOLDER: &str = "keys";
+
+/// Why a key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum KeyFileError {
+    #[error("the key file {} cannot be read; put the key back from your safe copy", path.display())]
+    Read {
+        path: std::path::PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("the key file {} holds no key: {source}", path.display())]
+    Key {
+        path: std::path::PathBuf,
+        #[source]
+        source: KeyError,
+    },
+}
+
+/// Reads a key file.
+///
+/// # Errors
+/// It cannot be read, or holds no key.
+pub fn read_key(path: &Path) -> Result<SigningKey, KeyFileError> {
+    let text = std::fs::read_to_string(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
+    SigningKey::from_key_file(text.trim_end()).map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
+}
+
+/// Signs checkpoints for one registry, with the key of its epoch.
+pub struct Signer {
+    /// The registry's name.
+    pub registry: String,
+    /// The name under which the root document lists the key.
+    pub key_name: String,
+    /// The key.
+    pub key: SigningKey,
+    /// The newest root document.
+    pub root: u64,
+    /// Where `issued` comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Signer {
+    /// What a checkpoint of this state says.
+    #[must_use]
+    pub fn describe(&self, head: Head, state: &ViewState, previous: [u8; 32], lifetime_s: i64) -> Checkpoint {
+        let issued = self.clock.now_ms().div_euclid(1_000);
+        Checkpoint {
+            registry: self.registry.clone(),
+            view: VIEW_ALL.to_owned(),
+            root: self.root,
+            epoch: head.position.epoch,
+            seq: head.position.seq,
+            changed: head.changed,
+            floor: head.floor,
+            state: state.hash,
+            entries: state.entries,
+            tombstones: head.tombstones,
+            bytes: state.bytes,
+            view_definition: all_view_definition(),
+            manifest: None,
+            previous,
+            issued,
+            expires: issued.saturating_add(lifetime_s),
+            min_reader: MIN_READER,
+        }
+    }
+
+    /// Signs a checkpoint.
+    ///
+    /// # Errors
+    /// It breaks a rule that every replica checks.
+    pub fn sign(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
+        checkpoint.sign(&self.key_name, &self.key)
+    }
+
+    /// Signs anew what the newest commit signed, with a later time and this lifetime; `amend` may
+    /// add to it.
+    ///
+    /// # Errors
+    /// The store fails, or signing does.
+    pub fn sign_again(
+        &self,
+        txn: &ReadTxn,
+        lifetime_s: i64,
+        amend: impl FnOnce(&mut Checkpoint),
+    ) -> Result<Vec<u8>, SealError> {
+        let namespaces = txn.namespaces()?;
+        let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+        let previous = txn.meta("previous")?.and_then(|hash| hash.try_into().ok()).unwrap_or(NO_PREVIOUS);
+        let mut checkpoint = self.describe(txn.head()?, &state, previous, lifetime_s);
+        amend(&mut checkpoint);
+        Ok(self.sign(&checkpoint)?)
+    }
+
+    /// The seal that the store puts under every group of commits.
+    #[must_use]
+    pub fn seal(self: &Arc<Self>) -> Seal {
+        let signer = Arc::clone(self);
+        Box::new(move |txn| {
+            let previous = txn.meta("note")?.map_or(NO_PREVIOUS, |note| note_hash(&note));
+            let checkpoint = signer.describe(txn.head(), &txn.view_state(), previous, LIVE_LIFETIME_S);
+            let note = signer
+                .sign(&checkpoint)
+                .map_err(|error| StoreError::Record { kind: "checkpoint", reason: error.to_string() })?;
+            txn.put_meta("previous", &previous)?;
+            txn.put_meta("note", &note)
+        })
+    }
+}
+
+/// Why a checkpoint could not be signed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum SealError {
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

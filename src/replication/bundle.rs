@@ -1,0 +1,191 @@
+//! A bundle: the replication tree in a directory, for media that travel by hand.
+//!
+//! `replication/v1/root/<n>`, `epoch/<e>`, `view/all/checkpoint`, `view/all/manifest/<hash>`,
+//! `view/all/snapshot/<hash>`. The checkpoint signs the manifest by hash and length, and the manifest
+//! names the snapshot by hash and length: nothing is inflated or parsed before it is authenticated.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::engine::Event;
+use super::publisher::PublishError;
+use crate::registry::seal::Signer;
+use crate::store::delta::{self, Scope};
+use crate::store::read::ReadTxn;
+use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use crate::trust::root::ROOT_BYTES_MAX;
+use crate::trust::root_chain::ROOT_DOCUMENTS_MAX;
+
+/// Where the tree begins in a bundle.
+const TREE: &str = "replication/v1";
+/// First line of a manifest.
+const MANIFEST_CONTEXT: &str = "bookholder/manifest/v1";
+/// Largest manifest, in bytes.
+const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
+/// Most epoch records of a bundle.
+const EPOCHS_MAX: usize = 4_096;
+
+/// Why a bundle is refused.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum BundleError {
+    #[error("{} is missing from the bundle, or cannot be read", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} is over its limit of {bytes_max} bytes", path.display())]
+    TooLarge { path: PathBuf, bytes_max: u64 },
+    #[error("{} is not what the checkpoint signs; copy the bundle again", path.display())]
+    Hash { path: PathBuf },
+    #[error("the manifest cannot be read; the bundle is of a newer program, or none")]
+    Manifest,
+    #[error("the checkpoint of this bundle signs no manifest")]
+    NoManifest,
+}
+
+impl BundleError {
+    /// A stable word for metrics and status.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "missing",
+            Self::TooLarge { .. } => "size",
+            Self::Hash { .. } => "hash",
+            Self::Manifest | Self::NoManifest => "parse",
+        }
+    }
+}
+
+/// Writes a bundle as a tar archive.
+pub(super) fn export(
+    txn: &ReadTxn,
+    signer: &Signer,
+    scope: &Scope,
+    lifetime_s: i64,
+    out: &File,
+    scratch: &Path,
+) -> Result<(), PublishError> {
+    let mut snapshot = tempfile::tempfile_in(scratch)?;
+    delta::write(txn, scope, crate::model::position::Position::default(), std::io::BufWriter::new(&snapshot))?;
+    snapshot.rewind()?;
+    let (hash, length) = hash_of(&mut snapshot)?;
+    snapshot.rewind()?;
+    let manifest = format!("{MANIFEST_CONTEXT}\nat {}\nsnapshot {} {length}\n", txn.head()?.position, hash.to_hex());
+    let manifest_hash = blake3::hash(manifest.as_bytes());
+    let note = signer.sign_again(txn, lifetime_s, |checkpoint| {
+        checkpoint.manifest = Some((*manifest_hash.as_bytes(), manifest.len() as u64));
+    })?;
+    let (roots, epochs) = txn.trust()?;
+    let mut archive = tar::Builder::new(std::io::BufWriter::new(out));
+    for (folder, documents) in [("root", &roots), ("epoch", &epochs)] {
+        for (index, document) in documents.iter().enumerate() {
+            append(&mut archive, &format!("{folder}/{}", index + 1), document.len() as u64, document.as_slice())?;
+        }
+    }
+    append(&mut archive, &format!("view/all/snapshot/{}", hash.to_hex()), length, &mut snapshot)?;
+    append(
+        &mut archive,
+        &format!("view/all/manifest/{}", manifest_hash.to_hex()),
+        manifest.len() as u64,
+        manifest.as_bytes(),
+    )?;
+    append(&mut archive, "view/all/checkpoint", note.len() as u64, note.as_slice())?;
+    archive.into_inner()?.flush()?;
+    Ok(())
+}
+
+fn append(archive: &mut tar::Builder<impl Write>, path: &str, length: u64, data: impl Read) -> std::io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(length);
+    header.set_mode(0o644);
+    header.set_entry_type(tar::EntryType::Regular);
+    archive.append_data(&mut header, format!("{TREE}/{path}"), data)
+}
+
+/// A bundle in a directory, for reading.
+pub struct Bundle {
+    tree: PathBuf,
+}
+
+impl Bundle {
+    /// The bundle in this directory, when it holds one.
+    #[must_use]
+    pub fn find(directory: &Path) -> Option<Self> {
+        let tree = directory.join(TREE);
+        tree.join("view/all/checkpoint").is_file().then_some(Self { tree })
+    }
+
+    /// Reads everything but the data, for the engine to judge.
+    ///
+    /// # Errors
+    /// A file is missing or over its limit.
+    pub fn offer(&self) -> Result<Event, BundleError> {
+        let numbered = |folder: &str, most: usize| {
+            let mut documents = Vec::new();
+            for number in 1..=most as u64 {
+                let path = self.tree.join(folder).join(number.to_string());
+                if !path.exists() {
+                    break;
+                }
+                documents.push((number, read(&path, ROOT_BYTES_MAX as u64)?));
+            }
+            Ok::<_, BundleError>(documents)
+        };
+        Ok(Event::Offered {
+            roots: numbered("root", ROOT_DOCUMENTS_MAX)?,
+            epochs: numbered("epoch", EPOCHS_MAX)?,
+            note: read(&self.tree.join("view/all/checkpoint"), CHECKPOINT_BYTES_MAX as u64)?,
+        })
+    }
+
+    /// Opens the snapshot that a verified checkpoint signs, after checking every byte of it.
+    ///
+    /// # Errors
+    /// A file is missing, over its limit, or not what was signed.
+    pub fn snapshot(&self, checkpoint: &Checkpoint) -> Result<File, BundleError> {
+        let (hash, length) = checkpoint.manifest.ok_or(BundleError::NoManifest)?;
+        let path = self.tree.join("view/all/manifest").join(blake3::Hash::from_bytes(hash).to_hex().as_str());
+        let manifest = read(&path, MANIFEST_BYTES_MAX)?;
+        if manifest.len() as u64 != length || *blake3::hash(&manifest).as_bytes() != hash {
+            return Err(BundleError::Hash { path });
+        }
+        let (hash, length) = parse_manifest(&manifest).ok_or(BundleError::Manifest)?;
+        let path = self.tree.join("view/all/snapshot").join(hash.to_hex().as_str());
+        let io = |source| BundleError::Read { path: path.clone(), source };
+        let mut file = File::open(&path).map_err(io)?;
+        if file.metadata().map_err(io)?.len() != length || hash_of(&mut file).map_err(io)?.0 != hash {
+            return Err(BundleError::Hash { path });
+        }
+        file.rewind().map_err(io)?;
+        Ok(file)
+    }
+}
+
+fn parse_manifest(bytes: &[u8]) -> Option<(blake3::Hash, u64)> {
+    let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+    if lines.next()? != MANIFEST_CONTEXT {
+        return None;
+    }
+    lines.next()?.strip_prefix("at ")?;
+    let (hash, length) = lines.next()?.strip_prefix("snapshot ")?.split_once(' ')?;
+    Some((blake3::Hash::from_hex(hash).ok()?, length.parse().ok()?))
+}
+
+fn hash_of(file: &mut File) -> std::io::Result<(blake3::Hash, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    let length = std::io::copy(file, &mut hasher)?;
+    Ok((hasher.finalize(), length))
+}
+
+fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, BundleError> {
+    let io = |source| BundleError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).map_err(io)?.take(bytes_max + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(BundleError::TooLarge { path: path.to_owned(), bytes_max });
+    }
+    Ok(bytes)
+}

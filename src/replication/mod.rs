@@ -1,0 +1,12 @@
+//! Moving state from a primary to its replicas, over anything that carries files.
+//!
+//! [`engine`] decides, without I/O: events in, actions out. [`follower`] runs it on a replica,
+//! [`publisher`] answers it on a primary, and [`bundle`] is the same tree in a directory. Nobody on
+//! the way is trusted: what is applied is what a verified checkpoint signs, or nothing.
+
+pub mod bundle;
+pub mod engine;
+pub mod follower;
+pub mod publisher;
+mod transport;
+mod watermark;

@@ -1,0 +1,414 @@
+//! What a primary hands out to replicas: trust, notes, deltas; and copies of itself for operators.
+//!
+//! A poll waits until something changed. One delta is made for all that wait for the same change;
+//! large ones are streamed, a few at a time.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use tempfile::NamedTempFile;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::bundle;
+use crate::api::status::ReplicaReport;
+use crate::clock::Clock;
+use crate::model::position::Position;
+use crate::model::time::Timestamp;
+use crate::registry::founding::MAX_LIFETIME_S;
+use crate::registry::seal::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
+use crate::store::delta::{self, Scope};
+use crate::store::read::{Head, ReadTxn};
+use crate::store::{Committed, Store, StoreError};
+use crate::trust::checkpoint::all_view_definition;
+use crate::trust::epoch::EpochRecord;
+
+/// How long a poll waits for a change: below the idle limits of proxies.
+const WAIT: Duration = Duration::from_secs(25);
+/// Polls that may wait at once.
+const WAITERS_MAX: usize = 12_000;
+/// Changes up to which a delta is made in memory and shared.
+const SHARED_CHANGES_MAX: usize = 1_000;
+/// Shared deltas that are kept.
+const SHARED_DELTAS_MAX: usize = 16;
+/// Large deltas that may be streamed at once.
+const STREAMS_MAX: usize = 32;
+/// Chunks of a streamed delta that may wait for a slow reader, and the size of one in bytes.
+const STREAM_CHUNKS: usize = 8;
+const STREAM_CHUNK_BYTES: usize = 64 * 1_024;
+/// A note that was signed longer ago is signed anew before it is handed out, in milliseconds.
+const NOTE_AGE_MS_MAX: i64 = 5_000;
+/// What a busy primary asks for, in seconds.
+const RETRY_AFTER_S: u64 = 2;
+/// Reports that are kept, and for how long, in milliseconds.
+const REPORTS_MAX: usize = 20_000;
+const REPORT_AGE_MS_MAX: i64 = 120_000;
+
+/// An answer to a poll: the first bytes, and the rest where it is streamed.
+pub struct Answer {
+    /// The note behind its length, and the delta where it is small.
+    pub head: Bytes,
+    /// A large delta.
+    pub rest: Option<mpsc::Receiver<std::io::Result<Bytes>>>,
+    /// How long the replica shall stay away, in milliseconds, when this server is going down.
+    pub reconnect_ms: Option<u64>,
+}
+
+/// Why something was not handed out.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum PublishError {
+    #[error("too many replicas ask at once; try again in {retry_after_s} s")]
+    Busy { retry_after_s: u64 },
+    #[error("a lifetime of {days} days is not possible; the root document allows 1 to {max}")]
+    BadLifetime { days: u32, max: u64 },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("a temporary file cannot be written in the data directory")]
+    Io(#[from] std::io::Error),
+    #[error("the work was cut short")]
+    Stopped,
+}
+
+/// Hands out the state of a primary; clones share it.
+#[derive(Clone)]
+pub struct Publisher(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    signer: Arc<Signer>,
+    clock: Arc<dyn Clock>,
+    committed: watch::Receiver<Arc<Committed>>,
+    note: ArcSwapOption<FreshNote>,
+    #[allow(clippy::type_complexity, reason = "deltas by where they begin and end")]
+    shared: Mutex<BTreeMap<(u64, u64), Arc<OnceCell<Bytes>>>>,
+    streams: Arc<Semaphore>,
+    waiters: AtomicUsize,
+    reports: Mutex<BTreeMap<String, ReplicaReport>>,
+}
+
+struct FreshNote {
+    position: Position,
+    issued_ms: i64,
+    note: Bytes,
+}
+
+impl Publisher {
+    /// Hands out what a store holds, signed by its signer.
+    #[must_use]
+    pub fn new(store: Store, signer: Arc<Signer>, clock: Arc<dyn Clock>) -> Self {
+        let committed = store.committed();
+        Self(Arc::new(Inner {
+            store,
+            signer,
+            clock,
+            committed,
+            note: ArcSwapOption::empty(),
+            shared: Mutex::new(BTreeMap::new()),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            waiters: AtomicUsize::new(0),
+            reports: Mutex::new(BTreeMap::new()),
+        }))
+    }
+
+    /// A signed root document.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn root(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.store.read()?.root(number)
+    }
+
+    /// A signed epoch record.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn epoch(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.store.read()?.epoch(number)
+    }
+
+    /// The signed note of the newest state; none for a view that does not exist.
+    ///
+    /// # Errors
+    /// The store or signing fails.
+    pub fn checkpoint(&self, view: &str) -> Result<Option<Bytes>, PublishError> {
+        if view != VIEW_ALL { Ok(None) } else { Ok(Some(self.0.note(&self.0.store.read()?)?)) }
+    }
+
+    /// Number of polls that wait.
+    #[must_use]
+    pub fn waiters(&self) -> usize {
+        self.0.waiters.load(Ordering::Relaxed)
+    }
+
+    /// Waits for what comes after a position; none for a view that does not exist.
+    ///
+    /// # Errors
+    /// Too many wait, or the store or signing fails.
+    pub async fn next(
+        &self,
+        view: &str,
+        after: Position,
+        stop: &CancellationToken,
+    ) -> Result<Option<Answer>, PublishError> {
+        if view != VIEW_ALL {
+            return Ok(None);
+        }
+        let _waiting = Waiting::begin(&self.0.waiters)?;
+        let mut committed = self.0.committed.clone();
+        let up_to_date = |head: Head| after.epoch == head.position.epoch && after.seq >= head.changed;
+        let mut reconnect_ms = None;
+        if up_to_date(committed.borrow_and_update().head) && after.seq <= committed.borrow().head.position.seq {
+            tokio::select! {
+                () = stop.cancelled() => reconnect_ms = Some(self.spread()),
+                _ = committed.wait_for(|committed| !up_to_date(committed.head)) => {}
+                () = tokio::time::sleep(WAIT) => {}
+            }
+        }
+        let inner = Arc::clone(&self.0);
+        let Some(made) = blocking(move || inner.begin_answer(after)).await? else {
+            let inner = Arc::clone(&self.0);
+            let note = blocking(move || inner.note(&inner.store.read()?)).await?;
+            return Ok(Some(Answer { head: framed(&note, &[]), rest: None, reconnect_ms }));
+        };
+        let Begun { txn, note, from, small } = made;
+        let answer = if small {
+            let delta = self.shared(txn, from).await?;
+            Answer { head: framed(&note, &delta), rest: None, reconnect_ms }
+        } else {
+            let permit = Arc::clone(&self.0.streams)
+                .try_acquire_owned()
+                .map_err(|_| PublishError::Busy { retry_after_s: RETRY_AFTER_S })?;
+            Answer { head: framed(&note, &[]), rest: Some(self.stream(txn, from, permit)), reconnect_ms }
+        };
+        Ok(Some(answer))
+    }
+
+    /// One small delta for all that ask for the same.
+    async fn shared(&self, txn: ReadTxn, from: Position) -> Result<Bytes, PublishError> {
+        let to = txn.head()?.position.seq;
+        let cell = {
+            let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            while shared.len() >= SHARED_DELTAS_MAX && !shared.contains_key(&(from.seq, to)) {
+                // The one that ends earliest is asked for least.
+                let Some(oldest) = shared.keys().min_by_key(|(_, to)| *to).copied() else { break };
+                shared.remove(&oldest);
+            }
+            Arc::clone(shared.entry((from.seq, to)).or_default())
+        };
+        let scope = self.0.scope();
+        let make = || async {
+            blocking(move || {
+                let mut bytes = Vec::new();
+                delta::write(&txn, &scope, from, &mut bytes)?;
+                Ok(Bytes::from(bytes))
+            })
+            .await
+        };
+        cell.get_or_try_init(make).await.cloned()
+    }
+
+    /// A large delta, made while it is sent.
+    fn stream(
+        &self,
+        txn: ReadTxn,
+        from: Position,
+        permit: OwnedSemaphorePermit,
+    ) -> mpsc::Receiver<std::io::Result<Bytes>> {
+        let (sender, receiver) = mpsc::channel(STREAM_CHUNKS);
+        let scope = self.0.scope();
+        tokio::task::spawn_blocking(move || {
+            let _held_until_done = permit;
+            let out = std::io::BufWriter::with_capacity(STREAM_CHUNK_BYTES, ChannelWriter(sender.clone()));
+            if let Err(error) = delta::write(&txn, &scope, from, out) {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a delta was not sent to its end");
+                let _reader_gone = sender.blocking_send(Err(std::io::Error::other("the delta could not be made")));
+            }
+        });
+        receiver
+    }
+
+    /// Notes what a replica says of itself.
+    pub fn report(&self, mut report: ReplicaReport) {
+        let now = self.0.clock.now_ms();
+        report.at = Some(Timestamp::from_ms(now));
+        let mut reports = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports.retain(|_, report| report.at.is_some_and(|at| now - at.ms() < REPORT_AGE_MS_MAX));
+        if reports.len() < REPORTS_MAX || reports.contains_key(&report.replica) {
+            reports.insert(report.replica.clone(), report);
+        }
+    }
+
+    /// What replicas said of themselves lately, by their ids.
+    #[must_use]
+    pub fn reports(&self) -> Vec<ReplicaReport> {
+        let now = self.0.clock.now_ms();
+        let reports = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
+        reports
+            .values()
+            .filter(|report| report.at.is_some_and(|at| now - at.ms() < REPORT_AGE_MS_MAX))
+            .cloned()
+            .collect()
+    }
+
+    /// Makes a bundle of everything, as a tar file that goes away with its handle.
+    ///
+    /// # Errors
+    /// The lifetime is over what the root allows, or the store, signing or a disk fails.
+    pub async fn bundle(&self, lifetime_days: u32) -> Result<NamedTempFile, PublishError> {
+        let max = MAX_LIFETIME_S / 86_400;
+        if lifetime_days == 0 || u64::from(lifetime_days) > max {
+            return Err(PublishError::BadLifetime { days: lifetime_days, max });
+        }
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let file = NamedTempFile::new_in(inner.store.directory())?;
+            let lifetime_s = i64::from(lifetime_days) * 86_400;
+            bundle::export(
+                &inner.store.read()?,
+                &inner.signer,
+                &inner.scope(),
+                lifetime_s,
+                file.as_file(),
+                inner.store.directory(),
+            )?;
+            Ok(file)
+        })
+        .await
+    }
+
+    /// Copies the database as it stands, to a file that goes away with its handle.
+    ///
+    /// # Errors
+    /// The store or a disk fails.
+    pub async fn backup(&self) -> Result<NamedTempFile, PublishError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let file = NamedTempFile::new_in(inner.store.directory())?;
+            std::fs::remove_file(file.path())?;
+            crate::store::backup::copy(&inner.store.read()?, file.path())?;
+            Ok(NamedTempFile::from_parts(std::fs::File::open(file.path())?, file.into_temp_path()))
+        })
+        .await
+    }
+
+    /// A pause that spreads the replicas of a server that goes down over some seconds.
+    fn spread(&self) -> u64 {
+        let window_ms = (self.waiters() as u64 * 2).clamp(1_000, 30_000);
+        getrandom::u64().unwrap_or_default() % window_ms
+    }
+}
+
+/// A state to answer from, and what the answer begins with.
+struct Begun {
+    txn: ReadTxn,
+    note: Bytes,
+    from: Position,
+    small: bool,
+}
+
+impl Inner {
+    fn scope(&self) -> Scope {
+        Scope {
+            registry: self.signer.registry.clone(),
+            view: VIEW_ALL.to_owned(),
+            view_generation: all_view_definition().0,
+        }
+    }
+
+    /// Decides what a replica at `after` needs; none when nothing but a note.
+    fn begin_answer(&self, after: Position) -> Result<Option<Begun>, PublishError> {
+        let txn = self.store.read()?;
+        let head = txn.head()?;
+        let same_epoch = after.epoch == head.position.epoch;
+        if same_epoch && (after.seq >= head.changed || after.seq > head.position.seq) {
+            return Ok(None);
+        }
+        let from = if same_epoch || self.leads_here(&txn, head, after)? { after } else { Position::default() };
+        let small = from.seq >= head.floor
+            && from.seq > 0
+            && txn.changes_after(from.seq, SHARED_CHANGES_MAX + 1)?.len() <= SHARED_CHANGES_MAX;
+        let note = self.note(&txn)?;
+        Ok(Some(Begun { txn, note, from, small }))
+    }
+
+    /// Whether a position of the epoch before is one that this epoch went on from.
+    fn leads_here(&self, txn: &ReadTxn, head: Head, after: Position) -> Result<bool, PublishError> {
+        let Some(note) = txn.epoch(head.position.epoch)? else { return Ok(false) };
+        let note = crate::crypto::note::Note::parse(&note, crate::crypto::note::NOTE_BYTES_MAX);
+        let record = note.ok().and_then(|note| EpochRecord::parse(note.text()).ok());
+        let base = record.and_then(|record| record.base);
+        Ok(base.is_some_and(|base| base.position.epoch == after.epoch && after.seq <= base.position.seq))
+    }
+
+    /// The note of the state that a transaction sees, signed lately.
+    fn note(&self, txn: &ReadTxn) -> Result<Bytes, PublishError> {
+        let position = txn.head()?.position;
+        let now_ms = self.clock.now_ms();
+        if let Some(fresh) = self.note.load_full()
+            && fresh.position == position
+            && (0..NOTE_AGE_MS_MAX).contains(&(now_ms - fresh.issued_ms))
+        {
+            return Ok(fresh.note.clone());
+        }
+        let note = Bytes::from(self.signer.sign_again(txn, LIVE_LIFETIME_S, |_| {})?);
+        self.note.store(Some(Arc::new(FreshNote { position, issued_ms: now_ms, note: note.clone() })));
+        Ok(note)
+    }
+}
+
+/// Counts a poll while it waits.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiters: &'a AtomicUsize) -> Result<Self, PublishError> {
+        if waiters.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
+            waiters.fetch_sub(1, Ordering::Relaxed);
+            return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
+        }
+        Ok(Self(waiters))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct ChannelWriter(mpsc::Sender<std::io::Result<Bytes>>);
+
+impl Write for ChannelWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The note behind its length (`u32`, big-endian), then the data.
+fn framed(note: &[u8], data: &[u8]) -> Bytes {
+    let length = u32::try_from(note.len()).unwrap_or(u32::MAX);
+    let mut head = Vec::with_capacity(4 + note.len() + data.len());
+    head.extend_from_slice(&length.to_be_bytes());
+    head.extend_from_slice(note);
+    head.extend_from_slice(data);
+    head.into()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, PublishError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(PublishError::Stopped))
+}

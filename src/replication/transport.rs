@@ -1,0 +1,244 @@
+//! Fetching from an upstream over HTTP: small documents whole, data as a bounded stream into a spool.
+//!
+//! What arrives here is not verified yet; this file only bounds how much of it there can be and how
+//! slowly it may come.
+
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Response, StatusCode};
+
+use super::engine::Failure;
+use crate::model::position::Position;
+use crate::registry::seal::VIEW_ALL;
+use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
+use crate::trust::root::ROOT_BYTES_MAX;
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a small document may take.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a poll may stay silent: the server's wait and some.
+const POLL_TIMEOUT: Duration = Duration::from_secs(40);
+/// Fewest bytes that must arrive in each [`SLOW_WINDOW`].
+const SLOW_BYTES_MIN: u64 = 30 * 1_024;
+const SLOW_WINDOW: Duration = Duration::from_secs(30);
+/// Longest time that a whole download may take.
+const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(3_600);
+/// Data up to this size stays in memory, in bytes; more goes to a temporary file.
+const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// A fetch that failed, and how.
+pub(super) type Failed = (Failure, String);
+
+/// An upstream that speaks HTTP.
+pub(super) struct Upstream {
+    http: reqwest::Client,
+    base: String,
+    token: Option<String>,
+}
+
+/// A polled answer: the note, and the data still on the way.
+pub(super) struct Polled {
+    pub(super) note: Vec<u8>,
+    pub(super) reconnect_ms: Option<u64>,
+    pub(super) data: Option<Data>,
+}
+
+/// Data on the way.
+pub(super) struct Data {
+    response: Response,
+    first: Bytes,
+}
+
+impl Upstream {
+    pub(super) fn new(base: &str, token: Option<String>, extra_ca: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(POLL_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("bookholder/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = extra_ca {
+            for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
+                builder = builder.add_root_certificate(certificate);
+            }
+        }
+        Ok(Self { http: builder.build()?, base: base.trim_end_matches('/').to_owned(), token })
+    }
+
+    async fn get(&self, path: &str) -> Result<Response, Failed> {
+        let request = self.http.get(format!("{}/replication/v1/{path}", self.base));
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let said = || format!("the upstream answered {status} to {path}");
+        match status {
+            StatusCode::OK => Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err((Failure::Denied, said())),
+            StatusCode::NOT_FOUND => Err((Failure::UnknownView, said())),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+                let retry_after_s = header.and_then(|text| text.parse().ok()).unwrap_or(1);
+                Err((Failure::Busy { retry_after_s }, said()))
+            }
+            _ => Err((Failure::Malformed, said())),
+        }
+    }
+
+    async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Failed> {
+        let fetch = async {
+            let mut response = self.get(path).await?;
+            let mut document = Vec::new();
+            while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+                if document.len() + chunk.len() > bytes_max {
+                    return Err((Failure::Malformed, format!("{path} is over the limit of {bytes_max} bytes")));
+                }
+                document.extend_from_slice(&chunk);
+            }
+            Ok(document)
+        };
+        let slow = |_| (Failure::Slow, format!("{path} took longer than {} s", DOCUMENT_TIMEOUT.as_secs()));
+        tokio::time::timeout(DOCUMENT_TIMEOUT, fetch).await.map_err(slow)?
+    }
+
+    pub(super) async fn root(&self, number: u64) -> Result<Vec<u8>, Failed> {
+        self.document(&format!("root/{number}"), ROOT_BYTES_MAX).await
+    }
+
+    pub(super) async fn epoch(&self, number: u64) -> Result<Vec<u8>, Failed> {
+        self.document(&format!("epoch/{number}"), CHECKPOINT_BYTES_MAX).await
+    }
+
+    /// Tells the upstream how this replica is; whatever comes of it.
+    pub(super) async fn report(&self, report: &crate::api::status::ReplicaReport) {
+        let request = self.http.post(format!("{}/replication/v1/report", self.base)).timeout(DOCUMENT_TIMEOUT);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        if let Err(error) = request.json(report).send().await {
+            tracing::debug!(error = %error, "the upstream did not take a report");
+        }
+    }
+
+    /// Polls for what comes after a position; the answer is a note behind its length, then data.
+    pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
+        let query = bust.map(|bust| format!("?b={bust:016x}")).unwrap_or_default();
+        let mut response = self.get(&format!("view/{VIEW_ALL}/next/{after}{query}")).await?;
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let reconnect_ms = header("bookholder-reconnect-ms").and_then(|text| text.parse().ok());
+        let short = || (Failure::Malformed, "the answer ends before its note does".to_owned());
+        let mut buffer = Vec::new();
+        loop {
+            if let Some((length, rest)) = buffer.split_first_chunk::<4>() {
+                let length = u32::from_be_bytes(*length) as usize;
+                if length > CHECKPOINT_BYTES_MAX {
+                    return Err((
+                        Failure::Malformed,
+                        format!("the note is over the limit of {CHECKPOINT_BYTES_MAX} bytes"),
+                    ));
+                }
+                if let Some((note, rest)) = rest.split_at_checked(length) {
+                    let (note, mut first) = (note.to_vec(), Bytes::copy_from_slice(rest));
+                    if first.is_empty() {
+                        first = response.chunk().await.map_err(unreachable)?.unwrap_or_default();
+                    }
+                    let data = (!first.is_empty()).then_some(Data { response, first });
+                    return Ok(Polled { note, reconnect_ms, data });
+                }
+            }
+            buffer.extend_from_slice(&response.chunk().await.map_err(unreachable)?.ok_or_else(short)?);
+        }
+    }
+}
+
+impl Data {
+    /// Takes everything that comes, at most so many bytes.
+    pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<Spool, Failed> {
+        let io = |error: std::io::Error| (Failure::Malformed, format!("the data cannot be put down: {error}"));
+        let mut spool = Spool::Memory(Vec::new());
+        let (mut total, mut window_bytes) = (0_u64, 0_u64);
+        let started = tokio::time::Instant::now();
+        let mut window = started;
+        let mut chunk = Some(std::mem::take(&mut self.first));
+        while let Some(bytes) = chunk {
+            total = total.saturating_add(bytes.len() as u64);
+            window_bytes = window_bytes.saturating_add(bytes.len() as u64);
+            if total > bytes_max {
+                return Err((
+                    Failure::Malformed,
+                    format!("more than the {bytes_max} bytes came that the checkpoint allows"),
+                ));
+            }
+            spool.push(&bytes, directory).map_err(io)?;
+            if window.elapsed() > SLOW_WINDOW {
+                if window_bytes < SLOW_BYTES_MIN {
+                    return Err((
+                        Failure::Slow,
+                        format!("only {window_bytes} bytes came in {} s", SLOW_WINDOW.as_secs()),
+                    ));
+                }
+                (window, window_bytes) = (tokio::time::Instant::now(), 0);
+            }
+            if started.elapsed() > DOWNLOAD_DEADLINE {
+                return Err((Failure::Slow, format!("the data took longer than {} s", DOWNLOAD_DEADLINE.as_secs())));
+            }
+            chunk = self.response.chunk().await.map_err(unreachable)?;
+        }
+        Ok(spool)
+    }
+}
+
+/// Data that has arrived: in memory while small.
+pub(super) enum Spool {
+    Memory(Vec<u8>),
+    File(std::fs::File),
+}
+
+impl Spool {
+    fn push(&mut self, bytes: &[u8], directory: &Path) -> std::io::Result<()> {
+        if let Self::Memory(memory) = self
+            && memory.len() + bytes.len() > SPOOL_MEMORY_BYTES
+        {
+            let mut file = tempfile::tempfile_in(directory)?;
+            file.write_all(memory)?;
+            *self = Self::File(file);
+        }
+        match self {
+            Self::Memory(memory) => memory.extend_from_slice(bytes),
+            Self::File(file) => file.write_all(bytes)?,
+        }
+        Ok(())
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(memory) => memory.len() as u64,
+            Self::File(file) => file.metadata().map_or(0, |metadata| metadata.len()),
+        }
+    }
+
+    /// Reads it from the start.
+    pub(super) fn into_reader(self) -> std::io::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::Memory(memory) => Box::new(std::io::Cursor::new(memory)),
+            Self::File(mut file) => {
+                file.rewind()?;
+                Box::new(std::io::BufReader::new(file))
+            }
+        })
+    }
+}
+
+/// Tells what failed, down to the cause: `connection refused` says more than `error sending request`.
+fn unreachable(error: reqwest::Error) -> Failed {
+    let error = error.without_url();
+    let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+    (Failure::Unreachable, text)
+}

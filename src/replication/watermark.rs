@@ -1,0 +1,23 @@
+//! The highest rank ever accepted, once more in a small file, so that losing the database does not
+//! let an old state pass for a new one.
+
+use std::path::Path;
+
+use crate::model::position::Position;
+use crate::store::files::replace;
+use crate::trust::accept::Rank;
+
+/// The file in the data directory: `root epoch.seq` and a newline.
+const WATERMARK_FILE: &str = "watermark";
+
+/// Reads the watermark; none when there is no file, or nothing readable in it.
+pub(super) fn read(directory: &Path) -> Option<Rank> {
+    let text = std::fs::read_to_string(directory.join(WATERMARK_FILE)).ok()?;
+    let (root, position) = text.trim_end().split_once(' ')?;
+    Some(Rank { root: root.parse().ok()?, position: position.parse::<Position>().ok()? })
+}
+
+/// Writes the watermark, durably.
+pub(super) fn write(directory: &Path, rank: Rank) -> std::io::Result<()> {
+    replace(&directory.join(WATERMARK_FILE), format!("{} {}\n", rank.root, rank.position).as_bytes(), 0o600)
+}

@@ -1,0 +1,81 @@
+//! Tells whether a prompt may have changed since a moment, without a lock and without a list.
+//!
+//! Names share a fixed number of clocks. A writer advances the clocks of the names it changed, after
+//! its commit is visible; a reader notes the clock before it looks at the database, and what it found
+//! is good for as long as the clock stands still. Two names on one clock cost a needless look, never
+//! a wrong answer.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::store::Touched;
+
+/// Number of clocks: 128 KiB, and one needless look in thousands.
+const CLOCKS: u64 = 16_384;
+
+/// Clocks that names share.
+pub(super) struct ChangeClocks(Box<[AtomicU64]>);
+
+/// The clock of one name, as it stood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading {
+    clock: usize,
+    stood: u64,
+}
+
+impl ChangeClocks {
+    pub(super) fn new() -> Self {
+        Self((0..CLOCKS).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// Notes how the clock of a name stands; to be done before looking at the database.
+    pub(super) fn read(&self, name: &str) -> Reading {
+        let clock = Self::clock(name);
+        Reading { clock, stood: self.0.get(clock).map_or(0, |clock| clock.load(Ordering::Acquire)) }
+    }
+
+    /// Whether nothing on the clock has changed since.
+    pub(super) fn still(&self, reading: Reading) -> bool {
+        self.0.get(reading.clock).is_some_and(|clock| clock.load(Ordering::Acquire) == reading.stood)
+    }
+
+    /// Advances the clocks of what changed.
+    pub(super) fn advance(&self, touched: &Touched) {
+        let advance = |clock: &AtomicU64| clock.fetch_add(1, Ordering::AcqRel);
+        match touched {
+            Touched::Names(names) => {
+                for name in names.iter() {
+                    self.0.get(Self::clock(name)).map(advance);
+                }
+            }
+            Touched::Everything => self.0.iter().for_each(|clock| {
+                advance(clock);
+            }),
+        }
+    }
+
+    fn clock(name: &str) -> usize {
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        usize::try_from(hasher.finish() % CLOCKS).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_reading_is_good_until_its_name_changes() {
+        let clocks = ChangeClocks::new();
+        let (a, b) = (clocks.read("a"), clocks.read("b"));
+        clocks.advance(&Touched::Names(Arc::new(BTreeSet::from(["a".to_owned()]))));
+        assert!(!clocks.still(a));
+        assert!(clocks.still(b), "`a` and `b` are on different clocks");
+        clocks.advance(&Touched::Everything);
+        assert!(!clocks.still(b));
+    }
+}

@@ -1,0 +1,42 @@
+//! Why a question about prompts has no answer.
+
+use crate::model::content::ContentError;
+use crate::model::content_id::ContentId;
+use crate::model::name::{Label, NameError, PromptName};
+use crate::model::reference::{ReferenceError, Selector};
+use crate::model::time::Timestamp;
+use crate::store::StoreError;
+use crate::template::render::RenderError;
+
+/// Why a question about prompts has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ResolveError {
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("there is no prompt `{name}`")]
+    PromptNotFound { name: PromptName },
+    #[error("the prompt `{name}` was removed at {at}")]
+    PromptRemoved { name: PromptName, at: Timestamp },
+    #[error("the prompt `{name}` has no version {selector}; its newest is {latest}")]
+    VersionNotFound { name: PromptName, selector: Selector, latest: u64 },
+    #[error("the prompt `{name}` has no label `{label}`{}", at.map(|at| format!(" at {at}")).unwrap_or_default())]
+    LabelNotFound { name: PromptName, label: Label, at: Option<Timestamp> },
+    #[error("no version has the content {0}")]
+    ContentNotFound(ContentId),
+    #[error("{what} {number} is over the limit of {max}")]
+    Limit { what: &'static str, number: usize, max: usize },
+    #[error("this replica holds no verified state yet")]
+    NotReady,
+    #[error("`{0}` is not a cursor of this list")]
+    Cursor(String),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error("a stored content cannot be read")]
+    Content(#[from] ContentError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

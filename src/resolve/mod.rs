@@ -1,0 +1,17 @@
+//! The read path: which version a reference means, and what it says.
+//!
+//! [`Resolver`] is what applications call, in process or over HTTP: a plain function that answers
+//! from memory what it answered before, and from the database otherwise. [`Catalogue`] answers
+//! everything else about prompts. Neither waits for a writer, nor for a network.
+
+pub mod answer;
+pub mod catalogue;
+mod change_clock;
+pub mod error;
+pub mod freshness;
+pub mod resolver;
+
+pub use answer::Answer;
+pub use catalogue::Catalogue;
+pub use error::ResolveError;
+pub use resolver::{Query, Resolver};

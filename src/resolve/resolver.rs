@@ -1,0 +1,309 @@
+//! Reference to answer: the hot path.
+//!
+//! What a reference serves is composed on first use and kept in a cache that is bounded in bytes.
+//! An entry is good while the [change clock](super::change_clock) of its prompt stands still, so a
+//! commit costs what it changed and a boot scans nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::answer::{Answer, Said, SharedAnswer};
+use super::change_clock::{ChangeClocks, Reading};
+use super::error::ResolveError;
+use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX};
+use crate::api::read::Assignment;
+use crate::experiment::assignment::choose;
+use crate::model::deployment::Action;
+use crate::model::name::{Label, PromptName};
+use crate::model::position::Position;
+use crate::model::prompt::Prompt;
+use crate::model::reference::{Reference, Selector};
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
+use crate::store::{Committed, Store};
+
+/// References that the cache is laid out for at first; it grows with its bytes.
+const CACHE_ITEMS: usize = 1_024;
+
+/// Who asks, about which time.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Whoever should always get the same arm of a split.
+    pub subject: Option<String>,
+    /// What rules look at.
+    pub attributes: BTreeMap<String, String>,
+    /// As of when; now when none.
+    pub at: Option<Timestamp>,
+}
+
+impl Query {
+    fn check(&self) -> Result<(), ResolveError> {
+        let limit = |what, number: usize, max: usize| {
+            if number > max { Err(ResolveError::Limit { what, number, max }) } else { Ok(()) }
+        };
+        limit("the number of attributes", self.attributes.len(), ATTRIBUTES_MAX)?;
+        let texts = self.attributes.iter().flat_map(|(name, value)| [name.len(), value.len()]);
+        let longest = texts.chain(self.subject.as_ref().map(String::len)).max().unwrap_or(0);
+        limit("the length of a subject or attribute,", longest, ATTRIBUTE_BYTES_MAX)
+    }
+}
+
+/// Answers references; clones share one cache.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bookholder::resolve::{Query, Resolver};
+/// use bookholder::store::{Options, Store};
+///
+/// let directory = tempfile::tempdir()?;
+/// let store = Store::open(&Options { directory: directory.path().to_owned(), create: true })?;
+/// let resolver = Resolver::new(store, 1024 * 1024);
+/// let nothing_yet = resolver.resolve("support/agent@production", &Query::default());
+/// assert_eq!(nothing_yet.unwrap_err().to_string(), "there is no prompt `support/agent`");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Resolver(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    clocks: ChangeClocks,
+    cache: Cache<Box<str>, Arc<Cached>, ByBytes>,
+    ready: AtomicBool,
+}
+
+/// What a reference serves, and until when that is good.
+struct Cached {
+    reading: Reading,
+    served: Served,
+}
+
+/// What a reference serves.
+enum Served {
+    /// The same answer for everybody.
+    Fixed(SharedAnswer),
+    /// One of several versions, depending on who asks.
+    Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, Said> },
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Box<str>, Arc<Cached>> for ByBytes {
+    fn weight(&self, reference: &Box<str>, cached: &Arc<Cached>) -> u64 {
+        let served = match &cached.served {
+            Served::Fixed(answer) => answer.weight(),
+            Served::Chosen { versions, .. } => versions.values().map(|said| said.content.len() as u64 + 512).sum(),
+        };
+        served + reference.len() as u64 + size_of::<Cached>() as u64
+    }
+}
+
+impl Resolver {
+    /// Answers from a store, keeping at most `cache_bytes` of composed answers.
+    #[must_use]
+    pub fn new(store: Store, cache_bytes: u64) -> Self {
+        let resolver = Self(Arc::new(Inner {
+            clocks: ChangeClocks::new(),
+            cache: Cache::with_weighter(CACHE_ITEMS, cache_bytes, ByBytes),
+            ready: AtomicBool::new(true),
+            store,
+        }));
+        let observer = Arc::downgrade(&resolver.0);
+        resolver.0.store.observe(Box::new(move |committed: &Committed| {
+            if let Some(inner) = observer.upgrade() {
+                inner.clocks.advance(&committed.touched);
+            }
+        }));
+        resolver
+    }
+
+    /// Whether there is a state to answer from; a replica that never synced has none.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.ready.store(ready, Ordering::Release);
+    }
+
+    /// Whether there is a state to answer from.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// Answers a reference, such as `support/agent@production`.
+    ///
+    /// # Errors
+    /// The reference is none, or nothing is served under it.
+    pub fn resolve(&self, reference: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
+        if query.at.is_none()
+            && let Some(cached) = self.0.cache.get(reference)
+            && self.0.clocks.still(cached.reading)
+        {
+            return match &cached.served {
+                Served::Fixed(answer) => Ok(Arc::clone(answer)),
+                Served::Chosen { .. } => cached.served.answer(query),
+            };
+        }
+        self.look_up(reference, query)
+    }
+
+    /// The answer for everybody, when it is in memory: no allocation, no look at the database.
+    #[must_use]
+    pub fn cached(&self, reference: &str) -> Option<SharedAnswer> {
+        let cached = self.0.cache.get(reference).filter(|cached| self.0.clocks.still(cached.reading))?;
+        match &cached.served {
+            Served::Fixed(answer) => Some(Arc::clone(answer)),
+            Served::Chosen { .. } => None,
+        }
+    }
+
+    /// Answers many references from one state.
+    ///
+    /// # Errors
+    /// There are too many, or there is no state to answer from. A reference without an answer fails alone.
+    #[allow(clippy::type_complexity, reason = "a position and a list of answers")]
+    pub fn batch<'a>(
+        &self,
+        references: &'a [String],
+        query: &Query,
+    ) -> Result<(Position, Vec<(&'a str, Result<SharedAnswer, ResolveError>)>), ResolveError> {
+        let (what, number, max) = ("the number of references", references.len(), BATCH_REFERENCES_MAX);
+        if number > max {
+            return Err(ResolveError::Limit { what, number, max });
+        }
+        query.check()?;
+        self.check_ready()?;
+        let txn = self.0.store.read()?;
+        let answers = references.iter().map(|text| {
+            let answer = text
+                .parse::<Reference>()
+                .map_err(ResolveError::from)
+                .and_then(|reference| serve(&txn, &reference, query.at))
+                .and_then(|served| served.answer(query));
+            (text.as_str(), answer)
+        });
+        let answers = answers.collect();
+        Ok((txn.head()?.position, answers))
+    }
+
+    fn look_up(&self, text: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
+        let reference: Reference = text.parse()?;
+        query.check()?;
+        self.check_ready()?;
+        let reading = self.0.clocks.read(reference.name.as_str());
+        let txn = self.0.store.read()?;
+        let served = serve(&txn, &reference, query.at)?;
+        let answer = served.answer(query)?;
+        if query.at.is_none() {
+            self.0.cache.insert(text.into(), Arc::new(Cached { reading, served }));
+        }
+        Ok(answer)
+    }
+
+    fn check_ready(&self) -> Result<(), ResolveError> {
+        if self.is_ready() { Ok(()) } else { Err(ResolveError::NotReady) }
+    }
+}
+
+impl Served {
+    /// The answer for whoever asks.
+    fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
+        match self {
+            Self::Fixed(answer) => Ok(Arc::clone(answer)),
+            Self::Chosen { serving, label, versions } => {
+                query.check()?;
+                let random = getrandom::u64().unwrap_or_default();
+                let choice = choose(serving, query.subject.as_deref(), &query.attributes, random);
+                let said = versions.get(&choice.version).ok_or(crate::store::StoreError::Record {
+                    kind: "label",
+                    reason: format!("it serves version {}, which is missing", choice.version),
+                })?;
+                let assignment = Assignment { rule: choice.rule, bucket: choice.bucket, sticky: choice.sticky };
+                Ok(Arc::new(Answer::compose(said, Some(label), Some(assignment))))
+            }
+        }
+    }
+}
+
+/// Finds what a reference serves, now or at a moment.
+fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<Served, ResolveError> {
+    let name = &reference.name;
+    let prompt = txn.prompt(name)?.ok_or_else(|| ResolveError::PromptNotFound { name: name.clone() })?;
+    if let (None, Some(removed)) = (at, prompt.removed) {
+        return Err(ResolveError::PromptRemoved { name: name.clone(), at: removed });
+    }
+    let version = match (&reference.selector, at) {
+        (Selector::Label(label), None) if label.is_latest() => txn.version(name, prompt.latest)?,
+        (Selector::Label(label), Some(at)) if label.is_latest() => Some(latest_at(txn, &prompt, at)?),
+        (Selector::Label(label), _) => {
+            let serving = serving_of(txn, name, label, at)?;
+            return serve_label(txn, name, label, serving);
+        }
+        (Selector::Version(number), _) => txn.version(name, *number)?,
+        (Selector::Content(hex), _) => txn.version_with_content(name, hex)?,
+    };
+    let version = version.filter(|version| at.is_none_or(|at| version.created <= at));
+    let version = version.ok_or_else(|| ResolveError::VersionNotFound {
+        name: name.clone(),
+        selector: reference.selector.clone(),
+        latest: prompt.latest,
+    })?;
+    let said = said(txn, name, &version)?;
+    Ok(Served::Fixed(Arc::new(Answer::compose(&said, reference.label(), None))))
+}
+
+fn serve_label(txn: &ReadTxn, name: &PromptName, label: &Label, serving: Serving) -> Result<Served, ResolveError> {
+    let mut versions = BTreeMap::new();
+    for number in serving.versions() {
+        if let Some(version) = txn.version(name, number)? {
+            versions.insert(number, said(txn, name, &version)?);
+        }
+    }
+    match serving.fixed().and_then(|number| versions.get(&number)) {
+        Some(said) => Ok(Served::Fixed(Arc::new(Answer::compose(said, Some(label), None)))),
+        None => Ok(Served::Chosen { serving, label: label.clone(), versions }),
+    }
+}
+
+fn said(txn: &ReadTxn, name: &PromptName, version: &Version) -> Result<Said, ResolveError> {
+    let content = Bytes::from(txn.content_of(name, &version.content_id)?);
+    Ok(Said { name: name.clone(), version: version.number, content_id: version.content_id, content })
+}
+
+/// What a label serves now, or served at a moment.
+fn serving_of(txn: &ReadTxn, name: &PromptName, label: &Label, at: Option<Timestamp>) -> Result<Serving, ResolveError> {
+    let absent = || ResolveError::LabelNotFound { name: name.clone(), label: label.clone(), at };
+    let Some(moment) = at else {
+        return txn.label(name, label)?.map(|state| state.serving).ok_or_else(absent);
+    };
+    let deployment = txn.deployment_at(name, label, moment)?.ok_or_else(absent)?;
+    match (deployment.to, deployment.action) {
+        (Some(serving), _) => Ok(serving),
+        (None, Action::Remove) => Err(ResolveError::PromptRemoved { name: name.clone(), at: deployment.at }),
+        (None, _) => Err(absent()),
+    }
+}
+
+/// The newest version at a moment, unless the prompt was removed by then.
+fn latest_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Version, ResolveError> {
+    let (name, label) = (&prompt.name, Label::latest());
+    let version = txn.version_at(name, at)?.ok_or_else(|| ResolveError::LabelNotFound {
+        name: name.clone(),
+        label: label.clone(),
+        at: Some(at),
+    })?;
+    match txn.deployment_at(name, &label, at)? {
+        Some(removal) if removal.id > version.commit => {
+            Err(ResolveError::PromptRemoved { name: name.clone(), at: removal.at })
+        }
+        _ => Ok(version),
+    }
+}

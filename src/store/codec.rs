@@ -1,0 +1,47 @@
+//! The envelope of a stored record: one byte of kind, one of version, then bincode.
+//!
+//! No other file names bincode. Decoding is bounded, and bytes behind the record are an error, so
+//! a record has one encoding.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::StoreError;
+
+/// Most bytes that decoding one record may claim; a version's record is far smaller, and a delta's
+/// operation carries at most one content.
+const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A struct that is stored, with the number that tells its bytes from others'.
+pub(super) trait Record: Serialize + DeserializeOwned {
+    /// First byte of the envelope: which record this is; never used twice.
+    const KIND: u8;
+    /// Second byte of the envelope: which layout of it.
+    const VERSION: u8;
+    /// What error messages call it.
+    const NAME: &'static str;
+}
+
+/// Encodes a record in its envelope.
+pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![R::KIND, R::VERSION];
+    bincode::serde::encode_into_std_write(record, &mut bytes, bincode::config::standard())
+        .map_err(|error| StoreError::Record { kind: R::NAME, reason: error.to_string() })?;
+    Ok(bytes)
+}
+
+/// Decodes a record from its envelope.
+pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
+    let refuse = |reason: &str| StoreError::Record { kind: R::NAME, reason: reason.to_owned() };
+    let (&kind, rest) = bytes.split_first().ok_or_else(|| refuse("it is empty"))?;
+    let (&version, body) = rest.split_first().ok_or_else(|| refuse("it is cut short"))?;
+    if kind != R::KIND {
+        return Err(refuse("it is a record of another kind"));
+    }
+    if version != R::VERSION {
+        return Err(StoreError::RecordVersion { kind: R::NAME, version });
+    }
+    let config = bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
+    let (record, read) = bincode::serde::decode_from_slice(body, config).map_err(|error| refuse(&error.to_string()))?;
+    if read == body.len() { Ok(record) } else { Err(refuse("bytes follow it")) }
+}

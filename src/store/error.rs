@@ -1,0 +1,75 @@
+//! What can go wrong with the data directory.
+
+use std::path::PathBuf;
+
+/// Why the store could not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum StoreError {
+    #[error("another process is using {}; stop it, or choose another directory with --data", path.display())]
+    InUse { path: PathBuf },
+    #[error("{} cannot be written to; check its owner and permissions, and that its file system is not read-only", path.display())]
+    NotWritable {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{} holds no registry; start one with `bookholder serve --data {}`", path.display(), path.display())]
+    Absent { path: PathBuf },
+    #[error("{} was written by a newer bookholder (schema {found}, this one reads up to {known}); upgrade this program", path.display())]
+    Newer { path: PathBuf, found: u64, known: u64 },
+    #[error("{} is damaged: {reason}; restore a backup, or let a replica fetch it again", path.display())]
+    Damaged { path: PathBuf, reason: String },
+    #[error(
+        "the disk is full: {free_bytes} bytes are free where {needed_bytes} are needed; nothing was written, reading goes on"
+    )]
+    Full { free_bytes: u64, needed_bytes: u64 },
+    #[error("a record of kind {kind} cannot be read: {reason}; run `bookholder verify`")]
+    Record { kind: &'static str, reason: String },
+    #[error("a record of kind {kind} has version {version}, which this program does not know; upgrade it")]
+    RecordVersion { kind: &'static str, version: u8 },
+    #[error("the writer has stopped; the log says why")]
+    Stopped,
+    #[error("too many writes wait already; try again")]
+    Busy,
+    #[error("another write in the same group failed; nothing was written, try again")]
+    Aborted,
+    #[error("the delta is refused: {0}")]
+    Delta(#[from] super::delta::DeltaError),
+    #[error("the database failed")]
+    Database(#[source] Box<redb::Error>),
+    #[error("reading or writing a file failed")]
+    Io(#[from] std::io::Error),
+}
+
+impl StoreError {
+    /// Whether the cause is a disk without room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let full = |error: &std::io::Error| {
+            matches!(
+                error.kind(),
+                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge
+            )
+        };
+        match self {
+            Self::Full { .. } => true,
+            Self::Io(error) => full(error),
+            Self::Database(error) => matches!(&**error, redb::Error::Io(error) if full(error)),
+            _ => false,
+        }
+    }
+}
+
+macro_rules! from_redb {
+    ($($error:ident),*) => {
+        $(impl From<redb::$error> for StoreError {
+            fn from(error: redb::$error) -> Self {
+                Self::Database(Box::new(error.into()))
+            }
+        })*
+    };
+}
+
+from_redb!(TransactionError, TableError, StorageError, CommitError, DatabaseError, SetDurabilityError);

@@ -1,0 +1,25 @@
+//! The data directory: everything a node keeps, in one redb file.
+//!
+//! The replicated state is one ordered map of entries; [`write::WriteTxn`] is the only code that
+//! changes it, and it derives the state hash from each change it makes, so that a primary's commit
+//! and a replica's delta take the same path. What may be written is decided above: by `registry` on
+//! a primary, by `replication` on a replica. One thread writes; everything here is synchronous but
+//! [`Store::write`], whose answer means durable.
+
+pub mod audit;
+pub mod backup;
+mod codec;
+pub mod delta;
+pub mod entry;
+pub mod error;
+pub mod files;
+pub mod query;
+pub mod read;
+mod record;
+mod tables;
+pub mod verify;
+pub mod write;
+mod writer;
+
+pub use error::StoreError;
+pub use writer::{Committed, Options, Seal, Store, Touched};

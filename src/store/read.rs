@@ -1,0 +1,359 @@
+//! Reading one consistent state.
+//!
+//! A [`ReadTxn`] sees the state of one commit for as long as it lives, whatever is written
+//! meanwhile. What entries mean is `query`'s business.
+
+use std::ops::Bound;
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::codec;
+use super::error::StoreError;
+use super::record::HeadV1;
+use super::tables;
+use crate::crypto::lattice::Lattice;
+use crate::model::position::Position;
+
+/// A stored value and the commit that last changed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The commit that last changed it.
+    pub mod_seq: u64,
+    /// The bytes.
+    pub value: Vec<u8>,
+}
+
+/// What a visitor of a range says after each entry.
+pub type Visit = Result<std::ops::ControlFlow<()>, StoreError>;
+
+/// The map of entries, as a reader and as a writer see it.
+pub trait Entries {
+    /// The entry with this encoded key.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
+
+    /// Shows the entries from `from` (included) to `to` (excluded) in order, or from the end.
+    ///
+    /// # Errors
+    /// The database fails, or the visitor does.
+    fn visit(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        backwards: bool,
+        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+    ) -> Result<(), StoreError>;
+
+    /// The prompts that include `name`: `(including prompt, its version, included version)`.
+    ///
+    /// # Errors
+    /// The database fails.
+    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError>;
+}
+
+/// Looks through a table of entries; what [`Entries::visit`] is for every kind of transaction.
+pub(super) fn visit(
+    table: &impl ReadableTable<&'static [u8], (u64, &'static [u8])>,
+    (from, to): (&[u8], &[u8]),
+    backwards: bool,
+    visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+) -> Result<(), StoreError> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut range = table.range::<&[u8]>((Bound::Included(from), Bound::Excluded(to)))?;
+    while let Some(item) = if backwards { range.next_back() } else { range.next() } {
+        let (key, value) = item?;
+        let (mod_seq, bytes) = value.value();
+        if visitor(key.value(), mod_seq, bytes)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the dependents of a prompt from any kind of transaction.
+pub(super) fn dependents(
+    table: &impl ReadableTable<(&'static str, &'static str, u64), u64>,
+    name: &str,
+) -> Result<Vec<(String, u64, u64)>, StoreError> {
+    let mut found = Vec::new();
+    for item in table.range((name, "", 0)..)? {
+        let (key, included) = item?;
+        let (target, dependent, version) = key.value();
+        if target != name {
+            break;
+        }
+        found.push((dependent.to_owned(), version, included.value()));
+    }
+    Ok(found)
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Head {
+    /// The last commit.
+    pub position: Position,
+    /// The last commit that altered entries.
+    pub changed: u64,
+    /// Deltas reach back to here.
+    pub floor: u64,
+    /// Remembered deletions.
+    pub tombstones: u64,
+}
+
+impl From<HeadV1> for Head {
+    fn from(head: HeadV1) -> Self {
+        Self {
+            position: Position { epoch: head.epoch, seq: head.seq },
+            changed: head.changed,
+            floor: head.floor,
+            tombstones: head.tombstones,
+        }
+    }
+}
+
+impl From<Head> for HeadV1 {
+    fn from(head: Head) -> Self {
+        Self {
+            epoch: head.position.epoch,
+            seq: head.position.seq,
+            changed: head.changed,
+            floor: head.floor,
+            tombstones: head.tombstones,
+        }
+    }
+}
+
+/// The size and the hash of everything in one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct NamespaceState {
+    /// Number of entries.
+    pub entries: u64,
+    /// Bytes of their namespaces, keys and values.
+    pub bytes: u64,
+    /// Sum of their leaves.
+    pub lattice: Lattice,
+    /// The hash of the lattice, once somebody asked; taken away by whoever changes the lattice.
+    pub(super) digest: std::cell::OnceCell<[u8; 32]>,
+}
+
+impl NamespaceState {
+    fn digest(&self) -> &[u8; 32] {
+        self.digest.get_or_init(|| self.lattice.digest())
+    }
+}
+
+/// One consistent state, for reading.
+pub struct ReadTxn {
+    txn: ReadTransaction,
+    entries: ReadOnlyTable<&'static [u8], (u64, &'static [u8])>,
+}
+
+impl ReadTxn {
+    pub(super) fn begin(database: &redb::Database) -> Result<Self, StoreError> {
+        let txn = database.begin_read()?;
+        let entries = txn.open_table(tables::ENTRIES)?;
+        Ok(Self { txn, entries })
+    }
+
+    /// Where this state stands.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn head(&self) -> Result<Head, StoreError> {
+        let bytes = self.meta("head")?;
+        bytes.map_or(Ok(Head::default()), |bytes| codec::decode::<HeadV1>(&bytes).map(Head::from))
+    }
+
+    /// A value of the `meta` table.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let table = self.txn.open_table(tables::META)?;
+        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+    }
+
+    /// The state of each namespace that has entries, sorted by name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn namespaces(&self) -> Result<Vec<(String, NamespaceState)>, StoreError> {
+        let table = self.txn.open_table(tables::LATTICES)?;
+        table
+            .iter()?
+            .map(|item| {
+                item.map_err(StoreError::from).and_then(|(key, value)| namespace_row(key.value(), value.value()))
+            })
+            .collect()
+    }
+
+    /// Names of the namespaces that have entries, sorted.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn namespace_names(&self) -> Result<Vec<String>, StoreError> {
+        let table = self.txn.open_table(tables::LATTICES)?;
+        table.iter()?.map(|item| Ok(item?.0.value().to_owned())).collect()
+    }
+
+    /// A namespace that holds the content with this hash.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn content_home(&self, hash: &[u8; 32]) -> Result<Option<String>, StoreError> {
+        let table = self.txn.open_table(tables::CONTENT_HOMES)?;
+        let Some(item) = table.range((*hash, "")..)?.next() else { return Ok(None) };
+        let (key, _) = item?;
+        let (found, namespace) = key.value();
+        Ok((found == *hash).then(|| namespace.to_owned()))
+    }
+
+    /// Keys that changed after `seq`, in order of change, with whether each was deleted; at most `limit`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>, bool)>, StoreError> {
+        let table = self.txn.open_table(tables::CHANGES)?;
+        let from: (u64, &[u8]) = (seq.saturating_add(1), &[]);
+        table
+            .range(from..)?
+            .take(limit)
+            .map(|item| {
+                let (key, deleted) = item?;
+                let (mod_seq, entry) = key.value();
+                Ok((mod_seq, entry.to_vec(), deleted.value()))
+            })
+            .collect()
+    }
+
+    /// Shows the keys that changed at or before `seq`, newest first, with whether each was deleted.
+    ///
+    /// # Errors
+    /// The database fails, or the visitor does.
+    pub fn visit_changes_back(
+        &self,
+        seq: u64,
+        visitor: &mut dyn FnMut(u64, &[u8], bool) -> Visit,
+    ) -> Result<(), StoreError> {
+        let table = self.txn.open_table(tables::CHANGES)?;
+        let to: (u64, &[u8]) = (seq.saturating_add(1), &[]);
+        for item in table.range(..to)?.rev() {
+            let (key, deleted) = item?;
+            let (mod_seq, entry) = key.value();
+            if visitor(mod_seq, entry, deleted.value())?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The signed root document with this number.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn root(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.txn.open_table(tables::ROOTS)?.get(number)?.map(|value| value.value().to_vec()))
+    }
+
+    /// The signed record of this epoch.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn epoch(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.txn.open_table(tables::EPOCHS)?.get(number)?.map(|value| value.value().to_vec()))
+    }
+
+    /// All signed root documents and all epoch records, each in order.
+    ///
+    /// # Errors
+    /// The database fails.
+    #[allow(clippy::type_complexity, reason = "two lists of signed notes")]
+    pub fn trust(&self) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), StoreError> {
+        let all = |table: ReadOnlyTable<u64, &'static [u8]>| {
+            table.iter()?.map(|item| Ok(item?.1.value().to_vec())).collect::<Result<Vec<_>, StoreError>>()
+        };
+        Ok((all(self.txn.open_table(tables::ROOTS)?)?, all(self.txn.open_table(tables::EPOCHS)?)?))
+    }
+
+    pub(super) fn raw(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    pub(super) fn entries_table(&self) -> &ReadOnlyTable<&'static [u8], (u64, &'static [u8])> {
+        &self.entries
+    }
+}
+
+impl Entries for ReadTxn {
+    fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries.get(key)?.map(|value| {
+            let (mod_seq, bytes) = value.value();
+            Entry { mod_seq, value: bytes.to_vec() }
+        }))
+    }
+
+    fn visit(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        backwards: bool,
+        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+    ) -> Result<(), StoreError> {
+        visit(&self.entries, (from, to), backwards, visitor)
+    }
+
+    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        dependents(&self.txn.open_table(tables::DEPENDENTS)?, name)
+    }
+}
+
+/// Reads one row of the `lattices` table.
+pub(super) fn namespace_row(
+    name: &str,
+    (entries, bytes, lattice): (u64, u64, &[u8]),
+) -> Result<(String, NamespaceState), StoreError> {
+    let lattice: &[u8; 2048] = lattice
+        .try_into()
+        .map_err(|_| StoreError::Record { kind: "lattice", reason: format!("it has {} bytes", lattice.len()) })?;
+    Ok((
+        name.to_owned(),
+        NamespaceState { entries, bytes, lattice: Lattice::from_bytes(lattice), ..NamespaceState::default() },
+    ))
+}
+
+/// BLAKE3 derive-key context of the hash of a view's state.
+const VIEW_CONTEXT: &str = "bookholder view state v1";
+
+/// The state of a view: a hash over its namespaces, sorted, each with its count and its lattice.
+pub fn view_state<'a>(namespaces: impl IntoIterator<Item = (&'a str, &'a NamespaceState)>) -> ViewState {
+    let mut hasher = blake3::Hasher::new_derive_key(VIEW_CONTEXT);
+    let mut state = ViewState::default();
+    for (name, namespace) in namespaces {
+        if namespace.entries == 0 {
+            continue;
+        }
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update(&namespace.entries.to_le_bytes());
+        hasher.update(namespace.digest());
+        state.entries += namespace.entries;
+        state.bytes += namespace.bytes;
+    }
+    state.hash = *hasher.finalize().as_bytes();
+    state
+}
+
+/// What a checkpoint says of a view's entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ViewState {
+    /// Number of entries.
+    pub entries: u64,
+    /// Bytes of their namespaces, keys and values.
+    pub bytes: u64,
+    /// Hash over all of them.
+    pub hash: [u8; 32],
+}

@@ -1,0 +1,513 @@
+//! Changing the state: the one place where entries, their index and their hash move together.
+//!
+//! The state hash follows from what the map itself held before and holds after each change, never
+//! from what a message says it held. A [`WriteTxn`] lives on the writer thread; nothing that it did
+//! is visible, or durable, before the whole group is committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::codec;
+use super::entry::{EntryKey, Kind, Parts};
+use super::error::StoreError;
+use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, Visit, namespace_row, view_state};
+use super::record::{AccessV1, AuditV1, DeploymentV1, HeadV1, LabelV1, PromptV1, VersionV1};
+use super::tables;
+use crate::crypto::lattice::Leaf;
+use crate::model::audit::AuditEntry;
+use crate::model::content_id::ContentId;
+use crate::model::deployment::Deployment;
+use crate::model::name::PromptName;
+use crate::model::prompt::{LabelState, Prompt};
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+
+/// Most names that one group of commits reports one by one; above it, everything counts as changed.
+pub const TOUCHED_NAMES_MAX: usize = 10_000;
+
+/// A change of one entry, of a kind that this program knows.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "one variant a kind of entry")]
+pub enum Change {
+    Prompt(Prompt),
+    Version(PromptName, Version),
+    Content(String, ContentId, Vec<u8>),
+    Label(PromptName, LabelState),
+    Unlabel(PromptName, crate::model::name::Label),
+    Deployment(Deployment),
+}
+
+/// Who does a commit, and why; what the audit log keeps of it.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields of an audit entry")]
+pub struct AuditDraft {
+    pub actor: String,
+    pub command: &'static str,
+    pub subjects: Vec<String>,
+    pub message: String,
+}
+
+/// One group of commits in the making.
+pub struct WriteTxn<'t> {
+    entries: Table<'t, &'static [u8], (u64, &'static [u8])>,
+    changes: Table<'t, (u64, &'static [u8]), bool>,
+    tombstones: Table<'t, &'static [u8], (u64, i64)>,
+    lattices: Table<'t, &'static str, (u64, u64, &'static [u8])>,
+    content_homes: Table<'t, ([u8; 32], &'static str), ()>,
+    dependents: Table<'t, (&'static str, &'static str, u64), u64>,
+    audit: Table<'t, u64, &'static [u8]>,
+    imports: Table<'t, &'static str, u64>,
+    access: Table<'t, &'static str, &'static [u8]>,
+    roots: Table<'t, u64, &'static [u8]>,
+    epochs: Table<'t, u64, &'static [u8]>,
+    meta: Table<'t, &'static str, &'static [u8]>,
+    head: Head,
+    namespaces: BTreeMap<String, NamespaceState>,
+    dirty_namespaces: BTreeSet<String>,
+    touched: BTreeSet<String>,
+    mutations: u64,
+}
+
+impl<'t> WriteTxn<'t> {
+    /// Begins a group; `namespaces` is what the group before left, or none to read it.
+    pub(super) fn begin(
+        txn: &'t WriteTransaction,
+        namespaces: Option<BTreeMap<String, NamespaceState>>,
+    ) -> Result<Self, StoreError> {
+        let meta = txn.open_table(tables::META)?;
+        let head = match meta.get("head")? {
+            Some(bytes) => codec::decode::<HeadV1>(bytes.value())?.into(),
+            None => Head::default(),
+        };
+        let lattices = txn.open_table(tables::LATTICES)?;
+        let read = || {
+            lattices
+                .iter()?
+                .map(|item| item.map_err(StoreError::from).and_then(|(k, v)| namespace_row(k.value(), v.value())))
+                .collect()
+        };
+        let namespaces = namespaces.map_or_else(read, Ok)?;
+        Ok(Self {
+            entries: txn.open_table(tables::ENTRIES)?,
+            changes: txn.open_table(tables::CHANGES)?,
+            tombstones: txn.open_table(tables::TOMBSTONES)?,
+            lattices,
+            content_homes: txn.open_table(tables::CONTENT_HOMES)?,
+            dependents: txn.open_table(tables::DEPENDENTS)?,
+            audit: txn.open_table(tables::AUDIT)?,
+            imports: txn.open_table(tables::IMPORTS)?,
+            access: txn.open_table(tables::ACCESS)?,
+            roots: txn.open_table(tables::ROOTS)?,
+            epochs: txn.open_table(tables::EPOCHS)?,
+            meta,
+            head,
+            namespaces,
+            dirty_namespaces: BTreeSet::new(),
+            touched: BTreeSet::new(),
+            mutations: 0,
+        })
+    }
+
+    /// Where the registry stands, with the commits made so far.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The state of all namespaces, with the commits made so far.
+    #[must_use]
+    pub fn view_state(&self) -> ViewState {
+        view_state(self.namespaces.iter().map(|(name, state)| (name.as_str(), state)))
+    }
+
+    /// The number of the commit that [`WriteTxn::commit`] would make next.
+    #[must_use]
+    pub const fn next_seq(&self) -> u64 {
+        self.head.position.seq.saturating_add(1)
+    }
+
+    /// Makes one commit: the changes and the audit entry, under the next number.
+    ///
+    /// # Errors
+    /// The database fails; then the whole group is abandoned.
+    pub fn commit(&mut self, at: Timestamp, changes: Vec<Change>, audit: AuditDraft) -> Result<u64, StoreError> {
+        let seq = self.next_seq();
+        self.mutations += 1;
+        self.head.position.seq = seq;
+        for change in changes {
+            self.change(seq, at, change)?;
+        }
+        self.append_audit(seq, at, audit)?;
+        Ok(seq)
+    }
+
+    fn change(&mut self, seq: u64, at: Timestamp, change: Change) -> Result<(), StoreError> {
+        let (key, value) = match change {
+            Change::Prompt(prompt) => (EntryKey::prompt(&prompt.name), codec::encode(&PromptV1::new(&prompt))?),
+            Change::Version(name, version) => {
+                (EntryKey::version(&name, version.number), codec::encode(&VersionV1::new(&version))?)
+            }
+            Change::Content(namespace, id, bytes) => {
+                let key = EntryKey::content(&namespace, &id);
+                if self.entries.get(key.as_bytes())?.is_some() {
+                    return Ok(());
+                }
+                (key, bytes)
+            }
+            Change::Label(name, state) => (EntryKey::label(&name, &state.label), codec::encode(&LabelV1::new(&state))?),
+            Change::Unlabel(name, label) => return self.delete(&EntryKey::label(&name, &label), seq, at),
+            Change::Deployment(deployment) => (
+                EntryKey::deployment(&deployment.name, &deployment.label, deployment.id),
+                codec::encode(&DeploymentV1::new(&deployment))?,
+            ),
+        };
+        self.put(&key, seq, &value)
+    }
+
+    /// Puts an entry, whatever it was before.
+    pub(super) fn put(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
+        self.mutations += 1;
+        let parts = parts(key)?;
+        let old = self.entries.insert(key.as_bytes(), (mod_seq, value))?.map(|old| {
+            let (mod_seq, value) = old.value();
+            (mod_seq, Leaf::new(parts.kind, parts.namespace.as_bytes(), parts.key, mod_seq, value), value.len())
+        });
+        let size = |value: usize| (parts.namespace.len() + parts.key.len() + value) as u64;
+        let state = namespace(&mut self.namespaces, parts.namespace);
+        match &old {
+            Some((_, leaf, length)) => {
+                state.lattice.subtract(leaf);
+                state.bytes = state.bytes.saturating_sub(size(*length));
+            }
+            None => state.entries += 1,
+        }
+        state.lattice.add(&Leaf::new(parts.kind, parts.namespace.as_bytes(), parts.key, mod_seq, value));
+        state.bytes += size(value.len());
+        match old {
+            Some((old_seq, ..)) => {
+                self.changes.remove((old_seq, key.as_bytes()))?;
+            }
+            None => self.forget_tombstone(key)?,
+        }
+        self.changes.insert((mod_seq, key.as_bytes()), false)?;
+        self.derive(&parts, value)?;
+        self.touch(&parts, mod_seq);
+        Ok(())
+    }
+
+    /// Deletes an entry and remembers that; an absent one changes nothing.
+    pub(super) fn delete(&mut self, key: &EntryKey, seq: u64, at: Timestamp) -> Result<(), StoreError> {
+        self.mutations += 1;
+        let parts = parts(key)?;
+        let Some((old_seq, leaf, length)) = self.entries.remove(key.as_bytes())?.map(|old| {
+            let (mod_seq, value) = old.value();
+            (mod_seq, Leaf::new(parts.kind, parts.namespace.as_bytes(), parts.key, mod_seq, value), value.len())
+        }) else {
+            return Ok(());
+        };
+        let state = namespace(&mut self.namespaces, parts.namespace);
+        state.lattice.subtract(&leaf);
+        state.entries = state.entries.saturating_sub(1);
+        state.bytes = state.bytes.saturating_sub((parts.namespace.len() + parts.key.len() + length) as u64);
+        self.changes.remove((old_seq, key.as_bytes()))?;
+        self.changes.insert((seq, key.as_bytes()), true)?;
+        self.tombstones.insert(key.as_bytes(), (seq, at.ms()))?;
+        self.head.tombstones += 1;
+        if parts.kind == Kind::Content as u8
+            && let Ok(hash) = <[u8; 32]>::try_from(parts.key)
+        {
+            self.content_homes.remove((hash, parts.namespace))?;
+        }
+        self.touch(&parts, seq);
+        Ok(())
+    }
+
+    /// Forgets deletions older than a moment, which raises the floor that deltas reach back to.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError> {
+        let mut old = Vec::new();
+        for item in self.tombstones.iter()? {
+            let (key, value) = item?;
+            let (seq, at) = value.value();
+            if at < before.ms() {
+                old.push((key.value().to_vec(), seq));
+            }
+        }
+        for (key, seq) in &old {
+            self.tombstones.remove(key.as_slice())?;
+            self.changes.remove((*seq, key.as_slice()))?;
+            self.head.floor = self.head.floor.max(*seq);
+        }
+        let count = old.len() as u64;
+        self.head.tombstones = self.head.tombstones.saturating_sub(count);
+        self.mutations += count;
+        Ok(count)
+    }
+
+    /// Empties the state, before a whole one takes its place in the same transaction.
+    pub(super) fn clear(&mut self) -> Result<(), StoreError> {
+        self.mutations += 1;
+        self.entries.retain(|_, _| false)?;
+        self.changes.retain(|_, _| false)?;
+        self.tombstones.retain(|_, _| false)?;
+        self.lattices.retain(|_, _| false)?;
+        self.content_homes.retain(|_, ()| false)?;
+        self.dependents.retain(|_, _| false)?;
+        self.namespaces.clear();
+        self.dirty_namespaces.clear();
+        self.head.tombstones = 0;
+        self.touched.extend((0..=TOUCHED_NAMES_MAX).map(|number| number.to_string()));
+        Ok(())
+    }
+
+    /// Takes every entry of a namespace away.
+    pub(super) fn drop_namespace(&mut self, namespace: &str, seq: u64, at: Timestamp) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        let mut from = namespace.as_bytes().to_vec();
+        from.push(0);
+        let mut to = namespace.as_bytes().to_vec();
+        to.push(1);
+        self.visit(&from, &to, false, &mut |key, _, _| {
+            keys.push(key.to_vec());
+            Ok(std::ops::ControlFlow::Continue(()))
+        })?;
+        for key in keys {
+            let parts = Parts::of(&key);
+            if let Some(key) = parts.and_then(|parts| EntryKey::from_parts(parts.namespace, parts.kind, parts.key)) {
+                self.delete(&key, seq, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets where a replica stands after a delta.
+    pub(super) fn set_head(&mut self, head: Head) {
+        self.mutations += 1;
+        self.head = Head { tombstones: self.head.tombstones, ..head };
+    }
+
+    /// Starts another epoch from where the registry stands.
+    pub fn set_epoch(&mut self, epoch: u64) {
+        self.mutations += 1;
+        self.head.position.epoch = epoch;
+    }
+
+    /// Keeps what other tables derive from an entry's value.
+    fn derive(&mut self, parts: &Parts<'_>, value: &[u8]) -> Result<(), StoreError> {
+        match Kind::from_number(parts.kind) {
+            Some(Kind::Content) => {
+                let hash = <[u8; 32]>::try_from(parts.key)
+                    .map_err(|_| StoreError::Record { kind: "content", reason: "its key is no hash".to_owned() })?;
+                self.content_homes.insert((hash, parts.namespace), ())?;
+            }
+            Some(Kind::Version) => {
+                let refuse = || StoreError::Record { kind: "version", reason: "its key is cut short".to_owned() };
+                let (name, number) = parts.name().zip(parts.number()).ok_or_else(refuse)?;
+                let version = codec::decode::<VersionV1>(value)?.into_model(number)?;
+                for include in &version.includes {
+                    self.dependents.insert((include.name.as_str(), name, number), include.version)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn forget_tombstone(&mut self, key: &EntryKey) -> Result<(), StoreError> {
+        let seq = self.tombstones.remove(key.as_bytes())?.map(|old| old.value().0);
+        if let Some(seq) = seq {
+            self.changes.remove((seq, key.as_bytes()))?;
+            self.head.tombstones = self.head.tombstones.saturating_sub(1);
+        }
+        Ok(())
+    }
+
+    fn touch(&mut self, parts: &Parts<'_>, seq: u64) {
+        if !self.dirty_namespaces.contains(parts.namespace) {
+            self.dirty_namespaces.insert(parts.namespace.to_owned());
+        }
+        self.head.changed = self.head.changed.max(seq);
+        if let Some(name) = parts.name()
+            && self.touched.len() <= TOUCHED_NAMES_MAX
+            && !self.touched.contains(name)
+        {
+            self.touched.insert(name.to_owned());
+        }
+    }
+
+    fn append_audit(&mut self, seq: u64, at: Timestamp, draft: AuditDraft) -> Result<(), StoreError> {
+        let previous = match self.audit.last()? {
+            Some((_, value)) => codec::decode::<AuditV1>(value.value())?.into_model(0).hash,
+            None => AuditEntry::genesis(),
+        };
+        let mut entry = AuditEntry {
+            seq,
+            at,
+            actor: draft.actor,
+            command: draft.command.to_owned(),
+            subjects: draft.subjects,
+            message: draft.message,
+            previous,
+            hash: String::new(),
+        };
+        entry.hash = entry.digest();
+        self.audit.insert(seq, codec::encode(&AuditV1::new(&entry))?.as_slice())?;
+        Ok(())
+    }
+
+    /// The commit that brought an imported change, if one did.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn imported(&self, id: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.imports.get(id)?.map(|seq| seq.value()))
+    }
+
+    /// Remembers which commit brought an imported change.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn remember_import(&mut self, id: &str, seq: u64) -> Result<(), StoreError> {
+        self.imports.insert(id, seq)?;
+        Ok(())
+    }
+
+    /// Keeps the hash of an access token under its name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn put_access(&mut self, name: &str, access: &super::audit::Access) -> Result<(), StoreError> {
+        self.mutations += 1;
+        let record = AccessV1 { hash: access.hash, role: access.role, created: access.created.ms() };
+        self.access.insert(name, codec::encode(&record)?.as_slice())?;
+        Ok(())
+    }
+
+    /// Forgets an access token; whether there was one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn remove_access(&mut self, name: &str) -> Result<bool, StoreError> {
+        self.mutations += 1;
+        Ok(self.access.remove(name)?.is_some())
+    }
+
+    /// Whether an access token has this name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn has_access(&self, name: &str) -> Result<bool, StoreError> {
+        Ok(self.access.get(name)?.is_some())
+    }
+
+    /// Keeps a signed root document under its number.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn put_root(&mut self, number: u64, note: &[u8]) -> Result<(), StoreError> {
+        self.mutations += 1;
+        self.roots.insert(number, note)?;
+        Ok(())
+    }
+
+    /// Keeps a signed epoch record under its number.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn put_epoch(&mut self, number: u64, note: &[u8]) -> Result<(), StoreError> {
+        self.mutations += 1;
+        self.epochs.insert(number, note)?;
+        Ok(())
+    }
+
+    /// Keeps a value in the `meta` table.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.mutations += 1;
+        self.meta.insert(key, value)?;
+        Ok(())
+    }
+
+    /// A value of the `meta` table.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.meta.get(key)?.map(|value| value.value().to_vec()))
+    }
+
+    /// How often something was changed; a job that fails must not have raised it.
+    pub(super) const fn mutations(&self) -> u64 {
+        self.mutations
+    }
+
+    /// Hands the namespaces back when nothing was changed.
+    pub(super) fn into_namespaces(self) -> BTreeMap<String, NamespaceState> {
+        self.namespaces
+    }
+
+    /// Writes what was collected along the way; the names of the prompts that changed.
+    pub(super) fn finish(mut self) -> Result<Finished, StoreError> {
+        for name in &self.dirty_namespaces {
+            match self.namespaces.get(name) {
+                Some(state) if state.entries > 0 => {
+                    let row = (state.entries, state.bytes, state.lattice.to_bytes());
+                    self.lattices.insert(name.as_str(), (row.0, row.1, row.2.as_slice()))?;
+                }
+                _ => {
+                    self.lattices.remove(name.as_str())?;
+                }
+            }
+        }
+        self.meta.insert("head", codec::encode(&HeadV1::from(self.head))?.as_slice())?;
+        let state = self.view_state();
+        Ok(Finished { head: self.head, state, touched: self.touched, namespaces: self.namespaces })
+    }
+}
+
+/// What a group of commits leaves to whoever comes after it.
+pub(super) struct Finished {
+    pub(super) head: Head,
+    pub(super) state: ViewState,
+    pub(super) touched: BTreeSet<String>,
+    pub(super) namespaces: BTreeMap<String, NamespaceState>,
+}
+
+/// The state of a namespace, about to be changed.
+fn namespace<'a>(namespaces: &'a mut BTreeMap<String, NamespaceState>, name: &str) -> &'a mut NamespaceState {
+    let state = namespaces.entry(name.to_owned()).or_default();
+    state.digest.take();
+    state
+}
+
+impl Entries for WriteTxn<'_> {
+    fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries.get(key)?.map(|value| {
+            let (mod_seq, bytes) = value.value();
+            Entry { mod_seq, value: bytes.to_vec() }
+        }))
+    }
+
+    fn visit(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        backwards: bool,
+        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+    ) -> Result<(), StoreError> {
+        read::visit(&self.entries, (from, to), backwards, visitor)
+    }
+
+    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
+        read::dependents(&self.dependents, name)
+    }
+}
+
+fn parts(key: &EntryKey) -> Result<Parts<'_>, StoreError> {
+    Parts::of(key.as_bytes()).ok_or_else(|| StoreError::Record { kind: "key", reason: "it is cut short".to_owned() })
+}

@@ -1,0 +1,577 @@
+//! Runs Jinja texts: the template engine with strict variables, no loader and a budget.
+//!
+//! Bounded are steps (fuel), recursion, output (while it is written) and work: every text that is made,
+//! caught or named is weighed against one budget of bytes for all texts of a rendering. Where the engine
+//! has no hook to weigh at, `sandbox` has written a guard into the text. No escaping: prompts are no HTML.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, filters, functions};
+
+use super::error::{Place, TemplateError, excerpt};
+use super::sandbox::{ENTER, Guarded, KEEP, NUMBER, PUT, TEXT, guard};
+use super::uses::uses;
+
+/// Most steps of one rendering, all its texts together.
+const FUEL_MAX: u64 = 200_000;
+/// Steps that even the largest input leaves.
+const FUEL_MIN: u64 = 10_000;
+/// Steps times bytes of input: one step can read all of the input.
+const STEP_BYTES_MAX: u64 = 1 << 33;
+/// Most bytes that one rendering may make, catch and name, all its texts together.
+const WORK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What a value weighs beside its text, in bytes.
+const VALUE_BYTES: u64 = 32;
+/// Most lists and objects inside each other.
+const VALUE_DEPTH_MAX: usize = 130;
+/// How deep macros may call each other, in the engine's measure: a call counts five.
+const RECURSION_MAX: usize = 150;
+/// Widest field of the `format` filter, in digits of its width.
+const FORMAT_DIGITS_MAX: usize = 3;
+/// Marks a namespace, so that none is put into another: they could form a ring that is never freed.
+const NAMESPACE_MARK: &str = "__namespace";
+
+/// The engine and what one rendering may still use.
+pub(super) struct Engine {
+    environment: Environment<'static>,
+    fuel: u64,
+}
+
+/// Why a text could not be rendered.
+pub(super) enum Failure {
+    /// The text, or what it does with its variables.
+    Template(TemplateError),
+    /// The output is longer than it may be.
+    TooLong,
+}
+
+impl Engine {
+    /// An engine for one rendering of texts and variables of so many bytes.
+    pub fn new(input_bytes: usize) -> Self {
+        let bytes = u64::try_from(input_bytes).unwrap_or(u64::MAX).max(1);
+        let fuel = STEP_BYTES_MAX.checked_div(bytes).unwrap_or(FUEL_MIN).clamp(FUEL_MIN, FUEL_MAX);
+        Self { environment: environment(&Arc::new(Budget(AtomicU64::new(WORK_BYTES_MAX)))), fuel }
+    }
+
+    /// Renders one text to at most so many bytes.
+    pub fn render(&mut self, text: &str, variables: &Value, bytes_max: usize) -> Result<String, Failure> {
+        let guarded = guard(text).map_err(Failure::Template)?;
+        self.environment.set_fuel(Some(self.fuel));
+        let mut output = Output { bytes: Vec::new(), bytes_max, full: false };
+        let levels = render(&self.environment, &guarded.source, variables, &mut output);
+        if output.full {
+            return Err(Failure::TooLong);
+        }
+        let levels = levels.map_err(|error| Failure::Template(explain(text, &guarded, &error)))?;
+        self.fuel = levels.unwrap_or(0);
+        Ok(String::from_utf8_lossy(&output.bytes).into_owned())
+    }
+}
+
+/// Renders a guarded source and says how much fuel is left.
+fn render(
+    environment: &Environment<'static>,
+    source: &str,
+    variables: &Value,
+    output: &mut Output,
+) -> Result<Option<u64>, Error> {
+    let environment: &Environment<'_> = environment;
+    let template = environment.template_from_str(source)?;
+    let captured = template.render_captured_to(variables.clone(), output)?;
+    Ok(captured.state().fuel_levels().map(|(_, left)| left))
+}
+
+/// Compiles a text: the variables it uses, and for each whether its absence is provided for.
+///
+/// # Errors
+/// The text is no template, uses what there is not, or the sandbox refuses it.
+pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
+    let guarded = guard(text)?;
+    let environment = environment(&Arc::new(Budget(AtomicU64::new(WORK_BYTES_MAX))));
+    compile(&environment, &guarded.source).map_err(|error| explain(text, &guarded, &error))?;
+    let uses = uses(text)?;
+    let mut state = environment.empty_state();
+    for (name, at) in uses.filters {
+        if state.apply_filter(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
+            return Err(TemplateError::at(text, at, format!("there is no filter `{}`", excerpt(name))));
+        }
+    }
+    for (name, at) in uses.tests {
+        if state.perform_test(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownTest) {
+            return Err(TemplateError::at(text, at, format!("there is no test `{}`", excerpt(name))));
+        }
+    }
+    Ok(uses.variables)
+}
+
+fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
+    environment.template_from_str(source).map(|_| ())
+}
+
+/// Says where and why in terms of the text as it was written.
+fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
+    let kind = error.kind();
+    let message = match kind {
+        ErrorKind::OutOfFuel => "the template takes too many steps; loop less, or over less".to_owned(),
+        _ => {
+            let detail = error.detail().unwrap_or_default();
+            let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
+            for guard in [KEEP, PUT, ENTER, TEXT, NUMBER] {
+                message = message.replace(&format!("|{guard}"), "").replace(guard, "");
+            }
+            excerpt(&message)
+        }
+    };
+    let place = match (error.range(), error.line()) {
+        (Some(range), _) => Place::of(1, text, guarded.written(range.start)),
+        (None, line) => Place { text: 1, line: line.unwrap_or(1), column: 1 },
+    };
+    TemplateError::Syntax { place, message }
+}
+
+/// Takes output until it is full.
+struct Output {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+    full: bool,
+}
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.bytes_max.saturating_sub(self.bytes.len()) {
+            self.full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The bytes that a rendering may still make, catch and name.
+struct Budget(AtomicU64);
+
+impl Budget {
+    fn spend(&self, bytes: u64) -> Result<(), Error> {
+        let left = self.0.load(Ordering::Relaxed);
+        let Some(left) = left.checked_sub(bytes) else {
+            return Err(refusal(format!("the template works on more than {WORK_BYTES_MAX} bytes of text, the limit")));
+        };
+        self.0.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Spends what a value weighs; a namespace only counts as itself, not inside of another value.
+    fn weigh(&self, value: &Value) -> Result<(), Error> {
+        if is_namespace(value) { self.spend(VALUE_BYTES) } else { self.weigh_inside(value, 0) }
+    }
+
+    fn weigh_inside(&self, value: &Value, depth: usize) -> Result<(), Error> {
+        self.spend(VALUE_BYTES)?;
+        if let Some(text) = value.as_str() {
+            return self.spend(length(text));
+        }
+        if depth > VALUE_DEPTH_MAX {
+            return Err(refusal(format!("more than {VALUE_DEPTH_MAX} values inside each other, the limit")));
+        }
+        match value.kind() {
+            ValueKind::Bytes => self.spend(value.as_bytes().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0))),
+            ValueKind::Seq | ValueKind::Iterable => {
+                value.try_iter()?.try_for_each(|item| self.weigh_inside(&item, depth.saturating_add(1)))
+            }
+            ValueKind::Map if is_namespace(value) => {
+                Err(refusal("a namespace cannot be put into another value".to_owned()))
+            }
+            ValueKind::Map => value.try_iter()?.try_for_each(|key| {
+                self.weigh_inside(&key, depth.saturating_add(1))?;
+                self.weigh_inside(&value.get_item(&key)?, depth.saturating_add(1))
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_namespace(value: &Value) -> bool {
+    value.kind() == ValueKind::Map && value.get_attr(NAMESPACE_MARK).is_ok_and(|mark| !mark.is_undefined())
+}
+
+fn refusal(message: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, message)
+}
+
+fn length(text: &str) -> u64 {
+    u64::try_from(text.len()).unwrap_or(u64::MAX)
+}
+
+fn environment(budget: &Arc<Budget>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_recursion_limit(RECURSION_MAX);
+    environment.set_debug(true);
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        environment.set_syntax(syntax);
+    }
+    let formatter = Arc::clone(budget);
+    environment.set_formatter(move |output, state, value| {
+        formatter.weigh(value)?;
+        minijinja::escape_formatter(output, state, value)
+    });
+    add_guards(&mut environment, budget);
+    add_filters(&mut environment, budget);
+    environment.remove_global("debug");
+    environment.remove_filter("pprint");
+    environment
+}
+
+/// What `sandbox` writes into the texts.
+fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
+    let keep = Arc::clone(budget);
+    environment.add_function(KEEP, move |value: Value| keep.weigh(&value).map(|()| value));
+    let put = Arc::clone(budget);
+    environment.add_function(PUT, move |value: Value| put.weigh_inside(&value, 0).map(|()| value));
+    let enter = Arc::clone(budget);
+    environment.add_function(ENTER, move |bytes: u64, arguments: Rest<Value>| {
+        enter.spend(bytes)?;
+        arguments.iter().try_for_each(|argument| enter.weigh(argument))?;
+        Ok::<_, Error>(Value::from(""))
+    });
+    let text = Arc::clone(budget);
+    environment.add_filter(TEXT, move |value: Value| text.weigh_inside(&value, 0).map(|()| value));
+    environment.add_filter(NUMBER, |value: Value| match value.kind() {
+        ValueKind::Number | ValueKind::Bool | ValueKind::Undefined => Ok(value),
+        kind => {
+            Err(refusal(format!("`*` multiplies numbers, and this is a {kind}; text and lists cannot be repeated")))
+        }
+    });
+    let namespace = Arc::clone(budget);
+    let make = Value::from_function(functions::namespace);
+    environment.add_function("namespace", move |state: &mut State, values: Rest<ValueOrKwargs>| {
+        let mut fields: BTreeMap<String, Value> = BTreeMap::new();
+        for value in &values.into_values() {
+            namespace.weigh_inside(value, 0)?;
+            for key in value.try_iter()? {
+                fields.insert(key.to_string(), value.get_item(&key)?);
+            }
+        }
+        fields.insert(NAMESPACE_MARK.to_owned(), Value::from(true));
+        make.call(state, &[Value::from(fields)])
+    });
+    let dict = Arc::clone(budget);
+    let make = Value::from_function(functions::dict);
+    environment.add_function("dict", move |state: &mut State, values: Rest<ValueOrKwargs>| {
+        let values = values.into_values();
+        values.iter().try_for_each(|value| dict.weigh_inside(value, 0))?;
+        make.call(state, &values)
+    });
+}
+
+/// Every filter that makes something of its input's size or more, weighed before and after.
+fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
+    let mut add = |name: &'static str, filter: Value| {
+        let budget = Arc::clone(budget);
+        environment.add_filter(name, move |state: &mut State, arguments: Rest<ValueOrKwargs>| {
+            let arguments = arguments.into_values();
+            arguments.iter().try_for_each(|argument| budget.weigh_inside(argument, 0))?;
+            budget.spend(growth(name, &arguments)?)?;
+            let result = filter.call(state, &arguments)?;
+            budget.weigh_inside(&result, 0)?;
+            Ok::<_, Error>(result)
+        });
+    };
+    add("batch", Value::from_function(filters::batch));
+    add("capitalize", Value::from_function(filters::capitalize));
+    add("chain", Value::from_function(filters::chain));
+    add("dictsort", Value::from_function(filters::dictsort));
+    add("e", Value::from_function(filters::escape));
+    add("escape", Value::from_function(filters::escape));
+    add("format", Value::from_function(filters::format));
+    add("groupby", Value::from_function(filters::groupby));
+    add("indent", Value::from_function(filters::indent));
+    add("items", Value::from_function(filters::items));
+    add("join", Value::from_function(filters::join));
+    add("lines", Value::from_function(filters::lines));
+    add("list", Value::from_function(filters::list));
+    add("lower", Value::from_function(filters::lower));
+    add("map", Value::from_function(filters::map));
+    add("max", Value::from_function(filters::max));
+    add("min", Value::from_function(filters::min));
+    add("reject", Value::from_function(filters::reject));
+    add("rejectattr", Value::from_function(filters::rejectattr));
+    add("replace", Value::from_function(filters::replace));
+    add("reverse", Value::from_function(filters::reverse));
+    add("safe", Value::from_function(filters::safe));
+    add("select", Value::from_function(filters::select));
+    add("selectattr", Value::from_function(filters::selectattr));
+    add("slice", Value::from_function(filters::slice));
+    add("sort", Value::from_function(filters::sort));
+    add("split", Value::from_function(filters::split));
+    add("string", Value::from_function(filters::string));
+    add("sum", Value::from_function(filters::sum));
+    add("title", Value::from_function(filters::title));
+    add("tojson", Value::from_function(to_json));
+    add("trim", Value::from_function(filters::trim));
+    add("unique", Value::from_function(filters::unique));
+    add("upper", Value::from_function(filters::upper));
+    add("zip", Value::from_function(filters::zip));
+}
+
+/// A value as JSON; `indent` for one field a line.
+fn to_json(value: &Value, indent: Option<Value>, options: minijinja::value::Kwargs) -> Result<String, Error> {
+    let indent = match indent {
+        None => options.get::<Option<Value>>("indent")?,
+        some => some,
+    };
+    options.assert_all_used()?;
+    let json = match indent {
+        Some(width) if width.is_true() => serde_json::to_string_pretty(value),
+        _ => serde_json::to_string(value),
+    };
+    json.map_err(|error| refusal(format!("this value is no JSON: {error}")))
+}
+
+/// How many bytes a filter may make beyond what its arguments weigh.
+fn growth(name: &str, arguments: &[Value]) -> Result<u64, Error> {
+    let Some((input, options)) = arguments.split_first() else { return Ok(0) };
+    let text = input.as_str();
+    let bytes = text.map_or(0, length);
+    let items = input.len().and_then(|items| u64::try_from(items).ok()).unwrap_or(0).saturating_add(1);
+    let options: Vec<Value> = options.iter().flat_map(flat).collect();
+    let longest = options.iter().filter_map(|option| option.as_str().map(length)).max().unwrap_or(0);
+    let largest = options.iter().filter_map(Value::as_usize).max().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
+    Ok(match name {
+        "capitalize" | "lower" | "safe" | "string" | "title" | "trim" | "upper" | "tojson" => 0,
+        "e" | "escape" => bytes.saturating_mul(6),
+        "format" => {
+            let pattern = text.unwrap_or_default();
+            let wide = pattern.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > FORMAT_DIGITS_MAX);
+            if wide || pattern.contains('*') {
+                return Err(refusal(format!("a field of `format` is at most {FORMAT_DIGITS_MAX} digits wide")));
+            }
+            let fields = length(pattern).min(u64::try_from(pattern.matches('%').count()).unwrap_or(u64::MAX));
+            fields.saturating_mul(longest.saturating_add(1_000))
+        }
+        "indent" => {
+            let lines = u64::try_from(text.unwrap_or_default().matches('\n').count()).unwrap_or(u64::MAX);
+            lines.saturating_add(2).saturating_mul(largest.max(4))
+        }
+        "replace" => {
+            let from = options.first().and_then(Value::as_str).map_or(1, length).max(1);
+            let with = options.get(1).map_or(0, |with| with.as_str().map_or(VALUE_BYTES, length));
+            bytes.checked_div(from).unwrap_or(bytes).saturating_add(1).saturating_mul(with)
+        }
+        "join" => items.saturating_mul(longest.saturating_add(VALUE_BYTES)),
+        "batch" | "slice" => {
+            bytes.saturating_mul(VALUE_BYTES).saturating_add(largest.saturating_mul(VALUE_BYTES.saturating_mul(2)))
+        }
+        "sum" => {
+            let start =
+                arguments.get(2).cloned().or_else(|| arguments.last().and_then(|last| last.get_attr("start").ok()));
+            if start.is_some_and(|start| !start.is_number() && !start.is_undefined()) {
+                return Err(refusal("`sum` adds numbers only".to_owned()));
+            }
+            bytes.saturating_mul(VALUE_BYTES)
+        }
+        _ => bytes.saturating_mul(VALUE_BYTES).saturating_add(items.saturating_mul(longest)),
+    })
+}
+
+/// An argument, or the values of keyword arguments.
+fn flat(argument: &Value) -> Vec<Value> {
+    if !argument.is_kwargs() {
+        return vec![argument.clone()];
+    }
+    argument.try_iter().map(|keys| keys.filter_map(|key| argument.get_item(&key).ok()).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const OUTPUT: usize = 1 << 22;
+
+    fn run(text: &str, variables: &serde_json::Value) -> Result<String, String> {
+        let mut engine = Engine::new(text.len());
+        engine.render(text, &Value::from(minijinja::value::Serde(variables)), OUTPUT).map_err(|failure| match failure {
+            Failure::Template(error) => error.to_string(),
+            Failure::TooLong => "too long".to_owned(),
+        })
+    }
+
+    #[test]
+    fn ordinary_templates_render_as_jinja_does() {
+        let variables = json!({
+            "name": "Ada", "n": 3, "items": ["a", "b"], "user": {"name": "Bo", "tags": ["x"]}, "html": "<b>{{ name }}",
+        });
+        for (text, expected) in [
+            ("Hi {{ name }}!\n", "Hi Ada!\n"),
+            ("{{ html }}", "<b>{{ name }}"),
+            (
+                "{% for i in items %}{{ loop.index + 1 }}{{ i }}{% if not loop.last %}, {% endif %}{% endfor %}",
+                "2a, 3b",
+            ),
+            ("{% for i in items if i != 'a' %}{{ i }}{% else %}none{% endfor %}", "b"),
+            ("{% for k, v in user|items %}{{ k }} {% endfor %}", "name tags "),
+            ("{{ 'x' ~ n ~ name|upper ~ '!' }} {{ 2 * n ** 2 }} {{ 1.5 * -n|abs }} {{ n - 1 * 2 }}", "x3ADA! 18 4.5 1"),
+            ("{% set t = name ~ '?' %}{{ t }}{% set a, b = 1, 2 %}{{ a + b }}", "Ada?3"),
+            ("{% set ns = namespace(c=0) %}{% for i in items %}{% set ns.c = ns.c + 1 %}{% endfor %}{{ ns.c }}", "2"),
+            ("{% macro m(x, y='d') -%}\n [{{ x }}{{ y }}] {%- endmacro %}{{ m(1) }}{{ m(2, y=3) }}", "[1d][23]"),
+            ("{% set b %} x{{ name }} {% endset %}{{ b|trim }}", "xAda"),
+            ("{% filter upper %}a{{ name }}{% endfilter %}", "AADA"),
+            ("{% with a = name, b = n %}{{ a }}{{ b }}{% endwith %}", "Ada3"),
+            (
+                "{{ items|join(', ') }} {{ items|map('upper')|list }} {{ user|tojson }}",
+                "a, b ['A', 'B'] {\"name\":\"Bo\",\"tags\":[\"x\"]}",
+            ),
+            ("{{ missing|default('d') }}{% if missing is defined %}x{% endif %}", "d"),
+            ("{% raw %}{{ x }}{% endraw %}{# {{ y }} #}", "{{ x }}"),
+            ("{{ items[0] }}{{ items[1:] }}{{ user['name'] }}{{ (1, 2)|length }}", "a['b']Bo2"),
+            ("{{ 'a' if n > 2 else 'b' }}{{ n in [1, 3] }}{{ 'd' in 'abc' }}", "aTrueFalse"),
+            ("{{ range(3)|sum }}{{ items|sort(reverse=true)|first }}{{ '%s-%03d'|format(name, n) }}", "3bAda-003"),
+            ("{% for i in range(5) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}", "01"),
+            ("a\n  {%- if n -%}  b {%- endif %}\nc", "ab\nc"),
+        ] {
+            assert_eq!(run(text, &variables), Ok(expected.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_and_where() {
+        let check = |text: &str, expected: &str| {
+            let message = run(text, &json!({"a": "x", "o": {}})).expect_err(text);
+            assert!(message.contains(expected), "{text}: {message}");
+            assert!(!message.contains("__"), "{text}: {message}");
+        };
+        check("{{ b }}", "line 1, column 4: `b` is undefined");
+        check("x\n{{ a }} {{ o.name }}", "line 2, column 12: `o.name` is undefined");
+        check("{% for x in b %}{% endfor %}", "`b` is undefined");
+        check("{{ a ~ b }}", "`b` is undefined");
+        check("{{ a + 1 }}", "line 1, column 4: tried to use + operator on unsupported types string and number");
+        check("{{ a * 3 }}", "`*` multiplies numbers, and this is a string");
+        check("{{ 3 * a }}", "text and lists cannot be repeated");
+        check("{{ [1] * 3 }}", "text and lists cannot be repeated");
+        check("{{ a|nofilter }}", "filter nofilter is unknown");
+        check("{{ nofunction() }}", "nofunction is unknown");
+        check("{% if a %}", "unexpected end of input");
+        check("{% unknown %}", "unknown statement unknown");
+        check("{% set x = %}", "unexpected");
+        check("{% for x in %}{% endfor %}", "unexpected");
+        check("{{ debug() }}", "debug is unknown");
+    }
+
+    #[test]
+    fn the_names_of_a_template_are_its_variables() {
+        let check = |text: &str, expected: &[(&str, bool)]| {
+            let names = names(text).expect(text);
+            assert_eq!(names, expected.iter().copied().collect(), "{text}");
+        };
+        check("no", &[]);
+        check("{{ a.b }}{% for c in d %}{{ c }}{{ loop.index }}{% endfor %}", &[("a", false), ("d", false)]);
+        check("{{ a|default(b) }}{% set x = 1 %}{{ x ~ range(3)|sum }}", &[("a", true), ("b", false)]);
+        check("{% macro m(p) %}{{ p }}{{ q }}{% endmacro %}{{ m(1) }}", &[("q", false)]);
+        check("{% set x = x|default('n') %}{{ x }}", &[("x", true)]);
+        check("{% set ns = namespace(a=b) %}{{ ns.a }}", &[("b", false)]);
+        for (text, expected) in [
+            ("a\n{{ b", "line 2, column 1"),
+            ("{{ a|nofilter }}", "column 6: there is no filter `nofilter`"),
+            ("{{ a is notest }}", "column 9: there is no test `notest`"),
+            ("{% if a %}", "unexpected end of input"),
+        ] {
+            let error = names(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn nothing_a_template_does_is_unbounded() {
+        let doubled = format!("{{% set s = 'xxxxxxxx' %}}{}{{{{ s|length }}}}", "{% set s = s ~ s %}".repeat(60));
+        let nested = format!("{{% set s = [1] %}}{}{{{{ s == s }}}}", "{% set s = [s, s] %}".repeat(60));
+        let captured =
+            format!("{{% set x %}}{{% for i in range(9999) %}}{}{{% endfor %}}{{% endset %}}", "y".repeat(100_000));
+        let raw_output = format!("{{% for i in range(9999) %}}{}{{% endfor %}}", "y".repeat(100_000));
+        for text in [
+            "{{ 'x' * 10 ** 8 }}",
+            "{{ ('x',) * 10 ** 8 }}",
+            "{% for i in range(10 ** 9) %}{% endfor %}",
+            "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+            doubled.as_str(),
+            doubled.replace(" ~ ", " + ").as_str(),
+            nested.as_str(),
+            captured.as_str(),
+            captured.replace("set x", "filter upper").replace("endset", "endfilter").as_str(),
+            captured.replace("set x", "macro m()").replace("endset %}", "endmacro %}{{ m() }}").as_str(),
+            raw_output.as_str(),
+            "{% macro m(s) %}{{ m(s ~ s) }}{% endmacro %}{{ m('xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}",
+            "{% macro m(s) %}{{ m([s, s]) }}{% endmacro %}{{ m('x') }}",
+            "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
+            "{% set ns = namespace(s=[]) %}{% for i in range(9999) %}{% set ns.s = [ns.s] %}{% endfor %}",
+            "{% set ns = namespace() %}{% set ns.ns = ns %}",
+            "{% set ns = namespace() %}{% set ns.ns = [ns] %}",
+            "{% set ns = namespace() %}{% set other = namespace(a=ns) %}",
+            "{{ range(99999)|join('x' ~ range(9999)|join) }}",
+            "{{ (range(9999)|join)|replace('1', range(99999)|join) }}",
+            "{{ 'a\nb'|indent(10 ** 9) }}",
+            "{{ 'a\nb'|indent(width=10 ** 9) }}",
+            "{{ '%999999999d'|format(1) }}",
+            "{{ '%*d'|format(999999999, 1) }}",
+            "{{ [1]|batch(10 ** 9, 0)|list }}",
+            "{{ [1]|slice(10 ** 9)|list }}",
+            "{{ [['a']]|sum(start=[]) }}",
+            "{{ 10 ** 10 ** 10 }}",
+            "{% for i in range(9999) %}{% set x = range(99999)|list %}{% endfor %}",
+            "{% for i in range(99999) %}{{ range(99999)|map('string')|join|length }}{% endfor %}",
+        ] {
+            assert!(run(text, &json!({})).is_err(), "{}", &text[..text.len().min(100)]);
+        }
+    }
+
+    #[test]
+    fn the_deepest_trees_fit_a_small_stack() {
+        let deep = [
+            format!("{{{{ a{} }}}}", " ~ a".repeat(200)),
+            format!("{{{{ a{} }}}}", " + a".repeat(200)),
+            format!("{{{{ a{} }}}}", "|upper".repeat(200)),
+            format!("{{{{ {}a }}}}", "not ".repeat(200)),
+            format!("{{{{ {}1 }}}}", "-".repeat(200)),
+            format!("{{{{ {}a{} }}}}", "(".repeat(32), ")".repeat(32)),
+            format!("{{{{ {}a{} }}}}", "[".repeat(32), "]".repeat(32)),
+            format!("{{{{ {}a }}}}", "a if a else ".repeat(100)),
+            format!("{}a{}", "{% if a %}".repeat(50), "{% endif %}".repeat(50)),
+            format!("{}a{}", "{% for a in a %}".repeat(50), "{% endfor %}".repeat(50)),
+            format!("{{% if not a %}}{}{{% endif %}}", "{% elif not a %}".repeat(49)),
+            "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(1) }}".to_owned(),
+            format!(
+                "{}{{% macro m(n) %}}{{{{ [n]|map('upper')|list ~ m(n ~ 1) }}}}{{% endmacro %}}{{{{ m('1') }}}}",
+                ""
+            ),
+        ];
+        let worker = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || {
+            for text in deep {
+                let _ = run(&text, &json!({"a": "x"}));
+                let _ = names(&text);
+            }
+        });
+        worker.expect("a thread").join().expect("no overflow and no panic");
+    }
+
+    #[test]
+    fn hostile_texts_end_soon() {
+        for unit in
+            ["{", "{%", "{{", "{#", "{% raw %}", "{% if a %}", "{{ a }}", "{% set a = 1 %}", "{{ '", "{{(", "{%-"]
+        {
+            let text = unit.repeat((1 << 20) / unit.len());
+            let _ = run(&text, &json!({"a": 1}));
+            let _ = names(&text);
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Templates: what the texts of a content mean, and what they become when their variables are filled in.
+//!
+//! Three syntaxes (`mustache`, `jinja`, `plain`), the variables a text uses, includes and their
+//! flattening, rendering, and what is suspicious in a text. Fetches nothing: whoever flattens says
+//! what a reference means. Every function here ends, in bounded memory, whatever it is given.
+
+pub mod error;
+pub mod include;
+mod jinja;
+pub mod lint;
+mod mustache;
+pub mod render;
+mod sandbox;
+mod scan;
+mod uses;
+pub mod variables;

@@ -1,0 +1,443 @@
+//! Fills in a content's variables and placeholders.
+//!
+//! Expects a content whose list of variables is complete (see `variables::complete`), and checks what a caller
+//! gives against that list before it renders: one answer names everything that is missing, unknown or of another
+//! type. A value is never read as a template.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::model::content::{Body, Content, Message, Syntax, Variable};
+
+use super::error::{Place, TemplateError, excerpt, list};
+use super::jinja::{self, Failure};
+use super::mustache::{self, Kind};
+use super::variables::{expected, fits, kind_name};
+
+/// Longest result of a rendering, in bytes.
+pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes that the values of one rendering may have, and its placeholders' messages.
+pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Roles that a placeholder's message may have.
+const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
+/// Most names that are listed under one heading.
+const NAMES_MAX: usize = 256;
+
+/// What a content says once it is filled in: `{"text":…}` or `{"messages":[…]}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Rendered {
+    /// Of a text prompt.
+    Text(String),
+    /// Of a chat prompt: messages with `role` and `content`.
+    #[schema(value_type = Vec<Object>)]
+    Messages(Vec<Value>),
+}
+
+/// Everything that does not fit between what a caller gives and what a content takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problems {
+    /// Required variables without a value.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
+    /// Values for variables that the content does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+    /// Values of another type than their variable.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong_type: Vec<WrongType>,
+    /// Placeholders without a list of messages.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_placeholders: Vec<String>,
+    /// Lists of messages for placeholders that the content does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown_placeholders: Vec<String>,
+    /// Messages that are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong_messages: Vec<WrongMessage>,
+}
+
+/// A value of another type than its variable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct WrongType {
+    pub name: String,
+    pub expected: String,
+    pub found: String,
+}
+
+/// An element of a placeholder's list that is no message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WrongMessage {
+    /// Which placeholder.
+    pub name: String,
+    /// Which element, from 0.
+    pub index: usize,
+    /// What it lacks.
+    pub reason: String,
+}
+
+/// Why a content could not be filled in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum RenderError {
+    #[error("{0}")]
+    Variables(Box<Problems>),
+    #[error("{}: {message}", Place { text: *text, line: *line, column: *column })]
+    Template { text: usize, line: usize, column: usize, message: String },
+    #[error("the values and messages are longer than {INPUT_BYTES_MAX} bytes, which is the limit")]
+    InputTooLong,
+    #[error("the result is longer than {OUTPUT_BYTES_MAX} bytes, which is the limit")]
+    TooLong,
+}
+
+/// Fills in a content: `variables` by name, and for each placeholder a list of messages.
+///
+/// # Errors
+/// What is given does not fit what the content takes, a Jinja text fails, or a limit is passed.
+pub fn render(
+    content: &Content,
+    variables: &Map<String, Value>,
+    messages: &BTreeMap<String, Vec<Value>>,
+) -> Result<Rendered, RenderError> {
+    let problems = check(content, variables, messages);
+    if problems != Problems::default() {
+        return Err(RenderError::Variables(Box::new(problems)));
+    }
+    let given = variables.values().chain(messages.values().flatten());
+    let input = given.fold(0_usize, |bytes, value| bytes.saturating_add(weight(value)));
+    if input > INPUT_BYTES_MAX {
+        return Err(RenderError::InputTooLong);
+    }
+    let defaults = content.variables.iter().filter_map(|variable| {
+        let value = variables.get(&variable.name).or(variable.default.as_ref())?;
+        Some((variable.name.as_str(), value))
+    });
+    let texts = content.texts().fold(0_usize, |bytes, text| bytes.saturating_add(text.len()));
+    let mut filler = match content.syntax {
+        Syntax::Plain => Filler::Plain,
+        Syntax::Mustache => Filler::Mustache(defaults.collect()),
+        Syntax::Jinja => Filler::Jinja {
+            engine: Box::new(jinja::Engine::new(texts.saturating_add(input))),
+            values: minijinja::Value::from_pairs(
+                defaults.map(|(name, value)| (name, minijinja::Value::from(minijinja::value::Serde(value)))),
+            ),
+        },
+    };
+    let mut left = OUTPUT_BYTES_MAX;
+    let mut index = 0_usize;
+    let mut filled = content.clone();
+    filled.try_map_texts(|text| {
+        let output = filler.fill(text, left, index)?;
+        index = index.saturating_add(1);
+        left = left.checked_sub(output.len()).ok_or(RenderError::TooLong)?;
+        Ok(output)
+    })?;
+    match filled.body {
+        Body::Text(text) => Ok(Rendered::Text(text)),
+        Body::Messages(said) => splice(said, messages, left).map(Rendered::Messages),
+    }
+}
+
+/// Puts the given messages in the place of placeholders.
+fn splice(
+    said: Vec<Message>,
+    messages: &BTreeMap<String, Vec<Value>>,
+    mut left: usize,
+) -> Result<Vec<Value>, RenderError> {
+    let mut all = Vec::with_capacity(said.len());
+    for message in said {
+        match message {
+            Message::Placeholder { name } => {
+                for message in messages.get(&name).into_iter().flatten() {
+                    left = left.checked_sub(weight(message)).ok_or(RenderError::TooLong)?;
+                    all.push(message.clone());
+                }
+            }
+            said @ Message::Said(_) => {
+                let value = serde_json::to_value(said).map_err(|error| RenderError::Template {
+                    text: 1,
+                    line: 1,
+                    column: 1,
+                    message: excerpt(&error.to_string()),
+                })?;
+                all.push(value);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Fills in one text after the other.
+enum Filler<'v> {
+    Plain,
+    Mustache(BTreeMap<&'v str, &'v Value>),
+    Jinja { engine: Box<jinja::Engine>, values: minijinja::Value },
+}
+
+impl Filler<'_> {
+    fn fill(&mut self, text: &str, left: usize, index: usize) -> Result<String, RenderError> {
+        match self {
+            Self::Plain if text.len() > left => Err(RenderError::TooLong),
+            Self::Plain => Ok(text.to_owned()),
+            Self::Mustache(values) => fill_mustache(text, values, left, index),
+            Self::Jinja { engine, values } => engine.render(text, values, left).map_err(|failure| match failure {
+                Failure::TooLong => RenderError::TooLong,
+                Failure::Template(error) => template_error(error.in_text(index)),
+            }),
+        }
+    }
+}
+
+fn fill_mustache(
+    text: &str,
+    values: &BTreeMap<&str, &Value>,
+    left: usize,
+    index: usize,
+) -> Result<String, RenderError> {
+    let mut output = String::with_capacity(text.len());
+    for segment in mustache::segments(text) {
+        match segment.kind {
+            Kind::Text(literal) => output.push_str(literal),
+            Kind::Variable(name) => match values.get(name) {
+                Some(Value::String(value)) => output.push_str(value),
+                Some(value) => output.push_str(&value.to_string()),
+                None => {}
+            },
+            Kind::Include(reference) => {
+                let message = format!("the include of `{}` was never replaced by its text", excerpt(reference));
+                return Err(template_error(TemplateError::at(text, segment.span.start, message).in_text(index)));
+            }
+        }
+        if output.len() > left {
+            return Err(RenderError::TooLong);
+        }
+    }
+    Ok(output)
+}
+
+fn template_error(error: TemplateError) -> RenderError {
+    match error {
+        TemplateError::Syntax { place: Place { text, line, column }, message } => {
+            RenderError::Template { text, line, column, message }
+        }
+        other => RenderError::Template { text: 1, line: 1, column: 1, message: other.to_string() },
+    }
+}
+
+/// Compares what is given with what the content takes.
+fn check(content: &Content, variables: &Map<String, Value>, messages: &BTreeMap<String, Vec<Value>>) -> Problems {
+    let declared: BTreeMap<&str, &Variable> =
+        content.variables.iter().map(|variable| (variable.name.as_str(), variable)).collect();
+    let placeholders: BTreeSet<&str> = content.placeholders().collect();
+    let mut wrong_type = Vec::new();
+    for (name, value) in variables {
+        let Some(variable) = declared.get(name.as_str()) else { continue };
+        if !fits(variable.kind, content.syntax, value) && wrong_type.len() < NAMES_MAX {
+            wrong_type.push(WrongType {
+                name: name.clone(),
+                expected: expected(variable.kind, content.syntax).to_owned(),
+                found: kind_name(value).to_owned(),
+            });
+        }
+    }
+    let wrong_messages =
+        messages.iter().filter(|(name, _)| placeholders.contains(name.as_str())).flat_map(|(name, given)| {
+            given.iter().enumerate().filter_map(move |(index, message)| {
+                let reason = message_problem(message)?;
+                Some(WrongMessage { name: name.clone(), index, reason: reason.to_owned() })
+            })
+        });
+    Problems {
+        missing: names(
+            content.variables.iter().filter(|variable| variable.required).map(|variable| variable.name.as_str()),
+            |name| !variables.contains_key(name),
+        ),
+        unknown: names(variables.keys().map(String::as_str), |name| !declared.contains_key(name)),
+        wrong_type,
+        missing_placeholders: names(placeholders.iter().copied(), |name| !messages.contains_key(name)),
+        unknown_placeholders: names(messages.keys().map(String::as_str), |name| !placeholders.contains(name)),
+        wrong_messages: wrong_messages.take(NAMES_MAX).collect(),
+    }
+}
+
+/// Those of some names that fit, short and few enough for an answer.
+fn names<'n>(all: impl Iterator<Item = &'n str>, fits: impl Fn(&str) -> bool) -> Vec<String> {
+    all.filter(|name| fits(name)).take(NAMES_MAX).map(excerpt).collect()
+}
+
+/// What a placeholder's message lacks.
+fn message_problem(message: &Value) -> Option<&'static str> {
+    let Some(fields) = message.as_object() else { return Some("is no object with `role` and `content`") };
+    let role = fields.get("role").and_then(Value::as_str);
+    let calls = role == Some("assistant") && fields.get("tool_calls").is_some_and(Value::is_array);
+    if !role.is_some_and(|role| ROLES.contains(&role)) {
+        return Some("has no `role` that is system, user, assistant or tool");
+    }
+    match fields.get("content") {
+        Some(Value::String(_) | Value::Array(_)) => None,
+        Some(Value::Null) | None if calls => None,
+        _ => Some("has no `content` that is a text or a list of parts"),
+    }
+}
+
+/// About how many bytes a value has as JSON.
+fn weight(value: &Value) -> usize {
+    let sum = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(2_usize, usize::saturating_add);
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len().saturating_add(2),
+        Value::Array(items) => sum(&mut items.iter().map(weight)),
+        Value::Object(fields) => {
+            sum(&mut fields.iter().map(|(key, value)| weight(value).saturating_add(key.len()).saturating_add(4)))
+        }
+    }
+}
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts: Vec<String> = Vec::new();
+        let mut say = |what: &str, names: &[String]| {
+            if !names.is_empty() {
+                parts.push(format!("{what} {}", list(names)));
+            }
+        };
+        say("missing variables:", &self.missing);
+        say("unknown variables:", &self.unknown);
+        say("missing placeholders:", &self.missing_placeholders);
+        say("unknown placeholders:", &self.unknown_placeholders);
+        for WrongType { name, expected, found } in self.wrong_type.iter().take(LINES_MAX) {
+            parts.push(format!("`{}` takes {expected}, not {found}", excerpt(name)));
+        }
+        for WrongMessage { name, index, reason } in self.wrong_messages.iter().take(LINES_MAX) {
+            parts.push(format!("message {index} for `{}` {reason}", excerpt(name)));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+/// Most values and messages that one error message goes into.
+const LINES_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn run(content: &Value, variables: &Value, messages: &Value) -> Result<String, RenderError> {
+        let content: Content = serde_json::from_value(content.clone()).expect("a content");
+        let variables = variables.as_object().expect("an object");
+        let messages = serde_json::from_value(messages.clone()).expect("lists by name");
+        render(&content, variables, &messages).map(|rendered| serde_json::to_string(&rendered).expect("JSON"))
+    }
+
+    #[test]
+    fn contents_are_filled_in() {
+        let v = |name: &str| json!({"name": name, "required": true});
+        for (content, variables, messages, expected) in [
+            (
+                json!({"text": "Hi {{a}}{{b}}{{ c }}", "variables": [v("a"), v("b"), v("c")]}),
+                json!({"a": "{{b}}", "b": 1.0, "c": true}),
+                json!({}),
+                json!({"text": "Hi {{b}}1.0true"}),
+            ),
+            (
+                json!({"text": "{{a}}|{{b}}", "variables": [{"name": "a"}, {"name": "b", "default": "d"}]}),
+                json!({}),
+                json!({}),
+                json!({"text": "|d"}),
+            ),
+            (
+                json!({"text": "{{a}} {% x %}", "syntax": "plain"}),
+                json!({}),
+                json!({}),
+                json!({"text": "{{a}} {% x %}"}),
+            ),
+            (
+                json!({"text": "{{ a.b }} {{ c }}\n", "syntax": "jinja", "variables": [v("a"), v("c")]}),
+                json!({"a": {"b": "{{ c }}"}, "c": null}),
+                json!({}),
+                json!({"text": "{{ c }} None\n"}),
+            ),
+            (
+                json!({"messages": [{"role": "system", "content": "{{a}}"}, {"type": "placeholder", "name": "h"},
+                {"role": "user", "content": [{"type": "text", "text": "{{a}}"}, {"type": "image", "url": "{{a}}"}]}],
+                "variables": [v("a")]}),
+                json!({"a": "x"}),
+                json!({"h": [{"role": "user", "content": "{{a}}", "extra": 1}, {"role": "assistant", "tool_calls": []}]}),
+                json!({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "{{a}}", "extra": 1},
+                {"role": "assistant", "tool_calls": []},
+                {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image", "url": "x"}]}]}),
+            ),
+            (
+                json!({"messages": [{"type": "placeholder", "name": "h"}]}),
+                json!({}),
+                json!({"h": []}),
+                json!({"messages": []}),
+            ),
+        ] {
+            let rendered = run(&content, &variables, &messages).expect("fits");
+            let rendered: Value = serde_json::from_str(&rendered).expect("JSON");
+            assert_eq!(rendered, expected, "{content}");
+        }
+    }
+
+    #[test]
+    fn one_error_names_everything_that_does_not_fit() {
+        let content = json!({
+            "messages": [{"role": "user", "content": "{{a}}{{b}}{{c}}{{d}}"}, {"type": "placeholder", "name": "h"},
+                {"type": "placeholder", "name": "i"}],
+            "variables": [{"name": "a", "required": true}, {"name": "b", "required": true},
+                {"name": "c", "type": "number"}, {"name": "d"}],
+        });
+        let messages = json!({"x": [], "i": [3, {"role": "wizard", "content": ""}, {"role": "user"}]});
+        let error = run(&content, &json!({"c": "x", "d": [], "e": 1}), &messages).expect_err("nothing fits");
+        assert_eq!(
+            error.to_string(),
+            "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; \
+             unknown placeholders: `x`; `c` takes number, not string; `d` takes string, number or boolean, not array; \
+             message 0 for `i` is no object with `role` and `content`; \
+             message 1 for `i` has no `role` that is system, user, assistant or tool; \
+             message 2 for `i` has no `content` that is a text or a list of parts"
+        );
+    }
+
+    #[test]
+    fn failures_in_a_text_say_where() {
+        let check = |content: Value, variables: Value, part: &str| {
+            let message = run(&content, &variables, &json!({})).expect_err("fails").to_string();
+            assert!(message.contains(part), "{content}: {message}");
+        };
+        check(json!({"text": "a\n {{> b}}"}), json!({}), "line 2, column 2: the include of `b` was never replaced");
+        let list = json!([{"name": "a"}]);
+        check(json!({"text": "{{ a }}", "syntax": "jinja", "variables": list}), json!({}), "`a` is undefined");
+        let said = json!([{"role": "user", "content": "x"}, {"role": "user", "content": "{{ a.b.c }}"}]);
+        check(
+            json!({"messages": said, "syntax": "jinja", "variables": list}),
+            json!({"a": {}}),
+            "text 2, line 1, column 5: `a.b` is undefined",
+        );
+    }
+
+    #[test]
+    fn output_and_input_are_limited() {
+        let big = "x".repeat(1 << 20);
+        let variables = json!([{"name": "a"}]);
+        for syntax in ["mustache", "jinja"] {
+            let content = json!({"text": "{{a}}".repeat(100), "syntax": syntax, "variables": variables});
+            assert_eq!(run(&content, &json!({"a": big}), &json!({})), Err(RenderError::TooLong), "{syntax}");
+            let said = vec![json!({"role": "user", "content": "{{a}}"}); 100];
+            let content = json!({"messages": said, "syntax": syntax, "variables": variables});
+            assert_eq!(run(&content, &json!({"a": big}), &json!({})), Err(RenderError::TooLong), "{syntax}");
+            let content = json!({"text": "{{a}}", "syntax": syntax, "variables": variables});
+            assert_eq!(run(&content, &json!({"a": big.repeat(5)}), &json!({})), Err(RenderError::InputTooLong));
+        }
+        let content = json!({"messages": vec![json!({"type": "placeholder", "name": "h"}); 10]});
+        let messages = json!({"h": [{"role": "user", "content": big}]});
+        assert_eq!(run(&content, &json!({}), &messages), Err(RenderError::TooLong));
+    }
+}

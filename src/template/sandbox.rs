@@ -1,0 +1,377 @@
+//! Makes a Jinja text safe to run: refuses what has no bound, and guards what the engine alone would let grow.
+//!
+//! The engine bounds steps and recursion, but one step may double a text (`s ~ s`), repeat it a hundred
+//! million times (`"x" * 10 ** 8`) or catch output in memory (`macro`, `set`, `filter` blocks). So calls of
+//! guards (see `jinja`) are written into the text: around what is concatenated or multiplied, around every
+//! value that gets a name, and before text that is caught. The guards change no result; they weigh, and stop
+//! the template past its budget. No line break is added and no text outside of tags is touched.
+
+use super::error::TemplateError;
+use super::scan::{Kind, Piece, Tag, Token, pieces};
+
+/// Most operators, calls and keywords that work like operators in one tag: how deep its syntax tree can be.
+const TAG_OPERATORS_MAX: usize = 200;
+/// Most slices (`a[1:2]`) of one tag.
+const TAG_SLICES_MAX: usize = 8;
+/// Most blocks inside each other, each `elif` counted as one.
+const NESTING_MAX: usize = 50;
+
+/// Weighs a value that gets a name.
+pub(super) const KEEP: &str = "__keep";
+/// Weighs a value that is put into a namespace, and refuses another namespace there.
+pub(super) const PUT: &str = "__put";
+/// Weighs text about to be caught, and the arguments of a macro.
+pub(super) const ENTER: &str = "__enter";
+/// Weighs what is concatenated.
+pub(super) const TEXT: &str = "__text";
+/// Refuses to multiply what is no number.
+pub(super) const NUMBER: &str = "__num";
+
+/// A text with its guards.
+pub(super) struct Guarded {
+    /// What the engine runs.
+    pub source: String,
+    /// Where guards stand in the text as it was written, and how long each is; ascending.
+    guards: Vec<(usize, usize)>,
+}
+
+impl Guarded {
+    /// Which byte of the text as it was written a byte of the guarded one comes from.
+    pub fn written(&self, guarded: usize) -> usize {
+        let mut added: usize = 0;
+        for (at, length) in &self.guards {
+            if at.saturating_add(added) >= guarded {
+                break;
+            }
+            added = added.saturating_add(*length).min(guarded.saturating_sub(*at));
+        }
+        guarded.saturating_sub(added)
+    }
+}
+
+/// Writes the guards into a text.
+///
+/// # Errors
+/// What the sandbox refuses, with its place.
+pub(super) fn guard(text: &str) -> Result<Guarded, TemplateError> {
+    let mut walk = Walk { text, inserts: Vec::new(), open: Vec::new(), pending: None };
+    for piece in pieces(text) {
+        if let Piece::Tag(tag) = piece? {
+            walk.settle(tag.edges.span.start);
+            walk.check(&tag)?;
+            walk.operators(&tag)?;
+            walk.statement(&tag)?;
+        }
+    }
+    walk.settle(text.len());
+    Ok(walk.finish())
+}
+
+/// A block that is open.
+struct Open {
+    /// What it is output into memory for: macro, filter and set blocks.
+    caught: bool,
+    /// Itself and its `elif`s.
+    levels: usize,
+}
+
+/// A guard whose text depends on where the next tag starts.
+struct Pending {
+    at: usize,
+    arguments: String,
+    trims_behind: bool,
+}
+
+struct Walk<'t> {
+    text: &'t str,
+    inserts: Vec<(usize, String)>,
+    open: Vec<Open>,
+    pending: Option<Pending>,
+}
+
+impl Walk<'_> {
+    fn refuse<T>(&self, token: &Token<'_>, message: impl Into<String>) -> Result<T, TemplateError> {
+        Err(TemplateError::at(self.text, token.at, message))
+    }
+
+    fn insert(&mut self, at: usize, text: &str) {
+        if self.inserts.last().is_none_or(|(last, before)| *last != at || before != text) {
+            self.inserts.push((at, text.to_owned()));
+        }
+    }
+
+    /// Refuses tags that are too large, and statements that are not allowed at all.
+    fn check(&self, tag: &Tag<'_>) -> Result<(), TemplateError> {
+        let Some(first) = tag.tokens.first() else { return Ok(()) };
+        match tag.keyword() {
+            "include" => return self.refuse(first, "an include is left where it cannot be replaced"),
+            "extends" | "import" | "from" | "block" => {
+                return self.refuse(first, format!("`{}` is not available; use include", first.text));
+            }
+            "call" | "autoescape" => return self.refuse(first, format!("`{}` is not available", first.text)),
+            "for" if tag.tokens.last().is_some_and(|token| token.named("recursive")) => {
+                return self.refuse(first, "recursive loops are not available");
+            }
+            _ => {}
+        }
+        let (mut operators, mut slices) = (0_usize, 0_usize);
+        let mut brackets: Vec<&str> = Vec::new();
+        let mut previous: Option<&Token<'_>> = None;
+        for token in &tag.tokens {
+            let behind_value = previous.is_some_and(ends_value);
+            let counts = match (token.kind, token.text) {
+                (Kind::Operator, "(" | "[" | "{") => {
+                    brackets.push(token.text);
+                    behind_value
+                }
+                (Kind::Operator, ")" | "]" | "}") => {
+                    brackets.pop();
+                    false
+                }
+                (Kind::Operator, ":") => {
+                    slices = slices.saturating_add(usize::from(brackets.last() == Some(&"[")));
+                    false
+                }
+                (Kind::Operator, "*" | "**") if previous.is_none_or(|before| before.is("(") || before.is(",")) => {
+                    return self.refuse(token, "spread arguments (`*` and `**` before one) are not available");
+                }
+                (Kind::Operator, "," | "=") => false,
+                (Kind::Operator, _) => true,
+                (Kind::Name, "not" | "and" | "or" | "is" | "in" | "if" | "else") => true,
+                _ => false,
+            };
+            operators = operators.saturating_add(usize::from(counts));
+            if operators > TAG_OPERATORS_MAX {
+                return self.refuse(token, format!("more than {TAG_OPERATORS_MAX} operators in one tag, the limit"));
+            }
+            if slices > TAG_SLICES_MAX {
+                return self.refuse(token, format!("more than {TAG_SLICES_MAX} slices in one tag, the limit"));
+            }
+            previous = Some(token);
+        }
+        Ok(())
+    }
+
+    /// Guards both sides of `+`, `~` and `*`.
+    fn operators(&mut self, tag: &Tag<'_>) -> Result<(), TemplateError> {
+        let mut previous: Option<&Token<'_>> = None;
+        for (index, token) in tag.tokens.iter().enumerate() {
+            let filter = match (token.kind, token.text) {
+                (Kind::Operator, "+" | "~") => Some(TEXT),
+                (Kind::Operator, "*") => Some(NUMBER),
+                _ => None,
+            };
+            if let Some(filter) = filter {
+                let right = operand_end(&tag.tokens, index.saturating_add(1));
+                let (Some(left), Some(right)) = (previous.filter(|before| ends_value(before)), right) else {
+                    return self.refuse(token, format!("`{}` needs a value on both sides", token.text));
+                };
+                let text = format!("|{filter}");
+                self.insert(left.end(), &text);
+                self.insert(right, &text);
+            }
+            previous = Some(token);
+        }
+        Ok(())
+    }
+
+    /// Guards the values that a statement names, and keeps track of blocks.
+    fn statement(&mut self, tag: &Tag<'_>) -> Result<(), TemplateError> {
+        let tokens = tag.tokens.get(1..).unwrap_or_default();
+        let outer = |token: &Token<'_>, what: &str| token.depth == 0 && token.is(what);
+        let mut arguments = String::new();
+        match tag.keyword() {
+            "set" => match tokens.iter().position(|token| outer(token, "=")) {
+                Some(assign) => {
+                    let (target, value) = tokens.split_at(assign);
+                    let guard = if target.iter().any(|token| token.is(".")) { PUT } else { KEEP };
+                    self.wrap(value.get(1..).unwrap_or_default(), guard);
+                }
+                None => self.enter(tag, true)?,
+            },
+            "with" => {
+                for assignment in tokens.split(|token| outer(token, ",")) {
+                    if let Some(assign) = assignment.iter().position(|token| outer(token, "=")) {
+                        self.wrap(assignment.get(assign.saturating_add(1)..).unwrap_or_default(), KEEP);
+                    }
+                }
+                self.enter(tag, false)?;
+            }
+            "for" => {
+                let source = tokens.iter().position(|token| token.depth == 0 && token.named("in"));
+                let source = source.and_then(|at| tokens.get(at.saturating_add(1)..)).unwrap_or_default();
+                let end = source.iter().position(|token| token.depth == 0 && token.named("if"));
+                self.wrap(source.get(..end.unwrap_or(source.len())).unwrap_or_default(), KEEP);
+                self.enter(tag, false)?;
+            }
+            "if" => self.enter(tag, false)?,
+            "filter" => self.enter(tag, true)?,
+            "macro" => {
+                for pair in tokens.windows(2) {
+                    if let [before, name] = pair
+                        && name.kind == Kind::Name
+                        && (before.depth == 0 && before.is("(") || before.depth == 1 && before.is(","))
+                    {
+                        arguments.push_str(", ");
+                        arguments.push_str(name.text);
+                    }
+                }
+                self.enter(tag, true)?;
+            }
+            "elif" => {
+                if let Some(block) = self.open.last_mut() {
+                    block.levels = block.levels.saturating_add(1);
+                }
+                self.limit_nesting(tag)?;
+            }
+            "endset" | "endwith" | "endfor" | "endif" | "endfilter" | "endmacro" => {
+                self.open.pop();
+            }
+            _ => {}
+        }
+        if self.open.iter().any(|block| block.caught) {
+            let edges = &tag.edges;
+            self.pending = Some(Pending { at: edges.span.end, arguments, trims_behind: edges.trims_behind });
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, tag: &Tag<'_>, caught: bool) -> Result<(), TemplateError> {
+        self.open.push(Open { caught, levels: 1 });
+        self.limit_nesting(tag)
+    }
+
+    fn limit_nesting(&self, tag: &Tag<'_>) -> Result<(), TemplateError> {
+        match tag.tokens.first() {
+            Some(first) if self.open.iter().map(|block| block.levels).sum::<usize>() > NESTING_MAX => {
+                self.refuse(first, format!("more than {NESTING_MAX} blocks inside each other, the limit"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts a guard's call around an expression; an empty one stays a mistake for the engine to name.
+    fn wrap(&mut self, expression: &[Token<'_>], guard: &str) {
+        if let (Some(first), Some(last)) = (expression.first(), expression.last()) {
+            self.inserts.push((first.at, format!(" {guard}((")));
+            self.inserts.push((last.end(), "))".to_owned()));
+        }
+    }
+
+    /// Writes the guard that waited for the start of the next tag.
+    fn settle(&mut self, next: usize) {
+        if let Some(Pending { at, arguments, trims_behind }) = self.pending.take() {
+            let bytes = next.saturating_sub(at);
+            if bytes > 0 || !arguments.is_empty() {
+                let trim = if trims_behind { "-" } else { "" };
+                self.inserts.push((at, format!("{{{{ {ENTER}({bytes}{arguments}) {trim}}}}}")));
+            }
+        }
+    }
+
+    fn finish(mut self) -> Guarded {
+        self.inserts.sort_by_key(|(at, _)| *at);
+        let mut source = String::with_capacity(self.text.len());
+        let mut guards = Vec::with_capacity(self.inserts.len());
+        let mut from = 0;
+        for (at, text) in &self.inserts {
+            source.push_str(self.text.get(from..*at).unwrap_or_default());
+            source.push_str(text);
+            guards.push((*at, text.len()));
+            from = *at;
+        }
+        source.push_str(self.text.get(from..).unwrap_or_default());
+        Guarded { source, guards }
+    }
+}
+
+/// Whether a value may end with this token.
+fn ends_value(token: &Token<'_>) -> bool {
+    token.kind != Kind::Operator || token.is(")") || token.is("]") || token.is("}")
+}
+
+/// Where the value ends that starts at a token: signs, the value, what is called or looked up on it, and filters.
+fn operand_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
+    let operator = |at: usize, what: &str| tokens.get(at).is_some_and(|token| token.is(what));
+    let kind = |at: usize, kind: Kind| tokens.get(at).is_some_and(|token| token.kind == kind);
+    let step = |at: usize, by: usize| at.saturating_add(by);
+    let mate = |at: usize| tokens.get(at).map(|token| token.mate);
+    let mut last = start;
+    while operator(last, "-") {
+        last = step(last, 1);
+    }
+    if operator(last, "(") || operator(last, "[") || operator(last, "{") {
+        last = mate(last)?;
+    } else if kind(last, Kind::String) {
+        while kind(step(last, 1), Kind::String) {
+            last = step(last, 1);
+        }
+    } else if !kind(last, Kind::Name) && !kind(last, Kind::Number) {
+        return None;
+    }
+    loop {
+        let next = step(last, 1);
+        if operator(next, "(") || operator(next, "[") {
+            last = mate(next)?;
+        } else if (operator(next, ".") || operator(next, "|")) && tokens.get(step(last, 2)).is_some() {
+            last = step(last, 2);
+        } else {
+            return tokens.get(last).map(Token::end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guards_stand_where_values_grow() {
+        for (text, expected) in [
+            ("a {{ b }} c", "a {{ b }} c"),
+            ("{{ a ~ b.c(1)[2]|f(3) }}", "{{ a|__text ~ b.c(1)[2]|f(3)|__text }}"),
+            ("{{ a+-b*c ~'x' 'y' }}", "{{ a|__text+-b|__text|__num*c|__num|__text ~'x' 'y'|__text }}"),
+            ("{{ 2*x**2 }}", "{{ 2|__num*x|__num**2 }}"),
+            ("{% set a = b, c %}", "{% set a =  __keep((b, c)) %}"),
+            ("{% set n.a=b~c%}", "{% set n.a= __put((b|__text~c|__text))%}"),
+            ("{% with a = b, (c, d) = e(f, 1) %}", "{% with a =  __keep((b)), (c, d) =  __keep((e(f, 1))) %}"),
+            ("{% for a, b in(c)if d if e else f %}", "{% for a, b in __keep(((c)))if d if e else f %}"),
+            ("{% set x %}ab{% endset %}cd", "{% set x %}{{ __enter(2) }}ab{% endset %}cd"),
+            (
+                "{% macro m(a, b=[1, 2]) -%} x{{ a }}{# #}y{% endmacro %}",
+                "{% macro m(a, b=[1, 2]) -%}{{ __enter(2, a, b) -}} x{{ a }}{{ __enter(6) }}{# #}y{% endmacro %}",
+            ),
+        ] {
+            let guarded = guard(text).expect(text);
+            assert_eq!(guarded.source, expected);
+            for (at, _) in text.char_indices().filter(|(_, c)| "bcx".contains(*c)) {
+                let there = (0..expected.len())
+                    .find(|there| guarded.written(*there) == at && expected[*there..].starts_with(&text[at..=at]));
+                assert!(there.is_some(), "{text}: byte {at} is found again");
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_bound_is_refused() {
+        let check = |text: &str, part: &str| {
+            let message = guard(text).err().expect(text).to_string();
+            assert!(message.contains(part), "{text}: {message}");
+        };
+        check("{% extends 'x' %}", "`extends` is not available");
+        check("{% import 'x' as y %}", "`import` is not available");
+        check("a\n{%- from 'x' import y %}", "line 2, column 5: `from` is not available");
+        check("{% include x %}", "include");
+        check("{% for a in b recursive %}", "recursive loops");
+        check("{{ f(*a) }}", "spread arguments");
+        check("{{ f(a, **b) }}", "spread arguments");
+        check("{{ a ~ }}", "a value on both sides");
+        check("{{ + a }}", "a value on both sides");
+        check(&format!("{{{{ a{} }}}}", " ~ a".repeat(300)), "200 operators");
+        check(&format!("{{{{ a{} }}}}", "[1]".repeat(300)), "200 operators");
+        check(&format!("{{{{ {}a }}}}", "not ".repeat(300)), "200 operators");
+        check(&format!("{{{{ [{}] }}}}", "a[1:], ".repeat(30)), "8 slices");
+        check(&"{% if a %}".repeat(60), "50 blocks");
+        check(&format!("{{% if a %}}{}", "{% elif b %}".repeat(60)), "50 blocks");
+    }
+}

@@ -1,0 +1,302 @@
+//! What a Jinja text uses: its variables, and which of them may be left out; its filters and tests.
+//!
+//! The engine's own analysis overlooks slices and assignments that read what they replace, and takes names
+//! set in the branches of an `if` for variables, so names are followed here, through the same scopes as the
+//! engine has: loops, `with` and macros. A variable may be left out when every use of it provides for that:
+//! `x | default(…)`, `x is defined`, and what stands under `{% if x is defined %}`. Whether the text is a
+//! template at all is for the engine to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::TemplateError;
+use super::scan::{Kind, Piece, Tag, Token, pieces};
+
+/// Names that the engine provides as functions.
+const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
+/// Names that are no variables.
+const KEYWORDS: [&str; 14] =
+    ["and", "or", "not", "is", "in", "if", "else", "true", "True", "false", "False", "none", "None", "recursive"];
+
+/// What a text uses.
+#[derive(Debug, Default)]
+pub(super) struct Uses<'t> {
+    /// Its variables, and whether every use provides for the absence of one.
+    pub variables: BTreeMap<&'t str, bool>,
+    /// Its filters, and the byte where each is used first.
+    pub filters: BTreeMap<&'t str, usize>,
+    /// Its tests, and the byte where each is used first.
+    pub tests: BTreeMap<&'t str, usize>,
+}
+
+/// Follows the names of a text.
+///
+/// # Errors
+/// The text cannot be cut into tags, or calls something that is no function.
+pub(super) fn uses(text: &str) -> Result<Uses<'_>, TemplateError> {
+    let mut walk = Walk { text, uses: Uses::default(), scopes: vec![BTreeSet::new()], open: Vec::new() };
+    for piece in pieces(text) {
+        if let Piece::Tag(tag) = piece? {
+            walk.tag(&tag)?;
+        }
+    }
+    Ok(walk.uses)
+}
+
+/// A block that is open.
+enum Open<'t> {
+    /// `if`, and the name that the branch knows to be defined.
+    If(Option<&'t str>),
+    /// A loop, `with` or macro, which has a scope.
+    Scope,
+    /// `set`, and the name that gets a value at its end.
+    Set(Option<&'t str>),
+    /// `filter`.
+    Filter,
+}
+
+struct Walk<'t> {
+    text: &'t str,
+    uses: Uses<'t>,
+    /// Names that have a value, the innermost scope last.
+    scopes: Vec<BTreeSet<&'t str>>,
+    open: Vec<Open<'t>>,
+}
+
+impl<'t> Walk<'t> {
+    fn tag(&mut self, tag: &Tag<'t>) -> Result<(), TemplateError> {
+        if !tag.statement {
+            return self.read(&tag.tokens, None);
+        }
+        let tokens = tag.tokens.get(1..).unwrap_or_default();
+        let outer = |what: &str| tokens.iter().position(|token| token.depth == 0 && token.is(what));
+        match tag.keyword() {
+            "set" => match outer("=") {
+                Some(assign) => {
+                    let (target, value) = tokens.split_at(assign);
+                    self.read(value, None)?;
+                    if target.iter().any(|token| token.is(".")) { self.read(target, None) } else { self.assign(target) }
+                }
+                None => {
+                    let target = tokens.first().filter(|token| token.kind == Kind::Name);
+                    self.open.push(Open::Set(target.map(|token| token.text)));
+                    self.read(tokens.get(1..).unwrap_or_default(), None)
+                }
+            },
+            "with" => {
+                self.push(Open::Scope);
+                for assignment in tokens.split(|token| token.depth == 0 && token.is(",")) {
+                    let assign = assignment.iter().position(|token| token.depth == 0 && token.is("="));
+                    let (target, value) = assignment.split_at(assign.unwrap_or(0));
+                    self.read(value, None)?;
+                    self.assign(target)?;
+                }
+                Ok(())
+            }
+            "for" => {
+                let split = tokens.iter().position(|token| token.depth == 0 && token.named("in"));
+                let (target, source) = tokens.split_at(split.unwrap_or(0));
+                let condition = source.iter().position(|token| token.depth == 0 && token.named("if"));
+                let (source, condition) = source.split_at(condition.unwrap_or(source.len()));
+                self.read(source, None)?;
+                self.push(Open::Scope);
+                self.bind("loop");
+                self.assign(target)?;
+                self.read(condition, None)
+            }
+            "macro" => {
+                let Some((name, parameters)) = tokens.split_first() else { return Ok(()) };
+                self.assign(std::slice::from_ref(name))?;
+                self.push(Open::Scope);
+                for pair in parameters.windows(2) {
+                    if let [before, name] = pair
+                        && (before.depth == 0 && before.is("(") || before.depth == 1 && before.is(","))
+                    {
+                        self.assign(std::slice::from_ref(name))?;
+                    }
+                }
+                self.read(parameters, None)
+            }
+            "filter" => {
+                self.open.push(Open::Filter);
+                let Some((name, rest)) = tokens.split_first() else { return Ok(()) };
+                self.uses.filters.entry(name.text).or_insert(name.at);
+                self.read(rest, None)
+            }
+            "if" => {
+                let tested = tested(tokens);
+                self.read(tokens, tested)?;
+                self.open.push(Open::If(tested));
+                Ok(())
+            }
+            "elif" => {
+                let tested = tested(tokens);
+                self.read(tokens, tested)?;
+                self.otherwise(tested);
+                Ok(())
+            }
+            "else" => {
+                self.otherwise(None);
+                Ok(())
+            }
+            "endif" | "endfor" | "endwith" | "endmacro" | "endfilter" | "endset" => {
+                match self.open.pop() {
+                    Some(Open::Scope) => {
+                        self.scopes.pop();
+                    }
+                    Some(Open::Set(Some(name))) => self.bind(name),
+                    _ => {}
+                }
+                Ok(())
+            }
+            _ => self.read(tokens, None),
+        }
+    }
+
+    fn push(&mut self, open: Open<'t>) {
+        self.open.push(open);
+        self.scopes.push(BTreeSet::new());
+    }
+
+    /// Starts the other branch of an `if`, or what a loop does over nothing.
+    fn otherwise(&mut self, tested: Option<&'t str>) {
+        match self.open.last_mut() {
+            Some(Open::If(name)) => *name = tested,
+            Some(Open::Scope) => {
+                if let Some(scope) = self.scopes.last_mut() {
+                    scope.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn bind(&mut self, name: &'t str) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name);
+        }
+    }
+
+    /// Gives a value to every name of a target.
+    #[allow(clippy::unnecessary_wraps, reason = "reads as the other steps of a statement do")]
+    fn assign(&mut self, target: &[Token<'t>]) -> Result<(), TemplateError> {
+        for token in target.iter().filter(|token| token.kind == Kind::Name) {
+            self.bind(token.text);
+        }
+        Ok(())
+    }
+
+    /// Notes what an expression uses; `defined` is a name that it tests before anything else.
+    fn read(&mut self, tokens: &[Token<'t>], defined: Option<&'t str>) -> Result<(), TemplateError> {
+        let at = |index: Option<usize>| index.and_then(|index| tokens.get(index));
+        for (index, token) in tokens.iter().enumerate() {
+            let before = at(index.checked_sub(1));
+            let behind = tokens.get(index.saturating_add(1)..).unwrap_or_default();
+            let is_test = before.is_some_and(|before| before.named("is")) && !token.named("not")
+                || before.is_some_and(|before| before.named("not"))
+                    && at(index.checked_sub(2)).is_some_and(|before| before.named("is"));
+            if token.kind != Kind::Name || before.is_some_and(|before| before.is(".")) {
+                continue;
+            }
+            if before.is_some_and(|before| before.is("|")) {
+                self.uses.filters.entry(token.text).or_insert(token.at);
+            } else if is_test {
+                self.uses.tests.entry(token.text).or_insert(token.at);
+            } else if !KEYWORDS.contains(&token.text)
+                && !(token.depth > 0 && behind.first().is_some_and(|next| next.is("=")))
+                && !self.scopes.iter().any(|scope| scope.contains(token.text))
+            {
+                if behind.first().is_some_and(|next| next.is("(")) {
+                    if FUNCTIONS.contains(&token.text) {
+                        continue;
+                    }
+                    let message = format!("`{}` is no function or macro", super::error::excerpt(token.text));
+                    return Err(TemplateError::at(self.text, token.at, message));
+                }
+                let provided = defined == Some(token.text)
+                    || self.open.iter().any(|open| matches!(open, Open::If(Some(name)) if *name == token.text))
+                    || defaulted(behind);
+                let all = self.uses.variables.entry(token.text).or_insert(true);
+                *all = *all && provided;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that a condition tests for being defined before anything else.
+fn tested<'t>(condition: &[Token<'t>]) -> Option<&'t str> {
+    let [name, is, defined, rest @ ..] = condition else { return None };
+    let fits = name.kind == Kind::Name
+        && is.named("is")
+        && defined.named("defined")
+        && rest.first().is_none_or(|next| next.named("and"))
+        && !rest.iter().any(|token| token.named("or") || token.named("if"));
+    fits.then_some(name.text)
+}
+
+/// Whether the tokens behind a name provide for its absence.
+fn defaulted(behind: &[Token<'_>]) -> bool {
+    match behind {
+        [pipe, filter, ..] if pipe.is("|") => filter.named("default") || filter.named("d"),
+        [is, not, test, ..] if is.named("is") && not.named("not") => test.named("defined") || test.named("undefined"),
+        [is, test, ..] if is.named("is") => test.named("defined") || test.named("undefined"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_the_names_that_nothing_in_the_text_gives_a_value() {
+        for (text, expected) in [
+            ("no", ""),
+            ("{{ a.b['c'][d] }}{{ e[1:f] }}", "a d e f"),
+            ("{{ a|f(b)|g }}{{ c is h(d) }}{{ e is not i }}", "a b c d e"),
+            ("{{ {'a': b, c: 1} }}{{ dict(x=d) }}{{ not true and none or e }}", "b c d e"),
+            ("{% for a in a %}{{ a }}{{ b }}{{ loop.index }}{% else %}{{ c }}{% endfor %}", "a b c"),
+            ("{% for (a, b), c in d if a == e %}{{ b ~ c }}{% endfor %}{{ c }}", "c d e"),
+            ("{% set a = a|default(1) %}{{ a }}{% set b, c = d %}{{ b }}{{ c }}", "a d"),
+            ("{% if a %}{% set g = 1 %}{% else %}{% set g = 2 %}{% endif %}{{ g }}", "a"),
+            ("{% for i in a %}{% set b = i %}{{ b }}{% endfor %}{{ b }}", "a b"),
+            ("{% set n = namespace(x=a) %}{% set n.x = b %}{{ n.x }}{% set m.x = 1 %}", "a b m"),
+            ("{% set a %}{{ a }}{{ b }}{% endset %}{{ a }}", "a b"),
+            ("{% set a | f(b) %}{% endset %}{% filter g(c) | h(d) %}{% endfilter %}", "b c d"),
+            ("{% with a = b, c = a %}{{ a ~ c }}{% endwith %}{{ c }}", "b c"),
+            ("{% macro m(a, b=c, d=[e, f]) %}{{ a ~ b ~ d ~ g }}{% endmacro %}{{ m(h, b=i) }}", "c e f g h i"),
+            ("{% if a %}{% elif b %}{% endif %}{{ c if d else e }}", "a b c d e"),
+            ("{% do range(a) %}{# {{ x }} #}{% raw %}{{ y }}{% endraw %}", "a"),
+        ] {
+            let found: Vec<&str> = uses(text).expect(text).variables.into_keys().collect();
+            assert_eq!(found.join(" "), expected, "{text}");
+        }
+        let found = uses("{{ a|f }}{{ b is not t }}{% filter g %}{% endfilter %}").expect("tags");
+        assert_eq!(found.filters.into_keys().collect::<Vec<_>>(), ["f", "g"]);
+        assert_eq!(found.tests.into_keys().collect::<Vec<_>>(), ["t"]);
+        let message = uses("a {{ b() }}").expect_err("no function").to_string();
+        assert_eq!(message, "line 1, column 6: `b` is no function or macro");
+    }
+
+    #[test]
+    fn a_variable_is_optional_when_every_use_provides_for_its_absence() {
+        for (text, expected) in [
+            ("{{ x }}", false),
+            ("{{ x|default('a') }}", true),
+            ("{{ x | d }}{{ x is defined }}{{ x is not defined }}{{ x is undefined }}", true),
+            ("{{ x|default('a') }}{{ x }}", false),
+            ("{{ x.y|default('a') }}", false),
+            ("{% if x is defined %}{{ x }}{% endif %}", true),
+            ("{% if x is defined and x > 1 %}{% for i in x %}{{ i }}{% endfor %}{% endif %}", true),
+            ("{% if x is defined or y %}{{ x }}{% endif %}", false),
+            ("{% if x is defined %}a{% else %}{{ x }}{% endif %}", false),
+            ("{% if x is defined %}a{% endif %}{{ x }}", false),
+            ("{% if a %}{{ x }}{% elif x is defined %}{% endif %}", false),
+            ("{% set x = x|default(1) %}{{ x }}", true),
+            ("{% set y = x %}", false),
+            ("{{ a.x }}{{ x|default }}", true),
+        ] {
+            assert_eq!(uses(text).expect(text).variables.get("x"), Some(&expected), "{text}");
+        }
+    }
+}

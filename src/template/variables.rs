@@ -1,0 +1,203 @@
+//! Which variables a content uses, and making its list of variables complete when it is published.
+//!
+//! After [`complete`] a content's list names exactly what its texts use, so a caller can be told what is missing
+//! and what is unknown without reading a template. Changes nothing but that list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::model::content::{Content, Syntax, Variable, VariableType};
+
+pub use super::error::TemplateError;
+use super::error::type_name;
+use super::{jinja, mustache};
+
+/// What is known of a variable from the texts alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Every use of it provides for its absence (Jinja's `default` and `is defined`).
+    pub optional: bool,
+}
+
+/// The variables that the texts of a content use, by name.
+///
+/// # Errors
+/// A text is no template; the error says which text, line and column.
+pub fn derive(content: &Content) -> Result<BTreeMap<String, Found>, TemplateError> {
+    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+    for (index, text) in content.texts().enumerate() {
+        let names: BTreeMap<&str, bool> = match content.syntax {
+            Syntax::Plain => BTreeMap::new(),
+            Syntax::Jinja => jinja::names(text).map_err(|error| error.in_text(index))?,
+            Syntax::Mustache => mustache::segments(text)
+                .filter_map(|segment| match segment.kind {
+                    mustache::Kind::Variable(name) => Some((name, false)),
+                    mustache::Kind::Text(_) | mustache::Kind::Include(_) => None,
+                })
+                .collect(),
+        };
+        for (name, optional) in names {
+            found
+                .entry(name.to_owned())
+                .and_modify(|found| found.optional = found.optional && optional)
+                .or_insert(Found { optional });
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the list of variables complete and sorted: what is used but not declared is added, as required and of
+/// any type; optional where [`Found::optional`].
+///
+/// # Errors
+/// A text is no template; a declared variable is not used, has a default that does not fit or is both required
+/// and has one, cannot be printed, or is also a placeholder; a plain content declares variables.
+pub fn complete(content: &mut Content) -> Result<(), TemplateError> {
+    let found = derive(content)?;
+    if content.syntax == Syntax::Plain && !content.variables.is_empty() {
+        let names = content.variables.iter().map(|variable| variable.name.clone()).collect();
+        return Err(TemplateError::Plain { names });
+    }
+    let declared: BTreeSet<&str> = content.variables.iter().map(|variable| variable.name.as_str()).collect();
+    let unused: Vec<String> =
+        declared.iter().filter(|name| !found.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+    if !unused.is_empty() {
+        return Err(TemplateError::Unused { names: unused });
+    }
+    let placeholders: BTreeSet<&str> = content.placeholders().collect();
+    let shared: Vec<String> = found.keys().filter(|name| placeholders.contains(name.as_str())).cloned().collect();
+    if !shared.is_empty() {
+        return Err(TemplateError::Shared { names: shared });
+    }
+    content.variables.iter().try_for_each(|variable| check(variable, content.syntax))?;
+    let added: Vec<Variable> = found
+        .iter()
+        .filter(|(name, _)| !declared.contains(name.as_str()))
+        .map(|(name, found)| Variable {
+            name: name.clone(),
+            required: !found.optional,
+            kind: VariableType::Any,
+            default: None,
+            description: None,
+        })
+        .collect();
+    content.variables.extend(added);
+    content.variables.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(())
+}
+
+fn check(variable: &Variable, syntax: Syntax) -> Result<(), TemplateError> {
+    let name = || variable.name.clone();
+    if syntax == Syntax::Mustache && matches!(variable.kind, VariableType::Array | VariableType::Object) {
+        return Err(TemplateError::Unprintable { name: name(), kind: type_name(variable.kind) });
+    }
+    match &variable.default {
+        Some(_) if variable.required => Err(TemplateError::RequiredDefault { name: name() }),
+        Some(default) if !fits(variable.kind, syntax, default) => Err(TemplateError::DefaultType {
+            name: name(),
+            expected: expected(variable.kind, syntax),
+            found: kind_name(default),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a value may be given to a variable of this type in this syntax.
+pub(super) fn fits(kind: VariableType, syntax: Syntax, value: &Value) -> bool {
+    let printable = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+    match kind {
+        VariableType::Any => printable || matches!(syntax, Syntax::Jinja),
+        VariableType::String => value.is_string(),
+        VariableType::Number => value.is_number(),
+        VariableType::Boolean => value.is_boolean(),
+        VariableType::Array => value.is_array() && matches!(syntax, Syntax::Jinja),
+        VariableType::Object => value.is_object() && matches!(syntax, Syntax::Jinja),
+    }
+}
+
+/// What [`fits`] asks for, in words.
+pub(super) const fn expected(kind: VariableType, syntax: Syntax) -> &'static str {
+    match (kind, syntax) {
+        (VariableType::Any, Syntax::Mustache) => "string, number or boolean",
+        _ => type_name(kind),
+    }
+}
+
+/// What a JSON value is called.
+pub(super) const fn kind_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(json: &str) -> Result<String, String> {
+        let mut content = Content::from_json(json.as_bytes()).expect(json);
+        complete(&mut content).map_err(|error| error.to_string())?;
+        Ok(serde_json::to_string(&content.variables).expect("variables are JSON"))
+    }
+
+    #[test]
+    fn the_list_ends_complete_and_sorted() {
+        for (json, expected) in [
+            (r#"{"text":"no"}"#, "[]"),
+            (r#"{"text":"{{b}} {{a}} {{b}}"}"#, r#"[{"name":"a","required":true},{"name":"b","required":true}]"#),
+            (
+                r#"{"text":"{{b}} {{a}}","variables":[{"name":"b","type":"number","default":3}]}"#,
+                r#"[{"name":"a","required":true},{"name":"b","required":false,"type":"number","default":3}]"#,
+            ),
+            (
+                r#"{"messages":[{"role":"system","content":"{{ a|default(1) }}"},{"role":"user","content":[{"type":"image","url":"{{ b }}"}]}],"syntax":"jinja"}"#,
+                r#"[{"name":"a","required":false},{"name":"b","required":true}]"#,
+            ),
+            (
+                r#"{"messages":[{"role":"system","content":"{{ a|default(1) }}"},{"role":"user","content":"{{ a }}"}],"syntax":"jinja"}"#,
+                r#"[{"name":"a","required":true}]"#,
+            ),
+            (
+                r#"{"text":"{{ a }}","syntax":"jinja","variables":[{"name":"a","type":"array","default":[]}]}"#,
+                r#"[{"name":"a","required":false,"type":"array","default":[]}]"#,
+            ),
+            (r#"{"text":"{{a}} {% b %}","syntax":"plain"}"#, "[]"),
+        ] {
+            assert_eq!(run(json), Ok(expected.to_owned()), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_does_not_fit_is_refused() {
+        let check = |json: &str, part: &str| {
+            let message = run(json).expect_err(json);
+            assert!(message.contains(part), "{json}: {message}");
+        };
+        check(r#"{"text":"{{a}}","variables":[{"name":"b"},{"name":"c"}]}"#, "declared but not used: `b`, `c`");
+        check(
+            r#"{"messages":[{"type":"placeholder","name":"a"},{"role":"user","content":"{{a}}"}]}"#,
+            "`a` cannot be both a variable and a placeholder",
+        );
+        check(r#"{"text":"a","syntax":"plain","variables":[{"name":"a"}]}"#, "the syntax is plain");
+        check(
+            r#"{"text":"{{a}}","variables":[{"name":"a","required":true,"default":"x"}]}"#,
+            "`a` is required and has a default",
+        );
+        check(
+            r#"{"text":"{{a}}","variables":[{"name":"a","type":"number","default":"x"}]}"#,
+            "the default of the variable `a` is string, but its type is number",
+        );
+        check(r#"{"text":"{{a}}","variables":[{"name":"a","default":[]}]}"#, "its type is string, number or boolean");
+        check(r#"{"text":"{{a}}","variables":[{"name":"a","type":"object"}]}"#, "mustache text cannot print");
+        check(
+            r#"{"messages":[{"role":"user","content":"{{ a }}"},{"role":"user","content":"x\n{% if %}"}],"syntax":"jinja"}"#,
+            "text 2, line 2",
+        );
+    }
+}

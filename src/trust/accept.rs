@@ -1,0 +1,291 @@
+//! The one decision of a replica: is this checkpoint to be accepted, and is it news?
+//!
+//! A pure function of the bytes and of what the replica knows. It fetches nothing, remembers nothing and applies
+//! nothing: a checkpoint that is accepted says what the state must be, and the bytes that make up the state are
+//! checked against it elsewhere.
+//!
+//! Two invariants. What is accepted was signed by the key bound to its epoch, which the newest known root document
+//! still lists. And positions only rise, in root version and in (epoch, seq) alike; they fall only as far as a `reset`
+//! in a root document allows, never because somebody signed a lower one under a newer root.
+
+use std::fmt;
+
+use super::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, note_hash};
+use super::epoch::{EpochRecord, VerifiedEpoch};
+use super::names::signer_name;
+use super::root_chain::RootChain;
+use crate::crypto::note::{Note, Signed};
+use crate::model::position::Position;
+
+pub use super::refusal::{ForkEvidence, Refusal};
+pub use super::time::TrustedTime;
+
+/// A position and the root document in force there. Shown as `2/1.4529`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank {
+    /// The version of the root document.
+    pub root: u64,
+    /// The commit.
+    pub position: Position,
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.root, self.position)
+    }
+}
+
+/// The accepted checkpoint whose state a replica holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Where it stands.
+    pub rank: Rank,
+    /// The state of the view.
+    pub state: [u8; 32],
+    /// [`note_hash`] of its bytes.
+    pub note_hash: [u8; 32],
+    /// Its `issued`, in unix seconds.
+    pub issued: i64,
+}
+
+/// What a replica knows and asks for when a checkpoint arrives.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectation<'a> {
+    /// The registry that it follows.
+    pub registry: &'a str,
+    /// The view that it was granted.
+    pub view: &'a str,
+    /// Generation and hash of the view's definition.
+    pub definition: (u64, [u8; 32]),
+    /// The root documents known so far.
+    pub chain: &'a RootChain,
+    /// The epoch records known so far, in any order.
+    pub epochs: &'a [VerifiedEpoch],
+    /// The state that it has, if any.
+    pub held: Option<&'a Held>,
+    /// The highest rank ever accepted for this view, which outlives the data: a wiped replica keeps it.
+    pub watermark: Option<Rank>,
+    /// The newest format that this program reads.
+    pub reader_version: u32,
+    /// The time of the decision.
+    pub now: TrustedTime,
+}
+
+/// What an accepted checkpoint is to a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// A position that is not held yet: fetch and apply, then hold it.
+    Newer,
+    /// The position and state that are held, signed later: store the note, the data stays.
+    Same,
+    /// The position and state that are held, not signed later: nothing to do. Caches send these.
+    Known,
+}
+
+/// A checkpoint to be believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// What it says.
+    pub checkpoint: Checkpoint,
+    /// What it is to this replica.
+    pub verdict: Verdict,
+    /// [`note_hash`] of its bytes.
+    pub note_hash: [u8; 32],
+    /// Commits that this replica holds and that the registry gave up in a failover or reset: report them.
+    pub lost_commits: u64,
+}
+
+impl Accepted {
+    /// What to remember once the state is applied.
+    pub fn held(&self) -> Held {
+        Held {
+            rank: rank_of(&self.checkpoint),
+            state: self.checkpoint.state,
+            note_hash: self.note_hash,
+            issued: self.checkpoint.issued,
+        }
+    }
+}
+
+/// Decides on the bytes of a signed checkpoint.
+///
+/// Up to the signature nothing that the note says is believed; `UnknownRoot` and `UnknownEpoch` merely tell what to
+/// fetch, each of which is verified by itself. All other refusals that speak of contents come after the signature.
+///
+/// # Errors
+///
+/// The first [`Refusal`] that applies. A fork, a rollback or a fenced primary is named as such even if the note has
+/// also expired.
+pub fn accept(note_bytes: &[u8], expected: &Expectation<'_>) -> Result<Accepted, Refusal> {
+    let note = Note::parse(note_bytes, CHECKPOINT_BYTES_MAX)?;
+    let checkpoint = Checkpoint::parse(note.text())?;
+    check_scope(&checkpoint, expected)?;
+    let epoch = check_signature(&note, &checkpoint, expected)?;
+    check_format(&checkpoint, expected)?;
+    check_issue(&checkpoint, expected)?;
+    let note_hash = note_hash(note_bytes);
+    check_order(&checkpoint, epoch, note_hash, expected)?;
+    check_expiry(&checkpoint, expected)?;
+    Ok(Accepted {
+        verdict: verdict(&checkpoint, expected.held),
+        lost_commits: lost_commits(&checkpoint, expected),
+        checkpoint,
+        note_hash,
+    })
+}
+
+fn rank_of(checkpoint: &Checkpoint) -> Rank {
+    Rank { root: checkpoint.root, position: checkpoint.position() }
+}
+
+fn check_scope(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+    if checkpoint.registry != expected.registry {
+        return Err(Refusal::WrongRegistry {
+            expected: expected.registry.to_owned(),
+            found: checkpoint.registry.clone(),
+        });
+    }
+    if checkpoint.view != expected.view {
+        return Err(Refusal::WrongView { expected: expected.view.to_owned(), found: checkpoint.view.clone() });
+    }
+    Ok(())
+}
+
+/// The key is the one that the epoch's root document bound to it, and the newest root document still lists that very
+/// key: a name that was given to another key since, or dropped, does not sign any more.
+fn check_signature<'a>(
+    note: &Note,
+    checkpoint: &Checkpoint,
+    expected: &Expectation<'a>,
+) -> Result<&'a EpochRecord, Refusal> {
+    let chain = expected.chain;
+    if chain.get(checkpoint.root).is_none() {
+        return Err(Refusal::UnknownRoot { needs: checkpoint.root });
+    }
+    let epoch = expected
+        .epochs
+        .iter()
+        .map(VerifiedEpoch::record)
+        .find(|record| record.epoch == checkpoint.epoch)
+        .ok_or(Refusal::UnknownEpoch { needs: checkpoint.epoch })?;
+    let name = &epoch.checkpoint_key;
+    let wrong_key = || Refusal::WrongKey { key: name.clone() };
+    let bound = chain.get(epoch.root).and_then(|root| root.document().checkpoint_key(name)).ok_or_else(wrong_key)?;
+    if chain.current().checkpoint_key(name) != Some(bound) {
+        return Err(wrong_key());
+    }
+    match note.verify(&signer_name(expected.registry, name), bound)? {
+        Signed::Yes => Ok(epoch),
+        Signed::No => Err(wrong_key()),
+    }
+}
+
+fn check_format(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+    if checkpoint.min_reader > expected.reader_version {
+        return Err(Refusal::MinReader { needs: checkpoint.min_reader, has: expected.reader_version });
+    }
+    if checkpoint.view_definition != expected.definition {
+        return Err(Refusal::WrongDefinition { expected: expected.definition.0, found: checkpoint.view_definition.0 });
+    }
+    Ok(())
+}
+
+fn check_issue(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+    if expected.now.is_future(checkpoint.issued) {
+        return Err(Refusal::Future {
+            issued: checkpoint.issued,
+            ahead_s: checkpoint.issued.saturating_sub(expected.now.now_s),
+        });
+    }
+    let lifetime_s = checkpoint.expires.abs_diff(checkpoint.issued);
+    let allowed_s = expected.chain.current().max_lifetime_s;
+    if lifetime_s > allowed_s {
+        return Err(Refusal::Lifetime { lifetime_s, allowed_s });
+    }
+    Ok(())
+}
+
+fn check_order(
+    checkpoint: &Checkpoint,
+    epoch: &EpochRecord,
+    note_hash: [u8; 32],
+    expected: &Expectation<'_>,
+) -> Result<(), Refusal> {
+    let offered = rank_of(checkpoint);
+    let held = expected.held.map(|held| held.rank);
+    let start = epoch.base.map(|base| Rank {
+        root: epoch.root.min(offered.root),
+        position: Position { epoch: epoch.epoch, seq: base.position.seq },
+    });
+    if let Some(held) = expected.held.filter(|held| is_fork(checkpoint, held, expected.chain)) {
+        return Err(Refusal::Fork(Box::new(ForkEvidence {
+            position: offered.position,
+            held_state: held.state,
+            held_note: held.note_hash,
+            offered_state: checkpoint.state,
+            offered_note: note_hash,
+        })));
+    }
+    [held, expected.watermark, start]
+        .into_iter()
+        .flatten()
+        .try_for_each(|reached| not_below(offered, reached, expected.chain))
+}
+
+fn not_below(offered: Rank, reached: Rank, chain: &RootChain) -> Result<(), Refusal> {
+    let lowest = Rank {
+        root: reached.root,
+        position: chain.reset_between(reached.root, offered.root).unwrap_or(reached.position),
+    };
+    if offered.root >= lowest.root && offered.position >= lowest.position {
+        return Ok(());
+    }
+    let earlier_reign = offered.position.epoch < lowest.position.epoch;
+    if earlier_reign && offered.position.seq > lowest.position.seq {
+        return Err(Refusal::Fenced { lowest, offered });
+    }
+    Err(Refusal::Rollback { lowest, offered })
+}
+
+/// After a reset a position may be reached a second time, with another state; without one it may not.
+fn is_fork(checkpoint: &Checkpoint, held: &Held, chain: &RootChain) -> bool {
+    let older = held.rank.root.min(checkpoint.root);
+    let newer = held.rank.root.max(checkpoint.root);
+    checkpoint.position() == held.rank.position
+        && checkpoint.state != held.state
+        && chain.reset_between(older, newer).is_none()
+}
+
+fn check_expiry(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+    if checkpoint.expires >= expected.now.now_s {
+        return Ok(());
+    }
+    Err(Refusal::Expired { expires: checkpoint.expires, now_s: expected.now.now_s })
+}
+
+fn verdict(checkpoint: &Checkpoint, held: Option<&Held>) -> Verdict {
+    match held {
+        Some(held) if checkpoint.position() == held.rank.position && checkpoint.state == held.state => {
+            let later = (checkpoint.root, checkpoint.issued) > (held.rank.root, held.issued);
+            if later { Verdict::Same } else { Verdict::Known }
+        }
+        _ => Verdict::Newer,
+    }
+}
+
+/// How far the held position lies beyond the point up to which its commits were kept.
+fn lost_commits(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> u64 {
+    let Some(held) = expected.held.map(|held| held.rank) else {
+        return 0;
+    };
+    let since = held.position.epoch.saturating_add(1)..=checkpoint.epoch;
+    let bases = expected
+        .epochs
+        .iter()
+        .map(VerifiedEpoch::record)
+        .filter(|record| since.contains(&record.epoch))
+        .map(|record| record.base.map_or(0, |base| base.position.seq));
+    let reset = expected.chain.reset_between(held.root, checkpoint.root);
+    let kept = bases.chain(reset.map(|position| position.seq)).min();
+    kept.map_or(0, |seq| held.position.seq.saturating_sub(seq))
+}

@@ -1,0 +1,190 @@
+//! The checkpoint: one signed page that says what a view holds at a position. The only file that changes in place.
+//!
+//! It is read and written here, and signed; whether a replica accepts one is [`super::accept`]'s decision.
+//!
+//! Invariant: [`Checkpoint::parse`] accepts a text only if [`Checkpoint::to_text`] of the result is that text.
+
+use std::fmt;
+
+use super::lines::{Hash, Lines, SyntaxError, canonical, read_hash};
+use super::names::{is_key, is_registry, is_view, signer_name};
+use crate::crypto::key::SigningKey;
+use crate::crypto::note::{Note, NoteError};
+use crate::model::position::Position;
+
+/// Longest signed checkpoint, in bytes.
+pub const CHECKPOINT_BYTES_MAX: usize = crate::crypto::note::NOTE_BYTES_MAX;
+/// What the first checkpoint of a view names as its predecessor.
+pub const NO_PREVIOUS: [u8; 32] = [0; 32];
+const CONTEXT_LINE: &str = "bookholder/checkpoint/v1";
+
+/// Why a checkpoint cannot be signed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// A field that no replica would read.
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// A text or name that cannot stand in a note.
+    #[error(transparent)]
+    Note(#[from] NoteError),
+    /// A key name that no root document can list.
+    #[error("`{name}` is no name of a checkpoint key; use 1 to 64 of a-z 0-9 -")]
+    KeyName {
+        /// The name in question.
+        name: String,
+    },
+}
+
+/// What a view holds at a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The registry's name.
+    pub registry: String,
+    /// The view's name, `[a-z0-9._-]`, 1 to 64 bytes.
+    pub view: String,
+    /// The root document in force.
+    pub root: u64,
+    /// The reign of the primary that signs.
+    pub epoch: u64,
+    /// The commit that this describes, registry-wide.
+    pub seq: u64,
+    /// The last commit that altered this view.
+    pub changed: u64,
+    /// Deltas reach back to here.
+    pub floor: u64,
+    /// The state of the view.
+    pub state: [u8; 32],
+    /// How many entries the view has.
+    pub entries: u64,
+    /// How many tombstones stand behind them.
+    pub tombstones: u64,
+    /// How many bytes the entries take, inflated.
+    pub bytes: u64,
+    /// Generation and hash of the view's definition.
+    pub view_definition: (u64, [u8; 32]),
+    /// Hash and length in bytes of the manifest, where the static layout is published.
+    pub manifest: Option<([u8; 32], u64)>,
+    /// [`note_hash`] of the checkpoint before, or [`NO_PREVIOUS`].
+    pub previous: [u8; 32],
+    /// When it was signed, in unix seconds.
+    pub issued: i64,
+    /// When a replica becomes stale without a newer one, in unix seconds.
+    pub expires: i64,
+    /// The oldest reader that understands what this describes.
+    pub min_reader: u32,
+}
+
+impl Checkpoint {
+    /// Where in the registry's history this stands.
+    pub fn position(&self) -> Position {
+        Position { epoch: self.epoch, seq: self.seq }
+    }
+
+    /// The text that is signed.
+    pub fn to_text(&self) -> String {
+        self.to_string()
+    }
+
+    /// Reads the text of a checkpoint; says nothing about signatures.
+    ///
+    /// # Errors
+    ///
+    /// A line that is not exactly as it must be, or numbers that contradict each other.
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
+        let mut lines = Lines::new(text);
+        let (registry, view) = lines.whole("<registry>/view/<view>", |line| {
+            line.split_once("/view/").filter(|(registry, view)| is_registry(registry) && is_view(view))
+        })?;
+        lines.exact(CONTEXT_LINE)?;
+        let checkpoint = Self {
+            registry: registry.to_owned(),
+            view: view.to_owned(),
+            root: lines.number("root <number>")?,
+            epoch: lines.number("epoch <number>")?,
+            seq: lines.number("seq <number>")?,
+            changed: lines.number("changed <number>")?,
+            floor: lines.number("floor <number>")?,
+            state: lines.field("state <base64>", read_hash)?,
+            entries: lines.number("entries <number>")?,
+            tombstones: lines.number("tombstones <number>")?,
+            bytes: lines.number("bytes <number>")?,
+            view_definition: lines.field("view_definition <number> <base64>", |value| {
+                let (generation, hash) = value.split_once(' ')?;
+                Some((generation.parse().ok()?, read_hash(hash)?))
+            })?,
+            manifest: lines.field("manifest <base64> <bytes> or manifest -", |value| {
+                if value == "-" {
+                    return Some(None);
+                }
+                let (hash, len) = value.split_once(' ')?;
+                Some(Some((read_hash(hash)?, len.parse().ok()?)))
+            })?,
+            previous: lines.field("previous <base64>", read_hash)?,
+            issued: lines.seconds("issued <unix seconds>")?,
+            expires: lines.seconds("expires <unix seconds>")?,
+            min_reader: lines.number("min_reader <number>")?,
+        };
+        lines.end()?;
+        canonical(text, &checkpoint.to_text())?;
+        checkpoint.check()?;
+        Ok(checkpoint)
+    }
+
+    fn check(&self) -> Result<(), SyntaxError> {
+        let rules = [
+            (self.root >= 1 && self.epoch >= 1, "roots and epochs start at 1"),
+            (self.changed <= self.seq, "a view does not change after `seq`"),
+            (self.floor <= self.seq, "deltas do not start after `seq`"),
+            (self.issued <= self.expires, "a checkpoint expires after it was issued"),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(SyntaxError::Contradiction { rule }),
+            None => Ok(()),
+        }
+    }
+
+    /// The signed note, by the checkpoint key that the root document lists under `key_name`.
+    ///
+    /// # Errors
+    ///
+    /// When a replica would not read what this says: nothing unreadable is ever signed.
+    pub fn sign(&self, key_name: &str, key: &SigningKey) -> Result<Vec<u8>, CheckpointError> {
+        if !is_key(key_name) {
+            return Err(CheckpointError::KeyName { name: key_name.to_owned() });
+        }
+        let text = self.to_text();
+        Self::parse(&text)?;
+        let signer = signer_name(&self.registry, key_name);
+        Ok(Note::sign(&text, &[(&signer, key)])?.to_bytes())
+    }
+}
+
+/// The text that is signed.
+impl fmt::Display for Checkpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (generation, definition) = &self.view_definition;
+        writeln!(f, "{}/view/{}\n{CONTEXT_LINE}", self.registry, self.view)?;
+        writeln!(f, "root {}\nepoch {}\nseq {}", self.root, self.epoch, self.seq)?;
+        writeln!(f, "changed {}\nfloor {}", self.changed, self.floor)?;
+        writeln!(f, "state {}\nentries {}", Hash(&self.state), self.entries)?;
+        writeln!(f, "tombstones {}\nbytes {}", self.tombstones, self.bytes)?;
+        writeln!(f, "view_definition {generation} {}", Hash(definition))?;
+        match &self.manifest {
+            Some((hash, len)) => writeln!(f, "manifest {} {len}", Hash(hash))?,
+            None => writeln!(f, "manifest -")?,
+        }
+        writeln!(f, "previous {}", Hash(&self.previous))?;
+        writeln!(f, "issued {}\nexpires {}", self.issued, self.expires)?;
+        writeln!(f, "min_reader {}", self.min_reader)
+    }
+}
+
+/// The name of a signed checkpoint in its successor's `previous`, and in evidence of a fork: BLAKE3 of its bytes.
+pub fn note_hash(note_bytes: &[u8]) -> [u8; 32] {
+    blake3::hash(note_bytes).into()
+}
+
+/// Generation and hash of the definition of the view `all`, which exists everywhere and never changes.
+pub fn all_view_definition() -> (u64, [u8; 32]) {
+    (1, blake3::hash(b"bookholder view all v1").into())
+}

@@ -1,0 +1,195 @@
+//! The reasons for which a checkpoint is refused, one variant each, with the evidence and a name for metrics.
+//!
+//! What a replica does about a refusal (walk the roots, try another source, raise an alarm) is decided elsewhere.
+//!
+//! Invariant: [`Refusal::reason`] never changes for a variant; dashboards and alarms hang on it.
+
+use super::accept::Rank;
+use super::lines::SyntaxError;
+use crate::crypto::note::NoteError;
+use crate::model::position::Position;
+
+/// Two states at one position: proof, signed by one key, that a primary or a thief of its key told two stories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkEvidence {
+    /// Where both stand.
+    pub position: Position,
+    /// The state that is held.
+    pub held_state: [u8; 32],
+    /// The hash of the note that is held.
+    pub held_note: [u8; 32],
+    /// The state that was offered.
+    pub offered_state: [u8; 32],
+    /// The hash of the note that was offered; keep its bytes, too.
+    pub offered_note: [u8; 32],
+}
+
+/// Why a checkpoint is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Longer than a checkpoint may be.
+    #[error("the checkpoint has {bytes} bytes, over the limit of {bytes_max}; try another source")]
+    Size {
+        /// How many there are.
+        bytes: usize,
+        /// How many there may be.
+        bytes_max: usize,
+    },
+    /// Not a signed note.
+    #[error("the checkpoint is no signed note: {0}")]
+    Note(NoteError),
+    /// A signed note, but not the lines of a checkpoint.
+    #[error("the checkpoint does not read: {0}")]
+    Syntax(SyntaxError),
+    /// It belongs to another registry.
+    #[error("the checkpoint is for the registry `{found}`, not `{expected}`; check the upstream's address")]
+    WrongRegistry {
+        /// The registry that this replica follows.
+        expected: String,
+        /// The registry of the checkpoint.
+        found: String,
+    },
+    /// It belongs to another view.
+    #[error(
+        "the checkpoint is for the view `{found}`, not `{expected}`; check the upstream's address and any cache before it"
+    )]
+    WrongView {
+        /// The view that this replica follows.
+        expected: String,
+        /// The view of the checkpoint.
+        found: String,
+    },
+    /// It describes a view of that name with other namespaces.
+    #[error(
+        "the checkpoint describes generation {found} of the view's definition, not the expected {expected}; fetch the definition again"
+    )]
+    WrongDefinition {
+        /// The generation that this replica knows.
+        expected: u64,
+        /// The generation of the checkpoint; equal to `expected` when only the hash differs.
+        found: u64,
+    },
+    /// It names a root document that is not known yet.
+    #[error("the checkpoint names root document {needs}; walk the roots that far first")]
+    UnknownRoot {
+        /// The version it names.
+        needs: u64,
+    },
+    /// It belongs to an epoch whose record is not known yet.
+    #[error("the checkpoint belongs to epoch {needs}; fetch and verify that epoch record first")]
+    UnknownEpoch {
+        /// The epoch it names.
+        needs: u64,
+    },
+    /// Not signed by the one key bound to its epoch, or that key is no longer trusted.
+    #[error(
+        "the checkpoint is not signed by the key `{key}` of its epoch as the current root document lists it; fetch from a source that follows the present primary"
+    )]
+    WrongKey {
+        /// The key's name in the epoch record.
+        key: String,
+    },
+    /// The right key's signature does not fit.
+    #[error("the signature of `{signer}` does not fit the checkpoint; discard it and try another source")]
+    BadSignature {
+        /// Whose signature it claims to be.
+        signer: String,
+    },
+    /// Issued later than it is.
+    #[error(
+        "the checkpoint was issued at {issued}, {ahead_s} s after this machine's clock; set the clock, or suspect a stolen checkpoint key"
+    )]
+    Future {
+        /// Its `issued`, in unix seconds.
+        issued: i64,
+        /// How far ahead that is.
+        ahead_s: i64,
+    },
+    /// Meant to live longer than the roots allow.
+    #[error(
+        "the checkpoint lives {lifetime_s} s, but the root document allows {allowed_s} s; shorten the primary's lifetime setting"
+    )]
+    Lifetime {
+        /// From `issued` to `expires`.
+        lifetime_s: u64,
+        /// What the root document allows.
+        allowed_s: u64,
+    },
+    /// Older than what was accepted before.
+    #[error(
+        "the checkpoint stands at {offered}, below {lowest} which was already reached; try a source that is not behind"
+    )]
+    Rollback {
+        /// The lowest that would be accepted.
+        lowest: Rank,
+        /// What was offered.
+        offered: Rank,
+    },
+    /// Further on than what was accepted, but from an earlier primary.
+    #[error("the checkpoint at {offered} comes from a primary that was replaced at {lowest}; stop that primary")]
+    Fenced {
+        /// What was accepted before.
+        lowest: Rank,
+        /// What was offered.
+        offered: Rank,
+    },
+    /// Another state at the same position.
+    #[error("two different states are signed for position {}; keep both notes and find out who else holds the checkpoint key", .0.position)]
+    Fork(Box<ForkEvidence>),
+    /// Too old to be taken as news.
+    #[error("the checkpoint expired at {expires} and it is {now_s}; fetch a fresh one, or check this machine's clock")]
+    Expired {
+        /// Its `expires`, in unix seconds.
+        expires: i64,
+        /// The time of the decision.
+        now_s: i64,
+    },
+    /// Describes something that this program cannot read.
+    #[error("the checkpoint needs reader version {needs} and this program has {has}; upgrade bookholder on this node")]
+    MinReader {
+        /// The version it asks for.
+        needs: u32,
+        /// The version of this program.
+        has: u32,
+    },
+}
+
+impl Refusal {
+    /// The name of this reason in metrics and status: short, stable, lower case.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Size { .. } => "size",
+            Self::Note(_) | Self::Syntax(_) => "syntax",
+            Self::WrongRegistry { .. } => "wrong_registry",
+            Self::WrongView { .. } => "wrong_view",
+            Self::WrongDefinition { .. } => "wrong_definition",
+            Self::UnknownRoot { .. } => "unknown_root",
+            Self::UnknownEpoch { .. } => "unknown_epoch",
+            Self::WrongKey { .. } => "wrong_key",
+            Self::BadSignature { .. } => "bad_signature",
+            Self::Future { .. } => "future",
+            Self::Lifetime { .. } => "lifetime",
+            Self::Rollback { .. } => "rollback",
+            Self::Fenced { .. } => "fenced",
+            Self::Fork(_) => "fork",
+            Self::Expired { .. } => "expired",
+            Self::MinReader { .. } => "upgrade_required",
+        }
+    }
+}
+
+impl From<NoteError> for Refusal {
+    fn from(error: NoteError) -> Self {
+        match error {
+            NoteError::TooLarge { bytes, bytes_max } => Self::Size { bytes, bytes_max },
+            NoteError::BadSignature { signer } => Self::BadSignature { signer },
+            other => Self::Note(other),
+        }
+    }
+}
+
+impl From<SyntaxError> for Refusal {
+    fn from(error: SyntaxError) -> Self {
+        Self::Syntax(error)
+    }
+}
