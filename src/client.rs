@@ -21,12 +21,11 @@ pub use lists::{DeploymentFilter, PromptFilter};
 
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::read::{
-    BatchAnswer, BatchRequest, DiffAnswer, PromptView, RenderAnswer, RenderRequest, Resolved, Subject,
-    VersionView,
+    BatchAnswer, BatchRequest, DiffAnswer, PromptView, RenderAnswer, RenderRequest, Resolved, Subject, VersionView,
 };
 use crate::api::status::Status;
 use crate::api::write::{
-    Deployed, DeployRequest, ImportRequest, Imported, PublishRequest, Published, RollbackRequest, TokenRequest,
+    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RollbackRequest, TokenRequest,
     TokenView, Why,
 };
 use crate::crypto::secret::AccessToken;

@@ -1,9 +1,12 @@
 #![forbid(unsafe_code)]
 pub mod api;
 pub mod clock;
+pub mod config;
 pub mod crypto;
 pub mod experiment;
+pub mod files;
 pub mod governance;
+pub mod logging;
 pub mod metrics;
 pub mod model;
 pub mod registry;
@@ -12,3 +15,4 @@ pub mod resolve;
 pub mod store;
 pub mod template;
 pub mod trust;
+pub mod watch;

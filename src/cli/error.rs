@@ -128,8 +128,9 @@ impl From<ClientError> for CliError {
                 Self::usage(message).hint("such as http://127.0.0.1:7070 or unix:/run/bookholder.sock")
             }
             ClientError::Certificates => Self::usage(message),
-            ClientError::Unreachable { .. } => Self::server(message)
-                .hint("is a node running there? name another with --server or BOOKHOLDER_SERVER"),
+            ClientError::Unreachable { .. } => {
+                Self::server(message).hint("is a node running there? name another with --server or BOOKHOLDER_SERVER")
+            }
             ClientError::Untrusted { .. } => Self::server(message)
                 .hint("if your own authority signed its certificate, name that authority with --ca-file"),
             ClientError::Answer { .. } => {
@@ -148,7 +149,9 @@ impl From<Problem> for CliError {
             _ => Kind::No,
         };
         let hint = problem.hint.or_else(|| match problem.code {
-            ErrorCode::Unauthorized => Some("put an access token into BOOKHOLDER_TOKEN, or name --token-file".to_owned()),
+            ErrorCode::Unauthorized => {
+                Some("put an access token into BOOKHOLDER_TOKEN, or name --token-file".to_owned())
+            }
             _ => None,
         });
         Self { code: Some(problem.code), hint, ..Self::new(kind, problem.detail) }.details(problem.errors)

@@ -75,7 +75,11 @@ impl Output {
     /// # Errors
     /// Nobody reads the output.
     pub fn text(self, text: &str) -> Result<(), CliError> {
-        if self.terminal { self.exactly(&format!("{}\n", harmless(text).trim_end_matches('\n'))) } else { self.exactly(text) }
+        if self.terminal {
+            self.exactly(&format!("{}\n", harmless(text).trim_end_matches('\n')))
+        } else {
+            self.exactly(text)
+        }
     }
 
     /// Prints exactly these characters.

@@ -71,7 +71,10 @@ mod tests {
         assert_eq!(diff(&name), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/diff");
         let reference: Reference = "a b/100%?#é@staging".parse().expect("a reference");
         assert_eq!(resolve(&reference), "/v1/resolve/a%20b/100%25%3F%23%C3%A9@staging");
-        assert_eq!(rollback(&name, &Label::production()), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/labels/production/rollback");
+        assert_eq!(
+            rollback(&name, &Label::production()),
+            "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/labels/production/rollback"
+        );
         assert_eq!(token("../x"), "/v1/tokens/..%2Fx");
     }
 }

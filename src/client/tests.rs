@@ -70,7 +70,8 @@ async fn an_answer_that_is_not_ours_is_told_from_a_problem() {
 async fn a_list_is_read_page_by_page_and_never_for_ever() {
     let pages = |uri: Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
-        let next = if query.contains("cursor=b") { None } else { Some(if query.contains("cursor=a") { "b" } else { "a" }) };
+        let next =
+            if query.contains("cursor=b") { None } else { Some(if query.contains("cursor=a") { "b" } else { "a" }) };
         let entry = |seq: u64| {
             json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "actor": "ada", "command": "publish",
                 "subjects": [], "message": "", "previous": "", "hash": ""})
@@ -114,7 +115,8 @@ async fn a_content_is_checked_against_its_id() {
 async fn nobody_there_is_unreachable_and_no_tls_is_untrusted() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let client = |server: String| Client::new(&ClientOptions { server, ..ClientOptions::default() }).expect("an address");
+    let client =
+        |server: String| Client::new(&ClientOptions { server, ..ClientOptions::default() }).expect("an address");
     let plain = Router::new().fallback(any(|| async { axum::Json(status_json()) }));
     let serving = tokio::spawn(async move { axum::serve(listener, plain).await });
     assert_eq!(client(format!("http://{address}")).status().await.expect("a status").registry, "main");
@@ -143,7 +145,8 @@ async fn a_self_signed_certificate_is_trusted_only_when_it_is_named() {
         while let Ok((tcp, _)) = listener.accept().await {
             let Ok(mut tls) = acceptor.accept(tcp).await else { continue };
             let body = status_json().to_string();
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
             let mut request = [0; 4096];
             let _ = tokio::io::AsyncReadExt::read(&mut tls, &mut request).await;
             let _ = tokio::io::AsyncWriteExt::write_all(&mut tls, answer.as_bytes()).await;

@@ -145,9 +145,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Lockfile {
-        let prompt = |name: &str, version| {
-            LockedPrompt::new(name.parse().expect(name), version, ContentId::of(name.as_bytes()))
-        };
+        let prompt =
+            |name: &str, version| LockedPrompt::new(name.parse().expect(name), version, ContentId::of(name.as_bytes()));
         let position = Position { epoch: 1, seq: 4529 };
         let prompts = vec![prompt("support/agent", 7), prompt("a \"b\"?", 1)];
         Lockfile::new(Label::production(), "main".to_owned(), position, prompts)

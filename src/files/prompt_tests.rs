@@ -161,9 +161,28 @@ fn a_mistake_is_named_with_its_line() {
 
 /// Lines that could be taken for something else.
 const HOSTILE: [&str; 22] = [
-    "---", "--- ", "...", "{{role \"user\"}}", "\\{{role \"user\"}}", "\\\\{{role 'tool'}}", "{{role \"x\"}}", "{{role}}",
-    "{{history}}", "\\{{history}}", "{{placeholder \"p\"}}", "{{media url=u}}", "{{media url=\"u\"}} ", "\\", "\u{feff}",
-    "a: b", "- x", "# c", "\u{85}", "\u{2028}", " ", "\t",
+    "---",
+    "--- ",
+    "...",
+    "{{role \"user\"}}",
+    "\\{{role \"user\"}}",
+    "\\\\{{role 'tool'}}",
+    "{{role \"x\"}}",
+    "{{role}}",
+    "{{history}}",
+    "\\{{history}}",
+    "{{placeholder \"p\"}}",
+    "{{media url=u}}",
+    "{{media url=\"u\"}} ",
+    "\\",
+    "\u{feff}",
+    "a: b",
+    "- x",
+    "# c",
+    "\u{85}",
+    "\u{2028}",
+    " ",
+    "\t",
 ];
 
 fn text() -> impl Strategy<Value = String> {
@@ -177,7 +196,35 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    let words = ["", "~", "null", "yes", "No", "1e3", "0x1f", "1_0", ".inf", "0o7", "=", "<<", "!a", "&a", "*a", "2001-01-01", "12:30:00", "1.", "+1", "-", "?", "[", "'", "\"", "@", "`", "%"];
+    let words = [
+        "",
+        "~",
+        "null",
+        "yes",
+        "No",
+        "1e3",
+        "0x1f",
+        "1_0",
+        ".inf",
+        "0o7",
+        "=",
+        "<<",
+        "!a",
+        "&a",
+        "*a",
+        "2001-01-01",
+        "12:30:00",
+        "1.",
+        "+1",
+        "-",
+        "?",
+        "[",
+        "'",
+        "\"",
+        "@",
+        "`",
+        "%",
+    ];
     let leaf = prop_oneof![
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(|n| Value::from(n % (1 << 53))),
@@ -226,15 +273,25 @@ fn message() -> impl Strategy<Value = Message> {
 fn variable() -> impl Strategy<Value = Variable> {
     use VariableType::{Any, Array, Boolean, Number, Object, String};
     let kind = prop::sample::select(vec![Any, String, Number, Boolean, Array, Object]);
-    (prop_oneof!["[a-z]{1,4}", "(y|n|null|true)"], any::<bool>(), kind, prop::option::of(value()), prop::option::of(text()))
-        .prop_map(|(name, required, kind, default, description)| Variable { name, required, kind, default, description })
+    (
+        prop_oneof!["[a-z]{1,4}", "(y|n|null|true)"],
+        any::<bool>(),
+        kind,
+        prop::option::of(value()),
+        prop::option::of(text()),
+    )
+        .prop_map(|(name, required, kind, default, description)| Variable {
+            name,
+            required,
+            kind,
+            default,
+            description,
+        })
 }
 
 fn content() -> impl Strategy<Value = Content> {
-    let body = prop_oneof![
-        text().prop_map(Body::Text),
-        prop::collection::vec(message(), 0..5).prop_map(Body::Messages),
-    ];
+    let body =
+        prop_oneof![text().prop_map(Body::Text), prop::collection::vec(message(), 0..5).prop_map(Body::Messages),];
     let model = (text(), map()).prop_map(|(name, parameters)| Model { name, parameters });
     let rest = prop_oneof![
         1 => Just((Vec::new(), None, Vec::new(), None, Map::new())),

@@ -31,6 +31,10 @@ use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
+/// How long a deletion is remembered, in milliseconds: 30 days. A replica that was away for longer
+/// fetches the whole state.
+const TOMBSTONE_RETENTION_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
 /// The governed write path; clones share it.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
@@ -49,6 +53,15 @@ impl Registry {
     pub fn open(store: Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let known = Known::read(&store)?;
         Ok(Self(Arc::new(Inner { store, clock, known: ArcSwap::from_pointee(known) })))
+    }
+
+    /// Forgets deletions that every replica has had time to learn of.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn forget_old_deletions(&self) -> Result<u64, StoreError> {
+        let before = Timestamp::from_ms(self.0.clock.now_ms() - TOMBSTONE_RETENTION_MS);
+        self.0.store.write(move |txn| txn.purge_tombstones(before)).await
     }
 
     /// Runs one command on the writer thread, with the time it happens at.

@@ -24,7 +24,7 @@ use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::resolve::Resolver;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::store::delta::{self, Counts, Scope, Target};
-use crate::store::read::{Head, ReadTxn, ViewState, view_state};
+use crate::store::read::{Head, ReadTxn, view_state};
 use crate::store::{Store, StoreError};
 use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
 use crate::trust::checkpoint::{Checkpoint, all_view_definition};
@@ -221,13 +221,6 @@ pub struct Follower {
     scratch: PathBuf,
 }
 
-/// What a step of work leaves for the next: an event for the engine.
-enum Next {
-    Event(Event),
-    Wait(u64),
-    Nothing,
-}
-
 impl Follower {
     /// Opens a replica over a store: proves what it holds, and remembers the root it follows.
     ///
@@ -336,7 +329,9 @@ impl Follower {
                     continue;
                 }
                 Some(directory) = self.offers.recv() => {
-                    self.import(&directory).await;
+                    if Bundle::find(&directory).is_some() {
+                        self.import(&directory).await;
+                    }
                     continue;
                 }
                 () = due => {
@@ -399,9 +394,7 @@ impl Follower {
                     good = false;
                     self.trouble(reason, &detail);
                 }
-                other => {
-                    self.keep(other).await;
-                }
+                other => self.keep(other).await,
             }
         }
         self.publish_freshness();
@@ -432,9 +425,7 @@ impl Follower {
                     };
                     actions.extend(self.engine.handle(self.now(), Event::Applied(result)));
                 }
-                other => {
-                    self.keep(other).await;
-                }
+                other => self.keep(other).await,
             }
         }
         self.publish_freshness();
@@ -442,7 +433,7 @@ impl Follower {
     }
 
     /// Carries out what needs no fetch.
-    async fn keep(&self, action: Action) -> Next {
+    async fn keep(&self, action: Action) {
         let kept = match action {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
             Action::KeepEpoch(number, note) => self.store.write(move |txn| txn.put_epoch(number, &note)).await,
@@ -465,13 +456,14 @@ impl Follower {
                 self.trouble(reason, &detail);
                 Ok(())
             }
-            Action::Wait(ms) => return Next::Wait(ms),
-            _ => return Next::Event(Event::Due),
+            // The rest is for whoever drives the engine.
+            Action::Wait(_) | Action::Apply(_) | Action::FetchRoot(_) | Action::FetchEpoch(_) | Action::FetchNext { .. } => {
+                Ok(())
+            }
         };
         if let Err(error) = kept {
             self.trouble("store", &error.to_string());
         }
-        Next::Nothing
     }
 
     async fn fetch_and_apply(&self, step: Step, data: Data) -> Result<(), Rejection> {
@@ -744,13 +736,4 @@ impl Health {
             trouble: inner.trouble.clone(),
         }
     }
-}
-
-/// What a store holds, summed up.
-///
-/// # Errors
-/// The store fails.
-pub fn summarise(txn: &ReadTxn) -> Result<(Head, ViewState), StoreError> {
-    let namespaces = txn.namespaces()?;
-    Ok((txn.head()?, view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)))))
 }

@@ -155,6 +155,19 @@ impl Store {
         Ok(Self { shared, queue, committed })
     }
 
+    /// Makes a data directory of a copy of a database.
+    ///
+    /// # Errors
+    /// The directory has one already, or the copy cannot be read.
+    pub fn install(directory: &Path, copy: &Path) -> Result<(), StoreError> {
+        make_directory(directory)?;
+        let path = directory.join(REGISTRY_FILE);
+        let mut from = std::fs::File::open(copy)?;
+        let mut to = std::fs::OpenOptions::new().write(true).create_new(true).open(&path)?;
+        std::io::copy(&mut from, &mut to)?;
+        Ok(to.sync_all()?)
+    }
+
     /// The data directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

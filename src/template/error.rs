@@ -116,7 +116,9 @@ pub(super) fn list(names: &[String]) -> String {
         names.iter().take(LISTED_MAX).map(|name| format!("`{}`", excerpt(name))).collect::<Vec<_>>().join(", ");
     let more = names.len().saturating_sub(LISTED_MAX);
     if more > 0 {
-        text.push_str(&format!(" and {more} more"));
+        text.push_str(" and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
     }
     text
 }

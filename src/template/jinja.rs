@@ -33,6 +33,8 @@ const VALUE_DEPTH_MAX: usize = 130;
 const RECURSION_MAX: usize = 150;
 /// Widest field of the `format` filter, in digits of its width.
 const FORMAT_DIGITS_MAX: usize = 3;
+/// Largest number of a `range`, in either direction.
+const RANGE_MAX: u64 = 1 << 31;
 /// Marks a namespace, so that none is put into another: they could form a ring that is never freed.
 const NAMESPACE_MARK: &str = "__namespace";
 
@@ -116,16 +118,15 @@ fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
 /// Says where and why in terms of the text as it was written.
 fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
     let kind = error.kind();
-    let message = match kind {
-        ErrorKind::OutOfFuel => "the template takes too many steps; loop less, or over less".to_owned(),
-        _ => {
-            let detail = error.detail().unwrap_or_default();
-            let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
-            for guard in [KEEP, PUT, ENTER, TEXT, NUMBER] {
-                message = message.replace(&format!("|{guard}"), "").replace(guard, "");
-            }
-            excerpt(&message)
+    let message = if kind == ErrorKind::OutOfFuel {
+        "the template takes too many steps; loop less, or over less".to_owned()
+    } else {
+        let detail = error.detail().unwrap_or_default();
+        let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
+        for guard in [KEEP, PUT, ENTER, TEXT, NUMBER] {
+            message = message.replace(&format!("|{guard}"), "").replace(guard, "");
         }
+        excerpt(&message)
     };
     let place = match (error.range(), error.line()) {
         (Some(range), _) => Place::of(1, text, guarded.written(range.start)),
@@ -265,6 +266,26 @@ fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
         fields.insert(NAMESPACE_MARK.to_owned(), Value::from(true));
         make.call(state, &[Value::from(fields)])
     });
+    environment.add_function("range", |first: i64, stop: Option<i64>, step: Option<i64>| {
+        // The engine's own arithmetic overflows near the ends of the integers.
+        let fits = |number: &i64| number.unsigned_abs() <= RANGE_MAX;
+        if !fits(&first) || !stop.iter().chain(&step).all(fits) {
+            return Err(refusal(format!("the numbers of a range are at most {RANGE_MAX}")));
+        }
+        let size = |number: i64| isize::try_from(number).unwrap_or(isize::MAX);
+        functions::range(size(first), stop.map(size), step.map(size))
+    });
+    environment.add_test("divisibleby", |value: Value, by: Value| {
+        // The engine's own divides by zero.
+        match (i128::try_from(value.clone()), i128::try_from(by.clone())) {
+            (Ok(_), Ok(0)) => Err(refusal("nothing is divisible by zero".to_owned())),
+            (Ok(value), Ok(by)) => Ok(value.checked_rem(by).is_none_or(|rest| rest == 0)),
+            _ => match (f64::try_from(value), f64::try_from(by)) {
+                (Ok(value), Ok(by)) => Ok(value % by == 0.0),
+                _ => Ok(false),
+            },
+        }
+    });
     let dict = Arc::clone(budget);
     let make = Value::from_function(functions::dict);
     environment.add_function("dict", move |state: &mut State, values: Rest<ValueOrKwargs>| {
@@ -325,6 +346,7 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
 }
 
 /// A value as JSON; `indent` for one field a line.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 fn to_json(value: &Value, indent: Option<Value>, options: minijinja::value::Kwargs) -> Result<String, Error> {
     let indent = match indent {
         None => options.get::<Option<Value>>("indent")?,
@@ -394,6 +416,7 @@ fn flat(argument: &Value) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
     use serde_json::json;
 
     use super::*;
@@ -435,6 +458,7 @@ mod tests {
             ),
             ("{{ missing|default('d') }}{% if missing is defined %}x{% endif %}", "d"),
             ("{% raw %}{{ x }}{% endraw %}{# {{ y }} #}", "{{ x }}"),
+            ("{{ 'abcdef'[1:5:2] }}{{ 4 is divisibleby(2) }}{{ range(3, 0, -1)|list }}", "bdTrue[3, 2, 1]"),
             ("{{ items[0] }}{{ items[1:] }}{{ user['name'] }}{{ (1, 2)|length }}", "a['b']Bo2"),
             ("{{ 'a' if n > 2 else 'b' }}{{ n in [1, 3] }}{{ 'd' in 'abc' }}", "aTrueFalse"),
             ("{{ range(3)|sum }}{{ items|sort(reverse=true)|first }}{{ '%s-%03d'|format(name, n) }}", "3bAda-003"),
@@ -528,6 +552,11 @@ mod tests {
             "{{ [1]|slice(10 ** 9)|list }}",
             "{{ [['a']]|sum(start=[]) }}",
             "{{ 10 ** 10 ** 10 }}",
+            "{{ range(9223372036854775807, 0, -1) }}",
+            "{{ range(0, 1, -9223372036854775807 - 1) }}",
+            "{{ 1 is divisibleby 0 }}",
+            "{{ ''[::-1] }}",
+            "{{ 'abc'[1:5:-1] }}",
             "{% for i in range(9999) %}{% set x = range(99999)|list %}{% endfor %}",
             "{% for i in range(99999) %}{{ range(99999)|map('string')|join|length }}{% endfor %}",
         ] {
@@ -562,6 +591,65 @@ mod tests {
             }
         });
         worker.expect("a thread").join().expect("no overflow and no panic");
+    }
+
+    /// Expressions of every operator that is guarded, over values of every kind.
+    fn expressions() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "a", "n", "l", "o", "u", "2", "-1.5", "0", "'x'", "''", "'a' 'b'", "[]", "(1, 2)", "{'k': n}", "none",
+            "true",
+        ]);
+        leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+            let operator =
+                prop::sample::select(vec!["+", "~", "*", "-", "/", "//", "%", "**", "==", "<", "in", "and", "or"]);
+            let behind = prop::sample::select(vec![
+                "|upper",
+                "|length",
+                "|list",
+                "|default(1)",
+                "|join(',')",
+                ".k",
+                "[0]",
+                "[1:]",
+                "[:n:2]",
+                " is defined",
+                " is odd",
+            ]);
+            prop_oneof![
+                (inner.clone(), operator, inner.clone()).prop_map(|(a, operator, b)| format!("{a} {operator} {b}")),
+                (inner.clone(), behind).prop_map(|(a, behind)| format!("{a}{behind}")),
+                inner.clone().prop_map(|a| format!("({a})")),
+                inner.clone().prop_map(|a| format!("-{a}")),
+                (inner.clone(), inner.clone(), inner.clone()).prop_map(|(a, b, c)| format!("{a} if {b} else {c}")),
+                (inner.clone(), inner).prop_map(|(a, b)| format!("[{a}, {{'k': {b}}}]")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 512, ..ProptestConfig::default() })]
+
+        #[test]
+        fn guards_change_no_result(e in expressions(), shape in 0_usize..6) {
+            let text = match shape {
+                0 => format!("{{{{ {e} }}}}"),
+                1 => format!("{{% set x = {e} %}}{{{{ x }}}}"),
+                2 => format!("{{% for x in {e} -%}} {{{{ x }}}} {{%- else %}}none{{% endfor %}}"),
+                3 => format!("{{% macro m(p, q={e}) -%}} {{{{ p }}}}{{{{ q }}}}{{# c #}} {{% endmacro %}}{{{{ m({e}) }}}}"),
+                4 => format!("{{% set x %}} {{{{ {e} }}}} {{%- endset %}}{{% filter upper %}}{{{{ x }}}}{{% endfilter %}}"),
+                _ => format!("{{% with x = {e}, y = {e} %}}{{{{ x }}}}{{{{ y }}}}{{% endwith %}}"),
+            };
+            let variables = json!({"a": "Hé", "n": 3, "l": ["x", "y"], "o": {"k": 1}});
+            if let Ok(ours) = run(&text, &variables) {
+                let mut bare = Environment::new();
+                bare.set_undefined_behavior(UndefinedBehavior::Strict);
+                match bare.render_str(&text, Value::from(minijinja::value::Serde(&variables))) {
+                    Ok(theirs) => prop_assert_eq!(ours, theirs, "{}", text),
+                    // The engine alone takes the operator behind a test without arguments for its argument.
+                    Err(error) => prop_assert!(text.contains(" is ") && error.kind() == ErrorKind::SyntaxError, "{}", text),
+                }
+            }
+        }
     }
 
     #[test]

@@ -125,12 +125,11 @@ struct Report<'t> {
 
 impl Report<'_> {
     fn warnings(self) -> Vec<Warning> {
-        let bytes = self.text.as_bytes();
         let (mut line, mut from) = (1_usize, 0_usize);
         let mut warnings = Vec::with_capacity(self.found.len());
         for (at, code, message) in self.found {
-            let between = bytes.get(from..at).unwrap_or_default();
-            line = line.saturating_add(between.iter().filter(|b| **b == b'\n').count());
+            let between = self.text.get(from..at).unwrap_or_default();
+            line = line.saturating_add(between.matches('\n').count());
             from = at;
             warnings.push(Warning { code, message, text: self.index.saturating_add(1), line });
         }

@@ -129,14 +129,14 @@ pub fn render(
     };
     let mut left = OUTPUT_BYTES_MAX;
     let mut index = 0_usize;
-    let mut filled = content.clone();
-    filled.try_map_texts(|text| {
+    let mut copy = content.clone();
+    copy.try_map_texts(|text| {
         let output = filler.fill(text, left, index)?;
         index = index.saturating_add(1);
         left = left.checked_sub(output.len()).ok_or(RenderError::TooLong)?;
         Ok(output)
     })?;
-    match filled.body {
+    match copy.body {
         Body::Text(text) => Ok(Rendered::Text(text)),
         Body::Messages(said) => splice(said, messages, left).map(Rendered::Messages),
     }

@@ -11,8 +11,6 @@ use super::scan::{Kind, Piece, Tag, Token, pieces};
 
 /// Most operators, calls and keywords that work like operators in one tag: how deep its syntax tree can be.
 const TAG_OPERATORS_MAX: usize = 200;
-/// Most slices (`a[1:2]`) of one tag.
-const TAG_SLICES_MAX: usize = 8;
 /// Most blocks inside each other, each `elif` counted as one.
 const NESTING_MAX: usize = 50;
 
@@ -82,9 +80,20 @@ struct Pending {
     trims_behind: bool,
 }
 
+/// The order of guards at the same place: what ends there, then what starts, the outer before the inner.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Filter,
+    Close,
+    Tag,
+    Open,
+    OpenInner,
+}
+
 struct Walk<'t> {
     text: &'t str,
-    inserts: Vec<(usize, String)>,
+    /// Where, in which order at the same place, and what.
+    inserts: Vec<(usize, Rank, String)>,
     open: Vec<Open>,
     pending: Option<Pending>,
 }
@@ -94,9 +103,15 @@ impl Walk<'_> {
         Err(TemplateError::at(self.text, token.at, message))
     }
 
-    fn insert(&mut self, at: usize, text: &str) {
-        if self.inserts.last().is_none_or(|(last, before)| *last != at || before != text) {
-            self.inserts.push((at, text.to_owned()));
+    fn insert(&mut self, at: usize, rank: Rank, text: impl Into<String>) {
+        self.inserts.push((at, rank, text.into()));
+    }
+
+    /// Puts a filter behind a value, once.
+    fn filter(&mut self, at: usize, filter: &str) {
+        let text = format!("|{filter}");
+        if self.inserts.last().is_none_or(|(last, _, before)| *last != at || *before != text) {
+            self.insert(at, Rank::Filter, text);
         }
     }
 
@@ -114,14 +129,15 @@ impl Walk<'_> {
             }
             _ => {}
         }
-        let (mut operators, mut slices) = (0_usize, 0_usize);
-        let mut brackets: Vec<&str> = Vec::new();
+        let mut operators = 0_usize;
+        // Each open bracket, and how many colons it has seen.
+        let mut brackets: Vec<(&str, usize)> = Vec::new();
         let mut previous: Option<&Token<'_>> = None;
-        for token in &tag.tokens {
+        for (index, token) in tag.tokens.iter().enumerate() {
             let behind_value = previous.is_some_and(ends_value);
             let counts = match (token.kind, token.text) {
                 (Kind::Operator, "(" | "[" | "{") => {
-                    brackets.push(token.text);
+                    brackets.push((token.text, 0));
                     behind_value
                 }
                 (Kind::Operator, ")" | "]" | "}") => {
@@ -129,36 +145,57 @@ impl Walk<'_> {
                     false
                 }
                 (Kind::Operator, ":") => {
-                    slices = slices.saturating_add(usize::from(brackets.last() == Some(&"[")));
+                    if let Some(("[", colons)) = brackets.last_mut() {
+                        *colons = colons.saturating_add(1);
+                        // The engine panics over some slices that step back.
+                        let step = tag.tokens.get(index.saturating_add(1));
+                        if *colons > 1 && !step.is_some_and(|step| step.kind == Kind::Number || step.is("]")) {
+                            return self.refuse(token, "the step of a slice is a positive number; use `reverse`");
+                        }
+                    }
                     false
                 }
                 (Kind::Operator, "*" | "**") if previous.is_none_or(|before| before.is("(") || before.is(",")) => {
                     return self.refuse(token, "spread arguments (`*` and `**` before one) are not available");
                 }
-                (Kind::Operator, "," | "=") => false,
-                (Kind::Operator, _) => true,
-                (Kind::Name, "not" | "and" | "or" | "is" | "in" | "if" | "else") => true,
-                _ => false,
+                (Kind::Operator, operator) => !matches!(operator, "," | "="),
+                _ => is_word(token),
             };
             operators = operators.saturating_add(usize::from(counts));
             if operators > TAG_OPERATORS_MAX {
                 return self.refuse(token, format!("more than {TAG_OPERATORS_MAX} operators in one tag, the limit"));
-            }
-            if slices > TAG_SLICES_MAX {
-                return self.refuse(token, format!("more than {TAG_SLICES_MAX} slices in one tag, the limit"));
             }
             previous = Some(token);
         }
         Ok(())
     }
 
-    /// Guards both sides of `+`, `~` and `*`.
+    /// Guards both sides of `+`, `~` and `*`, and what is sliced.
     fn operators(&mut self, tag: &Tag<'_>) -> Result<(), TemplateError> {
+        // Each open bracket, and whether it has seen a colon.
+        let mut brackets: Vec<(usize, bool)> = Vec::new();
         let mut previous: Option<&Token<'_>> = None;
         for (index, token) in tag.tokens.iter().enumerate() {
             let filter = match (token.kind, token.text) {
                 (Kind::Operator, "+" | "~") => Some(TEXT),
                 (Kind::Operator, "*") => Some(NUMBER),
+                (Kind::Operator, "(" | "[" | "{") => {
+                    brackets.push((index, false));
+                    None
+                }
+                (Kind::Operator, ")" | "]" | "}") => {
+                    brackets.pop();
+                    None
+                }
+                (Kind::Operator, ":") => {
+                    if let Some((open, sliced @ false)) = brackets.last_mut()
+                        && tag.tokens.get(*open).is_some_and(|bracket| bracket.is("["))
+                    {
+                        *sliced = true;
+                        self.sliced(tag, *open)?;
+                    }
+                    None
+                }
                 _ => None,
             };
             if let Some(filter) = filter {
@@ -166,13 +203,27 @@ impl Walk<'_> {
                 let (Some(left), Some(right)) = (previous.filter(|before| ends_value(before)), right) else {
                     return self.refuse(token, format!("`{}` needs a value on both sides", token.text));
                 };
-                let text = format!("|{filter}");
-                self.insert(left.end(), &text);
-                self.insert(right, &text);
+                self.filter(left.end(), filter);
+                self.filter(right, filter);
             }
             previous = Some(token);
         }
         Ok(())
+    }
+
+    /// Guards the value in front of a slice's bracket.
+    fn sliced(&mut self, tag: &Tag<'_>, bracket: usize) -> Result<(), TemplateError> {
+        let last = bracket.checked_sub(1).and_then(|last| tag.tokens.get(last)).filter(|last| ends_value(last));
+        let first = bracket.checked_sub(1).and_then(|last| operand_start(&tag.tokens, last));
+        if let (Some(last), Some(first)) = (last, first) {
+            self.insert(first, Rank::OpenInner, "(");
+            self.insert(last.end(), Rank::Filter, format!("|{TEXT})"));
+            return Ok(());
+        }
+        match tag.tokens.get(bracket) {
+            Some(token) => self.refuse(token, "a slice needs a value in front of it"),
+            None => Ok(()),
+        }
     }
 
     /// Guards the values that a statement names, and keeps track of blocks.
@@ -253,8 +304,8 @@ impl Walk<'_> {
     /// Puts a guard's call around an expression; an empty one stays a mistake for the engine to name.
     fn wrap(&mut self, expression: &[Token<'_>], guard: &str) {
         if let (Some(first), Some(last)) = (expression.first(), expression.last()) {
-            self.inserts.push((first.at, format!(" {guard}((")));
-            self.inserts.push((last.end(), "))".to_owned()));
+            self.insert(first.at, Rank::Open, format!(" {guard}(("));
+            self.insert(last.end(), Rank::Close, "))");
         }
     }
 
@@ -264,17 +315,17 @@ impl Walk<'_> {
             let bytes = next.saturating_sub(at);
             if bytes > 0 || !arguments.is_empty() {
                 let trim = if trims_behind { "-" } else { "" };
-                self.inserts.push((at, format!("{{{{ {ENTER}({bytes}{arguments}) {trim}}}}}")));
+                self.insert(at, Rank::Tag, format!("{{{{ {ENTER}({bytes}{arguments}) {trim}}}}}"));
             }
         }
     }
 
     fn finish(mut self) -> Guarded {
-        self.inserts.sort_by_key(|(at, _)| *at);
+        self.inserts.sort_by_key(|(at, rank, _)| (*at, *rank));
         let mut source = String::with_capacity(self.text.len());
         let mut guards = Vec::with_capacity(self.inserts.len());
         let mut from = 0;
-        for (at, text) in &self.inserts {
+        for (at, _, text) in &self.inserts {
             source.push_str(self.text.get(from..*at).unwrap_or_default());
             source.push_str(text);
             guards.push((*at, text.len()));
@@ -288,6 +339,36 @@ impl Walk<'_> {
 /// Whether a value may end with this token.
 fn ends_value(token: &Token<'_>) -> bool {
     token.kind != Kind::Operator || token.is(")") || token.is("]") || token.is("}")
+}
+
+/// Whether a name works like an operator.
+fn is_word(token: &Token<'_>) -> bool {
+    token.kind == Kind::Name && matches!(token.text, "not" | "and" | "or" | "is" | "in" | "if" | "else" | "elif")
+}
+
+/// Where the value starts whose last token this is: the value itself, and what is called or looked up on it.
+fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
+    let before = |at: usize| at.checked_sub(1).and_then(|before| Some((before, tokens.get(before)?)));
+    let mut first = last;
+    loop {
+        let token = tokens.get(first)?;
+        if token.kind == Kind::Operator {
+            first = token.mate;
+            match before(first) {
+                Some((index, token)) if ends_value(token) && !is_word(token) => first = index,
+                _ => break,
+            }
+        } else if token.kind == Kind::String
+            && let Some((index, _)) = before(first).filter(|(_, token)| token.kind == Kind::String)
+        {
+            first = index;
+        } else if let Some((dot, _)) = before(first).filter(|(_, token)| token.is(".")) {
+            first = dot.checked_sub(1)?;
+        } else {
+            break;
+        }
+    }
+    tokens.get(first).map(|token| token.at)
 }
 
 /// Where the value ends that starts at a token: signs, the value, what is called or looked up on it, and filters.
@@ -331,6 +412,12 @@ mod tests {
             ("a {{ b }} c", "a {{ b }} c"),
             ("{{ a ~ b.c(1)[2]|f(3) }}", "{{ a|__text ~ b.c(1)[2]|f(3)|__text }}"),
             ("{{ a+-b*c ~'x' 'y' }}", "{{ a|__text+-b|__text|__num*c|__num|__text ~'x' 'y'|__text }}"),
+            (
+                "{{ a[1:b] ~ [c.d(e)[0][:2:3]][1] }}",
+                "{{ (a|__text)[1:b]|__text ~ [(c.d(e)[0]|__text)[:2:3]][1]|__text }}",
+            ),
+            ("{% for x in [1][0:][1:] %}", "{% for x in  __keep(((([1]|__text)[0:]|__text)[1:])) %}"),
+            ("{{ 'a' 'b'[1:] }}", "{{ ('a' 'b'|__text)[1:] }}"),
             ("{{ 2*x**2 }}", "{{ 2|__num*x|__num**2 }}"),
             ("{% set a = b, c %}", "{% set a =  __keep((b, c)) %}"),
             ("{% set n.a=b~c%}", "{% set n.a= __put((b|__text~c|__text))%}"),
@@ -370,7 +457,8 @@ mod tests {
         check(&format!("{{{{ a{} }}}}", " ~ a".repeat(300)), "200 operators");
         check(&format!("{{{{ a{} }}}}", "[1]".repeat(300)), "200 operators");
         check(&format!("{{{{ {}a }}}}", "not ".repeat(300)), "200 operators");
-        check(&format!("{{{{ [{}] }}}}", "a[1:], ".repeat(30)), "8 slices");
+        check("{{ a[::-1] }}", "the step of a slice is a positive number");
+        check("{{ a[1:b[2:3]:c] }}", "the step of a slice is a positive number");
         check(&"{% if a %}".repeat(60), "50 blocks");
         check(&format!("{{% if a %}}{}", "{% elif b %}".repeat(60)), "50 blocks");
     }

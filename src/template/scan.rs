@@ -141,7 +141,7 @@ impl<'t> Iterator for Pieces<'t> {
                 None => {
                     self.at = self.text.len();
                     self.failed = true;
-                    return (start < self.text.len()).then(|| Ok(Piece::Text(start..self.text.len())));
+                    return (start < self.text.len()).then_some(Ok(Piece::Text(start..self.text.len())));
                 }
             },
         };

@@ -70,25 +70,28 @@ impl<'t> Walk<'t> {
         let tokens = tag.tokens.get(1..).unwrap_or_default();
         let outer = |what: &str| tokens.iter().position(|token| token.depth == 0 && token.is(what));
         match tag.keyword() {
-            "set" => match outer("=") {
-                Some(assign) => {
+            "set" => {
+                if let Some(assign) = outer("=") {
                     let (target, value) = tokens.split_at(assign);
                     self.read(value, None)?;
-                    if target.iter().any(|token| token.is(".")) { self.read(target, None) } else { self.assign(target) }
-                }
-                None => {
+                    if target.iter().any(|token| token.is(".")) {
+                        return self.read(target, None);
+                    }
+                    self.assign(target);
+                    Ok(())
+                } else {
                     let target = tokens.first().filter(|token| token.kind == Kind::Name);
                     self.open.push(Open::Set(target.map(|token| token.text)));
                     self.read(tokens.get(1..).unwrap_or_default(), None)
                 }
-            },
+            }
             "with" => {
                 self.push(Open::Scope);
                 for assignment in tokens.split(|token| token.depth == 0 && token.is(",")) {
                     let assign = assignment.iter().position(|token| token.depth == 0 && token.is("="));
                     let (target, value) = assignment.split_at(assign.unwrap_or(0));
                     self.read(value, None)?;
-                    self.assign(target)?;
+                    self.assign(target);
                 }
                 Ok(())
             }
@@ -100,18 +103,18 @@ impl<'t> Walk<'t> {
                 self.read(source, None)?;
                 self.push(Open::Scope);
                 self.bind("loop");
-                self.assign(target)?;
+                self.assign(target);
                 self.read(condition, None)
             }
             "macro" => {
                 let Some((name, parameters)) = tokens.split_first() else { return Ok(()) };
-                self.assign(std::slice::from_ref(name))?;
+                self.assign(std::slice::from_ref(name));
                 self.push(Open::Scope);
                 for pair in parameters.windows(2) {
                     if let [before, name] = pair
                         && (before.depth == 0 && before.is("(") || before.depth == 1 && before.is(","))
                     {
-                        self.assign(std::slice::from_ref(name))?;
+                        self.assign(std::slice::from_ref(name));
                     }
                 }
                 self.read(parameters, None)
@@ -177,12 +180,10 @@ impl<'t> Walk<'t> {
     }
 
     /// Gives a value to every name of a target.
-    #[allow(clippy::unnecessary_wraps, reason = "reads as the other steps of a statement do")]
-    fn assign(&mut self, target: &[Token<'t>]) -> Result<(), TemplateError> {
+    fn assign(&mut self, target: &[Token<'t>]) {
         for token in target.iter().filter(|token| token.kind == Kind::Name) {
             self.bind(token.text);
         }
-        Ok(())
     }
 
     /// Notes what an expression uses; `defined` is a name that it tests before anything else.
@@ -202,7 +203,7 @@ impl<'t> Walk<'t> {
             } else if is_test {
                 self.uses.tests.entry(token.text).or_insert(token.at);
             } else if !KEYWORDS.contains(&token.text)
-                && !(token.depth > 0 && behind.first().is_some_and(|next| next.is("=")))
+                && (token.depth == 0 || !behind.first().is_some_and(|next| next.is("=")))
                 && !self.scopes.iter().any(|scope| scope.contains(token.text))
             {
                 if behind.first().is_some_and(|next| next.is("(")) {
@@ -238,10 +239,14 @@ fn tested<'t>(condition: &[Token<'t>]) -> Option<&'t str> {
 fn defaulted(behind: &[Token<'_>]) -> bool {
     match behind {
         [pipe, filter, ..] if pipe.is("|") => filter.named("default") || filter.named("d"),
-        [is, not, test, ..] if is.named("is") && not.named("not") => test.named("defined") || test.named("undefined"),
-        [is, test, ..] if is.named("is") => test.named("defined") || test.named("undefined"),
+        [is, not, test, ..] if is.named("is") && not.named("not") => tests_absence(test),
+        [is, test, ..] if is.named("is") => tests_absence(test),
         _ => false,
     }
+}
+
+fn tests_absence(test: &Token<'_>) -> bool {
+    test.named("defined") || test.named("undefined")
 }
 
 #[cfg(test)]

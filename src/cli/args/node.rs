@@ -104,7 +104,9 @@ pub struct ReplicaArgs {
 
 /// `demo`
 #[derive(Clone, Debug, Default, Args)]
-#[command(after_help = "Examples:\n  bookholder demo        then follow what it prints; ctrl-c ends it and leaves nothing")]
+#[command(
+    after_help = "Examples:\n  bookholder demo        then follow what it prints; ctrl-c ends it and leaves nothing"
+)]
 pub struct DemoArgs {}
 
 /// `verify`

@@ -1,0 +1,56 @@
+//! What verbs that move labels print: one line for each label.
+
+use super::error::CliError;
+use super::output::{ACCENT, DIM, GOOD, Output, WARN, one_line, paint};
+use crate::api::write::{Deployed, Published};
+use crate::model::deployment::Deployment;
+use crate::model::serving::Serving;
+
+/// Prints what a deployment, a rollback or a removal did.
+pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
+    if output.json {
+        return output.json(deployed);
+    }
+    if deployed.deployments.is_empty() {
+        return output.line(paint(DIM, "nothing changed: it was served already"));
+    }
+    for deployment in &deployed.deployments {
+        output.line(format!(
+            "{} {} {}: {}",
+            paint(GOOD, "✓"),
+            paint(ACCENT, &deployment.name),
+            deployment.label,
+            movement(deployment)
+        ))?;
+    }
+    Ok(())
+}
+
+/// What a label served, and what it serves now.
+pub fn movement(deployment: &Deployment) -> String {
+    let show = |serving: Option<&Serving>| serving.map_or_else(|| "—".to_owned(), ToString::to_string);
+    one_line(&format!("{} → {}", show(deployment.from.as_ref()), show(deployment.to.as_ref())))
+}
+
+/// Prints what was published, and what may be wrong with it.
+pub fn published(output: Output, published: &Published) -> Result<(), CliError> {
+    if output.json {
+        return output.json(published);
+    }
+    let version = &published.version;
+    let what = if published.created { "published" } else { "says the same already" };
+    output.line(format!(
+        "{} {} {what} {}",
+        paint(GOOD, "✓"),
+        paint(ACCENT, format!("{}@{}", published.name, version.number)),
+        paint(DIM, format!("{} {}", version.semver, published.stamp))
+    ))?;
+    for warning in &published.warnings {
+        output.note(format!("{}: {}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
+    }
+    if !published.dependents.is_empty() {
+        let names = published.dependents.join(", ");
+        output.note(format!("{}: these include an older version: {}", paint(ACCENT.bold(), "note"), one_line(&names)));
+    }
+    Ok(())
+}

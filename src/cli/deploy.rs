@@ -1,0 +1,85 @@
+//! `deploy`: lets a label serve a version, a weighted split, or rules; several prompts at once if need be.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+
+use super::args::values::{Choice, WhyArgs, choice, rule};
+use super::context::Context;
+use super::error::CliError;
+use super::{Verdict, changed};
+use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitRequest};
+use crate::model::name::Label;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder deploy support/agent@7 --to production -m 'Reviewed by Ada'
+  bookholder deploy support/agent@staging --to production -m 'What staging serves'
+  bookholder deploy support/agent@7=99 support/agent@8=1 --to production -m 'Try 8 on one in a hundred'
+  bookholder deploy support/agent@7 --rule 'locale=de*:8' --to production -m 'German first'
+  bookholder deploy support/agent@7 support/router@3 --to production -m 'They belong together'";
+
+/// `deploy`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DeployArgs {
+    /// Which versions; with =WEIGHT behind each, several of one prompt share the label
+    #[arg(required = true, value_name = "NAME@VERSION[=WEIGHT]", value_parser = choice)]
+    versions: Vec<Choice>,
+    /// The label that shall serve them
+    #[arg(long, value_name = "LABEL")]
+    to: Label,
+    /// Who gets another version; tried in order, may be repeated
+    #[arg(long, value_name = "ATTRIBUTE=PATTERN:VERSION", value_parser = rule)]
+    rule: Vec<RuleRequest>,
+    #[command(flatten)]
+    why: WhyArgs,
+}
+
+pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError> {
+    let mut by_name: BTreeMap<_, Vec<(u64, Option<u32>)>> = BTreeMap::new();
+    for choice in &args.versions {
+        let number = context.number(&choice.reference).await?;
+        by_name.entry(choice.reference.name.clone()).or_default().push((number, choice.weight));
+    }
+    if by_name.len() > 1 && !args.rule.is_empty() {
+        return Err(CliError::usage("rules belong to one prompt; deploy the others on their own"));
+    }
+    let mut moves = Vec::new();
+    for (name, versions) in by_name {
+        let serving = serving(&versions, &args.rule).map_err(|reason| CliError::usage(format!("{name}: {reason}")))?;
+        moves.push(Move { name, label: args.to.clone(), serving });
+    }
+    let deployed = context.client.deploy(&DeployRequest { moves, message: args.why.message }).await?;
+    changed::deployed(context.output, &deployed)?;
+    Ok(Verdict::Done)
+}
+
+fn serving(versions: &[(u64, Option<u32>)], rules: &[RuleRequest]) -> Result<ServingRequest, &'static str> {
+    let rules = rules.to_vec();
+    if let [(number, None)] = versions {
+        return Ok(ServingRequest { version: Some(*number), split: None, rules });
+    }
+    let mut weights = BTreeMap::new();
+    for (number, weight) in versions {
+        let weight = weight.ok_or("several versions share a label by weight; write @7=90 @8=10")?;
+        if weights.insert(*number, weight).is_some() {
+            return Err("one version is named twice");
+        }
+    }
+    Ok(ServingRequest { version: None, split: Some(SplitRequest { weights, salt: None }), rules })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_version_is_served_and_several_share_by_weight() {
+        assert_eq!(serving(&[(7, None)], &[]).expect("one").version, Some(7));
+        let split = serving(&[(7, Some(99)), (8, Some(1))], &[]).expect("two").split.expect("a split");
+        assert_eq!(split.weights, BTreeMap::from([(7, 99), (8, 1)]));
+        assert!(serving(&[(7, None), (8, Some(1))], &[]).expect_err("no weight").contains("@7=90"));
+        assert!(serving(&[(7, Some(1)), (7, Some(1))], &[]).expect_err("twice").contains("twice"));
+    }
+}

@@ -1,0 +1,144 @@
+//! `diff`: what differs between two versions of a prompt.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Verdict;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, DIM, GOOD, STRONG, harmless, paint};
+use crate::api::read::DiffAnswer;
+use crate::governance::diff::{Diff, ValueChange};
+use crate::model::name::PromptName;
+use crate::model::reference::Selector;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder diff support/agent                       what the newest version changes in production
+  bookholder diff support/agent 6 7
+  bookholder diff support/agent production staging";
+
+/// `diff`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DiffArgs {
+    /// Which prompt
+    name: PromptName,
+    /// The one side: a version, a label, or b3:…
+    #[arg(default_value = "production")]
+    from: Selector,
+    /// The other side
+    #[arg(default_value = "latest")]
+    to: Selector,
+}
+
+pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> {
+    let answer = context.client.diff(&args.name, &args.from, &args.to).await?;
+    if context.output.json {
+        context.output.json(&answer)?;
+    } else {
+        context.output.line(show(&answer).trim_end())?;
+    }
+    Ok(Verdict::Done)
+}
+
+fn show(answer: &DiffAnswer) -> String {
+    let (name, from, to, diff) = (&answer.name, answer.from, answer.to, &answer.diff);
+    let mut shown = paint(STRONG, format!("{name}@{from} → {name}@{to}")) + "\n";
+    if diff.is_empty() {
+        return shown + &paint(DIM, "they say the same");
+    }
+    if let Some(change) = diff.syntax {
+        values(&mut shown, "syntax", &ValueChange { before: json(&change.before), after: json(&change.after) });
+    }
+    if let Some(text) = &diff.text {
+        heading(&mut shown, "text");
+        hunks(&mut shown, text);
+    }
+    for message in &diff.messages {
+        let number = |index: Option<usize>| index.map_or_else(|| "none".to_owned(), |index| (index + 1).to_string());
+        heading(&mut shown, &format!("message {} → {}", number(message.before), number(message.after)));
+        hunks(&mut shown, &message.unified);
+    }
+    for variable in &diff.variables {
+        let side = |side: Option<&_>| side.map_or(Value::Null, json);
+        let change = ValueChange { before: side(variable.before.as_ref()), after: side(variable.after.as_ref()) };
+        values(&mut shown, &format!("variable {}", harmless(&variable.name)), &change);
+    }
+    rest(&mut shown, diff);
+    shown
+}
+
+fn rest(shown: &mut String, diff: &Diff) {
+    let rest = [
+        ("model", &diff.model),
+        ("tools", &diff.tools),
+        ("response schema", &diff.response_schema),
+        ("config", &diff.config),
+    ];
+    for (what, change) in rest {
+        if let Some(change) = change {
+            values(shown, what, change);
+        }
+    }
+}
+
+fn heading(shown: &mut String, what: &str) {
+    shown.push_str(&format!("\n{}\n", paint(STRONG, what)));
+}
+
+/// Lines that begin with `-`, `+`, `@` or a space, coloured by that.
+fn hunks(shown: &mut String, unified: &str) {
+    for line in harmless(unified).lines() {
+        let styled = match line.chars().next() {
+            Some('-') => paint(BAD, line),
+            Some('+') => paint(GOOD, line),
+            Some('@') => paint(ACCENT, line),
+            Some('\\') => paint(DIM, line),
+            _ => line.to_owned(),
+        };
+        shown.push_str(&styled);
+        shown.push('\n');
+    }
+}
+
+fn values(shown: &mut String, what: &str, change: &ValueChange) {
+    heading(shown, what);
+    let mut side = |sign: char, value: &Value| {
+        if !value.is_null() {
+            let text = serde_json::to_string_pretty(value).unwrap_or_default();
+            let lines: String = text.lines().map(|line| format!("{sign}{line}\n")).collect();
+            hunks(shown, &lines);
+        }
+    };
+    side('-', &change.before);
+    side('+', &change.after);
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_red_and_what_is_new_is_green() {
+        let answer: DiffAnswer = serde_json::from_str(
+            r#"{"name":"a","from":6,"to":7,"text":"@@ -1 +1 @@\n-old\u001b[0m\n+new\n","config":{"before":null,"after":{"x":1}}}"#,
+        )
+        .expect("a diff");
+        let shown = show(&answer);
+        assert!(shown.contains(&paint(BAD, "-old\u{fffd}[0m")) && shown.contains(&paint(GOOD, "+new")), "{shown:?}");
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        let expected = "a@6 → a@7\n\ntext\n@@ -1 +1 @@\n-old\u{fffd}[0m\n+new\n\nconfig\n+{\n+  \"x\": 1\n+}\n";
+        assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn no_difference_is_said() {
+        let answer: DiffAnswer = serde_json::from_str(r#"{"name":"a","from":6,"to":6}"#).expect("a diff");
+        assert!(show(&answer).contains("they say the same"));
+    }
+}

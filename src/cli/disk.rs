@@ -1,0 +1,134 @@
+//! Files of this machine: read whole within a limit, replaced whole or not at all.
+//!
+//! Invariant: a file that is written here is either as it was or as it should be, also after a crash.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::CliError;
+
+/// Reads a file of at most `bytes_max` bytes; `-` is the standard input.
+pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {
+    let fail = |error: std::io::Error| CliError::file("read", path, &error);
+    let mut bytes = Vec::new();
+    let limit = (bytes_max as u64).saturating_add(1);
+    if path == Path::new("-") {
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(fail)?;
+    } else {
+        File::open(path).map_err(fail)?.take(limit).read_to_end(&mut bytes).map_err(fail)?;
+    }
+    if bytes.len() > bytes_max {
+        return Err(CliError::usage(format!("{} is too long; the limit is {bytes_max} bytes", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// The same as a text.
+pub fn read_text(path: &Path, bytes_max: usize) -> Result<String, CliError> {
+    String::from_utf8(read(path, bytes_max)?)
+        .map_err(|_| CliError::usage(format!("{} is no utf-8 text; save it as utf-8", path.display())))
+}
+
+/// A file that is being written beside the one it will replace.
+pub struct Replacement {
+    file: NamedTempFile,
+    target: PathBuf,
+}
+
+impl Replacement {
+    /// Starts a file that only its owner can read when it is `private`.
+    pub fn of(target: &Path, private: bool) -> Result<Self, CliError> {
+        let folder = parent(target);
+        fs::create_dir_all(folder).map_err(|error| CliError::file("make", folder, &error))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".bookholder-");
+        let permissions = mode(if private { 0o600 } else { 0o666 });
+        if let Some(permissions) = permissions {
+            builder.permissions(permissions);
+        }
+        let file = builder.tempfile_in(folder).map_err(|error| CliError::file("write into", folder, &error))?;
+        Ok(Self { file, target: target.to_owned() })
+    }
+
+    /// Where to write.
+    pub fn writer(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Makes the file durable and puts it in its place.
+    pub fn commit(self) -> Result<(), CliError> {
+        let fail = |error: std::io::Error| CliError::file("write", &self.target, &error);
+        self.file.as_file().sync_all().map_err(fail)?;
+        self.file.persist(&self.target).map_err(|error| fail(error.error))?;
+        sync_folder(parent(&self.target));
+        Ok(())
+    }
+}
+
+/// Writes a file whole; what was there before is replaced.
+pub fn write(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let mut replacement = Replacement::of(target, false)?;
+    replacement.writer().write_all(bytes).map_err(|error| CliError::file("write", target, &error))?;
+    replacement.commit()
+}
+
+/// A new folder beside `target`, to be renamed into its place.
+pub fn folder_beside(target: &Path) -> Result<tempfile::TempDir, CliError> {
+    let folder = parent(target);
+    fs::create_dir_all(folder).map_err(|error| CliError::file("make", folder, &error))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".bookholder-");
+    if let Some(permissions) = mode(0o777) {
+        builder.permissions(permissions);
+    }
+    builder.tempdir_in(folder).map_err(|error| CliError::file("write into", folder, &error))
+}
+
+/// Makes the names in a folder durable, where the system can.
+pub fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        // Some file systems cannot; the files themselves are synced.
+        let _ = folder.sync_all();
+    }
+}
+
+/// The folder that a path lies in.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "other systems have no modes")]
+fn mode(mode: u32) -> Option<fs::Permissions> {
+    Some(std::os::unix::fs::PermissionsExt::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn mode(_: u32) -> Option<fs::Permissions> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a/b.txt");
+        write(&path, b"one").expect("written");
+        let mut replacement = Replacement::of(&path, true).expect("begun");
+        replacement.writer().write_all(b"tw").expect("half of it");
+        drop(replacement);
+        assert_eq!(read_text(&path, 3).expect("read"), "one");
+        assert_eq!(fs::read_dir(folder.path().join("a")).expect("a folder").count(), 1, "nothing is left behind");
+        let error = read(&path, 2).expect_err("over the limit");
+        assert!(error.to_string().contains("the limit is 2 bytes"), "{error}");
+    }
+}

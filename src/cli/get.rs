@@ -1,0 +1,164 @@
+//! `get`: what a reference says, as it is or with its variables filled in.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::Verdict;
+use super::args::values::{pair, variable};
+use super::context::Context;
+use super::disk;
+use super::error::CliError;
+use super::output::{DIM, Output, STRONG, harmless, paint};
+use crate::api::limits::BODY_BYTES_MAX;
+use crate::api::read::{RenderRequest, Subject};
+use crate::model::content::Body;
+use crate::model::reference::Reference;
+use crate::model::time::Timestamp;
+use crate::template::render::Rendered;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder get support/agent                                  what production says
+  bookholder get support/agent@7 --var who=Ada --var n:=3       with variables; := takes JSON
+  bookholder get support/agent --at 2026-03-20T15:00:00Z        what it said on Friday at three
+  bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
+  bookholder get support/chat --messages history=chat.json      fills a placeholder with messages
+
+A text is printed byte for byte when the output is no terminal, messages as JSON.";
+
+/// `get`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct GetArgs {
+    /// name, name@label, name@7 or name@b3:3f9a1c2b; a name alone means production
+    #[arg(value_name = "REFERENCE")]
+    reference: Reference,
+    /// Fill in a variable; may be repeated
+    #[arg(long = "var", value_name = "NAME=TEXT", value_parser = variable)]
+    variables: Vec<(String, Value)>,
+    /// Fill in a placeholder with the JSON list of messages in a file; may be repeated
+    #[arg(long, value_name = "NAME=FILE", value_parser = pair)]
+    messages: Vec<(String, String)>,
+    /// Render although no variable is given
+    #[arg(long)]
+    render: bool,
+    /// As of when
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// Whoever should always get the same arm of a split
+    #[arg(long, value_name = "WHO")]
+    subject: Option<String>,
+    /// What rules look at; may be repeated
+    #[arg(long = "attr", value_name = "NAME=VALUE", value_parser = pair)]
+    attributes: Vec<(String, String)>,
+    /// Print only the stamp
+    #[arg(long)]
+    stamp: bool,
+}
+
+pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
+    let output = context.output;
+    let rendering = args.render || !args.variables.is_empty() || !args.messages.is_empty();
+    let (value, stamp, said) = if rendering {
+        let mut request = RenderRequest {
+            variables: args.variables.into_iter().collect(),
+            subject: args.subject,
+            attributes: args.attributes.into_iter().collect(),
+            at: args.at,
+            ..RenderRequest::default()
+        };
+        for (name, file) in &args.messages {
+            request.messages.insert(name.clone(), read_messages(Path::new(file))?);
+        }
+        let answer = context.client.render(&args.reference, &request).await?;
+        (serde_json::to_value(&answer), answer.stamp, answer.rendered)
+    } else {
+        let who = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
+        let answer = context.client.resolve(&args.reference, &who, args.at).await?;
+        let said = match &answer.content.body {
+            Body::Text(text) => Rendered::Text(text.clone()),
+            Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
+        };
+        (serde_json::to_value(&answer), answer.stamp, said)
+    };
+    if args.stamp {
+        output.line(stamp)?;
+    } else if output.json {
+        output.json(&value.map_err(|error| CliError::no(error.to_string()))?)?;
+    } else {
+        say(output, &said)?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// Prints a text or messages.
+pub fn say(output: Output, said: &Rendered) -> Result<(), CliError> {
+    match said {
+        Rendered::Text(text) => output.text(text),
+        Rendered::Messages(messages) if !output.terminal => output.json(messages),
+        Rendered::Messages(messages) => {
+            for (index, message) in messages.iter().enumerate() {
+                let gap = if index == 0 { "" } else { "\n" };
+                output.line(format!("{gap}{}", conversation(message)))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// A message as a person reads it: who speaks, then what is said.
+fn conversation(message: &Value) -> String {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).map(harmless);
+    let Some(role) = text("role") else {
+        return paint(DIM, format!("… {} …", text("name").unwrap_or_default()));
+    };
+    let name = text("name").map(|name| format!(" ({name})")).unwrap_or_default();
+    let mut shown = paint(STRONG, format!("{role}{name}"));
+    let parts = match message.get("content") {
+        Some(Value::Array(parts)) => parts.clone(),
+        Some(content) => vec![content.clone()],
+        None => Vec::new(),
+    };
+    for part in parts {
+        let said = part.as_str().or_else(|| part.get("text").and_then(Value::as_str)).map(harmless);
+        let image = part.get("url").and_then(Value::as_str).map(|url| paint(DIM, format!("image {}", harmless(url))));
+        shown.push('\n');
+        shown.push_str(said.or(image).unwrap_or_default().trim_end_matches('\n'));
+    }
+    if let Some(Value::Array(calls)) = message.get("tool_calls") {
+        for call in calls {
+            shown.push_str(&format!("\n{}", paint(DIM, format!("calls {}", harmless(&call.to_string())))));
+        }
+    }
+    shown
+}
+
+/// A stored message as JSON.
+pub fn as_value(message: &crate::model::content::Message) -> Value {
+    serde_json::to_value(message).unwrap_or_default()
+}
+
+fn read_messages(path: &Path) -> Result<Vec<Value>, CliError> {
+    let bytes = disk::read(path, BODY_BYTES_MAX)?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| CliError::usage(format!("{} is no JSON list of messages: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_shown_with_who_speaks() {
+        let plain = |message| anstream::adapter::strip_str(&conversation(&message)).to_string();
+        assert_eq!(plain(json!({"role": "system", "content": "Be kind\n"})), "system\nBe kind");
+        assert_eq!(plain(json!({"type": "placeholder", "name": "history"})), "… history …");
+        let parts = json!({"role": "user", "name": "ada", "content": [{"type": "text", "text": "a"}, {"type": "image", "url": "u"}]});
+        assert_eq!(plain(parts), "user (ada)\na\nimage u");
+        assert!(!conversation(&json!({"role": "user", "content": "\u{1b}]0;x"})).contains("\u{1b}]"));
+    }
+}

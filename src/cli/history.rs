@@ -1,0 +1,89 @@
+//! `history`: what labels served when, and why.
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Verdict;
+use super::changed::movement;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, moment};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::read::Page;
+use crate::client::DeploymentFilter;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::name::{Label, PromptName};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder history support/agent --label production
+  bookholder history --limit 20                       what changed anywhere lately";
+
+/// `history`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct HistoryArgs {
+    /// Which prompt; all when not given
+    name: Option<PromptName>,
+    /// Which label; all when not given
+    #[arg(short, long, value_name = "LABEL")]
+    label: Option<Label>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliError> {
+    let filter = DeploymentFilter { name: args.name, label: args.label };
+    let rows = context.client.deployments(&filter, args.limit.min(PAGE_ROWS_MAX)).take(args.limit);
+    let items: Vec<Deployment> = rows.try_collect().await?;
+    if context.output.json {
+        context.output.json(&Page { items, next: None })?;
+    } else {
+        context.output.table(&table(&items, filter.name.is_none()), "no label was ever moved")?;
+    }
+    Ok(Verdict::Done)
+}
+
+fn table(deployments: &[Deployment], with_names: bool) -> Table {
+    let mut table = Table::new(&["WHEN (UTC)", "LABEL", "WHAT", "SERVED", "WHO", "WHY"]);
+    for deployment in deployments {
+        let style = match deployment.action {
+            Action::Deploy => GOOD,
+            Action::Rollback => WARN,
+            Action::Unlabel | Action::Remove => BAD,
+        };
+        let label =
+            if with_names { format!("{}@{}", deployment.name, deployment.label) } else { deployment.label.to_string() };
+        table.row([
+            Cell::new(DIM, moment(deployment.at)),
+            Cell::new(ACCENT, label),
+            Cell::new(style, deployment.action),
+            movement(deployment).into(),
+            Cell::from(&deployment.actor),
+            Cell::from(&deployment.message),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deployment_says_when_what_who_and_why() {
+        let json = r#"[{"id":9,"name":"support/agent","label":"production","at":"2026-03-20T15:00:00Z","actor":"ada",
+            "message":"Too many\nrefusals","action":"rollback","from":{"version":8},"to":{"version":7}},
+            {"id":2,"name":"support/agent","label":"staging","at":"2026-03-19T15:00:00Z","actor":"bo","message":"Over",
+            "action":"unlabel","from":{"version":8},"to":null}]"#;
+        let deployments: Vec<Deployment> = serde_json::from_str(json).expect("two deployments");
+        let expected = "\
+WHEN (UTC)           LABEL       WHAT      SERVED  WHO  WHY
+2026-03-20 15:00:00  production  rollback  8 → 7   ada  Too many refusals
+2026-03-19 15:00:00  staging     unlabel   8 → —   bo   Over
+";
+        assert_eq!(table(&deployments, false).render(false, None), expected);
+        assert!(table(&deployments, true).render(false, None).contains("support/agent@production"));
+    }
+}

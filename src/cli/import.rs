@@ -1,0 +1,230 @@
+//! `import`: brings another library's history, change by change with its times and authors, or a folder as it is.
+//!
+//! An import can be repeated: changes that an earlier one brought are skipped. Names that no prompt may have are
+//! mapped by the rule of `files::mapping`, and said.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, DIM, GOOD, count, one_line, paint};
+use super::{Verdict, progress, push};
+use crate::api::write::{ImportChange, ImportRequest, Imported};
+use crate::files::history::{HistoryReader, LINE_BYTES_MAX};
+use crate::files::mapping::RULE;
+use crate::model::content::Syntax;
+use crate::model::name::{Label, PromptName};
+
+/// Changes of one request.
+const BATCH_CHANGES: usize = 200;
+/// Bytes of text in one request, before JSON escapes them; well within what a server takes.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// Most bytes of a history once it is unpacked.
+const HISTORY_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// What a zstd file begins with.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder import history.jsonl.zst
+  export-history | bookholder import - --label staging --syntax mustache
+  bookholder import prompts/ -m 'Moved from the old repository'      a folder of prompt files
+
+A history has one change a line, oldest first, packed with zstd or not:
+  {\"at\": \"2026-03-20T15:00:00Z\", \"author\": \"ada\", \"message\": \"why\", \"name\": \"support/agent\", \"text\": \"…\"}
+A text of null removes the prompt. Importing a history again brings only what is new.";
+
+/// `import`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ImportArgs {
+    /// A history, - for the standard input, or a folder of prompt files
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The label that serves each version from its time on
+    #[arg(short, long, value_name = "LABEL", default_value = "production")]
+    label: Label,
+    /// How a history's texts write their variables
+    #[arg(long, value_name = "SYNTAX", default_value = "plain", value_parser = syntax)]
+    syntax: Syntax,
+    /// Why, for a folder; a history has its own
+    #[arg(short, long, value_name = "WHY")]
+    message: Option<String>,
+}
+
+fn syntax(text: &str) -> Result<Syntax, String> {
+    match text {
+        "mustache" => Ok(Syntax::Mustache),
+        "jinja" => Ok(Syntax::Jinja),
+        "plain" => Ok(Syntax::Plain),
+        _ => Err("use plain, mustache or jinja".to_owned()),
+    }
+}
+
+/// What became of a whole import.
+#[derive(Debug, Default, Serialize)]
+struct Total {
+    published: u64,
+    removed: u64,
+    known: u64,
+    /// Original name to the name of the prompt, where they differ.
+    renamed: BTreeMap<String, PromptName>,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    id: String,
+    name: Option<PromptName>,
+    reason: String,
+}
+
+pub async fn run(args: ImportArgs, context: Context) -> Result<Verdict, CliError> {
+    if args.file.is_dir() {
+        let message = args.message.unwrap_or_else(|| format!("Imported from {}", args.file.display()));
+        let labels = vec![args.label];
+        let push = push::Push { folder: args.file, message, labels, prune: false, dry_run: false };
+        return push::push(&context, push).await;
+    }
+    if args.message.is_some() {
+        return Err(CliError::usage("a history has its own messages; leave out -m"));
+    }
+    let length = args.file.metadata().ok().map(|data| data.len());
+    let bar = progress::bytes(context.output, "import", length);
+    let mut lines = open(&args.file, &bar)?;
+    let mut total = Total::default();
+    let result = import(&context, &mut lines, &args.label, args.syntax, &mut total).await;
+    bar.finish_and_clear();
+    let verdict = print(&context, &total)?;
+    result.map(|()| verdict)
+}
+
+/// Opens a history, packed or not.
+fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn BufRead>, CliError> {
+    let fail = |error: std::io::Error| CliError::file("read", path, &error);
+    let source: Box<dyn Read> =
+        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(path).map_err(fail)?) };
+    let mut source = BufReader::new(bar.wrap_read(source));
+    if source.fill_buf().map_err(fail)?.starts_with(&ZSTD_MAGIC) {
+        let unpacked = zstd::Decoder::with_buffer(source).map_err(fail)?;
+        return Ok(Box::new(BufReader::new(unpacked.take(HISTORY_BYTES_MAX))));
+    }
+    Ok(Box::new(source.take(HISTORY_BYTES_MAX)))
+}
+
+async fn import(
+    context: &Context,
+    lines: &mut dyn BufRead,
+    label: &Label,
+    syntax: Syntax,
+    total: &mut Total,
+) -> Result<(), CliError> {
+    let mut reader = HistoryReader::new();
+    let mut batch = Vec::new();
+    let mut batch_bytes = 0;
+    let mut line = Vec::new();
+    let wrong = |reason: String| {
+        CliError::usage(reason).hint("mend the line and import again; what came before it is skipped then")
+    };
+    loop {
+        line.clear();
+        let limit = (LINE_BYTES_MAX as u64).saturating_add(1);
+        if (&mut *lines).take(limit).read_until(b'\n', &mut line).map_err(|error| wrong(error.to_string()))? == 0 {
+            break;
+        }
+        let read = reader.read(&String::from_utf8_lossy(&line)).map_err(|error| wrong(error.to_string()))?;
+        let Some(read) = read else { continue };
+        if let Some(original) = read.renamed_from {
+            total.renamed.insert(original, read.change.name.clone());
+        }
+        let bytes = read.change.text.as_ref().map_or(0, String::len) + read.change.message.len();
+        if batch.len() >= BATCH_CHANGES || (batch_bytes > 0 && batch_bytes + bytes > BATCH_BYTES) {
+            send(context, std::mem::take(&mut batch), label, syntax, total).await?;
+            batch_bytes = 0;
+        }
+        batch_bytes += bytes;
+        batch.push(read.change);
+    }
+    if batch.is_empty() { Ok(()) } else { send(context, batch, label, syntax, total).await }
+}
+
+async fn send(
+    context: &Context,
+    changes: Vec<ImportChange>,
+    label: &Label,
+    syntax: Syntax,
+    total: &mut Total,
+) -> Result<(), CliError> {
+    let request = ImportRequest { changes, syntax, label: label.clone() };
+    let Imported { published, removed, known, refused } = context.client.import(&request).await?;
+    total.published += published;
+    total.removed += removed;
+    total.known += known;
+    total.refused.extend(refused.into_iter().map(|refused| Refused {
+        name: request.changes.iter().find(|change| change.id == refused.id).map(|change| change.name.clone()),
+        id: refused.id,
+        reason: refused.problem.detail,
+    }));
+    Ok(())
+}
+
+fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
+    let output = context.output;
+    if output.json {
+        output.json(total)?;
+    } else {
+        if !total.renamed.is_empty() {
+            output.line(format!("{} under another name:", count(total.renamed.len(), "prompt")))?;
+            for (original, name) in &total.renamed {
+                let original: String = one_line(original).chars().take(100).collect();
+                output.line(format!("  {} → {}", paint(DIM, original), paint(ACCENT, name)))?;
+            }
+            output.line(paint(DIM, RULE))?;
+        }
+        for refused in &total.refused {
+            let name = refused.name.as_ref().map(ToString::to_string).unwrap_or_default();
+            let reason = one_line(&refused.reason);
+            output.line(format!(
+                "{} {} {}: {reason}",
+                paint(BAD, "✗"),
+                paint(ACCENT, name),
+                paint(DIM, &refused.id)
+            ))?;
+        }
+        output.line(format!(
+            "{} {} published, {} removed, {} known already, {} refused",
+            if total.refused.is_empty() { paint(GOOD, "✓") } else { paint(BAD, "✗") },
+            count(usize::try_from(total.published).unwrap_or(usize::MAX), "version"),
+            total.removed,
+            total.known,
+            total.refused.len()
+        ))?;
+    }
+    Ok(if total.refused.is_empty() { Verdict::Done } else { Verdict::No })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_history_is_read_packed_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = b"one\ntwo\n";
+        let packed = zstd::encode_all(text.as_slice(), 1).expect("packed");
+        for bytes in [text.to_vec(), packed, Vec::new()] {
+            let path = folder.path().join("history");
+            std::fs::write(&path, &bytes).expect("a file");
+            let mut read = String::new();
+            open(&path, &ProgressBar::hidden()).expect("opened").read_to_string(&mut read).expect("text");
+            assert_eq!(read, if bytes.is_empty() { "" } else { "one\ntwo\n" });
+        }
+    }
+}

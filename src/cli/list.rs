@@ -1,0 +1,90 @@
+//! `list`: prompts and what their labels serve.
+
+use clap::Args;
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::Verdict;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, Cell, DIM, Table, moment};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::read::{Page, PromptView};
+use crate::client::PromptFilter;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder list
+  bookholder list support/ --json
+  bookholder list --removed --limit 20";
+
+/// `list`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ListArgs {
+    /// Only names that begin so
+    prefix: Option<String>,
+    /// Removed prompts too
+    #[arg(long)]
+    removed: bool,
+    /// At most so many [default: all]
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> {
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let filter = PromptFilter { prefix: args.prefix, removed: args.removed };
+    let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX)).take(limit);
+    let items: Vec<PromptView> = rows.try_collect().await?;
+    if context.output.json {
+        context.output.json(&Page { items, next: None })?;
+    } else {
+        context.output.table(&table(&items), "no prompts; `bookholder publish` makes one")?;
+    }
+    Ok(Verdict::Done)
+}
+
+fn table(prompts: &[PromptView]) -> Table {
+    let mut table = Table::new(&["NAME", "LATEST", "LABELS", "CHANGED (UTC)"]);
+    for view in prompts {
+        let prompt = &view.prompt;
+        let labels = match prompt.removed {
+            Some(at) => Cell::new(BAD, format!("removed {}", moment(at))),
+            None => labels(view).into(),
+        };
+        table.row([
+            Cell::new(ACCENT, &prompt.name),
+            prompt.latest.into(),
+            labels,
+            Cell::new(DIM, moment(prompt.changed)),
+        ]);
+    }
+    table
+}
+
+/// Every label and what it serves, on one line.
+fn labels(view: &PromptView) -> String {
+    let label = |state: &crate::model::prompt::LabelState| format!("{} {}", state.label, state.serving);
+    view.labels.iter().map(label).collect::<Vec<_>>().join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_is_one_row() {
+        let json = r#"[{"name":"support/agent","created":"2026-01-01T00:00:00Z","changed":"2026-01-02T03:04:05Z","latest":8,
+            "labels":[{"label":"production","serving":{"version":7},"deployment":9,"since":"2026-01-01T00:00:00Z"},
+                      {"label":"staging","serving":{"version":8},"deployment":9,"since":"2026-01-01T00:00:00Z"}]},
+            {"name":"x","created":"2026-01-01T00:00:00Z","changed":"2026-01-02T03:04:05Z","latest":1,"labels":[],
+             "removed":"2026-01-02T03:04:05Z"}]"#;
+        let prompts: Vec<PromptView> = serde_json::from_str(json).expect("two prompts");
+        let expected = "\
+NAME           LATEST  LABELS                       CHANGED (UTC)
+support/agent  8       production 7 · staging 8     2026-01-02 03:04:05
+x              1       removed 2026-01-02 03:04:05  2026-01-02 03:04:05
+";
+        assert_eq!(table(&prompts).render(false, None), expected);
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: one file a verb, each a thin layer over `client` or `server`.
+//!
+//! It parses, calls, and prints; what may be done is decided by the server. Invariant: every run ends in an exit
+//! code, 0 done, 1 no, 2 usage or configuration, 3 the server cannot be reached or trusted.
+
+pub mod args;
+mod audit;
+mod backup;
+mod bundle;
+mod changed;
+mod completions;
+mod context;
+mod deploy;
+mod diff;
+mod disk;
+pub mod error;
+mod folder;
+mod get;
+mod history;
+mod import;
+mod list;
+mod log;
+pub mod output;
+mod progress;
+mod publish;
+mod pull;
+mod push;
+mod remove;
+mod retire;
+mod rollback;
+mod show;
+mod status;
+mod token;
+mod unlabel;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use self::args::{Cli, Command, Globals};
+use self::context::Context;
+use self::error::{CliError, Kind};
+use self::output::Output;
+
+/// How a verb that did not fail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it was asked for: exit code 0.
+    Done,
+    /// With a no that the output explains: exit code 1.
+    No,
+}
+
+/// Runs one command line and returns its exit code; the first argument is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output with code 0, a mistake to standard error with code 2.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()).into();
+        }
+    };
+    let output = Output::stdout(cli.globals.json);
+    match dispatch(cli.command, &cli.globals) {
+        Ok(Verdict::Done) => ExitCode::SUCCESS,
+        Ok(Verdict::No) => Kind::No.code().into(),
+        Err(error) => {
+            output.error(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
+    match command {
+        Command::Serve(_) | Command::Replica(_) | Command::Demo(_) => Err(unwired()),
+        Command::Verify(_) | Command::Restore(_) | Command::Keys(_) => Err(unwired()),
+        Command::Audit(args) if args.data().is_some() => Err(unwired()),
+        Command::Bundle(bundle::BundleArgs { command: bundle::BundleCommand::Import(_) }) => Err(unwired()),
+        Command::Bundle(args) => ask(globals, |context| bundle::run(args, context)),
+        Command::Completions(args) => completions::run(&args),
+        Command::Publish(args) => ask(globals, |context| publish::run(args, context)),
+        Command::Deploy(args) => ask(globals, |context| deploy::run(args, context)),
+        Command::Rollback(args) => ask(globals, |context| rollback::run(args, context)),
+        Command::Unlabel(args) => ask(globals, |context| unlabel::run(args, context)),
+        Command::Remove(args) => ask(globals, |context| remove::run(args, context)),
+        Command::Retire(args) => ask(globals, |context| retire::run(args, context)),
+        Command::Get(args) => ask(globals, |context| get::run(args, context)),
+        Command::List(args) => ask(globals, |context| list::run(args, context)),
+        Command::Log(args) => ask(globals, |context| log::run(args, context)),
+        Command::Diff(args) => ask(globals, |context| diff::run(args, context)),
+        Command::History(args) => ask(globals, |context| history::run(args, context)),
+        Command::Show(args) => ask(globals, |context| show::run(args, context)),
+        Command::Push(args) => ask(globals, |context| push::run(args, context)),
+        Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
+        Command::Import(args) => ask(globals, |context| import::run(args, context)),
+        Command::Status(args) => ask(globals, |context| status::run(args, context)),
+        Command::Token(args) => ask(globals, |context| token::run(args, context)),
+        Command::Audit(args) => ask(globals, |context| audit::run(args, context)),
+        Command::Backup(args) => ask(globals, |context| backup::run(args, context)),
+    }
+}
+
+/// Runs a verb that asks a server, on a runtime of one thread.
+fn ask<F: Future<Output = Result<Verdict, CliError>>>(
+    globals: &Globals,
+    verb: impl FnOnce(Context) -> F,
+) -> Result<Verdict, CliError> {
+    let context = Context::new(globals)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(verb(context))
+}
+
+fn unwired() -> CliError {
+    CliError::usage("this program was built without that verb")
+}

@@ -1,0 +1,44 @@
+//! How far a long transfer is, for a person who waits.
+//!
+//! Nothing is shown where nobody looks: without a terminal on standard error, or when only JSON is wanted.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::output::Output;
+
+const BYTES: &str = "{spinner:.cyan} {msg} {bytes:>10} {bar:30.cyan/dim} {total_bytes} {binary_bytes_per_sec}";
+const BYTES_UNKNOWN: &str = "{spinner:.cyan} {msg} {bytes:>10} {binary_bytes_per_sec}";
+
+/// A bar over bytes; without a total it only counts.
+pub fn bytes(output: Output, message: &'static str, total: Option<u64>) -> ProgressBar {
+    let shown = std::io::stderr().is_terminal() && !output.json;
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(total, target).with_message(message);
+    style(&bar);
+    bar
+}
+
+/// Sets how far a transfer is.
+pub fn set(bar: &ProgressBar, so_far: u64, total: Option<u64>) {
+    if total != bar.length() {
+        if let Some(total) = total {
+            bar.set_length(total);
+        }
+        style(bar);
+    }
+    bar.set_position(so_far);
+}
+
+fn style(bar: &ProgressBar) {
+    let template = if bar.length().is_some() { BYTES } else { BYTES_UNKNOWN };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+}
+
+/// A number of bytes as people read it.
+pub fn size(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}

@@ -1,0 +1,305 @@
+//! `pull`: writes what a label serves into a folder of prompt files and a lock file.
+//!
+//! Every file is replaced whole, the lock file last: where the lock file fits the files, the folder is complete.
+//! What somebody changed in the folder is never overwritten unless `--force` says so.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use futures_util::TryStreamExt;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, paint};
+use super::{Verdict, disk, folder};
+use crate::api::limits::{BATCH_REFERENCES_MAX, PAGE_ROWS_MAX};
+use crate::api::problem::ErrorCode;
+use crate::api::read::{BatchRequest, Resolved};
+use crate::client::PromptFilter;
+use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, LockedPrompt, Lockfile};
+use crate::files::path::path_of;
+use crate::files::prompt;
+use crate::model::name::{Label, PromptName};
+use crate::model::position::Position;
+
+/// How often a pull of more than one request starts again because the registry changed in between.
+const ATTEMPTS_MAX: usize = 5;
+/// Who asks: the same subject gets the same version of a split in every pull.
+const SUBJECT: &str = "bookholder pull";
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder pull --label production --out prompts/
+  bookholder pull --label production --out prompts/ --check     in CI: exit 1 when they differ
+
+support/agent lies in support/agent.prompt; bookholder.lock names each version and its content id.";
+
+/// `pull`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PullArgs {
+    /// Which label
+    #[arg(short, long, value_name = "LABEL")]
+    label: Label,
+    /// The folder to write
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write nothing; list what differs, and exit with 1 if anything does
+    #[arg(long)]
+    check: bool,
+    /// Overwrite files that were changed in the folder
+    #[arg(long, conflicts_with = "check")]
+    force: bool,
+}
+
+/// What the label serves, all of it from one state of the registry.
+struct Served {
+    position: Position,
+    prompts: BTreeMap<PromptName, Resolved>,
+}
+
+pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> {
+    let old = read_lockfile(&args.out)?;
+    let registry = context.client.status().await?.registry;
+    let served = served(&context, &args.label).await?;
+    for (name, resolved) in served.prompts.iter().filter(|(_, resolved)| resolved.assignment.is_some()) {
+        let version = paint(ACCENT, format!("{name}@{}", resolved.version));
+        context
+            .output
+            .note(format!("{}: {name} serves several versions; took {version}", paint(WARN.bold(), "warning")));
+    }
+    let locked = |(name, resolved): (&PromptName, &Resolved)| {
+        LockedPrompt::new(name.clone(), resolved.version, resolved.content_id)
+    };
+    let new = Lockfile::new(args.label, registry, served.position, served.prompts.iter().map(locked).collect());
+    let changes = changes(&args.out, old.as_ref(), &new);
+    if args.check {
+        return check(&context, &changes, &new);
+    }
+    let touched: Vec<String> =
+        changes.iter().filter(|change| change.local).map(|change| path_of(&change.name)).collect();
+    if !touched.is_empty() && !args.force {
+        let message = format!("{} changed in {} since the last pull", count(touched.len(), "file"), args.out.display());
+        return Err(CliError::no(message)
+            .details(touched)
+            .hint("`bookholder push` brings them into the registry; --force overwrites them"));
+    }
+    write(&args.out, old.as_ref(), &new, &served)?;
+    if context.output.json {
+        context.output.json(&new)?;
+    } else {
+        print(&context, &changes)?;
+        let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), new.label, new.position);
+        context.output.line(format!("{} {what} in {}", paint(GOOD, "✓"), paint(ACCENT, args.out.display())))?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// Reads what a label serves; again when the registry changes between two requests.
+async fn served(context: &Context, label: &Label) -> Result<Served, CliError> {
+    for _ in 0..ATTEMPTS_MAX {
+        if let Some(served) = served_once(context, label).await? {
+            return Ok(served);
+        }
+    }
+    Err(CliError::no("the registry changed all the time while it was read").hint("try again"))
+}
+
+async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>, CliError> {
+    let views: Vec<_> = context.client.prompts(&PromptFilter::default(), PAGE_ROWS_MAX).try_collect().await?;
+    let has = |labels: &[crate::model::prompt::LabelState]| labels.iter().any(|state| state.label == *label);
+    let names = views.into_iter().filter(|view| label.is_latest() || has(&view.labels));
+    let references: Vec<String> = names.map(|view| format!("{}@{label}", view.prompt.name)).collect();
+    if references.is_empty() {
+        return Err(CliError::no(format!("no prompt has the label {label}")));
+    }
+    let mut position = None;
+    let mut prompts = BTreeMap::new();
+    for references in references.chunks(BATCH_REFERENCES_MAX) {
+        let batch = BatchRequest {
+            references: references.to_vec(),
+            subject: Some(SUBJECT.to_owned()),
+            ..BatchRequest::default()
+        };
+        let answer = context.client.batch(&batch).await?;
+        if position.is_some_and(|position| position != answer.position) {
+            return Ok(None);
+        }
+        position = Some(answer.position);
+        for item in answer.answers {
+            match (item.resolved, item.problem) {
+                (Some(resolved), _) if resolved.content.id() == Ok(resolved.content_id) => {
+                    prompts.insert(resolved.name.clone(), resolved);
+                }
+                // It was removed, or lost the label, since it was listed.
+                (None, Some(problem))
+                    if matches!(problem.code, ErrorCode::LabelNotFound | ErrorCode::PromptRemoved) => {}
+                (None, Some(problem)) => return Err(problem.into()),
+                (Some(_), _) | (None, None) => {
+                    let message = format!("what the server sent for {} has another content id", item.reference);
+                    return Err(CliError::server(message));
+                }
+            }
+        }
+    }
+    Ok(position.map(|position| Served { position, prompts }))
+}
+
+/// One prompt of the folder that is not as the label says.
+#[derive(Debug, PartialEq, serde::Serialize)]
+struct Change {
+    name: PromptName,
+    /// The version in the folder.
+    from: Option<u64>,
+    /// The version that the label serves.
+    to: Option<u64>,
+    /// Whether the file itself was changed in the folder.
+    local: bool,
+}
+
+fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
+    let mut names: Vec<&PromptName> = new.prompts().iter().map(|prompt| &prompt.name).collect();
+    names.extend(old.iter().flat_map(|old| old.prompts().iter().map(|prompt| &prompt.name)));
+    names.sort();
+    names.dedup();
+    let mut changes = Vec::new();
+    for name in names {
+        let (before, after) = (old.and_then(|old| old.get(name)), new.get(name));
+        let path = out.join(path_of(name));
+        let present = folder::read_file(&path).ok().map(|(_, content_id)| content_id);
+        let known = |locked: Option<&LockedPrompt>| locked.is_some_and(|locked| Some(locked.content_id) == present);
+        let local = path.symlink_metadata().is_ok() && !known(before) && !known(after);
+        if before != after || !known(after) {
+            let version = |locked: Option<&LockedPrompt>| locked.map(|locked| locked.version);
+            changes.push(Change { name: name.clone(), from: version(before), to: version(after), local });
+        }
+    }
+    changes
+}
+
+fn check(context: &Context, changes: &[Change], new: &Lockfile) -> Result<Verdict, CliError> {
+    if context.output.json {
+        context.output.json(&serde_json::json!({ "position": new.position, "changes": changes }))?;
+    } else {
+        print(context, changes)?;
+        let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), new.label, new.position);
+        if changes.is_empty() {
+            context.output.line(format!("{} {what}, all as they should be", paint(GOOD, "✓")))?;
+        } else {
+            context.output.line(paint(DIM, format!("{what}: {} differ", changes.len())))?;
+        }
+    }
+    Ok(if changes.is_empty() { Verdict::Done } else { Verdict::No })
+}
+
+fn print(context: &Context, changes: &[Change]) -> Result<(), CliError> {
+    for change in changes {
+        let name = paint(ACCENT, &change.name);
+        let line = match (change.from, change.to) {
+            (None, Some(to)) => format!("{} {name} {to}", paint(GOOD, "+")),
+            (Some(from), None) => format!("{} {name} {from}", paint(BAD, "-")),
+            (Some(from), Some(to)) if from != to => format!("{} {name} {from} → {to}", paint(WARN, "~")),
+            _ => format!("{} {name} its file is not what was pulled", paint(WARN, "~")),
+        };
+        let local = if change.local { paint(BAD, " (changed in the folder)") } else { String::new() };
+        context.output.line(line + &local)?;
+    }
+    Ok(())
+}
+
+fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &Served) -> Result<(), CliError> {
+    for (name, resolved) in &served.prompts {
+        let path = out.join(path_of(name));
+        let text = prompt::write(&resolved.content);
+        if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
+            disk::write(&path, text.as_bytes())?;
+        }
+    }
+    let lockfile = new.write().map_err(|error| CliError::no(error.to_string()))?;
+    disk::write(&out.join(LOCKFILE_NAME), lockfile.as_bytes())?;
+    let gone = old.iter().flat_map(|old| old.prompts()).filter(|prompt| new.get(&prompt.name).is_none());
+    for prompt in gone {
+        let path = out.join(path_of(&prompt.name));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(CliError::file("remove", &path, &error));
+            }
+            _ => remove_empty_folders(out, disk::parent(&path)),
+        }
+    }
+    Ok(())
+}
+
+/// Removes folders that hold nothing any more, up to the one that was pulled into.
+fn remove_empty_folders(out: &Path, folder: &Path) {
+    let mut folder = folder;
+    // A folder that is not empty stays: removing it fails, and that is where this ends.
+    while folder != out && folder.starts_with(out) && fs::remove_dir(folder).is_ok() {
+        folder = disk::parent(folder);
+    }
+}
+
+fn read_lockfile(out: &Path) -> Result<Option<Lockfile>, CliError> {
+    let path = out.join(LOCKFILE_NAME);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
+    }
+    let text = disk::read_text(&path, LOCKFILE_BYTES_MAX)?;
+    Lockfile::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::content::{Content, Syntax};
+
+    fn served(prompts: &[(&str, u64, &str)]) -> (Lockfile, Served) {
+        let position = Position { epoch: 1, seq: 7 };
+        let resolved = |(name, version, text): &(&str, u64, &str)| {
+            let name: PromptName = name.parse().expect(name);
+            let content = Content::text(Syntax::Mustache, *text);
+            let content_id = content.id().expect("small");
+            let stamp = crate::model::stamp::stamp(&name, *version, &content_id);
+            let (label, assignment) = (Some(Label::production()), None);
+            (name.clone(), Resolved { name, version: *version, content_id, label, content, stamp, assignment })
+        };
+        let prompts: BTreeMap<_, _> = prompts.iter().map(resolved).collect();
+        let locked = prompts.values().map(|r| LockedPrompt::new(r.name.clone(), r.version, r.content_id)).collect();
+        let lockfile = Lockfile::new(Label::production(), "main".to_owned(), position, locked);
+        (lockfile, Served { position, prompts })
+    }
+
+    #[test]
+    fn a_folder_follows_the_label_and_keeps_what_is_not_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("prompts");
+        let (first, state) = served(&[("a", 1, "one"), ("b/c", 2, "two")]);
+        assert_eq!(changes(&out, None, &first).len(), 2);
+        write(&out, None, &first, &state).expect("written");
+        assert_eq!(read_lockfile(&out).expect("a lock file"), Some(first.clone()));
+        assert!(changes(&out, Some(&first), &first).is_empty());
+        fs::write(out.join("b/README.md"), "mine").expect("a file");
+        let (second, state) = served(&[("a", 3, "three")]);
+        let found = changes(&out, Some(&first), &second);
+        let expected = |name: &str, from, to| Change { name: name.parse().expect(name), from, to, local: false };
+        assert_eq!(found, [expected("a", Some(1), Some(3)), expected("b/c", Some(2), None)]);
+        write(&out, Some(&first), &second, &state).expect("written");
+        assert_eq!(fs::read_to_string(out.join("a.prompt")).expect("a file"), "three\n");
+        assert!(!out.join("b/c.prompt").exists() && out.join("b/README.md").exists());
+    }
+
+    #[test]
+    fn a_file_that_somebody_changed_is_told_from_an_old_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (lockfile, state) = served(&[("a", 1, "one")]);
+        write(folder.path(), None, &lockfile, &state).expect("written");
+        fs::write(folder.path().join("a.prompt"), "mine\n").expect("a file");
+        let found = changes(folder.path(), Some(&lockfile), &lockfile);
+        assert!(matches!(found.as_slice(), [Change { local: true, .. }]), "{found:?}");
+        fs::remove_file(folder.path().join("a.prompt")).expect("removed");
+        let found = changes(folder.path(), Some(&lockfile), &lockfile);
+        assert!(matches!(found.as_slice(), [Change { local: false, .. }]), "a lost file is only missing: {found:?}");
+    }
+}

@@ -1,0 +1,249 @@
+//! `push`: publishes the prompt files of a folder that differ from the newest versions.
+//!
+//! Nothing is removed unless `--prune` asks for it. A file that cannot be published because what it includes is not
+//! published yet is tried again after the others, as long as a round brings anything forward.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use clap::Args;
+use futures_util::TryStreamExt;
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::values::WhyArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::folder::{self, FolderFile};
+use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, one_line, paint};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::problem::ErrorCode;
+use crate::api::read::PromptView;
+use crate::api::write::{PublishRequest, Why};
+use crate::client::{ClientError, PromptFilter};
+use crate::model::name::{Label, PromptName};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder push prompts/ -m 'Release 14' --dry-run
+  bookholder push prompts/ -m 'Release 14' --label staging
+  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts that have no file";
+
+/// `push`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PushArgs {
+    /// The folder; support/agent.prompt in it is the prompt support/agent
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    why: WhyArgs,
+    /// A label that serves what is pushed, besides those in the files; may be repeated
+    #[arg(short, long, value_name = "LABEL")]
+    label: Vec<Label>,
+    /// Remove every prompt of the registry that has no file in the folder
+    #[arg(long)]
+    prune: bool,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What to push, and how.
+pub struct Push {
+    pub folder: PathBuf,
+    pub message: String,
+    pub labels: Vec<Label>,
+    pub prune: bool,
+    pub dry_run: bool,
+}
+
+/// What became of one prompt.
+#[derive(Clone, Debug, Serialize)]
+struct Pushed {
+    name: PromptName,
+    what: What,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum What {
+    Published,
+    Labelled,
+    Removed,
+    Unchanged,
+    Refused,
+}
+
+pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> {
+    let PushArgs { folder, why, label, prune, dry_run } = args;
+    push(&context, Push { folder, message: why.message, labels: label, prune, dry_run }).await
+}
+
+/// Pushes a folder and prints what became of each prompt.
+pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
+    let files = folder::read(&what.folder)?;
+    if files.is_empty() {
+        let message = format!("{} holds no prompt files", what.folder.display());
+        return Err(CliError::usage(message).hint("a prompt file ends in .prompt"));
+    }
+    let filter = PromptFilter { prefix: None, removed: true };
+    let prompts: Vec<PromptView> = context.client.prompts(&filter, PAGE_ROWS_MAX).try_collect().await?;
+    let prompts: BTreeMap<_, _> = prompts.into_iter().map(|view| (view.prompt.name.clone(), view)).collect();
+    let mut done = Vec::new();
+    let mut waiting = Vec::new();
+    for (name, file) in &files {
+        let labels: BTreeSet<_> = file.file.labels.iter().chain(&what.labels).cloned().collect();
+        match differs(context, name, file, prompts.get(name), &labels).await? {
+            None => done.push(Pushed { name: name.clone(), what: What::Unchanged, version: None, reason: None }),
+            Some(kind) if what.dry_run => {
+                done.push(Pushed { name: name.clone(), what: kind, version: None, reason: None });
+            }
+            Some(_) => {
+                let request = PublishRequest {
+                    content: file.file.content.clone(),
+                    message: what.message.clone(),
+                    bump: None,
+                    expected_parent: Some(prompts.get(name).map_or(0, |view| view.prompt.latest)),
+                    labels: labels.into_iter().collect(),
+                };
+                waiting.push((name.clone(), request));
+            }
+        }
+    }
+    publish(context, waiting, &mut done).await?;
+    if what.prune {
+        for (name, _) in
+            prompts.iter().filter(|(name, view)| view.prompt.removed.is_none() && !files.contains_key(name))
+        {
+            let mut pushed = Pushed { name: name.clone(), what: What::Removed, version: None, reason: None };
+            if !what.dry_run {
+                let why = Why { message: what.message.clone() };
+                refuse(&mut pushed, context.client.remove(name, &why).await.map(drop))?;
+            }
+            done.push(pushed);
+        }
+    }
+    done.sort_by(|a, b| a.name.cmp(&b.name));
+    print(context, &done, what.dry_run)
+}
+
+/// Whether a file says something else than the newest version, or a label should serve it and does not.
+async fn differs(
+    context: &Context,
+    name: &PromptName,
+    file: &FolderFile,
+    prompt: Option<&PromptView>,
+    labels: &BTreeSet<Label>,
+) -> Result<Option<What>, CliError> {
+    let Some(view) = prompt.filter(|view| view.prompt.removed.is_none()) else { return Ok(Some(What::Published)) };
+    let latest = context.client.version(name, view.prompt.latest).await?.version;
+    if latest.source_id.unwrap_or(latest.content_id) != file.content_id {
+        return Ok(Some(What::Published));
+    }
+    let serves = |label: &Label| {
+        label.is_latest()
+            || view.labels.iter().any(|state| state.label == *label && state.serving.fixed() == Some(latest.number))
+    };
+    Ok((!labels.iter().all(serves)).then_some(What::Labelled))
+}
+
+async fn publish(
+    context: &Context,
+    mut waiting: Vec<(PromptName, PublishRequest)>,
+    done: &mut Vec<Pushed>,
+) -> Result<(), CliError> {
+    loop {
+        let round = waiting.len();
+        let mut refused = Vec::new();
+        let mut again = Vec::new();
+        for (name, request) in waiting {
+            let mut pushed = Pushed { name: name.clone(), what: What::Published, version: None, reason: None };
+            let published = context.client.publish(&name, &request).await;
+            let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
+            if let Ok(published) = &published {
+                pushed.version = Some(published.version.number);
+                if !published.created {
+                    pushed.what = What::Labelled;
+                }
+            }
+            refuse(&mut pushed, published.map(drop))?;
+            if retry {
+                refused.push(pushed);
+                again.push((name, request));
+            } else {
+                done.push(pushed);
+            }
+        }
+        if again.is_empty() || again.len() == round {
+            done.append(&mut refused);
+            return Ok(());
+        }
+        waiting = again;
+    }
+}
+
+/// What a missing include looks like.
+const fn may_wait(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::InvalidContent | ErrorCode::PromptNotFound | ErrorCode::VersionNotFound | ErrorCode::LabelNotFound
+    )
+}
+
+/// Notes a no of the server; anything else ends the push.
+fn refuse(pushed: &mut Pushed, result: Result<(), ClientError>) -> Result<(), CliError> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(ClientError::Problem(problem))
+            if !matches!(problem.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) =>
+        {
+            pushed.what = What::Refused;
+            let errors = problem.errors.iter().map(|error| format!("; {error}")).collect::<String>();
+            pushed.reason = Some(problem.detail + &errors);
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn print(context: &Context, done: &[Pushed], dry_run: bool) -> Result<Verdict, CliError> {
+    let output = context.output;
+    let number = |what: What| done.iter().filter(|pushed| pushed.what == what).count();
+    let refused = number(What::Refused);
+    if output.json {
+        output.json(&serde_json::json!({ "dry_run": dry_run, "prompts": done }))?;
+    } else {
+        for pushed in done.iter().filter(|pushed| pushed.what != What::Unchanged) {
+            let (sign, style) = match pushed.what {
+                What::Removed => ("-", BAD),
+                What::Refused => ("✗", BAD),
+                What::Labelled => ("→", WARN),
+                What::Published | What::Unchanged => ("+", GOOD),
+            };
+            let version = pushed.version.map(|number| format!("@{number}")).unwrap_or_default();
+            let reason = pushed.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+            let name = paint(ACCENT, format!("{}{version}", pushed.name));
+            output.line(format!("{} {name}{reason}", paint(style, sign)))?;
+        }
+        let would = if dry_run { "would be " } else { "" };
+        let parts = [
+            (What::Published, "published"),
+            (What::Labelled, "labelled"),
+            (What::Removed, "removed"),
+            (What::Refused, "refused"),
+            (What::Unchanged, "unchanged"),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(what, _)| number(*what) > 0)
+            .map(|(what, word)| format!("{} {word}", number(what)))
+            .collect();
+        output.line(paint(DIM, format!("{} {would}{}", count(done.len(), "prompt") + ":", parts.join(", "))))?;
+    }
+    Ok(if refused == 0 { Verdict::Done } else { Verdict::No })
+}

@@ -1,0 +1,47 @@
+//! `retire`: keeps a version from being deployed, or allows it again.
+
+use clap::Args;
+
+use super::Verdict;
+use super::args::values::{WhyArgs, versioned};
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, GOOD, paint};
+use crate::api::write::Why;
+use crate::model::reference::Reference;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder retire support/agent@6 -m 'It promised refunds'
+  bookholder retire support/agent@6 --undo -m 'Legal allows it after all'";
+
+/// `retire`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RetireArgs {
+    /// Which version
+    #[arg(value_name = "NAME@VERSION", value_parser = versioned)]
+    version: Reference,
+    /// Allow it again
+    #[arg(long)]
+    undo: bool,
+    #[command(flatten)]
+    why: WhyArgs,
+}
+
+pub async fn run(args: RetireArgs, context: Context) -> Result<Verdict, CliError> {
+    let (name, why) = (&args.version.name, Why { message: args.why.message });
+    let number = context.number(&args.version).await?;
+    if args.undo {
+        context.client.reinstate(name, number, &why).await?;
+    } else {
+        context.client.retire(name, number, &why).await?;
+    }
+    let (output, what) = (context.output, if args.undo { "may be deployed again" } else { "is retired" });
+    if output.json {
+        output.json(&serde_json::json!({ "name": name, "version": number, "retired": !args.undo }))?;
+    } else {
+        output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, format!("{name}@{number}"))))?;
+    }
+    Ok(Verdict::Done)
+}

@@ -1,0 +1,38 @@
+//! `rollback`: lets a label serve again what it served before.
+
+use clap::Args;
+
+use super::args::values::WhyArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::{Verdict, changed};
+use crate::api::write::RollbackRequest;
+use crate::model::name::{Label, PromptName};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder rollback support/agent --label production -m 'Too many refusals'
+  bookholder rollback support/agent --label production --to 5 -m 'The last one that legal saw'";
+
+/// `rollback`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RollbackArgs {
+    /// Which prompt
+    name: PromptName,
+    /// Which of its labels
+    #[arg(short, long, value_name = "LABEL")]
+    label: Label,
+    /// A version it served before; otherwise the last serving that was different
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    #[command(flatten)]
+    why: WhyArgs,
+}
+
+pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
+    let request = RollbackRequest { message: args.why.message, to: args.to };
+    let deployed = context.client.rollback(&args.name, &args.label, &request).await?;
+    changed::deployed(context.output, &deployed)?;
+    Ok(Verdict::Done)
+}

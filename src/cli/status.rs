@@ -1,0 +1,99 @@
+//! `status`: how a node is.
+
+use clap::Args;
+
+use super::Verdict;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint};
+use crate::api::status::{Freshness, NodeRole, Status};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder status
+  bookholder status --server https://edge-7.example.com --json";
+
+/// `status`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct StatusArgs {}
+
+pub async fn run(_: StatusArgs, context: Context) -> Result<Verdict, CliError> {
+    let status = context.client.status().await?;
+    if context.output.json {
+        context.output.json(&status)?;
+    } else {
+        print(context.output, context.client.server(), &status)?;
+    }
+    Ok(Verdict::Done)
+}
+
+fn print(output: Output, server: &str, status: &Status) -> Result<(), CliError> {
+    let role = match status.role {
+        NodeRole::Primary => "primary",
+        NodeRole::Replica => "replica",
+    };
+    output.line(format!(
+        "{} {role} {}",
+        paint(STRONG, one_line(&status.registry)),
+        paint(DIM, format!("{} at {}", one_line(&status.version), one_line(server)))
+    ))?;
+    for (what, value) in rows(status) {
+        output.line(format!("{} {value}", paint(DIM, format!("{what:<10}"))))?;
+    }
+    if !status.replicas.is_empty() {
+        output.line("")?;
+        let mut table = Table::new(&["REPLICA", "POSITION", "FRESHNESS", "VERSION", "REPORTED (UTC)"]);
+        for report in &status.replicas {
+            table.row([
+                Cell::new(ACCENT, &report.replica),
+                report.position.into(),
+                word(report.freshness).into(),
+                Cell::new(DIM, &report.version),
+                Cell::new(DIM, report.at.map(moment).unwrap_or_default()),
+            ]);
+        }
+        output.table(&table, "")?;
+    }
+    Ok(())
+}
+
+fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let style = match status.freshness {
+        Freshness::Fresh => GOOD,
+        Freshness::Stale => WARN,
+        Freshness::Empty | Freshness::Expired => BAD,
+    };
+    let mut rows = vec![
+        ("position", status.position.to_string()),
+        ("entries", status.entries.to_string()),
+        ("state", one_line(&status.state)),
+        ("freshness", format!("{} since {} UTC", paint(style, word(status.freshness)), moment(status.since))),
+    ];
+    if status.role == NodeRole::Replica {
+        rows.push(("contact", format!("{} s ago", status.age_s)));
+    }
+    rows.extend(status.issued.map(|at| ("signed", format!("{} UTC", moment(at)))));
+    rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
+    if status.clock_untrusted {
+        rows.push(("clock", paint(BAD, "lies before verified signatures and is not believed; set it")));
+    }
+    if status.held {
+        rows.push(("held", paint(WARN, "the operator froze this replica at its position")));
+    }
+    rows.extend(status.trouble.as_ref().map(|trouble| {
+        let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));
+        let since = format!("{} times since {} UTC", trouble.times, moment(trouble.since));
+        ("trouble", format!("{} {}", paint(BAD, detail), paint(DIM, since)))
+    }));
+    rows
+}
+
+const fn word(freshness: Freshness) -> &'static str {
+    match freshness {
+        Freshness::Empty => "empty",
+        Freshness::Fresh => "fresh",
+        Freshness::Stale => "stale",
+        Freshness::Expired => "expired",
+    }
+}

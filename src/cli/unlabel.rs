@@ -1,0 +1,33 @@
+//! `unlabel`: takes a label away from a prompt.
+
+use clap::Args;
+
+use super::args::values::WhyArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::{Verdict, changed};
+use crate::api::write::Why;
+use crate::model::name::{Label, PromptName};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder unlabel support/agent --label staging -m 'The trial is over'";
+
+/// `unlabel`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct UnlabelArgs {
+    /// Which prompt
+    name: PromptName,
+    /// Which of its labels
+    #[arg(short, long, value_name = "LABEL")]
+    label: Label,
+    #[command(flatten)]
+    why: WhyArgs,
+}
+
+pub async fn run(args: UnlabelArgs, context: Context) -> Result<Verdict, CliError> {
+    let why = Why { message: args.why.message };
+    changed::deployed(context.output, &context.client.unlabel(&args.name, &args.label, &why).await?)?;
+    Ok(Verdict::Done)
+}

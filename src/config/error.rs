@@ -1,0 +1,38 @@
+//! What is wrong with the settings, and where it stands.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a node does not start with these settings.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ConfigError {
+    #[error("the settings file {} cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the settings file {} is wrong: {reason}", path.display())]
+    File { path: PathBuf, reason: String },
+    #[error("the environment variable {name} is wrong: {reason}")]
+    Variable { name: String, reason: String },
+    #[error("the environment variable {name} is not a setting of bookholder; is it misspelt?")]
+    UnknownVariable { name: String },
+    #[error("{listen} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure")]
+    Insecure { listen: SocketAddr },
+    #[error("a replica that can be reached from other machines ({listen}) needs BOOKHOLDER_READ_TOKEN, so that not everybody reads its prompts; or say --insecure")]
+    OpenReplica { listen: SocketAddr },
+    #[error("TLS needs both a certificate and its key; {missing} is missing")]
+    HalfTls { missing: &'static str },
+    #[error("the TLS files cannot be used: {0}")]
+    Tls(String),
+    #[error("{name} is no access token: {reason}")]
+    Token { name: &'static str, reason: String },
+    #[error("`{given}` is no root key: {reason}; `bookholder keys show` on the primary prints it")]
+    RootKey { given: String, reason: String },
+    #[error("`{url}` is no address of an upstream: it begins with http:// or https://")]
+    Upstream { url: String },
+    #[error("{what} {} is no directory", path.display())]
+    NoDirectory { what: &'static str, path: PathBuf },
+    #[error("cache_mib is {given}; it may be 1 to 65,536")]
+    Cache { given: u64 },
+    #[error("`{name}` is no name for a registry: use 1 to 64 of a-z 0-9 . -")]
+    Registry { name: String },
+}

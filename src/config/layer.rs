@@ -1,0 +1,158 @@
+//! One layer of settings: what flags, the environment, or the file say.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ConfigError;
+use crate::model::position::Position;
+
+/// What every setting's environment variable begins with.
+const PREFIX: &str = "BOOKHOLDER_";
+/// Variables that are read elsewhere: by client verbs, and where secrets are taken from.
+const ELSEWHERE: [&str; 6] = ["SERVER", "TOKEN", "CA_FILE", "ADMIN_TOKEN", "UPSTREAM_TOKEN", "READ_TOKEN"];
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Every setting that may be said; none is needed.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// The data directory.
+    pub data: Option<PathBuf>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// A Unix socket to listen on as well.
+    pub socket: Option<PathBuf>,
+    /// The certificate chain, as PEM.
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key, as PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Whether to listen beyond this machine without TLS or without access tokens.
+    pub insecure: Option<bool>,
+    /// How log lines look.
+    pub log_format: Option<LogFormat>,
+    /// Whether whoever is on this machine may read without an access token.
+    pub open_reads: Option<bool>,
+    /// Memory for composed answers, in MiB.
+    pub cache_mib: Option<u64>,
+    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    pub ready_max_age_s: Option<u64>,
+    /// A folder of prompt files to publish from.
+    pub watch: Option<PathBuf>,
+    /// The name of a new registry.
+    pub registry: Option<String>,
+    /// The node to follow.
+    pub upstream: Option<String>,
+    /// The root to trust.
+    pub root_key: Option<String>,
+    /// A folder in which bundles arrive.
+    pub inbox: Option<PathBuf>,
+    /// Certificates to trust for the upstream, as PEM.
+    pub upstream_ca: Option<PathBuf>,
+    /// Whether an expired checkpoint may be the first state.
+    pub accept_expired: Option<bool>,
+    /// Whether to stay at the position that the data has.
+    pub hold: Option<bool>,
+    /// A position not to go beyond.
+    pub pin: Option<Position>,
+    /// What a replica calls itself in reports.
+    pub replica_name: Option<String>,
+}
+
+macro_rules! over {
+    ($upper:ident, $lower:ident: $($field:ident),* $(,)?) => {
+        Layer { $($field: $upper.$field.or($lower.$field)),* }
+    };
+}
+
+impl Layer {
+    /// This layer, and below it another: what this one says wins.
+    #[must_use]
+    pub fn over(self, lower: Self) -> Self {
+        over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, cache_mib,
+            ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, hold, pin,
+            replica_name)
+    }
+
+    /// What a settings file says.
+    ///
+    /// # Errors
+    /// It is no TOML, or says something unknown.
+    pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })
+    }
+
+    /// What the environment says: `BOOKHOLDER_CACHE_MIB=64` is `cache_mib = 64`.
+    ///
+    /// # Errors
+    /// A variable is unknown or its value does not fit.
+    pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let mut layer = Self::default();
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix(PREFIX).filter(|key| !ELSEWHERE.contains(key)) else { continue };
+            let key = key.to_lowercase();
+            // A value is what a TOML file would have: bare where that is a number or a truth, else a text.
+            let quoted = toml::Value::String(value.clone()).to_string();
+            let parse = |value: &str| toml::from_str::<Self>(&format!("{key} = {value}"));
+            let known = match parse(value).or_else(|_| parse(&quoted)) {
+                Ok(one) => one,
+                Err(error) if error.message().contains("unknown field") => {
+                    return Err(ConfigError::UnknownVariable { name: name.clone() });
+                }
+                Err(error) => {
+                    return Err(ConfigError::Variable { name: name.clone(), reason: error.message().to_owned() });
+                }
+            };
+            layer = known.over(layer);
+        }
+        Ok(layer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_environment_says_what_the_file_can_say() {
+        let layer = Layer::from_environment(&environment(&[
+            ("BOOKHOLDER_LISTEN", "127.0.0.1:0"),
+            ("BOOKHOLDER_CACHE_MIB", "64"),
+            ("BOOKHOLDER_INSECURE", "true"),
+            ("BOOKHOLDER_DATA", "/var/lib/bookholder"),
+            ("BOOKHOLDER_TOKEN", "not-a-setting-here"),
+            ("HOME", "/root"),
+        ]))
+        .expect("known variables");
+        let file = "listen = '127.0.0.1:0'\ncache_mib = 64\ninsecure = true\ndata = '/var/lib/bookholder'\n";
+        assert_eq!(layer, Layer::from_toml(file, Path::new("bookholder.toml")).expect("known keys"));
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused_by_name() {
+        let check = |result: Result<Layer, ConfigError>, parts: &[&str]| {
+            let message = result.expect_err("refused").to_string();
+            assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+        };
+        check(Layer::from_toml("colour = 1", Path::new("b.toml")), &["b.toml", "colour"]);
+        check(Layer::from_environment(&environment(&[("BOOKHOLDER_LISTN", "x")])), &["BOOKHOLDER_LISTN", "misspelt"]);
+        check(Layer::from_environment(&environment(&[("BOOKHOLDER_CACHE_MIB", "much")])), &["BOOKHOLDER_CACHE_MIB"]);
+        check(Layer::from_environment(&environment(&[("BOOKHOLDER_LISTEN", "7070")])), &["BOOKHOLDER_LISTEN"]);
+    }
+}

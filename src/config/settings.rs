@@ -1,0 +1,254 @@
+//! From layers to the settings of a primary or a replica.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{ConfigError, Layer, LogFormat};
+use crate::crypto::secret::{AccessToken, TokenHash};
+use crate::model::position::Position;
+use crate::trust::root::RootKeyId;
+
+/// Where the data lies when nobody says otherwise.
+const DATA_DEFAULT: &str = "bookholder-data";
+/// Where a node listens when nobody says otherwise.
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
+/// The settings file that is read when it is there.
+const FILE_DEFAULT: &str = "bookholder.toml";
+/// Memory for composed answers when nobody says otherwise: 10,000 prompts of 2 KiB fit.
+const CACHE_MIB_DEFAULT: u64 = 32;
+
+/// What every node is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The data directory.
+    pub data: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// A Unix socket to listen on as well.
+    pub socket: Option<PathBuf>,
+    /// The certificate, where there is TLS.
+    pub tls: Option<TlsFiles>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Whether whoever is on this machine may read without an access token.
+    pub open_reads: bool,
+    /// Whether everybody may.
+    pub open_to_all: bool,
+    /// Memory for composed answers, in bytes.
+    pub cache_bytes: u64,
+    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    pub ready_max_age_s: Option<u64>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the two files")]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// What a primary is told besides.
+#[derive(Clone, Debug)]
+pub struct PrimarySettings {
+    /// What every node is told.
+    pub node: Settings,
+    /// A folder of prompt files to publish from.
+    pub watch: Option<PathBuf>,
+    /// The name of a new registry.
+    pub registry: Option<String>,
+    /// The first access token, where the operator chose it.
+    pub admin_token: Option<AccessToken>,
+}
+
+/// What a replica is told besides.
+#[derive(Clone, Debug)]
+pub struct ReplicaSettings {
+    /// What every node is told.
+    pub node: Settings,
+    /// The node to follow; none for a replica that is fed by bundles alone.
+    pub upstream: Option<String>,
+    /// The access token for the upstream.
+    pub upstream_token: Option<AccessToken>,
+    /// Certificates to trust for the upstream, as PEM.
+    pub upstream_ca: Option<PathBuf>,
+    /// The root to trust; none after the first start.
+    pub root_key: Option<RootKeyId>,
+    /// A folder in which bundles arrive.
+    pub inbox: Option<PathBuf>,
+    /// Whether an expired checkpoint may be the first state.
+    pub accept_expired: bool,
+    /// Whether to stay at the position that the data has.
+    pub hold: bool,
+    /// A position not to go beyond.
+    pub pin: Option<Position>,
+    /// The access token that readers from other machines show.
+    pub read_token: Option<TokenHash>,
+    /// What this replica calls itself in reports.
+    pub name: Option<String>,
+}
+
+/// Reads the settings file and the environment below the flags.
+///
+/// # Errors
+/// The file was named and is not there, or a layer says something unknown or wrong.
+pub fn merge(
+    flags: Layer,
+    file: Option<PathBuf>,
+    environment: &BTreeMap<String, String>,
+) -> Result<Layer, ConfigError> {
+    let path = file.clone().unwrap_or_else(|| FILE_DEFAULT.into());
+    let layer = match std::fs::read_to_string(&path) {
+        Ok(text) => Layer::from_toml(&text, &path)?,
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
+        Err(source) => return Err(ConfigError::Read { path, source }),
+    };
+    Ok(flags.over(Layer::from_environment(environment)?).over(layer))
+}
+
+/// The settings of a primary.
+///
+/// # Errors
+/// Something does not fit together; the message says what to do.
+pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<PrimarySettings, ConfigError> {
+    let node = node(&layer)?;
+    if let Some(watch) = layer.watch.as_ref().filter(|watch| !watch.is_dir()) {
+        return Err(ConfigError::NoDirectory { what: "the folder to watch", path: watch.clone() });
+    }
+    let named = |name: &&String| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'.' || b == b'-';
+        !((1..=64).contains(&name.len()) && name.bytes().all(allowed))
+    };
+    if let Some(name) = layer.registry.as_ref().filter(named) {
+        return Err(ConfigError::Registry { name: name.clone() });
+    }
+    let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
+    Ok(PrimarySettings { node, watch: layer.watch, registry: layer.registry, admin_token })
+}
+
+/// The settings of a replica.
+///
+/// # Errors
+/// Something does not fit together; the message says what to do.
+pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<ReplicaSettings, ConfigError> {
+    let mut node = node(&layer)?;
+    let read_token = token(environment, &["BOOKHOLDER_READ_TOKEN"])?.map(|token| token.hash());
+    if !node.listen.ip().is_loopback() && read_token.is_none() {
+        if !layer.insecure.unwrap_or(false) {
+            return Err(ConfigError::OpenReplica { listen: node.listen });
+        }
+        node.open_to_all = true;
+    }
+    if let Some(url) = layer.upstream.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+        return Err(ConfigError::Upstream { url: url.clone() });
+    }
+    if let Some(inbox) = layer.inbox.as_ref().filter(|inbox| !inbox.is_dir()) {
+        return Err(ConfigError::NoDirectory { what: "the inbox", path: inbox.clone() });
+    }
+    let root_key = layer.root_key.map(|given| {
+        given.trim().parse::<RootKeyId>().map_err(|error| ConfigError::RootKey { given: given.clone(), reason: error.to_string() })
+    });
+    Ok(ReplicaSettings {
+        node,
+        upstream: layer.upstream,
+        upstream_token: token(environment, &["BOOKHOLDER_UPSTREAM_TOKEN", "BOOKHOLDER_TOKEN"])?,
+        upstream_ca: layer.upstream_ca,
+        root_key: root_key.transpose()?,
+        inbox: layer.inbox,
+        accept_expired: layer.accept_expired.unwrap_or(false),
+        hold: layer.hold.unwrap_or(false),
+        pin: layer.pin,
+        read_token,
+        name: layer.replica_name,
+    })
+}
+
+fn node(layer: &Layer) -> Result<Settings, ConfigError> {
+    let tls = match (&layer.tls_cert, &layer.tls_key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate: certificate.clone(), key: key.clone() }),
+        (None, None) => None,
+        (Some(_), None) => return Err(ConfigError::HalfTls { missing: "--tls-key" }),
+        (None, Some(_)) => return Err(ConfigError::HalfTls { missing: "--tls-cert" }),
+    };
+    let listen = layer.listen.unwrap_or(LISTEN_DEFAULT);
+    if !listen.ip().is_loopback() && tls.is_none() && !layer.insecure.unwrap_or(false) {
+        return Err(ConfigError::Insecure { listen });
+    }
+    let cache_mib = layer.cache_mib.unwrap_or(CACHE_MIB_DEFAULT);
+    if !(1..=65_536).contains(&cache_mib) {
+        return Err(ConfigError::Cache { given: cache_mib });
+    }
+    Ok(Settings {
+        data: layer.data.clone().unwrap_or_else(|| DATA_DEFAULT.into()),
+        listen,
+        socket: layer.socket.clone(),
+        tls,
+        log_format: layer.log_format.unwrap_or_default(),
+        open_reads: layer.open_reads.unwrap_or(true),
+        open_to_all: false,
+        cache_bytes: cache_mib * 1_024 * 1_024,
+        ready_max_age_s: layer.ready_max_age_s,
+    })
+}
+
+/// The first of these variables that is set, as an access token.
+fn token(
+    environment: &BTreeMap<String, String>,
+    names: &[&'static str],
+) -> Result<Option<AccessToken>, ConfigError> {
+    let found = names.iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)));
+    found
+        .map(|(name, value)| AccessToken::parse(value).map_err(|error| ConfigError::Token { name, reason: error.to_string() }))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(settings: Result<impl std::fmt::Debug, ConfigError>, part: &str) {
+        let message = settings.expect_err(part).to_string();
+        assert!(message.contains(part), "{message}");
+    }
+
+    fn layer(text: &str) -> Layer {
+        Layer::from_toml(text, std::path::Path::new("t")).expect(text)
+    }
+
+    #[test]
+    fn defaults_are_safe_and_complete() {
+        let settings = primary(Layer::default(), &BTreeMap::new()).expect("defaults fit");
+        assert!(settings.node.listen.ip().is_loopback());
+        assert!(settings.node.open_reads && !settings.node.open_to_all);
+    }
+
+    #[test]
+    fn what_would_be_unsafe_is_refused_unless_said() {
+        let none = BTreeMap::new();
+        check(primary(layer("listen = '0.0.0.0:7070'"), &none), "--insecure");
+        assert!(primary(layer("listen = '0.0.0.0:7070'\ninsecure = true"), &none).is_ok());
+        check(primary(layer("tls_cert = 'a'"), &none), "--tls-key");
+        check(replica(layer("listen = '0.0.0.0:7070'\ntls_cert = 'a'\ntls_key = 'b'"), &none), "BOOKHOLDER_READ_TOKEN");
+        check(replica(layer("upstream = 'ftp://x'"), &none), "http://");
+        check(replica(layer("root_key = 'nonsense'"), &none), "keys show");
+        check(primary(layer("cache_mib = 0"), &none), "cache_mib");
+        check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
+        check(primary(layer("watch = '/nowhere/at/all'"), &none), "no directory");
+        let short = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), "short".to_owned())]);
+        check(primary(Layer::default(), &short), "BOOKHOLDER_ADMIN_TOKEN");
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let environment = BTreeMap::from([("BOOKHOLDER_CACHE_MIB".to_owned(), "2".to_owned())]);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "cache_mib = 3\nopen_reads = false\n").expect("written");
+        let merged = merge(Layer::default(), Some(file.path().to_owned()), &environment).expect("fits");
+        assert_eq!((merged.cache_mib, merged.open_reads), (Some(2), Some(false)));
+        let flags = Layer { cache_mib: Some(1), ..Layer::default() };
+        let merged = merge(flags, Some(file.path().to_owned()), &environment).expect("fits");
+        assert_eq!(merged.cache_mib, Some(1));
+        check(merge(Layer::default(), Some("/nowhere.toml".into()), &environment), "/nowhere.toml");
+    }
+}

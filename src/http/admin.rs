@@ -1,0 +1,137 @@
+//! What an admin sees and takes: access tokens, the audit log, backups, bundles.
+
+use axum::Json as Said;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tempfile::NamedTempFile;
+use tokio_util::io::ReaderStream;
+
+use super::auth::{Admin, Writer};
+use super::error::Failure;
+use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::request::RequestError;
+use super::state::{App, Shared};
+use crate::api::read::AuditPage;
+use crate::api::write::{TokenRequest, TokenView};
+use crate::model::audit::AuditVerdict;
+use crate::replication::publisher::Publisher;
+
+/// Lifetime of a bundle's checkpoint when the request does not say, in days.
+const BUNDLE_LIFETIME_DAYS: u32 = 90;
+/// Pieces in which files are sent, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Lists access tokens, without the tokens themselves.
+#[utoipa::path(get, path = "/v1/tokens", tag = "operator", responses((status = 200, body = Vec<TokenView>)))]
+pub(super) async fn tokens(writer: Writer, _: NoParams) -> Result<Said<Vec<TokenView>>, Failure> {
+    Ok(Said(writer.registry.tokens(&writer.actor)?))
+}
+
+/// Makes an access token; the answer is the only place where it stands.
+#[utoipa::path(
+    post, path = "/v1/tokens", tag = "operator",
+    request_body(content = TokenRequest, example = json!({"name": "replica-plant-7", "role": "replica"})),
+    responses((status = 201, body = TokenView)),
+)]
+pub(super) async fn create_token(
+    writer: Writer,
+    _: NoParams,
+    Json(request): Json<TokenRequest>,
+) -> Result<Response, Failure> {
+    let token = writer.registry.create_token(&writer.actor, request).await?;
+    let never_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::CREATED, never_kept, Said(token)).into_response())
+}
+
+/// Revokes an access token, for every request from now on.
+#[utoipa::path(
+    delete, path = "/v1/tokens/{name}", tag = "operator",
+    params(("name" = String, Path, description = "The name of the access token.", example = "replica-plant-7")),
+    responses((status = 204, description = "It is revoked.")),
+)]
+pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    writer.registry.revoke_token(&writer.actor, segments.text("name").to_owned()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists audit entries, oldest first.
+#[utoipa::path(
+    get, path = "/v1/audit", tag = "compliance",
+    params(
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said; or the commit to begin with."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = AuditPage)),
+)]
+pub(super) async fn audit(
+    State(app): State<App>,
+    _: Admin,
+    mut params: Params,
+) -> Result<Said<AuditPage>, Failure> {
+    let (cursor, limit) = params.page()?;
+    params.finish(&["cursor", "limit"])?;
+    Ok(Said(blocking(move || app.catalogue.audit(cursor.as_deref(), limit)).await??))
+}
+
+/// Checks that every audit entry fits itself and the one before.
+#[utoipa::path(get, path = "/v1/audit/verify", tag = "compliance", responses((status = 200, body = AuditVerdict)))]
+pub(super) async fn audit_verify(
+    State(app): State<App>,
+    _: Admin,
+    _: NoParams,
+) -> Result<Said<AuditVerdict>, Failure> {
+    Ok(Said(blocking(move || app.catalogue.verify_audit()).await??))
+}
+
+/// A consistent copy of everything but the keys, while serving.
+#[utoipa::path(get, path = "/v1/backup", tag = "operator", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(super) async fn backup(State(app): State<App>, _: Admin, _: NoParams) -> Result<Response, Failure> {
+    let file = publisher(&app)?.backup().await?;
+    send(file, "bookholder.backup", "application/octet-stream").await
+}
+
+/// A bundle for an air gap: root, epoch, a checkpoint of this lifetime, and a snapshot, as a tar archive.
+#[utoipa::path(
+    post, path = "/v1/bundle", tag = "operator",
+    params(("lifetime_days" = Option<u32>, Query, description = "How long the checkpoint is good, in days; 90 by default, never longer than the root allows.")),
+    responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
+)]
+pub(super) async fn bundle(State(app): State<App>, _: Admin, mut params: Params) -> Result<Response, Failure> {
+    let lifetime_days = params.get::<u32>("lifetime_days")?.unwrap_or(BUNDLE_LIFETIME_DAYS);
+    params.finish(&["lifetime_days"])?;
+    let file = publisher(&app)?.bundle(lifetime_days).await?;
+    send(file, "bookholder-bundle.tar", "application/x-tar").await
+}
+
+/// What replicas follow, where this node has it.
+pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
+    let absent = || RequestError::NoRecord { what: "registry to follow here".to_owned() }.into();
+    app.publisher.as_ref().ok_or_else(absent)
+}
+
+/// Sends a temporary file, which is gone afterwards.
+async fn send(file: NamedTempFile, name: &'static str, media: &'static str) -> Result<Response, Failure> {
+    let unreadable = |source| RequestError::File { what: "a temporary file", source };
+    let (opened, bytes) = blocking(move || {
+        let opened = file.reopen()?;
+        let bytes = opened.metadata()?.len();
+        // The name goes at once; what is open can be read to its end.
+        file.close()?;
+        Ok::<_, std::io::Error>((opened, bytes))
+    })
+    .await?
+    .map_err(unreadable)?;
+    let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(opened), PIECE_BYTES);
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media)),
+        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    let mut response = (headers, Body::from_stream(pieces)).into_response();
+    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    Ok(response)
+}

@@ -1,0 +1,410 @@
+//! Errors as clients see them: the only place that knows status codes of failures.
+//!
+//! Every error of the floors below becomes a status, a stable code and, where something can be done, a hint; the
+//! matches have no wildcard, so a new error is a compile error here. What failed inside this program is logged with
+//! the id of the request, once, and the client is told that id and nothing else.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::request::RequestError;
+use super::state::RequestId;
+use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
+use crate::model::content::ContentError;
+use crate::model::name::NameError;
+use crate::model::position::PositionError;
+use crate::model::reference::ReferenceError;
+use crate::registry::RegistryError;
+use crate::replication::publisher::PublishError;
+use crate::resolve::ResolveError;
+use crate::store::StoreError;
+use crate::template::render::{Problems, RenderError};
+
+/// Seconds after which a request that met a full queue may try again.
+const RETRY_AFTER_S: u64 = 1;
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "one variant for each floor below")]
+pub enum Failure {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How a failure is said.
+type Saying = (StatusCode, ErrorCode, Option<String>);
+
+const BAD: StatusCode = StatusCode::BAD_REQUEST;
+const CONFLICT: StatusCode = StatusCode::CONFLICT;
+const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
+const ABSENT: StatusCode = StatusCode::NOT_FOUND;
+const INSIDE: Saying = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, None);
+
+impl Failure {
+    fn saying(&self) -> Saying {
+        match self {
+            Self::Request(error) => request(error),
+            Self::Registry(error) => registry(error),
+            Self::Resolve(error) => resolve(error),
+            Self::Publish(error) => publish(error),
+            Self::Store(error) => store(error),
+        }
+    }
+
+    /// Seconds after which it is worth to try again, where it is.
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::Request(RequestError::Busy { retry_after_s, .. })
+            | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
+            _ => (self.saying().1 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
+        }
+    }
+
+    /// The problem that the client sees; logs the failure when it is this program's own.
+    pub(super) fn problem(&self, id: RequestId) -> Problem {
+        let (status, code, hint) = self.saying();
+        let (detail, hint) = if code == ErrorCode::Internal {
+            tracing::error!(request = %id, error = chain(self), "a request failed inside");
+            ("something inside this program failed".to_owned(), Some(format!("the log says what, under request {id}")))
+        } else {
+            if status.is_server_error() {
+                tracing::warn!(request = %id, error = chain(self), "a request could not be served");
+            }
+            (self.to_string(), hint)
+        };
+        let errors = match self {
+            Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
+            Self::Registry(RegistryError::Interface(error)) => error.reasons.clone(),
+            Self::Registry(RegistryError::StillIncluded { by, .. }) => by.clone(),
+            _ => Vec::new(),
+        };
+        Problem { title: title(code).to_owned(), status: status.as_u16(), code, detail, hint, errors }
+    }
+}
+
+impl IntoResponse for Failure {
+    /// An answer that [`finish`] completes, because only the way out knows the request's id.
+    fn into_response(self) -> Response {
+        let mut response = self.saying().0.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Completes the answer to a request: a failure becomes a problem, under the request's id.
+pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
+    if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
+        let problem = failure.problem(id);
+        *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+        let headers = response.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if problem.code == ErrorCode::Unauthorized {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bookholder\""));
+        }
+        if let Some(seconds) = failure.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if matches!(*failure, Failure::Request(RequestError::BodyTooLarge { .. } | RequestError::BodySlow { .. })) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+    response
+}
+
+fn hint(text: impl Into<String>) -> Option<String> {
+    Some(text.into())
+}
+
+fn request(error: &RequestError) -> Saying {
+    use ErrorCode as Code;
+    use RequestError as E;
+    match error {
+        E::NoSuchPath => {
+            (ABSENT, Code::NotFound, hint("in resource paths a name is one segment: write its `/` as %2F"))
+        }
+        E::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, None),
+        E::Path { .. } => (BAD, Code::BadRequest, hint("percent-encode UTF-8, once")),
+        E::UnknownParameters { .. } | E::Query { .. } | E::Parameter { .. } | E::Json { .. } | E::BodyBroken => {
+            (BAD, Code::BadRequest, None)
+        }
+        E::PageSize { .. } => (BAD, Code::TooLarge, None),
+        E::ContentType { .. } => (
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::UnsupportedMediaType,
+            hint("send the header Content-Type: application/json"),
+        ),
+        E::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send it in several requests")),
+        E::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, None),
+        E::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
+        E::TokenMissing => {
+            (StatusCode::UNAUTHORIZED, Code::Unauthorized, hint("send the header Authorization: Bearer bh_…"))
+        }
+        E::TokenUnknown => (
+            StatusCode::UNAUTHORIZED,
+            Code::Unauthorized,
+            hint("it may have been revoked; an admin creates another with POST /v1/tokens"),
+        ),
+        E::Role { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
+        E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
+        E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
+        E::NotReady | E::TooOld { .. } => not_ready(),
+        E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
+    }
+}
+
+fn registry(error: &RegistryError) -> Saying {
+    use ErrorCode as Code;
+    use RegistryError as E;
+    match error {
+        E::Forbidden { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
+        E::MessageMissing | E::MessageTooLong { .. } => (BAD, Code::InvalidMessage, None),
+        E::TextTooLong { .. } => (BAD, Code::TooLarge, None),
+        E::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send them in several requests")),
+        E::PromptNotFound { .. } => (ABSENT, Code::PromptNotFound, None),
+        E::PromptRemoved { .. } => (StatusCode::GONE, Code::PromptRemoved, None),
+        E::VersionNotFound { .. } => (ABSENT, Code::VersionNotFound, None),
+        E::LabelNotFound { .. } => (ABSENT, Code::LabelNotFound, None),
+        E::ParentMoved { found, .. } => {
+            (CONFLICT, Code::ParentMoved, hint(format!("look at what version {found} changed, then publish on it")))
+        }
+        E::VersionRetired { .. } => {
+            (CONFLICT, Code::VersionRetired, hint("deploy another version, or take the retirement back"))
+        }
+        E::VersionServed { .. } => (CONFLICT, Code::InvalidServing, None),
+        E::LatestIsAutomatic => (BAD, Code::InvalidName, hint("deploy to another label")),
+        E::MovedTwice { .. } | E::NothingToDeploy => (BAD, Code::BadRequest, None),
+        E::Serving { .. } | E::Assignment(_) => (UNFIT, Code::InvalidServing, None),
+        E::NothingToRollBack { .. } => (CONFLICT, Code::NothingToRollBack, hint("name a version in `to`")),
+        E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
+        E::Include { .. } | E::Template(_) => (UNFIT, Code::InvalidContent, None),
+        E::HistoryOrder { .. } => (CONFLICT, Code::HistoryOrder, None),
+        E::TokenExists { .. } | E::LastAdmin { .. } => (CONFLICT, Code::BadRequest, None),
+        E::TokenNotFound { .. } => (ABSENT, Code::RecordNotFound, None),
+        E::TokenName { .. } => (BAD, Code::InvalidName, None),
+        E::Random(_) => INSIDE,
+        E::Interface(_) => (UNFIT, Code::BumpTooSmall, None),
+        E::Content(error) => content(error),
+        E::Store(error) => store(error),
+    }
+}
+
+fn resolve(error: &ResolveError) -> Saying {
+    use ErrorCode as Code;
+    use ResolveError as E;
+    match error {
+        E::Reference(_) | E::Name(_) => (BAD, Code::InvalidName, None),
+        E::PromptNotFound { .. } => (ABSENT, Code::PromptNotFound, None),
+        E::PromptRemoved { .. } => {
+            (StatusCode::GONE, Code::PromptRemoved, hint("`at` asks for what was served before; its versions remain"))
+        }
+        E::VersionNotFound { .. } => (ABSENT, Code::VersionNotFound, None),
+        E::LabelNotFound { .. } => (ABSENT, Code::LabelNotFound, None),
+        E::ContentNotFound(_) => (ABSENT, Code::ContentNotFound, None),
+        E::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
+        E::NotReady => not_ready(),
+        E::Cursor(_) => (BAD, Code::BadRequest, hint("pass what `next` of the page before said")),
+        E::Render(RenderError::Variables(_)) => (UNFIT, Code::InvalidVariables, None),
+        E::Render(RenderError::Template { .. } | RenderError::TooLong) => (UNFIT, Code::RenderFailed, None),
+        E::Render(RenderError::InputTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
+        E::Content(_) => INSIDE,
+        E::Store(error) => store(error),
+    }
+}
+
+fn content(error: &ContentError) -> Saying {
+    match error {
+        ContentError::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, None),
+        ContentError::Body(_)
+        | ContentError::Message(_)
+        | ContentError::TooMany { .. }
+        | ContentError::Number(_)
+        | ContentError::Variable { .. }
+        | ContentError::Twice { .. }
+        | ContentError::Decode { .. } => (UNFIT, ErrorCode::InvalidContent, None),
+    }
+}
+
+fn publish(error: &PublishError) -> Saying {
+    match error {
+        PublishError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
+        PublishError::BadLifetime { .. } => (BAD, ErrorCode::BadRequest, None),
+        PublishError::Store(error) => store(error),
+        PublishError::Signing(_) => INSIDE,
+    }
+}
+
+fn store(error: &StoreError) -> Saying {
+    if error.is_full() {
+        let free = hint("nothing was written and reading goes on; writes work again when there is room");
+        return (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, free);
+    }
+    match error {
+        StoreError::Busy | StoreError::Aborted => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
+        StoreError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, None),
+        StoreError::InUse { .. }
+        | StoreError::NotWritable { .. }
+        | StoreError::Absent { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::Record { .. }
+        | StoreError::RecordVersion { .. }
+        | StoreError::Stopped
+        | StoreError::Delta(_)
+        | StoreError::Database(_)
+        | StoreError::Io(_) => INSIDE,
+    }
+}
+
+fn not_ready() -> Saying {
+    (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady, hint("GET /v1/status says what keeps it"))
+}
+
+/// A short name of the kind of error.
+const fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest => "Malformed request",
+        ErrorCode::InvalidName => "Invalid name",
+        ErrorCode::InvalidContent => "Invalid content",
+        ErrorCode::InvalidServing => "Invalid serving",
+        ErrorCode::InvalidVariables => "Variables do not fit",
+        ErrorCode::RenderFailed => "Rendering failed",
+        ErrorCode::InvalidMessage => "Message missing or too long",
+        ErrorCode::TooLarge => "Over a limit",
+        ErrorCode::UnsupportedMediaType => "Unsupported content type",
+        ErrorCode::Unauthorized => "Access token missing or unknown",
+        ErrorCode::Forbidden => "Not allowed",
+        ErrorCode::NotFound => "No such path",
+        ErrorCode::MethodNotAllowed => "Method not allowed",
+        ErrorCode::PromptNotFound => "No such prompt",
+        ErrorCode::PromptRemoved => "Prompt removed",
+        ErrorCode::VersionNotFound => "No such version",
+        ErrorCode::LabelNotFound => "No such label",
+        ErrorCode::ContentNotFound => "No such content",
+        ErrorCode::RecordNotFound => "No such record",
+        ErrorCode::ParentMoved => "Somebody published meanwhile",
+        ErrorCode::VersionRetired => "Version retired",
+        ErrorCode::BumpTooSmall => "Declared bump too small",
+        ErrorCode::StillIncluded => "Still included by others",
+        ErrorCode::NothingToRollBack => "Nothing to roll back to",
+        ErrorCode::HistoryOrder => "Older than what is there",
+        ErrorCode::ReadOnlyReplica => "This node is a replica",
+        ErrorCode::NotReady => "Not ready",
+        ErrorCode::Busy => "Busy",
+        ErrorCode::StorageFull => "Disk full",
+        ErrorCode::Timeout => "Too slow",
+        ErrorCode::Internal => "Internal error",
+    }
+}
+
+/// Each thing that does not fit, in words.
+fn list(problems: &Problems) -> Vec<String> {
+    let Problems { missing, unknown, wrong_type, missing_placeholders, unknown_placeholders, wrong_messages } = problems;
+    let each = |names: &[String], what: &str| names.iter().map(|name| format!("`{name}` {what}")).collect::<Vec<_>>();
+    let mut errors = each(missing, "is required and missing");
+    errors.extend(each(unknown, "is no variable of this prompt"));
+    errors.extend(
+        wrong_type.iter().map(|wrong| format!("`{}` is {}, but takes {}", wrong.name, wrong.found, wrong.expected)),
+    );
+    errors.extend(each(missing_placeholders, "is a placeholder without messages"));
+    errors.extend(each(unknown_placeholders, "is no placeholder of this prompt"));
+    errors.extend(
+        wrong_messages.iter().map(|wrong| format!("message {} of `{}`: {}", wrong.index, wrong.name, wrong.reason)),
+    );
+    errors
+}
+
+/// An error and its causes, for the log.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+macro_rules! from_text_errors {
+    ($($error:ident => $this:ident $into:expr;)*) => {
+        $(impl From<$error> for Failure {
+            fn from($this: $error) -> Self {
+                $into
+            }
+        })*
+    };
+}
+
+from_text_errors! {
+    NameError => error Self::Resolve(error.into());
+    ReferenceError => error Self::Resolve(error.into());
+    PositionError => error RequestError::Path { reason: error.to_string() }.into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn errors_have_their_status_and_code() {
+        let name = || "a/b".parse().expect("a name");
+        let check = |failure: Failure, status: u16, code: &str| {
+            let (found, found_code, _) = failure.saying();
+            assert_eq!((found.as_u16(), found_code.as_str().as_str()), (status, code), "{failure}");
+        };
+        check(RegistryError::MessageMissing.into(), 400, "invalid_message");
+        check(RegistryError::ParentMoved { name: name(), expected: 1, found: 2 }.into(), 409, "parent_moved");
+        check(ResolveError::PromptNotFound { name: name() }.into(), 404, "prompt_not_found");
+        check(
+            ResolveError::PromptRemoved { name: name(), at: Timestamp::from_ms(0) }.into(),
+            410,
+            "prompt_removed",
+        );
+        check(ResolveError::NotReady.into(), 503, "not_ready");
+        check(StoreError::Full { free_bytes: 1, needed_bytes: 2 }.into(), 507, "storage_full");
+        check(std::io::Error::from(std::io::ErrorKind::StorageFull).into_store().into(), 507, "storage_full");
+        check(StoreError::Busy.into(), 503, "busy");
+        check(RequestError::TokenMissing.into(), 401, "unauthorized");
+        check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "read_only_replica");
+        check(RequestError::BodyTooLarge { max: 1 }.into(), 413, "too_large");
+        check(PublishError::Busy { retry_after_s: 3 }.into(), 503, "busy");
+    }
+
+    trait IntoStore {
+        fn into_store(self) -> StoreError;
+    }
+
+    impl IntoStore for std::io::Error {
+        fn into_store(self) -> StoreError {
+            self.into()
+        }
+    }
+
+    #[test]
+    fn what_failed_inside_is_not_told() {
+        let state = super::super::tests::request_id();
+        let secret = StoreError::Record { kind: "version", reason: "secret words".to_owned() };
+        let problem = Failure::from(secret).problem(state);
+        assert_eq!(problem.code, ErrorCode::Internal);
+        assert!(!format!("{problem:?}").contains("secret"), "{problem:?}");
+        assert!(problem.hint.expect("a hint").contains(&state.to_string()));
+    }
+}

@@ -1,0 +1,189 @@
+//! Which prompts changed, as a stream of events: local caches are told at once.
+//!
+//! A listener is told every name that changed between the position it knows and the newest; commits that come
+//! together are told together. `Last-Event-ID` resumes where a broken stream ended. An event without names says
+//! that anything may have changed.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::auth::Reader;
+use super::error::Failure;
+use super::extract::{Params, blocking};
+use super::request::RequestError;
+use super::state::App;
+use crate::api::read::ChangeEvent;
+use crate::metrics::Metrics;
+use crate::model::name::PromptName;
+use crate::model::position::Position;
+use crate::resolve::Catalogue;
+use crate::store::Committed;
+
+/// Most names of one event; where more changed, it has none.
+const EVENT_NAMES_MAX: usize = 1_000;
+/// How often a silent stream says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What a client is asked to wait before it reconnects, in milliseconds.
+const RECONNECT_MS: u32 = 2_000;
+
+/// Tells which prompts change, as server-sent events.
+#[utoipa::path(
+    get, path = "/v1/events", tag = "application",
+    params(
+        ("prefix" = Option<String>, Query, description = "Only prompts whose names begin with this."),
+        ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event the client has; it is told everything since."),
+    ),
+    responses((status = 200, description = "Events `change` with the position as id; without names anything may have changed.", body = ChangeEvent, content_type = "text/event-stream")),
+)]
+pub(super) async fn events(
+    State(app): State<App>,
+    _: Reader,
+    mut params: Params,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let prefix = params.text("prefix").unwrap_or_default();
+    params.finish(&["prefix"])?;
+    let known = match headers.get("last-event-id") {
+        Some(id) => Some(position(id)?),
+        None => None,
+    };
+    let busy = |_| RequestError::Busy { what: "too many event streams", retry_after_s: 10 };
+    let permit = Arc::clone(&app.listeners).try_acquire_owned().map_err(busy)?;
+    let mut committed = app.committed.clone();
+    let newest = committed.borrow_and_update().head.position;
+    let listener = Listener {
+        catalogue: app.catalogue.clone(),
+        stop: app.stop.clone(),
+        known: known.unwrap_or(newest),
+        behind: known.is_some_and(|known| known != newest),
+        greeted: false,
+        _open: Open::new(&app.metrics, permit),
+        committed,
+        prefix,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, Body::from_stream(stream::unfold(listener, Listener::next))).into_response())
+}
+
+fn position(header: &HeaderValue) -> Result<Position, Failure> {
+    let wrong = |reason: String| RequestError::Query { reason: format!("the header Last-Event-ID: {reason}") };
+    let text = header.to_str().map_err(|_| wrong("it is not ASCII".to_owned()))?;
+    Ok(text.parse::<Position>().map_err(|error| wrong(error.to_string()))?)
+}
+
+/// One open stream.
+struct Listener {
+    catalogue: Catalogue,
+    committed: watch::Receiver<Arc<Committed>>,
+    stop: CancellationToken,
+    /// What the client was told of last.
+    known: Position,
+    /// Whether there is something to tell before the next commit.
+    behind: bool,
+    greeted: bool,
+    prefix: String,
+    _open: Open,
+}
+
+/// Counts a stream for as long as it is open.
+struct Open(Metrics, #[allow(dead_code, reason = "it is given back when the stream ends")] OwnedSemaphorePermit);
+
+impl Open {
+    fn new(metrics: &Metrics, permit: OwnedSemaphorePermit) -> Self {
+        metrics.event_listeners.inc();
+        Self(metrics.clone(), permit)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.event_listeners.dec();
+    }
+}
+
+impl Listener {
+    /// The next piece of the stream; none when it ends.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if !self.greeted {
+            self.greeted = true;
+            // Without `data` this is no event; it only sets what a reconnecting client will send.
+            let hello = format!("retry: {RECONNECT_MS}\nid: {}\n\n", self.known);
+            return Some((Ok(hello.into()), self));
+        }
+        loop {
+            if !std::mem::take(&mut self.behind) {
+                tokio::select! {
+                    () = self.stop.cancelled() => return None,
+                    changed = self.committed.changed() => changed.ok()?,
+                    () = tokio::time::sleep(HEARTBEAT) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
+                }
+            }
+            let (catalogue, since) = (self.catalogue.clone(), self.known);
+            let changes = blocking(move || catalogue.changed_since(since.seq, EVENT_NAMES_MAX)).await;
+            let (position, names) = match changes {
+                Ok(Ok(changes)) => changes,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "an event stream ended because the changes could not be read");
+                    return None;
+                }
+                Err(_) => return None,
+            };
+            self.known = position;
+            if let Some(event) = event(since, position, &names, &self.prefix) {
+                return Some((Ok(event), self));
+            }
+        }
+    }
+}
+
+/// Writes an event; none when nothing of it concerns the listener.
+fn event(since: Position, position: Position, names: &BTreeSet<String>, prefix: &str) -> Option<Bytes> {
+    let rewound = position.epoch != since.epoch || position.seq < since.seq;
+    if position == since {
+        return None;
+    }
+    let anything = rewound || names.is_empty();
+    let concerned = names.iter().filter(|name| name.starts_with(prefix));
+    let names: Vec<PromptName> =
+        if anything { Vec::new() } else { concerned.filter_map(|name| name.parse().ok()).collect() };
+    if !anything && names.is_empty() {
+        return None;
+    }
+    let data = serde_json::to_string(&ChangeEvent { position, names }).ok()?;
+    Some(format!("id: {position}\nevent: change\ndata: {data}\n\n").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_told_what_concerns_it() {
+        let at = |epoch, seq| Position { epoch, seq };
+        let check = |since, now, names: &[&str], expected: Option<&str>| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let told = event(since, now, &names, "a/").map(|bytes| String::from_utf8(bytes.to_vec()).expect("text"));
+            let expected = expected.map(|data| format!("id: {now}\nevent: change\ndata: {data}\n\n"));
+            assert_eq!(told, expected);
+        };
+        check(at(1, 4), at(1, 6), &["a/x", "b"], Some(r#"{"position":"1.6","names":["a/x"]}"#));
+        check(at(1, 4), at(1, 6), &["b"], None);
+        check(at(1, 6), at(1, 6), &[], None);
+        check(at(1, 4), at(1, 6), &[], Some(r#"{"position":"1.6","names":[]}"#));
+        check(at(2, 4), at(1, 6), &["b"], Some(r#"{"position":"1.6","names":[]}"#));
+        check(at(1, 9), at(1, 6), &["b"], Some(r#"{"position":"1.6","names":[]}"#));
+    }
+}

@@ -1,0 +1,313 @@
+//! Takes requests apart: path segments, query parameters, JSON bodies.
+//!
+//! Everything is decoded strictly and once; what is left over is an error that names it. Every body has a limit in
+//! bytes, a deadline to arrive by, and a share of one budget of memory.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use super::error::Failure;
+use super::request::RequestError;
+use super::state::App;
+use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+
+/// Most parameters of one query.
+const QUERY_PARAMETERS_MAX: usize = 128;
+/// How long a body may take to arrive, in seconds.
+const BODY_ARRIVES_S: u64 = 30;
+/// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
+const DISCARD_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(5);
+/// Body above which it is read as JSON on a blocking thread, in bytes.
+const INLINE_JSON_BYTES_MAX: usize = 64 * 1024;
+/// Largest body of an import, in bytes.
+pub(super) const IMPORT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Refuses a path with a `%` that encodes nothing.
+pub(super) fn check_path(path: &str) -> Result<(), Failure> {
+    let hex = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    match path.split('%').skip(1).find(|rest| !rest.get(..2).is_some_and(hex)) {
+        None => Ok(()),
+        Some(_) => {
+            Err(RequestError::Path { reason: "a `%` is not followed by two hex digits; write `%25`".to_owned() }.into())
+        }
+    }
+}
+
+/// The variable segments of a path, decoded.
+pub(super) struct Segments(Vec<(String, String)>);
+
+impl Segments {
+    /// One of them, as what it means.
+    pub(super) fn get<T: FromStr>(&self, key: &str) -> Result<T, Failure>
+    where
+        Failure: From<T::Err>,
+    {
+        Ok(self.text(key).parse::<T>()?)
+    }
+
+    /// One of them, as text.
+    pub(super) fn text(&self, key: &str) -> &str {
+        self.0.iter().find(|(found, _)| found == key).map_or("", |(_, value)| value)
+    }
+
+    /// One of them, as a number.
+    pub(super) fn number(&self, key: &'static str) -> Result<u64, Failure> {
+        let text = self.text(key);
+        text.parse().map_err(|_| RequestError::Path { reason: format!("`{}` is not a number", excerpt(text)) }.into())
+    }
+}
+
+impl FromRequestParts<App> for Segments {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let raw = RawPathParams::from_request_parts(parts, app).await.map_err(|rejection| match rejection {
+            RawPathParamsRejection::InvalidUtf8InPathParam(_) => {
+                RequestError::Path { reason: "a segment is not UTF-8 when decoded".to_owned() }
+            }
+            other => RequestError::Path { reason: other.body_text() },
+        })?;
+        Ok(Self(raw.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+/// The parameters of a query; each is taken once, and [`Params::finish`] refuses what is left.
+#[derive(Debug, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
+    pub(super) fn parse(query: &str) -> Result<Self, Failure> {
+        let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
+        let decode = |text: &str| {
+            let spaced = text.replace('+', " ");
+            check_path(&spaced).map_err(|_| refuse("a `%` is not followed by two hex digits; write `%25`"))?;
+            let decoded = percent_decode_str(&spaced).decode_utf8();
+            decoded.map(|text| text.into_owned()).map_err(|_| refuse("it is not UTF-8 when decoded"))
+        };
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name)?, decode(value)?);
+            if pairs.iter().any(|(found, _)| *found == name) {
+                return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
+            }
+            pairs.push((name, value));
+            if pairs.len() > QUERY_PARAMETERS_MAX {
+                return Err(refuse(&format!("it has more than {QUERY_PARAMETERS_MAX} parameters")));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Takes one parameter.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(found, _)| found == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// Takes one parameter as what it means.
+    pub(super) fn get<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, Failure>
+    where
+        T::Err: Display,
+    {
+        let wrong = |error: T::Err| RequestError::Parameter { name, reason: error.to_string() }.into();
+        self.text(name).map(|text| text.parse::<T>().map_err(wrong)).transpose()
+    }
+
+    /// Takes one parameter that must be there.
+    pub(super) fn require<T: FromStr>(&mut self, name: &'static str) -> Result<T, Failure>
+    where
+        T::Err: Display,
+    {
+        let missing = || RequestError::Parameter { name, reason: "it is missing".to_owned() }.into();
+        self.get(name)?.ok_or_else(missing)
+    }
+
+    /// Takes every parameter whose name begins with a prefix, without it.
+    pub(super) fn all(&mut self, prefix: &str) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        self.0.retain(|(name, value)| match name.strip_prefix(prefix) {
+            Some(rest) => {
+                found.insert(rest.to_owned(), value.clone());
+                false
+            }
+            None => true,
+        });
+        found
+    }
+
+    /// Takes `cursor` and `limit`.
+    pub(super) fn page(&mut self) -> Result<(Option<String>, usize), Failure> {
+        let limit = self.get::<usize>("limit")?.unwrap_or(PAGE_ROWS_DEFAULT);
+        if !(1..=PAGE_ROWS_MAX).contains(&limit) {
+            return Err(RequestError::PageSize { limit }.into());
+        }
+        Ok((self.text("cursor"), limit))
+    }
+
+    /// Refuses the parameters that nobody took.
+    pub(super) fn finish(self, taken: &'static [&'static str]) -> Result<(), Failure> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let unknown = self.0.iter().map(|(name, _)| format!("`{}`", excerpt(name))).collect();
+        Err(RequestError::UnknownParameters { unknown, taken }.into())
+    }
+}
+
+impl FromRequestParts<App> for Params {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        Self::parse(parts.uri.query().unwrap_or_default())
+    }
+}
+
+/// Refuses every query parameter.
+pub(super) struct NoParams;
+
+impl FromRequestParts<App> for NoParams {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
+        Params::parse(parts.uri.query().unwrap_or_default())?.finish(&[]).map(|()| Self)
+    }
+}
+
+/// A JSON body of at most `MAX` bytes.
+pub(super) struct Json<T, const MAX: usize = BODY_BYTES_MAX>(pub(super) T);
+
+impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> for Json<T, MAX> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        check_content_type(&parts.headers)?;
+        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let announced = announced.unwrap_or(0_usize);
+        let read = read_body(app, body, announced, MAX);
+        let slow = |_| RequestError::BodySlow { seconds: BODY_ARRIVES_S };
+        let (bytes, share) = tokio::time::timeout(Duration::from_secs(BODY_ARRIVES_S), read).await.map_err(slow)??;
+        let inline = bytes.len() <= INLINE_JSON_BYTES_MAX;
+        let parse = move || {
+            let value = serde_json::from_slice::<T>(&bytes);
+            drop(share);
+            value.map_err(|error| Failure::from(RequestError::Json { reason: error.to_string() }))
+        };
+        if inline { parse().map(Self) } else { blocking(parse).await?.map(Self) }
+    }
+}
+
+/// Runs what takes long, such as reading the database, on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()).into())
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
+    let media = found.map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match media.as_deref() {
+        Some("application/json") => Ok(()),
+        _ => {
+            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
+            Err(RequestError::ContentType { found }.into())
+        }
+    }
+}
+
+/// Reads a body whole, as long as the budget of all bodies lasts.
+async fn read_body(
+    app: &App,
+    mut body: Body,
+    announced: usize,
+    max: usize,
+) -> Result<(Vec<u8>, tokio::sync::OwnedSemaphorePermit), Failure> {
+    let busy = |_| RequestError::Busy { what: "too many bodies", retry_after_s: 1 };
+    let mut share = std::sync::Arc::clone(&app.bodies).try_acquire_many_owned(0).map_err(busy)?;
+    let mut bytes = Vec::new();
+    if announced > max {
+        discard(body).await;
+        return Err(RequestError::BodyTooLarge { max }.into());
+    }
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame.map_err(|_| RequestError::BodyBroken)?.into_data() else { continue };
+        if bytes.len().saturating_add(frame.len()) > max {
+            drop((bytes, share));
+            discard(body).await;
+            return Err(RequestError::BodyTooLarge { max }.into());
+        }
+        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+        share.merge(std::sync::Arc::clone(&app.bodies).try_acquire_many_owned(length).map_err(busy)?);
+        bytes.extend_from_slice(&frame);
+    }
+    Ok((bytes, share))
+}
+
+/// Reads on for a while, without keeping anything.
+async fn discard(mut body: Body) {
+    let read = async {
+        let mut left = DISCARD_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(less) = left.checked_sub(frame.data_ref().map_or(0, |data| data.len())) else { break };
+            left = less;
+        }
+    };
+    let _enough = tokio::time::timeout(DISCARD_TIME, read).await;
+}
+
+/// The start of a text of the client's, short enough for a message.
+fn excerpt(text: &str) -> String {
+    text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_taken_apart_strictly() {
+        let mut params = Params::parse("subject=a+b&attr.locale=de%2DDE&attr.tier=&limit=7").expect("a query");
+        assert_eq!(params.text("subject").as_deref(), Some("a b"));
+        assert_eq!(params.all("attr."), [("locale", "de-DE"), ("tier", "")].map(|(k, v)| (k.into(), v.into())).into());
+        assert_eq!(params.page().expect("a page"), (None, 7));
+        params.finish(&[]).expect("nothing is left");
+        for (query, part) in [
+            ("a=%zz", "two hex digits"),
+            ("a=%", "two hex digits"),
+            ("a=%ff", "not UTF-8"),
+            ("a=1&a=2", "`a` is given twice"),
+        ] {
+            let message = Params::parse(query).expect_err(query).to_string();
+            assert!(message.contains(part), "{query}: {message}");
+        }
+        let left = Params::parse("lable=x&y").expect("a query").finish(&["label"]).expect_err("left over").to_string();
+        assert_eq!(left, "unknown query parameters: `lable`, `y`; this path takes label");
+        for limit in ["limit=0", "limit=1001"] {
+            assert!(Params::parse(limit).expect("a query").page().is_err(), "{limit}");
+        }
+    }
+
+    #[test]
+    fn a_percent_sign_encodes_two_hex_digits() {
+        for good in ["/v1/a%2fb", "/", "/%00", "/%252e"] {
+            check_path(good).expect(good);
+        }
+        for bad in ["/%", "/%2", "/%zz", "/a%é", "/%%41"] {
+            check_path(bad).expect_err(bad);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! What authors, engineers and compliance look at: prompts, versions, labels, deployments, contents.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Reader;
+use super::error::Failure;
+use super::extract::{NoParams, Params, Segments, blocking};
+use super::fresh::text;
+use super::read::matches;
+use super::request::RequestError;
+use super::state::App;
+use crate::api::read::{DeploymentPage, DiffAnswer, PromptPage, PromptView, VersionPage, VersionView};
+use crate::model::content_id::ContentId;
+use crate::model::name::{Label, PromptName};
+use crate::model::prompt::LabelState;
+use crate::model::reference::Selector;
+use crate::resolve::{Catalogue, ResolveError};
+
+/// How long the bytes of a content id may be kept: for ever, as they never change.
+pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
+
+/// Asks the catalogue on a thread that may wait for the database.
+async fn ask<T: Send + 'static>(
+    app: App,
+    question: impl FnOnce(&Catalogue) -> Result<T, ResolveError> + Send + 'static,
+) -> Result<Json<T>, Failure> {
+    Ok(Json(blocking(move || question(&app.catalogue)).await??))
+}
+
+/// The exact bytes of a content; `b3sum` of them is the id.
+#[utoipa::path(
+    get, path = "/v1/contents/{content_id}", tag = "compliance",
+    params(("content_id" = String, Path, description = "`b3:` and 64 hex digits.")),
+    responses((status = 200, description = "Canonical JSON (RFC 8785).", body = crate::model::content::Content), (status = 304, description = "The client has it.")),
+)]
+pub(super) async fn content(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    _: NoParams,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let wrong = |error: crate::model::content_id::ContentIdError| RequestError::Path { reason: error.to_string() };
+    let id: ContentId = segments.text("content_id").parse().map_err(wrong)?;
+    let bytes = blocking(move || app.catalogue.content(&id)).await??;
+    let etag = format!("\"{id}\"");
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
+    let said = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ETAG, text(etag)),
+        (header::CACHE_CONTROL, IMMUTABLE),
+    ];
+    Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, Bytes::from(bytes)).into_response() })
+}
+
+/// Lists prompts by name.
+#[utoipa::path(
+    get, path = "/v1/prompts", tag = "author",
+    params(
+        ("prefix" = Option<String>, Query, description = "What the names begin with, for example `support/`."),
+        ("removed" = Option<bool>, Query, description = "Whether removed prompts are listed too."),
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = PromptPage)),
+)]
+pub(super) async fn prompts(
+    State(app): State<App>,
+    _: Reader,
+    mut params: Params,
+) -> Result<Json<PromptPage>, Failure> {
+    let prefix = params.text("prefix").unwrap_or_default();
+    let removed = params.get::<bool>("removed")?.unwrap_or(false);
+    let (cursor, limit) = params.page()?;
+    params.finish(&["prefix", "removed", "cursor", "limit"])?;
+    ask(app, move |catalogue| catalogue.prompts(&prefix, removed, cursor.as_deref(), limit)).await
+}
+
+/// One prompt, its labels and who includes it; removed ones too.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}", tag = "author",
+    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    responses((status = 200, body = PromptView)),
+)]
+pub(super) async fn prompt(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<PromptView>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    ask(app, move |catalogue| catalogue.prompt(&name)).await
+}
+
+/// Lists the versions of a prompt, newest first.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/versions", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = VersionPage)),
+)]
+pub(super) async fn versions(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Json<VersionPage>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let (cursor, limit) = params.page()?;
+    params.finish(&["cursor", "limit"])?;
+    ask(app, move |catalogue| catalogue.versions(&name, cursor.as_deref(), limit)).await
+}
+
+/// One version with what it says, and what its author wrote.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/versions/{version}", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("version" = String, Path, description = "A number, `b3:…`, or a label.", example = "7"),
+    ),
+    responses((status = 200, body = VersionView)),
+)]
+pub(super) async fn version(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<VersionView>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let selector: Selector = segments.get("version")?;
+    ask(app, move |catalogue| catalogue.version(&name, &selector)).await
+}
+
+/// What differs between two versions.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/diff", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("from" = String, Query, description = "A number, `b3:…`, or a label.", example = "production"),
+        ("to" = String, Query, description = "A number, `b3:…`, or a label.", example = "latest"),
+    ),
+    responses((status = 200, body = DiffAnswer)),
+)]
+pub(super) async fn diff(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Json<DiffAnswer>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
+    params.finish(&["from", "to"])?;
+    ask(app, move |catalogue| catalogue.diff(&name, &from, &to)).await
+}
+
+/// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/labels", tag = "engineer",
+    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    responses((status = 200, body = Vec<LabelState>)),
+)]
+pub(super) async fn labels(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<Vec<LabelState>>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    ask(app, move |catalogue| catalogue.prompt(&name).map(|prompt| prompt.labels)).await
+}
+
+/// What one label serves.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/labels/{label}", tag = "engineer",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("label" = String, Path, description = "A label.", example = "production"),
+    ),
+    responses((status = 200, body = LabelState)),
+)]
+pub(super) async fn label(
+    State(app): State<App>,
+    _: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<LabelState>, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let label: Label = segments.get("label")?;
+    ask(app, move |catalogue| catalogue.label(&name, &label)).await
+}
+
+/// Lists deployments, newest first: of everything, of a prompt, or of one of its labels.
+#[utoipa::path(
+    get, path = "/v1/deployments", tag = "compliance",
+    params(
+        ("name" = Option<String>, Query, description = "Only of this prompt."),
+        ("label" = Option<String>, Query, description = "Only of this label of it."),
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = DeploymentPage)),
+)]
+pub(super) async fn deployments(
+    State(app): State<App>,
+    _: Reader,
+    mut params: Params,
+) -> Result<Json<DeploymentPage>, Failure> {
+    let (name, label) = (params.get::<PromptName>("name")?, params.get::<Label>("label")?);
+    let (cursor, limit) = params.page()?;
+    params.finish(&["name", "label", "cursor", "limit"])?;
+    if name.is_none() && label.is_some() {
+        let reason = "a label belongs to a prompt; give its `name` too".to_owned();
+        return Err(RequestError::Parameter { name: "label", reason }.into());
+    }
+    ask(app, move |catalogue| match name {
+        Some(name) => catalogue.deployments(&name, label.as_ref(), cursor.as_deref(), limit),
+        None => catalogue.all_deployments(cursor.as_deref(), limit),
+    })
+    .await
+}

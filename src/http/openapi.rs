@@ -1,0 +1,106 @@
+//! The OpenAPI document, generated from the handlers and the wire types.
+
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi, Ref, RefOr, Response};
+use utoipa::{Modify, OpenApi as _};
+
+use super::{admin, events, library, operate, read, replicate, write};
+use crate::api::problem::{PROBLEM_JSON, Problem};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Bookholder",
+        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nNames are percent-encoded as one segment in resource paths (`support%2Fagent`); references after `/v1/resolve/` and `/v1/render/` may hold raw slashes. Errors are RFC 9457 problems with a stable `code`. Changing anything takes the access token of an admin; reading is open to local callers.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    tags(
+        (name = "application", description = "What applications call: resolve, render, listen."),
+        (name = "author", description = "Prompts and their versions."),
+        (name = "engineer", description = "What labels serve, and taking it back."),
+        (name = "compliance", description = "What was served when, by whom, and why."),
+        (name = "operator", description = "Health, metrics, access tokens, backups, bundles."),
+        (name = "replica", description = "What replicas fetch; signed, so that nobody on the way is trusted."),
+    ),
+    paths(
+        read::resolve, read::resolve_batch, read::render, events::events,
+        library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
+        write::retire, write::reinstate, library::diff, library::labels, library::label, write::unlabel,
+        write::rollback, write::deploy, write::import,
+        library::deployments, library::content, admin::audit, admin::audit_verify,
+        operate::status, admin::tokens, admin::create_token, admin::revoke_token, admin::backup, admin::bundle,
+        operate::healthz, operate::readyz, operate::metrics, operate::openapi, operate::docs, operate::docs_style,
+        operate::home,
+        replicate::root, replicate::epoch, replicate::checkpoint, replicate::next, replicate::report,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Common),
+)]
+struct Document;
+
+/// What all operations share: how errors look, and how an access token is sent.
+struct Common;
+
+impl Modify for Common {
+    fn modify(&self, document: &mut OpenApi) {
+        let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
+        let mut error = Response::new("What went wrong: `code` for programs, `detail` and `hint` for people.");
+        error.content.insert(PROBLEM_JSON.to_owned(), ContentBuilder::new().schema(Some(problem)).build());
+        for item in document.paths.paths.values_mut() {
+            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            for operation in operations.into_iter().filter_map(Option::as_mut) {
+                operation.responses.responses.insert("default".to_owned(), error.clone().into());
+            }
+        }
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An access token, such as the one that the first start shows."))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
+    }
+}
+
+/// The OpenAPI document of this program.
+#[must_use]
+pub fn document() -> OpenApi {
+    Document::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::router::ROUTES;
+    use super::*;
+
+    #[test]
+    fn every_route_is_documented_and_every_document_routed() {
+        let routed: BTreeSet<(String, String)> = ROUTES
+            .iter()
+            .map(|(method, path, _)| ((*method).to_owned(), path.replace("{*", "{")))
+            .collect();
+        let document = serde_json::to_value(document()).expect("a JSON value");
+        let paths = document["paths"].as_object().expect("paths");
+        let documented: BTreeSet<(String, String)> = paths
+            .iter()
+            .flat_map(|(path, item)| {
+                let methods = item.as_object().expect("operations").keys();
+                methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(routed, documented);
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn every_reference_of_the_document_leads_somewhere() {
+        let document = serde_json::to_value(document()).expect("a JSON value");
+        let text = document.to_string();
+        for name in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["components"]["schemas"].get(name).is_some(), "{name} is missing");
+        }
+    }
+}

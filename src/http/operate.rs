@@ -1,0 +1,85 @@
+//! What operators and their machines look at: health, metrics, status, and the documentation.
+
+use axum::Json as Said;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Reader;
+use super::error::Failure;
+use super::extract::{NoParams, Params};
+use super::request::RequestError;
+use super::state::App;
+use crate::api::status::Status;
+use crate::metrics::OPENMETRICS_TEXT;
+use crate::web::docs;
+
+/// What the documentation page may load: its own stylesheet, and nothing else.
+const DOCS_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'");
+
+/// How this node is: what it holds, how fresh that is, and since when.
+#[utoipa::path(get, path = "/v1/status", tag = "operator", responses((status = 200, body = Status)))]
+pub(super) async fn status(State(app): State<App>, _: Reader, _: NoParams) -> Said<Status> {
+    Said((app.status)())
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", tag = "operator", security(()), responses((status = 200, description = "It does.", body = String)))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether this node should be sent requests: it holds a verified state that is fresh enough.
+#[utoipa::path(
+    get, path = "/readyz", tag = "operator", security(()),
+    params(("max_age" = Option<u64>, Query, description = "Oldest state that counts, in seconds since the last verified contact.")),
+    responses((status = 200, description = "It is ready.", body = String), (status = 503, description = "It is not.", body = crate::api::problem::Problem)),
+)]
+pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result<&'static str, Failure> {
+    let max_age_s = params.get::<u64>("max_age")?.or(app.ready_max_age_s);
+    params.finish(&["max_age"])?;
+    if !app.resolver.is_ready() {
+        return Err(RequestError::NotReady.into());
+    }
+    let age_s = app.freshness.load().age_s;
+    match max_age_s.filter(|max_age_s| age_s > *max_age_s) {
+        Some(max_age_s) => Err(RequestError::TooOld { age_s, max_age_s }.into()),
+        None => Ok("ready\n"),
+    }
+}
+
+/// Everything this process counts and measures, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operator", security(()), responses((status = 200, description = "OpenMetrics text.", body = String)))]
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, OPENMETRICS_TEXT)], app.metrics.encode()).into_response()
+}
+
+/// This description of the interface.
+#[utoipa::path(get, path = "/openapi.json", tag = "operator", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
+pub(super) async fn openapi(State(app): State<App>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
+}
+
+/// The same, to read.
+#[utoipa::path(get, path = "/docs", tag = "operator", security(()), responses((status = 200, description = "A page.", body = String, content_type = "text/html")))]
+pub(super) async fn docs(State(app): State<App>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, DOCS_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (headers, app.docs.clone()).into_response()
+}
+
+/// The page's stylesheet.
+#[utoipa::path(get, path = "/docs/style.css", tag = "operator", security(()), responses((status = 200, description = "A stylesheet.", body = String, content_type = "text/css")))]
+pub(super) async fn docs_style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], docs::STYLE).into_response()
+}
+
+/// Sends a browser to the documentation.
+#[utoipa::path(get, path = "/", tag = "operator", security(()), responses((status = 302, description = "To `/docs`.")))]
+pub(super) async fn home() -> Response {
+    (StatusCode::FOUND, [(header::LOCATION, "/docs")]).into_response()
+}

@@ -1,0 +1,154 @@
+//! What replicas fetch from this node, and report to it. What is in it is signed; here it is only sent.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
+
+use super::admin::publisher;
+use super::auth::Follower;
+use super::error::Failure;
+use super::extract::{Json, NoParams, Segments, blocking};
+use super::fresh::text;
+use super::read::matches;
+use super::request::RequestError;
+use super::state::App;
+use crate::api::status::ReplicaReport;
+use crate::model::position::Position;
+
+/// Longest name of a replica or of its version, in bytes.
+const REPORT_TEXT_BYTES_MAX: usize = 200;
+const NOTE: &str = "text/plain; charset=utf-8";
+const STREAM: &str = "application/octet-stream";
+
+/// How long caches may keep an answer: shared ones only what this node tells everybody.
+fn caching(follower: &Follower, seconds: &str) -> HeaderValue {
+    text(format!("{}, max-age={seconds}", if follower.open { "public" } else { "private" }))
+}
+
+/// A signed root document.
+#[utoipa::path(
+    get, path = "/replication/v1/root/{n}", tag = "replica",
+    params(("n" = u64, Path, description = "Its number, from 1.")),
+    responses((status = 200, description = "A signed note.", body = String)),
+)]
+pub(super) async fn root(
+    State(app): State<App>,
+    follower: Follower,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Response, Failure> {
+    let (publisher, number) = (publisher(&app)?.clone(), segments.number("n")?);
+    let note = blocking(move || publisher.root(number)).await??;
+    immutable(&follower, note, || format!("root document {number}"))
+}
+
+/// The signed record of an epoch.
+#[utoipa::path(
+    get, path = "/replication/v1/epoch/{e}", tag = "replica",
+    params(("e" = u64, Path, description = "Its number, from 1.")),
+    responses((status = 200, description = "A signed note.", body = String)),
+)]
+pub(super) async fn epoch(
+    State(app): State<App>,
+    follower: Follower,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Response, Failure> {
+    let (publisher, number) = (publisher(&app)?.clone(), segments.number("e")?);
+    let note = blocking(move || publisher.epoch(number)).await??;
+    immutable(&follower, note, || format!("epoch {number}"))
+}
+
+/// The newest checkpoint of a view.
+#[utoipa::path(
+    get, path = "/replication/v1/view/{view}/checkpoint", tag = "replica",
+    params(("view" = String, Path, description = "Its name.", example = "all")),
+    responses((status = 200, description = "A signed note.", body = String), (status = 304, description = "The client has it.")),
+)]
+pub(super) async fn checkpoint(
+    State(app): State<App>,
+    follower: Follower,
+    segments: Segments,
+    _: NoParams,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let view = segments.text("view");
+    let note = publisher(&app)?.checkpoint(view)?.ok_or_else(|| no_view(view))?;
+    let etag = format!("\"{}\"", blake3::hash(&note).to_hex());
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
+    let said = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(NOTE)),
+        (header::CACHE_CONTROL, caching(&follower, "2, stale-if-error=86400")),
+        (header::ETAG, text(etag)),
+    ];
+    Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, note).into_response() })
+}
+
+/// Waits for a change after a position, then answers with the checkpoint and the net delta.
+#[utoipa::path(
+    get, path = "/replication/v1/view/{view}/next/{position}", tag = "replica",
+    params(
+        ("view" = String, Path, description = "Its name.", example = "all"),
+        ("position" = String, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
+    ),
+    responses((status = 200, description = "A checkpoint, and a delta where there is a change.", body = Vec<u8>, content_type = "application/octet-stream")),
+)]
+pub(super) async fn next(
+    State(app): State<App>,
+    follower: Follower,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Response, Failure> {
+    let view = segments.text("view");
+    let from: Position = segments.get("position")?;
+    let answer = publisher(&app)?.next(view, from, &app.stop).await?.ok_or_else(|| no_view(view))?;
+    let body = match answer.rest {
+        None => Body::from(answer.head),
+        Some(rest) => {
+            let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|piece| (piece, rest)) });
+            Body::from_stream(stream::once(async move { Ok(answer.head) }).chain(rest))
+        }
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(STREAM)),
+        (header::CACHE_CONTROL, caching(&follower, "1")),
+    ];
+    Ok((headers, body).into_response())
+}
+
+/// Takes note of how a replica is, for `/v1/status`.
+#[utoipa::path(
+    post, path = "/replication/v1/report", tag = "replica",
+    request_body = ReplicaReport,
+    responses((status = 204, description = "It is noted.")),
+)]
+pub(super) async fn report(
+    State(app): State<App>,
+    _: Follower,
+    _: NoParams,
+    Json(report): Json<ReplicaReport, { 16 * 1024 }>,
+) -> Result<StatusCode, Failure> {
+    let fits = |text: &str| (1..=REPORT_TEXT_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
+    if !fits(&report.replica) || !fits(&report.version) {
+        let reason = format!("`replica` and `version` are texts of 1 to {REPORT_TEXT_BYTES_MAX} bytes");
+        return Err(RequestError::Json { reason }.into());
+    }
+    publisher(&app)?.report(ReplicaReport { at: None, ..report });
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn immutable(follower: &Follower, note: Option<Vec<u8>>, what: impl Fn() -> String) -> Result<Response, Failure> {
+    let note = note.ok_or_else(|| RequestError::NoRecord { what: what() })?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(NOTE)),
+        (header::CACHE_CONTROL, caching(follower, "31536000, immutable")),
+    ];
+    Ok((headers, Bytes::from(note)).into_response())
+}
+
+fn no_view(view: &str) -> Failure {
+    let shown: String = view.chars().take(64).filter(|c| !c.is_control()).collect();
+    RequestError::NoRecord { what: format!("view `{shown}`") }.into()
+}

@@ -1,0 +1,173 @@
+//! What changes prompts: each handler hands one command to the registry.
+
+use axum::Extension;
+use axum::Json as Said;
+use axum::http::StatusCode;
+
+use super::auth::Writer;
+use super::error::Failure;
+use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Segments};
+use super::state::RequestId;
+use crate::api::write::{
+    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RefusedChange, RollbackRequest, Why,
+};
+use crate::model::name::{Label, PromptName};
+use crate::model::reference::Selector;
+use crate::model::version::Version;
+
+/// Publishes a version; what the latest version says already creates nothing.
+#[utoipa::path(
+    post, path = "/v1/prompts/{name}/versions", tag = "author",
+    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    request_body(content = PublishRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "message": "Greet by name", "labels": ["staging"]})),
+    responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),
+)]
+pub(super) async fn publish(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<PublishRequest>,
+) -> Result<(StatusCode, Said<Published>), Failure> {
+    let published = writer.registry.publish(&writer.actor, segments.get("name")?, request).await?;
+    Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
+}
+
+/// Removes a prompt: nothing is served under its name until it is published again. Its history stays.
+#[utoipa::path(
+    delete, path = "/v1/prompts/{name}", tag = "engineer",
+    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    request_body(content = Why, example = json!({"message": "Replaced by support/concierge"})),
+    responses((status = 200, body = Deployed)),
+)]
+pub(super) async fn remove(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(why): Json<Why>,
+) -> Result<Said<Deployed>, Failure> {
+    Ok(Said(writer.registry.remove(&writer.actor, segments.get("name")?, why).await?))
+}
+
+/// Retires a version: it cannot be deployed any more.
+#[utoipa::path(
+    post, path = "/v1/prompts/{name}/versions/{version}/retirement", tag = "engineer",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("version" = u64, Path, description = "Its number.", example = 7),
+    ),
+    request_body(content = Why, example = json!({"message": "Promises refunds"})),
+    responses((status = 200, body = Version)),
+)]
+pub(super) async fn retire(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(why): Json<Why>,
+) -> Result<Said<Version>, Failure> {
+    let (name, number) = version(&segments)?;
+    Ok(Said(writer.registry.retire(&writer.actor, name, number, why).await?))
+}
+
+/// Takes a retirement back.
+#[utoipa::path(
+    delete, path = "/v1/prompts/{name}/versions/{version}/retirement", tag = "engineer",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("version" = u64, Path, description = "Its number.", example = 7),
+    ),
+    request_body(content = Why, example = json!({"message": "It was version 6"})),
+    responses((status = 200, body = Version)),
+)]
+pub(super) async fn reinstate(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(why): Json<Why>,
+) -> Result<Said<Version>, Failure> {
+    let (name, number) = version(&segments)?;
+    Ok(Said(writer.registry.reinstate(&writer.actor, name, number, why).await?))
+}
+
+/// Moves labels, of one or several prompts, all at once or not at all.
+#[utoipa::path(
+    post, path = "/v1/deployments", tag = "engineer",
+    request_body(content = DeployRequest, example = json!({"moves": [{"name": "support/agent", "label": "production", "serving": {"version": 7}}], "message": "Greets by name; staging was fine for a week"})),
+    responses((status = 200, body = Deployed)),
+)]
+pub(super) async fn deploy(
+    writer: Writer,
+    _: NoParams,
+    Json(request): Json<DeployRequest>,
+) -> Result<Said<Deployed>, Failure> {
+    Ok(Said(writer.registry.deploy(&writer.actor, request).await?))
+}
+
+/// Takes a label away: what asks for it gets an error from then on.
+#[utoipa::path(
+    delete, path = "/v1/prompts/{name}/labels/{label}", tag = "engineer",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("label" = String, Path, description = "A label.", example = "trial"),
+    ),
+    request_body(content = Why, example = json!({"message": "The trial is over"})),
+    responses((status = 200, body = Deployed)),
+)]
+pub(super) async fn unlabel(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(why): Json<Why>,
+) -> Result<Said<Deployed>, Failure> {
+    let (name, label) = label(&segments)?;
+    Ok(Said(writer.registry.unlabel(&writer.actor, name, label, why).await?))
+}
+
+/// Serves again what a label served before: the last different serving, or the version `to`.
+#[utoipa::path(
+    post, path = "/v1/prompts/{name}/labels/{label}/rollback", tag = "engineer",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("label" = String, Path, description = "A label.", example = "production"),
+    ),
+    request_body(content = RollbackRequest, example = json!({"message": "Answers in French"})),
+    responses((status = 200, body = Deployed)),
+)]
+pub(super) async fn rollback(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<RollbackRequest>,
+) -> Result<Said<Deployed>, Failure> {
+    let (name, label) = label(&segments)?;
+    Ok(Said(writer.registry.rollback(&writer.actor, name, label, request).await?))
+}
+
+/// Imports changes of another library's history, oldest first, each once.
+#[utoipa::path(
+    post, path = "/v1/import", tag = "engineer",
+    request_body(content = ImportRequest, example = json!({"changes": [{"id": "c1", "at": "2026-03-20T15:00:00Z", "author": "ada", "message": "First text", "name": "support/agent", "text": "Hello."}]})),
+    responses((status = 200, body = Imported)),
+)]
+pub(super) async fn import(
+    writer: Writer,
+    _: NoParams,
+    Extension(id): Extension<RequestId>,
+    Json(request): Json<ImportRequest, IMPORT_BODY_BYTES_MAX>,
+) -> Result<Said<Imported>, Failure> {
+    let outcome = writer.registry.import(&writer.actor, request).await?;
+    let refused = |(change, error)| RefusedChange { id: change, problem: Failure::Registry(error).problem(id) };
+    Ok(Said(Imported { refused: outcome.refused.into_iter().map(refused).collect(), ..outcome.imported }))
+}
+
+fn label(segments: &Segments) -> Result<(PromptName, Label), Failure> {
+    Ok((segments.get("name")?, segments.get("label")?))
+}
+
+/// A version by its number: what changes a version must not depend on where a label points.
+fn version(segments: &Segments) -> Result<(PromptName, u64), Failure> {
+    let name = segments.get("name")?;
+    match segments.get::<Selector>("version")? {
+        Selector::Version(number) => Ok((name, number)),
+        Selector::Label(_) | Selector::Content(_) => Ok((name, segments.number("version")?)),
+    }
+}

@@ -1,0 +1,46 @@
+//! The composition root: opens, wires, starts and drains a node. Rules and parsing live elsewhere.
+
+pub mod offline;
+mod primary;
+mod replica;
+mod running;
+mod supervisor;
+mod tls;
+
+pub use primary::start_primary;
+pub use replica::start_replica;
+pub use running::{Running, StartError};
+pub use supervisor::run_until_told;
+
+/// A replica inside an application, without a process of its own.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+///
+/// use bookholder::clock::SystemClock;
+/// use bookholder::config::{self, Layer};
+/// use bookholder::resolve::Query;
+/// use bookholder::server::start_replica;
+///
+/// let layer = Layer {
+///     data: Some("replica-data".into()),
+///     listen: Some("127.0.0.1:0".parse()?),
+///     upstream: Some("http://127.0.0.1:7070".to_owned()),
+///     root_key: Some("bk1-…".to_owned()),
+///     ..Layer::default()
+/// };
+/// let settings = config::replica(layer, &BTreeMap::new())?;
+/// let replica = start_replica(settings, Arc::new(SystemClock::new())).await?;
+///
+/// // Microseconds, with or without a network:
+/// let answer = replica.resolver.resolve("support/agent@production", &Query::default())?;
+/// println!("{}", answer.stamp);
+///
+/// replica.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(doc)]
+pub mod in_process {}

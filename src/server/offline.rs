@@ -1,0 +1,243 @@
+//! Work on a data directory that no node runs on: proving, restoring, importing bundles, showing keys.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::crypto::note::{NOTE_BYTES_MAX, Note};
+use crate::model::audit::AuditVerdict;
+use crate::registry::founding::{FoundingError, begin_epoch};
+use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
+use crate::replication::engine::Settings as Rules;
+use crate::replication::follower::{Follower, Following, OpenError, check_note};
+use crate::resolve::Resolver;
+use crate::resolve::freshness::{FreshnessCell, Freshly};
+use crate::store::read::ReadTxn;
+use crate::store::verify::{Report, verify};
+use crate::store::{Options, Store, StoreError};
+use crate::trust::checkpoint::Checkpoint;
+use crate::trust::epoch::VerifiedEpoch;
+use crate::trust::root::{ROOT_BYTES_MAX, RootDocument, RootKeyId};
+use crate::trust::root_chain::RootChain;
+
+/// What a data directory proves.
+pub struct Proof {
+    /// What was found, and what differs.
+    pub report: Report,
+    /// The signed checkpoint of the state, where there is one.
+    pub checkpoint: Option<Checkpoint>,
+    /// The root that everything leads back to.
+    pub root_key: Option<RootKeyId>,
+    /// The registry's name.
+    pub registry: String,
+    /// The audit log; a replica's is empty.
+    pub audit: AuditVerdict,
+}
+
+/// The public keys of a data directory.
+pub struct Keys {
+    /// What `--root-key` takes.
+    pub root_key: RootKeyId,
+    /// The newest root document.
+    pub root: RootDocument,
+    /// The epoch, and the name of its checkpoint key.
+    pub epoch: (u64, String),
+}
+
+/// Why offline work was not done.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum OfflineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Replica(#[from] OpenError),
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    #[error(transparent)]
+    Key(#[from] crate::registry::seal::KeyFileError),
+    #[error("the signed records do not hold together: {0}")]
+    Trust(String),
+    #[error("{} is not empty; restore into a new directory", path.display())]
+    NotEmpty { path: std::path::PathBuf },
+    #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} and {ROOT_KEY_FILE} of the registry there, or name their folder with --keys", path.display())]
+    NoKeys { path: std::path::PathBuf },
+    #[error("this directory does not know yet which root to trust: give --root-key")]
+    NoRootKey,
+    #[error("reading or writing a file failed: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Proves what a transaction sees, down from the root: signatures, state, index, audit log.
+///
+/// # Errors
+/// The database cannot be read at all.
+pub fn prove(txn: &ReadTxn) -> Result<Proof, StoreError> {
+    prove_with_progress(txn, &mut |_| {})
+}
+
+/// As [`prove`]; `progress` hears how many entries are done.
+///
+/// # Errors
+/// As [`prove`].
+pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreError> {
+    let mut report = verify(txn, progress)?;
+    let audit = txn.verify_audit()?;
+    if let Some(seq) = audit.broken_at {
+        report.differ(format!("the audit log is broken at entry {seq}"));
+    }
+    let registry = txn.meta("registry")?.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default();
+    let pin = txn.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
+    let (mut root_key, mut checkpoint) = (None, None);
+    match trust(txn)? {
+        Err(reason) => report.differ(reason),
+        Ok(None) if report.state.entries > 0 => report.differ("there are entries, and no root document to trust them by"),
+        Ok(None) => {}
+        Ok(Some((chain, epochs))) => {
+            root_key = Some(chain.key_id());
+            if pin.is_some_and(|pin| pin != chain.key_id().to_string()) {
+                report.differ("the root documents are not those of the root that this replica was given");
+            }
+            checkpoint = check_checkpoint(txn, &chain, &epochs, &mut report)?;
+        }
+    }
+    Ok(Proof { report, checkpoint, root_key, registry, audit })
+}
+
+type Trust = Result<Option<(RootChain, Vec<VerifiedEpoch>)>, String>;
+
+/// Reads back the trust of a directory; the inner error says what does not hold together.
+fn trust(txn: &ReadTxn) -> Result<Trust, StoreError> {
+    let (roots, epochs) = txn.trust()?;
+    let Some((first, later)) = roots.split_first() else { return Ok(Ok(None)) };
+    let build = || -> Result<(RootChain, Vec<VerifiedEpoch>), String> {
+        let note = Note::parse(first, ROOT_BYTES_MAX).map_err(|error| format!("root document 1: {error}"))?;
+        let document = RootDocument::parse(note.text()).map_err(|error| format!("root document 1: {error}"))?;
+        let mut chain = RootChain::begin(&document.key_id(), first).map_err(|error| error.to_string())?;
+        for note in later {
+            chain.extend(note).map_err(|error| error.to_string())?;
+        }
+        let verify = |note: &Vec<u8>| VerifiedEpoch::verify(note, &chain).map_err(|error| error.to_string());
+        let epochs = epochs.iter().map(verify).collect::<Result<_, _>>()?;
+        Ok((chain, epochs))
+    };
+    Ok(build().map(Some))
+}
+
+fn check_checkpoint(
+    txn: &ReadTxn,
+    chain: &RootChain,
+    epochs: &[VerifiedEpoch],
+    report: &mut Report,
+) -> Result<Option<Checkpoint>, StoreError> {
+    let Some(note) = txn.meta("note")? else {
+        if report.state.entries > 0 {
+            report.differ("there are entries, and no checkpoint that signs them");
+        }
+        return Ok(None);
+    };
+    let checkpoint = match check_note(&note, chain, epochs) {
+        Ok(accepted) => accepted.checkpoint,
+        Err(refusal) => {
+            report.differ(format!("the checkpoint does not verify: {refusal}"));
+            return Ok(None);
+        }
+    };
+    let signed = (checkpoint.position(), checkpoint.changed, checkpoint.entries, checkpoint.bytes, checkpoint.state);
+    let found = (report.head.position, report.head.changed, report.state.entries, report.state.bytes, report.state.hash);
+    if signed != found {
+        report.differ(format!(
+            "the state is not the one that was signed: {} entries at {} here, {} entries at {} in the checkpoint",
+            found.2, found.0, signed.2, signed.0
+        ));
+    }
+    Ok(Some(checkpoint))
+}
+
+/// The public keys of a data directory.
+///
+/// # Errors
+/// There is no registry, or its records do not hold together.
+pub fn keys(txn: &ReadTxn) -> Result<Keys, OfflineError> {
+    let (chain, epochs) = trust(txn)?
+        .map_err(OfflineError::Trust)?
+        .ok_or_else(|| OfflineError::Trust("there is no root document".to_owned()))?;
+    let epoch = epochs.last().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
+    let record = epoch.record();
+    Ok(Keys {
+        root_key: chain.key_id(),
+        root: chain.current().clone(),
+        epoch: (record.epoch, record.checkpoint_key.clone()),
+    })
+}
+
+/// Makes a data directory of a backup, with the registry's keys, and begins a new epoch in it, so
+/// that replicas never take the restored copy for the registry that went on after the backup.
+///
+/// # Errors
+/// The directory is not empty, the keys are missing, or the backup does not verify.
+pub fn restore(backup: &Path, data: &Path, keys: &Path, clock: &Arc<dyn Clock>) -> Result<(u64, Proof), OfflineError> {
+    let missing = [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE].iter().any(|name| !keys.join(name).is_file());
+    if missing {
+        return Err(OfflineError::NoKeys { path: keys.to_owned() });
+    }
+    let target_keys = data.join(KEYS_FOLDER);
+    let strangers = std::fs::read_dir(data).into_iter().flatten().filter_map(Result::ok);
+    if strangers.into_iter().any(|entry| entry.file_name() != KEYS_FOLDER) {
+        return Err(OfflineError::NotEmpty { path: data.to_owned() });
+    }
+    std::fs::create_dir_all(&target_keys)?;
+    for name in [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE] {
+        let key = std::fs::read(keys.join(name))?;
+        crate::store::files::replace(&target_keys.join(name), &key, 0o600)?;
+    }
+    Store::install(data, backup)?;
+    let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
+    let root_key = read_key(&target_keys.join(ROOT_KEY_FILE))?;
+    let epoch = begin_epoch(&store, &root_key, clock)?;
+    let proof = prove(&store.read()?)?;
+    Ok((epoch, proof))
+}
+
+/// Imports a bundle into the data directory of a replica that does not run; what was refused, if
+/// anything was.
+///
+/// # Errors
+/// The directory is not a replica's, or the store fails.
+pub async fn import_bundle(
+    bundle: &Path,
+    data: &Path,
+    root_key: Option<RootKeyId>,
+    accept_expired: bool,
+    clock: Arc<dyn Clock>,
+) -> Result<Result<Proof, String>, OfflineError> {
+    let store = Store::open(&Options { directory: data.to_owned(), create: true })?;
+    let pinned = store.read()?.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
+    let root_key = match (root_key, pinned) {
+        (Some(given), _) => given,
+        (None, Some(pin)) => pin.parse().map_err(|_| OfflineError::Trust(format!("`{pin}` is no root key")))?,
+        (None, None) => return Err(OfflineError::NoRootKey),
+    };
+    let resolver = Resolver::new(store.clone(), 0);
+    let position = store.committed().borrow().head.position;
+    let freshness = FreshnessCell::new(Freshly { position, age_s: 0, freshness: crate::api::status::Freshness::Empty });
+    let following = Following {
+        upstream: None,
+        token: None,
+        extra_ca: None,
+        settings: Rules { root_key, hold_at: None, accept_expired },
+        replica: String::new(),
+    };
+    let opening = store.clone();
+    let metrics = crate::metrics::Metrics::new();
+    let open = move || Follower::open(opening, resolver, freshness, metrics, clock, following);
+    let mut follower = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
+    let good = follower.import(bundle).await;
+    let outcome = if good {
+        Ok(prove(&store.read()?)?)
+    } else {
+        Err(follower.last_trouble().map_or_else(|| "the bundle was refused".to_owned(), |trouble| trouble.detail))
+    };
+    store.close().await;
+    Ok(outcome)
+}

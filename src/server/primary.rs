@@ -1,0 +1,134 @@
+//! Wires a primary.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::running::{Running, StartError, Wired};
+use crate::api::status::{Freshness, NodeRole, Status};
+use crate::clock::Clock;
+use crate::config::PrimarySettings;
+use crate::http::state::AppState;
+use crate::metrics::Metrics;
+use crate::model::time::Timestamp;
+use crate::registry::Registry;
+use crate::registry::founding::{Founding, found};
+use crate::replication::publisher::Publisher;
+use crate::resolve::freshness::{FreshnessCell, Freshly};
+use crate::resolve::{Catalogue, Resolver};
+use crate::store::{Committed, Options, Store};
+use crate::watch::folder;
+
+/// How often old deletions are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Starts a primary: opens or founds its registry, wires the floors, and listens.
+///
+/// # Errors
+/// The data directory, the keys, the folder to watch or the address cannot be used.
+pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let PrimarySettings { node, watch, registry: name, admin_token } = settings;
+    let options = Options { directory: node.data.clone(), create: true };
+    let (store, founded) = {
+        let clock = Arc::clone(&clock);
+        let open = move || -> Result<_, StartError> {
+            let store = Store::open(&options)?;
+            let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
+            Ok((store, founded))
+        };
+        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))?
+    };
+    let metrics = Metrics::new();
+    let resolver = Resolver::new(store.clone(), node.cache_bytes);
+    let registry = Registry::open(store.clone(), Arc::clone(&clock))?;
+    let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock));
+    let committed = store.committed();
+    let freshness = follow_commits(&store, &metrics);
+    let stop = CancellationToken::new();
+    let status = {
+        let (committed, publisher) = (committed.clone(), publisher.clone());
+        let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
+        move || describe(&committed.borrow(), &name, since, &publisher)
+    };
+    let mut tasks = vec![("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone())))];
+    if let Some(directory) = watch {
+        let (registry, stop) = (registry.clone(), stop.clone());
+        let watching = async move {
+            if let Err(error) = folder::watch(directory, registry, stop).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "the folder is not watched");
+            }
+        };
+        tasks.push(("folder", tokio::spawn(watching)));
+    }
+    let state = AppState {
+        catalogue: Catalogue::new(store.clone()),
+        resolver,
+        registry: Some(registry),
+        publisher: Some(publisher),
+        freshness,
+        status: Arc::new(status),
+        upstream: None,
+        committed,
+        metrics,
+        open_reads: node.open_reads,
+        open_to_all: node.open_to_all,
+        read_token: None,
+        ready_max_age_s: node.ready_max_age_s,
+        stop,
+    };
+    let (root_key, new_token) = (founded.root_key, founded.new_token);
+    Wired { settings: node, store, state, root_key, new_token, tasks }.listen().await
+}
+
+/// Keeps what every answer says of this node up to date with its commits.
+fn follow_commits(store: &Store, metrics: &Metrics) -> FreshnessCell {
+    let now = store.committed().borrow().head.position;
+    let freshness = FreshnessCell::new(Freshly { position: now, age_s: 0, freshness: Freshness::Fresh });
+    let (cell, metrics) = (freshness.clone(), metrics.clone());
+    store.observe(Box::new(move |committed: &Committed| {
+        let position = committed.head.position;
+        cell.store(Freshly { position, age_s: 0, freshness: Freshness::Fresh });
+        metrics.commits.inc();
+        metrics.position_epoch.set(i64::try_from(position.epoch).unwrap_or(i64::MAX));
+        metrics.position_seq.set(i64::try_from(position.seq).unwrap_or(i64::MAX));
+    }));
+    freshness
+}
+
+fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: &Publisher) -> Status {
+    use base64::Engine;
+    Status {
+        role: NodeRole::Primary,
+        registry: registry.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        position: committed.head.position,
+        state: base64::engine::general_purpose::STANDARD.encode(committed.state.hash),
+        entries: committed.state.entries,
+        freshness: Freshness::Fresh,
+        stale: false,
+        since,
+        age_s: 0,
+        issued: None,
+        expires: None,
+        clock_untrusted: false,
+        held: false,
+        trouble: None,
+        replicas: publisher.reports(),
+    }
+}
+
+async fn forget_old_deletions(registry: Registry, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(FORGET_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        match registry.forget_old_deletions().await {
+            Ok(0) => {}
+            Ok(forgotten) => tracing::info!(forgotten, "forgot old deletions"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old deletions stay for now"),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A node that runs: its address, what can be asked of it in process, and how it ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, Settings};
+use crate::crypto::secret::AccessToken;
+use crate::http::listen::{self, Listener};
+use crate::http::state::AppState;
+use crate::registry::founding::FoundingError;
+use crate::replication::follower::OpenError;
+use crate::resolve::Resolver;
+use crate::store::files::replace;
+use crate::store::{Store, StoreError};
+use crate::trust::root::RootKeyId;
+use crate::watch::WatchError;
+
+/// The file in the data directory that says where the node listens.
+const ADDRESS_FILE: &str = "address";
+/// How long the tasks of a node may take to end.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    #[error(transparent)]
+    Replica(#[from] OpenError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    #[error("this replica does not know yet which root to trust: give it --root-key, as `bookholder keys show` prints it on the primary")]
+    NoRootKey,
+    #[error("cannot listen on {address}: {source}; is another node running there?")]
+    Listen { address: String, source: std::io::Error },
+    #[error("{} cannot be written: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
+}
+
+/// A node that runs.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether that is with TLS.
+    pub tls: bool,
+    /// Answers references, in process.
+    pub resolver: Resolver,
+    /// The root that it trusts, or that replicas of it shall trust.
+    pub root_key: RootKeyId,
+    /// The first access token, when this start made it up.
+    pub new_token: Option<AccessToken>,
+    store: Store,
+    socket: Option<PathBuf>,
+    stop: CancellationToken,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+/// A node that is wired and not yet reachable.
+pub(super) struct Wired {
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) state: AppState,
+    pub(super) root_key: RootKeyId,
+    pub(super) new_token: Option<AccessToken>,
+    pub(super) tasks: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl Wired {
+    /// Binds the listeners, starts to serve, and writes down where.
+    pub(super) async fn listen(self) -> Result<Running, StartError> {
+        let Self { settings, store, state, root_key, new_token, mut tasks } = self;
+        let stop = state.stop.clone();
+        let resolver = state.resolver.clone();
+        let tls = settings.tls.as_ref().map(super::tls::Certificates::load).transpose()?;
+        let fault = |address: String| move |source| StartError::Listen { address, source };
+        let tcp = TcpListener::bind(settings.listen).await.map_err(fault(settings.listen.to_string()))?;
+        let address = tcp.local_addr().map_err(fault(settings.listen.to_string()))?;
+        let unix = settings.socket.as_ref().map(|path| bind_socket(path)).transpose()?;
+        let path = settings.data.join(ADDRESS_FILE);
+        let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
+        written.map_err(|source| StartError::File { path, source })?;
+        let app = listen::App::new(state);
+        if let Some(certificates) = &tls {
+            tasks.push(("certificates", tokio::spawn(certificates.clone().watch(stop.clone()))));
+        }
+        let config = tls.map(|certificates| certificates.config());
+        let tls = config.is_some();
+        tasks.push(("http", tokio::spawn(listen::serve(Listener::Tcp(tcp), config, app.clone(), stop.clone()))));
+        if let Some(unix) = unix {
+            tasks.push(("socket", tokio::spawn(listen::serve(Listener::Unix(unix), None, app, stop.clone()))));
+        }
+        tracing::info!(%address, socket = ?settings.socket, tls, data = %settings.data.display(), "listening");
+        Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
+    }
+}
+
+/// Binds a Unix socket; one that a killed process left behind is taken over.
+fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
+    let fault = |source| StartError::Listen { address: path.display().to_string(), source };
+    if std::os::unix::net::UnixStream::connect(path).is_err() {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if std::os::unix::fs::FileTypeExt::is_socket(&found.file_type()) => {
+                std::fs::remove_file(path).map_err(fault)?;
+            }
+            _ => {}
+        }
+    }
+    UnixListener::bind(path).map_err(fault)
+}
+
+impl Running {
+    /// The address as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+
+    /// Ends when something tells the node to stop.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Answers what is under way, closes the store, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let deadline = tokio::time::Instant::now() + DRAIN;
+        for (name, task) in self.tasks {
+            match tokio::time::timeout_at(deadline, task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(task = name, %error, "a task ended badly"),
+                Err(_) => tracing::warn!(task = name, "a task did not end in time"),
+            }
+        }
+        self.store.close().await;
+        if let Some(socket) = &self.socket {
+            let _best_effort = std::fs::remove_file(socket);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Certificates from files, read again when they change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{ConfigError, TlsFiles};
+
+/// How often the files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// A certificate and where it came from.
+#[derive(Clone)]
+pub(super) struct Certificates {
+    files: TlsFiles,
+    config: Arc<ArcSwap<ServerConfig>>,
+}
+
+impl Certificates {
+    pub(super) fn load(files: &TlsFiles) -> Result<Self, ConfigError> {
+        Ok(Self { files: files.clone(), config: Arc::new(ArcSwap::from_pointee(read(files)?)) })
+    }
+
+    pub(super) fn config(&self) -> Arc<ArcSwap<ServerConfig>> {
+        Arc::clone(&self.config)
+    }
+
+    /// Takes new files for new connections, until told to stop; files that are wrong change nothing.
+    pub(super) async fn watch(self, stop: CancellationToken) {
+        let mut seen = modified(&self.files);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+            let now = modified(&self.files);
+            if now == seen {
+                continue;
+            }
+            match read(&self.files) {
+                Ok(config) => {
+                    self.config.store(Arc::new(config));
+                    tracing::info!("took the new certificate");
+                }
+                Err(error) => tracing::warn!(%error, "the new certificate is not taken; the old one goes on"),
+            }
+            seen = now;
+        }
+    }
+}
+
+fn modified(files: &TlsFiles) -> [Option<std::time::SystemTime>; 2] {
+    [&files.certificate, &files.key].map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
+}
+
+fn read(files: &TlsFiles) -> Result<ServerConfig, ConfigError> {
+    let fault = |what: &str, error: &dyn std::fmt::Display| ConfigError::Tls(format!("{what}: {error}"));
+    let certificate = files.certificate.display().to_string();
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| fault(&certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key.display().to_string(), &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(|error| fault(&certificate, &error))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
