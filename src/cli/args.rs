@@ -59,7 +59,7 @@ pub struct Globals {
     /// Print the server's answer as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// The node to talk to: http://…, https://… or unix:/path
+    /// The node to talk to: an address, or unix: and the path of a socket
     #[arg(
         long,
         global = true,
@@ -69,7 +69,7 @@ pub struct Globals {
         hide_env_values = true
     )]
     pub server: String,
-    /// A file with the access token; otherwise it is taken from $BOOKHOLDER_TOKEN
+    /// A file with the access token; otherwise it is taken from `$BOOKHOLDER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Certificates (PEM) to trust besides the public authorities

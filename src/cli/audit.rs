@@ -12,6 +12,7 @@ use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_lin
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::Page;
 use crate::model::audit::{AuditEntry, AuditVerdict};
+use crate::store::{Options, Store, StoreError};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,6 +53,13 @@ impl AuditArgs {
             AuditCommand::Log { .. } => None,
         }
     }
+}
+
+/// Checks the audit log of a data directory that no node runs on.
+pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
+    let directory = args.data().unwrap_or_else(|| Path::new(".")).to_owned();
+    let verdict_of = || Store::open(&Options { directory, create: false })?.read()?.verify_audit();
+    verdict(output, &verdict_of().map_err(|error: StoreError| CliError::usage(error.to_string()))?)
 }
 
 pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError> {

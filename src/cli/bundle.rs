@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use tar::EntryType;
@@ -13,8 +14,12 @@ use tar::EntryType;
 use super::args::node::BundleImportArgs;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, GOOD, count, paint};
-use super::{Verdict, disk, progress};
+use super::output::{ACCENT, DIM, GOOD, Output, count, paint};
+use super::serve::runtime;
+use super::{Verdict, disk, progress, verify};
+use crate::clock::SystemClock;
+use crate::server::offline;
+use crate::trust::root::RootKeyId;
 
 /// Most bytes of a bundle.
 const BUNDLE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
@@ -56,6 +61,19 @@ pub struct BundleExportArgs {
     /// How long replicas call what it holds fresh
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     lifetime_days: u32,
+}
+
+/// Imports a bundle into a data directory that no node runs on, and proves the result.
+pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliError> {
+    let root_key = args.root_key.as_ref().map(|key| key.parse::<RootKeyId>());
+    let root_key = root_key.transpose().map_err(|error| CliError::usage(error.to_string()))?;
+    let clock = Arc::new(SystemClock::new());
+    let import = offline::import_bundle(&args.bundle, &args.data, root_key, args.accept_expired, clock);
+    match runtime()?.block_on(import)? {
+        Ok(proof) => verify::show(output, &proof),
+        Err(reason) => Err(CliError::no(format!("the bundle is refused: {reason}"))
+            .hint("what the data directory held is as it was")),
+    }
 }
 
 pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError> {

@@ -84,7 +84,7 @@ fn rest(shown: &mut String, diff: &Diff) {
 }
 
 fn heading(shown: &mut String, what: &str) {
-    shown.push_str(&format!("\n{}\n", paint(STRONG, what)));
+    shown.extend(["\n", &paint(STRONG, what), "\n"]);
 }
 
 /// Lines that begin with `-`, `+`, `@` or a space, coloured by that.
@@ -107,8 +107,8 @@ fn values(shown: &mut String, what: &str, change: &ValueChange) {
     let mut side = |sign: char, value: &Value| {
         if !value.is_null() {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            let lines: String = text.lines().map(|line| format!("{sign}{line}\n")).collect();
-            hunks(shown, &lines);
+            let lines: Vec<String> = text.lines().map(|line| format!("{sign}{line}")).collect();
+            hunks(shown, &lines.join("\n"));
         }
     };
     side('-', &change.before);

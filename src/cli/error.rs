@@ -62,21 +62,25 @@ pub struct CliError {
 
 impl CliError {
     /// It was understood and the answer is no.
+    #[must_use]
     pub fn no(message: impl Into<String>) -> Self {
         Self::new(Kind::No, message)
     }
 
     /// It was not understood, or something here is not set up.
+    #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
     }
 
     /// The server cannot be reached or trusted.
+    #[must_use]
     pub fn server(message: impl Into<String>) -> Self {
         Self::new(Kind::Server, message)
     }
 
     /// A file that cannot be read or written.
+    #[must_use]
     pub fn file(what: &str, path: &Path, error: &io::Error) -> Self {
         Self::usage(format!("cannot {what} {}: {error}", path.display()))
     }

@@ -129,7 +129,8 @@ fn conversation(message: &Value) -> String {
     }
     if let Some(Value::Array(calls)) = message.get("tool_calls") {
         for call in calls {
-            shown.push_str(&format!("\n{}", paint(DIM, format!("calls {}", harmless(&call.to_string())))));
+            let call = format!("calls {}", harmless(&call.to_string()));
+            shown.extend(["\n", &paint(DIM, call)]);
         }
     }
     shown

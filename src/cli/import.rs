@@ -24,10 +24,8 @@ use crate::model::name::{Label, PromptName};
 
 /// Changes of one request.
 const BATCH_CHANGES: usize = 200;
-/// Bytes of text in one request, before JSON escapes them; well within what a server takes.
-const BATCH_BYTES: usize = 1024 * 1024;
-/// Most bytes of a history once it is unpacked.
-const HISTORY_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
+/// Bytes of changes in one request, as JSON; well within what a server takes.
+const BATCH_BYTES: usize = 3 * 1024 * 1024;
 /// What a zstd file begins with.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
@@ -114,9 +112,9 @@ fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn BufRead>, CliError> {
     let mut source = BufReader::new(bar.wrap_read(source));
     if source.fill_buf().map_err(fail)?.starts_with(&ZSTD_MAGIC) {
         let unpacked = zstd::Decoder::with_buffer(source).map_err(fail)?;
-        return Ok(Box::new(BufReader::new(unpacked.take(HISTORY_BYTES_MAX))));
+        return Ok(Box::new(BufReader::new(unpacked)));
     }
-    Ok(Box::new(source.take(HISTORY_BYTES_MAX)))
+    Ok(Box::new(source))
 }
 
 async fn import(
@@ -139,12 +137,12 @@ async fn import(
         if (&mut *lines).take(limit).read_until(b'\n', &mut line).map_err(|error| wrong(error.to_string()))? == 0 {
             break;
         }
-        let read = reader.read(&String::from_utf8_lossy(&line)).map_err(|error| wrong(error.to_string()))?;
+        let read = reader.read(&line).map_err(|error| wrong(error.to_string()))?;
         let Some(read) = read else { continue };
         if let Some(original) = read.renamed_from {
             total.renamed.insert(original, read.change.name.clone());
         }
-        let bytes = read.change.text.as_ref().map_or(0, String::len) + read.change.message.len();
+        let bytes = serde_json::to_vec(&read.change).map_or(0, |json| json.len());
         if batch.len() >= BATCH_CHANGES || (batch_bytes > 0 && batch_bytes + bytes > BATCH_BYTES) {
             send(context, std::mem::take(&mut batch), label, syntax, total).await?;
             batch_bytes = 0;

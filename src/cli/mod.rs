@@ -10,6 +10,7 @@ mod bundle;
 mod changed;
 mod completions;
 mod context;
+mod demo;
 mod deploy;
 mod diff;
 mod disk;
@@ -18,6 +19,7 @@ mod folder;
 mod get;
 mod history;
 mod import;
+mod keys;
 mod list;
 mod log;
 pub mod output;
@@ -26,12 +28,16 @@ mod publish;
 mod pull;
 mod push;
 mod remove;
+mod replica;
+mod restore;
 mod retire;
 mod rollback;
+mod serve;
 mod show;
 mod status;
 mod token;
 mod unlabel;
+mod verify;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -76,10 +82,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
     match command {
-        Command::Serve(_) | Command::Replica(_) | Command::Demo(_) => Err(unwired()),
-        Command::Verify(_) | Command::Restore(_) | Command::Keys(_) => Err(unwired()),
-        Command::Audit(args) if args.data().is_some() => Err(unwired()),
-        Command::Bundle(bundle::BundleArgs { command: bundle::BundleCommand::Import(_) }) => Err(unwired()),
+        Command::Serve(args) => serve::run(args, Output::stdout(globals.json)),
+        Command::Replica(args) => replica::run(args),
+        Command::Demo(args) => demo::run(&args, Output::stdout(globals.json)),
+        Command::Verify(args) => verify::run(&args, Output::stdout(globals.json)),
+        Command::Restore(args) => restore::run(&args, Output::stdout(globals.json)),
+        Command::Keys(args) => keys::run(args, Output::stdout(globals.json)),
+        Command::Audit(args) if args.data().is_some() => audit::offline(&args, Output::stdout(globals.json)),
+        Command::Bundle(bundle::BundleArgs { command: bundle::BundleCommand::Import(args) }) => {
+            bundle::import(&args, Output::stdout(globals.json))
+        }
         Command::Bundle(args) => ask(globals, |context| bundle::run(args, context)),
         Command::Completions(args) => completions::run(&args),
         Command::Publish(args) => ask(globals, |context| publish::run(args, context)),
@@ -112,8 +124,4 @@ fn ask<F: Future<Output = Result<Verdict, CliError>>>(
     let context = Context::new(globals)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(verb(context))
-}
-
-fn unwired() -> CliError {
-    CliError::usage("this program was built without that verb")
 }

@@ -118,10 +118,10 @@ impl Output {
 fn explain(error: &CliError) -> String {
     let mut text = format!("{}: {}", paint(BAD.bold(), "error"), harmless(&error.message));
     for detail in &error.details {
-        text.push_str(&format!("\n  {} {}", paint(BAD, "•"), harmless(detail)));
+        text.extend(["\n", &format!("  {} {}", paint(BAD, "•"), harmless(detail))]);
     }
     if let Some(hint) = &error.hint {
-        text.push_str(&format!("\n{}: {}", paint(ACCENT.bold(), "hint"), harmless(hint)));
+        text.extend(["\n", &format!("{}: {}", paint(ACCENT.bold(), "hint"), harmless(hint))]);
     }
     text
 }
@@ -191,7 +191,7 @@ impl Table {
         for column in layout.column_iter_mut() {
             column.set_padding((0, 2));
         }
-        layout.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+        layout.lines().flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()]).collect()
     }
 }
 

@@ -203,8 +203,8 @@ fn refuse(pushed: &mut Pushed, result: Result<(), ClientError>) -> Result<(), Cl
             if !matches!(problem.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) =>
         {
             pushed.what = What::Refused;
-            let errors = problem.errors.iter().map(|error| format!("; {error}")).collect::<String>();
-            pushed.reason = Some(problem.detail + &errors);
+            let reasons: Vec<String> = std::iter::once(problem.detail).chain(problem.errors).collect();
+            pushed.reason = Some(reasons.join("; "));
             Ok(())
         }
         Err(error) => Err(error.into()),

@@ -35,7 +35,11 @@ pub struct DeploymentFilter {
 
 impl Client {
     /// Prompts by name; at most `rows` a request.
-    pub fn prompts(&self, filter: &PromptFilter, rows: usize) -> impl Stream<Item = Result<PromptView, ClientError>> {
+    pub fn prompts(
+        &self,
+        filter: &PromptFilter,
+        rows: usize,
+    ) -> impl Stream<Item = Result<PromptView, ClientError>> + Send + Unpin {
         let mut query = Vec::new();
         query.extend(filter.prefix.clone().map(|prefix| ("prefix", prefix)));
         query.extend(filter.removed.then(|| ("removed", true.to_string())));
@@ -43,7 +47,11 @@ impl Client {
     }
 
     /// Versions of a prompt, newest first.
-    pub fn versions(&self, name: &PromptName, rows: usize) -> impl Stream<Item = Result<Version, ClientError>> {
+    pub fn versions(
+        &self,
+        name: &PromptName,
+        rows: usize,
+    ) -> impl Stream<Item = Result<Version, ClientError>> + Send + Unpin {
         self.rows(paths::versions(name), Vec::new(), rows)
     }
 
@@ -52,7 +60,7 @@ impl Client {
         &self,
         filter: &DeploymentFilter,
         rows: usize,
-    ) -> impl Stream<Item = Result<Deployment, ClientError>> {
+    ) -> impl Stream<Item = Result<Deployment, ClientError>> + Send + Unpin {
         let mut query = Vec::new();
         query.extend(filter.name.as_ref().map(|name| ("name", name.to_string())));
         query.extend(filter.label.as_ref().map(|label| ("label", label.to_string())));
@@ -60,16 +68,16 @@ impl Client {
     }
 
     /// Audit entries, oldest first.
-    pub fn audit(&self, rows: usize) -> impl Stream<Item = Result<AuditEntry, ClientError>> {
+    pub fn audit(&self, rows: usize) -> impl Stream<Item = Result<AuditEntry, ClientError>> + Send + Unpin {
         self.rows("/v1/audit".to_owned(), Vec::new(), rows)
     }
 
-    fn rows<T: DeserializeOwned>(
+    fn rows<T: DeserializeOwned + Send>(
         &self,
         path: String,
         mut query: Vec<(&'static str, String)>,
         rows: usize,
-    ) -> impl Stream<Item = Result<T, ClientError>> {
+    ) -> impl Stream<Item = Result<T, ClientError>> + Send + Unpin {
         query.push(("limit", rows.clamp(1, PAGE_ROWS_MAX).to_string()));
         let pages = stream::try_unfold(Some(None::<String>), move |cursor| {
             let request = self.request(Method::GET, &path).query(&query);
@@ -82,6 +90,6 @@ impl Client {
                 Ok(Some((page.items, page.next.map(Some))))
             }
         });
-        pages.map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed_local()
+        pages.map_ok(|items| stream::iter(items.into_iter().map(Ok))).try_flatten().boxed()
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of the body. Invariant: what `write` makes, `parse` reads back as the same value.
 
+use std::fmt::Write;
+
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -86,8 +88,12 @@ fn json_lines(form: &Form) -> String {
         for character in value.to_string().chars() {
             match u32::from(character) {
                 0x20..0x7f => line.push(character),
-                code @ ..=0xffff => line.push_str(&format!("\\u{code:04x}")),
-                code => line.push_str(&format!("\\U{code:08x}")),
+                code @ ..=0xffff => {
+                    let _ = write!(line, "\\u{code:04x}");
+                }
+                code => {
+                    let _ = write!(line, "\\U{code:08x}");
+                }
             }
         }
         line + "\n"

@@ -13,6 +13,8 @@ use crate::model::time::Timestamp;
 
 /// Longest line of a history, in bytes: a text at the limit of a content, escaped as JSON.
 pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest name in a history, in bytes; what a prompt may not be called is mapped.
+pub const NAME_BYTES_MAX: usize = 64 * 1024;
 /// Most changes of one history file; each costs about 50 bytes of memory while it is read.
 pub const CHANGES_MAX: usize = 5_000_000;
 /// BLAKE3 derive-key context of an import id.
@@ -61,20 +63,24 @@ impl HistoryReader {
     ///
     /// # Errors
     /// The line is no change, or over a limit.
-    pub fn read(&mut self, text: &str) -> Result<Option<HistoryChange>, HistoryError> {
+    pub fn read(&mut self, text: &[u8]) -> Result<Option<HistoryChange>, HistoryError> {
         self.line = self.line.saturating_add(1);
         let line = self.line;
         if text.len() > LINE_BYTES_MAX {
             return Err(HistoryError::TooLong { line });
         }
-        if text.trim().is_empty() {
+        if text.trim_ascii().is_empty() {
             return Ok(None);
         }
         if self.changes >= CHANGES_MAX {
             return Err(HistoryError::TooMany { line });
         }
         let form: Line =
-            serde_json::from_str(text).map_err(|error| HistoryError::Line { line, reason: error.to_string() })?;
+            serde_json::from_slice(text).map_err(|error| HistoryError::Line { line, reason: error.to_string() })?;
+        if form.name.len() > NAME_BYTES_MAX {
+            let reason = format!("the name is longer than {NAME_BYTES_MAX} bytes");
+            return Err(HistoryError::Line { line, reason });
+        }
         self.changes += 1;
         let occurrence = self.occurrences.entry(*form.hasher().finalize().as_bytes()).or_insert(0);
         let id = form.id(*occurrence);
@@ -142,7 +148,7 @@ mod tests {
     fn a_line_becomes_a_change_with_a_stable_id() {
         let read = || {
             let mut reader = HistoryReader::new();
-            [LINE, "", LINE].map(|line| reader.read(line).expect("a change"))
+            [LINE, "", LINE].map(|line| reader.read(line.as_bytes()).expect("a change"))
         };
         let [first, blank, second] = read();
         assert_eq!((read()[0].clone(), blank), (first.clone(), None));
@@ -162,12 +168,16 @@ mod tests {
             (r#"{"at":"yesterday","author":"a","message":"m","name":"n","text":null}"#, "RFC 3339"),
             (r#"{"at":"2022-12-14T00:44:50Z","author":"a","message":"m","name":"n","text":null,"x":1}"#, "`x`"),
             ("[]", "line 2"),
+            (&LINE.replace("a | b", &"n".repeat(NAME_BYTES_MAX + 1)), "name is longer than 65536 bytes"),
         ] {
             let mut reader = HistoryReader::new();
-            reader.read("\n").expect("a blank line");
-            let message = reader.read(line).expect_err(line).to_string();
+            reader.read(b"\n").expect("a blank line");
+            let message = reader.read(line.as_bytes()).expect_err(line).to_string();
             assert!(message.contains("line 2") && message.contains(part), "{line}: {message}");
         }
+        let latin: Vec<u8> =
+            LINE.replace("Hi", "?").bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect();
+        assert!(HistoryReader::new().read(&latin).is_err(), "no UTF-8 text is never guessed at");
     }
 
     #[test]
@@ -179,8 +189,11 @@ mod tests {
         };
         let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");
         let mut reader = HistoryReader::new();
-        let changes: Vec<_> =
-            history.lines().filter_map(|line| reader.read(line).expect("a change")).map(|read| read.change).collect();
+        let changes: Vec<_> = history
+            .lines()
+            .filter_map(|line| reader.read(line.as_bytes()).expect("a change"))
+            .map(|read| read.change)
+            .collect();
         let ids: std::collections::HashSet<_> = changes.iter().map(|change| &change.id).collect();
         assert_eq!((changes.len(), ids.len()), (4_529, 4_529));
         assert_eq!(changes.iter().filter(|change| change.text.is_none()).count(), 1_048);

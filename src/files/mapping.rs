@@ -80,7 +80,7 @@ fn shape(original: &str) -> String {
 fn ended(shaped: &str, original: &str, digits: usize) -> Option<PromptName> {
     let hex = blake3::hash(original.as_bytes()).to_hex();
     let room = NAME_BYTES_MAX - 1 - digits;
-    let kept = shaped.get(..shaped.floor_char_boundary(room))?;
+    let kept = (0..=room).rev().find_map(|end| shaped.get(..end))?;
     format!("{kept}~{}", hex.get(..digits)?).parse().ok()
 }
 

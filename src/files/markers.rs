@@ -77,7 +77,7 @@ pub(super) fn write(body: &Body) -> Option<String> {
             Message::Placeholder { name } if name == HISTORY => written.push_str("{{history}}\n"),
             Message::Placeholder { name } => {
                 let name = quotable(name)?;
-                written.push_str(&format!("{{{{placeholder \"{name}\"}}}}\n"));
+                written.extend(["{{placeholder \"", name, "\"}}\n"]);
             }
             Message::Said(said) => {
                 said_any = true;
@@ -92,7 +92,7 @@ fn write_said(written: &mut String, said: &Said) -> Option<()> {
     if said.name.is_some() || !said.tool_calls.is_empty() || said.tool_call_id.is_some() {
         return None;
     }
-    written.push_str(&format!("{{{{role \"{}\"}}}}\n", role_name(said.role)));
+    written.extend(["{{role \"", role_name(said.role), "\"}}\n"]);
     let parts = match &said.content {
         MessageContent::Text(text) => {
             written.push_str(&escape(text, Kind::Chat));
@@ -109,7 +109,7 @@ fn write_said(written: &mut String, said: &Said) -> Option<()> {
         match part {
             Part::Text { text } if text.trim().is_empty() => return None,
             Part::Text { text } => written.push_str(&escape(text, Kind::Chat)),
-            Part::Image { url } => written.push_str(&format!("{{{{media url=\"{}\"}}}}\n", quotable(url)?)),
+            Part::Image { url } => written.extend(["{{media url=\"", quotable(url)?, "\"}}\n"]),
         }
     }
     Some(())

@@ -2,6 +2,7 @@
 //!
 //! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path.
 
+use std::fmt::Write;
 use std::path::{Component, Path};
 
 use percent_encoding::percent_decode_str;
@@ -87,7 +88,7 @@ fn encode_segment(path: &mut String, segment: &str, folder: bool) {
         if escape {
             let mut bytes = [0; 4];
             for byte in character.encode_utf8(&mut bytes).bytes() {
-                path.push_str(&format!("%{byte:02X}"));
+                let _ = write!(path, "%{byte:02X}");
             }
         } else {
             path.push(character);

@@ -19,6 +19,7 @@ use crate::model::name::NameError;
 use crate::model::position::PositionError;
 use crate::model::reference::ReferenceError;
 use crate::registry::RegistryError;
+use crate::registry::seal::SealError;
 use crate::replication::publisher::PublishError;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
@@ -190,7 +191,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::Serving { .. } | E::Assignment(_) => (UNFIT, Code::InvalidServing, None),
         E::NothingToRollBack { .. } => (CONFLICT, Code::NothingToRollBack, hint("name a version in `to`")),
         E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
-        E::Include { .. } | E::Template(_) => (UNFIT, Code::InvalidContent, None),
+        E::Include { .. } | E::Included(_) | E::Template(_) => (UNFIT, Code::InvalidContent, None),
         E::HistoryOrder { .. } => (CONFLICT, Code::HistoryOrder, None),
         E::TokenExists { .. } | E::LastAdmin { .. } => (CONFLICT, Code::BadRequest, None),
         E::TokenNotFound { .. } => (ABSENT, Code::RecordNotFound, None),
@@ -243,18 +244,19 @@ fn publish(error: &PublishError) -> Saying {
         PublishError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
         PublishError::BadLifetime { .. } => (BAD, ErrorCode::BadRequest, None),
         PublishError::Store(error) => store(error),
-        PublishError::Signing(_) => INSIDE,
+        PublishError::Seal(SealError::Store(error)) => store(error),
+        PublishError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => full(),
+        PublishError::Seal(SealError::Checkpoint(_)) | PublishError::Io(_) | PublishError::Stopped => INSIDE,
     }
 }
 
 fn store(error: &StoreError) -> Saying {
     if error.is_full() {
-        let free = hint("nothing was written and reading goes on; writes work again when there is room");
-        return (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, free);
+        return full();
     }
     match error {
         StoreError::Busy | StoreError::Aborted => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
-        StoreError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, None),
+        StoreError::Full { .. } => full(),
         StoreError::InUse { .. }
         | StoreError::NotWritable { .. }
         | StoreError::Absent { .. }
@@ -267,6 +269,11 @@ fn store(error: &StoreError) -> Saying {
         | StoreError::Database(_)
         | StoreError::Io(_) => INSIDE,
     }
+}
+
+fn full() -> Saying {
+    let free = hint("nothing was written and reading goes on; writes work again when there is room");
+    (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, free)
 }
 
 fn not_ready() -> Saying {

@@ -14,6 +14,7 @@ mod library;
 pub mod listen;
 pub mod openapi;
 mod operate;
+mod patience;
 mod read;
 mod replicate;
 mod request;

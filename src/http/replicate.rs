@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use super::admin::publisher;
 use super::auth::Follower;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Segments, blocking};
+use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::fresh::text;
 use super::read::matches;
 use super::request::RequestError;
@@ -20,6 +20,8 @@ use crate::model::position::Position;
 /// Longest name of a replica or of its version, in bytes.
 const REPORT_TEXT_BYTES_MAX: usize = 200;
 const NOTE: &str = "text/plain; charset=utf-8";
+/// How long a replica shall stay away from a server that goes down, in milliseconds.
+const RECONNECT_MS: &str = "bookholder-reconnect-ms";
 const STREAM: &str = "application/octet-stream";
 
 /// How long caches may keep an answer: shared ones only what this node tells everybody.
@@ -74,8 +76,9 @@ pub(super) async fn checkpoint(
     _: NoParams,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let view = segments.text("view");
-    let note = publisher(&app)?.checkpoint(view)?.ok_or_else(|| no_view(view))?;
+    let (publisher, view) = (publisher(&app)?.clone(), segments.text("view").to_owned());
+    let absent = no_view(&view);
+    let note = blocking(move || publisher.checkpoint(&view)).await??.ok_or(absent)?;
     let etag = format!("\"{}\"", blake3::hash(&note).to_hex());
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
     let said = [
@@ -92,15 +95,18 @@ pub(super) async fn checkpoint(
     params(
         ("view" = String, Path, description = "Its name.", example = "all"),
         ("position" = String, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
+        ("b" = Option<String>, Query, description = "Anything: gets past a broken cache on the way."),
     ),
-    responses((status = 200, description = "A checkpoint, and a delta where there is a change.", body = Vec<u8>, content_type = "application/octet-stream")),
+    responses((status = 200, description = "A checkpoint, and a delta where there is a change. On a server that goes down, `Bookholder-Reconnect-Ms` says when to come back.", body = Vec<u8>, content_type = "application/octet-stream")),
 )]
 pub(super) async fn next(
     State(app): State<App>,
     follower: Follower,
     segments: Segments,
-    _: NoParams,
+    mut params: Params,
 ) -> Result<Response, Failure> {
+    let _gets_past_a_broken_cache = params.text("b");
+    params.finish(&["b"])?;
     let view = segments.text("view");
     let from: Position = segments.get("position")?;
     let answer = publisher(&app)?.next(view, from, &app.stop).await?.ok_or_else(|| no_view(view))?;
@@ -115,7 +121,12 @@ pub(super) async fn next(
         (header::CONTENT_TYPE, HeaderValue::from_static(STREAM)),
         (header::CACHE_CONTROL, caching(&follower, "1")),
     ];
-    Ok((headers, body).into_response())
+    let mut response = (headers, body).into_response();
+    if let Some(reconnect_ms) = answer.reconnect_ms {
+        response.headers_mut().insert(RECONNECT_MS, reconnect_ms.into());
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
 }
 
 /// Takes note of how a replica is, for `/v1/status`.

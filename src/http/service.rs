@@ -13,6 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, Method, Request, Response, header};
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
+use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use super::auth::{Peer, identify};
@@ -53,6 +54,11 @@ impl Face {
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.load()));
         Connection { open: peer.reads_openly(&self.app), fresh, peer, face: self.clone() }
+    }
+
+    /// Room for one more connection, where there is some.
+    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        self.app.admit()
     }
 
     pub(super) fn metrics(&self) -> &Metrics {

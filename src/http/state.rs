@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Bytes;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::status::Status;
@@ -21,6 +21,9 @@ use crate::web::docs;
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Open event streams; each looks at the database once a commit.
 const LISTENERS_MAX: usize = 256;
+
+/// Open connections; above it, a new one is refused.
+const CONNECTIONS_MAX: usize = 16_384;
 
 /// What `server` hands to the network face.
 pub struct AppState {
@@ -66,6 +69,8 @@ pub(super) struct Shared {
     pub(super) bodies: Arc<Semaphore>,
     /// Permits for event streams.
     pub(super) listeners: Arc<Semaphore>,
+    /// Permits for connections.
+    pub(super) connections: Arc<Semaphore>,
     requests: AtomicU64,
     /// Told apart from the requests of the process before.
     start: u32,
@@ -90,9 +95,15 @@ impl Shared {
             docs: docs.into(),
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),
         })
+    }
+
+    /// Room for one more connection, where there is some.
+    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).try_acquire_owned().ok()
     }
 
     /// The id of the next request.

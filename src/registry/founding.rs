@@ -20,6 +20,8 @@ use crate::trust::root_chain::RootChain;
 
 /// The longest lifetime that a root document allows a checkpoint, in seconds: 90 days, for air gaps.
 pub const MAX_LIFETIME_S: u64 = 90 * 24 * 3_600;
+/// The folder of public records in the data directory.
+const TRUST_FOLDER: &str = "trust";
 /// The name of the first checkpoint key.
 const FIRST_CHECKPOINT_KEY: &str = "checkpoint-1";
 
@@ -88,6 +90,7 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
     }
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
+    publish_trust(store.directory(), &roots, &epochs)?;
     let key = read_key(&store.directory().join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE))?;
     let signer = signer(&chain, &epoch, key, clock)?;
     store.set_seal(signer.seal());
@@ -171,6 +174,7 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
         Some(token) => (token, false),
         None => (AccessToken::generate()?, true),
     };
+    publish_trust(store.directory(), std::slice::from_ref(&root_note), std::slice::from_ref(&epoch_note))?;
     let (hash, registry) = (token.hash(), document.registry.clone());
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         let now = Timestamp::from_ms(now_ms);
@@ -222,6 +226,31 @@ fn signer(
         root: root.version,
         clock: Arc::clone(clock),
     }))
+}
+
+/// Keeps the public records of trust as files too, so that they can be read while a node runs.
+fn publish_trust(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> std::io::Result<()> {
+    let folder = directory.join(TRUST_FOLDER);
+    std::fs::create_dir_all(&folder)?;
+    for (kind, notes) in [("root", roots), ("epoch", epochs)] {
+        for (index, note) in notes.iter().enumerate() {
+            replace(&folder.join(format!("{kind}-{}", index + 1)), note, 0o644)?;
+        }
+    }
+    Ok(())
+}
+
+/// The signed root documents and epoch records that a running node keeps as files.
+///
+/// # Errors
+/// A file cannot be read.
+#[allow(clippy::type_complexity, reason = "two lists of signed notes")]
+pub fn published_trust(directory: &Path) -> std::io::Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+    let read = |kind: &str| {
+        let path = |number: u64| directory.join(TRUST_FOLDER).join(format!("{kind}-{number}"));
+        (1..).map(path).take_while(|path| path.exists()).map(std::fs::read).collect::<Result<Vec<_>, _>>()
+    };
+    Ok((read("root")?, read("epoch")?))
 }
 
 /// Makes a key and its file; a file from a first start that was cut short is used as it is.

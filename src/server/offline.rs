@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::crypto::note::{NOTE_BYTES_MAX, Note};
+use crate::crypto::note::Note;
 use crate::model::audit::AuditVerdict;
-use crate::registry::founding::{FoundingError, begin_epoch};
+use crate::registry::founding::{FoundingError, begin_epoch, published_trust};
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following, OpenError, check_note};
@@ -109,19 +109,20 @@ type Trust = Result<Option<(RootChain, Vec<VerifiedEpoch>)>, String>;
 /// Reads back the trust of a directory; the inner error says what does not hold together.
 fn trust(txn: &ReadTxn) -> Result<Trust, StoreError> {
     let (roots, epochs) = txn.trust()?;
-    let Some((first, later)) = roots.split_first() else { return Ok(Ok(None)) };
-    let build = || -> Result<(RootChain, Vec<VerifiedEpoch>), String> {
-        let note = Note::parse(first, ROOT_BYTES_MAX).map_err(|error| format!("root document 1: {error}"))?;
-        let document = RootDocument::parse(note.text()).map_err(|error| format!("root document 1: {error}"))?;
-        let mut chain = RootChain::begin(&document.key_id(), first).map_err(|error| error.to_string())?;
-        for note in later {
-            chain.extend(note).map_err(|error| error.to_string())?;
-        }
-        let verify = |note: &Vec<u8>| VerifiedEpoch::verify(note, &chain).map_err(|error| error.to_string());
-        let epochs = epochs.iter().map(verify).collect::<Result<_, _>>()?;
-        Ok((chain, epochs))
-    };
-    Ok(build().map(Some))
+    Ok(if roots.is_empty() { Ok(None) } else { build(&roots, &epochs).map(Some) })
+}
+
+fn build(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, Vec<VerifiedEpoch>), String> {
+    let (first, later) = roots.split_first().ok_or("there is no root document")?;
+    let note = Note::parse(first, ROOT_BYTES_MAX).map_err(|error| format!("root document 1: {error}"))?;
+    let document = RootDocument::parse(note.text()).map_err(|error| format!("root document 1: {error}"))?;
+    let mut chain = RootChain::begin(&document.key_id(), first).map_err(|error| error.to_string())?;
+    for note in later {
+        chain.extend(note).map_err(|error| error.to_string())?;
+    }
+    let verify = |note: &Vec<u8>| VerifiedEpoch::verify(note, &chain).map_err(|error| error.to_string());
+    let epochs = epochs.iter().map(verify).collect::<Result<_, _>>()?;
+    Ok((chain, epochs))
 }
 
 fn check_checkpoint(
@@ -154,14 +155,17 @@ fn check_checkpoint(
     Ok(Some(checkpoint))
 }
 
-/// The public keys of a data directory.
+/// The public keys of a data directory, whether or not a node runs on it.
 ///
 /// # Errors
 /// There is no registry, or its records do not hold together.
-pub fn keys(txn: &ReadTxn) -> Result<Keys, OfflineError> {
-    let (chain, epochs) = trust(txn)?
-        .map_err(OfflineError::Trust)?
-        .ok_or_else(|| OfflineError::Trust("there is no root document".to_owned()))?;
+pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
+    let (roots, epochs) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
+        Ok(store) => store.read()?.trust()?,
+        Err(in_use @ StoreError::InUse { .. }) => published_trust(data).map_err(|_| in_use)?,
+        Err(error) => return Err(error.into()),
+    };
+    let (chain, epochs) = build(&roots, &epochs).map_err(OfflineError::Trust)?;
     let epoch = epochs.last().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
     let record = epoch.record();
     Ok(Keys {

@@ -9,7 +9,7 @@ use super::running::{Running, StartError, Wired};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
-use crate::http::state::AppState;
+use crate::http::AppState;
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
@@ -17,7 +17,7 @@ use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::{FreshnessCell, Freshly};
 use crate::resolve::{Catalogue, Resolver};
-use crate::store::{Committed, Options, Store};
+use crate::store::{Committed, Options, Store, StoreError};
 use crate::watch::folder;
 
 /// How often old deletions are forgotten.
@@ -37,7 +37,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
             let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
             Ok((store, founded))
         };
-        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(std::io::Error::other(error).into()))?
+        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
     };
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
@@ -72,7 +72,6 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         committed,
         metrics,
         open_reads: node.open_reads,
-        open_to_all: node.open_to_all,
         read_token: None,
         ready_max_age_s: node.ready_max_age_s,
         stop,

@@ -9,7 +9,7 @@ use super::running::{Running, StartError, Wired};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
-use crate::http::state::AppState;
+use crate::http::AppState;
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::replication::engine::Settings as Rules;
@@ -87,7 +87,6 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         committed,
         metrics,
         open_reads: settings.node.open_reads,
-        open_to_all: settings.node.open_to_all,
         read_token: settings.read_token,
         ready_max_age_s: settings.node.ready_max_age_s,
         stop,

@@ -10,8 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
-use crate::http::listen::{self, Listener};
-use crate::http::state::AppState;
+use crate::http::{AppState, Face, Listener, serve};
 use crate::registry::founding::FoundingError;
 use crate::replication::follower::OpenError;
 use crate::resolve::Resolver;
@@ -89,15 +88,15 @@ impl Wired {
         let path = settings.data.join(ADDRESS_FILE);
         let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
         written.map_err(|source| StartError::File { path, source })?;
-        let app = listen::App::new(state);
+        let face = Face::new(state);
         if let Some(certificates) = &tls {
             tasks.push(("certificates", tokio::spawn(certificates.clone().watch(stop.clone()))));
         }
         let config = tls.map(|certificates| certificates.config());
         let tls = config.is_some();
-        tasks.push(("http", tokio::spawn(listen::serve(Listener::Tcp(tcp), config, app.clone(), stop.clone()))));
+        tasks.push(("http", tokio::spawn(serve(Listener::Tcp(tcp), config, face.clone(), stop.clone()))));
         if let Some(unix) = unix {
-            tasks.push(("socket", tokio::spawn(listen::serve(Listener::Unix(unix), None, app, stop.clone()))));
+            tasks.push(("socket", tokio::spawn(serve(Listener::Unix(unix), None, face, stop.clone()))));
         }
         tracing::info!(%address, socket = ?settings.socket, tls, data = %settings.data.display(), "listening");
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })

@@ -19,8 +19,8 @@ const REPLICA_EXAMPLES: &str = "\
 The access token for the upstream is taken from $BOOKHOLDER_UPSTREAM_TOKEN or $BOOKHOLDER_TOKEN.
 
 Examples:
-  bookholder replica --upstream https://prompts.example.com --root-key main+1a2b3c4d+Ac…
-  bookholder replica --data /var/lib/bookholder --root-key main+1a2b3c4d+Ac… --inbox /media/bundles";
+  bookholder replica --upstream https://prompts.example.com --root-key bk1-…
+  bookholder replica --data /var/lib/bookholder --root-key bk1-… --inbox /media/bundles";
 
 /// What a primary and a replica share.
 #[derive(Clone, Debug, Default, Args)]
@@ -70,7 +70,7 @@ pub struct ServeArgs {
     /// A folder of prompt files to publish whenever they change
     #[arg(long, value_name = "DIR")]
     pub watch: Option<PathBuf>,
-    /// The name of a new registry [default: main]
+    /// The name of a new registry [default: made up]
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,
 }
@@ -105,9 +105,13 @@ pub struct ReplicaArgs {
 /// `demo`
 #[derive(Clone, Debug, Default, Args)]
 #[command(
-    after_help = "Examples:\n  bookholder demo        then follow what it prints; ctrl-c ends it and leaves nothing"
+    after_help = "Examples:\n  bookholder demo          under a minute, and it leaves nothing behind\n  bookholder demo --keep   both nodes go on until ctrl-c"
 )]
-pub struct DemoArgs {}
+pub struct DemoArgs {
+    /// Leave both nodes running when the story is told
+    #[arg(long)]
+    pub keep: bool,
+}
 
 /// `verify`
 #[derive(Clone, Debug, Args)]
@@ -125,9 +129,12 @@ pub struct RestoreArgs {
     /// What `bookholder backup` wrote
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The data directory to make; it must not exist or be empty
+    /// The data directory to make; it must not exist, or hold nothing but the keys
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    /// The folder of the registry's keys [default: keys in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub keys: Option<PathBuf>,
 }
 
 /// `bundle import`
@@ -140,6 +147,12 @@ pub struct BundleImportArgs {
     /// The data directory of the replica; it must not be running
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
+    /// The root key to trust; needed when the directory is new
+    #[arg(long, value_name = "KEY")]
+    pub root_key: Option<String>,
+    /// Take a bundle whose lifetime has passed
+    #[arg(long)]
+    pub accept_expired: bool,
 }
 
 /// `keys`

@@ -19,6 +19,9 @@ pub struct WhyArgs {
 }
 
 /// Reads `key=value`.
+///
+/// # Errors
+/// How to write it instead.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -27,6 +30,9 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Reads `name=text`, or `name:=JSON` for a number, a list, an object, true or false.
+///
+/// # Errors
+/// How to write it instead.
 pub fn variable(text: &str) -> Result<(String, Value), String> {
     let (key, value) = pair(text)?;
     match key.strip_suffix(':') {
@@ -48,6 +54,9 @@ pub struct Choice {
 }
 
 /// Reads `name@7`, or `name@7=90`.
+///
+/// # Errors
+/// How to write it instead.
 pub fn choice(text: &str) -> Result<Choice, String> {
     let Some((_, selector)) = text.split_once('@') else {
         return Err("say which version, such as support/agent@7 or support/agent@staging".to_owned());
@@ -63,6 +72,9 @@ pub fn choice(text: &str) -> Result<Choice, String> {
 }
 
 /// Reads a reference that must name a version, such as `support/agent@7`.
+///
+/// # Errors
+/// How to write it instead.
 pub fn versioned(text: &str) -> Result<Reference, String> {
     choice(text).and_then(|choice| match choice.weight {
         None => Ok(choice.reference),
@@ -71,6 +83,9 @@ pub fn versioned(text: &str) -> Result<Reference, String> {
 }
 
 /// Reads `locale=de*,tier=power:8`: who gets version 8.
+///
+/// # Errors
+/// How to write it instead.
 pub fn rule(text: &str) -> Result<RuleRequest, String> {
     let wrong = || "write it as attribute=pattern:version, such as locale=de*:8".to_owned();
     let (patterns, version) = text.rsplit_once(':').ok_or_else(wrong)?;

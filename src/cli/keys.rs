@@ -1,0 +1,72 @@
+//! `keys`: the public keys of a data directory.
+
+use serde::Serialize;
+
+use super::Verdict;
+use super::args::node::{KeysArgs, KeysCommand};
+use super::error::CliError;
+use super::output::{ACCENT, DIM, Output, paint};
+use crate::server::offline::{self, Keys, OfflineError};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown {
+    registry: String,
+    root_key: String,
+    root_version: u64,
+    threshold: u8,
+    root_keys: Vec<String>,
+    checkpoint_keys: Vec<NamedKey>,
+    epoch: u64,
+    epoch_key: String,
+}
+
+#[derive(Serialize)]
+struct NamedKey {
+    name: String,
+    key: String,
+}
+
+/// Shows the public keys of a data directory, whether or not a node runs on it.
+pub fn run(args: KeysArgs, output: Output) -> Result<Verdict, CliError> {
+    let KeysCommand::Show { data } = args.command;
+    let keys = offline::keys(&data)?;
+    show(output, keys)
+}
+
+fn show(output: Output, keys: Keys) -> Result<Verdict, CliError> {
+    let (epoch, epoch_key) = keys.epoch;
+    if output.json {
+        output.json(&Shown {
+            registry: keys.root.registry,
+            root_key: keys.root_key.to_string(),
+            root_version: keys.root.version,
+            threshold: keys.root.threshold,
+            root_keys: keys.root.root_keys.iter().map(ToString::to_string).collect(),
+            checkpoint_keys: keys
+                .root
+                .checkpoint_keys
+                .iter()
+                .map(|(name, key)| NamedKey { name: name.clone(), key: key.to_string() })
+                .collect(),
+            epoch,
+            epoch_key,
+        })?;
+        return Ok(Verdict::Done);
+    }
+    let row = |what: &str, value: String| output.line(format!("{} {value}", paint(DIM, format!("{what:<12}"))));
+    row("registry", keys.root.registry)?;
+    row("root key", format!("{}   {}", paint(ACCENT, keys.root_key), paint(DIM, "what --root-key takes")))?;
+    row("root", format!("version {}, {} of {} keys", keys.root.version, keys.root.threshold, keys.root.root_keys.len()))?;
+    for (name, key) in &keys.root.checkpoint_keys {
+        let signs = if *name == epoch_key { format!("   signs epoch {epoch}") } else { String::new() };
+        row("checkpoint", format!("{name} {key}{}", paint(DIM, signs)))?;
+    }
+    Ok(Verdict::Done)
+}
+
+impl From<OfflineError> for CliError {
+    fn from(error: OfflineError) -> Self {
+        Self::usage(error.to_string())
+    }
+}

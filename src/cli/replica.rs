@@ -1,0 +1,33 @@
+//! `replica`: runs a replica.
+
+use std::sync::Arc;
+
+use super::Verdict;
+use super::args::node::ReplicaArgs;
+use super::error::CliError;
+use super::serve::{environment, layer, runtime};
+use crate::clock::SystemClock;
+use crate::config::{self, Layer};
+use crate::logging;
+use crate::server::{run_until_told, start_replica};
+
+/// Runs a replica until it is told to stop.
+pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
+    let (layer, file) = layer(args.listen);
+    let flags = Layer {
+        upstream: args.upstream,
+        root_key: args.root_key,
+        inbox: args.inbox,
+        upstream_ca: args.upstream_ca,
+        accept_expired: args.accept_expired.then_some(true),
+        hold: args.hold.then_some(true),
+        ..layer
+    };
+    let environment = environment();
+    let settings = config::merge(flags, file, &environment).and_then(|layer| config::replica(layer, &environment))?;
+    logging::start(settings.node.log_format == config::LogFormat::Json);
+    runtime()?.block_on(async move {
+        run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?).await;
+        Ok(Verdict::Done)
+    })
+}

@@ -1,0 +1,82 @@
+//! `serve`: runs a primary.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Verdict;
+use super::args::node::{ListenArgs, LogFormat, ServeArgs};
+use super::error::CliError;
+use super::output::{ACCENT, DIM, Output, STRONG, WARN, paint};
+use crate::clock::SystemClock;
+use crate::config::{self, Layer};
+use crate::logging;
+use crate::server::{Running, StartError, run_until_told, start_primary};
+
+/// Runs a primary until it is told to stop.
+pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
+    let (layer, file) = layer(args.listen);
+    let flags = Layer { watch: args.watch, registry: args.registry, ..layer };
+    let environment = environment();
+    let settings = config::merge(flags, file, &environment).and_then(|layer| config::primary(layer, &environment))?;
+    logging::start(settings.node.log_format == config::LogFormat::Json);
+    runtime()?.block_on(async move {
+        let node = start_primary(settings, Arc::new(SystemClock::new())).await?;
+        greet(output, &node);
+        run_until_told(node).await;
+        Ok(Verdict::Done)
+    })
+}
+
+/// Shows a new registry's access token, once, and what a replica needs.
+fn greet(output: Output, node: &Running) {
+    let Some(token) = &node.new_token else { return };
+    output.note(format!("\n{}", paint(STRONG, "A new registry.")));
+    output.note(format!("  access token  {}   {}", paint(ACCENT, token.reveal()), paint(WARN, "shown only now: keep it")));
+    output.note(format!("  root key      {}", paint(ACCENT, node.root_key)));
+    output.note(paint(
+        DIM,
+        format!("\n  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=…\n  bookholder publish hello --file hello.prompt -m 'first words' --label production\n", node.url()),
+    ));
+}
+
+/// What the flags of every node say, and which file to read besides.
+pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
+    let layer = Layer {
+        data: args.data,
+        listen: args.listen,
+        socket: args.socket,
+        tls_cert: args.tls_cert,
+        tls_key: args.tls_key,
+        insecure: args.insecure.then_some(true),
+        log_format: args.log_format.map(|format| match format {
+            LogFormat::Text => config::LogFormat::Text,
+            LogFormat::Json => config::LogFormat::Json,
+        }),
+        ..Layer::default()
+    };
+    (layer, args.config)
+}
+
+/// The environment, as far as it is Unicode.
+pub(super) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// The runtime of a node: a thread a core.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("bookholder").build()?)
+}
+
+impl From<config::ConfigError> for CliError {
+    fn from(error: config::ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<StartError> for CliError {
+    fn from(error: StartError) -> Self {
+        let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+        Self::usage(error.to_string()).details(causes.map(ToString::to_string).collect())
+    }
+}

@@ -1,0 +1,5 @@
+//! What the stories are told with.
+
+pub mod primary;
+pub mod replica;
+pub mod upstream;

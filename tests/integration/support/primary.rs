@@ -1,0 +1,283 @@
+//! A primary in this process: a store in a temporary directory, a clock that a test moves, and words to tell a story with.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bookholder::api::write::{
+    DeployRequest, Deployed, Move, PublishRequest, Published, Role, RollbackRequest, ServingRequest, SplitRequest, Why,
+};
+use bookholder::clock::{Clock, ManualClock};
+use bookholder::crypto::key::SigningKey;
+use bookholder::crypto::secret::AccessToken;
+use bookholder::model::content::{Body, Content, Syntax};
+use bookholder::model::name::{Label, PromptName};
+use bookholder::model::position::Position;
+use bookholder::model::time::Timestamp;
+use bookholder::registry::founding::{Founded, Founding, begin_epoch, found};
+use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
+use bookholder::registry::{Actor, Registry, RegistryError};
+use bookholder::replication::follower::summarise;
+use bookholder::replication::publisher::Publisher;
+use bookholder::resolve::resolver::{Query, Resolver};
+use bookholder::resolve::{Catalogue, ResolveError};
+use bookholder::store::read::ViewState;
+use bookholder::store::verify::{Report, verify};
+use bookholder::store::{Options, Store};
+use bookholder::trust::root::RootKeyId;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// When every story begins: 2026-03-20T15:00:00Z.
+pub const BEGIN_MS: i64 = 1_774_018_800_000;
+/// Memory for composed answers, in bytes.
+pub const CACHE_BYTES: u64 = 1024 * 1024;
+
+/// A primary without a network.
+pub struct Primary {
+    pub clock: ManualClock,
+    pub store: Store,
+    pub registry: Registry,
+    pub resolver: Resolver,
+    pub catalogue: Catalogue,
+    pub publisher: Publisher,
+    pub signer: Arc<Signer>,
+    pub root_key: RootKeyId,
+    pub admin: Actor,
+    directory: Arc<TempDir>,
+}
+
+impl Primary {
+    /// Founds a registry called `example`.
+    pub fn found() -> Self {
+        Self::found_as("example")
+    }
+
+    /// Founds a registry of this name.
+    pub fn found_as(registry: &str) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self::open(directory, ManualClock::at(BEGIN_MS), registry)
+    }
+
+    /// Opens what is in a directory, which must not be in use.
+    pub fn open(directory: Arc<TempDir>, clock: ManualClock, registry: &str) -> Self {
+        let store = open_store(directory.path());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let Founded { signer, root_key, .. } = outside({
+            let (store, shared, registry) = (store.clone(), Arc::clone(&shared), registry.to_owned());
+            move || {
+                let admin_token = Some(AccessToken::parse("bh_test_0123456789abcdef0123456789").expect("a token"));
+                found(&store, Founding { registry: Some(registry), admin_token }, &shared).expect("a founded registry")
+            }
+        });
+        Self {
+            registry: Registry::open(store.clone(), Arc::clone(&shared)).expect("an open registry"),
+            resolver: Resolver::new(store.clone(), CACHE_BYTES),
+            catalogue: Catalogue::new(store.clone()),
+            publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared),
+            signer,
+            root_key,
+            admin: Actor { name: "anna".to_owned(), role: Role::Admin },
+            clock,
+            store,
+            directory,
+        }
+    }
+
+    /// The data directory.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The data directory, to outlive this primary.
+    pub fn directory(&self) -> Arc<TempDir> {
+        Arc::clone(&self.directory)
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, ms: u64) -> &Self {
+        self.clock.advance(ms);
+        self
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.clock.now_ms())
+    }
+
+    /// Publishes a mustache text.
+    pub async fn publish(&self, prompt: &str, text: &str) -> Published {
+        self.try_publish(prompt, text).await.expect(prompt)
+    }
+
+    /// Publishes a mustache text, or is refused.
+    pub async fn try_publish(&self, prompt: &str, text: &str) -> Result<Published, RegistryError> {
+        self.registry.publish(&self.admin, name(prompt), request(text)).await
+    }
+
+    /// Lets a label serve one version.
+    pub async fn deploy(&self, prompt: &str, version: u64, to: &str) -> Deployed {
+        self.try_deploy(vec![moving(prompt, to, fixed(version))]).await.expect(prompt)
+    }
+
+    /// Lets a label serve a split.
+    pub async fn split(&self, prompt: &str, to: &str, weights: &[(u64, u32)]) -> Deployed {
+        self.try_deploy(vec![moving(prompt, to, weighted(weights))]).await.expect(prompt)
+    }
+
+    /// Moves labels, or is refused.
+    pub async fn try_deploy(&self, moves: Vec<Move>) -> Result<Deployed, RegistryError> {
+        self.registry.deploy(&self.admin, DeployRequest { moves, message: "because".to_owned() }).await
+    }
+
+    /// Goes back to what a label served before, or to a version.
+    pub async fn rollback(&self, prompt: &str, of: &str, to: Option<u64>) -> Result<Deployed, RegistryError> {
+        let request = RollbackRequest { message: "it was better".to_owned(), to };
+        self.registry.rollback(&self.admin, name(prompt), label(of), request).await
+    }
+
+    /// Takes a label away.
+    pub async fn unlabel(&self, prompt: &str, of: &str) -> Result<Deployed, RegistryError> {
+        self.registry.unlabel(&self.admin, name(prompt), label(of), why()).await
+    }
+
+    /// Removes a prompt.
+    pub async fn remove(&self, prompt: &str) -> Result<Deployed, RegistryError> {
+        self.registry.remove(&self.admin, name(prompt), why()).await
+    }
+
+    /// The text that a reference answers with, now.
+    pub fn text(&self, reference: &str) -> Result<String, ResolveError> {
+        text_of(&self.resolver, reference, &Query::default())
+    }
+
+    /// The text that a reference answered with at a moment.
+    pub fn text_at(&self, reference: &str, at: Timestamp) -> Result<String, ResolveError> {
+        text_of(&self.resolver, reference, &Query { at: Some(at), ..Query::default() })
+    }
+
+    /// Position and state: the same before and after a command that changed nothing.
+    pub fn state(&self) -> (Position, ViewState) {
+        let (head, state) = summarise(&self.store.read().expect("a state")).expect("a summary");
+        (head.position, state)
+    }
+
+    /// Verifies everything on disk; it must be as it is signed.
+    pub fn verify(&self) -> Report {
+        let report = verify_store(&self.store);
+        assert_eq!(report.differences, Vec::<String>::new());
+        assert_eq!(report.state, self.state().1);
+        report
+    }
+
+    /// What a live upstream would answer to a poll: the framed note, and data.
+    pub async fn answer(&self, after: Position) -> Vec<u8> {
+        let never = CancellationToken::new();
+        let answer = self.publisher.next("all", after, &never).await.expect("an answer").expect("the view `all`");
+        let mut bytes = answer.head.to_vec();
+        if let Some(mut rest) = answer.rest {
+            while let Some(chunk) = rest.recv().await {
+                bytes.extend_from_slice(&chunk.expect("a whole delta"));
+            }
+        }
+        bytes
+    }
+
+    /// The key that signs root documents and epochs.
+    pub fn root_signing_key(&self) -> SigningKey {
+        read_key(&self.path().join(KEYS_FOLDER).join(ROOT_KEY_FILE)).expect("the root key")
+    }
+
+    /// Begins another epoch, as a restored copy must.
+    pub fn begin_epoch(&self) -> u64 {
+        let (store, key, clock) = (self.store.clone(), self.root_signing_key(), self.clock.clone());
+        outside(move || begin_epoch(&store, &key, &(Arc::new(clock) as Arc<dyn Clock>)).expect("an epoch"))
+    }
+
+    /// Copies the database file as a crash would leave it, with the keys, and opens the copy as another primary.
+    pub async fn crashed_copy(&self) -> Self {
+        let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        std::fs::copy(self.path().join("registry.redb"), directory.path().join("registry.redb")).expect("a copy");
+        let keys = directory.path().join(KEYS_FOLDER);
+        std::fs::create_dir(&keys).expect("a folder");
+        for file in std::fs::read_dir(self.path().join(KEYS_FOLDER)).expect("the keys") {
+            let file = file.expect("a key").path();
+            std::fs::copy(&file, keys.join(file.file_name().expect("a name"))).expect("a copy");
+        }
+        Self::open(directory, self.clock.clone(), "example")
+    }
+
+    /// Unpacks a bundle of the present state into a new directory.
+    pub async fn bundle(&self) -> TempDir {
+        let file = self.publisher.bundle(7).await.expect("a bundle");
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        tar::Archive::new(std::fs::File::open(file.path()).expect("the bundle")).unpack(directory.path()).expect("a tree");
+        directory
+    }
+}
+
+/// Opens or makes a store.
+pub fn open_store(directory: &Path) -> Store {
+    Store::open(&Options { directory: directory.to_owned(), create: true }).expect("a store")
+}
+
+/// Verifies everything in a store.
+pub fn verify_store(store: &Store) -> Report {
+    verify(&store.read().expect("a state"), &mut |_| {}).expect("a readable database")
+}
+
+/// The database file of a store.
+pub fn database(store: &Store) -> PathBuf {
+    store.directory().join("registry.redb")
+}
+
+/// The text that a resolver answers a reference with.
+pub fn text_of(resolver: &Resolver, reference: &str, query: &Query) -> Result<String, ResolveError> {
+    match resolver.resolve(reference, query)?.content()?.body {
+        Body::Text(text) => Ok(text),
+        Body::Messages(messages) => panic!("{reference} is a conversation: {messages:?}"),
+    }
+}
+
+/// Runs what blocks on the writer thread outside of the async runtime.
+pub fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::spawn(work).join().expect("no panic")
+}
+
+pub fn name(text: &str) -> PromptName {
+    text.parse().expect(text)
+}
+
+pub fn label(text: &str) -> Label {
+    text.parse().expect(text)
+}
+
+pub fn why() -> Why {
+    Why { message: "because".to_owned() }
+}
+
+/// A mustache text to publish.
+pub fn request(text: &str) -> PublishRequest {
+    content(Content::text(Syntax::Mustache, text))
+}
+
+/// A content to publish.
+pub fn content(content: Content) -> PublishRequest {
+    PublishRequest { content, message: "because".to_owned(), bump: None, expected_parent: None, labels: Vec::new() }
+}
+
+/// One label to move.
+pub fn moving(prompt: &str, to: &str, serving: ServingRequest) -> Move {
+    Move { name: name(prompt), label: label(to), serving }
+}
+
+/// One version to serve.
+pub fn fixed(version: u64) -> ServingRequest {
+    ServingRequest { version: Some(version), ..ServingRequest::default() }
+}
+
+/// A split to serve.
+pub fn weighted(weights: &[(u64, u32)]) -> ServingRequest {
+    let split = SplitRequest { weights: weights.iter().copied().collect::<BTreeMap<_, _>>(), salt: None };
+    ServingRequest { split: Some(split), ..ServingRequest::default() }
+}

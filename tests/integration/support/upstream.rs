@@ -1,0 +1,130 @@
+//! An upstream that does what a test says: each poll waits until the test has answered it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// How long anything that must happen may take.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a poll is answered.
+pub enum Reply {
+    /// 200 with these bytes.
+    Bytes(Vec<u8>),
+    /// Only a status.
+    Status(u16),
+    /// 200 with these bytes, and the last of them for ever.
+    Endless(Vec<u8>),
+    /// 200 that promises more than it sends.
+    Cut(Vec<u8>),
+}
+
+/// A poll that waits for its answer.
+pub struct Poll {
+    /// What stands behind `next/`.
+    pub after: String,
+    answer: oneshot::Sender<Reply>,
+}
+
+impl Poll {
+    pub fn answer(self, reply: Reply) {
+        let _replica_gone = self.answer.send(reply);
+    }
+}
+
+/// A scripted upstream.
+pub struct Upstream {
+    pub address: SocketAddr,
+    documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    polls: mpsc::Receiver<Poll>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Upstream {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let documents = Arc::new(Mutex::new(BTreeMap::new()));
+        let (sender, polls) = mpsc::channel(4);
+        let shared = Arc::clone(&documents);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&shared), sender.clone()));
+            }
+        });
+        Self { address, documents, polls, task }
+    }
+
+    /// Serves a document, for example `root/1`, from now on.
+    pub fn document(&self, path: &str, bytes: Vec<u8>) {
+        self.documents.lock().expect("no panic").insert(path.to_owned(), bytes);
+    }
+
+    /// The next poll.
+    pub async fn poll(&mut self) -> Poll {
+        tokio::time::timeout(PATIENCE, self.polls.recv()).await.expect("a poll in time").expect("a running upstream")
+    }
+}
+
+async fn serve(mut stream: TcpStream, documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>, polls: mpsc::Sender<Poll>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read_u8().await {
+            Ok(byte) => head.push(byte),
+            Err(_) => return,
+        }
+    }
+    let head = String::from_utf8(head).expect("ascii");
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    let path = target.trim_start_matches("/replication/v1/").to_owned();
+    let reply = match path.strip_prefix("view/all/next/") {
+        Some(after) => {
+            let (answer, wait) = oneshot::channel();
+            if polls.send(Poll { after: after.to_owned(), answer }).await.is_err() {
+                return;
+            }
+            wait.await.unwrap_or(Reply::Status(503))
+        }
+        None => documents.lock().expect("no panic").get(&path).cloned().map_or(Reply::Status(404), Reply::Bytes),
+    };
+    let _replica_gone = write(&mut stream, reply).await;
+}
+
+async fn write(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    match reply {
+        Reply::Bytes(bytes) => {
+            stream.write_all(head(bytes.len()).as_bytes()).await?;
+            stream.write_all(&bytes).await?;
+        }
+        Reply::Cut(bytes) => {
+            stream.write_all(head(bytes.len() + 1_000).as_bytes()).await?;
+            stream.write_all(&bytes).await?;
+        }
+        Reply::Status(status) => {
+            let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+        }
+        Reply::Endless(bytes) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await?;
+            stream.write_all(&bytes).await?;
+            let more = vec![bytes.last().copied().unwrap_or_default(); 64 * 1024];
+            loop {
+                stream.write_all(&more).await?;
+            }
+        }
+    }
+    stream.shutdown().await
+}
