@@ -125,3 +125,24 @@ fn ask<F: Future<Output = Result<Verdict, CliError>>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(verb(context))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_in_the_exit_code_of_what_went_wrong() {
+        let nobody = tempfile::tempdir().expect("a folder");
+        let socket = format!("unix:{}", nobody.path().join("s").display());
+        for (line, code) in [
+            (vec!["bookholder", "--version"], 0),
+            (vec!["bookholder", "nope"], 2),
+            (vec!["bookholder", "status", "--server", "ftp://x"], 2),
+            (vec!["bookholder", "status", "--server", &socket], 3),
+            (vec!["bookholder", "publish", "a", "--file", "/nowhere/a.prompt", "-m", "why"], 2),
+        ] {
+            let found = run(line.iter().map(OsString::from));
+            assert_eq!(found, ExitCode::from(code), "{line:?}");
+        }
+    }
+}
