@@ -29,7 +29,10 @@ pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
 /// What a label served, and what it serves now.
 pub fn movement(deployment: &Deployment) -> String {
     let show = |serving: Option<&Serving>| serving.map_or_else(|| "—".to_owned(), ToString::to_string);
-    one_line(&format!("{} → {}", show(deployment.from.as_ref()), show(deployment.to.as_ref())))
+    let (from, to) = (show(deployment.from.as_ref()), show(deployment.to.as_ref()));
+    // Rules have arrows of their own.
+    let arrow = if from.contains('→') || to.contains('→') { "⇒" } else { "→" };
+    one_line(&format!("{from} {arrow} {to}"))
 }
 
 /// Prints what was published, and what may be wrong with it.

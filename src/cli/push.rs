@@ -142,7 +142,8 @@ async fn differs(
 ) -> Result<Option<What>, CliError> {
     let Some(view) = prompt.filter(|view| view.prompt.removed.is_none()) else { return Ok(Some(What::Published)) };
     let latest = context.client.version(name, view.prompt.latest).await?.version;
-    if latest.source_id.unwrap_or(latest.content_id) != file.content_id {
+    // A pulled file says what is served; one that its author keeps says what was written, before includes.
+    if latest.content_id != file.content_id && latest.source_id != Some(file.content_id) {
         return Ok(Some(What::Published));
     }
     let serves = |label: &Label| {

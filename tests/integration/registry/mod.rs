@@ -1,0 +1,8 @@
+//! The governed write path: what each command does, what it refuses, and what a refusal says.
+
+mod access;
+mod deploying;
+mod including;
+mod publishing;
+mod refusing;
+mod removing;

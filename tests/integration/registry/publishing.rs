@@ -1,0 +1,170 @@
+//! Publishing: versions count without gaps, say the same thing once, and tell callers how much changed.
+
+use std::collections::BTreeSet;
+
+use bookholder::api::write::PublishRequest;
+use bookholder::model::content::{Content, Syntax};
+use bookholder::model::version::Bump;
+use bookholder::registry::RegistryError;
+use semver::Version as Semver;
+use serde_json::json;
+
+use crate::support::primary::{Primary, content, label, name, request};
+
+#[tokio::test]
+async fn the_same_text_again_creates_nothing_and_answers_with_the_version_that_says_it() {
+    let primary = Primary::found();
+    let first = primary.publish("support/agent", "Hi {{who}}").await;
+    assert!(first.created);
+    let before = primary.state();
+    let again = primary.publish("support/agent", "Hi {{who}}").await;
+    assert!(!again.created);
+    assert_eq!((again.version, again.stamp), (first.version, first.stamp));
+    assert_eq!(primary.state(), before);
+    // An older version's text is news again, because the latest says something else.
+    primary.publish("support/agent", "Hello {{who}}").await;
+    assert_eq!(primary.publish("support/agent", "Hi {{who}}").await.version.number, 3);
+    primary.verify();
+}
+
+#[tokio::test]
+async fn publishing_what_the_latest_says_still_moves_the_labels_that_were_asked_for() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let request = PublishRequest { labels: vec![label("staging")], ..request("one") };
+    let published = primary.registry.publish(&primary.admin, name("a"), request).await.expect("no refusal");
+    assert!(!published.created && published.deployment.is_some());
+    assert_eq!(primary.text("a@staging").expect("a deployed version"), "one");
+}
+
+#[tokio::test]
+async fn a_version_is_published_and_served_in_one_commit() {
+    let primary = Primary::found();
+    let (before, _) = primary.state();
+    let request = PublishRequest { labels: vec![label("production"), label("staging")], ..request("one") };
+    let published = primary.registry.publish(&primary.admin, name("a"), request).await.expect("no refusal");
+    assert_eq!(primary.state().0.seq, before.seq + 1);
+    assert_eq!(published.deployment, Some(before.seq + 1));
+    assert_eq!(published.version.commit, before.seq + 1);
+    assert_eq!(primary.text("a").expect("production"), primary.text("a@staging").expect("staging"));
+}
+
+#[tokio::test]
+async fn an_expected_parent_that_moved_is_refused_and_the_right_one_goes_through() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    primary.publish("a", "two").await;
+    let before = primary.state();
+    let publish = |expected, text: &str| {
+        let request = PublishRequest { expected_parent: Some(expected), ..request(text) };
+        primary.registry.publish(&primary.admin, name("a"), request)
+    };
+    for expected in [0, 1, 3, u64::MAX] {
+        let refused = publish(expected, "three").await.expect_err("a parent that moved");
+        assert!(matches!(refused, RegistryError::ParentMoved { found: 2, .. }), "{refused}");
+        assert_eq!(
+            refused.to_string(),
+            format!("the prompt `a` is at version 2, not {expected}: somebody published meanwhile")
+        );
+        assert_eq!(primary.state(), before);
+    }
+    assert_eq!(publish(2, "three").await.expect("the right parent").version.number, 3);
+    let none_yet = PublishRequest { expected_parent: Some(0), ..request("one") };
+    assert!(primary.registry.publish(&primary.admin, name("b"), none_yet).await.expect("a first version").created);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_publishers_lose_nothing_and_share_no_number() {
+    const PUBLISHERS: u64 = 16;
+    const EACH: u64 = 8;
+    let primary = Primary::found();
+    let mut tasks = tokio::task::JoinSet::new();
+    for publisher in 0..PUBLISHERS {
+        let (registry, admin) = (primary.registry.clone(), primary.admin.clone());
+        tasks.spawn(async move {
+            let mut numbers = Vec::new();
+            for round in 0..EACH {
+                let request = request(&format!("{publisher} says {round}"));
+                numbers.push(registry.publish(&admin, name("a"), request).await.expect("no refusal").version.number);
+            }
+            numbers
+        });
+    }
+    let numbers: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
+    assert_eq!(numbers.iter().copied().collect::<BTreeSet<_>>(), (1..=PUBLISHERS * EACH).collect());
+    let texts: BTreeSet<String> = numbers.iter().map(|number| primary.text(&format!("a@{number}")).expect("it")).collect();
+    assert_eq!(texts.len(), numbers.len(), "no text was lost");
+    let verdict = primary.catalogue.verify_audit().expect("a log");
+    assert!(verdict.whole);
+    assert_eq!(verdict.entries, 1 + PUBLISHERS * EACH, "one entry a command, and the founding");
+    primary.verify();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_publishers_who_expect_the_same_parent_exactly_one_wins() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for publisher in 0..12 {
+        let (registry, admin) = (primary.registry.clone(), primary.admin.clone());
+        let request = PublishRequest { expected_parent: Some(1), ..request(&format!("by {publisher}")) };
+        tasks.spawn(async move { registry.publish(&admin, name("a"), request).await });
+    }
+    let outcomes = tasks.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
+    assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|error| matches!(
+        error,
+        RegistryError::ParentMoved { expected: 1, found: 2, .. }
+    )));
+}
+
+#[tokio::test]
+async fn the_semantic_version_follows_from_what_changed_for_callers() {
+    let primary = Primary::found();
+    let schema = |schema| Content { response_schema: Some(schema), ..Content::text(Syntax::Mustache, "{{a}} {{b}}") };
+    let steps: [(Content, Option<Bump>, &str); 8] = [
+        (Content::text(Syntax::Mustache, "{{a}}"), None, "1.0.0"),
+        (Content::text(Syntax::Mustache, "Hi {{a}}"), None, "1.0.1"),
+        (Content::text(Syntax::Mustache, "Hello {{a}}"), Some(Bump::Minor), "1.1.0"),
+        (Content::text(Syntax::Mustache, "{{a}} {{b}}"), None, "2.0.0"),
+        (schema(json!({"type": "object"})), None, "3.0.0"),
+        (schema(json!({"type": "string"})), Some(Bump::Major), "4.0.0"),
+        (Content::text(Syntax::Mustache, "{{b}}"), None, "5.0.0"),
+        (Content::text(Syntax::Mustache, "B: {{b}}"), Some(Bump::Patch), "5.0.1"),
+    ];
+    for (step, bump, expected) in steps {
+        let request = PublishRequest { bump, ..content(step) };
+        let published = primary.registry.publish(&primary.admin, name("a"), request).await.expect(expected);
+        assert_eq!(published.version.semver, Semver::parse(expected).expect("a version"), "{expected}");
+    }
+}
+
+#[tokio::test]
+async fn declaring_less_than_the_change_is_refused_and_says_why() {
+    let primary = Primary::found();
+    primary.publish("a", "{{a}}").await;
+    let before = primary.state();
+    for (text, bump, part) in [
+        ("{{b}}", Bump::Patch, "declared as patch, but this is a major change"),
+        ("{{a}} {{b}}", Bump::Minor, "declared as minor, but this is a major change"),
+        ("nothing", Bump::Patch, "`a`"),
+    ] {
+        let request = PublishRequest { bump: Some(bump), ..request(text) };
+        let refused = primary.registry.publish(&primary.admin, name("a"), request).await.expect_err(text).to_string();
+        assert!(refused.contains(part) && refused.ends_with("declare major"), "{refused}");
+        assert_eq!(primary.state(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_back_never_dates_a_change_before_the_last_one() {
+    let primary = Primary::found();
+    let first = primary.publish("a", "one").await;
+    primary.deploy("a", 1, "production").await;
+    primary.clock.set(first.version.created.ms() - 3_600_000);
+    let second = primary.publish("a", "two").await;
+    assert_eq!(second.version.created, first.version.created);
+    let deployed = primary.deploy("a", 2, "production").await;
+    assert_eq!(deployed.deployments[0].at, first.version.created);
+    assert_eq!(primary.text_at("a", first.version.created).expect("served then"), "two", "the later of one moment");
+}
