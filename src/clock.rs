@@ -39,6 +39,7 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now_ms(&self) -> i64 {
         unix_ms(SystemTime::now())
     }

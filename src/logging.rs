@@ -13,8 +13,7 @@ pub fn start(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LEVEL_DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    let started =
-        if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(colour).try_init() };
+    let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(colour).try_init() };
     if let Err(already_started) = started {
         tracing::debug!(%already_started, "logging goes on as it is");
     }

@@ -92,6 +92,9 @@ pub enum ErrorCode {
     Timeout,
     /// Something inside failed; the log says what.
     Internal,
+    /// A code that this program is too old to know.
+    #[serde(other)]
+    Unknown,
 }
 
 impl ErrorCode {

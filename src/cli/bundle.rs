@@ -71,8 +71,10 @@ pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliErr
     let import = offline::import_bundle(&args.bundle, &args.data, root_key, args.accept_expired, clock);
     match runtime()?.block_on(import)? {
         Ok(proof) => verify::show(output, &proof),
-        Err(reason) => Err(CliError::no(format!("the bundle is refused: {reason}"))
-            .hint("what the data directory held is as it was")),
+        Err(reason) => {
+            Err(CliError::no(format!("the bundle is refused: {reason}"))
+                .hint("what the data directory held is as it was"))
+        }
     }
 }
 

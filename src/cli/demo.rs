@@ -75,25 +75,32 @@ impl Story {
 
         self.chapter("A replica starts beside the application, knowing nothing but the root key.")?;
         let (replica, took) = self.start_replica(&primary).await?;
-        let answer = replica.resolver.resolve(REFERENCE, &Query::default()).map_err(|error| CliError::no(error.to_string()))?;
-        self.fact("serves", format!("{} {}", answer.stamp, paint(DIM, format!("verified {} after its start", milliseconds(took)))))?;
+        let answer =
+            replica.resolver.resolve(REFERENCE, &Query::default()).map_err(|error| CliError::no(error.to_string()))?;
+        self.fact(
+            "serves",
+            format!("{} {}", answer.stamp, paint(DIM, format!("verified {} after its start", milliseconds(took)))),
+        )?;
 
         self.chapter("A better version goes live. The replica hears of it at once.")?;
         let second = "{{> shared/tone}}\nYou help the customers of {{shop}}.\nNever promise a refund.";
         self.fact("published", publish(&client, AGENT, second, "No promises that finance must keep", &[]).await?)?;
         let began = Instant::now();
-        deploy(&client, ServingRequest { version: Some(2), ..ServingRequest::default() }, "Reviewed by finance").await?;
+        deploy(&client, ServingRequest { version: Some(2), ..ServingRequest::default() }, "Reviewed by finance")
+            .await?;
         wait(&replica, |answer| answer.version == 2).await?;
         self.fact("live on the replica", format!("{} after asking", milliseconds(began.elapsed())))?;
 
         self.chapter("Or on a tenth of the traffic first: the same customer always gets the same version.")?;
         let weights = [(1, 90), (2, 10)].into();
         let split = SplitRequest { weights, salt: Some("try-7".to_owned()) };
-        deploy(&client, ServingRequest { split: Some(split), ..ServingRequest::default() }, "A tenth of the traffic").await?;
+        deploy(&client, ServingRequest { split: Some(split), ..ServingRequest::default() }, "A tenth of the traffic")
+            .await?;
         wait(&replica, |answer| answer.assignment.is_some()).await?;
         for subject in ["ada", "grace", "linus"] {
             let query = Query { subject: Some(subject.to_owned()), ..Query::default() };
-            let answer = replica.resolver.resolve(REFERENCE, &query).map_err(|error| CliError::no(error.to_string()))?;
+            let answer =
+                replica.resolver.resolve(REFERENCE, &query).map_err(|error| CliError::no(error.to_string()))?;
             self.fact(subject, format!("version {}", answer.version))?;
         }
 
@@ -117,7 +124,8 @@ impl Story {
         let url = primary.url();
         replica.stop().await;
         let proof = {
-            let store = Store::open(&Options { directory: self.directory.join("replica"), create: false }).map_err(|error| CliError::no(error.to_string()))?;
+            let store = Store::open(&Options { directory: self.directory.join("replica"), create: false })
+                .map_err(|error| CliError::no(error.to_string()))?;
             let proof = store.read().and_then(|txn| prove(&txn)).map_err(|error| CliError::no(error.to_string()))?;
             store.close().await;
             proof
@@ -125,14 +133,32 @@ impl Story {
         if !proof.report.differences.is_empty() {
             return Err(CliError::no("the replica's state does not verify").details(proof.report.differences));
         }
-        self.fact("proved", format!("{} entries at {} are what the primary signed", proof.report.state.entries, proof.report.head.position))?;
+        self.fact(
+            "proved",
+            format!(
+                "{} entries at {} are what the primary signed",
+                proof.report.state.entries, proof.report.head.position
+            ),
+        )?;
         let (replica, _) = self.start_replica(&primary).await?;
-        self.say(&format!("\n{}", paint(GOOD, format!("Done. {url} kept every version, and the replica never stopped answering."))))?;
+        self.say(&format!(
+            "\n{}",
+            paint(GOOD, format!("Done. {url} kept every version, and the replica never stopped answering."))
+        ))?;
         Ok((primary, replica, token))
     }
 
-    async fn start_primary(&self, listen: &str, token: Option<&AccessToken>) -> Result<(Running, AccessToken), CliError> {
-        let layer = Layer { data: Some(self.directory.join("primary")), listen: listen.parse().ok(), registry: Some("demo".to_owned()), ..Layer::default() };
+    async fn start_primary(
+        &self,
+        listen: &str,
+        token: Option<&AccessToken>,
+    ) -> Result<(Running, AccessToken), CliError> {
+        let layer = Layer {
+            data: Some(self.directory.join("primary")),
+            listen: listen.parse().ok(),
+            registry: Some("demo".to_owned()),
+            ..Layer::default()
+        };
         let settings = config::primary(layer, &std::collections::BTreeMap::new())?;
         let primary = start_primary(settings, Arc::new(SystemClock::new())).await?;
         let token = primary.new_token.clone().or_else(|| token.cloned());

@@ -57,7 +57,10 @@ fn show(output: Output, keys: Keys) -> Result<Verdict, CliError> {
     let row = |what: &str, value: String| output.line(format!("{} {value}", paint(DIM, format!("{what:<12}"))));
     row("registry", keys.root.registry)?;
     row("root key", format!("{}   {}", paint(ACCENT, keys.root_key), paint(DIM, "what --root-key takes")))?;
-    row("root", format!("version {}, {} of {} keys", keys.root.version, keys.root.threshold, keys.root.root_keys.len()))?;
+    row(
+        "root",
+        format!("version {}, {} of {} keys", keys.root.version, keys.root.threshold, keys.root.root_keys.len()),
+    )?;
     for (name, key) in &keys.root.checkpoint_keys {
         let signs = if *name == epoch_key { format!("   signs epoch {epoch}") } else { String::new() };
         row("checkpoint", format!("{name} {key}{}", paint(DIM, signs)))?;

@@ -24,7 +24,8 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
         ..layer
     };
     let environment = environment();
-    let settings = config::merge(flags, file, &environment).and_then(|layer| config::replica(layer, &environment))?;
+    let settings =
+        config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::replica(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
     runtime()?.block_on(async move {
         run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?).await;

@@ -16,6 +16,9 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let keys = args.keys.clone().unwrap_or_else(|| args.data.join(KEYS_FOLDER));
     let (epoch, proof) = offline::restore(&args.file, &args.data, &keys, &clock)?;
-    output.note(paint(DIM, format!("restored into {}; epoch {epoch} begins here, and replicas will follow it", args.data.display())));
+    output.note(paint(
+        DIM,
+        format!("restored into {}; epoch {epoch} begins here, and replicas will follow it", args.data.display()),
+    ));
     verify::show(output, &proof)
 }

@@ -18,7 +18,8 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let (layer, file) = layer(args.listen);
     let flags = Layer { watch: args.watch, registry: args.registry, ..layer };
     let environment = environment();
-    let settings = config::merge(flags, file, &environment).and_then(|layer| config::primary(layer, &environment))?;
+    let settings =
+        config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
     runtime()?.block_on(async move {
         let node = start_primary(settings, Arc::new(SystemClock::new())).await?;
@@ -32,7 +33,11 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
 fn greet(output: Output, node: &Running) {
     let Some(token) = &node.new_token else { return };
     output.note(format!("\n{}", paint(STRONG, "A new registry.")));
-    output.note(format!("  access token  {}   {}", paint(ACCENT, token.reveal()), paint(WARN, "shown only now: keep it")));
+    output.note(format!(
+        "  access token  {}   {}",
+        paint(ACCENT, token.reveal()),
+        paint(WARN, "shown only now: keep it")
+    ));
     output.note(format!("  root key      {}", paint(ACCENT, node.root_key)));
     output.note(paint(
         DIM,
@@ -60,7 +65,9 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
 
 /// The environment, as far as it is Unicode.
 pub(super) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// The runtime of a node: a thread a core.

@@ -54,9 +54,12 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
     bar.finish_and_clear();
     match proof {
         Ok(Ok(proof)) => Ok(proof),
-        Ok(Err(error @ (StoreError::InUse { .. } | StoreError::Absent { .. } | StoreError::NotWritable { .. } | StoreError::Newer { .. }))) => {
-            Err(CliError::usage(error.to_string()))
-        }
+        Ok(Err(
+            error @ (StoreError::InUse { .. }
+            | StoreError::Absent { .. }
+            | StoreError::NotWritable { .. }
+            | StoreError::Newer { .. }),
+        )) => Err(CliError::usage(error.to_string())),
         Ok(Err(error)) => Err(damaged(&error.to_string())),
         Err(_) => Err(damaged("its structure does not hold together")),
     }
@@ -97,7 +100,10 @@ pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
         row("root key", proof.root_key.map_or_else(|| "none".to_owned(), |key| key.to_string()))?;
         row("position", report.head.position.to_string())?;
         row("state", state)?;
-        row("holds", format!("{} prompts, {} versions, {} contents, {} deployments", kind(1), kind(2), kind(3), kind(5)))?;
+        row(
+            "holds",
+            format!("{} prompts, {} versions, {} contents, {} deployments", kind(1), kind(2), kind(3), kind(5)),
+        )?;
         row("audit", format!("{} entries", proof.audit.entries))?;
         for difference in &report.differences {
             output.line(format!("{} {difference}", paint(BAD, "differs")))?;
@@ -105,7 +111,11 @@ pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
         if report.more > 0 {
             output.line(format!("{} {} more", paint(BAD, "differs"), report.more))?;
         }
-        let verdict = if proved { paint(GOOD, "proved: every entry is what the primary signed") } else { paint(BAD, "not proved") };
+        let verdict = if proved {
+            paint(GOOD, "proved: every entry is what the primary signed")
+        } else {
+            paint(BAD, "not proved")
+        };
         output.line(verdict)?;
     }
     Ok(if proved { Verdict::Done } else { Verdict::No })

@@ -15,9 +15,13 @@ pub enum ConfigError {
     Variable { name: String, reason: String },
     #[error("the environment variable {name} is not a setting of bookholder; is it misspelt?")]
     UnknownVariable { name: String },
-    #[error("{listen} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure")]
+    #[error(
+        "{listen} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, listen on 127.0.0.1, or say --insecure"
+    )]
     Insecure { listen: SocketAddr },
-    #[error("a replica that can be reached from other machines ({listen}) needs BOOKHOLDER_READ_TOKEN, so that not everybody reads its prompts; or say --insecure")]
+    #[error(
+        "a replica that can be reached from other machines ({listen}) needs BOOKHOLDER_READ_TOKEN, so that not everybody reads its prompts; or say --insecure"
+    )]
     OpenReplica { listen: SocketAddr },
     #[error("TLS needs both a certificate and its key; {missing} is missing")]
     HalfTls { missing: &'static str },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{ConfigError, Layer, LogFormat};
 use crate::crypto::secret::{AccessToken, TokenHash};
@@ -93,16 +93,12 @@ pub struct ReplicaSettings {
 ///
 /// # Errors
 /// The file was named and is not there, or a layer says something unknown or wrong.
-pub fn merge(
-    flags: Layer,
-    file: Option<PathBuf>,
-    environment: &BTreeMap<String, String>,
-) -> Result<Layer, ConfigError> {
-    let path = file.clone().unwrap_or_else(|| FILE_DEFAULT.into());
+pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Layer, ConfigError> {
+    let path = file.unwrap_or(Path::new(FILE_DEFAULT));
     let layer = match std::fs::read_to_string(&path) {
-        Ok(text) => Layer::from_toml(&text, &path)?,
+        Ok(text) => Layer::from_toml(&text, path)?,
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
-        Err(source) => return Err(ConfigError::Read { path, source }),
+        Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
     };
     Ok(flags.over(Layer::from_environment(environment)?).over(layer))
 }
@@ -140,14 +136,18 @@ pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<R
         }
         node.open_to_all = true;
     }
-    if let Some(url) = layer.upstream.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+    if let Some(url) = layer.upstream.as_ref().filter(|url| !url.starts_with("http://") && !url.starts_with("https://"))
+    {
         return Err(ConfigError::Upstream { url: url.clone() });
     }
     if let Some(inbox) = layer.inbox.as_ref().filter(|inbox| !inbox.is_dir()) {
         return Err(ConfigError::NoDirectory { what: "the inbox", path: inbox.clone() });
     }
     let root_key = layer.root_key.map(|given| {
-        given.trim().parse::<RootKeyId>().map_err(|error| ConfigError::RootKey { given: given.clone(), reason: error.to_string() })
+        given
+            .trim()
+            .parse::<RootKeyId>()
+            .map_err(|error| ConfigError::RootKey { given: given.clone(), reason: error.to_string() })
     });
     Ok(ReplicaSettings {
         node,
@@ -193,13 +193,14 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
 }
 
 /// The first of these variables that is set, as an access token.
-fn token(
-    environment: &BTreeMap<String, String>,
-    names: &[&'static str],
-) -> Result<Option<AccessToken>, ConfigError> {
-    let found = names.iter().find_map(|name| environment.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)));
+fn token(environment: &BTreeMap<String, String>, names: &[&'static str]) -> Result<Option<AccessToken>, ConfigError> {
+    let found = names
+        .iter()
+        .find_map(|name| environment.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)));
     found
-        .map(|(name, value)| AccessToken::parse(value).map_err(|error| ConfigError::Token { name, reason: error.to_string() }))
+        .map(|(name, value)| {
+            AccessToken::parse(value).map_err(|error| ConfigError::Token { name, reason: error.to_string() })
+        })
         .transpose()
 }
 
@@ -213,7 +214,7 @@ mod tests {
     }
 
     fn layer(text: &str) -> Layer {
-        Layer::from_toml(text, std::path::Path::new("t")).expect(text)
+        Layer::from_toml(text, Path::new("t")).expect(text)
     }
 
     #[test]
@@ -244,11 +245,11 @@ mod tests {
         let environment = BTreeMap::from([("BOOKHOLDER_CACHE_MIB".to_owned(), "2".to_owned())]);
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "cache_mib = 3\nopen_reads = false\n").expect("written");
-        let merged = merge(Layer::default(), Some(file.path().to_owned()), &environment).expect("fits");
+        let merged = merge(Layer::default(), Some(file.path()), &environment).expect("fits");
         assert_eq!((merged.cache_mib, merged.open_reads), (Some(2), Some(false)));
         let flags = Layer { cache_mib: Some(1), ..Layer::default() };
-        let merged = merge(flags, Some(file.path().to_owned()), &environment).expect("fits");
+        let merged = merge(flags, Some(file.path()), &environment).expect("fits");
         assert_eq!(merged.cache_mib, Some(1));
-        check(merge(Layer::default(), Some("/nowhere.toml".into()), &environment), "/nowhere.toml");
+        check(merge(Layer::default(), Some(Path::new("/nowhere.toml")), &environment), "/nowhere.toml");
     }
 }

@@ -65,11 +65,7 @@ pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams
     ),
     responses((status = 200, body = AuditPage)),
 )]
-pub(super) async fn audit(
-    State(app): State<App>,
-    _: Admin,
-    mut params: Params,
-) -> Result<Said<AuditPage>, Failure> {
+pub(super) async fn audit(State(app): State<App>, _: Admin, mut params: Params) -> Result<Said<AuditPage>, Failure> {
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
     Ok(Said(blocking(move || app.catalogue.audit(cursor.as_deref(), limit)).await??))
@@ -77,11 +73,7 @@ pub(super) async fn audit(
 
 /// Checks that every audit entry fits itself and the one before.
 #[utoipa::path(get, path = "/v1/audit/verify", tag = "compliance", responses((status = 200, body = AuditVerdict)))]
-pub(super) async fn audit_verify(
-    State(app): State<App>,
-    _: Admin,
-    _: NoParams,
-) -> Result<Said<AuditVerdict>, Failure> {
+pub(super) async fn audit_verify(State(app): State<App>, _: Admin, _: NoParams) -> Result<Said<AuditVerdict>, Failure> {
     Ok(Said(blocking(move || app.catalogue.verify_audit()).await??))
 }
 

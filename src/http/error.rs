@@ -126,6 +126,7 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     response
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it stands where a hint may be missing")]
 fn hint(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
@@ -215,12 +216,11 @@ fn resolve(error: &ResolveError) -> Saying {
         E::VersionNotFound { .. } => (ABSENT, Code::VersionNotFound, None),
         E::LabelNotFound { .. } => (ABSENT, Code::LabelNotFound, None),
         E::ContentNotFound(_) => (ABSENT, Code::ContentNotFound, None),
-        E::Limit { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
+        E::Limit { .. } | E::Render(RenderError::InputTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
         E::NotReady => not_ready(),
         E::Cursor(_) => (BAD, Code::BadRequest, hint("pass what `next` of the page before said")),
         E::Render(RenderError::Variables(_)) => (UNFIT, Code::InvalidVariables, None),
         E::Render(RenderError::Template { .. } | RenderError::TooLong) => (UNFIT, Code::RenderFailed, None),
-        E::Render(RenderError::InputTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
         E::Content(_) => INSIDE,
         E::Store(error) => store(error),
     }
@@ -243,8 +243,7 @@ fn publish(error: &PublishError) -> Saying {
     match error {
         PublishError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
         PublishError::BadLifetime { .. } => (BAD, ErrorCode::BadRequest, None),
-        PublishError::Store(error) => store(error),
-        PublishError::Seal(SealError::Store(error)) => store(error),
+        PublishError::Store(error) | PublishError::Seal(SealError::Store(error)) => store(error),
         PublishError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => full(),
         PublishError::Seal(SealError::Checkpoint(_)) | PublishError::Io(_) | PublishError::Stopped => INSIDE,
     }
@@ -313,13 +312,14 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::Busy => "Busy",
         ErrorCode::StorageFull => "Disk full",
         ErrorCode::Timeout => "Too slow",
-        ErrorCode::Internal => "Internal error",
+        ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
     }
 }
 
 /// Each thing that does not fit, in words.
 fn list(problems: &Problems) -> Vec<String> {
-    let Problems { missing, unknown, wrong_type, missing_placeholders, unknown_placeholders, wrong_messages } = problems;
+    let Problems { missing, unknown, wrong_type, missing_placeholders, unknown_placeholders, wrong_messages } =
+        problems;
     let each = |names: &[String], what: &str| names.iter().map(|name| format!("`{name}` {what}")).collect::<Vec<_>>();
     let mut errors = each(missing, "is required and missing");
     errors.extend(each(unknown, "is no variable of this prompt"));
@@ -380,11 +380,7 @@ mod tests {
         check(RegistryError::MessageMissing.into(), 400, "invalid_message");
         check(RegistryError::ParentMoved { name: name(), expected: 1, found: 2 }.into(), 409, "parent_moved");
         check(ResolveError::PromptNotFound { name: name() }.into(), 404, "prompt_not_found");
-        check(
-            ResolveError::PromptRemoved { name: name(), at: Timestamp::from_ms(0) }.into(),
-            410,
-            "prompt_removed",
-        );
+        check(ResolveError::PromptRemoved { name: name(), at: Timestamp::from_ms(0) }.into(), 410, "prompt_removed");
         check(ResolveError::NotReady.into(), 503, "not_ready");
         check(StoreError::Full { free_bytes: 1, needed_bytes: 2 }.into(), 507, "storage_full");
         check(std::io::Error::from(std::io::ErrorKind::StorageFull).into_store().into(), 507, "storage_full");

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
@@ -96,7 +96,7 @@ impl Params {
             let spaced = text.replace('+', " ");
             check_path(&spaced).map_err(|_| refuse("a `%` is not followed by two hex digits; write `%25`"))?;
             let decoded = percent_decode_str(&spaced).decode_utf8();
-            decoded.map(|text| text.into_owned()).map_err(|_| refuse("it is not UTF-8 when decoded"))
+            decoded.map(std::borrow::Cow::into_owned).map_err(|_| refuse("it is not UTF-8 when decoded"))
         };
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -220,13 +220,11 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
     let media = found.map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    match media.as_deref() {
-        Some("application/json") => Ok(()),
-        _ => {
-            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
-            Err(RequestError::ContentType { found }.into())
-        }
+    if media.as_deref() == Some("application/json") {
+        return Ok(());
     }
+    let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
+    Err(RequestError::ContentType { found }.into())
 }
 
 /// Reads a body whole, as long as the budget of all bodies lasts.
@@ -262,7 +260,7 @@ async fn discard(mut body: Body) {
     let read = async {
         let mut left = DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {
-            let Some(less) = left.checked_sub(frame.data_ref().map_or(0, |data| data.len())) else { break };
+            let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { break };
             left = less;
         }
     };

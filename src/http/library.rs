@@ -54,7 +54,11 @@ pub(super) async fn content(
         (header::ETAG, text(etag)),
         (header::CACHE_CONTROL, IMMUTABLE),
     ];
-    Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, Bytes::from(bytes)).into_response() })
+    Ok(if known {
+        (StatusCode::NOT_MODIFIED, said).into_response()
+    } else {
+        (said, Bytes::from(bytes)).into_response()
+    })
 }
 
 /// Lists prompts by name.

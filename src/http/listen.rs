@@ -46,10 +46,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    retry-after: 5\r\ncontent-length: 121\r\n\r\n\
+    retry-after: 5\r\ncontent-length: 122\r\n\r\n\
     {\"title\":\"Busy\",\"status\":503,\"code\":\"busy\",\"detail\":\"this node has as many connections as it takes; try again in a while\"}";
 const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    content-length: 109\r\n\r\n\
+    content-length: 108\r\n\r\n\
     {\"title\":\"Too slow\",\"status\":408,\"code\":\"timeout\",\"detail\":\"the head of the request did not arrive in 10 s\"}";
 
 /// Where connections come from.

@@ -7,6 +7,10 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::{admin, events, library, operate, read, replicate, write};
 use crate::api::problem::{PROBLEM_JSON, Problem};
+use crate::api::read::PromptView;
+use crate::model::audit::AuditEntry;
+use crate::model::deployment::Deployment;
+use crate::model::version::Version;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -34,7 +38,7 @@ use crate::api::problem::{PROBLEM_JSON, Problem};
         operate::home,
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::next, replicate::report,
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, AuditEntry, Deployment, PromptView, Version)),
     modifiers(&Common),
 )]
 struct Document;
@@ -78,10 +82,8 @@ mod tests {
 
     #[test]
     fn every_route_is_documented_and_every_document_routed() {
-        let routed: BTreeSet<(String, String)> = ROUTES
-            .iter()
-            .map(|(method, path, _)| ((*method).to_owned(), path.replace("{*", "{")))
-            .collect();
+        let routed: BTreeSet<(String, String)> =
+            ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), path.replace("{*", "{"))).collect();
         let document = serde_json::to_value(document()).expect("a JSON value");
         let paths = document["paths"].as_object().expect("paths");
         let documented: BTreeSet<(String, String)> = paths

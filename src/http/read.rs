@@ -146,8 +146,7 @@ pub(super) async fn render(
     let fresh = FreshHeaders::new(app.freshness.load());
     let reference = segments.text("reference").to_owned();
     let answer = blocking(move || {
-        let query =
-            Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
+        let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
         app.resolver.resolve(&reference, &query).and_then(|answer| answer.render(&request))
     })
     .await??;

@@ -117,10 +117,8 @@ pub(super) async fn next(
             Body::from_stream(stream::once(async move { Ok(answer.head) }).chain(rest))
         }
     };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(STREAM)),
-        (header::CACHE_CONTROL, caching(&follower, "1")),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, HeaderValue::from_static(STREAM)), (header::CACHE_CONTROL, caching(&follower, "1"))];
     let mut response = (headers, body).into_response();
     if let Some(reconnect_ms) = answer.reconnect_ms {
         response.headers_mut().insert(RECONNECT_MS, reconnect_ms.into());

@@ -20,10 +20,10 @@ use super::auth::{Peer, identify};
 use super::error::{Failure, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
+use super::read;
 use super::request::RequestError;
 use super::router::{class, router};
 use super::state::{App, AppState, Shared};
-use super::read;
 use crate::metrics::Metrics;
 
 /// Where every reference is resolved.
@@ -32,7 +32,10 @@ const RESOLVE: &str = "/v1/resolve/";
 /// A body that is ready, or that a handler makes.
 pub type AnswerBody = http_body_util::Either<Full<Bytes>, Body>;
 /// An answer that is there at once, or on its way.
-pub type Answering = Either<Ready<Result<Response<AnswerBody>, Infallible>>, BoxFuture<'static, Result<Response<AnswerBody>, Infallible>>>;
+pub type Answering = Either<
+    Ready<Result<Response<AnswerBody>, Infallible>>,
+    BoxFuture<'static, Result<Response<AnswerBody>, Infallible>>,
+>;
 
 /// The network face of one node; clones share it.
 #[derive(Clone)]
@@ -114,13 +117,11 @@ where
     type Future = Answering;
 
     fn call(&self, request: Request<B>) -> Answering {
-        match self.cached(&request) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            None => {
-                let routed = route(self.face.clone(), self.peer, request.map(Body::new));
-                Either::Right(async { Ok(routed.await.map(AnswerBody::Right)) }.boxed())
-            }
+        if let Some(response) = self.cached(&request) {
+            return Either::Left(ready(Ok(response)));
         }
+        let routed = route(self.face.clone(), self.peer, request.map(Body::new));
+        Either::Right(async { Ok(routed.await.map(AnswerBody::Right)) }.boxed())
     }
 }
 

@@ -171,10 +171,15 @@ async fn memory_and_router_give_the_same_answer() {
     let (_, mut routed, body) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
     let (status, cached, again) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
     assert!(routed.remove("bookholder-request").is_some() && !cached.contains_key("bookholder-request"));
+    // The length of an answer from memory is written by hyper.
+    routed.remove(header::CONTENT_LENGTH);
     assert_eq!((status, &again), (StatusCode::OK, &body));
     assert_eq!(routed, cached);
     assert_eq!(cached["bookholder-version"], "1");
-    assert_eq!((&cached["bookholder-age"], &cached["bookholder-stale"]), (&"0".parse().unwrap(), &"false".parse().unwrap()));
+    assert_eq!(
+        (&cached["bookholder-age"], &cached["bookholder-stale"]),
+        (&"0".parse().unwrap(), &"false".parse().unwrap())
+    );
     let etag = cached[header::ETAG].to_str().expect("ascii").to_owned();
     let (status, known, empty) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", Some(etag))).await;
     assert_eq!((status, empty.len()), (StatusCode::NOT_MODIFIED, 0));
@@ -226,7 +231,7 @@ async fn malformed_requests_are_answered_by_problems() {
 async fn malformed_bodies_are_answered_by_problems() {
     let node = Node::start(true);
     let path = "/v1/prompts/a/versions";
-    let deep = format!("{{\"content\":{}", "[".repeat(100_000));
+    let deep = format!("{{\"content\":{{\"config\":{{\"a\":{}", "[".repeat(100_000));
     for (content_type, body, status, part) in [
         ("application/json", "{\"content\":", 400, "line 1 column 11"),
         ("application/json", "{\"content\":{\"text\":\"x\"},\"message\":\"w\",\"x\":1}", 400, "unknown field `x`"),
@@ -255,7 +260,10 @@ async fn another_method_is_told_which_ones_there_are() {
     for (path, allowed) in [("/v1/resolve/a", "GET,HEAD"), ("/v1/prompts/a", "GET,HEAD,DELETE")] {
         let request = Request::put(path).body(Body::empty()).expect("a request");
         let (status, headers, body) = node.send(LOCAL, request).await;
-        assert_eq!((status, &headers[header::ALLOW]), (StatusCode::METHOD_NOT_ALLOWED, &allowed.parse().expect("a header")));
+        assert_eq!(
+            (status, &headers[header::ALLOW]),
+            (StatusCode::METHOD_NOT_ALLOWED, &allowed.parse().expect("a header"))
+        );
         assert!(String::from_utf8_lossy(&body).contains("method_not_allowed"));
     }
 }

@@ -1,6 +1,7 @@
 //! Who may do what: access tokens, and the one decision that every command asks for.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 
 use super::{Registry, RegistryError};
 use crate::api::limits::TOKEN_NAME_BYTES_MAX;
@@ -63,6 +64,13 @@ impl Registry {
         known.actors.get(presented.hash().as_bytes()).map(|(actor, _)| actor.clone())
     }
 
+    /// Reads the access tokens again, one reader after another, so that the last one saw the newest.
+    fn learn_tokens(&self) -> Result<(), StoreError> {
+        let _turn = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.known.store(Known::read(&self.0.store)?.into());
+        Ok(())
+    }
+
     /// Every access token, by name.
     ///
     /// # Errors
@@ -107,7 +115,7 @@ impl Registry {
             })
             .await?
         };
-        self.0.known.store(Known::read(&self.0.store)?.into());
+        self.learn_tokens()?;
         Ok(TokenView { name, role, created, token: Some(token.reveal().to_owned()) })
     }
 
@@ -117,22 +125,21 @@ impl Registry {
     /// The actor may not, there is no such token, it is the last of an admin, or the store fails.
     pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         actor.authorise("revoke access tokens")?;
-        let known = self.0.known.load_full();
-        let others = known.actors.values().filter(|(other, _)| other.role == Role::Admin && other.name != name).count();
-        if others == 0 {
-            return Err(RegistryError::LastAdmin { name });
-        }
         let by = actor.name.clone();
         self.command(move |txn, now| {
             if !txn.has_access(&name)? {
                 return Err(RegistryError::TokenNotFound { name });
+            }
+            let is_admin = |access: &Access| role(access.role) == Some(Role::Admin);
+            if !txn.access()?.iter().any(|(other, access)| *other != name && is_admin(access)) {
+                return Err(RegistryError::LastAdmin { name });
             }
             txn.remove_access(&name)?;
             txn.commit(now, Vec::new(), draft(&by, "revoke-token", &name))?;
             Ok(())
         })
         .await?;
-        self.0.known.store(Known::read(&self.0.store)?.into());
+        self.learn_tokens()?;
         Ok(())
     }
 }

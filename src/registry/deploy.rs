@@ -161,17 +161,23 @@ pub(super) struct Mover<'a> {
     message: &'a str,
     at: Timestamp,
     id: u64,
+    /// The version that the same commit publishes: served before it can be read.
+    publishes: Option<u64>,
     /// What has been moved so far.
     pub(super) deployments: Vec<Deployment>,
 }
 
 impl<'a> Mover<'a> {
     pub(super) const fn new(actor: &'a str, message: &'a str, at: Timestamp, id: u64) -> Self {
-        Self { actor, message, at, id, deployments: Vec::new() }
+        Self { actor, message, at, id, publishes: None, deployments: Vec::new() }
     }
 
-    /// Moves one label; no change when it serves that already. Versions being published are not in
-    /// the state yet, so the newest number may be served before it can be read.
+    /// The same, in a commit that publishes this version.
+    pub(super) fn publishing(self, number: u64) -> Self {
+        Self { publishes: Some(number), ..self }
+    }
+
+    /// Moves one label; no change when it serves that already.
     pub(super) fn go(
         &mut self,
         txn: &WriteTxn<'_>,
@@ -192,7 +198,7 @@ impl<'a> Mover<'a> {
                         return Err(RegistryError::VersionRetired { name: name.clone(), number, by, why });
                     }
                 }
-                None if number == latest.saturating_add(1) && self.publishes(txn) => {}
+                None if self.publishes == Some(number) => {}
                 None => return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest }),
             }
         }
@@ -214,10 +220,6 @@ impl<'a> Mover<'a> {
         };
         self.deployments.push(deployment.clone());
         Ok(vec![Change::Label(name.clone(), state), Change::Deployment(deployment)])
-    }
-
-    const fn publishes(&self, txn: &WriteTxn<'_>) -> bool {
-        self.id == txn.next_seq()
     }
 }
 

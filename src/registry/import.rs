@@ -92,12 +92,14 @@ fn import(
             Some(prompt) => (remove(txn, now, prompt, why)?.0, Outcome::Removed),
         },
         Some(text) => {
-            let prepared = prepare(txn, &name, Content::text(syntax, text))?;
+            let prepared = prepare(txn, &name, &Content::text(syntax, text))?;
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
-            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq());
+            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq()).publishing(plan.version.number);
             let serving = Serving::version(plan.version.number);
             plan.changes.extend(mover.go(txn, &name, label, serving, Action::Deploy)?);
             if plan.changes.is_empty() {
+                // Later changes would make this one look out of order when the import is repeated.
+                txn.remember_import(&id, plan.version.commit)?;
                 return Ok(Outcome::Known);
             }
             (plan.commit(txn, now, "import", why)?, Outcome::Published)

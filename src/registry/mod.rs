@@ -14,7 +14,7 @@ mod remove;
 mod retire;
 pub mod seal;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
@@ -43,6 +43,8 @@ struct Inner {
     store: Store,
     clock: Arc<dyn Clock>,
     known: ArcSwap<Known>,
+    /// Held by whoever reads `known` anew.
+    learning: Mutex<()>,
 }
 
 impl Registry {
@@ -52,7 +54,7 @@ impl Registry {
     /// The store fails.
     pub fn open(store: Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let known = Known::read(&store)?;
-        Ok(Self(Arc::new(Inner { store, clock, known: ArcSwap::from_pointee(known) })))
+        Ok(Self(Arc::new(Inner { store, clock, known: ArcSwap::from_pointee(known), learning: Mutex::new(()) })))
     }
 
     /// Forgets deletions that every replica has had time to learn of.

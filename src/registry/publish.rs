@@ -1,5 +1,7 @@
 //! Publishing: a new version of a prompt, its includes pinned and flattened.
 
+use std::collections::BTreeMap;
+
 use super::deploy::{Mover, served_versions};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::{PublishRequest, Published};
@@ -37,7 +39,7 @@ impl Registry {
         let message = check_message(&request.message)?;
         let author = actor.name.clone();
         self.command(move |txn, now| {
-            let prepared = prepare(txn, &name, request.content)?;
+            let prepared = prepare(txn, &name, &request.content)?;
             let warnings = lint(&prepared.content);
             let prompt = txn.prompt(&name)?;
             let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
@@ -47,7 +49,7 @@ impl Registry {
             let at = prompt.as_ref().map_or(now, |prompt| now.max(prompt.changed));
             let why = Why { at, author, message };
             let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
-            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq());
+            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq()).publishing(plan.version.number);
             for label in request.labels {
                 let serving = Serving::version(plan.version.number);
                 plan.changes.extend(mover.go(txn, &name, &label, serving, Action::Deploy)?);
@@ -85,7 +87,7 @@ pub(super) struct Prepared {
 }
 
 /// Checks a content, pins and flattens its includes, and derives its variables.
-pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: Content) -> Result<Prepared, RegistryError> {
+pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: &Content) -> Result<Prepared, RegistryError> {
     let written_bytes = written.to_canonical()?;
     let mut content = written.clone();
     let mut includes: Vec<Include> = Vec::new();
@@ -132,13 +134,11 @@ fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include
     let version = version.ok_or_else(|| {
         refuse(format!("`{name}` has no version {}; its newest is {}", reference.selector, prompt.latest))
     })?;
-    let depth =
-        depth(txn, &version, includer, &mut vec![format!("{name}@{}", version.number)]).map_err(
-            |error| match error {
-                DepthError::Cycle(path) => refuse(format!("it leads back to `{includer}`: {path}")),
-                DepthError::Store(error) => error.into(),
-            },
-        )?;
+    let mut path = vec![format!("{name}@{}", version.number)];
+    let depth = depth(txn, &version, includer, &mut path, &mut BTreeMap::new()).map_err(|error| match error {
+        DepthError::Cycle(path) => refuse(format!("it leads back to `{includer}`: {path}")),
+        DepthError::Store(error) => error.into(),
+    })?;
     if name == includer {
         return Err(refuse("a prompt cannot include itself".to_owned()));
     }
@@ -161,12 +161,14 @@ enum DepthError {
     Store(crate::store::StoreError),
 }
 
-/// How deep the includes of a version go; a cycle is one that reaches the prompt that includes it.
+/// How many includes lead on from a version, one from the next; a cycle is one that reaches the prompt
+/// that includes it. A version that many ways lead to is measured once.
 fn depth(
     txn: &WriteTxn<'_>,
     version: &Version,
     includer: &PromptName,
     path: &mut Vec<String>,
+    measured: &mut BTreeMap<(PromptName, u64), usize>,
 ) -> Result<usize, DepthError> {
     let mut deepest = 0;
     for include in &version.includes {
@@ -174,12 +176,20 @@ fn depth(
         if include.name == *includer {
             return Err(DepthError::Cycle(path.join(" → ")));
         }
-        if let Some(next) = txn.version(&include.name, include.version).map_err(DepthError::Store)? {
-            deepest = deepest.max(depth(txn, &next, includer, path)?);
-        }
+        let key = (include.name.clone(), include.version);
+        let below = match measured.get(&key) {
+            Some(below) => *below,
+            None => {
+                let next = txn.version(&include.name, include.version).map_err(DepthError::Store)?;
+                let below = next.map_or(Ok(0), |next| depth(txn, &next, includer, path, measured))?;
+                measured.insert(key, below);
+                below
+            }
+        };
+        deepest = deepest.max(below + 1);
         path.pop();
     }
-    Ok(deepest + 1)
+    Ok(deepest)
 }
 
 /// What publishing changes; nothing when the latest version says the same.

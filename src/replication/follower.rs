@@ -457,9 +457,11 @@ impl Follower {
                 Ok(())
             }
             // The rest is for whoever drives the engine.
-            Action::Wait(_) | Action::Apply(_) | Action::FetchRoot(_) | Action::FetchEpoch(_) | Action::FetchNext { .. } => {
-                Ok(())
-            }
+            Action::Wait(_)
+            | Action::Apply(_)
+            | Action::FetchRoot(_)
+            | Action::FetchEpoch(_)
+            | Action::FetchNext { .. } => Ok(()),
         };
         if let Err(error) = kept {
             self.trouble("store", &error.to_string());

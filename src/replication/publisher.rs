@@ -139,7 +139,7 @@ impl Publisher {
     /// # Errors
     /// The store or signing fails.
     pub fn checkpoint(&self, view: &str) -> Result<Option<Bytes>, PublishError> {
-        if view != VIEW_ALL { Ok(None) } else { Ok(Some(self.0.note(&self.0.store.read()?)?)) }
+        if view == VIEW_ALL { Ok(Some(self.0.note(&self.0.store.read()?)?)) } else { Ok(None) }
     }
 
     /// Number of polls that wait.
@@ -331,7 +331,7 @@ impl Inner {
         if same_epoch && (after.seq >= head.changed || after.seq > head.position.seq) {
             return Ok(None);
         }
-        let from = if same_epoch || self.leads_here(&txn, head, after)? { after } else { Position::default() };
+        let from = if same_epoch || Self::leads_here(&txn, head, after)? { after } else { Position::default() };
         let small = from.seq >= head.floor
             && from.seq > 0
             && txn.changes_after(from.seq, SHARED_CHANGES_MAX + 1)?.len() <= SHARED_CHANGES_MAX;
@@ -340,7 +340,7 @@ impl Inner {
     }
 
     /// Whether a position of the epoch before is one that this epoch went on from.
-    fn leads_here(&self, txn: &ReadTxn, head: Head, after: Position) -> Result<bool, PublishError> {
+    fn leads_here(txn: &ReadTxn, head: Head, after: Position) -> Result<bool, PublishError> {
         let Some(note) = txn.epoch(head.position.epoch)? else { return Ok(false) };
         let note = crate::crypto::note::Note::parse(&note, crate::crypto::note::NOTE_BYTES_MAX);
         let record = note.ok().and_then(|note| EpochRecord::parse(note.text()).ok());

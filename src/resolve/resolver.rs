@@ -147,6 +147,7 @@ impl Resolver {
             && let Some(cached) = self.0.cache.get(reference)
             && self.0.clocks.still(cached.reading)
         {
+            query.check()?;
             return match &cached.served {
                 Served::Fixed(answer) => Ok(Arc::clone(answer)),
                 Served::Chosen { .. } => cached.served.answer(query),
@@ -219,7 +220,6 @@ impl Served {
         match self {
             Self::Fixed(answer) => Ok(Arc::clone(answer)),
             Self::Chosen { serving, label, versions } => {
-                query.check()?;
                 let random = getrandom::u64().unwrap_or_default();
                 let choice = choose(serving, query.subject.as_deref(), &query.attributes, random);
                 let said = versions.get(&choice.version).ok_or(crate::store::StoreError::Record {
@@ -238,6 +238,11 @@ fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<
     let name = &reference.name;
     let prompt = txn.prompt(name)?.ok_or_else(|| ResolveError::PromptNotFound { name: name.clone() })?;
     if let (None, Some(removed)) = (at, prompt.removed) {
+        return Err(ResolveError::PromptRemoved { name: name.clone(), at: removed });
+    }
+    if let (Selector::Version(_) | Selector::Content(_), Some(at)) = (&reference.selector, at)
+        && let Some(removed) = removed_at(txn, &prompt, at)?
+    {
         return Err(ResolveError::PromptRemoved { name: name.clone(), at: removed });
     }
     let version = match (&reference.selector, at) {
@@ -300,10 +305,15 @@ fn latest_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Version, R
         label: label.clone(),
         at: Some(at),
     })?;
-    match txn.deployment_at(name, &label, at)? {
-        Some(removal) if removal.id > version.commit => {
-            Err(ResolveError::PromptRemoved { name: name.clone(), at: removal.at })
-        }
-        _ => Ok(version),
+    match removed_at(txn, prompt, at)? {
+        Some(at) => Err(ResolveError::PromptRemoved { name: name.clone(), at }),
+        None => Ok(version),
     }
+}
+
+/// Since when a prompt was removed, as of a moment; none when it was there, or had no version yet.
+fn removed_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Option<Timestamp>, ResolveError> {
+    let Some(removal) = txn.deployment_at(&prompt.name, &Label::latest(), at)? else { return Ok(None) };
+    let newest = txn.version_at(&prompt.name, at)?;
+    Ok(newest.filter(|version| removal.id > version.commit).map(|_| removal.at))
 }

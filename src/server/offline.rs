@@ -11,7 +11,7 @@ use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, rea
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following, OpenError, check_note};
 use crate::resolve::Resolver;
-use crate::resolve::freshness::{FreshnessCell, Freshly};
+use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::store::read::ReadTxn;
 use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
@@ -91,7 +91,9 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
     let (mut root_key, mut checkpoint) = (None, None);
     match trust(txn)? {
         Err(reason) => report.differ(reason),
-        Ok(None) if report.state.entries > 0 => report.differ("there are entries, and no root document to trust them by"),
+        Ok(None) if report.state.entries > 0 => {
+            report.differ("there are entries, and no root document to trust them by")
+        }
         Ok(None) => {}
         Ok(Some((chain, epochs))) => {
             root_key = Some(chain.key_id());
@@ -145,7 +147,8 @@ fn check_checkpoint(
         }
     };
     let signed = (checkpoint.position(), checkpoint.changed, checkpoint.entries, checkpoint.bytes, checkpoint.state);
-    let found = (report.head.position, report.head.changed, report.state.entries, report.state.bytes, report.state.hash);
+    let found =
+        (report.head.position, report.head.changed, report.state.entries, report.state.bytes, report.state.hash);
     if signed != found {
         report.differ(format!(
             "the state is not the one that was signed: {} entries at {} here, {} entries at {} in the checkpoint",

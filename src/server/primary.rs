@@ -15,7 +15,7 @@ use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
-use crate::resolve::freshness::{FreshnessCell, Freshly};
+use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store, StoreError};
 use crate::watch::folder;
@@ -37,7 +37,9 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
             let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
             Ok((store, founded))
         };
-        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
+        tokio::task::spawn_blocking(open)
+            .await
+            .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
     };
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);

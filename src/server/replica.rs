@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following, Health};
-use crate::resolve::freshness::{FreshnessCell, Freshly};
+use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store};
 use crate::trust::root::RootKeyId;
@@ -33,9 +33,10 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         .await
         .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))?;
     let root_key = pinned(&store, settings.root_key)?;
-    let extra_ca = settings.upstream_ca.as_ref().map(|path| {
-        std::fs::read(path).map_err(|source| StartError::File { path: path.clone(), source })
-    });
+    let extra_ca = settings
+        .upstream_ca
+        .as_ref()
+        .map(|path| std::fs::read(path).map_err(|source| StartError::File { path: path.clone(), source }));
     let held = store.committed().borrow().head.position;
     let name = settings.name.unwrap_or_else(|| made_up_name(&settings.node.data));
     let following = Following {
@@ -53,12 +54,13 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
     let freshness = FreshnessCell::new(Freshly { position: held, age_s: 0, freshness: Freshness::Empty });
     let follower = {
-        let (store, resolver, freshness, metrics) = (store.clone(), resolver.clone(), freshness.clone(), metrics.clone());
+        let (store, resolver, freshness, metrics) =
+            (store.clone(), resolver.clone(), freshness.clone(), metrics.clone());
         let clock = Arc::clone(&clock);
         let open = move || Follower::open(store, resolver, freshness, metrics, clock, following);
-        tokio::task::spawn_blocking(open).await.unwrap_or_else(|error| {
-            Err(crate::store::StoreError::Io(std::io::Error::other(error)).into())
-        })?
+        tokio::task::spawn_blocking(open)
+            .await
+            .unwrap_or_else(|error| Err(crate::store::StoreError::Io(std::io::Error::other(error)).into()))?
     };
     let stop = CancellationToken::new();
     let committed = store.committed();
@@ -69,11 +71,14 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let mut tasks = vec![("self-audit", tokio::spawn(audit(store.clone(), metrics.clone(), stop.clone())))];
     if let Some(directory) = settings.inbox {
         let watching = inbox::watch(directory, follower.offering(), stop.clone());
-        tasks.push(("inbox", tokio::spawn(async move {
-            if let Err(error) = watching.await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the inbox is not watched");
-            }
-        })));
+        tasks.push((
+            "inbox",
+            tokio::spawn(async move {
+                if let Err(error) = watching.await {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the inbox is not watched");
+                }
+            }),
+        ));
     }
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
@@ -146,9 +151,15 @@ async fn audit(store: Store, metrics: Metrics, stop: CancellationToken) {
             Ok(Ok(proof)) => {
                 metrics.self_audit_ok.set(0);
                 let first = proof.report.differences.first().cloned().unwrap_or_default();
-                tracing::error!(differences = proof.report.differences.len(), first, "what is stored is not what was signed; run `bookholder verify`");
+                tracing::error!(
+                    differences = proof.report.differences.len(),
+                    first,
+                    "what is stored is not what was signed; run `bookholder verify`"
+                );
             }
-            Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done")
+            }
             Err(error) => tracing::error!(%error, "the self-audit ended badly"),
         }
     }

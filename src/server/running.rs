@@ -38,7 +38,9 @@ pub enum StartError {
     Replica(#[from] OpenError),
     #[error(transparent)]
     Watch(#[from] WatchError),
-    #[error("this replica does not know yet which root to trust: give it --root-key, as `bookholder keys show` prints it on the primary")]
+    #[error(
+        "this replica does not know yet which root to trust: give it --root-key, as `bookholder keys show` prints it on the primary"
+    )]
     NoRootKey,
     #[error("cannot listen on {address}: {source}; is another node running there?")]
     Listen { address: String, source: std::io::Error },

@@ -64,7 +64,8 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, ConfigError> {
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| fault(&certificate, &error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key.display().to_string(), &error))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key.display().to_string(), &error))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

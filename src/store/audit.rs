@@ -63,16 +63,7 @@ impl ReadTxn {
     /// # Errors
     /// The database fails.
     pub fn access(&self) -> Result<Vec<(String, Access)>, StoreError> {
-        let table = self.raw().open_table(tables::ACCESS)?;
-        table
-            .iter()?
-            .map(|item| {
-                let (name, value) = item?;
-                let record = codec::decode::<AccessV1>(value.value())?;
-                let created = Timestamp::from_ms(record.created);
-                Ok((name.value().to_owned(), Access { hash: record.hash, role: record.role, created }))
-            })
-            .collect()
+        access(&self.raw().open_table(tables::ACCESS)?)
     }
 
     /// Number of imported changes that are remembered.
@@ -82,4 +73,19 @@ impl ReadTxn {
     pub fn imports(&self) -> Result<u64, StoreError> {
         Ok(self.raw().open_table(tables::IMPORTS)?.len()?)
     }
+}
+
+/// Reads every access token from any kind of transaction.
+pub(super) fn access(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<Vec<(String, Access)>, StoreError> {
+    table
+        .iter()?
+        .map(|item| {
+            let (name, value) = item?;
+            let record = codec::decode::<AccessV1>(value.value())?;
+            let created = Timestamp::from_ms(record.created);
+            Ok((name.value().to_owned(), Access { hash: record.hash, role: record.role, created }))
+        })
+        .collect()
 }

@@ -26,6 +26,9 @@ pub struct Entry {
 /// What a visitor of a range says after each entry.
 pub type Visit = Result<std::ops::ControlFlow<()>, StoreError>;
 
+/// Looks at an entry: its encoded key, the commit that last changed it, and its value.
+pub type Visitor<'a> = dyn FnMut(&[u8], u64, &[u8]) -> Visit + 'a;
+
 /// The map of entries, as a reader and as a writer see it.
 pub trait Entries {
     /// The entry with this encoded key.
@@ -38,13 +41,7 @@ pub trait Entries {
     ///
     /// # Errors
     /// The database fails, or the visitor does.
-    fn visit(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        backwards: bool,
-        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
-    ) -> Result<(), StoreError>;
+    fn visit(&self, from: &[u8], to: &[u8], backwards: bool, visitor: &mut Visitor<'_>) -> Result<(), StoreError>;
 
     /// The prompts that include `name`: `(including prompt, its version, included version)`.
     ///
@@ -58,7 +55,7 @@ pub(super) fn visit(
     table: &impl ReadableTable<&'static [u8], (u64, &'static [u8])>,
     (from, to): (&[u8], &[u8]),
     backwards: bool,
-    visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+    visitor: &mut Visitor<'_>,
 ) -> Result<(), StoreError> {
     if from >= to {
         return Ok(());
@@ -296,13 +293,7 @@ impl Entries for ReadTxn {
         }))
     }
 
-    fn visit(
-        &self,
-        from: &[u8],
-        to: &[u8],
-        backwards: bool,
-        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
-    ) -> Result<(), StoreError> {
+    fn visit(&self, from: &[u8], to: &[u8], backwards: bool, visitor: &mut Visitor<'_>) -> Result<(), StoreError> {
         visit(&self.entries, (from, to), backwards, visitor)
     }
 

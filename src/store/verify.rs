@@ -76,7 +76,7 @@ pub fn verify(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, St
         if mod_seq > report.head.changed {
             report.differ(format!("{} changed at commit {mod_seq}, after the last one", describe(&parts)));
         }
-        if changes.get((mod_seq, key))?.map(|deleted| deleted.value()) != Some(false) {
+        if changes.get((mod_seq, key))?.is_none_or(|deleted| deleted.value()) {
             report.differ(format!("{} is missing from the index of changes", describe(&parts)));
         }
         if let Err(error) = check_entry(txn, &parts, value, &mut homes, &mut dependents) {

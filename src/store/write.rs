@@ -11,7 +11,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
-use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, Visit, namespace_row, view_state};
+use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
 use super::record::{AccessV1, AuditV1, DeploymentV1, HeadV1, LabelV1, PromptV1, VersionV1};
 use super::tables;
 use crate::crypto::lattice::Leaf;
@@ -371,6 +371,7 @@ impl<'t> WriteTxn<'t> {
     /// # Errors
     /// The database fails.
     pub fn remember_import(&mut self, id: &str, seq: u64) -> Result<(), StoreError> {
+        self.mutations += 1;
         self.imports.insert(id, seq)?;
         Ok(())
     }
@@ -393,6 +394,14 @@ impl<'t> WriteTxn<'t> {
     pub fn remove_access(&mut self, name: &str) -> Result<bool, StoreError> {
         self.mutations += 1;
         Ok(self.access.remove(name)?.is_some())
+    }
+
+    /// Every access token, by name.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn access(&self) -> Result<Vec<(String, super::audit::Access)>, StoreError> {
+        super::audit::access(&self.access)
     }
 
     /// Whether an access token has this name.
@@ -498,7 +507,7 @@ impl Entries for WriteTxn<'_> {
         from: &[u8],
         to: &[u8],
         backwards: bool,
-        visitor: &mut dyn FnMut(&[u8], u64, &[u8]) -> Visit,
+        visitor: &mut read::Visitor<'_>,
     ) -> Result<(), StoreError> {
         read::visit(&self.entries, (from, to), backwards, visitor)
     }

@@ -447,7 +447,7 @@ fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
         }
     };
     if let Some(bytes) = found {
-        let found = <[u8; 8]>::try_from(bytes.as_slice()).map(u64::from_le_bytes).unwrap_or(u64::MAX);
+        let found = <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes);
         return match found {
             tables::SCHEMA => Ok(()),
             found => Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),

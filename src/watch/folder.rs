@@ -127,7 +127,8 @@ impl Folder {
 
 /// What a file says, and which prompt it is.
 fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, PromptFile), String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
     let name = name_of(path).map_err(|error| error.to_string())?;
     Ok((name, parse(text).map_err(|error| error.to_string())?))
 }

@@ -2,6 +2,8 @@
 //!
 //! One page without scripts. It fetches nothing but its stylesheet, so it reads the same in a bunker.
 
+#![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
@@ -49,7 +51,7 @@ pub fn page(document: &Value) -> String {
                         }
                     }
                     h2 id="schemas" { "Shapes" }
-                    @if let Some(schemas) = document["components"]["schemas"].as_object() {
+                    @if let Some(schemas) = document.pointer("/components/schemas").and_then(Value::as_object) {
                         @for (name, schema) in schemas {
                             details id={ "schema-" (name) } {
                                 summary { code { (name) } }
@@ -150,7 +152,10 @@ fn example(method: &str, path: &str, operation: &Value) -> String {
     }
     let mut line = format!("curl '{{server}}{url}'");
     if method != "get" {
-        line = format!("curl -X {} '{{server}}{url}' \\\n  -H \"Authorization: Bearer $BOOKHOLDER_TOKEN\"", method.to_uppercase());
+        line = format!(
+            "curl -X {} '{{server}}{url}' \\\n  -H \"Authorization: Bearer $BOOKHOLDER_TOKEN\"",
+            method.to_uppercase()
+        );
     }
     let body = &operation["requestBody"]["content"]["application/json"]["example"];
     if !body.is_null() {
@@ -269,7 +274,13 @@ fn inline(text: &str) -> Markup {
     let pieces: Vec<Markup> = text
         .split('`')
         .enumerate()
-        .map(|(index, piece)| if index % 2 == 1 { html! { code { (piece) } } } else { html! { (piece) } })
+        .map(|(index, piece)| {
+            if index % 2 == 1 {
+                html! { code { (piece) } }
+            } else {
+                html! { (piece) }
+            }
+        })
         .collect();
     PreEscaped(pieces.into_iter().map(|piece| piece.0).collect())
 }

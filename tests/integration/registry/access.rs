@@ -50,7 +50,8 @@ async fn two_admins_who_revoke_each_other_at_once_leave_one() {
         let other = format!("other-{round}");
         make(&primary, &other, Role::Admin).await.expect("a free name");
         // All admins but one may go; all at once must not.
-        let admins: Vec<String> = primary.registry.tokens(&primary.admin).expect("a list").into_iter().map(|t| t.name).collect();
+        let admins: Vec<String> =
+            primary.registry.tokens(&primary.admin).expect("a list").into_iter().map(|t| t.name).collect();
         let mut tasks = tokio::task::JoinSet::new();
         for admin in admins {
             let (registry, actor) = (primary.registry.clone(), primary.admin.clone());

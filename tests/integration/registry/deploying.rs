@@ -37,7 +37,8 @@ async fn one_deployment_moves_several_prompts_under_one_commit() {
     let primary = with_versions("a", 2).await;
     primary.publish("b", "b1").await;
     let (before, _) = primary.state();
-    let moves = vec![moving("b", "production", fixed(1)), moving("a", "production", fixed(2)), moving("a", "x", fixed(1))];
+    let moves =
+        vec![moving("b", "production", fixed(1)), moving("a", "production", fixed(2)), moving("a", "x", fixed(1))];
     let deployed = primary.try_deploy(moves).await.expect("all good");
     assert_eq!(deployed.deployments.len(), 3);
     assert!(deployed.deployments.iter().all(|deployment| deployment.id == before.seq + 1));
@@ -57,14 +58,20 @@ async fn one_bad_move_moves_nothing() {
     for (bad, message) in [
         (moving("b", "production", fixed(2)), "the prompt `b` has no version 2; its newest is 1".to_owned()),
         (moving("b", "production", fixed(3)), "the prompt `b` has no version 3; its newest is 1".to_owned()),
-        (moving("b", "production", fixed(u64::MAX)), format!("the prompt `b` has no version {}; its newest is 1", u64::MAX)),
+        (
+            moving("b", "production", fixed(u64::MAX)),
+            format!("the prompt `b` has no version {}; its newest is 1", u64::MAX),
+        ),
         (moving("nobody", "production", fixed(1)), "there is no prompt `nobody`".to_owned()),
         (
             moving("gone", "production", fixed(1)),
             "the prompt `gone` was removed at 2026-03-20T15:00:00Z; publish a version to bring it back".to_owned(),
         ),
         (moving("b", "latest", fixed(1)), "the label `latest` moves by itself to the newest version".to_owned()),
-        (moving("a", "production", fixed(1)), "the label `production` of `a` is moved twice in one deployment".to_owned()),
+        (
+            moving("a", "production", fixed(1)),
+            "the label `production` of `a` is moved twice in one deployment".to_owned(),
+        ),
         (
             moving("b", "production", fixed(0)),
             "what `b@production` shall serve is no serving: versions count from 1".to_owned(),
@@ -94,7 +101,8 @@ async fn one_bad_move_moves_nothing() {
 #[tokio::test]
 async fn a_version_that_does_not_exist_yet_cannot_be_served() {
     let primary = with_versions("a", 1).await;
-    refused(&primary, vec![moving("a", "production", fixed(2))], "the prompt `a` has no version 2; its newest is 1").await;
+    refused(&primary, vec![moving("a", "production", fixed(2))], "the prompt `a` has no version 2; its newest is 1")
+        .await;
     let rollback = primary.rollback("a", "production", Some(2)).await.expect_err("no such version");
     assert_eq!(rollback.to_string(), "the prompt `a` has no version 2; its newest is 1");
 }
@@ -118,7 +126,10 @@ async fn changing_weights_keeps_the_salt_and_moves_few_slots() {
     assert_eq!(after.salt, before.salt);
     let moved = (0..10_000).filter(|slot| before.at(*slot) != after.at(*slot)).count();
     assert_eq!(moved, 1_000, "ten per cent of the slots change hands, and no other");
-    assert!((0..10_000).all(|slot| before.at(slot) != Some(2) || after.at(slot) == Some(2)), "a growing arm loses nobody");
+    assert!(
+        (0..10_000).all(|slot| before.at(slot) != Some(2) || after.at(slot) == Some(2)),
+        "a growing arm loses nobody"
+    );
     assert_eq!(after.weights(), BTreeMap::from([(1, 8_000), (2, 2_000)]));
 
     primary.split("a", "production", &[(1, 80), (3, 20)]).await;
@@ -185,7 +196,8 @@ async fn servings_over_their_limits_are_refused() {
         refused(&primary, salted(salt), &no_serving("a salt is 1 to 200 of A-Z a-z 0-9 _ -")).await;
     }
     let many: Vec<(u64, u32)> = (1..=33).map(|version| (version, 1)).collect();
-    refused(&primary, vec![moving("a", "x", weighted(&many))], "a split has at most 32 versions; this one has 33").await;
+    refused(&primary, vec![moving("a", "x", weighted(&many))], "a split has at most 32 versions; this one has 33")
+        .await;
 }
 
 #[tokio::test]
@@ -215,10 +227,7 @@ async fn a_retired_version_is_neither_deployed_nor_rolled_back_to() {
     let primary = with_versions("a", 2).await;
     primary.deploy("a", 1, "production").await;
     let served = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect_err("it is served");
-    assert_eq!(
-        served.to_string(),
-        "version 1 of `a` is served by the label `production`; deploy another there first"
-    );
+    assert_eq!(served.to_string(), "version 1 of `a` is served by the label `production`; deploy another there first");
     primary.deploy("a", 2, "production").await;
     let retired = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect("nobody serves it");
     assert!(retired.retired.is_some());

@@ -38,10 +38,14 @@ async fn an_include_by_label_number_and_content_is_pinned_to_the_version_it_mean
     let one = primary.publish("tone", "one").await;
     primary.publish("tone", "two").await;
     primary.deploy("tone", 1, "production").await;
-    for (index, (reference, text)) in
-        [("tone", "one"), ("tone@2", "two"), ("tone@latest", "two"), (&*format!("tone@{}", one.version.content_id), "one")]
-            .into_iter()
-            .enumerate()
+    for (index, (reference, text)) in [
+        ("tone", "one"),
+        ("tone@2", "two"),
+        ("tone@latest", "two"),
+        (&*format!("tone@{}", one.version.content_id), "one"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let prompt = format!("p{index}");
         primary.publish(&prompt, &format!("{{{{> {reference}}}}}!")).await;

@@ -92,7 +92,8 @@ async fn concurrent_publishers_lose_nothing_and_share_no_number() {
     }
     let numbers: Vec<u64> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(numbers.iter().copied().collect::<BTreeSet<_>>(), (1..=PUBLISHERS * EACH).collect());
-    let texts: BTreeSet<String> = numbers.iter().map(|number| primary.text(&format!("a@{number}")).expect("it")).collect();
+    let texts: BTreeSet<String> =
+        numbers.iter().map(|number| primary.text(&format!("a@{number}")).expect("it")).collect();
     assert_eq!(texts.len(), numbers.len(), "no text was lost");
     let verdict = primary.catalogue.verify_audit().expect("a log");
     assert!(verdict.whole);
@@ -112,10 +113,12 @@ async fn of_publishers_who_expect_the_same_parent_exactly_one_wins() {
     }
     let outcomes = tasks.join_all().await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
-    assert!(outcomes.iter().flat_map(|outcome| outcome.as_ref().err()).all(|error| matches!(
-        error,
-        RegistryError::ParentMoved { expected: 1, found: 2, .. }
-    )));
+    assert!(
+        outcomes
+            .iter()
+            .flat_map(|outcome| outcome.as_ref().err())
+            .all(|error| matches!(error, RegistryError::ParentMoved { expected: 1, found: 2, .. }))
+    );
 }
 
 #[tokio::test]
@@ -127,10 +130,10 @@ async fn the_semantic_version_follows_from_what_changed_for_callers() {
         (Content::text(Syntax::Mustache, "Hi {{a}}"), None, "1.0.1"),
         (Content::text(Syntax::Mustache, "Hello {{a}}"), Some(Bump::Minor), "1.1.0"),
         (Content::text(Syntax::Mustache, "{{a}} {{b}}"), None, "2.0.0"),
-        (schema(json!({"type": "object"})), None, "3.0.0"),
-        (schema(json!({"type": "string"})), Some(Bump::Major), "4.0.0"),
-        (Content::text(Syntax::Mustache, "{{b}}"), None, "5.0.0"),
-        (Content::text(Syntax::Mustache, "B: {{b}}"), Some(Bump::Patch), "5.0.1"),
+        (schema(json!({"type": "object"})), None, "2.1.0"),
+        (schema(json!({"type": "string"})), None, "3.0.0"),
+        (Content::text(Syntax::Mustache, "{{b}}"), Some(Bump::Major), "4.0.0"),
+        (Content::text(Syntax::Mustache, "B: {{b}}"), Some(Bump::Patch), "4.0.1"),
     ];
     for (step, bump, expected) in steps {
         let request = PublishRequest { bump, ..content(step) };

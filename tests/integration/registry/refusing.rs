@@ -118,9 +118,15 @@ async fn changes_that_cannot_be_imported_say_why() {
             "the change of 2026-03-20T14:59:59.999Z is older than the last one of `a`, of 2026-03-20T15:00:00Z; \
              a history only grows at its end",
         ),
-        (change(&"i".repeat(65), BEGIN_MS, "b", Some("t")), "the id of an imported change is 65 bytes long; the limit is 64"),
+        (
+            change(&"i".repeat(65), BEGIN_MS, "b", Some("t")),
+            "the id of an imported change is 65 bytes long; the limit is 64",
+        ),
         (anonymous("n".repeat(201)), "an author's name is 201 bytes long; the limit is 200"),
-        (ImportChange { message: " ".to_owned(), ..change("x", BEGIN_MS, "b", Some("t")) }, "a message is missing: say why"),
+        (
+            ImportChange { message: " ".to_owned(), ..change("x", BEGIN_MS, "b", Some("t")) },
+            "a message is missing: say why",
+        ),
     ] {
         let outcome = primary.registry.import(&primary.admin, import(vec![bad])).await.expect("an import");
         assert_eq!(outcome.refused[0].1.to_string(), message);

@@ -15,7 +15,9 @@ async fn a_removed_prompt_answers_nothing_and_returns_with_the_next_number() {
     let removed = primary.remove("a").await.expect("nobody includes it");
     let labels: Vec<&str> = removed.deployments.iter().map(|deployment| deployment.label.as_str()).collect();
     assert_eq!(labels, ["latest", "production"]);
-    assert!(removed.deployments.iter().all(|deployment| deployment.action == Action::Remove && deployment.to.is_none()));
+    assert!(
+        removed.deployments.iter().all(|deployment| deployment.action == Action::Remove && deployment.to.is_none())
+    );
     for reference in ["a", "a@latest", "a@1", "a@2"] {
         let error = primary.text(reference).expect_err(reference);
         assert_eq!(error.to_string(), "the prompt `a` was removed at 2026-03-20T15:00:01Z", "{reference}");

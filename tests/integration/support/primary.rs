@@ -17,11 +17,10 @@ use bookholder::model::time::Timestamp;
 use bookholder::registry::founding::{Founded, Founding, begin_epoch, found};
 use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
 use bookholder::registry::{Actor, Registry, RegistryError};
-use bookholder::replication::follower::summarise;
 use bookholder::replication::publisher::Publisher;
 use bookholder::resolve::resolver::{Query, Resolver};
 use bookholder::resolve::{Catalogue, ResolveError};
-use bookholder::store::read::ViewState;
+use bookholder::store::read::{ViewState, view_state};
 use bookholder::store::verify::{Report, verify};
 use bookholder::store::{Options, Store};
 use bookholder::trust::root::RootKeyId;
@@ -158,8 +157,7 @@ impl Primary {
 
     /// Position and state: the same before and after a command that changed nothing.
     pub fn state(&self) -> (Position, ViewState) {
-        let (head, state) = summarise(&self.store.read().expect("a state")).expect("a summary");
-        (head.position, state)
+        state_of(&self.store)
     }
 
     /// Verifies everything on disk; it must be as it is signed.
@@ -211,9 +209,19 @@ impl Primary {
     pub async fn bundle(&self) -> TempDir {
         let file = self.publisher.bundle(7).await.expect("a bundle");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        tar::Archive::new(std::fs::File::open(file.path()).expect("the bundle")).unpack(directory.path()).expect("a tree");
+        tar::Archive::new(std::fs::File::open(file.path()).expect("the bundle"))
+            .unpack(directory.path())
+            .expect("a tree");
         directory
     }
+}
+
+/// Position and state of a store.
+pub fn state_of(store: &Store) -> (Position, ViewState) {
+    let txn = store.read().expect("a state");
+    let namespaces = txn.namespaces().expect("sums");
+    let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+    (txn.head().expect("a head").position, state)
 }
 
 /// Opens or makes a store.

@@ -7,10 +7,10 @@ use bookholder::clock::{Clock, ManualClock};
 use bookholder::metrics::Metrics;
 use bookholder::model::position::Position;
 use bookholder::replication::engine::Settings;
-use bookholder::replication::follower::{Follower, Following, Health, OpenError, summarise};
+use bookholder::replication::follower::{Follower, Following, Health, OpenError};
+use bookholder::resolve::ResolveError;
 use bookholder::resolve::freshness::{Freshly, FreshnessCell};
 use bookholder::resolve::resolver::{Query, Resolver};
-use bookholder::resolve::ResolveError;
 use bookholder::store::Store;
 use bookholder::store::read::ViewState;
 use bookholder::trust::root::RootKeyId;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::primary::{CACHE_BYTES, Primary, open_store, outside, text_of};
+use super::primary::{CACHE_BYTES, Primary, open_store, outside, state_of, text_of};
 use super::upstream::{PATIENCE, Poll, Reply, Upstream};
 
 /// A replica, its upstream, and the poll that waits for an answer.
@@ -51,8 +51,7 @@ pub fn open_follower(
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned() };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let (store, resolver_, freshness_) = (store.clone(), resolver.clone(), freshness.clone());
-    let follower =
-        outside(move || Follower::open(store, resolver_, freshness_, Metrics::new(), clock, following))?;
+    let follower = outside(move || Follower::open(store, resolver_, freshness_, Metrics::new(), clock, following))?;
     Ok((follower, resolver, freshness))
 }
 
@@ -127,8 +126,7 @@ impl Replica {
 
     /// Position and state.
     pub fn state(&self) -> (Position, ViewState) {
-        let (head, state) = summarise(&self.store.read().expect("a state")).expect("a summary");
-        (head.position, state)
+        state_of(&self.store)
     }
 
     /// Stops it, and closes its store.
