@@ -29,6 +29,7 @@ use crate::api::write::{
     TokenView, Why,
 };
 use crate::crypto::secret::AccessToken;
+use crate::crypto::tls::use_ring;
 use crate::model::audit::AuditVerdict;
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
@@ -81,8 +82,7 @@ impl Client {
     /// # Errors
     /// The address or a certificate cannot be read.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
-        // Whoever came first installed the same provider: there is only one in this program.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)

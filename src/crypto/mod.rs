@@ -9,3 +9,4 @@ pub mod key;
 pub mod lattice;
 pub mod note;
 pub mod secret;
+pub mod tls;

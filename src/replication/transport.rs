@@ -11,6 +11,7 @@ use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 
 use super::engine::Failure;
+use crate::crypto::tls::use_ring;
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
@@ -55,6 +56,7 @@ pub(super) struct Data {
 
 impl Upstream {
     pub(super) fn new(base: &str, token: Option<String>, extra_ca: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+        use_ring();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(POLL_TIMEOUT)
