@@ -26,7 +26,7 @@ pub struct Peer {
 impl Peer {
     /// Whether this peer may read without an access token.
     pub(super) fn reads_openly(self, app: &Shared) -> bool {
-        self.local && app.open_reads
+        app.open_to_all || (self.local && app.open_reads)
     }
 
     fn of(parts: &Parts) -> Self {

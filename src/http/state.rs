@@ -47,6 +47,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Whether a local peer may read without an access token.
     pub open_reads: bool,
+    /// Whether everybody may, wherever they are.
+    pub open_to_all: bool,
     /// The access token that a replica takes for reading, which has no others.
     pub read_token: Option<TokenHash>,
     /// Oldest state that counts as ready, in seconds since the last verified contact.

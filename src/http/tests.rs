@@ -74,6 +74,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         committed: store.committed(),
         metrics: Metrics::new(),
         open_reads: true,
+        open_to_all: false,
         read_token: None,
         ready_max_age_s: None,
         stop: CancellationToken::new(),

@@ -42,6 +42,8 @@ const REPORT_EVERY: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_secs(1);
 /// How long a poll may take before the upstream counts as out of contact, in milliseconds.
 const CONTACT_MS_MAX: u64 = 40_000;
+/// Contents that a boot checks against their names, found by chance.
+const SAMPLES: u8 = 64;
 /// Bundles that may wait to be looked at.
 const OFFERS_MAX: usize = 16;
 
@@ -135,6 +137,10 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
             return Err(OpenError::State);
         }
     }
+    let chance: Vec<[u8; 32]> = (0..SAMPLES).map(|number| *blake3::hash(&[number, random_byte()]).as_bytes()).collect();
+    if let Some(wrong) = crate::store::verify::sample(txn, &chance)? {
+        return Err(OpenError::Trust(wrong));
+    }
     let number = |key: &str| -> Result<Option<i64>, StoreError> {
         Ok(txn.meta(key)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes))
     };
@@ -146,6 +152,10 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
     }
     let memory = Memory { chain, epochs, held, watermark, time_floor_s: number("time_floor")?.unwrap_or(0) };
     Ok(Recollection { memory, contact_ms: number("contact")? })
+}
+
+fn random_byte() -> u8 {
+    getrandom::u32().unwrap_or_default().to_le_bytes()[0]
 }
 
 /// Verifies a note by its signatures alone, whatever the time is.

@@ -92,6 +92,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         committed,
         metrics,
         open_reads: settings.node.open_reads,
+        open_to_all: settings.node.open_to_all,
         read_token: settings.read_token,
         ready_max_age_s: settings.node.ready_max_age_s,
         stop,
@@ -136,11 +137,10 @@ fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status
 
 /// Checks what is stored against what was signed, now and then.
 async fn audit(store: Store, metrics: Metrics, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(AUDIT_EVERY);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = interval.tick() => {}
+            () = tokio::time::sleep(AUDIT_EVERY) => {}
         }
         let store = store.clone();
         let report = tokio::task::spawn_blocking(move || super::offline::prove(&store.read()?)).await;

@@ -116,7 +116,11 @@ fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
             _ => {}
         }
     }
-    UnixListener::bind(path).map_err(fault)
+    let listener = UnixListener::bind(path).map_err(fault)?;
+    // Who may read is who can reach the socket's folder: that is the operator's to say, not the umask's.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(path, open).map_err(fault)?;
+    Ok(listener)
 }
 
 impl Running {

@@ -1,5 +1,9 @@
 //! What the stories are told with.
 
+pub mod answer;
+pub mod command;
+pub mod node;
 pub mod primary;
 pub mod replica;
 pub mod upstream;
+pub mod wire;

@@ -1,0 +1,141 @@
+//! The command line as a user has it: a process, its exit code, and what it printed.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::node::{ADMIN, Node, eventually};
+
+/// Longest run of a command.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One command line.
+#[must_use]
+pub struct Bookholder {
+    command: Command,
+    line: String,
+    input: Vec<u8>,
+}
+
+/// What a command said.
+#[derive(Debug)]
+#[must_use]
+pub struct Said {
+    pub stdout: String,
+    pub stderr: String,
+    line: String,
+}
+
+/// The program, with nothing of it in the environment.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bookholder"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKHOLDER_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(std::env::temp_dir());
+    command
+}
+
+/// A command line of the program.
+pub fn bookholder<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Bookholder {
+    let arguments: Vec<OsString> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
+    let line = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let mut command = program();
+    command.args(arguments);
+    Bookholder { command, line, input: Vec::new() }
+}
+
+impl Bookholder {
+    /// Speaks to this node, as its admin.
+    pub fn server(self, node: &Node) -> Self {
+        self.env("BOOKHOLDER_SERVER", node.url()).env("BOOKHOLDER_TOKEN", ADMIN)
+    }
+
+    /// With one more argument.
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.line.push(' ');
+        self.line.push_str(&argument.as_ref().to_string_lossy());
+        self.command.arg(argument);
+        self
+    }
+
+    /// With a variable of the environment.
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// With a standard input.
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Runs it; it must exit with 0.
+    pub fn ok(self) -> Said {
+        self.exits(0)
+    }
+
+    /// Runs it; it must exit with this code and say why on standard error.
+    pub fn fails(self, code: i32) -> Said {
+        let said = self.exits(code);
+        assert!(said.stderr.contains("error: "), "{said:#?}");
+        said
+    }
+
+    /// Runs it; it must exit with this code.
+    pub fn exits(self, code: i32) -> Said {
+        let (found, said) = self.run();
+        assert_eq!(found, Some(code), "{said:#?}");
+        said
+    }
+
+    /// Runs it: its exit code, and what it said.
+    pub fn run(mut self) -> (Option<i32>, Said) {
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect(&self.line);
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not read its input may be gone already.
+            let _unread = stdin.write_all(&self.input);
+        }
+        let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
+        let status = end(&mut child, PATIENCE, &self.line);
+        let text = |reader: JoinHandle<Vec<u8>>| String::from_utf8(reader.join().expect("a reader")).expect("UTF-8");
+        let said = Said { stdout: text(stdout), stderr: text(stderr), line: self.line };
+        assert!(!said.stderr.contains("panicked"), "{said:#?}");
+        (status.code(), said)
+    }
+}
+
+impl Said {
+    /// Everything that was printed holds this.
+    pub fn says(self, part: &str) -> Self {
+        assert!(self.stdout.contains(part) || self.stderr.contains(part), "`{part}` is missing in {self:#?}");
+        self
+    }
+
+    /// The standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// Waits for a process to end; kills it when that takes too long.
+pub fn end(child: &mut Child, patience: Duration, what: &str) -> ExitStatus {
+    eventually(patience, || child.try_wait().expect("a child")).unwrap_or_else(|| {
+        let _gone = child.kill();
+        panic!("`{what}` did not end in {patience:?}");
+    })
+}
+
+fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        stream.expect("a pipe").read_to_end(&mut bytes).expect("readable");
+        bytes
+    })
+}
