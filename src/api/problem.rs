@@ -72,6 +72,8 @@ pub enum ErrorCode {
     ParentMoved,
     /// The version is retired.
     VersionRetired,
+    /// A label serves the version.
+    VersionServed,
     /// The change breaks callers more than the declared bump says.
     BumpTooSmall,
     /// The prompt is included by others.
@@ -80,6 +82,10 @@ pub enum ErrorCode {
     NothingToRollBack,
     /// The change is dated before the prompt's last one.
     HistoryOrder,
+    /// An access token has this name already.
+    TokenExists,
+    /// Without this access token nobody could change anything.
+    LastAdmin,
     /// This node is a replica: changes go to the primary.
     ReadOnlyReplica,
     /// This node holds no verified state yet.

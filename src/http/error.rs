@@ -186,7 +186,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::VersionRetired { .. } => {
             (CONFLICT, Code::VersionRetired, hint("deploy another version, or take the retirement back"))
         }
-        E::VersionServed { .. } => (CONFLICT, Code::InvalidServing, None),
+        E::VersionServed { .. } => (CONFLICT, Code::VersionServed, None),
         E::LatestIsAutomatic => (BAD, Code::InvalidName, hint("deploy to another label")),
         E::MovedTwice { .. } | E::NothingToDeploy => (BAD, Code::BadRequest, None),
         E::Serving { .. } | E::Assignment(_) => (UNFIT, Code::InvalidServing, None),
@@ -194,7 +194,8 @@ fn registry(error: &RegistryError) -> Saying {
         E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
         E::Include { .. } | E::Included(_) | E::Template(_) => (UNFIT, Code::InvalidContent, None),
         E::HistoryOrder { .. } => (CONFLICT, Code::HistoryOrder, None),
-        E::TokenExists { .. } | E::LastAdmin { .. } => (CONFLICT, Code::BadRequest, None),
+        E::TokenExists { .. } => (CONFLICT, Code::TokenExists, None),
+        E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
         E::TokenNotFound { .. } => (ABSENT, Code::RecordNotFound, None),
         E::TokenName { .. } => (BAD, Code::InvalidName, None),
         E::Random(_) => INSIDE,
@@ -303,6 +304,9 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::RecordNotFound => "No such record",
         ErrorCode::ParentMoved => "Somebody published meanwhile",
         ErrorCode::VersionRetired => "Version retired",
+        ErrorCode::VersionServed => "Version in use",
+        ErrorCode::TokenExists => "Access token exists",
+        ErrorCode::LastAdmin => "Last admin",
         ErrorCode::BumpTooSmall => "Declared bump too small",
         ErrorCode::StillIncluded => "Still included by others",
         ErrorCode::NothingToRollBack => "Nothing to roll back to",

@@ -67,7 +67,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         resolver: Resolver::new(store.clone(), 1024 * 1024),
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then(|| Registry::open(store.clone(), Arc::clone(&clock)).expect("a registry")),
-        publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, clock)),
+        publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, clock, Metrics::new())),
         freshness: FreshnessCell::new(Freshly { position, age_s: 0, freshness: Freshness::Fresh }),
         status: Arc::new(move || status.clone()),
         upstream: (!primary).then(|| "http://primary:1".to_owned()),

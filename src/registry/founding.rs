@@ -2,7 +2,7 @@
 //! Every later start: the same, read back and checked.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::{FIRST_TOKEN, keep_first};
@@ -12,6 +12,7 @@ use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
 use crate::model::time::Timestamp;
 use crate::store::files::replace;
+use crate::store::read::{ReadTxn, view_state};
 use crate::store::write::AuditDraft;
 use crate::store::{Store, StoreError};
 use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
@@ -54,10 +55,14 @@ pub enum FoundingError {
     IsReplica,
     #[error("the signed records of this registry do not hold together: {0}")]
     Trust(String),
+    #[error("the key in {} is not the `{name}` that epoch {epoch} names; put the right key back", path.display())]
+    OtherKey { path: PathBuf, name: String, epoch: u64 },
     #[error(
-        "the key in {KEYS_FOLDER}/{CHECKPOINT_KEY_FILE} is not the one that epoch {epoch} names; put the right key back"
+        "root document {version} no longer lists `{name}`, which signs this epoch; draft it again with --rotate-checkpoint"
     )]
-    OtherKey { epoch: u64 },
+    KeyUnlisted { version: u64, name: String },
+    #[error("{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped")]
+    MovedOn { drafted: String, base: String, found: String },
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     #[error(transparent)]
@@ -91,10 +96,19 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
     publish_trust(store.directory(), &roots, &epochs)?;
-    let key = read_key(&store.directory().join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE))?;
-    let signer = signer(&chain, &epoch, key, clock)?;
+    let signer = signer(&chain, &epoch, store.directory(), clock)?;
     store.set_seal(signer.seal());
     Ok(Founded { signer, root_key: chain.key_id(), new_token: None })
+}
+
+/// Where an epoch that begins now starts from.
+///
+/// # Errors
+/// The database fails.
+pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
+    let namespaces = txn.namespaces()?;
+    let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+    Ok(EpochBase { position: txn.head()?.position, state: state.hash })
 }
 
 /// Gives a restored copy of a registry another epoch, so that nobody takes it for the one it was.
@@ -105,15 +119,13 @@ pub fn begin_epoch(store: &Store, root_key: &SigningKey, clock: &Arc<dyn Clock>)
     let txn = store.read()?;
     let (roots, epochs) = txn.trust()?;
     let (chain, last) = read_back(&roots, &epochs)?;
-    let head = txn.head()?;
-    let namespaces = txn.namespaces()?;
-    let state = crate::store::read::view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+    let base = base_of(&txn)?;
     drop(txn);
     let now_s = clock.now_ms().div_euclid(1_000);
     let record = EpochRecord {
         registry: chain.current().registry.clone(),
         epoch: last.record().epoch.saturating_add(1),
-        base: Some(EpochBase { position: head.position, state: state.hash }),
+        base: Some(base),
         checkpoint_key: last.record().checkpoint_key.clone(),
         root: chain.current().version,
         issued: now_s,
@@ -121,14 +133,13 @@ pub fn begin_epoch(store: &Store, root_key: &SigningKey, clock: &Arc<dyn Clock>)
     let epoch = record.epoch;
     let note = record.sign_by_roots(&[root_key])?;
     let verified = VerifiedEpoch::verify(&note, &chain)?;
-    let key = read_key(&store.directory().join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE))?;
-    store.set_seal(signer(&chain, &verified, key, clock)?.seal());
+    store.set_seal(signer(&chain, &verified, store.directory(), clock)?.seal());
     let now = Timestamp::from_ms(clock.now_ms());
     let audit = AuditDraft {
         actor: "operator".to_owned(),
         command: "begin-epoch",
         subjects: vec![epoch.to_string()],
-        message: format!("restored at {}", head.position),
+        message: format!("restored at {}", base.position),
     };
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_epoch(epoch, &note)?;
@@ -136,6 +147,105 @@ pub fn begin_epoch(store: &Store, root_key: &SigningKey, clock: &Arc<dyn Clock>)
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
     Ok(epoch)
+}
+
+/// Installs the next root document, and the epoch that it may begin: checks the signatures, keeps both, and signs the
+/// state anew under them. A document that is installed already changes nothing; whether it was new.
+///
+/// # Errors
+/// A signature is missing, the registry went on after the epoch was drafted, or writing fails.
+pub fn install_root(
+    store: &Store,
+    root: &[u8],
+    epoch: Option<&[u8]>,
+    clock: &Arc<dyn Clock>,
+) -> Result<bool, FoundingError> {
+    let txn = store.read()?;
+    if txn.meta("pin")?.is_some() {
+        return Err(FoundingError::IsReplica);
+    }
+    let (mut roots, mut epochs) = txn.trust()?;
+    let (mut chain, mut last) = read_back(&roots, &epochs)?;
+    if chain.documents().any(|known| known.note() == root) {
+        settle_checkpoint_key(store.directory(), &chain, &epochs)?;
+        publish_trust(store.directory(), &roots, &epochs)?;
+        return Ok(false);
+    }
+    let document = chain.extend(root)?;
+    let (version, keys) = (document.version, document.root_keys.len());
+    let mut audit = AuditDraft {
+        actor: "operator".to_owned(),
+        command: "install-root",
+        subjects: vec![format!("root {version}")],
+        message: format!("{} of {keys} root keys, longest lifetime {} s", document.threshold, document.max_lifetime_s),
+    };
+    for known in &epochs {
+        VerifiedEpoch::verify(known, &chain)?;
+    }
+    let begun = epoch.map(|note| VerifiedEpoch::verify(note, &chain)).transpose()?;
+    if let Some(begun) = &begun {
+        let record = begun.record();
+        let here = last.record().epoch.saturating_add(1);
+        let base = base_of(&txn)?;
+        if record.epoch != here || record.base != Some(base) {
+            return Err(FoundingError::MovedOn {
+                drafted: format!("epoch {}", record.epoch),
+                base: record.base.map_or_else(|| "nothing".to_owned(), |base| base.position.to_string()),
+                found: base.position.to_string(),
+            });
+        }
+        audit.subjects.push(format!("epoch {}", record.epoch));
+        epochs.push(begun.note().to_vec());
+        last = begun.clone();
+    }
+    drop(txn);
+    roots.push(root.to_vec());
+    store.set_seal(signer(&chain, &last, store.directory(), clock)?.seal());
+    let now = Timestamp::from_ms(clock.now_ms());
+    let root = root.to_vec();
+    store.write_blocking(move |txn| -> Result<(), StoreError> {
+        txn.put_root(version, &root)?;
+        if let Some(begun) = begun {
+            txn.put_epoch(begun.record().epoch, begun.note())?;
+            txn.set_epoch(begun.record().epoch);
+        }
+        txn.commit(now, Vec::new(), audit).map(|_| ())
+    })?;
+    settle_checkpoint_key(store.directory(), &chain, &epochs)?;
+    publish_trust(store.directory(), &roots, &epochs)?;
+    Ok(true)
+}
+
+/// Where the checkpoint key of this name lies: in a file of its own until it signs, and then in the usual one.
+#[must_use]
+pub fn checkpoint_key_file(directory: &Path, name: &str) -> PathBuf {
+    let own = own_key_file(directory, name);
+    if own.exists() { own } else { directory.join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE) }
+}
+
+/// The file of a checkpoint key that does not sign yet, or does not sign any more.
+#[must_use]
+pub fn own_key_file(directory: &Path, name: &str) -> PathBuf {
+    directory.join(KEYS_FOLDER).join(format!("{name}.key"))
+}
+
+/// Puts the key of the newest epoch where checkpoint keys lie, and the one before beside it. Whatever cuts this short,
+/// [`checkpoint_key_file`] finds the right one.
+fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]) -> Result<(), FoundingError> {
+    let mut names = Vec::new();
+    for note in epochs.iter().rev().take(2) {
+        names.push(VerifiedEpoch::verify(note, chain)?.record().checkpoint_key.clone());
+    }
+    let [now, before] = names.as_slice() else { return Ok(()) };
+    let (new, usual) = (own_key_file(directory, now), directory.join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE));
+    if now == before || !new.exists() {
+        return Ok(());
+    }
+    if usual.exists() {
+        std::fs::rename(&usual, own_key_file(directory, before))?;
+    }
+    std::fs::rename(&new, &usual)?;
+    Ok(std::fs::File::open(directory.join(KEYS_FOLDER))?.sync_all()?)
 }
 
 fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
@@ -168,7 +278,7 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
     };
     let epoch_note = record.sign_by_roots(&[&root_key])?;
     let epoch = VerifiedEpoch::verify(&epoch_note, &chain)?;
-    let signer = signer(&chain, &epoch, checkpoint_key, clock)?;
+    let signer = signer(&chain, &epoch, store.directory(), clock)?;
     store.set_seal(signer.seal());
     let (token, new) = match founding.admin_token {
         Some(token) => (token, false),
@@ -211,13 +321,19 @@ fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, Verifi
 fn signer(
     chain: &RootChain,
     epoch: &VerifiedEpoch,
-    key: SigningKey,
+    directory: &Path,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<Signer>, FoundingError> {
     let root = chain.current();
     let record = epoch.record();
-    if root.checkpoint_key(&record.checkpoint_key) != Some(&key.verifying_key()) {
-        return Err(FoundingError::OtherKey { epoch: record.epoch });
+    let name = &record.checkpoint_key;
+    let listed = root
+        .checkpoint_key(name)
+        .ok_or_else(|| FoundingError::KeyUnlisted { version: root.version, name: name.clone() })?;
+    let path = checkpoint_key_file(directory, name);
+    let key = read_key(&path)?;
+    if *listed != key.verifying_key() {
+        return Err(FoundingError::OtherKey { path, name: name.clone(), epoch: record.epoch });
     }
     Ok(Arc::new(Signer {
         registry: root.registry.clone(),

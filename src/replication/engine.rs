@@ -103,6 +103,14 @@ pub struct Rejection {
     pub detail: String,
 }
 
+impl Rejection {
+    /// Whether the data was at fault, and not the way that it came or the disk that it should go to:
+    /// those will fail for the whole state, too, and cost more.
+    fn blames_data(&self) -> bool {
+        !matches!(self.reason, "store" | "unreachable" | "slow")
+    }
+}
+
 /// Where data comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -312,7 +320,7 @@ impl Engine {
     }
 
     fn epoch(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
-        if let Err(detail) = self.learn_epoch(&note) {
+        if let Err(detail) = self.learn_epoch(number, &note) {
             self.pending = None;
             return vec![trouble("epoch", detail), Action::Wait(self.back_off(now))];
         }
@@ -324,9 +332,13 @@ impl Engine {
         actions
     }
 
-    fn learn_epoch(&mut self, note: &[u8]) -> Result<(), String> {
+    /// Takes the record of an epoch; one that is known already changes nothing.
+    fn learn_epoch(&mut self, number: u64, note: &[u8]) -> Result<(), String> {
         let chain = self.chain.as_ref().ok_or("no root document is known yet")?;
         let epoch = VerifiedEpoch::verify(note, chain).map_err(|error| error.to_string())?;
+        if epoch.record().epoch != number {
+            return Err(format!("where the record of epoch {number} should be is that of epoch {}", epoch.record().epoch));
+        }
         match self.epochs.iter().find(|known| known.record().epoch == epoch.record().epoch) {
             Some(known) if known.note() != note => {
                 Err(format!("another record of epoch {} is known", epoch.record().epoch))
@@ -354,7 +366,7 @@ impl Engine {
             actions.push(Action::KeepRoot(number, root));
         }
         for (number, epoch) in epochs {
-            if let Err(detail) = self.learn_epoch(&epoch) {
+            if let Err(detail) = self.learn_epoch(number, &epoch) {
                 return vec![trouble("epoch", detail)];
             }
             actions.push(Action::KeepEpoch(number, epoch));
@@ -487,7 +499,7 @@ impl Engine {
             }
             Err(rejection) => {
                 // A delta that does not fit may be the sender's fault or ours: ask for everything.
-                self.whole = true;
+                self.whole |= live && rejection.blames_data();
                 let mut actions = vec![Action::Trouble { reason: rejection.reason, detail: rejection.detail }];
                 actions.extend(live.then(|| Action::Wait(self.back_off(now))));
                 actions

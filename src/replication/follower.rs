@@ -211,6 +211,8 @@ pub struct HealthView {
     pub clock_untrusted: bool,
     /// Whether the operator froze the replica.
     pub held: bool,
+    /// Commits that this replica had and the registry gave up, since it was started.
+    pub lost_commits: u64,
     /// What keeps it from following.
     pub trouble: Option<Trouble>,
 }
@@ -350,11 +352,17 @@ impl Follower {
                 }
                 done = fetched => {
                     fetching = None;
-                    let Ok(fetched) = done else { continue };
-                    fetched.into_event()
+                    match done {
+                        Ok(fetched) => fetched.into_event(),
+                        Err(error) => (Event::Failed(Failure::Malformed, error.to_string()), None),
+                    }
                 }
             };
-            let (requests, next_wait) = self.step(event, data).await;
+            // A download may take an hour, and a stop must not wait for it; what is written is written whole.
+            let (requests, next_wait) = tokio::select! {
+                () = stop.cancelled() => break,
+                done = self.step(event, data) => done,
+            };
             if let Some(ms) = next_wait {
                 wait = Some(tokio::time::Instant::now() + Duration::from_millis(ms));
             }
@@ -745,6 +753,7 @@ impl Health {
             checkpoint: inner.checkpoint.clone(),
             clock_untrusted: inner.clock_untrusted,
             held: inner.held,
+            lost_commits: inner.lost_commits,
             trouble: inner.trouble.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::bundle;
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
+use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::registry::founding::MAX_LIFETIME_S;
@@ -88,10 +89,11 @@ struct Inner {
     committed: watch::Receiver<Arc<Committed>>,
     note: ArcSwapOption<FreshNote>,
     #[allow(clippy::type_complexity, reason = "deltas by where they begin and end")]
-    shared: Mutex<BTreeMap<(u64, u64), Arc<OnceCell<Bytes>>>>,
+    shared: Mutex<BTreeMap<(Position, u64), Arc<OnceCell<Bytes>>>>,
     streams: Arc<Semaphore>,
     waiters: AtomicUsize,
     reports: Mutex<BTreeMap<String, ReplicaReport>>,
+    metrics: Metrics,
 }
 
 struct FreshNote {
@@ -103,7 +105,7 @@ struct FreshNote {
 impl Publisher {
     /// Hands out what a store holds, signed by its signer.
     #[must_use]
-    pub fn new(store: Store, signer: Arc<Signer>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(store: Store, signer: Arc<Signer>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         let committed = store.committed();
         Self(Arc::new(Inner {
             store,
@@ -115,6 +117,7 @@ impl Publisher {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             waiters: AtomicUsize::new(0),
             reports: Mutex::new(BTreeMap::new()),
+            metrics,
         }))
     }
 
@@ -161,7 +164,7 @@ impl Publisher {
         if view != VIEW_ALL {
             return Ok(None);
         }
-        let _waiting = Waiting::begin(&self.0.waiters)?;
+        let _waiting = Waiting::begin(&self.0)?;
         let mut committed = self.0.committed.clone();
         let up_to_date = |head: Head| after.epoch == head.position.epoch && after.seq >= head.changed;
         let mut reconnect_ms = None;
@@ -172,6 +175,7 @@ impl Publisher {
                 () = tokio::time::sleep(WAIT) => {}
             }
         }
+        let woken = Instant::now();
         let inner = Arc::clone(&self.0);
         let Some(made) = blocking(move || inner.begin_answer(after)).await? else {
             let inner = Arc::clone(&self.0);
@@ -188,6 +192,7 @@ impl Publisher {
                 .map_err(|_| PublishError::Busy { retry_after_s: RETRY_AFTER_S })?;
             Answer { head: framed(&note, &[]), rest: Some(self.stream(txn, from, permit)), reconnect_ms }
         };
+        self.0.metrics.wake_seconds.observe(woken.elapsed().as_secs_f64());
         Ok(Some(answer))
     }
 
@@ -196,13 +201,15 @@ impl Publisher {
         let to = txn.head()?.position.seq;
         let cell = {
             let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            while shared.len() >= SHARED_DELTAS_MAX && !shared.contains_key(&(from.seq, to)) {
+            while shared.len() >= SHARED_DELTAS_MAX && !shared.contains_key(&(from, to)) {
                 // The one that ends earliest is asked for least.
                 let Some(oldest) = shared.keys().min_by_key(|(_, to)| *to).copied() else { break };
                 shared.remove(&oldest);
             }
-            Arc::clone(shared.entry((from.seq, to)).or_default())
+            Arc::clone(shared.entry((from, to)).or_default())
         };
+        let (hits, misses) = (&self.0.metrics.delta_cache_hits, &self.0.metrics.delta_cache_misses);
+        if cell.initialized() { hits.inc() } else { misses.inc() };
         let scope = self.0.scope();
         let make = || async {
             blocking(move || {
@@ -358,28 +365,32 @@ impl Inner {
         {
             return Ok(fresh.note.clone());
         }
+        let began = Instant::now();
         let note = Bytes::from(self.signer.sign_again(txn, LIVE_LIFETIME_S, |_| {})?);
+        self.metrics.sign_seconds.observe(began.elapsed().as_secs_f64());
         self.note.store(Some(Arc::new(FreshNote { position, issued_ms: now_ms, note: note.clone() })));
         Ok(note)
     }
 }
 
 /// Counts a poll while it waits.
-struct Waiting<'a>(&'a AtomicUsize);
+struct Waiting<'a>(&'a Inner);
 
 impl<'a> Waiting<'a> {
-    fn begin(waiters: &'a AtomicUsize) -> Result<Self, PublishError> {
-        if waiters.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
-            waiters.fetch_sub(1, Ordering::Relaxed);
+    fn begin(inner: &'a Inner) -> Result<Self, PublishError> {
+        if inner.waiters.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
+            inner.waiters.fetch_sub(1, Ordering::Relaxed);
             return Err(PublishError::Busy { retry_after_s: RETRY_AFTER_S });
         }
-        Ok(Self(waiters))
+        inner.metrics.waiters.inc();
+        Ok(Self(inner))
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.waiters.dec();
     }
 }
 

@@ -1,5 +1,6 @@
 //! The composition root: opens, wires, starts and drains a node. Rules and parsing live elsewhere.
 
+pub mod ceremony;
 pub mod offline;
 mod primary;
 mod replica;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::crypto::note::Note;
 use crate::model::audit::AuditVerdict;
-use crate::registry::founding::{FoundingError, begin_epoch, published_trust};
+use crate::registry::founding::{FoundingError, base_of, begin_epoch, published_trust};
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following, OpenError, check_note};
@@ -16,7 +16,7 @@ use crate::store::read::ReadTxn;
 use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
 use crate::trust::checkpoint::Checkpoint;
-use crate::trust::epoch::VerifiedEpoch;
+use crate::trust::epoch::{EpochBase, VerifiedEpoch};
 use crate::trust::root::{ROOT_BYTES_MAX, RootDocument, RootKeyId};
 use crate::trust::root_chain::RootChain;
 
@@ -163,13 +163,7 @@ fn check_checkpoint(
 /// # Errors
 /// There is no registry, or its records do not hold together.
 pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
-    let (roots, epochs) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
-        Ok(store) => store.read()?.trust()?,
-        Err(in_use @ StoreError::InUse { .. }) => published_trust(data).map_err(|_| in_use)?,
-        Err(error) => return Err(error.into()),
-    };
-    let (chain, epochs) = build(&roots, &epochs).map_err(OfflineError::Trust)?;
-    let epoch = epochs.last().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
+    let Standing { chain, epoch, .. } = standing(data)?;
     let record = epoch.record();
     Ok(Keys {
         root_key: chain.key_id(),
@@ -247,4 +241,30 @@ pub async fn import_bundle(
     };
     store.close().await;
     Ok(outcome)
+}
+
+/// Whom a data directory trusts, and where it stands.
+pub(super) struct Standing {
+    pub(super) chain: RootChain,
+    /// The newest epoch.
+    pub(super) epoch: VerifiedEpoch,
+    /// The newest commit; none while a node runs on the directory.
+    pub(super) base: Option<EpochBase>,
+    /// Whether it is a replica's.
+    pub(super) replica: bool,
+}
+
+/// Reads whom a data directory trusts, whether or not a node runs on it.
+pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
+    let (base, replica, (roots, epochs)) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
+        Ok(store) => {
+            let txn = store.read()?;
+            (Some(base_of(&txn)?), txn.meta("pin")?.is_some(), txn.trust()?)
+        }
+        Err(in_use @ StoreError::InUse { .. }) => (None, false, published_trust(data).map_err(|_| in_use)?),
+        Err(error) => return Err(error.into()),
+    };
+    let (chain, mut epochs) = build(&roots, &epochs).map_err(OfflineError::Trust)?;
+    let epoch = epochs.pop().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
+    Ok(Standing { chain, epoch, base, replica })
 }

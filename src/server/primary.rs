@@ -44,7 +44,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let registry = Registry::open(store.clone(), Arc::clone(&clock))?;
-    let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock));
+    let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics);
     let stop = CancellationToken::new();
@@ -92,6 +92,7 @@ fn follow_commits(store: &Store, metrics: &Metrics) -> FreshnessCell {
         let position = committed.head.position;
         cell.store(Freshly { position, age_s: 0, freshness: Freshness::Fresh });
         metrics.commits.inc();
+        metrics.commit_seconds.observe(committed.took.as_secs_f64());
         metrics.position_epoch.set(i64::try_from(position.epoch).unwrap_or(i64::MAX));
         metrics.position_seq.set(i64::try_from(position.seq).unwrap_or(i64::MAX));
     }));

@@ -23,6 +23,9 @@ use crate::watch::inbox;
 /// How often a replica proves to itself that what it holds is what was signed.
 const AUDIT_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often it says how long ago that was.
+const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
+
 /// Starts a replica: proves what it holds, wires the floors, listens, and follows.
 ///
 /// # Errors
@@ -137,11 +140,17 @@ fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status
 
 /// Checks what is stored against what was signed, now and then.
 async fn audit(store: Store, metrics: Metrics, stop: CancellationToken) {
+    let mut age = Duration::ZERO;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(AUDIT_EVERY) => {}
+            () = tokio::time::sleep(AUDIT_AGE_EVERY) => age += AUDIT_AGE_EVERY,
         }
+        metrics.self_audit_age_seconds.set(age.as_secs_f64());
+        if age < AUDIT_EVERY {
+            continue;
+        }
+        age = Duration::ZERO;
         let store = store.clone();
         let report = tokio::task::spawn_blocking(move || super::offline::prove(&store.read()?)).await;
         match report {

@@ -264,6 +264,7 @@ pub fn apply(txn: &mut WriteTxn<'_>, source: impl Read, target: &Target) -> Resu
 fn refused(error: StoreError) -> StoreError {
     match error {
         StoreError::Record { kind, reason } => DeltaError::Operation(format!("{kind}: {reason}")).into(),
+        error @ StoreError::RecordVersion { .. } => DeltaError::Operation(error.to_string()).into(),
         other => other,
     }
 }

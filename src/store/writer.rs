@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use redb::{Builder, Database, DatabaseError};
@@ -52,6 +52,8 @@ pub struct Committed {
     pub state: ViewState,
     /// Which prompts changed in the last group.
     pub touched: Touched,
+    /// How long the group took, from its first job until it was durable.
+    pub took: Duration,
 }
 
 /// Which prompts a group of commits changed.
@@ -120,7 +122,7 @@ where
 enum Job {
     Write(Box<dyn Work>),
     Seal(Seal),
-    Observe(Observer),
+    Observe(Observer, SyncSender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -194,9 +196,13 @@ impl Store {
         let _sent = self.queue.send(Job::Seal(seal));
     }
 
-    /// Adds somebody who learns of every group once it is durable.
+    /// Adds somebody who learns of every group once it is durable; when this returns, no group will be
+    /// missed. Waits for the group that is being written.
     pub fn observe(&self, observer: Observer) {
-        let _sent = self.queue.send(Job::Observe(observer));
+        let (added, wait) = sync_channel(1);
+        if self.queue.send(Job::Observe(observer, added)).is_ok() {
+            let _writer_gone = wait.recv();
+        }
     }
 
     /// Runs a job on the writer thread; its answer means that what it did is durable.
@@ -278,7 +284,10 @@ impl Writer {
                 match job {
                     Job::Write(job) => group.push(job),
                     Job::Seal(seal) => self.seal = Some(seal),
-                    Job::Observe(observer) => self.observers.push(observer),
+                    Job::Observe(observer, added) => {
+                        self.observers.push(observer);
+                        let _nobody_waits = added.send(());
+                    }
                     Job::Stop(done) => stopped = Some(done),
                 }
                 if group.len() == GROUP_JOBS_MAX || stopped.is_some() {
@@ -334,6 +343,7 @@ impl Writer {
         }
         let database = self.shared.database.load_full().ok_or(StoreError::Busy)?;
         check_room(&self.shared.directory)?;
+        let began = Instant::now();
         let mut raw = database.begin_write()?;
         raw.set_quick_repair(true);
         let finished = {
@@ -361,7 +371,7 @@ impl Writer {
         } else {
             Touched::Names(Arc::new(finished.touched))
         };
-        Ok(Some(Arc::new(Committed { head: finished.head, state: finished.state, touched })))
+        Ok(Some(Arc::new(Committed { head: finished.head, state: finished.state, touched, took: began.elapsed() })))
     }
 
     fn full(&self) -> StoreError {
@@ -467,5 +477,5 @@ fn first(database: &Database) -> Result<Committed, StoreError> {
     let txn = ReadTxn::begin(database)?;
     let namespaces = txn.namespaces()?;
     let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
-    Ok(Committed { head: txn.head()?, state, touched: Touched::Everything })
+    Ok(Committed { head: txn.head()?, state, touched: Touched::Everything, took: Duration::ZERO })
 }

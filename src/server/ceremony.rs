@@ -1,0 +1,459 @@
+//! The ceremony by which a registry changes whom it trusts: draft, sign on as many machines as it takes, install.
+//!
+//! A draft is one file that travels between people. It holds every root document up to the one in force, so that whoever
+//! signs on a machine without a network can see by the root key id which registry it is for, and what would change. It
+//! is never trusted for what it says: `install` verifies it as a replica would.
+//!
+//! Invariant: no function here writes a private key over a file that exists, or registry data at all; that is
+//! [`install_root`]'s.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::offline::{OfflineError, Standing, standing};
+use crate::clock::Clock;
+use crate::crypto::key::{KeyError, SigningKey, VerifyingKey};
+use crate::crypto::note::{NOTE_BYTES_MAX, Note, NoteError, Signed};
+use crate::registry::founding::{FoundingError, install_root, own_key_file};
+use crate::registry::seal::{KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, read_key};
+use crate::store::files::replace;
+use crate::store::{Options, Store, StoreError};
+use crate::trust::epoch::{EpochError, EpochRecord};
+use crate::trust::root::{ROOT_BYTES_MAX, RootDocument, RootError, RootKeyId, root_signer_name};
+use crate::trust::root_chain::RootChain;
+
+/// Longest draft, in bytes: the longest chain of documents of the usual size, several times over.
+const DRAFT_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
+/// What a draft says that it is.
+const FORMAT: &str = "bookholder/draft/v1";
+/// What a draft begins with, for whoever opens it.
+const HEADING: &str = "\
+# The next root document of a registry, and the epoch that it may begin. Whoever holds a root key reads it and signs:
+#   bookholder keys sign FILE --key root.key
+";
+const DAY_S: u64 = 86_400;
+/// What the names of checkpoint keys start with; a number follows.
+const CHECKPOINT_KEY_PREFIX: &str = "checkpoint-";
+
+/// Why a step of the ceremony was not taken.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum CeremonyError {
+    #[error("cannot {what} {}: {source}", path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{} exists, and is not overwritten", path.display())]
+    Exists { path: PathBuf },
+    #[error("{} is no draft of a root document: {reason}", path.display())]
+    NoDraft { path: PathBuf, reason: String },
+    #[error("the draft would say what root document {version} says already")]
+    NoChange { version: u64 },
+    #[error("a new checkpoint key needs a new epoch, which begins at the last commit: stop the node on {} first", path.display())]
+    Running { path: PathBuf },
+    #[error("the key {key} stands neither in root document {before} nor in {next}; its signature would count for nothing")]
+    Stranger { key: VerifyingKey, before: u64, next: u64 },
+    #[error("this draft is of root document {drafted}, but {installed} is in force already; draft it again")]
+    Outdated { drafted: u64, installed: u64 },
+    #[error("the draft does not carry enough signatures")]
+    Unsigned { missing: Vec<Tally> },
+    #[error(transparent)]
+    Offline(#[from] OfflineError),
+    #[error(transparent)]
+    Founding(#[from] FoundingError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Root(#[from] RootError),
+    #[error(transparent)]
+    Epoch(#[from] EpochError),
+    #[error(transparent)]
+    Note(#[from] NoteError),
+}
+
+/// What the next root document shall say; what is not named stays as it is.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// All root keys, when they change.
+    pub root_keys: Vec<VerifyingKey>,
+    /// How many of them must sign.
+    pub threshold: Option<u8>,
+    /// The longest lifetime of a checkpoint.
+    pub max_lifetime_days: Option<u32>,
+    /// Puts a new checkpoint key in the place of the one that signs now.
+    pub rotate_checkpoint: bool,
+}
+
+/// How many signatures of a draft one root document counts, and how many it asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// What is signed: `root` or `epoch`.
+    pub of: &'static str,
+    /// The root document whose keys count.
+    pub root: u64,
+    /// Keys of it that signed.
+    pub found: usize,
+    /// Its threshold.
+    pub needed: usize,
+}
+
+impl Tally {
+    /// Signatures that are still missing.
+    #[must_use]
+    pub const fn missing(&self) -> usize {
+        self.needed.saturating_sub(self.found)
+    }
+}
+
+/// A text that is to be signed, with the signatures that it has.
+#[derive(Debug, Clone)]
+enum Part {
+    Text(String),
+    Note(Note),
+}
+
+/// A root document on its way to being signed, and the epoch that it may begin.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    chain: RootChain,
+    document: RootDocument,
+    root: Part,
+    record: Option<EpochRecord>,
+    epoch: Option<Part>,
+}
+
+/// The layout of a draft's file; notes stand in it as they are.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DraftFile {
+    format: String,
+    root: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    epoch: Option<String>,
+    in_force: Vec<String>,
+}
+
+/// Makes a root key that is held offline; its public half.
+///
+/// # Errors
+/// The file exists or cannot be written.
+pub fn new_key(path: &Path) -> Result<VerifyingKey, CeremonyError> {
+    let key = SigningKey::generate()?;
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => CeremonyError::Exists { path: path.to_owned() },
+        _ => CeremonyError::File { what: "write", path: path.to_owned(), source },
+    };
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(format!("{}\n", key.to_key_file()).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    Ok(key.verifying_key())
+}
+
+/// Drafts the next root document of a data directory, whether or not a node runs on it, into a new file.
+///
+/// # Errors
+/// The file exists, nothing would change, the plan is unsound, or a checkpoint key is to change while a node runs.
+pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Result<Draft, CeremonyError> {
+    if out.symlink_metadata().is_ok() {
+        return Err(CeremonyError::Exists { path: out.to_owned() });
+    }
+    let Standing { chain, epoch, base, replica } = standing(data)?;
+    if replica {
+        return Err(FoundingError::IsReplica.into());
+    }
+    let now = chain.current();
+    let issued = clock.now_ms().div_euclid(1_000);
+    let mut next = RootDocument { reset: None, ..now.clone() };
+    if !plan.root_keys.is_empty() {
+        next.root_keys = plan.root_keys;
+    }
+    next.threshold = plan.threshold.unwrap_or(next.threshold);
+    next.max_lifetime_s = plan.max_lifetime_days.map_or(next.max_lifetime_s, |days| u64::from(days) * DAY_S);
+    next = next.sorted();
+    if !plan.rotate_checkpoint && next == (RootDocument { reset: None, ..now.clone() }) {
+        return Err(CeremonyError::NoChange { version: now.version });
+    }
+    next = RootDocument { version: now.version.saturating_add(1), issued, ..next };
+    // What cannot be signed is found before a key is made for it.
+    RootDocument::parse(&next.to_text())?;
+    let mut record = None;
+    if plan.rotate_checkpoint {
+        let base = base.ok_or_else(|| CeremonyError::Running { path: data.to_owned() })?;
+        let (name, key) = new_checkpoint_key(data, &chain)?;
+        next.checkpoint_keys.retain(|(listed, _)| *listed != epoch.record().checkpoint_key);
+        next.checkpoint_keys.push((name.clone(), key));
+        next = next.sorted();
+        record = Some(EpochRecord {
+            registry: next.registry.clone(),
+            epoch: epoch.record().epoch.saturating_add(1),
+            base: Some(base),
+            checkpoint_key: name,
+            root: next.version,
+            issued,
+        });
+    }
+    let draft = Draft {
+        root: Part::Text(next.to_text()),
+        epoch: record.as_ref().map(|record| Part::Text(record.to_text())),
+        document: next,
+        chain,
+        record,
+    };
+    draft.write(out)?;
+    Ok(draft)
+}
+
+/// Makes a checkpoint key under a name that no root document gave to another one.
+fn new_checkpoint_key(data: &Path, chain: &RootChain) -> Result<(String, VerifyingKey), CeremonyError> {
+    let taken = chain.documents().flat_map(|root| &root.document().checkpoint_keys);
+    let numbers = taken.filter_map(|(name, _)| name.strip_prefix(CHECKPOINT_KEY_PREFIX)?.parse::<u64>().ok());
+    let mut number = numbers.max().unwrap_or(0);
+    loop {
+        number = number.saturating_add(1);
+        let name = format!("{CHECKPOINT_KEY_PREFIX}{number}");
+        // A file of that name is of a draft that may still be out there.
+        match new_key(&own_key_file(data, &name)) {
+            Err(CeremonyError::Exists { .. }) => {}
+            made => return Ok((name, made?)),
+        }
+    }
+}
+
+/// Signs a draft in place; whether the key had not signed it before.
+///
+/// # Errors
+/// The file is no draft, or the key is none of those whose signatures count.
+pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), CeremonyError> {
+    let mut draft = Draft::read(path)?;
+    let key = read_key(key)?;
+    let public = key.verifying_key();
+    let (before, next) = (draft.chain.current(), &draft.document);
+    let grants = next.root_keys.contains(&public);
+    if !grants && !before.root_keys.contains(&public) {
+        return Err(CeremonyError::Stranger { key: public, before: before.version, next: next.version });
+    }
+    let name = root_signer_name(&next.registry, &public);
+    let mut new = draft.root.sign(&name, &key)?;
+    if let Some(epoch) = draft.epoch.as_mut().filter(|_| grants) {
+        new |= epoch.sign(&name, &key)?;
+    }
+    if new {
+        draft.write(path)?;
+    }
+    Ok((draft, public, new))
+}
+
+/// What an installation did.
+#[derive(Debug)]
+pub struct Installed {
+    /// What was installed.
+    pub draft: Draft,
+    /// Whether it was not installed before.
+    pub new: bool,
+    /// A root key that still lies in the data directory.
+    pub root_key_file: Option<PathBuf>,
+}
+
+/// Installs a signed draft in a data directory that no node runs on.
+///
+/// # Errors
+/// Signatures are missing, it was drafted from another state, a node is running, or writing fails.
+pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<Installed, CeremonyError> {
+    let draft = Draft::read(path)?;
+    let missing: Vec<Tally> = draft.tallies()?.into_iter().filter(|tally| tally.missing() > 0).collect();
+    if !missing.is_empty() {
+        return Err(CeremonyError::Unsigned { missing });
+    }
+    let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
+    let root = draft.root.to_bytes();
+    let epoch = draft.epoch.as_ref().map(Part::to_bytes);
+    let new = install_root(&store, &root, epoch.as_deref(), clock).map_err(|error| match error {
+        FoundingError::Root(RootError::NotNext { expected, found }) if found < expected => {
+            CeremonyError::Outdated { drafted: found, installed: expected.saturating_sub(1) }
+        }
+        error => error.into(),
+    })?;
+    let root_key_file = data.join(KEYS_FOLDER).join(ROOT_KEY_FILE);
+    Ok(Installed { draft, new, root_key_file: root_key_file.exists().then_some(root_key_file) })
+}
+
+impl Draft {
+    /// The document in force.
+    #[must_use]
+    pub fn before(&self) -> &RootDocument {
+        self.chain.current()
+    }
+
+    /// The document that is drafted.
+    #[must_use]
+    pub const fn next(&self) -> &RootDocument {
+        &self.document
+    }
+
+    /// The epoch that is drafted with it.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<&EpochRecord> {
+        self.record.as_ref()
+    }
+
+    /// The root key id of the registry that it is for.
+    #[must_use]
+    pub fn root_key(&self) -> RootKeyId {
+        self.chain.key_id()
+    }
+
+    /// What would change, a line each.
+    #[must_use]
+    pub fn changes(&self) -> Vec<String> {
+        let (before, next) = (self.before(), self.next());
+        let mut changes = Vec::new();
+        let signers = |root: &RootDocument| format!("{} of {}", root.threshold, root.root_keys.len());
+        let (was, is) = (signers(before), signers(next));
+        if was != is {
+            changes.push(format!("root keys that must sign: {was} → {is}"));
+        }
+        let mut compare = |what: &str, before: Vec<String>, next: Vec<String>| {
+            changes.extend(before.iter().filter(|key| !next.contains(key)).map(|key| format!("− {what} {key}")));
+            changes.extend(next.iter().filter(|key| !before.contains(key)).map(|key| format!("+ {what} {key}")));
+        };
+        let roots = |root: &RootDocument| root.root_keys.iter().map(ToString::to_string).collect();
+        let named = |keys: &[(String, VerifyingKey)]| keys.iter().map(|(name, key)| format!("{name} {key}")).collect();
+        compare("root key", roots(before), roots(next));
+        compare("checkpoint key", named(&before.checkpoint_keys), named(&next.checkpoint_keys));
+        compare("failover key", named(&before.failover_keys), named(&next.failover_keys));
+        if before.max_lifetime_s != next.max_lifetime_s {
+            let days = |seconds: u64| seconds / DAY_S;
+            let (was, is) = (days(before.max_lifetime_s), days(next.max_lifetime_s));
+            changes.push(format!("longest lifetime of a checkpoint: {was} → {is} days"));
+        }
+        if let Some(reset) = next.reset {
+            changes.push(format!("replicas may fall back to {reset}"));
+        }
+        if let Some(record) = &self.record {
+            let base = record.base.map_or_else(|| "nothing".to_owned(), |base| base.position.to_string());
+            changes.push(format!("epoch {} begins after {base}, signed by {}", record.epoch, record.checkpoint_key));
+        }
+        changes
+    }
+
+    /// How many signatures there are, and how many it takes.
+    ///
+    /// # Errors
+    /// One of the signatures is bad.
+    pub fn tallies(&self) -> Result<Vec<Tally>, CeremonyError> {
+        let tally = |of, part: &Part, root: &RootDocument| -> Result<Tally, NoteError> {
+            let found = part.signatures(root)?;
+            Ok(Tally { of, root: root.version, found, needed: usize::from(root.threshold) })
+        };
+        let mut tallies =
+            vec![tally("root", &self.root, self.before())?, tally("root", &self.root, self.next())?];
+        if let Some(epoch) = &self.epoch {
+            tallies.push(tally("epoch", epoch, self.next())?);
+        }
+        Ok(tallies)
+    }
+
+    fn read(path: &Path) -> Result<Self, CeremonyError> {
+        let failed = |source| CeremonyError::File { what: "read", path: path.to_owned(), source };
+        let mut text = String::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(DRAFT_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+        Self::parse(&text).map_err(|reason| CeremonyError::NoDraft { path: path.to_owned(), reason })
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let file: DraftFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        if file.format != FORMAT {
+            return Err(format!("it is `{}`, not `{FORMAT}`", file.format));
+        }
+        let explain = |error: &dyn std::error::Error| error.to_string();
+        let (first, later) = file.in_force.split_first().ok_or("it does not hold the root document in force")?;
+        let begin = || -> Result<RootChain, RootError> {
+            let pinned = RootDocument::parse(Note::parse(first.as_bytes(), ROOT_BYTES_MAX)?.text())?.key_id();
+            let mut chain = RootChain::begin(&pinned, first.as_bytes())?;
+            for note in later {
+                chain.extend(note.as_bytes())?;
+            }
+            Ok(chain)
+        };
+        let chain = begin().map_err(|error| explain(&error))?;
+        let root = Part::parse(&file.root, ROOT_BYTES_MAX).map_err(|error| explain(&error))?;
+        let document = RootDocument::parse(root.text()).map_err(|error| explain(&error))?;
+        let current = chain.current();
+        if document.registry != current.registry || document.version != current.version.saturating_add(1) {
+            return Err(format!("what it drafts does not follow root document {}", current.version));
+        }
+        let epoch = file.epoch.map(|epoch| Part::parse(&epoch, NOTE_BYTES_MAX)).transpose();
+        let epoch = epoch.map_err(|error| explain(&error))?;
+        let record = epoch.as_ref().map(|epoch| EpochRecord::parse(epoch.text())).transpose();
+        let record = record.map_err(|error| explain(&error))?;
+        let fits = |record: &EpochRecord| record.registry == document.registry && record.root == document.version;
+        if !record.as_ref().is_none_or(fits) {
+            return Err(format!("its epoch does not belong to root document {}", document.version));
+        }
+        Ok(Self { chain, document, root, record, epoch })
+    }
+
+    fn write(&self, path: &Path) -> Result<(), CeremonyError> {
+        let failed = |source| CeremonyError::File { what: "write", path: path.to_owned(), source };
+        let whole = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let file = DraftFile {
+            format: FORMAT.to_owned(),
+            root: whole(self.root.to_bytes()),
+            epoch: self.epoch.as_ref().map(|epoch| whole(epoch.to_bytes())),
+            in_force: self.chain.documents().map(|root| whole(root.note().to_vec())).collect(),
+        };
+        let text = toml::to_string_pretty(&file).map_err(|error| failed(std::io::Error::other(error)))?;
+        replace(path, format!("{HEADING}{text}").as_bytes(), 0o644).map_err(failed)
+    }
+}
+
+impl Part {
+    /// Without a blank line it is a text that nobody signed yet.
+    fn parse(whole: &str, bytes_max: usize) -> Result<Self, NoteError> {
+        if whole.contains("\n\n") {
+            return Note::parse(whole.as_bytes(), bytes_max).map(Self::Note);
+        }
+        Ok(Self::Text(whole.to_owned()))
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Note(note) => note.text(),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Text(text) => text.clone().into_bytes(),
+            Self::Note(note) => note.to_bytes(),
+        }
+    }
+
+    /// Adds a signature; whether it was not there.
+    fn sign(&mut self, name: &str, key: &SigningKey) -> Result<bool, NoteError> {
+        match self {
+            Self::Text(text) => *self = Self::Note(Note::sign(text, &[(name, key)])?),
+            Self::Note(note) if note.verify(name, &key.verifying_key())? == Signed::Yes => return Ok(false),
+            Self::Note(note) => note.add_signature(name, key)?,
+        }
+        Ok(true)
+    }
+
+    /// How many root keys of a document signed.
+    fn signatures(&self, root: &RootDocument) -> Result<usize, NoteError> {
+        let Self::Note(note) = self else { return Ok(0) };
+        let mut found = 0;
+        for key in &root.root_keys {
+            found += usize::from(note.verify(&root_signer_name(&root.registry, key), key)? == Signed::Yes);
+        }
+        Ok(found)
+    }
+}
