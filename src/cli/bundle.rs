@@ -58,7 +58,7 @@ pub struct BundleExportArgs {
     /// The folder to make; it must not exist or be empty
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// How long replicas call what it holds fresh
+    /// How long it may travel and serve before replicas call it expired
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     lifetime_days: u32,
 }

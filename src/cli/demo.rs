@@ -20,7 +20,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::name::{Label, PromptName};
 use crate::resolve::Query;
 use crate::server::offline::prove;
-use crate::server::{Running, run_until_told, start_primary, start_replica};
+use crate::server::{EndSignals, Running, run_until_told, start_primary, start_replica};
 use crate::store::{Options, Store};
 
 /// Longest wait for the replica, whatever the machine.
@@ -44,7 +44,7 @@ pub fn run(args: &DemoArgs, output: Output) -> Result<Verdict, CliError> {
         if keep {
             story.invite(&primary, &replica, &token)?;
             let stopping = replica.stopping();
-            run_until_told(primary).await;
+            run_until_told(primary, EndSignals::take()?).await;
             stopping.cancel();
         } else {
             story.say(&format!("\n{}", paint(DIM, "`bookholder demo --keep` leaves both nodes running.")))?;

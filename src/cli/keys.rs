@@ -1,4 +1,6 @@
-//! `keys`: the public keys of a data directory.
+//! `keys`: the public keys of a data directory, and how they change.
+
+mod ceremony;
 
 use serde::Serialize;
 
@@ -27,11 +29,15 @@ struct NamedKey {
     key: String,
 }
 
-/// Shows the public keys of a data directory, whether or not a node runs on it.
+/// Shows the keys of a data directory, or takes one step of the ceremony that changes them.
 pub fn run(args: KeysArgs, output: Output) -> Result<Verdict, CliError> {
-    let KeysCommand::Show { data } = args.command;
-    let keys = offline::keys(&data)?;
-    show(output, keys)
+    match args.command {
+        KeysCommand::Show { data } => show(output, offline::keys(&data)?),
+        KeysCommand::New(args) => ceremony::new(&args, output),
+        KeysCommand::Draft(args) => ceremony::draft(args, output),
+        KeysCommand::Sign(args) => ceremony::sign(&args, output),
+        KeysCommand::Install(args) => ceremony::install(&args, output),
+    }
 }
 
 fn show(output: Output, keys: Keys) -> Result<Verdict, CliError> {

@@ -9,7 +9,7 @@ use super::serve::{environment, layer, runtime};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
-use crate::server::{run_until_told, start_replica};
+use crate::server::{EndSignals, run_until_told, start_replica};
 
 /// Runs a replica until it is told to stop.
 pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
@@ -28,7 +28,8 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::replica(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
     runtime()?.block_on(async move {
-        run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?).await;
+        let signals = EndSignals::take()?;
+        run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?, signals).await;
         Ok(Verdict::Done)
     })
 }

@@ -11,7 +11,7 @@ use super::output::{ACCENT, DIM, Output, STRONG, WARN, paint};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
-use crate::server::{Running, StartError, run_until_told, start_primary};
+use crate::server::{EndSignals, Running, StartError, run_until_told, start_primary};
 
 /// Runs a primary until it is told to stop.
 pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
@@ -22,9 +22,10 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
     runtime()?.block_on(async move {
+        let signals = EndSignals::take()?;
         let node = start_primary(settings, Arc::new(SystemClock::new())).await?;
         greet(output, &node);
-        run_until_told(node).await;
+        run_until_told(node, signals).await;
         Ok(Verdict::Done)
     })
 }

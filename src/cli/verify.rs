@@ -11,7 +11,11 @@ use super::args::node::VerifyArgs;
 use super::error::CliError;
 use super::output::{BAD, DIM, GOOD, Output, paint};
 use crate::server::offline::{Proof, prove_with_progress};
+use crate::store::sums::{self, Finding};
 use crate::store::{Options, Store, StoreError};
+
+/// Changed blocks that are named.
+const BLOCKS_SHOWN: usize = 10;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -46,6 +50,7 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
     // A damaged file may make the database panic: that is an answer here, not an accident.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
+    let sums = sums::check(data);
     let proof = std::panic::catch_unwind(|| {
         let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
         prove_with_progress(&store.read()?, &mut |done| bar.set_position(done))
@@ -53,7 +58,12 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
     std::panic::set_hook(hook);
     bar.finish_and_clear();
     match proof {
-        Ok(Ok(proof)) => Ok(proof),
+        Ok(Ok(mut proof)) => {
+            if let Ok(Finding::Changed(blocks)) = sums {
+                proof.report.differ(changed(&blocks));
+            }
+            Ok(proof)
+        }
         Ok(Err(
             error @ (StoreError::InUse { .. }
             | StoreError::Absent { .. }
@@ -63,6 +73,14 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
         Ok(Err(error)) => Err(damaged(&error.to_string())),
         Err(_) => Err(damaged("its structure does not hold together")),
     }
+}
+
+/// Which parts of the file somebody else wrote to; the state may be whole all the same.
+fn changed(blocks: &[u64]) -> String {
+    let shown: Vec<String> = blocks.iter().take(BLOCKS_SHOWN).map(u64::to_string).collect();
+    let more =
+        if blocks.len() > BLOCKS_SHOWN { format!(" and {} more", blocks.len() - BLOCKS_SHOWN) } else { String::new() };
+    format!("the database file is not as this program wrote it, in block {}{more} of 4 KiB", shown.join(", "))
 }
 
 fn damaged(reason: &str) -> CliError {

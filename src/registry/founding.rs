@@ -61,7 +61,9 @@ pub enum FoundingError {
         "root document {version} no longer lists `{name}`, which signs this epoch; draft it again with --rotate-checkpoint"
     )]
     KeyUnlisted { version: u64, name: String },
-    #[error("{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped")]
+    #[error(
+        "{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped"
+    )]
     MovedOn { drafted: String, base: String, found: String },
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),

@@ -91,9 +91,10 @@ pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: &Content) 
     let written_bytes = written.to_canonical()?;
     let mut content = written.clone();
     let mut includes: Vec<Include> = Vec::new();
+    let mut measured = Measured::new();
     content.try_map_texts(|text| {
         flatten(text, written.syntax, &mut |reference: &str| {
-            let (include, included) = pin(txn, name, reference)?;
+            let (include, included) = pin(txn, name, reference, &mut measured)?;
             if !includes.contains(&include) {
                 includes.push(include);
             }
@@ -108,7 +109,12 @@ pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: &Content) 
 }
 
 /// Finds the one version that an include means now, and its text, in which everything is flat already.
-fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include, Included), RegistryError> {
+fn pin(
+    txn: &WriteTxn<'_>,
+    includer: &PromptName,
+    text: &str,
+    measured: &mut Measured,
+) -> Result<(Include, Included), RegistryError> {
     let refuse = |reason: String| RegistryError::Include { reference: text.to_owned(), reason };
     let reference: Reference =
         text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
@@ -135,7 +141,7 @@ fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include
         refuse(format!("`{name}` has no version {}; its newest is {}", reference.selector, prompt.latest))
     })?;
     let mut path = vec![format!("{name}@{}", version.number)];
-    let depth = depth(txn, &version, includer, &mut path, &mut BTreeMap::new()).map_err(|error| match error {
+    let depth = depth(txn, &version, includer, &mut path, measured).map_err(|error| match error {
         DepthError::Cycle(path) => refuse(format!("it leads back to `{includer}`: {path}")),
         DepthError::Store(error) => error.into(),
     })?;
@@ -143,10 +149,7 @@ fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include
         return Err(refuse("a prompt cannot include itself".to_owned()));
     }
     if depth >= INCLUDE_DEPTH_MAX {
-        return Err(refuse(format!(
-            "includes may go {INCLUDE_DEPTH_MAX} deep, and this one is {} deep already",
-            depth
-        )));
+        return Err(refuse(format!("includes may go {INCLUDE_DEPTH_MAX} deep, and this one is {depth} deep already")));
     }
     let content = Content::from_json(&txn.content_of(name, &version.content_id)?)?;
     let Body::Text(body) = content.body else {
@@ -155,6 +158,9 @@ fn pin(txn: &WriteTxn<'_>, includer: &PromptName, text: &str) -> Result<(Include
     let include = Include { name: name.clone(), version: version.number, content_id: version.content_id };
     Ok((include, Included { text: body, syntax: content.syntax }))
 }
+
+/// How many includes lead on from each version that was looked at.
+type Measured = BTreeMap<(PromptName, u64), usize>;
 
 enum DepthError {
     Cycle(String),
@@ -168,7 +174,7 @@ fn depth(
     version: &Version,
     includer: &PromptName,
     path: &mut Vec<String>,
-    measured: &mut BTreeMap<(PromptName, u64), usize>,
+    measured: &mut Measured,
 ) -> Result<usize, DepthError> {
     let mut deepest = 0;
     for include in &version.includes {
@@ -177,14 +183,13 @@ fn depth(
             return Err(DepthError::Cycle(path.join(" → ")));
         }
         let key = (include.name.clone(), include.version);
-        let below = match measured.get(&key) {
-            Some(below) => *below,
-            None => {
-                let next = txn.version(&include.name, include.version).map_err(DepthError::Store)?;
-                let below = next.map_or(Ok(0), |next| depth(txn, &next, includer, path, measured))?;
-                measured.insert(key, below);
-                below
-            }
+        let below = if let Some(below) = measured.get(&key) {
+            *below
+        } else {
+            let next = txn.version(&include.name, include.version).map_err(DepthError::Store)?;
+            let below = next.map_or(Ok(0), |next| depth(txn, &next, includer, path, measured))?;
+            measured.insert(key, below);
+            below
         };
         deepest = deepest.max(below + 1);
         path.pop();

@@ -139,7 +139,12 @@ pub enum Action {
     /// Keep a verified epoch record.
     KeepEpoch(u64, Vec<u8>),
     /// Keep a note that was signed later for the state that is held.
-    KeepNote(Vec<u8>),
+    KeepNote {
+        /// The signed note.
+        note: Vec<u8>,
+        /// The highest time that a verified signature named, in seconds since 1970.
+        time_floor_s: i64,
+    },
     /// Keep a note that proves that two states were signed for one position.
     KeepEvidence(Vec<u8>),
     /// Apply the data that belongs to a verified note, then say how it went.
@@ -337,7 +342,10 @@ impl Engine {
         let chain = self.chain.as_ref().ok_or("no root document is known yet")?;
         let epoch = VerifiedEpoch::verify(note, chain).map_err(|error| error.to_string())?;
         if epoch.record().epoch != number {
-            return Err(format!("where the record of epoch {number} should be is that of epoch {}", epoch.record().epoch));
+            return Err(format!(
+                "where the record of epoch {number} should be is that of epoch {}",
+                epoch.record().epoch
+            ));
         }
         match self.epochs.iter().find(|known| known.record().epoch == epoch.record().epoch) {
             Some(known) if known.note() != note => {
@@ -434,7 +442,8 @@ impl Engine {
     fn accepted(&mut self, now: Now, time: TrustedTime, pending: Pending, accepted: Accepted) -> Vec<Action> {
         let live = pending.source == Source::Live;
         let mut actions = Vec::new();
-        if live {
+        // A note that is known already proves nothing about now: anybody can keep sending it.
+        if live && accepted.verdict != Verdict::Known {
             actions.push(Action::Contact);
         }
         self.time_floor_s = time.raised_floor(accepted.checkpoint.issued);
@@ -457,7 +466,7 @@ impl Engine {
             }
             Verdict::Same => {
                 self.held = Some(accepted.held());
-                actions.push(Action::KeepNote(pending.note));
+                actions.push(Action::KeepNote { note: pending.note, time_floor_s: self.time_floor_s });
                 actions.extend(live.then(|| self.again(now, pending.reconnect_ms)));
             }
             Verdict::Known => actions.extend(live.then(|| self.again(now, pending.reconnect_ms))),

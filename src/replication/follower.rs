@@ -5,32 +5,29 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::Bundle;
-use super::engine::{Action, Engine, Event, Failure, Memory, Now, Rejection, Settings, Source, Step};
+use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Source, Step};
+use super::fetching::{Fetched, Request};
+use super::health::Health;
+use super::recollection::{OpenError, recollect};
 use super::transport::{Data, Upstream};
 use super::watermark;
 use crate::api::status::{Freshness, ReplicaReport, Trouble};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::resolve::Resolver;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::store::delta::{self, Counts, Scope, Target};
-use crate::store::read::{Head, ReadTxn, view_state};
+use crate::store::read::Head;
 use crate::store::{Store, StoreError};
-use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
-use crate::trust::checkpoint::{Checkpoint, all_view_definition};
-use crate::trust::epoch::VerifiedEpoch;
-use crate::trust::root::RootKeyId;
-use crate::trust::root_chain::RootChain;
+use crate::trust::checkpoint::Checkpoint;
 
 /// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
 const SPOOL_OVERHEAD_BYTES: u64 = 64;
@@ -40,10 +37,6 @@ const SPOOL_EXTRA_BYTES: u64 = 64 * 1_024;
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How often a replica looks at the clock for its own freshness.
 const TICK: Duration = Duration::from_secs(1);
-/// How long a poll may take before the upstream counts as out of contact, in milliseconds.
-const CONTACT_MS_MAX: u64 = 40_000;
-/// Contents that a boot checks against their names, found by chance.
-const SAMPLES: u8 = 64;
 /// Bundles that may wait to be looked at.
 const OFFERS_MAX: usize = 16;
 
@@ -60,161 +53,6 @@ pub struct Following {
     pub settings: Settings,
     /// What this replica calls itself in reports.
     pub replica: String,
-}
-
-/// Why a replica could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says what its variant means")]
-pub enum OpenError {
-    #[error(
-        "this directory belongs to a primary; start it with `bookholder serve`, or give the replica another --data"
-    )]
-    IsPrimary,
-    #[error("this directory follows the root key {held}, not {given}; give it the right --root-key, or another --data")]
-    OtherRoot { held: String, given: RootKeyId },
-    #[error(
-        "what is stored does not prove itself: {0}; run `bookholder verify`, or start again with an empty directory"
-    )]
-    Trust(String),
-    #[error(
-        "the stored state is not the one that its checkpoint signs; run `bookholder verify`, or start again with an empty directory"
-    )]
-    State,
-    #[error("the upstream's address or certificates cannot be used: {0}")]
-    Upstream(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What a data directory of a replica holds, proved as far as its signatures go.
-#[derive(Debug, Default)]
-pub struct Recollection {
-    /// For the engine.
-    pub memory: Memory,
-    /// When a verified note last came, in milliseconds since 1970.
-    pub contact_ms: Option<i64>,
-}
-
-/// Reads back what a replica holds, and checks its signatures against the pinned root.
-///
-/// # Errors
-/// The directory is a primary's or follows another root, or what it holds does not prove itself.
-pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<Recollection, OpenError> {
-    match txn.meta("pin")? {
-        Some(pin) if pin != root_key.to_string().as_bytes() => {
-            let held = String::from_utf8_lossy(&pin).into_owned();
-            return Err(OpenError::OtherRoot { held, given: *root_key });
-        }
-        None if txn.meta("registry")?.is_some() => return Err(OpenError::IsPrimary),
-        _ => {}
-    }
-    let trust = |error: &dyn std::fmt::Display| OpenError::Trust(error.to_string());
-    let (roots, epoch_notes) = txn.trust()?;
-    let mut chain: Option<RootChain> = None;
-    for root in &roots {
-        match &mut chain {
-            None => chain = Some(RootChain::begin(root_key, root).map_err(|error| trust(&error))?),
-            Some(chain) => {
-                chain.extend(root).map_err(|error| trust(&error))?;
-            }
-        }
-    }
-    let mut epochs = Vec::new();
-    for note in &epoch_notes {
-        let chain = chain.as_ref().ok_or_else(|| trust(&"an epoch without a root"))?;
-        epochs.push(VerifiedEpoch::verify(note, chain).map_err(|error| trust(&error))?);
-    }
-    let note = txn.meta("note")?;
-    let held = match (&chain, note) {
-        (Some(chain), Some(note)) => Some(check_note(&note, chain, &epochs).map_err(|error| trust(&error))?),
-        _ => None,
-    };
-    if let Some(held) = &held {
-        let namespaces = txn.namespaces()?;
-        let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
-        let signed = (held.checkpoint.position(), held.checkpoint.state, held.checkpoint.entries);
-        if (txn.head()?.position, state.hash, state.entries) != signed {
-            return Err(OpenError::State);
-        }
-    }
-    let chance: Vec<[u8; 32]> = (0..SAMPLES).map(|number| *blake3::hash(&[number, random_byte()]).as_bytes()).collect();
-    if let Some(wrong) = crate::store::verify::sample(txn, &chance)? {
-        return Err(OpenError::Trust(wrong));
-    }
-    let number = |key: &str| -> Result<Option<i64>, StoreError> {
-        Ok(txn.meta(key)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes))
-    };
-    let watermark = watermark::read(directory);
-    if let (Some(mark), rank) = (watermark, held.as_ref().map(|held| held.held().rank))
-        && rank.is_none_or(|rank| rank < mark)
-    {
-        tracing::warn!(watermark = %mark.position, "this directory holds less than it once did; it catches up before it believes anything older");
-    }
-    let memory = Memory { chain, epochs, held, watermark, time_floor_s: number("time_floor")?.unwrap_or(0) };
-    Ok(Recollection { memory, contact_ms: number("contact")? })
-}
-
-fn random_byte() -> u8 {
-    getrandom::u32().unwrap_or_default().to_le_bytes()[0]
-}
-
-/// Verifies a note by its signatures alone, whatever the time is.
-///
-/// # Errors
-/// It is not signed by the key of its epoch, or not of this registry.
-pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
-    let expectation = Expectation {
-        registry: &chain.current().registry,
-        view: VIEW_ALL,
-        definition: all_view_definition(),
-        chain,
-        epochs,
-        held: None,
-        watermark: None,
-        reader_version: MIN_READER,
-        now: TrustedTime { now_s: i64::MIN, clock_trusted: false, floor_s: 0 },
-    };
-    accept(note, &expectation)
-}
-
-/// How a replica is, for status and for every answer.
-#[derive(Clone)]
-pub struct Health(Arc<Mutex<HealthInner>>);
-
-#[derive(Clone, Debug)]
-struct HealthInner {
-    freshness: Freshness,
-    since_ms: i64,
-    /// When a verified note last came.
-    contact_ms: Option<i64>,
-    contact_monotonic_ms: u64,
-    in_contact: bool,
-    trouble: Option<Trouble>,
-    checkpoint: Option<Checkpoint>,
-    clock_untrusted: bool,
-    held: bool,
-    lost_commits: u64,
-}
-
-/// What [`Health`] says at one moment.
-#[derive(Clone, Debug)]
-pub struct HealthView {
-    /// How fresh the state is.
-    pub freshness: Freshness,
-    /// Since when it is so.
-    pub since: Timestamp,
-    /// Seconds since the last verified contact.
-    pub age_s: u64,
-    /// The checkpoint of the state.
-    pub checkpoint: Option<Checkpoint>,
-    /// Whether the local clock is believed.
-    pub clock_untrusted: bool,
-    /// Whether the operator froze the replica.
-    pub held: bool,
-    /// Commits that this replica had and the registry gave up, since it was started.
-    pub lost_commits: u64,
-    /// What keeps it from following.
-    pub trouble: Option<Trouble>,
 }
 
 /// A replica at work.
@@ -260,21 +98,11 @@ impl Follower {
             .map(|base| Upstream::new(base, following.token.clone(), following.extra_ca.as_deref()))
             .transpose()
             .map_err(|error| OpenError::Upstream(error.to_string()))?;
-        let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
         let held = recollection.memory.held.clone();
         resolver.set_ready(held.is_some());
-        let health = Health(Arc::new(Mutex::new(HealthInner {
-            freshness: if held.is_some() { Freshness::Stale } else { Freshness::Empty },
-            since_ms: recollection.contact_ms.unwrap_or(now_ms),
-            contact_ms: recollection.contact_ms,
-            contact_monotonic_ms: monotonic_ms,
-            in_contact: false,
-            trouble: None,
-            checkpoint: held.map(|held| held.checkpoint),
-            clock_untrusted: false,
-            held: following.settings.hold_at.is_some(),
-            lost_commits: 0,
-        })));
+        let checkpoint = held.map(|held| held.checkpoint);
+        let held_at = following.settings.hold_at.is_some();
+        let health = Health::at_start(checkpoint, recollection.contact_ms, held_at, &*clock);
         let (offering, offers) = mpsc::channel(OFFERS_MAX);
         let engine = Engine::new(following.settings.clone(), recollection.memory);
         let follower = Self {
@@ -456,12 +284,13 @@ impl Follower {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
             Action::KeepEpoch(number, note) => self.store.write(move |txn| txn.put_epoch(number, &note)).await,
             Action::KeepEvidence(note) => self.store.write(move |txn| txn.put_meta("fork", &note)).await,
-            Action::KeepNote(note) => {
+            Action::KeepNote { note, time_floor_s } => {
                 let contact = self.clock.now_ms();
                 self.health.refresh(&note);
                 self.store
                     .write(move |txn| {
                         txn.put_meta("note", &note)?;
+                        txn.put_meta("time_floor", &time_floor_s.to_le_bytes())?;
                         txn.put_meta("contact", &contact.to_le_bytes())
                     })
                     .await
@@ -631,130 +460,5 @@ fn target_of(checkpoint: &Checkpoint, now_ms: i64) -> Target {
         tombstones: checkpoint.tombstones,
         state: checkpoint.state,
         now: Timestamp::from_ms(now_ms),
-    }
-}
-
-/// What to fetch; a note that waits for trust keeps its data.
-enum Request {
-    Root(u64, Option<Data>),
-    Epoch(u64, Option<Data>),
-    Next(Position, Option<u64>),
-}
-
-enum Fetched {
-    Root(u64, Result<Vec<u8>, (Failure, String)>, Option<Data>),
-    Epoch(u64, Result<Vec<u8>, (Failure, String)>, Option<Data>),
-    Next(Result<super::transport::Polled, (Failure, String)>),
-}
-
-impl Request {
-    async fn fetch(self, upstream: &Upstream) -> Fetched {
-        match self {
-            Self::Root(number, data) => Fetched::Root(number, upstream.root(number).await, data),
-            Self::Epoch(number, data) => Fetched::Epoch(number, upstream.epoch(number).await, data),
-            Self::Next(after, bust) => Fetched::Next(upstream.next(after, bust).await),
-        }
-    }
-}
-
-impl Fetched {
-    fn into_event(self) -> (Event, Option<Data>) {
-        match self {
-            Self::Root(number, Ok(note), data) => (Event::Root(number, note), data),
-            Self::Epoch(number, Ok(note), data) => (Event::Epoch(number, note), data),
-            Self::Next(Ok(polled)) => {
-                let delta = polled.data.is_some();
-                (Event::Answer { note: polled.note, delta, reconnect_ms: polled.reconnect_ms }, polled.data)
-            }
-            Self::Root(_, Err((failure, detail)), _)
-            | Self::Epoch(_, Err((failure, detail)), _)
-            | Self::Next(Err((failure, detail))) => (Event::Failed(failure, detail), None),
-        }
-    }
-}
-
-impl Health {
-    fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn contact(&self, clock: &dyn Clock) {
-        let mut inner = self.lock();
-        inner.contact_ms = Some(clock.now_ms());
-        inner.contact_monotonic_ms = clock.monotonic_ms();
-        inner.in_contact = true;
-        inner.trouble = None;
-    }
-
-    fn refresh(&self, note: &[u8]) {
-        let parsed = crate::crypto::note::Note::parse(note, crate::crypto::note::NOTE_BYTES_MAX);
-        let checkpoint = parsed.ok().and_then(|note| Checkpoint::parse(note.text()).ok());
-        if let Some(checkpoint) = checkpoint {
-            self.lock().checkpoint = Some(checkpoint);
-        }
-    }
-
-    fn applied(&self, accepted: &Accepted) {
-        let mut inner = self.lock();
-        inner.checkpoint = Some(accepted.checkpoint.clone());
-        inner.lost_commits = inner.lost_commits.saturating_add(accepted.lost_commits);
-    }
-
-    fn set_clock_untrusted(&self, untrusted: bool) {
-        self.lock().clock_untrusted = untrusted;
-    }
-
-    /// Notes what is wrong; whether it is something else than before.
-    fn trouble(&self, clock: &dyn Clock, reason: &str, detail: &str) -> bool {
-        let mut inner = self.lock();
-        inner.in_contact = false;
-        if let Some(trouble) = inner.trouble.as_mut().filter(|trouble| trouble.reason == reason) {
-            trouble.times += 1;
-            detail.clone_into(&mut trouble.detail);
-            return false;
-        }
-        let since = Timestamp::from_ms(clock.now_ms());
-        inner.trouble = Some(Trouble { reason: reason.to_owned(), detail: detail.to_owned(), since, times: 1 });
-        true
-    }
-
-    /// How the replica is now.
-    #[must_use]
-    pub fn view(&self, clock: &dyn Clock) -> HealthView {
-        let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
-        let mut inner = self.lock();
-        let silent_ms = monotonic_ms.saturating_sub(inner.contact_monotonic_ms);
-        let fresh = inner.in_contact && silent_ms < CONTACT_MS_MAX;
-        let expired = inner.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.expires * 1_000 < now_ms);
-        let freshness = match (&inner.checkpoint, fresh, expired) {
-            (None, ..) => Freshness::Empty,
-            (Some(_), true, false) => Freshness::Fresh,
-            (Some(_), _, true) => Freshness::Expired,
-            (Some(_), false, false) => Freshness::Stale,
-        };
-        if freshness != inner.freshness {
-            inner.freshness = freshness;
-            inner.since_ms = match (freshness, inner.contact_ms, &inner.checkpoint) {
-                (Freshness::Stale, Some(contact_ms), _) => contact_ms,
-                (Freshness::Expired, _, Some(checkpoint)) => checkpoint.expires * 1_000,
-                _ => now_ms,
-            };
-        }
-        // While this process runs its own clock is better than the wall's; before, there is only the wall's.
-        let age_ms = if inner.in_contact || inner.contact_ms.is_none() {
-            silent_ms
-        } else {
-            u64::try_from(now_ms - inner.contact_ms.unwrap_or(now_ms)).unwrap_or(0).max(silent_ms)
-        };
-        HealthView {
-            freshness,
-            since: Timestamp::from_ms(inner.since_ms),
-            age_s: age_ms / 1_000,
-            checkpoint: inner.checkpoint.clone(),
-            clock_untrusted: inner.clock_untrusted,
-            held: inner.held,
-            lost_commits: inner.lost_commits,
-            trouble: inner.trouble.clone(),
-        }
     }
 }

@@ -6,7 +6,10 @@
 
 pub mod bundle;
 pub mod engine;
+mod fetching;
 pub mod follower;
+pub mod health;
 pub mod publisher;
+pub mod recollection;
 mod transport;
 mod watermark;

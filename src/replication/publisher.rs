@@ -209,7 +209,11 @@ impl Publisher {
             Arc::clone(shared.entry((from, to)).or_default())
         };
         let (hits, misses) = (&self.0.metrics.delta_cache_hits, &self.0.metrics.delta_cache_misses);
-        if cell.initialized() { hits.inc() } else { misses.inc() };
+        if cell.initialized() {
+            hits.inc()
+        } else {
+            misses.inc()
+        };
         let scope = self.0.scope();
         let make = || async {
             blocking(move || {

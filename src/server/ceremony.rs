@@ -53,8 +53,10 @@ pub enum CeremonyError {
     NoChange { version: u64 },
     #[error("a new checkpoint key needs a new epoch, which begins at the last commit: stop the node on {} first", path.display())]
     Running { path: PathBuf },
-    #[error("the key {key} stands neither in root document {before} nor in {next}; its signature would count for nothing")]
-    Stranger { key: VerifyingKey, before: u64, next: u64 },
+    #[error(
+        "the key {key} stands neither in root document {before} nor in {next}; its signature would count for nothing"
+    )]
+    Stranger { key: String, before: u64, next: u64 },
     #[error("this draft is of root document {drafted}, but {installed} is in force already; draft it again")]
     Outdated { drafted: u64, installed: u64 },
     #[error("the draft does not carry enough signatures")]
@@ -149,8 +151,7 @@ pub fn new_key(path: &Path) -> Result<VerifyingKey, CeremonyError> {
         std::io::ErrorKind::AlreadyExists => CeremonyError::Exists { path: path.to_owned() },
         _ => CeremonyError::File { what: "write", path: path.to_owned(), source },
     };
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(format!("{}\n", key.to_key_file()).as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(key.verifying_key())
 }
@@ -236,7 +237,7 @@ pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), Cere
     let (before, next) = (draft.chain.current(), &draft.document);
     let grants = next.root_keys.contains(&public);
     if !grants && !before.root_keys.contains(&public) {
-        return Err(CeremonyError::Stranger { key: public, before: before.version, next: next.version });
+        return Err(CeremonyError::Stranger { key: public.to_string(), before: before.version, next: next.version });
     }
     let name = root_signer_name(&next.registry, &public);
     let mut new = draft.root.sign(&name, &key)?;
@@ -351,8 +352,7 @@ impl Draft {
             let found = part.signatures(root)?;
             Ok(Tally { of, root: root.version, found, needed: usize::from(root.threshold) })
         };
-        let mut tallies =
-            vec![tally("root", &self.root, self.before())?, tally("root", &self.root, self.next())?];
+        let mut tallies = vec![tally("root", &self.root, self.before())?, tally("root", &self.root, self.next())?];
         if let Some(epoch) = &self.epoch {
             tallies.push(tally("epoch", epoch, self.next())?);
         }

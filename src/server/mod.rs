@@ -11,7 +11,7 @@ mod tls;
 pub use primary::start_primary;
 pub use replica::start_replica;
 pub use running::{Running, StartError};
-pub use supervisor::run_until_told;
+pub use supervisor::{EndSignals, run_until_told};
 
 /// A replica inside an application, without a process of its own.
 ///

@@ -12,7 +12,7 @@ use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, Face, Listener, serve};
 use crate::registry::founding::FoundingError;
-use crate::replication::follower::OpenError;
+use crate::replication::recollection::OpenError;
 use crate::resolve::Resolver;
 use crate::store::files::replace;
 use crate::store::{Store, StoreError};

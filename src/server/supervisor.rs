@@ -3,18 +3,42 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
+/// The signals that tell a process to end. They are kept from the moment this is made: make it before a node starts,
+/// or a signal that comes just then kills the process instead.
+pub struct EndSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl EndSignals {
+    /// Takes the signals from now on.
+    ///
+    /// # Errors
+    /// The operating system refuses.
+    pub fn take() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn told(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
 /// Runs a node until the process is told to end, then drains it.
-pub async fn run_until_told(node: Running) {
+pub async fn run_until_told(node: Running, signals: EndSignals) {
     let listening = format!("listening on {}", node.url());
     tell(&[NotifyState::Ready, NotifyState::Status(&listening)]);
     let watchdog = tokio::spawn(keep_watchdog());
     let stopping = node.stopping();
     tokio::select! {
-        () = told_to_end() => {}
+        () = signals.told() => {}
         () = stopping.cancelled() => {}
     }
     tracing::info!("stopping: answering what is under way");
@@ -22,21 +46,6 @@ pub async fn run_until_told(node: Running) {
     watchdog.abort();
     node.stop().await;
     tracing::info!("stopped");
-}
-
-async fn told_to_end() {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = wait(SignalKind::interrupt()) => {}
-        () = wait(SignalKind::terminate()) => {}
-    }
 }
 
 /// Tells the supervisor that the runtime still turns, twice as often as it asks.

@@ -37,9 +37,9 @@ pub enum StoreError {
     Aborted,
     #[error("the delta is refused: {0}")]
     Delta(#[from] super::delta::DeltaError),
-    #[error("the database failed")]
+    #[error("{}", if let redb::Error::Io(io) = &**_0 && is_full(io) { FULL } else { "the database failed" })]
     Database(#[source] Box<redb::Error>),
-    #[error("reading or writing a file failed")]
+    #[error("{}", if is_full(_0) { FULL } else { "reading or writing a file failed" })]
     Io(#[from] std::io::Error),
 }
 
@@ -47,19 +47,21 @@ impl StoreError {
     /// Whether the cause is a disk without room.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let full = |error: &std::io::Error| {
-            matches!(
-                error.kind(),
-                std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge
-            )
-        };
         match self {
             Self::Full { .. } => true,
-            Self::Io(error) => full(error),
-            Self::Database(error) => matches!(&**error, redb::Error::Io(error) if full(error)),
+            Self::Io(error) => is_full(error),
+            Self::Database(error) => matches!(&**error, redb::Error::Io(error) if is_full(error)),
             _ => false,
         }
     }
+}
+
+/// What is said when the disk itself says that there is no room.
+const FULL: &str = "the disk is full; nothing was written, reading goes on";
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge)
 }
 
 macro_rules! from_redb {

@@ -16,6 +16,7 @@ pub mod files;
 pub mod query;
 pub mod read;
 mod record;
+pub mod sums;
 mod tables;
 pub mod verify;
 pub mod write;

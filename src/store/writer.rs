@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::error::StoreError;
 use super::read::{Head, NamespaceState, ReadTxn, ViewState, view_state};
+use super::sums::SummedFile;
 use super::tables;
 use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
 
@@ -306,7 +307,11 @@ impl Writer {
     }
 
     fn run_group(&mut self, mut group: Vec<Box<dyn Work>>) {
-        let outcome = self.commit(&mut group);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(&mut group)));
+        let outcome = caught.unwrap_or_else(|_| {
+            tracing::error!("a write panicked; its group was abandoned");
+            Err(StoreError::Aborted)
+        });
         let mut failure = None;
         match outcome {
             Ok(Some(committed)) => {
@@ -341,10 +346,18 @@ impl Writer {
         if self.shared.database.load().is_none() {
             self.reopen();
         }
-        let database = self.shared.database.load_full().ok_or(StoreError::Busy)?;
+        let mut database = self.shared.database.load_full().ok_or(StoreError::Busy)?;
         check_room(&self.shared.directory)?;
         let began = Instant::now();
-        let mut raw = database.begin_write()?;
+        let mut begun = database.begin_write();
+        if matches!(begun, Err(redb::TransactionError::Storage(redb::StorageError::PreviousIo))) {
+            // The disk failed a job that had changed nothing yet; this group is not to blame.
+            drop(database);
+            self.reopen();
+            database = self.shared.database.load_full().ok_or(StoreError::Busy)?;
+            begun = database.begin_write();
+        }
+        let mut raw = begun?;
         raw.set_quick_repair(true);
         let finished = {
             let mut txn = WriteTxn::begin(&raw, self.namespaces.take())?;
@@ -427,7 +440,8 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
 
 /// Opens or makes the database file, and says what is wrong in the words of an operator.
 pub(super) fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let opened = std::panic::catch_unwind(|| Builder::new().set_cache_size(CACHE_BYTES).create(path));
+    let open = || Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(SummedFile::open(path)?);
+    let opened = std::panic::catch_unwind(open);
     let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
     match opened.map_err(|_| damaged("its structure does not hold together".to_owned()))? {
         Ok(database) => Ok(database),

@@ -1,4 +1,22 @@
 //! The program from inside, whole and in parts: one binary, so that it links once.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "clippy spares test functions and not their helpers; a wrong index fails the test"
+)]
+
+mod attacks;
+mod bad_input;
+mod cli;
+mod durability;
+mod engine;
+mod history;
+mod http;
+mod keys;
+mod process;
 mod registry;
+mod resolving;
 mod support;
+mod tls;
+mod upgrade;
+mod watch;

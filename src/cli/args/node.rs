@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::crypto::key::VerifyingKey;
+
 const SERVE_EXAMPLES: &str = "\
 Every setting can also come from BOOKHOLDER_… in the environment or from bookholder.toml; flags win.
 
@@ -21,6 +23,26 @@ The access token for the upstream is taken from $BOOKHOLDER_UPSTREAM_TOKEN or $B
 Examples:
   bookholder replica --upstream https://prompts.example.com --root-key bk1-…
   bookholder replica --data /var/lib/bookholder --root-key bk1-… --inbox /media/bundles";
+
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  bookholder keys show --data /var/lib/bookholder
+
+From one root key on the primary to two of three, held by three people:
+  bookholder keys new ada.key                  each, on a machine of their own; prints PUBLIC
+  bookholder keys draft --data /var/lib/bookholder --out root-2.draft \\
+      --root-key ADA --root-key BOB --root-key EVE --threshold 2
+  bookholder keys sign root-2.draft --key /var/lib/bookholder/keys/root.key
+  bookholder keys sign root-2.draft --key ada.key      and another of the three
+  bookholder keys install root-2.draft --data /var/lib/bookholder      with the node stopped";
+
+const KEYS_DRAFT_EXAMPLES: &str = "\
+Examples:
+  bookholder keys draft --data /var/lib/bookholder --out root-2.draft --root-key ADA --root-key BOB --threshold 2
+  bookholder keys draft --data /var/lib/bookholder --out root-3.draft --rotate-checkpoint
+
+A new checkpoint key begins a new epoch after the last commit: leave the node stopped until the draft is installed.
+What the old key signs is refused from then on. Back up afterwards: an older backup does not know the new key.";
 
 /// What a primary and a replica share.
 #[derive(Clone, Debug, Default, Args)]
@@ -157,7 +179,7 @@ pub struct BundleImportArgs {
 
 /// `keys`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  bookholder keys show --data /var/lib/bookholder")]
+#[command(after_help = KEYS_EXAMPLES)]
 pub struct KeysArgs {
     /// What to do with the keys.
     #[command(subcommand)]
@@ -173,4 +195,69 @@ pub enum KeysCommand {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Make a root key to hold offline, and print its public half
+    New(KeysNewArgs),
+    /// Draft the next root document: who must sign, and with which keys
+    Draft(KeysDraftArgs),
+    /// Sign a draft, on whatever machine the root key lies
+    Sign(KeysSignArgs),
+    /// Put a signed draft in force
+    Install(KeysInstallArgs),
+}
+
+/// `keys new`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder keys new ada.key        on a machine that is not the primary")]
+pub struct KeysNewArgs {
+    /// The file to write; only you can read it
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// `keys draft`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = KEYS_DRAFT_EXAMPLES)]
+pub struct KeysDraftArgs {
+    /// The data directory; a node may run on it, unless the checkpoint key changes
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The draft to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The root keys from then on, all of them [default: those in force]
+    #[arg(long, value_name = "PUBLIC")]
+    pub root_key: Vec<VerifyingKey>,
+    /// How many root keys must sign from then on [default: as many as now]
+    #[arg(long, value_name = "M")]
+    pub threshold: Option<u8>,
+    /// The longest lifetime of a checkpoint, bundles included
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=365))]
+    pub max_lifetime_days: Option<u32>,
+    /// Put a new checkpoint key in the place of a lost or stolen one; needs the node stopped
+    #[arg(long)]
+    pub rotate_checkpoint: bool,
+}
+
+/// `keys sign`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder keys sign root-2.draft --key ada.key")]
+pub struct KeysSignArgs {
+    /// What `keys draft` wrote
+    #[arg(value_name = "DRAFT")]
+    pub draft: PathBuf,
+    /// The root key, old or new
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+}
+
+/// `keys install`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "Examples:\n  bookholder keys install root-2.draft --data /var/lib/bookholder")]
+pub struct KeysInstallArgs {
+    /// What `keys sign` signed
+    #[arg(value_name = "DRAFT")]
+    pub draft: PathBuf,
+    /// The data directory; no node may be running on it
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
 }

@@ -2,8 +2,8 @@
 
 use bookholder::crypto::key::SigningKey;
 use bookholder::model::position::Position;
-use bookholder::replication::engine::{Action, Engine, Event, Memory, Now, Settings};
-use bookholder::replication::follower::recollect;
+use bookholder::replication::engine::{Action, Engine, Event, Now, Settings};
+use bookholder::replication::recollection::recollect;
 use bookholder::trust::checkpoint::Checkpoint;
 
 use crate::support::primary::Primary;
@@ -56,12 +56,18 @@ async fn rollback_to_an_older_checkpoint() {
 
 #[tokio::test]
 async fn freeze_by_an_expired_checkpoint() {
-    refused("expired", |checkpoint| (checkpoint.issued, checkpoint.expires) = (checkpoint.issued - 10, checkpoint.issued - 1)).await;
+    refused("expired", |checkpoint| {
+        (checkpoint.issued, checkpoint.expires) = (checkpoint.issued - 10, checkpoint.issued - 1);
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn pre_signed_future_checkpoint() {
-    refused("future", |checkpoint| (checkpoint.issued, checkpoint.expires) = (checkpoint.issued + 86_400, checkpoint.issued + 86_500)).await;
+    refused("future", |checkpoint| {
+        (checkpoint.issued, checkpoint.expires) = (checkpoint.issued + 86_400, checkpoint.issued + 86_500);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -97,12 +103,8 @@ async fn replay_across_registries() {
         trouble.detail,
         "the checkpoint is for the registry `another`, not `example`; check the upstream's address"
     );
-    replica.sync(&primary_after_news(primary).await).await;
-}
-
-async fn primary_after_news(primary: Primary) -> Primary {
     primary.publish("a", "newer").await;
-    primary
+    replica.sync(&primary).await;
 }
 
 #[tokio::test]
@@ -125,24 +127,6 @@ async fn wrong_key_under_the_right_name() {
     replica.refuses(Reply::Bytes(frame(&note, &data)), "wrong_key").await;
 }
 
-#[tokio::test]
-async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
-    let primary = Primary::found();
-    primary.publish("a", "honest").await;
-    let other = Primary::found();
-    other.publish("a", "evil").await;
-    let mut replica = Replica::of(&primary).await;
-    // The upstream shows another registry's root from the start; only its own is pinned.
-    for (path, note) in [("root/1", other.publisher.root(1)), ("epoch/1", other.publisher.epoch(1))] {
-        replica.upstream.document(path, note.expect("a store").expect("it"));
-    }
-    replica.forget_trust().await;
-    let answer = other.answer(Position::default()).await;
-    let trouble = replica.offer(Reply::Bytes(answer)).await.expect("it is refused");
-    assert!(["wrong_key", "root", "epoch"].contains(&trouble.reason.as_str()), "{trouble:?}");
-    assert!(replica.text("a").is_err(), "nothing unverified is ever served");
-}
-
 /// Everything that a bit flip may lead to, but belief.
 #[tokio::test]
 async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
@@ -159,7 +143,7 @@ async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
     let believes = |note: Vec<u8>| {
         let answer = Event::Answer { note, delta: true, reconnect_ms: None };
         let actions = fresh().handle(now, answer);
-        actions.iter().any(|action| matches!(action, Action::Apply(_) | Action::KeepNote(_) | Action::Contact))
+        actions.iter().any(|action| matches!(action, Action::Apply(_) | Action::KeepNote { .. } | Action::Contact))
     };
     assert!(believes(note.clone()), "the note itself is good");
     for at in 0..note.len() {

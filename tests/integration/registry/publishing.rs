@@ -116,7 +116,7 @@ async fn of_publishers_who_expect_the_same_parent_exactly_one_wins() {
     assert!(
         outcomes
             .iter()
-            .flat_map(|outcome| outcome.as_ref().err())
+            .filter_map(|outcome| outcome.as_ref().err())
             .all(|error| matches!(error, RegistryError::ParentMoved { expected: 1, found: 2, .. }))
     );
 }

@@ -1,6 +1,7 @@
 //! Removing: labels stop serving, history stays, and a prompt that returns goes on counting.
 
 use bookholder::model::deployment::Action;
+use bookholder::model::serving::Serving;
 
 use crate::support::primary::{Primary, label, name};
 
@@ -107,7 +108,7 @@ async fn history_and_log_page_from_the_newest_back() {
         let (mut served, mut cursor) = (Vec::new(), None);
         loop {
             let page = primary.catalogue.deployments(&name("a"), of.as_ref(), cursor.as_deref(), 2).expect("a page");
-            served.extend(page.items.iter().map(|deployment| deployment.to.as_ref().and_then(|to| to.fixed())));
+            served.extend(page.items.iter().map(|deployment| deployment.to.as_ref().and_then(Serving::fixed)));
             cursor = page.next;
             if cursor.is_none() {
                 break;

@@ -27,12 +27,17 @@ pub struct Bookholder {
 pub struct Said {
     pub stdout: String,
     pub stderr: String,
+    #[allow(dead_code, reason = "a failed test shows it")]
     line: String,
 }
 
-/// The program, with nothing of it in the environment.
-pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bookholder"));
+/// The program, with nothing of it in the environment; started by a shell where a script is given.
+pub fn program(shell: Option<&str>) -> Command {
+    let path = env!("CARGO_BIN_EXE_bookholder");
+    let mut command = Command::new(if shell.is_some() { "sh" } else { path });
+    if let Some(script) = shell {
+        command.args(["-c", script, "sh", path]);
+    }
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKHOLDER_")) {
         command.env_remove(name);
     }
@@ -44,7 +49,7 @@ pub fn program() -> Command {
 pub fn bookholder<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Bookholder {
     let arguments: Vec<OsString> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
     let line = arguments.iter().map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ");
-    let mut command = program();
+    let mut command = program(None);
     command.args(arguments);
     Bookholder { command, line, input: Vec::new() }
 }
@@ -61,6 +66,11 @@ impl Bookholder {
         self.line.push_str(&argument.as_ref().to_string_lossy());
         self.command.arg(argument);
         self
+    }
+
+    /// With more arguments.
+    pub fn args<A: AsRef<OsStr>>(self, arguments: impl IntoIterator<Item = A>) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
     }
 
     /// With a variable of the environment.
@@ -85,6 +95,12 @@ impl Bookholder {
         let said = self.exits(code);
         assert!(said.stderr.contains("error: "), "{said:#?}");
         said
+    }
+
+    /// Runs it with `--json`; it must exit with this code and say why as JSON on standard error.
+    pub fn fails_as_json(self, code: i32) -> Value {
+        let said = self.exits(code);
+        serde_json::from_str(&said.stderr).unwrap_or_else(|error| panic!("{error}: {said:#?}"))
     }
 
     /// Runs it; it must exit with this code.

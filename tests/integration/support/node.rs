@@ -43,8 +43,10 @@ pub struct Launch {
     arguments: Vec<OsString>,
     environment: Vec<(String, OsString)>,
     home: Arc<TempDir>,
-    data: PathBuf,
+    pub data: PathBuf,
     scheme: &'static str,
+    /// What a shell does before it becomes the process.
+    shell: Option<String>,
 }
 
 /// A node that runs, or did.
@@ -73,7 +75,7 @@ impl Launch {
     fn of(verb: &'static str) -> Self {
         let home = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         let data = home.path().join("data");
-        Self { verb, arguments: Vec::new(), environment: Vec::new(), home, data, scheme: "http" }
+        Self { verb, arguments: Vec::new(), environment: Vec::new(), home, data, scheme: "http", shell: None }
     }
 
     /// With more arguments.
@@ -94,10 +96,29 @@ impl Launch {
         self
     }
 
+    /// On the data directory of a node that was stopped.
+    pub fn on(mut self, node: &Node) -> Self {
+        (self.home, self.data) = (Arc::clone(&node.launch.home), node.launch.data.clone());
+        let _of_the_process_before = std::fs::remove_file(self.data.join("address"));
+        self
+    }
+
     /// With TLS, by these files.
     pub fn tls(mut self, certificate: &Path, key: &Path) -> Self {
         self.scheme = "https";
         self.args([OsString::from("--tls-cert"), certificate.into(), "--tls-key".into(), key.into()])
+    }
+
+    /// Started by a shell that does this first; it ends in `exec "$@"`.
+    pub fn under(mut self, script: &str) -> Self {
+        self.shell = Some(script.to_owned());
+        self
+    }
+
+    /// Started without a shell again.
+    pub fn freely(mut self) -> Self {
+        self.shell = None;
+        self
     }
 
     /// The arguments of the process.
@@ -131,7 +152,7 @@ impl Launch {
         let address = self.data.join("address");
         let _of_the_process_before = std::fs::remove_file(&address);
         let errors = File::options().create(true).append(true).open(self.errors()).expect("a file of errors");
-        let mut command = program();
+        let mut command = program(self.shell.as_deref());
         command.args(self.line()).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let mut child = command.spawn().expect("a process");

@@ -1,7 +1,7 @@
 //! A primary in this process: a store in a temporary directory, a clock that a test moves, and words to tell a story with.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bookholder::api::write::{
@@ -73,7 +73,7 @@ impl Primary {
             registry: Registry::open(store.clone(), Arc::clone(&shared)).expect("an open registry"),
             resolver: Resolver::new(store.clone(), CACHE_BYTES),
             catalogue: Catalogue::new(store.clone()),
-            publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared),
+            publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared, bookholder::metrics::Metrics::new()),
             signer,
             root_key,
             admin: Actor { name: "anna".to_owned(), role: Role::Admin },
@@ -193,7 +193,7 @@ impl Primary {
     }
 
     /// Copies the database file as a crash would leave it, with the keys, and opens the copy as another primary.
-    pub async fn crashed_copy(&self) -> Self {
+    pub fn crashed_copy(&self) -> Self {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
         std::fs::copy(self.path().join("registry.redb"), directory.path().join("registry.redb")).expect("a copy");
         let keys = directory.path().join(KEYS_FOLDER);
@@ -232,11 +232,6 @@ pub fn open_store(directory: &Path) -> Store {
 /// Verifies everything in a store.
 pub fn verify_store(store: &Store) -> Report {
     verify(&store.read().expect("a state"), &mut |_| {}).expect("a readable database")
-}
-
-/// The database file of a store.
-pub fn database(store: &Store) -> PathBuf {
-    store.directory().join("registry.redb")
 }
 
 /// The text that a resolver answers a reference with.

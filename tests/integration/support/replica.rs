@@ -7,7 +7,9 @@ use bookholder::clock::{Clock, ManualClock};
 use bookholder::metrics::Metrics;
 use bookholder::model::position::Position;
 use bookholder::replication::engine::Settings;
-use bookholder::replication::follower::{Follower, Following, Health, OpenError};
+use bookholder::replication::follower::{Follower, Following};
+use bookholder::replication::health::Health;
+use bookholder::replication::recollection::OpenError;
 use bookholder::resolve::ResolveError;
 use bookholder::resolve::freshness::{Freshly, FreshnessCell};
 use bookholder::resolve::resolver::{Query, Resolver};
@@ -117,6 +119,11 @@ impl Replica {
         assert_eq!(trouble.reason, reason, "{}", trouble.detail);
         assert_eq!(self.state(), before);
         trouble
+    }
+
+    /// What the waiting poll asks for, with everything that makes it unlike others.
+    pub fn asks(&self) -> &str {
+        &self.pending.as_ref().expect("a waiting poll").after
     }
 
     /// The text that a reference answers with.

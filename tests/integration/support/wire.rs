@@ -50,19 +50,25 @@ pub fn target(checkpoint: &Checkpoint) -> Target {
     }
 }
 
-/// The records of a delta: a header, then operations.
-pub fn records(delta: &[u8]) -> Vec<Vec<u8>> {
-    let plain = zstd::decode_all(delta).expect("a zstd frame");
+/// The records of a delta: a header, then operations; none when it is no delta.
+pub fn try_records(delta: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let plain = zstd::decode_all(delta).ok()?;
     let mut rest = plain.as_slice();
     let mut records = Vec::new();
-    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-        let (record, behind) = behind.split_at(u32::from_le_bytes(*length) as usize);
+    loop {
+        let (length, behind) = rest.split_first_chunk::<4>()?;
+        let (record, behind) = behind.split_at_checked(u32::from_le_bytes(*length) as usize)?;
         rest = behind;
-        if !record.is_empty() {
-            records.push(record.to_vec());
+        if record.is_empty() {
+            return rest.is_empty().then_some(records);
         }
+        records.push(record.to_vec());
     }
-    records
+}
+
+/// The records of a good delta.
+pub fn records(delta: &[u8]) -> Vec<Vec<u8>> {
+    try_records(delta).expect("a delta")
 }
 
 /// A delta of these records, in this order.
@@ -128,13 +134,22 @@ pub fn drop_namespace(namespace: &str) -> Vec<u8> {
 }
 
 /// A put, taken apart; none for other operations.
+#[allow(clippy::type_complexity, reason = "the fields of a put")]
 pub fn read_put(record: &[u8]) -> Option<(String, u8, Vec<u8>, u64, Vec<u8>)> {
     let mut rest = record.strip_prefix(&[33, 1, 0])?;
-    let namespace = String::from_utf8(take(&mut rest)).expect("utf-8");
+    let namespace = String::from_utf8(take(&mut rest)?).ok()?;
     let (kind, mut rest) = rest.split_first().map(|(kind, rest)| (*kind, rest))?;
-    let key = take(&mut rest);
-    let mod_seq = number(&mut rest);
-    Some((namespace, kind, key, mod_seq, take(&mut rest)))
+    let key = take(&mut rest)?;
+    let mod_seq = number(&mut rest)?;
+    Some((namespace, kind, key, mod_seq, take(&mut rest)?))
+}
+
+/// A deletion, taken apart; none for other operations.
+pub fn read_delete(record: &[u8]) -> Option<(String, u8, Vec<u8>)> {
+    let mut rest = record.strip_prefix(&[33, 1, 1])?;
+    let namespace = String::from_utf8(take(&mut rest)?).ok()?;
+    let (kind, mut rest) = rest.split_first().map(|(kind, rest)| (*kind, rest))?;
+    Some((namespace, kind, take(&mut rest)?))
 }
 
 fn text(bytes: &mut Vec<u8>, text: &[u8]) {
@@ -143,42 +158,33 @@ fn text(bytes: &mut Vec<u8>, text: &[u8]) {
 }
 
 fn varint(bytes: &mut Vec<u8>, number: u64) {
-    match number {
-        0..=250 => bytes.push(number as u8),
-        251..=0xffff => {
-            bytes.push(251);
-            bytes.extend_from_slice(&(number as u16).to_le_bytes());
-        }
-        0x1_0000..=0xffff_ffff => {
-            bytes.push(252);
-            bytes.extend_from_slice(&(number as u32).to_le_bytes());
-        }
-        _ => {
-            bytes.push(253);
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-    }
+    let (mark, width) = match number {
+        0..=250 => (None, 1),
+        251..=0xffff => (Some(251), 2),
+        0x1_0000..=0xffff_ffff => (Some(252), 4),
+        _ => (Some(253), 8),
+    };
+    bytes.extend(mark);
+    bytes.extend_from_slice(&number.to_le_bytes()[..width]);
 }
 
-fn number(rest: &mut &[u8]) -> u64 {
-    let (first, behind) = rest.split_first().expect("a number");
+fn number(rest: &mut &[u8]) -> Option<u64> {
+    let (first, behind) = rest.split_first()?;
     let width = match first {
         251 => 2,
         252 => 4,
         253 => 8,
         _ => 0,
     };
-    let (digits, behind) = behind.split_at(width);
+    let (digits, behind) = behind.split_at_checked(width)?;
     *rest = behind;
-    if width == 0 {
-        return u64::from(*first);
-    }
-    digits.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let little_endian = digits.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    Some(if width == 0 { u64::from(*first) } else { little_endian })
 }
 
-fn take(rest: &mut &[u8]) -> Vec<u8> {
-    let length = usize::try_from(number(rest)).expect("a short text");
-    let (text, behind) = rest.split_at(length);
+fn take(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    let length = usize::try_from(number(rest)?).ok()?;
+    let (text, behind) = rest.split_at_checked(length)?;
     *rest = behind;
-    text.to_vec()
+    Some(text.to_vec())
 }

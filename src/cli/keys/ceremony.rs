@@ -1,0 +1,165 @@
+//! `keys new`, `draft`, `sign` and `install`: the root keys change, one step a verb.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::super::Verdict;
+use super::super::args::node::{KeysDraftArgs, KeysInstallArgs, KeysNewArgs, KeysSignArgs};
+use super::super::error::CliError;
+use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, count, paint};
+use crate::clock::{Clock, SystemClock};
+use crate::server::ceremony::{self, CeremonyError, Draft, Plan, Tally};
+
+/// What `--json` prints of a draft.
+#[derive(Serialize)]
+struct Drafted<'a> {
+    draft: &'a Path,
+    registry: &'a str,
+    root_key: String,
+    root_version: u64,
+    epoch: Option<u64>,
+    changes: Vec<String>,
+    signatures: Vec<Tally>,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Whether this run changed something.
+    changed: bool,
+}
+
+/// Makes a root key.
+pub fn new(args: &KeysNewArgs, output: Output) -> Result<Verdict, CliError> {
+    let public = ceremony::new_key(&args.file)?;
+    if output.json {
+        output.json(&serde_json::json!({ "file": args.file, "public": public.to_string() }))?;
+    } else {
+        output.note(format!(
+            "{} {} is the private half: it stays with you. The public half, for `keys draft --root-key`:",
+            paint(GOOD, "✓"),
+            paint(ACCENT, args.file.display())
+        ));
+        output.exactly(&format!("{public}\n"))?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// Drafts the next root document.
+pub fn draft(args: KeysDraftArgs, output: Output) -> Result<Verdict, CliError> {
+    let plan = Plan {
+        root_keys: args.root_key,
+        threshold: args.threshold,
+        max_lifetime_days: args.max_lifetime_days,
+        rotate_checkpoint: args.rotate_checkpoint,
+    };
+    let draft = ceremony::draft(&args.data, &args.out, plan, &clock())?;
+    show(output, &args.out, &draft, None, true)?;
+    if draft.epoch().is_some() {
+        let kept = "leave the node stopped until the draft is installed: replicas go on answering";
+        output.note(paint(WARN, kept));
+    }
+    Ok(Verdict::Done)
+}
+
+/// Adds a signature to a draft.
+pub fn sign(args: &KeysSignArgs, output: Output) -> Result<Verdict, CliError> {
+    let (draft, key, new) = ceremony::sign(&args.draft, &args.key)?;
+    show(output, &args.draft, &draft, Some(key.to_string()), new)?;
+    if !new {
+        output.note(paint(DIM, "this key had signed it already"));
+    }
+    Ok(Verdict::Done)
+}
+
+/// Installs a signed draft.
+pub fn install(args: &KeysInstallArgs, output: Output) -> Result<Verdict, CliError> {
+    let installed = ceremony::install(&args.draft, &args.data, &clock())?;
+    show(output, &args.draft, &installed.draft, None, installed.new)?;
+    let version = installed.draft.next().version;
+    output.note(if installed.new {
+        format!("{} root document {version} is in force; start the node, and replicas follow", paint(GOOD, "✓"))
+    } else {
+        paint(DIM, format!("root document {version} was in force already"))
+    });
+    if let Some(file) = installed.root_key_file {
+        let file = file.display();
+        output.note(paint(WARN, format!("{file} still lies here: take it offline, or delete it if it counts no more")));
+    }
+    Ok(Verdict::Done)
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// Prints what a draft changes, and what it still needs.
+fn show(output: Output, file: &Path, draft: &Draft, key: Option<String>, changed: bool) -> Result<(), CliError> {
+    let signatures = draft.tallies()?;
+    let complete = signatures.iter().all(|tally| tally.missing() == 0);
+    let next = draft.next();
+    if output.json {
+        return output.json(&Drafted {
+            draft: file,
+            registry: &next.registry,
+            root_key: draft.root_key().to_string(),
+            root_version: next.version,
+            epoch: draft.epoch().map(|record| record.epoch),
+            changes: draft.changes(),
+            signatures,
+            complete,
+            key,
+            changed,
+        });
+    }
+    let row = |what: &str, value: String| output.line(format!("{} {value}", paint(DIM, format!("{what:<12}"))));
+    row("registry", next.registry.clone())?;
+    row("root key", paint(ACCENT, draft.root_key()))?;
+    row("draft", format!("root document {}, in {}", next.version, file.display()))?;
+    for change in draft.changes() {
+        row("change", change)?;
+    }
+    for tally in &signatures {
+        let missing = match tally.missing() {
+            0 => paint(GOOD, "enough"),
+            missing => paint(BAD, format!("{} missing", count(missing, "signature"))),
+        };
+        row("signed", format!("{}   {missing}", tallied(tally)))?;
+    }
+    Ok(())
+}
+
+fn tallied(tally: &Tally) -> String {
+    let Tally { of, root, found, needed } = tally;
+    format!("{found} of {needed} for the {of} by keys of root {root}")
+}
+
+impl From<CeremonyError> for CliError {
+    fn from(error: CeremonyError) -> Self {
+        let message = error.to_string();
+        match error {
+            CeremonyError::Unsigned { missing } => Self::no(message)
+                .details(missing.iter().map(tallied).collect())
+                .hint("whoever holds another of these root keys signs with: bookholder keys sign DRAFT --key FILE"),
+            CeremonyError::Stranger { key, .. } => Self::no(message).hint(format!(
+                "is it the right file? a new root key comes in by: bookholder keys draft --root-key {key}"
+            )),
+            CeremonyError::Outdated { .. } | CeremonyError::NoChange { .. } => {
+                Self::no(message).hint("bookholder keys show --data DIR prints what is in force")
+            }
+            CeremonyError::Exists { .. } => Self::usage(message).hint("choose another file, or move that one away"),
+            CeremonyError::NoDraft { .. } => Self::usage(message).hint("make one with: bookholder keys draft"),
+            CeremonyError::Running { .. } => {
+                Self::usage(message).hint("replicas go on answering while the primary is stopped")
+            }
+            CeremonyError::Founding(_) | CeremonyError::Root(_) | CeremonyError::Epoch(_) | CeremonyError::Note(_) => {
+                Self::no(message)
+            }
+            CeremonyError::Offline(_)
+            | CeremonyError::File { .. }
+            | CeremonyError::Store(_)
+            | CeremonyError::KeyFile(_)
+            | CeremonyError::Key(_) => Self::usage(message),
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a replica remembers: read back from its data directory, and proved down from the pinned root.
+
+use std::path::Path;
+
+use super::engine::Memory;
+use super::watermark;
+use crate::registry::seal::{MIN_READER, VIEW_ALL};
+use crate::store::StoreError;
+use crate::store::read::{ReadTxn, view_state};
+use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
+use crate::trust::checkpoint::all_view_definition;
+use crate::trust::epoch::VerifiedEpoch;
+use crate::trust::root::RootKeyId;
+use crate::trust::root_chain::RootChain;
+
+/// Contents that a boot checks against their names, found by chance.
+const SAMPLES: u8 = 64;
+
+/// Why a replica could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum OpenError {
+    #[error(
+        "this directory belongs to a primary; start it with `bookholder serve`, or give the replica another --data"
+    )]
+    IsPrimary,
+    #[error("this directory follows the root key {held}, not {given}; give it the right --root-key, or another --data")]
+    OtherRoot { held: String, given: RootKeyId },
+    #[error(
+        "what is stored does not prove itself: {0}; run `bookholder verify`, or start again with an empty directory"
+    )]
+    Trust(String),
+    #[error(
+        "the stored state is not the one that its checkpoint signs; run `bookholder verify`, or start again with an empty directory"
+    )]
+    State,
+    #[error("the upstream's address or certificates cannot be used: {0}")]
+    Upstream(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a data directory of a replica holds, proved as far as its signatures go.
+#[derive(Debug, Default)]
+pub struct Recollection {
+    /// For the engine.
+    pub memory: Memory,
+    /// When a verified note last came, in milliseconds since 1970.
+    pub contact_ms: Option<i64>,
+}
+
+/// Reads back what a replica holds, and checks its signatures against the pinned root.
+///
+/// # Errors
+/// The directory is a primary's or follows another root, or what it holds does not prove itself.
+pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<Recollection, OpenError> {
+    match txn.meta("pin")? {
+        Some(pin) if pin != root_key.to_string().as_bytes() => {
+            let held = String::from_utf8_lossy(&pin).into_owned();
+            return Err(OpenError::OtherRoot { held, given: *root_key });
+        }
+        None if txn.meta("registry")?.is_some() => return Err(OpenError::IsPrimary),
+        _ => {}
+    }
+    let trust = |error: &dyn std::fmt::Display| OpenError::Trust(error.to_string());
+    let (roots, epoch_notes) = txn.trust()?;
+    let mut chain: Option<RootChain> = None;
+    for root in &roots {
+        match &mut chain {
+            None => chain = Some(RootChain::begin(root_key, root).map_err(|error| trust(&error))?),
+            Some(chain) => {
+                chain.extend(root).map_err(|error| trust(&error))?;
+            }
+        }
+    }
+    let mut epochs = Vec::new();
+    for note in &epoch_notes {
+        let chain = chain.as_ref().ok_or_else(|| trust(&"an epoch without a root"))?;
+        epochs.push(VerifiedEpoch::verify(note, chain).map_err(|error| trust(&error))?);
+    }
+    let note = txn.meta("note")?;
+    let held = match (&chain, note) {
+        (Some(chain), Some(note)) => Some(check_note(&note, chain, &epochs).map_err(|error| trust(&error))?),
+        _ => None,
+    };
+    if let Some(held) = &held {
+        let namespaces = txn.namespaces()?;
+        let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+        let signed = (held.checkpoint.position(), held.checkpoint.state, held.checkpoint.entries);
+        if (txn.head()?.position, state.hash, state.entries) != signed {
+            return Err(OpenError::State);
+        }
+    }
+    let chance: Vec<[u8; 32]> = (0..SAMPLES).map(|number| *blake3::hash(&[number, random_byte()]).as_bytes()).collect();
+    if let Some(wrong) = crate::store::verify::sample(txn, &chance)? {
+        return Err(OpenError::Trust(wrong));
+    }
+    let number = |key: &str| -> Result<Option<i64>, StoreError> {
+        Ok(txn.meta(key)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes))
+    };
+    let watermark = watermark::read(directory);
+    if let (Some(mark), rank) = (watermark, held.as_ref().map(|held| held.held().rank))
+        && rank.is_none_or(|rank| rank < mark)
+    {
+        tracing::warn!(watermark = %mark.position, "this directory holds less than it once did; it catches up before it believes anything older");
+    }
+    let memory = Memory { chain, epochs, held, watermark, time_floor_s: number("time_floor")?.unwrap_or(0) };
+    Ok(Recollection { memory, contact_ms: number("contact")? })
+}
+
+fn random_byte() -> u8 {
+    getrandom::u32().unwrap_or_default().to_le_bytes()[0]
+}
+
+/// Verifies a note by its signatures alone, whatever the time is.
+///
+/// # Errors
+/// It is not signed by the key of its epoch, or not of this registry.
+pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
+    let expectation = Expectation {
+        registry: &chain.current().registry,
+        view: VIEW_ALL,
+        definition: all_view_definition(),
+        chain,
+        epochs,
+        held: None,
+        watermark: None,
+        reader_version: MIN_READER,
+        now: TrustedTime { now_s: i64::MIN, clock_trusted: false, floor_s: 0 },
+    };
+    accept(note, &expectation)
+}

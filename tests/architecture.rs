@@ -1,0 +1,225 @@
+//! The plan of the house, as tests: floors, the two doors that write, one table of statuses, no file that grew too long.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Which floor each top-level module of `src/` is on; it may use only what is strictly below.
+const FLOORS: [(&str, u8); 24] = [
+    ("lib", 12),
+    ("main", 11),
+    ("cli", 11),
+    ("server", 10),
+    ("config", 9),
+    ("logging", 9),
+    ("http", 8),
+    ("replication", 7),
+    ("watch", 7),
+    ("registry", 6),
+    ("resolve", 5),
+    ("store", 4),
+    ("client", 4),
+    ("files", 4),
+    ("web", 4),
+    ("api", 3),
+    ("template", 2),
+    ("governance", 2),
+    ("experiment", 2),
+    ("trust", 2),
+    ("model", 1),
+    ("crypto", 0),
+    ("clock", 0),
+    ("metrics", 0),
+];
+
+/// Neighbours on one floor that may use each other, and why.
+const NEIGHBOURS: [(&str, &str, &str); 1] = [("main", "cli", "main parses, runs, and maps to an exit code")];
+
+/// Longest file, in lines.
+const LINES_MAX: usize = 800;
+
+/// A source file without its tests: its module, its path in `src/`, and its lines of code with their numbers.
+struct Source {
+    module: String,
+    path: String,
+    lines: Vec<(usize, String)>,
+    length: usize,
+    whole: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    collect(&root, &root, &mut found);
+    assert!(found.len() > 50, "the sources are there");
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(read(root, &path));
+        }
+    }
+}
+
+fn read(root: &Path, path: &Path) -> Source {
+    let whole = std::fs::read_to_string(path).expect("a text");
+    let relative: PathBuf = path.strip_prefix(root).expect("inside").to_owned();
+    let first = relative.components().next().expect("a part").as_os_str().to_string_lossy().into_owned();
+    let is_tests = relative.iter().any(|part| {
+        let part = part.to_string_lossy();
+        part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs")
+    });
+    // What stands behind the first `#[cfg(test)] mod` is test code.
+    let end = whole.find("#[cfg(test)]\nmod tests {").unwrap_or(whole.len());
+    let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+    let lines = whole[..end].lines().enumerate().map(|(number, line)| (number + 1, code(line)));
+    Source {
+        module: first.trim_end_matches(".rs").to_owned(),
+        path: relative.to_string_lossy().into_owned(),
+        lines: if is_tests { Vec::new() } else { lines.collect() },
+        length: whole.lines().count(),
+        whole,
+    }
+}
+
+fn floor(module: &str) -> u8 {
+    let known = FLOORS.iter().find(|(name, _)| *name == module);
+    known.unwrap_or_else(|| panic!("`{module}` has no floor; give it one in tests/architecture.rs")).1
+}
+
+/// The top-level modules that a line of code names behind `crate::`.
+fn used(line: &str) -> BTreeSet<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut used = BTreeSet::new();
+    for prefix in ["crate::", "bookholder::"] {
+        for (at, _) in line.match_indices(prefix) {
+            let before = line[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let behind = &line[at + prefix.len()..];
+            match behind.strip_prefix('{') {
+                Some(list) => used.extend(list.split(',').map(|item| word(item.trim()))),
+                None => drop(used.insert(word(behind))),
+            }
+        }
+    }
+    used.retain(|module| FLOORS.iter().any(|(name, _)| name == module));
+    used
+}
+
+/// Lines outside of the allowed places that hold one of these words.
+fn offences(words: &[&str], allowed: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !allowed(&source.path)) {
+        for (number, line) in &source.lines {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn none(offences: Vec<String>, rule: &str) {
+    assert!(offences.is_empty(), "{rule}\n{}", offences.join("\n"));
+}
+
+#[test]
+fn a_module_uses_only_floors_strictly_below_its_own() {
+    let mut found = Vec::new();
+    for source in sources() {
+        for (number, line) in &source.lines {
+            for used in used(line).into_iter().filter(|used| *used != source.module) {
+                let neighbours = NEIGHBOURS.iter().any(|(from, to, _)| *from == source.module && *to == used);
+                if floor(&used) >= floor(&source.module) && !neighbours {
+                    found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    none(found, "nothing goes up the stairs, nor to a neighbour:");
+}
+
+#[test]
+fn every_module_has_a_floor() {
+    for source in sources() {
+        floor(&source.module);
+    }
+}
+
+#[test]
+fn crates_stay_in_their_rooms() {
+    let inside = |folder: &'static str| move |path: &str| path.starts_with(folder);
+    none(offences(&["redb::", "use redb"], inside("store/")), "only store/ knows redb:");
+    none(offences(&["bincode::"], |path| path == "store/codec.rs"), "only store/codec.rs names bincode:");
+    none(offences(&["axum::"], inside("http/")), "only http/ knows axum:");
+}
+
+#[test]
+fn refusals_get_their_status_in_one_file() {
+    let good = ["OK", "CREATED", "ACCEPTED", "NO_CONTENT", "NOT_MODIFIED", "FOUND", "TEMPORARY_REDIRECT"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| source.path.starts_with("http/") && source.path != "http/error.rs") {
+        for (number, line) in &source.lines {
+            let mut named = line.split("StatusCode::").skip(1);
+            if named.any(|rest| {
+                !good.contains(&rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().unwrap_or(""))
+            }) {
+                found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    none(found, "http/error.rs is the one table of refusals:");
+}
+
+#[test]
+fn two_doors_write_registry_data_and_there_is_no_third() {
+    let doors = ["registry/", "replication/", "store/"];
+    let others = sources().into_iter().filter(|source| !doors.iter().any(|door| source.path.starts_with(door)));
+    let writes = |source: &Source| {
+        let code: String = source.lines.iter().flat_map(|(_, line)| line.split_whitespace()).collect();
+        ["store.write(", "store().write(", ".write_blocking("].iter().any(|call| code.contains(call))
+    };
+    none(
+        others.filter(writes).map(|source| format!("src/{}", source.path)).collect(),
+        "only registry/ and replication/ write:",
+    );
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader() {
+    let long = sources().into_iter().filter(|source| source.length > LINES_MAX);
+    none(
+        long.map(|source| format!("src/{}: {} lines", source.path, source.length)).collect(),
+        "there is a list hiding inside:",
+    );
+}
+
+#[test]
+fn nothing_is_left_to_do_later() {
+    let words = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "dbg".to_owned() + "!(", "todo".to_owned() + "!("];
+    let mut found = Vec::new();
+    for source in sources() {
+        let lines = source.whole.lines().enumerate();
+        let lines = lines.filter(|(_, line)| words.iter().any(|word| line.contains(word.as_str())));
+        found.extend(lines.map(|(number, line)| format!("src/{}:{}: {}", source.path, number + 1, line.trim())));
+    }
+    none(found, "say it in an issue:");
+}
+
+#[test]
+fn a_module_opens_with_its_one_job() {
+    let silent =
+        sources().into_iter().filter(|source| !source.whole.starts_with("//!") && !source.whole.trim().is_empty());
+    let is_tests = |source: &Source| source.lines.is_empty();
+    none(
+        silent.filter(|source| !is_tests(source)).map(|source| format!("src/{}", source.path)).collect(),
+        "every file opens with its job:",
+    );
+}

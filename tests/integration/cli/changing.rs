@@ -1,0 +1,164 @@
+//! Publishing, deploying, rolling back, removing, retiring.
+
+use serde_json::json;
+
+use super::{line, publish};
+use crate::support::command::bookholder;
+use crate::support::node::Node;
+
+#[test]
+fn publishing_says_which_version_it_made_and_what_may_be_wrong_with_it() {
+    let node = Node::primary();
+    let first = publish(&node, "support/agent", "Hello {{who}}", &["--label", "production"]);
+    assert_eq!((&first["version"]["number"], &first["created"]), (&json!(1), &json!(true)));
+    assert_eq!(first["version"]["semver"], "1.0.0");
+    let said = line(&node, "publish support/agent --file - -m shorter -l staging").input("Hi {{who}}").ok();
+    let said = said.says("✓ support/agent@2 published 1.0.1 support/agent@2+").says("served by staging");
+    assert_eq!(said.stderr, "");
+    let _said =
+        line(&node, "publish support/agent --file - -m again").input("Hi {{who}}").ok().says("says the same already");
+    let refused =
+        line(&node, "publish support/agent --file - -m new --bump patch").input("Hi {{who}} {{where}}").fails(1);
+    let _said = refused.says("where").says("major");
+    let again = publish(&node, "support/agent", "Hi {{who}} {{where}}", &["--bump", "major", "--expect", "2"]);
+    assert_eq!(again["version"]["semver"], "2.0.0");
+    let _said = line(&node, "publish support/agent --file - -m late --expect 2")
+        .input("x")
+        .fails(1)
+        .says("somebody published meanwhile");
+    publish(&node, "shared/tone", "Be kind.", &[]);
+    publish(&node, "support/router", "{{> shared/tone@1}} Route it.", &[]);
+    let said = line(&node, "publish shared/tone --file - -m kinder").input("Be kinder.").ok();
+    let _said = said.says("note: these include an older version: support/router@1");
+    let said = line(&node, "publish typo --file - -m why").input("Hello {{ who }, {% if x %}").ok();
+    let _said = said.says("warning: ");
+}
+
+#[test]
+fn what_cannot_be_published_says_why_and_how_to_mend_it() {
+    let node = Node::primary();
+    for (arguments, text, code, part) in [
+        ("publish a --file - -m why", "---\nmodel: {nam: x}\n---\ntext", 2, "nam"),
+        ("publish a --file - -m why", "{{> nobody/here}}", 1, "nobody/here"),
+        ("publish a --file - -m why", "---\nsyntax: jinja\n---\n{% for x in %}", 1, "line 1"),
+        ("publish a --file - -m why", "{{role \"wizard\"}}\nhi", 2, "is no role"),
+        ("publish a --file /nowhere/a.prompt -m why", "", 2, "cannot read /nowhere/a.prompt"),
+        ("publish a@b --file - -m why", "text", 2, "`@`"),
+        ("publish a --file - -m why --label 7", "text", 2, "label"),
+        ("publish a --file - -m why --label latest", "text", 1, "moves by itself"),
+        ("publish a --file - -m why --bump huge", "text", 2, "use major, minor or patch"),
+    ] {
+        let _said = line(&node, arguments).input(text).fails(code).says(part);
+    }
+    assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]));
+}
+
+#[test]
+fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
+    let node = Node::primary();
+    for text in ["one", "two", "three"] {
+        publish(&node, "support/agent", text, &[]);
+        publish(&node, "support/router", text, &[]);
+    }
+    let _said =
+        line(&node, "deploy support/agent@1 --to production -m first").ok().says("✓ support/agent production: — → 1");
+    let _said = line(&node, "deploy support/agent@1 --to production -m again")
+        .ok()
+        .says("nothing changed: it was served already");
+    let moved = line(&node, "deploy support/agent@2 support/router@3 --to production -m both --json").ok().json();
+    let ids: Vec<_> = moved["deployments"].as_array().expect("two").iter().map(|moved| moved["id"].clone()).collect();
+    assert!(ids.len() == 2 && ids[0] == ids[1], "one deployment: {moved}");
+    let failed = line(&node, "deploy support/agent@3 support/router@9 --to production -m no").fails(1);
+    let _said = failed.says("the prompt `support/router` has no version 9; its newest is 3");
+    assert_eq!(node.text("support/agent"), "two", "both or neither");
+
+    let _said = line(&node, "deploy support/agent@2=90 support/agent@3=10 --to production -m try")
+        .ok()
+        .says("2 → 2 (90 %) + 3 (10 %)");
+    let said = line(&node, "deploy support/agent@2 --rule locale=de*:3 --to production -m German").ok();
+    let _said = said.says("locale=de* → 3, else 2");
+    let text = |attribute: &str| line(&node, &format!("get support/agent --attr {attribute}")).ok().stdout;
+    assert_eq!((text("locale=de-AT").as_str(), text("locale=fr").as_str()), ("three", "two"));
+    let _said = line(&node, "deploy support/agent@production --to staging -m copy").fails(1).says("not one version");
+    let _said = line(&node, "deploy support/agent@latest --to staging -m copy").ok().says("staging: — → 3");
+    for (arguments, code, part) in [
+        ("deploy support/agent@2 support/agent@3 --to production -m no", 2, "by weight"),
+        ("deploy support/agent@2=0 support/agent@3=0 --to production -m no", 1, "weight"),
+        ("deploy support/agent --to production -m no", 2, "which version"),
+        ("deploy support/agent@2 --to latest -m no", 1, "moves by itself"),
+        ("deploy nobody@1 --to production -m no", 1, "there is no prompt `nobody`"),
+        ("deploy support/agent@2 --to 7 -m no", 2, "label"),
+        ("deploy support/agent@2 --to production", 2, "--message"),
+        ("deploy support/agent@0 --to production -m no", 2, "versions count from 1"),
+    ] {
+        let _said = line(&node, arguments).fails(code).says(part);
+    }
+}
+
+#[test]
+fn rolling_back_goes_to_what_was_different() {
+    let node = Node::primary();
+    for text in ["one", "two", "three"] {
+        publish(&node, "a", text, &["--label", "production"]);
+    }
+    let _said = line(&node, "rollback a --label production -m refusals").ok().says("✓ a production: 3 → 2");
+    let _said = line(&node, "rollback a --label production --to 1 -m further").ok().says("2 → 1");
+    assert_eq!(line(&node, "get a").ok().stdout, "one");
+    let _said = line(&node, "rollback a --label staging -m no")
+        .fails(1)
+        .says("the label `staging` of `a` never served anything else");
+    publish(&node, "b", "only", &["--label", "production"]);
+    let _said = line(&node, "rollback b --label production -m no").fails(1).says("never served anything else");
+    let _said = line(&node, "rollback b --label production --to 7 -m no").fails(1).says("has no version 7");
+}
+
+#[test]
+fn labels_versions_and_prompts_are_taken_away_with_a_reason() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &["--label", "production", "--label", "trial"]);
+    publish(&node, "a", "two", &[]);
+    let _said = line(&node, "unlabel a --label trial -m over").ok().says("✓ a trial: 1 → —");
+    let _said = line(&node, "get a@trial").fails(1).says("has no label `trial`");
+    let _said = line(&node, "unlabel a --label latest -m no").fails(1).says("the prompt `a` has no label `latest`");
+
+    let _said = line(&node, "retire a@1 -m bad").fails(1).says("is served by the label `production`");
+    let _said = line(&node, "retire a@2 -m It_promised_refunds").ok().says("✓ a@2 is retired");
+    let refused = line(&node, "deploy a@2 --to production -m no").fails(1);
+    let _said = refused.says("version 2 of `a` was retired by").says("It promised refunds").says("hint: ");
+    let undone = line(&node, "retire a@2 --undo -m fine --json").ok().json();
+    assert_eq!(undone, json!({"name": "a", "version": 2, "retired": false}));
+    let _said = line(&node, "deploy a@2 --to production -m yes").ok().says("1 → 2");
+
+    publish(&node, "b", "{{> a@2}}", &["--label", "production"]);
+    let _said = line(&node, "remove a -m gone").fails(1).says("`a` is included by b@1");
+    let _said = line(&node, "remove b -m gone").ok().says("✓ b production: 1 → —");
+    let _said = line(&node, "remove a -m gone").ok();
+    let _said = line(&node, "get a").fails(1).says("the prompt `a` was removed at").says("hint: ");
+    let back = publish(&node, "a", "three", &["--label", "production"]);
+    assert_eq!(back["version"]["number"], 3, "it goes on counting");
+    let _said = line(&node, "remove nobody -m gone").fails(1).says("there is no prompt `nobody`");
+}
+
+#[test]
+fn exit_codes_tell_no_from_usage_from_a_server_that_is_not_there() {
+    let node = Node::primary();
+    let _said = line(&node, "get nobody").fails(1).says("there is no prompt `nobody`");
+    let _said = line(&node, "frobnicate").fails(2);
+    let no_token = bookholder(["remove", "a", "-m", "why"]).env("BOOKHOLDER_SERVER", node.url());
+    let _said = no_token.fails(2).says("takes an access token").says("hint: ");
+    let wrong = line(&node, "remove a -m why").env("BOOKHOLDER_TOKEN", "bh_none_of_this_registry");
+    let said = wrong.fails(2).says("is none that this node knows");
+    assert!(!said.stderr.contains("bh_none"), "a token is never printed");
+    let odd = line(&node, "status").env("BOOKHOLDER_TOKEN", "short");
+    let _said = odd.fails(2).says("the access token in BOOKHOLDER_TOKEN is none");
+    let json = line(&node, "get nobody --json").fails_as_json(1);
+    assert_eq!((&json["error"]["kind"], &json["error"]["code"]), (&json!("no"), &json!("prompt_not_found")));
+    let nobody = bookholder(["status", "--server", "http://127.0.0.1:1"]);
+    let _said = nobody.fails(3).says("cannot reach http://127.0.0.1:1").says("--server or BOOKHOLDER_SERVER");
+    let _said = bookholder(["status", "--server", "ftp://x"]).fails(2).says("is no server's address");
+    let _said = bookholder(["--version"]).ok().says(env!("CARGO_PKG_VERSION"));
+    let _said = bookholder(["--help"]).ok().says("Exit codes: 0 done, 1 no, 2 usage or configuration, 3");
+    for verb in ["publish", "deploy", "get", "bundle", "serve", "replica"] {
+        let _said = bookholder([verb, "--help"]).ok().says("Examples:");
+    }
+}

@@ -1,0 +1,132 @@
+//! Prompt files: push, pull, check, and import.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{line, publish};
+use crate::support::command::bookholder;
+use crate::support::node::Node;
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let file = folder.join(path);
+    fs::create_dir_all(file.parent().expect("a folder")).expect("folders");
+    fs::write(file, text).expect("a file");
+}
+
+#[test]
+fn a_folder_is_pushed_pulled_and_checked() {
+    let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    // The one that includes comes first in the folder, and is published once what it includes is there.
+    write(&from, "a/agent.prompt", "---\nlabels: [production]\n---\n{{> shared/tone}}\nHelp {{who}}.\n");
+    write(&from, "shared/tone.prompt", "---\nlabels: [production]\n---\nBe kind.\n");
+    write(&from, "what%3F.prompt", "---\nlabels: [production]\n---\nA name with a question mark.\n");
+    write(&from, "README.md", "not a prompt");
+    let push = |more: &[&str]| bookholder(["push", "-m", "release"]).arg(&from).args(more).server(&node);
+    let _said = push(&["--dry-run"]).ok().says("3 prompts: would be 3 published");
+    assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]), "a dry run changes nothing");
+    let _said = push(&[]).ok().says("+ a/agent@1").says("+ what?@1").says("3 prompts: 3 published");
+    let _said = push(&[]).ok().says("3 prompts: 3 unchanged");
+    let _said = push(&["--label", "staging"]).ok().says("3 labelled");
+    write(&from, "shared/tone.prompt", "---\nlabels: [production]\n---\nBe kinder.\n");
+    let pushed = push(&["--json"]).ok().json();
+    assert_eq!(pushed["prompts"].as_array().map(Vec::len), Some(3), "{pushed}");
+
+    let pull = |more: &[&str]| bookholder(["pull", "--label", "production", "--out"]).arg(&to).args(more).server(&node);
+    let _said = pull(&["--check"]).exits(1).says("+ a/agent 1").says("3 differ");
+    let _said = pull(&[]).ok().says("✓ 3 prompts of production");
+    let _said = pull(&["--check"]).ok().says("all as they should be");
+    assert_eq!(fs::read_to_string(to.join("shared/tone.prompt")).expect("a file"), "Be kinder.\n");
+    assert_eq!(
+        fs::read_to_string(to.join("a/agent.prompt")).expect("a file"),
+        "---\nvariables:\n  who:\n    required: true\n---\nBe kind.\nHelp {{who}}.\n"
+    );
+    assert!(to.join("what%3F.prompt").is_file());
+    let lock = fs::read_to_string(to.join("bookholder.lock")).expect("a lock file");
+    assert!(lock.contains("content_id = \"b3:") && lock.contains("label = \"production\""), "{lock}");
+
+    write(&to, "shared/tone.prompt", "Be rude.\n");
+    let _said = pull(&["--check"]).exits(1).says("~ shared/tone").says("changed in the folder").says("1 differ");
+    let check = pull(&["--check", "--json"]).exits(1).json();
+    assert_eq!((&check["changes"][0]["name"], &check["changes"][0]["local"]), (&json!("shared/tone"), &json!(true)));
+    let _said = pull(&[]).fails(1).says("shared/tone.prompt").says("--force overwrites");
+    let _said = pull(&["--force"]).ok();
+    let _said = pull(&["--check"]).ok();
+    let _said = line(&node, "remove what? -m gone").ok();
+    let _said = pull(&["--check"]).exits(1).says("- what? 1");
+    let _said = pull(&[]).ok();
+    assert!(!to.join("what%3F.prompt").exists());
+    let _said = bookholder(["pull", "--label", "nobody", "--out"])
+        .arg(&to)
+        .server(&node)
+        .fails(1)
+        .says("no prompt has the label nobody");
+
+    fs::remove_file(from.join("what%3F.prompt")).expect("removed");
+    publish(&node, "stray", "x", &[]);
+    let _said = push(&["--prune"]).ok().says("- stray");
+    write(&from, "broken.prompt", "---\nnever closed\n");
+    let _said = push(&[]).fails(2).says("broken.prompt").says("nothing was changed");
+    write(&from, "broken.prompt", "{{> nobody/at/all}}\n");
+    let _said = push(&[]).exits(1).says("✗ broken").says("nobody/at/all").says("1 refused");
+    let empty = tempfile::tempdir().expect("a folder");
+    let _said =
+        bookholder(["push", "-m", "why"]).arg(empty.path()).server(&node).fails(2).says("holds no prompt files");
+}
+
+#[test]
+fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_effect() {
+    let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
+    let change = |minute: u32, name: &str, text: Option<&str>| {
+        let at = format!("2024-05-01T10:{minute:02}:00Z");
+        json!({"at": at, "author": "ada", "message": "why", "name": name, "text": text}).to_string() + "\n"
+    };
+    let history = change(0, "a|b", Some("one"))
+        + &change(1, "a|b", Some("two"))
+        + &change(2, "c", Some("{{x}}"))
+        + &change(3, "c", None);
+    let plain = folder.path().join("history.jsonl");
+    fs::write(&plain, &history).expect("a file");
+    let packed = folder.path().join("history.jsonl.zst");
+    fs::write(&packed, zstd::encode_all(history.as_bytes(), 1).expect("packed")).expect("a file");
+    let said = bookholder(["import"]).arg(&plain).server(&node).ok();
+    let _said = said
+        .says("1 prompt under another name:")
+        .says("a|b → a-b")
+        .says("✓ 3 versions published, 1 removed, 0 known already, 0 refused");
+    let again = bookholder(["import", "--json"]).arg(&packed).server(&node).ok().json();
+    assert_eq!(
+        (&again["published"], &again["known"], &again["renamed"]),
+        (&json!(0), &json!(4), &json!({"a|b": "a-b"}))
+    );
+    let _said = bookholder(["import", "-"]).input(history.clone()).server(&node).ok().says("4 known already");
+    assert_eq!(line(&node, "get a-b --at 2024-05-01T10:00:30Z").ok().stdout, "one");
+    let _said = line(&node, "get c").fails(1).says("was removed at 2024-05-01T10:03:00Z");
+    let log = line(&node, "log a-b --json").ok().json();
+    assert_eq!(
+        (&log["items"][1]["author"], &log["items"][1]["created"]),
+        (&json!("ada"), &json!("2024-05-01T10:00:00Z"))
+    );
+
+    let late = change(0, "a|b", Some("older than the last")).replace("10:00", "09:00");
+    let _said = bookholder(["import", "-"])
+        .input(late)
+        .server(&node)
+        .exits(1)
+        .says("✗")
+        .says("older than the last one")
+        .says("1 refused");
+    let broken = change(4, "d", Some("fine")) + "{\"at\": 7}\n";
+    let _said = bookholder(["import", "-"]).input(broken).server(&node).fails(2).says("line 2").says("import again");
+    let _said = bookholder(["import", "/nowhere.jsonl"]).server(&node).fails(2).says("cannot read /nowhere.jsonl");
+    let _said = bookholder(["import", "-m", "why"]).arg(&plain).server(&node).fails(2).says("leave out -m");
+
+    write(&folder.path().join("prompts"), "x.prompt", "from a folder");
+    let import =
+        || bookholder(["import", "-m", "moved", "--label", "staging"]).arg(folder.path().join("prompts")).server(&node);
+    let _said = import().ok().says("+ x@1");
+    let _said = import().ok().says("1 unchanged");
+    assert_eq!(line(&node, "get x@staging").ok().stdout, "from a folder");
+}

@@ -1,0 +1,109 @@
+//! Status, access tokens, the audit log, keys and completions.
+
+use serde_json::json;
+
+use super::{line, publish};
+use crate::support::command::bookholder;
+use crate::support::node::Node;
+
+#[test]
+fn status_says_how_both_roles_are() {
+    let primary = Node::primary();
+    publish(&primary, "a", "text", &[]);
+    let _said = line(&primary, "status").ok().says("primary").says("position   1.2").says("fresh since");
+    let status = line(&primary, "status --json").ok().json();
+    for field in ["role", "registry", "version", "position", "state", "entries", "freshness", "stale", "since", "age_s"]
+    {
+        assert!(!status[field].is_null(), "{field}: {status}");
+    }
+    let mut replica = Node::replica(&primary);
+    let _said = line(&replica, "status").ok().says("replica").says("contact").says("expires");
+    primary.until("the replica reports", || {
+        let reported = primary.status()["replicas"][0].clone();
+        (reported["position"] == "1.2" && reported["freshness"] == "fresh").then_some(())
+    });
+    let _said = line(&primary, "status").ok().says("REPLICA").says("1.2");
+    let said = line(&replica, "publish b --file - -m why").input("x").fails(1).says("this node is a replica");
+    let _said = said.says(&primary.url()).says("send the request to the primary");
+    replica.stop();
+}
+
+#[test]
+fn access_tokens_are_made_shown_once_and_revoked() {
+    let node = Node::primary();
+    let said = line(&node, "token create edge-7 --role reader").ok();
+    let token = said.stdout.trim().to_owned();
+    assert!(token.starts_with("bh_") && said.stderr.contains("it is not shown again"), "{said:#?}");
+    let with = |arguments: &str| line(&node, arguments).env("BOOKHOLDER_TOKEN", &token);
+    let _said = with("list").ok();
+    let _said = with("remove a -m why").fails(1).says("`edge-7` may not").says("role admin");
+    let _said = with("audit log").fails(1).says("role admin");
+    let file = node.home().join("token");
+    std::fs::write(&file, format!("{token}\n")).expect("a file");
+    let _said = bookholder(["list", "--token-file"]).arg(&file).env("BOOKHOLDER_SERVER", node.url()).ok();
+    let listed = line(&node, "token list").ok().says("edge-7").says("reader").says("admin");
+    assert!(!listed.stdout.contains("bh_"), "{listed:#?}");
+    let listed = line(&node, "token list --json").ok().json();
+    assert!(
+        listed.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|one| one["token"].is_null())),
+        "{listed}"
+    );
+    let _said =
+        line(&node, "token create edge-7 --role admin").fails(1).says("there is an access token `edge-7` already");
+    let _said = line(&node, "token create Edge! --role admin").fails(1).says("no name for an access token");
+    let _said = line(&node, "token revoke edge-7").ok().says("worthless now");
+    let _said = with("list").fails(2).says("is none that this node knows");
+    let _said = line(&node, "token revoke edge-7").fails(1).says("there is no access token `edge-7`");
+    let name =
+        listed.as_array().expect("two").iter().find(|one| one["role"] == "admin").expect("an admin")["name"].clone();
+    let last = format!("token revoke {}", name.as_str().expect("a name"));
+    let _said = line(&node, &last).fails(1).says("is the last access token that may change anything");
+    let made = line(&node, "token create ci --role replica --json").ok().json();
+    assert_eq!((&made["name"], &made["role"]), (&json!("ci"), &json!("replica")));
+}
+
+#[test]
+fn the_audit_log_says_who_did_what_and_why() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &["--label", "production"]);
+    let _said = line(&node, "remove a -m no_longer_needed").ok();
+    let _said = line(&node, "audit log").ok().says("publish").says("remove").says("no longer needed");
+    let log = line(&node, "audit log --json").ok().json();
+    let entries = log["items"].as_array().expect("entries");
+    assert!(entries.windows(2).all(|pair| pair[1]["previous"] == pair[0]["hash"]), "{log}");
+    assert_eq!(line(&node, "audit log --limit 1 --json").ok().json()["items"].as_array().map(Vec::len), Some(1));
+    let _said = line(&node, "audit verify").ok().says(&format!("✓ {} entries, all whole", entries.len()));
+    let verdict = line(&node, "audit verify --json").ok().json();
+    assert_eq!((&verdict["whole"], &verdict["head"]), (&json!(true), &entries.last().expect("an entry")["hash"]));
+}
+
+#[test]
+fn keys_are_shown_while_the_primary_runs_and_after() {
+    let mut node = Node::primary();
+    let running = bookholder(["keys", "show", "--json", "--data"]).arg(node.data()).ok().json();
+    let _said = bookholder(["keys", "show", "--data"])
+        .arg(node.data())
+        .ok()
+        .says("what --root-key takes")
+        .says("signs epoch 1");
+    node.stop();
+    let stopped = bookholder(["keys", "show", "--json", "--data"]).arg(node.data()).ok().json();
+    assert_eq!(running, stopped);
+    assert!(running["root_key"].as_str().expect("a key").starts_with("bk1-"), "{running}");
+    assert_eq!((&running["threshold"], &running["epoch"]), (&json!(1), &json!(1)));
+    let nowhere = node.home().join("nowhere");
+    let _said = bookholder(["keys", "show", "--data"]).arg(&nowhere).fails(2).says("holds no registry");
+    let _said = bookholder(["verify", "--data"]).arg(&nowhere).fails(2).says("holds no registry");
+    assert!(!nowhere.exists(), "looking makes nothing");
+    let summary = bookholder(["verify", "--data"]).arg(node.data()).ok();
+    let _said = summary.says("root key").says("position").says("holds").says("audit").says("proved");
+}
+
+#[test]
+fn shells_get_their_completions() {
+    for (shell, part) in [("bash", "complete -F"), ("zsh", "#compdef bookholder"), ("fish", "complete -c bookholder")] {
+        let said = bookholder(["completions", shell]).ok().says(part);
+        assert!(said.stdout.contains("rollback") && said.stdout.len() > 5_000, "{shell}");
+    }
+    let _said = bookholder(["completions", "cobol"]).fails(2).says("cobol");
+}

@@ -1,0 +1,125 @@
+//! Getting, listing, comparing, and looking into the past.
+
+use serde_json::{Value, json};
+
+use super::{line, publish};
+use crate::support::command::bookholder;
+use crate::support::node::Node;
+
+#[test]
+fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
+    let node = Node::primary();
+    publish(&node, "a b/ünïcode", "Hello {{who}}, {{n}} times.\n\n", &["--label", "production"]);
+    let name = "a_b/ünïcode";
+    assert_eq!(line(&node, &format!("get {name}")).ok().stdout, "Hello {{who}}, {{n}} times.\n");
+    assert_eq!(line(&node, &format!("get {name}@1 --var who=Ada --var n:=3")).ok().stdout, "Hello Ada, 3 times.\n");
+    let stamp = line(&node, &format!("get {name} --stamp")).ok().stdout;
+    assert!(stamp.starts_with("a b/ünïcode@1+"), "{stamp}");
+    let resolved = line(&node, &format!("get {name} --json")).ok().json();
+    let keys: Vec<_> = resolved.as_object().expect("an object").keys().map(String::as_str).collect();
+    let mut expected = ["name", "version", "content_id", "label", "content", "stamp", "assignment"];
+    expected.sort_unstable();
+    let mut found = keys;
+    found.sort_unstable();
+    assert_eq!(found, expected);
+    let refused = line(&node, &format!("get {name} --var whom=Ada")).fails(1);
+    let _said = refused.says("`who`").says("`n`").says("`whom`");
+    let _said = line(&node, &format!("get {name} --var n:=three")).fails(2).says("what follows := is no JSON");
+    let id = resolved["content_id"].as_str().expect("an id");
+    let by_content = format!("{}@{}", "a b/ünïcode", &id[..15]);
+    let _said = bookholder(["get", &by_content, "--stamp"]).server(&node).ok().says("@1+");
+}
+
+#[test]
+fn the_same_subject_always_gets_the_same_arm() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &[]);
+    publish(&node, "a", "two", &[]);
+    let _said = line(&node, "deploy a@1=50 a@2=50 --to production -m halves").ok();
+    let version = |subject: &str| {
+        let answer = line(&node, &format!("get a --json --subject {subject}")).ok().json();
+        assert_eq!(answer["assignment"]["sticky"], true, "{answer}");
+        answer["version"].as_u64().expect("a version")
+    };
+    let versions: Vec<u64> = (0..12).map(|number| version(&format!("user-{number}"))).collect();
+    assert!(versions.contains(&1) && versions.contains(&2), "{versions:?}");
+    assert_eq!((0..12).map(|number| version(&format!("user-{number}"))).collect::<Vec<_>>(), versions);
+}
+
+#[test]
+fn the_past_is_what_was_served_then() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &["--label", "production"]);
+    publish(&node, "a", "two", &["--label", "production"]);
+    let _said = line(&node, "remove a -m gone").ok();
+    let history = line(&node, "history a --label production --json").ok().json();
+    let at = |index: usize| history["items"][index]["at"].as_str().expect("a time").to_owned();
+    assert_eq!(history["items"].as_array().map(Vec::len), Some(3), "{history}");
+    assert_eq!(line(&node, &format!("get a --at {}", at(2))).ok().stdout, "one");
+    assert_eq!(line(&node, &format!("get a --at {}", at(1))).ok().stdout, "two");
+    let _said = line(&node, &format!("get a --at {}", at(0))).fails(1).says("was removed");
+    let _said = line(&node, "get a --at 2001-01-01T00:00:00Z").fails(1);
+    let _said = line(&node, "get a --at yesterday").fails(2).says("RFC 3339");
+    let said = line(&node, "history a --label production").ok();
+    assert!(said.stdout.starts_with("WHEN (UTC)"), "{said:#?}");
+    let _said = said.says("remove").says("2 → —").says("1 → 2").says("— → 1").says("gone");
+    let everywhere = line(&node, "history --limit 1").ok().says("a@");
+    assert_eq!(everywhere.stdout.lines().count(), 2, "{everywhere:#?}");
+}
+
+#[test]
+fn prompts_versions_and_differences_are_listed() {
+    let node = Node::primary();
+    publish(&node, "shared/tone", "Be kind.", &["--label", "production"]);
+    let chat = "---\nmodel: gpt-4o\nvariables:\n  shop: {required: true, description: whom we speak for}\n---\n\
+        {{role \"system\"}}\nYou help {{shop}}.\n{{history}}\n";
+    publish(&node, "support/agent", chat, &["--label", "production"]);
+    let chat = chat.replace("gpt-4o", "gpt-5").replace("You help", "You politely help");
+    publish(&node, "support/agent", &chat, &["--label", "staging"]);
+    publish(&node, "gone", "x", &[]);
+    let _said = line(&node, "remove gone -m gone").ok();
+
+    let list = line(&node, "list").ok();
+    assert!(list.stdout.starts_with("NAME") && !list.stdout.contains("gone"), "{list:#?}");
+    let _said = list.says("support/agent  2").says("production 1 · staging 2");
+    let _said = line(&node, "list --removed").ok().says("removed 20");
+    let names = |said: Value| {
+        said["items"].as_array().expect("items").iter().map(|item| item["name"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(line(&node, "list support/ --json").ok().json()), ["support/agent"]);
+    assert_eq!(line(&node, "list --limit 1 --json").ok().json()["items"].as_array().map(Vec::len), Some(1));
+
+    let _said = line(&node, "log support/agent").ok().says("VERSION").says("production").says("staging, latest");
+    let log = line(&node, "log support/agent --json").ok().json();
+    assert_eq!((&log["items"][0]["number"], &log["items"][1]["number"]), (&json!(2), &json!(1)));
+    let _said = line(&node, "log nobody").fails(1).says("there is no prompt `nobody`");
+
+    let diff = line(&node, "diff support/agent").ok().says("support/agent@1 → support/agent@2");
+    let _said =
+        diff.says("message 1 → 1").says("-You help {{shop}}.").says("+You politely help {{shop}}.").says("gpt-5");
+    let diff = line(&node, "diff support/agent production 2 --json").ok().json();
+    assert_eq!((&diff["from"], &diff["to"]), (&json!(1), &json!(2)));
+    let _said = line(&node, "diff support/agent 1 1").ok().says("they say the same");
+    let _said = line(&node, "diff support/agent 1 9").fails(1).says("has no version 9");
+
+    let _said = line(&node, "show support/agent").ok().says("2 versions").says("staging").says("production");
+    let shown = line(&node, "show support/agent@1").ok();
+    let _said = shown.says("gpt-4o").says("variables  shop").says("why").says("b3:");
+    let shown = line(&node, "show support/agent@staging --json").ok().json();
+    assert_eq!((&shown["number"], &shown["content"]["model"]["name"]), (&json!(2), &json!("gpt-5")));
+    let messages = line(&node, "get support/agent").ok().json();
+    assert_eq!(messages[0]["role"], "system");
+    assert_eq!(messages[1], json!({"type": "placeholder", "name": "history"}));
+
+    let file = node.home().join("chat.json");
+    std::fs::write(&file, r#"[{"role": "user", "content": "Where is it?"}]"#).expect("a file");
+    let history = format!("history={}", file.display());
+    let rendered =
+        bookholder(["get", "support/agent", "--var", "shop=Globe", "--messages", &history]).server(&node).ok().json();
+    assert_eq!(
+        rendered,
+        json!([{"role": "system", "content": "You help Globe."}, {"role": "user", "content": "Where is it?"}])
+    );
+    let missing = bookholder(["get", "support/agent", "--var", "shop=Globe"]).server(&node).fails(1);
+    let _said = missing.says("`history`");
+}

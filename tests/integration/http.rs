@@ -1,0 +1,6 @@
+//! The HTTP interface of running nodes, as applications, scripts and machines meet it.
+
+mod access;
+mod documents;
+mod events;
+mod resolving;

@@ -1,0 +1,264 @@
+//! Who must sign changes hands, a checkpoint key is lost or stolen, and replicas follow by what is signed.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use bookholder::model::position::Position;
+use bookholder::registry::founding::published_trust;
+use bookholder::registry::seal::read_key;
+use bookholder::replication::recollection::check_note;
+use bookholder::trust::accept::Refusal;
+use bookholder::trust::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition};
+use bookholder::trust::epoch::VerifiedEpoch;
+use bookholder::trust::root_chain::RootChain;
+use serde_json::{Value, json};
+
+use crate::support::command::{Bookholder, Said, bookholder};
+use crate::support::node::Node;
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
+}
+
+/// A new root key: its file, and its public half.
+fn new_key(folder: &Path, name: &str) -> (PathBuf, String) {
+    let file = folder.join(name);
+    let said = bookholder(["keys", "new"]).arg(&file).ok();
+    (file, said.stdout.trim().to_owned())
+}
+
+fn draft(primary: &Node, out: &Path) -> Bookholder {
+    bookholder(["keys", "draft", "--data"]).arg(primary.data()).arg("--out").arg(out)
+}
+
+fn sign(draft: &Path, key: &Path) -> Bookholder {
+    bookholder(["keys", "sign"]).arg(draft).arg("--key").arg(key)
+}
+
+fn install(draft: &Path, primary: &Node) -> Bookholder {
+    bookholder(["keys", "install"]).arg(draft).arg("--data").arg(primary.data())
+}
+
+fn shown(data: &Path) -> Value {
+    bookholder(["keys", "show", "--json", "--data"]).arg(data).ok().json()
+}
+
+fn root_key_file(primary: &Node) -> PathBuf {
+    primary.data().join("keys/root.key")
+}
+
+/// Starts a stopped primary again where its replicas look for it.
+fn start_again(primary: &mut Node) {
+    let address = primary.address().to_string();
+    primary.restart_as(|launch| launch.args(["--listen", &address]));
+}
+
+/// Waits until a replica says this of the prompt `a`.
+fn answers(replica: &Node, text: &str) {
+    replica.until("it answers", || {
+        let answer = replica.get("/v1/resolve/a");
+        (answer.status == 200 && answer.json()["content"]["text"] == text).then_some(())
+    });
+}
+
+#[test]
+fn one_root_key_becomes_two_of_three_held_offline() {
+    let mut primary = Node::primary();
+    primary.publish("a", "under the first root");
+    let mut replica = Node::replica(&primary);
+    let (home, pinned) = (primary.home().to_owned(), primary.root_key());
+    let [(ada, ada_public), (bob, bob_public), (eve, eve_public)] =
+        ["ada.key", "bob.key", "eve.key"].map(|name| new_key(&home, name));
+    assert_eq!(mode(&ada), 0o600);
+    let kept = std::fs::read(&ada).expect("a key");
+    let _said = bookholder(["keys", "new"]).arg(&ada).fails(2).says("is not overwritten");
+    assert_eq!(std::fs::read(&ada).expect("a key"), kept);
+
+    // Drafted while the node runs.
+    let file = home.join("root-2.draft");
+    let drafted = |threshold: &str| {
+        let keys = [&ada_public, &bob_public, &eve_public].into_iter();
+        keys.fold(draft(&primary, &file), |line, key| line.arg("--root-key").arg(key)).arg("--threshold").arg(threshold)
+    };
+    let _said = drafted("4").fails(1).says("at most the number of root keys");
+    let _said = drafted("2").ok().says("1 of 1 → 2 of 3").says(&pinned).says("2 signatures missing");
+    let _said = drafted("2").fails(2).says("is not overwritten");
+    let _said = draft(&primary, &home.join("same.draft")).fails(1).says("says already");
+
+    // Signed one after another, by the old key and two of the new ones.
+    let few = |said: Said| said.says("does not carry enough signatures").says("keys sign DRAFT");
+    let _said = few(install(&file, &primary).fails(1)).says("0 of 1 for the root by keys of root 1");
+    let old = home.join("old-root.key");
+    std::fs::rename(root_key_file(&primary), &old).expect("a key to take offline");
+    let _said = sign(&file, &old).ok().says("1 of 1 for the root by keys of root 1").says("2 signatures missing");
+    let (stranger, _) = new_key(&home, "stranger.key");
+    let _said = sign(&file, &stranger).fails(1).says("stands neither in root document 1 nor in 2");
+    let _said = sign(&file, &ada).ok().says("1 signature missing");
+    let once = std::fs::read(&file).expect("a draft");
+    let _said = sign(&file, &ada).ok().says("had signed it already");
+    assert_eq!(std::fs::read(&file).expect("a draft"), once);
+    let _said = few(install(&file, &primary).fails(1)).says("1 of 2 for the root by keys of root 2");
+    let said = sign(&file, &eve).arg("--json").ok().json();
+    assert_eq!((&said["complete"], &said["key"]), (&json!(true), &json!(eve_public)));
+
+    let _said = install(&file, &primary).fails(2).says("another process is using");
+    primary.stop();
+    let said = install(&file, &primary).arg("--json").ok().json();
+    assert_eq!((&said["changed"], &said["root_version"], &said["epoch"]), (&json!(true), &json!(2), &Value::Null));
+    let _said = install(&file, &primary).ok().says("was in force already");
+    let keys = shown(primary.data());
+    assert_eq!((&keys["root_version"], &keys["threshold"], &keys["root_key"]), (&json!(2), &json!(2), &json!(pinned)));
+
+    // The replica that followed goes on, and a new one walks from the root that was pinned.
+    start_again(&mut primary);
+    let _said = bookholder(["audit", "log"]).server(&primary).ok().says("install-root");
+    primary.publish("a", "under the second root");
+    replica.follow(&primary);
+    answers(&replica, "under the second root");
+    answers(&Node::replica(&primary), "under the second root");
+    replica.stop();
+    assert_eq!(shown(replica.data())["root_version"], json!(2));
+    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+
+    // The old root key counts for nothing now.
+    let next = home.join("root-3.draft");
+    let _said = draft(&primary, &next).arg("--max-lifetime-days=30").ok().says("90 → 30 days");
+    let _said = sign(&next, &old).fails(1).says("stands neither");
+    let _said = sign(&next, &bob).ok();
+    let _said = sign(&next, &ada).ok();
+    primary.stop();
+    let _said = install(&next, &primary).ok().says("root document 3 is in force");
+    let _said = install(&file, &primary).ok().says("was in force already");
+    let _said = bookholder(["verify", "--data"]).arg(primary.data()).ok().says("proved");
+}
+
+#[test]
+fn a_stolen_checkpoint_key_is_replaced_and_signs_nothing_any_more() {
+    let mut primary = Node::primary();
+    primary.publish("a", "before the theft");
+    let mut replica = Node::replica(&primary);
+    let home = primary.home().to_owned();
+    let keys = primary.data().join("keys");
+    let file = home.join("root-2.draft");
+    let rotate = || draft(&primary, &file).arg("--rotate-checkpoint");
+    let _said = rotate().fails(2).says("stop the node");
+    assert!(!keys.join("checkpoint-2.key").exists());
+    primary.stop();
+    let rotate = draft(&primary, &file).arg("--rotate-checkpoint");
+    let _said =
+        rotate.ok().says("− checkpoint key checkpoint-1").says("epoch 2 begins after 1.").says("leave the node");
+    assert_eq!(mode(&keys.join("checkpoint-2.key")), 0o600);
+    let _said = sign(&file, &root_key_file(&primary)).ok().says("1 of 1 for the epoch by keys of root 2");
+    let _said = install(&file, &primary).ok().says("root document 2 is in force").says("still lies here");
+    let stolen = read_key(&keys.join("checkpoint-1.key")).expect("the old key");
+
+    start_again(&mut primary);
+    replica.follow(&primary);
+    assert!(replica.status()["position"].as_str().expect("a position").starts_with("2."), "{}", replica.status());
+    answers(&replica, "before the theft");
+    primary.publish("a", "after the rotation");
+    replica.follow(&primary);
+    answers(&replica, "after the rotation");
+    replica.restart();
+    replica.follow(&primary);
+    replica.stop();
+    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+
+    // Whoever has the old key signs in vain.
+    let (roots, epochs) = published_trust(primary.data()).expect("the public records");
+    let mut chain = RootChain::begin(&primary.root_key().parse().expect("an id"), &roots[0]).expect("the first root");
+    let before = chain.clone();
+    chain.extend(&roots[1]).expect("the second root");
+    let epochs: Vec<_> = epochs.iter().map(|note| VerifiedEpoch::verify(note, &chain).expect("an epoch")).collect();
+    let note = |position: Position, name: &str| {
+        let registry = chain.current().registry.clone();
+        forged(registry, position).sign(name, &stolen).expect("a note")
+    };
+    let at = |epoch| Position { epoch, seq: 1 << 63 };
+    assert!(check_note(&note(at(1), "checkpoint-1"), &before, &epochs[..1]).is_ok(), "it was good once");
+    for (epoch, name) in [(1, "checkpoint-1"), (2, "checkpoint-1"), (2, "checkpoint-2")] {
+        let refused = check_note(&note(at(epoch), name), &chain, &epochs);
+        assert!(matches!(refused, Err(Refusal::WrongKey { .. })), "{epoch} {name}: {refused:?}");
+    }
+
+    // A backup from after the rotation is restored with the key that is in use.
+    let backup = home.join("backup");
+    let _said = bookholder(["backup"]).arg(&backup).server(&primary).ok();
+    let restored = home.join("restored");
+    let restore = bookholder(["restore"]).arg(&backup).arg("--data").arg(&restored).arg("--keys").arg(&keys);
+    let _said = restore.ok().says("epoch 3 begins here").says("proved");
+}
+
+#[test]
+fn a_lost_checkpoint_key_is_replaced_at_the_last_commit_and_nowhere_else() {
+    let mut primary = Node::primary();
+    primary.publish("a", "one");
+    primary.stop();
+    let keys = primary.data().join("keys");
+    let (first, second) = (primary.home().join("first.draft"), primary.home().join("second.draft"));
+    let _said = draft(&primary, &first).arg("--rotate-checkpoint").ok();
+    let _said = sign(&first, &root_key_file(&primary)).ok();
+    primary.restart();
+    primary.publish("a", "two");
+    primary.stop();
+    let _said = install(&first, &primary).fails(1).says("the registry stands at 1.").says("draft it again");
+
+    std::fs::remove_file(keys.join("checkpoint.key")).expect("a key to lose");
+    let _said = draft(&primary, &second).arg("--rotate-checkpoint").ok().says("checkpoint-3");
+    let _said = sign(&second, &root_key_file(&primary)).ok();
+    let _said = install(&second, &primary).ok();
+    let _said = install(&first, &primary).fails(1).says("is in force already; draft it again");
+    primary.restart();
+    assert_eq!(primary.text("a"), "two");
+    answers(&Node::replica(&primary), "two");
+}
+
+#[test]
+fn what_is_no_draft_is_refused_with_the_reason() {
+    let mut primary = Node::primary();
+    primary.stop();
+    let (file, key) = (primary.home().join("draft"), root_key_file(&primary));
+    let _said = sign(&file, &key).fails(2).says("cannot read");
+    std::fs::write(&file, "format = 7").expect("a file");
+    let _said = sign(&file, &key).fails(2).says("is no draft of a root document").says("keys draft");
+    std::fs::remove_file(&file).expect("a file");
+    let _said = draft(&primary, &file).arg("--max-lifetime-days=7").ok();
+    let _said = sign(&file, &primary.home().join("nowhere")).fails(2).says("cannot be read");
+    let _said = sign(&file, &key).ok();
+    let draft = std::fs::read_to_string(&file).expect("a draft");
+    for (from, to, why) in [
+        ("draft/v1", "draft/v9", "not `bookholder/draft/v1`"),
+        ("version 2", "version 3", "does not follow root document 1"),
+        ("max_lifetime 604800", "max_lifetime 604801", "does not fit the text"),
+        ("max_lifetime 7776000", "max_lifetime 7776001", "does not fit the text"),
+    ] {
+        assert!(draft.contains(from), "{draft}");
+        std::fs::write(&file, draft.replacen(from, to, 1)).expect("a file");
+        let (code, said) = install(&file, &primary).run();
+        assert!(matches!(code, Some(1 | 2)) && said.stderr.contains(why), "{from}: {said:#?}");
+    }
+    assert_eq!(shown(primary.data())["root_version"], json!(1));
+}
+
+/// What a thief would sign.
+fn forged(registry: String, position: Position) -> Checkpoint {
+    Checkpoint {
+        registry,
+        view: "all".to_owned(),
+        root: 1,
+        epoch: position.epoch,
+        seq: position.seq,
+        changed: position.seq,
+        floor: 0,
+        state: [7; 32],
+        entries: 1,
+        tombstones: 0,
+        bytes: 1,
+        view_definition: all_view_definition(),
+        manifest: None,
+        previous: NO_PREVIOUS,
+        issued: 1_800_000_000,
+        expires: 1_800_000_060,
+        min_reader: 1,
+    }
+}

@@ -1,0 +1,9 @@
+//! The story with real processes: primaries and replicas that are killed, copied, damaged and crowded.
+
+mod bundles;
+mod crashes;
+mod damage;
+mod disk;
+mod restoring;
+mod starting;
+mod story;

@@ -1,0 +1,105 @@
+//! A disk without room: writes are refused and say so, reads go on, and writes work again when there is room.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::support::command::bookholder;
+use crate::support::node::{Launch, Node};
+
+/// Writes that are tried before the disk must be full.
+const WRITES: u64 = 200;
+
+/// A small file system of its own, while it lives.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Nothing, where this user may not mount one.
+    fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
+        std::fs::create_dir_all(at).expect("a folder");
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(at).output();
+        mounted.is_ok_and(|done| done.status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _best_effort = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Publishes contents that cannot be compressed until one is refused; how many were not, and what the refusal says.
+fn fill(node: &Node) -> (u64, String) {
+    for number in 0..WRITES {
+        let mut noise = vec![0; 150_000];
+        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut noise);
+        let text: String = noise.iter().map(|byte| char::from(33 + byte % 90)).collect();
+        let request =
+            json!({"content": {"syntax": "plain", "text": text}, "message": "fill", "labels": ["production"]});
+        let answer = node.change("POST", &format!("/v1/prompts/noise-{number}/versions"), &request);
+        if answer.status != 201 {
+            return (number, answer.problem(507, "storage_full"));
+        }
+    }
+    panic!("{WRITES} writes found room");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 24) else {
+        println!("skipped: this user may not mount a small file system; the limit of a file's size is tested below");
+        return;
+    };
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).expect("room");
+    let mut node = Launch::primary().data(disk.0.join("data")).start();
+    node.publish("a", "written before");
+    let (_, message) = fill(&node);
+    assert!(message.contains("the disk is full") && message.contains("reading goes on"), "{message}");
+    let before = node.status();
+    for _ in 0..3 {
+        let request = json!({"content": {"syntax": "plain", "text": "x".repeat(500_000)}, "message": "why"});
+        let _message = node.change("POST", "/v1/prompts/b/versions", &request).problem(507, "storage_full");
+        assert_eq!(node.text("a"), "written before");
+    }
+    assert_eq!(node.status()["position"], before["position"], "nothing was written");
+    let file = disk.0.join("prompt");
+    std::fs::write(&file, "x".repeat(500_000)).unwrap_or_default();
+    std::fs::remove_file(&file).unwrap_or_default();
+
+    std::fs::remove_file(&ballast).expect("room is made");
+    node.publish("a", "written after");
+    assert_eq!(node.text("a"), "written after");
+    node.stop();
+    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+    drop(node);
+}
+
+#[test]
+fn a_file_that_may_not_grow_refuses_writes_and_serves_on() {
+    let mut node = Node::primary();
+    node.publish("a", "written before");
+    node.stop();
+    // Blocks of 512 or 1,024 bytes, as the shell has it; a signal for a file too large would end the process.
+    let blocks = std::fs::metadata(node.data().join("registry.redb")).expect("a file").len() / 512 + 2_048;
+    node.restart_as(|launch| launch.under(&format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"")));
+    let (_, message) = fill(&node);
+    assert!(message.contains("reading goes on"), "{message}");
+    assert_eq!(node.text("a"), "written before");
+    let _message = node
+        .change(
+            "POST",
+            "/v1/prompts/c/versions",
+            &json!({"content": {"syntax": "plain", "text": "x".repeat(900_000)}, "message": "why"}),
+        )
+        .problem(507, "storage_full");
+    assert_eq!(node.text("a"), "written before");
+    node.restart_as(Launch::freely);
+    node.publish("a", "written after");
+    assert_eq!(node.text("a"), "written after");
+    node.stop();
+    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+}

@@ -1,0 +1,159 @@
+//! What keeps a node from starting is said before a port is bound, with exit code 2.
+
+use std::path::Path;
+
+use crate::support::command::bookholder;
+use crate::support::node::{Launch, Node};
+
+fn check(message: &str, part: &str) {
+    assert!(message.contains(part), "`{part}` is missing in: {message}");
+}
+
+#[test]
+fn a_directory_in_use_is_not_opened_by_a_second_process() {
+    let primary = Node::primary();
+    primary.publish("a", "still here");
+    let address = std::fs::read(primary.data().join("address")).expect("an address");
+    let said = bookholder(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(primary.data()).fails(2);
+    check(&said.says("another process is using").stderr, "--data");
+    assert_eq!(std::fs::read(primary.data().join("address")).expect("an address"), address);
+    let _said = bookholder(["verify", "--data"]).arg(primary.data()).fails(2).says("another process is using");
+    assert_eq!(primary.text("a"), "still here");
+}
+
+#[test]
+fn a_directory_of_the_other_role_is_refused() {
+    let mut primary = Node::primary();
+    primary.publish("a", "text");
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    check(&Launch::primary().on(&replica).refused(), "belongs to a replica");
+    let root_key = primary.root_key();
+    primary.stop();
+    let other_way = Launch::replica().on(&primary).args(["--root-key", &root_key]);
+    check(&other_way.refused(), "primary");
+}
+
+#[test]
+fn a_replica_is_given_a_root_key_once_and_no_other_later() {
+    let (primary, other) = (Node::primary(), Node::primary());
+    primary.publish("a", "text");
+    check(&Launch::replica().args(["--upstream", &primary.url()]).refused(), "--root-key");
+    check(&Launch::replica().args(["--root-key", "bk1-nonsense"]).refused(), "is no root key");
+    check(&Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", "ftp://x"]).refused(), "http://");
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    check(&Launch::replica().on(&replica).args(["--root-key", &other.root_key()]).refused(), "root");
+    replica = Launch::replica().on(&replica).start();
+    assert_eq!(replica.text("a"), "text");
+}
+
+#[test]
+fn a_replica_refuses_a_primary_of_another_root() {
+    let (primary, other) = (Node::primary(), Node::primary());
+    primary.publish("a", "not for you");
+    let mut replica = Launch::replica().args(["--root-key", &other.root_key(), "--upstream", &primary.url()]).start();
+    let trouble = replica.until("it says what is wrong", || {
+        Some(replica.status()["trouble"].clone()).filter(|trouble| !trouble.is_null())
+    });
+    assert!(trouble["reason"].is_string() && trouble["detail"].is_string(), "{trouble}");
+    let _detail = replica.get("/v1/resolve/a").problem(503, "not_ready");
+    let _detail = replica.get("/readyz").problem(503, "not_ready");
+    assert_eq!((replica.get("/healthz").status, replica.status()["freshness"].as_str()), (200, Some("empty")));
+    assert!(!replica.has_ended());
+}
+
+#[test]
+fn a_directory_of_a_newer_program_is_left_alone() {
+    let mut primary = Node::primary();
+    primary.stop();
+    let file = primary.data().join("registry.redb");
+    {
+        let database = redb::Database::open(&file).expect("a database");
+        let txn = database.begin_write().expect("a transaction");
+        let table = redb::TableDefinition::<&str, &[u8]>::new("meta/v1");
+        txn.open_table(table).expect("a table").insert("schema", 9_999_u64.to_le_bytes().as_slice()).expect("inserted");
+        txn.commit().expect("committed");
+    }
+    check(&Launch::primary().on(&primary).refused(), "newer bookholder (schema 9999");
+    let _said = bookholder(["verify", "--data"]).arg(primary.data()).fails(2).says("upgrade this program");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_named() {
+    // Root writes anywhere but here, everybody else even less.
+    check(&Launch::primary().data("/proc/bookholder").refused(), "/proc/bookholder");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a-file");
+    std::fs::write(&file, "text").expect("a file");
+    check(&Launch::primary().data(&file).refused(), "a-file");
+    check(&Launch::primary().data(file.join("below")).refused(), "cannot be written to");
+    read_only(folder.path());
+}
+
+/// A directory without permission to write: root has it anyway, so there only a file system says no.
+fn read_only(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    let data = folder.join("read-only");
+    std::fs::create_dir(&data).expect("a folder");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).expect("permissions");
+    if std::fs::write(data.join("probe"), "").is_ok() {
+        println!("skipped: this user may write into read-only directories");
+        return;
+    }
+    check(&Launch::primary().data(&data).refused(), "cannot be written to");
+}
+
+#[test]
+fn wrong_settings_are_named_before_anything_is_made() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("bookholder.toml");
+    let with = |text: &str| {
+        std::fs::write(&settings, text).expect("settings");
+        Launch::primary().args(["--config", settings.to_str().expect("UTF-8")])
+    };
+    check(&with("colour = 1").refused(), "colour");
+    check(&with("cache_mib = 0").refused(), "cache_mib");
+    check(&with("listen = 7").refused(), "bookholder.toml");
+    check(&with("registry = 'Not A Name'").refused(), "no name for a registry");
+    check(&Launch::primary().env("BOOKHOLDER_LISTN", "x").refused(), "BOOKHOLDER_LISTN is not a setting");
+    check(&Launch::primary().env("BOOKHOLDER_CACHE_MIB", "much").refused(), "BOOKHOLDER_CACHE_MIB");
+    check(&Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "short").refused(), "BOOKHOLDER_ADMIN_TOKEN");
+    check(&Launch::primary().args(["--config", "/nowhere/b.toml"]).refused(), "/nowhere/b.toml");
+    check(&Launch::primary().args(["--watch", "/nowhere"]).refused(), "/nowhere is no directory");
+    check(&Launch::primary().args(["--listen", "everywhere"]).refused(), "--listen");
+    let taken = Node::primary();
+    check(
+        &Launch::primary().args(["--listen", &taken.address().to_string()]).refused(),
+        "is another node running there?",
+    );
+    let data = folder.path().join("never");
+    let refused = Launch::primary().data(&data).args(["--listen", "0.0.0.0:0"]).refused();
+    check(&refused, "--insecure");
+    assert!(!data.exists(), "nothing is made before the settings fit");
+}
+
+#[test]
+fn the_first_start_shows_an_access_token_once_and_keeps_its_keys_to_itself() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mut node = Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").start();
+    node.until_logged("shown only now: keep it");
+    let shown = node.stderr();
+    let token = shown.split_whitespace().find(|word| word.starts_with("bh_")).expect("an access token").to_owned();
+    assert!(token.len() > 40 && shown.contains(&node.root_key()), "{shown}");
+    let bearer = format!("Bearer {token}");
+    assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200);
+    let _detail = node.send("GET", "/v1/tokens", &[], b"").problem(401, "unauthorized");
+    for key in ["root.key", "checkpoint.key"] {
+        let mode = std::fs::metadata(node.data().join("keys").join(key)).expect(key).permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    let database = std::fs::read(node.data().join("registry.redb")).expect("a database");
+    assert!(!database.windows(token.len()).any(|window| window == token.as_bytes()), "a token is stored hashed");
+    node.stop();
+    node.restart();
+    assert_eq!(node.stderr().matches(&token).count(), 1, "it is shown once");
+    assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200);
+}

@@ -1,0 +1,133 @@
+//! TLS by certificate files: between a client and a node, and between a replica and its primary.
+
+use std::path::PathBuf;
+
+use crate::support::command::bookholder;
+use crate::support::node::{ADMIN, Launch, Node};
+
+/// An authority and a certificate of it, as files.
+struct Certificates {
+    _folder: tempfile::TempDir,
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificates {
+    fn make() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().expect("a key"))
+            .expect("an authority");
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let certificate = rcgen::CertificateParams::new(names)
+            .expect("parameters")
+            .signed_by(&key, &authority)
+            .expect("a certificate");
+        let write = |name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("a file");
+            path
+        };
+        Self {
+            authority: write("authority.pem", authority.pem()),
+            certificate: write("certificate.pem", certificate.pem()),
+            key: write("key.pem", key.serialize_pem()),
+            _folder: folder,
+        }
+    }
+
+    fn launch(&self, launch: Launch) -> Launch {
+        launch.tls(&self.certificate, &self.key)
+    }
+}
+
+#[test]
+fn a_replica_and_a_client_speak_tls_with_a_primary_of_their_own_authority() {
+    let files = Certificates::make();
+    let primary = files.launch(Launch::primary()).start();
+    let trusting = |arguments: &[&str]| bookholder(arguments).arg("--ca-file").arg(&files.authority).server(&primary);
+    let _said = trusting(&["publish", "a", "--file", "-", "-m", "why", "--label", "production"]).input("over tls").ok();
+    assert_eq!(trusting(&["get", "a"]).ok().stdout, "over tls");
+    let untrusting = bookholder(["get", "a"]).server(&primary).fails(3);
+    let _said = untrusting.says("cannot trust https://127.0.0.1").says("--ca-file");
+    let empty = bookholder(["get", "a", "--ca-file"]).arg(&files.key).server(&primary);
+    let _said = empty.fails(2).says("holds none");
+    let plain = bookholder(["get", "a"]).env("BOOKHOLDER_SERVER", primary.url().replace("https", "http"));
+    let _said = plain.fails(3);
+
+    let follow = || Launch::replica_of(&primary).env("BOOKHOLDER_UPSTREAM_TOKEN", ADMIN);
+    let mut replica =
+        follow().args([std::ffi::OsString::from("--upstream-ca"), files.authority.clone().into()]).start();
+    replica.until("the replica follows over TLS", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
+    assert_eq!(replica.text("a"), "over tls");
+    replica.stop();
+
+    let blind = follow().start();
+    let trouble = blind.until("it says why it does not follow", || {
+        Some(blind.status()["trouble"].clone()).filter(|trouble| !trouble.is_null())
+    });
+    assert!(trouble["detail"].as_str().expect("a detail").contains("certificate"), "{trouble}");
+    let _detail = blind.get("/v1/resolve/a").problem(503, "not_ready");
+}
+
+#[test]
+fn http_2_and_http_1_are_spoken_over_tls() {
+    let files = Certificates::make();
+    let primary = files.launch(Launch::primary()).start();
+    let authority =
+        reqwest::Certificate::from_pem(&std::fs::read(&files.authority).expect("a file")).expect("a certificate");
+    let _another_test_was_first = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let url = format!("{}/healthz", primary.url());
+    for (http1_only, version) in [(false, reqwest::Version::HTTP_2), (true, reqwest::Version::HTTP_11)] {
+        let builder = reqwest::Client::builder().add_root_certificate(authority.clone());
+        let client = if http1_only { builder.http1_only() } else { builder }.build().expect("a client");
+        let answer = runtime.block_on(client.get(&url).send()).expect("an answer");
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, version));
+    }
+}
+
+#[test]
+fn a_listener_that_others_can_reach_needs_tls_and_tokens_or_somebody_who_says_otherwise() {
+    let check = |launch: Launch, part: &str| {
+        let message = launch.refused();
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    };
+    let everywhere = |launch: Launch| launch.args(["--listen", "0.0.0.0:0"]);
+    let replica = || Launch::replica().args(["--root-key", &format!("bk1-{}", "0".repeat(64))]);
+    let files = Certificates::make();
+    check(everywhere(Launch::primary()), "there is no TLS: give --tls-cert and --tls-key");
+    check(everywhere(replica()), "there is no TLS");
+    check(files.launch(everywhere(replica())), "BOOKHOLDER_READ_TOKEN");
+    let text = |path: &PathBuf| path.to_str().expect("UTF-8").to_owned();
+    check(Launch::primary().args(["--tls-cert", &text(&files.certificate)]), "--tls-key is missing");
+    check(Launch::primary().args(["--tls-key", &text(&files.key)]), "--tls-cert is missing");
+    check(Launch::primary().tls(&files.key, &files.certificate), "the TLS files cannot be used");
+    check(Launch::primary().tls("/nowhere/cert.pem".as_ref(), &files.key), "/nowhere/cert.pem");
+    let other = Certificates::make();
+    check(Launch::primary().tls(&files.certificate, &other.key), "the TLS files cannot be used");
+
+    let mut insecure = everywhere(Launch::primary()).args(["--insecure"]).start();
+    assert_eq!(insecure.address().ip().to_string(), "0.0.0.0");
+    insecure.publish("a", "said to be fine");
+    insecure.stop();
+}
+
+#[test]
+fn a_replica_with_a_read_token_asks_for_it_also_on_this_machine_when_reading_is_closed() {
+    let token = "bh_readers_0123456789abcdef";
+    let primary = Node::primary();
+    primary.publish("a", "for readers");
+    let replica =
+        Launch::replica_of(&primary).env("BOOKHOLDER_READ_TOKEN", token).env("BOOKHOLDER_OPEN_READS", "false").start();
+    replica.until("it follows", || (replica.get("/readyz").status == 200).then_some(()));
+    let detail = replica.get("/v1/resolve/a").problem(401, "unauthorized");
+    assert!(detail.contains("takes an access token"), "{detail}");
+    let with =
+        |token: &str| replica.send("GET", "/v1/resolve/a", &[("authorization", &format!("Bearer {token}"))], b"");
+    assert_eq!(with(token).ok()["content"]["text"], "for readers");
+    let _detail = with("bh_of_somebody_else_entirely").problem(401, "unauthorized");
+}
