@@ -20,7 +20,7 @@ use crate::trust::root::{RootDocument, RootError, RootKeyId, sign_root};
 use crate::trust::root_chain::RootChain;
 
 /// The longest lifetime that a root document allows a checkpoint, in seconds: 90 days, for air gaps.
-pub const MAX_LIFETIME_S: u64 = 90 * 24 * 3_600;
+const MAX_LIFETIME_S: u64 = 90 * 24 * 3_600;
 /// The folder of public records in the data directory.
 const TRUST_FOLDER: &str = "trust";
 /// The name of the first checkpoint key.
@@ -342,6 +342,7 @@ fn signer(
         key_name: record.checkpoint_key.clone(),
         key,
         root: root.version,
+        max_lifetime_s: root.max_lifetime_s,
         clock: Arc::clone(clock),
     }))
 }

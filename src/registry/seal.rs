@@ -59,6 +59,8 @@ pub struct Signer {
     pub key: SigningKey,
     /// The newest root document.
     pub root: u64,
+    /// The longest lifetime that it allows a checkpoint, in seconds.
+    pub max_lifetime_s: u64,
     /// Where `issued` comes from.
     pub clock: Arc<dyn Clock>,
 }
@@ -68,6 +70,7 @@ impl Signer {
     #[must_use]
     pub fn describe(&self, head: Head, state: &ViewState, previous: [u8; 32], lifetime_s: i64) -> Checkpoint {
         let issued = self.clock.now_ms().div_euclid(1_000);
+        let lifetime_s = lifetime_s.min(i64::try_from(self.max_lifetime_s).unwrap_or(i64::MAX));
         Checkpoint {
             registry: self.registry.clone(),
             view: VIEW_ALL.to_owned(),

@@ -356,11 +356,11 @@ impl Follower {
             }
             Err(error) => return Err(Rejection { reason: "store", detail: error.to_string() }),
         };
+        self.resolver.set_ready(true);
         let rank = step.accepted.held().rank;
         if let Err(error) = watermark::write(&self.scratch, rank) {
             tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
         }
-        self.resolver.set_ready(true);
         self.health.applied(&step.accepted);
         let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
         self.metrics.caught_up(match (live, counts.whole) {

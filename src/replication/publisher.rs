@@ -21,7 +21,6 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::registry::founding::MAX_LIFETIME_S;
 use crate::registry::seal::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
 use crate::store::delta::{self, Scope};
 use crate::store::read::{Head, ReadTxn};
@@ -274,7 +273,7 @@ impl Publisher {
     /// # Errors
     /// The lifetime is over what the root allows, or the store, signing or a disk fails.
     pub async fn bundle(&self, lifetime_days: u32) -> Result<NamedTempFile, PublishError> {
-        let max = MAX_LIFETIME_S / 86_400;
+        let max = self.0.signer.max_lifetime_s / 86_400;
         if lifetime_days == 0 || u64::from(lifetime_days) > max {
             return Err(PublishError::BadLifetime { days: lifetime_days, max });
         }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::engine::Memory;
 use super::watermark;
+use crate::crypto::note::Note;
 use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::store::StoreError;
 use crate::store::read::{ReadTxn, view_state};
 use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
-use crate::trust::checkpoint::all_view_definition;
+use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, all_view_definition};
 use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
@@ -117,11 +118,14 @@ fn random_byte() -> u8 {
 /// # Errors
 /// It is not signed by the key of its epoch, or not of this registry.
 pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
+    // A note that was right when it was kept stays so, whichever roots were learned since.
+    let text = Note::parse(note, CHECKPOINT_BYTES_MAX)?;
+    let chain = chain.up_to(Checkpoint::parse(text.text())?.root);
     let expectation = Expectation {
         registry: &chain.current().registry,
         view: VIEW_ALL,
         definition: all_view_definition(),
-        chain,
+        chain: &chain,
         epochs,
         held: None,
         watermark: None,

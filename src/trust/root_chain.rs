@@ -76,6 +76,13 @@ impl RootChain {
         Ok(self.current())
     }
 
+    /// The chain as it was when this version was the newest: what a note from then is checked against.
+    #[must_use]
+    pub fn up_to(&self, version: u64) -> Self {
+        let later = self.later.iter().take_while(|root| root.document.version <= version).cloned().collect();
+        Self { first: self.first.clone(), later }
+    }
+
     /// The newest document, whose keys count now.
     pub fn current(&self) -> &RootDocument {
         self.later.last().unwrap_or(&self.first).document()

@@ -120,7 +120,14 @@ async fn rotate(primary: &Primary) {
     };
     let epoch = record.sign_by_roots(&[&root_key]).expect("an epoch");
     let clock: Arc<dyn Clock> = Arc::new(primary.clock.clone());
-    let signer = Signer { registry: document.registry, key_name: "checkpoint-2".to_owned(), key, root: 2, clock };
+    let signer = Signer {
+        registry: document.registry,
+        key_name: "checkpoint-2".to_owned(),
+        key,
+        root: 2,
+        max_lifetime_s: document.max_lifetime_s,
+        clock,
+    };
     primary.store.set_seal(Arc::new(signer).seal());
     let keep = move |txn: &mut bookholder::store::write::WriteTxn<'_>| -> Result<(), StoreError> {
         txn.put_root(2, &root)?;
