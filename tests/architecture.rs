@@ -126,6 +126,7 @@ fn offences(words: &[&str], allowed: impl Fn(&str) -> bool) -> Vec<String> {
     found
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "callers collect what they hand over")]
 fn none(offences: Vec<String>, rule: &str) {
     assert!(offences.is_empty(), "{rule}\n{}", offences.join("\n"));
 }

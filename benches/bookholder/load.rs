@@ -17,6 +17,8 @@ use crate::wire::head;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024;
+/// How late the runtime's timer is on average: it counts in milliseconds, rounded up.
+const TIMER_LATE: Duration = Duration::from_micros(500);
 
 /// What to ask, how hard and how long.
 #[derive(Clone)]
@@ -96,8 +98,10 @@ impl Load {
             let mut asked = now;
             if let Some(pause) = pause {
                 if now < due {
-                    tokio::time::sleep_until(due.into()).await;
+                    tokio::time::sleep_until(due.checked_sub(TIMER_LATE).unwrap_or(now).into()).await;
+                    // When the timer woke us is when we ask: its inaccuracy is not the server's.
                     asked = Instant::now();
+                    due = asked;
                 } else {
                     // The answer before came so late that this one is late too: that counts.
                     asked = due;

@@ -36,8 +36,11 @@ use self::library::Shelf;
 use self::node::Pair;
 use self::report::{Progress, Report, count};
 
+/// What measures one section.
+type Section = fn(&mut Bench);
+
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, fn(&mut Bench)); 7] = [
+const SECTIONS: [(&str, Section); 7] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),

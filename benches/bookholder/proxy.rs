@@ -54,7 +54,7 @@ impl Proxy {
                     return;
                 }
                 let state = Arc::clone(&shared);
-                std::thread::spawn(move || state.pass(stream));
+                std::thread::spawn(move || state.pass(&stream));
             }
         });
         Self { address, state }
@@ -99,22 +99,22 @@ impl State {
         }
     }
 
-    fn pass(&self, replica: TcpStream) {
+    fn pass(&self, replica: &TcpStream) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         while self.apart.load(Ordering::SeqCst) && !self.closed.load(Ordering::SeqCst) {
             std::thread::sleep(LOOK);
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
         let Ok(primary) = TcpStream::connect(self.target) else { return };
-        let ends = [&replica, &primary];
+        let ends = [replica, &primary];
         for end in ends {
             end.set_nodelay(true).expect("a socket");
         }
         let copies = ends.map(|end| end.try_clone().expect("a socket"));
         self.streams.lock().unwrap_or_else(PoisonError::into_inner).extend(copies);
         std::thread::scope(|scope| {
-            scope.spawn(|| copy(&replica, &primary, &self.sent));
-            copy(&primary, &replica, &self.received);
+            scope.spawn(|| copy(replica, &primary, &self.sent));
+            copy(&primary, replica, &self.received);
         });
     }
 }

@@ -66,12 +66,8 @@ fn write_until_it_dies(primary: SocketAddr) -> u64 {
     loop {
         let text = format!("written {:?} after the start", began.elapsed());
         let request = json!({"content": {"syntax": "plain", "text": text}, "message": "more"});
-        match wire.post(&versions_path(NAME), &request) {
-            Ok(reply) => {
-                acknowledged =
-                    reply.expect(201).json().pointer("/version/number").and_then(Value::as_u64).expect("a version")
-            }
-            Err(_) => return acknowledged,
-        }
+        let Ok(reply) = wire.post(&versions_path(NAME), &request) else { return acknowledged };
+        let published = reply.expect(201).json();
+        acknowledged = published.pointer("/version/number").and_then(Value::as_u64).expect("a version");
     }
 }

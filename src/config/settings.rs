@@ -95,7 +95,7 @@ pub struct ReplicaSettings {
 /// The file was named and is not there, or a layer says something unknown or wrong.
 pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Layer, ConfigError> {
     let path = file.unwrap_or(Path::new(FILE_DEFAULT));
-    let layer = match std::fs::read_to_string(&path) {
+    let layer = match std::fs::read_to_string(path) {
         Ok(text) => Layer::from_toml(&text, path)?,
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
         Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),

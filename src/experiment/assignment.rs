@@ -261,7 +261,7 @@ mod tests {
                 let counts = now.weights();
                 let total: u64 = of.values().map(|weight| u64::from(*weight)).sum();
                 for (version, weight) in &of {
-                    let exact = f64::from(*weight) * 10_000.0 / total as f64;
+                    let exact = f64::from(*weight) * 10_000.0 / f64::from(u32::try_from(total).expect("small weights"));
                     prop_assert!((f64::from(counts[version]) - exact).abs() < 1.0, "rounded by less than a slot");
                 }
                 if let Some(before) = table.as_deref().map(split) {

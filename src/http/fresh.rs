@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::api::status::Freshness;
-use crate::resolve::freshness::Freshly;
+use crate::resolve::freshness::{Freshly, FreshnessCell};
 
 /// The version's number, in decimal.
 pub(super) static VERSION: HeaderName = HeaderName::from_static("bookholder-version");
@@ -36,8 +36,8 @@ impl FreshHeaders {
     }
 
     /// Writes them anew when the node says something else by now.
-    pub(super) fn refresh(&mut self, now: Arc<Freshly>) {
-        if !Arc::ptr_eq(&self.of, &now) {
+    pub(super) fn refresh(&mut self, cell: &FreshnessCell) {
+        if let Some(now) = cell.newer_than(&self.of) {
             *self = Self::new(now);
         }
     }
@@ -71,7 +71,8 @@ mod tests {
             [&POSITION, &AGE, &STALE].map(|name| headers[name].to_str().expect("ascii").to_owned())
         };
         assert_eq!(shown(&fresh), ["1.7", "0", "false"]);
-        fresh.refresh(freshly(8, 31, Freshness::Stale));
+        cell.store(freshly(8, 31, Freshness::Stale));
+        fresh.refresh(&cell);
         assert_eq!(shown(&fresh), ["1.8", "31", "true"]);
     }
 }

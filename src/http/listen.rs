@@ -6,11 +6,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
@@ -183,16 +184,23 @@ async fn serve_http1(
         .header_read_timeout(HEAD_ARRIVES)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(Impatient::new(stream)), service);
-    let mut tick = tokio::time::interval(TICK);
+    // Bells are looked at when they ring, not whenever a request comes: requests are many.
+    let mut bells = FuturesUnordered::new();
+    bells.push(ring(stop, None));
+    bells.push(ring(stop, Some(TICK)));
     let mut stopping = false;
     let end = loop {
         tokio::select! {
             biased;
             end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break end,
-            () = stop.cancelled(), if !stopping => stopping = true,
-            _ = tick.tick() => continue,
+            Some(tick) = bells.next() => match tick {
+                Some(tick) => bells.push(ring(stop, Some(tick))),
+                None => {
+                    stopping = true;
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
+            },
         }
-        Pin::new(&mut connection).graceful_shutdown();
     };
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();
@@ -209,6 +217,15 @@ async fn serve_http1(
     };
     let _gone = tokio::time::timeout(LINGER, linger).await;
     end
+}
+
+/// Waits for a tick and returns it, or for the signal to stop.
+async fn ring(stop: &CancellationToken, tick: Option<Duration>) -> Option<Duration> {
+    match tick {
+        Some(tick) => tokio::time::sleep(tick).await,
+        None => stop.cancelled().await,
+    }
+    tick
 }
 
 async fn serve_http2(

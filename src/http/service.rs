@@ -93,7 +93,7 @@ impl Connection {
         let app = &self.face.app;
         let answer = app.resolver.cached(reference)?;
         let mut fresh = self.fresh.try_borrow_mut().ok()?;
-        fresh.refresh(app.freshness.load());
+        fresh.refresh(&app.freshness);
         app.metrics.resolve_cached.inc();
         Some(read::respond(&answer, &fresh, request.headers()).map(AnswerBody::Left))
     }

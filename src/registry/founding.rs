@@ -12,10 +12,11 @@ use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
 use crate::model::time::Timestamp;
 use crate::store::files::replace;
-use crate::store::read::{ReadTxn, view_state};
+use crate::store::read::ReadTxn;
 use crate::store::write::AuditDraft;
 use crate::store::{Store, StoreError};
 use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
+use crate::trust::records::{self, RecordsError};
 use crate::trust::root::{RootDocument, RootError, RootKeyId, sign_root};
 use crate::trust::root_chain::RootChain;
 
@@ -75,6 +76,8 @@ pub enum FoundingError {
     Root(#[from] RootError),
     #[error(transparent)]
     Epoch(#[from] EpochError),
+    #[error("the signed records of this registry do not hold together: {0}")]
+    Records(#[from] RecordsError),
     #[error("a file cannot be written in the data directory")]
     File(#[from] std::io::Error),
     #[error(transparent)]
@@ -108,8 +111,7 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
 /// # Errors
 /// The database fails.
 pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
-    let namespaces = txn.namespaces()?;
-    let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+    let state = txn.view_state()?;
     Ok(EpochBase { position: txn.head()?.position, state: state.hash })
 }
 
@@ -306,17 +308,10 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
     Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token) })
 }
 
+/// The chain of roots and the epoch that is now.
 fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, VerifiedEpoch), FoundingError> {
-    let broken = |what: &str| FoundingError::Trust(what.to_owned());
-    let (first, later) = roots.split_first().ok_or_else(|| broken("there is no root document"))?;
-    let text = crate::crypto::note::Note::parse(first, crate::trust::root::ROOT_BYTES_MAX)
-        .map_err(|error| FoundingError::Trust(error.to_string()))?;
-    let mut chain = RootChain::begin(&RootDocument::parse(text.text())?.key_id(), first)?;
-    for note in later {
-        chain.extend(note)?;
-    }
-    let last = epochs.last().ok_or_else(|| broken("there is no epoch record"))?;
-    let epoch = VerifiedEpoch::verify(last, &chain)?;
+    let (chain, mut epochs) = records::read_back(None, roots, epochs)?;
+    let epoch = epochs.pop().ok_or_else(|| FoundingError::Trust("there is no epoch record".to_owned()))?;
     Ok((chain, epoch))
 }
 

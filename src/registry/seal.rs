@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
-use crate::store::read::{Head, ReadTxn, ViewState, view_state};
+use crate::store::read::{Head, ReadTxn, ViewState};
 use crate::store::{Seal, StoreError};
 use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_view_definition, note_hash};
 
@@ -111,8 +111,7 @@ impl Signer {
         lifetime_s: i64,
         amend: impl FnOnce(&mut Checkpoint),
     ) -> Result<Vec<u8>, SealError> {
-        let namespaces = txn.namespaces()?;
-        let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+        let state = txn.view_state()?;
         let previous = txn.meta("previous")?.and_then(|hash| hash.try_into().ok()).unwrap_or(NO_PREVIOUS);
         let mut checkpoint = self.describe(txn.head()?, &state, previous, lifetime_s);
         amend(&mut checkpoint);

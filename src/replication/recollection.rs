@@ -7,10 +7,11 @@ use super::watermark;
 use crate::crypto::note::Note;
 use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::store::StoreError;
-use crate::store::read::{ReadTxn, view_state};
+use crate::store::read::ReadTxn;
 use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, all_view_definition};
 use crate::trust::epoch::VerifiedEpoch;
+use crate::trust::records::read_back;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
 
@@ -65,28 +66,19 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
     }
     let trust = |error: &dyn std::fmt::Display| OpenError::Trust(error.to_string());
     let (roots, epoch_notes) = txn.trust()?;
-    let mut chain: Option<RootChain> = None;
-    for root in &roots {
-        match &mut chain {
-            None => chain = Some(RootChain::begin(root_key, root).map_err(|error| trust(&error))?),
-            Some(chain) => {
-                chain.extend(root).map_err(|error| trust(&error))?;
-            }
-        }
-    }
-    let mut epochs = Vec::new();
-    for note in &epoch_notes {
-        let chain = chain.as_ref().ok_or_else(|| trust(&"an epoch without a root"))?;
-        epochs.push(VerifiedEpoch::verify(note, chain).map_err(|error| trust(&error))?);
-    }
+    let (chain, epochs) = if roots.is_empty() {
+        (None, Vec::new())
+    } else {
+        let (chain, epochs) = read_back(Some(root_key), &roots, &epoch_notes).map_err(|error| trust(&error))?;
+        (Some(chain), epochs)
+    };
     let note = txn.meta("note")?;
     let held = match (&chain, note) {
         (Some(chain), Some(note)) => Some(check_note(&note, chain, &epochs).map_err(|error| trust(&error))?),
         _ => None,
     };
     if let Some(held) = &held {
-        let namespaces = txn.namespaces()?;
-        let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+        let state = txn.view_state()?;
         let signed = (held.checkpoint.position(), held.checkpoint.state, held.checkpoint.entries);
         if (txn.head()?.position, state.hash, state.entries) != signed {
             return Err(OpenError::State);

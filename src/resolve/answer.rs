@@ -76,7 +76,7 @@ impl Answer {
             assignment,
             stamp,
             etag: format!("\"{}-{}{chosen}\"", said.version, said.content_id.short()).into(),
-            body: body.into(),
+            body: body.into_boxed_slice().into(),
             content,
         }
     }

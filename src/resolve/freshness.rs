@@ -35,6 +35,13 @@ impl FreshnessCell {
         self.0.load_full()
     }
 
+    /// What it says now, when that is something else than what is held.
+    #[must_use]
+    pub fn newer_than(&self, held: &Arc<Freshly>) -> Option<Arc<Freshly>> {
+        let now = self.0.load();
+        (!Arc::ptr_eq(&now, held)).then(|| Arc::clone(&now))
+    }
+
     /// Says something else from now on.
     pub fn store(&self, freshly: Freshly) {
         self.0.store(Arc::new(freshly));

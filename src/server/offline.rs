@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
-use crate::crypto::note::Note;
 use crate::model::audit::AuditVerdict;
 use crate::registry::founding::{FoundingError, base_of, begin_epoch, published_trust};
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
@@ -18,7 +17,8 @@ use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
 use crate::trust::checkpoint::Checkpoint;
 use crate::trust::epoch::{EpochBase, VerifiedEpoch};
-use crate::trust::root::{ROOT_BYTES_MAX, RootDocument, RootKeyId};
+use crate::trust::records::read_back;
+use crate::trust::root::{RootDocument, RootKeyId};
 use crate::trust::root_chain::RootChain;
 
 /// What a data directory proves.
@@ -93,7 +93,7 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
     match trust(txn)? {
         Err(reason) => report.differ(reason),
         Ok(None) if report.state.entries > 0 => {
-            report.differ("there are entries, and no root document to trust them by")
+            report.differ("there are entries, and no root document to trust them by");
         }
         Ok(None) => {}
         Ok(Some((chain, epochs))) => {
@@ -112,20 +112,11 @@ type Trust = Result<Option<(RootChain, Vec<VerifiedEpoch>)>, String>;
 /// Reads back the trust of a directory; the inner error says what does not hold together.
 fn trust(txn: &ReadTxn) -> Result<Trust, StoreError> {
     let (roots, epochs) = txn.trust()?;
-    Ok(if roots.is_empty() { Ok(None) } else { build(&roots, &epochs).map(Some) })
-}
-
-fn build(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, Vec<VerifiedEpoch>), String> {
-    let (first, later) = roots.split_first().ok_or("there is no root document")?;
-    let note = Note::parse(first, ROOT_BYTES_MAX).map_err(|error| format!("root document 1: {error}"))?;
-    let document = RootDocument::parse(note.text()).map_err(|error| format!("root document 1: {error}"))?;
-    let mut chain = RootChain::begin(&document.key_id(), first).map_err(|error| error.to_string())?;
-    for note in later {
-        chain.extend(note).map_err(|error| error.to_string())?;
-    }
-    let verify = |note: &Vec<u8>| VerifiedEpoch::verify(note, &chain).map_err(|error| error.to_string());
-    let epochs = epochs.iter().map(verify).collect::<Result<_, _>>()?;
-    Ok((chain, epochs))
+    Ok(if roots.is_empty() {
+        Ok(None)
+    } else {
+        read_back(None, &roots, &epochs).map(Some).map_err(|error| error.to_string())
+    })
 }
 
 fn check_checkpoint(
@@ -265,7 +256,8 @@ pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
         Err(in_use @ StoreError::InUse { .. }) => (None, false, published_trust(data).map_err(|_| in_use)?),
         Err(error) => return Err(error.into()),
     };
-    let (chain, mut epochs) = build(&roots, &epochs).map_err(OfflineError::Trust)?;
+    let (chain, mut epochs) =
+        read_back(None, &roots, &epochs).map_err(|error| OfflineError::Trust(error.to_string()))?;
     let epoch = epochs.pop().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
     Ok(Standing { chain, epoch, base, replica })
 }

@@ -168,7 +168,7 @@ async fn audit(store: Store, metrics: Metrics, stop: CancellationToken) {
                 );
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done")
+                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done");
             }
             Err(error) => tracing::error!(%error, "the self-audit ended badly"),
         }

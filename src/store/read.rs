@@ -188,6 +188,15 @@ impl ReadTxn {
             .collect()
     }
 
+    /// Count, size and hash of all entries, as they are kept.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn view_state(&self) -> Result<ViewState, StoreError> {
+        let namespaces = self.namespaces()?;
+        Ok(view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state))))
+    }
+
     /// Names of the namespaces that have entries, sorted.
     ///
     /// # Errors

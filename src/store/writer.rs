@@ -16,7 +16,7 @@ use redb::{Builder, Database, DatabaseError};
 use tokio::sync::{oneshot, watch};
 
 use super::error::StoreError;
-use super::read::{Head, NamespaceState, ReadTxn, ViewState, view_state};
+use super::read::{Head, NamespaceState, ReadTxn, ViewState};
 use super::sums::SummedFile;
 use super::tables;
 use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
@@ -28,7 +28,7 @@ const QUEUE_JOBS_MAX: usize = 4_096;
 /// Jobs that may share one commit: enough to spread the cost of a disk flush thin.
 const GROUP_JOBS_MAX: usize = 256;
 /// Memory that redb may use for pages, in bytes.
-const CACHE_BYTES: usize = 16 * 1024 * 1024;
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Room on the disk below which no write is begun, in bytes: a group, its index and redb's own pages.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// How long to wait for the last reader of a failed database before opening it again.
@@ -489,7 +489,6 @@ fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
 
 fn first(database: &Database) -> Result<Committed, StoreError> {
     let txn = ReadTxn::begin(database)?;
-    let namespaces = txn.namespaces()?;
-    let state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
+    let state = txn.view_state()?;
     Ok(Committed { head: txn.head()?, state, touched: Touched::Everything, took: Duration::ZERO })
 }

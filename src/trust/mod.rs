@@ -11,6 +11,7 @@ pub mod checkpoint;
 pub mod epoch;
 mod lines;
 mod names;
+pub mod records;
 pub mod refusal;
 pub mod root;
 pub mod root_chain;

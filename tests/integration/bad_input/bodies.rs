@@ -117,7 +117,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
             .problem(422, "invalid_content")
             .contains("1001 messages")
     );
-    let variables: String = (0..257).map(|number| format!("{{{{v{number}}}}}")).collect();
+    let variables = (0..257).map(|number| ["{{v", &number.to_string(), "}}"].concat()).collect::<String>();
     assert!(publish(json!({"syntax": "mustache", "text": variables})).problem(422, "invalid_content").contains("257"));
     assert!(
         publish(json!({"syntax": "plain", "text": "x", "config": {"n": 9_007_199_254_740_993_u64}}))
@@ -141,7 +141,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     let _detail = serving(json!({"split": {"weights": {"1": 0}}})).problem(422, "invalid_serving");
     let _detail = serving(json!({})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": 1, "split": {"weights": {"1": 1}}})).problem(422, "invalid_serving");
-    let _detail = serving(json!({"version": 0})).problem(404, "version_not_found");
+    let _detail = serving(json!({"version": 0})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": u64::MAX})).problem(404, "version_not_found");
     let _detail = deploy(json!([])).problem(400, "bad_request");
     let twice = json!([{"name": "a", "label": "l", "serving": {"version": 1}}, {"name": "a", "label": "l", "serving": {"version": 1}}]);

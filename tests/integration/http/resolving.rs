@@ -163,17 +163,12 @@ fn every_query_is_understood_or_refused() {
         ("/v1/resolve/a?at=yesterday", "`at` is wrong"),
         ("/v1/resolve/a?subject=%ff", "not UTF-8"),
         ("/v1/prompts?limit=many", "`limit` is wrong"),
-        ("/v1/prompts?cursor=nonsense%00", ""),
         ("/v1/prompts/a/diff?from=1", "`to` is wrong: it is missing"),
         ("/v1/status?x=1", "this path takes none"),
         ("/readyz?max_age=soon", "`max_age` is wrong"),
     ] {
-        let answer = node.get(path);
-        if answer.status != 200 {
-            assert!(answer.problem(400, "bad_request").contains(part), "{path}: {}", answer.text());
-        } else {
-            assert!(part.is_empty(), "{path}: {}", answer.text());
-        }
+        let detail = node.get(path).problem(400, "bad_request");
+        assert!(detail.contains(part), "{path}: {detail}");
     }
     assert!(node.get("/v1/prompts?limit=1001").problem(400, "too_large").contains("1 to 1000 rows"));
     let answer = node.change("POST", "/v1/resolve/a", &json!({}));

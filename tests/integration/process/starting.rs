@@ -92,6 +92,7 @@ fn a_directory_that_cannot_be_written_is_named() {
 }
 
 /// A directory without permission to write: root has it anyway, so there only a file system says no.
+#[allow(clippy::print_stdout, reason = "whoever runs it wants to know what was not tested")]
 fn read_only(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
 

@@ -187,12 +187,13 @@ impl Node {
         replica
     }
 
-    /// Waits until this node holds what another one holds.
+    /// Waits until this node holds what another one holds now, and says that it is fresh.
     pub fn follow(&self, primary: &Self) {
-        let status = primary.status();
+        let there = primary.status();
         self.until("it follows", || {
             let here = self.status();
-            (here["position"] == status["position"] && here["state"] == status["state"]).then_some(())
+            let same = ["position", "state"].iter().all(|field| here[field] == there[field]);
+            (same && here["freshness"] == "fresh").then_some(())
         });
     }
 
@@ -303,14 +304,14 @@ impl Node {
 
     /// Sends a request as the admin.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-            request.push_str(&format!("authorization: Bearer {ADMIN}\r\n"));
-        }
-        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
+        let anonymous = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let admin = if anonymous { String::new() } else { format!("authorization: Bearer {ADMIN}\r\n") };
+        let said = headers.iter().filter(|(_, value)| !value.is_empty());
+        let said: String = said.map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{admin}{said}content-length: {}\r\n\r\n",
+            body.len()
+        );
         let request = [request.into_bytes(), body.to_vec()].concat();
         self.raw(&request).unwrap_or_else(|| panic!("no answer to {method} {path}: {}", self.stderr()))
     }
