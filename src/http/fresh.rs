@@ -62,9 +62,9 @@ mod tests {
 
     #[test]
     fn headers_follow_what_the_node_says() {
-        let freshly =
-            |seq, age_s, freshness| Arc::new(Freshly { position: Position { epoch: 1, seq }, age_s, freshness });
-        let mut fresh = FreshHeaders::new(freshly(7, 0, Freshness::Fresh));
+        let freshly = |seq, age_s, freshness| Freshly { position: Position { epoch: 1, seq }, age_s, freshness };
+        let cell = FreshnessCell::new(freshly(7, 0, Freshness::Fresh));
+        let mut fresh = FreshHeaders::new(cell.load());
         let shown = |fresh: &FreshHeaders| {
             let mut headers = HeaderMap::new();
             fresh.add(&mut headers);

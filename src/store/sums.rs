@@ -240,8 +240,9 @@ impl Sums {
                 *before = Some(std::mem::replace(latest, zero_sum()));
             }
         } else {
-            let before = self.of.get(&block).map(|(_, latest)| *latest);
-            self.of.insert(block, (before, sum));
+            // A block without a record was never written: it holds zeros until it is.
+            let before = self.of.get(&block).map_or_else(zero_sum, |(_, latest)| *latest);
+            self.of.insert(block, (Some(before), sum));
         }
     }
 
@@ -272,7 +273,7 @@ impl Sums {
     fn write(&self, file: &mut File) -> std::io::Result<()> {
         let mut records = Vec::with_capacity(2 * self.of.len() * RECORD_BYTES);
         for (block, (before, latest)) in &self.of {
-            for sum in before.iter().chain([latest]) {
+            for sum in [before.as_ref().unwrap_or(latest), latest] {
                 push(&mut records, u64::from(*block), sum)?;
             }
         }
@@ -387,6 +388,20 @@ mod tests {
         let store = Store::open(&Options { directory: directory.path().to_owned(), create: false }).expect("opens");
         store.write_blocking(|txn| txn.put_meta("after", b"x")).map_err(|error: StoreError| error).expect("written");
         close(&store);
+        assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
+    }
+
+    #[test]
+    fn the_first_write_of_a_block_is_whole_also_when_it_was_killed() {
+        let directory = registry();
+        let database = OpenOptions::new().write(true).open(directory.path().join("registry.redb")).expect("writable");
+        let length = database.metadata().expect("readable").len();
+        database.set_len(length + BLOCK_BYTES as u64).expect("grown");
+        assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
+        let mut record = u32::try_from(length / BLOCK_BYTES as u64).expect("small").to_le_bytes().to_vec();
+        record.extend_from_slice(&[9; 12]);
+        let mut sums = OpenOptions::new().append(true).open(directory.path().join(SUMS_FILE)).expect("writable");
+        sums.write_all(&record).expect("written");
         assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
     }
 

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use bookholder::model::position::Position;
 use bookholder::registry::founding::published_trust;
-use bookholder::registry::seal::read_key;
-use bookholder::replication::recollection::check_note;
-use bookholder::trust::accept::Refusal;
+use bookholder::registry::seal::{MIN_READER, VIEW_ALL, read_key};
+use bookholder::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
 use bookholder::trust::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition};
 use bookholder::trust::epoch::VerifiedEpoch;
 use bookholder::trust::root_chain::RootChain;
@@ -15,6 +14,22 @@ use serde_json::{Value, json};
 
 use crate::support::command::{Bookholder, Said, bookholder};
 use crate::support::node::Node;
+
+/// What a replica that knows these roots and epochs, and holds nothing, says of a note.
+fn decide(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
+    let expectation = Expectation {
+        registry: &chain.current().registry,
+        view: VIEW_ALL,
+        definition: all_view_definition(),
+        chain,
+        epochs,
+        held: None,
+        watermark: None,
+        reader_version: MIN_READER,
+        now: TrustedTime { now_s: i64::MIN, clock_trusted: false, floor_s: 0 },
+    };
+    accept(note, &expectation)
+}
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("a file").permissions().mode() & 0o777
@@ -175,9 +190,9 @@ fn a_stolen_checkpoint_key_is_replaced_and_signs_nothing_any_more() {
         forged(registry, position).sign(name, &stolen).expect("a note")
     };
     let at = |epoch| Position { epoch, seq: 1 << 63 };
-    assert!(check_note(&note(at(1), "checkpoint-1"), &before, &epochs[..1]).is_ok(), "it was good once");
+    assert!(decide(&note(at(1), "checkpoint-1"), &before, &epochs[..1]).is_ok(), "it was good once");
     for (epoch, name) in [(1, "checkpoint-1"), (2, "checkpoint-1"), (2, "checkpoint-2")] {
-        let refused = check_note(&note(at(epoch), name), &chain, &epochs);
+        let refused = decide(&note(at(epoch), name), &chain, &epochs);
         assert!(matches!(refused, Err(Refusal::WrongKey { .. })), "{epoch} {name}: {refused:?}");
     }
 

@@ -1,4 +1,5 @@
-//! Bytes of a database file that are not what they were: `verify` says so, or nothing depends on them.
+//! Bytes of a database file that are not what they were: `verify` says so wherever they lie, and without the sums of
+//! the file's blocks it says so or nothing depends on them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +12,8 @@ use crate::support::command::bookholder;
 use crate::support::node::Node;
 
 const DATABASE: &str = "registry.redb";
+/// The sums of its blocks.
+const SUMS: &str = "registry.sums";
 /// Offsets that are flipped anywhere in the file.
 const ANYWHERE: usize = 120;
 /// Places of one text that are looked at, at most.
@@ -27,12 +30,24 @@ enum Found {
     Refused,
 }
 
+/// A replica's files, closed and proved, and what they hold.
+struct Closed {
+    database: Vec<u8>,
+    /// None where somebody took the file away: then the signed state alone decides.
+    sums: Option<Vec<u8>>,
+    state: Value,
+    content_id: String,
+}
+
 /// Flips one bit of a copy of the database and asks `verify`, which must end, not panic, and give its reason.
-fn flip(bytes: &[u8], offset: usize, bit: usize) -> Found {
+fn flip(closed: &Closed, offset: usize, bit: usize) -> Found {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut bytes = bytes.to_vec();
-    bytes[offset] ^= 1 << bit;
-    std::fs::write(folder.path().join(DATABASE), bytes).expect("a file");
+    let mut database = closed.database.clone();
+    database[offset] ^= 1 << bit;
+    std::fs::write(folder.path().join(DATABASE), database).expect("a file");
+    if let Some(sums) = &closed.sums {
+        std::fs::write(folder.path().join(SUMS), sums).expect("a file");
+    }
     let (code, said) = bookholder(["verify", "--json", "--data"]).arg(folder.path()).run();
     match code {
         Some(0) => Found::Proved(said.json()["state"].clone()),
@@ -53,14 +68,14 @@ fn flip(bytes: &[u8], offset: usize, bit: usize) -> Found {
 }
 
 /// Flips at many offsets, on as many threads as there are processors; offset to what was found.
-fn flip_all(bytes: &[u8], offsets: &[usize]) -> BTreeMap<usize, Found> {
+fn flip_all(closed: &Closed, offsets: &[usize]) -> BTreeMap<usize, Found> {
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(offset) = offsets.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let what = flip(bytes, *offset, offset % 8);
+                    let what = flip(closed, *offset, offset % 8);
                     found.lock().expect("a lock").insert(*offset, what);
                 }
             });
@@ -75,8 +90,7 @@ fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     windows.filter(|(_, window)| *window == text).map(|(offset, _)| offset).collect()
 }
 
-/// A replica's directory that is closed and proved, and the state in it.
-fn a_closed_replica(folder: &Path) -> (Vec<u8>, Value, String) {
+fn a_closed_replica(folder: &Path) -> Closed {
     let primary = Node::primary();
     for number in 0..12 {
         primary.publish(
@@ -84,22 +98,38 @@ fn a_closed_replica(folder: &Path) -> (Vec<u8>, Value, String) {
             &format!("unmistakable words number {number} for {{{{who}}}}"),
         );
     }
-    let id = primary.get("/v1/resolve/folder/prompt-3").ok()["content_id"].as_str().expect("an id").to_owned();
+    let resolved = primary.get("/v1/resolve/folder/prompt-3").ok();
+    let content_id = resolved["content_id"].as_str().expect("an id").to_owned();
     let bundle = folder.join("bundle");
     let _said = bookholder(["bundle", "export"]).arg(&bundle).server(&primary).ok();
     let data = folder.join("replica");
     let import = bookholder(["bundle", "import"]).arg(&bundle).arg("--data").arg(&data);
     let _said = import.arg("--root-key").arg(primary.root_key()).ok().says("proved");
-    let bytes = std::fs::read(data.join(DATABASE)).expect("a database");
-    let state = primary.status()["state"].clone();
-    (bytes, state, id)
+    let read = |name: &str| std::fs::read(data.join(name)).expect("a file");
+    Closed { database: read(DATABASE), sums: Some(read(SUMS)), state: primary.status()["state"].clone(), content_id }
+}
+
+/// Offsets all over the file, and in its header.
+fn everywhere(closed: &Closed) -> Vec<usize> {
+    let step = closed.database.len() / ANYWHERE;
+    (0..ANYWHERE).map(|n| n * step + n * 7_919 % step).chain((0..320).step_by(9)).collect()
 }
 
 #[test]
-fn a_flipped_byte_of_a_replicas_file_is_found_or_means_nothing() {
+fn a_flipped_byte_of_a_replicas_file_is_found_wherever_it_lies() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (bytes, state, id) = a_closed_replica(folder.path());
-    let proved = Found::Proved(state);
+    let closed = a_closed_replica(folder.path());
+    for (offset, found) in flip_all(&closed, &everywhere(&closed)) {
+        assert_eq!(found, Found::Refused, "at {offset}");
+    }
+}
+
+#[test]
+fn without_sums_a_flipped_byte_is_found_or_means_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let closed = Closed { sums: None, ..a_closed_replica(folder.path()) };
+    let proved = Found::Proved(closed.state.clone());
+    let id = &closed.content_id;
 
     // The database keeps old pages until it needs them, so a text may stand in the file more often than it counts;
     // the one that counts is found, whichever it is.
@@ -119,24 +149,18 @@ fn a_flipped_byte_of_a_replicas_file_is_found_or_means_nothing() {
     }
     let mut wanted = 0;
     for (what, needle) in &needles {
-        let places = places(&bytes, needle);
+        let places = places(&closed.database, needle);
         assert!(!places.is_empty(), "{what} is nowhere");
         let within = |at: &usize| (0..BYTES).map(|n| at + n * needle.len() / BYTES).collect::<Vec<_>>();
         let offsets: Vec<usize> = places.iter().take(EACH).flat_map(within).collect();
         wanted += offsets.len();
-        let found = flip_all(&bytes, &offsets);
+        let found = flip_all(&closed, &offsets);
         assert!(found.values().any(|found| *found == Found::Refused), "no flip of {what} is found: {found:?}");
         assert!(found.values().all(|found| *found == Found::Refused || *found == proved), "{what}: {found:?}");
     }
     assert!(wanted >= 100, "{wanted}");
 
-    let step = bytes.len() / ANYWHERE;
-    let offsets: Vec<usize> = (0..ANYWHERE).map(|n| n * step + n * 7_919 % step).collect();
-    for (offset, found) in flip_all(&bytes, &offsets) {
-        assert!(found == Found::Refused || found == proved, "at {offset}: {found:?}");
-    }
-    // The file's own header, byte for byte.
-    for (offset, found) in flip_all(&bytes, &(0..320).step_by(9).collect::<Vec<_>>()) {
+    for (offset, found) in flip_all(&closed, &everywhere(&closed)) {
         assert!(found == Found::Refused || found == proved, "at {offset}: {found:?}");
     }
 }
@@ -144,7 +168,7 @@ fn a_flipped_byte_of_a_replicas_file_is_found_or_means_nothing() {
 #[test]
 fn a_truncated_or_foreign_file_is_named_as_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (bytes, ..) = a_closed_replica(folder.path());
+    let bytes = a_closed_replica(folder.path()).database;
     let check = |bytes: &[u8], part: &str| {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(DATABASE), bytes).expect("a file");
