@@ -193,13 +193,14 @@ async fn serve_http1(
         tokio::select! {
             biased;
             end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break end,
-            Some(tick) = bells.next() => match tick {
-                Some(tick) => bells.push(ring(stop, Some(tick))),
-                None => {
+            Some(tick) = bells.next() => {
+                if tick.is_some() {
+                    bells.push(ring(stop, tick));
+                } else {
                     stopping = true;
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-            },
+            }
         }
     };
     let parts = connection.into_parts();
