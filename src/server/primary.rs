@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Running, StartError, Wired};
+use super::running::{Running, StartError, Wired, forget_address};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
@@ -34,6 +34,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         let clock = Arc::clone(&clock);
         let open = move || -> Result<_, StartError> {
             let store = Store::open(&options)?;
+            forget_address(&store);
             let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
             Ok((store, founded))
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Running, StartError, Wired};
+use super::running::{Running, StartError, Wired, forget_address};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
@@ -36,6 +36,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let store = tokio::task::spawn_blocking(move || Store::open(&options))
         .await
         .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))?;
+    forget_address(&store);
     let root_key = pinned(&store, settings.root_key)?;
     let extra_ca = settings
         .upstream_ca

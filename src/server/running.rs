@@ -105,6 +105,11 @@ impl Wired {
     }
 }
 
+/// Takes away what a killed node left behind, so that nobody reads an address before there is one.
+pub(super) fn forget_address(store: &Store) {
+    let _there_may_be_none = std::fs::remove_file(store.directory().join(ADDRESS_FILE));
+}
+
 /// Binds a Unix socket; one that a killed process left behind is taken over.
 fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
     let fault = |source| StartError::Listen { address: path.display().to_string(), source };
@@ -146,6 +151,7 @@ impl Running {
                 Err(_) => tracing::warn!(task = name, "a task did not end in time"),
             }
         }
+        forget_address(&self.store);
         self.store.close().await;
         if let Some(socket) = &self.socket {
             let _best_effort = std::fs::remove_file(socket);

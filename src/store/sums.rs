@@ -3,8 +3,9 @@
 //! The signed state proves every entry, but a database file also holds free pages and the slack of
 //! full ones, which no state covers. So each block that is written is summed, in a file beside the
 //! database: first the sum is appended, then the block is written. A process that is killed between
-//! the two leaves a block with the sum before; both are right. After a power loss the file may hold
-//! older blocks than its sums say, so then they are made anew and the signed state alone decides.
+//! the two leaves blocks of that last write with the sum before; both are right, and the next start takes the sums
+//! back that were not followed by a write. After a power loss the file may hold older blocks than its sums say, so
+//! then they are made anew and the signed state alone decides.
 //!
 //! The file: a header of 64 bytes, then records of 16 bytes, `block (u32, little-endian) | first 12
 //! bytes of BLAKE3(block)`. A record of block `u32::MAX` says that the file was cut to as many
@@ -13,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
@@ -95,11 +96,14 @@ impl SummedFile {
         }
         let database = open(path)?;
         match Sums::read(&mut sums)?.filter(Sums::usable) {
-            Some(held) if held.records <= 4 * held.of.len() as u64 + RECORDS_SPARE => {
+            Some(held) if held.clean && held.records <= 4 * held.of.len() as u64 + RECORDS_SPARE => {
                 sums.set_len(HEADER_BYTES as u64 + held.records * RECORD_BYTES as u64)?;
                 sums.write_all_at(&header(false), 0)?;
             }
-            Some(held) => held.write(&mut sums)?,
+            Some(mut held) => {
+                held.settle(&database)?;
+                held.write(&mut sums)?;
+            }
             None => Sums::made_of(&database)?.write(&mut sums)?,
         }
         sums.seek(SeekFrom::End(0))?;
@@ -207,6 +211,8 @@ struct Sums {
     boot: Vec<u8>,
     records: u64,
     of: BTreeMap<u32, (Option<Sum>, Sum)>,
+    /// The blocks of the last write: those that a killed process may have summed and not written.
+    last: Range<u64>,
 }
 
 impl Sums {
@@ -239,11 +245,35 @@ impl Sums {
             for (_, (before, latest)) in self.of.iter_mut().filter(|(block, _)| u64::from(**block) >= blocks) {
                 *before = Some(std::mem::replace(latest, zero_sum()));
             }
+            self.last = blocks..u64::from(CUT);
         } else {
+            let number = u64::from(block);
+            // Records of one write follow each other; that two writes may look like one does no harm.
+            let first = if self.last.end == number { self.last.start } else { number };
+            self.last = first..number + 1;
             // A block without a record was never written: it holds zeros until it is.
             let before = self.of.get(&block).map_or_else(zero_sum, |(_, latest)| *latest);
             self.of.insert(block, (Some(before), sum));
         }
+    }
+
+    /// Takes back the sums of a write that a killed process announced and did not do.
+    fn settle(&mut self, database: &File) -> std::io::Result<()> {
+        let last = self.last.clone();
+        for (block, (before, latest)) in self.of.iter_mut().filter(|(block, _)| last.contains(&u64::from(**block))) {
+            let mut bytes = [0; BLOCK_BYTES];
+            let mut held = 0;
+            while let Some(rest) = bytes.get_mut(held..).filter(|rest| !rest.is_empty()) {
+                match database.read_at(rest, u64::from(*block) * BLOCK_BYTES as u64 + held as u64)? {
+                    0 => break,
+                    read => held += read,
+                }
+            }
+            if *before == Some(sum_of(&bytes)) {
+                *latest = sum_of(&bytes);
+            }
+        }
+        Ok(())
     }
 
     /// Sums a database file as it stands.
@@ -263,19 +293,19 @@ impl Sums {
     }
 
     fn fits(&self, block: u64, sum: &Sum) -> bool {
+        let may_be_older = !self.clean && self.last.contains(&block);
         match u32::try_from(block).ok().and_then(|block| self.of.get(&block)) {
-            Some((before, latest)) => latest == sum || before.as_ref() == Some(sum),
+            Some((before, latest)) => latest == sum || (may_be_older && before.as_ref() == Some(sum)),
             None => *sum == zero_sum(),
         }
     }
 
     /// Writes the file of sums anew; one that is cut short has no header, and is none.
     fn write(&self, file: &mut File) -> std::io::Result<()> {
-        let mut records = Vec::with_capacity(2 * self.of.len() * RECORD_BYTES);
-        for (block, (before, latest)) in &self.of {
-            for sum in [before.as_ref().unwrap_or(latest), latest] {
-                push(&mut records, u64::from(*block), sum)?;
-            }
+        let mut records = Vec::with_capacity(self.of.len() * RECORD_BYTES);
+        // The first comes once more at the end, so that the last write was of that block alone.
+        for (block, (_, latest)) in self.of.iter().chain(self.of.iter().take(1)) {
+            push(&mut records, u64::from(*block), latest)?;
         }
         file.set_len(0)?;
         file.write_all_at(&records, HEADER_BYTES as u64)?;
@@ -355,6 +385,14 @@ mod tests {
         runtime.block_on(store.close());
     }
 
+    /// Leaves a record as the last thing that a killed process wrote.
+    fn killed_after(directory: &tempfile::TempDir, record: &[u8]) {
+        let path = directory.path().join(SUMS_FILE);
+        let sums = OpenOptions::new().write(true).open(path).expect("writable");
+        sums.write_all_at(&[0], CLEAN_AT as u64).expect("written");
+        sums.write_all_at(record, sums.metadata().expect("readable").len()).expect("written");
+    }
+
     #[test]
     fn every_flipped_byte_is_noticed_also_where_no_page_is_used() {
         let directory = registry();
@@ -377,13 +415,11 @@ mod tests {
     #[test]
     fn a_write_that_was_killed_between_sum_and_block_is_whole_either_way() {
         let directory = registry();
-        let sums_path = directory.path().join(SUMS_FILE);
-        let mut sums = OpenOptions::new().append(true).open(&sums_path).expect("writable");
         let mut record = 7_u32.to_le_bytes().to_vec();
         record.extend_from_slice(&[9; 12]);
-        sums.write_all(&record).expect("written");
+        killed_after(&directory, &record);
         assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
-        sums.write_all(&record[..5]).expect("written");
+        killed_after(&directory, &record[..5]);
         assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
         let store = Store::open(&Options { directory: directory.path().to_owned(), create: false }).expect("opens");
         store.write_blocking(|txn| txn.put_meta("after", b"x")).map_err(|error: StoreError| error).expect("written");
@@ -400,8 +436,7 @@ mod tests {
         assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
         let mut record = u32::try_from(length / BLOCK_BYTES as u64).expect("small").to_le_bytes().to_vec();
         record.extend_from_slice(&[9; 12]);
-        let mut sums = OpenOptions::new().append(true).open(directory.path().join(SUMS_FILE)).expect("writable");
-        sums.write_all(&record).expect("written");
+        killed_after(&directory, &record);
         assert_eq!(check(directory.path()).expect("readable"), Finding::Whole);
     }
 
