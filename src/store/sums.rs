@@ -11,7 +11,6 @@
 //! bytes of BLAKE3(block)`. A record of block `u32::MAX` says that the file was cut to as many
 //! blocks as its first 8 sum bytes say.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::{Bound, Range};
@@ -37,6 +36,8 @@ const RECORD_BYTES: usize = 16;
 const RECORDS_SPARE: u64 = 4_096;
 /// The block of a record that says that the file was cut.
 const CUT: u32 = u32::MAX;
+/// Blocks of the largest database file that is summed: 16 GiB.
+const BLOCKS_MAX: usize = 1 << 22;
 
 type Sum = [u8; 12];
 
@@ -71,8 +72,8 @@ pub fn check(directory: &Path) -> std::io::Result<Finding> {
             changed.push(block);
         }
     })?;
-    let missing = sums.of.iter().filter(|(block, (_, latest))| u64::from(**block) >= blocks && *latest != zero_sum());
-    changed.extend(missing.map(|(block, _)| u64::from(*block)));
+    let missing = (blocks..).zip(sums.of.iter().skip(index(blocks))).filter(|(_, (_, latest))| *latest != zero_sum());
+    changed.extend(missing.map(|(block, _)| block));
     Ok(if changed.is_empty() { Finding::Whole } else { Finding::Changed(changed) })
 }
 
@@ -210,7 +211,10 @@ struct Sums {
     clean: bool,
     boot: Vec<u8>,
     records: u64,
-    of: BTreeMap<u32, (Option<Sum>, Sum)>,
+    /// By block; one without a record was never written, and holds zeros.
+    of: Vec<(Sum, Sum)>,
+    /// Whether a record cannot be right.
+    damaged: bool,
     /// The blocks of the last write: those that a killed process may have summed and not written.
     last: Range<u64>,
 }
@@ -242,8 +246,8 @@ impl Sums {
     fn take(&mut self, block: u32, sum: Sum) {
         if block == CUT {
             let blocks = sum.first_chunk::<8>().map_or(u64::MAX, |blocks| u64::from_le_bytes(*blocks));
-            for (_, (before, latest)) in self.of.iter_mut().filter(|(block, _)| u64::from(**block) >= blocks) {
-                *before = Some(std::mem::replace(latest, zero_sum()));
+            for (before, latest) in self.of.iter_mut().skip(index(blocks)) {
+                *before = std::mem::replace(latest, zero_sum());
             }
             self.last = blocks..u64::from(CUT);
         } else {
@@ -251,25 +255,33 @@ impl Sums {
             // Records of one write follow each other; that two writes may look like one does no harm.
             let first = if self.last.end == number { self.last.start } else { number };
             self.last = first..number + 1;
-            // A block without a record was never written: it holds zeros until it is.
-            let before = self.of.get(&block).map_or_else(zero_sum, |(_, latest)| *latest);
-            self.of.insert(block, (Some(before), sum));
+            let place = index(number);
+            if place >= BLOCKS_MAX {
+                // No database is that large: the record itself was changed.
+                self.damaged = true;
+            } else if self.of.len() <= place {
+                self.of.resize(place + 1, (zero_sum(), zero_sum()));
+            }
+            if let Some((before, latest)) = self.of.get_mut(place) {
+                *before = std::mem::replace(latest, sum);
+            }
         }
     }
 
     /// Takes back the sums of a write that a killed process announced and did not do.
     fn settle(&mut self, database: &File) -> std::io::Result<()> {
         let last = self.last.clone();
-        for (block, (before, latest)) in self.of.iter_mut().filter(|(block, _)| last.contains(&u64::from(**block))) {
+        let blocks = (0_u64..).zip(&mut self.of).filter(|(block, _)| last.contains(block));
+        for (block, (before, latest)) in blocks {
             let mut bytes = [0; BLOCK_BYTES];
             let mut held = 0;
             while let Some(rest) = bytes.get_mut(held..).filter(|rest| !rest.is_empty()) {
-                match database.read_at(rest, u64::from(*block) * BLOCK_BYTES as u64 + held as u64)? {
+                match database.read_at(rest, block * BLOCK_BYTES as u64 + held as u64)? {
                     0 => break,
                     read => held += read,
                 }
             }
-            if *before == Some(sum_of(&bytes)) {
+            if *before == sum_of(&bytes) {
                 *latest = sum_of(&bytes);
             }
         }
@@ -279,11 +291,7 @@ impl Sums {
     /// Sums a database file as it stands.
     fn made_of(file: &File) -> std::io::Result<Self> {
         let mut sums = Self::default();
-        each_block(file, |block, sum| {
-            if let Ok(block) = u32::try_from(block) {
-                sums.of.insert(block, (None, sum));
-            }
-        })?;
+        each_block(file, |_, sum| sums.of.push((sum, sum)))?;
         Ok(sums)
     }
 
@@ -293,9 +301,12 @@ impl Sums {
     }
 
     fn fits(&self, block: u64, sum: &Sum) -> bool {
+        if self.damaged {
+            return false;
+        }
         let may_be_older = !self.clean && self.last.contains(&block);
-        match u32::try_from(block).ok().and_then(|block| self.of.get(&block)) {
-            Some((before, latest)) => latest == sum || (may_be_older && before.as_ref() == Some(sum)),
+        match self.of.get(index(block)) {
+            Some((before, latest)) => latest == sum || (may_be_older && before == sum),
             None => *sum == zero_sum(),
         }
     }
@@ -304,8 +315,8 @@ impl Sums {
     fn write(&self, file: &mut File) -> std::io::Result<()> {
         let mut records = Vec::with_capacity(self.of.len() * RECORD_BYTES);
         // The first comes once more at the end, so that the last write was of that block alone.
-        for (block, (_, latest)) in self.of.iter().chain(self.of.iter().take(1)) {
-            push(&mut records, u64::from(*block), latest)?;
+        for (block, (_, latest)) in (0_u64..).zip(&self.of).chain((0_u64..).zip(self.of.iter().take(1))) {
+            push(&mut records, block, latest)?;
         }
         file.set_len(0)?;
         file.write_all_at(&records, HEADER_BYTES as u64)?;
@@ -314,7 +325,8 @@ impl Sums {
 }
 
 fn push(records: &mut Vec<u8>, block: u64, sum: &Sum) -> std::io::Result<()> {
-    let block = u32::try_from(block).map_err(std::io::Error::other)?;
+    let block = u32::try_from(block).ok().filter(|block| (*block as usize) < BLOCKS_MAX);
+    let block = block.ok_or_else(|| std::io::Error::other("the database would grow over its limit of 16 GiB"))?;
     records.extend_from_slice(&block.to_le_bytes());
     records.extend_from_slice(sum);
     Ok(())
