@@ -138,6 +138,8 @@ impl Follower {
     /// Follows until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut wait = Some(tokio::time::Instant::now());
+        // The upstream hears at once that a replica has caught up, and then now and then.
+        let mut reported = Freshness::Empty;
         let mut tick = tokio::time::interval(TICK);
         let mut report = tokio::time::interval(REPORT_EVERY);
         let mut fetching: Option<tokio::task::JoinHandle<Fetched>> = None;
@@ -162,6 +164,11 @@ impl Follower {
                 () = stop.cancelled() => break,
                 _ = tick.tick() => {
                     self.publish_freshness();
+                    let now = self.freshness.load().freshness;
+                    let before = std::mem::replace(&mut reported, now);
+                    if now == Freshness::Fresh && before != now {
+                        self.send_report(upstream.as_ref());
+                    }
                     continue;
                 }
                 _ = report.tick(), if upstream.is_some() => {

@@ -28,7 +28,7 @@ const QUEUE_JOBS_MAX: usize = 4_096;
 /// Jobs that may share one commit: enough to spread the cost of a disk flush thin.
 const GROUP_JOBS_MAX: usize = 256;
 /// Memory that redb may use for pages, in bytes.
-const CACHE_BYTES: usize = 8 * 1024 * 1024;
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Room on the disk below which no write is begun, in bytes: a group, its index and redb's own pages.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// How long to wait for the last reader of a failed database before opening it again.
