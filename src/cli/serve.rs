@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Verdict;
-use super::args::node::{ListenArgs, LogFormat, ServeArgs};
+use super::args::node::{ListenArgs, ServeArgs};
 use super::error::CliError;
 use super::output::{ACCENT, DIM, Output, STRONG, WARN, paint};
 use crate::clock::SystemClock;
@@ -55,10 +55,7 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
         insecure: args.insecure.then_some(true),
-        log_format: args.log_format.map(|format| match format {
-            LogFormat::Text => config::LogFormat::Text,
-            LogFormat::Json => config::LogFormat::Json,
-        }),
+        log_format: args.log_format,
         ..Layer::default()
     };
     (layer, args.config)

@@ -15,7 +15,7 @@ const PREFIX: &str = "BOOKHOLDER_";
 const ELSEWHERE: [&str; 6] = ["SERVER", "TOKEN", "CA_FILE", "ADMIN_TOKEN", "UPSTREAM_TOKEN", "READ_TOKEN"];
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.

@@ -292,11 +292,17 @@ impl Engine {
     }
 
     fn root(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
-        if let Err(detail) = self.learn_root(number, &note) {
+        let learned = self.learn_root(number, &note);
+        self.learned(now, "root", learned, Action::KeepRoot(number, note))
+    }
+
+    /// Goes on with what waited for a piece of trust, once it is learned; or backs off.
+    fn learned(&mut self, now: Now, what: &'static str, learned: Result<(), String>, keep: Action) -> Vec<Action> {
+        if let Err(detail) = learned {
             self.pending = None;
-            return vec![trouble("root", detail), Action::Wait(self.back_off(now))];
+            return vec![trouble(what, detail), Action::Wait(self.back_off(now))];
         }
-        let mut actions = vec![Action::KeepRoot(number, note)];
+        let mut actions = vec![keep];
         match self.pending.take() {
             Some(pending) => actions.extend(self.judge(now, pending)),
             None => actions.push(self.poll(now)),
@@ -325,16 +331,8 @@ impl Engine {
     }
 
     fn epoch(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
-        if let Err(detail) = self.learn_epoch(number, &note) {
-            self.pending = None;
-            return vec![trouble("epoch", detail), Action::Wait(self.back_off(now))];
-        }
-        let mut actions = vec![Action::KeepEpoch(number, note)];
-        match self.pending.take() {
-            Some(pending) => actions.extend(self.judge(now, pending)),
-            None => actions.push(self.poll(now)),
-        }
-        actions
+        let learned = self.learn_epoch(number, &note);
+        self.learned(now, "epoch", learned, Action::KeepEpoch(number, note))
     }
 
     /// Takes the record of an epoch; one that is known already changes nothing.

@@ -16,7 +16,7 @@ use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
 
 /// Contents that a boot checks against their names, found by chance.
-const SAMPLES: u8 = 64;
+const SAMPLES: usize = 64;
 
 /// Why a replica could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +84,8 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
             return Err(OpenError::State);
         }
     }
-    let chance: Vec<[u8; 32]> = (0..SAMPLES).map(|number| *blake3::hash(&[number, random_byte()]).as_bytes()).collect();
+    let mut chance = [[0; 32]; SAMPLES];
+    getrandom::fill(chance.as_flattened_mut()).map_err(|error| trust(&error))?;
     if let Some(wrong) = crate::store::verify::sample(txn, &chance)? {
         return Err(OpenError::Trust(wrong));
     }
@@ -99,10 +100,6 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
     }
     let memory = Memory { chain, epochs, held, watermark, time_floor_s: number("time_floor")?.unwrap_or(0) };
     Ok(Recollection { memory, contact_ms: number("contact")? })
-}
-
-fn random_byte() -> u8 {
-    getrandom::u32().unwrap_or_default().to_le_bytes()[0]
 }
 
 /// Verifies a note by its signatures alone, whatever the time is.

@@ -1,6 +1,6 @@
 //! The audit log and the access tokens: what this node keeps for itself.
 
-use redb::{ReadableTable, ReadableTableMetadata};
+use redb::ReadableTable;
 
 use super::codec;
 use super::error::StoreError;
@@ -64,14 +64,6 @@ impl ReadTxn {
     /// The database fails.
     pub fn access(&self) -> Result<Vec<(String, Access)>, StoreError> {
         access(&self.raw().open_table(tables::ACCESS)?)
-    }
-
-    /// Number of imported changes that are remembered.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn imports(&self) -> Result<u64, StoreError> {
-        Ok(self.raw().open_table(tables::IMPORTS)?.len()?)
     }
 }
 
