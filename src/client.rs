@@ -3,9 +3,12 @@
 //! It does not retry, cache or decide anything, and prints nothing. Invariant: whatever a server sends, a call ends
 //! within its time and size limits with a value or a [`ClientError`]; the access token is in no message and no log.
 
+pub mod deliver;
 mod error;
+mod govern;
 mod lists;
 mod paths;
+mod proposals;
 mod transfer;
 
 use std::fmt;
@@ -19,14 +22,14 @@ use serde::de::DeserializeOwned;
 pub use error::ClientError;
 pub use lists::{DeploymentFilter, PromptFilter};
 
+use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::read::{
     BatchAnswer, BatchRequest, DiffAnswer, PromptView, RenderAnswer, RenderRequest, Resolved, Subject, VersionView,
 };
 use crate::api::status::Status;
 use crate::api::write::{
-    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RollbackRequest, TokenRequest,
-    TokenView, Why,
+    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RollbackRequest, Why,
 };
 use crate::crypto::secret::AccessToken;
 use crate::crypto::tls::use_ring;
@@ -325,6 +328,10 @@ impl Client {
 
     async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
         self.call(self.request(Method::POST, path).json(body)).await
+    }
+
+    async fn put<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.call(self.request(Method::PUT, path).json(body)).await
     }
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {

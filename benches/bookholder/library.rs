@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bookholder::clock::{Clock, SystemClock};
 use bookholder::crypto::secret::AccessToken;
+use bookholder::model::audit::AuditEntry;
 use bookholder::model::content::{Content, Syntax};
 use bookholder::model::content_id::ContentId;
 use bookholder::model::deployment::{Action, Deployment};
@@ -18,7 +19,7 @@ use bookholder::model::serving::Serving;
 use bookholder::model::time::Timestamp;
 use bookholder::model::version::{Bump, Version};
 use bookholder::registry::founding::{Founding, found};
-use bookholder::store::write::{AuditDraft, Change};
+use bookholder::store::write::Change;
 use bookholder::store::{Options, Store, StoreError};
 use tempfile::TempDir;
 
@@ -118,7 +119,12 @@ impl Library {
                 let changes = numbers.clone().flat_map(|number| changes(number, bytes, seq, now)).collect();
                 let subjects = vec![format!("{} prompts", numbers.len())];
                 let message = "fill a library".to_owned();
-                txn.commit(now, changes, AuditDraft { actor: AUTHOR.to_owned(), command: "import", subjects, message })
+                let command = "import".to_owned();
+                txn.commit(
+                    now,
+                    changes,
+                    AuditEntry { actor: AUTHOR.to_owned(), command, subjects, message, ..AuditEntry::default() },
+                )
             };
             store.write_blocking(commit).expect("a commit");
             progress.show(&format!("{first}"));

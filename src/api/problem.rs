@@ -82,8 +82,28 @@ pub enum ErrorCode {
     NothingToRollBack,
     /// The change is dated before the prompt's last one.
     HistoryOrder,
-    /// An access token has this name already.
-    TokenExists,
+    /// Something has this name already.
+    Exists,
+    /// It is still in use, or comes with the program.
+    InUse,
+    /// The label policy breaks a rule.
+    InvalidPolicy,
+    /// The risk rules break a rule, or one of their own tests fails.
+    InvalidRules,
+    /// A label's policy demands something that is missing; `errors` lists it.
+    PolicyNotMet,
+    /// Callers of what the label serves would break; it takes an explicit flag.
+    BreaksCallers,
+    /// The content holds a secret.
+    HoldsSecrets,
+    /// The change request was applied, rejected, withdrawn, or has expired.
+    RequestClosed,
+    /// The change request proposes something else by now.
+    RequestMoved,
+    /// The draft was saved by somebody meanwhile.
+    DraftMoved,
+    /// The version's content was dropped.
+    VersionArchived,
     /// Without this access token nobody could change anything.
     LastAdmin,
     /// This node is a replica: changes go to the primary.

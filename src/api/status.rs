@@ -100,6 +100,9 @@ pub struct ReplicaReport {
     pub freshness: Freshness,
     /// Version of its program.
     pub version: String,
+    /// Which versions were used there since its last report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<super::govern::VersionUse>,
     /// When the report arrived; set by the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

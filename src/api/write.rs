@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use crate::model::content::{Content, Syntax};
 use crate::model::deployment::Deployment;
+use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
@@ -31,6 +32,12 @@ pub struct PublishRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub labels: Vec<Label>,
+    /// Whether to deploy although callers of what is served now break.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_major: bool,
+    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
 }
 
 /// The version that now says what was published.
@@ -53,16 +60,28 @@ pub struct Published {
     /// Prompts that include an older version of this one, as `name@version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<String>,
+    /// What the risk rules found, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// How the version before it is changed for callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<super::govern::InterfaceChange>,
 }
 
 /// Labels to move, all at once or not at all.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeployRequest {
     /// At most 1,000; each label of a prompt at most once.
     pub moves: Vec<Move>,
     /// Why; 1 to 2,000 characters.
     pub message: String,
+    /// Whether to deploy although callers of what is served now break.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_major: bool,
+    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
 }
 
 /// One label to move.
@@ -132,9 +151,15 @@ pub struct Deployed {
 pub struct RollbackRequest {
     /// Why.
     pub message: String,
-    /// This version; by default the last serving that was different.
+    /// This version; by default the last serving that was different. Another than that needs what a deployment needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
+    /// Whether to deploy although callers of what is served now break.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_major: bool,
+    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
 }
 
 /// A change that needs nothing but its why.
@@ -200,43 +225,6 @@ pub struct RefusedChange {
     pub id: String,
     /// Why not.
     pub problem: Problem,
-}
-
-/// A new access token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenRequest {
-    /// What it is for, for example `replica-plant-7`; unique.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-}
-
-/// What an access token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Everything.
-    Admin,
-    /// Read prompts.
-    Reader,
-    /// Read prompts, and follow the registry as a replica.
-    Replica,
-}
-
-/// An access token as it can be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct TokenView {
-    /// What it is for.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// Since when.
-    #[schema(value_type = String)]
-    pub created: Timestamp,
-    /// The token itself; only in the answer that makes it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
 }
 
 const fn plain() -> Syntax {

@@ -106,7 +106,8 @@ impl Story {
 
         self.chapter("Two in the morning: roll back, with the reason.")?;
         let began = Instant::now();
-        let why = RollbackRequest { message: "Too many refusals".to_owned(), to: Some(1) };
+        let why =
+            RollbackRequest { message: "Too many refusals".to_owned(), to: Some(1), ..RollbackRequest::default() };
         client.rollback(&name(AGENT)?, &Label::production(), &why).await?;
         wait(&replica, |answer| answer.version == 1 && answer.assignment.is_none()).await?;
         self.fact("back on version 1", format!("{} after asking", milliseconds(began.elapsed())))?;
@@ -223,6 +224,8 @@ async fn publish(client: &Client, prompt: &str, text: &str, why: &str, labels: &
         bump: None,
         expected_parent: None,
         labels: labels.map_err(|error| CliError::usage(error.to_string()))?,
+        allow_major: false,
+        break_glass: None,
     };
     let published = client.publish(&name(prompt)?, &request).await?;
     Ok(format!("{} {}", published.stamp, paint(DIM, published.version.semver)))
@@ -230,7 +233,7 @@ async fn publish(client: &Client, prompt: &str, text: &str, why: &str, labels: &
 
 async fn deploy(client: &Client, serving: ServingRequest, why: &str) -> Result<(), CliError> {
     let moves = vec![Move { name: name(AGENT)?, label: Label::production(), serving }];
-    client.deploy(&DeployRequest { moves, message: why.to_owned() }).await?;
+    client.deploy(&DeployRequest { moves, message: why.to_owned(), ..DeployRequest::default() }).await?;
     Ok(())
 }
 

@@ -50,7 +50,8 @@ pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError
         let serving = serving(&versions, &args.rule).map_err(|reason| CliError::usage(format!("{name}: {reason}")))?;
         moves.push(Move { name, label: args.to.clone(), serving });
     }
-    let deployed = context.client.deploy(&DeployRequest { moves, message: args.why.message }).await?;
+    let deployed =
+        context.client.deploy(&DeployRequest { moves, message: args.why.message, ..DeployRequest::default() }).await?;
     changed::deployed(context.output, &deployed)?;
     Ok(Verdict::Done)
 }

@@ -64,6 +64,8 @@ pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliErro
         bump: args.bump,
         expected_parent: args.expect,
         labels,
+        allow_major: false,
+        break_glass: None,
     };
     let published = context.client.publish(&args.name, &request).await?;
     changed::published(context.output, &published)?;

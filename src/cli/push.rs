@@ -110,6 +110,8 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
                     bump: None,
                     expected_parent: Some(prompts.get(name).map_or(0, |view| view.prompt.latest)),
                     labels: labels.into_iter().collect(),
+                    allow_major: false,
+                    break_glass: None,
                 };
                 waiting.push((name.clone(), request));
             }

@@ -31,7 +31,7 @@ pub struct RollbackArgs {
 }
 
 pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
-    let request = RollbackRequest { message: args.why.message, to: args.to };
+    let request = RollbackRequest { message: args.why.message, to: args.to, ..RollbackRequest::default() };
     let deployed = context.client.rollback(&args.name, &args.label, &request).await?;
     changed::deployed(context.output, &deployed)?;
     Ok(Verdict::Done)

@@ -1,12 +1,12 @@
 //! `token`: makes, lists and revokes access tokens. Making one is the only verb that prints one.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Table, moment, paint};
-use crate::api::write::{Role, TokenRequest};
+use crate::api::govern::TokenRequest;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,8 +30,8 @@ enum TokenCommand {
         /// What it is for, such as edge-7; unique
         name: String,
         /// What it may do
-        #[arg(long, value_enum)]
-        role: RoleName,
+        #[arg(long)]
+        role: String,
     },
     /// List access tokens, without the tokens themselves
     List,
@@ -42,26 +42,14 @@ enum TokenCommand {
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum RoleName {
-    /// Everything
-    Admin,
-    /// Read prompts
-    Reader,
-    /// Read prompts, and follow the registry as a replica
-    Replica,
-}
-
 pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
     match args.command {
         TokenCommand::Create { name, role } => {
-            let role = match role {
-                RoleName::Admin => Role::Admin,
-                RoleName::Reader => Role::Reader,
-                RoleName::Replica => Role::Replica,
-            };
-            let made = context.client.create_token(&TokenRequest { name, role }).await?;
+            let made = context
+                .client
+                .create_token(&TokenRequest { name, role: Some(role), ..TokenRequest::default() })
+                .await?;
             if output.json {
                 output.json(&made)?;
             } else {
@@ -76,14 +64,13 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
                 output.json(&tokens)?;
                 return Ok(Verdict::Done);
             }
-            let mut table = Table::new(&["NAME", "ROLE", "CREATED (UTC)"]);
+            let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)"]);
             for token in &tokens {
-                let role = match token.role {
-                    Role::Admin => "admin",
-                    Role::Reader => "reader",
-                    Role::Replica => "replica",
-                };
-                table.row([Cell::new(ACCENT, &token.name), role.into(), Cell::new(DIM, moment(token.created))]);
+                table.row([
+                    Cell::new(ACCENT, &token.name),
+                    token.principal.as_str().into(),
+                    Cell::new(DIM, moment(token.created)),
+                ]);
             }
             output.table(&table, "no access tokens")?;
         }

@@ -54,7 +54,36 @@ pub(super) fn rollback(name: &PromptName, label: &Label) -> String {
 }
 
 pub(super) fn token(name: &str) -> String {
-    format!("/v1/tokens/{}", segment(name))
+    below("/v1/tokens", name)
+}
+
+pub(super) fn rotation(name: &str) -> String {
+    format!("{}/rotation", token(name))
+}
+
+pub(super) fn grants(principal: &str) -> String {
+    format!("{}/grants", below("/v1/principals", principal))
+}
+
+pub(super) fn suspension(principal: &str) -> String {
+    format!("{}/suspension", below("/v1/principals", principal))
+}
+
+pub(super) fn findings(name: &PromptName, number: u64) -> String {
+    format!("{}/findings", version(name, number))
+}
+
+pub(super) fn drafts(name: &PromptName) -> String {
+    format!("{}/drafts", prompt(name))
+}
+
+pub(super) fn draft(name: &PromptName, draft: &str) -> String {
+    below(&drafts(name), draft)
+}
+
+/// What has a name in a list.
+pub(super) fn below(list: &str, name: &str) -> String {
+    format!("{list}/{}", segment(name))
 }
 
 fn segment(text: &str) -> String {
@@ -76,5 +105,7 @@ mod tests {
             "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/labels/production/rollback"
         );
         assert_eq!(token("../x"), "/v1/tokens/..%2Fx");
+        assert_eq!(grants("ada@acme.de"), "/v1/principals/ada%40acme.de/grants");
+        assert_eq!(draft(&name, "a/b"), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/drafts/a%2Fb");
     }
 }

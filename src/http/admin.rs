@@ -8,14 +8,15 @@ use axum::response::{IntoResponse, Response};
 use tempfile::NamedTempFile;
 use tokio_util::io::ReaderStream;
 
-use super::auth::{Admin, Writer};
+use super::auth::Writer;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::request::RequestError;
 use super::state::{App, Shared};
+use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
-use crate::api::write::{TokenRequest, TokenView};
 use crate::model::audit::AuditVerdict;
+use crate::model::principal::Permission;
 use crate::replication::publisher::Publisher;
 
 /// Lifetime of a bundle's checkpoint when the request does not say, in days.
@@ -65,7 +66,12 @@ pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams
     ),
     responses((status = 200, body = AuditPage)),
 )]
-pub(super) async fn audit(State(app): State<App>, _: Admin, mut params: Params) -> Result<Said<AuditPage>, Failure> {
+pub(super) async fn audit(
+    State(app): State<App>,
+    writer: Writer,
+    mut params: Params,
+) -> Result<Said<AuditPage>, Failure> {
+    writer.holds(Permission::Audit)?;
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
     Ok(Said(blocking(move || app.catalogue.audit(cursor.as_deref(), limit)).await??))
@@ -73,13 +79,19 @@ pub(super) async fn audit(State(app): State<App>, _: Admin, mut params: Params) 
 
 /// Checks that every audit entry fits itself and the one before.
 #[utoipa::path(get, path = "/v1/audit/verify", tag = "compliance", responses((status = 200, body = AuditVerdict)))]
-pub(super) async fn audit_verify(State(app): State<App>, _: Admin, _: NoParams) -> Result<Said<AuditVerdict>, Failure> {
+pub(super) async fn audit_verify(
+    State(app): State<App>,
+    writer: Writer,
+    _: NoParams,
+) -> Result<Said<AuditVerdict>, Failure> {
+    writer.holds(Permission::Audit)?;
     Ok(Said(blocking(move || app.catalogue.verify_audit()).await??))
 }
 
 /// A consistent copy of everything but the keys, while serving.
 #[utoipa::path(get, path = "/v1/backup", tag = "operator", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
-pub(super) async fn backup(State(app): State<App>, _: Admin, _: NoParams) -> Result<Response, Failure> {
+pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
+    writer.holds(Permission::Operate)?;
     let file = publisher(&app)?.backup().await?;
     send(file, "bookholder.backup", "application/octet-stream").await
 }
@@ -90,7 +102,8 @@ pub(super) async fn backup(State(app): State<App>, _: Admin, _: NoParams) -> Res
     params(("lifetime_days" = Option<u32>, Query, description = "How long the checkpoint is good, in days; 90 by default, never longer than the root allows.")),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]
-pub(super) async fn bundle(State(app): State<App>, _: Admin, mut params: Params) -> Result<Response, Failure> {
+pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: Params) -> Result<Response, Failure> {
+    writer.holds(Permission::Operate)?;
     let lifetime_days = params.get::<u32>("lifetime_days")?.unwrap_or(BUNDLE_LIFETIME_DAYS);
     params.finish(&["lifetime_days"])?;
     let file = publisher(&app)?.bundle(lifetime_days).await?;

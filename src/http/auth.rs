@@ -1,9 +1,12 @@
 //! Who sent a request, and whether the path is open to them.
 //!
-//! An access token becomes an [`Actor`]; what that actor may change is decided by `registry`, command by command.
-//! Here stands only what needs no command: reading, following, and looking at what only an admin sees.
+//! An access token becomes a [`Seat`]; what its [`Actor`] may change is decided by `registry`, command by command.
+//! Here stands only what needs no command: reading, and following.
 //!
 //! Invariant: a token that this node can judge and does not know is refused everywhere, also where none is needed.
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -11,10 +14,14 @@ use axum::http::{HeaderMap, header};
 
 use super::error::Failure;
 use super::request::RequestError;
-use super::state::{App, Shared};
-use crate::api::write::Role;
+use super::state::{App, RequestId, Shared};
 use crate::crypto::secret::AccessToken;
-use crate::registry::{Actor, Registry};
+use crate::model::principal::Permission;
+use crate::registry::{Actor, Registry, Seat};
+use crate::resolve::usage::LOCAL;
+
+/// How often a connection that stays looks whether its access token has expired.
+const EXPIRY_LOOK: Duration = Duration::from_secs(5);
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,7 +42,11 @@ impl Peer {
 }
 
 /// Finds who presents the access token of a request; none when it has none.
-pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Actor>, Failure> {
+pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Arc<Seat>>, Failure> {
+    Ok(present(app, headers)?.map(|(_, seat)| seat))
+}
+
+fn present(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc<Seat>)>, Failure> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let unknown = || Failure::from(RequestError::TokenUnknown);
     if app.registry.is_none() && app.read_token.is_none() {
@@ -47,49 +58,173 @@ pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Actor
         return Err(unknown());
     }
     let token = AccessToken::parse(token.trim()).map_err(|_| unknown())?;
-    let actor = match (&app.registry, &app.read_token) {
+    let seat = match (&app.registry, &app.read_token) {
         (Some(registry), _) => registry.authenticate(&token),
-        (None, Some(hash)) if token.hash() == *hash => Some(Actor { name: "reader".to_owned(), role: Role::Reader }),
+        (None, Some((hash, seat))) if token.hash() == *hash => Some(Arc::clone(seat)),
         (None, _) => None,
     };
-    actor.map(Some).ok_or_else(unknown)
+    seat.map(|seat| Some((token, seat))).ok_or_else(unknown)
 }
 
-/// May read prompts: local where reading is open, or with any access token.
-pub(super) struct Reader;
+/// May read prompts: local where reading is open, or with an access token that lets them.
+pub(super) struct Reader {
+    shown: Option<(AccessToken, Arc<Seat>)>,
+    registry: Option<Registry>,
+}
+
+impl Reader {
+    /// Whether every prompt is open to them.
+    pub(super) fn reads_everything(&self) -> bool {
+        self.shown.as_ref().is_none_or(|(_, seat)| seat.reads_everything())
+    }
+
+    /// Whether they may read a prompt.
+    pub(super) fn reads(&self, prompt: &str) -> bool {
+        self.shown.as_ref().is_none_or(|(_, seat)| seat.reads(prompt))
+    }
+
+    /// Refuses what they may not read.
+    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
+        match &self.shown {
+            Some((_, seat)) if !seat.reads(prompt) => Err(unreadable(seat, prompt)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a reference to what they may not read.
+    pub(super) fn check_reference(&self, reference: &str) -> Result<(), Failure> {
+        self.check(name_of(reference))
+    }
+
+    /// Refuses what shows more than single prompts to who may not read all of them.
+    pub(super) fn check_everything(&self, what: &'static str) -> Result<(), Failure> {
+        match &self.shown {
+            Some((_, seat)) if !seat.reads_everything() => {
+                let name = seat.actor().name.clone();
+                Err(RequestError::Narrow { name, what }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the record of uses calls them.
+    pub(super) fn who(&self) -> &str {
+        self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
+    }
+
+    /// What they may read, for a stream that goes on.
+    pub(super) fn readable(&self) -> Readable {
+        Readable(self.shown.as_ref().map(|(_, seat)| Arc::clone(seat)))
+    }
+
+    /// What ends when they may no longer.
+    pub(super) fn seated(self) -> Seated {
+        Seated { shown: self.shown, registry: self.registry }
+    }
+}
+
+/// What somebody may read.
+pub(super) struct Readable(Option<Arc<Seat>>);
+
+impl Readable {
+    pub(super) fn reads(&self, prompt: &str) -> bool {
+        self.0.as_ref().is_none_or(|seat| seat.reads(prompt))
+    }
+}
+
+/// The name in a reference, which has no `@`.
+pub(super) fn name_of(reference: &str) -> &str {
+    reference.split_once('@').map_or(reference, |(name, _)| name)
+}
+
+/// Why somebody may not read a prompt.
+pub(super) fn unreadable(seat: &Seat, prompt: &str) -> Failure {
+    let (name, prompt) = (seat.actor().name.clone(), prompt.chars().take(200).collect());
+    RequestError::Unreadable { name, prompt }.into()
+}
 
 impl FromRequestParts<App> for Reader {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        match identify(app, &parts.headers)? {
-            Some(_) => Ok(Self),
-            None if Peer::of(parts).reads_openly(app) => Ok(Self),
+        let registry = app.registry.clone();
+        match present(app, &parts.headers)? {
+            None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
             None => Err(RequestError::TokenMissing.into()),
+            shown => Ok(Self { shown, registry }),
+        }
+    }
+}
+
+/// Somebody who stays connected: lost as soon as their access token is revoked, changed or expired.
+pub(super) struct Seated {
+    shown: Option<(AccessToken, Arc<Seat>)>,
+    registry: Option<Registry>,
+}
+
+impl Seated {
+    /// Ends when they may no longer do what they could when they came.
+    pub(super) async fn lost(&self) {
+        let (Some((token, seat)), Some(registry)) = (&self.shown, &self.registry) else {
+            return std::future::pending().await;
+        };
+        let mut changed = registry.rules_changed();
+        while registry.still_seated(token, seat) {
+            let expires = seat.expires_ms() != i64::MAX;
+            tokio::select! {
+                ended = changed.changed() => if ended.is_err() { return },
+                () = tokio::time::sleep(EXPIRY_LOOK), if expires => {}
+            }
         }
     }
 }
 
 /// May follow the registry as a replica: local, or with an access token for it.
 pub(super) struct Follower {
+    shown: Option<(AccessToken, Arc<Seat>)>,
+    registry: Option<Registry>,
+}
+
+impl Follower {
     /// Whether the answer is for everybody who can reach this node.
-    pub(super) open: bool,
+    pub(super) const fn open(&self) -> bool {
+        self.shown.is_none()
+    }
+
+    /// Refuses a view that they may not follow.
+    pub(super) fn check(&self, view: &str) -> Result<(), Failure> {
+        match &self.shown {
+            Some((_, seat)) if !seat.follows(view) => Err(unfollowable(seat)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the record of uses calls them.
+    pub(super) fn who(&self) -> &str {
+        self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
+    }
+
+    /// What ends when they may no longer.
+    pub(super) fn seated(self) -> Seated {
+        Seated { shown: self.shown, registry: self.registry }
+    }
+}
+
+fn unfollowable(seat: &Seat) -> Failure {
+    let (what, role) = ("follow this registry", "replica");
+    RequestError::Role { actor: seat.actor().name.clone(), what, role }.into()
 }
 
 impl FromRequestParts<App> for Follower {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        match identify(app, &parts.headers)? {
-            Some(actor) => match actor.role {
-                Role::Admin | Role::Replica => Ok(Self { open: false }),
-                Role::Reader => {
-                    let (what, role) = ("follow this registry", "replica");
-                    Err(RequestError::Role { actor: actor.name, what, role }.into())
-                }
-            },
-            None if Peer::of(parts).reads_openly(app) => Ok(Self { open: true }),
+        let registry = app.registry.clone();
+        match present(app, &parts.headers)? {
+            Some((_, seat)) if !seat.follows_something() => Err(unfollowable(&seat)),
+            None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
             None => Err(RequestError::TokenMissing.into()),
+            shown => Ok(Self { shown, registry }),
         }
     }
 }
@@ -98,38 +233,29 @@ impl FromRequestParts<App> for Follower {
 pub(super) struct Writer {
     pub(super) registry: Registry,
     pub(super) actor: Actor,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Writer {
+    /// Refuses who may not look at what is not for everybody.
+    pub(super) fn holds(&self, permission: Permission) -> Result<(), Failure> {
+        Ok(self.registry.authorise_look(&self.actor, permission)?)
+    }
+
+    /// Refuses what they may not read.
+    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
+        if self.seat.reads(prompt) { Ok(()) } else { Err(unreadable(&self.seat, prompt)) }
+    }
 }
 
 impl FromRequestParts<App> for Writer {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let registry = primary(app, "changing anything")?.clone();
-        let actor = identify(app, &parts.headers)?.ok_or(RequestError::TokenMissing)?;
-        Ok(Self { registry, actor })
+        let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
+        let registry = app.registry.clone().ok_or_else(replica)?;
+        let seat = identify(app, &parts.headers)?.ok_or(RequestError::TokenMissing)?;
+        let request_id = parts.extensions.get::<RequestId>().map(ToString::to_string);
+        Ok(Self { registry, actor: Actor { request_id, ..seat.actor().clone() }, seat })
     }
-}
-
-/// May see and take everything: an admin's access token, on a primary.
-pub(super) struct Admin;
-
-impl FromRequestParts<App> for Admin {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        primary(app, "what is kept for admins")?;
-        let actor = identify(app, &parts.headers)?.ok_or(RequestError::TokenMissing)?;
-        match actor.role {
-            Role::Admin => Ok(Self),
-            Role::Reader | Role::Replica => {
-                Err(RequestError::Role { actor: actor.name, what: "see this", role: "admin" }.into())
-            }
-        }
-    }
-}
-
-/// The write path, which only a primary has.
-fn primary<'a>(app: &'a Shared, what: &'static str) -> Result<&'a Registry, Failure> {
-    let replica = || RequestError::Replica { what, upstream: app.upstream.clone() }.into();
-    app.registry.as_ref().ok_or_else(replica)
 }

@@ -89,6 +89,13 @@ impl Failure {
             Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
             Self::Registry(RegistryError::Interface(error)) => error.reasons.clone(),
             Self::Registry(RegistryError::StillIncluded { by, .. }) => by.clone(),
+            Self::Registry(RegistryError::PolicyNotMet { missing, .. }) => {
+                missing.iter().map(|demand| format!("{}: {}", demand.policy, demand.says)).collect()
+            }
+            Self::Registry(RegistryError::BreaksCallers { reasons, .. }) => reasons.clone(),
+            Self::Registry(RegistryError::HoldsSecrets { findings, .. }) => {
+                findings.iter().map(|one| format!("{} line {}: {}", one.target, one.line, one.message)).collect()
+            }
             _ => Vec::new(),
         };
         Problem { title: title(code).to_owned(), status: status.as_u16(), code, detail, hint, errors }
@@ -160,7 +167,7 @@ fn request(error: &RequestError) -> Saying {
             Code::Unauthorized,
             hint("it may have been revoked; an admin creates another with POST /v1/tokens"),
         ),
-        E::Role { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
+        E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
         E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
         E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } => not_ready(),
@@ -172,7 +179,32 @@ fn registry(error: &RegistryError) -> Saying {
     use ErrorCode as Code;
     use RegistryError as E;
     match error {
-        E::Forbidden { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
+        E::Forbidden { roles, .. } => {
+            let would = (!roles.is_empty()).then(|| format!("roles that may: {}", roles.join(", ")));
+            (StatusCode::FORBIDDEN, Code::Forbidden, would)
+        }
+        E::PolicyNotMet { .. } => {
+            let way =
+                "propose it as a change request with `bookholder request propose`, or let an admin break the glass";
+            (StatusCode::FORBIDDEN, Code::PolicyNotMet, hint(way))
+        }
+        E::BreaksCallers { by, .. } => {
+            let by = if by.is_empty() {
+                "nobody used it in the last day".to_owned()
+            } else {
+                format!("used in the last day by {}", by.join(", "))
+            };
+            (
+                CONFLICT,
+                Code::BreaksCallers,
+                hint(format!("{by}; deploy with `allow_major` (--allow-major) when they are ready")),
+            )
+        }
+        E::HoldsSecrets { .. } => (
+            UNFIT,
+            Code::HoldsSecrets,
+            hint("take the secret out, and give it to the model's tools at run time; then revoke it"),
+        ),
         E::MessageMissing | E::MessageTooLong { .. } => (BAD, Code::InvalidMessage, None),
         E::TextTooLong { .. } => (BAD, Code::TooLarge, None),
         E::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send them in several requests")),
@@ -194,10 +226,20 @@ fn registry(error: &RegistryError) -> Saying {
         E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
         E::Include { .. } | E::Included(_) | E::Template(_) => (UNFIT, Code::InvalidContent, None),
         E::HistoryOrder { .. } => (CONFLICT, Code::HistoryOrder, None),
-        E::TokenExists { .. } => (CONFLICT, Code::TokenExists, None),
+        E::Exists { .. } => (CONFLICT, Code::Exists, None),
         E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
-        E::TokenNotFound { .. } => (ABSENT, Code::RecordNotFound, None),
-        E::TokenName { .. } => (BAD, Code::InvalidName, None),
+        E::NotFound { .. } => (ABSENT, Code::RecordNotFound, None),
+        E::Handle { .. } => (BAD, Code::InvalidName, None),
+        E::RoleInUse { .. } | E::BuiltIn { .. } => (CONFLICT, Code::InUse, None),
+        E::Unfit(_) => (BAD, Code::BadRequest, None),
+        E::Policy(_) => (UNFIT, Code::InvalidPolicy, None),
+        E::Rules(_) => (UNFIT, Code::InvalidRules, None),
+        E::RequestClosed { .. } => (CONFLICT, Code::RequestClosed, None),
+        E::RequestMoved { id } => {
+            (CONFLICT, Code::RequestMoved, hint(format!("GET /v1/requests/{id} shows what it proposes now")))
+        }
+        E::DraftMoved { .. } => (CONFLICT, Code::DraftMoved, hint("read it again, and save on that revision")),
+        E::VersionArchived { .. } => (StatusCode::GONE, Code::VersionArchived, None),
         E::Random(_) => INSIDE,
         E::Interface(_) => (UNFIT, Code::BumpTooSmall, None),
         E::Content(error) => content(error),
@@ -305,7 +347,17 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::ParentMoved => "Somebody published meanwhile",
         ErrorCode::VersionRetired => "Version retired",
         ErrorCode::VersionServed => "Version in use",
-        ErrorCode::TokenExists => "Access token exists",
+        ErrorCode::Exists => "It exists already",
+        ErrorCode::InUse => "In use",
+        ErrorCode::InvalidPolicy => "Invalid policy",
+        ErrorCode::InvalidRules => "Invalid rules",
+        ErrorCode::PolicyNotMet => "A policy is not met",
+        ErrorCode::BreaksCallers => "Callers would break",
+        ErrorCode::HoldsSecrets => "Content holds a secret",
+        ErrorCode::RequestClosed => "Change request is closed",
+        ErrorCode::RequestMoved => "Change request moved on",
+        ErrorCode::DraftMoved => "Somebody saved meanwhile",
+        ErrorCode::VersionArchived => "Version archived",
         ErrorCode::LastAdmin => "Last admin",
         ErrorCode::BumpTooSmall => "Declared bump too small",
         ErrorCode::StillIncluded => "Still included by others",

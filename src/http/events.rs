@@ -17,7 +17,7 @@ use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Reader;
+use super::auth::{Readable, Reader, Seated};
 use super::error::Failure;
 use super::extract::{Params, blocking};
 use super::request::RequestError;
@@ -47,7 +47,7 @@ const RECONNECT_MS: u32 = 2_000;
 )]
 pub(super) async fn events(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
@@ -62,6 +62,8 @@ pub(super) async fn events(
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     let listener = Listener {
+        reads: if reader.reads_everything() { None } else { Some(reader.readable()) },
+        seated: reader.seated(),
         catalogue: app.catalogue.clone(),
         stop: app.stop.clone(),
         known: known.unwrap_or(newest),
@@ -87,6 +89,10 @@ fn position(header: &HeaderValue) -> Result<Position, Failure> {
 /// One open stream.
 struct Listener {
     catalogue: Catalogue,
+    /// Ends the stream when the listener may no longer read.
+    seated: Seated,
+    /// What the listener may read, where that is not everything.
+    reads: Option<Readable>,
     committed: watch::Receiver<Arc<Committed>>,
     stop: CancellationToken,
     /// What the client was told of last.
@@ -127,6 +133,7 @@ impl Listener {
             if !std::mem::take(&mut self.behind) {
                 tokio::select! {
                     () = self.stop.cancelled() => return None,
+                    () = self.seated.lost() => return None,
                     changed = self.committed.changed() => changed.ok()?,
                     () = tokio::time::sleep(HEARTBEAT) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
                 }
@@ -142,6 +149,13 @@ impl Listener {
                 Err(_) => return None,
             };
             self.known = position;
+            let names = match &self.reads {
+                // What they may not read is no news for them, not even that there is some.
+                Some(reads) if !names.is_empty() => {
+                    names.into_iter().filter(|name| reads.reads(name)).collect::<BTreeSet<_>>()
+                }
+                _ => names,
+            };
             if let Some(event) = event(since, position, &names, &self.prefix) {
                 return Some((Ok(event), self));
             }

@@ -39,12 +39,13 @@ async fn ask<T: Send + 'static>(
 )]
 pub(super) async fn content(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let wrong = |error: crate::model::content_id::ContentIdError| RequestError::Path { reason: error.to_string() };
+    reader.check_everything("contents by their ids; read them by version")?;
     let id: ContentId = segments.text("content_id").parse().map_err(wrong)?;
     let bytes = blocking(move || app.catalogue.content(&id)).await??;
     let etag = format!("\"{id}\"");
@@ -74,14 +75,18 @@ pub(super) async fn content(
 )]
 pub(super) async fn prompts(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     mut params: Params,
 ) -> Result<Json<PromptPage>, Failure> {
     let prefix = params.text("prefix").unwrap_or_default();
     let removed = params.get::<bool>("removed")?.unwrap_or(false);
     let (cursor, limit) = params.page()?;
     params.finish(&["prefix", "removed", "cursor", "limit"])?;
-    ask(app, move |catalogue| catalogue.prompts(&prefix, removed, cursor.as_deref(), limit)).await
+    let page = ask(app, move |catalogue| catalogue.prompts(&prefix, removed, cursor.as_deref(), limit)).await?;
+    Ok(page).map(|Json(mut page)| {
+        page.items.retain(|row| reader.reads(row.prompt.name.as_str()));
+        Json(page)
+    })
 }
 
 /// One prompt, its labels and who includes it; removed ones too.
@@ -92,11 +97,12 @@ pub(super) async fn prompts(
 )]
 pub(super) async fn prompt(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
 ) -> Result<Json<PromptView>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     ask(app, move |catalogue| catalogue.prompt(&name)).await
 }
 
@@ -112,11 +118,12 @@ pub(super) async fn prompt(
 )]
 pub(super) async fn versions(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     mut params: Params,
 ) -> Result<Json<VersionPage>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
     ask(app, move |catalogue| catalogue.versions(&name, cursor.as_deref(), limit)).await
@@ -133,11 +140,12 @@ pub(super) async fn versions(
 )]
 pub(super) async fn version(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
 ) -> Result<Json<VersionView>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     let selector: Selector = segments.get("version")?;
     ask(app, move |catalogue| catalogue.version(&name, &selector)).await
 }
@@ -154,11 +162,12 @@ pub(super) async fn version(
 )]
 pub(super) async fn diff(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     mut params: Params,
 ) -> Result<Json<DiffAnswer>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
     ask(app, move |catalogue| catalogue.diff(&name, &from, &to)).await
@@ -172,11 +181,12 @@ pub(super) async fn diff(
 )]
 pub(super) async fn labels(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
 ) -> Result<Json<Vec<LabelState>>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     ask(app, move |catalogue| catalogue.prompt(&name).map(|prompt| prompt.labels)).await
 }
 
@@ -191,11 +201,12 @@ pub(super) async fn labels(
 )]
 pub(super) async fn label(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
 ) -> Result<Json<LabelState>, Failure> {
     let name: PromptName = segments.get("name")?;
+    reader.check(name.as_str())?;
     let label: Label = segments.get("label")?;
     ask(app, move |catalogue| catalogue.label(&name, &label)).await
 }
@@ -213,7 +224,7 @@ pub(super) async fn label(
 )]
 pub(super) async fn deployments(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     mut params: Params,
 ) -> Result<Json<DeploymentPage>, Failure> {
     let (name, label) = (params.get::<PromptName>("name")?, params.get::<Label>("label")?);
@@ -223,9 +234,16 @@ pub(super) async fn deployments(
         let reason = "a label belongs to a prompt; give its `name` too".to_owned();
         return Err(RequestError::Parameter { name: "label", reason }.into());
     }
-    ask(app, move |catalogue| match name {
+    if let Some(name) = &name {
+        reader.check(name.as_str())?;
+    }
+    let page = ask(app, move |catalogue| match name {
         Some(name) => catalogue.deployments(&name, label.as_ref(), cursor.as_deref(), limit),
         None => catalogue.all_deployments(cursor.as_deref(), limit),
     })
-    .await
+    .await?;
+    Ok(page).map(|Json(mut page)| {
+        page.items.retain(|one| reader.reads(one.name.as_str()));
+        Json(page)
+    })
 }

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::Full;
 
-use super::auth::Reader;
+use super::auth::{Reader, name_of};
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::fresh::{FreshHeaders, VERSION, text};
@@ -80,13 +80,14 @@ pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
 )]
 pub(super) async fn resolve(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let query = Query { subject: params.text("subject"), attributes: params.all("attr."), at: params.get("at")? };
     params.finish(PARAMETERS)?;
+    reader.check_reference(segments.text("reference"))?;
     let started = Instant::now();
     let answer = app.resolver.resolve(segments.text("reference"), &query);
     app.metrics.resolve_seconds.observe(started.elapsed().as_secs_f64());
@@ -94,6 +95,7 @@ pub(super) async fn resolve(
         app.metrics.resolve_errors.inc();
     })?;
     app.metrics.resolve_composed.inc();
+    app.usage.note(&answer, reader.who());
     Ok(respond(&answer, &FreshHeaders::new(app.freshness.load()), &headers).map(Body::new))
 }
 
@@ -105,7 +107,7 @@ pub(super) async fn resolve(
 )]
 pub(super) async fn resolve_batch(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     _: NoParams,
     Extension(id): Extension<RequestId>,
     Json(request): Json<BatchRequest>,
@@ -113,7 +115,13 @@ pub(super) async fn resolve_batch(
     let fresh = FreshHeaders::new(app.freshness.load());
     let answer = blocking(move || {
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
+        if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
+            reader.check_reference(closed)?;
+        }
         let (position, answers) = app.resolver.batch(&request.references, &query)?;
+        for answer in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
+            app.usage.note(answer, reader.who());
+        }
         let item = |(reference, answer): (&str, Result<crate::resolve::answer::SharedAnswer, _>)| {
             let (resolved, problem) = match answer.and_then(|answer| answer.to_resolved()) {
                 Ok(resolved) => (Some(resolved), None),
@@ -138,16 +146,19 @@ pub(super) async fn resolve_batch(
 )]
 pub(super) async fn render(
     State(app): State<App>,
-    _: Reader,
+    reader: Reader,
     segments: Segments,
     _: NoParams,
     Json(request): Json<RenderRequest>,
 ) -> Result<Response, Failure> {
     let fresh = FreshHeaders::new(app.freshness.load());
     let reference = segments.text("reference").to_owned();
+    reader.check_reference(&reference)?;
     let answer = blocking(move || {
         let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
-        app.resolver.resolve(&reference, &query).and_then(|answer| answer.render(&request))
+        let answer = app.resolver.resolve(&reference, &query)?;
+        app.usage.note(&answer, reader.who());
+        answer.render(&request)
     })
     .await??;
     let mut response = axum::Json(answer).into_response();

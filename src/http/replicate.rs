@@ -14,11 +14,16 @@ use super::fresh::text;
 use super::read::matches;
 use super::request::RequestError;
 use super::state::App;
+use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
+use crate::resolve::usage::LOCAL;
 
 /// Longest name of a replica or of its version, in bytes.
 const REPORT_TEXT_BYTES_MAX: usize = 200;
+/// Largest report, in bytes, and most uses in one.
+const REPORT_BYTES_MAX: usize = 1024 * 1024;
+const USES_MAX: usize = 4_000;
 const NOTE: &str = "text/plain; charset=utf-8";
 /// How long a replica shall stay away from a server that goes down, in milliseconds.
 const RECONNECT_MS: &str = "bookholder-reconnect-ms";
@@ -26,7 +31,7 @@ const STREAM: &str = "application/octet-stream";
 
 /// How long caches may keep an answer: shared ones only what this node tells everybody.
 fn caching(follower: &Follower, seconds: &str) -> HeaderValue {
-    text(format!("{}, max-age={seconds}", if follower.open { "public" } else { "private" }))
+    text(format!("{}, max-age={seconds}", if follower.open() { "public" } else { "private" }))
 }
 
 /// A signed root document.
@@ -77,6 +82,7 @@ pub(super) async fn checkpoint(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let (publisher, view) = (publisher(&app)?.clone(), segments.text("view").to_owned());
+    follower.check(&view)?;
     let absent = no_view(&view);
     let note = blocking(move || publisher.checkpoint(&view)).await??.ok_or(absent)?;
     let etag = format!("\"{}\"", blake3::hash(&note).to_hex());
@@ -109,16 +115,23 @@ pub(super) async fn next(
     params.finish(&["b"])?;
     let view = segments.text("view");
     let from: Position = segments.get("position")?;
-    let answer = publisher(&app)?.next(view, from, &app.stop).await?.ok_or_else(|| no_view(view))?;
+    follower.check(view)?;
+    let caching = caching(&follower, "1");
+    let seated = follower.seated();
+    let answer = tokio::select! {
+        answer = publisher(&app)?.next(view, from, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
+        () = seated.lost() => return Err(RequestError::TokenUnknown.into()),
+    };
     let body = match answer.rest {
         None => Body::from(answer.head),
         Some(rest) => {
             let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|piece| (piece, rest)) });
-            Body::from_stream(stream::once(async move { Ok(answer.head) }).chain(rest))
+            let whole = stream::once(async move { Ok(answer.head) }).chain(rest);
+            // Whoever may no longer follow gets no further piece.
+            Body::from_stream(whole.take_until(Box::pin(async move { seated.lost().await })))
         }
     };
-    let headers =
-        [(header::CONTENT_TYPE, HeaderValue::from_static(STREAM)), (header::CACHE_CONTROL, caching(&follower, "1"))];
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static(STREAM)), (header::CACHE_CONTROL, caching)];
     let mut response = (headers, body).into_response();
     if let Some(reconnect_ms) = answer.reconnect_ms {
         response.headers_mut().insert(RECONNECT_MS, reconnect_ms.into());
@@ -135,16 +148,25 @@ pub(super) async fn next(
 )]
 pub(super) async fn report(
     State(app): State<App>,
-    _: Follower,
+    follower: Follower,
     _: NoParams,
-    Json(report): Json<ReplicaReport, { 16 * 1024 }>,
+    Json(report): Json<ReplicaReport, REPORT_BYTES_MAX>,
 ) -> Result<StatusCode, Failure> {
     let fits = |text: &str| (1..=REPORT_TEXT_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
     if !fits(&report.replica) || !fits(&report.version) {
         let reason = format!("`replica` and `version` are texts of 1 to {REPORT_TEXT_BYTES_MAX} bytes");
         return Err(RequestError::Json { reason }.into());
     }
-    publisher(&app)?.report(ReplicaReport { at: None, ..report });
+    if let Some(registry) = &app.registry {
+        let by = format!("{} via {}", follower.who(), report.replica);
+        let named = |one: VersionUse| {
+            let by = if one.by == LOCAL { by.clone() } else { format!("{} at {by}", one.by) };
+            VersionUse { by: by.chars().filter(|c| !c.is_control()).take(REPORT_TEXT_BYTES_MAX).collect(), ..one }
+        };
+        let uses = report.uses.into_iter().take(USES_MAX).map(named).collect();
+        registry.keep_uses(uses).await?;
+    }
+    publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report });
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -38,6 +38,10 @@ pub enum RequestError {
     TokenUnknown,
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
+    #[error("`{name}` may not read {prompt}")]
+    Unreadable { name: String, prompt: String },
+    #[error("`{name}` may not read all prompts, and this takes that: {what}")]
+    Narrow { name: String, what: &'static str },
     #[error("this node is a replica; {what} is the primary's business{}", upstream.as_ref().map(|url| format!(", at {url}")).unwrap_or_default())]
     Replica { what: &'static str, upstream: Option<String> },
     #[error("there is no {what}")]

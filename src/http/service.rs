@@ -16,7 +16,7 @@ use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use super::auth::{Peer, identify};
+use super::auth::{Peer, identify, name_of};
 use super::error::{Failure, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
@@ -25,6 +25,7 @@ use super::request::RequestError;
 use super::router::{class, router};
 use super::state::{App, AppState, Shared};
 use crate::metrics::Metrics;
+use crate::resolve::usage::LOCAL;
 
 /// Where every reference is resolved.
 const RESOLVE: &str = "/v1/resolve/";
@@ -87,23 +88,25 @@ impl Connection {
         let plain = matches!(*request.method(), Method::GET | Method::HEAD)
             && uri.query().is_none()
             && !reference.as_bytes().contains(&b'%');
-        if !plain || !self.may_read(request) {
+        if !plain {
             return None;
         }
         let app = &self.face.app;
+        let seat = if request.headers().contains_key(header::AUTHORIZATION) {
+            identify(app, request.headers()).ok()?
+        } else {
+            None
+        };
+        let allowed = seat.as_ref().map_or(self.open, |seat| seat.reads_everything() || seat.reads(name_of(reference)));
+        if !allowed {
+            return None;
+        }
         let answer = app.resolver.cached(reference)?;
+        app.usage.note(&answer, seat.as_ref().map_or(LOCAL, |seat| seat.token()));
         let mut fresh = self.fresh.try_borrow_mut().ok()?;
         fresh.refresh(&app.freshness);
         app.metrics.resolve_cached.inc();
         Some(read::respond(&answer, &fresh, request.headers()).map(AnswerBody::Left))
-    }
-
-    fn may_read<B>(&self, request: &Request<B>) -> bool {
-        if request.headers().contains_key(header::AUTHORIZATION) {
-            identify(&self.face.app, request.headers()).is_ok_and(|actor| actor.is_some() || self.open)
-        } else {
-            self.open
-        }
     }
 }
 

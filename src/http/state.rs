@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::api::status::Status;
 use crate::crypto::secret::TokenHash;
 use crate::metrics::Metrics;
-use crate::registry::Registry;
+use crate::registry::{Registry, Seat};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
+use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::Committed;
 use crate::web::docs;
@@ -50,7 +51,9 @@ pub struct AppState {
     /// Whether everybody may, wherever they are.
     pub open_to_all: bool,
     /// The access token that a replica takes for reading, which has no others.
-    pub read_token: Option<TokenHash>,
+    pub read_token: Option<(TokenHash, Arc<Seat>)>,
+    /// Where uses of versions are noted.
+    pub usage: Usage,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
     /// Ends long polls and event streams.

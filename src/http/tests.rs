@@ -22,6 +22,7 @@ use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
@@ -76,6 +77,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         open_reads: true,
         open_to_all: false,
         read_token: None,
+        usage: Usage::new(Arc::new(ManualClock::at(1_800_000_000_000))),
         ready_max_age_s: None,
         stop: CancellationToken::new(),
     }

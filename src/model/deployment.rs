@@ -31,6 +31,12 @@ pub struct Deployment {
     pub from: Option<Serving>,
     /// What it serves from then on; none when it was removed.
     pub to: Option<Serving>,
+    /// Who had approved it, where a policy asked for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+    /// The change request behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_request: Option<u64>,
 }
 
 /// What a deployment was asked to do.

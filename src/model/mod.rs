@@ -5,11 +5,17 @@
 //! Nothing here does I/O, asks the time or draws a random number.
 
 pub mod audit;
+pub mod change_request;
 pub mod content;
 pub mod content_id;
 pub mod deployment;
+pub mod draft;
+pub mod finding;
 pub mod name;
+pub mod pattern;
+pub mod policy;
 pub mod position;
+pub mod principal;
 pub mod prompt;
 pub mod reference;
 mod schema;

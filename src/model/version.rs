@@ -43,6 +43,10 @@ pub struct Version {
     /// Since it must not be deployed any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
+    /// Since when its content is dropped; its id and everything else stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub archived: Option<Timestamp>,
 }
 
 /// A prompt that was flattened into a version.

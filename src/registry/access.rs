@@ -1,172 +1,364 @@
-//! Who may do what: access tokens, and the one decision that every command asks for.
+//! Who asks: access tokens and the seats behind them, and the rules that decide what each may do.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError};
 
-use super::{Registry, RegistryError};
-use crate::api::limits::TOKEN_NAME_BYTES_MAX;
-use crate::api::write::{Role, TokenRequest, TokenView};
+use super::Registry;
 use crate::crypto::secret::{AccessToken, TokenHash};
+use crate::governance::label_policy::LabelPolicy;
+use crate::governance::risk::{Classifier, RuleSet};
+use crate::governance::rulebook::{ADMIN, Ask, OPERATOR, Rulebook};
+use crate::model::pattern::Pattern;
+use crate::model::policy::Policy;
+use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::store::audit::Access;
-use crate::store::write::{AuditDraft, WriteTxn};
+use crate::store::document::{Documents, Shelf};
+use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
-/// The name of the access token that the first start makes.
+/// The name of the principal and of the access token that the first start makes.
 pub const FIRST_TOKEN: &str = "admin";
+/// Counts changes of the rules, so that whoever decides knows whether what it remembers is still so.
+const GENERATION: &str = "rules";
+/// The key that hides what findings matched.
+const FINDING_KEY: &str = "finding_key";
+/// How finely the last use of an access token is recorded, in milliseconds.
+const USE_GRAIN_MS: i64 = 60_000;
 
-/// Who asks.
+/// Who asks for a command, and how they proved who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
-    /// The name of the access token.
+    /// The principal.
     pub name: String,
-    /// What it may do.
-    pub role: Role,
-}
-
-/// Every access token, by the hash of it.
-#[derive(Default)]
-pub(super) struct Known {
-    actors: HashMap<[u8; 32], (Actor, Timestamp)>,
-}
-
-impl Known {
-    pub(super) fn read(store: &Store) -> Result<Self, StoreError> {
-        let actor = |(name, access): (String, Access)| {
-            Some((access.hash, (Actor { name, role: role(access.role)? }, access.created)))
-        };
-        Ok(Self { actors: store.read()?.access()?.into_iter().filter_map(actor).collect() })
-    }
+    /// Person, service or system.
+    pub kind: PrincipalKind,
+    /// How they proved it, for example `access token ci-2026`.
+    pub method: String,
+    /// The request, as its answer and the log name it.
+    pub request_id: Option<String>,
+    /// The prompts that the access token is bound to.
+    pub bound: Option<Pattern>,
 }
 
 impl Actor {
     /// The operator at the machine itself: the folder watch, and commands on a stopped registry.
     #[must_use]
-    pub fn operator() -> Self {
-        Self { name: "operator".to_owned(), role: Role::Admin }
+    pub fn operator(method: &str) -> Self {
+        Self {
+            name: OPERATOR.to_owned(),
+            kind: PrincipalKind::System,
+            method: method.to_owned(),
+            request_id: None,
+            bound: None,
+        }
     }
 
-    /// Decides whether this actor may run a command; every command asks first.
-    pub(super) fn authorise(&self, command: &'static str) -> Result<(), RegistryError> {
-        match self.role {
-            Role::Admin => Ok(()),
-            Role::Reader | Role::Replica => Err(RegistryError::Forbidden { actor: self.name.clone(), command }),
+    pub(super) fn ask<'a>(
+        &'a self,
+        permission: Permission,
+        prompt: Option<&'a str>,
+        label: Option<&'a str>,
+    ) -> Ask<'a> {
+        Ask { who: &self.name, bound: self.bound.as_ref(), permission, prompt, label }
+    }
+}
+
+/// Somebody with an access token: what a request is allowed without a command.
+#[derive(Debug)]
+pub struct Seat {
+    actor: Actor,
+    /// The access token's name.
+    token: String,
+    /// Every prompt that fits one of these can be read; within what the token is bound to.
+    reads: Vec<Pattern>,
+    reads_everything: bool,
+    follows: bool,
+    views: Vec<String>,
+    expires_ms: i64,
+    used_ms: Arc<AtomicI64>,
+}
+
+impl Seat {
+    /// The principal, for commands.
+    #[must_use]
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The access token's name.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Until when it is good, in milliseconds since 1970; `i64::MAX` for ever.
+    #[must_use]
+    pub const fn expires_ms(&self) -> i64 {
+        self.expires_ms
+    }
+
+    /// Whether every prompt can be read.
+    #[must_use]
+    pub const fn reads_everything(&self) -> bool {
+        self.reads_everything
+    }
+
+    /// Whether a prompt can be read.
+    #[must_use]
+    pub fn reads(&self, prompt: &str) -> bool {
+        self.reads_everything
+            || (self.actor.bound.as_ref().is_none_or(|bound| bound.matches(prompt))
+                && self.reads.iter().any(|pattern| pattern.matches(prompt)))
+    }
+
+    /// A replica's own access token for reading, which is no principal's.
+    #[must_use]
+    pub fn reader(name: &str) -> Self {
+        Self {
+            actor: Actor {
+                name: name.to_owned(),
+                kind: PrincipalKind::Service,
+                ..Actor::operator("the replica's access token")
+            },
+            token: name.to_owned(),
+            reads: vec![Pattern::everything()],
+            reads_everything: true,
+            follows: false,
+            views: Vec::new(),
+            expires_ms: i64::MAX,
+            used_ms: Arc::default(),
+        }
+    }
+
+    /// Whether some view can be followed.
+    #[must_use]
+    pub const fn follows_something(&self) -> bool {
+        self.follows
+    }
+
+    /// Whether a view can be followed.
+    #[must_use]
+    pub fn follows(&self, view: &str) -> bool {
+        self.follows && (self.views.is_empty() || self.views.iter().any(|known| known == view))
+    }
+}
+
+/// The rules as they were at one moment.
+pub(super) struct Rules {
+    generation: u64,
+    pub(super) book: Rulebook,
+    pub(super) classifier: Classifier,
+    /// Hides what findings matched.
+    pub(super) key: [u8; 32],
+}
+
+impl Rules {
+    fn read(documents: &impl Documents, generation: u64, key: [u8; 32]) -> Result<Self, StoreError> {
+        let fault = |reason: String| StoreError::Record { kind: "document", reason };
+        let mut book = Rulebook::default();
+        book.roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
+        book.roles.extend(documents.documents::<Role>(Shelf::Role, "")?);
+        book.principals.extend(documents.documents::<Principal>(Shelf::Principal, "")?);
+        for (name, policy) in documents.documents::<Policy>(Shelf::Policy, "")? {
+            book.policies.insert(name, LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
+        }
+        let mut sets = Vec::new();
+        for (name, toml) in documents.documents::<String>(Shelf::RuleSet, "")? {
+            sets.push(RuleSet::parse(&toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))?);
+        }
+        let classifier = Classifier::new(true, &sets).map_err(|error| fault(error.to_string()))?;
+        Ok(Self { generation, book, classifier, key })
+    }
+}
+
+/// What is remembered of the rules and the access tokens.
+pub(super) struct Known {
+    pub(super) rules: Arc<Rules>,
+    /// By the hash of the access token.
+    seats: HashMap<[u8; 32], Arc<Seat>>,
+    pub(super) tokens: Vec<(TokenRecord, Arc<AtomicI64>)>,
+}
+
+impl Known {
+    /// Reads everything anew; `before` lends what it knows of last uses.
+    pub(super) fn read(store: &Store, before: Option<&Self>) -> Result<Self, StoreError> {
+        let txn = store.read()?;
+        let generation = number(txn.meta(GENERATION)?);
+        let key = txn.meta(FINDING_KEY)?.and_then(|key| key.try_into().ok()).unwrap_or_default();
+        let rules = Arc::new(Rules::read(&txn, generation, key)?);
+        let mut known = Self { rules, seats: HashMap::new(), tokens: Vec::new() };
+        for (_, record) in txn.documents::<TokenRecord>(Shelf::Token, "")? {
+            let remembered = before.and_then(|before| {
+                before.tokens.iter().find(|(other, _)| other.name == record.name && other.created == record.created)
+            });
+            let used_ms = match remembered {
+                Some((_, used_ms)) => Arc::clone(used_ms),
+                None => Arc::new(AtomicI64::new(txn.document(Shelf::TokenUse, &record.name)?.unwrap_or_default())),
+            };
+            known.seat(&record, &used_ms);
+            known.tokens.push((record, used_ms));
+        }
+        Ok(known)
+    }
+
+    fn seat(&mut self, record: &TokenRecord, used_ms: &Arc<AtomicI64>) {
+        let book = &self.rules.book;
+        let Some(principal) = book.principals.get(&record.principal).filter(|one| one.disabled.is_none()) else {
+            return;
+        };
+        let actor = Actor {
+            name: principal.name.clone(),
+            kind: principal.kind,
+            method: format!("access token {}", record.name),
+            request_id: None,
+            bound: record.prompts.clone(),
+        };
+        let reads = book.readable(&principal.name);
+        let follow = actor.ask(Permission::Follow, None, None);
+        let follows = book.decide(&follow).allowed;
+        let reads_everything =
+            reads.iter().any(Pattern::is_everything) && actor.bound.as_ref().is_none_or(Pattern::is_everything);
+        let seat = |expires: Option<Timestamp>| {
+            Arc::new(Seat {
+                actor: actor.clone(),
+                token: record.name.clone(),
+                reads: reads.clone(),
+                reads_everything,
+                follows,
+                views: record.views.clone(),
+                expires_ms: expires.map_or(i64::MAX, Timestamp::ms),
+                used_ms: Arc::clone(used_ms),
+            })
+        };
+        let hash = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
+        if let Some(hash) = hash(&record.hash) {
+            self.seats.insert(hash, seat(record.expires));
+        }
+        if let Some((hash, until)) = record.previous.as_ref().and_then(|(hex, until)| Some((hash(hex)?, *until))) {
+            self.seats.insert(hash, seat(Some(record.expires.map_or(until, |expires| expires.min(until)))));
         }
     }
 }
 
 impl Registry {
-    /// Who presents this access token; none when nobody does.
+    /// Who presents this access token; none when nobody does, or it has expired.
     #[must_use]
-    pub fn authenticate(&self, presented: &AccessToken) -> Option<Actor> {
+    pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<Seat>> {
         // Found by its hash, which tells an attacker who measures time nothing about a token.
         let known = self.0.known.load();
-        known.actors.get(presented.hash().as_bytes()).map(|(actor, _)| actor.clone())
-    }
-
-    /// Reads the access tokens again, one reader after another, so that the last one saw the newest.
-    fn learn_tokens(&self) -> Result<(), StoreError> {
-        let _turn = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        self.0.known.store(Known::read(&self.0.store)?.into());
-        Ok(())
-    }
-
-    /// Every access token, by name.
-    ///
-    /// # Errors
-    /// The actor may not.
-    pub fn tokens(&self, actor: &Actor) -> Result<Vec<TokenView>, RegistryError> {
-        actor.authorise("list access tokens")?;
-        let known = self.0.known.load();
-        let view = |(actor, created): &(Actor, Timestamp)| TokenView {
-            name: actor.name.clone(),
-            role: actor.role,
-            created: *created,
-            token: None,
-        };
-        let mut tokens: Vec<TokenView> = known.actors.values().map(view).collect();
-        tokens.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(tokens)
-    }
-
-    /// Makes an access token; the answer is the only place where it stands.
-    ///
-    /// # Errors
-    /// The actor may not, the name is taken or none, or the store fails.
-    pub async fn create_token(&self, actor: &Actor, request: TokenRequest) -> Result<TokenView, RegistryError> {
-        actor.authorise("create access tokens")?;
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
-        let fits = (1..=TOKEN_NAME_BYTES_MAX).contains(&request.name.len()) && request.name.bytes().all(allowed);
-        if !fits {
-            return Err(RegistryError::TokenName { name: request.name.chars().take(TOKEN_NAME_BYTES_MAX).collect() });
+        let seat = known.seats.get(presented.hash().as_bytes())?;
+        let now = self.0.clock.now_ms();
+        if now >= seat.expires_ms {
+            return None;
         }
-        let token = AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))?;
-        let hash = *token.hash().as_bytes();
-        let (name, role, by) = (request.name, request.role, actor.name.clone());
-        let created = {
-            let name = name.clone();
-            self.command(move |txn, now| {
-                if txn.has_access(&name)? {
-                    return Err(RegistryError::TokenExists { name });
-                }
-                txn.put_access(&name, &Access { hash, role: number(role), created: now })?;
-                txn.commit(now, Vec::new(), draft(&by, "create-token", &name))?;
-                Ok(now)
-            })
-            .await?
-        };
-        self.learn_tokens()?;
-        Ok(TokenView { name, role, created, token: Some(token.reveal().to_owned()) })
+        if now - seat.used_ms.load(Ordering::Relaxed) >= USE_GRAIN_MS {
+            seat.used_ms.store(now, Ordering::Relaxed);
+        }
+        Some(Arc::clone(seat))
     }
 
-    /// Revokes an access token, for every request from now on.
-    ///
-    /// # Errors
-    /// The actor may not, there is no such token, it is the last of an admin, or the store fails.
-    pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        actor.authorise("revoke access tokens")?;
-        let by = actor.name.clone();
-        self.command(move |txn, now| {
-            if !txn.has_access(&name)? {
-                return Err(RegistryError::TokenNotFound { name });
-            }
-            let is_admin = |access: &Access| role(access.role) == Some(Role::Admin);
-            if !txn.access()?.iter().any(|(other, access)| *other != name && is_admin(access)) {
-                return Err(RegistryError::LastAdmin { name });
-            }
-            txn.remove_access(&name)?;
-            txn.commit(now, Vec::new(), draft(&by, "revoke-token", &name))?;
-            Ok(())
+    /// Whether somebody still may what their seat says; for whoever stays connected.
+    #[must_use]
+    pub fn still_seated(&self, presented: &AccessToken, seat: &Seat) -> bool {
+        self.authenticate(presented).is_some_and(|now| {
+            now.actor == seat.actor && now.reads == seat.reads && now.follows == seat.follows && now.views == seat.views
         })
-        .await?;
-        self.learn_tokens()?;
+    }
+
+    /// Ends with each change of rules, principals or access tokens.
+    #[must_use]
+    pub fn rules_changed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    /// Reads rules and access tokens again, one reader after another, so that the last one saw the newest.
+    pub(super) fn learn(&self) -> Result<(), StoreError> {
+        let _turn = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = Known::read(&self.0.store, Some(&self.0.known.load()))?;
+        let generation = known.rules.generation;
+        self.0.known.store(Arc::new(known));
+        self.0.changed.send_replace(generation);
         Ok(())
     }
+
+    /// The rules as a transaction sees them: remembered, or read where they have just changed.
+    pub(super) fn rules_in(&self, txn: &WriteTxn<'_>) -> Result<Arc<Rules>, StoreError> {
+        let known = self.0.known.load();
+        let generation = number(txn.meta(GENERATION)?);
+        if generation == known.rules.generation {
+            return Ok(Arc::clone(&known.rules));
+        }
+        Ok(Arc::new(Rules::read(txn, generation, known.rules.key)?))
+    }
+
+    /// Writes down when access tokens were used last.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_token_uses(&self) -> Result<(), StoreError> {
+        let known = self.0.known.load_full();
+        let used: Vec<(String, i64)> =
+            known.tokens.iter().map(|(record, used)| (record.name.clone(), used.load(Ordering::Relaxed))).collect();
+        self.0
+            .store
+            .write(move |txn| {
+                for (name, used_ms) in used {
+                    if used_ms > txn.document(Shelf::TokenUse, &name)?.unwrap_or_default() {
+                        txn.put_document(Shelf::TokenUse, &name, &used_ms)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
 }
 
-/// Keeps the access token of the first start.
+/// Tells every later decision that rules have changed.
+pub(super) fn rules_change(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
+    let next = number(txn.meta(GENERATION)?).saturating_add(1);
+    txn.put_meta(GENERATION, &next.to_le_bytes())
+}
+
+/// Keeps the principal and the access token of the first start.
 pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestamp) -> Result<(), StoreError> {
-    txn.put_access(FIRST_TOKEN, &Access { hash: *hash.as_bytes(), role: number(Role::Admin), created: now })
+    let principal = Principal {
+        name: FIRST_TOKEN.to_owned(),
+        kind: PrincipalKind::Person,
+        created: now,
+        grants: vec![Grant::everywhere(ADMIN)],
+        disabled: None,
+    };
+    let token = TokenRecord {
+        name: FIRST_TOKEN.to_owned(),
+        principal: FIRST_TOKEN.to_owned(),
+        hash: hex(hash),
+        created: now,
+        expires: None,
+        previous: None,
+        prompts: None,
+        views: Vec::new(),
+    };
+    txn.put_document(Shelf::Principal, FIRST_TOKEN, &principal)?;
+    txn.put_document(Shelf::Token, FIRST_TOKEN, &token)?;
+    rules_change(txn)
 }
 
-fn draft(actor: &str, command: &'static str, token: &str) -> AuditDraft {
-    AuditDraft { actor: actor.to_owned(), command, subjects: vec![token.to_owned()], message: String::new() }
-}
-
-/// The number a role is stored under; never used twice.
-const fn number(role: Role) -> u8 {
-    match role {
-        Role::Admin => 1,
-        Role::Reader => 2,
-        Role::Replica => 3,
+/// Makes the key that hides what findings matched, where there is none yet.
+pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
+    if store.read()?.meta(FINDING_KEY)?.is_some() {
+        return Ok(());
     }
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
+    store.write_blocking(move |txn| txn.put_meta(FINDING_KEY, &key))
 }
 
-const fn role(number: u8) -> Option<Role> {
-    match number {
-        1 => Some(Role::Admin),
-        2 => Some(Role::Reader),
-        3 => Some(Role::Replica),
-        _ => None,
-    }
+/// A token's hash as it is kept.
+pub(super) fn hex(hash: &TokenHash) -> String {
+    blake3::Hash::from(*hash.as_bytes()).to_hex().to_string()
+}
+
+fn number(bytes: Option<Vec<u8>>) -> u64 {
+    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
 }

@@ -2,50 +2,50 @@
 
 use std::collections::BTreeMap;
 
+use super::change_requests::settle;
+use super::command::{Ctx, Subject};
+use super::guard::{Fresh, Terms, Wanted, clear};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::limits::MOVES_MAX;
 use crate::api::write::{DeployRequest, Deployed, Move, RollbackRequest, ServingRequest, SplitRequest, Why};
 use crate::experiment::assignment::allocate;
+use crate::model::audit::AuditChange;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::serving::{RULE_ATTRIBUTES_MAX, RULES_MAX, Rule, SERVING_TEXT_BYTES_MAX, Serving, Split, Target};
 use crate::model::time::Timestamp;
 use crate::store::query::Queries;
-use crate::store::write::{AuditDraft, Change, WriteTxn};
+use crate::store::write::{Change, WriteTxn};
 
 impl Registry {
     /// Moves labels; those that already serve what they shall are left alone.
     ///
     /// # Errors
-    /// The actor may not; a prompt, version or serving is refused; or the store fails.
+    /// The actor may not, or a policy is not met; a prompt, version or serving is refused; or the store fails.
     pub async fn deploy(&self, actor: &Actor, request: DeployRequest) -> Result<Deployed, RegistryError> {
-        actor.authorise("deploy")?;
         let message = check_message(&request.message)?;
-        let (count, max) = (request.moves.len(), MOVES_MAX);
-        if count == 0 {
-            return Err(RegistryError::NothingToDeploy);
-        }
-        if count > max {
-            return Err(RegistryError::TooMany { what: "moves", count, max });
-        }
-        let by = actor.name.clone();
-        self.command(move |txn, now| {
-            let moves = |txn: &WriteTxn<'_>| {
-                let mut plans = Vec::with_capacity(request.moves.len());
-                for Move { name, label, serving } in request.moves {
-                    live_prompt(txn, &name)?;
-                    let serving = build(txn, &name, &label, serving)?;
-                    plans.push((name, label, serving));
-                }
-                Ok(plans)
-            };
-            move_labels(txn, now, by, message, Action::Deploy, moves)
+        check_moves(&request.moves)?;
+        let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
+        let places = request.moves.iter().map(|one| format!("{}@{}", one.name, one.label));
+        let about = Subject::new("deploy", places, &message);
+        self.command(actor, about, move |txn, ctx| {
+            let mut moves = Vec::with_capacity(request.moves.len());
+            for Move { name, label, serving } in request.moves {
+                ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+                live_prompt(txn, &name)?;
+                let serving = build(txn, &name, &label, serving)?;
+                moves.push((name, label, serving));
+            }
+            move_labels(txn, ctx, &terms, Action::Deploy, moves)
         })
         .await
     }
 
     /// Serves again what a label served before: the last different serving, or one version.
+    ///
+    /// Back to the last is always possible for whoever may deploy; another version needs what a deployment needs.
     ///
     /// # Errors
     /// The actor may not, there is nothing to go back to, it was retired, or the store fails.
@@ -56,19 +56,24 @@ impl Registry {
         label: Label,
         request: RollbackRequest,
     ) -> Result<Deployed, RegistryError> {
-        actor.authorise("roll back")?;
         let message = check_message(&request.message)?;
-        let by = actor.name.clone();
-        self.command(move |txn, now| {
-            let moves = |txn: &WriteTxn<'_>| {
-                live_prompt(txn, &name)?;
-                let serving = match request.to {
-                    Some(version) => Serving::version(version),
-                    None => previous_serving(txn, &name, &label)?,
-                };
-                Ok(vec![(name, label, serving)])
+        let about = Subject::new("rollback", [format!("{name}@{label}")], &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+            live_prompt(txn, &name)?;
+            let last = previous_serving(txn, &name, &label)?;
+            let serving = match (request.to, &last) {
+                (Some(version), _) => Serving::version(version),
+                (None, Some(last)) => last.clone(),
+                (None, None) => return Err(RegistryError::NothingToRollBack { name, label }),
             };
-            move_labels(txn, now, by, message, Action::Rollback, moves)
+            let terms = Terms {
+                allow_major: request.allow_major,
+                break_glass: request.break_glass,
+                stops: last.as_ref() == Some(&serving),
+                ..Terms::of(&message)
+            };
+            move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
         })
         .await
     }
@@ -84,48 +89,60 @@ impl Registry {
         label: Label,
         request: Why,
     ) -> Result<Deployed, RegistryError> {
-        actor.authorise("remove labels")?;
         let message = check_message(&request.message)?;
-        let by = actor.name.clone();
-        self.command(move |txn, now| {
+        let about = Subject::new("unlabel", [format!("{name}@{label}")], &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
             let prompt = live_prompt(txn, &name)?;
-            let at = now.max(prompt.changed);
+            let at = ctx.now.max(prompt.changed);
             let absent = || RegistryError::LabelNotFound { name: name.clone(), label: label.clone() };
             let state = txn.label(&name, &label)?.ok_or_else(absent)?;
+            let wanted = Wanted { name: &name, label: &label, from: Some(&state.serving), to: None, fresh: None };
+            clear(txn, ctx, &wanted, &Terms { stops: true, ..Terms::of(&message) })?;
             let deployment = Deployment {
                 id: txn.next_seq(),
                 name: name.clone(),
                 label: label.clone(),
                 at,
-                actor: by.clone(),
+                actor: ctx.actor.name.clone(),
                 message: message.clone(),
                 action: Action::Unlabel,
                 from: Some(state.serving),
                 to: None,
+                approved_by: Vec::new(),
+                change_request: None,
             };
+            let audited = audit_changes([&deployment]);
             let changes = vec![
                 Change::Unlabel(name.clone(), label.clone()),
                 Change::Deployment(deployment.clone()),
                 Change::Prompt(Prompt { changed: at, ..prompt }),
             ];
-            let subjects = vec![format!("{name}@{label}")];
-            txn.commit(now, changes, AuditDraft { actor: by, command: "unlabel", subjects, message })?;
+            let audit = ctx.audit("unlabel", vec![format!("{name}@{label}")], message, audited);
+            txn.commit(ctx.now, changes, audit)?;
             Ok(Deployed { deployments: vec![deployment] })
         })
         .await
     }
 }
 
-/// Plans moves, checks that no label moves twice, and commits what changes something.
-fn move_labels(
+/// Checks how many moves a request has.
+pub(super) fn check_moves(moves: &[Move]) -> Result<(), RegistryError> {
+    match moves.len() {
+        0 => Err(RegistryError::NothingToDeploy),
+        count if count > MOVES_MAX => Err(RegistryError::TooMany { what: "moves", count, max: MOVES_MAX }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks that no label moves twice, that each move may be made, and commits what changes something.
+pub(super) fn move_labels(
     txn: &mut WriteTxn<'_>,
-    now: Timestamp,
-    by: String,
-    message: String,
+    ctx: &Ctx,
+    terms: &Terms,
     action: Action,
-    moves: impl FnOnce(&WriteTxn<'_>) -> Result<Vec<(PromptName, Label, Serving)>, RegistryError>,
+    mut moves: Vec<(PromptName, Label, Serving)>,
 ) -> Result<Deployed, RegistryError> {
-    let mut moves = moves(txn)?;
     moves.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     if let Some([first, _]) =
         moves.windows(2).find_map(|pair| <&[_; 2]>::try_from(pair).ok().filter(|[a, b]| (&a.0, &a.1) == (&b.0, &b.1)))
@@ -137,9 +154,9 @@ fn move_labels(
     let mut prompts: BTreeMap<PromptName, Prompt> = BTreeMap::new();
     for (name, label, serving) in moves {
         let prompt = live_prompt(txn, &name)?;
-        let at = now.max(prompt.changed);
-        let mut mover = Mover::new(&by, &message, at, txn.next_seq());
-        let moved = mover.go(txn, &name, &label, serving, action)?;
+        let at = ctx.now.max(prompt.changed);
+        let mut mover = Mover::new(&ctx.actor.name, at, txn.next_seq());
+        let moved = mover.go(txn, ctx, terms, (&name, &label), serving, action)?;
         if !moved.is_empty() {
             prompts.insert(name, Prompt { changed: at, ..prompt });
         }
@@ -150,7 +167,9 @@ fn move_labels(
     if !deployments.is_empty() {
         let command = if action == Action::Rollback { "rollback" } else { "deploy" };
         let subjects = served_versions(&changes).collect();
-        txn.commit(now, changes, AuditDraft { actor: by, command, subjects, message })?;
+        let audit = ctx.audit(command, subjects, terms.message.clone(), audit_changes(&deployments));
+        let seq = txn.commit(ctx.now, changes, audit)?;
+        settle(txn, ctx, &deployments, seq)?;
     }
     Ok(Deployed { deployments })
 }
@@ -158,37 +177,37 @@ fn move_labels(
 /// Moves labels under one deployment.
 pub(super) struct Mover<'a> {
     actor: &'a str,
-    message: &'a str,
     at: Timestamp,
     id: u64,
-    /// The version that the same commit publishes: served before it can be read.
-    publishes: Option<u64>,
+    fresh: Option<Fresh<'a>>,
     /// What has been moved so far.
     pub(super) deployments: Vec<Deployment>,
 }
 
 impl<'a> Mover<'a> {
-    pub(super) const fn new(actor: &'a str, message: &'a str, at: Timestamp, id: u64) -> Self {
-        Self { actor, message, at, id, publishes: None, deployments: Vec::new() }
+    pub(super) const fn new(actor: &'a str, at: Timestamp, id: u64) -> Self {
+        Self { actor, at, id, fresh: None, deployments: Vec::new() }
     }
 
     /// The same, in a commit that publishes this version.
-    pub(super) fn publishing(self, number: u64) -> Self {
-        Self { publishes: Some(number), ..self }
+    pub(super) fn publishing(self, fresh: Fresh<'a>) -> Self {
+        Self { fresh: Some(fresh), ..self }
     }
 
-    /// Moves one label; no change when it serves that already.
+    /// Moves one label, if it may be moved; no change when it serves that already.
     pub(super) fn go(
         &mut self,
         txn: &WriteTxn<'_>,
-        name: &PromptName,
-        label: &Label,
+        ctx: &Ctx,
+        terms: &Terms,
+        (name, label): (&PromptName, &Label),
         serving: Serving,
         action: Action,
     ) -> Result<Vec<Change>, RegistryError> {
         if label.is_latest() {
             return Err(RegistryError::LatestIsAutomatic);
         }
+        let fresh = self.fresh;
         let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
         for number in serving.versions() {
             match txn.version(name, number)? {
@@ -197,15 +216,21 @@ impl<'a> Mover<'a> {
                         let (by, why) = (retired.actor, retired.message);
                         return Err(RegistryError::VersionRetired { name: name.clone(), number, by, why });
                     }
+                    if let Some(at) = version.archived {
+                        return Err(RegistryError::VersionArchived { name: name.clone(), number, at });
+                    }
                 }
-                None if self.publishes == Some(number) => {}
+                None if fresh.is_some_and(|fresh| fresh.number == number) => {}
                 None => return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest }),
             }
         }
         let from = txn.label(name, label)?.map(|state| state.serving);
         if from.as_ref() == Some(&serving) {
+            ctx.authorise(Permission::Deploy, Some(name), Some(label))?;
             return Ok(Vec::new());
         }
+        let wanted = Wanted { name, label, from: from.as_ref(), to: Some(&serving), fresh };
+        let cleared = clear(txn, ctx, &wanted, terms)?;
         let state = LabelState { label: label.clone(), serving: serving.clone(), deployment: self.id, since: self.at };
         let deployment = Deployment {
             id: self.id,
@@ -213,14 +238,26 @@ impl<'a> Mover<'a> {
             label: label.clone(),
             at: self.at,
             actor: self.actor.to_owned(),
-            message: self.message.to_owned(),
+            message: terms.message.clone(),
             action,
             from,
             to: Some(serving),
+            approved_by: cleared.approved_by,
+            change_request: cleared.change_request.or(ctx.change_request()),
         };
         self.deployments.push(deployment.clone());
         Ok(vec![Change::Label(name.clone(), state), Change::Deployment(deployment)])
     }
+}
+
+/// What deployments changed, for the audit log.
+pub(super) fn audit_changes<'a>(deployments: impl IntoIterator<Item = &'a Deployment>) -> Vec<AuditChange> {
+    let change = |deployment: &Deployment| AuditChange {
+        subject: format!("{}@{}", deployment.name, deployment.label),
+        before: deployment.from.as_ref().map(ToString::to_string),
+        after: deployment.to.as_ref().map(ToString::to_string),
+    };
+    deployments.into_iter().map(change).collect()
 }
 
 /// What the deployments among some changes put where, for the audit log.
@@ -235,18 +272,18 @@ pub(super) fn served_versions(changes: &[Change]) -> impl Iterator<Item = String
 }
 
 /// The last serving of a label that differs from what it serves now.
-fn previous_serving(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Result<Serving, RegistryError> {
+fn previous_serving(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Result<Option<Serving>, RegistryError> {
     let now = txn.label(name, label)?.map(|state| state.serving);
     let mut previous = None;
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
         previous = deployment.to.filter(|serving| Some(serving) != now.as_ref());
         Ok(if previous.is_some() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) })
     })?;
-    previous.ok_or_else(|| RegistryError::NothingToRollBack { name: name.clone(), label: label.clone() })
+    Ok(previous)
 }
 
 /// Makes a serving of a request: checks its limits, and lays splits out over their slots.
-fn build(
+pub(super) fn build(
     txn: &WriteTxn<'_>,
     name: &PromptName,
     label: &Label,

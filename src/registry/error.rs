@@ -2,7 +2,11 @@
 
 use crate::experiment::assignment::AssignmentError;
 use crate::governance::interface::InterfaceError;
+use crate::governance::label_policy::{PolicyError, Requirement};
+use crate::governance::risk::RuleError;
+use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
+use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -13,8 +17,14 @@ use crate::template::error::{IncludeError, TemplateError};
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RegistryError {
-    #[error("`{actor}` may not {command}: that takes the role admin")]
-    Forbidden { actor: String, command: &'static str },
+    #[error("`{actor}` may not: {reason}")]
+    Forbidden { actor: String, reason: String, roles: Vec<String> },
+    #[error("{place} is not moved: {}", said(missing))]
+    PolicyNotMet { place: String, missing: Vec<Requirement> },
+    #[error("{place} is not moved: callers of what it serves would break: {}", reasons.join("; "))]
+    BreaksCallers { place: String, reasons: Vec<String>, by: Vec<String> },
+    #[error("the content of `{name}` holds {}", secrets(findings))]
+    HoldsSecrets { name: PromptName, findings: Vec<Finding> },
     #[error("a message is missing: say why")]
     MessageMissing,
     #[error("the message has {characters} characters; the limit is 2,000")]
@@ -53,18 +63,36 @@ pub enum RegistryError {
     Include { reference: String, reason: String },
     #[error("the change of {at} is older than the last one of `{name}`, of {last}; a history only grows at its end")]
     HistoryOrder { name: PromptName, at: Timestamp, last: Timestamp },
-    #[error("there is an access token `{name}` already; revoke it first, or choose another name")]
-    TokenExists { name: String },
-    #[error("there is no access token `{name}`")]
-    TokenNotFound { name: String },
-    #[error("`{name}` is no name for an access token; use 1 to 64 of a-z 0-9 . _ -")]
-    TokenName { name: String },
-    #[error("`{name}` is the last access token that may change anything; create another first")]
+    #[error("there is {what} `{name}` already; choose another name")]
+    Exists { what: &'static str, name: String },
+    #[error("there is no {what} `{name}`")]
+    NotFound { what: &'static str, name: String },
+    #[error("`{name}` is no name for {what}; use 1 to 64 of a-z 0-9 . _ - @")]
+    Handle { what: &'static str, name: String },
+    #[error("without `{name}` nobody could keep access tokens; let somebody else first")]
     LastAdmin { name: String },
+    #[error("the role `{name}` is still granted to {}; take those grants back first", to.join(", "))]
+    RoleInUse { name: String, to: Vec<String> },
+    #[error("{what} `{name}` comes with the program and cannot be changed")]
+    BuiltIn { what: &'static str, name: String },
+    #[error("{0}")]
+    Unfit(String),
+    #[error("the change request {id} is {state}")]
+    RequestClosed { id: u64, state: RequestState },
+    #[error("the change request {id} now proposes something else; look at it again")]
+    RequestMoved { id: u64 },
+    #[error("the draft `{draft}` of `{name}` is at revision {found}, not {expected}: somebody saved meanwhile")]
+    DraftMoved { name: PromptName, draft: String, expected: u64, found: u64 },
+    #[error("the content of version {number} of `{name}` was archived at {at}")]
+    VersionArchived { name: PromptName, number: u64, at: Timestamp },
     #[error("no random numbers can be had from the system: {0}")]
     Random(String),
     #[error("an include is refused: {0}")]
     Included(Box<IncludeError<std::convert::Infallible>>),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    #[error("the rules cannot be kept: {0}")]
+    Rules(#[from] RuleError),
     #[error(transparent)]
     Interface(#[from] InterfaceError),
     #[error(transparent)]
@@ -75,6 +103,28 @@ pub enum RegistryError {
     Content(#[from] ContentError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl RegistryError {
+    /// Whether somebody was told no, which the audit log records; everything else is a mistake or a failure.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Forbidden { .. } | Self::PolicyNotMet { .. } | Self::BreaksCallers { .. } | Self::HoldsSecrets { .. }
+        )
+    }
+}
+
+fn said(missing: &[Requirement]) -> String {
+    let says: Vec<String> =
+        missing.iter().map(|demand| format!("policy {} wants {}", demand.policy, demand.says)).collect();
+    says.join("; ")
+}
+
+fn secrets(findings: &[Finding]) -> String {
+    let place = |finding: &Finding| format!("a secret in {} line {} ({})", finding.target, finding.line, finding.rule);
+    findings.iter().take(5).map(place).collect::<Vec<_>>().join(", ")
 }
 
 impl From<IncludeError<RegistryError>> for RegistryError {

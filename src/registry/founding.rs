@@ -5,15 +5,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::access::{FIRST_TOKEN, keep_first};
+use super::access::{FIRST_TOKEN, ensure_finding_key, keep_first};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
+use crate::governance::rulebook::OPERATOR;
+use crate::model::audit::AuditEntry;
+use crate::model::principal::PrincipalKind;
 use crate::model::time::Timestamp;
 use crate::store::files::replace;
 use crate::store::read::ReadTxn;
-use crate::store::write::AuditDraft;
 use crate::store::{Store, StoreError};
 use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
 use crate::trust::records::{self, RecordsError};
@@ -94,6 +96,9 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
     if txn.meta("pin")?.is_some() {
         return Err(FoundingError::IsReplica);
     }
+    drop(txn);
+    ensure_finding_key(store)?;
+    let txn = store.read()?;
     if txn.meta("registry")?.is_none() {
         drop(txn);
         return first_start(store, founding, clock);
@@ -139,12 +144,7 @@ pub fn begin_epoch(store: &Store, root_key: &SigningKey, clock: &Arc<dyn Clock>)
     let verified = VerifiedEpoch::verify(&note, &chain)?;
     store.set_seal(signer(&chain, &verified, store.directory(), clock)?.seal());
     let now = Timestamp::from_ms(clock.now_ms());
-    let audit = AuditDraft {
-        actor: "operator".to_owned(),
-        command: "begin-epoch",
-        subjects: vec![epoch.to_string()],
-        message: format!("restored at {}", base.position),
-    };
+    let audit = by_operator("begin-epoch", vec![epoch.to_string()], format!("restored at {}", base.position));
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_epoch(epoch, &note)?;
         txn.set_epoch(epoch);
@@ -177,12 +177,8 @@ pub fn install_root(
     }
     let document = chain.extend(root)?;
     let (version, keys) = (document.version, document.root_keys.len());
-    let mut audit = AuditDraft {
-        actor: "operator".to_owned(),
-        command: "install-root",
-        subjects: vec![format!("root {version}")],
-        message: format!("{} of {keys} root keys, longest lifetime {} s", document.threshold, document.max_lifetime_s),
-    };
+    let said = format!("{} of {keys} root keys, longest lifetime {} s", document.threshold, document.max_lifetime_s);
+    let mut audit = by_operator("install-root", vec![format!("root {version}")], said);
     for known in &epochs {
         VerifiedEpoch::verify(known, &chain)?;
     }
@@ -297,15 +293,23 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
         txn.put_epoch(1, &epoch_note)?;
         txn.set_epoch(1);
         keep_first(txn, &hash, now)?;
-        let audit = AuditDraft {
-            actor: "operator".to_owned(),
-            command: "found",
-            subjects: vec![registry, FIRST_TOKEN.to_owned()],
-            message: "first start".to_owned(),
-        };
+        let audit = by_operator("found", vec![registry, FIRST_TOKEN.to_owned()], "first start".to_owned());
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
     Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token) })
+}
+
+/// The entry of what an operator does at the machine itself.
+fn by_operator(command: &str, subjects: Vec<String>, message: String) -> AuditEntry {
+    AuditEntry {
+        actor: OPERATOR.to_owned(),
+        actor_kind: Some(PrincipalKind::System),
+        method: "the machine itself".to_owned(),
+        command: command.to_owned(),
+        subjects,
+        message,
+        ..AuditEntry::default()
+    }
 }
 
 /// The chain of roots and the epoch that is now.

@@ -1,16 +1,15 @@
 //! Importing another library's history: each change at its own time, by its own author, once.
 
-use super::deploy::Mover;
-use super::publish::{Plan, Why, prepare};
+use super::command::{Ctx, Subject};
+use super::guard::Terms;
+use super::publish::{IMPORT, Plan, Why, prepare};
 use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::IMPORT_CHANGES_MAX;
 use crate::api::write::{ImportChange, ImportRequest, Imported};
 use crate::model::content::{Content, Syntax};
-use crate::model::deployment::Action;
 use crate::model::name::Label;
-use crate::model::serving::Serving;
-use crate::model::time::Timestamp;
+use crate::model::principal::Permission;
 use crate::model::version::ACTOR_BYTES_MAX;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
@@ -40,22 +39,31 @@ impl Registry {
     /// # Errors
     /// The actor may not, there are too many changes, or the store fails: then none was made.
     pub async fn import(&self, actor: &Actor, request: ImportRequest) -> Result<ImportOutcome, RegistryError> {
-        actor.authorise("import")?;
         let (count, max) = (request.changes.len(), IMPORT_CHANGES_MAX);
         if count > max {
             return Err(RegistryError::TooMany { what: "changes in one import", count, max });
         }
-        self.command(move |txn, now| {
+        let registry = self.clone();
+        let about = Subject::new("import", [format!("{count} changes")], "");
+        self.command(actor, about, move |txn, ctx| {
             let mut imported = Imported::default();
             let mut refused = Vec::new();
             for change in request.changes {
                 let id = change.id.clone();
-                match import(txn, now, change, request.syntax, &request.label) {
+                let about = Subject::new("import", [format!("{}@{}", change.name, request.label)], &change.message);
+                // Each change is decided, and recorded, for itself.
+                let ctx = ctx.afresh();
+                match import(txn, &ctx, change, request.syntax, &request.label) {
                     Ok(Outcome::Published) => imported.published += 1,
                     Ok(Outcome::Removed) => imported.removed += 1,
                     Ok(Outcome::Known) => imported.known += 1,
                     Err(RegistryError::Store(error)) => return Err(error.into()),
-                    Err(error) => refused.push((id, error)),
+                    Err(error) => {
+                        if error.is_refusal() {
+                            registry.record_refusal(txn, &ctx, about, &error)?;
+                        }
+                        refused.push((id, error));
+                    }
                 }
             }
             Ok(ImportOutcome { imported, refused })
@@ -67,11 +75,12 @@ impl Registry {
 /// Imports one change under its own commit.
 fn import(
     txn: &mut WriteTxn<'_>,
-    now: Timestamp,
+    ctx: &Ctx,
     change: ImportChange,
     syntax: Syntax,
     label: &Label,
 ) -> Result<Outcome, RegistryError> {
+    ctx.authorise(Permission::Import, Some(&change.name), None)?;
     let limit = |what, length: usize, max: usize| {
         if length > max { Err(RegistryError::TextTooLong { what, length, max }) } else { Ok(()) }
     };
@@ -89,20 +98,18 @@ fn import(
     let (seq, outcome) = match text {
         None => match prompt.filter(|prompt| prompt.removed.is_none()) {
             None => return Err(RegistryError::PromptNotFound { name }),
-            Some(prompt) => (remove(txn, now, prompt, why)?.0, Outcome::Removed),
+            Some(prompt) => (remove(txn, ctx, IMPORT, prompt, why)?.0, Outcome::Removed),
         },
         Some(text) => {
-            let prepared = prepare(txn, &name, &Content::text(syntax, text))?;
+            let prepared = prepare(txn, ctx, &name, &Content::text(syntax, text), None)?;
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
-            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq()).publishing(plan.version.number);
-            let serving = Serving::version(plan.version.number);
-            plan.changes.extend(mover.go(txn, &name, label, serving, Action::Deploy)?);
+            plan.deploy(txn, ctx, &Terms::of(&why.message), &why, std::slice::from_ref(label))?;
             if plan.changes.is_empty() {
                 // Later changes would make this one look out of order when the import is repeated.
                 txn.remember_import(&id, plan.version.commit)?;
                 return Ok(Outcome::Known);
             }
-            (plan.commit(txn, now, "import", why)?, Outcome::Published)
+            (plan.commit(txn, ctx, IMPORT, why)?, Outcome::Published)
         }
     };
     txn.remember_import(&id, seq)?;

@@ -2,31 +2,45 @@
 //!
 //! Every door — HTTP, command line, folder watch, import — comes through here, and each command
 //! takes the same way: authorise, validate, plan against the state inside the writer's transaction,
-//! commit once with one audit entry. A command that is refused has changed nothing.
+//! commit once with one audit entry. A command that is refused has changed nothing but the audit
+//! log, which says so.
 
 pub mod access;
+mod archive;
+mod change_requests;
+mod command;
 mod deploy;
+mod drafts;
 pub mod error;
 pub mod founding;
+mod guard;
 mod import;
+mod policies;
+mod principals;
 mod publish;
 mod remove;
 mod retire;
+mod rule_sets;
 pub mod seal;
+mod tokens;
+mod uses;
 
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
-pub use access::Actor;
+pub use access::{Actor, Seat};
 pub use error::RegistryError;
 
 use self::access::Known;
+use self::command::Refusals;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
+use crate::resolve::usage::Usage;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
@@ -45,6 +59,10 @@ struct Inner {
     known: ArcSwap<Known>,
     /// Held by whoever reads `known` anew.
     learning: Mutex<()>,
+    /// Told whenever `known` changed.
+    changed: watch::Sender<u64>,
+    refusals: Refusals,
+    usage: Usage,
 }
 
 impl Registry {
@@ -53,8 +71,10 @@ impl Registry {
     /// # Errors
     /// The store fails.
     pub fn open(store: Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let known = Known::read(&store)?;
-        Ok(Self(Arc::new(Inner { store, clock, known: ArcSwap::from_pointee(known), learning: Mutex::new(()) })))
+        let known = ArcSwap::from_pointee(Known::read(&store, None)?);
+        let (learning, changed) = (Mutex::new(()), watch::channel(0).0);
+        let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock)));
+        Ok(Self(Arc::new(Inner { store, clock, known, learning, changed, refusals, usage })))
     }
 
     /// Forgets deletions that every replica has had time to learn of.
@@ -64,15 +84,6 @@ impl Registry {
     pub async fn forget_old_deletions(&self) -> Result<u64, StoreError> {
         let before = Timestamp::from_ms(self.0.clock.now_ms() - TOMBSTONE_RETENTION_MS);
         self.0.store.write(move |txn| txn.purge_tombstones(before)).await
-    }
-
-    /// Runs one command on the writer thread, with the time it happens at.
-    async fn command<T: Send + 'static>(
-        &self,
-        plan: impl FnOnce(&mut WriteTxn<'_>, Timestamp) -> Result<T, RegistryError> + Send + 'static,
-    ) -> Result<T, RegistryError> {
-        let now = Timestamp::from_ms(self.0.clock.now_ms());
-        self.0.store.write(move |txn| plan(txn, now)).await
     }
 }
 

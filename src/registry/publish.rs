@@ -2,14 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::deploy::{Mover, served_versions};
+use super::change_requests::settle;
+use super::command::{Ctx, Subject};
+use super::deploy::{Mover, audit_changes, served_versions};
+use super::guard::{Fresh, Terms, content, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::govern::InterfaceChange;
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::interface::decide;
+use crate::model::audit::AuditChange;
 use crate::model::content::{Body, Content};
 use crate::model::content_id::ContentId;
-use crate::model::deployment::Action;
-use crate::model::name::PromptName;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::finding::Finding;
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
 use crate::model::prompt::Prompt;
 use crate::model::reference::{Reference, Selector};
 use crate::model::serving::Serving;
@@ -17,8 +24,9 @@ use crate::model::stamp::stamp;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include, Version};
 use crate::resolve::catalogue::live_dependents;
+use crate::store::document::{Shelf, joined_key, number_key};
 use crate::store::query::Queries;
-use crate::store::write::{AuditDraft, Change, WriteTxn};
+use crate::store::write::{Change, WriteTxn};
 use crate::template::include::{INCLUDE_DEPTH_MAX, Included, flatten};
 use crate::template::lint::lint;
 use crate::template::variables::complete;
@@ -35,38 +43,48 @@ impl Registry {
         name: PromptName,
         request: PublishRequest,
     ) -> Result<Published, RegistryError> {
-        actor.authorise("publish")?;
         let message = check_message(&request.message)?;
-        let author = actor.name.clone();
-        self.command(move |txn, now| {
-            let prepared = prepare(txn, &name, &request.content)?;
-            let warnings = lint(&prepared.content);
-            let prompt = txn.prompt(&name)?;
-            let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
-            if let Some(expected) = request.expected_parent.filter(|expected| *expected != latest) {
-                return Err(RegistryError::ParentMoved { name, expected, found: latest });
-            }
-            let at = prompt.as_ref().map_or(now, |prompt| now.max(prompt.changed));
-            let why = Why { at, author, message };
-            let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
-            let mut mover = Mover::new(&why.author, &why.message, at, txn.next_seq()).publishing(plan.version.number);
-            for label in request.labels {
-                let serving = Serving::version(plan.version.number);
-                plan.changes.extend(mover.go(txn, &name, &label, serving, Action::Deploy)?);
-            }
-            let deployment = (!mover.deployments.is_empty()).then_some(txn.next_seq());
-            let version = plan.version.clone();
-            let created = plan.created;
-            if created || deployment.is_some() {
-                plan.commit(txn, now, if created { "publish" } else { "deploy" }, why)?;
-            }
-            let dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
-            let stamp = stamp(&name, version.number, &version.content_id);
-            Ok(Published { name, version, created, stamp, deployment, warnings, dependents })
-        })
-        .await
+        let places = request.labels.iter().map(|label| format!("{name}@{label}"));
+        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
+        self.command(actor, about, move |txn, ctx| publish(txn, ctx, "publish", name, request, message)).await
     }
 }
+
+/// Publishes a version and moves labels to it, under one commit.
+pub(super) fn publish(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    command: &'static str,
+    name: PromptName,
+    request: PublishRequest,
+    message: String,
+) -> Result<Published, RegistryError> {
+    ctx.authorise(Permission::Publish, Some(&name), None)?;
+    let prepared = prepare(txn, ctx, &name, &request.content, request.break_glass.as_ref())?;
+    let warnings = lint(&prepared.content);
+    let prompt = txn.prompt(&name)?;
+    let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
+    if let Some(expected) = request.expected_parent.filter(|expected| *expected != latest) {
+        return Err(RegistryError::ParentMoved { name, expected, found: latest });
+    }
+    let at = prompt.as_ref().map_or(ctx.now, |prompt| ctx.now.max(prompt.changed));
+    let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
+    let why = Why { at, author: ctx.actor.name.clone(), message };
+    let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
+    plan.deploy(txn, ctx, &terms, &why, &request.labels)?;
+    let deployment = (!plan.deployments.is_empty()).then_some(txn.next_seq());
+    let (version, created, findings, interface) =
+        (plan.version.clone(), plan.created, plan.findings.clone(), plan.interface.take());
+    if created || deployment.is_some() {
+        plan.commit(txn, ctx, if created { command } else { "deploy" }, why)?;
+    }
+    let dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
+    let stamp = stamp(&name, version.number, &version.content_id);
+    Ok(Published { name, version, created, stamp, deployment, warnings, dependents, findings, interface })
+}
+
+/// The command of changes that were made elsewhere.
+pub(super) const IMPORT: &str = "import";
 
 /// When, by whom and why.
 pub(super) struct Why {
@@ -84,10 +102,17 @@ pub(super) struct Prepared {
     /// What the author wrote, where it differs.
     source: Option<(ContentId, Vec<u8>)>,
     includes: Vec<Include>,
+    findings: Vec<Finding>,
 }
 
-/// Checks a content, pins and flattens its includes, and derives its variables.
-pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: &Content) -> Result<Prepared, RegistryError> {
+/// Checks a content, pins and flattens its includes, derives its variables, and classifies its risks.
+pub(super) fn prepare(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    name: &PromptName,
+    written: &Content,
+    break_glass: Option<&String>,
+) -> Result<Prepared, RegistryError> {
     let written_bytes = written.to_canonical()?;
     let mut content = written.clone();
     let mut includes: Vec<Include> = Vec::new();
@@ -105,7 +130,9 @@ pub(super) fn prepare(txn: &WriteTxn<'_>, name: &PromptName, written: &Content) 
     let bytes = content.to_canonical()?;
     let id = ContentId::of(&bytes);
     let source = (!includes.is_empty()).then(|| (ContentId::of(&written_bytes), written_bytes));
-    Ok(Prepared { content, id, bytes, source, includes })
+    let findings = ctx.rules.classifier.classify(&content, &ctx.rules.key);
+    refuse_secrets(ctx, name, &findings, break_glass)?;
+    Ok(Prepared { content, id, bytes, source, includes, findings })
 }
 
 /// Finds the one version that an include means now, and its text, in which everything is flat already.
@@ -202,6 +229,10 @@ pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) version: Version,
     pub(super) created: bool,
+    pub(super) findings: Vec<Finding>,
+    pub(super) interface: Option<InterfaceChange>,
+    pub(super) deployments: Vec<Deployment>,
+    content: Content,
     prompt: Prompt,
 }
 
@@ -221,10 +252,19 @@ impl Plan {
             live && version.retired.is_none() && version.content_id == prepared.id && version.source_id == source_id
         }) {
             let prompt = Prompt { changed: why.at, ..prompt.unwrap_or_else(|| first(name, why.at)) };
-            return Ok(Self { changes: Vec::new(), version: version.clone(), created: false, prompt });
+            return Ok(Self {
+                changes: Vec::new(),
+                version: version.clone(),
+                created: false,
+                findings: prepared.findings,
+                interface: None,
+                deployments: Vec::new(),
+                content: prepared.content,
+                prompt,
+            });
         }
-        let previous = latest.as_ref().map(|version| txn.content_of(name, &version.content_id)).transpose()?;
-        let previous = previous.map(|bytes| Content::from_json(&bytes)).transpose()?;
+        let previous = latest.as_ref().map_or(Ok(None), |version| content(txn, name, version.number))?;
+        let interface = previous.as_ref().map(|previous| InterfaceChange::between(previous, &prepared.content));
         let bump = decide(previous.as_ref(), &prepared.content, bump)?;
         let number = prompt.as_ref().map_or(0, |prompt| prompt.latest).saturating_add(1);
         let version = Version {
@@ -238,6 +278,7 @@ impl Plan {
             commit: txn.next_seq(),
             includes: prepared.includes,
             retired: None,
+            archived: None,
         };
         let prompt = prompt.unwrap_or_else(|| first(name, why.at));
         let prompt = Prompt { changed: why.at, latest: number, removed: None, ..prompt };
@@ -245,22 +286,75 @@ impl Plan {
         let mut changes = vec![Change::Content(namespace(), prepared.id, prepared.bytes)];
         changes.extend(prepared.source.map(|(id, bytes)| Change::Content(namespace(), id, bytes)));
         changes.push(Change::Version(name.clone(), version.clone()));
-        Ok(Self { changes, version, created: true, prompt })
+        Ok(Self {
+            changes,
+            version,
+            created: true,
+            findings: prepared.findings,
+            interface,
+            deployments: Vec::new(),
+            content: prepared.content,
+            prompt,
+        })
+    }
+
+    /// Adds that labels serve the version, if they may.
+    pub(super) fn deploy(
+        &mut self,
+        txn: &WriteTxn<'_>,
+        ctx: &Ctx,
+        terms: &Terms,
+        why: &Why,
+        labels: &[Label],
+    ) -> Result<(), RegistryError> {
+        let number = self.version.number;
+        let fresh = Fresh {
+            number,
+            content_id: self.version.content_id,
+            author: &self.version.author,
+            content: &self.content,
+            findings: &self.findings,
+        };
+        let mut mover = Mover::new(&why.author, why.at, txn.next_seq()).publishing(fresh);
+        let mut moved = Vec::new();
+        for label in labels {
+            let place = (&self.prompt.name, label);
+            moved.extend(mover.go(txn, ctx, terms, place, Serving::version(number), Action::Deploy)?);
+        }
+        self.deployments = mover.deployments;
+        self.changes.extend(moved);
+        Ok(())
     }
 
     /// Commits the plan under one audit entry.
     pub(super) fn commit(
         mut self,
         txn: &mut WriteTxn<'_>,
-        now: Timestamp,
+        ctx: &Ctx,
         command: &'static str,
         why: Why,
     ) -> Result<u64, RegistryError> {
         let mut subjects = vec![format!("{}@{}", self.prompt.name, self.version.number)];
         subjects.extend(served_versions(&self.changes));
+        let mut audited = audit_changes(&self.deployments);
+        if self.created {
+            let (name, number) = (&self.prompt.name, self.version.number);
+            let subject = format!("{name}@{number}");
+            audited.insert(0, AuditChange { subject, before: None, after: Some(self.version.content_id.to_string()) });
+            if !self.findings.is_empty() {
+                let key = joined_key(&[name.as_str(), &number_key(number)]);
+                txn.put_document(Shelf::Findings, &key, &self.findings)?;
+            }
+            ctx.found(&self.findings);
+        }
         self.changes.push(Change::Prompt(self.prompt));
-        let audit = AuditDraft { actor: why.author, command, subjects, message: why.message };
-        Ok(txn.commit(now, self.changes, audit)?)
+        let mut audit = ctx.audit(command, subjects, why.message.clone(), audited);
+        if command == IMPORT {
+            audit = ctx.audit_import(audit, &why);
+        }
+        let seq = txn.commit(ctx.now, self.changes, audit)?;
+        settle(txn, ctx, &self.deployments, seq)?;
+        Ok(seq)
     }
 }
 

@@ -1,16 +1,18 @@
 //! Removing a prompt: its labels serve nothing any more; its history stays.
 
-use super::publish::Why as Stamped;
+use super::command::{Ctx, Subject};
+use super::deploy::audit_changes;
+use super::publish::{IMPORT, Why as Stamped};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, Why};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
 use crate::model::prompt::Prompt;
 use crate::model::serving::Serving;
-use crate::model::time::Timestamp;
 use crate::resolve::catalogue::live_dependents;
 use crate::store::query::Queries;
-use crate::store::write::{AuditDraft, Change, WriteTxn};
+use crate::store::write::{Change, WriteTxn};
 
 impl Registry {
     /// Removes a prompt. A later version brings it back, and goes on counting.
@@ -18,13 +20,14 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such prompt, others include it, or the store fails.
     pub async fn remove(&self, actor: &Actor, name: PromptName, request: Why) -> Result<Deployed, RegistryError> {
-        actor.authorise("remove prompts")?;
         let message = check_message(&request.message)?;
-        let author = actor.name.clone();
-        self.command(move |txn, now| {
+        let about = Subject::new("remove", [name.to_string()], &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Remove, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
-            let at = now.max(prompt.changed);
-            let (_, deployments) = remove(txn, now, prompt, Stamped { at, author, message })?;
+            let at = ctx.now.max(prompt.changed);
+            let (_, deployments) =
+                remove(txn, ctx, "remove", prompt, Stamped { at, author: ctx.actor.name.clone(), message })?;
             Ok(Deployed { deployments })
         })
         .await
@@ -34,7 +37,8 @@ impl Registry {
 /// Commits the removal of a prompt that is there.
 pub(super) fn remove(
     txn: &mut WriteTxn<'_>,
-    now: Timestamp,
+    ctx: &Ctx,
+    command: &'static str,
     prompt: Prompt,
     why: Stamped,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
@@ -54,6 +58,8 @@ pub(super) fn remove(
         action: Action::Remove,
         from: Some(from),
         to: None,
+        approved_by: Vec::new(),
+        change_request: None,
     };
     let mut changes = Vec::new();
     let mut deployments = vec![record(Label::latest(), Serving::version(prompt.latest))];
@@ -64,6 +70,9 @@ pub(super) fn remove(
     changes.extend(deployments.iter().cloned().map(Change::Deployment));
     changes.push(Change::Prompt(Prompt { changed: why.at, removed: Some(why.at), ..prompt }));
     let subjects = vec![name.to_string()];
-    let audit = AuditDraft { actor: why.author, command: "remove", subjects, message: why.message };
-    Ok((txn.commit(now, changes, audit)?, deployments))
+    let mut audit = ctx.audit(command, subjects, why.message.clone(), audit_changes(&deployments));
+    if command == IMPORT {
+        audit = ctx.audit_import(audit, &why);
+    }
+    Ok((txn.commit(ctx.now, changes, audit)?, deployments))
 }

@@ -1,11 +1,13 @@
 //! Retiring a version: nobody deploys it any more. And taking that back.
 
+use super::command::Subject;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::Why;
 use crate::model::name::PromptName;
+use crate::model::principal::Permission;
 use crate::model::version::{Retired, Version};
 use crate::store::query::Queries;
-use crate::store::write::{AuditDraft, Change};
+use crate::store::write::Change;
 
 impl Registry {
     /// Retires a version that no label serves.
@@ -45,10 +47,10 @@ impl Registry {
         retired: bool,
     ) -> Result<Version, RegistryError> {
         let command = if retired { "retire" } else { "reinstate" };
-        actor.authorise(command)?;
         let message = check_message(&request.message)?;
-        let by = actor.name.clone();
-        self.command(move |txn, now| {
+        let about = Subject::new(command, [format!("{name}@{number}")], &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Retire, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
             let absent = || RegistryError::VersionNotFound { name: name.clone(), number, latest: prompt.latest };
             let mut version = txn.version(&name, number)?.ok_or_else(absent)?;
@@ -59,11 +61,11 @@ impl Registry {
             if let Some(state) = serving.filter(|_| retired) {
                 return Err(RegistryError::VersionServed { name, number, label: state.label });
             }
-            let mark = Retired { at: now, actor: by.clone(), message: message.clone() };
+            let mark = Retired { at: ctx.now, actor: ctx.actor.name.clone(), message: message.clone() };
             version.retired = retired.then_some(mark);
             let changes = vec![Change::Version(name.clone(), version.clone())];
-            let subjects = vec![format!("{name}@{number}")];
-            txn.commit(now, changes, AuditDraft { actor: by, command, subjects, message })?;
+            let audit = ctx.audit(command, vec![format!("{name}@{number}")], message, Vec::new());
+            txn.commit(ctx.now, changes, audit)?;
             Ok(version)
         })
         .await

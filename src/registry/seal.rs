@@ -12,7 +12,7 @@ use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_vie
 /// The view of everything, which every registry has.
 pub const VIEW_ALL: &str = "all";
 /// The format that a reader must know to follow this primary.
-pub const MIN_READER: u32 = 1;
+pub const MIN_READER: u32 = 2;
 /// How long a checkpoint is good for when it is served live, in seconds.
 pub const LIVE_LIFETIME_S: i64 = 3_600;
 /// Name of the checkpoint key's file in the `keys` folder.
@@ -68,7 +68,14 @@ pub struct Signer {
 impl Signer {
     /// What a checkpoint of this state says.
     #[must_use]
-    pub fn describe(&self, head: Head, state: &ViewState, previous: [u8; 32], lifetime_s: i64) -> Checkpoint {
+    pub fn describe(
+        &self,
+        head: Head,
+        state: &ViewState,
+        previous: [u8; 32],
+        audit: &str,
+        lifetime_s: i64,
+    ) -> Checkpoint {
         let issued = self.clock.now_ms().div_euclid(1_000);
         let lifetime_s = lifetime_s.min(i64::try_from(self.max_lifetime_s).unwrap_or(i64::MAX));
         Checkpoint {
@@ -86,6 +93,7 @@ impl Signer {
             view_definition: all_view_definition(),
             manifest: None,
             previous,
+            audit: blake3::Hash::from_hex(audit).ok().map(Into::into),
             issued,
             expires: issued.saturating_add(lifetime_s),
             min_reader: MIN_READER,
@@ -113,7 +121,7 @@ impl Signer {
     ) -> Result<Vec<u8>, SealError> {
         let state = txn.view_state()?;
         let previous = txn.meta("previous")?.and_then(|hash| hash.try_into().ok()).unwrap_or(NO_PREVIOUS);
-        let mut checkpoint = self.describe(txn.head()?, &state, previous, lifetime_s);
+        let mut checkpoint = self.describe(txn.head()?, &state, previous, &txn.audit_head()?, lifetime_s);
         amend(&mut checkpoint);
         Ok(self.sign(&checkpoint)?)
     }
@@ -124,7 +132,8 @@ impl Signer {
         let signer = Arc::clone(self);
         Box::new(move |txn| {
             let previous = txn.meta("note")?.map_or(NO_PREVIOUS, |note| note_hash(&note));
-            let checkpoint = signer.describe(txn.head(), &txn.view_state(), previous, LIVE_LIFETIME_S);
+            let audit = txn.audit_head()?;
+            let checkpoint = signer.describe(txn.head(), &txn.view_state(), previous, &audit, LIVE_LIFETIME_S);
             let note = signer
                 .sign(&checkpoint)
                 .map_err(|error| StoreError::Record { kind: "checkpoint", reason: error.to_string() })?;

@@ -24,6 +24,7 @@ use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::resolve::Resolver;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::usage::Usage;
 use crate::store::delta::{self, Counts, Scope, Target};
 use crate::store::read::Head;
 use crate::store::{Store, StoreError};
@@ -41,7 +42,7 @@ const TICK: Duration = Duration::from_secs(1);
 const OFFERS_MAX: usize = 16;
 
 /// What a replica follows, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Following {
     /// Address of the upstream; none for a replica that is fed by bundles alone.
     pub upstream: Option<String>,
@@ -53,6 +54,8 @@ pub struct Following {
     pub settings: Settings,
     /// What this replica calls itself in reports.
     pub replica: String,
+    /// Where uses of versions are noted, for the reports.
+    pub usage: Usage,
 }
 
 /// A replica at work.
@@ -442,6 +445,7 @@ impl Follower {
             position: self.engine.position().unwrap_or_default(),
             freshness: view.freshness,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            uses: self.following.usage.take(),
             at: None,
         };
         tokio::spawn(async move { upstream.report(&report).await });

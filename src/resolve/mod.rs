@@ -10,6 +10,7 @@ mod change_clock;
 pub mod error;
 pub mod freshness;
 pub mod resolver;
+pub mod usage;
 
 pub use answer::Answer;
 pub use catalogue::Catalogue;

@@ -220,6 +220,7 @@ pub async fn import_bundle(
         extra_ca: None,
         settings: Rules { root_key, hold_at: None, accept_expired },
         replica: String::new(),
+        usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
     };
     let opening = store.clone();
     let metrics = crate::metrics::Metrics::new();

@@ -22,6 +22,8 @@ use crate::watch::folder;
 
 /// How often old deletions are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// How often uses are kept, and change requests looked after.
+const TEND_EVERY: Duration = Duration::from_secs(15);
 
 /// Starts a primary: opens or founds its registry, wires the floors, and listens.
 ///
@@ -54,7 +56,10 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         move || describe(&committed.borrow(), &name, since, &publisher)
     };
-    let mut tasks = vec![("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone())))];
+    let mut tasks = vec![
+        ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
+        ("tending", tokio::spawn(tend(registry.clone(), stop.clone()))),
+    ];
     if let Some(directory) = watch {
         let (registry, stop) = (registry.clone(), stop.clone());
         let watching = async move {
@@ -67,6 +72,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let state = AppState {
         catalogue: Catalogue::new(store.clone()),
         resolver,
+        usage: registry.usage(),
         registry: Some(registry),
         publisher: Some(publisher),
         freshness,
@@ -119,6 +125,29 @@ fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: 
         held: false,
         trouble: None,
         replicas: publisher.reports(),
+    }
+}
+
+/// Keeps what was noted while answering, and looks after change requests that wait for a time.
+async fn tend(registry: Registry, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(TEND_EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let stopping = tokio::select! {
+            () = stop.cancelled() => true,
+            _ = interval.tick() => false,
+        };
+        let tended = async {
+            registry.keep_noted_uses().await?;
+            registry.keep_token_uses().await?;
+            registry.tend_change_requests().await
+        };
+        if let Err(error) = tended.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "uses and change requests wait for the next time");
+        }
+        if stopping {
+            return;
+        }
     }
 }
 

@@ -12,10 +12,12 @@ use crate::config::{ConfigError, ReplicaSettings};
 use crate::http::AppState;
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
+use crate::registry::Seat;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::health::Health;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store};
 use crate::trust::root::RootKeyId;
@@ -54,10 +56,12 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
             accept_expired: settings.accept_expired,
         },
         replica: name,
+        usage: Usage::new(Arc::clone(&clock)),
     };
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
     let freshness = FreshnessCell::new(Freshly { position: held, age_s: 0, freshness: Freshness::Empty });
+    let usage = following.usage.clone();
     let follower = {
         let (store, resolver, freshness, metrics) =
             (store.clone(), resolver.clone(), freshness.clone(), metrics.clone());
@@ -98,7 +102,8 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         metrics,
         open_reads: settings.node.open_reads,
         open_to_all: settings.node.open_to_all,
-        read_token: settings.read_token,
+        read_token: settings.read_token.map(|hash| (hash, Arc::new(Seat::reader("reader")))),
+        usage,
         ready_max_age_s: settings.node.ready_max_age_s,
         stop,
     };

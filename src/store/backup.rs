@@ -29,7 +29,7 @@ pub fn copy(txn: &ReadTxn, path: &Path) -> Result<(), StoreError> {
     table(from, &out, tables::DEPENDENTS)?;
     table(from, &out, tables::AUDIT)?;
     table(from, &out, tables::IMPORTS)?;
-    table(from, &out, tables::ACCESS)?;
+    table(from, &out, tables::DOCUMENTS)?;
     table(from, &out, tables::ROOTS)?;
     table(from, &out, tables::EPOCHS)?;
     table(from, &out, tables::META)?;

@@ -6,7 +6,7 @@ use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
 use super::read::{Entries, Entry};
-use super::record::{DeploymentV1, LabelV1, PromptV1, VersionV1, parse};
+use super::record::{LabelV1, PromptV1, decode_deployment, decode_version, parse};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PromptName};
@@ -26,7 +26,7 @@ pub trait Queries: Entries {
     /// One version.
     fn version(&self, name: &PromptName, number: u64) -> Result<Option<Version>, StoreError> {
         let entry = self.entry(EntryKey::version(name, number).as_bytes())?;
-        entry.map(|entry| codec::decode::<VersionV1>(&entry.value)?.into_model(number)).transpose()
+        entry.map(|entry| decode_version(&entry.value, number)).transpose()
     }
 
     /// The canonical bytes of a content in the namespace of a prompt.
@@ -68,7 +68,7 @@ pub trait Queries: Entries {
         let to = EntryKey::deployment(name, label, before);
         self.visit(from.as_bytes(), to.as_bytes(), true, &mut |key, _, value| {
             let id = Parts::of(key).and_then(|parts| parts.number()).unwrap_or_default();
-            visitor(codec::decode::<DeploymentV1>(value)?.into_model(name.clone(), label.clone(), id)?)
+            visitor(decode_deployment(value, name.clone(), label.clone(), id)?)
         })
     }
 
@@ -109,7 +109,7 @@ pub trait Queries: Entries {
         let to = EntryKey::version(name, before);
         self.visit(from.as_bytes(), to.as_bytes(), true, &mut |key, _, value| {
             let number = Parts::of(key).and_then(|parts| parts.number()).unwrap_or_default();
-            visitor(codec::decode::<VersionV1>(value)?.into_model(number)?)
+            visitor(decode_version(value, number)?)
         })
     }
 
@@ -173,5 +173,5 @@ pub fn deployment(key: &[u8], value: &[u8]) -> Result<Deployment, StoreError> {
     let refuse = || StoreError::Record { kind: "deployment", reason: "its key is cut short".to_owned() };
     let parts = Parts::of(key).ok_or_else(refuse)?;
     let (name, label) = parts.name().zip(parts.label()).ok_or_else(refuse)?;
-    codec::decode::<DeploymentV1>(value)?.into_model(parse(name)?, parse(label)?, parts.number().ok_or_else(refuse)?)
+    decode_deployment(value, parse(name)?, parse(label)?, parts.number().ok_or_else(refuse)?)
 }

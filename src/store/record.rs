@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::Record;
+use super::codec::{self, Record};
 use super::error::StoreError;
 use crate::model::audit::AuditEntry;
 use crate::model::content_id::ContentId;
@@ -30,9 +30,12 @@ macro_rules! record {
 
 record!(PromptV1, 1, 1, "prompt");
 record!(VersionV1, 2, 1, "version");
+record!(VersionV2, 2, 2, "version");
 record!(LabelV1, 4, 1, "label");
 record!(DeploymentV1, 5, 1, "deployment");
+record!(DeploymentV2, 5, 2, "deployment");
 record!(AuditV1, 16, 1, "audit entry");
+record!(AuditV2, 16, 2, "audit entry");
 record!(AccessV1, 17, 1, "access token");
 record!(HeadV1, 18, 1, "head");
 record!(DeltaHeaderV1, 32, 1, "delta header");
@@ -115,8 +118,33 @@ impl VersionV1 {
             commit: self.commit,
             includes: self.includes.into_iter().map(include).collect::<Result<_, StoreError>>()?,
             retired: self.retired.map(|(at, actor, message)| Retired { at: Timestamp::from_ms(at), actor, message }),
+            archived: None,
         })
     }
+}
+
+/// A version whose content is dropped.
+#[derive(Serialize, Deserialize)]
+pub(super) struct VersionV2 {
+    version: VersionV1,
+    archived: i64,
+}
+
+/// Encodes a version; in the oldest form that says all of it, so that older replicas read most.
+pub(super) fn encode_version(version: &Version) -> Result<Vec<u8>, StoreError> {
+    let first = VersionV1::new(version);
+    match version.archived {
+        None => codec::encode(&first),
+        Some(archived) => codec::encode(&VersionV2 { version: first, archived: archived.ms() }),
+    }
+}
+
+pub(super) fn decode_version(bytes: &[u8], number: u64) -> Result<Version, StoreError> {
+    if codec::layout(bytes) == Some(VersionV2::VERSION) {
+        let VersionV2 { version, archived } = codec::decode(bytes)?;
+        return Ok(Version { archived: Some(Timestamp::from_ms(archived)), ..version.into_model(number)? });
+    }
+    codec::decode::<VersionV1>(bytes)?.into_model(number)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -231,8 +259,41 @@ impl DeploymentV1 {
             action,
             from: self.from.map(ServingV1::into_model),
             to: self.to.map(ServingV1::into_model),
+            approved_by: Vec::new(),
+            change_request: None,
         })
     }
+}
+
+/// A deployment that somebody approved.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeploymentV2 {
+    deployment: DeploymentV1,
+    approved_by: Vec<String>,
+    change_request: Option<u64>,
+}
+
+/// Encodes a deployment; in the oldest form that says all of it.
+pub(super) fn encode_deployment(deployment: &Deployment) -> Result<Vec<u8>, StoreError> {
+    let first = DeploymentV1::new(deployment);
+    if deployment.approved_by.is_empty() && deployment.change_request.is_none() {
+        return codec::encode(&first);
+    }
+    let (approved_by, change_request) = (deployment.approved_by.clone(), deployment.change_request);
+    codec::encode(&DeploymentV2 { deployment: first, approved_by, change_request })
+}
+
+pub(super) fn decode_deployment(
+    bytes: &[u8],
+    name: PromptName,
+    label: Label,
+    id: u64,
+) -> Result<Deployment, StoreError> {
+    if codec::layout(bytes) == Some(DeploymentV2::VERSION) {
+        let DeploymentV2 { deployment, approved_by, change_request } = codec::decode(bytes)?;
+        return Ok(Deployment { approved_by, change_request, ..deployment.into_model(name, label, id)? });
+    }
+    codec::decode::<DeploymentV1>(bytes)?.into_model(name, label, id)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -246,21 +307,31 @@ pub(super) struct AuditV1 {
     hash: String,
 }
 
-impl AuditV1 {
-    pub(super) fn new(entry: &AuditEntry) -> Self {
-        Self {
-            at: entry.at.ms(),
-            actor: entry.actor.clone(),
-            command: entry.command.clone(),
-            subjects: entry.subjects.clone(),
-            message: entry.message.clone(),
-            previous: entry.previous.clone(),
-            hash: entry.hash.clone(),
-        }
-    }
+/// An audit entry as the canonical JSON that its hash is made over.
+#[derive(Serialize, Deserialize)]
+pub(super) struct AuditV2 {
+    json: Vec<u8>,
+}
 
-    pub(super) fn into_model(self, seq: u64) -> AuditEntry {
+pub(super) fn encode_audit(entry: &AuditEntry) -> Result<Vec<u8>, StoreError> {
+    codec::encode(&AuditV2 { json: entry.to_canonical() })
+}
+
+pub(super) fn decode_audit(bytes: &[u8], seq: u64) -> Result<AuditEntry, StoreError> {
+    if codec::layout(bytes) == Some(AuditV2::VERSION) {
+        let json = codec::decode::<AuditV2>(bytes)?.json;
+        let entry: AuditEntry = serde_json::from_slice(&json)
+            .map_err(|error| StoreError::Record { kind: AuditV2::NAME, reason: error.to_string() })?;
+        // Another number than its key's is no entry of this log; the chain then says so.
+        return Ok(AuditEntry { seq, ..entry });
+    }
+    Ok(codec::decode::<AuditV1>(bytes)?.into_model(seq))
+}
+
+impl AuditV1 {
+    fn into_model(self, seq: u64) -> AuditEntry {
         AuditEntry {
+            format: 1,
             seq,
             at: Timestamp::from_ms(self.at),
             actor: self.actor,
@@ -269,11 +340,12 @@ impl AuditV1 {
             message: self.message,
             previous: self.previous,
             hash: self.hash,
+            ..AuditEntry::default()
         }
     }
 }
 
-/// What is kept of an access token: never the token.
+/// What schema 1 kept of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AccessV1 {
     pub(super) hash: [u8; 32],

@@ -13,7 +13,7 @@ use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
 use super::query::Queries;
 use super::read::{Entries, Head, NamespaceState, ReadTxn, ViewState, view_state};
-use super::record::{DeploymentV1, LabelV1, PromptV1, VersionV1};
+use super::record::{LabelV1, PromptV1, decode_deployment, decode_version};
 use super::tables;
 use crate::crypto::lattice::Leaf;
 use crate::model::content_id::ContentId;
@@ -138,10 +138,12 @@ fn check_entry(
         }
         Some(Kind::Version) => {
             let number = parts.number().ok_or_else(|| fault("its key is cut short".to_owned()))?;
-            let version = codec::decode::<VersionV1>(value)?.into_model(number)?;
+            let version = decode_version(value, number)?;
             let name = name()?;
             for id in std::iter::once(&version.content_id).chain(&version.source_id) {
-                if txn.entry(EntryKey::content(name.namespace(), id).as_bytes())?.is_none() {
+                if version.archived.is_none()
+                    && txn.entry(EntryKey::content(name.namespace(), id).as_bytes())?.is_none()
+                {
                     return Err(fault(format!("its content {id} is missing")));
                 }
             }
@@ -167,7 +169,7 @@ fn check_entry(
         }
         Some(Kind::Deployment) => {
             let label = super::record::parse(parts.label().unwrap_or_default())?;
-            codec::decode::<DeploymentV1>(value)?.into_model(name()?, label, parts.number().unwrap_or_default())?;
+            decode_deployment(value, name()?, label, parts.number().unwrap_or_default())?;
         }
         None => {}
     }

@@ -12,10 +12,12 @@ use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
 use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
-use super::record::{AccessV1, AuditV1, DeploymentV1, HeadV1, LabelV1, PromptV1, VersionV1};
+use super::record::{
+    HeadV1, LabelV1, PromptV1, decode_audit, decode_version, encode_audit, encode_deployment, encode_version,
+};
 use super::tables;
 use crate::crypto::lattice::Leaf;
-use crate::model::audit::AuditEntry;
+use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
@@ -35,17 +37,9 @@ pub enum Change {
     Content(String, ContentId, Vec<u8>),
     Label(PromptName, LabelState),
     Unlabel(PromptName, crate::model::name::Label),
+    /// Drops the bytes of a content from a namespace.
+    Forget(String, ContentId),
     Deployment(Deployment),
-}
-
-/// Who does a commit, and why; what the audit log keeps of it.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the fields of an audit entry")]
-pub struct AuditDraft {
-    pub actor: String,
-    pub command: &'static str,
-    pub subjects: Vec<String>,
-    pub message: String,
 }
 
 /// One group of commits in the making.
@@ -58,7 +52,7 @@ pub struct WriteTxn<'t> {
     dependents: Table<'t, (&'static str, &'static str, u64), u64>,
     audit: Table<'t, u64, &'static [u8]>,
     imports: Table<'t, &'static str, u64>,
-    access: Table<'t, &'static str, &'static [u8]>,
+    documents: Table<'t, &'static [u8], &'static [u8]>,
     roots: Table<'t, u64, &'static [u8]>,
     epochs: Table<'t, u64, &'static [u8]>,
     meta: Table<'t, &'static str, &'static [u8]>,
@@ -67,6 +61,8 @@ pub struct WriteTxn<'t> {
     dirty_namespaces: BTreeSet<String>,
     touched: BTreeSet<String>,
     mutations: u64,
+    /// Hash of the newest audit entry, once somebody asked.
+    audit_head: Option<String>,
 }
 
 impl<'t> WriteTxn<'t> {
@@ -97,7 +93,7 @@ impl<'t> WriteTxn<'t> {
             dependents: txn.open_table(tables::DEPENDENTS)?,
             audit: txn.open_table(tables::AUDIT)?,
             imports: txn.open_table(tables::IMPORTS)?,
-            access: txn.open_table(tables::ACCESS)?,
+            documents: txn.open_table(tables::DOCUMENTS)?,
             roots: txn.open_table(tables::ROOTS)?,
             epochs: txn.open_table(tables::EPOCHS)?,
             meta,
@@ -106,6 +102,7 @@ impl<'t> WriteTxn<'t> {
             dirty_namespaces: BTreeSet::new(),
             touched: BTreeSet::new(),
             mutations: 0,
+            audit_head: None,
         })
     }
 
@@ -127,11 +124,12 @@ impl<'t> WriteTxn<'t> {
         self.head.position.seq.saturating_add(1)
     }
 
-    /// Makes one commit: the changes and the audit entry, under the next number.
+    /// Makes one commit: the changes and the audit entry, under the next number. Format, number, time and the chain of
+    /// the entry are set here, whatever the draft says.
     ///
     /// # Errors
     /// The database fails; then the whole group is abandoned.
-    pub fn commit(&mut self, at: Timestamp, changes: Vec<Change>, audit: AuditDraft) -> Result<u64, StoreError> {
+    pub fn commit(&mut self, at: Timestamp, changes: Vec<Change>, audit: AuditEntry) -> Result<u64, StoreError> {
         let seq = self.next_seq();
         self.mutations += 1;
         self.head.position.seq = seq;
@@ -145,9 +143,7 @@ impl<'t> WriteTxn<'t> {
     fn change(&mut self, seq: u64, at: Timestamp, change: Change) -> Result<(), StoreError> {
         let (key, value) = match change {
             Change::Prompt(prompt) => (EntryKey::prompt(&prompt.name), codec::encode(&PromptV1::new(&prompt))?),
-            Change::Version(name, version) => {
-                (EntryKey::version(&name, version.number), codec::encode(&VersionV1::new(&version))?)
-            }
+            Change::Version(name, version) => (EntryKey::version(&name, version.number), encode_version(&version)?),
             Change::Content(namespace, id, bytes) => {
                 let key = EntryKey::content(&namespace, &id);
                 if self.entries.get(key.as_bytes())?.is_some() {
@@ -157,9 +153,10 @@ impl<'t> WriteTxn<'t> {
             }
             Change::Label(name, state) => (EntryKey::label(&name, &state.label), codec::encode(&LabelV1::new(&state))?),
             Change::Unlabel(name, label) => return self.delete(&EntryKey::label(&name, &label), seq, at),
+            Change::Forget(namespace, id) => return self.delete(&EntryKey::content(&namespace, &id), seq, at),
             Change::Deployment(deployment) => (
                 EntryKey::deployment(&deployment.name, &deployment.label, deployment.id),
-                codec::encode(&DeploymentV1::new(&deployment))?,
+                encode_deployment(&deployment)?,
             ),
         };
         self.put(&key, seq, &value)
@@ -306,7 +303,7 @@ impl<'t> WriteTxn<'t> {
             Some(Kind::Version) => {
                 let refuse = || StoreError::Record { kind: "version", reason: "its key is cut short".to_owned() };
                 let (name, number) = parts.name().zip(parts.number()).ok_or_else(refuse)?;
-                let version = codec::decode::<VersionV1>(value)?.into_model(number)?;
+                let version = decode_version(value, number)?;
                 for include in &version.includes {
                     self.dependents.insert((include.name.as_str(), name, number), include.version)?;
                 }
@@ -338,24 +335,39 @@ impl<'t> WriteTxn<'t> {
         }
     }
 
-    fn append_audit(&mut self, seq: u64, at: Timestamp, draft: AuditDraft) -> Result<(), StoreError> {
-        let previous = match self.audit.last()? {
-            Some((_, value)) => codec::decode::<AuditV1>(value.value())?.into_model(0).hash,
+    fn append_audit(&mut self, seq: u64, at: Timestamp, draft: AuditEntry) -> Result<(), StoreError> {
+        let previous = self.audit_head()?;
+        let mut entry = AuditEntry { format: AUDIT_FORMAT, seq, at, previous, hash: String::new(), ..draft };
+        entry.hash = entry.digest();
+        self.audit.insert(seq, encode_audit(&entry)?.as_slice())?;
+        self.audit_head = Some(entry.hash);
+        Ok(())
+    }
+
+    /// The hash of the newest audit entry, as hex.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn audit_head(&mut self) -> Result<String, StoreError> {
+        if let Some(head) = &self.audit_head {
+            return Ok(head.clone());
+        }
+        let head = match self.audit.last()? {
+            Some((seq, value)) => decode_audit(value.value(), seq.value())?.hash,
             None => AuditEntry::genesis(),
         };
-        let mut entry = AuditEntry {
-            seq,
-            at,
-            actor: draft.actor,
-            command: draft.command.to_owned(),
-            subjects: draft.subjects,
-            message: draft.message,
-            previous,
-            hash: String::new(),
-        };
-        entry.hash = entry.digest();
-        self.audit.insert(seq, codec::encode(&AuditV1::new(&entry))?.as_slice())?;
-        Ok(())
+        self.audit_head = Some(head.clone());
+        Ok(head)
+    }
+
+    pub(super) const fn documents_table(&self) -> &Table<'t, &'static [u8], &'static [u8]> {
+        &self.documents
+    }
+
+    /// Whoever takes this changes something.
+    pub(super) const fn documents_table_mut(&mut self) -> &mut Table<'t, &'static [u8], &'static [u8]> {
+        self.mutations += 1;
+        &mut self.documents
     }
 
     /// The commit that brought an imported change, if one did.
@@ -374,42 +386,6 @@ impl<'t> WriteTxn<'t> {
         self.mutations += 1;
         self.imports.insert(id, seq)?;
         Ok(())
-    }
-
-    /// Keeps the hash of an access token under its name.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn put_access(&mut self, name: &str, access: &super::audit::Access) -> Result<(), StoreError> {
-        self.mutations += 1;
-        let record = AccessV1 { hash: access.hash, role: access.role, created: access.created.ms() };
-        self.access.insert(name, codec::encode(&record)?.as_slice())?;
-        Ok(())
-    }
-
-    /// Forgets an access token; whether there was one.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn remove_access(&mut self, name: &str) -> Result<bool, StoreError> {
-        self.mutations += 1;
-        Ok(self.access.remove(name)?.is_some())
-    }
-
-    /// Every access token, by name.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn access(&self) -> Result<Vec<(String, super::audit::Access)>, StoreError> {
-        super::audit::access(&self.access)
-    }
-
-    /// Whether an access token has this name.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn has_access(&self, name: &str) -> Result<bool, StoreError> {
-        Ok(self.access.get(name)?.is_some())
     }
 
     /// Keeps a signed root document under its number.

@@ -457,7 +457,7 @@ pub(super) fn open_database(path: &Path) -> Result<Database, StoreError> {
     }
 }
 
-/// Makes the tables of a new database, and refuses one of a newer program.
+/// Makes the tables of a new database, brings an older one up to date, and refuses one of a newer program.
 fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
     let found = {
         let txn = redb::ReadableDatabase::begin_read(database)?;
@@ -470,17 +470,19 @@ fn prepare(database: &Database, path: &Path) -> Result<(), StoreError> {
             Err(error) => return Err(error.into()),
         }
     };
-    if let Some(bytes) = found {
-        let found = <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes);
-        return match found {
-            tables::SCHEMA => Ok(()),
-            found => Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
-        };
+    let found = found.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes));
+    match found {
+        Some(tables::SCHEMA) => return Ok(()),
+        None | Some(1) => {}
+        Some(found) => return Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
     }
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
     {
         let mut writer = WriteTxn::begin(&txn, None)?;
+        if found == Some(1) {
+            super::upgrade::from_1(&txn, &mut writer)?;
+        }
         writer.put_meta("schema", &tables::SCHEMA.to_le_bytes())?;
         writer.finish()?;
     }

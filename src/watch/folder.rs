@@ -90,8 +90,10 @@ impl Folder {
             bump: None,
             expected_parent: None,
             labels: file.labels,
+            allow_major: false,
+            break_glass: None,
         };
-        match self.registry.publish(&Actor::operator(), name, request).await {
+        match self.registry.publish(&Actor::operator("folder watch"), name, request).await {
             Ok(published) if published.created => {
                 tracing::info!(path = shown, stamp = published.stamp, "published a prompt file");
             }

@@ -157,8 +157,8 @@ fn a_newer_schema_and_a_foreign_database_are_refused_and_left_alone() {
         }
     };
     check(
-        &|txn| drop(txn.open_table(META).expect("a table").insert("schema", &2_u64.to_le_bytes()[..])),
-        "was written by a newer bookholder (schema 2, this one reads up to 1); upgrade this program",
+        &|txn| drop(txn.open_table(META).expect("a table").insert("schema", &3_u64.to_le_bytes()[..])),
+        "was written by a newer bookholder (schema 3, this one reads up to 2); upgrade this program",
     );
     check(&|txn| drop(txn.open_table(FOREIGN).expect("a table").insert(1, 1)), "is damaged: it is no registry");
 }

@@ -272,6 +272,7 @@ fn forged(registry: String, position: Position) -> Checkpoint {
         view_definition: all_view_definition(),
         manifest: None,
         previous: NO_PREVIOUS,
+        audit: None,
         issued: 1_800_000_000,
         expires: 1_800_000_060,
         min_reader: 1,

@@ -1,46 +1,170 @@
-//! Access tokens: who may do what, and never nobody.
+//! Principals, grants and access tokens: who may do what, until when, and never nobody.
 
-use bookholder::api::write::{Role, TokenRequest};
+use bookholder::api::govern::{GrantsRequest, PrincipalRequest, RotationRequest, TokenRequest};
+use bookholder::api::write::{DeployRequest, ImportRequest, RollbackRequest};
 use bookholder::crypto::secret::AccessToken;
-use bookholder::registry::{Actor, RegistryError};
+use bookholder::model::audit::Decision;
+use bookholder::model::content::Syntax;
+use bookholder::model::principal::{Grant, Permission, PrincipalKind};
+use bookholder::registry::RegistryError;
 
-use crate::support::primary::Primary;
+use crate::support::primary::{Primary, fixed, label, moving, name, person, request, why};
 
-async fn make(primary: &Primary, token: &str, role: Role) -> Result<AccessToken, RegistryError> {
-    let view = primary.registry.create_token(&primary.admin, TokenRequest { name: token.to_owned(), role }).await?;
-    Ok(AccessToken::parse(&view.token.expect("shown once")).expect("a token"))
+fn token(view: &bookholder::api::govern::TokenView) -> AccessToken {
+    AccessToken::parse(view.token.as_deref().expect("shown once")).expect("a token")
+}
+
+async fn make(primary: &Primary, name: &str, role: &str) -> Result<AccessToken, RegistryError> {
+    let request = TokenRequest { name: name.to_owned(), role: Some(role.to_owned()), ..TokenRequest::default() };
+    primary.registry.create_token(&primary.admin, request).await.map(|view| token(&view))
+}
+
+fn grant(role: &str, prompts: &str, labels: &str) -> Grant {
+    Grant {
+        role: role.to_owned(),
+        prompts: prompts.parse().expect("a pattern"),
+        labels: labels.parse().expect("a pattern"),
+    }
 }
 
 #[tokio::test]
 async fn a_token_works_from_its_making_to_its_revocation() {
     let primary = Primary::found();
-    let token = make(&primary, "replica-plant-7", Role::Replica).await.expect("a free name");
-    let actor = primary.registry.authenticate(&token).expect("it is known");
-    assert_eq!(actor, Actor { name: "replica-plant-7".to_owned(), role: Role::Replica });
+    let token = make(&primary, "replica-plant-7", "replica").await.expect("a free name");
+    let seat = primary.registry.authenticate(&token).expect("it is known");
+    assert_eq!((seat.actor().name.as_str(), seat.actor().kind), ("replica-plant-7", PrincipalKind::Service));
+    assert_eq!(seat.actor().method, "access token replica-plant-7");
+    assert!(seat.follows("all") && seat.reads("support/agent"));
     let listed = primary.registry.tokens(&primary.admin).expect("an admin asks");
     assert_eq!(listed.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["admin", "replica-plant-7"]);
     assert!(listed.iter().all(|view| view.token.is_none()), "a token is shown once");
+    assert_eq!(listed[1].last_used, Some(primary.now()), "it was just shown");
     primary.registry.revoke_token(&primary.admin, "replica-plant-7".to_owned()).await.expect("it is there");
-    assert_eq!(primary.registry.authenticate(&token), None);
+    assert!(primary.registry.authenticate(&token).is_none());
+    assert!(!primary.registry.still_seated(&token, &seat), "whoever is connected is told");
     assert!(primary.catalogue.verify_audit().expect("a log").whole);
+}
+
+#[tokio::test]
+async fn a_token_expires_and_a_rotated_one_stays_good_for_the_overlap() {
+    let primary = Primary::found();
+    let ci = TokenRequest {
+        name: "ci".to_owned(),
+        role: Some("author".to_owned()),
+        expires_s: Some(100),
+        ..TokenRequest::default()
+    };
+    let first = token(&primary.registry.create_token(&primary.admin, ci).await.expect("a free name"));
+    let known = |token: &AccessToken| primary.registry.authenticate(token).is_some();
+    let rotate = async |overlap_s, expires_s| {
+        let request = RotationRequest { overlap_s, expires_s };
+        let rotated = primary.registry.rotate_token(&primary.admin, "ci".to_owned(), request).await;
+        token(&rotated.expect("it is there"))
+    };
+    primary.wait(50_000);
+    let second = rotate(10, Some(1_000)).await;
+    assert!(known(&first) && known(&second));
+    primary.wait(9_999);
+    assert!(known(&first) && known(&second));
+    primary.wait(1);
+    assert!(!known(&first) && known(&second), "the overlap is over");
+    let third = rotate(0, None).await;
+    assert!(!known(&second) && known(&third), "no overlap");
+    primary.wait(10_000_000);
+    assert!(known(&third), "for ever");
+}
+
+#[tokio::test]
+async fn somebody_who_rotates_their_own_token_gains_no_time() {
+    let primary = Primary::found();
+    let ci = TokenRequest {
+        name: "ci".to_owned(),
+        role: Some("reader".to_owned()),
+        expires_s: Some(100),
+        ..TokenRequest::default()
+    };
+    let first = token(&primary.registry.create_token(&primary.admin, ci).await.expect("a free name"));
+    let me = primary.registry.authenticate(&first).expect("known").actor().clone();
+    let request = RotationRequest { overlap_s: 1_000, expires_s: Some(100_000) };
+    let second = token(&primary.registry.rotate_token(&me, "ci".to_owned(), request.clone()).await.expect("her own"));
+    primary.wait(100_000);
+    assert!(primary.registry.authenticate(&first).is_none() && primary.registry.authenticate(&second).is_none());
+    let other = primary.registry.rotate_token(&me, "admin".to_owned(), request).await;
+    assert!(matches!(other, Err(RegistryError::Forbidden { .. })), "{other:?}");
+}
+
+#[tokio::test]
+async fn the_last_use_of_a_token_survives_a_restart() {
+    let primary = Primary::found();
+    let ci = make(&primary, "ci", "reader").await.expect("a free name");
+    assert!(primary.wait(120_000).registry.authenticate(&ci).is_some());
+    let used = primary.now();
+    primary.registry.keep_token_uses().await.expect("kept");
+    let primary = primary.restart().await;
+    let listed = primary.registry.tokens(&primary.admin).expect("an admin asks");
+    assert_eq!(listed.iter().find(|view| view.name == "ci").and_then(|view| view.last_used), Some(used));
 }
 
 #[tokio::test]
 async fn tokens_with_bad_or_taken_names_are_refused_and_the_last_admin_stays() {
     let primary = Primary::found();
     let check = async |token: &str, message: &str| {
-        let error = make(&primary, token, Role::Reader).await.expect_err(message);
+        let error = make(&primary, token, "reader").await.expect_err(message);
         assert_eq!(error.to_string(), message);
     };
-    check("", "`` is no name for an access token; use 1 to 64 of a-z 0-9 . _ -").await;
-    check("Ümläut", "`Ümläut` is no name for an access token; use 1 to 64 of a-z 0-9 . _ -").await;
-    check("admin", "there is an access token `admin` already; revoke it first, or choose another name").await;
+    check("", "`` is no name for an access token; use 1 to 64 of a-z 0-9 . _ - @").await;
+    check("Ümläut", "`Ümläut` is no name for an access token; use 1 to 64 of a-z 0-9 . _ - @").await;
+    check("admin", "there is an access token `admin` already; choose another name").await;
+    check("operator", "there is a principal `operator` already; choose another name").await;
     let revoke = async |token: &str| primary.registry.revoke_token(&primary.admin, token.to_owned()).await;
-    assert_eq!(
-        revoke("admin").await.expect_err("the last").to_string(),
-        "`admin` is the last access token that may change anything; create another first"
-    );
+    let last = "without `admin` nobody could keep access tokens; let somebody else first";
+    assert_eq!(revoke("admin").await.expect_err("the last").to_string(), last);
     assert_eq!(revoke("nobody").await.expect_err("none").to_string(), "there is no access token `nobody`");
+    let disabled = primary.registry.disable_principal(&primary.admin, "admin".to_owned(), true).await;
+    assert_eq!(disabled.expect_err("the last").to_string(), last);
+    let none = GrantsRequest { grants: Vec::new() };
+    let stripped = primary.registry.set_grants(&primary.admin, "admin".to_owned(), none).await;
+    assert_eq!(stripped.expect_err("the last").to_string(), last);
+    assert_eq!(make(&primary, "x", "king").await.expect_err("none").to_string(), "there is no role `king`");
+}
+
+#[tokio::test]
+async fn a_disabled_principal_is_nobody_until_enabled_again() {
+    let primary = Primary::found();
+    let ann = PrincipalRequest {
+        name: "ann".to_owned(),
+        kind: PrincipalKind::Person,
+        grants: vec![grant("author", "support/**", "**")],
+    };
+    primary.registry.create_principal(&primary.admin, ann).await.expect("a free name");
+    let request = TokenRequest {
+        name: "ann-laptop".to_owned(),
+        principal: Some("ann".to_owned()),
+        prompts: Some("support/de/**".parse().expect("a pattern")),
+        ..TokenRequest::default()
+    };
+    let token = token(&primary.registry.create_token(&primary.admin, request).await.expect("a free name"));
+    let seat = primary.registry.authenticate(&token).expect("known");
+    assert!(seat.reads("support/de/agent") && !seat.reads("support/agent") && !seat.reads("sales/agent"));
+    let publish = async |prompt| primary.registry.publish(seat.actor(), name(prompt), request_of("x")).await;
+    publish("support/de/agent").await.expect("hers");
+    let refused = publish("support/agent").await.expect_err("the token is bound").to_string();
+    assert_eq!(
+        refused,
+        "`ann` may not: the access token is bound to support/de/**, which leaves out `publish` on support/agent"
+    );
+    let set = async |disabled| {
+        primary.registry.disable_principal(&primary.admin, "ann".to_owned(), disabled).await.expect("she is there")
+    };
+    set(true).await;
+    assert!(primary.registry.authenticate(&token).is_none());
+    assert!(publish("support/de/agent").await.is_err(), "also with an actor from before");
+    set(false).await;
+    assert!(primary.registry.authenticate(&token).is_some());
+}
+
+fn request_of(text: &str) -> bookholder::api::write::PublishRequest {
+    request(text)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +172,7 @@ async fn two_admins_who_revoke_each_other_at_once_leave_one() {
     let primary = Primary::found();
     for round in 0..20 {
         let other = format!("other-{round}");
-        make(&primary, &other, Role::Admin).await.expect("a free name");
+        make(&primary, &other, "admin").await.expect("a free name");
         // All admins but one may go; all at once must not.
         let admins: Vec<String> =
             primary.registry.tokens(&primary.admin).expect("a list").into_iter().map(|t| t.name).collect();
@@ -70,7 +194,8 @@ async fn tokens_made_at_once_all_work_at_once() {
     for number in 0..24 {
         let (registry, actor) = (primary.registry.clone(), primary.admin.clone());
         tasks.spawn(async move {
-            let request = TokenRequest { name: format!("t{number}"), role: Role::Reader };
+            let role = Some("reader".to_owned());
+            let request = TokenRequest { name: format!("t{number}"), role, ..TokenRequest::default() };
             registry.create_token(&actor, request).await.expect("a free name").token.expect("shown once")
         });
     }
@@ -80,40 +205,92 @@ async fn tokens_made_at_once_all_work_at_once() {
 }
 
 #[tokio::test]
-async fn roles_that_may_not_write_change_nothing() {
-    use crate::support::primary::{fixed, label, moving, name, request, why};
-    use bookholder::api::write::{DeployRequest, ImportRequest, RollbackRequest};
-    use bookholder::model::content::Syntax;
-
+async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.deploy("a", 1, "production").await;
-    let before = primary.state();
-    let audit = primary.catalogue.verify_audit().expect("a log");
-    for role in [Role::Reader, Role::Replica] {
-        let bob = Actor { name: "bob".to_owned(), role };
+    for role in ["reader", "replica", "reporter"] {
+        make(&primary, role, role).await.expect("a free name");
+        let before = primary.state();
+        let recorded = primary.catalogue.verify_audit().expect("a log").entries;
+        let bob = person(role);
         let registry = &primary.registry;
-        let deploy = DeployRequest { moves: vec![moving("a", "x", fixed(1))], message: "m".to_owned() };
-        let rollback = RollbackRequest { message: "m".to_owned(), to: Some(1) };
-        let import = ImportRequest { changes: Vec::new(), syntax: Syntax::Plain, label: label("production") };
-        let token = TokenRequest { name: "t".to_owned(), role: Role::Admin };
-        for (command, outcome) in [
+        let deploy = DeployRequest {
+            moves: vec![moving("a", "x", fixed(1))],
+            message: "m".to_owned(),
+            ..DeployRequest::default()
+        };
+        let rollback = RollbackRequest { message: "m".to_owned(), to: Some(1), ..RollbackRequest::default() };
+        let token = TokenRequest { name: "t".to_owned(), role: Some("admin".to_owned()), ..TokenRequest::default() };
+        let grants = GrantsRequest { grants: vec![Grant::everywhere("admin")] };
+        let outcomes = [
             ("publish", registry.publish(&bob, name("a"), request("two")).await.err()),
             ("deploy", registry.deploy(&bob, deploy).await.err()),
-            ("roll back", registry.rollback(&bob, name("a"), label("production"), rollback).await.err()),
-            ("remove labels", registry.unlabel(&bob, name("a"), label("production"), why()).await.err()),
-            ("remove prompts", registry.remove(&bob, name("a"), why()).await.err()),
+            ("deploy", registry.rollback(&bob, name("a"), label("production"), rollback).await.err()),
+            ("deploy", registry.unlabel(&bob, name("a"), label("production"), why()).await.err()),
+            ("remove", registry.remove(&bob, name("a"), why()).await.err()),
             ("retire", registry.retire(&bob, name("a"), 1, why()).await.err()),
-            ("reinstate", registry.reinstate(&bob, name("a"), 1, why()).await.err()),
-            ("import", registry.import(&bob, import).await.err()),
-            ("create access tokens", registry.create_token(&bob, token).await.err()),
-            ("revoke access tokens", registry.revoke_token(&bob, "admin".to_owned()).await.err()),
-            ("list access tokens", registry.tokens(&bob).err()),
-        ] {
-            let message = outcome.expect(command).to_string();
-            assert_eq!(message, format!("`bob` may not {command}: that takes the role admin"));
+            ("retire", registry.reinstate(&bob, name("a"), 1, why()).await.err()),
+            ("access", registry.create_token(&bob, token).await.err()),
+            ("access", registry.revoke_token(&bob, "admin".to_owned()).await.err()),
+            ("access", registry.set_grants(&bob, role.to_owned(), grants).await.err()),
+        ];
+        let refused = outcomes.len() as u64;
+        for (permission, outcome) in outcomes {
+            let message = outcome.expect(permission).to_string();
+            let expected = format!("`{role}` may not: no grant of `{role}` gives `{permission}`");
+            assert!(message.starts_with(&expected), "{message}");
         }
+        assert!(matches!(registry.tokens(&bob), Err(RegistryError::Forbidden { .. })));
+        assert_eq!(primary.state().1, before.1, "no entry changed");
+        let verdict = primary.catalogue.verify_audit().expect("a log");
+        assert_eq!((verdict.whole, verdict.entries), (true, recorded + refused));
+        let last = primary.catalogue.audit(Some(&verdict.entries.to_string()), 10).expect("a page");
+        assert!(last.items.iter().all(|entry| entry.decision == Decision::Denied && entry.actor == role), "{last:?}");
     }
-    assert_eq!(primary.state(), before);
-    assert_eq!(primary.catalogue.verify_audit().expect("a log"), audit);
+}
+
+#[tokio::test]
+async fn an_import_is_decided_change_by_change() {
+    let primary = Primary::found();
+    make(&primary, "bob", "author").await.expect("a free name");
+    let change = bookholder::api::write::ImportChange {
+        id: "1".to_owned(),
+        at: primary.now(),
+        author: "somebody".to_owned(),
+        message: "m".to_owned(),
+        name: name("a"),
+        text: Some("one".to_owned()),
+    };
+    let import = ImportRequest { changes: vec![change], syntax: Syntax::Plain, label: label("production") };
+    let before = primary.state().1;
+    let outcome = primary.registry.import(&person("bob"), import).await.expect("an answer for each change");
+    let (id, refused) = outcome.refused.first().expect("one");
+    assert_eq!(id, "1");
+    assert_eq!(refused.to_string(), "`bob` may not: no grant of `bob` gives `import` on a");
+    assert_eq!(primary.state().1, before);
+}
+
+#[tokio::test]
+async fn whoever_asks_is_told_why() {
+    let primary = Primary::found();
+    let ann = PrincipalRequest {
+        name: "ann".to_owned(),
+        kind: PrincipalKind::Person,
+        grants: vec![grant("releaser", "support/**", "staging")],
+    };
+    primary.registry.create_principal(&primary.admin, ann).await.expect("a free name");
+    primary.publish("support/agent", "one").await;
+    let can = |who: &str, label: &str| {
+        let (prompt, label) = (name("support/agent"), self::label(label));
+        let asked = primary.registry.can(&person(who), "ann", Permission::Deploy, Some(&prompt), Some(&label), Some(1));
+        asked.map(|answer| (answer.allowed, answer.permission.reason))
+    };
+    let granted = "grant releaser on support/** for labels staging".to_owned();
+    assert_eq!(can("admin", "staging").expect("an admin asks"), (true, granted.clone()));
+    assert_eq!(can("ann", "staging").expect("she asks for herself"), (true, granted));
+    let refused = "no grant of `ann` gives `deploy` on support/agent@production".to_owned();
+    assert_eq!(can("ann", "production").expect("she asks for herself"), (false, refused));
+    make(&primary, "bob", "reader").await.expect("a free name");
+    assert!(can("bob", "staging").is_err(), "about somebody else");
 }

@@ -232,7 +232,7 @@ async fn a_retired_version_is_neither_deployed_nor_rolled_back_to() {
     let retired = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect("nobody serves it");
     assert!(retired.retired.is_some());
     let before = primary.state();
-    let message = "version 1 of `a` was retired by anna: because";
+    let message = "version 1 of `a` was retired by admin: because";
     for refused in [
         primary.rollback("a", "production", None).await,
         primary.rollback("a", "production", Some(1)).await,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bookholder::api::write::{
-    DeployRequest, Deployed, Move, PublishRequest, Published, Role, RollbackRequest, ServingRequest, SplitRequest, Why,
+    DeployRequest, Deployed, Move, PublishRequest, Published, RollbackRequest, ServingRequest, SplitRequest, Why,
 };
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::crypto::key::SigningKey;
@@ -13,6 +13,7 @@ use bookholder::crypto::secret::AccessToken;
 use bookholder::model::content::{Body, Content, Syntax};
 use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
+use bookholder::model::principal::PrincipalKind;
 use bookholder::model::time::Timestamp;
 use bookholder::registry::founding::{Founded, Founding, begin_epoch, found};
 use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
@@ -76,11 +77,19 @@ impl Primary {
             publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared, bookholder::metrics::Metrics::new()),
             signer,
             root_key,
-            admin: Actor { name: "anna".to_owned(), role: Role::Admin },
+            admin: person("admin"),
             clock,
             store,
             directory,
         }
+    }
+
+    /// Stops this primary, and opens its directory again.
+    pub async fn restart(self) -> Self {
+        let (directory, clock) = (self.directory(), self.clock.clone());
+        self.store.close().await;
+        drop(self);
+        Self::open(directory, clock, "example")
     }
 
     /// The data directory.
@@ -126,12 +135,14 @@ impl Primary {
 
     /// Moves labels, or is refused.
     pub async fn try_deploy(&self, moves: Vec<Move>) -> Result<Deployed, RegistryError> {
-        self.registry.deploy(&self.admin, DeployRequest { moves, message: "because".to_owned() }).await
+        self.registry
+            .deploy(&self.admin, DeployRequest { moves, message: "because".to_owned(), ..DeployRequest::default() })
+            .await
     }
 
     /// Goes back to what a label served before, or to a version.
     pub async fn rollback(&self, prompt: &str, of: &str, to: Option<u64>) -> Result<Deployed, RegistryError> {
-        let request = RollbackRequest { message: "it was better".to_owned(), to };
+        let request = RollbackRequest { message: "it was better".to_owned(), to, ..RollbackRequest::default() };
         self.registry.rollback(&self.admin, name(prompt), label(of), request).await
     }
 
@@ -247,6 +258,17 @@ pub fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     std::thread::spawn(work).join().expect("no panic")
 }
 
+/// Somebody who proved who they are; `admin` is there from the start.
+pub fn person(name: &str) -> Actor {
+    Actor {
+        name: name.to_owned(),
+        kind: PrincipalKind::Person,
+        method: "a test".to_owned(),
+        request_id: None,
+        bound: None,
+    }
+}
+
 pub fn name(text: &str) -> PromptName {
     text.parse().expect(text)
 }
@@ -266,7 +288,15 @@ pub fn request(text: &str) -> PublishRequest {
 
 /// A content to publish.
 pub fn content(content: Content) -> PublishRequest {
-    PublishRequest { content, message: "because".to_owned(), bump: None, expected_parent: None, labels: Vec::new() }
+    PublishRequest {
+        content,
+        message: "because".to_owned(),
+        bump: None,
+        expected_parent: None,
+        labels: Vec::new(),
+        allow_major: false,
+        break_glass: None,
+    }
 }
 
 /// One label to move.

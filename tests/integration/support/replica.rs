@@ -13,6 +13,7 @@ use bookholder::replication::recollection::OpenError;
 use bookholder::resolve::ResolveError;
 use bookholder::resolve::freshness::{Freshly, FreshnessCell};
 use bookholder::resolve::resolver::{Query, Resolver};
+use bookholder::resolve::usage::Usage;
 use bookholder::store::Store;
 use bookholder::store::read::ViewState;
 use bookholder::trust::root::RootKeyId;
@@ -50,8 +51,9 @@ pub fn open_follower(
     let nothing = Freshly { position: Position::default(), age_s: 0, freshness: Freshness::Empty };
     let freshness = FreshnessCell::new(nothing);
     let settings = Settings { root_key, hold_at: None, accept_expired: false };
-    let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned() };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+    let usage = Usage::new(Arc::clone(&clock));
+    let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };
     let (store, resolver_, freshness_) = (store.clone(), resolver.clone(), freshness.clone());
     let follower = outside(move || Follower::open(store, resolver_, freshness_, Metrics::new(), clock, following))?;
     Ok((follower, resolver, freshness))

@@ -1,0 +1,295 @@
+//! `report`: who changed what and what was live when, in a signed file; and whether such a file is what was signed.
+//!
+//! The report is made by the node. Verifying asks nobody: it needs the file, its manifest and the root key.
+
+mod verify;
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use tar::EntryType;
+
+use self::verify::ReportVerifyArgs;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, DIM, GOOD, Output, count, moment, paint};
+use super::{Verdict, disk, progress};
+use crate::clock::{Clock, SystemClock};
+use crate::crypto::note::{NOTE_BYTES_MAX, Note};
+use crate::governance::report::ReportFormat;
+use crate::model::pattern::Pattern;
+use crate::model::time::Timestamp;
+use crate::trust::manifest::{MANIFEST_FILE_BYTES_MAX, Manifest, ManifestFile};
+
+/// Most bytes of a report with its manifest.
+const REPORT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// What is added to a report's file name to name its manifest.
+const MANIFEST_SUFFIX: &str = ".manifest.json";
+const DAY_MS: i64 = 24 * 3_600 * 1_000;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder report --from 2026-03-01 --to 2026-03-31
+  bookholder report --from 2026-03-20T12:00:00Z --prompt 'support/**' --out incident.html
+  bookholder report --from 2026-01-01 --format jsonl
+  bookholder report verify incident.html --root-key bk1-…      on any machine, without a network";
+
+/// `report`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct ReportArgs {
+    #[command(subcommand)]
+    command: Option<ReportCommand>,
+    #[command(flatten)]
+    make: MakeArgs,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum ReportCommand {
+    /// Check that a report is what the registry signed, without asking anybody
+    Verify(ReportVerifyArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+struct MakeArgs {
+    /// Since when: a date, or a time such as 2026-03-20T15:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = When::read)]
+    from: Option<When>,
+    /// Until when: a date, which is included, or a time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = When::read)]
+    to: Option<When>,
+    /// Which prompts
+    #[arg(long, value_name = "PATTERN", default_value = "**")]
+    prompt: Pattern,
+    /// html for people, csv for spreadsheets, jsonl for programs and archives
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    format: ReportFormat,
+    /// The file to write [default: bookholder-report-<from>-<to>.<format>]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+/// A date or a time, all in UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct When {
+    at: Timestamp,
+    is_date: bool,
+}
+
+impl When {
+    fn read(text: &str) -> Result<Self, String> {
+        let date = format!("{text}T00:00:00Z").parse::<Timestamp>();
+        match (date, text.parse::<Timestamp>()) {
+            (Ok(at), _) => Ok(Self { at, is_date: true }),
+            (Err(_), Ok(at)) => Ok(Self { at, is_date: false }),
+            (Err(_), Err(_)) => {
+                Err("write a date such as 2026-03-20, or a time such as 2026-03-20T15:00:00Z".to_owned())
+            }
+        }
+    }
+
+    /// The moment behind it, where it ends something.
+    fn end(&self) -> Timestamp {
+        if self.is_date { Timestamp::from_ms(self.at.ms().saturating_add(DAY_MS)) } else { self.at }
+    }
+
+    /// As a part of a file's name.
+    fn in_name(&self) -> String {
+        let text: String = self.at.to_string().chars().filter(|c| *c != ':').collect();
+        if self.is_date { text.chars().take(10).collect() } else { text }
+    }
+}
+
+impl ReportArgs {
+    /// Whether no node is asked.
+    pub const fn is_offline(&self) -> bool {
+        self.command.is_some()
+    }
+}
+
+/// Verifies a report.
+pub fn offline(args: &ReportArgs, output: Output) -> Result<Verdict, CliError> {
+    match &args.command {
+        Some(ReportCommand::Verify(args)) => verify::run(args, output),
+        None => Err(CliError::usage("a report is made by a node; name it with --server")),
+    }
+}
+
+/// Fetches a report and writes it beside its manifest.
+pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError> {
+    let MakeArgs { from, to, prompt, format, out, force } = args.make;
+    let since = "a report needs a time to begin at; name it with --from, for example --from 2026-03-01";
+    let from = from.ok_or_else(|| CliError::usage(since))?;
+    let to = to.unwrap_or_else(|| When { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
+    let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", from.in_name(), to.in_name()));
+    let out = out.unwrap_or_else(name);
+    let beside = manifest_of(&out);
+    if let Some(taken) = [&out, &beside].into_iter().find(|path| !force && path.symlink_metadata().is_ok()) {
+        let message = format!("{} exists", taken.display());
+        return Err(CliError::usage(message).hint("choose another file with --out, or replace it with --force"));
+    }
+    let query = [
+        ("from", from.at.to_string()),
+        ("to", to.end().to_string()),
+        ("prompt", prompt.to_string()),
+        ("format", format.to_string()),
+    ];
+    let mut archive = tempfile::tempfile_in(existing(&out))?;
+    let bar = progress::bytes(context.output, "report", None);
+    let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
+    context.client.report(&query, REPORT_BYTES_MAX, &mut archive, &mut told).await?;
+    bar.finish_and_clear();
+    archive.rewind()?;
+    let manifest = unpack(&archive, format, &out, &beside)?;
+    show(context.output, &out, &beside, &manifest)
+}
+
+fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Result<Verdict, CliError> {
+    if output.json {
+        output.json(&serde_json::json!({
+            "file": out,
+            "manifest": beside,
+            "bytes": manifest.bytes,
+            "decisions": manifest.records,
+            "spans": manifest.spans,
+            "from": manifest.from,
+            "to": manifest.to,
+        }))?;
+        return Ok(Verdict::Done);
+    }
+    let size = paint(DIM, progress::size(manifest.bytes));
+    output.line(format!("{} {} {size}", paint(GOOD, "✓"), paint(ACCENT, out.display())))?;
+    output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
+    output.line(format!(
+        "  {} and {} of what was live, from {} to {} UTC",
+        count(usize::try_from(manifest.records).unwrap_or(usize::MAX), "decision"),
+        count(usize::try_from(manifest.spans).unwrap_or(usize::MAX), "span"),
+        moment(manifest.from),
+        moment(manifest.to)
+    ))?;
+    let command = format!("bookholder report verify {} --root-key bk1-…", out.display());
+    output.note(format!("  Verify it anywhere, with the root key that `bookholder keys show` prints:\n  {command}"));
+    Ok(Verdict::Done)
+}
+
+/// Where the manifest of a report lies.
+fn manifest_of(report: &Path) -> PathBuf {
+    let mut name = report.as_os_str().to_owned();
+    name.push(MANIFEST_SUFFIX);
+    name.into()
+}
+
+/// The nearest folder above a file that is there already, for what is written before it.
+fn existing(file: &Path) -> &Path {
+    disk::parent(file).ancestors().find(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("."))
+}
+
+/// Reads the manifest of a manifest file, without believing it.
+fn read_manifest(file: &ManifestFile) -> Result<Manifest, CliError> {
+    let refuse = |error: String| CliError::no(format!("the manifest cannot be read: {error}"));
+    let note = Note::parse(file.manifest.as_bytes(), NOTE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?;
+    Manifest::parse(note.text()).map_err(|error| refuse(error.to_string()))
+}
+
+/// Writes what an archive holds into two files: the report, then its manifest.
+fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -> Result<Manifest, CliError> {
+    let broken = |reason: &str| CliError::server(format!("the node sent no report: {reason}"));
+    let unreadable = |error: std::io::Error| broken(&error.to_string());
+    let mut archive = tar::Archive::new(archive);
+    let mut entries = archive.entries().map_err(unreadable)?;
+    let mut next = |name: &str| match entries.next() {
+        Some(Ok(entry))
+            if entry.header().entry_type() == EntryType::Regular && *entry.path_bytes() == *name.as_bytes() =>
+        {
+            Ok(entry)
+        }
+        Some(Err(error)) => Err(unreadable(error)),
+        _ => Err(broken(&format!("`{name}` is not where it should be"))),
+    };
+    let mut document = disk::Replacement::of(out, true)?;
+    let mut entry = next(&format!("report.{format}"))?;
+    let expected = entry.size();
+    let written = std::io::copy(&mut entry, document.writer()).map_err(|error| CliError::file("write", out, &error))?;
+    let mut entry = next("manifest.json")?;
+    if written != expected || entry.size() > MANIFEST_FILE_BYTES_MAX as u64 {
+        return Err(broken("it is cut short, or its manifest is too long"));
+    }
+    let mut json = Vec::new();
+    entry.read_to_end(&mut json).map_err(unreadable)?;
+    let file: ManifestFile = serde_json::from_slice(&json).map_err(|error| broken(&error.to_string()))?;
+    let manifest = read_manifest(&file)?;
+    if manifest.bytes != written || *hash_of(document.writer())?.as_bytes() != manifest.file {
+        return Err(broken("it is not the report that its manifest signs"));
+    }
+    document.commit()?;
+    disk::write(beside, &json)?;
+    Ok(manifest)
+}
+
+fn hash_of(file: &mut File) -> Result<blake3::Hash, CliError> {
+    let mut hasher = blake3::Hasher::new();
+    file.rewind()?;
+    std::io::copy(file, &mut hasher)?;
+    Ok(hasher.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn dates_and_times_are_read_and_named() {
+        for (text, at, end, name) in [
+            ("2026-03-20", "2026-03-20T00:00:00Z", "2026-03-21T00:00:00Z", "2026-03-20"),
+            ("2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T150000Z"),
+            ("2026-03-20T15:00:00+02:00", "2026-03-20T13:00:00Z", "2026-03-20T13:00:00Z", "2026-03-20T130000Z"),
+        ] {
+            let when = When::read(text).expect(text);
+            assert_eq!(
+                (when.at.to_string(), when.end().to_string(), when.in_name()),
+                (at.into(), end.into(), name.into())
+            );
+        }
+        for wrong in ["", "yesterday", "2026-13-01", "20.3.2026"] {
+            assert!(When::read(wrong).expect_err(wrong).contains("2026-03-20"), "{wrong}");
+        }
+    }
+
+    fn archive(entries: &[(&str, EntryType, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, kind, bytes) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, path, *bytes).expect("in memory");
+        }
+        builder.into_inner().expect("in memory")
+    }
+
+    #[test]
+    fn an_archive_of_anything_else_writes_nothing() {
+        for entries in [
+            &[][..],
+            &[("report.html", EntryType::Regular, &b"x"[..])],
+            &[("manifest.json", EntryType::Regular, b"{}"), ("report.html", EntryType::Regular, b"x")],
+            &[("report.html", EntryType::Regular, b"x"), ("manifest.json", EntryType::Regular, b"{}")],
+            &[("report.csv", EntryType::Regular, b"x"), ("manifest.json", EntryType::Regular, b"{}")],
+            &[("report.html", EntryType::Symlink, b""), ("manifest.json", EntryType::Regular, b"{}")],
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let out = folder.path().join("r.html");
+            let error = unpack(archive(entries).as_slice(), ReportFormat::Html, &out, &manifest_of(&out));
+            let message = error.expect_err("no report").to_string();
+            assert!(message.contains("the node sent no report"), "{message}");
+            assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "{entries:?}");
+        }
+    }
+}

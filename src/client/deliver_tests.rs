@@ -1,0 +1,343 @@
+//! Where webhooks may go, and what receivers of every kind can do to the sender.
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::*;
+
+fn networks(list: &[&str]) -> Vec<IpNet> {
+    list.iter().map(|network| network.parse().expect("a network")).collect()
+}
+
+#[test]
+fn addresses_are_classed() {
+    let class = |address: &str| match address.parse::<IpAddr>().expect(address).to_canonical() {
+        IpAddr::V4(address) => class_v4(address),
+        IpAddr::V6(address) => class_v6(address),
+    };
+    for (first, last, expected) in [
+        ("0.0.0.0", "0.255.255.255", "unspecified"),
+        ("10.0.0.0", "10.255.255.255", "private"),
+        ("172.16.0.0", "172.31.255.255", "private"),
+        ("192.168.0.0", "192.168.255.255", "private"),
+        ("100.64.0.0", "100.127.255.255", "shared by a provider's customers"),
+        ("127.0.0.0", "127.255.255.255", "loopback"),
+        ("169.254.0.0", "169.254.169.254", "link-local, where clouds keep their metadata"),
+        ("168.63.129.16", "168.63.129.16", "link-local, where clouds keep their metadata"),
+        ("192.0.0.0", "192.0.0.255", "reserved"),
+        ("192.0.2.0", "203.0.113.255", "for documentation"),
+        ("198.18.0.0", "198.19.255.255", "for benchmarks"),
+        ("224.0.0.0", "239.255.255.255", "multicast"),
+        ("240.0.0.0", "255.255.255.254", "reserved"),
+        ("255.255.255.255", "::ffff:255.255.255.255", "broadcast"),
+        ("::", "::", "unspecified"),
+        ("::1", "::1", "loopback"),
+        ("::ffff:127.0.0.1", "::ffff:7f00:1", "loopback"),
+        ("::127.0.0.1", "64:ff9b::127.0.0.1", "loopback"),
+        ("::8.8.8.8", "::ffff:0:8.8.8.8", "reserved"),
+        ("64:ff9b::10.0.0.1", "2002:a00:1::1", "private"),
+        ("64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "link-local, where clouds keep their metadata"),
+        ("64:ff9b:1::1", "100::1", "reserved"),
+        ("2001::1", "2001:1ff:ffff::", "reserved"),
+        ("2001:db8::", "3fff:fff::", "for documentation"),
+        ("fc00::", "fdff:ffff::", "private"),
+        ("fd00:ec2::254", "fd00:ec2::254", "private"),
+        ("fe80::", "febf:ffff::", "link-local"),
+        ("fec0::", "feff:ffff::", "site-local"),
+        ("ff00::", "ff02::1", "multicast"),
+        ("4000::", "5f00::1", "reserved"),
+    ] {
+        assert_eq!(class(first), Some(expected), "{first}");
+        assert_eq!(class(last), Some(expected), "{last}");
+    }
+    for public in [
+        "1.1.1.1",
+        "9.255.255.255",
+        "11.0.0.0",
+        "172.15.255.255",
+        "172.32.0.0",
+        "100.63.255.255",
+        "100.128.0.0",
+        "169.253.255.255",
+        "198.17.255.255",
+        "198.20.0.0",
+        "192.167.255.255",
+        "192.169.0.0",
+        "223.255.255.255",
+        "2606:4700::1111",
+        "2001:200::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::8.8.8.8",
+        "2002:808:808::1",
+    ] {
+        assert_eq!(class(public), None, "{public}");
+    }
+}
+
+#[test]
+fn urls_are_checked_before_anything_is_sent() {
+    let nowhere: &[&str] = &[];
+    let inside: &[&str] = &["127.0.0.0/8", "10.1.0.0/16", "fd00::/8", "203.0.113.7/32"];
+    for (url, allow, part) in [
+        ("https://hooks.example/a?b#c", nowhere, ""),
+        ("https://hooks.example:8443/", nowhere, ""),
+        ("https://1.1.1.1/", nowhere, ""),
+        ("https://[2606:4700::1111]/", nowhere, ""),
+        ("hooks.example/a", nowhere, "no url"),
+        ("https://", nowhere, "no url"),
+        ("ftp://hooks.example/", nowhere, "not ftp:"),
+        ("file:///etc/passwd", nowhere, "not file:"),
+        ("https://user@hooks.example/", nowhere, "no user or password"),
+        ("https://user:secret@hooks.example/", nowhere, "no user or password"),
+        ("https://:secret@hooks.example/", nowhere, "no user or password"),
+        ("http://hooks.example/", nowhere, "`hooks.example` is outside"),
+        ("http://1.1.1.1/", inside, "`1.1.1.1` is outside"),
+        ("http://hooks.example/", inside, ""),
+        ("http://203.0.113.7/", inside, ""),
+        ("https://203.0.113.8/", inside, "for documentation"),
+        ("http://10.1.2.3:8080/", inside, ""),
+        ("https://10.2.0.1/", inside, "private"),
+        ("https://[fd00::1]/", inside, ""),
+        ("https://[::ffff:10.1.2.3]/", inside, ""),
+        ("https://[64:ff9b::10.1.2.3]/", inside, "private"),
+        ("https://127.0.0.1/", nowhere, "is at 127.0.0.1, which is loopback"),
+        ("https://localhost/", nowhere, "`localhost` is at 127.0.0.1"),
+        ("https://LOCALHOST./", nowhere, "loopback"),
+        ("https://a.localhost/", nowhere, "loopback"),
+        ("http://localhost/", inside, ""),
+        ("http://localhost/", &["::1/128"], ""),
+        ("https://2130706433/", nowhere, "127.0.0.1"),
+        ("https://0x7f.1/", nowhere, "127.0.0.1"),
+        ("https://0177.0.0.1/", nowhere, "127.0.0.1"),
+        ("https://127.1/", nowhere, "127.0.0.1"),
+        ("https://127.0.0.1./", nowhere, "127.0.0.1"),
+        ("https://%31%32%37.0.0.1/", nowhere, "127.0.0.1"),
+        ("https://\u{ff11}\u{ff12}\u{ff17}.0.0.1/", nowhere, "127.0.0.1"),
+        ("https:\\\\127.0.0.1\\", nowhere, "127.0.0.1"),
+        ("https://[::ffff:127.0.0.1]/", nowhere, "127.0.0.1"),
+        ("https://[::127.0.0.1]/", nowhere, "loopback"),
+        ("https://[::1]/", nowhere, "loopback"),
+        ("https://[::]/", nowhere, "unspecified"),
+        ("https://0/", nowhere, "unspecified"),
+        ("https://169.254.169.254/latest/meta-data", nowhere, "metadata"),
+        ("https://[fe80::1%25eth0]/", nowhere, "no url"),
+    ] {
+        let found = check_url(url, &networks(allow)).err().map(|error| error.to_string());
+        match &found {
+            None => assert_eq!(part, "", "{url}"),
+            Some(message) => {
+                assert!(!part.is_empty() && message.contains(part), "{url}: {message}");
+                assert!(!message.contains("secret") && !message.contains("latest"), "{message}");
+            }
+        }
+    }
+    let long = format!("https://hooks.example/{}", "a".repeat(URL_BYTES_MAX));
+    assert_eq!(check_url(&long, &[]), Err(UrlError::TooLong { bytes: long.len() }));
+}
+
+#[test]
+fn of_the_addresses_of_a_name_only_those_that_may_be_used_are() {
+    let choose = |found: &[&str], tls: bool, allow: &[&str]| {
+        let found = found.iter().map(|address| SocketAddr::new(address.parse().expect("an address"), 0));
+        let chosen = choose("h", found, tls, &networks(allow));
+        chosen.map(|list| list.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>())
+    };
+    let private = UrlError::Address { host: "h".to_owned(), address: "10.0.0.1".parse().unwrap(), class: "private" };
+    let plain = UrlError::Plain { host: "h".to_owned() };
+    let owned = |list: &[&str]| Ok(list.iter().map(|text| (*text).to_owned()).collect());
+    for (found, tls, allow, expected) in [
+        (&["1.1.1.1", "10.0.0.1", "::1", "2606:4700::1"][..], true, &[][..], owned(&["1.1.1.1", "2606:4700::1"])),
+        (&["10.0.0.1", "127.0.0.1"], true, &[], Err(private.clone())),
+        (&["10.0.0.1", "127.0.0.1"], true, &["127.0.0.0/8"], owned(&["127.0.0.1"])),
+        (&["1.1.1.1", "10.0.0.1"], false, &["10.0.0.0/8"], owned(&["10.0.0.1"])),
+        (&["1.1.1.1", "10.0.0.1"], false, &["1.0.0.0/8"], owned(&["1.1.1.1"])),
+        (&["1.1.1.1", "10.0.0.1"], false, &["172.16.0.0/12"], Err(plain)),
+        (&["10.0.0.1", "1.1.1.1"], false, &[], Err(private)),
+        (&[], true, &[], Err(UrlError::Nowhere { host: "h".to_owned() })),
+    ] {
+        assert_eq!(choose(found, tls, allow), expected, "{found:?} {tls} {allow:?}");
+    }
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let date = "Wed, 21 Oct 2026 07:28:00 GMT";
+    for (value, date, expected) in [
+        ("120", None, Some(120)),
+        (" 0 ", None, Some(0)),
+        ("99999999999999999999999", None, Some(u64::MAX)),
+        ("Wed, 21 Oct 2026 07:30:30 GMT", Some(date), Some(150)),
+        ("Wed, 21 Oct 2026 07:20:00 GMT", Some(date), Some(0)),
+        ("Wed, 21 Oct 2026 07:30:30 GMT", None, None),
+        ("Wed, 21 Oct 2026 07:30:30 GMT", Some("today"), None),
+        ("-5", Some(date), None),
+        ("soon", Some(date), None),
+        ("", Some(date), None),
+    ] {
+        let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(value))]);
+        headers.extend(date.map(|date| (DATE, HeaderValue::from_static(date))));
+        assert_eq!(retry_after_s(&headers), expected, "{value:?} {date:?}");
+    }
+}
+
+/// A receiver that answers every request with these bytes, then with `more` for as long as anybody listens; and the
+/// requests it got.
+async fn receiver(answer: &str, more: &'static [u8]) -> (u16, mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let (got, requests) = mpsc::unbounded_channel();
+    let answer = answer.replace("{port}", &port.to_string());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _gone = got.send(request(&mut stream).await);
+            let mut open = stream.write_all(answer.as_bytes()).await.is_ok();
+            while open && !more.is_empty() {
+                open = stream.write_all(more).await.is_ok();
+            }
+            if answer.is_empty() {
+                // Says nothing until the sender hangs up.
+                let _end = stream.read(&mut [0; 1]).await;
+            }
+        }
+    });
+    (port, requests)
+}
+
+async fn request(stream: &mut TcpStream) -> String {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"the body") {
+        let mut part = [0; 1024];
+        match stream.read(&mut part).await {
+            Ok(count @ 1..) => bytes.extend_from_slice(&part[..count]),
+            _ => break,
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+async fn post(allow: &[&str], url: String) -> Delivery {
+    let deliverer = Deliverer::within(networks(allow), Duration::from_millis(500)).expect("tls");
+    let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+    deliverer.post(&url, headers, Bytes::from_static(b"the body")).await
+}
+
+const LOOPBACK: &[&str] = &["127.0.0.0/8"];
+const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+#[tokio::test]
+async fn an_address_inside_is_reached_only_when_it_is_allowed() {
+    let (port, mut requests) = receiver(NO_CONTENT, b"").await;
+    for host in ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"] {
+        for scheme in ["http", "https"] {
+            let refused = post(&["10.0.0.0/8"], format!("{scheme}://{host}:{port}/secret")).await;
+            assert_eq!((refused.status, refused.retry_after_s), (None, None));
+            let error = refused.error.expect("an error");
+            assert!(error.contains("is at 127.0.0.1, which is loopback"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+    assert!(requests.try_recv().is_err(), "nobody connected");
+    for host in ["127.0.0.1", "localhost", "0x7f.1"] {
+        let delivery = post(LOOPBACK, format!("http://{host}:{port}/a?b=c")).await;
+        assert_eq!((delivery.status, delivery.error), (Some(204), None));
+        let request = requests.recv().await.expect("a request").to_lowercase();
+        assert!(request.starts_with("post /a?b=c http/1.1\r\n"), "{request}");
+        assert!(request.contains("\r\ncontent-type: application/json\r\n"), "{request}");
+        assert!(
+            request.contains(concat!("\r\nuser-agent: bookholder/", env!("CARGO_PKG_VERSION"), "\r\n")),
+            "{request}"
+        );
+        assert!(request.ends_with("\r\n\r\nthe body"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
+    for (tls, allow, allowed) in
+        [(true, &[][..], false), (false, &[], false), (true, LOOPBACK, true), (false, LOOPBACK, true)]
+    {
+        let guard = Guard { tls, allow: networks(allow).into() };
+        match guard.resolve("localhost".parse().expect("a name")).await {
+            Ok(mut addresses) => {
+                assert!(allowed && addresses.all(|address| address.to_string() == "127.0.0.1:0"));
+            }
+            Err(error) => assert!(!allowed && error.to_string().contains("which is loopback"), "{error}"),
+        }
+    }
+    // What the guard says is what people read.
+    let deliverer = Deliverer::within(networks(&["10.0.0.0/8"]), Duration::from_secs(5)).expect("tls");
+    let url = "http://localhost:9/secret".parse().expect("a url");
+    let error = deliverer.send(url, HeaderMap::new(), Bytes::new()).await.error.expect("an error");
+    assert!(error.starts_with("cannot reach localhost: `localhost` is at "), "{error}");
+    assert!(
+        error.ends_with("which is loopback; choose a public address, or allow its network for webhooks"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let moved =
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:{port}/other\r\ncontent-length: 0\r\n\r\n";
+    let (port, mut requests) = receiver(moved, b"").await;
+    let delivery = post(LOOPBACK, format!("http://127.0.0.1:{port}/")).await;
+    assert_eq!(delivery.status, Some(307));
+    let error = delivery.error.expect("an error");
+    assert!(error.contains("307 Temporary Redirect; redirects are not followed"), "{error}");
+    assert!(requests.recv().await.is_some_and(|request| request.starts_with("POST / ")));
+    assert!(requests.try_recv().is_err(), "one request");
+}
+
+#[tokio::test]
+async fn a_busy_receiver_says_when_to_come_back() {
+    for (headers, expected) in [
+        ("retry-after: 30\r\n", Some(30)),
+        ("date: Wed, 21 Oct 2026 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2026 07:29:00 GMT\r\n", Some(60)),
+        ("", None),
+    ] {
+        let answer = format!("HTTP/1.1 503 Service Unavailable\r\n{headers}content-length: 0\r\n\r\n");
+        let (port, _requests) = receiver(&answer, b"").await;
+        let delivery = post(LOOPBACK, format!("http://127.0.0.1:{port}/")).await;
+        assert_eq!((delivery.status, delivery.retry_after_s), (Some(503), expected));
+        assert_eq!(delivery.error.as_deref(), Some("127.0.0.1 answered 503 Service Unavailable"));
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_ends_is_left() {
+    let (silent, _requests) = receiver("", b"").await;
+    let delivery = post(LOOPBACK, format!("http://127.0.0.1:{silent}/")).await;
+    assert_eq!(delivery.status, None);
+    assert_eq!(delivery.error.as_deref(), Some("cannot reach 127.0.0.1: it took too long"));
+    assert!(delivery.took_ms >= 500, "{}", delivery.took_ms);
+
+    let (endless, _requests) = receiver("HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 1024]).await;
+    let deliverer = Deliverer::new(networks(LOOPBACK)).expect("tls");
+    let delivery = deliverer.post(&format!("http://127.0.0.1:{endless}/"), HeaderMap::new(), "the body".into()).await;
+    assert_eq!((delivery.status, delivery.error), (Some(200), None));
+    assert!(u128::from(delivery.took_ms) < DELIVERY_TIMEOUT.as_millis(), "only the beginning was read");
+
+    let headers: &'static [u8] = b"x-more: and more\r\n";
+    let (talkative, _requests) = receiver("HTTP/1.1 200 OK\r\n", headers).await;
+    let delivery = post(LOOPBACK, format!("http://127.0.0.1:{talkative}/")).await;
+    assert_eq!(delivery.status, None);
+    assert!(delivery.error.is_some_and(|error| error.starts_with("cannot reach 127.0.0.1")));
+
+    // The answer counts, even when its body never comes.
+    let (slow, _requests) = receiver("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx", b"").await;
+    let delivery = post(LOOPBACK, format!("http://127.0.0.1:{slow}/")).await;
+    assert_eq!((delivery.status, delivery.error), (Some(200), None));
+}
+
+#[tokio::test]
+async fn a_receiver_that_speaks_no_tls_or_nothing_is_not_believed() {
+    let (port, _requests) = receiver("hello\r\n\r\n", b"").await;
+    for scheme in ["http", "https"] {
+        let delivery = post(LOOPBACK, format!("{scheme}://127.0.0.1:{port}/secret")).await;
+        assert_eq!(delivery.status, None);
+        let error = delivery.error.expect("an error");
+        assert!(error.starts_with("cannot ") && !error.contains("secret"), "{error}");
+    }
+}

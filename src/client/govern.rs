@@ -1,0 +1,200 @@
+//! Governing: who may what, which rules labels have, and what the risk rules say.
+
+use reqwest::Method;
+
+use super::{Client, ClientError, paths};
+use crate::api::govern::{
+    ArchiveRequest, Archived, CanAnswer, Classified, ClassifyRequest, GrantsRequest, PrincipalRequest, RoleRequest,
+    RotationRequest, RuleSetRequest, RuleSetView, TokenView, WhoAmI,
+};
+use crate::model::finding::Finding;
+use crate::model::name::{Label, PromptName};
+use crate::model::policy::Policy;
+use crate::model::principal::{Permission, Principal, Role};
+
+const PRINCIPALS: &str = "/v1/principals";
+const ROLES: &str = "/v1/roles";
+const POLICIES: &str = "/v1/policies";
+const RULES: &str = "/v1/rules";
+
+impl Client {
+    /// Whose access token this is, and what they may.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn whoami(&self) -> Result<WhoAmI, ClientError> {
+        self.call(self.request(Method::GET, "/v1/whoami")).await
+    }
+
+    /// Whether somebody (oneself when nobody is named) could do something now, and the rules behind it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn can(
+        &self,
+        who: Option<&str>,
+        permission: Permission,
+        prompt: Option<&PromptName>,
+        label: Option<&Label>,
+        version: Option<u64>,
+    ) -> Result<CanAnswer, ClientError> {
+        let mut query = vec![("permission", permission.to_string())];
+        query.extend(who.map(|who| ("who", who.to_owned())));
+        query.extend(prompt.map(|prompt| ("prompt", prompt.to_string())));
+        query.extend(label.map(|label| ("label", label.to_string())));
+        query.extend(version.map(|version| ("version", version.to_string())));
+        self.call(self.request(Method::GET, "/v1/can").query(&query)).await
+    }
+
+    /// Every principal, by name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn principals(&self) -> Result<Vec<Principal>, ClientError> {
+        self.call(self.request(Method::GET, PRINCIPALS)).await
+    }
+
+    /// Makes a principal.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn create_principal(&self, what: &PrincipalRequest) -> Result<Principal, ClientError> {
+        self.post(PRINCIPALS, what).await
+    }
+
+    /// Sets what a principal is allowed from now on.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn set_grants(&self, name: &str, what: &GrantsRequest) -> Result<Principal, ClientError> {
+        self.put(&paths::grants(name), what).await
+    }
+
+    /// Refuses every access token of a principal from now on.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn disable_principal(&self, name: &str) -> Result<Principal, ClientError> {
+        self.call(self.request(Method::POST, &paths::suspension(name))).await
+    }
+
+    /// Takes that back.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn enable_principal(&self, name: &str) -> Result<Principal, ClientError> {
+        self.call(self.request(Method::DELETE, &paths::suspension(name))).await
+    }
+
+    /// Every role, by name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn roles(&self) -> Result<Vec<Role>, ClientError> {
+        self.call(self.request(Method::GET, ROLES)).await
+    }
+
+    /// Keeps a role of one's own.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn put_role(&self, name: &str, what: &RoleRequest) -> Result<Role, ClientError> {
+        self.put(&paths::below(ROLES, name), what).await
+    }
+
+    /// Takes a role of one's own away.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn remove_role(&self, name: &str) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::below(ROLES, name))).await
+    }
+
+    /// Replaces an access token by another of the same name; the answer is the only one that holds it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn rotate_token(&self, name: &str, what: &RotationRequest) -> Result<TokenView, ClientError> {
+        self.post(&paths::rotation(name), what).await
+    }
+
+    /// Every label policy, by name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn policies(&self) -> Result<Vec<Policy>, ClientError> {
+        self.call(self.request(Method::GET, POLICIES)).await
+    }
+
+    /// Keeps a label policy, in place of one of the same name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn put_policy(&self, policy: &Policy) -> Result<Policy, ClientError> {
+        self.put(&paths::below(POLICIES, &policy.name), policy).await
+    }
+
+    /// Takes a label policy away.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn remove_policy(&self, name: &str) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::below(POLICIES, name))).await
+    }
+
+    /// Every rule set, without the rules themselves.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn rule_sets(&self) -> Result<Vec<RuleSetView>, ClientError> {
+        self.call(self.request(Method::GET, RULES)).await
+    }
+
+    /// One rule set of one's own, with its rules.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn rule_set(&self, name: &str) -> Result<RuleSetView, ClientError> {
+        self.call(self.request(Method::GET, &paths::below(RULES, name))).await
+    }
+
+    /// Keeps a rule set, in place of one of the same name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn put_rule_set(&self, name: &str, what: &RuleSetRequest) -> Result<RuleSetView, ClientError> {
+        self.put(&paths::below(RULES, name), what).await
+    }
+
+    /// Takes a rule set away.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn remove_rule_set(&self, name: &str) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::below(RULES, name))).await
+    }
+
+    /// What the risk rules find in a content that nobody publishes.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn classify(&self, what: &ClassifyRequest) -> Result<Classified, ClientError> {
+        self.post("/v1/classify", what).await
+    }
+
+    /// What the risk rules found in a version when it was published.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn findings(&self, name: &PromptName, number: u64) -> Result<Vec<Finding>, ClientError> {
+        self.call(self.request(Method::GET, &paths::findings(name, number))).await
+    }
+
+    /// Archives versions that nothing needs, or says which it would.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn archive(&self, what: &ArchiveRequest) -> Result<Archived, ClientError> {
+        self.post("/v1/archive", what).await
+    }
+}

@@ -1,0 +1,137 @@
+//! What is not served yet: change requests and drafts.
+
+use reqwest::Method;
+
+use super::{BATCH_ANSWER_BYTES_MAX, Client, ClientError, paths};
+use crate::api::govern::{
+    AmendRequest, ApplyRequest, DraftMerge, DraftRequest, ProposeRequest, PublishDraftRequest, RequestPage,
+    RequestView, ReviewRequest,
+};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::write::{Deployed, Published};
+use crate::model::change_request::{ChangeRequest, RequestState};
+use crate::model::draft::Draft;
+use crate::model::name::PromptName;
+
+const REQUESTS: &str = "/v1/requests";
+
+impl Client {
+    /// Proposes a change for others to look at.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn propose(&self, what: &ProposeRequest) -> Result<ChangeRequest, ClientError> {
+        self.post(REQUESTS, what).await
+    }
+
+    /// Proposes something else under the same number.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn amend(&self, id: u64, what: &AmendRequest) -> Result<ChangeRequest, ClientError> {
+        self.post(&format!("{REQUESTS}/{id}/amendments"), what).await
+    }
+
+    /// Approves, rejects, comments on or withdraws a change request.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn review(&self, id: u64, what: &ReviewRequest) -> Result<ChangeRequest, ClientError> {
+        self.post(&format!("{REQUESTS}/{id}/reviews"), what).await
+    }
+
+    /// Serves what a change request proposes.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn apply_request(&self, id: u64, what: &ApplyRequest) -> Result<Deployed, ClientError> {
+        self.post(&format!("{REQUESTS}/{id}/application"), what).await
+    }
+
+    /// One page of change requests, newest first; `cursor` is what `next` of the page before said, `limit` at most
+    /// [`PAGE_ROWS_MAX`] rows.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn change_requests(
+        &self,
+        state: Option<RequestState>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<RequestPage, ClientError> {
+        let mut query = vec![("limit", limit.clamp(1, PAGE_ROWS_MAX).to_string())];
+        query.extend(state.map(|state| ("state", state.to_string())));
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        self.call_limited(self.request(Method::GET, REQUESTS).query(&query), BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// One change request, with everything that a reviewer needs.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn change_request(&self, id: u64) -> Result<RequestView, ClientError> {
+        self.call(self.request(Method::GET, &format!("{REQUESTS}/{id}"))).await
+    }
+
+    /// Every draft of a prompt, by name.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn drafts(&self, name: &PromptName) -> Result<Vec<Draft>, ClientError> {
+        self.call_limited(self.request(Method::GET, &paths::drafts(name)), BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// One draft.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn draft(&self, name: &PromptName, draft: &str) -> Result<Draft, ClientError> {
+        self.call(self.request(Method::GET, &paths::draft(name, draft))).await
+    }
+
+    /// Saves a draft; one that is not there yet begins with it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn save_draft(&self, name: &PromptName, draft: &str, what: &DraftRequest) -> Result<Draft, ClientError> {
+        self.put(&paths::draft(name, draft), what).await
+    }
+
+    /// What was saved of a draft, newest first.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<Draft>, ClientError> {
+        let request = self.request(Method::GET, &format!("{}/saves", paths::draft(name, draft)));
+        self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// A draft brought together with what was published since it began; nothing is saved.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn merge_draft(&self, name: &PromptName, draft: &str) -> Result<DraftMerge, ClientError> {
+        self.call(self.request(Method::GET, &format!("{}/merge", paths::draft(name, draft)))).await
+    }
+
+    /// Publishes a draft, which is then gone.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn publish_draft(
+        &self,
+        name: &PromptName,
+        draft: &str,
+        what: &PublishDraftRequest,
+    ) -> Result<Published, ClientError> {
+        self.post(&format!("{}/publication", paths::draft(name, draft)), what).await
+    }
+
+    /// Throws a draft away, with everything that was saved of it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn discard_draft(&self, name: &PromptName, draft: &str) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::draft(name, draft))).await
+    }
+}

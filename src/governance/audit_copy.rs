@@ -1,0 +1,194 @@
+//! Checks the chain of audit entries in an exported copy, with nothing but the copy.
+//!
+//! It reads the lines of a JSONL report, or bare audit entries one a line. A report leaves out what it is not about,
+//! so a hole is counted and is no fault; between entries that follow one another nothing can be missing or altered.
+//! The chain vouches for the entries alone: what a report says beside them is vouched for by its manifest.
+
+use std::io::{self, BufRead, Read};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::report::jsonl::SERVED;
+use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
+
+/// Longest line of a copy, in bytes: an entry whose command moved thousands of labels.
+pub const COPY_LINE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
+
+/// Why a copy cannot be checked.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum CopyError {
+    #[error("the copy cannot be read")]
+    Read(#[from] io::Error),
+    #[error("line {line} is longer than {COPY_LINE_BYTES_MAX} bytes; export the copy again")]
+    TooLong { line: u64 },
+    #[error("line {line} is no audit entry: {reason}; name a jsonl report, or audit entries one a line")]
+    Syntax { line: u64, reason: String },
+    #[error("line {line} has an audit entry of format {format}, which is newer than this program; upgrade bookholder")]
+    Newer { line: u64, format: u8 },
+}
+
+/// What the chain of a copy shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CopyVerdict {
+    /// How many entries were checked.
+    pub entries: u64,
+    /// How many lines say what was live when; no chain vouches for them.
+    pub served: u64,
+    /// Holes between entries that do not follow one another.
+    pub gaps: u64,
+    /// Number and hash of the first entry.
+    pub first: Option<(u64, String)>,
+    /// Number and hash of the last.
+    pub last: Option<(u64, String)>,
+    /// The first entry that does not fit itself, its line, or the entry before.
+    pub broken_at: Option<u64>,
+}
+
+impl CopyVerdict {
+    /// Whether nothing is altered, and nothing is missing between entries that follow one another.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.broken_at.is_none()
+    }
+}
+
+/// One line of a report, as far as the chain goes; none of it stands in a bare entry.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(default)]
+    record: Option<String>,
+    #[serde(default, borrow)]
+    entry: Option<&'a RawValue>,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    prev_hash: Option<String>,
+}
+
+/// Checks the entries of a copy against themselves and each other.
+///
+/// # Errors
+/// The copy cannot be read, or holds something else.
+pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
+    let mut verdict = CopyVerdict::default();
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        let limit = COPY_LINE_BYTES_MAX as u64 + 1;
+        if (&mut lines).take(limit).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.len() > COPY_LINE_BYTES_MAX {
+            return Err(CopyError::TooLong { line });
+        }
+        if bytes.trim_ascii().is_empty() {
+            continue;
+        }
+        let syntax = |error: serde_json::Error| CopyError::Syntax { line, reason: error.to_string() };
+        let outer: Line<'_> = serde_json::from_slice(&bytes).map_err(syntax)?;
+        if outer.record.as_deref() == Some(SERVED) {
+            verdict.served += 1;
+            continue;
+        }
+        let entry: AuditEntry = match outer.entry {
+            Some(raw) => serde_json::from_str(raw.get()),
+            None => serde_json::from_slice(&bytes),
+        }
+        .map_err(syntax)?;
+        if entry.format > AUDIT_FORMAT {
+            return Err(CopyError::Newer { line, format: entry.format });
+        }
+        let says_the_same = outer.seq.is_none_or(|seq| seq == entry.seq)
+            && outer.hash.is_none_or(|hash| hash == entry.hash)
+            && outer.prev_hash.is_none_or(|previous| previous == entry.previous);
+        verdict.take(entry, says_the_same);
+    }
+    Ok(verdict)
+}
+
+impl CopyVerdict {
+    fn take(&mut self, entry: AuditEntry, says_the_same: bool) {
+        let fits = match &self.last {
+            None => true,
+            Some((seq, hash)) if *hash == entry.previous => entry.seq > *seq,
+            Some((seq, _)) => {
+                self.gaps += 1;
+                // What follows at once must name what it follows, and nothing comes twice or earlier.
+                entry.seq > seq.saturating_add(1)
+            }
+        };
+        if !fits || !says_the_same || entry.digest() != entry.hash {
+            self.broken_at.get_or_insert(entry.seq);
+        }
+        self.entries += 1;
+        let end = (entry.seq, entry.hash);
+        self.first.get_or_insert_with(|| end.clone());
+        self.last = Some(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{SystemInfo, jsonl, samples};
+    use super::*;
+
+    fn copy() -> String {
+        let mut bytes = Vec::new();
+        jsonl::write_jsonl(&samples::incident(), &SystemInfo::default(), &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn bare() -> String {
+        let lines = samples::log().into_iter().map(|entry| String::from_utf8(entry.to_canonical()).unwrap() + "\n");
+        lines.collect()
+    }
+
+    #[test]
+    fn a_copy_proves_itself_and_counts_its_holes() {
+        let verdict = verify_copy(copy().as_bytes()).unwrap();
+        assert_eq!((verdict.entries, verdict.served, verdict.gaps, verdict.broken_at), (6, 3, 1, None));
+        assert_eq!(verdict.first.map(|(seq, _)| seq), Some(1));
+        assert_eq!(verdict.last, Some((7, samples::log()[6].hash.clone())));
+        let whole = verify_copy(format!("\n{}", bare()).as_bytes()).unwrap();
+        assert_eq!((whole.entries, whole.gaps, whole.is_whole()), (7, 0, true));
+        assert_eq!(verify_copy(&b""[..]).unwrap(), CopyVerdict::default());
+    }
+
+    #[test]
+    fn what_was_altered_is_found_where_it_was() {
+        let (copy, bare) = (copy(), bare());
+        let without_third: String =
+            bare.lines().filter(|line| !line.contains("\"seq\":3")).fold(String::new(), |s, l| s + l + "\n");
+        let reversed: String = bare.lines().rev().fold(String::new(), |s, l| s + l + "\n");
+        for (text, broken_at) in [
+            (copy.replace("Ticket 12", "Ticket 13"), Some(5)),
+            (copy.replacen("\"seq\":2,\"event_id\"", "\"seq\":9,\"event_id\"", 1), Some(2)),
+            (bare.replace("\"decision\":\"denied\"", "\"decision\":\"granted\""), Some(3)),
+            (bare.replacen("\"seq\":6", "\"seq\":8", 1), Some(8)),
+            (without_third, None),
+            (reversed, Some(6)),
+            (format!("{bare}{}", bare.lines().last().unwrap()), Some(7)),
+        ] {
+            let verdict = verify_copy(text.as_bytes()).unwrap();
+            assert_eq!(verdict.broken_at, broken_at, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_copy_says_which_line() {
+        let long = format!("{{\"a\":\"{}\"}}", "x".repeat(COPY_LINE_BYTES_MAX));
+        for (text, part) in [
+            ("no json", "line 1 is no audit entry"),
+            ("\n{}", "line 2 is no audit entry"),
+            (long.as_str(), "line 1 is longer"),
+            (&bare().replace("\"format\":2", "\"format\":3"), "format 3, which is newer"),
+        ] {
+            let message = verify_copy(text.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

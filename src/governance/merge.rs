@@ -1,0 +1,526 @@
+//! The three-way merge: what two authors made of one content, put together.
+//!
+//! It never guesses. What one side left alone comes from the other; where both changed the same thing, or lines side
+//! by side, that is a conflict: it is listed, and the merged content says what ours says, without markers. Checks no
+//! limits and no templates: whoever publishes the result does.
+//!
+//! Invariants: swapping the sides finds conflicts exactly where there were some, and without conflicts the same
+//! content; any three contents are merged within a fixed amount of work.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::discriminant;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Number, Value};
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+use utoipa::ToSchema;
+
+use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, Said, Variable};
+
+/// Most conflicts that are listed: nobody settles more by hand.
+pub const CONFLICTS_MAX: usize = 1_000;
+/// How many levels of objects in `config` and the model's parameters are merged key by key, below the outermost.
+const OBJECT_LEVELS: u8 = 1;
+/// Most steps of comparing one side with the base, a few hundredths of a second. Myers needs up to the square of the
+/// lines it is given, and a limit in time would make the result depend on the machine.
+const WORK_STEPS_MAX: usize = 32_000_000;
+/// From here on not every integer is a floating point number.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
+
+/// Two contents put together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Merge {
+    /// Merged as far as it goes; ours where it conflicts.
+    pub content: Content,
+    /// What somebody has to decide, in the order of the content; the first 1,000.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// One thing that both sides changed, each in its own way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Conflict {
+    /// Where in our content: `text line 12` (from 1), `messages[2]` or `messages[2..4]` (from 0, the end excluded),
+    /// `messages[2] line 3`, `messages[2].content[0] line 1`, `messages[2].name`, `body`, `syntax`,
+    /// `variables.customer`, `model`, `model.parameters.temperature`, `tools`, `response_schema`, `config.top.inner`.
+    pub place: String,
+    /// What both began with: lines as they are, everything else as JSON; none where there was nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// What we say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ours: Option<String>,
+    /// What they say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theirs: Option<String>,
+}
+
+/// Puts together what `ours` and `theirs` each changed in `base`.
+///
+/// The result of three contents within their limits may itself be beyond one: check it before it is kept.
+#[must_use]
+pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
+    let three = Three { base, ours, theirs };
+    if let Some(side) = three.settled() {
+        return Merge { content: three.pick(side).clone(), conflicts: Vec::new() };
+    }
+    let mut merging =
+        Merging { conflicts: Vec::new(), ours_steps_left: WORK_STEPS_MAX, theirs_steps_left: WORK_STEPS_MAX };
+    let content = Content {
+        syntax: merging.whole("syntax", three.map(|content| &content.syntax)),
+        body: merging.body(three.map(|content| &content.body)),
+        variables: merging.variables(three.map(|content| content.variables.as_slice())),
+        model: merging.model(three.map(|content| content.model.as_ref())),
+        tools: merging.whole("tools", three.map(|content| &content.tools)),
+        response_schema: merging.maybe("response_schema", three.map(|content| content.response_schema.as_ref())),
+        config: merging.fields("config", three.map(|content| &content.config), OBJECT_LEVELS),
+    };
+    Merge { content, conflicts: merging.conflicts }
+}
+
+/// The same thing as both began with it, as we have it and as they have it.
+#[derive(Clone, Copy)]
+struct Three<T> {
+    base: T,
+    ours: T,
+    theirs: T,
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    Ours,
+    Theirs,
+}
+
+impl<T> Three<T> {
+    fn map<U>(self, mut change: impl FnMut(T) -> U) -> Three<U> {
+        Three { base: change(self.base), ours: change(self.ours), theirs: change(self.theirs) }
+    }
+
+    fn as_ref(&self) -> Three<&T> {
+        Three { base: &self.base, ours: &self.ours, theirs: &self.theirs }
+    }
+
+    fn zip<U>(self, other: Three<U>) -> Three<(T, U)> {
+        Three { base: (self.base, other.base), ours: (self.ours, other.ours), theirs: (self.theirs, other.theirs) }
+    }
+
+    fn pick(self, side: Side) -> T {
+        match side {
+            Side::Ours => self.ours,
+            Side::Theirs => self.theirs,
+        }
+    }
+
+    fn all(&self, mut is: impl FnMut(&T) -> bool) -> bool {
+        is(&self.base) && is(&self.ours) && is(&self.theirs)
+    }
+}
+
+impl<T: PartialEq> Three<T> {
+    /// Which side to take where at most one of them changed something, or both did the same.
+    fn settled(&self) -> Option<Side> {
+        if self.ours == self.theirs || self.theirs == self.base {
+            Some(Side::Ours)
+        } else {
+            (self.ours == self.base).then_some(Side::Theirs)
+        }
+    }
+}
+
+impl<'a, T> Three<&'a [T]> {
+    fn cut(self, ranges: &Three<Range<usize>>) -> Self {
+        self.zip(ranges.as_ref()).map(|(items, range)| items.get(range.clone()).unwrap_or_default())
+    }
+
+    /// The items at one place of all three, as far as each of them has one.
+    fn rows(self) -> impl Iterator<Item = Three<&'a T>> {
+        let rows = self.base.iter().zip(self.ours).zip(self.theirs);
+        rows.map(|((base, ours), theirs)| Three { base, ours, theirs })
+    }
+}
+
+struct Merging {
+    conflicts: Vec<Conflict>,
+    /// Each side has its own, so that swapping them changes nothing.
+    ours_steps_left: usize,
+    theirs_steps_left: usize,
+}
+
+impl Merging {
+    fn conflict(&mut self, place: &str, values: Three<Option<String>>) {
+        if self.conflicts.len() < CONFLICTS_MAX {
+            let Three { base, ours, theirs } = values;
+            self.conflicts.push(Conflict { place: place.to_owned(), base, ours, theirs });
+        }
+    }
+
+    /// Which side a value comes from; ours, and a conflict, where both changed it.
+    fn side(&mut self, place: &str, values: Three<Option<Value>>) -> Side {
+        if let Some(side) = values.as_ref().map(|value| value.as_ref().map(comparable)).settled() {
+            return side;
+        }
+        self.conflict(place, values.map(|value| value.map(|value| value.to_string())));
+        Side::Ours
+    }
+
+    fn whole<T: Clone + Serialize>(&mut self, place: &str, three: Three<&T>) -> T {
+        let side = self.side(place, three.map(json));
+        three.pick(side).clone()
+    }
+
+    fn maybe<T: Clone + Serialize>(&mut self, place: &str, three: Three<Option<&T>>) -> Option<T> {
+        let side = self.side(place, three.map(|value| value.and_then(json)));
+        three.pick(side).cloned()
+    }
+
+    fn variables(&mut self, three: Three<&[Variable]>) -> Vec<Variable> {
+        let by_name =
+            three.map(|list| list.iter().map(|variable| (&variable.name, variable)).collect::<BTreeMap<_, _>>());
+        let by_name = by_name.as_ref();
+        let names: BTreeSet<&String> =
+            by_name.base.keys().chain(by_name.ours.keys()).chain(by_name.theirs.keys()).copied().collect();
+        let merged = names.into_iter().filter_map(|name| {
+            self.maybe(&format!("variables.{name}"), by_name.map(|variables| variables.get(name).copied()))
+        });
+        merged.collect()
+    }
+
+    fn model(&mut self, three: Three<Option<&Model>>) -> Option<Model> {
+        let Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } = three else {
+            return self.maybe("model", three);
+        };
+        let three = Three { base, ours, theirs };
+        let name = self.whole("model", three.map(|model| &model.name));
+        let parameters = self.fields("model.parameters", three.map(|model| &model.parameters), OBJECT_LEVELS);
+        Some(Model { name, parameters })
+    }
+
+    fn fields(&mut self, place: &str, three: Three<&Map<String, Value>>, levels: u8) -> Map<String, Value> {
+        let keys: BTreeSet<&String> = three.base.keys().chain(three.ours.keys()).chain(three.theirs.keys()).collect();
+        let merged = keys.into_iter().filter_map(|key| {
+            let place = format!("{place}.{key}");
+            let values = three.map(|fields| fields.get(key));
+            let value = match values.map(|value| value.and_then(Value::as_object)) {
+                Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } if levels > 0 => {
+                    Some(Value::Object(self.fields(&place, Three { base, ours, theirs }, levels.saturating_sub(1))))
+                }
+                _ => self.maybe(&place, values),
+            };
+            value.map(|value| (key.clone(), value))
+        });
+        merged.collect()
+    }
+
+    fn body(&mut self, three: Three<&Body>) -> Body {
+        if let Some(side) = three.settled() {
+            return three.pick(side).clone();
+        }
+        match (three.base, three.ours, three.theirs) {
+            (Body::Text(base), Body::Text(ours), Body::Text(theirs)) => {
+                Body::Text(self.text("text", Three { base, ours, theirs }))
+            }
+            (Body::Messages(base), Body::Messages(ours), Body::Messages(theirs)) => {
+                Body::Messages(self.messages(Three { base, ours, theirs }))
+            }
+            _ => {
+                let shown = three.map(|body| match body {
+                    Body::Text(text) => Some(text.clone()),
+                    Body::Messages(messages) => json(messages).map(|messages| messages.to_string()),
+                });
+                self.conflict("body", shown);
+                three.ours.clone()
+            }
+        }
+    }
+
+    /// A text by lines. What stands between line ends is a line, so that a text may end without one and still grow.
+    fn text(&mut self, place: &str, three: Three<&String>) -> String {
+        if let Some(side) = three.settled() {
+            return three.pick(side).clone();
+        }
+        let lines = three.map(|text| text.split('\n').collect::<Vec<&str>>());
+        let lines = lines.as_ref().map(Vec::as_slice);
+        let chunks = chunks(&self.matches(lines), lines.map(<[&str]>::len));
+        let mut merged: Vec<&str> = Vec::with_capacity(lines.ours.len());
+        let mut done = 0;
+        for chunk in chunks {
+            merged.extend(lines.ours.get(done..chunk.ours.start).unwrap_or_default());
+            done = chunk.ours.end;
+            let changed = lines.cut(&chunk);
+            let side = changed.settled().unwrap_or_else(|| {
+                let shown = changed.map(|lines| (!lines.is_empty()).then(|| lines.join("\n")));
+                self.conflict(&format!("{place} line {}", chunk.ours.start.saturating_add(1)), shown);
+                Side::Ours
+            });
+            merged.extend(changed.pick(side));
+        }
+        merged.extend(lines.ours.get(done..).unwrap_or_default());
+        merged.join("\n")
+    }
+
+    fn messages(&mut self, three: Three<&Vec<Message>>) -> Vec<Message> {
+        let three = three.map(Vec::as_slice);
+        // A message is what it serialises to.
+        let keys = three.map(|messages| {
+            messages.iter().map(|message| json(message).as_ref().map(comparable).unwrap_or_default().to_string())
+        });
+        let keys = keys.map(Iterator::collect::<Vec<String>>);
+        let keys = keys.as_ref().map(Vec::as_slice);
+        let matches = self.matches(keys);
+        let mut merged: Vec<Message> = Vec::with_capacity(three.ours.len());
+        let mut done = 0;
+        for chunk in chunks(&matches, three.map(<[Message]>::len)) {
+            merged.extend_from_slice(three.ours.get(done..chunk.ours.start).unwrap_or_default());
+            done = chunk.ours.end;
+            let changed = three.cut(&chunk);
+            if let Some(side) = keys.cut(&chunk).settled() {
+                merged.extend_from_slice(changed.pick(side));
+            } else if stayed_in_place(changed, &chunk, &matches) {
+                for (index, row) in chunk.ours.zip(changed.rows()) {
+                    merged.push(self.message(&format!("messages[{index}]"), row));
+                }
+            } else {
+                let place = match chunk.ours.len() {
+                    0 | 1 => format!("messages[{}]", chunk.ours.start),
+                    _ => format!("messages[{}..{}]", chunk.ours.start, chunk.ours.end),
+                };
+                let shown = changed.map(|list| (!list.is_empty()).then(|| json(list)).flatten());
+                self.conflict(&place, shown.map(|list| list.map(|list| list.to_string())));
+                merged.extend_from_slice(changed.ours);
+            }
+        }
+        merged.extend_from_slice(three.ours.get(done..).unwrap_or_default());
+        merged
+    }
+
+    fn message(&mut self, place: &str, three: Three<&Message>) -> Message {
+        let (Message::Said(base), Message::Said(ours), Message::Said(theirs)) = (three.base, three.ours, three.theirs)
+        else {
+            return self.whole(place, three);
+        };
+        let said = Three { base, ours, theirs };
+        Message::Said(Said {
+            role: ours.role,
+            content: self.message_content(place, said.map(|said| &said.content)),
+            name: self.maybe(&format!("{place}.name"), said.map(|said| said.name.as_ref())),
+            tool_calls: self.whole(&format!("{place}.tool_calls"), said.map(|said| &said.tool_calls)),
+            tool_call_id: self.maybe(&format!("{place}.tool_call_id"), said.map(|said| said.tool_call_id.as_ref())),
+        })
+    }
+
+    fn message_content(&mut self, place: &str, three: Three<&MessageContent>) -> MessageContent {
+        match (three.base, three.ours, three.theirs) {
+            (MessageContent::Text(base), MessageContent::Text(ours), MessageContent::Text(theirs)) => {
+                MessageContent::Text(self.text(place, Three { base, ours, theirs }))
+            }
+            (MessageContent::Parts(base), MessageContent::Parts(ours), MessageContent::Parts(theirs))
+                if [ours, theirs]
+                    .iter()
+                    .all(|side| base.iter().map(discriminant).eq(side.iter().map(discriminant))) =>
+            {
+                let rows = Three { base, ours, theirs }.map(Vec::as_slice).rows().enumerate();
+                let parts = rows.map(|(index, row)| self.part(&format!("{place}.content[{index}]"), row));
+                MessageContent::Parts(parts.collect())
+            }
+            _ => self.whole(&format!("{place}.content"), three),
+        }
+    }
+
+    fn part(&mut self, place: &str, three: Three<&Part>) -> Part {
+        match (three.base, three.ours, three.theirs) {
+            (Part::Text { text: base }, Part::Text { text: ours }, Part::Text { text: theirs }) => {
+                Part::Text { text: self.text(place, Three { base, ours, theirs }) }
+            }
+            _ => self.whole(place, three),
+        }
+    }
+
+    /// Which item of each side every item of the base is.
+    fn matches<T: Ord>(&mut self, three: Three<&[T]>) -> Matches {
+        let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
+        let Three { base, ours, theirs } = three.map(|items| {
+            let number = |item| {
+                let next = numbers.len();
+                *numbers.entry(item).or_insert(next)
+            };
+            items.iter().map(number).collect::<Vec<usize>>()
+        });
+        Matches {
+            ours: Matching::of(&base, &ours, &mut self.ours_steps_left),
+            theirs: Matching::of(&base, &theirs, &mut self.theirs_steps_left),
+        }
+    }
+}
+
+/// For every item of the base, where each side has it.
+struct Matches {
+    ours: Vec<Option<usize>>,
+    theirs: Vec<Option<usize>>,
+}
+
+/// The stretches between items that all three have, in order; what is not in one of them is the same in all three.
+fn chunks(matches: &Matches, lengths: Three<usize>) -> Vec<Three<Range<usize>>> {
+    let mut found = Vec::new();
+    let mut done = Three { base: 0, ours: 0, theirs: 0 };
+    let mut close = |done: Three<usize>, at: Three<usize>| {
+        let chunk = done.zip(at).map(|(from, to)| from..to);
+        if !chunk.all(Range::is_empty) {
+            found.push(chunk);
+        }
+    };
+    for (base, (ours, theirs)) in matches.ours.iter().zip(&matches.theirs).enumerate() {
+        if let (&Some(ours), &Some(theirs)) = (ours, theirs) {
+            let at = Three { base, ours, theirs };
+            close(done, at);
+            done = at.map(|index| index.saturating_add(1));
+        }
+    }
+    close(done, lengths);
+    found
+}
+
+/// Whether a chunk has as many messages on all three sides, with the same speakers, and none that is known to have
+/// moved: then each is what became of the one at its place. Elsewhere that would be a guess.
+fn stayed_in_place(messages: Three<&[Message]>, chunk: &Three<Range<usize>>, matches: &Matches) -> bool {
+    let speaker = |message: &Message| match message {
+        Message::Said(said) => Some(said.role),
+        Message::Placeholder { .. } => None,
+    };
+    let stays = |side: &[Option<usize>], start: usize| {
+        side.get(chunk.base.clone())
+            .unwrap_or_default()
+            .iter()
+            .enumerate()
+            .all(|(offset, found)| found.is_none_or(|index| index == start.saturating_add(offset)))
+    };
+    messages.all(|side| side.iter().map(speaker).eq(messages.base.iter().map(speaker)))
+        && stays(&matches.ours, chunk.ours.start)
+        && stays(&matches.theirs, chunk.theirs.start)
+}
+
+/// Finding the items of a base in another list: first those that both have exactly once, then the rest between them.
+struct Matching<'a> {
+    base: &'a [usize],
+    other: &'a [usize],
+    found: Vec<Option<usize>>,
+    steps_left: &'a mut usize,
+}
+
+impl<'a> Matching<'a> {
+    fn of(base: &'a [usize], other: &'a [usize], steps_left: &'a mut usize) -> Vec<Option<usize>> {
+        let mut matching = Self { base, other, found: vec![None; base.len()], steps_left };
+        let (mut in_base, mut in_other) = matching.trim(0..base.len(), 0..other.len());
+        let (base_end, other_end) = (in_base.end, in_other.end);
+        for (index, at) in matching.anchors(in_base.clone(), in_other.clone()) {
+            matching.rest(in_base.start..index, in_other.start..at);
+            matching.put(index, at);
+            (in_base, in_other) = (index.saturating_add(1)..base_end, at.saturating_add(1)..other_end);
+        }
+        matching.rest(in_base, in_other);
+        matching.found
+    }
+
+    fn put(&mut self, index: usize, at: usize) {
+        if let Some(slot) = self.found.get_mut(index) {
+            *slot = Some(at);
+        }
+    }
+
+    /// Matches what both ranges start and end with, and returns what is left of them.
+    fn trim(&mut self, mut base: Range<usize>, mut other: Range<usize>) -> (Range<usize>, Range<usize>) {
+        let same = |matching: &Self, index: usize, at: usize| matching.base.get(index) == matching.other.get(at);
+        while !base.is_empty() && !other.is_empty() && same(self, base.start, other.start) {
+            self.put(base.start, other.start);
+            (base.start, other.start) = (base.start.saturating_add(1), other.start.saturating_add(1));
+        }
+        while !base.is_empty() && !other.is_empty() && same(self, base.end - 1, other.end - 1) {
+            (base.end, other.end) = (base.end - 1, other.end - 1);
+            self.put(base.end, other.end);
+        }
+        (base, other)
+    }
+
+    /// The longest list of items that are unique in both ranges and in the same order.
+    fn anchors(&self, base: Range<usize>, other: Range<usize>) -> Vec<(usize, usize)> {
+        let once = |items: &[usize], range: Range<usize>| {
+            let mut places: BTreeMap<usize, Option<usize>> = BTreeMap::new();
+            for (index, &item) in range.clone().zip(items.get(range).unwrap_or_default()) {
+                places.entry(item).and_modify(|place| *place = None).or_insert(Some(index));
+            }
+            places
+        };
+        let theirs = once(self.other, other);
+        let mut pairs: Vec<(usize, usize)> = once(self.base, base)
+            .into_iter()
+            .filter_map(|(item, index)| Some((index?, theirs.get(&item).copied().flatten()?)))
+            .collect();
+        pairs.sort_unstable();
+        ascending(&pairs)
+    }
+
+    /// Matches what is left between anchors; nothing of it when that could be more work than is left.
+    fn rest(&mut self, base: Range<usize>, other: Range<usize>) {
+        let (base, other) = self.trim(base, other);
+        if base.is_empty() || other.is_empty() {
+            return;
+        }
+        let items = base.len().saturating_add(other.len());
+        let Some(left) = self.steps_left.checked_sub(items.saturating_mul(items)) else { return };
+        *self.steps_left = left;
+        let old = self.base.get(base.clone()).unwrap_or_default();
+        let new = self.other.get(other.clone()).unwrap_or_default();
+        for operation in capture_diff_slices(Algorithm::Myers, old, new) {
+            let (tag, old, new) = operation.as_tag_tuple();
+            if tag == DiffTag::Equal {
+                for (index, at) in old.zip(new) {
+                    self.put(base.start.saturating_add(index), other.start.saturating_add(at));
+                }
+            }
+        }
+    }
+}
+
+/// The longest run of pairs whose second numbers ascend, of pairs whose first numbers do.
+fn ascending(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    // For each length, the pair that ends such a run with the smallest number, and for each pair the one before it.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
+    for (index, &(_, at)) in pairs.iter().enumerate() {
+        let length = ends.partition_point(|&end| pairs.get(end).is_some_and(|pair| pair.1 < at));
+        before.push(length.checked_sub(1).and_then(|shorter| ends.get(shorter).copied()));
+        match ends.get_mut(length) {
+            Some(end) => *end = index,
+            None => ends.push(index),
+        }
+    }
+    let mut run = Vec::with_capacity(ends.len());
+    let mut next = ends.last().copied();
+    while let Some(index) = next {
+        run.extend(pairs.get(index));
+        next = before.get(index).copied().flatten();
+    }
+    run.reverse();
+    run
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Option<Value> {
+    serde_json::to_value(value).ok()
+}
+
+/// The value with every number in one form: canonical JSON writes `1.0` and `1` alike, so they are no change.
+fn comparable(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().filter(|float| float.abs() < EXACT_BELOW).and_then(Number::from_f64);
+            Value::Number(float.unwrap_or_else(|| number.clone()))
+        }
+        Value::Array(items) => items.iter().map(comparable).collect(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), comparable(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "merge_tests.rs"]
+mod tests;

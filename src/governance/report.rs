@@ -1,0 +1,296 @@
+//! The report: who changed what, when, why, who approved it, with what risk, and what was live when.
+//!
+//! It is gathered from audit entries, versions and deployments that somebody else reads; nothing here asks for the
+//! time or decides who may read it. An entry that was refused is a row like any other.
+//!
+//! Invariant: rows stand in the order of the audit log, so that whoever has them can check its chain.
+
+mod build;
+pub mod csv;
+pub mod jsonl;
+#[cfg(test)]
+pub(crate) mod samples;
+
+use std::fmt;
+use std::str::FromStr;
+
+use semver::Version as Semver;
+use serde::Serialize;
+
+pub use self::build::{Gathering, PromptHistory};
+use crate::model::audit::AuditEntry;
+use crate::model::content_id::ContentId;
+use crate::model::deployment::Action;
+use crate::model::finding::Severity;
+use crate::model::name::{Label, PromptName};
+use crate::model::pattern::Pattern;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Bump;
+
+/// Days for which an audit entry is kept at least: six months, whichever they are.
+pub const RETENTION_DAYS_MIN: i64 = 184;
+/// Most rows of one report: it is held in memory, at a few kilobytes a row.
+pub const REPORT_ROWS_MAX: usize = 100_000;
+
+/// What a report is about: from `from` (included) to `to` (excluded), the prompts that fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "said above")]
+pub struct Question {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    pub prompts: Pattern,
+}
+
+impl Question {
+    /// Whether a moment lies within.
+    #[must_use]
+    pub fn covers(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+
+    /// Whether an audit entry is about a prompt that fits.
+    #[must_use]
+    pub fn concerns(&self, entry: &AuditEntry) -> bool {
+        self.prompts.is_everything() || entry.subjects.iter().any(|subject| self.prompts.matches(prompt_of(subject)))
+    }
+}
+
+/// The name of the prompt in a subject of an audit entry: what stands before the `@`.
+#[must_use]
+pub fn prompt_of(subject: &str) -> &str {
+    subject.split_once('@').map_or(subject, |(name, _)| name)
+}
+
+/// Who asked for a report, of which registry, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "said above")]
+pub struct Heading {
+    pub registry: String,
+    pub generated_at: Timestamp,
+    pub generated_by: String,
+}
+
+/// Everything that one report says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The registry, who made the report, and when.
+    pub heading: Heading,
+    /// What it is about.
+    pub question: Question,
+    /// Decisions, granted and denied, in the order of the audit log.
+    pub rows: Vec<Row>,
+    /// What labels served, by prompt, label and time.
+    pub spans: Vec<Span>,
+    /// Counts.
+    pub totals: Totals,
+    /// Number and hash (hex) of the newest audit entry when the report was made, whatever it is about.
+    pub head: Option<(u64, String)>,
+}
+
+/// Number and hash (hex) of an audit entry.
+pub type Mark<'a> = (u64, &'a str);
+
+impl Report {
+    /// Number and hash (hex) of the first row and of the last.
+    #[must_use]
+    pub fn ends(&self) -> Option<(Mark<'_>, Mark<'_>)> {
+        let (first, last) = self.rows.first().zip(self.rows.last())?;
+        Some(((first.entry.seq, first.entry.hash.as_str()), (last.entry.seq, last.entry.hash.as_str())))
+    }
+}
+
+/// One decision, and what is known of the versions that it is about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The audit entry as it is chained.
+    pub entry: AuditEntry,
+    /// When it happened: for what was imported, when it happened there; else when it was recorded.
+    pub occurred_at: Timestamp,
+    /// The versions that it published, served, or was refused to.
+    pub versions: Vec<ReportedVersion>,
+    /// What it did to labels, or was refused to do.
+    pub moves: Vec<Move>,
+    /// The worst risk that is known of it.
+    pub risk: Option<Severity>,
+}
+
+/// What is known of one version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportedVersion {
+    /// Which prompt.
+    pub name: PromptName,
+    /// Which version of it.
+    pub number: u64,
+    /// Which bytes it serves.
+    pub content_id: ContentId,
+    /// Who wrote it.
+    pub author: String,
+    /// When it was published.
+    pub created: Timestamp,
+    /// The commit that published it.
+    pub commit: u64,
+    /// The version before it.
+    pub parent: Option<u64>,
+    /// Derived from what changed for callers.
+    pub semver: Semver,
+    /// How much it changed for callers; none for a first version.
+    pub bump: Option<Bump>,
+    /// The worst risk that the rules found in it.
+    pub risk: Option<Severity>,
+}
+
+impl ReportedVersion {
+    /// Whether it is a substantial modification: callers must change, or break.
+    #[must_use]
+    pub fn is_substantial(&self) -> bool {
+        self.bump == Some(Bump::Major)
+    }
+}
+
+/// What a label served before and after, as people write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Which prompt.
+    pub prompt: String,
+    /// Which of its labels.
+    pub label: String,
+    /// What it served; none when it was not there, or when nobody noted it.
+    pub from: Option<String>,
+    /// What it serves; none when it was taken away.
+    pub to: Option<String>,
+    /// For how long it had served that before, in milliseconds: the time to act of a rollback.
+    pub served_ms: Option<i64>,
+    /// Whether it was done, and not only proposed or refused.
+    pub done: bool,
+}
+
+/// What one label of one prompt served from when until when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// Which prompt.
+    pub name: PromptName,
+    /// Which of its labels.
+    pub label: Label,
+    /// Since when; may lie before the report.
+    pub from: Timestamp,
+    /// Until when; none when it still does.
+    pub until: Option<Timestamp>,
+    /// What it served.
+    pub serving: Serving,
+    /// The versions that it served.
+    pub versions: Vec<ReportedVersion>,
+    /// The worst risk among them.
+    pub risk: Option<Severity>,
+    /// The deployment that began it.
+    pub deployment: u64,
+    /// What that was asked to do.
+    pub action: Action,
+    /// What ended it.
+    pub ended_by: Option<Action>,
+    /// Who did it.
+    pub by: String,
+    /// Why.
+    pub message: String,
+    /// Who had approved it.
+    pub approved_by: Vec<String>,
+    /// The change request behind it.
+    pub change_request: Option<u64>,
+}
+
+/// What a report counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Commands that were done.
+    pub granted: u64,
+    /// Commands that were refused and recorded.
+    pub denied: u64,
+    /// Refused commands that were too many to be recorded one by one.
+    pub unrecorded: u64,
+    /// Versions that were published.
+    pub versions: u64,
+    /// Of these, how many break callers.
+    pub substantial: u64,
+    /// Labels that were moved or taken away.
+    pub moves: u64,
+    /// Rollbacks that were done.
+    pub rollbacks: u64,
+    /// Decisions that somebody had approved.
+    pub approved: u64,
+    /// Decisions in which a policy was overridden.
+    pub overrode: u64,
+    /// Prompts that were changed.
+    pub prompts: u64,
+    /// People and services that asked for something.
+    pub actors: u64,
+}
+
+/// What is known of the system that a report comes from, for the group `system` of an export.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SystemInfo {
+    /// The program.
+    pub software: String,
+    /// Its version.
+    pub software_version: String,
+    /// The registry.
+    pub registry: String,
+    /// Who provides the system, with a way to reach them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What the system is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intended_purpose: Option<String>,
+    /// The name of the key that signs the manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<String>,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportFormat {
+    /// One page for people, which prints.
+    #[default]
+    Html,
+    /// One table for spreadsheets.
+    Csv,
+    /// One JSON object a line, with the raw audit entries.
+    Jsonl,
+}
+
+/// A text names no format of a report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no report format `{0}`; choose html, csv or jsonl")]
+pub struct ReportFormatError(String);
+
+impl ReportFormat {
+    /// As it is written, and the extension of its files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Csv => "csv",
+            Self::Jsonl => "jsonl",
+        }
+    }
+}
+
+impl fmt::Display for ReportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ReportFormat {
+    type Err = ReportFormatError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = [Self::Html, Self::Csv, Self::Jsonl].into_iter().find(|format| format.as_str() == text);
+        found.ok_or_else(|| ReportFormatError(text.chars().take(64).collect()))
+    }
+}
+
+/// Until when a record of this moment is kept at least.
+#[must_use]
+pub fn retain_until(recorded: Timestamp) -> Timestamp {
+    Timestamp::from_ms(recorded.ms().saturating_add(RETENTION_DAYS_MIN * 24 * 3_600 * 1_000))
+}

@@ -1,0 +1,197 @@
+//! Reports to test with: an incident, and as many changes as one likes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::governance::report::{Gathering, Heading, PromptHistory, Question, Report};
+use crate::model::audit::{AUDIT_FORMAT, AuditEntry, Decision};
+use crate::model::content_id::ContentId;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::finding::Severity;
+use crate::model::name::PromptName;
+use crate::model::pattern::Pattern;
+use crate::model::principal::PrincipalKind;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+
+/// A moment of a written time.
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn entry(seq: u64, at: Timestamp, actor: &str, command: &str, subjects: &[&str], message: &str) -> AuditEntry {
+    AuditEntry {
+        format: AUDIT_FORMAT,
+        seq,
+        at,
+        actor: actor.to_owned(),
+        actor_kind: Some(PrincipalKind::Person),
+        method: format!("access token {actor}"),
+        command: command.to_owned(),
+        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+        message: message.to_owned(),
+        ..AuditEntry::default()
+    }
+}
+
+/// The same entries, each bound to the one before.
+pub(crate) fn chained(mut entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
+    let mut previous = AuditEntry::genesis();
+    for entry in &mut entries {
+        entry.previous = previous;
+        entry.hash = entry.digest();
+        previous = entry.hash.clone();
+    }
+    entries
+}
+
+fn version(number: u64, semver: &str, author: &str, created: Timestamp, commit: u64) -> Version {
+    Version {
+        number,
+        content_id: ContentId::of(&[commit.to_le_bytes(), number.to_le_bytes()].concat()),
+        source_id: None,
+        semver: semver.parse().expect("a version"),
+        author: author.to_owned(),
+        message: "why".to_owned(),
+        created,
+        commit,
+        includes: Vec::new(),
+        retired: None,
+        archived: None,
+    }
+}
+
+fn deployment(id: u64, name: &PromptName, label: &str, at: Timestamp, (from, to): (u64, u64)) -> Deployment {
+    Deployment {
+        id,
+        name: name.clone(),
+        label: label.parse().expect("a label"),
+        at,
+        actor: "rel".to_owned(),
+        message: "why".to_owned(),
+        action: Action::Deploy,
+        from: (from > 0).then(|| Serving::version(from)),
+        to: (to > 0).then(|| Serving::version(to)),
+        approved_by: Vec::new(),
+        change_request: None,
+    }
+}
+
+/// The heading of every sample.
+pub(crate) fn heading() -> Heading {
+    let (registry, generated_by) = ("prompts.example.org".to_owned(), "eve".to_owned());
+    Heading { registry, generated_at: at("2026-03-21T09:00:00Z"), generated_by }
+}
+
+/// The audit log of an incident: loan advice is published, refused, approved, deployed and rolled back.
+pub(crate) fn log() -> Vec<AuditEntry> {
+    let deploy = |seq, time, command, to: &str| {
+        entry(seq, at(time), "rel", command, &[&format!("support/agent@production → {to}")], "Ticket 12")
+    };
+    let first = ["support/agent@1", "support/agent@production → 1"];
+    let asked = entry(3, at("2026-03-20T12:30:00Z"), "bo", "deploy", &["support/agent@production → 2"], "Please");
+    let published = entry(2, at("2026-03-20T12:00:00Z"), "bo", "publish", &["support/agent@2"], "Loans");
+    chained(vec![
+        entry(1, at("2026-03-19T12:00:00Z"), "ada", "publish", &first, "Begin"),
+        AuditEntry { risk: Some(Severity::High), ..published },
+        AuditEntry { decision: Decision::Denied, reason: "`bo` may not deploy".to_owned(), ..asked },
+        entry(4, at("2026-03-20T13:00:00Z"), "ada", "create-token", &["ci"], ""),
+        AuditEntry {
+            approved_by: vec!["eve".to_owned()],
+            change_request: Some(3),
+            ..deploy(5, "2026-03-20T14:00:00Z", "deploy", "2")
+        },
+        deploy(6, "2026-03-20T15:00:00Z", "rollback", "1"),
+        entry(7, at("2026-03-20T16:00:00Z"), "ada", "import", &["support/old@1"], "Long ago"),
+    ])
+}
+
+/// The histories of the prompts of [`log`].
+pub(crate) fn histories() -> Vec<PromptHistory> {
+    let name: PromptName = "support/agent".parse().expect("a name");
+    let versions = vec![
+        version(1, "1.0.0", "ada", at("2026-03-19T12:00:00Z"), 1),
+        version(2, "2.0.0", "bo", at("2026-03-20T12:00:00Z"), 2),
+    ];
+    let approved = deployment(5, &name, "production", at("2026-03-20T14:00:00Z"), (1, 2));
+    let back = deployment(6, &name, "production", at("2026-03-20T15:00:00Z"), (2, 1));
+    let deployments = vec![
+        Deployment { action: Action::Rollback, ..back },
+        Deployment { approved_by: vec!["eve".to_owned()], change_request: Some(3), ..approved },
+        deployment(1, &name, "production", at("2026-03-19T12:00:00Z"), (0, 1)),
+    ];
+    let old: PromptName = "support/old".parse().expect("a name");
+    let imported = vec![version(1, "1.0.0", "cy", at("2026-03-19T06:00:00Z"), 7)];
+    vec![
+        PromptHistory::new(name, versions, deployments, BTreeMap::from([(2, Severity::High)])),
+        PromptHistory::new(old, imported, Vec::new(), BTreeMap::new()),
+    ]
+}
+
+/// A report of [`log`] for a time and a pattern.
+pub(crate) fn report_of(from: &str, to: &str, prompts: &str) -> Report {
+    let question = Question { from: at(from), to: at(to), prompts: prompts.parse().expect("a pattern") };
+    let histories = histories();
+    let mut gathering = Gathering::new(question, &histories, BTreeSet::new());
+    for entry in log() {
+        gathering.offer(entry);
+    }
+    gathering.finish(heading())
+}
+
+/// A report of the whole incident.
+pub(crate) fn incident() -> Report {
+    report_of("2026-03-19T00:00:00Z", "2026-03-22T00:00:00Z", "support/**")
+}
+
+/// A report of `changes` changes to a hundred prompts over three months, with a refusal and a rollback now and then.
+pub(crate) fn many(changes: u64) -> Report {
+    const PROMPTS: u64 = 100;
+    let begin = at("2025-12-15T08:00:00Z").ms();
+    let step_ms = 95 * 24 * 3_600 * 1_000 / changes.cast_signed().max(1);
+    let mut entries = Vec::new();
+    let mut kept: Vec<(Vec<Version>, Vec<Deployment>)> = vec![(Vec::new(), Vec::new()); 100];
+    let names: Vec<PromptName> =
+        (0..PROMPTS).map(|n| format!("team-{}/prompt-{n}", n % 7).parse().expect("a name")).collect();
+    for seq in 1..=changes {
+        // Some prompts change more often than others, as they do.
+        let which = if seq % 3 == 0 { seq * 7 % PROMPTS } else { seq * 13 % 20 };
+        let index = usize::try_from(which).expect("small");
+        let (name, (versions, deployments)) = (&names[index], &mut kept[index]);
+        let moment = Timestamp::from_ms(begin + seq.cast_signed() * step_ms);
+        let served = deployments.last().and_then(|last| last.to.as_ref()?.fixed()).unwrap_or(0);
+        let label = format!("{name}@production");
+        if seq % 41 == 0 {
+            let denied = entry(seq, moment, "bo", "deploy", &[&format!("{label} → 1")], "Please");
+            let reason = "`bo` may not deploy to production".to_owned();
+            entries.push(AuditEntry { decision: Decision::Denied, reason, ..denied });
+        } else if seq % 29 == 0 && served > 1 {
+            entries.push(entry(seq, moment, "rel", "rollback", &[&format!("{label} → {}", served - 1)], "Refusals"));
+            let back = deployment(seq, name, "production", moment, (served, served - 1));
+            deployments.push(Deployment { action: Action::Rollback, ..back });
+        } else {
+            let number = versions.len() as u64 + 1;
+            let semver = format!("{}.{}.0", 1 + number / 10, number % 10);
+            versions.push(version(number, &semver, "ada", moment, seq));
+            deployments.push(deployment(seq, name, "production", moment, (served, number)));
+            let subjects = [format!("{name}@{number}"), format!("{label} → {number}")];
+            let why = "Answer in the language of the question, and say when the question is not about the product";
+            entries.push(entry(seq, moment, "ada", "publish", &[&subjects[0], &subjects[1]], why));
+        }
+    }
+    let histories: Vec<PromptHistory> = names
+        .into_iter()
+        .zip(kept)
+        .map(|(name, (versions, deployments))| {
+            let risks = BTreeMap::from([(3, Severity::Medium), (7, Severity::High)]);
+            PromptHistory::new(name, versions, deployments, risks)
+        })
+        .collect();
+    let (from, to) = (at("2025-12-01T00:00:00Z"), at("2026-04-01T00:00:00Z"));
+    let mut gathering =
+        Gathering::new(Question { from, to, prompts: Pattern::everything() }, &histories, BTreeSet::new());
+    for entry in chained(entries) {
+        gathering.offer(entry);
+    }
+    gathering.finish(heading())
+}

@@ -1,0 +1,398 @@
+//! One rule: its file form, the checks of that form, and how it finds its places in a text.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use regex::bytes::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
+
+use super::detectors::Detector;
+use super::negation::negated;
+use super::places::{Place, Scope};
+use super::validators::{Validator, shannon};
+use crate::model::finding::{Category, Severity};
+
+/// Largest rule file, in bytes.
+pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
+/// Most rules of one set; the largest public set has some hundreds.
+pub(super) const RULES_MAX: usize = 2_000;
+/// Most rules of one set without keywords: each of them reads every text.
+pub(super) const UNFILTERED_MAX: usize = 64;
+/// Longest regex, in bytes.
+pub(super) const REGEX_BYTES_MAX: usize = 4 * 1024;
+/// Largest compiled regex, in bytes: the crate's own bound, enough for every published secret rule.
+const COMPILED_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Largest cache of one regex's lazy automaton, in bytes, so that many rules in use stay small.
+const AUTOMATON_BYTES_MAX: usize = 512 * 1024;
+/// Longest id, in bytes.
+const ID_BYTES_MAX: usize = 64;
+/// Longest description, in bytes: it is in every finding.
+const DESCRIPTION_BYTES_MAX: usize = 500;
+/// Most keywords, and tests of each kind, of one rule.
+const ITEMS_MAX: usize = 64;
+/// Longest keyword, in bytes.
+const KEYWORD_BYTES_MAX: usize = 100;
+/// Longest test, in bytes.
+const TEST_BYTES_MAX: usize = 8 * 1024;
+/// Most regexes that excuse a match, for one rule and for a set.
+pub(super) const ALLOW_MAX: usize = 64;
+/// Most words that excuse a match, for one rule and for a set.
+pub(super) const STOPWORDS_MAX: usize = 2_000;
+/// Most matches of one rule in one text that are looked at, so that a text made of near misses stays cheap.
+const CANDIDATES_MAX: usize = 2_000;
+/// Removed from tests before they run, so that no scanner takes the test of a secret for a secret.
+const TEST_JOINER: char = '⟂';
+
+/// Why a rule file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum RuleError {
+    #[error("the rule file is {bytes} bytes long; the limit is {FILE_BYTES_MAX} bytes; split it")]
+    TooLong { bytes: usize },
+    #[error("the rule file is no rule file: {reason}")]
+    Form { reason: String },
+    #[error("the rule file has {count} {what}; the limit is {max}; split it")]
+    SetTooMany { what: &'static str, count: usize, max: usize },
+    #[error("`{id}` is no rule id; use 1 to {ID_BYTES_MAX} of a-z 0-9 . _ -")]
+    Id { id: String },
+    #[error("the rule id `{id}` is used twice; give one of the rules another id")]
+    Twice { id: String },
+    #[error("the rule `{rule}` {reason}")]
+    Rule { rule: String, reason: String },
+    #[error("the regex of the rule `{rule}` does not read: {reason}")]
+    Regex { rule: String, reason: String },
+    #[error("the regex of the rule `{rule}` is too large when compiled; use smaller repeats or fewer alternatives")]
+    RegexTooLarge { rule: String },
+    #[error("the rule `{rule}` does not find {list} number {number}; change the rule or the test")]
+    TestMissed { rule: String, list: &'static str, number: usize },
+    #[error("the rule `{rule}` finds {list} number {number}, which it should not; change the rule or the test")]
+    TestFound { rule: String, list: &'static str, number: usize },
+    #[error("the keywords of the rules are too many to search together; use fewer or shorter ones")]
+    Keywords,
+}
+
+/// A rule as it stands in a file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleForm {
+    pub id: String,
+    pub version: u32,
+    pub description: String,
+    pub category: Option<Category>,
+    pub severity: Option<Severity>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target: Vec<Scope>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<Detector>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validator: Option<Validator>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_group: Option<usize>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unless_negated: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopwords: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_pos: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test_neg: Vec<String>,
+}
+
+/// What excuses a match: regexes and words, of one rule or of a whole set.
+#[derive(Debug, Default)]
+pub(super) struct Excuses {
+    allow: Vec<String>,
+    stopwords: Vec<String>,
+    ascii: bool,
+    compiled: OnceLock<Vec<Regex>>,
+}
+
+/// A checked rule.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub id: String,
+    pub version: u32,
+    pub description: String,
+    pub category: Category,
+    pub severity: Severity,
+    pub targets: Vec<Scope>,
+    /// Lower-case; none means that every text is tried.
+    pub keywords: Vec<String>,
+    /// Of the program, so that a graver built-in rule on the same place replaces it.
+    pub built_in: bool,
+    finder: Finder,
+    validator: Option<Validator>,
+    entropy: Option<f64>,
+    secret_group: usize,
+    unless_negated: bool,
+    /// Report the first place of a text only: the rule is about its subject.
+    once: bool,
+    excuses: Excuses,
+    set_excuses: Arc<Excuses>,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+#[derive(Debug)]
+enum Finder {
+    Regex { pattern: String, ascii: bool },
+    Detector(Detector),
+}
+
+/// Where one rule matches one text.
+#[derive(Debug, Default)]
+pub(super) struct Hits {
+    /// Byte ranges, in order, on character boundaries.
+    pub spans: Vec<Range<usize>>,
+    /// How many matches more than `spans` are known of.
+    pub more: u64,
+}
+
+/// How the rules of a file are read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reading {
+    /// Classes such as `\w` and `\b` mean ASCII.
+    pub ascii: bool,
+    /// Of the program.
+    pub built_in: bool,
+}
+
+impl Excuses {
+    pub fn new(allow: Vec<String>, stopwords: Vec<String>, ascii: bool) -> Self {
+        let stopwords = stopwords.into_iter().map(|word| word.to_ascii_lowercase()).collect();
+        Self { allow, stopwords, ascii, compiled: OnceLock::new() }
+    }
+
+    /// Checks the limits and compiles every regex once; `rule` names the owner in errors.
+    pub fn check(&self, rule: &str) -> Result<(), RuleError> {
+        let limits = [("allow", self.allow.len(), ALLOW_MAX), ("stopwords", self.stopwords.len(), STOPWORDS_MAX)];
+        for (what, count, max) in limits {
+            if count > max {
+                return Err(fault(rule, format!("has {count} {what}; the limit is {max}")));
+            }
+        }
+        if self.stopwords.iter().any(|word| word.is_empty() || word.len() > KEYWORD_BYTES_MAX) {
+            return Err(fault(rule, format!("has a stopword that is empty or longer than {KEYWORD_BYTES_MAX} bytes")));
+        }
+        self.allow.iter().try_for_each(|pattern| compile(rule, pattern, self.ascii).map(drop))
+    }
+
+    fn cover(&self, matched: &str) -> bool {
+        if !self.stopwords.is_empty() {
+            let lower = matched.to_ascii_lowercase();
+            if self.stopwords.iter().any(|word| lower.contains(word.as_str())) {
+                return true;
+            }
+        }
+        // Checked when the set was read, so that none is lost here.
+        let build = || self.allow.iter().filter_map(|pattern| compile("", pattern, self.ascii).ok()).collect();
+        !self.allow.is_empty()
+            && self.compiled.get_or_init(build).iter().any(|regex| regex.is_match(matched.as_bytes()))
+    }
+}
+
+impl Rule {
+    /// Checks a form, all but its regexes and tests.
+    pub fn new(form: &RuleForm, reading: Reading, set_excuses: Arc<Excuses>) -> Result<Self, RuleError> {
+        check_id(&form.id)?;
+        let fail = |reason: String| Err(fault(&form.id, reason));
+        if form.version == 0 {
+            return fail("has version 0; start with 1".to_owned());
+        }
+        let (Some(category), Some(severity)) = (form.category, form.severity) else {
+            return fail("needs a category and a severity".to_owned());
+        };
+        if form.description.is_empty() || form.description.len() > DESCRIPTION_BYTES_MAX {
+            return fail(format!("needs a description of at most {DESCRIPTION_BYTES_MAX} bytes"));
+        }
+        let lists = [("keywords", &form.keywords), ("test_pos", &form.test_pos), ("test_neg", &form.test_neg)];
+        for (what, list) in lists {
+            let max = if what == "keywords" { KEYWORD_BYTES_MAX } else { TEST_BYTES_MAX };
+            if list.len() > ITEMS_MAX || list.iter().any(|item| item.is_empty() || item.len() > max) {
+                return fail(format!(
+                    "has {what} that are too many or too long: at most {ITEMS_MAX} of 1 to {max} bytes"
+                ));
+            }
+        }
+        let finder = match (&form.regex, form.detector) {
+            (Some(pattern), None) if pattern.is_empty() || pattern.len() > REGEX_BYTES_MAX => {
+                return fail(format!("needs a regex of 1 to {REGEX_BYTES_MAX} bytes; this one has {}", pattern.len()));
+            }
+            (Some(pattern), None) => Finder::Regex { pattern: pattern.clone(), ascii: reading.ascii },
+            (None, Some(detector)) => Finder::Detector(detector),
+            _ => return fail("needs either a regex or a detector".to_owned()),
+        };
+        if form.entropy.is_some_and(|entropy| !(0.0..=8.0).contains(&entropy)) {
+            return fail("has an entropy outside 0 to 8 bits a character".to_owned());
+        }
+        Ok(Self {
+            id: form.id.clone(),
+            version: form.version,
+            description: form.description.clone(),
+            category,
+            severity,
+            targets: if form.target.is_empty() { vec![Scope::Whole] } else { form.target.clone() },
+            keywords: form.keywords.iter().map(|keyword| keyword.to_ascii_lowercase()).collect(),
+            built_in: reading.built_in,
+            finder,
+            validator: form.validator,
+            entropy: form.entropy,
+            secret_group: form.secret_group.unwrap_or(0),
+            unless_negated: form.unless_negated,
+            once: form.once,
+            excuses: Excuses::new(form.allow.clone(), form.stopwords.clone(), reading.ascii),
+            set_excuses,
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// Compiles what the rule has, to know that it can be, and forgets it again.
+    pub fn check_regexes(&self) -> Result<(), RuleError> {
+        self.excuses.check(&self.id)?;
+        let Finder::Regex { pattern, ascii } = &self.finder else { return Ok(()) };
+        let regex = compile(&self.id, pattern, *ascii)?;
+        if self.secret_group >= regex.captures_len() {
+            let groups = regex.captures_len() - 1;
+            return Err(fault(
+                &self.id,
+                format!("has secret_group {}, but its regex has {groups} groups", self.secret_group),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Runs the tests of `form`, which is the one this rule was made of.
+    pub fn check_tests(&self, form: &RuleForm) -> Result<(), RuleError> {
+        if form.test_pos.is_empty() || form.test_neg.is_empty() {
+            return Err(fault(&self.id, "needs at least one test in test_pos and one in test_neg".to_owned()));
+        }
+        for (list, tests, wanted) in [("test_pos", &form.test_pos, true), ("test_neg", &form.test_neg, false)] {
+            for (index, test) in tests.iter().enumerate() {
+                let text = test.replace(TEST_JOINER, "");
+                let found = self.is_tried(&text) && !self.find(&Place::test(&text)).spans.is_empty();
+                let (rule, number) = (self.id.clone(), index + 1);
+                match (wanted, found) {
+                    (true, false) => return Err(RuleError::TestMissed { rule, list, number }),
+                    (false, true) => return Err(RuleError::TestFound { rule, list, number }),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether its regex is compiled now.
+    #[cfg(test)]
+    pub fn is_compiled(&self) -> bool {
+        self.compiled.get().is_some()
+    }
+
+    /// Whether the prefilter would let the text through to this rule.
+    fn is_tried(&self, text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        self.keywords.is_empty() || self.keywords.iter().any(|keyword| lower.contains(keyword.as_str()))
+    }
+
+    /// Every place in the text that this rule finds, up to the limits.
+    pub fn find(&self, place: &Place<'_>) -> Hits {
+        let text: &str = &place.text;
+        let mut hits = Hits::default();
+        let take = |hits: &mut Hits, span: Range<usize>| {
+            if self.once && !hits.spans.is_empty() {
+                return;
+            }
+            let Some(span) = self.accept(text, span) else { return };
+            if hits.spans.len() < super::RULE_FINDINGS_MAX {
+                hits.spans.push(span);
+            } else {
+                hits.more += 1;
+            }
+        };
+        match &self.finder {
+            Finder::Detector(detector) => detector.find(place, &mut |span| take(&mut hits, span)),
+            Finder::Regex { pattern, ascii } => {
+                // A custom rule's regex compiled when its set was read, a built-in one's in the unit tests.
+                let compiled = self.compiled.get_or_init(|| compile(&self.id, pattern, *ascii).ok());
+                let Some(regex) = compiled else { return hits };
+                let mut candidates = 0;
+                if self.secret_group == 0 {
+                    for found in regex.find_iter(text.as_bytes()).take(CANDIDATES_MAX) {
+                        candidates += 1;
+                        take(&mut hits, found.range());
+                    }
+                } else {
+                    for captures in regex.captures_iter(text.as_bytes()).take(CANDIDATES_MAX) {
+                        candidates += 1;
+                        if let Some(found) = captures.get(self.secret_group) {
+                            take(&mut hits, found.range());
+                        }
+                    }
+                }
+                // What was not looked at counts, so that nothing hides behind a crowd of near misses.
+                let settled = self.once && !hits.spans.is_empty();
+                hits.more += u64::from(candidates == CANDIDATES_MAX && !settled);
+            }
+        }
+        hits
+    }
+
+    /// The span on character boundaries, if checksum, entropy, negation and excuses let it stand.
+    fn accept(&self, text: &str, span: Range<usize>) -> Option<Range<usize>> {
+        let (mut start, mut end) = (span.start, span.end);
+        while start > 0 && !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        while end < text.len() && !text.is_char_boundary(end) {
+            end += 1;
+        }
+        let matched = text.get(start..end).filter(|matched| !matched.is_empty())?;
+        let stands = self.validator.is_none_or(|validator| validator.accepts(matched))
+            && self.entropy.is_none_or(|least| shannon(matched) >= least)
+            && !(self.unless_negated && negated(text, start))
+            && !self.excuses.cover(matched)
+            && !self.set_excuses.cover(matched);
+        stands.then_some(start..end)
+    }
+}
+
+fn fault(rule: &str, reason: String) -> RuleError {
+    RuleError::Rule { rule: rule.to_owned(), reason }
+}
+
+fn check_id(id: &str) -> Result<(), RuleError> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_' | b'-');
+    if (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(fits) {
+        return Ok(());
+    }
+    Err(RuleError::Id { id: id.chars().filter(|c| !c.is_control()).take(ID_BYTES_MAX).collect() })
+}
+
+/// Compiles a regex within the limits; `rule` names its owner in errors.
+pub(super) fn compile(rule: &str, pattern: &str, ascii: bool) -> Result<Regex, RuleError> {
+    if pattern.len() > REGEX_BYTES_MAX {
+        return Err(fault(rule, format!("has a regex of {} bytes; the limit is {REGEX_BYTES_MAX}", pattern.len())));
+    }
+    let built = RegexBuilder::new(pattern)
+        .unicode(!ascii)
+        .size_limit(COMPILED_BYTES_MAX)
+        .dfa_size_limit(AUTOMATON_BYTES_MAX)
+        .build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => RuleError::RegexTooLarge { rule: rule.to_owned() },
+        other => {
+            // The last line is the cause; those before it show the pattern over several lines.
+            let text = other.to_string();
+            let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+            RuleError::Regex { rule: rule.to_owned(), reason }
+        }
+    })
+}

@@ -1,0 +1,231 @@
+//! The rulebook: roles, principals and policies, and the one decision that every command asks for.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::label_policy::LabelPolicy;
+use crate::model::pattern::Pattern;
+use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
+
+/// The operator at the machine itself: the folder watch, and commands on a stopped registry.
+pub const OPERATOR: &str = "operator";
+/// The role that holds every permission.
+pub const ADMIN: &str = "admin";
+
+/// Everything that decisions follow from, as it was at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Rulebook {
+    /// Roles by name, those that come with the program among them.
+    pub roles: BTreeMap<String, Role>,
+    /// Principals by name.
+    pub principals: BTreeMap<String, Principal>,
+    /// Label policies, by name.
+    pub policies: BTreeMap<String, LabelPolicy>,
+}
+
+/// What somebody wants to do, and to what.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Who; the name of a principal.
+    pub who: &'a str,
+    /// The prompts that the access token is bound to, if it is.
+    pub bound: Option<&'a Pattern>,
+    /// What.
+    pub permission: Permission,
+    /// To which prompt; none for what concerns the whole registry.
+    pub prompt: Option<&'a str>,
+    /// To which of its labels, where that matters.
+    pub label: Option<&'a str>,
+}
+
+/// Whether somebody may, and the rule behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Verdict {
+    /// Whether they may.
+    pub allowed: bool,
+    /// The grant that allows it, or what is missing.
+    pub reason: String,
+    /// Roles that would allow it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<String>,
+}
+
+impl Rulebook {
+    /// Decides whether somebody holds a permission here.
+    #[must_use]
+    pub fn decide(&self, ask: &Ask<'_>) -> Verdict {
+        let what = describe(ask);
+        let deny = |reason: String| Verdict { allowed: false, reason, roles: self.roles_with(ask.permission) };
+        if let Some(bound) = ask.bound
+            && !ask.prompt.is_some_and(|prompt| bound.matches(prompt))
+        {
+            return deny(format!("the access token is bound to {bound}, which leaves out {what}"));
+        }
+        if ask.who == OPERATOR {
+            return Verdict { allowed: true, reason: "the operator at the machine".to_owned(), roles: Vec::new() };
+        }
+        let Some(principal) = self.principals.get(ask.who) else {
+            return deny(format!("there is no principal `{}`", ask.who));
+        };
+        if principal.disabled.is_some() {
+            return deny(format!("`{}` is disabled", ask.who));
+        }
+        match self.grants(principal, ask).next() {
+            Some(grant) => Verdict { allowed: true, reason: format!("grant {grant}"), roles: Vec::new() },
+            None => deny(format!("no grant of `{}` gives {what}", ask.who)),
+        }
+    }
+
+    /// The roles under which somebody holds a permission here, sorted.
+    #[must_use]
+    pub fn roles_of(&self, ask: &Ask<'_>) -> Vec<String> {
+        if ask.who == OPERATOR {
+            return vec![ADMIN.to_owned()];
+        }
+        let Some(principal) = self.principals.get(ask.who).filter(|principal| principal.disabled.is_none()) else {
+            return Vec::new();
+        };
+        let mut roles: Vec<String> = self.grants(principal, ask).map(|grant| grant.role.clone()).collect();
+        roles.sort();
+        roles.dedup();
+        roles
+    }
+
+    /// Everybody who holds a permission here, sorted.
+    #[must_use]
+    pub fn holders(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
+        let of = |name: &String| {
+            let ask = Ask { who: name, bound: None, permission, prompt: Some(prompt), label: Some(label) };
+            Some((name.clone(), self.roles_of(&ask))).filter(|(_, roles)| !roles.is_empty())
+        };
+        self.principals.keys().filter_map(of).collect()
+    }
+
+    /// The patterns of prompts that somebody may read.
+    #[must_use]
+    pub fn readable(&self, who: &str) -> Vec<Pattern> {
+        if who == OPERATOR {
+            return vec![Pattern::everything()];
+        }
+        let Some(principal) = self.principals.get(who).filter(|principal| principal.disabled.is_none()) else {
+            return Vec::new();
+        };
+        let reads = |grant: &&Grant| {
+            self.roles.get(&grant.role).is_some_and(|role| role.permissions.contains(&Permission::Read))
+        };
+        principal.grants.iter().filter(reads).map(|grant| grant.prompts.clone()).collect()
+    }
+
+    /// The policies of one label of one prompt, by name.
+    pub fn policies_of<'a>(&'a self, prompt: &'a str, label: &'a str) -> impl Iterator<Item = &'a LabelPolicy> {
+        self.policies.values().filter(move |policy| policy.fits(prompt, label))
+    }
+
+    /// Whether somebody who can keep access tokens is left.
+    #[must_use]
+    pub fn has_admin(&self) -> bool {
+        let ask = |who| Ask { who, bound: None, permission: Permission::Access, prompt: None, label: None };
+        self.principals
+            .values()
+            .any(|principal| principal.kind != PrincipalKind::System && self.decide(&ask(&principal.name)).allowed)
+    }
+
+    fn roles_with(&self, permission: Permission) -> Vec<String> {
+        let holds = |role: &&Role| role.permissions.contains(&permission);
+        self.roles.values().filter(holds).map(|role| role.name.clone()).collect()
+    }
+
+    fn grants<'a>(&'a self, principal: &'a Principal, ask: &'a Ask<'_>) -> impl Iterator<Item = &'a Grant> {
+        principal.grants.iter().filter(move |grant| {
+            let role = self.roles.get(&grant.role);
+            let here = match ask.prompt {
+                Some(prompt) => grant.prompts.matches(prompt),
+                None => grant.prompts.is_everything(),
+            };
+            role.is_some_and(|role| role.permissions.contains(&ask.permission))
+                && here
+                && ask.label.is_none_or(|label| grant.labels.matches(label))
+        })
+    }
+}
+
+fn describe(ask: &Ask<'_>) -> String {
+    match (ask.prompt, ask.label) {
+        (Some(prompt), Some(label)) => format!("`{}` on {prompt}@{label}", ask.permission),
+        (Some(prompt), None) => format!("`{}` on {prompt}", ask.permission),
+        (None, _) => format!("`{}` for the whole registry", ask.permission),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
+
+    fn book(grants: &[(&str, &str, &str)]) -> Rulebook {
+        let grant = |(role, prompts, labels): &(&str, &str, &str)| Grant {
+            role: (*role).to_owned(),
+            prompts: prompts.parse().expect("a pattern"),
+            labels: labels.parse().expect("a pattern"),
+        };
+        let principal = Principal {
+            name: "ann".to_owned(),
+            kind: PrincipalKind::Person,
+            created: Timestamp::from_ms(0),
+            grants: grants.iter().map(grant).collect(),
+            disabled: None,
+        };
+        Rulebook {
+            roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),
+            principals: [("ann".to_owned(), principal)].into(),
+            policies: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_grant_is_a_role_for_the_prompts_and_labels_that_fit() {
+        let book = book(&[("author", "support/**", "**"), ("releaser", "support/**", "staging")]);
+        let check = |permission, prompt, label, expected| {
+            let verdict = book.decide(&Ask { who: "ann", bound: None, permission, prompt, label });
+            assert_eq!(verdict.allowed, expected, "{permission} {prompt:?} {label:?}: {}", verdict.reason);
+        };
+        check(Permission::Publish, Some("support/agent"), None, true);
+        check(Permission::Publish, Some("sales/agent"), None, false);
+        check(Permission::Deploy, Some("support/agent"), Some("staging"), true);
+        check(Permission::Deploy, Some("support/agent"), Some("production"), false);
+        check(Permission::Access, None, None, false);
+        check(Permission::Publish, None, None, false);
+    }
+
+    #[test]
+    fn the_reason_names_the_grant_or_the_roles_that_would_do() {
+        let book = book(&[("author", "support/**", "**")]);
+        let ask = |permission, bound| Ask {
+            who: "ann",
+            bound,
+            permission,
+            prompt: Some("support/agent"),
+            label: Some("production"),
+        };
+        let verdict = book.decide(&ask(Permission::Publish, None));
+        assert_eq!(verdict.reason, "grant author on support/**");
+        let verdict = book.decide(&ask(Permission::Deploy, None));
+        assert_eq!(verdict.reason, "no grant of `ann` gives `deploy` on support/agent@production");
+        assert_eq!(verdict.roles, ["admin", "releaser"]);
+        let bound = "sales/**".parse().expect("a pattern");
+        assert!(!book.decide(&ask(Permission::Publish, Some(&bound))).allowed, "bound elsewhere");
+        let nobody = book.decide(&Ask { who: "bob", ..ask(Permission::Read, None) });
+        assert_eq!(nobody.reason, "there is no principal `bob`");
+    }
+
+    #[test]
+    fn the_disabled_hold_nothing() {
+        let mut book = book(&[("admin", "**", "**")]);
+        assert!(book.has_admin());
+        book.principals.get_mut("ann").expect("she").disabled = Some(Timestamp::from_ms(1));
+        assert!(!book.has_admin());
+        assert!(book.readable("ann").is_empty());
+    }
+}

@@ -1,0 +1,341 @@
+//! The rules of webhooks: who hears of what, when to try again, when to give up, and what Slack is told.
+//!
+//! It sends nothing and signs nothing. Follows Standard Webhooks 1.0.0 where that has a rule.
+
+use serde_json::{Value, json};
+
+/// How long to wait before each attempt, in seconds; together a bit more than three days.
+const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+/// Longest wait that a receiver may ask for, in seconds: a day, so that nobody parks a message for ever.
+const RETRY_AFTER_S_MAX: u64 = 86_400;
+/// A webhook is disabled after failing for this long, in milliseconds: longer than all attempts of one message.
+pub const FAILING_MS_MAX: i64 = 5 * 24 * 60 * 60 * 1_000;
+/// … and not before this many failures in a row, so that one bad attempt a week disables nothing.
+pub const FAILURES_MIN: u32 = 10;
+/// Most filters of one webhook.
+pub const FILTERS_MAX: usize = 50;
+/// Longest filter, in bytes.
+pub const FILTER_BYTES_MAX: usize = 100;
+/// Longest text of a Slack message that is shown whole, in characters as they are sent.
+pub const SLACK_TEXT_CHARS_MAX: usize = 3_000;
+/// Longest single value in a Slack message, in characters.
+const SLACK_VALUE_CHARS_MAX: usize = 300;
+/// What a Slack message says first of an event.
+const SLACK_FIRST: [&str; 6] = ["prompt", "label", "version", "version_from", "version_to", "experiment"];
+
+/// What an answer means for the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver has it.
+    Delivered,
+    /// Try again by [`next_attempt`].
+    Retry,
+    /// The receiver wants nothing more: send nothing until somebody enables the webhook again.
+    Disable,
+}
+
+/// Why filters cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum FilterError {
+    #[error("a webhook without filters hears nothing; write `*` for every event")]
+    None,
+    #[error("a webhook has at most {FILTERS_MAX} filters and this one has {count}; join some, such as `prompt.*`")]
+    TooMany { count: usize },
+    #[error(
+        "`{filter}` is no filter; write an event type such as `prompt.label.moved`, a beginning such as `prompt.*`, or \
+         `*` (words of letters, digits and _ with dots between, at most {FILTER_BYTES_MAX} bytes)"
+    )]
+    Syntax { filter: String },
+}
+
+/// How long to wait before the next attempt, in seconds; none when the message is given up.
+///
+/// `attempt` counts the attempts so far, 0 for a message that was never sent; `retry_after_s` is what the receiver
+/// asked for last, honoured for up to a day where it is longer; `jitter` is any random number, which moves the wait by
+/// up to a tenth either way so that messages that failed together do not come back together.
+#[must_use]
+pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Option<u64> {
+    let wait_s = WAITS_S.get(usize::try_from(attempt).ok()?).copied()?;
+    let tenth = wait_s / 10;
+    let spread = u128::from(tenth * 2 + 1);
+    // The upper half of the product is the random number scaled to `0..spread`.
+    let moved = u64::try_from((u128::from(jitter) * spread) >> 64).unwrap_or(tenth);
+    let wait_s = wait_s - tenth + moved;
+    Some(retry_after_s.map_or(wait_s, |asked| wait_s.max(asked.min(RETRY_AFTER_S_MAX))))
+}
+
+/// What an answer means; none is a receiver that could not be reached. A redirect is a failure.
+#[must_use]
+pub fn outcome(status: Option<u16>) -> Outcome {
+    match status {
+        Some(200..=299) => Outcome::Delivered,
+        Some(410) => Outcome::Disable,
+        _ => Outcome::Retry,
+    }
+}
+
+/// Whether a webhook that only fails is to be disabled: for 5 days, and 10 times in a row.
+///
+/// `first_failure_ms` is when the first failure since the last success was, `consecutive` how many there were since.
+#[must_use]
+pub fn should_disable(first_failure_ms: i64, now_ms: i64, consecutive: u32) -> bool {
+    consecutive >= FAILURES_MIN && now_ms.saturating_sub(first_failure_ms) >= FAILING_MS_MAX
+}
+
+/// Whether one of the filters lets the event through; no filters let nothing through.
+#[must_use]
+pub fn wants(filters: &[String], event_type: &str) -> bool {
+    filters.iter().any(|filter| match filter.strip_suffix('*') {
+        Some("") => true,
+        Some(beginning) => beginning.ends_with('.') && event_type.starts_with(beginning),
+        None => filter == event_type,
+    })
+}
+
+/// Checks the filters of a webhook: exact types, `beginning.*`, or `*`.
+///
+/// # Errors
+/// None, too many, or the first that is none.
+pub fn check_filters(filters: &[String]) -> Result<(), FilterError> {
+    if filters.is_empty() {
+        return Err(FilterError::None);
+    }
+    if filters.len() > FILTERS_MAX {
+        return Err(FilterError::TooMany { count: filters.len() });
+    }
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric());
+    let fits = |filter: &String| {
+        let words = filter.strip_suffix(".*").unwrap_or(filter);
+        filter.len() <= FILTER_BYTES_MAX && (filter == "*" || words.split('.').all(word))
+    };
+    match filters.iter().find(|filter| !fits(filter)) {
+        Some(filter) => Err(FilterError::Syntax { filter: filter.chars().take(FILTER_BYTES_MAX).collect() }),
+        None => Ok(()),
+    }
+}
+
+/// The event as Slack's incoming webhooks read it: `{text, blocks}`, from `{type, timestamp, data}`.
+///
+/// Every field of `data` becomes a line, what names the prompt first, cut where Slack's limits are. Nothing in an
+/// event can mention a person or channel, or begin a line of its own.
+#[must_use]
+pub fn slack_body(event: &Value) -> Value {
+    let kind = event.get("type").and_then(Value::as_str).unwrap_or("event");
+    let time = event.get("timestamp").and_then(Value::as_str).unwrap_or_default();
+    let mut text = Mrkdwn { text: String::new(), chars_left: SLACK_TEXT_CHARS_MAX };
+    text.push_markup("*");
+    text.push(kind, SLACK_VALUE_CHARS_MAX);
+    text.push_markup("*");
+    if let Some(data) = event.get("data").and_then(Value::as_object) {
+        let first = SLACK_FIRST.iter().filter_map(|key| data.get_key_value(*key));
+        let rest = data.iter().filter(|(key, _)| !SLACK_FIRST.contains(&key.as_str()));
+        for (key, value) in first.chain(rest).filter(|(_, value)| !value.is_null()) {
+            text.push_markup("\n");
+            text.push(key, SLACK_VALUE_CHARS_MAX);
+            text.push_markup(": ");
+            match value {
+                Value::String(value) => text.push(value, SLACK_VALUE_CHARS_MAX),
+                value => text.push(&value.to_string(), SLACK_VALUE_CHARS_MAX),
+            }
+        }
+    }
+    let text = text.text;
+    // Verbatim: what looks like a link stays a text.
+    let mut blocks = vec![json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}})];
+    if !time.is_empty() {
+        let mut when = Mrkdwn { text: String::new(), chars_left: SLACK_VALUE_CHARS_MAX };
+        when.push(time, SLACK_VALUE_CHARS_MAX);
+        blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": when.text}]}));
+    }
+    json!({ "text": text, "blocks": blocks })
+}
+
+/// A text in Slack's own markup that never grows beyond its limit nor ends within an escape.
+struct Mrkdwn {
+    text: String,
+    chars_left: usize,
+}
+
+impl Mrkdwn {
+    /// Appends markup of ours, whole or not at all.
+    fn push_markup(&mut self, markup: &str) {
+        match self.chars_left.checked_sub(markup.chars().count()) {
+            Some(left) => {
+                self.chars_left = left;
+                self.text.push_str(markup);
+            }
+            None => self.chars_left = 0,
+        }
+    }
+
+    /// Appends words of somebody else: escaped, on one line, and at most so many characters of them.
+    fn push(&mut self, words: &str, chars_max: usize) {
+        let mut characters = words.chars();
+        for character in characters.by_ref().take(chars_max) {
+            match character {
+                '&' => self.push_markup("&amp;"),
+                '<' => self.push_markup("&lt;"),
+                '>' => self.push_markup("&gt;"),
+                character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+                    self.push_markup(" ");
+                }
+                character => self.push_markup(character.encode_utf8(&mut [0; 4])),
+            }
+        }
+        if characters.next().is_some() {
+            self.push_markup("…");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_follow_the_schedule_within_a_tenth_and_end() {
+        let (low, middle, high) = (0, u64::MAX / 2, u64::MAX);
+        for (attempt, low_s, wait_s, high_s) in [
+            (0, 0, 0, 0),
+            (1, 5, 5, 5),
+            (2, 270, 300, 330),
+            (3, 1_620, 1_800, 1_980),
+            (4, 6_480, 7_200, 7_920),
+            (5, 16_200, 18_000, 19_800),
+            (6, 32_400, 36_000, 39_600),
+            (7, 45_360, 50_400, 55_440),
+            (8, 64_800, 72_000, 79_200),
+            (9, 77_760, 86_400, 95_040),
+        ] {
+            let waits = [low, middle, high].map(|jitter| next_attempt(attempt, None, jitter));
+            assert_eq!(waits, [Some(low_s), Some(wait_s), Some(high_s)], "{attempt}");
+        }
+        assert_eq!(next_attempt(10, None, middle), None);
+        assert_eq!(next_attempt(10, Some(60), middle), None);
+        assert_eq!(next_attempt(u32::MAX, None, middle), None);
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_a_longer_wait_up_to_a_day() {
+        let middle = u64::MAX / 2;
+        for (attempt, asked, expected) in
+            [(1, 120, 120), (1, 3, 5), (2, 0, 300), (1, u64::MAX, 86_400), (9, 10, 86_400), (0, 30, 30)]
+        {
+            assert_eq!(next_attempt(attempt, Some(asked), middle), Some(expected), "{attempt} {asked}");
+        }
+        assert_eq!(next_attempt(9, Some(u64::MAX), u64::MAX), Some(95_040), "the schedule's own wait is longer");
+    }
+
+    #[test]
+    fn answers_mean_delivered_again_or_never_again() {
+        for (status, expected) in [
+            (Some(200), Outcome::Delivered),
+            (Some(204), Outcome::Delivered),
+            (Some(299), Outcome::Delivered),
+            (Some(199), Outcome::Retry),
+            (Some(301), Outcome::Retry),
+            (Some(404), Outcome::Retry),
+            (Some(410), Outcome::Disable),
+            (Some(429), Outcome::Retry),
+            (Some(503), Outcome::Retry),
+            (None, Outcome::Retry),
+        ] {
+            assert_eq!(outcome(status), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_is_disabled_after_days_of_nothing_but_failures() {
+        let days = |days: i64| days * 24 * 60 * 60 * 1_000;
+        for (first_ms, now_ms, consecutive, expected) in [
+            (0, days(5), 10, true),
+            (0, days(5) - 1, 10, false),
+            (0, days(5), 9, false),
+            (0, days(400), 1, false),
+            (days(6), days(1), 100, false),
+            (i64::MIN, i64::MAX, u32::MAX, true),
+        ] {
+            assert_eq!(should_disable(first_ms, now_ms, consecutive), expected, "{first_ms} {now_ms} {consecutive}");
+        }
+        let all_attempts_s: u64 = WAITS_S.iter().sum();
+        assert!(i64::try_from(all_attempts_s * 1_100).unwrap() < FAILING_MS_MAX);
+    }
+
+    #[test]
+    fn filters_choose_events() {
+        let moved = "prompt.label.moved";
+        for (filters, event, expected) in [
+            (&["*"][..], moved, true),
+            (&["prompt.label.moved"], moved, true),
+            (&["prompt.label"], moved, false),
+            (&["prompt.*"], moved, true),
+            (&["prompt.label.*"], moved, true),
+            (&["prompt.version.*", "edge.stale"], moved, false),
+            (&["prompt.version.*", "prompt.*"], moved, true),
+            (&["prom*"], moved, false),
+            (&["prompt.*"], "prompt", false),
+            (&["prompt.*"], "prompts.moved", false),
+            (&[], moved, false),
+            (&["", "prompt.label.moved*"], moved, false),
+        ] {
+            let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+            assert_eq!(wants(&filters, event), expected, "{filters:?} {event}");
+        }
+    }
+
+    #[test]
+    fn filters_are_checked() {
+        let check = |filters: &[&str]| {
+            let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+            check_filters(&filters)
+        };
+        for good in ["*", "prompt.*", "prompt.label.moved", "edge.stale", "gate", "experiment.srm_detected", "a1.*"] {
+            assert_eq!(check(&[good]), Ok(()), "{good}");
+        }
+        let long = "a".repeat(FILTER_BYTES_MAX + 1);
+        for bad in ["", ".", "prompt.", ".moved", "prompt..moved", "prom*", "*.moved", "prompt.**", "a b", "é", &long]
+        {
+            let filter = bad.chars().take(FILTER_BYTES_MAX).collect();
+            assert_eq!(check(&["*", bad]), Err(FilterError::Syntax { filter }), "{bad}");
+        }
+        assert_eq!(check(&[]), Err(FilterError::None));
+        assert_eq!(check(&["*"; 51]), Err(FilterError::TooMany { count: 51 }));
+        let message = check(&["prom*"]).expect_err("no filter").to_string();
+        assert!(message.starts_with("`prom*` is no filter; write an event type such as"), "{message}");
+    }
+
+    #[test]
+    fn slack_is_told_in_one_line_a_field() {
+        let event = json!({"type": "prompt.label.moved", "timestamp": "2026-01-02T03:04:05Z",
+            "data": {"actor": "ann", "label": "production", "prompt": "support/reply", "version_to": 4, "reason": null,
+                "window": {"n": 2}}});
+        let text = "*prompt.label.moved*\nprompt: support/reply\nlabel: production\nversion_to: 4\nactor: ann\n\
+                    window: {\"n\":2}";
+        let expected = json!({"text": text, "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": "2026-01-02T03:04:05Z"}]},
+        ]});
+        assert_eq!(slack_body(&event), expected);
+        assert_eq!(slack_body(&json!(3))["text"], "*event*");
+    }
+
+    #[test]
+    fn slack_gets_no_markup_of_others_and_nothing_too_long() {
+        let text = |data: Value| {
+            let body = slack_body(&json!({"type": "t", "data": data}));
+            let text = body["text"].as_str().expect("a text").to_owned();
+            assert!(text.chars().count() <= SLACK_TEXT_CHARS_MAX, "{}", text.chars().count());
+            text
+        };
+        assert_eq!(
+            text(json!({"reason": "<!channel> a&b\nlabel: production\u{2028}<https://x|y>"})),
+            "*t*\nreason: &lt;!channel&gt; a&amp;b label: production &lt;https://x|y&gt;"
+        );
+        let long = text(json!({"reason": "é".repeat(301)}));
+        assert!(long.ends_with("é…") && long.chars().count() == "*t*\nreason: ".len() + 301, "{long}");
+        let many: serde_json::Map<String, Value> = (0..50).map(|n| (format!("k{n}"), json!("&".repeat(300)))).collect();
+        let many = text(Value::Object(many));
+        assert_eq!(many.matches('&').count(), many.matches("&amp;").count(), "whole escapes");
+    }
+}

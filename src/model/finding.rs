@@ -1,0 +1,182 @@
+//! What a rule found in a content: which rule, where, how grave. Never the text that was found.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Why a text names no severity or category.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum FindingError {
+    #[error("`{0}` is no severity; use low, medium, high or critical")]
+    Severity(String),
+    #[error(
+        "`{0}` is no category; use medical, financial, legal, personal_data, secrets, injection, exfiltration or \
+         control_characters"
+    )]
+    Category(String),
+}
+
+/// How grave a finding is; a later one is graver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Worth a look before it serves.
+    Medium,
+    /// Needs somebody who answers for it.
+    High,
+    /// Should not serve: a live secret, or text that hides from its readers.
+    Critical,
+}
+
+/// What kind of risk a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Diagnosis, dosage, treatment.
+    Medical,
+    /// Loans, credit, investments.
+    Financial,
+    /// Legal advice and documents.
+    Legal,
+    /// Data about a person.
+    PersonalData,
+    /// Credentials.
+    Secrets,
+    /// Text that turns a model against its instructions.
+    Injection,
+    /// Text that carries data to somebody else.
+    Exfiltration,
+    /// Characters that a reader does not see, or takes for others.
+    ControlCharacters,
+}
+
+/// One place in a content that a rule matches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Finding {
+    /// The rule's id, for example `secrets.github-token`.
+    pub rule: String,
+    /// The rule's version.
+    pub rule_version: u32,
+    /// What kind of risk it is.
+    pub category: Category,
+    /// How grave it is.
+    pub severity: Severity,
+    /// Which text of the content: `text`, `messages[2]`, `variables.customer.default`, `config.endpoint`, …
+    pub target: String,
+    /// The first byte of the match in that text (UTF-8).
+    pub start: u64,
+    /// The byte behind the match.
+    pub end: u64,
+    /// The line of the match in that text, from 1.
+    pub line: u64,
+    /// BLAKE3 of the matched bytes under the registry's key, in hex: equal for equal matches, and no way to guess them.
+    pub hash: String,
+    /// What the rule says about its matches.
+    pub message: String,
+}
+
+impl Severity {
+    /// Every severity, from the least grave.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    /// Its name, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Category {
+    /// Every category.
+    pub const ALL: [Self; 8] = [
+        Self::Medical,
+        Self::Financial,
+        Self::Legal,
+        Self::PersonalData,
+        Self::Secrets,
+        Self::Injection,
+        Self::Exfiltration,
+        Self::ControlCharacters,
+    ];
+
+    /// Its name, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Medical => "medical",
+            Self::Financial => "financial",
+            Self::Legal => "legal",
+            Self::PersonalData => "personal_data",
+            Self::Secrets => "secrets",
+            Self::Injection => "injection",
+            Self::Exfiltration => "exfiltration",
+            Self::ControlCharacters => "control_characters",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+impl fmt::Display for Category {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = FindingError;
+
+    fn from_str(text: &str) -> Result<Self, FindingError> {
+        let found = Self::ALL.into_iter().find(|severity| severity.as_str() == text);
+        found.ok_or_else(|| FindingError::Severity(shortened(text)))
+    }
+}
+
+impl FromStr for Category {
+    type Err = FindingError;
+
+    fn from_str(text: &str) -> Result<Self, FindingError> {
+        let found = Self::ALL.into_iter().find(|category| category.as_str() == text);
+        found.ok_or_else(|| FindingError::Category(shortened(text)))
+    }
+}
+
+/// A wrong word as a message shows it.
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 40;
+    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn severities_and_categories_read_back_from_text_and_json() {
+        for severity in Severity::ALL {
+            assert_eq!(severity.to_string().parse(), Ok(severity));
+            assert_eq!(serde_json::to_value(severity).expect("JSON"), severity.as_str());
+        }
+        for category in Category::ALL {
+            assert_eq!(category.to_string().parse(), Ok(category));
+            assert_eq!(serde_json::to_value(category).expect("JSON"), category.as_str());
+        }
+        assert!(Severity::Low < Severity::Medium && Severity::High < Severity::Critical);
+        assert!("grave".parse::<Severity>().expect_err("no severity").to_string().contains("use low, medium"));
+        assert!("Medical".parse::<Category>().expect_err("no category").to_string().contains("use medical"));
+    }
+}

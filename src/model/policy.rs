@@ -1,0 +1,165 @@
+//! Label policies: what a label demands before it serves something new.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::finding::{Category, Severity};
+use super::name::Label;
+use super::pattern::Pattern;
+use super::time::Timestamp;
+
+/// Most roles, gates, windows or categories that one list of a policy may have.
+pub const POLICY_LIST_MAX: usize = 50;
+/// Most policies of a registry; every deployment looks at each.
+pub const POLICIES_MAX: usize = 500;
+/// Most approvals that a policy may ask for.
+pub const APPROVALS_MAX: u32 = 20;
+
+/// What the labels that fit demand. Every policy that fits has to be met.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Unique.
+    pub name: String,
+    /// Of which prompts.
+    #[serde(default = "Pattern::everything")]
+    #[schema(value_type = String)]
+    pub prompts: Pattern,
+    /// Which labels.
+    #[schema(value_type = String)]
+    pub labels: Pattern,
+    /// Roles of which one is needed to deploy; empty where a grant of `deploy` is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployers: Vec<String>,
+    /// How many people have to approve.
+    #[serde(default)]
+    pub approvals: u32,
+    /// Roles of which each approver needs one; empty where a grant of `review` is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
+    /// Whether who wrote or proposed it may approve it: by default not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub self_approval: bool,
+    /// Where, and for how long, it must have been served before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<After>,
+    /// When nothing moves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<Freeze>,
+    /// A regular expression that the message must contain a match of, for example `OPS-[0-9]+`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Gates that must have passed; one that nobody knows has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// From which risk on an approval is needed, and whose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<RiskRule>,
+}
+
+/// Served on another label for some time first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// Which label.
+    #[schema(value_type = String)]
+    pub label: Label,
+    /// For how many seconds altogether.
+    #[serde(default)]
+    pub for_s: u64,
+}
+
+/// A time in which nothing moves: from one moment to another, or every week (UTC).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "a freeze has `from` and `to` as times, or `days` with `from` and `to` as HH:MM (UTC)")]
+pub enum Freeze {
+    /// On these days of every week.
+    Weekly {
+        /// `mon` to `sun`.
+        days: Vec<Weekday>,
+        /// First minute, `HH:MM` in UTC.
+        from: ClockTime,
+        /// First minute after it; `24:00` for the end of the day.
+        to: ClockTime,
+        /// Why.
+        #[serde(default)]
+        why: String,
+    },
+    /// Once.
+    Once {
+        /// First moment.
+        #[schema(value_type = String)]
+        from: Timestamp,
+        /// First moment after it.
+        #[schema(value_type = String)]
+        to: Timestamp,
+        /// Why.
+        #[serde(default)]
+        why: String,
+    },
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs, reason = "the seven days")]
+pub enum Weekday {
+    Mon,
+    Tue,
+    Wed,
+    Thu,
+    Fri,
+    Sat,
+    Sun,
+}
+
+/// A minute of the day in UTC, `00:00` to `24:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String)]
+pub struct ClockTime(u16);
+
+impl ClockTime {
+    /// Minutes since midnight.
+    #[must_use]
+    pub const fn minutes(self) -> u16 {
+        self.0
+    }
+}
+
+impl TryFrom<String> for ClockTime {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let two = |text: &str| (text.len() == 2).then(|| text.parse::<u16>().ok()).flatten();
+        let parts = text.split_once(':').and_then(|(hours, minutes)| Some((two(hours)?, two(minutes)?)));
+        match parts {
+            Some((hours, minutes)) if minutes < 60 && hours * 60 + minutes <= 24 * 60 => Ok(Self(hours * 60 + minutes)),
+            _ => Err(format!("`{}` is no time of day; write HH:MM", text.chars().take(16).collect::<String>())),
+        }
+    }
+}
+
+impl From<ClockTime> for String {
+    fn from(time: ClockTime) -> Self {
+        format!("{:02}:{:02}", time.0 / 60, time.0 % 60)
+    }
+}
+
+/// What risk demands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RiskRule {
+    /// From this severity on, one approval by somebody with one of the roles is needed.
+    pub from: Severity,
+    /// The roles; `compliance` when not said.
+    #[serde(default = "compliance")]
+    pub approvers: Vec<String>,
+    /// Categories whose findings of this severity can never be deployed at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub block: Vec<Category>,
+}
+
+fn compliance() -> Vec<String> {
+    vec!["compliance".to_owned()]
+}

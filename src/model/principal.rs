@@ -1,0 +1,266 @@
+//! People and services, what they are allowed, and the access tokens they show.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::pattern::Pattern;
+use super::time::Timestamp;
+
+/// Longest name of a principal, role, access token, policy, rule set or webhook, in bytes.
+pub const HANDLE_BYTES_MAX: usize = 64;
+/// Most grants of one principal.
+pub const GRANTS_MAX: usize = 100;
+
+/// One kind of thing that somebody may do. New ones may be added; none changes its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// Resolve and read prompts with their history.
+    Read,
+    /// Follow the registry as a replica.
+    Follow,
+    /// Publish versions, keep drafts, propose changes.
+    Publish,
+    /// Move labels: deploy, roll back, take away.
+    Deploy,
+    /// Retire versions, and take that back.
+    Retire,
+    /// Remove prompts.
+    Remove,
+    /// Import another library's history under its own authors and times.
+    Import,
+    /// Approve and reject change requests.
+    Review,
+    /// Read the audit log and make reports.
+    Audit,
+    /// Keep principals, access tokens, roles and grants.
+    Access,
+    /// Keep label policies, risk rules and retention.
+    Policy,
+    /// Keep webhooks.
+    Webhooks,
+    /// Backups, bundles, and what an operator needs.
+    Operate,
+    /// Override a policy with a reason.
+    Override,
+    /// Report telemetry and scores.
+    Telemetry,
+}
+
+impl Permission {
+    /// Every permission, in the order in which they are shown.
+    pub const ALL: [Self; 15] = [
+        Self::Read,
+        Self::Follow,
+        Self::Publish,
+        Self::Deploy,
+        Self::Retire,
+        Self::Remove,
+        Self::Import,
+        Self::Review,
+        Self::Audit,
+        Self::Access,
+        Self::Policy,
+        Self::Webhooks,
+        Self::Operate,
+        Self::Override,
+        Self::Telemetry,
+    ];
+
+    /// As it is written, for example `deploy`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Follow => "follow",
+            Self::Publish => "publish",
+            Self::Deploy => "deploy",
+            Self::Retire => "retire",
+            Self::Remove => "remove",
+            Self::Import => "import",
+            Self::Review => "review",
+            Self::Audit => "audit",
+            Self::Access => "access",
+            Self::Policy => "policy",
+            Self::Webhooks => "webhooks",
+            Self::Operate => "operate",
+            Self::Override => "override",
+            Self::Telemetry => "telemetry",
+        }
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Permission {
+    type Err = PermissionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|permission| permission.as_str() == text);
+        found.ok_or_else(|| PermissionError(text.chars().take(HANDLE_BYTES_MAX).collect()))
+    }
+}
+
+/// A text names no permission.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "there is no permission `{0}`; there are read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate, override, telemetry"
+)]
+pub struct PermissionError(String);
+
+/// A named set of permissions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// What it allows.
+    pub permissions: BTreeSet<Permission>,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Whether it comes with the program and cannot be changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub built_in: bool,
+}
+
+impl Role {
+    /// The roles that every registry has.
+    #[must_use]
+    pub fn built_in() -> Vec<Self> {
+        use Permission as P;
+        let role = |name: &str, description: &str, permissions: &[Permission]| Self {
+            name: name.to_owned(),
+            permissions: permissions.iter().copied().collect(),
+            description: description.to_owned(),
+            built_in: true,
+        };
+        vec![
+            role("admin", "Everything, and may override a policy with a reason", &P::ALL),
+            role("author", "Writes prompts, keeps drafts, proposes changes", &[P::Read, P::Publish]),
+            role("compliance", "Reviews changes, reads the audit log", &[P::Read, P::Review, P::Audit]),
+            role("reader", "Resolves and reads prompts", &[P::Read]),
+            role(
+                "releaser",
+                "Moves labels, rolls back, retires, reviews",
+                &[P::Read, P::Publish, P::Deploy, P::Retire, P::Review],
+            ),
+            role("replica", "Follows the registry", &[P::Read, P::Follow]),
+            role("reporter", "Reports telemetry and scores", &[P::Telemetry]),
+        ]
+    }
+}
+
+/// A role, for the prompts and labels that fit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// Which role.
+    pub role: String,
+    /// Which prompts.
+    #[serde(default = "Pattern::everything")]
+    #[schema(value_type = String)]
+    pub prompts: Pattern,
+    /// Which of their labels; means something to `deploy` and `review` alone.
+    #[serde(default = "Pattern::everything")]
+    #[schema(value_type = String)]
+    pub labels: Pattern,
+}
+
+impl Grant {
+    /// A role everywhere.
+    #[must_use]
+    pub fn everywhere(role: &str) -> Self {
+        Self { role: role.to_owned(), prompts: Pattern::everything(), labels: Pattern::everything() }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.role, self.prompts)?;
+        if self.labels.is_everything() { Ok(()) } else { write!(f, " for labels {}", self.labels) }
+    }
+}
+
+/// Who somebody is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PrincipalKind {
+    /// A human being.
+    Person,
+    /// A program.
+    Service,
+    /// Bookholder itself, or its operator at the machine.
+    System,
+}
+
+impl fmt::Display for PrincipalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Person => "person",
+            Self::Service => "service",
+            Self::System => "system",
+        })
+    }
+}
+
+/// Somebody who can be granted something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    /// Unique; what the audit log calls them.
+    pub name: String,
+    /// Person or service.
+    pub kind: PrincipalKind,
+    /// Since when.
+    #[schema(value_type = String)]
+    pub created: Timestamp,
+    /// What they are allowed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// Since when all of their access tokens are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub disabled: Option<Timestamp>,
+}
+
+/// What is kept of an access token: hashes, never the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenRecord {
+    /// Unique; what it is for.
+    pub name: String,
+    /// Whose it is.
+    pub principal: String,
+    /// Hash of the token, as hex.
+    pub hash: String,
+    /// Since when.
+    pub created: Timestamp,
+    /// Until when; none for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// The one before a rotation, and until when it is still good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<(String, Timestamp)>,
+    /// The prompts it is bound to, whatever its principal may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<Pattern>,
+    /// The views it may follow; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<String>,
+}
+
+/// Whether a text can name a principal, role, access token, policy, rule set or webhook.
+#[must_use]
+pub fn is_handle(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b);
+    (1..=HANDLE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}

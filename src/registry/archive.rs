@@ -1,0 +1,246 @@
+//! Archiving: the contents of versions that nobody needs any more are dropped; their ids and all else stay.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::ControlFlow;
+
+use super::command::{Ctx, Subject};
+use super::guard::open_requests;
+use super::uses::{hour, last_use};
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::govern::{ArchiveRequest, Archived};
+use crate::model::content_id::ContentId;
+use crate::model::draft::Draft;
+use crate::model::name::PromptName;
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf};
+use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
+use crate::store::write::{Change, WriteTxn};
+
+/// What was served must be shown for at least this long, in days: six months and what rounds them up.
+pub const RETENTION_FLOOR_DAYS: u32 = 184;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Most content ids that one request may keep.
+const KEEP_MAX: usize = 100_000;
+/// Versions that one commit archives; the next call goes on.
+const VERSIONS_MAX: usize = 10_000;
+
+impl Registry {
+    /// Archives versions that nothing needs: no label or open change request, no deployment or use in the window, no
+    /// include, draft or list of contents to keep; and never the newest. A dry run says what would go.
+    ///
+    /// # Errors
+    /// The actor may not, the window is below the floor, or the store fails.
+    pub async fn archive(&self, actor: &Actor, request: ArchiveRequest) -> Result<Archived, RegistryError> {
+        if request.unused_days < RETENTION_FLOOR_DAYS {
+            let days = request.unused_days;
+            return Err(RegistryError::Unfit(format!(
+                "what was served is kept for at least {RETENTION_FLOOR_DAYS} days; {days} are fewer"
+            )));
+        }
+        let (count, max) = (request.keep.len(), KEEP_MAX);
+        if count > max {
+            return Err(RegistryError::TooMany { what: "contents to keep", count, max });
+        }
+        let mut keep = BTreeSet::new();
+        for id in &request.keep {
+            let id: ContentId =
+                id.parse().map_err(|_| RegistryError::Unfit("a content id is b3: and 64 hex digits".to_owned()))?;
+            keep.insert(*id.as_hash());
+        }
+        if request.dry_run {
+            self.may_look(actor, Permission::Policy)?;
+            let txn = self.0.store.read()?;
+            let now = Timestamp::from_ms(self.0.clock.now_ms());
+            return Ok(find(&txn, &request, &keep, now)?.summary(true));
+        }
+        let message = check_message(&request.message)?;
+        let about = Subject::new("archive", [request.prompts.to_string()], &message);
+        let store = self.0.store.clone();
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Policy, None, None)?;
+            // Found in the durable state, then looked at again in this transaction: what moved meanwhile stays.
+            let mut found = find(&store.read()?, &request, &keep, ctx.now)?;
+            found.recheck(txn)?;
+            if !found.versions.is_empty() {
+                let (changes, subjects) = found.changes(txn, ctx)?;
+                txn.commit(ctx.now, changes, ctx.audit("archive", subjects, message, Vec::new()))?;
+            }
+            Ok(found.summary(false))
+        })
+        .await
+    }
+}
+
+/// What can go, and what stays for which reason.
+#[derive(Default)]
+struct Found {
+    versions: Vec<(PromptName, Version)>,
+    /// Contents of which every version goes, with their sizes.
+    contents: BTreeMap<(String, [u8; 32]), u64>,
+    kept: BTreeMap<String, u64>,
+}
+
+impl Found {
+    fn summary(&self, dry_run: bool) -> Archived {
+        Archived {
+            versions: self.versions.iter().map(|(name, version)| format!("{name}@{}", version.number)).collect(),
+            bytes: self.contents.values().sum(),
+            kept: self.kept.clone(),
+            dry_run,
+        }
+    }
+
+    /// Drops from the list whatever is served now, or has become the newest again.
+    fn recheck(&mut self, txn: &WriteTxn<'_>) -> Result<(), StoreError> {
+        let mut stays: BTreeSet<(PromptName, u64)> = BTreeSet::new();
+        for (name, version) in &self.versions {
+            let served = txn.labels(name)?.iter().any(|state| state.serving.versions().contains(&version.number));
+            let now = txn.version(name, version.number)?;
+            if served || now.as_ref() != Some(version) {
+                stays.insert((name.clone(), version.number));
+            }
+        }
+        let spare: BTreeSet<(String, [u8; 32])> = self
+            .versions
+            .iter()
+            .filter(|(name, version)| stays.contains(&(name.clone(), version.number)))
+            .flat_map(|(name, version)| ids(name, version))
+            .collect();
+        self.versions.retain(|(name, version)| !stays.contains(&(name.clone(), version.number)));
+        self.contents.retain(|home, _| !spare.contains(home));
+        Ok(())
+    }
+
+    fn changes(&self, txn: &WriteTxn<'_>, ctx: &Ctx) -> Result<(Vec<Change>, Vec<String>), StoreError> {
+        let (mut changes, mut subjects) = (Vec::new(), Vec::new());
+        for (name, version) in &self.versions {
+            let Some(version) = txn.version(name, version.number)? else { continue };
+            subjects.push(format!("{name}@{}", version.number));
+            changes.push(Change::Version(name.clone(), Version { archived: Some(ctx.now), ..version }));
+        }
+        for (namespace, hash) in self.contents.keys() {
+            changes.push(Change::Forget(namespace.clone(), ContentId::from_hash(*hash)));
+        }
+        Ok((changes, subjects))
+    }
+}
+
+fn find(
+    txn: &ReadTxn,
+    request: &ArchiveRequest,
+    keep: &BTreeSet<[u8; 32]>,
+    now: Timestamp,
+) -> Result<Found, RegistryError> {
+    let since = Timestamp::from_ms(now.ms() - i64::from(request.unused_days) * DAY_MS);
+    let since_hour = hour(since);
+    let mut found = Found::default();
+    // How many versions of a namespace have each content: it goes when all of them do.
+    let mut homes: HashMap<(String, [u8; 32]), u64> = HashMap::new();
+    let proposed = proposed(txn)?;
+    for namespace in txn.namespace_names()? {
+        let mut prompts = Vec::new();
+        txn.visit_prompts(&namespace, "", &mut |prompt| {
+            prompts.push(prompt);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        for prompt in prompts {
+            let name = &prompt.name;
+            let concerned = request.prompts.matches(name.as_str());
+            let needed = if concerned { needed(txn, name, since)? } else { BTreeMap::new() };
+            let mut versions = Vec::new();
+            txn.visit_versions(name, u64::MAX, &mut |version| {
+                versions.push(version);
+                Ok(ControlFlow::Continue(()))
+            })?;
+            for version in versions {
+                if version.archived.is_some() {
+                    continue;
+                }
+                for home in ids(name, &version) {
+                    *homes.entry(home).or_default() += 1;
+                }
+                if !concerned {
+                    continue;
+                }
+                let number = version.number;
+                let listed = || {
+                    std::iter::once(&version.content_id).chain(&version.source_id).any(|id| keep.contains(id.as_hash()))
+                };
+                let why = if number == prompt.latest {
+                    Some("it is the newest")
+                } else if version.created > since {
+                    Some("it is younger")
+                } else if let Some(why) = needed.get(&number) {
+                    Some(*why)
+                } else if proposed.contains(&(name.clone(), number)) {
+                    Some("a change request proposes it")
+                } else if listed() {
+                    Some("it is on the list to keep")
+                } else if last_use(txn, name, number)?.is_some_and(|last| last >= since_hour) {
+                    Some("it was used")
+                } else if found.versions.len() == VERSIONS_MAX {
+                    Some("this is enough for one time")
+                } else {
+                    None
+                };
+                match why {
+                    Some(why) => *found.kept.entry(why.to_owned()).or_default() += 1,
+                    None => found.versions.push((name.clone(), version)),
+                }
+            }
+        }
+    }
+    for home in found.versions.iter().flat_map(|(name, version)| ids(name, version)) {
+        let Some(left) = homes.get_mut(&home) else { continue };
+        *left -= 1;
+        if *left == 0
+            && let Some(entry) = txn.content_in(&home.0, &ContentId::from_hash(home.1))?
+        {
+            found.contents.insert(home, entry.value.len() as u64);
+        }
+    }
+    Ok(found)
+}
+
+/// The versions of a prompt that something in the registry needs, and what.
+fn needed(txn: &ReadTxn, name: &PromptName, since: Timestamp) -> Result<BTreeMap<u64, &'static str>, RegistryError> {
+    let mut needed = BTreeMap::new();
+    let mut need = |serving: Option<&Serving>, why: &'static str| {
+        for number in serving.map(Serving::versions).unwrap_or_default() {
+            needed.entry(number).or_insert(why);
+        }
+    };
+    for state in txn.labels(name)? {
+        need(Some(&state.serving), "a label serves it");
+    }
+    for deployment in txn.deployments(name)? {
+        if deployment.at > since {
+            // What it replaced was served until then.
+            need(deployment.from.as_ref(), "it was served");
+            need(deployment.to.as_ref(), "it was served");
+        }
+    }
+    for (_, _, included) in crate::store::read::Entries::dependents(txn, name.as_str())? {
+        needed.entry(included).or_insert("another prompt includes it");
+    }
+    let drafts = txn.documents::<Draft>(Shelf::Draft, &crate::store::document::joined_key(&[name.as_str(), ""]))?;
+    for (_, draft) in drafts {
+        needed.entry(draft.parent).or_insert("a draft began from it");
+    }
+    Ok(needed)
+}
+
+fn proposed(txn: &ReadTxn) -> Result<BTreeSet<(PromptName, u64)>, RegistryError> {
+    let moves = open_requests(txn)?.into_iter().flat_map(|request| request.moves);
+    Ok(moves.flat_map(|one| one.contents.into_keys().map(move |number| (one.name.clone(), number))).collect())
+}
+
+fn ids(name: &PromptName, version: &Version) -> Vec<(String, [u8; 32])> {
+    let ids = std::iter::once(&version.content_id).chain(&version.source_id);
+    ids.map(|id| (name.namespace().to_owned(), *id.as_hash())).collect()
+}

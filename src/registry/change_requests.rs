@@ -1,0 +1,532 @@
+//! Change requests: proposed, reviewed, and applied when nothing is missing.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::access::Rules;
+use super::command::{Ctx, Subject};
+use super::deploy::{build, check_moves, move_labels};
+use super::guard::{self, Terms, Wanted, look, new_versions, open_requests, proposed, used_by};
+use super::publish::publish;
+use super::{Actor, Registry, RegistryError, check_message, live_prompt};
+use crate::api::govern::{
+    AmendRequest, ApplyRequest, InterfaceChange, MoveReview, ProposeRequest, ProposedVersion, RequestPage, RequestView,
+    ReviewRequest, Reviewer,
+};
+use crate::api::write::{Deployed, Move, PublishRequest};
+use crate::governance::diff::diff;
+use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
+use crate::model::deployment::{Action, Deployment};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::MESSAGE_CHARACTERS_MAX;
+use crate::resolve::catalogue::live_dependents;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, number_key, read};
+use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
+use crate::store::write::WriteTxn;
+
+/// How long a change request stays open when nobody says, and the longest that can be said, in days.
+const EXPIRES_DAYS: u32 = 30;
+const EXPIRES_DAYS_MAX: u32 = 365;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Open change requests of a registry; each deployment to a protected label looks at all of them.
+const OPEN_MAX: usize = 1_000;
+/// Counts change requests.
+const COUNTER: &str = "change_requests";
+/// Who does what nobody asks for.
+const ITSELF: &str = "bookholder";
+
+impl Registry {
+    /// Proposes a change: publishes a version, where the request has one, and waits for reviews.
+    ///
+    /// # Errors
+    /// The actor may not publish there, something proposed cannot be, too many are open, or the store fails.
+    pub async fn propose(&self, actor: &Actor, request: ProposeRequest) -> Result<ChangeRequest, RegistryError> {
+        let message = check_message(&request.message)?;
+        let days = request.expires_days.unwrap_or(EXPIRES_DAYS);
+        if !(1..=EXPIRES_DAYS_MAX).contains(&days) {
+            return Err(RegistryError::Unfit(format!("a change request is open for 1 to {EXPIRES_DAYS_MAX} days")));
+        }
+        let about = Subject::new("propose", places(request.publish.as_ref(), &request.moves), &message);
+        self.command(actor, about, move |txn, ctx| {
+            let (count, max) = (open_requests(txn)?.len() + 1, OPEN_MAX);
+            if count > max {
+                return Err(RegistryError::TooMany { what: "open change requests", count, max });
+            }
+            let moves = propose(txn, ctx, request.publish, request.moves, &message)?;
+            let id = txn.meta(COUNTER)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) + 1;
+            txn.put_meta(COUNTER, &id.to_le_bytes())?;
+            let request = ChangeRequest {
+                id,
+                message: message.clone(),
+                author: ctx.actor.name.clone(),
+                created: ctx.now,
+                expires: Timestamp::from_ms(ctx.now.ms() + i64::from(days) * DAY_MS),
+                state: RequestState::Open,
+                moves,
+                automatic: request.automatic,
+                events: Vec::new(),
+                deployment: None,
+            };
+            keep(txn, &request)?;
+            record(txn, ctx, "propose", &request, message)?;
+            Ok(request)
+        })
+        .await
+    }
+
+    /// Proposes something else under the same number; approvals of other content do not count for it.
+    ///
+    /// # Errors
+    /// The actor may not publish there, it is closed, something proposed cannot be, or the store fails.
+    pub async fn amend(&self, actor: &Actor, id: u64, request: AmendRequest) -> Result<ChangeRequest, RegistryError> {
+        let message = check_message(&request.message)?;
+        let about = Subject::new("amend", places(request.publish.as_ref(), &request.moves), &message);
+        self.command(actor, about, move |txn, ctx| {
+            let mut found = open(txn, id, ctx.now)?;
+            authorise_all(ctx, &found, Permission::Publish)?;
+            room(&found)?;
+            found.moves = propose(txn, ctx, request.publish, request.moves, &message)?;
+            let fingerprints = found.moves.iter().map(|one| one.fingerprint.clone()).collect();
+            found.events.push(event(ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
+            keep(txn, &found)?;
+            record(txn, ctx, "amend", &found, message)?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// Approves, rejects, comments on or withdraws a change request.
+    ///
+    /// # Errors
+    /// The actor may not, or made what they approve; it is closed, or proposes something else by now; or the store fails.
+    pub async fn review(&self, actor: &Actor, id: u64, request: ReviewRequest) -> Result<ChangeRequest, RegistryError> {
+        let message = request.message.trim().to_owned();
+        let characters = message.chars().count();
+        if characters > MESSAGE_CHARACTERS_MAX {
+            return Err(RegistryError::MessageTooLong { characters });
+        }
+        let command = match request.kind {
+            EventKind::Approve => "approve",
+            EventKind::Reject | EventKind::Comment | EventKind::Withdraw if message.is_empty() => {
+                return Err(RegistryError::MessageMissing);
+            }
+            EventKind::Reject => "reject",
+            EventKind::Comment => "comment",
+            EventKind::Withdraw => "withdraw",
+            EventKind::Amend | EventKind::Apply | EventKind::Expire => {
+                let said = "a change request is approved, rejected, commented on or withdrawn here";
+                return Err(RegistryError::Unfit(said.to_owned()));
+            }
+        };
+        let subject = format!("change request {id}");
+        self.command(actor, Subject::new(command, [subject], &message), move |txn, ctx| {
+            let mut found = open(txn, id, ctx.now)?;
+            room(&found)?;
+            let (mut roles, mut fingerprints) = (BTreeSet::new(), Vec::new());
+            match request.kind {
+                EventKind::Approve | EventKind::Reject => {
+                    authorise_all(ctx, &found, Permission::Review)?;
+                    let now: BTreeSet<&String> = found.moves.iter().map(|one| &one.fingerprint).collect();
+                    if !request.fingerprints.is_empty() && now != request.fingerprints.iter().collect() {
+                        return Err(RegistryError::RequestMoved { id });
+                    }
+                    for one in &found.moves {
+                        let (name, label) = (Some(one.name.as_str()), Some(one.label.as_str()));
+                        roles.extend(ctx.rules.book.roles_of(&ctx.actor.ask(Permission::Review, name, label)));
+                        fingerprints.push(one.fingerprint.clone());
+                        if request.kind == EventKind::Approve {
+                            four_eyes(txn, ctx, &found, one)?;
+                        }
+                    }
+                }
+                EventKind::Withdraw if found.author == ctx.actor.name => ctx.because("it is their own".to_owned()),
+                EventKind::Withdraw => {
+                    let reason =
+                        format!("only `{}` may withdraw the change request {id}; reject it instead", found.author);
+                    return Err(RegistryError::Forbidden { actor: ctx.actor.name.clone(), reason, roles: Vec::new() });
+                }
+                _ => authorise_all(ctx, &found, Permission::Read)?,
+            }
+            found.events.push(event(ctx, request.kind, &message, roles.into_iter().collect(), fingerprints));
+            match request.kind {
+                EventKind::Reject => found.state = RequestState::Rejected,
+                EventKind::Withdraw => found.state = RequestState::Withdrawn,
+                _ => {}
+            }
+            keep(txn, &found)?;
+            record(txn, ctx, command, &found, message)?;
+            if request.kind == EventKind::Approve && found.automatic {
+                apply_if_complete(txn, ctx, &found)?;
+            }
+            txn.document(Shelf::ChangeRequest, &number_key(id))?.ok_or_else(|| absent(id))
+        })
+        .await
+    }
+
+    /// Serves what a change request proposes.
+    ///
+    /// # Errors
+    /// The actor may not deploy there, something is missing, it is closed, or the store fails.
+    pub async fn apply(&self, actor: &Actor, id: u64, request: ApplyRequest) -> Result<Deployed, RegistryError> {
+        let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
+        let about = Subject::new("deploy", [format!("change request {id}")], given.as_deref().unwrap_or_default());
+        self.command(actor, about, move |txn, ctx| {
+            let found = open(txn, id, ctx.now)?;
+            let message = given.unwrap_or_else(|| found.message.clone());
+            let ApplyRequest { allow_major, break_glass, .. } = request;
+            let terms = Terms { allow_major, break_glass, ..Terms::of(&message) };
+            apply(txn, ctx, &found, &terms)
+        })
+        .await
+    }
+
+    /// Closes change requests whose time is over, and applies those that nothing is missing of any more.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn tend_change_requests(&self) -> Result<(), RegistryError> {
+        if self.0.store.read()?.documents::<()>(Shelf::OpenRequest, "")?.is_empty() {
+            return Ok(());
+        }
+        let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
+        self.command(&itself, Subject::new("expire", [], ""), |txn, ctx| {
+            for mut request in open_requests(txn)? {
+                if request.expires <= ctx.now {
+                    let ctx = ctx.afresh();
+                    request.state = RequestState::Expired;
+                    request.events.push(event(&ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
+                    keep(txn, &request)?;
+                    record(txn, &ctx, "expire", &request, String::new())?;
+                } else if request.automatic {
+                    apply_if_complete(txn, ctx, &request)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Change requests whose prompts somebody may read, newest first.
+    ///
+    /// # Errors
+    /// The cursor is none of this list, or the store fails.
+    pub fn change_requests(
+        &self,
+        reads: &dyn Fn(&str) -> bool,
+        state: Option<RequestState>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<RequestPage, RegistryError> {
+        let txn = self.0.store.read()?;
+        let before = match cursor {
+            Some(cursor) => {
+                cursor.parse::<u64>().map_err(|_| RegistryError::Unfit("the cursor is none of this list".to_owned()))?
+            }
+            None => u64::MAX,
+        };
+        let (mut requests, mut next) = (Vec::new(), None);
+        txn.visit_documents(Shelf::ChangeRequest, "", "", true, &mut |_, bytes| {
+            let request: ChangeRequest = read(bytes)?;
+            let shown = request.id < before
+                && state.is_none_or(|state| state == request.state)
+                && request.moves.iter().all(|one| reads(one.name.as_str()));
+            if shown && requests.len() == limit {
+                next = requests.last().map(|last: &ChangeRequest| last.id.to_string());
+                return Ok(ControlFlow::Break(()));
+            }
+            if shown {
+                requests.push(request);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(RequestPage { items: requests, next })
+    }
+
+    /// One change request, with everything that a reviewer needs.
+    ///
+    /// # Errors
+    /// There is none, its prompts cannot be read, or the store fails.
+    pub fn change_request(&self, reads: &dyn Fn(&str) -> bool, id: u64) -> Result<RequestView, RegistryError> {
+        let txn = self.0.store.read()?;
+        let request: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+        let readable = request.filter(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+        let request = readable.ok_or_else(|| absent(id))?;
+        let rules = &self.0.known.load().rules;
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let review = |one: &ProposedMove| review_of(&txn, rules, &request, one, now);
+        let moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
+        let open = request.state == RequestState::Open && request.expires > now;
+        let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
+        Ok(RequestView { request, moves, complete })
+    }
+}
+
+/// Checks what is proposed, publishes its version, and binds the moves to their contents.
+fn propose(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    version: Option<ProposedVersion>,
+    moves: Vec<Move>,
+    message: &str,
+) -> Result<Vec<ProposedMove>, RegistryError> {
+    let mut places: Vec<(PromptName, Label)> = moves.iter().map(|one| (one.name.clone(), one.label.clone())).collect();
+    if let Some(version) = &version {
+        places.extend(version.labels.iter().map(|label| (version.name.clone(), label.clone())));
+    }
+    // Everything that can be refused is, before the version is published.
+    for (name, label) in &places {
+        ctx.authorise(Permission::Publish, Some(name), None)?;
+        if label.is_latest() {
+            return Err(RegistryError::LatestIsAutomatic);
+        }
+    }
+    if places.is_empty() {
+        return Err(RegistryError::NothingToDeploy);
+    }
+    let mut seen = BTreeSet::new();
+    if let Some((name, label)) = places.iter().find(|place| !seen.insert(*place)) {
+        return Err(RegistryError::MovedTwice { name: name.clone(), label: label.clone() });
+    }
+    if !moves.is_empty() {
+        check_moves(&moves)?;
+    }
+    let mut proposals = Vec::new();
+    for Move { name, label, serving } in moves {
+        live_prompt(txn, &name)?;
+        let serving = build(txn, &name, &label, serving)?;
+        proposals.push(proposed(txn, &name, &label, &serving, None)?);
+    }
+    if let Some(ProposedVersion { name, content, bump, expected_parent, labels }) = version {
+        let request = PublishRequest {
+            content,
+            message: message.to_owned(),
+            bump,
+            expected_parent,
+            labels: Vec::new(),
+            allow_major: false,
+            break_glass: None,
+        };
+        let published = publish(txn, ctx, "publish", name.clone(), request, message.to_owned())?;
+        let serving = Serving::version(published.version.number);
+        for label in labels {
+            proposals.push(proposed(txn, &name, &label, &serving, None)?);
+        }
+    }
+    Ok(proposals)
+}
+
+/// Nobody approves what they made, unless every policy of the label says that they may.
+fn four_eyes(txn: &WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, one: &ProposedMove) -> Result<(), RegistryError> {
+    let mut policies = ctx.rules.book.policies_of(one.name.as_str(), one.label.as_str()).peekable();
+    if policies.peek().is_some() && policies.all(|policy| policy.policy().self_approval) {
+        return Ok(());
+    }
+    let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+    let wanted = wanted(one, from.as_ref());
+    let mut made = request.author == ctx.actor.name;
+    for number in new_versions(&wanted) {
+        made |= txn.version(&one.name, number)?.is_some_and(|version| version.author == ctx.actor.name);
+    }
+    if !made {
+        return Ok(());
+    }
+    let reason = format!("who wrote or proposed a change to {}@{} may not approve it (four eyes)", one.name, one.label);
+    Err(RegistryError::Forbidden { actor: ctx.actor.name.clone(), reason, roles: Vec::new() })
+}
+
+/// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.
+fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest) -> Result<(), RegistryError> {
+    let may = |who: &str| {
+        request.moves.iter().all(|one| {
+            let ask = crate::governance::rulebook::Ask {
+                who,
+                bound: None,
+                permission: Permission::Deploy,
+                prompt: Some(one.name.as_str()),
+                label: Some(one.label.as_str()),
+            };
+            ctx.rules.book.decide(&ask).allowed
+        })
+    };
+    let approvers = request.events.iter().rev().filter(|event| event.kind == EventKind::Approve).map(|event| &event.by);
+    let Some(who) = approvers.chain([&request.author]).find(|who| may(who)) else { return Ok(()) };
+    let deployer = Actor {
+        name: who.clone(),
+        kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
+        method: format!("change request {}, applied automatically", request.id),
+        request_id: ctx.actor.request_id.clone(),
+        bound: None,
+    };
+    let ctx = ctx.as_actor(deployer);
+    match apply(txn, &ctx, request, &Terms::of(&request.message)) {
+        Err(RegistryError::Store(error)) => Err(error.into()),
+        // Something is still missing, or has gone; nothing was changed, and the page of the request says what.
+        Err(_) | Ok(_) => Ok(()),
+    }
+}
+
+fn apply(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, terms: &Terms) -> Result<Deployed, RegistryError> {
+    ctx.approved([], Some(request.id));
+    for one in &request.moves {
+        // The content ids are what was approved; a version's never change, but nothing here takes that on trust.
+        if proposed(txn, &one.name, &one.label, &one.serving, None)?.fingerprint != one.fingerprint {
+            return Err(RegistryError::RequestMoved { id: request.id });
+        }
+    }
+    let moves = request.moves.iter().map(|one| (one.name.clone(), one.label.clone(), one.serving.clone())).collect();
+    let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
+    if deployed.deployments.is_empty() {
+        // Everything is served already; that is what was asked for.
+        close(txn, ctx, request.clone(), None)?;
+    }
+    Ok(deployed)
+}
+
+/// Closes every open request whose moves are all served, after a deployment moved one of its labels.
+pub(super) fn settle(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    deployments: &[Deployment],
+    seq: u64,
+) -> Result<(), RegistryError> {
+    if deployments.is_empty() {
+        return Ok(());
+    }
+    for request in open_requests(txn)? {
+        let concerned = |one: &ProposedMove| deployments.iter().any(|d| d.name == one.name && d.label == one.label);
+        if !request.moves.iter().any(concerned) {
+            continue;
+        }
+        let mut served = true;
+        for one in &request.moves {
+            served &= txn.label(&one.name, &one.label)?.is_some_and(|state| state.serving == one.serving);
+        }
+        if served {
+            close(txn, ctx, request, Some(seq))?;
+        }
+    }
+    Ok(())
+}
+
+fn close(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    mut request: ChangeRequest,
+    deployment: Option<u64>,
+) -> Result<(), RegistryError> {
+    request.state = RequestState::Applied;
+    request.deployment = deployment;
+    request.events.push(event(ctx, EventKind::Apply, "", Vec::new(), Vec::new()));
+    Ok(keep(txn, &request)?)
+}
+
+fn review_of(
+    txn: &ReadTxn,
+    rules: &Rules,
+    request: &ChangeRequest,
+    one: &ProposedMove,
+    now: Timestamp,
+) -> Result<MoveReview, RegistryError> {
+    let (name, label) = (&one.name, &one.label);
+    let from = txn.label(name, label)?.map(|state| state.serving);
+    let wanted = wanted(one, from.as_ref());
+    let mut findings = Vec::new();
+    for number in new_versions(&wanted) {
+        findings.extend(guard::findings_of(txn, name, number)?);
+    }
+    let served = from.as_ref().and_then(Serving::fixed);
+    let pair = served.zip(one.serving.fixed()).filter(|(old, new)| old != new);
+    let mut review = MoveReview {
+        name: name.clone(),
+        label: label.clone(),
+        from: served,
+        diff: None,
+        interface: None,
+        findings,
+        requirements: Vec::new(),
+        reviewers: Vec::new(),
+        dependents: live_dependents(txn, name, u64::MAX)?,
+        used_by: from.as_ref().map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
+    };
+    if let Some((old, new)) = pair
+        && let (Some(old), Some(new)) = (guard::content(txn, name, old)?, guard::content(txn, name, new)?)
+    {
+        review.diff = Some(diff(&old, &new));
+        review.interface = Some(InterfaceChange::between(&old, &new));
+    }
+    let book = &rules.book;
+    // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
+    let roles = book.roles.keys().cloned().collect();
+    review.requirements = look(txn, rules, &wanted, (now, &request.message, roles))?;
+    let holders = book.holders(Permission::Review, name.as_str(), label.as_str());
+    review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
+    Ok(review)
+}
+
+fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> Wanted<'a> {
+    Wanted { name: &one.name, label: &one.label, from, to: Some(&one.serving), fresh: None }
+}
+
+fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {
+    let labelled = permission == Permission::Review;
+    request.moves.iter().try_for_each(|one| ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label)))
+}
+
+fn open(txn: &WriteTxn<'_>, id: u64, now: Timestamp) -> Result<ChangeRequest, RegistryError> {
+    let found: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+    let found = found.ok_or_else(|| absent(id))?;
+    match found.state {
+        RequestState::Open if found.expires <= now => {
+            Err(RegistryError::RequestClosed { id, state: RequestState::Expired })
+        }
+        RequestState::Open => Ok(found),
+        state => Err(RegistryError::RequestClosed { id, state }),
+    }
+}
+
+fn room(request: &ChangeRequest) -> Result<(), RegistryError> {
+    let (count, max) = (request.events.len() + 1, EVENTS_MAX);
+    if count > max { Err(RegistryError::TooMany { what: "events of one change request", count, max }) } else { Ok(()) }
+}
+
+fn keep(txn: &mut WriteTxn<'_>, request: &ChangeRequest) -> Result<(), StoreError> {
+    let key = number_key(request.id);
+    if request.state == RequestState::Open {
+        txn.put_document(Shelf::OpenRequest, &key, &())?;
+    } else {
+        txn.remove_document(Shelf::OpenRequest, &key)?;
+    }
+    txn.put_document(Shelf::ChangeRequest, &key, request)
+}
+
+fn record(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    command: &'static str,
+    request: &ChangeRequest,
+    message: String,
+) -> Result<(), StoreError> {
+    let moves = request.moves.iter().map(|one| format!("{}@{} → {}", one.name, one.label, one.serving));
+    ctx.approved([], Some(request.id));
+    txn.commit(ctx.now, Vec::new(), ctx.audit(command, moves.collect(), message, Vec::new()))?;
+    Ok(())
+}
+
+fn event(ctx: &Ctx, kind: EventKind, message: &str, roles: Vec<String>, fingerprints: Vec<String>) -> RequestEvent {
+    RequestEvent { at: ctx.now, by: ctx.actor.name.clone(), roles, kind, message: message.to_owned(), fingerprints }
+}
+
+fn absent(id: u64) -> RegistryError {
+    RegistryError::NotFound { what: "change request", name: id.to_string() }
+}
+
+fn places(version: Option<&ProposedVersion>, moves: &[Move]) -> Vec<String> {
+    let of_version =
+        version.iter().flat_map(|version| version.labels.iter().map(|label| format!("{}@{label}", version.name)));
+    moves.iter().map(|one| format!("{}@{}", one.name, one.label)).chain(of_version).collect()
+}

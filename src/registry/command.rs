@@ -1,0 +1,242 @@
+//! What every command shares: who asks, under which rules, and what the audit log says of the decision.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::access::Rules;
+use super::publish::Why;
+use super::{Actor, Registry, RegistryError};
+use crate::governance::risk::worst;
+use crate::model::audit::{AuditChange, AuditEntry, Decision};
+use crate::model::finding::{Finding, Severity};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::time::Timestamp;
+use crate::store::write::WriteTxn;
+
+/// Refusals of one principal that are recorded one by one in a minute; further ones are counted.
+const REFUSALS_PER_MINUTE: u32 = 60;
+const MINUTE_MS: i64 = 60_000;
+
+/// What a command is about, for the log of a refusal.
+pub(super) struct Subject {
+    pub(super) command: &'static str,
+    pub(super) subjects: Vec<String>,
+    pub(super) message: String,
+}
+
+impl Subject {
+    pub(super) fn new(command: &'static str, subjects: impl IntoIterator<Item = String>, message: &str) -> Self {
+        Self { command, subjects: subjects.into_iter().collect(), message: message.to_owned() }
+    }
+}
+
+/// One command under way on the writer thread.
+pub(super) struct Ctx {
+    pub(super) now: Timestamp,
+    pub(super) actor: Actor,
+    pub(super) rules: Arc<Rules>,
+    granted: RefCell<BTreeSet<String>>,
+    approved_by: RefCell<BTreeSet<String>>,
+    overrode: RefCell<Vec<String>>,
+    change_request: Cell<Option<u64>>,
+    risk: Cell<Option<Severity>>,
+}
+
+impl Ctx {
+    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>) -> Self {
+        Self {
+            now,
+            actor,
+            rules,
+            granted: RefCell::default(),
+            approved_by: RefCell::default(),
+            overrode: RefCell::default(),
+            change_request: Cell::new(None),
+            risk: Cell::new(None),
+        }
+    }
+
+    /// The same, as if nothing had been decided yet: for commands that are many decisions.
+    pub(super) fn afresh(&self) -> Self {
+        Self::new(self.now, self.actor.clone(), Arc::clone(&self.rules))
+    }
+
+    /// The same for another actor, as if nothing had been decided yet.
+    pub(super) fn as_actor(&self, actor: Actor) -> Self {
+        Self::new(self.now, actor, Arc::clone(&self.rules))
+    }
+
+    /// The change request that is being applied.
+    pub(super) const fn change_request(&self) -> Option<u64> {
+        self.change_request.get()
+    }
+
+    /// Whether the actor may; the one decision that every command asks for.
+    pub(super) fn authorise(
+        &self,
+        permission: Permission,
+        prompt: Option<&PromptName>,
+        label: Option<&Label>,
+    ) -> Result<(), RegistryError> {
+        let ask = self.actor.ask(permission, prompt.map(PromptName::as_str), label.map(Label::as_str));
+        let verdict = self.rules.book.decide(&ask);
+        if verdict.allowed {
+            self.granted.borrow_mut().insert(verdict.reason);
+            Ok(())
+        } else {
+            let (actor, reason, roles) = (self.actor.name.clone(), verdict.reason, verdict.roles);
+            Err(RegistryError::Forbidden { actor, reason, roles })
+        }
+    }
+
+    /// Remembers why something else than a grant allowed it.
+    pub(super) fn because(&self, reason: String) {
+        self.granted.borrow_mut().insert(reason);
+    }
+
+    pub(super) fn approved(&self, by: impl IntoIterator<Item = String>, request: Option<u64>) {
+        self.approved_by.borrow_mut().extend(by);
+        if request.is_some() {
+            self.change_request.set(request);
+        }
+    }
+
+    pub(super) fn overrode(&self, what: impl IntoIterator<Item = String>) {
+        self.overrode.borrow_mut().extend(what);
+    }
+
+    pub(super) fn found(&self, findings: &[Finding]) {
+        self.risk.set(self.risk.get().max(worst(findings)));
+    }
+
+    /// The entry of what is about to be done.
+    pub(super) fn audit(
+        &self,
+        command: &'static str,
+        subjects: Vec<String>,
+        message: String,
+        changes: Vec<AuditChange>,
+    ) -> AuditEntry {
+        let reasons: Vec<String> = self.granted.borrow().iter().cloned().collect();
+        AuditEntry {
+            actor: self.actor.name.clone(),
+            actor_kind: Some(self.actor.kind),
+            method: self.actor.method.clone(),
+            request_id: self.actor.request_id.clone(),
+            command: command.to_owned(),
+            decision: Decision::Granted,
+            reason: reasons.join("; "),
+            subjects,
+            message,
+            changes,
+            change_request: self.change_request.get(),
+            approved_by: self.approved_by.borrow().iter().cloned().collect(),
+            risk: self.risk.get(),
+            overrode: self.overrode.borrow().clone(),
+            ..AuditEntry::default()
+        }
+    }
+
+    /// The entry of a change that somebody made elsewhere and earlier.
+    pub(super) fn audit_import(&self, entry: AuditEntry, why: &Why) -> AuditEntry {
+        AuditEntry { on_behalf_of: Some(why.author.clone()), occurred: Some(why.at), ..entry }
+    }
+
+    fn refusal(&self, about: Subject, error: &RegistryError, unrecorded: u64) -> AuditEntry {
+        AuditEntry {
+            decision: Decision::Denied,
+            reason: error.to_string(),
+            unrecorded,
+            approved_by: Vec::new(),
+            overrode: Vec::new(),
+            ..self.audit(about.command, about.subjects, about.message, Vec::new())
+        }
+    }
+}
+
+impl Registry {
+    /// Runs one command on the writer thread. A refusal changes nothing, and is recorded.
+    pub(super) async fn command<T: Send + 'static>(
+        &self,
+        actor: &Actor,
+        about: Subject,
+        plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, RegistryError> {
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let (registry, actor) = (self.clone(), actor.clone());
+        let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
+            let ctx = Ctx::new(now, actor, registry.rules_in(txn)?);
+            match plan(txn, &ctx) {
+                Err(error) if error.is_refusal() => {
+                    registry.record_refusal(txn, &ctx, about, &error)?;
+                    Ok(Err(error))
+                }
+                result => Ok(Ok(result?)),
+            }
+        };
+        self.0.store.write(job).await?
+    }
+
+    /// Records a refusal, unless this principal has been refused too often in the last minute.
+    pub(super) fn record_refusal(
+        &self,
+        txn: &mut WriteTxn<'_>,
+        ctx: &Ctx,
+        about: Subject,
+        error: &RegistryError,
+    ) -> Result<(), RegistryError> {
+        if let Some(unrecorded) = self.0.refusals.admit(&ctx.actor.name, ctx.now) {
+            txn.commit(ctx.now, Vec::new(), ctx.refusal(about, error, unrecorded))?;
+        }
+        Ok(())
+    }
+}
+
+/// How many refusals each principal had lately, so that nobody fills the disk with them.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<HashMap<String, Window>>);
+
+#[derive(Clone, Copy, Default)]
+struct Window {
+    begin_ms: i64,
+    recorded: u32,
+    unrecorded: u64,
+}
+
+impl Refusals {
+    /// Whether to record one more, and how many were not recorded before it.
+    fn admit(&self, who: &str, now: Timestamp) -> Option<u64> {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = windows.entry(who.to_owned()).or_default();
+        if now.ms().saturating_sub(window.begin_ms) >= MINUTE_MS {
+            (window.begin_ms, window.recorded) = (now.ms(), 0);
+        }
+        if window.recorded >= REFUSALS_PER_MINUTE {
+            window.unrecorded += 1;
+            return None;
+        }
+        window.recorded += 1;
+        Some(std::mem::take(&mut window.unrecorded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_beyond_the_limit_are_counted_and_told_later() {
+        let refusals = Refusals::default();
+        let at = Timestamp::from_ms;
+        for _ in 0..REFUSALS_PER_MINUTE {
+            assert_eq!(refusals.admit("ann", at(1_000_000)), Some(0));
+        }
+        assert_eq!(refusals.admit("ann", at(1_000_001)), None);
+        assert_eq!(refusals.admit("ann", at(1_059_999)), None);
+        assert_eq!(refusals.admit("bob", at(1_059_999)), Some(0), "somebody else");
+        assert_eq!(refusals.admit("ann", at(1_060_000)), Some(2));
+        assert_eq!(refusals.admit("ann", at(1_060_000)), Some(0));
+    }
+}

@@ -1,0 +1,209 @@
+//! Drafts: working copies that are saved as often as their authors type, and published when they are ready.
+
+use std::ops::ControlFlow;
+
+use super::command::{Ctx, Subject};
+use super::guard::content;
+use super::principals::check_handle;
+use super::publish::publish;
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
+use crate::api::write::{PublishRequest, Published};
+use crate::governance::merge::merge;
+use crate::model::content::{Content, Syntax};
+use crate::model::draft::{DRAFT_SAVES_MAX, DRAFTS_MAX, Draft};
+use crate::model::name::PromptName;
+use crate::model::principal::Permission;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+impl Registry {
+    /// Saves a working copy. Nothing is served, and nothing stands in the audit log: it is published, or it is nothing.
+    ///
+    /// # Errors
+    /// The actor may not, somebody saved meanwhile, there are too many drafts, or the store fails.
+    pub async fn save_draft(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        draft: String,
+        request: DraftRequest,
+    ) -> Result<Draft, RegistryError> {
+        check_handle("a draft", &draft)?;
+        request.content.to_canonical()?;
+        let about = Subject::new("save-draft", [name.to_string()], "");
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            let key = key(&name, &draft);
+            let before: Option<Draft> = txn.document(Shelf::Draft, &key)?;
+            let found = before.as_ref().map_or(0, |before| before.revision);
+            if let Some(expected) = request.expected_revision.filter(|expected| *expected != found) {
+                return Err(RegistryError::DraftMoved { name, draft, expected, found });
+            }
+            if before.as_ref().is_some_and(|before| {
+                before.content == request.content && request.parent.is_none_or(|parent| parent == before.parent)
+            }) {
+                return before.ok_or_else(|| absent(&draft));
+            }
+            let latest = txn.prompt(&name)?.map_or(0, |prompt| prompt.latest);
+            let parent = request.parent.or(before.as_ref().map(|before| before.parent)).unwrap_or(latest);
+            if parent > latest {
+                return Err(RegistryError::VersionNotFound { name, number: parent, latest });
+            }
+            if before.is_none() {
+                let (count, max) =
+                    (txn.documents::<Draft>(Shelf::Draft, &joined_key(&[name.as_str(), ""]))?.len() + 1, DRAFTS_MAX);
+                if count > max {
+                    return Err(RegistryError::TooMany { what: "drafts of one prompt", count, max });
+                }
+            }
+            let saved = Draft {
+                prompt: name.clone(),
+                name: draft.clone(),
+                parent,
+                revision: found + 1,
+                content: request.content,
+                author: before.map_or_else(|| ctx.actor.name.clone(), |before| before.author),
+                saved_by: ctx.actor.name.clone(),
+                saved: ctx.now,
+            };
+            txn.put_document(Shelf::Draft, &key, &saved)?;
+            txn.put_document(Shelf::DraftSave, &save_key(&name, &draft, saved.revision), &saved)?;
+            if let Some(old) = saved.revision.checked_sub(DRAFT_SAVES_MAX) {
+                txn.remove_document(Shelf::DraftSave, &save_key(&name, &draft, old))?;
+            }
+            Ok(saved)
+        })
+        .await
+    }
+
+    /// Every draft of a prompt, by name.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn drafts(&self, name: &PromptName) -> Result<Vec<Draft>, RegistryError> {
+        let drafts = self.0.store.read()?.documents(Shelf::Draft, &joined_key(&[name.as_str(), ""]))?;
+        Ok(drafts.into_iter().map(|(_, draft)| draft).collect())
+    }
+
+    /// One draft.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub fn draft(&self, name: &PromptName, draft: &str) -> Result<Draft, RegistryError> {
+        self.0.store.read()?.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))
+    }
+
+    /// What was saved of a draft, newest first; at most the last hundred.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<Draft>, RegistryError> {
+        let prefix = joined_key(&[name.as_str(), draft, ""]);
+        let mut saves = Vec::new();
+        self.0.store.read()?.visit_documents(Shelf::DraftSave, &prefix, "", true, &mut |_, bytes| {
+            saves.push(read(bytes)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(saves)
+    }
+
+    /// Brings a draft together with what was published since it began. Nothing is saved.
+    ///
+    /// # Errors
+    /// There is none, its base was archived, or the store fails.
+    pub fn merge_draft(&self, name: &PromptName, draft: &str) -> Result<DraftMerge, RegistryError> {
+        let txn = self.0.store.read()?;
+        let ours: Draft = txn.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))?;
+        let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+        let written = |number: u64| -> Result<Content, RegistryError> {
+            let Some(version) = txn.version(name, number)? else {
+                return Ok(Content::text(Syntax::default(), ""));
+            };
+            match (&version.source_id, version.archived) {
+                (_, Some(at)) => Err(RegistryError::VersionArchived { name: name.clone(), number, at }),
+                (Some(source), None) => Ok(Content::from_json(&txn.content_of(name, source)?)?),
+                (None, None) => {
+                    Ok(content(&txn, name, number)?.unwrap_or_else(|| Content::text(Syntax::default(), "")))
+                }
+            }
+        };
+        let (base, theirs) = (written(ours.parent)?, written(parent)?);
+        // Variables that were derived when a version was published are no edit of anybody's.
+        let merge = merge(&base, &ours.content, &theirs);
+        Ok(DraftMerge { base: ours.parent, parent, merge })
+    }
+
+    /// Publishes a draft, which is then gone. Refused when its parent moved: merge it first.
+    ///
+    /// # Errors
+    /// The actor may not, there is none, its parent moved, or whatever publishing is refused for.
+    pub async fn publish_draft(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        draft: String,
+        request: PublishDraftRequest,
+    ) -> Result<Published, RegistryError> {
+        let message = check_message(&request.message)?;
+        let places = request.labels.iter().map(|label| format!("{name}@{label}"));
+        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            let found: Draft = txn.document(Shelf::Draft, &key(&name, &draft))?.ok_or_else(|| absent(&draft))?;
+            let request = PublishRequest {
+                content: found.content,
+                message: message.clone(),
+                bump: request.bump,
+                expected_parent: Some(found.parent),
+                labels: request.labels,
+                allow_major: false,
+                break_glass: None,
+            };
+            let published = publish(txn, ctx, "publish", name.clone(), request, message)?;
+            discard(txn, &name, &draft)?;
+            Ok(published)
+        })
+        .await
+    }
+
+    /// Throws a draft away, with everything that was saved of it.
+    ///
+    /// # Errors
+    /// The actor may not, there is none, or the store fails.
+    pub async fn discard_draft(&self, actor: &Actor, name: PromptName, draft: String) -> Result<(), RegistryError> {
+        let about = Subject::new("discard-draft", [name.to_string()], "");
+        self.command(actor, about, move |txn, ctx: &Ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            if txn.raw_document(Shelf::Draft, &key(&name, &draft))?.is_none() {
+                return Err(absent(&draft));
+            }
+            Ok(discard(txn, &name, &draft)?)
+        })
+        .await
+    }
+}
+
+fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
+    txn.remove_document(Shelf::Draft, &key(name, draft))?;
+    let mut saves = Vec::new();
+    txn.visit_documents(Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), "", false, &mut |key, _| {
+        saves.push(key.to_owned());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    saves.iter().try_for_each(|key| txn.remove_document(Shelf::DraftSave, key).map(|_| ()))
+}
+
+fn key(name: &PromptName, draft: &str) -> String {
+    joined_key(&[name.as_str(), draft])
+}
+
+fn save_key(name: &PromptName, draft: &str, revision: u64) -> String {
+    joined_key(&[name.as_str(), draft, &number_key(revision)])
+}
+
+fn absent(draft: &str) -> RegistryError {
+    RegistryError::NotFound { what: "draft", name: draft.chars().take(64).collect() }
+}

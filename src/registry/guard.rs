@@ -1,0 +1,349 @@
+//! What stands between a move and a label: the facts that policies ask for, and what is missing of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::RegistryError;
+use super::access::Rules;
+use super::command::Ctx;
+use super::uses::used_lately;
+use crate::api::govern::InterfaceChange;
+use crate::governance::label_policy::{Approval, Facts, Requirement, RequirementKind};
+use crate::model::change_request::{ChangeRequest, ProposedMove};
+use crate::model::content::Content;
+use crate::model::content_id::ContentId;
+use crate::model::finding::{Category, Finding, Severity};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Bump;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key};
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// How a move is asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms {
+    /// Why.
+    pub(super) message: String,
+    /// Deploys although callers break.
+    pub(super) allow_major: bool,
+    /// Overrides what is missing, for this reason.
+    pub(super) break_glass: Option<String>,
+    /// Takes a label away, or back to what it served last: whoever may deploy can stop harm at once.
+    pub(super) stops: bool,
+}
+
+impl Terms {
+    pub(super) fn of(message: &str) -> Self {
+        Self { message: message.to_owned(), ..Self::default() }
+    }
+}
+
+/// A version that the same commit publishes: known before it can be read.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh<'a> {
+    pub(super) number: u64,
+    pub(super) content_id: ContentId,
+    pub(super) author: &'a str,
+    pub(super) content: &'a Content,
+    pub(super) findings: &'a [Finding],
+}
+
+/// One label that shall serve something else.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) name: &'a PromptName,
+    pub(super) label: &'a Label,
+    /// What it serves now.
+    pub(super) from: Option<&'a Serving>,
+    /// What it shall serve; none when it shall go.
+    pub(super) to: Option<&'a Serving>,
+    pub(super) fresh: Option<Fresh<'a>>,
+}
+
+/// What let a move pass.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cleared {
+    pub(super) approved_by: Vec<String>,
+    pub(super) change_request: Option<u64>,
+}
+
+/// Decides whether a move may be made now: the grant, each policy of the label, and the callers of what it serves.
+pub(super) fn clear(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    wanted: &Wanted<'_>,
+    terms: &Terms,
+) -> Result<Cleared, RegistryError> {
+    ctx.authorise(Permission::Deploy, Some(wanted.name), Some(wanted.label))?;
+    let book = &ctx.rules.book;
+    let (name, label) = (wanted.name.as_str(), wanted.label.as_str());
+    let found = findings_of_new(txn, wanted)?;
+    ctx.found(&found);
+    if book.policies_of(name, label).next().is_none() {
+        return Ok(Cleared::default());
+    }
+    let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
+    let (facts, request) = gather(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?;
+    let unmet: Vec<Requirement> = book
+        .policies_of(name, label)
+        .flat_map(|policy| policy.demands(&facts))
+        .filter(|demand| !demand.met && (!terms.stops || demand.kind == RequirementKind::Deployers))
+        .collect();
+    let broken = if terms.stops || terms.allow_major { None } else { breaks(txn, wanted)? };
+    let refused = if unmet.is_empty() {
+        broken.map(|reasons| {
+            let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now));
+            by.map(|by| RegistryError::BreaksCallers { place: place(wanted), reasons, by })
+        })
+    } else {
+        for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
+            ctx.because(format!("policy {policy}"));
+        }
+        Some(Ok(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet.clone() }))
+    };
+    match (refused.transpose()?, &terms.break_glass) {
+        (None, _) => {
+            for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
+                ctx.because(format!("policy {policy} is met"));
+            }
+        }
+        (Some(refused), None) => return Err(refused),
+        (Some(refused), Some(why)) => {
+            ctx.authorise(Permission::Override, Some(wanted.name), Some(wanted.label))?;
+            let what = unmet.iter().map(|demand| format!("{}: {}", demand.policy, demand.says));
+            let what: Vec<String> = what.collect();
+            let what = if what.is_empty() { vec![refused.to_string()] } else { what };
+            tracing::warn!(actor = ctx.actor.name, place = place(wanted), reason = why, "a policy was overridden");
+            ctx.overrode(what.into_iter().map(|what| format!("{what} — overridden because {why}")));
+        }
+    }
+    let approved_by: Vec<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
+    ctx.approved(approved_by.iter().cloned(), request);
+    Ok(Cleared { approved_by, change_request: request })
+}
+
+/// What every policy of a label demands of a move, met or not, for whoever wants to know before.
+pub(super) fn look<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    wanted: &Wanted<'_>,
+    (now, message, roles): (Timestamp, &str, Vec<String>),
+) -> Result<Vec<Requirement>, StoreError> {
+    let found = findings_of_new(txn, wanted)?;
+    let (facts, _) = gather(txn, rules, wanted, (now, message, roles), found)?;
+    let policies = rules.book.policies_of(wanted.name.as_str(), wanted.label.as_str());
+    Ok(policies.flat_map(|policy| policy.demands(&facts)).collect())
+}
+
+/// The versions of a move that the label does not serve now.
+pub(super) fn new_versions(wanted: &Wanted<'_>) -> Vec<u64> {
+    let served = wanted.from.map(Serving::versions).unwrap_or_default();
+    let shall = wanted.to.map(Serving::versions).unwrap_or_default();
+    shall.into_iter().filter(|number| !served.contains(number)).collect()
+}
+
+/// A move, bound to the exact contents of its versions.
+pub(super) fn proposed<Q: Queries>(
+    txn: &Q,
+    name: &PromptName,
+    label: &Label,
+    serving: &Serving,
+    fresh: Option<Fresh<'_>>,
+) -> Result<ProposedMove, RegistryError> {
+    let mut contents = BTreeMap::new();
+    for number in serving.versions() {
+        let id = match fresh.filter(|fresh| fresh.number == number) {
+            Some(fresh) => fresh.content_id,
+            None => match txn.version(name, number)? {
+                Some(version) => version.content_id,
+                None => {
+                    let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+                    return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
+                }
+            },
+        };
+        contents.insert(number, id);
+    }
+    Ok(ProposedMove::new(name.clone(), label.clone(), serving.clone(), contents))
+}
+
+/// What the rules found in one version when it was published.
+pub(super) fn findings_of(txn: &impl Documents, name: &PromptName, number: u64) -> Result<Vec<Finding>, StoreError> {
+    let key = joined_key(&[name.as_str(), &number_key(number)]);
+    Ok(txn.document(Shelf::Findings, &key)?.unwrap_or_default())
+}
+
+/// Refuses contents with secrets in them, whoever publishes them; an admin may override even that.
+pub(super) fn refuse_secrets(
+    ctx: &Ctx,
+    name: &PromptName,
+    findings: &[Finding],
+    break_glass: Option<&String>,
+) -> Result<(), RegistryError> {
+    let secret = |finding: &&Finding| finding.category == Category::Secrets && finding.severity >= Severity::Critical;
+    let secrets: Vec<Finding> = findings.iter().filter(secret).cloned().collect();
+    if secrets.is_empty() {
+        return Ok(());
+    }
+    ctx.found(&secrets);
+    let Some(why) = break_glass else {
+        return Err(RegistryError::HoldsSecrets { name: name.clone(), findings: secrets });
+    };
+    ctx.authorise(Permission::Override, Some(name), None)?;
+    tracing::warn!(actor = ctx.actor.name, %name, reason = why, "a content with a secret was published");
+    ctx.overrode([format!("{} secrets in {name} — overridden because {why}", secrets.len())]);
+    Ok(())
+}
+
+fn findings_of_new<Q: Queries + Documents>(txn: &Q, wanted: &Wanted<'_>) -> Result<Vec<Finding>, StoreError> {
+    let mut found = Vec::new();
+    for number in new_versions(wanted) {
+        match wanted.fresh.filter(|fresh| fresh.number == number) {
+            Some(fresh) => found.extend_from_slice(fresh.findings),
+            None => found.extend(findings_of(txn, wanted.name, number)?),
+        }
+    }
+    Ok(found)
+}
+
+/// The facts of a move, and the open change request that proposes exactly it.
+fn gather<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    wanted: &Wanted<'_>,
+    (now, message, deployer_roles): (Timestamp, &str, Vec<String>),
+    findings: Vec<Finding>,
+) -> Result<(Facts, Option<u64>), StoreError> {
+    let (name, label) = (wanted.name, wanted.label);
+    let mut facts = Facts { now, message: message.to_owned(), deployer_roles, findings, ..Facts::default() };
+    let new = new_versions(wanted);
+    for number in &new {
+        match wanted.fresh.filter(|fresh| fresh.number == *number) {
+            Some(fresh) => facts.makers.insert(fresh.author.to_owned()),
+            None => txn.version(name, *number)?.is_some_and(|version| facts.makers.insert(version.author)),
+        };
+    }
+    let mut request = None;
+    let fingerprint = wanted.to.map(|to| match proposed(txn, name, label, to, wanted.fresh) {
+        Ok(proposed) => Ok(Some(proposed.fingerprint)),
+        Err(RegistryError::Store(error)) => Err(error),
+        Err(_) => Ok(None),
+    });
+    if let Some(fingerprint) = fingerprint.transpose()?.flatten() {
+        for open in open_requests(txn)? {
+            if open.expires <= now || open.moves.iter().all(|one| one.fingerprint != fingerprint) {
+                continue;
+            }
+            facts.makers.insert(open.author.clone());
+            for event in open.approvals_of(&fingerprint) {
+                // Whoever approved must still be allowed to: a revoked reviewer's word is worth nothing.
+                let ask = crate::governance::rulebook::Ask {
+                    who: &event.by,
+                    bound: None,
+                    permission: Permission::Review,
+                    prompt: Some(name.as_str()),
+                    label: Some(label.as_str()),
+                };
+                let roles = rules.book.roles_of(&ask);
+                if !roles.is_empty() {
+                    facts.approvals.push(Approval { by: event.by.clone(), roles });
+                }
+            }
+            request = Some(open.id);
+        }
+    }
+    let policies = rules.book.policies_of(name.as_str(), label.as_str());
+    let before: BTreeSet<&Label> =
+        policies.filter_map(|policy| policy.policy().after.as_ref()).map(|after| &after.label).collect();
+    for label in before {
+        if let Some(served_ms) = served_for(txn, name, label, &new, now)? {
+            facts.served_ms.insert(label.clone(), served_ms);
+        }
+    }
+    Ok((facts, request))
+}
+
+/// Every open change request.
+pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, StoreError> {
+    let mut open = Vec::new();
+    for (key, ()) in txn.documents::<()>(Shelf::OpenRequest, "")? {
+        open.extend(txn.document::<ChangeRequest>(Shelf::ChangeRequest, &key)?);
+    }
+    Ok(open)
+}
+
+/// For how long a label has served each of these versions, the least of them; none when one of them never was.
+fn served_for<Q: Queries>(
+    txn: &Q,
+    name: &PromptName,
+    label: &Label,
+    versions: &[u64],
+    now: Timestamp,
+) -> Result<Option<i64>, StoreError> {
+    let mut served: BTreeMap<u64, i64> = BTreeMap::new();
+    let mut end = now;
+    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+        for number in deployment.to.as_ref().map(Serving::versions).unwrap_or_default() {
+            *served.entry(number).or_default() += (end.ms() - deployment.at.ms()).max(0);
+        }
+        end = deployment.at;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    // What is served already needs no proof; a split of known versions has been tried as each of them.
+    Ok(versions.iter().map(|number| served.get(number).copied()).min().unwrap_or(Some(i64::MAX)))
+}
+
+/// Why callers of what a label serves would break; none when they would not.
+fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>>, RegistryError> {
+    let (Some(from), Some(_)) = (wanted.from, wanted.to) else { return Ok(None) };
+    let mut reasons: Vec<String> = Vec::new();
+    for old in from.versions() {
+        let Some(old) = content(txn, wanted.name, old)? else { continue };
+        for number in new_versions(wanted) {
+            let new = match wanted.fresh.filter(|fresh| fresh.number == number) {
+                Some(fresh) => Some(fresh.content.clone()),
+                None => content(txn, wanted.name, number)?,
+            };
+            let Some(new) = new else { continue };
+            let change = InterfaceChange::between(&old, &new);
+            if change.bump == Bump::Major {
+                reasons.extend(change.reasons);
+            }
+        }
+    }
+    reasons.sort();
+    reasons.dedup();
+    Ok((!reasons.is_empty()).then_some(reasons))
+}
+
+/// The content of a version, unless it is not there or archived.
+pub(super) fn content<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<Option<Content>, RegistryError> {
+    match txn.version(name, number)? {
+        Some(version) if version.archived.is_none() => {
+            Ok(Some(Content::from_json(&txn.content_of(name, &version.content_id)?)?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Who used what a label serves, in the last day.
+pub(super) fn used_by(
+    txn: &impl Documents,
+    name: &PromptName,
+    serving: &Serving,
+    now: Timestamp,
+) -> Result<Vec<String>, RegistryError> {
+    let mut by = BTreeSet::new();
+    for number in serving.versions() {
+        by.extend(used_lately(txn, name, number, now)?);
+    }
+    Ok(by.into_iter().collect())
+}
+
+fn place(wanted: &Wanted<'_>) -> String {
+    format!("{}@{}", wanted.name, wanted.label)
+}

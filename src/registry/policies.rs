@@ -1,0 +1,70 @@
+//! Label policies: kept and taken away.
+
+use super::access::rules_change;
+use super::command::Subject;
+use super::{Actor, Registry, RegistryError};
+use crate::governance::label_policy::LabelPolicy;
+use crate::model::audit::AuditChange;
+use crate::model::policy::{POLICIES_MAX, Policy};
+use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::store::document::Shelf;
+
+impl Registry {
+    /// Every label policy, by name; who has to keep a rule may read it.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Policy> {
+        self.0.known.load().rules.book.policies.values().map(|policy| policy.policy().clone()).collect()
+    }
+
+    /// Keeps a policy, in place of one of the same name.
+    ///
+    /// # Errors
+    /// The actor may not, it is no policy, there are too many, or the store fails.
+    pub async fn put_policy(&self, actor: &Actor, policy: Policy) -> Result<Policy, RegistryError> {
+        let about = Subject::new("put-policy", [policy.name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let kept = self
+            .command(actor, about, move |txn, ctx| {
+                ctx.authorise(Permission::Policy, None, None)?;
+                let policy = LabelPolicy::new(policy)?.policy().clone();
+                let policies = &ctx.rules.book.policies;
+                let before = policies.get(&policy.name).map(LabelPolicy::policy);
+                let (count, max) = (policies.len() + 1, POLICIES_MAX);
+                if before.is_none() && count > max {
+                    return Err(RegistryError::TooMany { what: "policies", count, max });
+                }
+                let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
+                let name = policy.name.clone();
+                let change =
+                    AuditChange { subject: name.clone(), before: before.map(json), after: Some(json(&policy)) };
+                txn.put_document(Shelf::Policy, &name, &policy)?;
+                rules_change(txn)?;
+                txn.commit(ctx.now, Vec::new(), ctx.audit("put-policy", vec![name], String::new(), vec![change]))?;
+                Ok(policy)
+            })
+            .await?;
+        self.learn()?;
+        Ok(kept)
+    }
+
+    /// Takes a policy away.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such policy, or the store fails.
+    pub async fn remove_policy(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
+        let about = Subject::new("remove-policy", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Policy, None, None)?;
+            let Some(before) = ctx.rules.book.policies.get(&name) else {
+                return Err(RegistryError::NotFound { what: "policy", name });
+            };
+            let before = serde_json::to_string(before.policy()).ok();
+            txn.remove_document(Shelf::Policy, &name)?;
+            rules_change(txn)?;
+            let change = AuditChange { subject: name.clone(), before, after: None };
+            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-policy", vec![name], String::new(), vec![change]))?;
+            Ok(())
+        })
+        .await?;
+        Ok(self.learn()?)
+    }
+}

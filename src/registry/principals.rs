@@ -1,0 +1,312 @@
+//! Principals, roles and grants: who is who, and who may what.
+
+use super::access::rules_change;
+use super::command::{Ctx, Subject};
+use super::guard::{Wanted, look};
+use super::{Actor, Registry, RegistryError, Seat};
+use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
+use crate::governance::rulebook::{Ask, OPERATOR, Rulebook};
+use crate::model::audit::AuditChange;
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, Role, is_handle};
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::store::document::{Documents, Shelf};
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// Names that nobody can have, because the audit log means something else by them.
+const RESERVED: [&str; 3] = [OPERATOR, "bookholder", "local"];
+const PRINCIPAL: &str = "principal";
+
+impl Registry {
+    /// Every principal, by name.
+    ///
+    /// # Errors
+    /// The actor may not, or the store fails.
+    pub fn principals(&self, actor: &Actor) -> Result<Vec<Principal>, RegistryError> {
+        self.may_look(actor, Permission::Access)?;
+        Ok(self.0.known.load().rules.book.principals.values().cloned().collect())
+    }
+
+    /// Every role, by name; everybody may know what a role allows.
+    #[must_use]
+    pub fn roles(&self) -> Vec<Role> {
+        self.0.known.load().rules.book.roles.values().cloned().collect()
+    }
+
+    /// Makes a principal.
+    ///
+    /// # Errors
+    /// The actor may not, the name is taken or none, a role is not there, or the store fails.
+    pub async fn create_principal(&self, actor: &Actor, request: PrincipalRequest) -> Result<Principal, RegistryError> {
+        let about = Subject::new("create-principal", [request.name.clone()], "");
+        let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, "create-principal", request)).await?;
+        self.learn()?;
+        Ok(made)
+    }
+
+    /// Sets what a principal is allowed from now on.
+    ///
+    /// # Errors
+    /// The actor may not, somebody is not there, nobody could keep access tokens any more, or the store fails.
+    pub async fn set_grants(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: GrantsRequest,
+    ) -> Result<Principal, RegistryError> {
+        self.change_principal(actor, name, "set-grants", move |ctx, principal| {
+            check_grants(&ctx.rules.book, &request.grants)?;
+            let words = |grants: &[Grant]| grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let change = AuditChange {
+                subject: principal.name.clone(),
+                before: Some(words(&principal.grants)),
+                after: Some(words(&request.grants)),
+            };
+            principal.grants = request.grants;
+            Ok(change)
+        })
+        .await
+    }
+
+    /// Refuses every access token of a principal from now on, or takes that back.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such principal, nobody could keep access tokens any more, or the store fails.
+    pub async fn disable_principal(
+        &self,
+        actor: &Actor,
+        name: String,
+        disabled: bool,
+    ) -> Result<Principal, RegistryError> {
+        let command = if disabled { "disable-principal" } else { "enable-principal" };
+        self.change_principal(actor, name, command, move |ctx, principal| {
+            let state =
+                |disabled: Option<Timestamp>| Some(if disabled.is_some() { "disabled" } else { "enabled" }.to_owned());
+            let before = state(principal.disabled);
+            principal.disabled = disabled.then_some(principal.disabled.unwrap_or(ctx.now));
+            Ok(AuditChange { subject: principal.name.clone(), before, after: state(principal.disabled) })
+        })
+        .await
+    }
+
+    async fn change_principal(
+        &self,
+        actor: &Actor,
+        name: String,
+        command: &'static str,
+        change: impl FnOnce(&Ctx, &mut Principal) -> Result<AuditChange, RegistryError> + Send + 'static,
+    ) -> Result<Principal, RegistryError> {
+        let changed = self
+            .command(actor, Subject::new(command, [name.clone()], ""), move |txn, ctx| {
+                ctx.authorise(Permission::Access, None, None)?;
+                let absent = || RegistryError::NotFound { what: PRINCIPAL, name: name.clone() };
+                let mut principal: Principal = txn.document(Shelf::Principal, &name)?.ok_or_else(absent)?;
+                let change = change(ctx, &mut principal)?;
+                let mut book = ctx.rules.book.clone();
+                book.principals.insert(name.clone(), principal.clone());
+                keep_an_admin(&book, &name)?;
+                txn.put_document(Shelf::Principal, &name, &principal)?;
+                rules_change(txn)?;
+                let audit = ctx.audit(command, vec![name], String::new(), vec![change]);
+                txn.commit(ctx.now, Vec::new(), audit)?;
+                Ok(principal)
+            })
+            .await?;
+        self.learn()?;
+        Ok(changed)
+    }
+
+    /// Keeps a role of one's own.
+    ///
+    /// # Errors
+    /// The actor may not, the role comes with the program, nobody could keep access tokens any more, or the store fails.
+    pub async fn put_role(&self, actor: &Actor, name: String, request: RoleRequest) -> Result<Role, RegistryError> {
+        let kept = self
+            .command(actor, Subject::new("put-role", [name.clone()], ""), move |txn, ctx| {
+                ctx.authorise(Permission::Access, None, None)?;
+                check_handle("a role", &name)?;
+                let before = ctx.rules.book.roles.get(&name);
+                if before.is_some_and(|role| role.built_in) {
+                    return Err(RegistryError::BuiltIn { what: "the role", name });
+                }
+                let RoleRequest { permissions, description } = request;
+                let description = description.chars().take(200).collect();
+                let role = Role { name: name.clone(), permissions, description, built_in: false };
+                let words =
+                    |role: &Role| role.permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let change =
+                    AuditChange { subject: name.clone(), before: before.map(words), after: Some(words(&role)) };
+                let mut book = ctx.rules.book.clone();
+                book.roles.insert(name.clone(), role.clone());
+                keep_an_admin(&book, &name)?;
+                txn.put_document(Shelf::Role, &name, &role)?;
+                rules_change(txn)?;
+                txn.commit(ctx.now, Vec::new(), ctx.audit("put-role", vec![name], String::new(), vec![change]))?;
+                Ok(role)
+            })
+            .await?;
+        self.learn()?;
+        Ok(kept)
+    }
+
+    /// Takes a role of one's own away.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such role, it is still granted, or the store fails.
+    pub async fn remove_role(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
+        self.command(actor, Subject::new("remove-role", [name.clone()], ""), move |txn, ctx| {
+            ctx.authorise(Permission::Access, None, None)?;
+            let role = ctx.rules.book.roles.get(&name);
+            let role = role.ok_or_else(|| RegistryError::NotFound { what: "role", name: name.clone() })?;
+            if role.built_in {
+                return Err(RegistryError::BuiltIn { what: "the role", name });
+            }
+            let holds = |one: &&Principal| one.grants.iter().any(|grant| grant.role == name);
+            let to: Vec<String> =
+                ctx.rules.book.principals.values().filter(holds).map(|one| one.name.clone()).collect();
+            if !to.is_empty() {
+                return Err(RegistryError::RoleInUse { name, to });
+            }
+            txn.remove_document(Shelf::Role, &name)?;
+            rules_change(txn)?;
+            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-role", vec![name], String::new(), Vec::new()))?;
+            Ok(())
+        })
+        .await?;
+        Ok(self.learn()?)
+    }
+
+    /// Who a seat stands for, and what they may.
+    #[must_use]
+    pub fn whoami(&self, seat: &Seat) -> WhoAmI {
+        let known = self.0.known.load();
+        let book = &known.rules.book;
+        let actor = seat.actor();
+        let grants = book.principals.get(&actor.name).map(|one| one.grants.clone()).unwrap_or_default();
+        let roles = grants.iter().filter_map(|grant| book.roles.get(&grant.role));
+        let held: std::collections::BTreeSet<Permission> =
+            roles.flat_map(|role| role.permissions.iter().copied()).collect();
+        WhoAmI {
+            name: actor.name.clone(),
+            kind: actor.kind,
+            method: actor.method.clone(),
+            grants,
+            permissions: held.into_iter().collect(),
+            prompts: actor.bound.clone(),
+            expires: (seat.expires_ms() != i64::MAX).then(|| Timestamp::from_ms(seat.expires_ms())),
+        }
+    }
+
+    /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access.
+    ///
+    /// # Errors
+    /// The actor may not ask, there is no such version, or the store fails.
+    pub fn can(
+        &self,
+        actor: &Actor,
+        who: &str,
+        permission: Permission,
+        prompt: Option<&PromptName>,
+        label: Option<&Label>,
+        version: Option<u64>,
+    ) -> Result<CanAnswer, RegistryError> {
+        if who != actor.name {
+            self.may_look(actor, Permission::Access)?;
+        }
+        let known = self.0.known.load();
+        let book = &known.rules.book;
+        let bound = if who == actor.name { actor.bound.as_ref() } else { None };
+        let (name, place) = (prompt.map(PromptName::as_str), label.map(Label::as_str));
+        let ask = Ask { who, bound, permission, prompt: name, label: place };
+        let verdict = book.decide(&ask);
+        let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
+        if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
+            let txn = self.0.store.read()?;
+            let to = version.map(Serving::version);
+            if let Some(number) = version.filter(|number| !matches!(txn.version(name, *number), Ok(Some(_)))) {
+                let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+                return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
+            }
+            let from = txn.label(name, label)?.map(|state| state.serving);
+            let wanted = Wanted { name, label, from: from.as_ref(), to: to.as_ref(), fresh: None };
+            let now = Timestamp::from_ms(self.0.clock.now_ms());
+            answer.requirements = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            // What the message will say is not known yet.
+            let met = |demand: &crate::governance::label_policy::Requirement| {
+                demand.met || demand.kind == crate::governance::label_policy::RequirementKind::Message
+            };
+            answer.allowed &= answer.requirements.iter().all(met);
+        }
+        Ok(answer)
+    }
+
+    /// Whether somebody may look at what is not for everybody. A refusal to look changes nothing and is not recorded.
+    pub(super) fn may_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
+        let verdict = self.0.known.load().rules.book.decide(&actor.ask(permission, None, None));
+        if verdict.allowed {
+            return Ok(());
+        }
+        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
+    }
+
+    /// Whether somebody may look at what only some may; for faces that show more than prompts.
+    ///
+    /// # Errors
+    /// They may not.
+    pub fn authorise_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
+        self.may_look(actor, permission)
+    }
+}
+
+/// Makes a principal under one commit.
+pub(super) fn create(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    command: &'static str,
+    request: PrincipalRequest,
+) -> Result<Principal, RegistryError> {
+    ctx.authorise(Permission::Access, None, None)?;
+    let PrincipalRequest { name, kind, grants } = request;
+    check_handle("a principal", &name)?;
+    if ctx.rules.book.principals.contains_key(&name) || RESERVED.contains(&name.as_str()) {
+        return Err(RegistryError::Exists { what: "a principal", name });
+    }
+    if kind == PrincipalKind::System {
+        return Err(RegistryError::Unfit(
+            "a principal is a person or a service; the system is bookholder itself".to_owned(),
+        ));
+    }
+    check_grants(&ctx.rules.book, &grants)?;
+    let words = grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let principal = Principal { name: name.clone(), kind, created: ctx.now, grants, disabled: None };
+    txn.put_document(Shelf::Principal, &name, &principal)?;
+    rules_change(txn)?;
+    let change = AuditChange { subject: name.clone(), before: None, after: Some(words) };
+    txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![name], String::new(), vec![change]))?;
+    Ok(principal)
+}
+
+pub(super) fn check_handle(what: &'static str, name: &str) -> Result<(), RegistryError> {
+    if is_handle(name) {
+        return Ok(());
+    }
+    Err(RegistryError::Handle { what, name: name.chars().take(crate::model::principal::HANDLE_BYTES_MAX).collect() })
+}
+
+/// Somebody must be left who can keep access tokens.
+pub(super) fn keep_an_admin(book: &Rulebook, name: &str) -> Result<(), RegistryError> {
+    if book.has_admin() { Ok(()) } else { Err(RegistryError::LastAdmin { name: name.to_owned() }) }
+}
+
+fn check_grants(book: &Rulebook, grants: &[Grant]) -> Result<(), RegistryError> {
+    let (count, max) = (grants.len(), GRANTS_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "grants", count, max });
+    }
+    match grants.iter().find(|grant| !book.roles.contains_key(&grant.role)) {
+        Some(grant) => Err(RegistryError::NotFound { what: "role", name: grant.role.chars().take(64).collect() }),
+        None => Ok(()),
+    }
+}

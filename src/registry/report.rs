@@ -1,0 +1,161 @@
+//! Writes a report and signs what was written: the document first, then a manifest over its bytes.
+//!
+//! Who may have one is decided by whoever calls this.
+
+use std::io::{self, Write};
+
+use super::seal::{LIVE_LIFETIME_S, SealError, Signer};
+use crate::governance::report::csv::write_csv;
+use crate::governance::report::jsonl::write_jsonl;
+use crate::governance::report::{Report, ReportFormat, SystemInfo};
+use crate::model::audit::AuditEntry;
+use crate::store::StoreError;
+use crate::store::read::ReadTxn;
+use crate::trust::manifest::{AuditMark, Manifest, ManifestError, ManifestFile};
+use crate::trust::signer_name;
+use crate::web::report::page;
+
+/// What a person who opens the manifest reads first.
+const HOW_TO_READ: &str = "This is the signed manifest of a report of a prompt registry; it says which file the \
+report is, what it holds, and how much. Verify both, on any machine and without a network, by `bookholder report \
+verify FILE --root-key KEY`, with the root key id that the registry's operator gave you. `manifest` is the signed \
+note: times are RFC 3339, hashes are base64 of 32 bytes; `first` and `last` are number and hash of the first and last \
+audit entry in the report, `audit` those of the newest one when it was made; `file` is the BLAKE3 of the report. \
+`roots` and `epochs` say whose signature counts; `checkpoint` is what replicas of the registry follow, and its `audit` \
+line is the same as the manifest's. In a jsonl report each line with `record` `event` is one decision: `entry` is the \
+audit entry, its hash is BLAKE3 in key-derivation mode with the context `bookholder audit entry v2` over its canonical \
+JSON (RFC 8785) without `hash`, and `previous` is the hash of the entry before. Lines with `record` `served` say what \
+a label served from `period_start` until `period_end`. Supports record keeping under Articles 12, 19 and 26(6) of \
+Regulation (EU) 2024/1689.";
+
+/// Why a report could not be written or signed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ReportError {
+    #[error("the report cannot be written")]
+    Write(#[from] io::Error),
+    #[error("the report cannot be signed")]
+    Manifest(#[from] ManifestError),
+    #[error("the report cannot be signed")]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("an audit entry has no hash that could be signed; run `bookholder audit verify`")]
+    Unhashed,
+    #[error("a signed record in the store is no text; run `bookholder verify`")]
+    Record,
+}
+
+/// Length and hash of what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// In bytes.
+    pub bytes: u64,
+    /// BLAKE3.
+    pub hash: [u8; 32],
+}
+
+/// What an export says of the system that it comes from.
+#[must_use]
+pub fn system_info(signer: &Signer) -> SystemInfo {
+    SystemInfo {
+        software: env!("CARGO_PKG_NAME").to_owned(),
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        registry: signer.registry.clone(),
+        provider: None,
+        intended_purpose: None,
+        signing_key: Some(signer_name(&signer.registry, &signer.key_name)),
+    }
+}
+
+/// Writes a report in a format.
+///
+/// # Errors
+/// Writing fails.
+pub fn write_report(
+    report: &Report,
+    system: &SystemInfo,
+    format: ReportFormat,
+    out: &mut dyn Write,
+) -> io::Result<Written> {
+    let mut out = Summed { out, bytes: 0, hasher: blake3::Hasher::new() };
+    match format {
+        ReportFormat::Html => out.write_all(page(report, system).as_bytes())?,
+        ReportFormat::Csv => write_csv(report, system, &mut out)?,
+        ReportFormat::Jsonl => write_jsonl(report, system, &mut out)?,
+    }
+    out.flush()?;
+    Ok(Written { bytes: out.bytes, hash: out.hasher.finalize().into() })
+}
+
+/// Signs what was written of a report, over the state that the report was gathered from.
+///
+/// # Errors
+/// The store fails, or something in it cannot be signed.
+pub fn sign_report(
+    signer: &Signer,
+    txn: &ReadTxn,
+    report: &Report,
+    format: ReportFormat,
+    written: Written,
+) -> Result<ManifestFile, ReportError> {
+    let mark = |seq, hash: &str| AuditMark::of(seq, hash).ok_or(ReportError::Unhashed);
+    let genesis = AuditEntry::genesis();
+    let (seq, hash) = report.head.as_ref().map_or((0, genesis.as_str()), |(seq, hash)| (*seq, hash.as_str()));
+    let ends =
+        report.ends().map(|(first, last)| Ok::<_, ReportError>((mark(first.0, first.1)?, mark(last.0, last.1)?)));
+    let (heading, question) = (&report.heading, &report.question);
+    let manifest = Manifest {
+        registry: signer.registry.clone(),
+        root: signer.root,
+        epoch: txn.head()?.position.epoch,
+        from: question.from,
+        to: question.to,
+        prompts: question.prompts.clone(),
+        format: format.to_string(),
+        records: report.rows.len() as u64,
+        spans: report.spans.len() as u64,
+        ends: ends.transpose()?,
+        audit: mark(seq, hash)?,
+        bytes: written.bytes,
+        file: written.hash,
+        issued: signer.clock.now_ms().div_euclid(1_000),
+        by: heading.generated_by.clone(),
+        tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
+    };
+    let (roots, epochs) = txn.trust()?;
+    let text = |note: Vec<u8>| String::from_utf8(note).map_err(|_| ReportError::Record);
+    let texts = |notes: Vec<Vec<u8>>| notes.into_iter().map(text).collect::<Result<Vec<_>, _>>();
+    Ok(ManifestFile {
+        how_to_read: HOW_TO_READ.to_owned(),
+        manifest: text(manifest.sign(&signer.key_name, &signer.key)?)?,
+        roots: texts(roots)?,
+        epochs: texts(epochs)?,
+        // Signed anew: what an older version of this program signed has no `audit` line.
+        checkpoint: text(signer.sign_again(txn, LIVE_LIFETIME_S, |_| ())?)?,
+    })
+}
+
+/// Counts and hashes what goes through it.
+struct Summed<'a> {
+    out: &'a mut dyn Write,
+    bytes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        self.bytes = self.bytes.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

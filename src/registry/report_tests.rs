@@ -1,0 +1,228 @@
+//! A report of a real store: gathered, written, signed, and believed with the root key alone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use semver::Version as Semver;
+
+use super::*;
+use crate::clock::{Clock, SystemClock};
+use crate::crypto::key::SigningKey;
+use crate::governance::audit_copy::verify_copy;
+use crate::governance::report::{Heading, Question};
+use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
+use crate::model::content_id::ContentId;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::finding::{Category, Finding, Severity};
+use crate::model::name::PromptName;
+use crate::model::prompt::Prompt;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+use crate::resolve::catalogue::Catalogue;
+use crate::store::document::{Shelf, joined_key, number_key};
+use crate::store::write::Change;
+use crate::store::{Options, Store};
+use crate::trust::epoch::EpochRecord;
+use crate::trust::manifest::verify;
+use crate::trust::root::{RootDocument, RootKeyId, sign_root};
+
+const REGISTRY: &str = "prompts.example.org";
+const KEY_NAME: &str = "checkpoint-1";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+/// A registry whose signer seals every commit.
+struct World {
+    store: Store,
+    signer: Arc<Signer>,
+    root_key: RootKeyId,
+    _folder: tempfile::TempDir,
+}
+
+fn world() -> World {
+    let (root, checkpoint) = (SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32]));
+    let document = RootDocument {
+        registry: REGISTRY.to_owned(),
+        version: 1,
+        threshold: 1,
+        root_keys: vec![root.verifying_key()],
+        checkpoint_keys: vec![(KEY_NAME.to_owned(), checkpoint.verifying_key())],
+        failover_keys: Vec::new(),
+        max_lifetime_s: 86_400,
+        reset: None,
+        issued: 1,
+    };
+    let epoch = EpochRecord {
+        registry: REGISTRY.to_owned(),
+        epoch: 1,
+        base: None,
+        checkpoint_key: KEY_NAME.to_owned(),
+        root: 1,
+        issued: 1,
+    };
+    let (root_note, epoch_note) = (sign_root(&document, &[&root]).unwrap(), epoch.sign_by_roots(&[&root]).unwrap());
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let signer = Arc::new(Signer {
+        registry: REGISTRY.to_owned(),
+        key_name: KEY_NAME.to_owned(),
+        key: checkpoint,
+        root: 1,
+        max_lifetime_s: 86_400,
+        clock,
+    });
+    store.set_seal(signer.seal());
+    let found = AuditEntry { actor: "operator".to_owned(), command: "found".to_owned(), ..AuditEntry::default() };
+    let founding = store.write_blocking(move |txn| -> Result<(), StoreError> {
+        txn.put_root(1, &root_note)?;
+        txn.put_epoch(1, &epoch_note)?;
+        txn.set_epoch(1);
+        txn.commit(at("2026-03-01T00:00:00Z"), Vec::new(), found).map(|_| ())
+    });
+    founding.expect("founded");
+    World { store, signer, root_key: document.key_id(), _folder: folder }
+}
+
+/// Publishes a version with a finding, lets production serve it, and refuses an approval.
+fn fill(world: &World) {
+    let name: PromptName = "support/agent".parse().unwrap();
+    let now = at("2026-03-20T12:00:00Z");
+    let entry = |command: &str, subjects: &[&str]| AuditEntry {
+        actor: "ada".to_owned(),
+        command: command.to_owned(),
+        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
+        message: "why".to_owned(),
+        ..AuditEntry::default()
+    };
+    let published = entry("publish", &["support/agent@1", "support/agent@production → 1"]);
+    let refused =
+        AuditEntry { decision: crate::model::audit::Decision::Denied, ..entry("approve", &["change request 7"]) };
+    let elsewhere = entry("create-token", &["ci"]);
+    let request = ChangeRequest {
+        id: 7,
+        message: "why".to_owned(),
+        author: "ada".to_owned(),
+        created: now,
+        expires: now,
+        state: RequestState::Open,
+        moves: vec![ProposedMove::new(
+            name.clone(),
+            "production".parse().unwrap(),
+            Serving::version(1),
+            BTreeMap::from([(1, ContentId::of(b"{}"))]),
+        )],
+        automatic: false,
+        events: Vec::new(),
+        deployment: None,
+    };
+    let finding = Finding {
+        rule: "financial.loan".to_owned(),
+        rule_version: 1,
+        category: Category::Financial,
+        severity: Severity::High,
+        target: "text".to_owned(),
+        start: 0,
+        end: 4,
+        line: 1,
+        hash: "00".to_owned(),
+        message: "loan advice".to_owned(),
+    };
+    let filled = world.store.write_blocking(move |txn| -> Result<(), StoreError> {
+        let seq = txn.next_seq();
+        let version = Version {
+            number: 1,
+            content_id: ContentId::of(b"{}"),
+            source_id: None,
+            semver: Semver::new(1, 0, 0),
+            author: "ada".to_owned(),
+            message: "why".to_owned(),
+            created: now,
+            commit: seq,
+            includes: Vec::new(),
+            retired: None,
+            archived: None,
+        };
+        let deployment = Deployment {
+            id: seq,
+            name: name.clone(),
+            label: "production".parse().unwrap(),
+            at: now,
+            actor: "ada".to_owned(),
+            message: "why".to_owned(),
+            action: Action::Deploy,
+            from: None,
+            to: Some(Serving::version(1)),
+            approved_by: Vec::new(),
+            change_request: None,
+        };
+        let prompt = Prompt { name: name.clone(), created: now, changed: now, latest: 1, removed: None };
+        let changes = vec![
+            Change::Content("support".to_owned(), ContentId::of(b"{}"), b"{}".to_vec()),
+            Change::Version(name.clone(), version),
+            Change::Deployment(deployment),
+            Change::Prompt(prompt),
+        ];
+        txn.put_document(Shelf::Findings, &joined_key(&[name.as_str(), &number_key(1)]), &[finding])?;
+        txn.put_document(Shelf::ChangeRequest, &number_key(7), &request)?;
+        txn.commit(now, changes, published)?;
+        txn.commit(now, Vec::new(), refused)?;
+        txn.commit(now, Vec::new(), elsewhere).map(|_| ())
+    });
+    filled.expect("filled");
+}
+
+#[test]
+fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
+    let world = world();
+    fill(&world);
+    let question = Question {
+        from: at("2026-03-01T00:00:00Z"),
+        to: at("2026-04-01T00:00:00Z"),
+        prompts: "support/**".parse().unwrap(),
+    };
+    let heading = Heading {
+        registry: REGISTRY.to_owned(),
+        generated_at: at("2026-03-21T00:00:00Z"),
+        generated_by: "eve".to_owned(),
+    };
+    let (report, txn) = Catalogue::new(world.store.clone()).report(&question, heading).expect("a report");
+    let found: Vec<_> = report.rows.iter().map(|row| (row.entry.command.as_str(), row.risk)).collect();
+    assert_eq!(found, [("publish", Some(Severity::High)), ("approve", None)]);
+    assert_eq!((report.spans.len(), report.spans[0].risk), (1, Some(Severity::High)));
+    for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Jsonl] {
+        let mut bytes = Vec::new();
+        let written = write_report(&report, &system_info(&world.signer), format, &mut bytes).unwrap();
+        assert_eq!(written, Written { bytes: bytes.len() as u64, hash: blake3::hash(&bytes).into() }, "{format}");
+        let file = sign_report(&world.signer, &txn, &report, format, written).expect("signed");
+        let verified = verify(&file, bytes.as_slice(), &world.root_key).expect("believed");
+        assert_eq!((verified.manifest.records, verified.manifest.spans), (2, 1), "{format}");
+        assert_eq!(verified.manifest.format, format.as_str());
+        if format == ReportFormat::Jsonl {
+            let copy = verify_copy(bytes.as_slice()).unwrap();
+            assert_eq!((copy.entries, copy.served, copy.broken_at), (2, 1, None));
+        }
+    }
+}
+
+#[test]
+fn what_happens_while_a_report_is_made_does_not_break_its_manifest() {
+    let world = world();
+    let question =
+        Question { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z"), prompts: "**".parse().unwrap() };
+    let heading = Heading {
+        registry: REGISTRY.to_owned(),
+        generated_at: at("2026-03-21T00:00:00Z"),
+        generated_by: "eve".to_owned(),
+    };
+    let (report, txn) = Catalogue::new(world.store.clone()).report(&question, heading).expect("a report");
+    fill(&world);
+    let mut bytes = Vec::new();
+    let written = write_report(&report, &system_info(&world.signer), ReportFormat::Jsonl, &mut bytes).unwrap();
+    let file = sign_report(&world.signer, &txn, &report, ReportFormat::Jsonl, written).expect("signed");
+    let verified = verify(&file, bytes.as_slice(), &world.root_key).expect("believed");
+    assert_eq!(verified.manifest.audit.seq, 1, "the entries behind it came later");
+}

@@ -1,0 +1,121 @@
+//! Risk rules of one's own: kept beside those that come with the program.
+
+use super::access::rules_change;
+use super::command::Subject;
+use super::principals::check_handle;
+use super::{Actor, Registry, RegistryError};
+use crate::api::govern::{Classified, RuleSetRequest, RuleSetView};
+use crate::governance::risk::{Classifier, RuleSet, import_gitleaks};
+use crate::model::content::Content;
+use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::store::document::{Documents, Shelf};
+
+/// Most rule sets of one's own; each takes memory and time.
+const SETS_MAX: usize = 20;
+/// The name of the rules that come with the program.
+const BUILT_IN: &str = "built-in";
+
+impl Registry {
+    /// Every rule set, by name; those that come with the program first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn rule_sets(&self) -> Result<Vec<RuleSetView>, RegistryError> {
+        let show = |name: &str, rules| RuleSetView { name: name.to_owned(), rules, toml: None, skipped: Vec::new() };
+        let mut sets = vec![show(BUILT_IN, RuleSet::builtin().len())];
+        for (name, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
+            sets.push(show(&name, RuleSet::parse(&toml)?.len()));
+        }
+        Ok(sets)
+    }
+
+    /// One rule set of one's own.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub fn rule_set(&self, name: &str) -> Result<RuleSetView, RegistryError> {
+        let toml: Option<String> = self.0.store.read()?.document(Shelf::RuleSet, name)?;
+        let absent =
+            || RegistryError::NotFound { what: "rule set", name: name.chars().take(HANDLE_BYTES_MAX).collect() };
+        let toml = toml.ok_or_else(absent)?;
+        let rules = RuleSet::parse(&toml)?.len();
+        Ok(RuleSetView { name: name.to_owned(), rules, toml: Some(toml), skipped: Vec::new() })
+    }
+
+    /// Keeps a rule set, in place of one of the same name; every later version is classified by it.
+    ///
+    /// # Errors
+    /// The actor may not, a rule or one of its own tests fails, there are too many, or the store fails.
+    pub async fn put_rule_set(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: RuleSetRequest,
+    ) -> Result<RuleSetView, RegistryError> {
+        self.may_look(actor, Permission::Policy)?;
+        check_handle("a rule set", &name)?;
+        if name == BUILT_IN {
+            return Err(RegistryError::BuiltIn { what: "the rule set", name });
+        }
+        // Regular expressions are compiled here, not on the thread that everybody's writes wait for.
+        let (toml, skipped) = if request.gitleaks {
+            let (toml, skipped) = import_gitleaks(&request.toml)?;
+            (toml, skipped.into_iter().map(|one| format!("{}: {}", one.id, one.reason)).collect())
+        } else {
+            (request.toml, Vec::new())
+        };
+        let set = RuleSet::parse(&toml)?;
+        let rules = set.len();
+        let mut sets = vec![set];
+        for (other, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
+            if other != name {
+                sets.push(RuleSet::parse(&toml)?);
+            }
+        }
+        let (count, max) = (sets.len(), SETS_MAX);
+        if count > max {
+            return Err(RegistryError::TooMany { what: "rule sets", count, max });
+        }
+        Classifier::new(true, &sets)?;
+        let shown = name.clone();
+        self.command(actor, Subject::new("put-rules", [name.clone()], ""), move |txn, ctx| {
+            ctx.authorise(Permission::Policy, None, None)?;
+            txn.put_document(Shelf::RuleSet, &name, &toml)?;
+            rules_change(txn)?;
+            let subjects = vec![name, format!("{rules} rules"), blake3::hash(toml.as_bytes()).to_hex().to_string()];
+            txn.commit(ctx.now, Vec::new(), ctx.audit("put-rules", subjects, String::new(), Vec::new()))?;
+            Ok(())
+        })
+        .await?;
+        self.learn()?;
+        Ok(RuleSetView { name: shown, rules, toml: None, skipped })
+    }
+
+    /// Takes a rule set away; what it found stays recorded.
+    ///
+    /// # Errors
+    /// The actor may not, there is none, or the store fails.
+    pub async fn remove_rule_set(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
+        let about = Subject::new("remove-rules", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Policy, None, None)?;
+            if !txn.remove_document(Shelf::RuleSet, &name)? {
+                return Err(RegistryError::NotFound { what: "rule set", name });
+            }
+            rules_change(txn)?;
+            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-rules", vec![name], String::new(), Vec::new()))?;
+            Ok(())
+        })
+        .await?;
+        Ok(self.learn()?)
+    }
+
+    /// What the rules find in a content that nobody publishes.
+    #[must_use]
+    pub fn classify(&self, content: &Content) -> Classified {
+        let rules = &self.0.known.load().rules;
+        let mut findings = rules.classifier.classify(content, &rules.key);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Classified { findings }
+    }
+}

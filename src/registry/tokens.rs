@@ -1,0 +1,239 @@
+//! Access tokens: made, rotated and revoked.
+
+use std::sync::atomic::Ordering;
+
+use super::access::{hex, rules_change};
+use super::command::Subject;
+use super::principals::{check_handle, create};
+use super::{Actor, Registry, RegistryError};
+use crate::api::govern::{PrincipalRequest, RotationRequest, TokenRequest, TokenView};
+use crate::crypto::secret::AccessToken;
+use crate::governance::rulebook::{Ask, Rulebook};
+use crate::model::principal::{Grant, HANDLE_BYTES_MAX, Permission, PrincipalKind, TokenRecord};
+use crate::model::time::Timestamp;
+use crate::store::document::{Documents, Shelf};
+use crate::store::write::WriteTxn;
+
+const TOKEN: &str = "access token";
+/// Most access tokens of a registry, which are all kept in memory.
+const TOKENS_MAX: usize = 20_000;
+/// Longest life and overlap that can be asked for, in seconds: ten years.
+const LIFE_S_MAX: u64 = 10 * 366 * 24 * 3_600;
+/// Most views that an access token can be bound to.
+const VIEWS_MAX: usize = 32;
+
+impl Registry {
+    /// Every access token, by name.
+    ///
+    /// # Errors
+    /// The actor may not.
+    pub fn tokens(&self, actor: &Actor) -> Result<Vec<TokenView>, RegistryError> {
+        self.may_look(actor, Permission::Access)?;
+        let known = self.0.known.load();
+        let shown = known.tokens.iter().map(|(record, used_ms)| {
+            let used = used_ms.load(Ordering::Relaxed);
+            TokenView { last_used: (used > 0).then(|| Timestamp::from_ms(used)), ..view(record, None) }
+        });
+        Ok(shown.collect())
+    }
+
+    /// Makes an access token; the answer is the only place where it stands.
+    ///
+    /// # Errors
+    /// The actor may not, the name is taken or none, the principal is not there, or the store fails.
+    pub async fn create_token(&self, actor: &Actor, request: TokenRequest) -> Result<TokenView, RegistryError> {
+        let token = generate()?;
+        let hash = hex(&token.hash());
+        let about = Subject::new("create-token", [request.name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let record = self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Access, None, None)?;
+            check_handle("an access token", &request.name)?;
+            let (count, max) = (txn.documents::<TokenRecord>(Shelf::Token, "")?.len() + 1, TOKENS_MAX);
+            if count > max {
+                return Err(RegistryError::TooMany { what: "access tokens", count, max });
+            }
+            if txn.raw_document(Shelf::Token, &request.name)?.is_some() {
+                return Err(RegistryError::Exists { what: "an access token", name: request.name });
+            }
+            if request.views.len() > VIEWS_MAX
+                || request.views.iter().any(|view| !crate::model::principal::is_handle(view))
+            {
+                return Err(RegistryError::Unfit(format!(
+                    "an access token is bound to at most {VIEWS_MAX} views by name"
+                )));
+            }
+            let expires = ends(ctx.now, request.expires_s)?;
+            let principal = match (request.principal, request.role) {
+                (Some(_), Some(_)) => {
+                    return Err(RegistryError::Unfit(
+                        "name a `principal` that exists, or the `role` of a new service".to_owned(),
+                    ));
+                }
+                (None, None) => {
+                    return Err(RegistryError::Unfit(
+                        "name the `principal` whose access token it is, or the `role` of a new service".to_owned(),
+                    ));
+                }
+                (Some(principal), None) => {
+                    if !ctx.rules.book.principals.contains_key(&principal) {
+                        return Err(RegistryError::NotFound { what: "principal", name: principal });
+                    }
+                    principal
+                }
+                (None, Some(role)) => {
+                    let existing = ctx.rules.book.principals.get(&request.name);
+                    let grants = vec![Grant::everywhere(&role)];
+                    match existing {
+                        Some(existing) if existing.grants == grants && existing.disabled.is_none() => {}
+                        Some(_) => return Err(RegistryError::Exists { what: "a principal", name: request.name }),
+                        None => {
+                            let (name, kind) = (request.name.clone(), PrincipalKind::Service);
+                            create(txn, ctx, "create-principal", PrincipalRequest { name, kind, grants })?;
+                        }
+                    }
+                    request.name.clone()
+                }
+            };
+            let record = TokenRecord {
+                name: request.name,
+                principal,
+                hash,
+                created: ctx.now,
+                expires,
+                previous: None,
+                prompts: request.prompts,
+                views: request.views,
+            };
+            txn.put_document(Shelf::Token, &record.name, &record)?;
+            txn.remove_document(Shelf::TokenUse, &record.name)?;
+            rules_change(txn)?;
+            let subjects = vec![record.name.clone(), record.principal.clone()];
+            txn.commit(ctx.now, Vec::new(), ctx.audit("create-token", subjects, String::new(), Vec::new()))?;
+            Ok(record)
+        });
+        let record = record.await?;
+        self.learn()?;
+        Ok(view(&record, Some(&token)))
+    }
+
+    /// Replaces an access token by another of the same name; the old one stays good for the overlap.
+    ///
+    /// # Errors
+    /// The actor may not (but everybody may rotate their own), there is no such token, or the store fails.
+    pub async fn rotate_token(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: RotationRequest,
+    ) -> Result<TokenView, RegistryError> {
+        let token = generate()?;
+        let hash = hex(&token.hash());
+        let record = self.command(actor, Subject::new("rotate-token", [name.clone()], ""), move |txn, ctx| {
+            let own = txn.document::<TokenRecord>(Shelf::Token, &name)?.is_some_and(|record| {
+                record.principal == ctx.actor.name && ctx.actor.method == format!("access token {}", record.name)
+            });
+            if own {
+                ctx.because("it is their own".to_owned());
+            } else {
+                ctx.authorise(Permission::Access, None, None)?;
+            }
+            let absent = || RegistryError::NotFound { what: TOKEN, name: name.clone() };
+            let mut record: TokenRecord = txn.document(Shelf::Token, &name)?.ok_or_else(absent)?;
+            let until = ends(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
+            let until = record.expires.map_or(until, |expires| expires.min(until));
+            let expires = match (request.expires_s, own) {
+                // Nobody gives themselves more time than they were given.
+                (None, true) => record.expires,
+                (Some(_), true) => match (ends(ctx.now, request.expires_s)?, record.expires) {
+                    (Some(asked), Some(given)) => Some(asked.min(given)),
+                    (asked, given) => asked.or(given),
+                },
+                (_, false) => ends(ctx.now, request.expires_s)?,
+            };
+            let old = std::mem::replace(&mut record.hash, hash);
+            record.previous = (until > ctx.now).then_some((old, until));
+            record.expires = expires;
+            txn.put_document(Shelf::Token, &name, &record)?;
+            rules_change(txn)?;
+            txn.commit(ctx.now, Vec::new(), ctx.audit("rotate-token", vec![name], String::new(), Vec::new()))?;
+            Ok(record)
+        });
+        let record = record.await?;
+        self.learn()?;
+        Ok(view(&record, Some(&token)))
+    }
+
+    /// Revokes an access token, for every request from now on and for those under way.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such token, it is the last of who keeps access, or the store fails.
+    pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
+        self.command(
+            actor,
+            Subject::new("revoke-token", [name.chars().take(HANDLE_BYTES_MAX).collect()], ""),
+            move |txn, ctx| {
+                ctx.authorise(Permission::Access, None, None)?;
+                if txn.raw_document(Shelf::Token, &name)?.is_none() {
+                    return Err(RegistryError::NotFound { what: TOKEN, name });
+                }
+                if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, &name)? {
+                    return Err(RegistryError::LastAdmin { name });
+                }
+                txn.remove_document(Shelf::Token, &name)?;
+                rules_change(txn)?;
+                txn.commit(ctx.now, Vec::new(), ctx.audit("revoke-token", vec![name], String::new(), Vec::new()))?;
+                Ok(())
+            },
+        )
+        .await?;
+        Ok(self.learn()?)
+    }
+}
+
+/// Whether somebody who keeps access has an access token besides this one.
+fn admins_with_tokens(
+    txn: &WriteTxn<'_>,
+    book: &Rulebook,
+    now: Timestamp,
+    without: &str,
+) -> Result<bool, RegistryError> {
+    let tokens = txn.documents::<TokenRecord>(Shelf::Token, "")?;
+    Ok(tokens.iter().any(|(name, record)| {
+        let ask = Ask {
+            who: &record.principal,
+            bound: record.prompts.as_ref(),
+            permission: Permission::Access,
+            prompt: None,
+            label: None,
+        };
+        name != without && record.expires.is_none_or(|expires| expires > now) && book.decide(&ask).allowed
+    }))
+}
+
+fn generate() -> Result<AccessToken, RegistryError> {
+    AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))
+}
+
+fn ends(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {
+    match seconds {
+        Some(seconds) if seconds > LIFE_S_MAX => {
+            Err(RegistryError::Unfit(format!("{seconds} s are longer than ten years; leave it out for no end")))
+        }
+        Some(seconds) => Ok(Some(Timestamp::from_ms(now.ms() + i64::try_from(seconds).unwrap_or(0) * 1_000))),
+        None => Ok(None),
+    }
+}
+
+fn view(record: &TokenRecord, token: Option<&AccessToken>) -> TokenView {
+    TokenView {
+        name: record.name.clone(),
+        principal: record.principal.clone(),
+        created: record.created,
+        expires: record.expires,
+        previous_until: record.previous.as_ref().map(|(_, until)| *until),
+        last_used: None,
+        prompts: record.prompts.clone(),
+        views: record.views.clone(),
+        token: token.map(|token| token.reveal().to_owned()),
+    }
+}

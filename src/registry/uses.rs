@@ -1,0 +1,98 @@
+//! Who uses which version: a coarse record, kept off the path of the answers.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::Registry;
+use crate::api::govern::VersionUse;
+use crate::model::name::PromptName;
+use crate::model::time::Timestamp;
+use crate::resolve::usage::Usage;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+
+/// Milliseconds of an hour, the grain of the record.
+const HOUR_MS: i64 = 3_600_000;
+/// How far back "lately" reaches, in hours: the last day, and the hour it began in.
+const LATELY_HOURS: u64 = 25;
+
+impl Registry {
+    /// Where the faces of this node note who used what.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        self.0.usage.clone()
+    }
+
+    /// Keeps what was noted since the last time.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_noted_uses(&self) -> Result<(), StoreError> {
+        self.keep_uses(self.0.usage.take()).await
+    }
+
+    /// Keeps uses that were noted while answering.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_uses(&self, uses: Vec<VersionUse>) -> Result<(), StoreError> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.0
+            .store
+            .write(move |txn| {
+                for one in uses {
+                    let key = joined_key(&[one.name.as_str(), &number_key(one.version), &one.by]);
+                    if txn.document::<u64>(Shelf::Use, &key)?.is_none_or(|hour| hour < one.hour) {
+                        txn.put_document(Shelf::Use, &key, &one.hour)?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// Who used a version in the last day.
+pub(super) fn used_lately(
+    txn: &impl Documents,
+    name: &PromptName,
+    version: u64,
+    now: Timestamp,
+) -> Result<BTreeSet<String>, StoreError> {
+    let since = hour(now).saturating_sub(LATELY_HOURS);
+    let mut by = BTreeSet::new();
+    visit(txn, name, version, &mut |who, hour| {
+        if hour > since {
+            by.insert(who.to_owned());
+        }
+    })?;
+    Ok(by)
+}
+
+/// The last hour in which anybody used a version.
+pub(super) fn last_use(txn: &impl Documents, name: &PromptName, version: u64) -> Result<Option<u64>, StoreError> {
+    let mut last = None;
+    visit(txn, name, version, &mut |_, hour| last = last.max(Some(hour)))?;
+    Ok(last)
+}
+
+fn visit(
+    txn: &impl Documents,
+    name: &PromptName,
+    version: u64,
+    visitor: &mut dyn FnMut(&str, u64),
+) -> Result<(), StoreError> {
+    let prefix = joined_key(&[name.as_str(), &number_key(version), ""]);
+    txn.visit_documents(Shelf::Use, &prefix, "", false, &mut |key, value| {
+        visitor(key.strip_prefix(&prefix).unwrap_or_default(), read(value)?);
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// Hours since 1970.
+#[must_use]
+pub(super) fn hour(now: Timestamp) -> u64 {
+    u64::try_from(now.ms().div_euclid(HOUR_MS)).unwrap_or_default()
+}

@@ -1,0 +1,397 @@
+//! The report as one page: who changed what, when and why, who approved it, and what was live when.
+//!
+//! One file without scripts that fetches nothing, reads in light and dark, and prints. Whatever others wrote is
+//! escaped, and characters that no reader would see are shown by their numbers.
+//!
+//! Invariant: every decision and every span of the report stands on the page, whatever the picture leaves out.
+
+mod axis;
+mod timeline;
+mod words;
+
+use std::collections::HashSet;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::words::{Visible, between, grouped, length, moment};
+use crate::governance::report::{Move, Report, ReportedVersion, Row, Span, SystemInfo};
+use crate::model::audit::Decision;
+use crate::model::deployment::Action;
+use crate::model::finding::Severity;
+use crate::model::version::Bump;
+
+/// The page's stylesheet, which stands in it.
+const STYLE: &str = include_str!("report.css");
+/// Most versions and most labels that are written out of one decision; the other formats have them all.
+const SHOWN_MAX: usize = 20;
+/// What stands where there is nothing.
+const NONE: &str = "–";
+
+/// Writes the page of a report.
+#[must_use]
+pub fn page(report: &Report, system: &SystemInfo) -> String {
+    let title = format!("Changes to prompts of {}", report.heading.registry);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (Visible(&title)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (head(report, system, &title))
+                (figures(report))
+                h2 { "What was live when" }
+                (timeline::timeline(report))
+                (live(report))
+                h2.page { "Decisions" }
+                (decisions(report))
+                (appendix(report, system))
+            }
+        }
+    }
+    .into_string()
+}
+
+fn head(report: &Report, system: &SystemInfo, title: &str) -> Markup {
+    let (heading, question) = (&report.heading, &report.question);
+    html! {
+        header {
+            h1 { (Visible(title)) }
+            p.range { (moment(question.from)) " to " (moment(question.to)) " UTC" }
+            dl.facts {
+                dt { "Prompts" }
+                dd { code { (Visible(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
+                dt { "Made" }
+                dd { (moment(heading.generated_at)) " UTC by " (Visible(&heading.generated_by)) }
+                dt { "With" }
+                dd { (system.software) " " (system.software_version) }
+                @if let Some(provider) = &system.provider { dt { "Provider" } dd { (Visible(provider)) } }
+                @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (Visible(purpose)) } }
+            }
+            p {
+                "A " b { "decision" } " is one command that somebody gave, done or refused. A " b { "label" }
+                " such as production is what applications ask for; the picture and the first table say what each "
+                "served, and since when. A change marked " b { "substantial" }
+                " is one after which callers must change, or break. All times are UTC, from the registry's clock. "
+                "The label latest, which follows every new version, is left out."
+            }
+        }
+    }
+}
+
+fn figures(report: &Report) -> Markup {
+    let totals = &report.totals;
+    let refused = totals.denied.saturating_add(totals.unrecorded);
+    let worst = report.rows.iter().filter_map(|row| row.risk).max();
+    let figure = |count: u64, one: &'static str, many: &'static str, alarm: bool| {
+        html! { li.alarm[alarm && count > 0] { b { (grouped(count)) } (if count == 1 { one } else { many }) } }
+    };
+    html! {
+        ul.figures {
+            (figure(totals.granted, "change", "changes", false))
+            (figure(totals.prompts, "prompt", "prompts", false))
+            (figure(totals.versions, "new version", "new versions", false))
+            (figure(totals.substantial, "substantial", "substantial", false))
+            (figure(totals.moves, "label moved", "labels moved", false))
+            (figure(totals.rollbacks, "rollback", "rollbacks", false))
+            (figure(totals.approved, "with an approval", "with approvals", false))
+            (figure(refused, "refused attempt", "refused attempts", true))
+            (figure(totals.overrode, "override", "overrides", true))
+            (figure(totals.actors, "person or service", "people and services", false))
+            @if let Some(worst) = worst {
+                li.alarm[worst >= Severity::High] { b { (worst) } "highest risk" }
+            }
+        }
+    }
+}
+
+/// What each label served, one table body a label.
+fn live(report: &Report) -> Markup {
+    let rows: HashSet<u64> = report.rows.iter().map(|row| row.entry.seq).collect();
+    let same = |a: &Span, b: &Span| a.name == b.name && a.label == b.label;
+    html! {
+        @if !report.spans.is_empty() {
+            div.wide {
+                table.live {
+                    thead {
+                        tr {
+                            th { "From" } th { "Until" } th { "For" } th { "Served" } th { "Content" } th { "Risk" }
+                            th { "By" } th { "Approved by" } th { "Why" } th { "Commit" }
+                        }
+                    }
+                    @for lane in report.spans.chunk_by(same) {
+                        tbody {
+                            @if let Some(first) = lane.first() {
+                                tr.lane {
+                                    th colspan="10" scope="rowgroup" {
+                                        (Visible(first.name.as_str())) span.quiet { "@" (Visible(first.label.as_str())) }
+                                    }
+                                }
+                            }
+                            @for span in lane { (served(span, rows.contains(&span.deployment))) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn served(span: &Span, linked: bool) -> Markup {
+    let lasted = span.until.map(|until| length(until.ms().saturating_sub(span.from.ms())));
+    let content = |version: &ReportedVersion| html! { span.id { (version.content_id.short()) } };
+    html! {
+        tr {
+            td { (moment(span.from)) }
+            td {
+                @match (span.until, span.ended_by) {
+                    (Some(until), Some(Action::Unlabel | Action::Remove)) => {
+                        (moment(until)) br; span.bad { "taken away" }
+                    }
+                    (Some(until), _) => (moment(until)),
+                    (None, _) => span.good { "still" },
+                }
+            }
+            td { (lasted.as_deref().unwrap_or(NONE)) }
+            td {
+                b { (Visible(&span.serving.to_string())) }
+                @if span.action == Action::Rollback { br; span.warn { "rollback" } }
+            }
+            td { (between(span.versions.iter().take(SHOWN_MAX).map(content), "<br>")) }
+            td { (risk(span.risk)) }
+            td { (Visible(&span.by)) }
+            td { (approvals(&span.approved_by, span.change_request)) }
+            td { (Visible(&span.message)) }
+            td { @if linked { a href={ "#c" (span.deployment) } { (span.deployment) } } @else { (span.deployment) } }
+        }
+    }
+}
+
+/// Every decision, by the time at which it happened.
+fn decisions(report: &Report) -> Markup {
+    let mut rows: Vec<&Row> = report.rows.iter().collect();
+    rows.sort_by_key(|row| (row.occurred_at, row.entry.seq));
+    html! {
+        @if rows.is_empty() {
+            p.quiet { "Nothing was asked for in this time." }
+        } @else {
+            div.wide {
+                table.decisions {
+                    thead {
+                        tr {
+                            th { "When" } th { "Who" } th { "What" } th { "Decision" } th { "Why" }
+                            th { "Approved by" } th { "Risk" } th { "Commit" }
+                        }
+                    }
+                    tbody { @for row in rows { (decision(row)) } }
+                }
+            }
+        }
+    }
+}
+
+fn decision(row: &Row) -> Markup {
+    let entry = &row.entry;
+    let denied = entry.decision == Decision::Denied;
+    let (many_versions, many_moves) =
+        (row.versions.len().saturating_sub(SHOWN_MAX), row.moves.len().saturating_sub(SHOWN_MAX));
+    html! {
+        tr.denied[denied] id={ "c" (entry.seq) } {
+            td {
+                (moment(row.occurred_at))
+                @if row.occurred_at != entry.at { br; span.quiet { "recorded " (moment(entry.at)) } }
+            }
+            td {
+                (Visible(&entry.actor))
+                @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
+            }
+            td {
+                b { (Visible(&entry.command)) }
+                @if row.versions.is_empty() && row.moves.is_empty() {
+                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (Visible(subject)) }
+                }
+                @for version in row.versions.iter().take(SHOWN_MAX) { br; (described(version)) }
+                @for moved in row.moves.iter().take(SHOWN_MAX) { br; (movement(moved)) }
+                @if many_versions + many_moves > 0 {
+                    br; span.quiet { "and " (many_versions + many_moves) " more" }
+                }
+            }
+            td {
+                @if denied { span.bad { "refused" } } @else { "done" }
+                @if !entry.reason.is_empty() { br; span.quiet { (Visible(&entry.reason)) } }
+                @for overrode in &entry.overrode { br; span.warn { "overrode " (Visible(overrode)) } }
+                @if entry.unrecorded > 0 {
+                    br; span.quiet { (grouped(entry.unrecorded)) " more refused before and not recorded one by one" }
+                }
+            }
+            td { (Visible(&entry.message)) }
+            td { (approvals(&entry.approved_by, entry.change_request)) }
+            td { (risk(row.risk)) }
+            td { (entry.seq) }
+        }
+    }
+}
+
+fn described(version: &ReportedVersion) -> Markup {
+    html! {
+        (Visible(version.name.as_str())) "@" (version.number) " "
+        span.quiet {
+            (version.semver)
+            @if let Some(bump) = version.bump.filter(|bump| *bump != Bump::Major) { " " (bump) }
+            @if version.is_substantial() { " " span.warn { "substantial" } }
+            " " span.id title=(version.content_id) { (version.content_id.short()) }
+        }
+    }
+}
+
+fn movement(moved: &Move) -> Markup {
+    let asked = if moved.done { "" } else { "asked for " };
+    html! {
+        (asked) (Visible(&moved.prompt)) "@" (Visible(&moved.label)) ": "
+        @if let Some(from) = &moved.from { (Visible(from)) " " }
+        "→ " (Visible(moved.to.as_deref().unwrap_or("nothing")))
+    }
+}
+
+fn approvals(approved_by: &[String], change_request: Option<u64>) -> Markup {
+    html! {
+        @for (index, name) in approved_by.iter().enumerate() { @if index > 0 { ", " } (Visible(name)) }
+        @if let Some(number) = change_request {
+            @if !approved_by.is_empty() { br; }
+            span.quiet { "change request " (number) }
+        }
+    }
+}
+
+fn risk(risk: Option<Severity>) -> Markup {
+    html! { @if let Some(risk) = risk { span class={ "risk " (risk) } { (risk) } } }
+}
+
+fn appendix(report: &Report, system: &SystemInfo) -> Markup {
+    let entry = |what: &str, seq: u64, hash: &str| {
+        html! { dt { (what) } dd { "commit " (seq) ", " code { (hash) } } }
+    };
+    html! {
+        footer {
+            h2 { "How to verify" }
+            p {
+                "This file came with a manifest, a second file whose name ends in .manifest.json. The manifest holds the "
+                "hash of this file, signed by the registry" @if let Some(key) = &system.signing_key { " (" code { (key) } ")" }
+                ", and everything but one key that it takes to check the signature. Ask the registry's operator for the "
+                "root key, not the sender of this file, and run on any machine, without a network:"
+            }
+            pre { code { "bookholder report verify FILE --root-key bk1-…" } }
+            p {
+                "The decisions are entries of an audit log in which each entry holds the hash of the one before. The "
+                "same report as jsonl holds the entries themselves, and their chain can be checked from it alone."
+            }
+            dl.facts {
+                @if let Some((first, last)) = report.ends() {
+                    (entry("First decision", first.0, first.1))
+                    (entry("Last decision", last.0, last.1))
+                }
+                @if let Some((seq, hash)) = &report.head { (entry("Newest entry of the audit log", *seq, hash)) }
+            }
+            p {
+                "This report supports record keeping under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689. It "
+                "does not decide whether a duty is met; that is for whoever has it."
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::governance::report::samples;
+
+    fn system() -> SystemInfo {
+        SystemInfo {
+            software: "bookholder".to_owned(),
+            software_version: "0.1.0".to_owned(),
+            registry: "prompts.example.org".to_owned(),
+            ..SystemInfo::default()
+        }
+    }
+
+    #[test]
+    fn a_page_says_who_changed_what_when_why_who_approved_and_what_was_live() {
+        let page = page(&samples::incident(), &system());
+        for part in [
+            "<h1>Changes to prompts of prompts.example.org</h1>",
+            "2026-03-19 00:00:00 to 2026-03-22 00:00:00 UTC",
+            "<b>5</b>changes",
+            "<li class=\"alarm\"><b>1</b>refused attempt</li>",
+            "<li class=\"alarm\"><b>high</b>highest risk</li>",
+            "<tr class=\"denied\" id=\"c3\">",
+            "<span class=\"bad\">refused</span><br><span class=\"quiet\">`bo` may not deploy</span>",
+            "support/agent@production: 1 → 2",
+            "eve<br><span class=\"quiet\">change request 3</span>",
+            "<td>2026-03-20 14:00:00</td><td>2026-03-20 15:00:00</td><td>1 h</td>",
+            "<span class=\"good\">still</span>",
+            "<span class=\"warn\">substantial</span>",
+            "2026-03-19 06:00:00<br><span class=\"quiet\">recorded 2026-03-20 16:00:00</span>",
+            "supports record keeping under Articles 12, 19 and 26(6)",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_one_file_that_runs_nothing_and_claims_nothing() {
+        let page = page(&samples::incident(), &system());
+        for part in ["<script", " src=", "<link", "url(", "@import", "compliant", "compliance"] {
+            assert!(!page.to_lowercase().contains(part), "{part}");
+        }
+        assert_eq!(page.matches("</style>").count(), 1);
+    }
+
+    #[test]
+    fn what_others_wrote_stays_text() {
+        let hostile = "</td><script>alert(1)</script>\u{202e}\u{200b}\u{1b}&\"'";
+        let mut report = samples::incident();
+        report.heading.generated_by = hostile.to_owned();
+        report.heading.registry = hostile.to_owned();
+        for row in &mut report.rows {
+            let entry = &mut row.entry;
+            for text in [&mut entry.actor, &mut entry.command, &mut entry.message, &mut entry.reason, &mut entry.method]
+            {
+                hostile.clone_into(text);
+            }
+            entry.approved_by = vec![hostile.to_owned()];
+            entry.overrode = vec![hostile.to_owned()];
+            for moved in &mut row.moves {
+                (moved.prompt, moved.label, moved.to) =
+                    (hostile.to_owned(), hostile.to_owned(), Some(hostile.to_owned()));
+            }
+        }
+        for span in &mut report.spans {
+            (span.by, span.message) = (hostile.to_owned(), hostile.to_owned());
+        }
+        let system = SystemInfo { provider: Some(hostile.to_owned()), ..system() };
+        let page = page(&report, &system);
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+        for hidden in ['\u{202e}', '\u{200b}', '\u{1b}'] {
+            assert!(!page.contains(hidden), "{hidden:?}");
+        }
+        assert!(page.contains("<span class=\"odd\">U+202E</span>"));
+    }
+
+    #[test]
+    fn an_empty_report_is_a_page() {
+        let page = page(&samples::report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "sales/**"), &system());
+        assert!(page.contains("Nothing was asked for in this time."));
+    }
+
+    #[test]
+    fn thousands_of_changes_stay_within_five_megabytes() {
+        let report = samples::many(4_529);
+        let page = page(&report, &system());
+        assert!(page.len() < 5 * 1_024 * 1_024, "{} bytes", page.len());
+        assert_eq!(page.matches(" id=\"c").count(), report.rows.len(), "every decision is there");
+    }
+}

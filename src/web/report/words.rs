@@ -1,0 +1,147 @@
+//! How a report writes texts of others, moments and lengths of time.
+
+use maud::{Markup, PreEscaped, Render, html};
+
+use crate::model::time::Timestamp;
+
+/// A text that somebody wrote: escaped, and what no reader would see is shown by its number.
+pub(super) struct Visible<'a>(pub(super) &'a str);
+
+impl Render for Visible<'_> {
+    fn render_to(&self, buffer: &mut String) {
+        let mut rest = self.0;
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
+            let (before, after) = rest.split_at(at);
+            before.render_to(buffer);
+            let marked = html! { span.odd { "U+" (format!("{:04X}", u32::from(hidden))) } };
+            marked.render_to(buffer);
+            rest = after.get(hidden.len_utf8()..).unwrap_or_default();
+        }
+        rest.render_to(buffer);
+    }
+}
+
+/// Whether a character is not seen, or turns the direction of writing: controls other than line ends and tabs, marks
+/// of direction, characters without width, and tags.
+pub(super) fn is_hidden(c: char) -> bool {
+    match c {
+        '\n' | '\t' => false,
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}' => true,
+        _ => c.is_control(),
+    }
+}
+
+/// The same where only text can stand, as in a tooltip.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A text within a width, counted in letters of Latin; the end of it stays, because that tells names apart.
+pub(super) fn shorten(text: &str, width: usize) -> String {
+    let widths = |c: char| if c.is_ascii() { 1 } else { 2 };
+    let text = plain(text);
+    if text.chars().map(widths).sum::<usize>() <= width {
+        return text;
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |c: &char| {
+        let enough = left >= widths(*c);
+        left = left.saturating_sub(widths(*c));
+        enough
+    };
+    let kept: Vec<char> = text.chars().rev().take_while(fits).collect();
+    std::iter::once('…').chain(kept.into_iter().rev()).collect()
+}
+
+/// A moment as people read it, in UTC, to the second.
+pub(super) fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
+}
+
+/// A length of time in its two largest units, for example `3 d 4 h`.
+pub(super) fn length(ms: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut left = ms.max(0) / 1_000;
+    let mut parts = Vec::new();
+    for (seconds, unit) in UNITS {
+        let count = left / seconds;
+        left %= seconds;
+        if count > 0 {
+            parts.push(format!("{count} {unit}"));
+        } else if !parts.is_empty() {
+            break;
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
+}
+
+/// A number with a space between its thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Pieces with something between them.
+pub(super) fn between(pieces: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {
+    let pieces: Vec<String> = pieces.into_iter().map(|piece| piece.0).collect();
+    PreEscaped(pieces.join(separator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_reader_would_see_is_shown() {
+        for (text, expected) in [
+            ("plain <b> & \"q\"", "plain &lt;b&gt; &amp; &quot;q&quot;"),
+            ("a\u{202e}b", "a<span class=\"odd\">U+202E</span>b"),
+            ("\u{1b}[31m", "<span class=\"odd\">U+001B</span>[31m"),
+            ("two\nlines", "two\nlines"),
+            ("\u{200b}", "<span class=\"odd\">U+200B</span>"),
+            ("还是\u{e0041}", "还是<span class=\"odd\">U+E0041</span>"),
+        ] {
+            assert_eq!(Visible(text).render().0, expected, "{text:?}");
+        }
+        assert_eq!(plain("a\u{202e}\0"), "a\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn lengths_names_and_numbers_are_short() {
+        for (ms, expected) in [
+            (0, "0 s"),
+            (999, "0 s"),
+            (61_000, "1 min 1 s"),
+            (3_600_000, "1 h"),
+            (3_601_000, "1 h"),
+            (90_000_000, "1 d 1 h"),
+            (-5, "0 s"),
+        ] {
+            assert_eq!(length(ms), expected, "{ms}");
+        }
+        assert_eq!(shorten("support/agent", 13), "support/agent");
+        assert_eq!(shorten("support/agent", 6), "…agent");
+        assert_eq!(shorten("还是维持", 5), "…维持");
+        assert_eq!(grouped(4_529), "4\u{202f}529");
+        assert_eq!((grouped(12), grouped(1_234_567)), ("12".to_owned(), "1\u{202f}234\u{202f}567".to_owned()));
+    }
+}
