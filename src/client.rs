@@ -10,6 +10,7 @@ mod lists;
 mod paths;
 mod proposals;
 mod transfer;
+mod webhooks;
 
 use std::fmt;
 use std::time::Duration;

@@ -27,3 +27,4 @@ pub mod template;
 pub mod trust;
 pub mod watch;
 pub mod web;
+pub mod webhooks;

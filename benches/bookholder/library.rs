@@ -185,6 +185,7 @@ fn changes(number: usize, bytes: usize, seq: u64, at: Timestamp) -> [Change; ENT
         commit: seq,
         includes: Vec::new(),
         retired: None,
+        archived: None,
     };
     let deployment = Deployment {
         id: seq,
@@ -196,6 +197,8 @@ fn changes(number: usize, bytes: usize, seq: u64, at: Timestamp) -> [Change; ENT
         action: Action::Deploy,
         from: None,
         to: Some(serving.clone()),
+        approved_by: Vec::new(),
+        change_request: None,
     };
     [
         Change::Content(name.namespace().to_owned(), content_id, content),

@@ -8,4 +8,5 @@ pub mod limits;
 pub mod problem;
 pub mod read;
 pub mod status;
+pub mod webhooks;
 pub mod write;

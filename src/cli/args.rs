@@ -13,8 +13,9 @@ use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    audit, backup, bundle, completions, deploy, diff, get, history, import, list, log, publish, pull, push, remove,
-    retire, rollback, show, status, token, unlabel,
+    archive, audit, backup, bundle, can, completions, deploy, diff, draft, get, history, import, list, log, policy,
+    principal, publish, pull, push, remove, report, request, retire, role, rollback, rules, show, status, token,
+    unlabel, webhook, whoami,
 };
 
 /// Where a node listens when nobody says otherwise.
@@ -98,6 +99,10 @@ pub enum Command {
     Remove(remove::RemoveArgs),
     /// Keep a version from being deployed, or allow it again
     Retire(retire::RetireArgs),
+    /// Keep working copies of a prompt, merge and publish them
+    Draft(draft::DraftArgs),
+    /// Propose, review and apply changes that others have to look at
+    Request(request::RequestArgs),
     /// Print what a reference says, with its variables filled in if you give some
     Get(get::GetArgs),
     /// List prompts and what their labels serve
@@ -118,10 +123,28 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Show how a node is
     Status(status::StatusArgs),
-    /// Make, list and revoke access tokens
+    /// Show whose access token this is, and what it allows
+    Whoami(whoami::WhoamiArgs),
+    /// Say whether somebody could do something, and the rules behind it
+    Can(can::CanArgs),
+    /// Keep people and services, and what they are granted
+    Principal(principal::PrincipalArgs),
+    /// Keep roles: named sets of permissions
+    Role(role::RoleArgs),
+    /// Make, rotate, list and revoke access tokens
     Token(token::TokenArgs),
+    /// Tell others what happens here
+    Webhook(webhook::WebhookArgs),
+    /// Keep what labels demand before they serve something new
+    Policy(policy::PolicyArgs),
+    /// Keep risk rules, and see what they find
+    Rules(rules::RulesArgs),
     /// Read the audit log, and prove that it is whole
     Audit(audit::AuditArgs),
+    /// Report who changed what and what was live when, signed; or verify such a report
+    Report(report::ReportArgs),
+    /// Drop what old versions said that nobody needs any more
+    Archive(archive::ArchiveArgs),
     /// Save everything that a registry holds into a file
     Backup(backup::BackupArgs),
     /// Make a data directory from a backup

@@ -1,6 +1,7 @@
 //! What verbs that move labels print: one line for each label.
 
 use super::error::CliError;
+use super::findings;
 use super::output::{ACCENT, DIM, GOOD, Output, WARN, one_line, paint};
 use crate::api::write::{Deployed, Published};
 use crate::model::deployment::Deployment;
@@ -48,6 +49,12 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
         paint(ACCENT, format!("{}@{}", published.name, version.number)),
         paint(DIM, format!("{} {}", version.semver, published.stamp))
     ))?;
+    if let Some(line) = published.interface.as_ref().and_then(findings::interface) {
+        output.line(line)?;
+    }
+    if !published.findings.is_empty() {
+        output.table(&findings::table(&published.findings), "")?;
+    }
     for warning in &published.warnings {
         output.note(format!("{}: {}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::args::values::{Choice, WhyArgs, choice, rule};
+use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, rule};
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
@@ -17,7 +17,8 @@ Examples:
   bookholder deploy support/agent@staging --to production -m 'What staging serves'
   bookholder deploy support/agent@7=99 support/agent@8=1 --to production -m 'Try 8 on one in a hundred'
   bookholder deploy support/agent@7 --rule 'locale=de*:8' --to production -m 'German first'
-  bookholder deploy support/agent@7 support/router@3 --to production -m 'They belong together'";
+  bookholder deploy support/agent@7 support/router@3 --to production -m 'They belong together'
+  bookholder deploy support/agent@7 --to production -m 'OPS-17' --break-glass 'Production is down'";
 
 /// `deploy`
 #[derive(Clone, Debug, Args)]
@@ -34,26 +35,41 @@ pub struct DeployArgs {
     rule: Vec<RuleRequest>,
     #[command(flatten)]
     why: WhyArgs,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError> {
+    let moves = moves(&context, &args.versions, &args.rule, std::slice::from_ref(&args.to)).await?;
+    let OverrideArgs { allow_major, break_glass } = args.overrides;
+    let request = DeployRequest { moves, message: args.why.message, allow_major, break_glass };
+    changed::deployed(context.output, &context.client.deploy(&request).await?)?;
+    Ok(Verdict::Done)
+}
+
+/// The moves that let each of these labels serve these versions.
+pub async fn moves(
+    context: &Context,
+    versions: &[Choice],
+    rules: &[RuleRequest],
+    labels: &[Label],
+) -> Result<Vec<Move>, CliError> {
     let mut by_name: BTreeMap<_, Vec<(u64, Option<u32>)>> = BTreeMap::new();
-    for choice in &args.versions {
+    for choice in versions {
         let number = context.number(&choice.reference).await?;
         by_name.entry(choice.reference.name.clone()).or_default().push((number, choice.weight));
     }
-    if by_name.len() > 1 && !args.rule.is_empty() {
+    if by_name.len() > 1 && !rules.is_empty() {
         return Err(CliError::usage("rules belong to one prompt; deploy the others on their own"));
     }
     let mut moves = Vec::new();
     for (name, versions) in by_name {
-        let serving = serving(&versions, &args.rule).map_err(|reason| CliError::usage(format!("{name}: {reason}")))?;
-        moves.push(Move { name, label: args.to.clone(), serving });
+        let serving = serving(&versions, rules).map_err(|reason| CliError::usage(format!("{name}: {reason}")))?;
+        for label in labels {
+            moves.push(Move { name: name.clone(), label: label.clone(), serving: serving.clone() });
+        }
     }
-    let deployed =
-        context.client.deploy(&DeployRequest { moves, message: args.why.message, ..DeployRequest::default() }).await?;
-    changed::deployed(context.output, &deployed)?;
-    Ok(Verdict::Done)
+    Ok(moves)
 }
 
 fn serving(versions: &[(u64, Option<u32>)], rules: &[RuleRequest]) -> Result<ServingRequest, &'static str> {

@@ -44,10 +44,17 @@ pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> 
 
 fn show(answer: &DiffAnswer) -> String {
     let (name, from, to, diff) = (&answer.name, answer.from, answer.to, &answer.diff);
-    let mut shown = paint(STRONG, format!("{name}@{from} → {name}@{to}")) + "\n";
+    let shown = paint(STRONG, format!("{name}@{from} → {name}@{to}")) + "\n";
     if diff.is_empty() {
         return shown + &paint(DIM, "they say the same");
     }
+    shown + &changes(diff)
+}
+
+/// Every change, each under its heading; empty where both say the same.
+#[must_use]
+pub fn changes(diff: &Diff) -> String {
+    let mut shown = String::new();
     if let Some(change) = diff.syntax {
         values(&mut shown, "syntax", &ValueChange { before: json(&change.before), after: json(&change.after) });
     }

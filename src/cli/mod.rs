@@ -3,10 +3,12 @@
 //! It parses, calls, and prints; what may be done is decided by the server. Invariant: every run ends in an exit
 //! code, 0 done, 1 no, 2 usage or configuration, 3 the server cannot be reached or trusted.
 
+mod archive;
 pub mod args;
 mod audit;
 mod backup;
 mod bundle;
+mod can;
 mod changed;
 mod completions;
 mod context;
@@ -14,7 +16,9 @@ mod demo;
 mod deploy;
 mod diff;
 mod disk;
+mod draft;
 pub mod error;
+mod findings;
 mod folder;
 mod get;
 mod history;
@@ -23,21 +27,30 @@ mod keys;
 mod list;
 mod log;
 pub mod output;
+mod policy;
+mod principal;
 mod progress;
 mod publish;
 mod pull;
 mod push;
 mod remove;
 mod replica;
+mod report;
+mod request;
+mod requirements;
 mod restore;
 mod retire;
+mod role;
 mod rollback;
+mod rules;
 mod serve;
 mod show;
 mod status;
 mod token;
 mod unlabel;
 mod verify;
+mod webhook;
+mod whoami;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -88,7 +101,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Verify(args) => verify::run(&args, Output::stdout(globals.json)),
         Command::Restore(args) => restore::run(&args, Output::stdout(globals.json)),
         Command::Keys(args) => keys::run(args, Output::stdout(globals.json)),
-        Command::Audit(args) if args.data().is_some() => audit::offline(&args, Output::stdout(globals.json)),
+        Command::Audit(args) if args.is_offline() => audit::offline(&args, Output::stdout(globals.json)),
         Command::Bundle(bundle::BundleArgs { command: bundle::BundleCommand::Import(args) }) => {
             bundle::import(&args, Output::stdout(globals.json))
         }
@@ -100,6 +113,8 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Unlabel(args) => ask(globals, |context| unlabel::run(args, context)),
         Command::Remove(args) => ask(globals, |context| remove::run(args, context)),
         Command::Retire(args) => ask(globals, |context| retire::run(args, context)),
+        Command::Draft(args) => ask(globals, |context| draft::run(args, context)),
+        Command::Request(args) => ask(globals, |context| request::run(args, context)),
         Command::Get(args) => ask(globals, |context| get::run(args, context)),
         Command::List(args) => ask(globals, |context| list::run(args, context)),
         Command::Log(args) => ask(globals, |context| log::run(args, context)),
@@ -110,8 +125,18 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
         Command::Import(args) => ask(globals, |context| import::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
+        Command::Whoami(_) => ask(globals, whoami::run),
+        Command::Can(args) => ask(globals, |context| can::run(args, context)),
+        Command::Principal(args) => ask(globals, |context| principal::run(args, context)),
+        Command::Role(args) => ask(globals, |context| role::run(args, context)),
         Command::Token(args) => ask(globals, |context| token::run(args, context)),
+        Command::Webhook(args) => ask(globals, |context| webhook::run(args, context)),
+        Command::Report(args) if args.is_offline() => report::offline(&args, Output::stdout(globals.json)),
+        Command::Report(args) => ask(globals, |context| report::run(args, context)),
+        Command::Policy(args) => ask(globals, |context| policy::run(args, context)),
+        Command::Rules(args) => ask(globals, |context| rules::run(args, context)),
         Command::Audit(args) => ask(globals, |context| audit::run(args, context)),
+        Command::Archive(args) => ask(globals, |context| archive::run(args, context)),
         Command::Backup(args) => ask(globals, |context| backup::run(args, context)),
     }
 }

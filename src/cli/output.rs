@@ -145,6 +145,12 @@ impl Cell {
     pub fn new(style: Style, text: impl Display) -> Self {
         Self { text: one_line(&text.to_string()), style }
     }
+
+    /// A cell that keeps the lines of its text.
+    #[must_use]
+    pub fn lines(style: Style, text: &str) -> Self {
+        Self { text: harmless(text).replace('\t', "    "), style }
+    }
 }
 
 impl<T: Display> From<T> for Cell {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::values::WhyArgs;
+use super::args::values::{OverrideArgs, WhyArgs};
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed, folder};
@@ -41,9 +41,12 @@ pub struct PublishArgs {
     /// The version it was written from; refused when there is a newer one (0: no version yet)
     #[arg(long, value_name = "N")]
     expect: Option<u64>,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
-fn bump(text: &str) -> Result<Bump, String> {
+/// Reads how much a version changes for callers.
+pub fn bump(text: &str) -> Result<Bump, String> {
     match text {
         "major" => Ok(Bump::Major),
         "minor" => Ok(Bump::Minor),
@@ -64,8 +67,8 @@ pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliErro
         bump: args.bump,
         expected_parent: args.expect,
         labels,
-        allow_major: false,
-        break_glass: None,
+        allow_major: args.overrides.allow_major,
+        break_glass: args.overrides.break_glass,
     };
     let published = context.client.publish(&args.name, &request).await?;
     changed::published(context.output, &published)?;

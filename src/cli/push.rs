@@ -14,6 +14,7 @@ use super::Verdict;
 use super::args::values::WhyArgs;
 use super::context::Context;
 use super::error::CliError;
+use super::findings::summary;
 use super::folder::{self, FolderFile};
 use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, one_line, paint};
 use crate::api::limits::PAGE_ROWS_MAX;
@@ -21,6 +22,7 @@ use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
 use crate::api::write::{PublishRequest, Why};
 use crate::client::{ClientError, PromptFilter};
+use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 
 const EXAMPLES: &str = "\
@@ -67,6 +69,14 @@ struct Pushed {
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    findings: Vec<Finding>,
+}
+
+impl Pushed {
+    const fn new(name: PromptName, what: What) -> Self {
+        Self { name, what, version: None, reason: None, findings: Vec::new() }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -99,10 +109,8 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
     for (name, file) in &files {
         let labels: BTreeSet<_> = file.file.labels.iter().chain(&what.labels).cloned().collect();
         match differs(context, name, file, prompts.get(name), &labels).await? {
-            None => done.push(Pushed { name: name.clone(), what: What::Unchanged, version: None, reason: None }),
-            Some(kind) if what.dry_run => {
-                done.push(Pushed { name: name.clone(), what: kind, version: None, reason: None });
-            }
+            None => done.push(Pushed::new(name.clone(), What::Unchanged)),
+            Some(kind) if what.dry_run => done.push(Pushed::new(name.clone(), kind)),
             Some(_) => {
                 let request = PublishRequest {
                     content: file.file.content.clone(),
@@ -122,7 +130,7 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
         for (name, _) in
             prompts.iter().filter(|(name, view)| view.prompt.removed.is_none() && !files.contains_key(name))
         {
-            let mut pushed = Pushed { name: name.clone(), what: What::Removed, version: None, reason: None };
+            let mut pushed = Pushed::new(name.clone(), What::Removed);
             if !what.dry_run {
                 let why = Why { message: what.message.clone() };
                 refuse(&mut pushed, context.client.remove(name, &why).await.map(drop))?;
@@ -165,11 +173,12 @@ async fn publish(
         let mut refused = Vec::new();
         let mut again = Vec::new();
         for (name, request) in waiting {
-            let mut pushed = Pushed { name: name.clone(), what: What::Published, version: None, reason: None };
+            let mut pushed = Pushed::new(name.clone(), What::Published);
             let published = context.client.publish(&name, &request).await;
             let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
             if let Ok(published) = &published {
                 pushed.version = Some(published.version.number);
+                pushed.findings.clone_from(&published.findings);
                 if !published.created {
                     pushed.what = What::Labelled;
                 }
@@ -231,7 +240,8 @@ fn print(context: &Context, done: &[Pushed], dry_run: bool) -> Result<Verdict, C
             let version = pushed.version.map(|number| format!("@{number}")).unwrap_or_default();
             let reason = pushed.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
             let name = paint(ACCENT, format!("{}{version}", pushed.name));
-            output.line(format!("{} {name}{reason}", paint(style, sign)))?;
+            let found = summary(&pushed.findings).map(|found| format!(" ({found})")).unwrap_or_default();
+            output.line(format!("{} {name}{found}{reason}", paint(style, sign)))?;
         }
         let would = if dry_run { "would be " } else { "" };
         let parts = [

@@ -60,7 +60,7 @@ struct MakeArgs {
     /// Until when: a date, which is included, or a time [default: now]
     #[arg(long, value_name = "TIME", value_parser = When::read)]
     to: Option<When>,
-    /// Which prompts
+    /// Which prompts; `**` is all, and everything else that was decided as well
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
     /// html for people, csv for spreadsheets, jsonl for programs and archives

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::args::values::WhyArgs;
+use super::args::values::{OverrideArgs, WhyArgs};
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
@@ -28,10 +28,13 @@ pub struct RollbackArgs {
     to: Option<u64>,
     #[command(flatten)]
     why: WhyArgs,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
-    let request = RollbackRequest { message: args.why.message, to: args.to, ..RollbackRequest::default() };
+    let OverrideArgs { allow_major, break_glass } = args.overrides;
+    let request = RollbackRequest { message: args.why.message, to: args.to, allow_major, break_glass };
     let deployed = context.client.rollback(&args.name, &args.label, &request).await?;
     changed::deployed(context.output, &deployed)?;
     Ok(Verdict::Done)

@@ -1,17 +1,22 @@
-//! `token`: makes, lists and revokes access tokens. Making one is the only verb that prints one.
+//! `token`: makes, rotates, lists and revokes access tokens. Making and rotating are the only verbs that print one.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::Verdict;
+use super::args::values::{duration, handle, lifetime};
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Table, moment, paint};
-use crate::api::govern::TokenRequest;
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, moment, paint};
+use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
+use crate::model::pattern::Pattern;
 
 const EXAMPLES: &str = "\
 Examples:
+  bookholder token create ann-laptop --for ann --expires 90d
   bookholder token create ci --role admin
-  bookholder token create edge-7 --role replica > edge-7.token
+  bookholder token create edge-7 --role replica --view support > edge-7.token
+  bookholder token create shop --role reader --prompts 'shop/**'
+  bookholder token rotate ci --overlap 24h --expires 90d    the old one is good for one more day
   bookholder token list
   bookholder token revoke ci";
 
@@ -26,12 +31,36 @@ pub struct TokenArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum TokenCommand {
     /// Make an access token; it is shown once and never again
+    #[command(group(ArgGroup::new("whose").required(true).args(["role", "principal"])))]
     Create {
         /// What it is for, such as edge-7; unique
         name: String,
-        /// What it may do
+        /// Make a service of this name with this role, everywhere
         #[arg(long)]
-        role: String,
+        role: Option<String>,
+        /// Make it for a principal that exists
+        #[arg(long = "for", value_name = "PRINCIPAL")]
+        principal: Option<String>,
+        /// How long it is good, such as 90d or 24h [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        expires: Option<u64>,
+        /// Bind it to these prompts, whatever its principal may
+        #[arg(long, value_name = "PATTERN")]
+        prompts: Option<Pattern>,
+        /// Bind it to following this view; may be repeated
+        #[arg(long, value_name = "NAME", value_parser = handle)]
+        view: Vec<String>,
+    },
+    /// Replace an access token by a new one of the same name; it is shown once and never again
+    Rotate {
+        /// What it is for
+        name: String,
+        /// How long the old one is still good, such as 24h
+        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+        overlap: u64,
+        /// How long the new one is good, such as 90d [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        expires: Option<u64>,
     },
     /// List access tokens, without the tokens themselves
     List,
@@ -43,39 +72,32 @@ enum TokenCommand {
 }
 
 pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError> {
-    let output = context.output;
+    let (client, output) = (&context.client, context.output);
     match args.command {
-        TokenCommand::Create { name, role } => {
-            let made = context
-                .client
-                .create_token(&TokenRequest { name, role: Some(role), ..TokenRequest::default() })
-                .await?;
-            if output.json {
-                output.json(&made)?;
-            } else {
-                output.note(format!("{} keep it now: it is not shown again", paint(GOOD, "✓")));
-                let token = made.token.ok_or_else(|| CliError::server("the answer holds no access token"))?;
-                output.exactly(&format!("{token}\n"))?;
-            }
+        TokenCommand::Create { name, role, principal, expires, prompts, view } => {
+            let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
+            print_once(output, &client.create_token(&request).await?)?;
+        }
+        TokenCommand::Rotate { name, overlap, expires } => {
+            let request = RotationRequest { overlap_s: overlap, expires_s: expires };
+            let made = client.rotate_token(&name, &request).await?;
+            let old = match made.previous_until {
+                Some(until) => format!("good until {} UTC", moment(until)),
+                None => "worthless now".to_owned(),
+            };
+            output.note(format!("{} the old one is {old}", paint(GOOD, "✓")));
+            print_once(output, &made)?;
         }
         TokenCommand::List => {
-            let tokens = context.client.tokens().await?;
+            let tokens = client.tokens().await?;
             if output.json {
                 output.json(&tokens)?;
-                return Ok(Verdict::Done);
+            } else {
+                output.table(&table(&tokens), "no access tokens")?;
             }
-            let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)"]);
-            for token in &tokens {
-                table.row([
-                    Cell::new(ACCENT, &token.name),
-                    token.principal.as_str().into(),
-                    Cell::new(DIM, moment(token.created)),
-                ]);
-            }
-            output.table(&table, "no access tokens")?;
         }
         TokenCommand::Revoke { name } => {
-            context.client.revoke_token(&name).await?;
+            client.revoke_token(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "revoked": name }))?;
             } else {
@@ -84,4 +106,50 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
         }
     }
     Ok(Verdict::Done)
+}
+
+/// Prints a new access token: alone on the standard output, so that it can go into a file.
+fn print_once(output: Output, made: &TokenView) -> Result<(), CliError> {
+    if output.json {
+        return output.json(made);
+    }
+    output.note(format!("{} keep it now: it is not shown again", paint(GOOD, "✓")));
+    let token = made.token.as_ref().ok_or_else(|| CliError::server("the answer holds no access token"))?;
+    output.exactly(&format!("{token}\n"))
+}
+
+fn table(tokens: &[TokenView]) -> Table {
+    let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)", "EXPIRES", "LAST USED", "BOUND TO"]);
+    for token in tokens {
+        let mut bound: Vec<String> = token.prompts.iter().map(ToString::to_string).collect();
+        bound.extend(token.views.iter().map(|view| format!("view {view}")));
+        table.row([
+            Cell::new(ACCENT, &token.name),
+            Cell::from(&token.principal),
+            Cell::new(DIM, moment(token.created)),
+            Cell::new(DIM, token.expires.map_or_else(|| "never".to_owned(), moment)),
+            Cell::new(DIM, token.last_used.map_or_else(|| "never".to_owned(), moment)),
+            Cell::from(if bound.is_empty() { "—".to_owned() } else { bound.join(", ") }),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_row_that_never_shows_it() {
+        let json = r#"[{"name":"ci","principal":"ci","created":"2026-01-02T03:04:05Z"},
+            {"name":"shop","principal":"ann","created":"2026-01-02T03:04:05Z","expires":"2026-04-02T03:04:05Z",
+            "last_used":"2026-02-02T03:04:00Z","prompts":"shop/**","views":["eu"],"token":"bh_secret"}]"#;
+        let tokens: Vec<TokenView> = serde_json::from_str(json).expect("two tokens");
+        let expected = "\
+NAME  PRINCIPAL  CREATED (UTC)        EXPIRES              LAST USED            BOUND TO
+ci    ci         2026-01-02 03:04:05  never                never                —
+shop  ann        2026-01-02 03:04:05  2026-04-02 03:04:05  2026-02-02 03:04:00  shop/**, view eu
+";
+        assert_eq!(table(&tokens).render(false, None), expected);
+    }
 }

@@ -72,7 +72,7 @@ impl Client {
         self.rows("/v1/audit".to_owned(), Vec::new(), rows)
     }
 
-    fn rows<T: DeserializeOwned + Send>(
+    pub(super) fn rows<T: DeserializeOwned + Send>(
         &self,
         path: String,
         mut query: Vec<(&'static str, String)>,

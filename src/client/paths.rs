@@ -86,6 +86,10 @@ pub(super) fn below(list: &str, name: &str) -> String {
     format!("{list}/{}", segment(name))
 }
 
+pub(super) fn webhook(name: &str) -> String {
+    format!("/v1/webhooks/{}", segment(name))
+}
+
 fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }

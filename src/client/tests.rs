@@ -1,5 +1,7 @@
 //! The client against servers that answer well, badly, or not at all.
 
+mod govern;
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};

@@ -40,6 +40,22 @@ impl Client {
         self.stream(response, bytes_max, writer, progress).await
     }
 
+    /// Streams a report with its manifest into `writer`, as a tar of at most `bytes_max` bytes; `query` is what
+    /// `GET /v1/report` takes. Returns their number.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; also when writing fails or the report is larger.
+    pub async fn report(
+        &self,
+        query: &[(&str, String)],
+        bytes_max: u64,
+        writer: &mut (dyn Write + Send),
+        progress: &mut (dyn FnMut(u64, Option<u64>) + Send),
+    ) -> Result<u64, ClientError> {
+        let response = self.send(self.request(Method::GET, "/v1/report").query(query)).await?;
+        self.stream(response, bytes_max, writer, progress).await
+    }
+
     async fn stream(
         &self,
         mut response: Response,

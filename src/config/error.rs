@@ -37,6 +37,8 @@ pub enum ConfigError {
     NoDirectory { what: &'static str, path: PathBuf },
     #[error("cache_mib is {given}; it may be 1 to 65,536")]
     Cache { given: u64 },
+    #[error("`{given}` in webhook_allow is no network; write it as 10.0.0.0/8 or fd00::/8")]
+    Network { given: String },
     #[error("`{name}` is no name for a registry: use 1 to 64 of a-z 0-9 . -")]
     Registry { name: String },
 }

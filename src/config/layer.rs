@@ -69,6 +69,9 @@ pub struct Layer {
     pub pin: Option<Position>,
     /// What a replica calls itself in reports.
     pub replica_name: Option<String>,
+    /// Networks that webhooks may lead into although they are not public; a list, or a text with commas.
+    #[serde(default, deserialize_with = "words")]
+    pub webhook_allow: Option<Vec<String>>,
 }
 
 macro_rules! over {
@@ -83,7 +86,7 @@ impl Layer {
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, cache_mib,
             ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, hold, pin,
-            replica_name)
+            replica_name, webhook_allow)
     }
 
     /// What a settings file says.
@@ -121,6 +124,20 @@ impl Layer {
     }
 }
 
+/// Reads a list of words, or one text with commas between them, as an environment variable has it.
+fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of texts, or one text with commas")]
+    enum Form {
+        List(Vec<String>),
+        Text(String),
+    }
+    Ok(Some(match Form::deserialize(deserializer)? {
+        Form::List(list) => list,
+        Form::Text(text) => text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,11 +153,13 @@ mod tests {
             ("BOOKHOLDER_CACHE_MIB", "64"),
             ("BOOKHOLDER_INSECURE", "true"),
             ("BOOKHOLDER_DATA", "/var/lib/bookholder"),
+            ("BOOKHOLDER_WEBHOOK_ALLOW", "10.0.0.0/8, fd00::/8"),
             ("BOOKHOLDER_TOKEN", "not-a-setting-here"),
             ("HOME", "/root"),
         ]))
         .expect("known variables");
-        let file = "listen = '127.0.0.1:0'\ncache_mib = 64\ninsecure = true\ndata = '/var/lib/bookholder'\n";
+        let file = "listen = '127.0.0.1:0'\ncache_mib = 64\ninsecure = true\ndata = '/var/lib/bookholder'\n\
+                    webhook_allow = ['10.0.0.0/8', 'fd00::/8']\n";
         assert_eq!(layer, Layer::from_toml(file, Path::new("bookholder.toml")).expect("known keys"));
     }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use super::{ConfigError, Layer, LogFormat};
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::position::Position;
@@ -60,6 +62,8 @@ pub struct PrimarySettings {
     pub registry: Option<String>,
     /// The first access token, where the operator chose it.
     pub admin_token: Option<AccessToken>,
+    /// Networks that webhooks may lead into although they are not public.
+    pub webhook_allow: Vec<IpNet>,
 }
 
 /// What a replica is told besides.
@@ -120,7 +124,9 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         return Err(ConfigError::Registry { name: name.clone() });
     }
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
-    Ok(PrimarySettings { node, watch: layer.watch, registry: layer.registry, admin_token })
+    let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
+    let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
+    Ok(PrimarySettings { node, watch: layer.watch, registry: layer.registry, admin_token, webhook_allow })
 }
 
 /// The settings of a replica.
@@ -235,6 +241,8 @@ mod tests {
         check(replica(layer("root_key = 'nonsense'"), &none), "keys show");
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
         check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
+        check(primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none), "`10.0.0.1` in webhook_allow");
+        assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());
         check(primary(layer("watch = '/nowhere/at/all'"), &none), "no directory");
         let short = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), "short".to_owned())]);
         check(primary(Layer::default(), &short), "BOOKHOLDER_ADMIN_TOKEN");

@@ -160,7 +160,9 @@ impl Work {
             (before.get(start..).unwrap_or_default(), after.get(start..).unwrap_or_default());
         let end = rest_before.iter().rev().zip(rest_after.iter().rev()).take_while(same).count();
         let (old_len, new_len) = (rest_before.len().saturating_sub(end), rest_after.len().saturating_sub(end));
-        if let Some(left) = self.left.checked_sub(old_len.saturating_mul(new_len)) {
+        // Where little matches, the search goes through as many steps as the square of both together.
+        let both = if old_len == 0 || new_len == 0 { 0 } else { old_len.saturating_add(new_len) };
+        if let Some(left) = self.left.checked_sub(both.saturating_mul(both)) {
             self.left = left;
             return capture_diff_slices(Algorithm::Myers, &before, &after);
         }

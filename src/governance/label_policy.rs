@@ -267,6 +267,7 @@ fn in_freeze(freeze: &Freeze, now: Timestamp) -> Option<(&str, Timestamp)> {
 
 #[cfg(test)]
 mod tests {
+    use super::RequirementKind as K;
     use super::*;
     use crate::model::finding::Severity;
 
@@ -278,7 +279,7 @@ mod tests {
         Approval { by: by.to_owned(), roles: vec![role.to_owned()] }
     }
 
-    fn unmet(policy: &LabelPolicy, facts: &Facts) -> Vec<RequirementKind> {
+    fn unmet(policy: &LabelPolicy, facts: &Facts) -> Vec<K> {
         policy.demands(facts).into_iter().filter(|demand| !demand.met).map(|demand| demand.kind).collect()
     }
 
@@ -321,7 +322,7 @@ mod tests {
     #[test]
     fn an_unknown_gate_has_not_passed() {
         let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
-        assert_eq!(unmet(&gated, &Facts::default()), [RequirementKind::Gate]);
+        assert_eq!(unmet(&gated, &Facts::default()), [K::Gate]);
         let passed = Facts { gates_passed: ["safety".to_owned()].into(), ..Facts::default() };
         assert!(unmet(&gated, &passed).is_empty());
     }
@@ -332,7 +333,6 @@ mod tests {
             r#"{"name":"p","labels":"production","deployers":["releaser"],"after":{"label":"staging","for_s":3600},
                 "message":"OPS-[0-9]+","freeze":[{"from":"2026-12-24T00:00:00Z","to":"2026-12-27T00:00:00Z","why":"holidays"}]}"#,
         );
-        use RequirementKind as K;
         let check = |now: &str, message: &str, roles: &[&str], served: Option<i64>, expected: &[K]| {
             let facts = Facts {
                 now: now.parse().expect("a time"),
@@ -374,7 +374,6 @@ mod tests {
             makers: ["ann".to_owned()].into(),
             ..Facts::default()
         };
-        use RequirementKind as K;
         assert!(unmet(&risky, &facts(Severity::Medium, Category::Financial, &[])).is_empty());
         assert_eq!(unmet(&risky, &facts(Severity::High, Category::Financial, &[])), [K::RiskApproval]);
         let by = |who, role| [approval(who, role)];

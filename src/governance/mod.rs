@@ -3,10 +3,14 @@
 //!
 //! Pure rules over values. The registry gathers the facts, asks, and records what was decided.
 
+pub mod announcement;
+pub mod audit_copy;
 pub mod diff;
+pub mod event;
 pub mod interface;
 pub mod label_policy;
 pub mod merge;
+pub mod report;
 pub mod risk;
 pub mod rulebook;
 pub mod webhook;

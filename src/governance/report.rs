@@ -49,7 +49,8 @@ impl Question {
         self.from <= at && at < self.to
     }
 
-    /// Whether an audit entry is about a prompt that fits.
+    /// Whether an audit entry is about a prompt that fits; every entry is when all prompts do, also one about access or
+    /// policies.
     #[must_use]
     pub fn concerns(&self, entry: &AuditEntry) -> bool {
         self.prompts.is_everything() || entry.subjects.iter().any(|subject| self.prompts.matches(prompt_of(subject)))

@@ -13,7 +13,7 @@ pub const FAILING_MS_MAX: i64 = 5 * 24 * 60 * 60 * 1_000;
 /// … and not before this many failures in a row, so that one bad attempt a week disables nothing.
 pub const FAILURES_MIN: u32 = 10;
 /// Most filters of one webhook.
-pub const FILTERS_MAX: usize = 50;
+pub const FILTERS_MAX: usize = 32;
 /// Longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 100;
 /// Longest text of a Slack message that is shown whole, in characters as they are sent.

@@ -117,7 +117,7 @@ pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
 }
 
 /// Sends a temporary file, which is gone afterwards.
-async fn send(file: NamedTempFile, name: &'static str, media: &'static str) -> Result<Response, Failure> {
+pub(super) async fn send(file: NamedTempFile, name: &'static str, media: &'static str) -> Result<Response, Failure> {
     let unreadable = |source| RequestError::File { what: "a temporary file", source };
     let (opened, bytes) = blocking(move || {
         let opened = file.reopen()?;

@@ -149,33 +149,32 @@ impl Listener {
                 Err(_) => return None,
             };
             self.known = position;
-            let names = match &self.reads {
-                // What they may not read is no news for them, not even that there is some.
-                Some(reads) if !names.is_empty() => {
-                    names.into_iter().filter(|name| reads.reads(name)).collect::<BTreeSet<_>>()
-                }
-                _ => names,
-            };
-            if let Some(event) = event(since, position, &names, &self.prefix) {
+            // What they may not read is no news for them.
+            let names = names.map(|names| match &self.reads {
+                Some(reads) => names.into_iter().filter(|name| reads.reads(name)).collect(),
+                None => names,
+            });
+            if let Some(event) = event(since, position, names.as_ref(), &self.prefix) {
                 return Some((Ok(event), self));
             }
         }
     }
 }
 
-/// Writes an event; none when nothing of it concerns the listener.
-fn event(since: Position, position: Position, names: &BTreeSet<String>, prefix: &str) -> Option<Bytes> {
+/// Writes an event; none when nothing of it concerns the listener, as a commit that changes no prompt does nobody. Without
+/// names anything may have changed.
+fn event(since: Position, position: Position, names: Option<&BTreeSet<String>>, prefix: &str) -> Option<Bytes> {
     let rewound = position.epoch != since.epoch || position.seq < since.seq;
     if position == since {
         return None;
     }
-    let anything = rewound || names.is_empty();
-    let concerned = names.iter().filter(|name| name.starts_with(prefix));
-    let names: Vec<PromptName> =
-        if anything { Vec::new() } else { concerned.filter_map(|name| name.parse().ok()).collect() };
-    if !anything && names.is_empty() {
-        return None;
-    }
+    let concerned = |names: &BTreeSet<String>| -> Vec<PromptName> {
+        names.iter().filter(|name| name.starts_with(prefix)).filter_map(|name| name.parse().ok()).collect()
+    };
+    let names = match names.filter(|_| !rewound).map(concerned) {
+        Some(names) if names.is_empty() => return None,
+        names => names.unwrap_or_default(),
+    };
     let data = serde_json::to_string(&ChangeEvent { position, names }).ok()?;
     Some(format!("id: {position}\nevent: change\ndata: {data}\n\n").into())
 }
@@ -187,17 +186,20 @@ mod tests {
     #[test]
     fn a_listener_is_told_what_concerns_it() {
         let at = |epoch, seq| Position { epoch, seq };
-        let check = |since, now, names: &[&str], expected: Option<&str>| {
-            let names = names.iter().map(|name| (*name).to_owned()).collect();
-            let told = event(since, now, &names, "a/").map(|bytes| String::from_utf8(bytes.to_vec()).expect("text"));
+        let check = |since, now, names: Option<&[&str]>, expected: Option<&str>| {
+            let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            let told = event(since, now, names.as_ref(), "a/");
+            let told = told.map(|bytes| String::from_utf8(bytes.to_vec()).expect("text"));
             let expected = expected.map(|data| format!("id: {now}\nevent: change\ndata: {data}\n\n"));
             assert_eq!(told, expected);
         };
-        check(at(1, 4), at(1, 6), &["a/x", "b"], Some(r#"{"position":"1.6","names":["a/x"]}"#));
-        check(at(1, 4), at(1, 6), &["b"], None);
-        check(at(1, 6), at(1, 6), &[], None);
-        check(at(1, 4), at(1, 6), &[], Some(r#"{"position":"1.6","names":[]}"#));
-        check(at(2, 4), at(1, 6), &["b"], Some(r#"{"position":"1.6","names":[]}"#));
-        check(at(1, 9), at(1, 6), &["b"], Some(r#"{"position":"1.6","names":[]}"#));
+        let anything = Some(r#"{"position":"1.6","names":[]}"#);
+        check(at(1, 4), at(1, 6), Some(&["a/x", "b"]), Some(r#"{"position":"1.6","names":["a/x"]}"#));
+        check(at(1, 4), at(1, 6), Some(&["b"]), None);
+        check(at(1, 4), at(1, 6), Some(&[]), None);
+        check(at(1, 6), at(1, 6), Some(&[]), None);
+        check(at(1, 4), at(1, 6), None, anything);
+        check(at(2, 4), at(1, 6), Some(&["b"]), anything);
+        check(at(1, 9), at(1, 6), Some(&["b"]), anything);
     }
 }

@@ -6,10 +6,13 @@
 
 mod admin;
 pub mod auth;
+mod change_requests;
+mod drafts;
 pub mod error;
 mod events;
 mod extract;
 mod fresh;
+mod govern;
 mod library;
 pub mod listen;
 pub mod openapi;
@@ -17,12 +20,15 @@ mod operate;
 mod patience;
 mod read;
 mod replicate;
+mod report;
 mod request;
 pub mod router;
+mod rule_sets;
 pub mod service;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod write;
 
 pub use auth::Peer;

@@ -5,7 +5,10 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement
 use utoipa::openapi::{OpenApi, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi as _};
 
-use super::{admin, events, library, operate, read, replicate, write};
+use super::{
+    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, webhooks,
+    write,
+};
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::read::PromptView;
 use crate::model::audit::AuditEntry;
@@ -16,15 +19,15 @@ use crate::model::version::Version;
 #[openapi(
     info(
         title = "Bookholder",
-        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nNames are percent-encoded as one segment in resource paths (`support%2Fagent`); references after `/v1/resolve/` and `/v1/render/` may hold raw slashes. Errors are RFC 9457 problems with a stable `code`. Changing anything takes the access token of an admin; reading is open to local callers.",
+        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nNames are percent-encoded as one segment in resource paths (`support%2Fagent`); references after `/v1/resolve/` and `/v1/render/` may hold raw slashes. Errors are RFC 9457 problems with a stable `code`. Changing anything takes an access token of somebody who may; reading what is published is open to local callers.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
         (name = "application", description = "What applications call: resolve, render, listen."),
-        (name = "author", description = "Prompts and their versions."),
-        (name = "engineer", description = "What labels serve, and taking it back."),
-        (name = "compliance", description = "What was served when, by whom, and why."),
-        (name = "operator", description = "Health, metrics, access tokens, backups, bundles."),
+        (name = "author", description = "Prompts, their versions and drafts, and proposing changes."),
+        (name = "engineer", description = "What labels serve, change requests, and taking it back."),
+        (name = "compliance", description = "What was served when, by whom, and why; label policies and risk rules."),
+        (name = "operator", description = "Health, metrics, principals, roles, access tokens, backups, bundles."),
         (name = "replica", description = "What replicas fetch; signed, so that nobody on the way is trusted."),
     ),
     paths(
@@ -32,10 +35,22 @@ use crate::model::version::Version;
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,
-        library::deployments, library::content, admin::audit, admin::audit_verify,
+        drafts::drafts, drafts::draft, drafts::save_draft, drafts::discard_draft, drafts::draft_saves,
+        drafts::merge_draft, drafts::publish_draft,
+        change_requests::requests, change_requests::propose, change_requests::request, change_requests::amend,
+        change_requests::review, change_requests::apply,
+        govern::policies, govern::put_policy, govern::remove_policy,
+        rule_sets::rule_sets, rule_sets::rule_set, rule_sets::put_rule_set, rule_sets::remove_rule_set,
+        rule_sets::classify, rule_sets::findings, rule_sets::archive,
+        govern::whoami, govern::can, govern::principals, govern::create_principal, govern::set_grants,
+        govern::disable, govern::enable, govern::roles, govern::put_role, govern::remove_role, govern::rotate_token,
+        library::deployments, library::content, admin::audit, admin::audit_verify, report::report,
         operate::status, admin::tokens, admin::create_token, admin::revoke_token, admin::backup, admin::bundle,
         operate::healthz, operate::readyz, operate::metrics, operate::openapi, operate::docs, operate::docs_style,
         operate::home,
+        webhooks::webhooks, webhooks::put_webhook, webhooks::remove_webhook, webhooks::rotate_webhook,
+        webhooks::test_webhook, webhooks::disable_webhook, webhooks::enable_webhook, webhooks::webhook_deliveries,
+        webhooks::redeliver,
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::next, replicate::report,
     ),
     components(schemas(Problem, AuditEntry, Deployment, PromptView, Version)),
@@ -52,7 +67,7 @@ impl Modify for Common {
         let mut error = Response::new("What went wrong: `code` for programs, `detail` and `hint` for people.");
         error.content.insert(PROBLEM_JSON.to_owned(), ContentBuilder::new().schema(Some(problem)).build());
         for item in document.paths.paths.values_mut() {
-            let operations = [&mut item.get, &mut item.post, &mut item.delete];
+            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().filter_map(Option::as_mut) {
                 operation.responses.responses.insert("default".to_owned(), error.clone().into());
             }

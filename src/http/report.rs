@@ -36,7 +36,7 @@ const MANIFEST_NAME: &str = "manifest.json";
 /// unpacks it; `bookholder report verify` checks it on any machine with the root key alone. Supports record keeping
 /// under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689.
 #[utoipa::path(
-    get, path = "/v1/report", tag = "compliance",
+    get, path = "/v1/report", operation_id = "compliance_report", tag = "compliance",
     params(
         ("from" = String, Query, description = "The first moment, as RFC 3339.", example = "2026-03-01T00:00:00Z"),
         ("to" = Option<String>, Query, description = "The moment behind the last; now by default."),

@@ -4,12 +4,15 @@
 
 use axum::Router;
 use axum::http::Method;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
-use super::{admin, events, library, operate, read, replicate, write};
+use super::{
+    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, webhooks,
+    write,
+};
 
 /// One operation: its method, its path, and what answers it.
 pub(super) type Route = (&'static str, &'static str, fn() -> MethodRouter<App>);
@@ -38,16 +41,60 @@ pub(super) const ROUTES: &[Route] = &[
     ("POST",   "/v1/prompts/{name}/labels/{label}/rollback",          || post(write::rollback)),
     ("POST",   "/v1/deployments",                                     || post(write::deploy)),
     ("POST",   "/v1/import",                                          || post(write::import)),
+    ("GET",    "/v1/prompts/{name}/drafts",                           || get(drafts::drafts)),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}",                   || get(drafts::draft)),
+    ("PUT",    "/v1/prompts/{name}/drafts/{draft}",                   || put(drafts::save_draft)),
+    ("DELETE", "/v1/prompts/{name}/drafts/{draft}",                   || delete(drafts::discard_draft)),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/saves",             || get(drafts::draft_saves)),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/merge",             || get(drafts::merge_draft)),
+    ("POST",   "/v1/prompts/{name}/drafts/{draft}/publication",       || post(drafts::publish_draft)),
+    ("GET",    "/v1/requests",                                        || get(change_requests::requests)),
+    ("POST",   "/v1/requests",                                        || post(change_requests::propose)),
+    ("GET",    "/v1/requests/{id}",                                   || get(change_requests::request)),
+    ("POST",   "/v1/requests/{id}/amendments",                        || post(change_requests::amend)),
+    ("POST",   "/v1/requests/{id}/reviews",                           || post(change_requests::review)),
+    ("POST",   "/v1/requests/{id}/application",                       || post(change_requests::apply)),
+    ("POST",   "/v1/classify",                                        || post(rule_sets::classify)),
     // Compliance.
     ("GET",    "/v1/deployments",                                     || get(library::deployments)),
     ("GET",    "/v1/contents/{content_id}",                           || get(library::content)),
     ("GET",    "/v1/audit",                                           || get(admin::audit)),
+    ("GET",    "/v1/report",                                          || get(report::report)),
     ("GET",    "/v1/audit/verify",                                    || get(admin::audit_verify)),
+    ("GET",    "/v1/prompts/{name}/versions/{version}/findings",      || get(rule_sets::findings)),
+    ("GET",    "/v1/policies",                                        || get(govern::policies)),
+    ("PUT",    "/v1/policies/{name}",                                 || put(govern::put_policy)),
+    ("DELETE", "/v1/policies/{name}",                                 || delete(govern::remove_policy)),
+    ("GET",    "/v1/rules",                                           || get(rule_sets::rule_sets)),
+    ("GET",    "/v1/rules/{name}",                                    || get(rule_sets::rule_set)),
+    ("PUT",    "/v1/rules/{name}",                                    || put(rule_sets::put_rule_set)),
+    ("DELETE", "/v1/rules/{name}",                                    || delete(rule_sets::remove_rule_set)),
+    ("POST",   "/v1/archive",                                         || post(rule_sets::archive)),
     // The operator.
     ("GET",    "/v1/status",                                          || get(operate::status)),
+    ("GET",    "/v1/whoami",                                          || get(govern::whoami)),
+    ("GET",    "/v1/can",                                             || get(govern::can)),
+    ("GET",    "/v1/principals",                                      || get(govern::principals)),
+    ("POST",   "/v1/principals",                                      || post(govern::create_principal)),
+    ("PUT",    "/v1/principals/{name}/grants",                        || put(govern::set_grants)),
+    ("POST",   "/v1/principals/{name}/suspension",                    || post(govern::disable)),
+    ("DELETE", "/v1/principals/{name}/suspension",                    || delete(govern::enable)),
+    ("GET",    "/v1/roles",                                           || get(govern::roles)),
+    ("PUT",    "/v1/roles/{name}",                                    || put(govern::put_role)),
+    ("DELETE", "/v1/roles/{name}",                                    || delete(govern::remove_role)),
     ("GET",    "/v1/tokens",                                          || get(admin::tokens)),
     ("POST",   "/v1/tokens",                                          || post(admin::create_token)),
     ("DELETE", "/v1/tokens/{name}",                                   || delete(admin::revoke_token)),
+    ("POST",   "/v1/tokens/{name}/rotation",                          || post(govern::rotate_token)),
+    ("GET",    "/v1/webhooks",                                        || get(webhooks::webhooks)),
+    ("PUT",    "/v1/webhooks/{name}",                                 || put(webhooks::put_webhook)),
+    ("DELETE", "/v1/webhooks/{name}",                                 || delete(webhooks::remove_webhook)),
+    ("POST",   "/v1/webhooks/{name}/rotation",                        || post(webhooks::rotate_webhook)),
+    ("POST",   "/v1/webhooks/{name}/test",                            || post(webhooks::test_webhook)),
+    ("POST",   "/v1/webhooks/{name}/suspension",                      || post(webhooks::disable_webhook)),
+    ("DELETE", "/v1/webhooks/{name}/suspension",                      || delete(webhooks::enable_webhook)),
+    ("GET",    "/v1/webhooks/{name}/deliveries",                      || get(webhooks::webhook_deliveries)),
+    ("POST",   "/v1/webhooks/{name}/deliveries/{seq}/redelivery",     || post(webhooks::redeliver)),
     ("GET",    "/v1/backup",                                          || get(admin::backup)),
     ("POST",   "/v1/bundle",                                          || post(admin::bundle)),
     ("GET",    "/healthz",                                            || get(operate::healthz)),
@@ -86,8 +133,12 @@ pub(super) fn class(path: &str) -> &'static str {
         "resolve"
     } else if under(&["/v1/events"]) {
         "events"
-    } else if under(&["/v1/prompts", "/v1/deployments", "/v1/contents", "/v1/import"]) {
+    } else if under(&["/v1/prompts", "/v1/deployments", "/v1/contents", "/v1/import", "/v1/requests"]) {
         "registry"
+    } else if under(&["/v1/whoami", "/v1/can", "/v1/principals", "/v1/roles", "/v1/tokens"])
+        || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])
+    {
+        "governance"
     } else if under(&["/replication/"]) {
         "replication"
     } else {

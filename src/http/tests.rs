@@ -1,5 +1,7 @@
 //! The face as a client meets it: real floors below, requests in process and over loopback.
 
+mod govern;
+
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -22,7 +24,6 @@ use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
-use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
@@ -64,10 +65,12 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         trouble: None,
         replicas: Vec::new(),
     };
+    let registry = Registry::open(store.clone(), Arc::clone(&clock)).expect("a registry");
     AppState {
+        usage: registry.usage(),
         resolver: Resolver::new(store.clone(), 1024 * 1024),
         catalogue: Catalogue::new(store.clone()),
-        registry: primary.then(|| Registry::open(store.clone(), Arc::clone(&clock)).expect("a registry")),
+        registry: primary.then_some(registry),
         publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, clock, Metrics::new())),
         freshness: FreshnessCell::new(Freshly { position, age_s: 0, freshness: Freshness::Fresh }),
         status: Arc::new(move || status.clone()),
@@ -77,7 +80,6 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         open_reads: true,
         open_to_all: false,
         read_token: None,
-        usage: Usage::new(Arc::new(ManualClock::at(1_800_000_000_000))),
         ready_max_age_s: None,
         stop: CancellationToken::new(),
     }

@@ -28,7 +28,11 @@ pub(super) async fn publish(
     _: NoParams,
     Json(request): Json<PublishRequest>,
 ) -> Result<(StatusCode, Said<Published>), Failure> {
-    let published = writer.registry.publish(&writer.actor, segments.get("name")?, request).await?;
+    let name = segments.get("name")?;
+    if !request.labels.is_empty() {
+        writer.registry.keep_noted_uses().await?;
+    }
+    let published = writer.registry.publish(&writer.actor, name, request).await?;
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }
 
@@ -99,6 +103,8 @@ pub(super) async fn deploy(
     _: NoParams,
     Json(request): Json<DeployRequest>,
 ) -> Result<Said<Deployed>, Failure> {
+    // A refusal names the callers that would break, those of a moment ago too.
+    writer.registry.keep_noted_uses().await?;
     Ok(Said(writer.registry.deploy(&writer.actor, request).await?))
 }
 
@@ -139,6 +145,7 @@ pub(super) async fn rollback(
     Json(request): Json<RollbackRequest>,
 ) -> Result<Said<Deployed>, Failure> {
     let (name, label) = label(&segments)?;
+    writer.registry.keep_noted_uses().await?;
     Ok(Said(writer.registry.rollback(&writer.actor, name, label, request).await?))
 }
 
@@ -164,7 +171,7 @@ fn label(segments: &Segments) -> Result<(PromptName, Label), Failure> {
 }
 
 /// A version by its number: what changes a version must not depend on where a label points.
-fn version(segments: &Segments) -> Result<(PromptName, u64), Failure> {
+pub(super) fn version(segments: &Segments) -> Result<(PromptName, u64), Failure> {
     let name = segments.get("name")?;
     match segments.get::<Selector>("version")? {
         Selector::Version(number) => Ok((name, number)),

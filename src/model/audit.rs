@@ -168,7 +168,7 @@ impl AuditEntry {
 /// Whether the audit log is whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditVerdict {
-    /// Whether every entry's hash fits itself and the entry before.
+    /// Whether every entry's hash fits itself and the entry before, and the newest is the one that was signed.
     pub whole: bool,
     /// How many entries were checked.
     pub entries: u64,
@@ -177,4 +177,7 @@ pub struct AuditVerdict {
     /// The first entry that does not fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<u64>,
+    /// Whether the newest entry is the one that the signed checkpoint names; none where no checkpoint names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchored: Option<bool>,
 }

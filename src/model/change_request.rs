@@ -59,6 +59,24 @@ pub enum RequestState {
     Expired,
 }
 
+impl RequestState {
+    const ALL: [Self; 5] = [Self::Open, Self::Applied, Self::Rejected, Self::Withdrawn, Self::Expired];
+}
+
+impl std::str::FromStr for RequestState {
+    type Err = RequestStateError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|state| state.to_string() == text);
+        found.ok_or_else(|| RequestStateError(text.chars().take(64).collect()))
+    }
+}
+
+/// A text names no state of a change request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no change request is `{0}`; it is open, applied, rejected, withdrawn or expired")]
+pub struct RequestStateError(String);
+
 impl std::fmt::Display for RequestState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -23,3 +23,4 @@ pub mod serving;
 pub mod stamp;
 pub mod time;
 pub mod version;
+pub mod webhook;

@@ -262,5 +262,6 @@ pub struct TokenRecord {
 #[must_use]
 pub fn is_handle(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b);
-    (1..=HANDLE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+    // As a segment of a path, `.` and `..` would name something else.
+    (1..=HANDLE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != ".."
 }

@@ -1,6 +1,6 @@
 //! Who asks: access tokens and the seats behind them, and the rules that decide what each may do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError};
 
@@ -148,27 +148,39 @@ impl Seat {
 pub(super) struct Rules {
     generation: u64,
     pub(super) book: Rulebook,
-    pub(super) classifier: Classifier,
+    pub(super) classifier: Arc<Classifier>,
+    /// What the classifier was made of, so that it is kept while that stays.
+    sets: BTreeMap<String, String>,
     /// Hides what findings matched.
     pub(super) key: [u8; 32],
 }
 
 impl Rules {
-    fn read(documents: &impl Documents, generation: u64, key: [u8; 32]) -> Result<Self, StoreError> {
+    fn read(
+        documents: &impl Documents,
+        generation: u64,
+        key: [u8; 32],
+        before: Option<&Self>,
+    ) -> Result<Self, StoreError> {
         let fault = |reason: String| StoreError::Record { kind: "document", reason };
-        let mut book = Rulebook::default();
-        book.roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
+        let roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
+        let mut book = Rulebook { roles, ..Rulebook::default() };
         book.roles.extend(documents.documents::<Role>(Shelf::Role, "")?);
         book.principals.extend(documents.documents::<Principal>(Shelf::Principal, "")?);
         for (name, policy) in documents.documents::<Policy>(Shelf::Policy, "")? {
             book.policies.insert(name, LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
         }
-        let mut sets = Vec::new();
-        for (name, toml) in documents.documents::<String>(Shelf::RuleSet, "")? {
-            sets.push(RuleSet::parse(&toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))?);
-        }
-        let classifier = Classifier::new(true, &sets).map_err(|error| fault(error.to_string()))?;
-        Ok(Self { generation, book, classifier, key })
+        let sets: BTreeMap<_, _> = documents.documents::<String>(Shelf::RuleSet, "")?.into_iter().collect();
+        let classifier = if let Some(before) = before.filter(|before| before.sets == sets) {
+            Arc::clone(&before.classifier)
+        } else {
+            let parse = |(name, toml): (&String, &String)| {
+                RuleSet::parse(toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))
+            };
+            let parsed = sets.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+            Arc::new(Classifier::new(true, &parsed).map_err(|error| fault(error.to_string()))?)
+        };
+        Ok(Self { generation, book, classifier, sets, key })
     }
 }
 
@@ -186,7 +198,7 @@ impl Known {
         let txn = store.read()?;
         let generation = number(txn.meta(GENERATION)?);
         let key = txn.meta(FINDING_KEY)?.and_then(|key| key.try_into().ok()).unwrap_or_default();
-        let rules = Arc::new(Rules::read(&txn, generation, key)?);
+        let rules = Arc::new(Rules::read(&txn, generation, key, before.map(|before| &*before.rules))?);
         let mut known = Self { rules, seats: HashMap::new(), tokens: Vec::new() };
         for (_, record) in txn.documents::<TokenRecord>(Shelf::Token, "")? {
             let remembered = before.and_then(|before| {
@@ -289,7 +301,7 @@ impl Registry {
         if generation == known.rules.generation {
             return Ok(Arc::clone(&known.rules));
         }
-        Ok(Arc::new(Rules::read(txn, generation, known.rules.key)?))
+        Ok(Arc::new(Rules::read(txn, generation, known.rules.key, Some(&known.rules))?))
     }
 
     /// Writes down when access tokens were used last.

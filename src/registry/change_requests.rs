@@ -123,8 +123,8 @@ impl Registry {
                 return Err(RegistryError::Unfit(said.to_owned()));
             }
         };
-        let subject = format!("change request {id}");
-        self.command(actor, Subject::new(command, [subject], &message), move |txn, ctx| {
+        let about = self.about(command, id, Some(&message))?;
+        self.command(actor, about, move |txn, ctx| {
             let mut found = open(txn, id, ctx.now)?;
             room(&found)?;
             let (mut roles, mut fingerprints) = (BTreeSet::new(), Vec::new());
@@ -174,7 +174,7 @@ impl Registry {
     /// The actor may not deploy there, something is missing, it is closed, or the store fails.
     pub async fn apply(&self, actor: &Actor, id: u64, request: ApplyRequest) -> Result<Deployed, RegistryError> {
         let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
-        let about = Subject::new("deploy", [format!("change request {id}")], given.as_deref().unwrap_or_default());
+        let about = self.about("deploy", id, given.as_deref())?;
         self.command(actor, about, move |txn, ctx| {
             let found = open(txn, id, ctx.now)?;
             let message = given.unwrap_or_else(|| found.message.clone());
@@ -263,6 +263,18 @@ impl Registry {
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
         Ok(RequestView { request, moves, complete })
+    }
+}
+
+impl Registry {
+    /// What the log says of a refusal: the places that a request is about, where there is one.
+    fn about(&self, command: &'static str, id: u64, message: Option<&str>) -> Result<Subject, RegistryError> {
+        let found: Option<ChangeRequest> = self.0.store.read()?.document(Shelf::ChangeRequest, &number_key(id))?;
+        let Some(found) = found else {
+            return Ok(Subject::new(command, [format!("change request {id}")], message.unwrap_or_default()));
+        };
+        let places = found.moves.iter().map(|one| format!("{}@{}", one.name, one.label));
+        Ok(Subject::new(command, places, message.unwrap_or(&found.message)))
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::Rules;
-use super::publish::Why;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::risk::worst;
 use crate::model::audit::{AuditChange, AuditEntry, Decision};
@@ -137,11 +136,6 @@ impl Ctx {
             overrode: self.overrode.borrow().clone(),
             ..AuditEntry::default()
         }
-    }
-
-    /// The entry of a change that somebody made elsewhere and earlier.
-    pub(super) fn audit_import(&self, entry: AuditEntry, why: &Why) -> AuditEntry {
-        AuditEntry { on_behalf_of: Some(why.author.clone()), occurred: Some(why.at), ..entry }
     }
 
     fn refusal(&self, about: Subject, error: &RegistryError, unrecorded: u64) -> AuditEntry {

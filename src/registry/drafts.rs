@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
-use super::guard::content;
 use super::principals::check_handle;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
@@ -122,12 +121,10 @@ impl Registry {
             let Some(version) = txn.version(name, number)? else {
                 return Ok(Content::text(Syntax::default(), ""));
             };
-            match (&version.source_id, version.archived) {
-                (_, Some(at)) => Err(RegistryError::VersionArchived { name: name.clone(), number, at }),
-                (Some(source), None) => Ok(Content::from_json(&txn.content_of(name, source)?)?),
-                (None, None) => {
-                    Ok(content(&txn, name, number)?.unwrap_or_else(|| Content::text(Syntax::default(), "")))
-                }
+            let id = version.source_id.as_ref().unwrap_or(&version.content_id);
+            match (txn.content_in(name.namespace(), id)?, version.archived) {
+                (None, Some(at)) => Err(RegistryError::VersionArchived { name: name.clone(), number, at }),
+                _ => Ok(Content::from_json(&txn.content_of(name, id)?)?),
             }
         };
         let (base, theirs) = (written(ours.parent)?, written(parent)?);

@@ -100,9 +100,6 @@ pub(super) fn clear(
             by.map(|by| RegistryError::BreaksCallers { place: place(wanted), reasons, by })
         })
     } else {
-        for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
-            ctx.because(format!("policy {policy}"));
-        }
         Some(Ok(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet.clone() }))
     };
     match (refused.transpose()?, &terms.break_glass) {
@@ -156,15 +153,13 @@ pub(super) fn proposed<Q: Queries>(
 ) -> Result<ProposedMove, RegistryError> {
     let mut contents = BTreeMap::new();
     for number in serving.versions() {
-        let id = match fresh.filter(|fresh| fresh.number == number) {
-            Some(fresh) => fresh.content_id,
-            None => match txn.version(name, number)? {
-                Some(version) => version.content_id,
-                None => {
-                    let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
-                    return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
-                }
-            },
+        let id = if let Some(fresh) = fresh.filter(|fresh| fresh.number == number) {
+            fresh.content_id
+        } else if let Some(version) = txn.version(name, number)? {
+            version.content_id
+        } else {
+            let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+            return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
         };
         contents.insert(number, id);
     }
@@ -322,12 +317,9 @@ fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>
 
 /// The content of a version, unless it is not there or archived.
 pub(super) fn content<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<Option<Content>, RegistryError> {
-    match txn.version(name, number)? {
-        Some(version) if version.archived.is_none() => {
-            Ok(Some(Content::from_json(&txn.content_of(name, &version.content_id)?)?))
-        }
-        _ => Ok(None),
-    }
+    let Some(version) = txn.version(name, number)? else { return Ok(None) };
+    let entry = txn.content_in(name.namespace(), &version.content_id)?;
+    Ok(entry.map(|entry| Content::from_json(&entry.value)).transpose()?)
 }
 
 /// Who used what a label serves, in the last day.

@@ -98,7 +98,7 @@ fn import(
     let (seq, outcome) = match text {
         None => match prompt.filter(|prompt| prompt.removed.is_none()) {
             None => return Err(RegistryError::PromptNotFound { name }),
-            Some(prompt) => (remove(txn, ctx, IMPORT, prompt, why)?.0, Outcome::Removed),
+            Some(prompt) => (remove(txn, ctx, IMPORT, prompt, &why)?.0, Outcome::Removed),
         },
         Some(text) => {
             let prepared = prepare(txn, ctx, &name, &Content::text(syntax, text), None)?;
@@ -109,7 +109,7 @@ fn import(
                 txn.remember_import(&id, plan.version.commit)?;
                 return Ok(Outcome::Known);
             }
-            (plan.commit(txn, ctx, IMPORT, why)?, Outcome::Published)
+            (plan.commit(txn, ctx, IMPORT, &why)?, Outcome::Published)
         }
     };
     txn.remember_import(&id, seq)?;

@@ -15,19 +15,23 @@ pub mod error;
 pub mod founding;
 mod guard;
 mod import;
+pub mod outbox;
 mod policies;
 mod principals;
 mod publish;
 mod remove;
+pub mod report;
 mod retire;
 mod rule_sets;
 pub mod seal;
 mod tokens;
 mod uses;
+mod webhooks;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tokio::sync::watch;
 
 pub use access::{Actor, Seat};
@@ -63,6 +67,8 @@ struct Inner {
     changed: watch::Sender<u64>,
     refusals: Refusals,
     usage: Usage,
+    /// Where webhooks may lead besides public addresses.
+    webhook_networks: OnceLock<Vec<IpNet>>,
 }
 
 impl Registry {
@@ -74,7 +80,8 @@ impl Registry {
         let known = ArcSwap::from_pointee(Known::read(&store, None)?);
         let (learning, changed) = (Mutex::new(()), watch::channel(0).0);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock)));
-        Ok(Self(Arc::new(Inner { store, clock, known, learning, changed, refusals, usage })))
+        let webhook_networks = OnceLock::new();
+        Ok(Self(Arc::new(Inner { store, clock, known, learning, changed, refusals, usage, webhook_networks })))
     }
 
     /// Forgets deletions that every replica has had time to learn of.

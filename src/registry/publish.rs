@@ -10,7 +10,7 @@ use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::interface::decide;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, AuditEntry};
 use crate::model::content::{Body, Content};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
@@ -76,7 +76,7 @@ pub(super) fn publish(
     let (version, created, findings, interface) =
         (plan.version.clone(), plan.created, plan.findings.clone(), plan.interface.take());
     if created || deployment.is_some() {
-        plan.commit(txn, ctx, if created { command } else { "deploy" }, why)?;
+        plan.commit(txn, ctx, if created { command } else { "deploy" }, &why)?;
     }
     let dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
     let stamp = stamp(&name, version.number, &version.content_id);
@@ -91,6 +91,13 @@ pub(super) struct Why {
     pub(super) at: Timestamp,
     pub(super) author: String,
     pub(super) message: String,
+}
+
+impl Why {
+    /// The audit entry of a change that was made elsewhere, by somebody else and earlier.
+    pub(super) fn imported(&self, entry: AuditEntry) -> AuditEntry {
+        AuditEntry { on_behalf_of: Some(self.author.clone()), occurred: Some(self.at), ..entry }
+    }
 }
 
 /// A content, ready to be kept.
@@ -178,7 +185,8 @@ fn pin(
     if depth >= INCLUDE_DEPTH_MAX {
         return Err(refuse(format!("includes may go {INCLUDE_DEPTH_MAX} deep, and this one is {depth} deep already")));
     }
-    let content = Content::from_json(&txn.content_of(name, &version.content_id)?)?;
+    let content = content(txn, name, version.number)?;
+    let content = content.ok_or_else(|| refuse(format!("the content of `{name}@{}` was archived", version.number)))?;
     let Body::Text(body) = content.body else {
         return Err(refuse("it is a conversation, and only texts can be included".to_owned()));
     };
@@ -332,7 +340,7 @@ impl Plan {
         txn: &mut WriteTxn<'_>,
         ctx: &Ctx,
         command: &'static str,
-        why: Why,
+        why: &Why,
     ) -> Result<u64, RegistryError> {
         let mut subjects = vec![format!("{}@{}", self.prompt.name, self.version.number)];
         subjects.extend(served_versions(&self.changes));
@@ -350,7 +358,7 @@ impl Plan {
         self.changes.push(Change::Prompt(self.prompt));
         let mut audit = ctx.audit(command, subjects, why.message.clone(), audited);
         if command == IMPORT {
-            audit = ctx.audit_import(audit, &why);
+            audit = why.imported(audit);
         }
         let seq = txn.commit(ctx.now, self.changes, audit)?;
         settle(txn, ctx, &self.deployments, seq)?;

@@ -27,7 +27,7 @@ impl Registry {
             let prompt = live_prompt(txn, &name)?;
             let at = ctx.now.max(prompt.changed);
             let (_, deployments) =
-                remove(txn, ctx, "remove", prompt, Stamped { at, author: ctx.actor.name.clone(), message })?;
+                remove(txn, ctx, "remove", prompt, &Stamped { at, author: ctx.actor.name.clone(), message })?;
             Ok(Deployed { deployments })
         })
         .await
@@ -40,7 +40,7 @@ pub(super) fn remove(
     ctx: &Ctx,
     command: &'static str,
     prompt: Prompt,
-    why: Stamped,
+    why: &Stamped,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
     let name = prompt.name.clone();
     let by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
@@ -72,7 +72,7 @@ pub(super) fn remove(
     let subjects = vec![name.to_string()];
     let mut audit = ctx.audit(command, subjects, why.message.clone(), audit_changes(&deployments));
     if command == IMPORT {
-        audit = ctx.audit_import(audit, &why);
+        audit = why.imported(audit);
     }
     Ok((txn.commit(ctx.now, changes, audit)?, deployments))
 }

@@ -2,13 +2,17 @@
 
 use super::access::rules_change;
 use super::command::Subject;
+use super::guard::findings_of;
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{Classified, RuleSetRequest, RuleSetView};
 use crate::governance::risk::{Classifier, RuleSet, import_gitleaks};
 use crate::model::content::Content;
+use crate::model::finding::Finding;
+use crate::model::name::PromptName;
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
 use crate::store::document::{Documents, Shelf};
+use crate::store::query::Queries;
 
 /// Most rule sets of one's own; each takes memory and time.
 const SETS_MAX: usize = 20;
@@ -52,7 +56,8 @@ impl Registry {
         name: String,
         request: RuleSetRequest,
     ) -> Result<RuleSetView, RegistryError> {
-        self.may_look(actor, Permission::Policy)?;
+        let about = Subject::new("put-rules", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        self.command(actor, about, |_, ctx| ctx.authorise(Permission::Policy, None, None)).await?;
         check_handle("a rule set", &name)?;
         if name == BUILT_IN {
             return Err(RegistryError::BuiltIn { what: "the rule set", name });
@@ -108,6 +113,19 @@ impl Registry {
         })
         .await?;
         Ok(self.learn()?)
+    }
+
+    /// What the rules found in a version when it was published.
+    ///
+    /// # Errors
+    /// There is no such version, or the store fails.
+    pub fn findings(&self, name: &PromptName, number: u64) -> Result<Vec<Finding>, RegistryError> {
+        let txn = self.0.store.read()?;
+        let prompt = txn.prompt(name)?.ok_or_else(|| RegistryError::PromptNotFound { name: name.clone() })?;
+        if txn.version(name, number)?.is_none() {
+            return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest: prompt.latest });
+        }
+        Ok(findings_of(&txn, name, number)?)
     }
 
     /// What the rules find in a content that nobody publishes.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -118,6 +119,18 @@ impl Publisher {
             reports: Mutex::new(BTreeMap::new()),
             metrics,
         }))
+    }
+
+    /// Who signs what this node says.
+    #[must_use]
+    pub fn signer(&self) -> &Arc<Signer> {
+        &self.0.signer
+    }
+
+    /// The data directory, where temporary files have room.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.0.store.directory()
     }
 
     /// A signed root document.

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::error::ResolveError;
+use super::resolver::content_bytes;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{AuditPage, DeploymentPage, DiffAnswer, Page, PromptPage, PromptView, VersionPage, VersionView};
 use crate::governance::diff::diff;
@@ -35,6 +36,10 @@ impl Catalogue {
     #[must_use]
     pub const fn new(store: Store) -> Self {
         Self { store }
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Prompts whose names begin with `prefix`, by namespace and then by name.
@@ -130,10 +135,10 @@ impl Catalogue {
     pub fn version(&self, name: &PromptName, selector: &Selector) -> Result<VersionView, ResolveError> {
         let txn = self.store.read()?;
         let version = select(&txn, name, selector)?;
-        let source = version.source_id.map(|id| read_content(&txn, name, &id)).transpose()?;
+        let source = version.source_id.map(|id| read_content(&txn, name, &version, &id)).transpose()?;
         Ok(VersionView {
             stamp: stamp(name, version.number, &version.content_id),
-            content: read_content(&txn, name, &version.content_id)?,
+            content: read_content(&txn, name, &version, &version.content_id)?,
             source,
             version,
         })
@@ -146,8 +151,9 @@ impl Catalogue {
     pub fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ResolveError> {
         let txn = self.store.read()?;
         let (from, to) = (select(&txn, name, from)?, select(&txn, name, to)?);
-        let written =
-            |version: &Version| read_content(&txn, name, version.source_id.as_ref().unwrap_or(&version.content_id));
+        let written = |version: &Version| {
+            read_content(&txn, name, version, version.source_id.as_ref().unwrap_or(&version.content_id))
+        };
         let diff = diff(&written(&from)?, &written(&to)?);
         Ok(DiffAnswer { name: name.clone(), from: from.number, to: to.number, diff })
     }
@@ -248,8 +254,8 @@ impl Catalogue {
         Ok(self.store.read()?.verify_audit()?)
     }
 
-    /// Names of the prompts that changed after a commit, and the commit that this is as of; no names
-    /// when they are more than `limit`.
+    /// Names of the prompts that changed after a commit, and the commit that this is as of; none instead of names when
+    /// they are more than `limit`.
     ///
     /// # Errors
     /// The store fails.
@@ -257,13 +263,13 @@ impl Catalogue {
         &self,
         seq: u64,
         limit: usize,
-    ) -> Result<(crate::model::position::Position, BTreeSet<String>), ResolveError> {
+    ) -> Result<(crate::model::position::Position, Option<BTreeSet<String>>), ResolveError> {
         let txn = self.store.read()?;
         let changes = txn.changes_after(seq, limit.saturating_mul(4))?;
         let names = changes.iter().filter_map(|(_, key, _)| Parts::of(key)?.name().map(str::to_owned));
         let names: BTreeSet<String> = names.collect();
         let too_many = names.len() > limit || changes.len() == limit.saturating_mul(4);
-        Ok((txn.head()?.position, if too_many { BTreeSet::new() } else { names }))
+        Ok((txn.head()?.position, (!too_many).then_some(names)))
     }
 }
 
@@ -310,8 +316,8 @@ fn select(txn: &ReadTxn, name: &PromptName, selector: &Selector) -> Result<Versi
     })
 }
 
-fn read_content(txn: &ReadTxn, name: &PromptName, id: &ContentId) -> Result<Content, ResolveError> {
-    Ok(Content::from_json(&txn.content_of(name, id)?)?)
+fn read_content(txn: &ReadTxn, name: &PromptName, version: &Version, id: &ContentId) -> Result<Content, ResolveError> {
+    Ok(Content::from_json(&content_bytes(txn, name, version, id)?)?)
 }
 
 fn number(cursor: Option<&str>) -> Result<u64, ResolveError> {

@@ -27,6 +27,8 @@ pub enum ResolveError {
     LabelNotFound { name: PromptName, label: Label, at: Option<Timestamp> },
     #[error("no version has the content {0}")]
     ContentNotFound(ContentId),
+    #[error("the content of version {number} of `{name}` was archived at {at}; its id and its history stay")]
+    VersionArchived { name: PromptName, number: u64, at: Timestamp },
     #[error("{what} {number} is over the limit of {max}")]
     Limit { what: &'static str, number: usize, max: usize },
     #[error("this replica holds no verified state yet")]

@@ -9,6 +9,7 @@ pub mod catalogue;
 mod change_clock;
 pub mod error;
 pub mod freshness;
+mod report;
 pub mod resolver;
 pub mod usage;
 

@@ -18,6 +18,7 @@ use super::error::ResolveError;
 use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX};
 use crate::api::read::Assignment;
 use crate::experiment::assignment::choose;
+use crate::model::content_id::ContentId;
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
@@ -278,8 +279,22 @@ fn serve_label(txn: &ReadTxn, name: &PromptName, label: &Label, serving: Serving
     }
 }
 
+/// The bytes of a version's content, which archiving may have dropped.
+pub(super) fn content_bytes(
+    txn: &ReadTxn,
+    name: &PromptName,
+    version: &Version,
+    id: &ContentId,
+) -> Result<Vec<u8>, ResolveError> {
+    match (txn.content_in(name.namespace(), id)?, version.archived) {
+        (Some(entry), _) => Ok(entry.value),
+        (None, Some(at)) => Err(ResolveError::VersionArchived { name: name.clone(), number: version.number, at }),
+        (None, None) => Ok(txn.content_of(name, id)?),
+    }
+}
+
 fn said(txn: &ReadTxn, name: &PromptName, version: &Version) -> Result<Said, ResolveError> {
-    let content = Bytes::from(txn.content_of(name, &version.content_id)?);
+    let content = Bytes::from(content_bytes(txn, name, version, &version.content_id)?);
     Ok(Said { name: name.clone(), version: version.number, content_id: version.content_id, content })
 }
 

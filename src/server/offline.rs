@@ -87,6 +87,9 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
     if let Some(seq) = audit.broken_at {
         report.differ(format!("the audit log is broken at entry {seq}"));
     }
+    if audit.anchored == Some(false) {
+        report.differ("the audit log does not end with the entry that the checkpoint signed");
+    }
     let registry = txn.meta("registry")?.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default();
     let pin = txn.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
     let (mut root_key, mut checkpoint) = (None, None);

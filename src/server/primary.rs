@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::running::{Running, StartError, Wired, forget_address};
 use crate::api::status::{Freshness, NodeRole, Status};
+use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
 use crate::http::AppState;
@@ -19,6 +20,7 @@ use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store, StoreError};
 use crate::watch::folder;
+use crate::webhooks;
 
 /// How often old deletions are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
@@ -30,7 +32,7 @@ const TEND_EVERY: Duration = Duration::from_secs(15);
 /// # Errors
 /// The data directory, the keys, the folder to watch or the address cannot be used.
 pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let PrimarySettings { node, watch, registry: name, admin_token } = settings;
+    let PrimarySettings { node, watch, registry: name, admin_token, webhook_allow } = settings;
     let options = Options { directory: node.data.clone(), create: true };
     let (store, founded) = {
         let clock = Arc::clone(&clock);
@@ -47,6 +49,8 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let registry = Registry::open(store.clone(), Arc::clone(&clock))?;
+    registry.allow_webhooks(webhook_allow.clone());
+    let deliverer = Deliverer::new(webhook_allow).map_err(StartError::Webhooks)?;
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics);
@@ -56,7 +60,12 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         move || describe(&committed.borrow(), &name, since, &publisher)
     };
+    let dispatching = {
+        let (registry, clock) = (registry.clone(), Arc::clone(&clock));
+        webhooks::run(registry, committed.clone(), deliverer, clock, stop.clone())
+    };
     let mut tasks = vec![
+        ("webhooks", tokio::spawn(dispatching)),
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
         ("tending", tokio::spawn(tend(registry.clone(), stop.clone()))),
     ];

@@ -6,7 +6,9 @@ use super::error::StoreError;
 use super::read::ReadTxn;
 use super::record::decode_audit;
 use super::tables;
+use crate::crypto::note::Note;
 use crate::model::audit::{AuditEntry, AuditVerdict};
+use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
 impl ReadTxn {
     /// Audit entries from the commit `from` (included) on, oldest first; at most `limit`.
@@ -36,13 +38,25 @@ impl ReadTxn {
         }
     }
 
+    /// The audit entry that the newest checkpoint names, as hex; none on a replica, which keeps no log of its own.
+    fn signed_audit_head(&self) -> Result<Option<String>, StoreError> {
+        if self.meta("pin")?.is_some() {
+            return Ok(None);
+        }
+        let note = self.meta("note")?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
+        let checkpoint = note.and_then(|note| Checkpoint::parse(note.text()).ok());
+        let signed = checkpoint.and_then(|checkpoint| checkpoint.audit);
+        Ok(signed.map(|hash| blake3::Hash::from(hash).to_hex().to_string()))
+    }
+
     /// Checks that each audit entry's hash fits itself and the entry before.
     ///
     /// # Errors
     /// The database fails, or an entry cannot be read at all.
     pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
         let table = self.raw().open_table(tables::AUDIT)?;
-        let mut verdict = AuditVerdict { whole: true, entries: 0, head: AuditEntry::genesis(), broken_at: None };
+        let mut verdict =
+            AuditVerdict { whole: true, entries: 0, head: AuditEntry::genesis(), broken_at: None, anchored: None };
         for item in table.iter()? {
             let (seq, value) = item?;
             let entry = decode_audit(value.value(), seq.value())?;
@@ -53,6 +67,8 @@ impl ReadTxn {
             }
             verdict.head = entry.hash;
         }
+        verdict.anchored = self.signed_audit_head()?.map(|signed| signed == verdict.head);
+        verdict.whole &= verdict.anchored != Some(false);
         Ok(verdict)
     }
 }

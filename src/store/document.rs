@@ -53,8 +53,10 @@ pub enum Shelf {
     TokenUse = 14,
     /// By name: single values.
     Setting = 15,
-    /// By due time, webhook and number of the audit entry.
+    /// By webhook, due time and number of the audit entry.
     DueDelivery = 16,
+    /// By name of the webhook.
+    WebhookSecret = 17,
 }
 
 /// A number as a part of a key, so that keys sort as their numbers do.

@@ -48,9 +48,7 @@ pub enum ManifestError {
     Note(#[source] NoteError),
     #[error("the manifest's note: {0}")]
     Syntax(#[source] SyntaxError),
-    #[error(
-        "the manifest is of the registry `{found}`, and its root documents are of `{expected}`; ask for the report again"
-    )]
+    #[error("the manifest is of the registry `{found}`, its root documents of `{expected}`; ask for the report again")]
     WrongRegistry { expected: String, found: String },
     #[error("the manifest names {what} {number}, which it does not carry; ask for the report again")]
     Missing { what: &'static str, number: u64 },

@@ -10,6 +10,7 @@ pub mod accept;
 pub mod checkpoint;
 pub mod epoch;
 mod lines;
+pub mod manifest;
 mod names;
 pub mod records;
 pub mod refusal;

@@ -128,7 +128,8 @@ fn live(report: &Report) -> Markup {
                             @if let Some(first) = lane.first() {
                                 tr.lane {
                                     th colspan="10" scope="rowgroup" {
-                                        (Visible(first.name.as_str())) span.quiet { "@" (Visible(first.label.as_str())) }
+                                        (Visible(first.name.as_str()))
+                                        span.quiet { "@" (Visible(first.label.as_str())) }
                                     }
                                 }
                             }
@@ -166,7 +167,9 @@ fn served(span: &Span, linked: bool) -> Markup {
             td { (Visible(&span.by)) }
             td { (approvals(&span.approved_by, span.change_request)) }
             td { (Visible(&span.message)) }
-            td { @if linked { a href={ "#c" (span.deployment) } { (span.deployment) } } @else { (span.deployment) } }
+            td {
+                @if linked { a href={ "#c" (span.deployment) } { (span.deployment) } } @else { (span.deployment) }
+            }
         }
     }
 }
@@ -279,10 +282,11 @@ fn appendix(report: &Report, system: &SystemInfo) -> Markup {
         footer {
             h2 { "How to verify" }
             p {
-                "This file came with a manifest, a second file whose name ends in .manifest.json. The manifest holds the "
-                "hash of this file, signed by the registry" @if let Some(key) = &system.signing_key { " (" code { (key) } ")" }
-                ", and everything but one key that it takes to check the signature. Ask the registry's operator for the "
-                "root key, not the sender of this file, and run on any machine, without a network:"
+                "This file came with a manifest, a second file whose name ends in .manifest.json. The manifest holds "
+                "the hash of this file, signed by the registry"
+                @if let Some(key) = &system.signing_key { " (" code { (key) } ")" }
+                ", and everything but one key that it takes to check the signature. Ask the registry's operator for "
+                "the root key, not the sender of this file, and run on any machine, without a network:"
             }
             pre { code { "bookholder report verify FILE --root-key bk1-…" } }
             p {

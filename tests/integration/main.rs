@@ -8,10 +8,12 @@
 mod attacks;
 mod bad_input;
 mod cli;
+mod doors;
 mod durability;
 mod engine;
 mod history;
 mod http;
+mod incident;
 mod keys;
 mod process;
 mod registry;
@@ -20,3 +22,4 @@ mod support;
 mod tls;
 mod upgrade;
 mod watch;
+mod webhooks;

@@ -88,6 +88,9 @@ pub struct ServeArgs {
     /// The name of a new registry [default: made up]
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,
+    /// Networks that webhooks may lead into although they are not public, such as 10.0.0.0/8
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub webhook_allow: Vec<String>,
 }
 
 /// `replica`

@@ -8,6 +8,8 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::api::write::RuleRequest;
+use crate::model::change_request::RequestState;
+use crate::model::principal::{Grant, is_handle};
 use crate::model::reference::Reference;
 
 /// Why a change is made.
@@ -16,6 +18,17 @@ pub struct WhyArgs {
     /// Why; people will read it in the history
     #[arg(short, long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub message: String,
+}
+
+/// What a move may override.
+#[derive(Clone, Debug, Default, Args)]
+pub struct OverrideArgs {
+    /// Deploy although callers of what is served now break
+    #[arg(long)]
+    pub allow_major: bool,
+    /// Override what policies demand, for this reason; it is recorded loudly
+    #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub break_glass: Option<String>,
 }
 
 /// Reads `key=value`.
@@ -94,6 +107,80 @@ pub fn rule(text: &str) -> Result<RuleRequest, String> {
     Ok(RuleRequest { when, version: Some(version), split: None })
 }
 
+/// Reads `90d`, `24h`, `30m` or `45s` as seconds.
+///
+/// # Errors
+/// How to write it instead.
+pub fn duration(text: &str) -> Result<u64, String> {
+    const UNITS_S: [(char, u64); 4] = [('d', 24 * 3_600), ('h', 3_600), ('m', 60), ('s', 1)];
+    let wrong = || "write a whole number and d, h, m or s, such as 90d or 24h".to_owned();
+    let (number, unit_s) =
+        UNITS_S.into_iter().find_map(|(unit, unit_s)| Some((text.strip_suffix(unit)?, unit_s))).ok_or_else(wrong)?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s));
+    seconds.ok_or_else(|| "that is too long".to_owned())
+}
+
+/// Reads the same, but not nothing: what lasts no time is never good.
+///
+/// # Errors
+/// How to write it instead.
+pub fn lifetime(text: &str) -> Result<u64, String> {
+    match duration(text)? {
+        0 => Err("it must last for some time, such as 90d".to_owned()),
+        seconds => Ok(seconds),
+    }
+}
+
+/// Reads the name of a principal, role, access token, rule set or draft.
+///
+/// # Errors
+/// How to write it instead.
+pub fn handle(text: &str) -> Result<String, String> {
+    if is_handle(text) { Ok(text.to_owned()) } else { Err("use 1 to 64 of a-z 0-9 . _ - @".to_owned()) }
+}
+
+/// Reads `role`, `role:prompts` or `role:prompts:labels`; a pattern with a `:` in it is granted by `principal grant`.
+///
+/// # Errors
+/// How to write it instead.
+pub fn grant(text: &str) -> Result<Grant, String> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let pattern = |text: &str| text.parse().map_err(|error| format!("{error}"));
+    let (role, prompts, labels) = match *parts.as_slice() {
+        [role] => (role, None, None),
+        [role, prompts] => (role, Some(prompts), None),
+        [role, prompts, labels] => (role, Some(prompts), Some(labels)),
+        _ => return Err("write it as role:prompts:labels, such as releaser:support/**:production".to_owned()),
+    };
+    let mut grant = Grant::everywhere(&handle(role).map_err(|how| format!("`{role}` is no role: {how}"))?);
+    if let Some(prompts) = prompts {
+        grant.prompts = pattern(prompts)?;
+    }
+    if let Some(labels) = labels {
+        grant.labels = pattern(labels)?;
+    }
+    Ok(grant)
+}
+
+/// Reads what has become of a change request.
+///
+/// # Errors
+/// How to write it instead.
+pub fn request_state(text: &str) -> Result<RequestState, String> {
+    const STATES: [RequestState; 5] = [
+        RequestState::Open,
+        RequestState::Applied,
+        RequestState::Rejected,
+        RequestState::Withdrawn,
+        RequestState::Expired,
+    ];
+    let found = STATES.into_iter().find(|state| state.to_string() == text);
+    found.ok_or_else(|| "use open, applied, rejected, withdrawn or expired".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -115,5 +202,65 @@ mod tests {
         let found = rule("locale=de*,tier=power:8").expect("a rule");
         assert_eq!((found.when.len(), found.version), (2, Some(8)));
         assert!(rule("locale:8").is_err() && rule("locale=de*").is_err());
+    }
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        for (text, seconds) in
+            [("90d", 7_776_000), ("24h", 86_400), ("30m", 1_800), ("45s", 45), ("0s", 0), ("007h", 25_200)]
+        {
+            assert_eq!(duration(text), Ok(seconds), "{text}");
+        }
+        for text in [
+            "",
+            "d",
+            "90",
+            "90 d",
+            "-1d",
+            "+1d",
+            "1.5h",
+            "1w",
+            "1dd",
+            "h1",
+            "１d",
+            "99999999999999999999s",
+            "999999999999999999d",
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert!(duration("999999999999999999d").expect_err("too long").contains("too long"));
+        assert!(lifetime("0d").expect_err("no time").contains("some time"));
+        assert_eq!(lifetime("1d"), Ok(86_400));
+    }
+
+    #[test]
+    fn grants_are_a_role_and_patterns() {
+        for (text, shown) in [
+            ("author", "author on **"),
+            ("releaser:support/**", "releaser on support/**"),
+            ("releaser:support/**:prod*", "releaser on support/** for labels prod*"),
+            ("on-call:**:staging", "on-call on ** for labels staging"),
+        ] {
+            assert_eq!(grant(text).map(|grant| grant.to_string()), Ok(shown.to_owned()), "{text}");
+        }
+        for (text, part) in [
+            ("", "no role"),
+            ("Author", "no role"),
+            ("author:", "no pattern"),
+            ("author::x", "no pattern"),
+            ("author:a:b:c", "role:prompts:labels"),
+        ] {
+            let error = grant(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        assert!(handle("ann@example.org").is_ok() && handle("Ann").is_err() && handle("").is_err());
+    }
+
+    #[test]
+    fn states_are_those_of_a_change_request() {
+        for text in ["open", "applied", "rejected", "withdrawn", "expired"] {
+            assert_eq!(request_state(text).map(|state| state.to_string()), Ok(text.to_owned()));
+        }
+        assert!(request_state("Open").expect_err("no state").contains("use open"));
     }
 }

@@ -183,7 +183,8 @@ fn draw_lane((name, label): (&str, &str), lane: &Lane<'_>, y: i64, window: Windo
             @let x = window.x(row.occurred_at.ms());
             path.no d={ "M" (Tenths(x.0 - 40)) " " (y) "h8l-4 6z" } {
                 title {
-                    "refused: " (plain(&row.entry.actor)) ", " (plain(&row.entry.command)) ", " (moment(row.occurred_at))
+                    "refused: " (plain(&row.entry.actor)) ", " (plain(&row.entry.command)) ", "
+                    (moment(row.occurred_at))
                     " (commit " (row.entry.seq) ")"
                 }
             }

@@ -1,7 +1,10 @@
 //! Who may do what, and what a replica says to whoever wants to change something.
 
+use std::io::{Read, Write};
+
 use serde_json::json;
 
+use crate::support::answer::{Answer, head};
 use crate::support::node::{ADMIN, Node};
 
 fn token(node: &Node, name: &str, role: &str) -> String {
@@ -92,4 +95,104 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
     let (here, there) = (replica.get("/v1/prompts/a/versions").ok(), primary.get("/v1/prompts/a/versions").ok());
     assert_eq!(here, there);
     assert_eq!(replica.get("/v1/deployments?name=a").ok(), primary.get("/v1/deployments?name=a").ok());
+}
+
+#[test]
+fn whoever_stays_connected_goes_with_their_token() {
+    let node = Node::primary();
+    node.publish("a/one", "text");
+    let (reader, replica) = (token(&node, "r", "reader"), token(&node, "edge", "replica"));
+    let open = |path: &str, bearer: &str| {
+        let mut stream = std::io::BufReader::new(node.connect());
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: {bearer}\r\n\r\n");
+        stream.get_mut().write_all(request.as_bytes()).expect("written");
+        stream
+    };
+    let mut events = open("/v1/events", &reader);
+    assert!(head(&mut events).expect("a head").starts_with("HTTP/1.1 200"));
+    let position = node.status()["position"].as_str().expect("a position").to_owned();
+    let poll = open(&format!("/replication/v1/view/all/next/{position}"), &replica);
+    for name in ["r", "edge"] {
+        let _gone = node.send("DELETE", &format!("/v1/tokens/{name}"), &[], b"");
+    }
+    // The stream ends, and the poll that waited for a change is told.
+    let mut rest = String::new();
+    events.read_to_string(&mut rest).expect("the end of the stream");
+    assert!(!rest.contains("event: change"), "{rest}");
+    let answer = Answer::read(poll).expect("an answer");
+    let _detail = answer.problem(401, "unauthorized");
+}
+
+#[test]
+fn a_bound_reader_reads_what_it_is_bound_to_and_nothing_else() {
+    let node = Node::primary();
+    let (ours, theirs) = (node.publish("support/a", "ours"), node.publish("sales/a", "theirs"));
+    let bound = json!({"name": "app", "role": "reader", "prompts": "support/**"});
+    let made = node.change("POST", "/v1/tokens", &bound).ok();
+    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let read = |path: &str| node.send("GET", path, &[("authorization", &bearer)], b"");
+    for (path, status) in [
+        ("/v1/resolve/support/a", 200),
+        ("/v1/resolve/support/a", 200),
+        ("/v1/resolve/sales/a", 403),
+        ("/v1/resolve/sales/a@1", 403),
+        ("/v1/resolve/sales%2Fa", 403),
+        ("/v1/prompts/support%2Fa", 200),
+        ("/v1/prompts/sales%2Fa", 403),
+        ("/v1/prompts/sales%2Fa/versions", 403),
+        ("/v1/prompts/sales%2Fa/versions/1", 403),
+        ("/v1/prompts/sales%2Fa/versions/1/findings", 403),
+        ("/v1/prompts/sales%2Fa/diff?from=1&to=1", 403),
+        ("/v1/prompts/sales%2Fa/labels", 403),
+        ("/v1/prompts/sales%2Fa/labels/production", 403),
+        ("/v1/prompts/sales%2Fa/drafts", 403),
+        ("/v1/deployments?name=sales%2Fa", 403),
+        (&format!("/v1/contents/{theirs}"), 403),
+        (&format!("/v1/contents/{ours}"), 403),
+        ("/v1/backup", 403),
+    ] {
+        let answer = read(path);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    }
+    let names = |path: &str| read(path).ok()["items"].as_array().expect("items").len();
+    assert_eq!((names("/v1/prompts"), names("/v1/deployments")), (1, 1), "lists show what may be read");
+    let batch = |references: &[&str]| {
+        let body = json!({"references": references}).to_string();
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        node.send("POST", "/v1/resolve", &headers, body.as_bytes()).status
+    };
+    assert_eq!((batch(&["support/a"]), batch(&["support/a", "sales/a"])), (200, 403));
+    let render = |reference: &str| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        node.send("POST", &format!("/v1/render/{reference}"), &headers, b"{}").status
+    };
+    assert_eq!((render("support/a"), render("sales/a")), (200, 403));
+}
+
+#[test]
+fn who_used_what_is_known_also_from_replicas() {
+    let node = Node::primary();
+    node.publish("a", "Hello {{x}}");
+    let app = token(&node, "checkout", "reader");
+    assert_eq!(node.send("GET", "/v1/resolve/a", &[("authorization", &app)], b"").status, 200);
+    let edge = token(&node, "plant-7", "replica");
+    let hour =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 3_600;
+    let report = json!({
+        "replica": "berlin", "position": node.status()["position"], "freshness": "fresh", "version": "0.1.0",
+        "uses": [{"name": "a", "version": 1, "by": "local", "hour": hour}],
+    });
+    let headers = [("authorization", edge.as_str()), ("content-type", "application/json")];
+    let noted = node.send("POST", "/replication/v1/report", &headers, report.to_string().as_bytes());
+    assert_eq!(noted.status, 204, "{}", noted.text());
+    let policy = json!({"name": "p", "labels": "production"});
+    let _kept = node.change("PUT", "/v1/policies/p", &policy).ok();
+    let _published = node.publish_content("a", &json!({"syntax": "mustache", "text": "{{x}} {{y}}"}), &[]);
+    let moves = json!([{"name": "a", "label": "production", "serving": {"version": 2}}]);
+    let refused = node.change("POST", "/v1/deployments", &json!({"moves": moves, "message": "m"}));
+    let hint = refused.json()["hint"].as_str().expect("a hint").to_owned();
+    let _detail = refused.problem(409, "breaks_callers");
+    assert!(hint.contains("checkout") && hint.contains("plant-7 via berlin"), "{hint}");
+    let meant = json!({"moves": moves, "message": "m", "allow_major": true});
+    let _done = node.change("POST", "/v1/deployments", &meant).ok();
 }

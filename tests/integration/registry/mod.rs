@@ -2,7 +2,10 @@
 
 mod access;
 mod deploying;
+mod governing;
 mod including;
 mod publishing;
 mod refusing;
 mod removing;
+mod unauthorised;
+mod working;

@@ -5,5 +5,6 @@ pub mod command;
 pub mod node;
 pub mod primary;
 pub mod replica;
+pub mod team;
 pub mod upstream;
 pub mod wire;

@@ -1,0 +1,130 @@
+//! `archive`: drops the contents of versions that nobody needs any more. It only says what would go until `--apply`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, count, one_line, paint};
+use super::{Verdict, disk};
+use crate::api::govern::{ArchiveRequest, Archived};
+use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, Lockfile};
+use crate::model::pattern::Pattern;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder archive --unused-days 365                                what would go
+  bookholder archive --unused-days 365 --keep-lockfile app/bookholder.lock
+  bookholder archive --unused-days 200 --prompts 'trial/**' --apply -m 'Trials of last year'
+
+Ids, authors, times and the audit log stay; only what the versions said is dropped.";
+
+/// `archive`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ArchiveArgs {
+    /// Of which prompts
+    #[arg(long, value_name = "PATTERN", default_value = "**")]
+    prompts: Pattern,
+    /// Days for which nothing may have served or used a version; at least 184
+    #[arg(long, value_name = "N")]
+    unused_days: u32,
+    /// Keep what a lock file names; a folder means the one in it; may be repeated
+    #[arg(long, value_name = "FILE")]
+    keep_lockfile: Vec<PathBuf>,
+    /// Do it; needs --message
+    #[arg(long, requires = "message")]
+    apply: bool,
+    /// Why; people will read it in the audit log
+    #[arg(short, long, value_name = "WHY", requires = "apply", value_parser = NonEmptyStringValueParser::new())]
+    message: Option<String>,
+}
+
+pub async fn run(args: ArchiveArgs, context: Context) -> Result<Verdict, CliError> {
+    let mut keep = Vec::new();
+    for path in &args.keep_lockfile {
+        keep.extend(content_ids(path)?);
+    }
+    keep.sort();
+    keep.dedup();
+    let request = ArchiveRequest {
+        prompts: args.prompts,
+        unused_days: args.unused_days,
+        keep,
+        dry_run: !args.apply,
+        message: args.message.unwrap_or_default(),
+    };
+    let archived = context.client.archive(&request).await?;
+    if context.output.json {
+        context.output.json(&archived)?;
+    } else {
+        print(context.output, &archived)?;
+    }
+    Ok(Verdict::Done)
+}
+
+/// The content ids that a lock file names.
+fn content_ids(path: &Path) -> Result<Vec<String>, CliError> {
+    let path = if path.is_dir() { path.join(LOCKFILE_NAME) } else { path.to_owned() };
+    let lockfile = Lockfile::parse(&disk::read_text(&path, LOCKFILE_BYTES_MAX)?)
+        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
+    Ok(lockfile.prompts().iter().map(|prompt| prompt.content_id.to_string()).collect())
+}
+
+fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
+    for version in &archived.versions {
+        output.line(format!("{} {}", paint(DIM, "-"), paint(ACCENT, one_line(version))))?;
+    }
+    output.line(summary(archived))?;
+    let mut table = Table::new(&["KEPT", "BECAUSE"]);
+    for (why, number) in &archived.kept {
+        table.row([number.into(), Cell::new(DIM, why)]);
+    }
+    output.table(&table, "no other old versions")?;
+    if archived.dry_run && !archived.versions.is_empty() {
+        output.note(format!("{}: nothing was done; --apply -m WHY does it", paint(ACCENT.bold(), "hint")));
+    }
+    Ok(())
+}
+
+fn summary(archived: &Archived) -> String {
+    let versions = count(archived.versions.len(), "version");
+    let (sign, what) = if archived.dry_run { (String::new(), "would be") } else { (paint(GOOD, "✓ "), "are") };
+    let bytes = usize::try_from(archived.bytes).unwrap_or(usize::MAX);
+    format!("{sign}{versions} {what} archived, {} dropped", count(bytes, "byte"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::lockfile::LockedPrompt;
+    use crate::model::content_id::ContentId;
+    use crate::model::name::Label;
+    use crate::model::position::Position;
+
+    #[test]
+    fn a_lock_file_keeps_what_it_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let prompt = LockedPrompt::new("support/agent".parse().expect("a name"), 7, ContentId::of(b"x"));
+        let lockfile =
+            Lockfile::new(Label::production(), "main".to_owned(), Position { epoch: 1, seq: 2 }, vec![prompt]);
+        let path = folder.path().join(LOCKFILE_NAME);
+        std::fs::write(&path, lockfile.write().expect("a lock file")).expect("a file");
+        let expected = vec![ContentId::of(b"x").to_string()];
+        assert_eq!(content_ids(&path).expect("the file"), expected);
+        assert_eq!(content_ids(folder.path()).expect("its folder"), expected);
+        std::fs::write(&path, "nonsense").expect("a file");
+        assert_eq!(content_ids(&path).expect_err("no lock file").kind.code(), 2);
+    }
+
+    #[test]
+    fn a_dry_run_says_so() {
+        let json = r#"{"versions":["a@1","a@2"],"bytes":1,"kept":{},"dry_run":true}"#;
+        let archived: Archived = serde_json::from_str(json).expect("an answer");
+        assert_eq!(summary(&archived), "2 versions would be archived, 1 byte dropped");
+        let done = summary(&Archived { dry_run: false, ..archived });
+        assert_eq!(anstream::adapter::strip_str(&done).to_string(), "✓ 2 versions are archived, 1 byte dropped");
+    }
+}

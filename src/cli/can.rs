@@ -1,0 +1,153 @@
+//! `can`: whether somebody could do something now, and the rules behind it.
+
+use clap::Args;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output::{BAD, DIM, GOOD, STRONG, one_line, paint};
+use super::{Verdict, requirements};
+use crate::api::govern::CanAnswer;
+use crate::model::name::Label;
+use crate::model::principal::Permission;
+use crate::model::reference::{Reference, Selector};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder can me deploy support/agent@7 --to production
+  bookholder can ann publish support/agent
+  bookholder can ann review support/agent@production
+  bookholder can access                                   whether I may keep access tokens
+
+The first word is taken for the action when it is one; write `me` or a name before it to be sure.
+Exit codes: 0 yes, 1 no.";
+
+/// What stands for whoever asks.
+const ONESELF: &str = "me";
+
+/// `can`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES, override_usage = "bookholder can [WHO] ACTION [NAME[@VERSION]] [--to LABEL] [OPTIONS]")]
+pub struct CanArgs {
+    /// Who (yourself when not given), the action such as deploy, and what it is done to
+    #[arg(required = true, num_args = 1..=3, value_names = ["WHO", "ACTION", "NAME[@VERSION]"])]
+    words: Vec<String>,
+    /// The label to deploy to
+    #[arg(long, value_name = "LABEL")]
+    to: Option<Label>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Question {
+    /// Nobody for oneself.
+    who: Option<String>,
+    action: Permission,
+    to: Option<Reference>,
+    /// Whether a version or label was named, not only a prompt.
+    precisely: bool,
+}
+
+pub async fn run(args: CanArgs, context: Context) -> Result<Verdict, CliError> {
+    let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
+    let wrong = |reason| CliError::usage(reason).hint("bookholder can ann deploy support/agent@7 --to production");
+    let question = question(&words).map_err(wrong)?;
+    let (mut label, mut version) = (args.to, None);
+    if let Some(reference) = question.to.as_ref().filter(|_| question.precisely) {
+        match (&reference.selector, &label) {
+            // Without --to, the label behind the @ is the place that is asked about.
+            (Selector::Label(place), None) => label = Some(place.clone()),
+            _ => version = Some(context.number(reference).await?),
+        }
+    }
+    let name = question.to.as_ref().map(|reference| &reference.name);
+    let answer = context.client.can(question.who.as_deref(), question.action, name, label.as_ref(), version).await?;
+    if context.output.json {
+        context.output.json(&answer)?;
+    } else {
+        let what = words.iter().skip_while(|word| **word != question.action.as_str()).copied().collect::<Vec<_>>();
+        let to = label.filter(|_| version.is_some()).map(|label| format!(" to {label}")).unwrap_or_default();
+        let who = question.who.as_deref().unwrap_or("you");
+        context.output.line(show(&answer, who, &format!("{}{to}", what.join(" "))).trim_end())?;
+    }
+    Ok(if answer.allowed { Verdict::Done } else { Verdict::No })
+}
+
+/// Reads `[WHO] ACTION [NAME[@VERSION]]`.
+fn question(words: &[&str]) -> Result<Question, String> {
+    let action = |word: &str| word.parse::<Permission>().map_err(|error| error.to_string());
+    let (who, action, to) = match *words {
+        [only] => (None, action(only)?, None),
+        [first, second] => match action(first) {
+            Ok(action) => (None, action, Some(second)),
+            Err(_) => (Some(first), action(second)?, None),
+        },
+        [who, second, to] => (Some(who), action(second)?, Some(to)),
+        _ => return Err("say who, what, and to which prompt".to_owned()),
+    };
+    let precisely = to.is_some_and(|to| to.contains('@'));
+    let to = to.map(|to| to.parse::<Reference>().map_err(|error| error.to_string())).transpose()?;
+    let who = who.filter(|who| *who != ONESELF).map(ToOwned::to_owned);
+    Ok(Question { who, action, to, precisely })
+}
+
+fn show(answer: &CanAnswer, who: &str, what: &str) -> String {
+    let (word, style, may) = if answer.allowed { ("yes", GOOD, "may") } else { ("no", BAD, "may not") };
+    let sentence = one_line(&format!("{who} {may} {what}"));
+    let mut shown = format!("{}: {}\n", paint(style.bold(), word), paint(STRONG, sentence));
+    let permission = &answer.permission;
+    shown.push_str(&requirements::line(permission.allowed, &permission.reason, &[]));
+    if !permission.roles.is_empty() {
+        let roles = one_line(&permission.roles.join(", "));
+        shown.extend(["  ", &paint(DIM, format!("roles that would do: {roles}")), "\n"]);
+    }
+    shown + &requirements::lines(&answer.requirements, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_read_with_and_without_who() {
+        let check = |words: &[&str], who: Option<&str>, action, to: Option<&str>| {
+            let found = question(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            assert_eq!((found.who.as_deref(), found.action), (who, action), "{words:?}");
+            assert_eq!(found.to.map(|to| to.to_string()), to.map(ToOwned::to_owned), "{words:?}");
+        };
+        check(&["ann", "deploy", "support/agent@7"], Some("ann"), Permission::Deploy, Some("support/agent@7"));
+        check(&["me", "publish", "support/agent"], None, Permission::Publish, Some("support/agent@production"));
+        check(&["publish", "support/agent"], None, Permission::Publish, Some("support/agent@production"));
+        check(&["ann", "audit"], Some("ann"), Permission::Audit, None);
+        check(&["access"], None, Permission::Access, None);
+        check(&["read", "read", "read"], Some("read"), Permission::Read, Some("read@production"));
+        assert!(question(&["ann", "publish", "support/agent"]).is_ok_and(|found| !found.precisely));
+        for (words, part) in [
+            (&["ann", "fly", "a"][..], "no permission `fly`"),
+            (&["ann", "deploy", "a@@"], "label"),
+            (&["ann"], "no permission `ann`"),
+            (&[], "say who"),
+        ] {
+            let error = question(words).expect_err(part);
+            assert!(error.contains(part), "{words:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_names_the_grant_and_each_demand() {
+        let json = r#"{"allowed":false,
+            "permission":{"allowed":false,"reason":"no grant of `ann` gives deploy","roles":["admin","releaser"]},
+            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 fresh approvals (0 so far)","roles":["compliance"]},
+                            {"policy":"prod","kind":"after","met":true,"says":"served on staging for 60 s first"}]}"#;
+        let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
+        let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
+        let expected = "\
+no: ann may not deploy a@7 to production
+✗ no grant of `ann` gives deploy
+  roles that would do: admin, releaser
+✗ policy prod: 2 fresh approvals (0 so far)
+  who could: the role compliance
+✓ policy prod: served on staging for 60 s first
+";
+        assert_eq!(shown, expected);
+    }
+}

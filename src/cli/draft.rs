@@ -1,0 +1,270 @@
+//! `draft`: named working copies of a prompt, saved, merged and published.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::args::values::{WhyArgs, handle};
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, count, moment, one_line, paint};
+use super::publish::bump;
+use super::{Verdict, changed, folder};
+use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
+use crate::api::problem::ErrorCode;
+use crate::client::ClientError;
+use crate::files::prompt::write;
+use crate::governance::merge::Conflict;
+use crate::model::draft::Draft;
+use crate::model::name::{Label, PromptName};
+use crate::model::version::Bump;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder draft save support/agent warmer --file agent.prompt
+  bookholder draft list support/agent
+  bookholder draft show support/agent warmer > agent.prompt
+  bookholder draft merge support/agent warmer --save         bring it onto the newest version
+  bookholder draft publish support/agent warmer -m 'Warmer greetings' --label staging
+  bookholder draft discard support/agent warmer
+
+Where a draft and the newest version conflict, nothing is guessed: mend the file, then save it with --parent and the
+number of the newest version.";
+
+/// `draft`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct DraftArgs {
+    #[command(subcommand)]
+    command: DraftCommand,
+}
+
+/// Which draft.
+#[derive(Clone, Debug, Args)]
+struct Which {
+    /// Of which prompt
+    #[arg(value_name = "NAME")]
+    prompt: PromptName,
+    /// Which of its drafts
+    #[arg(value_name = "DRAFT", value_parser = handle)]
+    draft: String,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum DraftCommand {
+    /// Save a prompt file as a draft
+    Save {
+        #[command(flatten)]
+        which: Which,
+        /// The prompt file; - reads the standard input
+        #[arg(short, long, value_name = "FILE")]
+        file: PathBuf,
+        /// The version it began from [default: the one it has, else the newest]
+        #[arg(long, value_name = "N")]
+        parent: Option<u64>,
+        /// The revision it was made from; refused when somebody saved meanwhile (0: none yet)
+        #[arg(long, value_name = "REVISION")]
+        expect: Option<u64>,
+    },
+    /// List the drafts of a prompt
+    List {
+        /// Which prompt
+        name: PromptName,
+    },
+    /// Print a draft as a prompt file
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// List what was saved of it instead
+        #[arg(long)]
+        history: bool,
+    },
+    /// Bring a draft together with what was published since it began
+    Merge {
+        #[command(flatten)]
+        which: Which,
+        /// Save the result on the newest version, when nothing conflicts
+        #[arg(long)]
+        save: bool,
+    },
+    /// Publish a draft, which is then gone
+    Publish {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        why: WhyArgs,
+        /// A label that serves the new version at once; may be repeated
+        #[arg(short, long, value_name = "LABEL")]
+        label: Vec<Label>,
+        /// How much it changes for callers; worked out when not given
+        #[arg(long, value_name = "HOW", value_parser = bump)]
+        bump: Option<Bump>,
+    },
+    /// Throw a draft away, with everything that was saved of it
+    Discard {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    match args.command {
+        DraftCommand::Save { which: Which { prompt, draft }, file, parent, expect } => {
+            let (file, _) = folder::read_file(&file)?;
+            if !file.labels.is_empty() {
+                output.note(paint(DIM, "the labels in the file are left out; name them when the draft is published"));
+            }
+            let request = DraftRequest { content: file.content, parent, expected_revision: expect };
+            saved(output, &client.save_draft(&prompt, &draft, &request).await?)?;
+        }
+        DraftCommand::List { name } => {
+            let drafts = client.drafts(&name).await?;
+            if output.json { output.json(&drafts)? } else { output.table(&table(&drafts), "no drafts")? }
+        }
+        DraftCommand::Show { which: Which { prompt, draft }, history: true } => {
+            let saves = client.draft_saves(&prompt, &draft).await?;
+            if output.json { output.json(&saves)? } else { output.table(&table(&saves), "nothing was saved")? }
+        }
+        DraftCommand::Show { which: Which { prompt, draft }, history: false } => {
+            let draft = client.draft(&prompt, &draft).await?;
+            if output.json {
+                output.json(&draft)?;
+            } else {
+                output.note(paint(DIM, one_line(&described(&draft))));
+                output.text(&write(&draft.content))?;
+            }
+        }
+        DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
+        DraftCommand::Publish { which: Which { prompt, draft }, why, label, bump } => {
+            let request = PublishDraftRequest { message: why.message, bump, labels: label };
+            let published = client.publish_draft(&prompt, &draft, &request).await;
+            changed::published(output, &published.map_err(|error| moved(error, &prompt, &draft))?)?;
+        }
+        DraftCommand::Discard { which: Which { prompt, draft } } => {
+            client.discard_draft(&prompt, &draft).await?;
+            if output.json {
+                output.json(&serde_json::json!({ "discarded": draft }))?;
+            } else {
+                output.line(format!("{} the draft {} is gone", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
+            }
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+async fn merge(context: &Context, Which { prompt, draft }: &Which, save: bool) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    // Read before the merge, so that a save in between is noticed.
+    let before = client.draft(prompt, draft).await?;
+    let DraftMerge { base, parent, merge } = client.merge_draft(prompt, draft).await?;
+    let whole = merge.conflicts.is_empty();
+    if whole && save && base != parent {
+        let request =
+            DraftRequest { content: merge.content, parent: Some(parent), expected_revision: Some(before.revision) };
+        saved(output, &client.save_draft(prompt, draft, &request).await?)?;
+        return Ok(Verdict::Done);
+    }
+    if output.json {
+        output.json(&DraftMerge { base, parent, merge })?;
+    } else if base == parent {
+        output.line(paint(DIM, format!("nothing was published since version {base}; there is nothing to merge")))?;
+    } else if whole {
+        let onto = format!("merges with version {parent} without conflicts");
+        output.line(format!("{} {} {onto}; --save keeps it", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
+    } else {
+        let many = count(merge.conflicts.len(), "conflict");
+        output.line(format!("{} {many} with version {parent}; nothing was saved", paint(BAD, "✗")))?;
+        output.table(&conflicts(&merge.conflicts), "")?;
+        let how = format!("bookholder draft save {prompt} {draft} --file FILE --parent {parent}");
+        output.note(format!("{}: decide in the file, then `{how}`", paint(ACCENT.bold(), "hint")));
+    }
+    Ok(if whole { Verdict::Done } else { Verdict::No })
+}
+
+/// The server's no, and how to go on where the prompt has a newer version.
+fn moved(error: ClientError, prompt: &PromptName, draft: &str) -> CliError {
+    let moved = matches!(&error, ClientError::Problem(problem) if problem.code == ErrorCode::ParentMoved);
+    let error = CliError::from(error);
+    if moved {
+        return error
+            .hint(format!("`bookholder draft merge {prompt} {draft} --save` brings it onto the newest version"));
+    }
+    error
+}
+
+fn described(draft: &Draft) -> String {
+    let (prompt, name, revision, parent) = (&draft.prompt, &draft.name, draft.revision, draft.parent);
+    let when = moment(draft.saved);
+    format!("{name} of {prompt}: revision {revision} on version {parent}, saved by {} {when} UTC", draft.saved_by)
+}
+
+fn saved(output: Output, draft: &Draft) -> Result<(), CliError> {
+    if output.json {
+        return output.json(draft);
+    }
+    let at = format!("revision {} on version {}", draft.revision, draft.parent);
+    output.line(format!("{} {} {}", paint(GOOD, "✓"), paint(ACCENT, one_line(&draft.name)), paint(DIM, at)))
+}
+
+fn table(drafts: &[Draft]) -> Table {
+    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SAVED (UTC)", "BY", "BEGUN BY"]);
+    for draft in drafts {
+        table.row([
+            Cell::new(ACCENT, &draft.name),
+            draft.revision.into(),
+            draft.parent.into(),
+            Cell::new(DIM, moment(draft.saved)),
+            Cell::from(&draft.saved_by),
+            Cell::from(&draft.author),
+        ]);
+    }
+    table
+}
+
+/// Conflicts side by side.
+fn conflicts(conflicts: &[Conflict]) -> Table {
+    let mut table = Table::new(&["WHERE", "BASE", "OURS", "THEIRS"]);
+    let nothing = "—".to_owned();
+    for conflict in conflicts {
+        let side = |text: &Option<String>| text.as_ref().unwrap_or(&nothing).trim_end_matches('\n').to_owned();
+        table.row([
+            Cell::new(ACCENT, &conflict.place),
+            Cell::lines(DIM, &side(&conflict.base)),
+            Cell::lines(GOOD, &side(&conflict.ours)),
+            Cell::lines(BAD, &side(&conflict.theirs)),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conflicts_stand_side_by_side() {
+        let json = r#"[{"place":"text line 2","base":"one\ntwo\n","ours":"one\n2\n","theirs":"uno\u001b[2J\n"},
+            {"place":"variables.who","ours":"{}"}]"#;
+        let found: Vec<Conflict> = serde_json::from_str(json).expect("two conflicts");
+        let expected = "\
+WHERE          BASE  OURS  THEIRS
+text line 2    one   one   uno\u{fffd}[2J
+               two   2
+variables.who  —     {}    —
+";
+        assert_eq!(conflicts(&found).render(false, None), expected);
+    }
+
+    #[test]
+    fn a_moved_parent_hints_at_the_merge() {
+        let problem = |code: &str| {
+            let json = format!(r#"{{"title":"t","status":409,"code":"{code}","detail":"d","hint":"h"}}"#);
+            ClientError::Problem(Box::new(serde_json::from_str(&json).expect("a problem")))
+        };
+        let name: PromptName = "support/agent".parse().expect("a name");
+        let hint = |code| moved(problem(code), &name, "warmer").hint.expect("a hint");
+        assert!(hint("parent_moved").contains("`bookholder draft merge support/agent warmer --save`"));
+        assert_eq!(hint("holds_secrets"), "h");
+    }
+}

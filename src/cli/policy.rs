@@ -1,0 +1,298 @@
+//! `policy`: what labels demand before they serve something new, kept as files that people review.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde::Deserialize;
+
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, Cell, DIM, GOOD, Table, count, paint};
+use super::{Verdict, disk};
+use crate::governance::label_policy::LabelPolicy;
+use crate::model::policy::{POLICIES_MAX, Policy};
+
+const EXAMPLES: &str = r#"Examples:
+  bookholder policy list
+  bookholder policy show production > production.toml
+  bookholder policy set production.toml
+  bookholder policy remove production
+
+A policy file holds one policy as TOML or JSON, or several as [[policy]].
+Only name and labels are needed; what is left out demands nothing.
+
+  name = "production"
+  prompts = "support/**"                  # all prompts when left out
+  labels = "production*"
+  deployers = ["releaser"]                # who deploys has one of these roles
+  approvals = 2                           # of exactly what will be served
+  approvers = ["compliance", "releaser"]
+  self_approval = false                   # four eyes
+  message = "OPS-[0-9]+"                  # a ticket in the why
+  gates = ["regression"]                  # an unknown one has not passed
+
+  [after]                                 # served there for an hour first
+  label = "staging"
+  for_s = 3600
+
+  [[freeze]]                              # every week, in UTC
+  days = ["fri"]
+  from = "16:00"
+  to = "24:00"
+  why = "nobody is here at the weekend"
+
+  [[freeze]]                              # once
+  from = "2026-12-20T00:00:00Z"
+  to = "2027-01-02T00:00:00Z"
+  why = "holidays"
+
+  [risk]                                  # findings from high on need this
+  from = "high"
+  approvers = ["compliance"]
+  block = ["secrets"]                     # and these never pass"#;
+
+/// Largest file of policies, in bytes: 500 long ones.
+const POLICY_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// `policy`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    command: PolicyCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum PolicyCommand {
+    /// List policies
+    List,
+    /// Print a policy as a file that `policy set` reads
+    Show {
+        /// Which
+        name: String,
+    },
+    /// Keep the policies of a file, each in place of one of the same name
+    Set {
+        /// TOML or JSON; - reads the standard input
+        file: PathBuf,
+    },
+    /// Remove a policy
+    Remove {
+        /// Which
+        name: String,
+    },
+}
+
+/// Several policies in one file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Several {
+    policy: Vec<Policy>,
+}
+
+pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    match args.command {
+        PolicyCommand::List => {
+            let policies = client.policies().await?;
+            if output.json {
+                output.json(&policies)?;
+            } else {
+                output.table(&table(&policies), "no policies: whoever may deploy deploys")?;
+            }
+        }
+        PolicyCommand::Show { name } => {
+            let found = client.policies().await?.into_iter().find(|policy| policy.name == name);
+            let policy = found.ok_or_else(|| {
+                CliError::no(format!("there is no policy `{name}`")).hint("`bookholder policy list` names them")
+            })?;
+            if output.json {
+                output.json(&policy)?;
+            } else {
+                output.text(&toml::to_string(&policy).map_err(|error| CliError::no(error.to_string()))?)?;
+            }
+        }
+        PolicyCommand::Set { file } => {
+            let mut kept = Vec::new();
+            for policy in read(&file)? {
+                let policy = client.put_policy(&policy).await?;
+                if !output.json {
+                    let on = format!("{} of {}", policy.labels, policy.prompts);
+                    let name = paint(ACCENT, &policy.name);
+                    output.line(format!("{} {name} {}", paint(GOOD, "✓"), paint(DIM, on)))?;
+                }
+                kept.push(policy);
+            }
+            if output.json {
+                output.json(&kept)?;
+            }
+        }
+        PolicyCommand::Remove { name } => {
+            client.remove_policy(&name).await?;
+            if output.json {
+                output.json(&serde_json::json!({ "removed": name }))?;
+            } else {
+                output.line(format!("{} the policy {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+            }
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+/// Reads the policies of a file; all of them are checked before the first is sent.
+fn read(path: &Path) -> Result<Vec<Policy>, CliError> {
+    let wrong = |reason: String| {
+        CliError::usage(format!("{}: {reason}", path.display())).hint("`bookholder policy --help` shows a complete one")
+    };
+    let policies = parse(&disk::read_text(path, POLICY_FILE_BYTES_MAX)?).map_err(wrong)?;
+    if policies.is_empty() || policies.len() > POLICIES_MAX {
+        let found = policies.len();
+        return Err(wrong(format!("it holds {found} policies; 1 to {POLICIES_MAX} can be set at once")));
+    }
+    let mut names = BTreeSet::new();
+    for policy in &policies {
+        if !names.insert(&policy.name) {
+            return Err(wrong(format!("it has two policies `{}`", policy.name)));
+        }
+        LabelPolicy::new(policy.clone()).map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(policies)
+}
+
+/// Reads one policy or several, as TOML or JSON.
+fn parse(text: &str) -> Result<Vec<Policy>, String> {
+    let mut signs = text.chars().filter(|c| !c.is_whitespace());
+    match (signs.next(), signs.next()) {
+        (Some('['), Some('{' | ']')) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        (Some('{'), _) => {
+            let fields: serde_json::Map<_, _> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            if fields.contains_key("policy") {
+                return serde_json::from_str(text).map(|file: Several| file.policy).map_err(|error| error.to_string());
+            }
+            serde_json::from_str(text).map(|policy| vec![policy]).map_err(|error| error.to_string())
+        }
+        _ => {
+            let reason = |error: toml::de::Error| {
+                let before = error.span().and_then(|span| text.get(..span.start));
+                let line = before.map(|before| format!("line {}: ", 1 + before.matches('\n').count()));
+                format!("{}{}", line.unwrap_or_default(), error.message())
+            };
+            let fields: toml::Table = toml::from_str(text).map_err(reason)?;
+            if fields.contains_key("policy") {
+                return toml::from_str(text).map(|file: Several| file.policy).map_err(reason);
+            }
+            toml::from_str(text).map(|policy| vec![policy]).map_err(reason)
+        }
+    }
+}
+
+fn table(policies: &[Policy]) -> Table {
+    let mut table = Table::new(&["NAME", "PROMPTS", "LABELS", "DEMANDS"]);
+    for policy in policies {
+        table.row([
+            Cell::new(ACCENT, &policy.name),
+            Cell::from(&policy.prompts),
+            Cell::from(&policy.labels),
+            Cell::from(demands(policy)),
+        ]);
+    }
+    table
+}
+
+/// What a policy demands, in a few words.
+fn demands(policy: &Policy) -> String {
+    let either = |names: &[String]| names.join(" or ");
+    let by = |names: &[String]| if names.is_empty() { String::new() } else { format!(" by {}", either(names)) };
+    let mut demands = Vec::new();
+    if !policy.deployers.is_empty() {
+        demands.push(format!("deployed{}", by(&policy.deployers)));
+    }
+    if let Ok(approvals @ 1..) = usize::try_from(policy.approvals) {
+        let own = if policy.self_approval { ", also of one's own" } else { "" };
+        demands.push(format!("{}{}{own}", count(approvals, "approval"), by(&policy.approvers)));
+    }
+    demands.extend(policy.after.iter().map(|after| format!("{} s on {}", after.for_s, after.label)));
+    demands.extend((!policy.freeze.is_empty()).then(|| count(policy.freeze.len(), "freeze")));
+    demands.extend(policy.message.iter().map(|pattern| format!("a message with {pattern}")));
+    demands.extend(policy.gates.iter().map(|gate| format!("gate {gate}")));
+    demands.extend(policy.risk.iter().map(|risk| format!("from risk {} on{}", risk.from, by(&risk.approvers))));
+    demands.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> &'static str {
+        EXAMPLES.split_once("demands nothing.\n").expect("an example").1
+    }
+
+    #[test]
+    fn the_example_in_the_help_is_a_complete_policy_that_survives_show_and_set() {
+        assert!(example().lines().all(|line| line.len() <= 78), "a folded line could not be copied");
+        let policies = parse(example()).expect("a policy");
+        let [policy] = policies.as_slice() else { panic!("one: {policies:?}") };
+        LabelPolicy::new(policy.clone()).expect("one that can be kept");
+        let json = serde_json::to_value(Policy { self_approval: true, ..policy.clone() }).expect("JSON");
+        assert_eq!(json.as_object().expect("an object").len(), 12, "every field is shown: {json}");
+        let again = parse(&toml::to_string(policy).expect("TOML")).expect("a policy");
+        assert_eq!(again, policies);
+        assert_eq!(parse(&serde_json::to_string(policy).expect("JSON")).expect("a policy"), policies);
+        let said = demands(policy);
+        for part in
+            ["deployed by releaser", "2 approvals by compliance or releaser", "3600 s on staging", "2 freezes", "OPS"]
+        {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn policies_are_read_in_every_shape_or_explained() {
+        let two = "[[policy]]\nname = \"a\"\nlabels = \"x\"\n[[policy]]\nname = \"b\"\nlabels = \"y\"\n";
+        for (text, names) in [
+            (two, "a b"),
+            (r#"[{"name":"a","labels":"x"}, {"name":"b","labels":"y"}]"#, "a b"),
+            (r#"{"policy":[{"name":"a","labels":"x"}]}"#, "a"),
+            (r#" {"name":"a","labels":"x"}"#, "a"),
+            ("name = \"a\"\nlabels = \"x\"", "a"),
+            ("[]", ""),
+        ] {
+            let policies = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(
+                policies.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>().join(" "),
+                names,
+                "{text}"
+            );
+        }
+        for (text, part) in [
+            ("", "name"),
+            ("name = \"a\"\nlabels = \"x\"\napproval = 2", "approval"),
+            ("name = \"a\"\nlabels = \"x\"\n[risk]\nfrom = \"grave\"", "line 4"),
+            (r#"{"name":"a"}"#, "labels"),
+            (r#"[{"name":"a"}]"#, "labels"),
+            ("name = [", "line 1"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_checked_whole_before_anything_is_sent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.toml");
+        for (text, part) in [
+            (
+                "[[policy]]\nname = \"a\"\nlabels = \"x\"\n[[policy]]\nname = \"a\"\nlabels = \"y\"\n",
+                "two policies `a`",
+            ),
+            ("name = \"a\"\nlabels = \"x\"\nmessage = \"(\"", "regular expression"),
+            ("policy = []", "0 policies"),
+        ] {
+            std::fs::write(&path, text).expect("a file");
+            let error = read(&path).expect_err(part);
+            assert!(error.message.contains(part) && error.kind.code() == 2, "{text}: {error:?}");
+        }
+    }
+}

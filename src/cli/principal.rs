@@ -1,0 +1,210 @@
+//! `principal`: people and services, and what they are granted.
+
+use clap::{Args, Subcommand};
+
+use super::Verdict;
+use super::args::values::{grant, handle};
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_line, paint};
+use crate::api::govern::{GrantsRequest, PrincipalRequest};
+use crate::model::pattern::Pattern;
+use crate::model::principal::{Grant, Principal, PrincipalKind};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder principal add ann --grant author --grant 'releaser:support/**:staging'
+  bookholder principal add nightly-build --service --grant 'author:support/**'
+  bookholder principal grant ann releaser --prompts 'support/**' --labels production
+  bookholder principal revoke ann releaser --labels production
+  bookholder principal disable ann                        every access token of ann is refused at once
+  bookholder token create ann-laptop --for ann            an access token for a principal
+
+A pattern is a name in which * stands for any text between slashes and ** for any text at all.";
+
+/// `principal`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PrincipalArgs {
+    #[command(subcommand)]
+    command: PrincipalCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum PrincipalCommand {
+    /// Add a person or a service
+    Add {
+        /// What the audit log will call them; unique
+        #[arg(value_parser = handle)]
+        name: String,
+        /// It is a program, not a person
+        #[arg(long)]
+        service: bool,
+        /// A role, everywhere or for the prompts and labels that fit; may be repeated
+        #[arg(long, value_name = "ROLE[:PROMPTS[:LABELS]]", value_parser = grant)]
+        grant: Vec<Grant>,
+    },
+    /// List principals and what they are granted
+    List,
+    /// Grant a role
+    Grant {
+        /// To whom
+        name: String,
+        /// Which role
+        role: String,
+        /// For which prompts
+        #[arg(long, value_name = "PATTERN", default_value = "**")]
+        prompts: Pattern,
+        /// For which of their labels; means something to deploying and reviewing alone
+        #[arg(long, value_name = "PATTERN", default_value = "**")]
+        labels: Pattern,
+    },
+    /// Take grants of a role back
+    Revoke {
+        /// From whom
+        name: String,
+        /// Which role
+        role: String,
+        /// Only the grants for exactly these prompts
+        #[arg(long, value_name = "PATTERN")]
+        prompts: Option<Pattern>,
+        /// Only the grants for exactly these labels
+        #[arg(long, value_name = "PATTERN")]
+        labels: Option<Pattern>,
+    },
+    /// Refuse everything that a principal asks for
+    Disable {
+        /// Whom
+        name: String,
+    },
+    /// Allow a principal again what they are granted
+    Enable {
+        /// Whom
+        name: String,
+    },
+}
+
+pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    let changed = match args.command {
+        PrincipalCommand::List => {
+            let principals = client.principals().await?;
+            if output.json {
+                output.json(&principals)?;
+            } else {
+                output.table(&table(&principals), "no principals")?;
+            }
+            return Ok(Verdict::Done);
+        }
+        PrincipalCommand::Add { name, service, grant } => {
+            let kind = if service { PrincipalKind::Service } else { PrincipalKind::Person };
+            client.create_principal(&PrincipalRequest { name, kind, grants: grant }).await?
+        }
+        PrincipalCommand::Grant { name, role, prompts, labels } => {
+            let Principal { mut grants, .. } = find(&context, &name).await?;
+            let grant = Grant { role, prompts, labels };
+            if !grants.contains(&grant) {
+                grants.push(grant);
+            }
+            client.set_grants(&name, &GrantsRequest { grants }).await?
+        }
+        PrincipalCommand::Revoke { name, role, prompts, labels } => {
+            let Principal { grants, .. } = find(&context, &name).await?;
+            let kept = without(&grants, &role, prompts.as_ref(), labels.as_ref());
+            if kept.len() == grants.len() {
+                let held = grants.iter().map(ToString::to_string).collect();
+                let message = format!("{name} has no such grant of {role}; nothing was changed");
+                return Err(CliError::no(message).details(held));
+            }
+            client.set_grants(&name, &GrantsRequest { grants: kept }).await?
+        }
+        PrincipalCommand::Disable { name } => client.disable_principal(&name).await?,
+        PrincipalCommand::Enable { name } => client.enable_principal(&name).await?,
+    };
+    if output.json {
+        output.json(&changed)?;
+    } else {
+        show(output, &changed)?;
+    }
+    Ok(Verdict::Done)
+}
+
+async fn find(context: &Context, name: &str) -> Result<Principal, CliError> {
+    let found = context.client.principals().await?.into_iter().find(|principal| principal.name == name);
+    found.ok_or_else(|| {
+        CliError::no(format!("there is no principal `{name}`")).hint("`bookholder principal list` names them")
+    })
+}
+
+/// What is left of grants when those of a role are taken back, all or only those of these patterns.
+fn without(grants: &[Grant], role: &str, prompts: Option<&Pattern>, labels: Option<&Pattern>) -> Vec<Grant> {
+    let meant = |grant: &&Grant| {
+        grant.role == role
+            && prompts.is_none_or(|prompts| grant.prompts == *prompts)
+            && labels.is_none_or(|labels| grant.labels == *labels)
+    };
+    grants.iter().filter(|grant| !meant(grant)).cloned().collect()
+}
+
+fn show(output: Output, principal: &Principal) -> Result<(), CliError> {
+    let state = match principal.disabled {
+        Some(_) => paint(BAD, "is disabled"),
+        None if principal.grants.is_empty() => "has no grants".to_owned(),
+        None => "has".to_owned(),
+    };
+    output.line(format!("{} {} {state}", paint(GOOD, "✓"), paint(ACCENT, one_line(&principal.name))))?;
+    principal.grants.iter().try_for_each(|grant| output.line(format!("  {}", one_line(&grant.to_string()))))
+}
+
+fn table(principals: &[Principal]) -> Table {
+    let mut table = Table::new(&["NAME", "KIND", "SINCE (UTC)", "GRANTS"]);
+    for principal in principals {
+        let grants = principal.grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · ");
+        let grants = match principal.disabled {
+            Some(at) => Cell::new(BAD, format!("disabled {}", moment(at))),
+            None => Cell::from(grants),
+        };
+        table.row([
+            Cell::new(ACCENT, &principal.name),
+            Cell::from(principal.kind),
+            Cell::new(DIM, moment(principal.created)),
+            grants,
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_grants_that_are_meant_are_taken_back() {
+        let grants =
+            ["author", "releaser:support/**", "releaser:support/**:staging"].map(|text| grant(text).expect(text));
+        let check = |role: &str, prompts: Option<&str>, labels: Option<&str>, left: &[usize]| {
+            let [prompts, labels] = [prompts, labels].map(|text| text.map(|text| text.parse().expect("a pattern")));
+            let expected: Vec<_> = left.iter().map(|index| grants[*index].clone()).collect();
+            assert_eq!(without(&grants, role, prompts.as_ref(), labels.as_ref()), expected, "{role}");
+        };
+        check("releaser", None, None, &[0]);
+        check("releaser", None, Some("staging"), &[0, 1]);
+        check("releaser", Some("support/**"), Some("**"), &[0, 2]);
+        check("releaser", Some("**"), None, &[0, 1, 2]);
+        check("admin", None, None, &[0, 1, 2]);
+    }
+
+    #[test]
+    fn a_principal_is_one_row() {
+        let json = r#"[{"name":"ann","kind":"person","created":"2026-01-02T03:04:05Z","grants":[{"role":"author"},
+            {"role":"releaser","prompts":"support/**","labels":"staging"}]},
+            {"name":"old","kind":"service","created":"2026-01-02T03:04:05Z","disabled":"2026-02-02T03:04:05Z"}]"#;
+        let principals: Vec<Principal> = serde_json::from_str(json).expect("two principals");
+        let expected = "\
+NAME  KIND     SINCE (UTC)          GRANTS
+ann   person   2026-01-02 03:04:05  author on ** · releaser on support/** for labels staging
+old   service  2026-01-02 03:04:05  disabled 2026-02-02 03:04:05
+";
+        assert_eq!(table(&principals).render(false, None), expected);
+    }
+}

@@ -1,0 +1,330 @@
+//! `request`: change requests, from proposing a change to applying it.
+
+mod view;
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+
+use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, request_state, rule};
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint};
+use super::publish::bump;
+use super::{Verdict, changed, deploy, folder};
+use crate::api::govern::{
+    AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, RequestView, ReviewRequest,
+};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::write::{Move, RuleRequest};
+use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
+use crate::model::name::{Label, PromptName};
+use crate::model::version::Bump;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder request propose support/agent@7 --to production -m 'Warmer greetings'
+  bookholder request propose support/agent --file agent.prompt --to production -m 'Warmer greetings' --auto
+  bookholder request propose support/agent@8 --to production -m 'Without the joke' --request 12
+  bookholder request list --state open
+  bookholder request show 12                 what changes, what is missing, and who could give it
+  bookholder request approve 12 -m 'Read it with legal'
+  bookholder request reject 12 -m 'It promises refunds'
+  bookholder request apply 12
+  bookholder request apply 12 --break-glass 'Production is down, OPS-17'
+
+An approval binds to exactly what the request proposed when you looked: amending it asks for new ones.";
+
+/// `request`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RequestArgs {
+    #[command(subcommand)]
+    command: RequestCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum RequestCommand {
+    /// Propose that a label serves something, for others to look at
+    Propose(ProposeArgs),
+    /// List change requests, newest first
+    List {
+        /// Only those that are open, applied, rejected, withdrawn or expired
+        #[arg(long, value_name = "STATE", value_parser = request_state)]
+        state: Option<RequestState>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show everything that a reviewer needs
+    Show {
+        /// Which
+        id: u64,
+    },
+    /// Approve exactly what it proposes now
+    Approve {
+        /// Which
+        id: u64,
+        /// Why
+        #[arg(short, long, value_name = "WHY")]
+        message: Option<String>,
+    },
+    /// Refuse it, which closes it
+    Reject {
+        /// Which
+        id: u64,
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// Say something about it
+    Comment {
+        /// Which
+        id: u64,
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// Take your own back
+    Withdraw {
+        /// Which
+        id: u64,
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// Let the labels serve what it proposes, once nothing is missing
+    Apply {
+        /// Which
+        id: u64,
+        /// Why [default: what the request says]
+        #[arg(short, long, value_name = "WHY", value_parser = NonEmptyStringValueParser::new())]
+        message: Option<String>,
+        #[command(flatten)]
+        overrides: OverrideArgs,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+struct ProposeArgs {
+    /// Which versions, as for deploy; with --file the prompt that it is a new version of
+    #[arg(required = true, value_name = "NAME@VERSION[=WEIGHT]|NAME", value_parser = proposed)]
+    what: Vec<Proposed>,
+    /// The label that shall serve it; may be repeated
+    #[arg(long, value_name = "LABEL", required = true)]
+    to: Vec<Label>,
+    #[command(flatten)]
+    why: WhyArgs,
+    /// Publish this prompt file with the request; - reads the standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How much the new version changes for callers; worked out when not given
+    #[arg(long, value_name = "HOW", value_parser = bump, requires = "file")]
+    bump: Option<Bump>,
+    /// The version the file was written from; refused when there is a newer one (0: no version yet)
+    #[arg(long, value_name = "N", requires = "file")]
+    expect: Option<u64>,
+    /// Who gets another version; tried in order, may be repeated
+    #[arg(long, value_name = "ATTRIBUTE=PATTERN:VERSION", value_parser = rule, conflicts_with = "file")]
+    rule: Vec<RuleRequest>,
+    /// Apply it as soon as nothing is missing
+    #[arg(long)]
+    auto: bool,
+    /// Days until it closes by itself [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    expires_days: Option<u32>,
+    /// Propose this in place of what the request with this number proposed
+    #[arg(long, value_name = "ID", conflicts_with_all = ["auto", "expires_days"])]
+    request: Option<u64>,
+}
+
+/// What a change request may be about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Proposed {
+    Version(Choice),
+    Prompt(PromptName),
+}
+
+fn proposed(text: &str) -> Result<Proposed, String> {
+    if text.contains('@') {
+        return choice(text).map(Proposed::Version);
+    }
+    text.parse().map(Proposed::Prompt).map_err(|error: crate::model::name::NameError| error.to_string())
+}
+
+pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliError> {
+    let output = context.output;
+    let (id, kind, message) = match args.command {
+        RequestCommand::Propose(args) => return propose(args, &context).await,
+        RequestCommand::List { state, limit } => {
+            let page = list(&context, state, limit).await?;
+            if output.json {
+                output.json(&page)?;
+            } else {
+                output.table(&view::table(&page.items), "no change requests")?;
+            }
+            return Ok(Verdict::Done);
+        }
+        RequestCommand::Show { id } => {
+            let found = context.client.change_request(id).await?;
+            if output.json {
+                output.json(&found)?;
+            } else {
+                view::print(output, &found)?;
+            }
+            return Ok(Verdict::Done);
+        }
+        RequestCommand::Apply { id, message, overrides } => {
+            let OverrideArgs { allow_major, break_glass } = overrides;
+            let request = ApplyRequest { message: message.unwrap_or_default(), allow_major, break_glass };
+            changed::deployed(output, &context.client.apply_request(id, &request).await?)?;
+            return Ok(Verdict::Done);
+        }
+        RequestCommand::Approve { id, message } => (id, EventKind::Approve, message.unwrap_or_default()),
+        RequestCommand::Reject { id, why } => (id, EventKind::Reject, why.message),
+        RequestCommand::Comment { id, why } => (id, EventKind::Comment, why.message),
+        RequestCommand::Withdraw { id, why } => (id, EventKind::Withdraw, why.message),
+    };
+    let mut fingerprints = Vec::new();
+    if kind == EventKind::Approve {
+        // What is printed is what is approved: the server refuses when it proposes something else by then.
+        let RequestView { request, moves, .. } = context.client.change_request(id).await?;
+        for (one, review) in request.moves.iter().zip(&moves) {
+            output.note(format!("approving {}", view::movement(one, review)));
+        }
+        fingerprints.extend(request.moves.into_iter().map(|one| one.fingerprint));
+    }
+    let request = context.client.review(id, &ReviewRequest { kind, message, fingerprints }).await?;
+    if output.json {
+        output.json(&request)?;
+    } else {
+        told(output, &request, kind)?;
+    }
+    Ok(Verdict::Done)
+}
+
+async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliError> {
+    let (publish, moves) = contents(&args, context).await?;
+    let message = args.why.message;
+    let (request, what) = if let Some(id) = args.request {
+        let amended = context.client.amend(id, &AmendRequest { message, publish, moves }).await?;
+        (amended, "proposes something else now")
+    } else {
+        let (automatic, expires_days) = (args.auto, args.expires_days);
+        let request = ProposeRequest { message, publish, moves, automatic, expires_days };
+        (context.client.propose(&request).await?, "is open")
+    };
+    if context.output.json {
+        context.output.json(&request)?;
+        return Ok(Verdict::Done);
+    }
+    let id = paint(ACCENT, format!("change request {}", request.id));
+    context.output.line(format!("{} {id} {what}", paint(GOOD, "✓")))?;
+    for one in &request.moves {
+        context.output.line(format!(
+            "  {} {}: {}",
+            paint(ACCENT, &one.name),
+            one.label,
+            one_line(&one.serving.to_string())
+        ))?;
+    }
+    let hint = format!("`bookholder request show {}` says what is missing, and who could give it", request.id);
+    context.output.note(paint(DIM, hint));
+    Ok(Verdict::Done)
+}
+
+/// The version to publish, or the moves of versions that are there.
+async fn contents(args: &ProposeArgs, context: &Context) -> Result<(Option<ProposedVersion>, Vec<Move>), CliError> {
+    if let Some(path) = &args.file {
+        let [Proposed::Prompt(name)] = args.what.as_slice() else {
+            return Err(CliError::usage("with --file, name one prompt without a version, such as support/agent"));
+        };
+        let (file, _) = folder::read_file(path)?;
+        let version = ProposedVersion {
+            name: name.clone(),
+            content: file.content,
+            bump: args.bump,
+            expected_parent: args.expect,
+            labels: args.to.clone(),
+        };
+        return Ok((Some(version), Vec::new()));
+    }
+    let mut choices = Vec::new();
+    for what in &args.what {
+        match what {
+            Proposed::Version(choice) => choices.push(choice.clone()),
+            Proposed::Prompt(name) => {
+                let message = format!("say which version, such as {name}@7, or give a prompt file with --file");
+                return Err(CliError::usage(message));
+            }
+        }
+    }
+    Ok((None, deploy::moves(context, &choices, &args.rule, &args.to).await?))
+}
+
+async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> Result<RequestPage, CliError> {
+    let mut items: Vec<ChangeRequest> = Vec::new();
+    let mut cursor: Option<String> = None;
+    while items.len() < limit {
+        let rows = (limit - items.len()).min(PAGE_ROWS_MAX);
+        let page = context.client.change_requests(state, cursor.as_deref(), rows).await?;
+        items.extend(page.items);
+        // A server that repeats itself would otherwise keep us here for ever.
+        if page.next.is_none() || page.next == cursor {
+            break;
+        }
+        cursor = page.next;
+    }
+    items.truncate(limit);
+    Ok(RequestPage { items, next: None })
+}
+
+/// What became of a change request when something was said of it.
+fn told(output: Output, request: &ChangeRequest, kind: EventKind) -> Result<(), CliError> {
+    let what = match (kind, request.state) {
+        (EventKind::Approve, RequestState::Applied) => "is approved, complete, and served now",
+        (EventKind::Approve, _) => "has your approval",
+        (EventKind::Comment, _) => "has your comment",
+        (EventKind::Withdraw, _) => "is withdrawn",
+        _ => "is rejected",
+    };
+    let id = paint(ACCENT, format!("change request {}", request.id));
+    output.line(format!("{} {id} {what}", paint(GOOD, "✓")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RequestArgs,
+    }
+
+    #[test]
+    fn a_proposal_is_of_versions_or_of_a_file() {
+        assert!(matches!(proposed("support/agent@7"), Ok(Proposed::Version(_))));
+        assert!(matches!(proposed("support/agent"), Ok(Proposed::Prompt(_))));
+        assert!(proposed("support//agent").expect_err("no name").contains("segment"));
+        let globals = super::super::args::Globals {
+            json: false,
+            server: super::super::args::SERVER_DEFAULT.to_owned(),
+            token_file: None,
+            ca_file: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for (line, part) in [
+            ("x propose support/agent --to production -m why", "say which version"),
+            ("x propose support/agent@7 --to production -m why --file f", "without a version"),
+            ("x propose a b --to production -m why --file f", "name one prompt"),
+            ("x propose a --to production -m why --file /nowhere/f", "cannot read"),
+        ] {
+            let parsed = Line::try_parse_from(line.split(' ')).expect(line);
+            let RequestCommand::Propose(args) = parsed.args.command else { panic!("{line}") };
+            let context = Context::new(&globals).expect("a context");
+            let error = runtime.block_on(contents(&args, &context)).expect_err(line);
+            assert!(error.message.contains(part) && error.kind.code() == 2, "{line}: {error:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A change request as a reviewer reads it.
+
+use super::super::diff::changes;
+use super::super::error::CliError;
+use super::super::output::{
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint,
+};
+use super::super::{findings, requirements};
+use crate::api::govern::{MoveReview, RequestView};
+use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent, RequestState};
+
+/// One row for each change request.
+#[must_use]
+pub fn table(requests: &[ChangeRequest]) -> Table {
+    let mut table = Table::new(&["ID", "STATE", "WHEN (UTC)", "WHO", "WHAT", "WHY"]);
+    for request in requests {
+        let what = |one: &ProposedMove| format!("{}@{}: {}", one.name, one.label, one.serving);
+        table.row([
+            Cell::new(ACCENT, request.id),
+            Cell::new(style(request.state), request.state),
+            Cell::new(DIM, moment(request.created)),
+            Cell::from(&request.author),
+            Cell::from(request.moves.iter().map(what).collect::<Vec<_>>().join(" · ")),
+            Cell::from(&request.message),
+        ]);
+    }
+    table
+}
+
+/// A move on one line: `support/agent production: 6 → 7`.
+#[must_use]
+pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
+    let to = one.serving.to_string();
+    // Rules have arrows of their own.
+    let arrow = if to.contains('→') { "⇒" } else { "→" };
+    let from = review.from.map(|number| format!("{number} {arrow} ")).unwrap_or_default();
+    format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
+}
+
+/// Prints a change request with everything that a reviewer needs.
+pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
+    output.line(head(&view.request))?;
+    for (one, review) in view.request.moves.iter().zip(&view.moves) {
+        output.line(format!("\n{}", movement(one, review)))?;
+        if let Some(diff) = &review.diff {
+            output.line(changes(diff).trim_end())?;
+        }
+        output.line("")?;
+        if let Some(line) = review.interface.as_ref().and_then(findings::interface) {
+            output.line(line)?;
+        }
+        output.table(&findings::table(&review.findings), "the risk rules find nothing")?;
+        output.line(around(review).trim_end())?;
+    }
+    if !view.request.events.is_empty() {
+        output.line(format!("\n{}", paint(STRONG, "discussion")))?;
+        view.request.events.iter().try_for_each(|event| output.line(said(event)))?;
+    }
+    let id = view.request.id;
+    if view.complete {
+        output.line(format!("\n{} nothing is missing: `bookholder request apply {id}`", paint(GOOD, "✓")))
+    } else if view.request.state == RequestState::Open {
+        output.line(format!("\n{} something is missing, marked ✗ above", paint(WARN, "…")))
+    } else {
+        Ok(())
+    }
+}
+
+fn head(request: &ChangeRequest) -> String {
+    let state = paint(style(request.state), request.state);
+    let mut shown = format!("{} {state}\n", paint(STRONG, format!("change request {}", request.id)));
+    let mut dates = format!("{} {} UTC", one_line(&request.author), moment(request.created));
+    if request.state == RequestState::Open {
+        dates.extend([" · open until ", &moment(request.expires), " UTC"]);
+    }
+    if request.automatic {
+        dates.push_str(" · applied as soon as nothing is missing");
+    }
+    shown.push_str(&paint(DIM, dates));
+    shown + "\n" + &harmless(&request.message)
+}
+
+/// What stands around a move: what policies demand, who uses what is served now, and what includes it.
+fn around(review: &MoveReview) -> String {
+    let mut shown = if review.requirements.is_empty() {
+        format!("{}\n", paint(DIM, "no policy demands anything; a grant of deploy is enough"))
+    } else {
+        requirements::lines(&review.requirements, Some(&review.reviewers))
+    };
+    let rows = [("used in the last day by", &review.used_by), ("included by", &review.dependents)];
+    for (what, names) in rows.into_iter().filter(|(_, names)| !names.is_empty()) {
+        shown.extend([&paint(DIM, what), " ", &one_line(&names.join(", ")), "\n"]);
+    }
+    shown
+}
+
+fn said(event: &RequestEvent) -> String {
+    let roles = if event.roles.is_empty() { String::new() } else { format!(" ({})", event.roles.join(", ")) };
+    let kind = match event.kind {
+        EventKind::Approve => paint(GOOD, "approves"),
+        EventKind::Reject => paint(BAD, "rejects"),
+        EventKind::Comment => "says".to_owned(),
+        EventKind::Amend => paint(WARN, "proposes something else"),
+        EventKind::Withdraw => paint(BAD, "withdraws it"),
+        EventKind::Apply => paint(GOOD, "applies it"),
+        EventKind::Expire => paint(BAD, "closes it: its time is over"),
+    };
+    let message = if event.message.is_empty() { String::new() } else { format!(": {}", one_line(&event.message)) };
+    format!("{} {}{roles} {kind}{message}", paint(DIM, moment(event.at)), one_line(&event.by))
+}
+
+const fn style(state: RequestState) -> anstyle::Style {
+    match state {
+        RequestState::Open => WARN,
+        RequestState::Applied => GOOD,
+        RequestState::Rejected | RequestState::Withdrawn => BAD,
+        RequestState::Expired => DIM,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view() -> RequestView {
+        let json = r#"{"request":{"id":12,"message":"Warmer\ngreetings","author":"ann","created":"2026-03-20T15:00:00Z",
+            "expires":"2026-04-19T15:00:00Z","state":"open","automatic":true,"moves":[{"name":"support/agent",
+            "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
+            "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","roles":["compliance"],"kind":"approve","message":"Fine\u001b[1m"}]},
+            "moves":[{"name":"support/agent","label":"production","from":6,"findings":[],
+            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 fresh approvals (1 so far)"}],
+            "reviewers":[{"name":"bo","roles":["releaser"]}],"dependents":["support/router@3"],"used_by":["shop"]}],
+            "complete":false}"#;
+        serde_json::from_str(json).expect("a change request")
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn a_reviewer_reads_what_moves_what_is_missing_and_who_said_what() {
+        let view = view();
+        let expected = "change request 12 open\nann 2026-03-20 15:00:00 UTC · open until 2026-04-19 15:00:00 UTC · \
+                        applied as soon as nothing is missing\nWarmer\ngreetings";
+        assert_eq!(plain(&head(&view.request)), expected);
+        assert_eq!(plain(&movement(&view.request.moves[0], &view.moves[0])), "support/agent production: 6 → 7");
+        let expected = "\
+✗ policy prod: 2 fresh approvals (1 so far)
+  who could: bo (releaser)
+used in the last day by shop
+included by support/router@3
+";
+        assert_eq!(plain(&around(&view.moves[0])), expected);
+        let event = said(&view.request.events[0]);
+        assert_eq!(plain(&event), "2026-03-20 16:00:00 cy (compliance) approves: Fine\u{fffd}[1m");
+        let free = MoveReview { requirements: Vec::new(), ..view.moves[0].clone() };
+        assert!(plain(&around(&free)).contains("no policy demands anything"));
+    }
+
+    #[test]
+    fn a_change_request_is_one_row() {
+        let expected = "\
+ID  STATE  WHEN (UTC)           WHO  WHAT                         WHY
+12  open   2026-03-20 15:00:00  ann  support/agent@production: 7  Warmer greetings
+";
+        assert_eq!(table(&[view().request]).render(false, None), expected);
+    }
+}

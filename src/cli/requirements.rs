@@ -1,0 +1,72 @@
+//! What policies demand of a move, as verbs print it: met or not, and who could give what is missing.
+
+use super::output::{BAD, DIM, GOOD, one_line, paint};
+use crate::api::govern::Reviewer;
+use crate::governance::label_policy::{Requirement, RequirementKind};
+
+/// One line for each demand, and one more for who could give what is missing. Without a list of reviewers only their
+/// roles are known.
+#[must_use]
+pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> String {
+    let show = |demand: &Requirement| {
+        let text = format!("policy {}: {}", demand.policy, demand.says);
+        line(demand.met, &text, &who_could(demand, reviewers))
+    };
+    requirements.iter().map(show).collect()
+}
+
+/// One line with a ✓ or ✗, and one more for who could change that, if anybody is named.
+#[must_use]
+pub fn line(met: bool, says: &str, who: &[String]) -> String {
+    let sign = if met { paint(GOOD, "✓") } else { paint(BAD, "✗") };
+    let mut shown = format!("{sign} {}\n", one_line(says));
+    if !met && !who.is_empty() {
+        let who = one_line(&who.join(", "));
+        shown.extend(["  ", &paint(DIM, format!("who could: {who}")), "\n"]);
+    }
+    shown
+}
+
+/// Who could give what is missing: people where they are known, else roles.
+fn who_could(demand: &Requirement, reviewers: Option<&[Reviewer]>) -> Vec<String> {
+    let by_review = matches!(demand.kind, RequirementKind::Approvals | RequirementKind::RiskApproval);
+    let mut who = Vec::new();
+    if let Some(reviewers) = reviewers.filter(|_| by_review) {
+        let fits =
+            |one: &&Reviewer| demand.roles.is_empty() || one.roles.iter().any(|role| demand.roles.contains(role));
+        who.extend(reviewers.iter().filter(fits).map(|one| format!("{} ({})", one.name, one.roles.join(", "))));
+    }
+    if who.is_empty() {
+        who.extend(demand.roles.iter().map(|role| format!("the role {role}")));
+    }
+    who
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_names_people_and_else_roles() {
+        let demand = |kind, roles: &[&str]| Requirement {
+            policy: "p".to_owned(),
+            kind,
+            met: false,
+            says: "something".to_owned(),
+            roles: roles.iter().map(ToString::to_string).collect(),
+        };
+        let reviewer = |name: &str, role: &str| Reviewer { name: name.to_owned(), roles: vec![role.to_owned()] };
+        let known = [reviewer("cy", "compliance"), reviewer("bo", "releaser")];
+        let check = |kind, roles: &[&str], reviewers: Option<&[Reviewer]>, expected: &[&str]| {
+            assert_eq!(who_could(&demand(kind, roles), reviewers), expected, "{kind:?} {roles:?}");
+        };
+        check(RequirementKind::Approvals, &["compliance"], Some(&known), &["cy (compliance)"]);
+        check(RequirementKind::Approvals, &[], Some(&known), &["cy (compliance)", "bo (releaser)"]);
+        check(RequirementKind::RiskApproval, &["legal"], Some(&known), &["the role legal"]);
+        check(RequirementKind::Approvals, &["compliance"], None, &["the role compliance"]);
+        check(RequirementKind::Deployers, &["releaser"], Some(&known), &["the role releaser"]);
+        check(RequirementKind::Freeze, &[], Some(&known), &[]);
+        let met = Requirement { met: true, ..demand(RequirementKind::Gate, &["x"]) };
+        assert!(!lines(&[met], None).contains("who could"));
+    }
+}

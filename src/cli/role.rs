@@ -1,0 +1,118 @@
+//! `role`: named sets of permissions.
+
+use std::collections::BTreeSet;
+
+use clap::{Args, Subcommand};
+
+use super::Verdict;
+use super::args::values::handle;
+use super::context::Context;
+use super::error::CliError;
+use super::output::{ACCENT, Cell, DIM, GOOD, Table, paint};
+use crate::api::govern::RoleRequest;
+use crate::model::principal::{Permission, Role};
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder role list
+  bookholder role set on-call read deploy retire --description 'Rolls back at night'
+  bookholder role remove on-call
+
+Permissions: read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate,
+override, telemetry.";
+
+/// `role`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RoleArgs {
+    #[command(subcommand)]
+    command: RoleCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum RoleCommand {
+    /// List roles and what they allow
+    List,
+    /// Make a role, or say anew what one allows
+    Set {
+        /// Its name
+        #[arg(value_parser = handle)]
+        name: String,
+        /// What it allows: all of it
+        #[arg(required = true, value_name = "PERMISSION")]
+        permissions: Vec<Permission>,
+        /// What it is for
+        #[arg(long, default_value = "")]
+        description: String,
+    },
+    /// Remove a role that nobody is granted
+    Remove {
+        /// Which
+        name: String,
+    },
+}
+
+pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    match args.command {
+        RoleCommand::List => {
+            let roles = client.roles().await?;
+            if output.json {
+                output.json(&roles)?;
+            } else {
+                output.table(&table(&roles), "no roles")?;
+            }
+        }
+        RoleCommand::Set { name, permissions, description } => {
+            let request = RoleRequest { permissions: permissions.into_iter().collect(), description };
+            let role = client.put_role(&name, &request).await?;
+            if output.json {
+                output.json(&role)?;
+            } else {
+                let may = listed(&role.permissions);
+                output.line(format!("{} {} may {may}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+            }
+        }
+        RoleCommand::Remove { name } => {
+            client.remove_role(&name).await?;
+            if output.json {
+                output.json(&serde_json::json!({ "removed": name }))?;
+            } else {
+                output.line(format!("{} the role {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+            }
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+fn listed(permissions: &BTreeSet<Permission>) -> String {
+    permissions.iter().map(|permission| permission.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn table(roles: &[Role]) -> Table {
+    let mut table = Table::new(&["ROLE", "MAY", "FOR"]);
+    for role in roles {
+        let everything = role.permissions.len() == Permission::ALL.len();
+        let may = if everything { "everything".to_owned() } else { listed(&role.permissions) };
+        let style = if role.built_in { DIM } else { ACCENT };
+        table.row([Cell::new(style, &role.name), Cell::from(may), Cell::new(DIM, &role.description)]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_one_row() {
+        let mut roles = Role::built_in();
+        roles.retain(|role| ["admin", "author"].contains(&role.name.as_str()));
+        let expected = "\
+ROLE    MAY            FOR
+admin   everything     Everything, and may override a policy with a reason
+author  read, publish  Writes prompts, keeps drafts, proposes changes
+";
+        assert_eq!(table(&roles).render(false, None), expected);
+    }
+}

@@ -1,0 +1,202 @@
+//! `rules`: the risk rules of one's own, and what all of them say of a text or a version.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::args::values::handle;
+use super::context::Context;
+use super::error::CliError;
+use super::findings::{self, GRAVE};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, count, one_line, paint};
+use super::{Verdict, disk, folder};
+use crate::api::govern::{Classified, ClassifyRequest, RuleSetRequest, RuleSetView};
+use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION};
+use crate::model::content::{Content, Syntax};
+use crate::model::reference::Reference;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder rules list
+  bookholder rules add house house-rules.toml
+  bookholder rules add leaks .gitleaks.toml --gitleaks     rules that cannot be taken over are named
+  bookholder rules check agent.prompt                      what the rules say before it is published
+  bookholder rules check support/agent@7                   what they said when it was
+  bookholder rules remove house
+
+Exit codes of check: 0 nothing grave, 1 something high or worse.";
+
+/// Largest rule file that is sent, in bytes; the server has a limit of its own.
+const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// `rules`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    command: RulesCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum RulesCommand {
+    /// List rule sets; those that come with the program first
+    List,
+    /// Print the rules of a set as TOML
+    Show {
+        /// Which
+        name: String,
+    },
+    /// Keep a rule set, in place of one of the same name; its own tests must pass
+    Add {
+        /// What to call it
+        #[arg(value_parser = handle)]
+        name: String,
+        /// The rules as TOML; - reads the standard input
+        file: PathBuf,
+        /// The file is a gitleaks configuration
+        #[arg(long)]
+        gitleaks: bool,
+    },
+    /// Remove a rule set; what it found stays recorded
+    Remove {
+        /// Which
+        name: String,
+    },
+    /// Show what the rules find in a prompt file, a text or a version
+    Check {
+        /// A file (- reads the standard input), or a version such as support/agent@7
+        #[arg(value_name = "FILE|NAME@VERSION")]
+        what: PathBuf,
+    },
+}
+
+/// What is checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Checked {
+    File(PathBuf),
+    Version(Reference),
+}
+
+pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    match args.command {
+        RulesCommand::List => {
+            let sets = client.rule_sets().await?;
+            if output.json {
+                output.json(&sets)?;
+            } else {
+                output.table(&table(&sets), "no rule sets")?;
+            }
+        }
+        RulesCommand::Show { name } => {
+            let set = client.rule_set(&name).await?;
+            if output.json {
+                output.json(&set)?;
+            } else {
+                output.text(set.toml.as_deref().unwrap_or_default())?;
+            }
+        }
+        RulesCommand::Add { name, file, gitleaks } => {
+            let toml = disk::read_text(&file, RULE_FILE_BYTES_MAX)?;
+            added(output, &client.put_rule_set(&name, &RuleSetRequest { toml, gitleaks }).await?)?;
+        }
+        RulesCommand::Remove { name } => {
+            client.remove_rule_set(&name).await?;
+            if output.json {
+                output.json(&serde_json::json!({ "removed": name }))?;
+            } else {
+                output.line(format!("{} the rule set {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+            }
+        }
+        RulesCommand::Check { what } => return check(&what, &context).await,
+    }
+    Ok(Verdict::Done)
+}
+
+async fn check(what: &Path, context: &Context) -> Result<Verdict, CliError> {
+    let classified = match checked(what)? {
+        Checked::File(path) => context.client.classify(&ClassifyRequest { content: read(&path)? }).await?,
+        Checked::Version(reference) => {
+            let number = context.number(&reference).await?;
+            Classified { findings: context.client.findings(&reference.name, number).await? }
+        }
+    };
+    if context.output.json {
+        context.output.json(&classified)?;
+    } else {
+        context.output.table(&findings::table(&classified.findings), "the rules find nothing")?;
+    }
+    let grave = findings::worst(&classified.findings).is_some_and(|worst| worst >= GRAVE);
+    Ok(if grave { Verdict::No } else { Verdict::Done })
+}
+
+/// A file that is there is meant before a version; a name with an @ that is no file means a version.
+fn checked(what: &Path) -> Result<Checked, CliError> {
+    match what.to_str() {
+        Some(text) if text.contains('@') && !what.exists() => text
+            .parse()
+            .map(Checked::Version)
+            .map_err(|error| CliError::usage(format!("there is no file `{text}`, and it is no version: {error}"))),
+        _ => Ok(Checked::File(what.to_owned())),
+    }
+}
+
+/// Reads a prompt file, or any other file as a text without variables.
+fn read(path: &Path) -> Result<Content, CliError> {
+    let is_prompt_file = path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION);
+    if is_prompt_file {
+        return Ok(folder::read_file(path)?.0.content);
+    }
+    Ok(Content::text(Syntax::Plain, disk::read_text(path, PROMPT_FILE_BYTES_MAX)?))
+}
+
+fn added(output: Output, set: &RuleSetView) -> Result<(), CliError> {
+    if output.json {
+        return output.json(set);
+    }
+    let rules = count(set.rules, "rule");
+    output.line(format!("{} {} {}", paint(GOOD, "✓"), paint(ACCENT, one_line(&set.name)), paint(DIM, rules)))?;
+    for skipped in &set.skipped {
+        output.note(format!("{}: {}", paint(WARN.bold(), "left out"), one_line(skipped)));
+    }
+    Ok(())
+}
+
+fn table(sets: &[RuleSetView]) -> Table {
+    let mut table = Table::new(&["NAME", "RULES"]);
+    for set in sets {
+        table.row([Cell::new(ACCENT, &set.name), set.rules.into()]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_meant_before_a_version() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a@7");
+        assert!(
+            matches!(checked(Path::new("support/agent@7")), Ok(Checked::Version(reference)) if reference.to_string() == "support/agent@7")
+        );
+        std::fs::write(&path, "text").expect("a file");
+        assert_eq!(checked(&path).expect("a file"), Checked::File(path));
+        assert_eq!(checked(Path::new("-")).expect("the input"), Checked::File("-".into()));
+        let error = checked(Path::new("a@@")).expect_err("neither");
+        assert!(error.message.contains("no file `a@@`") && error.kind.code() == 2, "{error:?}");
+    }
+
+    #[test]
+    fn a_prompt_file_is_read_as_one_and_anything_else_as_a_text() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, expected) in [("a.prompt", "body\n"), ("a.txt", "---\nsyntax: plain\n---\nbody\n")] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "---\nsyntax: plain\n---\nbody\n").expect("a file");
+            let content = read(&path).expect(name);
+            let said = content.texts().next().expect("a text").trim_end();
+            assert_eq!((said, content.syntax), (expected.trim_end(), Syntax::Plain), "{name}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Change requests: proposed, reviewed, applied.
+
+use axum::Json as Said;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::auth::{Reader, Writer};
+use super::error::Failure;
+use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::rule_sets::primary;
+use super::state::App;
+use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest};
+use crate::api::write::Deployed;
+use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
+
+/// What a replica is told that it is not for.
+const KEEPING: &str = "keeping change requests";
+
+/// Lists change requests, newest first: those whose every prompt the reader may read.
+#[utoipa::path(
+    get, path = "/v1/requests", tag = "engineer",
+    params(
+        ("state" = Option<String>, Query, description = "Only those that are `open`, `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = RequestPage)),
+)]
+pub(super) async fn requests(
+    State(app): State<App>,
+    reader: Reader,
+    mut params: Params,
+) -> Result<Said<RequestPage>, Failure> {
+    let state: Option<RequestState> = params.get("state")?;
+    let (cursor, limit) = params.page()?;
+    params.finish(&["state", "cursor", "limit"])?;
+    let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
+    let page =
+        blocking(move || registry.change_requests(&|prompt| readable.reads(prompt), state, cursor.as_deref(), limit));
+    Ok(Said(page.await??))
+}
+
+/// One change request with everything that a reviewer needs: diff, risk, dependents, who uses it, what is missing.
+#[utoipa::path(
+    get, path = "/v1/requests/{id}", tag = "engineer",
+    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    responses((status = 200, body = RequestView)),
+)]
+pub(super) async fn request(
+    State(app): State<App>,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<RequestView>, Failure> {
+    let id = segments.number("id")?;
+    let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
+    Ok(Said(blocking(move || registry.change_request(&|prompt| readable.reads(prompt), id)).await??))
+}
+
+/// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.
+#[utoipa::path(
+    post, path = "/v1/requests", tag = "author",
+    request_body(content = ProposeRequest, example = json!({"message": "Greet by name", "publish": {"name": "support/agent", "content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "labels": ["production"]}, "automatic": true})),
+    responses((status = 201, body = ChangeRequest)),
+)]
+pub(super) async fn propose(
+    writer: Writer,
+    _: NoParams,
+    Json(request): Json<ProposeRequest>,
+) -> Result<(StatusCode, Said<ChangeRequest>), Failure> {
+    let proposed = writer.registry.propose(&writer.actor, request).await?;
+    Ok((StatusCode::CREATED, Said(proposed)))
+}
+
+/// Proposes something else under the same number; approvals of other content do not count for it.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/amendments", tag = "author",
+    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    request_body(content = AmendRequest, example = json!({"message": "Without the loan offer", "moves": [{"name": "support/agent", "label": "production", "serving": {"version": 8}}]})),
+    responses((status = 200, body = ChangeRequest)),
+)]
+pub(super) async fn amend(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<AmendRequest>,
+) -> Result<Said<ChangeRequest>, Failure> {
+    Ok(Said(writer.registry.amend(&writer.actor, segments.number("id")?, request).await?))
+}
+
+/// Approves, rejects, comments on or withdraws a change request.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/reviews", tag = "compliance",
+    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    request_body(content = ReviewRequest, example = json!({"kind": "approve", "message": "Says nothing of loans"})),
+    responses((status = 200, body = ChangeRequest)),
+)]
+pub(super) async fn review(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<ReviewRequest>,
+) -> Result<Said<ChangeRequest>, Failure> {
+    let id = segments.number("id")?;
+    if request.kind == EventKind::Approve {
+        // The last approval may be what deploys it.
+        writer.registry.keep_noted_uses().await?;
+    }
+    Ok(Said(writer.registry.review(&writer.actor, id, request).await?))
+}
+
+/// Serves what a change request proposes, when nothing is missing.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/application", tag = "engineer",
+    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    request_body(content = ApplyRequest, example = json!({"message": "Approved by compliance"})),
+    responses((status = 200, body = Deployed)),
+)]
+pub(super) async fn apply(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<ApplyRequest>,
+) -> Result<Said<Deployed>, Failure> {
+    let id = segments.number("id")?;
+    writer.registry.keep_noted_uses().await?;
+    Ok(Said(writer.registry.apply(&writer.actor, id, request).await?))
+}

@@ -1,0 +1,138 @@
+//! Drafts: working copies, for those with an access token alone.
+//!
+//! Applications beside the registry read without a token what is published; what nobody published yet is none of
+//! their business.
+
+use axum::Json as Said;
+use axum::http::StatusCode;
+
+use super::auth::Writer;
+use super::error::Failure;
+use super::extract::{Json, NoParams, Segments, blocking};
+use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
+use crate::api::write::Published;
+use crate::model::draft::Draft;
+use crate::model::name::PromptName;
+
+/// Lists the drafts of a prompt, which may not exist yet, by name.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/drafts", tag = "author",
+    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    responses((status = 200, body = Vec<Draft>)),
+)]
+pub(super) async fn drafts(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Vec<Draft>>, Failure> {
+    let (name, _) = readable(&writer, &segments)?;
+    Ok(Said(blocking(move || writer.registry.drafts(&name)).await??))
+}
+
+/// One draft as it was saved last.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+    ),
+    responses((status = 200, body = Draft)),
+)]
+pub(super) async fn draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Draft>, Failure> {
+    let (name, draft) = readable(&writer, &segments)?;
+    Ok(Said(blocking(move || writer.registry.draft(&name, &draft)).await??))
+}
+
+/// Saves a draft; one that is not there yet begins with it. Nothing is published.
+#[utoipa::path(
+    put, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft; 1 to 64 of a-z 0-9 . _ - @.", example = "friendlier"),
+    ),
+    request_body(content = DraftRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}!"}, "expected_revision": 3})),
+    responses((status = 200, body = Draft)),
+)]
+pub(super) async fn save_draft(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<DraftRequest>,
+) -> Result<Said<Draft>, Failure> {
+    let (name, draft) = draft_of(&segments)?;
+    Ok(Said(writer.registry.save_draft(&writer.actor, name, draft, request).await?))
+}
+
+/// Throws a draft away, with everything that was saved of it.
+#[utoipa::path(
+    delete, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+    ),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    let (name, draft) = draft_of(&segments)?;
+    writer.registry.discard_draft(&writer.actor, name, draft).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lists what was saved of a draft, newest first: at most the last hundred.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/drafts/{draft}/saves", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+    ),
+    responses((status = 200, body = Vec<Draft>)),
+)]
+pub(super) async fn draft_saves(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Vec<Draft>>, Failure> {
+    let (name, draft) = readable(&writer, &segments)?;
+    Ok(Said(blocking(move || writer.registry.draft_saves(&name, &draft)).await??))
+}
+
+/// A draft brought together with what was published since it began; conflicts are shown, and nothing is saved.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/drafts/{draft}/merge", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+    ),
+    responses((status = 200, body = DraftMerge)),
+)]
+pub(super) async fn merge_draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<DraftMerge>, Failure> {
+    let (name, draft) = readable(&writer, &segments)?;
+    Ok(Said(blocking(move || writer.registry.merge_draft(&name, &draft)).await??))
+}
+
+/// Publishes a draft, which is then gone; refused when somebody published since it began.
+#[utoipa::path(
+    post, path = "/v1/prompts/{name}/drafts/{draft}/publication", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+    ),
+    request_body(content = PublishDraftRequest, example = json!({"message": "Greet by name", "labels": ["staging"]})),
+    responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),
+)]
+pub(super) async fn publish_draft(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<PublishDraftRequest>,
+) -> Result<(StatusCode, Said<Published>), Failure> {
+    let (name, draft) = draft_of(&segments)?;
+    if !request.labels.is_empty() {
+        writer.registry.keep_noted_uses().await?;
+    }
+    let published = writer.registry.publish_draft(&writer.actor, name, draft, request).await?;
+    Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
+}
+
+fn draft_of(segments: &Segments) -> Result<(PromptName, String), Failure> {
+    Ok((segments.get("name")?, segments.text("draft").to_owned()))
+}
+
+/// The draft of a prompt that may be read.
+fn readable(writer: &Writer, segments: &Segments) -> Result<(PromptName, String), Failure> {
+    let (name, draft) = draft_of(segments)?;
+    writer.check(name.as_str())?;
+    Ok((name, draft))
+}

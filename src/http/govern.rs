@@ -1,0 +1,203 @@
+//! Who is who and who may what: principals, roles, access tokens' rotation, label policies.
+
+use axum::Json as Said;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Writer;
+use super::error::Failure;
+use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::request::RequestError;
+use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, RotationRequest, TokenView, WhoAmI};
+use crate::model::name::{Label, PromptName};
+use crate::model::policy::Policy;
+use crate::model::principal::{Permission, Principal, Role};
+
+/// Whose access token this is, and what they may.
+#[utoipa::path(get, path = "/v1/whoami", tag = "operator", responses((status = 200, body = WhoAmI)))]
+pub(super) async fn whoami(writer: Writer, _: NoParams) -> Said<WhoAmI> {
+    Said(writer.registry.whoami(&writer.seat))
+}
+
+/// Whether somebody could do something now, and the rules behind it; about others only for who keeps access tokens.
+#[utoipa::path(
+    get, path = "/v1/can", tag = "operator",
+    params(
+        ("who" = Option<String>, Query, description = "A principal; by default whoever asks.", example = "ada"),
+        ("permission" = String, Query, description = "What they want, for example `publish` or `deploy`.", example = "deploy"),
+        ("prompt" = Option<String>, Query, description = "Of which prompt; by default of the whole registry.", example = "support/agent"),
+        ("label" = Option<String>, Query, description = "Which label of it.", example = "production"),
+        ("version" = Option<u64>, Query, description = "Which version of it; with `deploy` and a label, what policies demand of exactly that.", example = 7),
+    ),
+    responses((status = 200, body = CanAnswer)),
+)]
+pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAnswer>, Failure> {
+    let who = params.text("who").unwrap_or_else(|| writer.actor.name.clone());
+    let permission: Permission = params.require("permission")?;
+    let (prompt, label) = (params.get::<PromptName>("prompt")?, params.get::<Label>("label")?);
+    let version = params.get::<u64>("version")?;
+    params.finish(&["who", "permission", "prompt", "label", "version"])?;
+    for (name, given) in [("label", label.is_some()), ("version", version.is_some())] {
+        if given && prompt.is_none() {
+            let reason = format!("a {name} belongs to a prompt; give its `prompt` too");
+            return Err(RequestError::Parameter { name, reason }.into());
+        }
+    }
+    if let Some(prompt) = prompt.as_ref().filter(|_| version.is_some()) {
+        // What a policy demands of a version tells what the version says.
+        writer.check(prompt.as_str())?;
+    }
+    let Writer { registry, actor, .. } = writer;
+    let answer =
+        blocking(move || registry.can(&actor, &who, permission, prompt.as_ref(), label.as_ref(), version)).await??;
+    Ok(Said(answer))
+}
+
+/// Lists principals by name.
+#[utoipa::path(get, path = "/v1/principals", tag = "operator", responses((status = 200, body = Vec<Principal>)))]
+pub(super) async fn principals(writer: Writer, _: NoParams) -> Result<Said<Vec<Principal>>, Failure> {
+    Ok(Said(writer.registry.principals(&writer.actor)?))
+}
+
+/// Makes a principal: a person or a service, with what they are allowed.
+#[utoipa::path(
+    post, path = "/v1/principals", tag = "operator",
+    request_body(content = PrincipalRequest, example = json!({"name": "ada", "kind": "person", "grants": [{"role": "author", "prompts": "support/**"}]})),
+    responses((status = 201, body = Principal)),
+)]
+pub(super) async fn create_principal(
+    writer: Writer,
+    _: NoParams,
+    Json(request): Json<PrincipalRequest>,
+) -> Result<(StatusCode, Said<Principal>), Failure> {
+    let made = writer.registry.create_principal(&writer.actor, request).await?;
+    Ok((StatusCode::CREATED, Said(made)))
+}
+
+/// Sets what a principal is allowed from now on, in place of everything before.
+#[utoipa::path(
+    put, path = "/v1/principals/{name}/grants", tag = "operator",
+    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    request_body(content = GrantsRequest, example = json!({"grants": [{"role": "releaser", "prompts": "support/**", "labels": "staging"}]})),
+    responses((status = 200, body = Principal)),
+)]
+pub(super) async fn set_grants(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<GrantsRequest>,
+) -> Result<Said<Principal>, Failure> {
+    Ok(Said(writer.registry.set_grants(&writer.actor, name(&segments), request).await?))
+}
+
+/// Refuses every access token of a principal from now on.
+#[utoipa::path(
+    post, path = "/v1/principals/{name}/suspension", tag = "operator",
+    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    responses((status = 200, body = Principal)),
+)]
+pub(super) async fn disable(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Principal>, Failure> {
+    Ok(Said(writer.registry.disable_principal(&writer.actor, name(&segments), true).await?))
+}
+
+/// Takes the access tokens of a principal again.
+#[utoipa::path(
+    delete, path = "/v1/principals/{name}/suspension", tag = "operator",
+    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    responses((status = 200, body = Principal)),
+)]
+pub(super) async fn enable(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Principal>, Failure> {
+    Ok(Said(writer.registry.disable_principal(&writer.actor, name(&segments), false).await?))
+}
+
+/// Lists roles by name, those that come with the program too.
+#[utoipa::path(get, path = "/v1/roles", tag = "operator", responses((status = 200, body = Vec<Role>)))]
+pub(super) async fn roles(writer: Writer, _: NoParams) -> Said<Vec<Role>> {
+    Said(writer.registry.roles())
+}
+
+/// Keeps a role of one's own, in place of one of the same name.
+#[utoipa::path(
+    put, path = "/v1/roles/{name}", tag = "operator",
+    params(("name" = String, Path, description = "The role.", example = "medical-reviewer")),
+    request_body(content = RoleRequest, example = json!({"permissions": ["read", "review"], "description": "Reviews what patients read"})),
+    responses((status = 200, body = Role)),
+)]
+pub(super) async fn put_role(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<RoleRequest>,
+) -> Result<Said<Role>, Failure> {
+    Ok(Said(writer.registry.put_role(&writer.actor, name(&segments), request).await?))
+}
+
+/// Takes a role of one's own away; refused while it is granted.
+#[utoipa::path(
+    delete, path = "/v1/roles/{name}", tag = "operator",
+    params(("name" = String, Path, description = "The role.", example = "medical-reviewer")),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn remove_role(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    writer.registry.remove_role(&writer.actor, name(&segments)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Replaces an access token by another of the same name; the answer is the only place where it stands.
+#[utoipa::path(
+    post, path = "/v1/tokens/{name}/rotation", tag = "operator",
+    params(("name" = String, Path, description = "The name of the access token.", example = "replica-plant-7")),
+    request_body(content = RotationRequest, example = json!({"overlap_s": 3600})),
+    responses((status = 200, body = TokenView)),
+)]
+pub(super) async fn rotate_token(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<RotationRequest>,
+) -> Result<Response, Failure> {
+    let token = writer.registry.rotate_token(&writer.actor, name(&segments), request).await?;
+    let never_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((never_kept, Said(token)).into_response())
+}
+
+/// Lists label policies by name; who has to keep a rule may read it.
+#[utoipa::path(get, path = "/v1/policies", tag = "compliance", responses((status = 200, body = Vec<Policy>)))]
+pub(super) async fn policies(writer: Writer, _: NoParams) -> Said<Vec<Policy>> {
+    Said(writer.registry.policies())
+}
+
+/// Keeps a label policy, in place of one of the same name.
+#[utoipa::path(
+    put, path = "/v1/policies/{name}", tag = "compliance",
+    params(("name" = String, Path, description = "The policy, named in the body too.", example = "production")),
+    request_body(content = Policy, example = json!({"name": "production", "labels": "production", "approvals": 1, "after": {"label": "staging", "for_s": 3600}, "risk": {"from": "high"}})),
+    responses((status = 200, body = Policy)),
+)]
+pub(super) async fn put_policy(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(policy): Json<Policy>,
+) -> Result<Said<Policy>, Failure> {
+    if policy.name != segments.text("name") {
+        let reason = "its `name` is another than the path's".to_owned();
+        return Err(RequestError::Json { reason }.into());
+    }
+    Ok(Said(writer.registry.put_policy(&writer.actor, policy).await?))
+}
+
+/// Takes a label policy away.
+#[utoipa::path(
+    delete, path = "/v1/policies/{name}", tag = "compliance",
+    params(("name" = String, Path, description = "The policy.", example = "production")),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn remove_policy(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    writer.registry.remove_policy(&writer.actor, name(&segments)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn name(segments: &Segments) -> String {
+    segments.text("name").to_owned()
+}

@@ -1,0 +1,139 @@
+//! What risk rules say, which rules there are, and archiving: what keeps the registry fit to be shown.
+
+use axum::Json as Said;
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::auth::{Reader, Writer};
+use super::error::Failure;
+use super::extract::{Json, NoParams, Segments, blocking};
+use super::request::RequestError;
+use super::state::{App, Shared};
+use super::write::version;
+use crate::api::govern::{ArchiveRequest, Archived, Classified, ClassifyRequest, RuleSetRequest, RuleSetView};
+use crate::model::finding::Finding;
+use crate::registry::{Registry, RegistryError};
+
+/// Largest body with a rule set, in bytes: the rules that are in wide use are a tenth of it.
+const RULES_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Largest body of a request to archive, in bytes: as many content ids to keep as it may name.
+const ARCHIVE_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Lists rule sets, without the rules themselves; those that come with the program first.
+#[utoipa::path(get, path = "/v1/rules", tag = "compliance", responses((status = 200, body = Vec<RuleSetView>)))]
+pub(super) async fn rule_sets(writer: Writer, _: NoParams) -> Result<Said<Vec<RuleSetView>>, Failure> {
+    Ok(Said(blocking(move || writer.registry.rule_sets()).await??))
+}
+
+/// One rule set of one's own, with its rules.
+#[utoipa::path(
+    get, path = "/v1/rules/{name}", tag = "compliance",
+    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
+    responses((status = 200, body = RuleSetView)),
+)]
+pub(super) async fn rule_set(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<RuleSetView>, Failure> {
+    Ok(Said(blocking(move || writer.registry.rule_set(segments.text("name"))).await??))
+}
+
+/// Keeps a rule set, in place of one of the same name; every later version is classified by it.
+#[utoipa::path(
+    put, path = "/v1/rules/{name}", tag = "compliance",
+    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
+    request_body(content = RuleSetRequest, example = json!({"toml": "[[rule]]\nid = \"house.loan\"\n…"})),
+    responses((status = 200, body = RuleSetView)),
+)]
+pub(super) async fn put_rule_set(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<RuleSetRequest, RULES_BODY_BYTES_MAX>,
+) -> Result<Said<RuleSetView>, Failure> {
+    let Writer { registry, actor, .. } = writer;
+    let name = segments.text("name").to_owned();
+    let kept = patiently(async move { registry.put_rule_set(&actor, name, request).await }).await?;
+    Ok(Said(kept))
+}
+
+/// Takes a rule set away; what it found stays recorded.
+#[utoipa::path(
+    delete, path = "/v1/rules/{name}", tag = "compliance",
+    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn remove_rule_set(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    writer.registry.remove_rule_set(&writer.actor, segments.text("name").to_owned()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the risk rules find in a content that nobody publishes; nothing is kept of it.
+#[utoipa::path(
+    post, path = "/v1/classify", tag = "author",
+    request_body(content = ClassifyRequest, example = json!({"content": {"syntax": "plain", "text": "Take 400 mg of ibuprofen twice a day."}})),
+    responses((status = 200, body = Classified)),
+)]
+pub(super) async fn classify(
+    State(app): State<App>,
+    _: Reader,
+    _: NoParams,
+    Json(request): Json<ClassifyRequest>,
+) -> Result<Said<Classified>, Failure> {
+    let registry = primary(&app, "classifying")?;
+    let classified = blocking(move || {
+        // What no version can be is not looked at either.
+        request.content.to_canonical()?;
+        Ok::<_, RegistryError>(registry.classify(&request.content))
+    });
+    Ok(Said(classified.await??))
+}
+
+/// What the risk rules found in a version when it was published.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/versions/{version}/findings", tag = "compliance",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("version" = u64, Path, description = "Its number.", example = 7),
+    ),
+    responses((status = 200, body = Vec<Finding>)),
+)]
+pub(super) async fn findings(
+    State(app): State<App>,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Vec<Finding>>, Failure> {
+    let (name, number) = version(&segments)?;
+    reader.check(name.as_str())?;
+    let registry = primary(&app, "showing what risk rules found")?;
+    Ok(Said(blocking(move || registry.findings(&name, number)).await??))
+}
+
+/// Archives versions that nothing needs: their contents are dropped, their ids and all else stay. By default a dry run.
+#[utoipa::path(
+    post, path = "/v1/archive", tag = "compliance",
+    request_body(content = ArchiveRequest, example = json!({"prompts": "support/**", "unused_days": 365, "dry_run": true})),
+    responses((status = 200, body = Archived)),
+)]
+pub(super) async fn archive(
+    writer: Writer,
+    _: NoParams,
+    Json(request): Json<ArchiveRequest, ARCHIVE_BODY_BYTES_MAX>,
+) -> Result<Said<Archived>, Failure> {
+    let Writer { registry, actor, .. } = writer;
+    // What was used a moment ago is in use.
+    registry.keep_noted_uses().await?;
+    Ok(Said(patiently(async move { registry.archive(&actor, request).await }).await?))
+}
+
+/// The write path, which a replica has not.
+pub(super) fn primary(app: &Shared, what: &'static str) -> Result<Registry, Failure> {
+    let replica = || RequestError::Replica { what, upstream: app.upstream.clone() }.into();
+    app.registry.clone().ok_or_else(replica)
+}
+
+/// Runs a command that compiles or reads much before its turn to write, on a thread that may wait.
+async fn patiently<T: Send + 'static>(
+    command: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Handle::current();
+    Ok(blocking(move || runtime.block_on(command)).await??)
+}

@@ -1,0 +1,154 @@
+//! Webhooks over HTTP: each handler hands one command to the registry.
+
+use axum::Json as Said;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::auth::Writer;
+use super::error::Failure;
+use super::extract::{Json, NoParams, Params, Segments, blocking};
+use crate::api::webhooks::{DeliveryPage, SuspensionRequest, TestAnswer, WebhookRequest, WebhookRotation, WebhookView};
+use crate::model::webhook::Delivery;
+
+/// Lists webhooks, without their secrets.
+#[utoipa::path(get, path = "/v1/webhooks", tag = "operator", responses((status = 200, body = Vec<WebhookView>)))]
+pub(super) async fn webhooks(writer: Writer, _: NoParams) -> Result<Said<Vec<WebhookView>>, Failure> {
+    Ok(Said(blocking(move || writer.registry.webhooks(&writer.actor)).await??))
+}
+
+/// Keeps a webhook; the answer that makes one is the only place where its secret stands.
+#[utoipa::path(
+    put, path = "/v1/webhooks/{name}", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    request_body(content = WebhookRequest, example = json!({"url": "https://bot.example.com/bookholder", "events": ["prompt.label.*"], "prompts": "support/**"})),
+    responses((status = 201, description = "It was made.", body = WebhookView), (status = 200, description = "It was changed.", body = WebhookView)),
+)]
+pub(super) async fn put_webhook(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<WebhookRequest>,
+) -> Result<Response, Failure> {
+    let kept = writer.registry.put_webhook(&writer.actor, segments.text("name").to_owned(), request).await?;
+    Ok(with_secret(if kept.secret.is_some() { StatusCode::CREATED } else { StatusCode::OK }, kept))
+}
+
+/// Takes a webhook away, with its deliveries.
+#[utoipa::path(
+    delete, path = "/v1/webhooks/{name}", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(super) async fn remove_webhook(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
+    writer.registry.remove_webhook(&writer.actor, segments.text("name").to_owned()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Gives a webhook another secret; both sign for the overlap.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{name}/rotation", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    request_body(content = WebhookRotation, example = json!({"overlap_s": 86_400})),
+    responses((status = 201, description = "The only place where the new secret stands.", body = WebhookView)),
+)]
+pub(super) async fn rotate_webhook(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<WebhookRotation>,
+) -> Result<Response, Failure> {
+    let name = segments.text("name").to_owned();
+    let rotated = writer.registry.rotate_webhook_secret(&writer.actor, name, request).await?;
+    Ok(with_secret(StatusCode::CREATED, rotated))
+}
+
+/// Sends a webhook an event of type `webhook.test`.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{name}/test", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    responses((status = 202, description = "It is on its way.", body = TestAnswer)),
+)]
+pub(super) async fn test_webhook(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<(StatusCode, Said<TestAnswer>), Failure> {
+    let seq = writer.registry.test_webhook(&writer.actor, segments.text("name").to_owned()).await?;
+    Ok((StatusCode::ACCEPTED, Said(TestAnswer { seq })))
+}
+
+/// Sends a webhook nothing until it is enabled; what happens meanwhile passes it by.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{name}/suspension", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    request_body(content = SuspensionRequest, example = json!({"message": "The bot moves house"})),
+    responses((status = 200, body = WebhookView)),
+)]
+pub(super) async fn disable_webhook(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<SuspensionRequest>,
+) -> Result<Said<WebhookView>, Failure> {
+    let name = segments.text("name").to_owned();
+    Ok(Said(writer.registry.disable_webhook(&writer.actor, name, request).await?))
+}
+
+/// Sends a webhook what is pending, and what happens from now on.
+#[utoipa::path(
+    delete, path = "/v1/webhooks/{name}/suspension", tag = "operator",
+    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    responses((status = 200, body = WebhookView)),
+)]
+pub(super) async fn enable_webhook(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<WebhookView>, Failure> {
+    Ok(Said(writer.registry.enable_webhook(&writer.actor, segments.text("name").to_owned()).await?))
+}
+
+/// Lists what became of a webhook's events, newest first: the last 1,000 that are over, of 30 days, and what waits.
+#[utoipa::path(
+    get, path = "/v1/webhooks/{name}/deliveries", tag = "operator",
+    params(
+        ("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot"),
+        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
+        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+    ),
+    responses((status = 200, body = DeliveryPage)),
+)]
+pub(super) async fn webhook_deliveries(
+    writer: Writer,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Said<DeliveryPage>, Failure> {
+    let (cursor, limit) = params.page()?;
+    params.finish(&["cursor", "limit"])?;
+    let name = segments.text("name").to_owned();
+    let read = move || writer.registry.deliveries(&writer.actor, &name, cursor.as_deref(), limit);
+    Ok(Said(blocking(read).await??))
+}
+
+/// Sends a webhook an event again, under the same `webhook-id`; also one that its filters did not let pass.
+#[utoipa::path(
+    post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", tag = "operator",
+    params(
+        ("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot"),
+        ("seq" = u64, Path, description = "The audit entry that the event is.", example = 17),
+    ),
+    responses((status = 202, description = "It is on its way.", body = Delivery)),
+)]
+pub(super) async fn redeliver(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<(StatusCode, Said<Delivery>), Failure> {
+    let (name, seq) = (segments.text("name").to_owned(), segments.number("seq")?);
+    Ok((StatusCode::ACCEPTED, Said(writer.registry.redeliver(&writer.actor, name, seq).await?)))
+}
+
+/// An answer that may hold a secret, which nobody on the way keeps.
+fn with_secret(status: StatusCode, view: WebhookView) -> Response {
+    (status, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Said(view)).into_response()
+}

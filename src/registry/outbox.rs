@@ -1,0 +1,352 @@
+//! The outbox of webhooks: which audit entries go to whom, what is due, and what became of it.
+//!
+//! Every audit entry is an event, so nothing is lost that was decided: each webhook has a cursor in the log, which
+//! moves in the transaction that enqueues what it passes. Nothing here sends anything, and its bookkeeping is in no
+//! audit entry; only that a webhook is disabled is.
+//!
+//! A webhook whose receiver is away keeps a bounded number of deliveries; for the rest its cursor waits in the log.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::Registry;
+use super::webhooks::secrets;
+use crate::client::deliver::Delivery as Answer;
+use crate::crypto::webhook::WebhookSecret;
+use crate::governance::announcement::{TEST_COMMAND, TEST_EVENT, body, concerns, message_id};
+use crate::governance::event::event_type;
+use crate::governance::webhook::{Outcome, next_attempt, outcome, should_disable, slack_body, wants};
+use crate::model::audit::{AuditChange, AuditEntry, Decision};
+use crate::model::principal::PrincipalKind;
+use crate::model::time::Timestamp;
+use crate::model::webhook::{Attempt, Delivery, DeliveryState, Disabled, Webhook, WebhookFormat};
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::read::ReadTxn;
+use crate::store::write::WriteTxn;
+
+/// Audit entries that are looked at in one transaction.
+const BATCH_ENTRIES: usize = 500;
+/// Pending deliveries from which on a webhook's cursor waits; with a batch on top, none has more than 1,000.
+const PENDING_ENOUGH: u64 = 500;
+/// Deliveries that are over and remembered, for each webhook …
+const REMEMBERED_MAX: u64 = 1_000;
+/// … and for how long, in milliseconds: 30 days.
+const REMEMBERED_MS: i64 = 30 * 24 * 3_600 * 1_000;
+/// Longest time for which a receiver is left alone because it asks for that, in seconds: a day.
+const QUIET_S_MAX: u64 = 86_400;
+/// Longest explanation of a failure that is remembered, in characters.
+const ERROR_CHARACTERS_MAX: usize = 300;
+/// Who does what nobody asks for.
+const ITSELF: &str = "bookholder";
+
+/// One delivery that is due, with everything that is sent. It has no `Debug`: its URL may be a credential.
+pub struct Sending {
+    /// To which webhook.
+    pub webhook: String,
+    /// The audit entry that it tells of.
+    pub seq: u64,
+    /// The header `webhook-id`.
+    pub id: String,
+    /// Where to.
+    pub url: String,
+    /// The JSON to post.
+    pub body: Vec<u8>,
+    /// What to sign with; two during a rotation.
+    pub secrets: Vec<WebhookSecret>,
+}
+
+/// What a sender of webhooks has to do.
+#[derive(Default)]
+pub struct Work {
+    /// At most one for each webhook.
+    pub due: Vec<Sending>,
+    /// When more will be due, if nothing happens.
+    pub next_at: Option<Timestamp>,
+    /// Whether there are audit entries left to look at now.
+    pub more: bool,
+}
+
+/// What became of one attempt.
+#[derive(Clone, Debug)]
+pub struct Attempted {
+    /// To which webhook.
+    pub webhook: String,
+    /// The audit entry that it told of.
+    pub seq: u64,
+    /// What the receiver said.
+    pub answer: Answer,
+    /// A random number, which spreads the next attempt.
+    pub jitter: u64,
+}
+
+impl Registry {
+    /// Enqueues what was decided since the last time, and says what is due: at most `room` deliveries, none to the
+    /// webhooks that are `busy`, and of the others those whose names follow `after` first, so that each has its turn.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn webhook_work(
+        &self,
+        busy: BTreeSet<String>,
+        after: Option<String>,
+        room: usize,
+    ) -> Result<Work, StoreError> {
+        let now = self.now();
+        let (store, stop) = (self.0.store.clone(), |error: tokio::task::JoinError| std::io::Error::other(error));
+        let found = tokio::task::spawn_blocking(move || new_entries(&store.read()?)).await.map_err(stop)?;
+        let more = match found? {
+            None => false,
+            Some((from, entries)) => {
+                let full = entries.len() == BATCH_ENTRIES;
+                self.0.store.write(move |txn| enqueue(txn, from, &entries)).await? && full
+            }
+        };
+        let store = self.0.store.clone();
+        let due = move || due(&store.read()?, &busy, after.as_deref(), room, now);
+        let work = tokio::task::spawn_blocking(due).await.map_err(stop)??;
+        Ok(Work { more, ..work })
+    }
+
+    /// Records what became of attempts. A receiver that wants nothing more, or has failed for days, is disabled.
+    ///
+    /// # Errors
+    /// The store fails; nothing is recorded then.
+    pub async fn webhook_done(&self, attempts: Vec<Attempted>) -> Result<(), StoreError> {
+        let now = self.now();
+        self.0.store.write(move |txn| attempts.into_iter().try_for_each(|one| settle(txn, now, one))).await
+    }
+
+    /// Forgets deliveries that have been over for long.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
+        let now = self.now();
+        let job = move |txn: &mut WriteTxn<'_>| {
+            for (name, mut webhook) in txn.documents::<Webhook>(Shelf::Webhook, "")? {
+                if forget(txn, &mut webhook, now)? {
+                    txn.put_document(Shelf::Webhook, &name, &webhook)?;
+                }
+            }
+            Ok(())
+        };
+        self.0.store.write(job).await
+    }
+}
+
+/// Where a delivery waits: by webhook, then by when it is due; what was never tried comes first, in order.
+pub(super) fn due_key(delivery: &Delivery) -> String {
+    let due_ms = delivery.next_at.map_or(0, |at| u64::try_from(at.ms()).unwrap_or(0));
+    joined_key(&[&delivery.webhook, &number_key(due_ms), &number_key(delivery.seq)])
+}
+
+/// The delivery of an audit entry that nobody tried yet.
+pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Delivery {
+    Delivery::new(&webhook.name, entry.seq, message_id(entry), kind(webhook, entry))
+}
+
+/// What an entry is called to a webhook: its own tests have a name of their own.
+fn kind(webhook: &Webhook, entry: &AuditEntry) -> String {
+    let is_test = entry.command == TEST_COMMAND
+        && entry.decision == Decision::Granted
+        && entry.subjects.first().is_some_and(|name| *name == webhook.name);
+    if is_test { TEST_EVENT.to_owned() } else { event_type(entry) }
+}
+
+/// Whether a webhook takes more audit entries now.
+fn takes(webhook: &Webhook) -> bool {
+    webhook.disabled.is_none() && webhook.pending < PENDING_ENOUGH
+}
+
+/// The first entries that some webhook has not seen, and behind which one they begin.
+fn new_entries(txn: &ReadTxn) -> Result<Option<(u64, Vec<AuditEntry>)>, StoreError> {
+    let webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
+    let from = webhooks.iter().filter(|(_, webhook)| takes(webhook)).map(|(_, webhook)| webhook.cursor).min();
+    let Some(from) = from else { return Ok(None) };
+    let entries = txn.audit_from(from.saturating_add(1), BATCH_ENTRIES)?;
+    Ok((!entries.is_empty()).then_some((from, entries)))
+}
+
+/// Moves every cursor that stands at or behind `from` over the entries; whether one moved.
+fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<bool, StoreError> {
+    let mut moved = false;
+    for (name, mut webhook) in txn.documents::<Webhook>(Shelf::Webhook, "")? {
+        let begins = webhook.cursor;
+        // One that was enabled a moment ago may stand before all of them: its turn comes with the next batch.
+        if !takes(&webhook) || begins < from {
+            continue;
+        }
+        for entry in entries.iter().filter(|entry| entry.seq > begins) {
+            let delivery = fresh(&webhook, entry);
+            let passes = wants(&webhook.events, &delivery.event_type) && concerns(entry, &webhook.prompts);
+            if passes || delivery.event_type == TEST_EVENT {
+                txn.put_document(Shelf::Delivery, &joined_key(&[&name, &number_key(entry.seq)]), &delivery)?;
+                txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
+                webhook.pending += 1;
+            }
+            webhook.cursor = entry.seq;
+        }
+        if webhook.cursor != begins {
+            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            moved = true;
+        }
+    }
+    Ok(moved)
+}
+
+fn due(
+    txn: &ReadTxn,
+    busy: &BTreeSet<String>,
+    after: Option<&str>,
+    room: usize,
+    now: Timestamp,
+) -> Result<Work, StoreError> {
+    let mut webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
+    let turn = webhooks.partition_point(|(name, _)| after.is_some_and(|after| name.as_str() <= after));
+    webhooks.rotate_left(turn);
+    let mut work = Work::default();
+    for (name, webhook) in webhooks {
+        if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&name) || work.due.len() >= room {
+            continue;
+        }
+        let Some((due_ms, seq)) = first_due(txn, &name)? else { continue };
+        let quiet = webhook.quiet_until.unwrap_or_default();
+        let due_at = Timestamp::from_ms(due_ms).max(quiet);
+        if due_at > now {
+            work.next_at = Some(work.next_at.map_or(due_at, |next| next.min(due_at)));
+            continue;
+        }
+        work.due.push(sending(txn, &webhook, seq, now)?);
+    }
+    Ok(work)
+}
+
+/// When the first delivery of a webhook is due, in milliseconds since 1970, and which.
+fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, u64)>, StoreError> {
+    let mut first = None;
+    txn.visit_documents(Shelf::DueDelivery, &joined_key(&[name, ""]), "", false, &mut |key, _| {
+        let mut parts = key.split('\0').skip(1);
+        first = parts.next().and_then(|due| due.parse().ok()).zip(parts.next().and_then(|seq| seq.parse().ok()));
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first)
+}
+
+fn sending(txn: &ReadTxn, webhook: &Webhook, seq: u64, now: Timestamp) -> Result<Sending, StoreError> {
+    let gone = || StoreError::Record { kind: "document", reason: format!("audit entry {seq} of a delivery is gone") };
+    let entry = txn.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq).ok_or_else(gone)?;
+    let event = body(&entry, &kind(webhook, &entry));
+    let event = match webhook.format {
+        WebhookFormat::Standard => event,
+        WebhookFormat::Slack => slack_body(&event),
+    };
+    Ok(Sending {
+        webhook: webhook.name.clone(),
+        seq,
+        id: message_id(&entry),
+        url: webhook.url.clone(),
+        body: event.to_string().into_bytes(),
+        secrets: secrets(txn, &webhook.name, now)?,
+    })
+}
+
+fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<(), StoreError> {
+    let Attempted { webhook: name, seq, answer, jitter } = attempted;
+    let key = joined_key(&[&name, &number_key(seq)]);
+    let webhook: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
+    let delivery: Option<Delivery> = txn.document(Shelf::Delivery, &key)?;
+    // Somebody may have removed the webhook meanwhile.
+    let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(()) };
+    if delivery.state != DeliveryState::Pending {
+        return Ok(());
+    }
+    txn.remove_document(Shelf::DueDelivery, &due_key(&delivery))?;
+    let error = answer.error.map(|error| error.chars().take(ERROR_CHARACTERS_MAX).collect());
+    delivery.remember(Attempt { at: now, status: answer.status, error, took_ms: answer.took_ms });
+    let later = |seconds: u64| Timestamp::from_ms(now.ms() + i64::try_from(seconds).unwrap_or(0) * 1_000);
+    let outcome = outcome(answer.status);
+    delivery.next_at = None;
+    if outcome == Outcome::Delivered {
+        delivery.state = DeliveryState::Delivered;
+        (webhook.failing_since, webhook.failures, webhook.quiet_until) = (None, 0, None);
+    } else {
+        webhook.failures = webhook.failures.saturating_add(1);
+        webhook.failing_since.get_or_insert(now);
+        webhook.quiet_until = answer.retry_after_s.map(|seconds| later(seconds.min(QUIET_S_MAX)));
+        let wait_s = next_attempt(delivery.tried, answer.retry_after_s, jitter);
+        match wait_s.filter(|_| outcome == Outcome::Retry) {
+            Some(seconds) => delivery.next_at = Some(later(seconds)),
+            None => delivery.state = DeliveryState::Failed,
+        }
+    }
+    if delivery.state == DeliveryState::Pending {
+        txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
+    } else {
+        delivery.ended = Some(now);
+        (webhook.pending, webhook.over) = (webhook.pending.saturating_sub(1), webhook.over + 1);
+    }
+    txn.put_document(Shelf::Delivery, &key, &delivery)?;
+    if webhook.over > REMEMBERED_MAX {
+        forget(txn, &mut webhook, now)?;
+    }
+    let failed = |since: Timestamp| should_disable(since.ms(), now.ms(), webhook.failures);
+    let why = if outcome == Outcome::Disable {
+        Some("its receiver answered 410: it wants nothing more".to_owned())
+    } else {
+        let since = webhook.failing_since.filter(|since| failed(*since));
+        since.map(|since| format!("nothing has arrived since {since}, in {} attempts", webhook.failures))
+    };
+    match why {
+        Some(why) if webhook.disabled.is_none() => disable(txn, now, webhook, why),
+        _ => txn.put_document(Shelf::Webhook, &name, &webhook),
+    }
+}
+
+/// Disables a webhook without anybody asking, which the audit log says.
+fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: String) -> Result<(), StoreError> {
+    webhook.disabled = Some(Disabled { at: now, why: why.clone() });
+    txn.put_document(Shelf::Webhook, &webhook.name, &webhook)?;
+    let change = AuditChange {
+        subject: webhook.name.clone(),
+        before: Some("enabled".to_owned()),
+        after: Some("disabled".to_owned()),
+    };
+    let entry = AuditEntry {
+        actor: ITSELF.to_owned(),
+        actor_kind: Some(PrincipalKind::System),
+        method: "delivering webhooks".to_owned(),
+        command: "disable-webhook".to_owned(),
+        decision: Decision::Granted,
+        reason: why,
+        subjects: vec![webhook.name],
+        changes: vec![change],
+        ..AuditEntry::default()
+    };
+    txn.commit(now, Vec::new(), entry)?;
+    Ok(())
+}
+
+/// Forgets deliveries of a webhook that have been over for long, or are too many; whether there were some.
+fn forget(txn: &mut WriteTxn<'_>, webhook: &mut Webhook, now: Timestamp) -> Result<bool, StoreError> {
+    let mut forgotten = Vec::new();
+    let mut over = webhook.over;
+    txn.visit_documents(Shelf::Delivery, &joined_key(&[&webhook.name, ""]), "", false, &mut |key, bytes| {
+        let delivery: Delivery = read(bytes)?;
+        if delivery.state == DeliveryState::Pending {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let old = delivery.ended.is_none_or(|ended| now.ms().saturating_sub(ended.ms()) > REMEMBERED_MS);
+        if !old && over <= REMEMBERED_MAX {
+            return Ok(ControlFlow::Break(()));
+        }
+        forgotten.push(key.to_owned());
+        over = over.saturating_sub(1);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for key in &forgotten {
+        txn.remove_document(Shelf::Delivery, key)?;
+    }
+    webhook.over = over;
+    Ok(!forgotten.is_empty())
+}

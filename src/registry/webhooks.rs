@@ -1,0 +1,441 @@
+//! Webhooks: kept, rotated, disabled, tested, and what became of their deliveries.
+//!
+//! What is sent when stands in `outbox`. Invariant: a secret is shown by the command that makes it and never again;
+//! the audit log has neither secrets nor what comes behind the host of a URL, which for many receivers is one.
+
+use std::ops::ControlFlow;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::command::{Ctx, Subject};
+use super::outbox::{due_key, fresh};
+use super::principals::check_handle;
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::read::Page;
+use crate::api::webhooks::{DeliveryPage, SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
+use crate::client::deliver::{UrlError, check_url};
+use crate::crypto::webhook::WebhookSecret;
+use crate::governance::announcement::TEST_COMMAND;
+use crate::governance::webhook::check_filters;
+use crate::model::audit::AuditChange;
+use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::model::time::Timestamp;
+use crate::model::webhook::{Delivery, DeliveryState, Disabled, WEBHOOKS_MAX, Webhook, WebhookFormat};
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::write::WriteTxn;
+
+const WEBHOOK: &str = "webhook";
+/// Longest time for which two secrets sign, in seconds: 30 days.
+const OVERLAP_S_MAX: u64 = 30 * 24 * 3_600;
+
+/// What a webhook signs with. It has no `Debug`, so that nothing prints it.
+#[derive(Serialize, Deserialize)]
+struct Secrets {
+    current: String,
+    /// The one before the last rotation, and until when it signs as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<(String, Timestamp)>,
+}
+
+impl Registry {
+    /// Lets webhooks lead into these networks, whatever they are; said once, before anything is served.
+    pub fn allow_webhooks(&self, networks: Vec<IpNet>) {
+        let _said_before = self.0.webhook_networks.set(networks);
+    }
+
+    /// Every webhook, by name.
+    ///
+    /// # Errors
+    /// The actor may not, or the store fails.
+    pub fn webhooks(&self, actor: &Actor) -> Result<Vec<WebhookView>, RegistryError> {
+        self.may_look(actor, Permission::Webhooks)?;
+        let (txn, now) = (self.0.store.read()?, self.now());
+        let webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
+        let shown = webhooks.iter().map(|(name, webhook)| Ok(view(webhook, until(&txn, name, now)?, None)));
+        shown.collect()
+    }
+
+    /// What became of a webhook's deliveries, newest first; `cursor` is what `next` of the page before said.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, the cursor is none, or the store fails.
+    pub fn deliveries(
+        &self,
+        actor: &Actor,
+        name: &str,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<DeliveryPage, RegistryError> {
+        self.may_look(actor, Permission::Webhooks)?;
+        let wrong = |_| RegistryError::Unfit("the cursor is none of this list; pass what `next` said".to_owned());
+        let from = cursor.map_or(Ok(u64::MAX), |cursor| cursor.parse::<u64>().map_err(wrong))?;
+        let limit = limit.clamp(1, PAGE_ROWS_MAX);
+        let txn = self.0.store.read()?;
+        find(&txn, name)?;
+        let mut items: Vec<Delivery> = Vec::new();
+        let (prefix, mut next) = (joined_key(&[name, ""]), None);
+        txn.visit_documents(Shelf::Delivery, &prefix, &prefix, true, &mut |_, bytes| {
+            let delivery: Delivery = read(bytes)?;
+            if delivery.seq > from {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if items.len() == limit {
+                next = Some(delivery.seq.to_string());
+                return Ok(ControlFlow::Break(()));
+            }
+            items.push(delivery);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(Page { items, next })
+    }
+
+    /// Keeps a webhook, in place of one of the same name, whose secret and deliveries stay. A new one hears of what
+    /// happens from now on, and its secret is in the answer and nowhere else.
+    ///
+    /// # Errors
+    /// The actor may not, it is no webhook, its address is inside a network that is not allowed, there are too many,
+    /// or the store fails.
+    pub async fn put_webhook(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: WebhookRequest,
+    ) -> Result<WebhookView, RegistryError> {
+        let secret = generate()?;
+        let networks = self.0.webhook_networks.get().cloned().unwrap_or_default();
+        self.command(actor, about("put-webhook", &name, ""), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            check_handle("a webhook", &name)?;
+            check_filters(&request.events).map_err(|error| RegistryError::Unfit(error.to_string()))?;
+            let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(advice(&error)))?;
+            let before: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
+            let (count, max) = (txn.documents::<Webhook>(Shelf::Webhook, "")?.len() + 1, WEBHOOKS_MAX);
+            if before.is_none() && count > max {
+                return Err(RegistryError::TooMany { what: "webhooks", count, max });
+            }
+            let change = |webhook: &Webhook| settings(webhook).to_string();
+            let mut after = before.clone().unwrap_or_else(|| Webhook {
+                name: name.clone(),
+                url: String::new(),
+                events: Vec::new(),
+                prompts: request.prompts.clone(),
+                format: request.format,
+                created: ctx.now,
+                disabled: None,
+                // It does not hear of its own making.
+                cursor: txn.next_seq(),
+                failing_since: None,
+                failures: 0,
+                quiet_until: None,
+                pending: 0,
+                over: 0,
+            });
+            let url = url.to_string();
+            if after.url != url {
+                (after.failing_since, after.failures, after.quiet_until) = (None, 0, None);
+            }
+            (after.url, after.events, after.prompts, after.format) =
+                (url, request.events, request.prompts, request.format);
+            let change =
+                AuditChange { subject: name.clone(), before: before.as_ref().map(change), after: Some(change(&after)) };
+            let made = if before.is_none() {
+                let secrets = Secrets { current: secret.reveal(), previous: None };
+                txn.put_document(Shelf::WebhookSecret, &name, &secrets)?;
+                Some(&secret)
+            } else {
+                None
+            };
+            let previous = until(txn, &name, ctx.now)?;
+            txn.put_document(Shelf::Webhook, &name, &after)?;
+            record(txn, ctx, "put-webhook", &name, String::new(), vec![change])?;
+            Ok(view(&after, previous, made))
+        })
+        .await
+    }
+
+    /// Gives a webhook another secret, which is in the answer; the old one signs as well for the overlap.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, the overlap is too long, or the store fails.
+    pub async fn rotate_webhook_secret(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: WebhookRotation,
+    ) -> Result<WebhookView, RegistryError> {
+        let overlap_s = request.overlap_s;
+        let secret = generate()?;
+        self.command(actor, about("rotate-webhook", &name, ""), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            let webhook = find(txn, &name)?;
+            let overlap_ms = i64::try_from(overlap_s).ok().filter(|_| overlap_s <= OVERLAP_S_MAX);
+            let too_long = || RegistryError::Unfit(format!("{overlap_s} s are longer than 30 days; overlap for less"));
+            let until = Timestamp::from_ms(ctx.now.ms() + overlap_ms.ok_or_else(too_long)? * 1_000);
+            let before: Option<Secrets> = txn.document(Shelf::WebhookSecret, &name)?;
+            let previous = before.map(|before| (before.current, until)).filter(|_| until > ctx.now);
+            let previous_until = previous.as_ref().map(|(_, until)| *until);
+            txn.put_document(Shelf::WebhookSecret, &name, &Secrets { current: secret.reveal(), previous })?;
+            record(txn, ctx, "rotate-webhook", &name, String::new(), Vec::new())?;
+            Ok(view(&webhook, previous_until, Some(&secret)))
+        })
+        .await
+    }
+
+    /// Takes a webhook away, with its deliveries.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, or the store fails.
+    pub async fn remove_webhook(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
+        self.command(actor, about("remove-webhook", &name, ""), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            let webhook = find(txn, &name)?;
+            let mut keys = Vec::new();
+            for shelf in [Shelf::Delivery, Shelf::DueDelivery] {
+                txn.visit_documents(shelf, &joined_key(&[&name, ""]), "", false, &mut |key, _| {
+                    keys.push((shelf, key.to_owned()));
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            }
+            for (shelf, key) in keys {
+                txn.remove_document(shelf, &key)?;
+            }
+            txn.remove_document(Shelf::WebhookSecret, &name)?;
+            txn.remove_document(Shelf::Webhook, &name)?;
+            let before = Some(settings(&webhook).to_string());
+            let change = AuditChange { subject: name.clone(), before, after: None };
+            Ok(record(txn, ctx, "remove-webhook", &name, String::new(), vec![change])?)
+        })
+        .await
+    }
+
+    /// Sends a webhook nothing until it is enabled. What happens meanwhile passes it by; what is pending stays.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, the message is too long, or the store fails.
+    pub async fn disable_webhook(
+        &self,
+        actor: &Actor,
+        name: String,
+        request: SuspensionRequest,
+    ) -> Result<WebhookView, RegistryError> {
+        let message = if request.message.is_empty() { String::new() } else { check_message(&request.message)? };
+        self.change_webhook(actor, name, "disable-webhook", message.clone(), move |_, ctx, webhook| {
+            let by = &ctx.actor.name;
+            let why = if message.is_empty() { format!("by {by}") } else { format!("by {by}: {message}") };
+            webhook.disabled = Some(Disabled { at: ctx.now, why });
+            Ok(())
+        })
+        .await
+    }
+
+    /// Sends a webhook what is pending, and what happens from now on; also after it was disabled by itself.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, or the store fails.
+    pub async fn enable_webhook(&self, actor: &Actor, name: String) -> Result<WebhookView, RegistryError> {
+        self.change_webhook(actor, name, "enable-webhook", String::new(), |txn, _, webhook| {
+            if webhook.disabled.take().is_some() {
+                webhook.cursor = txn.next_seq();
+                (webhook.failing_since, webhook.failures, webhook.quiet_until) = (None, 0, None);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_webhook(
+        &self,
+        actor: &Actor,
+        name: String,
+        command: &'static str,
+        message: String,
+        change: impl FnOnce(&WriteTxn<'_>, &Ctx, &mut Webhook) -> Result<(), RegistryError> + Send + 'static,
+    ) -> Result<WebhookView, RegistryError> {
+        self.command(actor, about(command, &name, &message), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            let mut webhook = find(txn, &name)?;
+            let state =
+                |webhook: &Webhook| Some(if webhook.disabled.is_some() { "disabled" } else { "enabled" }.to_owned());
+            let before = state(&webhook);
+            change(txn, ctx, &mut webhook)?;
+            let audited = AuditChange { subject: name.clone(), before, after: state(&webhook) };
+            let previous = until(txn, &name, ctx.now)?;
+            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            record(txn, ctx, command, &name, message, vec![audited])?;
+            Ok(view(&webhook, previous, None))
+        })
+        .await
+    }
+
+    /// Sends a webhook an event of type `webhook.test`, whatever its filters; the number of the audit entry that the
+    /// event is.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook, it is disabled, or the store fails.
+    pub async fn test_webhook(&self, actor: &Actor, name: String) -> Result<u64, RegistryError> {
+        self.command(actor, about(TEST_COMMAND, &name, ""), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            enabled(&find(txn, &name)?)?;
+            let seq = txn.next_seq();
+            record(txn, ctx, TEST_COMMAND, &name, String::new(), Vec::new())?;
+            Ok(seq)
+        })
+        .await
+    }
+
+    /// Sends a webhook an event again, or for the first time where its filters let it pass or it was disabled; under
+    /// the same `webhook-id` as ever, and with a schedule of its own.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such webhook or audit entry, it is disabled, or the store fails.
+    pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Delivery, RegistryError> {
+        let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
+        self.command(actor, about("redeliver-webhook", &name, ""), move |txn, ctx| {
+            ctx.authorise(Permission::Webhooks, None, None)?;
+            let mut webhook = find(txn, &name)?;
+            enabled(&webhook)?;
+            let key = joined_key(&[&name, &number_key(seq)]);
+            let mut delivery = match txn.document::<Delivery>(Shelf::Delivery, &key)? {
+                Some(delivery) if delivery.state == DeliveryState::Pending => {
+                    txn.remove_document(Shelf::DueDelivery, &due_key(&delivery))?;
+                    delivery
+                }
+                Some(delivery) => {
+                    (webhook.over, webhook.pending) = (webhook.over.saturating_sub(1), webhook.pending + 1);
+                    delivery
+                }
+                None => {
+                    let name = seq.to_string();
+                    let entry = entry.ok_or(RegistryError::NotFound { what: "audit entry", name })?;
+                    webhook.pending += 1;
+                    fresh(&webhook, &entry)
+                }
+            };
+            delivery.state = DeliveryState::Pending;
+            (delivery.tried, delivery.next_at, delivery.ended) = (0, None, None);
+            txn.put_document(Shelf::Delivery, &key, &delivery)?;
+            txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
+            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            let subjects = vec![name, format!("event {seq}")];
+            txn.commit(ctx.now, Vec::new(), ctx.audit("redeliver-webhook", subjects, String::new(), Vec::new()))?;
+            Ok(delivery)
+        })
+        .await
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.0.clock.now_ms())
+    }
+}
+
+/// The secrets that sign for a webhook at a moment, the newest first.
+pub(super) fn secrets(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Vec<WebhookSecret>, StoreError> {
+    let Some(kept) = txn.document::<Secrets>(Shelf::WebhookSecret, name)? else { return Ok(Vec::new()) };
+    let previous = kept.previous.filter(|(_, until)| *until > now).map(|(secret, _)| secret);
+    let parse = |secret: String| {
+        let fault = |error: crate::crypto::webhook::WebhookError| error.to_string();
+        WebhookSecret::parse(&secret).map_err(|error| StoreError::Record { kind: "document", reason: fault(error) })
+    };
+    std::iter::once(kept.current).chain(previous).map(parse).collect()
+}
+
+/// What of a URL can be shown to everybody: where it leads, and not by which path.
+pub(super) fn origin(url: &str) -> String {
+    let mut parts = url.splitn(4, '/');
+    let (scheme, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
+    format!("{scheme}//{host}/…")
+}
+
+fn generate() -> Result<WebhookSecret, RegistryError> {
+    WebhookSecret::generate().map_err(|error| RegistryError::Random(error.to_string()))
+}
+
+fn about(command: &'static str, name: &str, message: &str) -> Subject {
+    Subject::new(command, [name.chars().take(HANDLE_BYTES_MAX).collect()], message)
+}
+
+fn record(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    command: &'static str,
+    name: &str,
+    message: String,
+    changes: Vec<AuditChange>,
+) -> Result<(), StoreError> {
+    txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![name.to_owned()], message, changes))?;
+    Ok(())
+}
+
+fn find(txn: &impl Documents, name: &str) -> Result<Webhook, RegistryError> {
+    // What is no handle is no key either.
+    let found = if crate::model::principal::is_handle(name) { txn.document(Shelf::Webhook, name)? } else { None };
+    let shown = || name.chars().take(HANDLE_BYTES_MAX).collect();
+    found.ok_or_else(|| RegistryError::NotFound { what: WEBHOOK, name: shown() })
+}
+
+fn enabled(webhook: &Webhook) -> Result<(), RegistryError> {
+    match &webhook.disabled {
+        Some(disabled) => Err(RegistryError::Unfit(format!(
+            "the webhook `{}` is disabled since {}, {}; enable it first",
+            webhook.name, disabled.at, disabled.why
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn advice(error: &UrlError) -> String {
+    match error {
+        UrlError::Plain { .. } | UrlError::Address { .. } => format!("{error} (with the setting webhook_allow)"),
+        _ => error.to_string(),
+    }
+}
+
+/// What the audit log says of a webhook.
+fn settings(webhook: &Webhook) -> serde_json::Value {
+    let Webhook { url, events, prompts, format, .. } = webhook;
+    serde_json::json!({"url": origin(url), "events": events, "prompts": prompts, "format": format})
+}
+
+/// Until when the secret before the last rotation signs.
+fn until(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+    let kept = txn.document::<Secrets>(Shelf::WebhookSecret, name)?;
+    Ok(kept.and_then(|kept| kept.previous).map(|(_, until)| until).filter(|until| *until > now))
+}
+
+fn view(webhook: &Webhook, previous_until: Option<Timestamp>, secret: Option<&WebhookSecret>) -> WebhookView {
+    let hidden = webhook.format == WebhookFormat::Slack;
+    WebhookView {
+        name: webhook.name.clone(),
+        // Who knows the path of Slack's receivers may write there.
+        url: if hidden { origin(&webhook.url) } else { webhook.url.clone() },
+        events: webhook.events.clone(),
+        prompts: webhook.prompts.clone(),
+        format: webhook.format,
+        created: webhook.created,
+        disabled: webhook.disabled.clone(),
+        failing_since: webhook.failing_since,
+        failures: webhook.failures,
+        pending: webhook.pending,
+        cursor: webhook.cursor,
+        previous_until,
+        secret: secret.map(WebhookSecret::reveal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_shows_no_path() {
+        for (url, expected) in [
+            ("https://hooks.slack.com/services/T0/B0/secret?x=1", "https://hooks.slack.com/…"),
+            ("http://127.0.0.1:9/", "http://127.0.0.1:9/…"),
+        ] {
+            assert_eq!(origin(url), expected);
+        }
+    }
+}

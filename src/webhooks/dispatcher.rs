@@ -1,0 +1,188 @@
+//! The sender: wakes when something was committed or is due, signs, posts, and hands the answers back.
+//!
+//! It keeps nothing: what it had not reported when the node stopped is due again at the next start, under the same
+//! `webhook-id`, so every event arrives at least once. Invariants: one webhook has one delivery in flight, which keeps
+//! first attempts in order, and all have at most [`IN_FLIGHT_MAX`].
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::client::deliver::Deliverer;
+use crate::clock::Clock;
+use crate::crypto::webhook::sign;
+use crate::model::time::Timestamp;
+use crate::registry::Registry;
+use crate::registry::outbox::{Attempted, Sending};
+use crate::store::{Committed, StoreError};
+
+/// Most deliveries at once: enough that slow receivers do not hold up the others.
+const IN_FLIGHT_MAX: usize = 16;
+/// How often the clock is looked at while something will be due, because it may be set.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait after the store failed.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often old deliveries are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// How long what is in flight may take when the node stops; what takes longer is sent again at the next start.
+const DRAIN: Duration = Duration::from_secs(5);
+
+const ID: HeaderName = HeaderName::from_static("webhook-id");
+const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+/// Delivers webhooks until told to stop; `committed` is what the store tells of its commits.
+pub async fn run(
+    registry: Registry,
+    mut committed: watch::Receiver<Arc<Committed>>,
+    deliverer: Deliverer,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+) {
+    let mut sender = Sender {
+        registry,
+        deliverer,
+        clock,
+        flight: JoinSet::new(),
+        busy: BTreeSet::new(),
+        landed: Vec::new(),
+        last: None,
+        next_at: None,
+    };
+    let mut forget = tokio::time::interval(FORGET_EVERY);
+    loop {
+        let head = committed.borrow_and_update().head.position;
+        let failed = sender.work().await.inspect_err(warn).is_err();
+        loop {
+            let wait = if failed { PAUSE } else { LOOK_EVERY };
+            tokio::select! {
+                () = stop.cancelled() => return sender.drain().await,
+                Some(done) = sender.flight.join_next() => {
+                    sender.land(done);
+                    break;
+                }
+                changed = committed.changed() => match changed {
+                    Err(_) => return sender.drain().await,
+                    // Our own bookkeeping is no commit with a number.
+                    Ok(()) if committed.borrow_and_update().head.position != head => break,
+                    Ok(()) => {}
+                },
+                () = tokio::time::sleep(wait), if failed || sender.next_at.is_some() => {
+                    if failed || sender.is_due() {
+                        break;
+                    }
+                }
+                _ = forget.tick() => drop(sender.registry.forget_old_deliveries().await.inspect_err(warn)),
+            }
+        }
+    }
+}
+
+fn warn(error: &StoreError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "webhooks wait for the store");
+}
+
+struct Sender {
+    registry: Registry,
+    deliverer: Deliverer,
+    clock: Arc<dyn Clock>,
+    flight: JoinSet<Attempted>,
+    /// Webhooks with a delivery in flight, or with one whose answer is not recorded yet.
+    busy: BTreeSet<String>,
+    /// Answers that are not recorded yet.
+    landed: Vec<Attempted>,
+    /// The webhook whose turn was last.
+    last: Option<String>,
+    next_at: Option<Timestamp>,
+}
+
+impl Sender {
+    /// Records what has landed, and starts what is due.
+    async fn work(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.record().await?;
+            let room = IN_FLIGHT_MAX.saturating_sub(self.flight.len());
+            let work = self.registry.webhook_work(self.busy.clone(), self.last.clone(), room).await?;
+            self.next_at = work.next_at;
+            for sending in work.due {
+                self.last = Some(sending.webhook.clone());
+                self.busy.insert(sending.webhook.clone());
+                self.flight.spawn(post(sending, self.deliverer.clone(), Arc::clone(&self.clock)));
+            }
+            if !work.more {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn record(&mut self) -> Result<(), StoreError> {
+        while let Some(done) = self.flight.try_join_next() {
+            self.land(done);
+        }
+        if self.landed.is_empty() {
+            return Ok(());
+        }
+        self.registry.webhook_done(self.landed.clone()).await?;
+        for landed in self.landed.drain(..) {
+            self.busy.remove(&landed.webhook);
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, done: Result<Attempted, JoinError>) {
+        match done {
+            Ok(attempted) => {
+                if let Some(error) = &attempted.answer.error {
+                    let (webhook, seq) = (&attempted.webhook, attempted.seq);
+                    tracing::debug!(webhook, seq, error, "a webhook did not take an event");
+                }
+                self.landed.push(attempted);
+            }
+            Err(error) => {
+                tracing::error!(%error, "an attempt to deliver ended badly");
+                // Whose it was is not known any more: who has neither flight nor answer is free when all have landed.
+                if self.flight.is_empty() {
+                    self.busy = self.landed.iter().map(|landed| landed.webhook.clone()).collect();
+                }
+            }
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.next_at.is_some_and(|at| at.ms() <= self.clock.now_ms())
+    }
+
+    /// Waits a little for what is in flight, so that it is not sent again.
+    async fn drain(&mut self) {
+        let landing = async {
+            while let Some(done) = self.flight.join_next().await {
+                self.land(done);
+            }
+        };
+        let _rest_is_sent_again = tokio::time::timeout(DRAIN, landing).await;
+        if let Err(error) = self.record().await {
+            warn(&error);
+        }
+    }
+}
+
+async fn post(sending: Sending, deliverer: Deliverer, clock: Arc<dyn Clock>) -> Attempted {
+    let Sending { webhook, seq, id, url, body, secrets } = sending;
+    let timestamp_s = Timestamp::from_ms(clock.now_ms()).seconds();
+    let signatures = sign(&secrets, &id, timestamp_s, &body);
+    let mut headers = HeaderMap::from_iter([
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (TIMESTAMP, HeaderValue::from(timestamp_s)),
+    ]);
+    let texts = [(ID, id), (SIGNATURE, signatures)];
+    // Both are of letters, digits and punctuation, which every header can hold.
+    headers.extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
+    let answer = deliverer.post(&url, headers, Bytes::from(body)).await;
+    Attempted { webhook, seq, answer, jitter: getrandom::u64().unwrap_or_default() }
+}

@@ -1,0 +1,226 @@
+//! Events arrive: signed, in order, again after a failure, and never where they must not.
+
+use bookholder::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation};
+use bookholder::model::webhook::{DeliveryState, WebhookFormat};
+use standardwebhooks::Webhook;
+
+use super::{Arrived, LOOK, Receiver, Sender, to};
+use crate::support::node::PATIENCE;
+
+const LOOPBACK: &str = "127.0.0.0/8";
+
+fn verify(secret: &str, arrived: &Arrived) {
+    let reference = Webhook::new(secret).expect("a secret");
+    reference.verify(&arrived.body, &arrived.headers).expect("believed");
+    assert!(reference.verify(b"{}", &arrived.headers).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_arrive_signed_in_order_and_once() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    sender.publish("before/it", "nobody hears of this").await;
+    let secret = sender.add("bot", &to(&receiver.url)).await;
+    let mut expected = Vec::new();
+    for number in 0..5 {
+        expected.push(sender.publish("support/agent", &format!("text {number}")).await);
+    }
+    for seq in expected {
+        let arrived = receiver.next().await;
+        verify(&secret, &arrived);
+        assert_eq!(arrived.header("content-type"), "application/json");
+        assert!(!arrived.id().contains('.') && arrived.id().ends_with(&format!("_{seq}")), "{}", arrived.id());
+        let event = arrived.json();
+        assert_eq!(event["type"], "prompt.version.created");
+        assert_eq!((&event["data"]["seq"], &event["data"]["prompt"]), (&seq.into(), &"support/agent".into()));
+        assert_eq!((&event["data"]["actor"], &event["data"]["message"]), (&"admin".into(), &"because".into()));
+        assert!(event["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{event}");
+        assert!(!event.to_string().contains("text "), "no text of a prompt: {event}");
+    }
+    let last = sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    assert_eq!((last.attempts.len(), last.attempts[0].status, last.next_at), (1, Some(204), None));
+    assert_eq!(sender.deliveries("bot").await.len(), 5);
+    receiver.nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_and_patterns_choose_and_a_test_passes_them() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    let prompts = "support/**".parse().expect("a pattern");
+    let request = WebhookRequest { events: vec!["prompt.version.*".to_owned()], prompts, ..to(&receiver.url) };
+    let secret = sender.add("bot", &request).await;
+    sender.publish("sales/agent", "not for it").await;
+    sender.client.put_webhook("bot", &request).await.expect("no prompt's event");
+    let seq = sender.publish("support/agent", "for it").await;
+    assert_eq!(receiver.next().await.seq(), seq);
+    let test = sender.client.test_webhook("bot").await.expect("a test");
+    let arrived = receiver.next().await;
+    verify(&secret, &arrived);
+    assert_eq!((arrived.json()["type"].as_str(), arrived.seq()), (Some("webhook.test"), test.seq));
+    receiver.nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_attempt_comes_again_later_under_the_same_id() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(500, None), (302, None)]).await);
+    let secret = sender.add("bot", &to(&receiver.url)).await;
+    sender.publish("a", "one").await;
+    let first = receiver.next().await;
+    let waits = sender.until("bot", "tried", |delivery| delivery.tried == 1).await;
+    assert_eq!((waits.state, waits.attempts[0].status), (DeliveryState::Pending, Some(500)));
+    assert_eq!(sender.webhook("bot").await.failures, 1);
+    receiver.nothing();
+    sender.clock.advance(6_000);
+    let second = receiver.next().await;
+    verify(&secret, &second);
+    assert_eq!((second.id(), &second.body), (first.id(), &first.body));
+    assert_eq!(second.time_s(), first.time_s() + 6, "the time is that of the attempt");
+    let waits = sender.until("bot", "tried again", |delivery| delivery.tried == 2).await;
+    let error = waits.attempts[1].error.clone().expect("a redirect is a failure");
+    assert!(error.contains("redirects are not followed"), "{error}");
+    sender.clock.advance(330_000);
+    assert_eq!(receiver.next().await.id(), first.id());
+    sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    let webhook = sender.webhook("bot").await;
+    assert_eq!((webhook.failures, webhook.failing_since, webhook.pending), (0, None, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_asks_for_time_is_left_alone() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(429, Some("120"))]).await);
+    sender.add("bot", &to(&receiver.url)).await;
+    let seq = sender.publish("a", "one").await;
+    let first = receiver.next().await;
+    assert_eq!(first.seq(), seq);
+    let waits = sender.until("bot", "tried", |delivery| delivery.tried == 1).await;
+    let wait_ms = waits.next_at.expect("a next attempt").ms() - waits.attempts[0].at.ms();
+    assert_eq!(wait_ms, 120_000);
+    sender.clock.advance(119_000);
+    let other = sender.publish("a", "two").await;
+    sender.until("bot", "enqueued", |delivery| delivery.seq == other).await;
+    receiver.nothing();
+    sender.clock.advance(1_000);
+    let both = [receiver.next().await, receiver.next().await];
+    assert_eq!(both.each_ref().map(Arrived::seq), [other, seq], "first attempts go first");
+    assert_eq!(both.each_ref().map(Arrived::time_s), [first.time_s() + 120; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_gone_disables_its_webhook() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(410, None)]).await);
+    let mut witness = Receiver::start(&[]).await;
+    sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
+    sender.add("witness", &WebhookRequest { events: vec!["disable_webhook.*".to_owned()], ..to(&witness.url) }).await;
+    sender.publish("a", "one").await;
+    let gone = receiver.next().await;
+    let told = witness.next().await.json();
+    assert_eq!((&told["data"]["actor"], &told["data"]["subjects"][0]), (&"bookholder".into(), &"bot".into()));
+    let failed = sender.until("bot", "given up", |delivery| delivery.state == DeliveryState::Failed).await;
+    let disabled = sender.webhook("bot").await.disabled.expect("disabled");
+    assert_eq!(disabled.why, "its receiver answered 410: it wants nothing more");
+    let missed = sender.publish("a", "two").await;
+    let refused = super::refused(sender.client.test_webhook("bot").await);
+    assert!(refused.1.contains("is disabled since") && refused.1.contains("enable it first"), "{refused:?}");
+    sender.client.enable_webhook("bot").await.expect("enabled");
+    let heard = sender.publish("a", "three").await;
+    assert_eq!(receiver.next().await.seq(), heard, "what happened meanwhile passed it by");
+    for seq in [missed, failed.seq] {
+        sender.client.redeliver("bot", seq).await.expect("again");
+        assert_eq!(receiver.next().await.seq(), seq);
+    }
+    let again = sender.deliveries("bot").await.into_iter().find(|one| one.seq == failed.seq).expect("remembered");
+    assert_eq!(again.id, gone.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_that_fails_for_days_is_disabled() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(503, None); 20]).await);
+    sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
+    for number in 0..10 {
+        sender.publish("a", &format!("text {number}")).await;
+        receiver.next().await;
+    }
+    sender.until("bot", "tried", |delivery| delivery.tried == 1).await;
+    assert_eq!(sender.webhook("bot").await.disabled, None, "ten failures are no days");
+    sender.clock.advance(5 * 24 * 3_600 * 1_000);
+    receiver.next().await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while sender.webhook("bot").await.disabled.is_none() {
+        assert!(tokio::time::Instant::now() < deadline, "never disabled");
+        tokio::time::sleep(LOOK).await;
+    }
+    let why = sender.webhook("bot").await.disabled.expect("disabled").why;
+    assert!(why.starts_with("nothing has arrived since ") && why.ends_with("in 11 attempts"), "{why}");
+    assert_eq!(sender.webhook("bot").await.pending, 10, "what is pending stays");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_secrets_sign_while_one_replaces_the_other() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    let old = sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
+    let rotated = sender.client.rotate_webhook("bot", &WebhookRotation { overlap_s: 60 }).await.expect("rotated");
+    let new = rotated.secret.expect("the new secret");
+    assert!(rotated.previous_until.is_some() && new != old);
+    sender.publish("a", "one").await;
+    let arrived = receiver.next().await;
+    assert_eq!(arrived.header("webhook-signature").split(' ').count(), 2);
+    verify(&old, &arrived);
+    verify(&new, &arrived);
+    sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    sender.clock.advance(60_000);
+    sender.publish("a", "two").await;
+    let arrived = receiver.next().await;
+    verify(&new, &arrived);
+    assert!(Webhook::new(&old).expect("a secret").verify(&arrived.body, &arrived.headers).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_pending_at_a_stop_arrives_after_it_under_the_same_id() {
+    let (mut sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(500, None)]).await);
+    let secret = sender.add("bot", &to(&receiver.url)).await;
+    let seq = sender.publish("a", "one").await;
+    let first = receiver.next().await;
+    sender.stop().await;
+    receiver.nothing();
+    sender.clock.advance(6_000);
+    let (node, client) = Sender::run(&sender.directory, &sender.clock, sender.allow).await;
+    (sender.node, sender.client) = (Some(node), client);
+    let second = receiver.next().await;
+    verify(&secret, &second);
+    assert_eq!((second.id(), second.seq()), (first.id(), seq));
+    sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    let next = sender.publish("a", "two").await;
+    assert_eq!(receiver.next().await.seq(), next);
+    sender.restart().await;
+    let last = sender.publish("a", "three").await;
+    assert_eq!(receiver.next().await.seq(), last, "nothing that had arrived comes again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slack_is_told_in_its_own_form() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    sender.add("team", &WebhookRequest { format: WebhookFormat::Slack, ..to(&receiver.url) }).await;
+    sender.publish("support/agent", "hello").await;
+    let body = receiver.next().await.json();
+    let text = body["text"].as_str().expect("a text");
+    assert!(text.starts_with("*prompt.version.created*\nprompt: support/agent\nversion: 1\n"), "{text}");
+    assert!(body["blocks"].is_array() && body.get("data").is_none(), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disabled_webhook_rests_and_one_that_hangs_holds_up_nobody() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    // It takes connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let silent_url = format!("http://{}/", silent.local_addr().expect("an address"));
+    sender.add("a-silent", &to(&silent_url)).await;
+    sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
+    let seq = sender.publish("a", "one").await;
+    assert_eq!(receiver.next().await.seq(), seq);
+    let why = SuspensionRequest { message: "it moves".to_owned() };
+    let disabled = sender.client.disable_webhook("bot", &why).await.expect("disabled").disabled.expect("disabled");
+    assert_eq!(disabled.why, "by admin: it moves");
+    sender.publish("a", "two").await;
+    sender.client.enable_webhook("bot").await.expect("enabled");
+    let heard = sender.publish("a", "three").await;
+    assert_eq!(receiver.next().await.seq(), heard);
+}
