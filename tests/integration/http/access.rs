@@ -176,8 +176,8 @@ fn who_used_what_is_known_also_from_replicas() {
     let app = token(&node, "checkout", "reader");
     assert_eq!(node.send("GET", "/v1/resolve/a", &[("authorization", &app)], b"").status, 200);
     let edge = token(&node, "plant-7", "replica");
-    let hour =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs() / 3_600;
+    let now_ms = bookholder::clock::Clock::now_ms(&bookholder::clock::SystemClock::new());
+    let hour = now_ms / 3_600_000;
     let report = json!({
         "replica": "berlin", "position": node.status()["position"], "freshness": "fresh", "version": "0.1.0",
         "uses": [{"name": "a", "version": 1, "by": "local", "hour": hour}],
