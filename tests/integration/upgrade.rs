@@ -6,15 +6,33 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bookholder::api::govern::{
+    ArchiveRequest, DraftRequest, PrincipalRequest, ProposeRequest, ReviewRequest, RoleRequest, RuleSetRequest,
+    TokenRequest,
+};
+use bookholder::api::webhooks::WebhookRequest;
+use bookholder::api::write::DeployRequest;
 use bookholder::clock::ManualClock;
+use bookholder::model::audit::Decision;
+use bookholder::model::change_request::{EventKind, RequestState};
+use bookholder::model::pattern::Pattern;
+use bookholder::model::principal::{Grant, Permission, PrincipalKind};
+use bookholder::model::webhook::WebhookFormat;
+use bookholder::registry::Registry;
+
 use bookholder::registry::founding::{Founding, found};
 use bookholder::resolve::{Catalogue, Query, Resolver};
 use bookholder::store::{Options, Store};
 
-use crate::support::primary::{BEGIN_MS, CACHE_BYTES, Primary, name, outside, state_of, text_of, verify_store};
+use crate::support::primary::{
+    BEGIN_MS, CACHE_BYTES, Primary, fixed, moving, name, outside, person, request, state_of, text_of, verify_store,
+};
 
 /// The hash of the state in `schema-1.redb`.
 const SCHEMA_1_STATE: &str = "c3cfc8b9072a420514c4e21fc683ae2dc05646124ef45a548cb75fba8c255d37";
+
+/// The hash of the state in `schema-2.redb`.
+const SCHEMA_2_STATE: &str = "884edd23a03b99644f1d747fe29dab62b5881378f6c671532a58ddd907aaccdc";
 
 fn fixture(schema: u64) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/store/schema-{schema}.redb"))
@@ -34,21 +52,137 @@ async fn story() -> Primary {
     primary
 }
 
+/// Every noun of governance beside them, and a record of each second form.
+async fn governed_story() -> Primary {
+    let primary = story().await;
+    let (registry, admin) = (&primary.registry, &primary.admin);
+    let ann = PrincipalRequest {
+        name: "ann".to_owned(),
+        kind: PrincipalKind::Person,
+        grants: vec![Grant::everywhere("author"), Grant::everywhere("tester")],
+    };
+    let tester = RoleRequest { permissions: [Permission::Read].into(), description: "tries".to_owned() };
+    registry.put_role(admin, "tester".to_owned(), tester).await.expect("a role");
+    registry.create_principal(admin, ann).await.expect("a principal");
+    let token = TokenRequest {
+        name: "ann-laptop".to_owned(),
+        principal: Some("ann".to_owned()),
+        expires_s: Some(3_600),
+        prompts: Some("support/**".parse().expect("a pattern")),
+        ..TokenRequest::default()
+    };
+    registry.create_token(admin, token).await.expect("a token");
+    let policy = r#"{"name":"production","labels":"production","approvals":1,"message":"OPS","risk":{"from":"high"}}"#;
+    registry.put_policy(admin, serde_json::from_str(policy).expect("a policy")).await.expect("kept");
+    let rules = "[[rule]]\nid = \"house.codename\"\nversion = 1\ndescription = \"A codename\"\ncategory = \"exfiltration\"\nseverity = \"high\"\nkeywords = [\"bluebird\"]\nregex = \"(?i)bluebird\"\ntest_pos = [\"Bluebird\"]\ntest_neg = [\"bird\"]\n";
+    let rules = RuleSetRequest { toml: rules.to_owned(), gitleaks: false };
+    registry.put_rule_set(admin, "house".to_owned(), rules).await.expect("rules");
+    let published = registry.publish(&person("ann"), name("support/agent"), request("Say Bluebird to {{who}}")).await;
+    let number = published.expect("hers").version.number;
+    let moves = vec![moving("support/agent", "production", fixed(number))];
+    let asked = ProposeRequest {
+        message: "OPS 1".to_owned(),
+        publish: None,
+        moves: moves.clone(),
+        automatic: false,
+        expires_days: None,
+    };
+    let asked = registry.propose(&person("ann"), asked).await.expect("a proposal").id;
+    let approve = ReviewRequest { kind: EventKind::Approve, message: "good".to_owned(), fingerprints: Vec::new() };
+    registry.review(admin, asked, approve).await.expect("approved");
+    let deploy = DeployRequest {
+        moves,
+        message: "OPS 1".to_owned(),
+        break_glass: Some("no compliance".to_owned()),
+        allow_major: true,
+    };
+    assert!(registry.deploy(&person("ann"), deploy.clone()).await.is_err(), "an author");
+    registry.deploy(admin, deploy).await.expect("an admin");
+    let draft = DraftRequest { content: request("a draft").content, parent: None, expected_revision: None };
+    registry.save_draft(&person("ann"), name("support/agent"), "kinder".to_owned(), draft).await.expect("saved");
+    let hook = WebhookRequest {
+        url: "https://hooks.example.com/ops".to_owned(),
+        events: vec!["prompt.*".to_owned()],
+        prompts: Pattern::everything(),
+        format: WebhookFormat::default(),
+    };
+    registry.put_webhook(admin, "ops".to_owned(), hook).await.expect("a webhook");
+    let archive = ArchiveRequest {
+        prompts: Pattern::everything(),
+        unused_days: 184,
+        keep: Vec::new(),
+        dry_run: false,
+        message: "old".to_owned(),
+    };
+    primary.publish("old/one", "first").await;
+    primary.publish("old/one", "second").await;
+    let archived = primary.wait(185 * 24 * 3_600_000).registry.archive(admin, archive).await.expect("archived");
+    assert_eq!(archived.versions, ["old/one@1"]);
+    primary
+}
+
+/// Writes the file of a schema, where that was asked for.
+fn write(schema: u64, primary: &Primary) {
+    let path = fixture(schema);
+    let _old = std::fs::remove_file(&path);
+    let state = primary.state().1.hash;
+    let txn = primary.store.read().expect("a state");
+    let to = path.clone();
+    outside(move || bookholder::store::backup::copy(&txn, &to).expect("a copy"));
+    println!("wrote {} with the state {}", path.display(), blake3::Hash::from(state));
+}
+
+fn open(schema: u64) -> (Store, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::copy(fixture(schema), directory.path().join("registry.redb")).expect("the fixture");
+    let store = Store::open(&Options { directory: directory.path().to_owned(), create: false }).expect("a store");
+    (store, directory)
+}
+
+#[tokio::test]
+async fn the_second_schema_opens_with_everything_that_governs_it() {
+    if std::env::var_os("BOOKHOLDER_WRITE_FIXTURES").is_some() {
+        write(2, &governed_story().await);
+    }
+    let (store, _directory) = open(2);
+    assert_eq!(blake3::Hash::from(state_of(&store).1.hash).to_string(), SCHEMA_2_STATE);
+    let report = verify_store(&store);
+    assert_eq!((report.differences, report.state), (Vec::<String>::new(), state_of(&store).1));
+    let verdict = store.read().expect("a state").verify_audit().expect("a log");
+    assert_eq!((verdict.whole, verdict.anchored), (true, Some(true)));
+    let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
+    let registry = Registry::open(store.clone(), clock).expect("a registry");
+    let admin = person("admin");
+    let names: Vec<String> = registry.principals(&admin).expect("an admin").into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["admin", "ann"]);
+    assert_eq!(registry.tokens(&admin).expect("an admin").len(), 2);
+    assert_eq!(registry.policies()[0].name, "production");
+    assert_eq!(registry.rule_set("house").expect("rules").rules, 1);
+    assert_eq!(registry.webhooks(&admin).expect("an admin")[0].name, "ops");
+    assert!(registry.roles().iter().any(|role| role.name == "tester"));
+    let asked = registry.change_request(&|_| true, 1).expect("it").request;
+    assert_eq!(asked.state, RequestState::Applied);
+    assert_eq!(registry.draft(&name("support/agent"), "kinder").expect("it").revision, 1);
+    assert_eq!(registry.findings(&name("support/agent"), 3).expect("findings")[0].rule, "house.codename");
+    let catalogue = Catalogue::new(store);
+    let deployment = &catalogue.deployments(&name("support/agent"), None, None, 1).expect("a page").items[0];
+    assert_eq!((deployment.approved_by.as_slice(), deployment.change_request), (&["admin".to_owned()][..], Some(1)));
+    let versions = catalogue.versions(&name("old/one"), None, 10).expect("a page").items;
+    assert!(versions[1].archived.is_some());
+    let entries = catalogue.audit(None, 1_000).expect("a page").items;
+    assert!(entries.iter().any(|entry| entry.decision == Decision::Denied && entry.actor == "ann"));
+}
+
 #[tokio::test]
 async fn the_first_schema_opens_and_goes_on() {
-    if std::env::var_os("BOOKHOLDER_WRITE_FIXTURES").is_some() {
-        let (primary, path) = (story().await, fixture(1));
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-        let _old = std::fs::remove_file(&path);
-        let state = primary.state().1.hash;
-        let txn = primary.store.read().expect("a state");
-        let to = path.clone();
-        outside(move || bookholder::store::backup::copy(&txn, &to).expect("a copy"));
-        println!("wrote {} with the state {}", path.display(), blake3::Hash::from(state));
-    }
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    std::fs::copy(fixture(1), directory.path().join("registry.redb")).expect("the fixture");
-    let store = Store::open(&Options { directory: directory.path().to_owned(), create: false }).expect("a store");
+    let (store, _directory) = open(1);
+    let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
+    let registry = Registry::open(store.clone(), clock).expect("a registry");
+    let admin = person("admin");
+    let one = registry.principals(&admin).expect("the access token's own").pop().expect("one");
+    assert_eq!((one.name.as_str(), one.kind), ("admin", PrincipalKind::Service));
+    assert_eq!(registry.tokens(&admin).expect("an admin")[0].principal, "admin");
+    drop(registry);
     assert_eq!(blake3::Hash::from(state_of(&store).1.hash).to_string(), SCHEMA_1_STATE);
     let report = verify_store(&store);
     assert_eq!((report.differences, report.state), (Vec::<String>::new(), state_of(&store).1));
