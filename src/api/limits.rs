@@ -18,3 +18,5 @@ pub const ATTRIBUTES_MAX: usize = 64;
 pub const ATTRIBUTE_BYTES_MAX: usize = 1_024;
 /// Longest name of an access token, in bytes.
 pub const TOKEN_NAME_BYTES_MAX: usize = 64;
+/// What was served must be shown for at least this long, in days: six months and what rounds them up.
+pub const RETENTION_FLOOR_DAYS: u32 = 184;

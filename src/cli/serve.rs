@@ -17,7 +17,13 @@ use crate::server::{EndSignals, Running, StartError, run_until_told, start_prima
 pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let (layer, file) = layer(args.listen);
     let webhook_allow = (!args.webhook_allow.is_empty()).then_some(args.webhook_allow);
-    let flags = Layer { watch: args.watch, registry: args.registry, webhook_allow, ..layer };
+    let flags = Layer {
+        watch: args.watch,
+        registry: args.registry,
+        webhook_allow,
+        archive_unused_days: args.archive_unused_days,
+        ..layer
+    };
     let environment = environment();
     let settings =
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;

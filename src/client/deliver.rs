@@ -5,7 +5,7 @@
 //! message shows a path or query of the URL, which for many receivers is the credential.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -64,39 +64,51 @@ pub struct Delivery {
 /// Sends webhooks. Connections are not kept, so that every delivery checks the address it goes to.
 #[derive(Clone, Debug)]
 pub struct Deliverer {
+    /// Made at the first delivery: most nodes have no webhooks, and trusting the authorities takes memory.
+    clients: Arc<OnceLock<Clients>>,
+    allow: Arc<[IpNet]>,
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Clients {
     secure: reqwest::Client,
     /// Without TLS, to allowed networks only.
     plain: reqwest::Client,
-    allow: Arc<[IpNet]>,
 }
 
 impl Deliverer {
     /// Prepares to send to public addresses, and to the networks in `allow` whatever they are.
-    ///
-    /// # Errors
-    /// TLS cannot be set up.
-    pub fn new(allow: Vec<IpNet>) -> Result<Self, reqwest::Error> {
+    #[must_use]
+    pub fn new(allow: Vec<IpNet>) -> Self {
         Self::within(allow, DELIVERY_TIMEOUT)
     }
 
-    fn within(allow: Vec<IpNet>, timeout: Duration) -> Result<Self, reqwest::Error> {
+    fn within(allow: Vec<IpNet>, timeout: Duration) -> Self {
+        Self { clients: Arc::default(), allow: allow.into(), timeout }
+    }
+
+    fn clients(&self) -> Result<&Clients, reqwest::Error> {
+        if let Some(clients) = self.clients.get() {
+            return Ok(clients);
+        }
         use_ring();
-        let allow: Arc<[IpNet]> = allow.into();
         let client = |tls: bool| {
             reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(timeout)
+                .timeout(self.timeout)
                 .redirect(reqwest::redirect::Policy::none())
                 // A proxy would resolve the name itself, unchecked.
                 .no_proxy()
                 .https_only(tls)
                 .http1_only()
                 .pool_max_idle_per_host(0)
-                .dns_resolver(Arc::new(Guard { tls, allow: Arc::clone(&allow) }))
+                .dns_resolver(Arc::new(Guard { tls, allow: Arc::clone(&self.allow) }))
                 .build()
         };
-        Ok(Self { secure: client(true)?, plain: client(false)?, allow })
+        let clients = Clients { secure: client(true)?, plain: client(false)? };
+        Ok(self.clients.get_or_init(|| clients))
     }
 
     /// Posts the body once. `headers` say what it is and who signed it.
@@ -112,7 +124,11 @@ impl Deliverer {
 
     async fn send(&self, url: Url, headers: HeaderMap, body: Bytes) -> Delivery {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let client = if url.scheme() == "https" { &self.secure } else { &self.plain };
+        let clients = match self.clients() {
+            Ok(clients) => clients,
+            Err(error) => return Delivery::failed(format!("TLS cannot be set up: {error}")),
+        };
+        let client = if url.scheme() == "https" { &clients.secure } else { &clients.plain };
         let mut response = match client.post(url).headers(headers).body(body).send().await {
             Ok(response) => response,
             Err(error) => return Delivery::failed(ClientError::sending(&host, error).to_string()),

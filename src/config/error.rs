@@ -39,6 +39,8 @@ pub enum ConfigError {
     Cache { given: u64 },
     #[error("`{given}` in webhook_allow is no network; write it as 10.0.0.0/8 or fd00::/8")]
     Network { given: String },
+    #[error("archive_unused_days is {days}; what was served is kept for at least 184 days")]
+    Retention { days: u32 },
     #[error("`{name}` is no name for a registry: use 1 to 64 of a-z 0-9 . -")]
     Registry { name: String },
 }

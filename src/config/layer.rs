@@ -72,6 +72,12 @@ pub struct Layer {
     /// Networks that webhooks may lead into although they are not public; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub webhook_allow: Option<Vec<String>>,
+    /// Days without any need after which old versions are archived, once a day; never when absent.
+    pub archive_unused_days: Option<u32>,
+    /// Who provides the system, and how to reach them; said in reports.
+    pub provider: Option<String>,
+    /// What the system is meant for; said in reports.
+    pub intended_purpose: Option<String>,
 }
 
 macro_rules! over {
@@ -86,7 +92,7 @@ impl Layer {
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, cache_mib,
             ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, hold, pin,
-            replica_name, webhook_allow)
+            replica_name, webhook_allow, archive_unused_days, provider, intended_purpose)
     }
 
     /// What a settings file says.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::{ConfigError, Layer, LogFormat};
+use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::position::Position;
 use crate::trust::root::RootKeyId;
@@ -64,6 +65,12 @@ pub struct PrimarySettings {
     pub admin_token: Option<AccessToken>,
     /// Networks that webhooks may lead into although they are not public.
     pub webhook_allow: Vec<IpNet>,
+    /// Days without any need after which old versions are archived, once a day; never when absent.
+    pub archive_unused_days: Option<u32>,
+    /// Who provides the system, and how to reach them; said in reports.
+    pub provider: Option<String>,
+    /// What the system is meant for; said in reports.
+    pub intended_purpose: Option<String>,
 }
 
 /// What a replica is told besides.
@@ -126,7 +133,19 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
-    Ok(PrimarySettings { node, watch: layer.watch, registry: layer.registry, admin_token, webhook_allow })
+    if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
+        return Err(ConfigError::Retention { days });
+    }
+    Ok(PrimarySettings {
+        node,
+        watch: layer.watch,
+        registry: layer.registry,
+        admin_token,
+        webhook_allow,
+        archive_unused_days: layer.archive_unused_days,
+        provider: layer.provider,
+        intended_purpose: layer.intended_purpose,
+    })
 }
 
 /// The settings of a replica.
@@ -242,6 +261,8 @@ mod tests {
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
         check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
         check(primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none), "`10.0.0.1` in webhook_allow");
+        check(primary(layer("archive_unused_days = 183"), &none), "archive_unused_days is 183");
+        assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());
         assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());
         check(primary(layer("watch = '/nowhere/at/all'"), &none), "no directory");
         let short = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), "short".to_owned())]);

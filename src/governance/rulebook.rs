@@ -11,6 +11,8 @@ use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role}
 
 /// The operator at the machine itself: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
+/// Bookholder itself, when a time has come.
+pub const ITSELF: &str = "bookholder";
 /// The role that holds every permission.
 pub const ADMIN: &str = "admin";
 
@@ -63,8 +65,8 @@ impl Rulebook {
         {
             return deny(format!("the access token is bound to {bound}, which leaves out {what}"));
         }
-        if ask.who == OPERATOR {
-            return Verdict { allowed: true, reason: "the operator at the machine".to_owned(), roles: Vec::new() };
+        if is_system(ask.who) {
+            return Verdict { allowed: true, reason: format!("`{}` is the system itself", ask.who), roles: Vec::new() };
         }
         let Some(principal) = self.principals.get(ask.who) else {
             return deny(format!("there is no principal `{}`", ask.who));
@@ -81,7 +83,7 @@ impl Rulebook {
     /// The roles under which somebody holds a permission here, sorted.
     #[must_use]
     pub fn roles_of(&self, ask: &Ask<'_>) -> Vec<String> {
-        if ask.who == OPERATOR {
+        if is_system(ask.who) {
             return vec![ADMIN.to_owned()];
         }
         let Some(principal) = self.principals.get(ask.who).filter(|principal| principal.disabled.is_none()) else {
@@ -106,7 +108,7 @@ impl Rulebook {
     /// The patterns of prompts that somebody may read.
     #[must_use]
     pub fn readable(&self, who: &str) -> Vec<Pattern> {
-        if who == OPERATOR {
+        if is_system(who) {
             return vec![Pattern::everything()];
         }
         let Some(principal) = self.principals.get(who).filter(|principal| principal.disabled.is_none()) else {
@@ -149,6 +151,11 @@ impl Rulebook {
                 && ask.label.is_none_or(|label| grant.labels.matches(label))
         })
     }
+}
+
+/// Whether a name is nobody's who could be granted something.
+fn is_system(who: &str) -> bool {
+    who == OPERATOR || who == ITSELF
 }
 
 fn describe(ask: &Ask<'_>) -> String {

@@ -34,4 +34,4 @@ mod write;
 pub use auth::Peer;
 pub use listen::{Listener, serve};
 pub use service::Face;
-pub use state::AppState;
+pub use state::{About, AppState};

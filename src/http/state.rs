@@ -26,6 +26,15 @@ const LISTENERS_MAX: usize = 256;
 /// Open connections; above it, a new one is refused.
 const CONNECTIONS_MAX: usize = 16_384;
 
+/// What an operator says of the system, for reports.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Who provides it, and how to reach them.
+    pub provider: Option<String>,
+    /// What it is meant for.
+    pub intended_purpose: Option<String>,
+}
+
 /// What `server` hands to the network face.
 pub struct AppState {
     /// Answers references.
@@ -36,6 +45,8 @@ pub struct AppState {
     pub registry: Option<Registry>,
     /// What replicas follow; none on a node that nobody follows.
     pub publisher: Option<Publisher>,
+    /// What reports say of the system.
+    pub about: About,
     /// What every answer says of this node.
     pub freshness: FreshnessCell,
     /// How this node is.

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::state::{AppState, RequestId, Shared};
+use super::state::{About, AppState, RequestId, Shared};
 use super::{Face, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
@@ -71,6 +71,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         resolver: Resolver::new(store.clone(), 1024 * 1024),
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),
+        about: About::default(),
         publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, clock, Metrics::new())),
         freshness: FreshnessCell::new(Freshly { position, age_s: 0, freshness: Freshness::Fresh }),
         status: Arc::new(move || status.clone()),

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::Registry;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::risk::{Classifier, RuleSet};
 use crate::governance::rulebook::{ADMIN, Ask, OPERATOR, Rulebook};
+use crate::model::content::Content;
+use crate::model::finding::Finding;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
@@ -148,11 +150,12 @@ impl Seat {
 pub(super) struct Rules {
     generation: u64,
     pub(super) book: Rulebook,
-    pub(super) classifier: Arc<Classifier>,
+    /// Without rules of one's own made when the first content is looked at: a node that only answers needs none.
+    classifier: Arc<OnceLock<Classifier>>,
     /// What the classifier was made of, so that it is kept while that stays.
     sets: BTreeMap<String, String>,
     /// Hides what findings matched.
-    pub(super) key: [u8; 32],
+    key: [u8; 32],
 }
 
 impl Rules {
@@ -171,16 +174,31 @@ impl Rules {
             book.policies.insert(name, LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
         }
         let sets: BTreeMap<_, _> = documents.documents::<String>(Shelf::RuleSet, "")?.into_iter().collect();
-        let classifier = if let Some(before) = before.filter(|before| before.sets == sets) {
-            Arc::clone(&before.classifier)
-        } else {
+        let classifier = before.filter(|before| before.sets == sets).map(|before| Arc::clone(&before.classifier));
+        let classifier = classifier.unwrap_or_default();
+        if !sets.is_empty() && classifier.get().is_none() {
             let parse = |(name, toml): (&String, &String)| {
                 RuleSet::parse(toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))
             };
             let parsed = sets.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
-            Arc::new(Classifier::new(true, &parsed).map_err(|error| fault(error.to_string()))?)
-        };
+            let made = Classifier::new(true, &parsed).map_err(|error| fault(error.to_string()))?;
+            classifier.get_or_init(|| made);
+        }
         Ok(Self { generation, book, classifier, sets, key })
+    }
+}
+
+impl Rules {
+    /// What the risk rules find in a content.
+    pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
+        let made = self.classifier.get_or_init(|| {
+            // Only the rules that come with the program are left to be made here, and tests show that they can be.
+            Classifier::new(true, &[]).unwrap_or_else(|error| {
+                tracing::error!(%error, "contents are not classified");
+                Classifier::default()
+            })
+        });
+        made.classify(content, &self.key)
     }
 }
 

@@ -8,9 +8,12 @@ use super::guard::open_requests;
 use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};
+use crate::api::limits::RETENTION_FLOOR_DAYS;
+use crate::governance::rulebook::ITSELF;
 use crate::model::content_id::ContentId;
 use crate::model::draft::Draft;
 use crate::model::name::PromptName;
+use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
@@ -21,8 +24,6 @@ use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 use crate::store::write::{Change, WriteTxn};
 
-/// What was served must be shown for at least this long, in days: six months and what rounds them up.
-pub const RETENTION_FLOOR_DAYS: u32 = 184;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Most content ids that one request may keep.
 const KEEP_MAX: usize = 100_000;
@@ -73,6 +74,25 @@ impl Registry {
             Ok(found.summary(false))
         })
         .await
+    }
+}
+
+impl Registry {
+    /// Archives what the settings say nobody needs; nothing is written where there is nothing.
+    ///
+    /// # Errors
+    /// The window is below the floor, or the store fails.
+    pub async fn archive_by_settings(&self, unused_days: u32) -> Result<Archived, RegistryError> {
+        let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
+        let request = |dry_run| ArchiveRequest {
+            prompts: Pattern::everything(),
+            unused_days,
+            keep: Vec::new(),
+            dry_run,
+            message: format!("unused for {unused_days} days"),
+        };
+        let found = self.archive(&itself, request(true)).await?;
+        if found.versions.is_empty() { Ok(found) } else { self.archive(&itself, request(false)).await }
     }
 }
 

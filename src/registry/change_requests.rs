@@ -15,6 +15,7 @@ use crate::api::govern::{
 };
 use crate::api::write::{Deployed, Move, PublishRequest};
 use crate::governance::diff::diff;
+use crate::governance::rulebook::ITSELF;
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
@@ -37,8 +38,6 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const OPEN_MAX: usize = 1_000;
 /// Counts change requests.
 const COUNTER: &str = "change_requests";
-/// Who does what nobody asks for.
-const ITSELF: &str = "bookholder";
 
 impl Registry {
     /// Proposes a change: publishes a version, where the request has one, and waits for reviews.

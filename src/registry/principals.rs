@@ -5,7 +5,7 @@ use super::command::{Ctx, Subject};
 use super::guard::{Wanted, look};
 use super::{Actor, Registry, RegistryError, Seat};
 use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
-use crate::governance::rulebook::{Ask, OPERATOR, Rulebook};
+use crate::governance::rulebook::{Ask, ITSELF, OPERATOR, Rulebook};
 use crate::model::audit::AuditChange;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, Role, is_handle};
@@ -16,7 +16,7 @@ use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
 /// Names that nobody can have, because the audit log means something else by them.
-const RESERVED: [&str; 3] = [OPERATOR, "bookholder", "local"];
+const RESERVED: [&str; 3] = [OPERATOR, ITSELF, "local"];
 const PRINCIPAL: &str = "principal";
 
 impl Registry {

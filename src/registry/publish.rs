@@ -137,7 +137,7 @@ pub(super) fn prepare(
     let bytes = content.to_canonical()?;
     let id = ContentId::of(&bytes);
     let source = (!includes.is_empty()).then(|| (ContentId::of(&written_bytes), written_bytes));
-    let findings = ctx.rules.classifier.classify(&content, &ctx.rules.key);
+    let findings = ctx.rules.classify(&content);
     refuse_secrets(ctx, name, &findings, break_glass)?;
     Ok(Prepared { content, id, bytes, source, includes, findings })
 }

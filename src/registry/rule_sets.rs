@@ -132,7 +132,7 @@ impl Registry {
     #[must_use]
     pub fn classify(&self, content: &Content) -> Classified {
         let rules = &self.0.known.load().rules;
-        let mut findings = rules.classifier.classify(content, &rules.key);
+        let mut findings = rules.classify(content);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Classified { findings }
     }

@@ -10,7 +10,7 @@ use crate::api::status::{Freshness, NodeRole, Status};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
-use crate::http::AppState;
+use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
@@ -24,6 +24,8 @@ use crate::webhooks;
 
 /// How often old deletions are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+/// How often old versions are archived.
+const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often uses are kept, and change requests looked after.
 const TEND_EVERY: Duration = Duration::from_secs(15);
 
@@ -32,7 +34,16 @@ const TEND_EVERY: Duration = Duration::from_secs(15);
 /// # Errors
 /// The data directory, the keys, the folder to watch or the address cannot be used.
 pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let PrimarySettings { node, watch, registry: name, admin_token, webhook_allow } = settings;
+    let PrimarySettings {
+        node,
+        watch,
+        registry: name,
+        admin_token,
+        webhook_allow,
+        archive_unused_days,
+        provider,
+        intended_purpose,
+    } = settings;
     let options = Options { directory: node.data.clone(), create: true };
     let (store, founded) = {
         let clock = Arc::clone(&clock);
@@ -50,7 +61,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let registry = Registry::open(store.clone(), Arc::clone(&clock))?;
     registry.allow_webhooks(webhook_allow.clone());
-    let deliverer = Deliverer::new(webhook_allow).map_err(StartError::Webhooks)?;
+    let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics);
@@ -67,6 +78,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let mut tasks = vec![
         ("webhooks", tokio::spawn(dispatching)),
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
+        ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
         ("tending", tokio::spawn(tend(registry.clone(), stop.clone()))),
     ];
     if let Some(directory) = watch {
@@ -84,6 +96,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         usage: registry.usage(),
         registry: Some(registry),
         publisher: Some(publisher),
+        about: About { provider, intended_purpose },
         freshness,
         status: Arc::new(status),
         upstream: None,
@@ -156,6 +169,25 @@ async fn tend(registry: Registry, stop: CancellationToken) {
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Archives once a day what nobody needs, where the settings say so.
+async fn archive(registry: Registry, unused_days: Option<u32>, stop: CancellationToken) {
+    let Some(unused_days) = unused_days else { return };
+    let mut interval = tokio::time::interval(ARCHIVE_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        match registry.archive_by_settings(unused_days).await {
+            Ok(archived) if archived.versions.is_empty() => {}
+            Ok(archived) => {
+                tracing::info!(versions = archived.versions.len(), bytes = archived.bytes, "archived old versions");
+            }
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old versions stay for now"),
         }
     }
 }

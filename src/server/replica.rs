@@ -9,7 +9,7 @@ use super::running::{Running, StartError, Wired, forget_address};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
-use crate::http::AppState;
+use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Seat;
@@ -95,6 +95,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         resolver,
         registry: None,
         publisher: None,
+        about: About::default(),
         freshness,
         status: Arc::new(status),
         upstream: settings.upstream,

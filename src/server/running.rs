@@ -44,8 +44,6 @@ pub enum StartError {
     NoRootKey,
     #[error("cannot listen on {address}: {source}; is another node running there?")]
     Listen { address: String, source: std::io::Error },
-    #[error("webhooks cannot be sent: {0}")]
-    Webhooks(reqwest::Error),
     #[error("{} cannot be written: {source}", path.display())]
     File { path: PathBuf, source: std::io::Error },
 }

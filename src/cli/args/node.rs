@@ -91,6 +91,9 @@ pub struct ServeArgs {
     /// Networks that webhooks may lead into although they are not public, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub webhook_allow: Vec<String>,
+    /// Archive old versions that nothing needed for so many days, at least 184 [default: never]
+    #[arg(long, value_name = "DAYS")]
+    pub archive_unused_days: Option<u32>,
 }
 
 /// `replica`

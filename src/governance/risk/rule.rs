@@ -23,7 +23,7 @@ pub(super) const REGEX_BYTES_MAX: usize = 4 * 1024;
 /// Largest compiled regex, in bytes: the crate's own bound, enough for every published secret rule.
 const COMPILED_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Largest cache of one regex's lazy automaton, in bytes, so that many rules in use stay small.
-const AUTOMATON_BYTES_MAX: usize = 512 * 1024;
+const AUTOMATON_BYTES_MAX: usize = 128 * 1024;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 64;
 /// Longest description, in bytes: it is in every finding.

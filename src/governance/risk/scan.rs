@@ -21,7 +21,7 @@ pub const MORE_RULE: &str = "more";
 const KEPT_MAX: usize = 4_000;
 
 /// Rules ready to run. Shared by threads; a regex is compiled when it is first needed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Classifier {
     rules: Vec<Arc<Rule>>,
     keywords: Option<AhoCorasick>,
