@@ -12,6 +12,7 @@
 )]
 
 mod delta;
+mod govern;
 mod http;
 mod library;
 mod load;
@@ -40,7 +41,7 @@ use self::report::{Progress, Report, count};
 type Section = fn(&mut Bench);
 
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, Section); 7] = [
+const SECTIONS: [(&str, Section); 8] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),
@@ -48,6 +49,7 @@ const SECTIONS: [(&str, Section); 7] = [
     ("sync", sync::run),
     ("memory", memory::run),
     ("restart", restart::run),
+    ("govern", govern::run),
 ];
 
 /// What the sections share.
