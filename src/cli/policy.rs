@@ -50,7 +50,7 @@ Only name and labels are needed; what is left out demands nothing.
   [risk]                                  # findings from high on need this
   from = "high"
   approvers = ["compliance"]
-  block = ["secrets"]                     # and these never pass"#;
+  block = ["secrets"]                     # these only by break-glass"#;
 
 /// Largest file of policies, in bytes: 500 long ones.
 const POLICY_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name that was given once keeps its meaning, because others filter by it.
 
-use crate::model::audit::{AuditEntry, Decision};
+use crate::model::audit::{AuditChange, AuditEntry, Decision};
 
 /// The type of event that an audit entry records, for example `prompt.label.moved` or `create_token.granted`.
 #[must_use]
@@ -24,6 +24,20 @@ pub fn event_type(entry: &AuditEntry) -> String {
     known.to_owned()
 }
 
+/// Everything that an audit entry can be called: its type, and `prompt.label.moved` where publishing or importing moved
+/// a label as well.
+#[must_use]
+pub fn event_types(entry: &AuditEntry) -> Vec<String> {
+    let mut types = vec![event_type(entry)];
+    let brings = matches!(entry.command.as_str(), "publish" | "import") && entry.decision == Decision::Granted;
+    // A version has no `before`, and its `after` is a content id; what a label serves is neither.
+    let moved = |change: &AuditChange| change.after.as_deref().is_some_and(|after| !after.starts_with("b3:"));
+    if brings && entry.changes.iter().any(moved) {
+        types.push("prompt.label.moved".to_owned());
+    }
+    types
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +54,22 @@ mod tests {
         check("rollback", Decision::Denied, "prompt.rollback.blocked");
         check("begin-epoch", Decision::Granted, "begin_epoch.granted");
         check("remove", Decision::Denied, "remove.denied");
+    }
+
+    #[test]
+    fn publishing_under_a_label_moves_it_too() {
+        let change = |subject: &str, after: &str| AuditChange {
+            subject: subject.to_owned(),
+            before: None,
+            after: Some(after.to_owned()),
+        };
+        let check = |changes: &[AuditChange], expected: &[&str]| {
+            let command = "publish".to_owned();
+            let entry = AuditEntry { command, changes: changes.to_vec(), ..AuditEntry::default() };
+            assert_eq!(event_types(&entry), expected);
+        };
+        let version = change("a@7", "b3:00");
+        check(std::slice::from_ref(&version), &["prompt.version.created"]);
+        check(&[version, change("a@production", "7")], &["prompt.version.created", "prompt.label.moved"]);
     }
 }

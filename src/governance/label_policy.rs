@@ -169,6 +169,7 @@ impl LabelPolicy {
             let met = served.is_some_and(|served| served / 1_000 >= needed_s);
             let so_far = match served {
                 None => "never was".to_owned(),
+                Some(i64::MAX) => "it is served here already".to_owned(),
                 Some(served) => format!("{} s so far", served / 1_000),
             };
             let says = format!("served on {} for {} s first ({so_far})", after.label, after.for_s);

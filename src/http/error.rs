@@ -203,7 +203,9 @@ fn registry(error: &RegistryError) -> Saying {
         E::HoldsSecrets { .. } => (
             UNFIT,
             Code::HoldsSecrets,
-            hint("take the secret out, and give it to the model's tools at run time; then revoke it"),
+            hint(
+                "take the secret out, give it to the model's tools at run time, and revoke it; an admin may publish a dummy with break_glass",
+            ),
         ),
         E::MessageMissing | E::MessageTooLong { .. } => (BAD, Code::InvalidMessage, None),
         E::TextTooLong { .. } => (BAD, Code::TooLarge, None),

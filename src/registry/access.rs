@@ -189,7 +189,7 @@ impl Rules {
 }
 
 impl Rules {
-    /// What the risk rules find in a content.
+    /// What the risk rules find in a content, worst first.
     pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
         let made = self.classifier.get_or_init(|| {
             // Only the rules that come with the program are left to be made here, and tests show that they can be.
@@ -198,7 +198,9 @@ impl Rules {
                 Classifier::default()
             })
         });
-        made.classify(content, &self.key)
+        let mut findings = made.classify(content, &self.key);
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        findings
     }
 }
 

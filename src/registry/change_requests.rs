@@ -473,6 +473,9 @@ fn review_of(
     let book = &rules.book;
     // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
     let roles = book.roles.keys().cloned().collect();
+    if request.state != RequestState::Open {
+        return Ok(review);
+    }
     review.requirements = look(txn, rules, &wanted, (now, &request.message, roles))?;
     let holders = book.holders(Permission::Review, name.as_str(), label.as_str());
     review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();

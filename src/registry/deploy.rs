@@ -45,7 +45,8 @@ impl Registry {
 
     /// Serves again what a label served before: the last different serving, or one version.
     ///
-    /// Back to the last is always possible for whoever may deploy; another version needs what a deployment needs.
+    /// From what was deployed back to the last is always possible for whoever may deploy; another version, or a second
+    /// rollback after the first, needs what a deployment needs.
     ///
     /// # Errors
     /// The actor may not, there is nothing to go back to, it was retired, or the store fails.
@@ -70,7 +71,7 @@ impl Registry {
             let terms = Terms {
                 allow_major: request.allow_major,
                 break_glass: request.break_glass,
-                stops: last.as_ref() == Some(&serving),
+                stops: last.as_ref() == Some(&serving) && was_deployed(txn, &name, &label)?,
                 ..Terms::of(&message)
             };
             move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
@@ -269,6 +270,17 @@ pub(super) fn served_versions(changes: &[Change]) -> impl Iterator<Item = String
         }
         _ => None,
     })
+}
+
+/// Whether what a label serves now was deployed there: only from that is the way back free. A second rollback would be
+/// the way forth again, and one after the label was taken away would bring back what somebody stopped.
+fn was_deployed(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Result<bool, RegistryError> {
+    let mut last = None;
+    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+        last = Some(deployment.action);
+        Ok(std::ops::ControlFlow::Break(()))
+    })?;
+    Ok(last == Some(Action::Deploy))
 }
 
 /// The last serving of a label that differs from what it serves now.

@@ -179,7 +179,7 @@ pub(super) fn refuse_secrets(
     findings: &[Finding],
     break_glass: Option<&String>,
 ) -> Result<(), RegistryError> {
-    let secret = |finding: &&Finding| finding.category == Category::Secrets && finding.severity >= Severity::Critical;
+    let secret = |finding: &&Finding| finding.category == Category::Secrets && finding.severity >= Severity::High;
     let secrets: Vec<Finding> = findings.iter().filter(secret).cloned().collect();
     if secrets.is_empty() {
         return Ok(());

@@ -14,7 +14,7 @@ use super::webhooks::secrets;
 use crate::client::deliver::Delivery as Answer;
 use crate::crypto::webhook::WebhookSecret;
 use crate::governance::announcement::{TEST_COMMAND, TEST_EVENT, body, concerns, message_id};
-use crate::governance::event::event_type;
+use crate::governance::event::event_types;
 use crate::governance::webhook::{Outcome, next_attempt, outcome, should_disable, slack_body, wants};
 use crate::model::audit::{AuditChange, AuditEntry, Decision};
 use crate::model::principal::PrincipalKind;
@@ -151,7 +151,13 @@ fn kind(webhook: &Webhook, entry: &AuditEntry) -> String {
     let is_test = entry.command == TEST_COMMAND
         && entry.decision == Decision::Granted
         && entry.subjects.first().is_some_and(|name| *name == webhook.name);
-    if is_test { TEST_EVENT.to_owned() } else { event_type(entry) }
+    if is_test {
+        return TEST_EVENT.to_owned();
+    }
+    // One delivery an entry: it is called by the first of its names that the webhook wants to hear.
+    let types = event_types(entry);
+    let wanted = types.iter().find(|kind| wants(&webhook.events, kind)).or(types.first());
+    wanted.cloned().unwrap_or_default()
 }
 
 /// Whether a webhook takes more audit entries now.

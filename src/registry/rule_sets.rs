@@ -132,8 +132,6 @@ impl Registry {
     #[must_use]
     pub fn classify(&self, content: &Content) -> Classified {
         let rules = &self.0.known.load().rules;
-        let mut findings = rules.classify(content);
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-        Classified { findings }
+        Classified { findings: rules.classify(content) }
     }
 }
