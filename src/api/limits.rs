@@ -10,6 +10,8 @@ pub const PAGE_ROWS_MAX: usize = 1_000;
 pub const PAGE_ROWS_DEFAULT: usize = 100;
 /// Most labels that one deployment may move.
 pub const MOVES_MAX: usize = 1_000;
+/// Most labels that one publication may move.
+pub const LABELS_MAX: usize = 100;
 /// Most changes of one import request.
 pub const IMPORT_CHANGES_MAX: usize = 1_000;
 /// Most attributes of one resolve request.

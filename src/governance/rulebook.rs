@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::label_policy::LabelPolicy;
 use crate::model::pattern::Pattern;
-use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
+use crate::model::principal::{Grant, Permission, Principal, Role};
 
 /// The operator at the machine itself: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
@@ -32,6 +32,8 @@ pub struct Rulebook {
 pub struct Ask<'a> {
     /// Who; the name of a principal.
     pub who: &'a str,
+    /// Whether it is the operator at the machine, or the program itself: no principal, whatever its name.
+    pub system: bool,
     /// The prompts that the access token is bound to, if it is.
     pub bound: Option<&'a Pattern>,
     /// What.
@@ -65,7 +67,7 @@ impl Rulebook {
         {
             return deny(format!("the access token is bound to {bound}, which leaves out {what}"));
         }
-        if is_system(ask.who) {
+        if ask.system {
             return Verdict { allowed: true, reason: format!("`{}` is the system itself", ask.who), roles: Vec::new() };
         }
         let Some(principal) = self.principals.get(ask.who) else {
@@ -83,7 +85,7 @@ impl Rulebook {
     /// The roles under which somebody holds a permission here, sorted.
     #[must_use]
     pub fn roles_of(&self, ask: &Ask<'_>) -> Vec<String> {
-        if is_system(ask.who) {
+        if ask.system {
             return vec![ADMIN.to_owned()];
         }
         let Some(principal) = self.principals.get(ask.who).filter(|principal| principal.disabled.is_none()) else {
@@ -99,7 +101,8 @@ impl Rulebook {
     #[must_use]
     pub fn holders(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
-            let ask = Ask { who: name, bound: None, permission, prompt: Some(prompt), label: Some(label) };
+            let ask =
+                Ask { who: name, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) };
             Some((name.clone(), self.roles_of(&ask))).filter(|(_, roles)| !roles.is_empty())
         };
         self.principals.keys().filter_map(of).collect()
@@ -108,9 +111,6 @@ impl Rulebook {
     /// The patterns of prompts that somebody may read.
     #[must_use]
     pub fn readable(&self, who: &str) -> Vec<Pattern> {
-        if is_system(who) {
-            return vec![Pattern::everything()];
-        }
         let Some(principal) = self.principals.get(who).filter(|principal| principal.disabled.is_none()) else {
             return Vec::new();
         };
@@ -123,15 +123,6 @@ impl Rulebook {
     /// The policies of one label of one prompt, by name.
     pub fn policies_of<'a>(&'a self, prompt: &'a str, label: &'a str) -> impl Iterator<Item = &'a LabelPolicy> {
         self.policies.values().filter(move |policy| policy.fits(prompt, label))
-    }
-
-    /// Whether somebody who can keep access tokens is left.
-    #[must_use]
-    pub fn has_admin(&self) -> bool {
-        let ask = |who| Ask { who, bound: None, permission: Permission::Access, prompt: None, label: None };
-        self.principals
-            .values()
-            .any(|principal| principal.kind != PrincipalKind::System && self.decide(&ask(&principal.name)).allowed)
     }
 
     fn roles_with(&self, permission: Permission) -> Vec<String> {
@@ -153,11 +144,6 @@ impl Rulebook {
     }
 }
 
-/// Whether a name is nobody's who could be granted something.
-fn is_system(who: &str) -> bool {
-    who == OPERATOR || who == ITSELF
-}
-
 fn describe(ask: &Ask<'_>) -> String {
     match (ask.prompt, ask.label) {
         (Some(prompt), Some(label)) => format!("`{}` on {prompt}@{label}", ask.permission),
@@ -169,6 +155,7 @@ fn describe(ask: &Ask<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::principal::PrincipalKind;
     use crate::model::time::Timestamp;
 
     fn book(grants: &[(&str, &str, &str)]) -> Rulebook {
@@ -195,7 +182,7 @@ mod tests {
     fn a_grant_is_a_role_for_the_prompts_and_labels_that_fit() {
         let book = book(&[("author", "support/**", "**"), ("releaser", "support/**", "staging")]);
         let check = |permission, prompt, label, expected| {
-            let verdict = book.decide(&Ask { who: "ann", bound: None, permission, prompt, label });
+            let verdict = book.decide(&Ask { who: "ann", system: false, bound: None, permission, prompt, label });
             assert_eq!(verdict.allowed, expected, "{permission} {prompt:?} {label:?}: {}", verdict.reason);
         };
         check(Permission::Publish, Some("support/agent"), None, true);
@@ -211,6 +198,7 @@ mod tests {
         let book = book(&[("author", "support/**", "**")]);
         let ask = |permission, bound| Ask {
             who: "ann",
+            system: false,
             bound,
             permission,
             prompt: Some("support/agent"),
@@ -230,9 +218,10 @@ mod tests {
     #[test]
     fn the_disabled_hold_nothing() {
         let mut book = book(&[("admin", "**", "**")]);
-        assert!(book.has_admin());
         book.principals.get_mut("ann").expect("she").disabled = Some(Timestamp::from_ms(1));
-        assert!(!book.has_admin());
+        let ask =
+            Ask { who: "ann", system: false, bound: None, permission: Permission::Access, prompt: None, label: None };
+        assert_eq!(book.decide(&ask).reason, "`ann` is disabled");
         assert!(book.readable("ann").is_empty());
     }
 }

@@ -91,7 +91,7 @@ pub(super) async fn audit_verify(
 /// A consistent copy of everything but the keys, while serving.
 #[utoipa::path(get, path = "/v1/backup", tag = "operator", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
-    writer.holds(Permission::Operate)?;
+    writer.registry.permit(&writer.actor, "backup", Permission::Operate, "the whole registry".to_owned()).await?;
     let file = publisher(&app)?.backup().await?;
     send(file, "bookholder.backup", "application/octet-stream").await
 }
@@ -103,9 +103,10 @@ pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) 
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]
 pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: Params) -> Result<Response, Failure> {
-    writer.holds(Permission::Operate)?;
     let lifetime_days = params.get::<u32>("lifetime_days")?.unwrap_or(BUNDLE_LIFETIME_DAYS);
     params.finish(&["lifetime_days"])?;
+    let what = format!("the state, for {lifetime_days} days");
+    writer.registry.permit(&writer.actor, "bundle", Permission::Operate, what).await?;
     let file = publisher(&app)?.bundle(lifetime_days).await?;
     send(file, "bookholder-bundle.tar", "application/x-tar").await
 }

@@ -227,7 +227,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::NothingToRollBack { .. } => (CONFLICT, Code::NothingToRollBack, hint("name a version in `to`")),
         E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
         E::Include { .. } | E::Included(_) | E::Template(_) => (UNFIT, Code::InvalidContent, None),
-        E::HistoryOrder { .. } => (CONFLICT, Code::HistoryOrder, None),
+        E::HistoryOrder { .. } | E::FromTheFuture { .. } => (CONFLICT, Code::HistoryOrder, None),
         E::Exists { .. } => (CONFLICT, Code::Exists, None),
         E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
         E::NotFound { .. } => (ABSENT, Code::RecordNotFound, None),

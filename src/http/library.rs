@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::Reader;
+use super::auth::{Reader, name_of};
 use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, blocking};
 use super::fresh::text;
@@ -103,7 +103,9 @@ pub(super) async fn prompt(
 ) -> Result<Json<PromptView>, Failure> {
     let name: PromptName = segments.get("name")?;
     reader.check(name.as_str())?;
-    ask(app, move |catalogue| catalogue.prompt(&name)).await
+    let Json(mut view) = ask(app, move |catalogue| catalogue.prompt(&name)).await?;
+    view.dependents.retain(|dependent| reader.reads(name_of(dependent)));
+    Ok(Json(view))
 }
 
 /// Lists the versions of a prompt, newest first.

@@ -24,6 +24,8 @@ const REPORT_TEXT_BYTES_MAX: usize = 200;
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
 const USES_MAX: usize = 4_000;
+/// Longest name of a user in a report, in characters.
+const USER_CHARACTERS_MAX: usize = 64;
 const NOTE: &str = "text/plain; charset=utf-8";
 /// How long a replica shall stay away from a server that goes down, in milliseconds.
 const RECONNECT_MS: &str = "bookholder-reconnect-ms";
@@ -157,11 +159,12 @@ pub(super) async fn report(
         let reason = format!("`replica` and `version` are texts of 1 to {REPORT_TEXT_BYTES_MAX} bytes");
         return Err(RequestError::Json { reason }.into());
     }
-    if let Some(registry) = &app.registry {
+    // Who shows no access token is nobody whose word on others' uses counts.
+    if let (Some(registry), false) = (&app.registry, follower.open()) {
         let by = format!("{} via {}", follower.who(), report.replica);
         let named = |one: VersionUse| {
             let by = if one.by == LOCAL { by.clone() } else { format!("{} at {by}", one.by) };
-            VersionUse { by: by.chars().filter(|c| !c.is_control()).take(REPORT_TEXT_BYTES_MAX).collect(), ..one }
+            VersionUse { by: by.chars().filter(|c| !c.is_control()).take(USER_CHARACTERS_MAX).collect(), ..one }
         };
         let uses = report.uses.into_iter().take(USES_MAX).map(named).collect();
         registry.keep_uses(uses).await?;

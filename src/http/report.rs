@@ -46,7 +46,6 @@ const MANIFEST_NAME: &str = "manifest.json";
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]
 pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: Params) -> Result<Response, Failure> {
-    writer.holds(Permission::Audit)?;
     let from: Timestamp = params.require("from")?;
     let to: Option<Timestamp> = params.get("to")?;
     let prompts: Option<Pattern> = params.get("prompt")?;
@@ -60,6 +59,8 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     }
     let busy = |_| RequestError::Busy { what: "too many reports", retry_after_s: RETRY_AFTER_S };
     let permit = REPORTS.try_acquire().map_err(busy)?;
+    let what = format!("{} from {} to {}", question.prompts, question.from, question.to);
+    writer.registry.permit(&writer.actor, "report", Permission::Audit, what).await?;
     let by = writer.actor.name.clone();
     // The work goes on when the client goes away, and so does its claim.
     let work = move || {

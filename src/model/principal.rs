@@ -12,6 +12,8 @@ use super::time::Timestamp;
 
 /// Longest name of a principal, role, access token, policy, rule set or webhook, in bytes.
 pub const HANDLE_BYTES_MAX: usize = 64;
+/// Names that no principal has: the operator at the machine, the program itself, and whoever is on the machine.
+pub const RESERVED: [&str; 3] = ["operator", "bookholder", "local"];
 /// Most grants of one principal.
 pub const GRANTS_MAX: usize = 100;
 

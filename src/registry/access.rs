@@ -62,7 +62,8 @@ impl Actor {
         prompt: Option<&'a str>,
         label: Option<&'a str>,
     ) -> Ask<'a> {
-        Ask { who: &self.name, bound: self.bound.as_ref(), permission, prompt, label }
+        let system = self.kind == PrincipalKind::System;
+        Ask { who: &self.name, system, bound: self.bound.as_ref(), permission, prompt, label }
     }
 }
 
@@ -146,6 +147,13 @@ impl Seat {
     }
 }
 
+/// A classifier that was made ahead, and what it was made of.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    sets: BTreeMap<String, String>,
+    classifier: Arc<OnceLock<Classifier>>,
+}
+
 /// The rules as they were at one moment.
 pub(super) struct Rules {
     generation: u64,
@@ -161,9 +169,9 @@ pub(super) struct Rules {
 impl Rules {
     fn read(
         documents: &impl Documents,
-        generation: u64,
-        key: [u8; 32],
+        (generation, key): (u64, [u8; 32]),
         before: Option<&Self>,
+        prepared: Option<Prepared>,
     ) -> Result<Self, StoreError> {
         let fault = |reason: String| StoreError::Record { kind: "document", reason };
         let roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
@@ -174,7 +182,8 @@ impl Rules {
             book.policies.insert(name, LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
         }
         let sets: BTreeMap<_, _> = documents.documents::<String>(Shelf::RuleSet, "")?.into_iter().collect();
-        let classifier = before.filter(|before| before.sets == sets).map(|before| Arc::clone(&before.classifier));
+        let same = before.filter(|before| before.sets == sets).map(|before| Arc::clone(&before.classifier));
+        let classifier = same.or(prepared.filter(|made| made.sets == sets).map(|made| made.classifier));
         let classifier = classifier.unwrap_or_default();
         if !sets.is_empty() && classifier.get().is_none() {
             let parse = |(name, toml): (&String, &String)| {
@@ -189,6 +198,17 @@ impl Rules {
 }
 
 impl Rules {
+    /// Names the rules that findings were found under: others, or another program, may find more.
+    pub(super) fn scan_id(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        for text in self.sets.iter().flat_map(|(name, toml)| [name, toml]) {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// What the risk rules find in a content, worst first.
     pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
         let made = self.classifier.get_or_init(|| {
@@ -214,11 +234,11 @@ pub(super) struct Known {
 
 impl Known {
     /// Reads everything anew; `before` lends what it knows of last uses.
-    pub(super) fn read(store: &Store, before: Option<&Self>) -> Result<Self, StoreError> {
+    pub(super) fn read(store: &Store, before: Option<&Self>, prepared: Option<Prepared>) -> Result<Self, StoreError> {
         let txn = store.read()?;
         let generation = number(txn.meta(GENERATION)?);
         let key = txn.meta(FINDING_KEY)?.and_then(|key| key.try_into().ok()).unwrap_or_default();
-        let rules = Arc::new(Rules::read(&txn, generation, key, before.map(|before| &*before.rules))?);
+        let rules = Arc::new(Rules::read(&txn, (generation, key), before.map(|before| &*before.rules), prepared)?);
         let mut known = Self { rules, seats: HashMap::new(), tokens: Vec::new() };
         for (_, record) in txn.documents::<TokenRecord>(Shelf::Token, "")? {
             let remembered = before.and_then(|before| {
@@ -251,7 +271,7 @@ impl Known {
         let follows = book.decide(&follow).allowed;
         let reads_everything =
             reads.iter().any(Pattern::is_everything) && actor.bound.as_ref().is_none_or(Pattern::is_everything);
-        let seat = |expires: Option<Timestamp>| {
+        let seat = |actor: &Actor, expires: Option<Timestamp>| {
             Arc::new(Seat {
                 actor: actor.clone(),
                 token: record.name.clone(),
@@ -265,10 +285,13 @@ impl Known {
         };
         let hash = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
         if let Some(hash) = hash(&record.hash) {
-            self.seats.insert(hash, seat(record.expires));
+            self.seats.insert(hash, seat(&actor, record.expires));
         }
         if let Some((hash, until)) = record.previous.as_ref().and_then(|(hex, until)| Some((hash(hex)?, *until))) {
-            self.seats.insert(hash, seat(Some(record.expires.map_or(until, |expires| expires.min(until)))));
+            // Told apart, so that whoever still shows the old one cannot rotate the new one away.
+            let actor = Actor { method: format!("access token {}, rotated out", record.name), ..actor.clone() };
+            let until = record.expires.map_or(until, |expires| expires.min(until));
+            self.seats.insert(hash, seat(&actor, Some(until)));
         }
     }
 }
@@ -304,14 +327,31 @@ impl Registry {
         self.0.changed.subscribe()
     }
 
-    /// Reads rules and access tokens again, one reader after another, so that the last one saw the newest.
-    pub(super) fn learn(&self) -> Result<(), StoreError> {
-        let _turn = self.0.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = Known::read(&self.0.store, Some(&self.0.known.load()))?;
-        let generation = known.rules.generation;
-        self.0.known.store(Arc::new(known));
-        self.0.changed.send_replace(generation);
-        Ok(())
+    /// Reads rules and access tokens again where they changed. Called by the writer after every group of commits and before
+    /// anybody is answered: what a command changed holds from its answer on, even when nobody waits for that any more.
+    pub(super) fn learn(&self) {
+        let learned = || -> Result<(), StoreError> {
+            let known = self.0.known.load_full();
+            if number(self.0.store.read()?.meta(GENERATION)?) == known.rules.generation {
+                return Ok(());
+            }
+            let prepared = self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let known = Known::read(&self.0.store, Some(&known), prepared)?;
+            let generation = known.rules.generation;
+            self.0.known.store(Arc::new(known));
+            self.0.changed.send_replace(generation);
+            Ok(())
+        };
+        if let Err(error) = learned() {
+            // Commands read the rules for themselves then, and the next commit tries again.
+            tracing::error!(error = &error as &dyn std::error::Error, "rules and access tokens are those of before");
+        }
+    }
+
+    /// Keeps a classifier for the rule sets that a command is about to keep, so that nobody compiles them again.
+    pub(super) fn prepare(&self, sets: BTreeMap<String, String>, classifier: Classifier) {
+        let prepared = Prepared { sets, classifier: Arc::new(OnceLock::from(classifier)) };
+        *self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
     }
 
     /// The rules as a transaction sees them: remembered, or read where they have just changed.
@@ -321,7 +361,8 @@ impl Registry {
         if generation == known.rules.generation {
             return Ok(Arc::clone(&known.rules));
         }
-        Ok(Arc::new(Rules::read(txn, generation, known.rules.key, Some(&known.rules))?))
+        let prepared = self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Arc::new(Rules::read(txn, (generation, known.rules.key), Some(&known.rules), prepared)?))
     }
 
     /// Writes down when access tokens were used last.

@@ -21,7 +21,6 @@ use crate::model::version::Version;
 use crate::store::StoreError;
 use crate::store::document::{Documents, Shelf};
 use crate::store::query::Queries;
-use crate::store::read::ReadTxn;
 use crate::store::write::{Change, WriteTxn};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -57,16 +56,15 @@ impl Registry {
             self.may_look(actor, Permission::Policy)?;
             let txn = self.0.store.read()?;
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            return Ok(find(&txn, &request, &keep, now)?.summary(true));
+            return Ok(find(&txn, &txn.namespace_names()?, &request, &keep, now)?.summary(true));
         }
         let message = check_message(&request.message)?;
         let about = Subject::new("archive", [request.prompts.to_string()], &message);
         let store = self.0.store.clone();
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Policy, None, None)?;
-            // Found in the durable state, then looked at again in this transaction: what moved meanwhile stays.
-            let mut found = find(&store.read()?, &request, &keep, ctx.now)?;
-            found.recheck(txn)?;
+            // Found in this transaction, with whatever was published a moment ago.
+            let found = find(txn, &store.read()?.namespace_names()?, &request, &keep, ctx.now)?;
             if !found.versions.is_empty() {
                 let (changes, subjects) = found.changes(txn, ctx)?;
                 txn.commit(ctx.now, changes, ctx.audit("archive", subjects, message, Vec::new()))?;
@@ -115,27 +113,6 @@ impl Found {
         }
     }
 
-    /// Drops from the list whatever is served now, or has become the newest again.
-    fn recheck(&mut self, txn: &WriteTxn<'_>) -> Result<(), StoreError> {
-        let mut stays: BTreeSet<(PromptName, u64)> = BTreeSet::new();
-        for (name, version) in &self.versions {
-            let served = txn.labels(name)?.iter().any(|state| state.serving.versions().contains(&version.number));
-            let now = txn.version(name, version.number)?;
-            if served || now.as_ref() != Some(version) {
-                stays.insert((name.clone(), version.number));
-            }
-        }
-        let spare: BTreeSet<(String, [u8; 32])> = self
-            .versions
-            .iter()
-            .filter(|(name, version)| stays.contains(&(name.clone(), version.number)))
-            .flat_map(|(name, version)| ids(name, version))
-            .collect();
-        self.versions.retain(|(name, version)| !stays.contains(&(name.clone(), version.number)));
-        self.contents.retain(|home, _| !spare.contains(home));
-        Ok(())
-    }
-
     fn changes(&self, txn: &WriteTxn<'_>, ctx: &Ctx) -> Result<(Vec<Change>, Vec<String>), StoreError> {
         let (mut changes, mut subjects) = (Vec::new(), Vec::new());
         for (name, version) in &self.versions {
@@ -150,8 +127,9 @@ impl Found {
     }
 }
 
-fn find(
-    txn: &ReadTxn,
+fn find<Q: Queries + Documents>(
+    txn: &Q,
+    namespaces: &[String],
     request: &ArchiveRequest,
     keep: &BTreeSet<[u8; 32]>,
     now: Timestamp,
@@ -162,9 +140,9 @@ fn find(
     // How many versions of a namespace have each content: it goes when all of them do.
     let mut homes: HashMap<(String, [u8; 32]), u64> = HashMap::new();
     let proposed = proposed(txn)?;
-    for namespace in txn.namespace_names()? {
+    for namespace in namespaces {
         let mut prompts = Vec::new();
-        txn.visit_prompts(&namespace, "", &mut |prompt| {
+        txn.visit_prompts(namespace, "", &mut |prompt| {
             prompts.push(prompt);
             Ok(ControlFlow::Continue(()))
         })?;
@@ -228,7 +206,11 @@ fn find(
 }
 
 /// The versions of a prompt that something in the registry needs, and what.
-fn needed(txn: &ReadTxn, name: &PromptName, since: Timestamp) -> Result<BTreeMap<u64, &'static str>, RegistryError> {
+fn needed<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    since: Timestamp,
+) -> Result<BTreeMap<u64, &'static str>, RegistryError> {
     let mut needed = BTreeMap::new();
     let mut need = |serving: Option<&Serving>, why: &'static str| {
         for number in serving.map(Serving::versions).unwrap_or_default() {
@@ -245,7 +227,7 @@ fn needed(txn: &ReadTxn, name: &PromptName, since: Timestamp) -> Result<BTreeMap
             need(deployment.to.as_ref(), "it was served");
         }
     }
-    for (_, _, included) in crate::store::read::Entries::dependents(txn, name.as_str())? {
+    for (_, _, included) in txn.dependents(name.as_str())? {
         needed.entry(included).or_insert("another prompt includes it");
     }
     let drafts = txn.documents::<Draft>(Shelf::Draft, &crate::store::document::joined_key(&[name.as_str(), ""]))?;
@@ -255,7 +237,7 @@ fn needed(txn: &ReadTxn, name: &PromptName, since: Timestamp) -> Result<BTreeMap
     Ok(needed)
 }
 
-fn proposed(txn: &ReadTxn) -> Result<BTreeSet<(PromptName, u64)>, RegistryError> {
+fn proposed(txn: &impl Documents) -> Result<BTreeSet<(PromptName, u64)>, RegistryError> {
     let moves = open_requests(txn)?.into_iter().flat_map(|request| request.moves);
     Ok(moves.flat_map(|one| one.contents.into_keys().map(move |number| (one.name.clone(), number))).collect())
 }

@@ -6,13 +6,16 @@ use std::ops::ControlFlow;
 use super::access::Rules;
 use super::command::{Ctx, Subject};
 use super::deploy::{build, check_moves, move_labels};
-use super::guard::{self, Terms, Wanted, look, new_versions, open_requests, proposed, used_by};
+use super::guard::{
+    self, Terms, Wanted, look, makers_of_move, new_versions, open_requests, proposed, proposers, used_by,
+};
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::govern::{
     AmendRequest, ApplyRequest, InterfaceChange, MoveReview, ProposeRequest, ProposedVersion, RequestPage, RequestView,
     ReviewRequest, Reviewer,
 };
+use crate::api::limits::MOVES_MAX;
 use crate::api::write::{Deployed, Move, PublishRequest};
 use crate::governance::diff::diff;
 use crate::governance::rulebook::ITSELF;
@@ -36,6 +39,11 @@ const EXPIRES_DAYS_MAX: u32 = 365;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Open change requests of a registry; each deployment to a protected label looks at all of them.
 const OPEN_MAX: usize = 1_000;
+/// Of one author, so that nobody keeps the others from proposing.
+const OPEN_EACH_MAX: usize = 50;
+/// Events of a change request that may be comments, and that may be anything but its end: nobody talks it to death.
+const COMMENTS_MAX: usize = 300;
+const TALK_MAX: usize = EVENTS_MAX - 20;
 /// Counts change requests.
 const COUNTER: &str = "change_requests";
 
@@ -52,9 +60,15 @@ impl Registry {
         }
         let about = Subject::new("propose", places(request.publish.as_ref(), &request.moves), &message);
         self.command(actor, about, move |txn, ctx| {
-            let (count, max) = (open_requests(txn)?.len() + 1, OPEN_MAX);
-            if count > max {
-                return Err(RegistryError::TooMany { what: "open change requests", count, max });
+            let open = open_requests(txn)?;
+            let mine = open.iter().filter(|request| request.author == ctx.actor.name).count() + 1;
+            for (what, count, max) in [
+                ("open change requests", open.len() + 1, OPEN_MAX),
+                ("open change requests of one author", mine, OPEN_EACH_MAX),
+            ] {
+                if count > max {
+                    return Err(RegistryError::TooMany { what, count, max });
+                }
             }
             let moves = propose(txn, ctx, request.publish, request.moves, &message)?;
             let id = txn.meta(COUNTER)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) + 1;
@@ -88,7 +102,7 @@ impl Registry {
         self.command(actor, about, move |txn, ctx| {
             let mut found = open(txn, id, ctx.now)?;
             authorise_all(ctx, &found, Permission::Publish)?;
-            room(&found)?;
+            room(&found, EventKind::Amend)?;
             found.moves = propose(txn, ctx, request.publish, request.moves, &message)?;
             let fingerprints = found.moves.iter().map(|one| one.fingerprint.clone()).collect();
             found.events.push(event(ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
@@ -125,13 +139,15 @@ impl Registry {
         let about = self.about(command, id, Some(&message))?;
         self.command(actor, about, move |txn, ctx| {
             let mut found = open(txn, id, ctx.now)?;
-            room(&found)?;
+            room(&found, request.kind)?;
             let (mut roles, mut fingerprints) = (BTreeSet::new(), Vec::new());
             match request.kind {
                 EventKind::Approve | EventKind::Reject => {
                     authorise_all(ctx, &found, Permission::Review)?;
                     let now: BTreeSet<&String> = found.moves.iter().map(|one| &one.fingerprint).collect();
-                    if !request.fingerprints.is_empty() && now != request.fingerprints.iter().collect() {
+                    // Approved is what somebody looked at, and nothing that took its place since.
+                    let looked = request.kind == EventKind::Approve || !request.fingerprints.is_empty();
+                    if looked && now != request.fingerprints.iter().collect() {
                         return Err(RegistryError::RequestMoved { id });
                     }
                     for one in &found.moves {
@@ -143,7 +159,10 @@ impl Registry {
                         }
                     }
                 }
-                EventKind::Withdraw if found.author == ctx.actor.name => ctx.because("it is their own".to_owned()),
+                EventKind::Withdraw if found.author == ctx.actor.name => {
+                    authorise_all(ctx, &found, Permission::Read)?;
+                    ctx.because("it is their own".to_owned());
+                }
                 EventKind::Withdraw => {
                     let reason =
                         format!("only `{}` may withdraw the change request {id}; reject it instead", found.author);
@@ -299,6 +318,10 @@ fn propose(
     if places.is_empty() {
         return Err(RegistryError::NothingToDeploy);
     }
+    let (count, max) = (places.len(), MOVES_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "moves", count, max });
+    }
     let mut seen = BTreeSet::new();
     if let Some((name, label)) = places.iter().find(|place| !seen.insert(*place)) {
         return Err(RegistryError::MovedTwice { name: name.clone(), label: label.clone() });
@@ -322,7 +345,7 @@ fn propose(
             allow_major: false,
             break_glass: None,
         };
-        let published = publish(txn, ctx, "publish", name.clone(), request, message.to_owned())?;
+        let published = publish(txn, ctx, "publish", name.clone(), request, (message.to_owned(), Vec::new()))?;
         let serving = Serving::version(published.version.number);
         for label in labels {
             proposals.push(proposed(txn, &name, &label, &serving, None)?);
@@ -339,10 +362,9 @@ fn four_eyes(txn: &WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, one: &Propo
     }
     let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
     let wanted = wanted(one, from.as_ref());
-    let mut made = request.author == ctx.actor.name;
-    for number in new_versions(&wanted) {
-        made |= txn.version(&one.name, number)?.is_some_and(|version| version.author == ctx.actor.name);
-    }
+    let mut makers = makers_of_move(txn, &wanted)?;
+    makers.extend(proposers(request));
+    let made = makers.contains(&ctx.actor.name);
     if !made {
         return Ok(());
     }
@@ -356,6 +378,7 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
         request.moves.iter().all(|one| {
             let ask = crate::governance::rulebook::Ask {
                 who,
+                system: false,
                 bound: None,
                 permission: Permission::Deploy,
                 prompt: Some(one.name.as_str()),
@@ -364,8 +387,13 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
             ctx.rules.book.decide(&ask).allowed
         })
     };
+    // Only whoever wanted exactly this: who approves all of it as it is now, or its author where nobody else amended it.
+    let stands = |who: &String| {
+        request.moves.iter().all(|one| request.approvals_of(&one.fingerprint).any(|event| event.by == *who))
+    };
     let approvers = request.events.iter().rev().filter(|event| event.kind == EventKind::Approve).map(|event| &event.by);
-    let Some(who) = approvers.chain([&request.author]).find(|who| may(who)) else { return Ok(()) };
+    let author = (proposers(request).len() == 1).then_some(&request.author);
+    let Some(who) = approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)) else { return Ok(()) };
     let deployer = Actor {
         name: who.clone(),
         kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
@@ -394,6 +422,7 @@ fn apply(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, terms: &Ter
     if deployed.deployments.is_empty() {
         // Everything is served already; that is what was asked for.
         close(txn, ctx, request.clone(), None)?;
+        record(txn, ctx, "apply", request, terms.message.clone())?;
     }
     Ok(deployed)
 }
@@ -503,8 +532,13 @@ fn open(txn: &WriteTxn<'_>, id: u64, now: Timestamp) -> Result<ChangeRequest, Re
     }
 }
 
-fn room(request: &ChangeRequest) -> Result<(), RegistryError> {
-    let (count, max) = (request.events.len() + 1, EVENTS_MAX);
+fn room(request: &ChangeRequest, kind: EventKind) -> Result<(), RegistryError> {
+    let max = match kind {
+        EventKind::Comment => COMMENTS_MAX,
+        EventKind::Approve | EventKind::Amend => TALK_MAX,
+        EventKind::Reject | EventKind::Withdraw | EventKind::Apply | EventKind::Expire => return Ok(()),
+    };
+    let count = request.events.len() + 1;
     if count > max { Err(RegistryError::TooMany { what: "events of one change request", count, max }) } else { Ok(()) }
 }
 

@@ -12,11 +12,18 @@ use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
+use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::write::WriteTxn;
 
-/// Refusals of one principal that are recorded one by one in a minute; further ones are counted.
+/// Refusals of one command to one principal that are recorded one by one in a minute; further ones are counted.
 const REFUSALS_PER_MINUTE: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
+
+/// Subjects and bytes of each that the log keeps of a refused command, whatever it was sent.
+const SUBJECTS_MAX: usize = 1_000;
+const SUBJECT_BYTES_MAX: usize = 300;
+/// Longest reason of a refusal in the log, in bytes.
+const REASON_BYTES_MAX: usize = 4_000;
 
 /// What a command is about, for the log of a refusal.
 pub(super) struct Subject {
@@ -27,8 +34,16 @@ pub(super) struct Subject {
 
 impl Subject {
     pub(super) fn new(command: &'static str, subjects: impl IntoIterator<Item = String>, message: &str) -> Self {
-        Self { command, subjects: subjects.into_iter().collect(), message: message.to_owned() }
+        let subjects = subjects.into_iter().take(SUBJECTS_MAX).map(|one| clip(&one, SUBJECT_BYTES_MAX)).collect();
+        Self { command, subjects, message: message.chars().take(MESSAGE_CHARACTERS_MAX).collect() }
     }
+}
+
+/// The beginning of a text, of at most so many bytes.
+pub(super) fn clip(text: &str, bytes_max: usize) -> String {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= bytes_max).last().unwrap_or_default();
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// One command under way on the writer thread.
@@ -141,7 +156,7 @@ impl Ctx {
     fn refusal(&self, about: Subject, error: &RegistryError, unrecorded: u64) -> AuditEntry {
         AuditEntry {
             decision: Decision::Denied,
-            reason: error.to_string(),
+            reason: clip(&error.to_string(), REASON_BYTES_MAX),
             unrecorded,
             approved_by: Vec::new(),
             overrode: Vec::new(),
@@ -181,16 +196,17 @@ impl Registry {
         about: Subject,
         error: &RegistryError,
     ) -> Result<(), RegistryError> {
-        if let Some(unrecorded) = self.0.refusals.admit(&ctx.actor.name, ctx.now) {
+        if let Some(unrecorded) = self.0.refusals.admit(&ctx.actor.name, about.command, ctx.now) {
             txn.commit(ctx.now, Vec::new(), ctx.refusal(about, error, unrecorded))?;
         }
         Ok(())
     }
 }
 
-/// How many refusals each principal had lately, so that nobody fills the disk with them.
+/// How many refusals each principal had lately, by command, so that nobody fills the disk with them, nor hides one kind of
+/// them behind another.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<String, Window>>);
+pub(super) struct Refusals(Mutex<HashMap<(String, &'static str), Window>>);
 
 #[derive(Clone, Copy, Default)]
 struct Window {
@@ -199,12 +215,18 @@ struct Window {
     unrecorded: u64,
 }
 
+impl Window {
+    const fn is_over(&self, now: Timestamp) -> bool {
+        now.ms().saturating_sub(self.begin_ms) >= MINUTE_MS
+    }
+}
+
 impl Refusals {
     /// Whether to record one more, and how many were not recorded before it.
-    fn admit(&self, who: &str, now: Timestamp) -> Option<u64> {
+    fn admit(&self, who: &str, command: &'static str, now: Timestamp) -> Option<u64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let window = windows.entry(who.to_owned()).or_default();
-        if now.ms().saturating_sub(window.begin_ms) >= MINUTE_MS {
+        let window = windows.entry((who.to_owned(), command)).or_default();
+        if window.is_over(now) {
             (window.begin_ms, window.recorded) = (now.ms(), 0);
         }
         if window.recorded >= REFUSALS_PER_MINUTE {
@@ -213,6 +235,58 @@ impl Refusals {
         }
         window.recorded += 1;
         Some(std::mem::take(&mut window.unrecorded))
+    }
+
+    /// What was counted in minutes that are over, and is not in the log yet.
+    fn overdue(&self, now: Timestamp) -> Vec<(String, &'static str, u64)> {
+        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = windows.iter().filter(|(_, window)| window.is_over(now));
+        let counted = over.filter(|(_, window)| window.unrecorded > 0);
+        let counted = counted.map(|((who, command), window)| (who.clone(), *command, window.unrecorded)).collect();
+        windows.retain(|_, window| !window.is_over(now));
+        counted
+    }
+}
+
+impl Registry {
+    /// Writes into the log how many refusals were not recorded one by one, once their minute is over.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn record_counted_refusals(&self) -> Result<(), RegistryError> {
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        for (who, command, unrecorded) in self.0.refusals.overdue(now) {
+            let entry = AuditEntry {
+                actor: who,
+                command: command.to_owned(),
+                decision: Decision::Denied,
+                reason: format!("{unrecorded} more were refused in one minute"),
+                unrecorded,
+                method: "counted".to_owned(),
+                ..AuditEntry::default()
+            };
+            self.0.store.write(move |txn| txn.commit(now, Vec::new(), entry)).await?;
+        }
+        Ok(())
+    }
+
+    /// Decides, and records, that somebody may take something away that changes nothing: a backup, a bundle, a report.
+    ///
+    /// # Errors
+    /// The actor may not, or the store fails.
+    pub async fn permit(
+        &self,
+        actor: &Actor,
+        command: &'static str,
+        permission: Permission,
+        what: String,
+    ) -> Result<(), RegistryError> {
+        self.command(actor, Subject::new(command, [what.clone()], ""), move |txn, ctx| {
+            ctx.authorise(permission, None, None)?;
+            txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![what], String::new(), Vec::new()))?;
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -225,12 +299,19 @@ mod tests {
         let refusals = Refusals::default();
         let at = Timestamp::from_ms;
         for _ in 0..REFUSALS_PER_MINUTE {
-            assert_eq!(refusals.admit("ann", at(1_000_000)), Some(0));
+            assert_eq!(refusals.admit("ann", "deploy", at(1_000_000)), Some(0));
         }
-        assert_eq!(refusals.admit("ann", at(1_000_001)), None);
-        assert_eq!(refusals.admit("ann", at(1_059_999)), None);
-        assert_eq!(refusals.admit("bob", at(1_059_999)), Some(0), "somebody else");
-        assert_eq!(refusals.admit("ann", at(1_060_000)), Some(2));
-        assert_eq!(refusals.admit("ann", at(1_060_000)), Some(0));
+        assert_eq!(refusals.admit("ann", "deploy", at(1_000_001)), None);
+        assert_eq!(refusals.admit("ann", "deploy", at(1_059_999)), None);
+        assert_eq!(refusals.admit("bob", "deploy", at(1_059_999)), Some(0), "somebody else");
+        assert_eq!(refusals.admit("ann", "publish", at(1_059_999)), Some(0), "something else");
+        assert_eq!(refusals.admit("ann", "deploy", at(1_060_000)), Some(2));
+        assert_eq!(refusals.admit("ann", "deploy", at(1_060_000)), Some(0));
+        for _ in 0..REFUSALS_PER_MINUTE {
+            refusals.admit("ann", "deploy", at(1_060_000));
+        }
+        assert!(refusals.overdue(at(1_060_001)).is_empty(), "the minute is not over");
+        assert_eq!(refusals.overdue(at(1_120_000)), [("ann".to_owned(), "deploy", 2)]);
+        assert!(refusals.overdue(at(1_120_000)).is_empty(), "told once");
     }
 }

@@ -16,6 +16,7 @@ use crate::model::principal::Permission;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::serving::{RULE_ATTRIBUTES_MAX, RULES_MAX, Rule, SERVING_TEXT_BYTES_MAX, Serving, Split, Target};
 use crate::model::time::Timestamp;
+use crate::store::document::Documents;
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
@@ -71,7 +72,7 @@ impl Registry {
             let terms = Terms {
                 allow_major: request.allow_major,
                 break_glass: request.break_glass,
-                stops: last.as_ref() == Some(&serving) && was_deployed(txn, &name, &label)?,
+                stops: last.as_ref() == Some(&serving) && way_back_is_free(txn, &name, &label, &serving)?,
                 ..Terms::of(&message)
             };
             move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
@@ -221,7 +222,7 @@ impl<'a> Mover<'a> {
                         return Err(RegistryError::VersionArchived { name: name.clone(), number, at });
                     }
                 }
-                None if fresh.is_some_and(|fresh| fresh.number == number) => {}
+                None if fresh.is_some_and(|fresh| fresh.version.number == number) => {}
                 None => return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest }),
             }
         }
@@ -272,15 +273,25 @@ pub(super) fn served_versions(changes: &[Change]) -> impl Iterator<Item = String
     })
 }
 
-/// Whether what a label serves now was deployed there: only from that is the way back free. A second rollback would be
-/// the way forth again, and one after the label was taken away would bring back what somebody stopped.
-fn was_deployed(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Result<bool, RegistryError> {
-    let mut last = None;
+/// Whether whoever may deploy can go back to what a label served last without more. Not from a rollback, which would be the
+/// way forth again; not after the label was taken away, which would bring back what somebody stopped; and not to what was
+/// only ever put there against a policy.
+fn way_back_is_free(
+    txn: &WriteTxn<'_>,
+    name: &PromptName,
+    label: &Label,
+    back: &Serving,
+) -> Result<bool, RegistryError> {
+    let (mut last, mut put) = (None, None);
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        last = Some(deployment.action);
-        Ok(std::ops::ControlFlow::Break(()))
+        last.get_or_insert(deployment.action);
+        if deployment.to.as_ref() == Some(back) {
+            put = Some(deployment.id);
+        }
+        Ok(if put.is_some() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) })
     })?;
-    Ok(last == Some(Action::Deploy))
+    let entry = put.map(|id| txn.audit_entry(id)).transpose()?.flatten();
+    Ok(last == Some(Action::Deploy) && entry.is_none_or(|entry| entry.overrode.is_empty()))
 }
 
 /// The last serving of a label that differs from what it serves now.

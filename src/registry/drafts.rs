@@ -159,7 +159,20 @@ impl Registry {
                 allow_major: false,
                 break_glass: None,
             };
-            let published = publish(txn, ctx, "publish", name.clone(), request, message)?;
+            // Whoever saved some of it made some of it, whoever publishes it.
+            let mut savers = std::collections::BTreeSet::from([found.author]);
+            txn.visit_documents(
+                Shelf::DraftSave,
+                &joined_key(&[name.as_str(), &draft, ""]),
+                "",
+                false,
+                &mut |_, bytes| {
+                    savers.insert(read::<Draft>(bytes)?.saved_by);
+                    Ok(ControlFlow::Continue(()))
+                },
+            )?;
+            let makers = savers.into_iter().collect();
+            let published = publish(txn, ctx, "publish", name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
             Ok(published)
         })

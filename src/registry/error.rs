@@ -61,6 +61,8 @@ pub enum RegistryError {
     StillIncluded { name: PromptName, by: Vec<String> },
     #[error("the include `{reference}` cannot be pinned: {reason}")]
     Include { reference: String, reason: String },
+    #[error("the change of `{name}` of {at} lies in the future; history has happened")]
+    FromTheFuture { name: PromptName, at: Timestamp },
     #[error("the change of {at} is older than the last one of `{name}`, of {last}; a history only grows at its end")]
     HistoryOrder { name: PromptName, at: Timestamp, last: Timestamp },
     #[error("there is {what} `{name}` already; choose another name")]

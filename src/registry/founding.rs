@@ -68,6 +68,10 @@ pub enum FoundingError {
         "{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped"
     )]
     MovedOn { drafted: String, base: String, found: String },
+    #[error(
+        "the audit log does not end with the entry that the checkpoint signed: entries were cut off or put in its place; restore a backup"
+    )]
+    AuditLog,
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     #[error(transparent)]
@@ -105,6 +109,10 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
     }
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
+    if txn.anchored(&txn.audit_head()?)? == Some(false) {
+        // Going on would sign what somebody made of the log.
+        return Err(FoundingError::AuditLog);
+    }
     publish_trust(store.directory(), &roots, &epochs)?;
     let signer = signer(&chain, &epoch, store.directory(), clock)?;
     store.set_seal(signer.seal());

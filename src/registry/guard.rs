@@ -3,25 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::RegistryError;
 use super::access::Rules;
 use super::command::Ctx;
 use super::uses::used_lately;
+use super::{RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
 use crate::governance::label_policy::{Approval, Facts, Requirement, RequirementKind};
-use crate::model::change_request::{ChangeRequest, ProposedMove};
+use crate::governance::reach::{growing, tries};
+use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove};
 use crate::model::content::Content;
-use crate::model::content_id::ContentId;
 use crate::model::finding::{Category, Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
-use crate::model::version::Bump;
+use crate::model::version::{Bump, Version};
 use crate::store::StoreError;
 use crate::store::document::{Documents, Shelf, joined_key, number_key};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
+use crate::template::include::INCLUDE_DEPTH_MAX;
 
 /// How a move is asked for.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +46,8 @@ impl Terms {
 /// A version that the same commit publishes: known before it can be read.
 #[derive(Clone, Copy)]
 pub(super) struct Fresh<'a> {
-    pub(super) number: u64,
-    pub(super) content_id: ContentId,
-    pub(super) author: &'a str,
+    pub(super) version: &'a Version,
+    pub(super) makers: &'a [String],
     pub(super) content: &'a Content,
     pub(super) findings: &'a [Finding],
 }
@@ -81,7 +81,7 @@ pub(super) fn clear(
     ctx.authorise(Permission::Deploy, Some(wanted.name), Some(wanted.label))?;
     let book = &ctx.rules.book;
     let (name, label) = (wanted.name.as_str(), wanted.label.as_str());
-    let found = findings_of_new(txn, wanted)?;
+    let found = findings_of_new(txn, &ctx.rules, wanted)?;
     ctx.found(&found);
     if book.policies_of(name, label).next().is_none() {
         return Ok(Cleared::default());
@@ -110,6 +110,7 @@ pub(super) fn clear(
         }
         (Some(refused), None) => return Err(refused),
         (Some(refused), Some(why)) => {
+            check_message(why)?;
             ctx.authorise(Permission::Override, Some(wanted.name), Some(wanted.label))?;
             let what = unmet.iter().map(|demand| format!("{}: {}", demand.policy, demand.says));
             let what: Vec<String> = what.collect();
@@ -130,17 +131,15 @@ pub(super) fn look<Q: Queries + Documents>(
     wanted: &Wanted<'_>,
     (now, message, roles): (Timestamp, &str, Vec<String>),
 ) -> Result<Vec<Requirement>, StoreError> {
-    let found = findings_of_new(txn, wanted)?;
+    let found = findings_of_new(txn, rules, wanted)?;
     let (facts, _) = gather(txn, rules, wanted, (now, message, roles), found)?;
     let policies = rules.book.policies_of(wanted.name.as_str(), wanted.label.as_str());
     Ok(policies.flat_map(|policy| policy.demands(&facts)).collect())
 }
 
-/// The versions of a move that the label does not serve now.
+/// The versions of a move that reach somebody whom the label does not serve them now.
 pub(super) fn new_versions(wanted: &Wanted<'_>) -> Vec<u64> {
-    let served = wanted.from.map(Serving::versions).unwrap_or_default();
-    let shall = wanted.to.map(Serving::versions).unwrap_or_default();
-    shall.into_iter().filter(|number| !served.contains(number)).collect()
+    wanted.to.map(|to| growing(wanted.from, to)).unwrap_or_default()
 }
 
 /// A move, bound to the exact contents of its versions.
@@ -153,8 +152,8 @@ pub(super) fn proposed<Q: Queries>(
 ) -> Result<ProposedMove, RegistryError> {
     let mut contents = BTreeMap::new();
     for number in serving.versions() {
-        let id = if let Some(fresh) = fresh.filter(|fresh| fresh.number == number) {
-            fresh.content_id
+        let id = if let Some(fresh) = fresh.filter(|fresh| fresh.version.number == number) {
+            fresh.version.content_id
         } else if let Some(version) = txn.version(name, number)? {
             version.content_id
         } else {
@@ -188,21 +187,103 @@ pub(super) fn refuse_secrets(
     let Some(why) = break_glass else {
         return Err(RegistryError::HoldsSecrets { name: name.clone(), findings: secrets });
     };
+    check_message(why)?;
     ctx.authorise(Permission::Override, Some(name), None)?;
     tracing::warn!(actor = ctx.actor.name, %name, reason = why, "a content with a secret was published");
     ctx.overrode([format!("{} secrets in {name} — overridden because {why}", secrets.len())]);
     Ok(())
 }
 
-fn findings_of_new<Q: Queries + Documents>(txn: &Q, wanted: &Wanted<'_>) -> Result<Vec<Finding>, StoreError> {
+/// What the rules find in what is new. What was classified by other rules, or by none, is looked at again.
+fn findings_of_new<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     for number in new_versions(wanted) {
-        match wanted.fresh.filter(|fresh| fresh.number == number) {
-            Some(fresh) => found.extend_from_slice(fresh.findings),
-            None => found.extend(findings_of(txn, wanted.name, number)?),
+        if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == number) {
+            found.extend_from_slice(fresh.findings);
+            continue;
+        }
+        let key = joined_key(&[wanted.name.as_str(), &number_key(number)]);
+        let scanned: Option<String> = txn.document(Shelf::Scanned, &key)?;
+        if scanned.is_some_and(|scanned| scanned == rules.scan_id()) {
+            found.extend(findings_of(txn, wanted.name, number)?);
+        } else if let Some(content) = content(txn, wanted.name, number).map_err(|error| match error {
+            RegistryError::Store(error) => error,
+            other => StoreError::Record { kind: "content", reason: other.to_string() },
+        })? {
+            found.extend(rules.classify(&content));
         }
     }
     Ok(found)
+}
+
+/// Keeps what the rules found in a version, and which rules those were.
+pub(super) fn keep_findings(
+    txn: &mut WriteTxn<'_>,
+    rules: &Rules,
+    name: &PromptName,
+    number: u64,
+    findings: &[Finding],
+) -> Result<(), StoreError> {
+    let key = joined_key(&[name.as_str(), &number_key(number)]);
+    if !findings.is_empty() {
+        txn.put_document(Shelf::Findings, &key, &findings)?;
+    }
+    txn.put_document(Shelf::Scanned, &key, &rules.scan_id())
+}
+
+/// Everybody who made a version: its author, who published or imported it, who saved the draft it was, and the makers of
+/// what it includes.
+fn makers<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    version: &Version,
+    depth: usize,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut makers = BTreeSet::from([version.author.clone()]);
+    makers.extend(txn.audit_entry(version.commit)?.map(|entry| entry.actor));
+    let key = joined_key(&[name.as_str(), &number_key(version.number)]);
+    makers.extend(txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
+    if depth < INCLUDE_DEPTH_MAX {
+        for include in &version.includes {
+            if let Some(included) = txn.version(&include.name, include.version)? {
+                makers.extend(self::makers(txn, &include.name, &included, depth + 1)?);
+            }
+        }
+    }
+    Ok(makers)
+}
+
+/// Everybody who made something of what a move brings, or asked for it.
+pub(super) fn makers_of_move<Q: Queries + Documents>(
+    txn: &Q,
+    wanted: &Wanted<'_>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut all = BTreeSet::new();
+    for number in new_versions(wanted) {
+        match wanted.fresh.filter(|fresh| fresh.version.number == number) {
+            Some(fresh) => {
+                // Its commit is not made yet: whoever is named in it is who asks now.
+                all.extend(fresh.makers.iter().cloned());
+                all.extend(makers(txn, wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() }, 0)?);
+            }
+            None => {
+                if let Some(version) = txn.version(wanted.name, number)? {
+                    all.extend(makers(txn, wanted.name, &version, 0)?);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Who asked for what a change request proposes: its author, and whoever amended it.
+pub(super) fn proposers(request: &ChangeRequest) -> BTreeSet<String> {
+    let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.by.clone());
+    amended.chain([request.author.clone()]).collect()
 }
 
 /// The facts of a move, and the open change request that proposes exactly it.
@@ -216,12 +297,7 @@ fn gather<Q: Queries + Documents>(
     let (name, label) = (wanted.name, wanted.label);
     let mut facts = Facts { now, message: message.to_owned(), deployer_roles, findings, ..Facts::default() };
     let new = new_versions(wanted);
-    for number in &new {
-        match wanted.fresh.filter(|fresh| fresh.number == *number) {
-            Some(fresh) => facts.makers.insert(fresh.author.to_owned()),
-            None => txn.version(name, *number)?.is_some_and(|version| facts.makers.insert(version.author)),
-        };
-    }
+    facts.makers = makers_of_move(txn, wanted)?;
     let mut request = None;
     let fingerprint = wanted.to.map(|to| match proposed(txn, name, label, to, wanted.fresh) {
         Ok(proposed) => Ok(Some(proposed.fingerprint)),
@@ -233,11 +309,12 @@ fn gather<Q: Queries + Documents>(
             if open.expires <= now || open.moves.iter().all(|one| one.fingerprint != fingerprint) {
                 continue;
             }
-            facts.makers.insert(open.author.clone());
+            facts.makers.extend(proposers(&open));
             for event in open.approvals_of(&fingerprint) {
                 // Whoever approved must still be allowed to: a revoked reviewer's word is worth nothing.
                 let ask = crate::governance::rulebook::Ask {
                     who: &event.by,
+                    system: false,
                     bound: None,
                     permission: Permission::Review,
                     prompt: Some(name.as_str()),
@@ -272,7 +349,7 @@ pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, 
 }
 
 /// For how long a label has served each of these versions, the least of them; none when one of them never was.
-fn served_for<Q: Queries>(
+fn served_for<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
     label: &Label,
@@ -280,15 +357,26 @@ fn served_for<Q: Queries>(
     now: Timestamp,
 ) -> Result<Option<i64>, StoreError> {
     let mut served: BTreeMap<u64, i64> = BTreeMap::new();
+    let mut spans = Vec::new();
     let mut end = now;
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        for number in deployment.to.as_ref().map(Serving::versions).unwrap_or_default() {
-            *served.entry(number).or_default() += (end.ms() - deployment.at.ms()).max(0);
-        }
+        spans.push((deployment.to, deployment.at, end, deployment.id));
         end = deployment.at;
         Ok(ControlFlow::Continue(()))
     })?;
-    // What is served already needs no proof; a split of known versions has been tried as each of them.
+    for (to, at, end, id) in spans {
+        let tried: Vec<u64> =
+            versions.iter().copied().filter(|number| to.as_ref().is_some_and(|to| tries(to, *number))).collect();
+        if tried.is_empty() {
+            continue;
+        }
+        // An imported deployment has served here since it was imported, whatever time it brought.
+        let at = at.max(txn.audit_entry(id)?.map_or(at, |entry| entry.at));
+        for number in tried {
+            *served.entry(number).or_default() += (end.ms() - at.ms()).max(0);
+        }
+    }
+    // What is served already needs no proof.
     Ok(versions.iter().map(|number| served.get(number).copied()).min().unwrap_or(Some(i64::MAX)))
 }
 
@@ -299,7 +387,7 @@ fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>
     for old in from.versions() {
         let Some(old) = content(txn, wanted.name, old)? else { continue };
         for number in new_versions(wanted) {
-            let new = match wanted.fresh.filter(|fresh| fresh.number == number) {
+            let new = match wanted.fresh.filter(|fresh| fresh.version.number == number) {
                 Some(fresh) => Some(fresh.content.clone()),
                 None => content(txn, wanted.name, number)?,
             };

@@ -14,6 +14,8 @@ use crate::model::version::ACTOR_BYTES_MAX;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
+/// How far ahead another library's clock may be, in milliseconds.
+const CLOCK_SLACK_MS: i64 = 60_000;
 /// Longest id of an imported change, in bytes.
 const IMPORT_ID_BYTES_MAX: usize = 64;
 
@@ -92,13 +94,19 @@ fn import(
     let ImportChange { id, at, author, message, name, text } = change;
     let why = Why { at, author, message: check_message(&message)? };
     let prompt = txn.prompt(&name)?;
+    if at.ms() > ctx.now.ms().saturating_add(CLOCK_SLACK_MS) {
+        return Err(RegistryError::FromTheFuture { name, at });
+    }
     if let Some(last) = prompt.as_ref().map(|prompt| prompt.changed).filter(|last| at < *last) {
         return Err(RegistryError::HistoryOrder { name, at, last });
     }
     let (seq, outcome) = match text {
         None => match prompt.filter(|prompt| prompt.removed.is_none()) {
             None => return Err(RegistryError::PromptNotFound { name }),
-            Some(prompt) => (remove(txn, ctx, IMPORT, prompt, &why)?.0, Outcome::Removed),
+            Some(prompt) => {
+                ctx.authorise(Permission::Remove, Some(&name), None)?;
+                (remove(txn, ctx, IMPORT, prompt, &why)?.0, Outcome::Removed)
+            }
         },
         Some(text) => {
             let prepared = prepare(txn, ctx, &name, &Content::text(syntax, text), None)?;

@@ -37,7 +37,7 @@ use tokio::sync::watch;
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
 
-use self::access::Known;
+use self::access::{Known, Prepared};
 use self::command::Refusals;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
@@ -61,8 +61,8 @@ struct Inner {
     store: Store,
     clock: Arc<dyn Clock>,
     known: ArcSwap<Known>,
-    /// Held by whoever reads `known` anew.
-    learning: Mutex<()>,
+    /// Made ahead for the next change of the rule sets.
+    prepared: Mutex<Option<Prepared>>,
     /// Told whenever `known` changed.
     changed: watch::Sender<u64>,
     refusals: Refusals,
@@ -77,11 +77,19 @@ impl Registry {
     /// # Errors
     /// The store fails.
     pub fn open(store: Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
-        let known = ArcSwap::from_pointee(Known::read(&store, None)?);
-        let (learning, changed) = (Mutex::new(()), watch::channel(0).0);
+        let known = ArcSwap::from_pointee(Known::read(&store, None, None)?);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock)));
+        let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
         let webhook_networks = OnceLock::new();
-        Ok(Self(Arc::new(Inner { store, clock, known, learning, changed, refusals, usage, webhook_networks })))
+        let registry =
+            Self(Arc::new(Inner { store, clock, known, prepared, changed, refusals, usage, webhook_networks }));
+        let learner = Arc::downgrade(&registry.0);
+        registry.0.store.observe(Box::new(move |_| {
+            if let Some(inner) = learner.upgrade() {
+                Self(inner).learn();
+            }
+        }));
+        Ok(registry)
     }
 
     /// Forgets deletions that every replica has had time to learn of.

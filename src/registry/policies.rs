@@ -42,7 +42,6 @@ impl Registry {
                 Ok(policy)
             })
             .await?;
-        self.learn()?;
         Ok(kept)
     }
 
@@ -64,7 +63,6 @@ impl Registry {
             txn.commit(ctx.now, Vec::new(), ctx.audit("remove-policy", vec![name], String::new(), vec![change]))?;
             Ok(())
         })
-        .await?;
-        Ok(self.learn()?)
+        .await
     }
 }

@@ -3,20 +3,19 @@
 use super::access::rules_change;
 use super::command::{Ctx, Subject};
 use super::guard::{Wanted, look};
+use super::tokens::admins_with_tokens;
 use super::{Actor, Registry, RegistryError, Seat};
 use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
-use crate::governance::rulebook::{Ask, ITSELF, OPERATOR, Rulebook};
+use crate::governance::rulebook::{Ask, Rulebook};
 use crate::model::audit::AuditChange;
 use crate::model::name::{Label, PromptName};
-use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, Role, is_handle};
+use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::store::document::{Documents, Shelf};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// Names that nobody can have, because the audit log means something else by them.
-const RESERVED: [&str; 3] = [OPERATOR, ITSELF, "local"];
 const PRINCIPAL: &str = "principal";
 
 impl Registry {
@@ -42,7 +41,6 @@ impl Registry {
     pub async fn create_principal(&self, actor: &Actor, request: PrincipalRequest) -> Result<Principal, RegistryError> {
         let about = Subject::new("create-principal", [request.name.clone()], "");
         let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, "create-principal", request)).await?;
-        self.learn()?;
         Ok(made)
     }
 
@@ -106,7 +104,7 @@ impl Registry {
                 let change = change(ctx, &mut principal)?;
                 let mut book = ctx.rules.book.clone();
                 book.principals.insert(name.clone(), principal.clone());
-                keep_an_admin(&book, &name)?;
+                keep_an_admin(txn, &book, ctx.now, &name)?;
                 txn.put_document(Shelf::Principal, &name, &principal)?;
                 rules_change(txn)?;
                 let audit = ctx.audit(command, vec![name], String::new(), vec![change]);
@@ -114,7 +112,6 @@ impl Registry {
                 Ok(principal)
             })
             .await?;
-        self.learn()?;
         Ok(changed)
     }
 
@@ -140,14 +137,13 @@ impl Registry {
                     AuditChange { subject: name.clone(), before: before.map(words), after: Some(words(&role)) };
                 let mut book = ctx.rules.book.clone();
                 book.roles.insert(name.clone(), role.clone());
-                keep_an_admin(&book, &name)?;
+                keep_an_admin(txn, &book, ctx.now, &name)?;
                 txn.put_document(Shelf::Role, &name, &role)?;
                 rules_change(txn)?;
                 txn.commit(ctx.now, Vec::new(), ctx.audit("put-role", vec![name], String::new(), vec![change]))?;
                 Ok(role)
             })
             .await?;
-        self.learn()?;
         Ok(kept)
     }
 
@@ -174,8 +170,7 @@ impl Registry {
             txn.commit(ctx.now, Vec::new(), ctx.audit("remove-role", vec![name], String::new(), Vec::new()))?;
             Ok(())
         })
-        .await?;
-        Ok(self.learn()?)
+        .await
     }
 
     /// Who a seat stands for, and what they may.
@@ -219,7 +214,8 @@ impl Registry {
         let book = &known.rules.book;
         let bound = if who == actor.name { actor.bound.as_ref() } else { None };
         let (name, place) = (prompt.map(PromptName::as_str), label.map(Label::as_str));
-        let ask = Ask { who, bound, permission, prompt: name, label: place };
+        let system = who == actor.name && actor.kind == PrincipalKind::System;
+        let ask = Ask { who, system, bound, permission, prompt: name, label: place };
         let verdict = book.decide(&ask);
         let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
         if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
@@ -240,6 +236,16 @@ impl Registry {
             answer.allowed &= answer.requirements.iter().all(met);
         }
         Ok(answer)
+    }
+
+    /// Whether somebody works on a prompt: who writes it, or reviews it. Drafts are for them.
+    pub(super) fn may_work_on(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
+        let book = &self.0.known.load().rules.book;
+        let verdict = book.decide(&actor.ask(Permission::Publish, Some(name.as_str()), None));
+        if verdict.allowed || book.decide(&actor.ask(Permission::Review, Some(name.as_str()), None)).allowed {
+            return Ok(());
+        }
+        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
     }
 
     /// Whether somebody may look at what is not for everybody. A refusal to look changes nothing and is not recorded.
@@ -295,9 +301,13 @@ pub(super) fn check_handle(what: &'static str, name: &str) -> Result<(), Registr
     Err(RegistryError::Handle { what, name: name.chars().take(crate::model::principal::HANDLE_BYTES_MAX).collect() })
 }
 
-/// Somebody must be left who can keep access tokens.
-pub(super) fn keep_an_admin(book: &Rulebook, name: &str) -> Result<(), RegistryError> {
-    if book.has_admin() { Ok(()) } else { Err(RegistryError::LastAdmin { name: name.to_owned() }) }
+/// Somebody must be left who can keep access tokens, and has one to say who they are.
+fn keep_an_admin(txn: &WriteTxn<'_>, book: &Rulebook, now: Timestamp, name: &str) -> Result<(), RegistryError> {
+    if admins_with_tokens(txn, book, now, None)? {
+        Ok(())
+    } else {
+        Err(RegistryError::LastAdmin { name: name.to_owned() })
+    }
 }
 
 fn check_grants(book: &Rulebook, grants: &[Grant]) -> Result<(), RegistryError> {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use super::change_requests::settle;
 use super::command::{Ctx, Subject};
 use super::deploy::{Mover, audit_changes, served_versions};
-use super::guard::{Fresh, Terms, content, refuse_secrets};
+use super::guard::{Fresh, Terms, content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
+use crate::api::limits::LABELS_MAX;
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::interface::decide;
 use crate::model::audit::{AuditChange, AuditEntry};
@@ -46,7 +47,8 @@ impl Registry {
         let message = check_message(&request.message)?;
         let places = request.labels.iter().map(|label| format!("{name}@{label}"));
         let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
-        self.command(actor, about, move |txn, ctx| publish(txn, ctx, "publish", name, request, message)).await
+        self.command(actor, about, move |txn, ctx| publish(txn, ctx, "publish", name, request, (message, Vec::new())))
+            .await
     }
 }
 
@@ -57,9 +59,13 @@ pub(super) fn publish(
     command: &'static str,
     name: PromptName,
     request: PublishRequest,
-    message: String,
+    (message, makers): (String, Vec<String>),
 ) -> Result<Published, RegistryError> {
     ctx.authorise(Permission::Publish, Some(&name), None)?;
+    let (count, max) = (request.labels.len(), LABELS_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "labels to move by publishing", count, max });
+    }
     let prepared = prepare(txn, ctx, &name, &request.content, request.break_glass.as_ref())?;
     let warnings = lint(&prepared.content);
     let prompt = txn.prompt(&name)?;
@@ -71,6 +77,7 @@ pub(super) fn publish(
     let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
     let why = Why { at, author: ctx.actor.name.clone(), message };
     let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
+    plan.makers = makers;
     plan.deploy(txn, ctx, &terms, &why, &request.labels)?;
     let deployment = (!plan.deployments.is_empty()).then_some(txn.next_seq());
     let (version, created, findings, interface) =
@@ -126,7 +133,7 @@ pub(super) fn prepare(
     let mut measured = Measured::new();
     content.try_map_texts(|text| {
         flatten(text, written.syntax, &mut |reference: &str| {
-            let (include, included) = pin(txn, name, reference, &mut measured)?;
+            let (include, included) = pin(txn, ctx, name, reference, &mut measured)?;
             if !includes.contains(&include) {
                 includes.push(include);
             }
@@ -145,6 +152,7 @@ pub(super) fn prepare(
 /// Finds the one version that an include means now, and its text, in which everything is flat already.
 fn pin(
     txn: &WriteTxn<'_>,
+    ctx: &Ctx,
     includer: &PromptName,
     text: &str,
     measured: &mut Measured,
@@ -153,8 +161,10 @@ fn pin(
     let reference: Reference =
         text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
     let name = &reference.name;
-    let prompt = txn.prompt(name)?.filter(|prompt| prompt.removed.is_none());
-    let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}`")))?;
+    // What its author may not read, an include does not show them: not even that it is there.
+    let readable = ctx.rules.book.decide(&ctx.actor.ask(Permission::Read, Some(name.as_str()), None)).allowed;
+    let prompt = txn.prompt(name)?.filter(|prompt| readable && prompt.removed.is_none());
+    let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you may read")))?;
     let version = match &reference.selector {
         Selector::Version(number) => txn.version(name, *number)?,
         Selector::Content(hex) => txn.version_with_content(name, hex)?,
@@ -240,6 +250,8 @@ pub(super) struct Plan {
     pub(super) findings: Vec<Finding>,
     pub(super) interface: Option<InterfaceChange>,
     pub(super) deployments: Vec<Deployment>,
+    /// Who else than its author made the version.
+    pub(super) makers: Vec<String>,
     content: Content,
     prompt: Prompt,
 }
@@ -267,6 +279,7 @@ impl Plan {
                 findings: prepared.findings,
                 interface: None,
                 deployments: Vec::new(),
+                makers: Vec::new(),
                 content: prepared.content,
                 prompt,
             });
@@ -301,6 +314,7 @@ impl Plan {
             findings: prepared.findings,
             interface,
             deployments: Vec::new(),
+            makers: Vec::new(),
             content: prepared.content,
             prompt,
         })
@@ -316,13 +330,8 @@ impl Plan {
         labels: &[Label],
     ) -> Result<(), RegistryError> {
         let number = self.version.number;
-        let fresh = Fresh {
-            number,
-            content_id: self.version.content_id,
-            author: &self.version.author,
-            content: &self.content,
-            findings: &self.findings,
-        };
+        let makers: Vec<String> = self.makers.iter().cloned().chain([ctx.actor.name.clone()]).collect();
+        let fresh = Fresh { version: &self.version, makers: &makers, content: &self.content, findings: &self.findings };
         let mut mover = Mover::new(&why.author, why.at, txn.next_seq()).publishing(fresh);
         let mut moved = Vec::new();
         for label in labels {
@@ -349,9 +358,10 @@ impl Plan {
             let (name, number) = (&self.prompt.name, self.version.number);
             let subject = format!("{name}@{number}");
             audited.insert(0, AuditChange { subject, before: None, after: Some(self.version.content_id.to_string()) });
-            if !self.findings.is_empty() {
+            keep_findings(txn, &ctx.rules, name, number, &self.findings)?;
+            if !self.makers.is_empty() {
                 let key = joined_key(&[name.as_str(), &number_key(number)]);
-                txn.put_document(Shelf::Findings, &key, &self.findings)?;
+                txn.put_document(Shelf::Makers, &key, &self.makers)?;
             }
             ctx.found(&self.findings);
         }

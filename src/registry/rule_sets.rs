@@ -92,7 +92,6 @@ impl Registry {
             Ok(())
         })
         .await?;
-        self.learn()?;
         Ok(RuleSetView { name: shown, rules, toml: None, skipped })
     }
 
@@ -111,8 +110,7 @@ impl Registry {
             txn.commit(ctx.now, Vec::new(), ctx.audit("remove-rules", vec![name], String::new(), Vec::new()))?;
             Ok(())
         })
-        .await?;
-        Ok(self.learn()?)
+        .await
     }
 
     /// What the rules found in a version when it was published.

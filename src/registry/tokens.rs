@@ -112,7 +112,6 @@ impl Registry {
             Ok(record)
         });
         let record = record.await?;
-        self.learn()?;
         Ok(view(&record, Some(&token)))
     }
 
@@ -141,14 +140,10 @@ impl Registry {
             let mut record: TokenRecord = txn.document(Shelf::Token, &name)?.ok_or_else(absent)?;
             let until = ends(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
             let until = record.expires.map_or(until, |expires| expires.min(until));
-            let expires = match (request.expires_s, own) {
-                // Nobody gives themselves more time than they were given.
-                (None, true) => record.expires,
-                (Some(_), true) => match (ends(ctx.now, request.expires_s)?, record.expires) {
-                    (Some(asked), Some(given)) => Some(asked.min(given)),
-                    (asked, given) => asked.or(given),
-                },
-                (_, false) => ends(ctx.now, request.expires_s)?,
+            // Without a new end the given one stays; and nobody gives themselves more time than they were given.
+            let expires = match (ends(ctx.now, request.expires_s)?, record.expires) {
+                (Some(asked), Some(given)) if own => Some(asked.min(given)),
+                (asked, given) => asked.or(given),
             };
             let old = std::mem::replace(&mut record.hash, hash);
             record.previous = (until > ctx.now).then_some((old, until));
@@ -159,7 +154,6 @@ impl Registry {
             Ok(record)
         });
         let record = record.await?;
-        self.learn()?;
         Ok(view(&record, Some(&token)))
     }
 
@@ -176,7 +170,7 @@ impl Registry {
                 if txn.raw_document(Shelf::Token, &name)?.is_none() {
                     return Err(RegistryError::NotFound { what: TOKEN, name });
                 }
-                if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, &name)? {
+                if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, Some(&name))? {
                     return Err(RegistryError::LastAdmin { name });
                 }
                 txn.remove_document(Shelf::Token, &name)?;
@@ -185,28 +179,30 @@ impl Registry {
                 Ok(())
             },
         )
-        .await?;
-        Ok(self.learn()?)
+        .await
     }
 }
 
 /// Whether somebody who keeps access has an access token besides this one.
-fn admins_with_tokens(
+pub(super) fn admins_with_tokens(
     txn: &WriteTxn<'_>,
     book: &Rulebook,
     now: Timestamp,
-    without: &str,
+    without: Option<&str>,
 ) -> Result<bool, RegistryError> {
     let tokens = txn.documents::<TokenRecord>(Shelf::Token, "")?;
     Ok(tokens.iter().any(|(name, record)| {
         let ask = Ask {
             who: &record.principal,
+            system: false,
             bound: record.prompts.as_ref(),
             permission: Permission::Access,
             prompt: None,
             label: None,
         };
-        name != without && record.expires.is_none_or(|expires| expires > now) && book.decide(&ask).allowed
+        without != Some(name.as_str())
+            && record.expires.is_none_or(|expires| expires > now)
+            && book.decide(&ask).allowed
     }))
 }
 

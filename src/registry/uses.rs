@@ -9,7 +9,8 @@ use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::resolve::usage::Usage;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::document::{DOCUMENT_KEY_BYTES_MAX, Documents, Shelf, joined_key, number_key, read};
+use crate::store::query::Queries;
 
 /// Milliseconds of an hour, the grain of the record.
 const HOUR_MS: i64 = 3_600_000;
@@ -39,11 +40,17 @@ impl Registry {
         if uses.is_empty() {
             return Ok(());
         }
+        let latest = hour(Timestamp::from_ms(self.0.clock.now_ms()));
         self.0
             .store
             .write(move |txn| {
                 for one in uses {
                     let key = joined_key(&[one.name.as_str(), &number_key(one.version), &one.by]);
+                    // What others report is not believed: no use is of a version that is not there, or of tomorrow.
+                    let known = key.len() <= DOCUMENT_KEY_BYTES_MAX && txn.version(&one.name, one.version)?.is_some();
+                    if !known || one.hour > latest {
+                        continue;
+                    }
                     if txn.document::<u64>(Shelf::Use, &key)?.is_none_or(|hour| hour < one.hour) {
                         txn.put_document(Shelf::Use, &key, &one.hour)?;
                     }

@@ -162,6 +162,7 @@ async fn tend(registry: Registry, stop: CancellationToken) {
         let tended = async {
             registry.keep_noted_uses().await?;
             registry.keep_token_uses().await?;
+            registry.record_counted_refusals().await?;
             registry.tend_change_requests().await
         };
         if let Err(error) = tended.await {

@@ -38,15 +38,20 @@ impl ReadTxn {
         }
     }
 
-    /// The audit entry that the newest checkpoint names, as hex; none on a replica, which keeps no log of its own.
-    fn signed_audit_head(&self) -> Result<Option<String>, StoreError> {
-        if self.meta("pin")?.is_some() {
+    /// Whether the newest checkpoint names this audit entry as the last; none where no checkpoint does: on a replica, which
+    /// keeps no log of its own, and under a checkpoint of the first form.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn anchored(&self, head: &str) -> Result<Option<bool>, StoreError> {
+        if self.meta("pin")?.is_some() || head == AuditEntry::genesis() {
             return Ok(None);
         }
         let note = self.meta("note")?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
-        let checkpoint = note.and_then(|note| Checkpoint::parse(note.text()).ok());
-        let signed = checkpoint.and_then(|checkpoint| checkpoint.audit);
-        Ok(signed.map(|hash| blake3::Hash::from(hash).to_hex().to_string()))
+        let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text()).ok()) else {
+            return Ok(Some(false));
+        };
+        Ok(checkpoint.audit.map(|hash| *blake3::Hash::from(hash).to_hex() == *head))
     }
 
     /// Checks that each audit entry's hash fits itself and the entry before.
@@ -61,13 +66,15 @@ impl ReadTxn {
             let (seq, value) = item?;
             let entry = decode_audit(value.value(), seq.value())?;
             verdict.entries += 1;
-            if entry.previous != verdict.head || entry.digest() != entry.hash {
+            // Each commit has one entry, from the first on: a hole is something that was taken out.
+            let missing = entry.seq != verdict.entries;
+            if missing || entry.previous != verdict.head || entry.digest() != entry.hash {
                 verdict.whole = false;
                 verdict.broken_at.get_or_insert(entry.seq);
             }
             verdict.head = entry.hash;
         }
-        verdict.anchored = self.signed_audit_head()?.map(|signed| signed == verdict.head);
+        verdict.anchored = self.anchored(&verdict.head)?;
         verdict.whole &= verdict.anchored != Some(false);
         Ok(verdict)
     }

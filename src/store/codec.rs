@@ -27,6 +27,11 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![R::KIND, R::VERSION];
     bincode::serde::encode_into_std_write(record, &mut bytes, bincode::config::standard())
         .map_err(|error| StoreError::Record { kind: R::NAME, reason: error.to_string() })?;
+    // What could not be read back is not written.
+    if bytes.len() > RECORD_BYTES_MAX {
+        let reason = format!("it is {} bytes long; the limit is {RECORD_BYTES_MAX}", bytes.len());
+        return Err(StoreError::Record { kind: R::NAME, reason });
+    }
     Ok(bytes)
 }
 

@@ -14,9 +14,10 @@ use super::error::StoreError;
 use super::read::ReadTxn;
 use super::tables;
 use super::write::WriteTxn;
+use crate::model::audit::AuditEntry;
 
 /// Longest key of a document, in bytes: a prompt's name, a handle and a number.
-const DOCUMENT_KEY_BYTES_MAX: usize = 512;
+pub const DOCUMENT_KEY_BYTES_MAX: usize = 512;
 
 /// What kind of document it is; the number is stored and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,10 @@ pub enum Shelf {
     DueDelivery = 16,
     /// By name of the webhook.
     WebhookSecret = 17,
+    /// By prompt and version: who else than its author made it.
+    Makers = 18,
+    /// By prompt and version: under which rules its findings were found.
+    Scanned = 19,
 }
 
 /// A number as a part of a key, so that keys sort as their numbers do.
@@ -90,6 +95,9 @@ pub trait Documents {
         backwards: bool,
         visitor: &mut Visitor<'_>,
     ) -> Result<(), StoreError>;
+
+    /// One entry of the audit log.
+    fn audit_entry(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError>;
 
     /// One document.
     fn document<T: DeserializeOwned>(&self, shelf: Shelf, key: &str) -> Result<Option<T>, StoreError> {
@@ -148,6 +156,10 @@ fn visit(
 }
 
 impl Documents for ReadTxn {
+    fn audit_entry(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
+        Ok(self.audit_from(seq, 1)?.pop().filter(|entry| entry.seq == seq))
+    }
+
     fn raw_document(&self, shelf: Shelf, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let table = self.raw().open_table(tables::DOCUMENTS)?;
         Ok(table.get(encoded(shelf, key).as_slice())?.map(|value| value.value().to_vec()))
@@ -166,6 +178,10 @@ impl Documents for ReadTxn {
 }
 
 impl Documents for WriteTxn<'_> {
+    fn audit_entry(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
+        self.audit_at(seq)
+    }
+
     fn raw_document(&self, shelf: Shelf, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.documents_table().get(encoded(shelf, key).as_slice())?.map(|value| value.value().to_vec()))
     }
@@ -202,6 +218,11 @@ impl WriteTxn<'_> {
     /// # Errors
     /// The database fails.
     pub fn remove_document(&mut self, shelf: Shelf, key: &str) -> Result<bool, StoreError> {
-        Ok(self.documents_table_mut().remove(encoded(shelf, key).as_slice())?.is_some())
+        // An absent one is no change, so that a command which finds nothing has changed nothing.
+        let key = encoded(shelf, key);
+        if self.documents_table().get(key.as_slice())?.is_none() {
+            return Ok(false);
+        }
+        Ok(self.documents_table_mut().remove(key.as_slice())?.is_some())
     }
 }

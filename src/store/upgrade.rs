@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::record::AccessV1;
 use super::tables;
 use super::write::WriteTxn;
-use crate::model::principal::{Grant, Principal, PrincipalKind, TokenRecord};
+use crate::model::principal::{Grant, Principal, PrincipalKind, RESERVED, TokenRecord};
 use crate::model::time::Timestamp;
 
 /// From schema 1: each access token becomes a service of the same name, with the same token and the role it had.
@@ -25,8 +25,10 @@ pub(super) fn from_1(txn: &redb::WriteTransaction, writer: &mut WriteTxn<'_>) ->
             _ => continue,
         };
         let (name, created) = (name.value().to_owned(), Timestamp::from_ms(created));
+        // Names that now mean the machine itself were once anybody's.
+        let who = if RESERVED.contains(&name.as_str()) { format!("{name}-service") } else { name.clone() };
         let principal = Principal {
-            name: name.clone(),
+            name: who.clone(),
             kind: PrincipalKind::Service,
             created,
             grants: vec![Grant::everywhere(role)],
@@ -34,7 +36,7 @@ pub(super) fn from_1(txn: &redb::WriteTransaction, writer: &mut WriteTxn<'_>) ->
         };
         let token = TokenRecord {
             name: name.clone(),
-            principal: name.clone(),
+            principal: who.clone(),
             hash: blake3::Hash::from(hash).to_hex().to_string(),
             created,
             expires: None,
@@ -42,7 +44,7 @@ pub(super) fn from_1(txn: &redb::WriteTransaction, writer: &mut WriteTxn<'_>) ->
             prompts: None,
             views: Vec::new(),
         };
-        writer.put_document(Shelf::Principal, &name, &principal)?;
+        writer.put_document(Shelf::Principal, &who, &principal)?;
         writer.put_document(Shelf::Token, &name, &token)?;
     }
     drop(table);

@@ -360,6 +360,11 @@ impl<'t> WriteTxn<'t> {
         Ok(head)
     }
 
+    /// One entry of the audit log, with those of the commits made so far.
+    pub(super) fn audit_at(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
+        self.audit.get(seq)?.map(|value| decode_audit(value.value(), seq)).transpose()
+    }
+
     pub(super) const fn documents_table(&self) -> &Table<'t, &'static [u8], &'static [u8]> {
         &self.documents
     }

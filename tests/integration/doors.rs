@@ -149,7 +149,10 @@ fn the_folder_and_the_import_are_doors_too() {
     team.node.until_logged(UNMET);
 
     let from = team.next();
-    let change = json!({"id": "x1", "at": "2099-01-01T00:00:00Z", "author": "somebody", "message": "m", "name": AGENT, "text": "four"});
+    let now = bookholder::model::time::Timestamp::from_ms(bookholder::clock::Clock::now_ms(
+        &bookholder::clock::SystemClock::new(),
+    ));
+    let change = json!({"id": "x1", "at": now, "author": "somebody", "message": "m", "name": AGENT, "text": "four"});
     let imported = team.send("admin", "POST", "/v1/import", &json!({"changes": [change]})).ok();
     assert_eq!(imported["refused"][0]["problem"]["detail"], json!(UNMET), "{imported}");
     let recorded = refusals(&team, from);

@@ -87,8 +87,9 @@ async fn governed_story() -> Primary {
         automatic: false,
         expires_days: None,
     };
-    let asked = registry.propose(&person("ann"), asked).await.expect("a proposal").id;
-    let approve = ReviewRequest { kind: EventKind::Approve, message: "good".to_owned(), fingerprints: Vec::new() };
+    let asked = registry.propose(&person("ann"), asked).await.expect("a proposal");
+    let (asked, seen) = (asked.id, asked.moves.into_iter().map(|one| one.fingerprint).collect());
+    let approve = ReviewRequest { kind: EventKind::Approve, message: "good".to_owned(), fingerprints: seen };
     registry.review(admin, asked, approve).await.expect("approved");
     let deploy = DeployRequest {
         moves,

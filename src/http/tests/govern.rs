@@ -230,11 +230,20 @@ async fn a_change_request_goes_its_way() {
     .await;
     node.expect(Some(&rob), &[("POST", "/v1/deployments", moved, 403, "policy_not_met")]).await;
     node.expect(Some(&rob), &[("POST", "/v1/requests/1/application", json!({}), 403, "policy_not_met")]).await;
-    let review = |kind: &str| json!({"kind": kind, "message": "read"});
-    node.expect(Some(&ann), &[("POST", "/v1/requests/1/reviews", review("approve"), 403, "forbidden")]).await;
+    let seen = async || node.ask(None, "GET", "/v1/requests/1", &Value::Null).await.1["request"]["moves"].clone();
+    let review = |kind: &str, moves: &Value| {
+        let fingerprint = &moves[0]["fingerprint"];
+        json!({"kind": kind, "message": "read", "fingerprints": [fingerprint]})
+    };
+    let first = seen().await;
+    node.expect(Some(&ann), &[("POST", "/v1/requests/1/reviews", review("approve", &first), 403, "forbidden")]).await;
     node.expect(Some(&ann), &[("POST", "/v1/requests/1/amendments", proposal("three"), 200, "\"amend\"")]).await;
-    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("apply"), 400, "approved, rejected")]).await;
-    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve"), 200, "\"approve\"")]).await;
+    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve", &first), 409, "request_moved")])
+        .await;
+    let now = seen().await;
+    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("apply", &now), 400, "approved, rejected")])
+        .await;
+    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve", &now), 200, "\"approve\"")]).await;
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/application", json!({}), 403, "forbidden")]).await;
     node.expect(Some(&rob), &[("POST", "/v1/requests/1/application", json!({}), 200, "\"deploy\"")]).await;
     node.expect(Some(&rob), &[("POST", "/v1/requests/1/application", json!({}), 409, "request_closed")]).await;

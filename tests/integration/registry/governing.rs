@@ -61,7 +61,9 @@ async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) ->
 }
 
 async fn review(primary: &Primary, who: &str, id: u64, kind: EventKind) -> Result<ChangeRequest, RegistryError> {
-    let request = ReviewRequest { kind, message: "I looked".to_owned(), fingerprints: Vec::new() };
+    let seen = primary.registry.change_request(&|_| true, id).expect("it").request;
+    let fingerprints = seen.moves.into_iter().map(|one| one.fingerprint).collect();
+    let request = ReviewRequest { kind, message: "I looked".to_owned(), fingerprints };
     primary.registry.review(&person(who), id, request).await
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod deploying;
 mod governing;
+mod hardened;
 mod including;
 mod publishing;
 mod refusing;
