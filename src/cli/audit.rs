@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use futures_util::{StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::error::CliError;
@@ -13,7 +15,7 @@ use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_lin
 use super::{Verdict, disk};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::Page;
-use crate::governance::audit_copy::{CopyError, verify_copy};
+use crate::governance::audit_copy::{CopyError, CopyVerdict, verify_copy};
 use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
 use crate::store::{Options, Store, StoreError};
 
@@ -82,6 +84,22 @@ pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
     }
 }
 
+/// What `audit log --json` printed, each entry as it stands there.
+#[derive(Deserialize)]
+struct LogCopy<'a> {
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+/// What is said of a copy as JSON.
+#[derive(Serialize)]
+struct CopySaid<'a> {
+    #[serde(flatten)]
+    verdict: &'a AuditVerdict,
+    /// Holes between entries that do not follow one another.
+    gaps: u64,
+}
+
 /// Checks the chain in a copy, which proves that nobody changed an entry in it; only a manifest or the registry itself
 /// can say that the end is the end.
 fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
@@ -96,20 +114,48 @@ fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
     let page = first.trim_end() == "{" || first.starts_with("{\"items\"");
     let copy = if page {
         let bytes = disk::read(path, COPY_BYTES_MAX)?;
-        let page: Page<AuditEntry> = serde_json::from_slice(&bytes)
-            .map_err(|error| CliError::usage(format!("{} is no audit log: {error}", path.display())))?;
-        let lines: Vec<u8> =
-            page.items.iter().flat_map(|entry| [entry.to_canonical(), b"\n".to_vec()].concat()).collect();
-        verify_copy(lines.as_slice()).map_err(fault)?
+        verify_copy(lines_of(&bytes, path)?.as_slice()).map_err(fault)?
     } else {
         verify_copy(BufReader::new(File::open(path).map_err(read)?)).map_err(fault)?
     };
-    let head = copy.last.as_ref().map_or_else(AuditEntry::genesis, |(_, hash)| hash.clone());
-    let whole = copy.broken_at.is_none();
-    if !output.json && whole && copy.gaps > 0 {
-        output.note(format!("{} entries are missing in between: the copy is about something else there", copy.gaps));
+    copy_verdict(output, &copy, page)
+}
+
+/// The entries of a page, one a line.
+fn lines_of(page: &[u8], path: &Path) -> Result<Vec<u8>, CliError> {
+    let no_log = |error: serde_json::Error| CliError::usage(format!("{} is no audit log: {error}", path.display()));
+    let mut lines = Vec::with_capacity(page.len());
+    for item in serde_json::from_slice::<LogCopy<'_>>(page).map_err(no_log)?.items {
+        // A line end in JSON is layout: inside texts it is escaped.
+        lines.extend(item.get().bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
+        lines.push(b'\n');
     }
-    verdict(output, &AuditVerdict { whole, entries: copy.entries, head, broken_at: copy.broken_at, anchored: None })
+    Ok(lines)
+}
+
+/// Says what a copy shows. A copy of nothing proves nothing, and `of_log` says that it is a page of the log itself,
+/// where a hole is an entry that somebody took out.
+fn copy_verdict(output: Output, copy: &CopyVerdict, of_log: bool) -> Result<Verdict, CliError> {
+    let head = copy.last.as_ref().map_or_else(AuditEntry::genesis, |(_, hash)| hash.clone());
+    let broken_at = copy.broken_at;
+    let whole = copy.is_whole() && copy.entries > 0 && !(of_log && copy.gaps > 0);
+    let checked = AuditVerdict { whole, entries: copy.entries, head, broken_at, anchored: None };
+    if output.json {
+        output.json(&CopySaid { verdict: &checked, gaps: copy.gaps })?;
+        return Ok(if whole { Verdict::Done } else { Verdict::No });
+    }
+    let no = |said: &str| output.line(format!("{} {said}", paint(BAD, "✗"))).map(|()| Verdict::No);
+    match (broken_at, copy.entries, copy.gaps) {
+        (None, 0, _) => Ok(no("the copy holds no audit entry, so it proves nothing")?),
+        (None, _, gaps @ 1..) if of_log => Ok(no(&format!(
+            "the copy has holes ({gaps}), where entries were taken out; copy the whole log, without filters"
+        ))?),
+        (None, _, gaps @ 1..) => {
+            output.note(format!("the copy has holes ({gaps}), where it is about something else"));
+            verdict(output, &checked)
+        }
+        _ => verdict(output, &checked),
+    }
 }
 
 pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError> {
@@ -168,4 +214,58 @@ pub fn verdict(output: Output, verdict: &AuditVerdict) -> Result<Verdict, CliErr
         output.line(format!("{} the audit log is broken{at}, after {} entries", paint(BAD, "✗"), verdict.entries))?;
     }
     Ok(if verdict.whole { Verdict::Done } else { Verdict::No })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::governance::report::samples;
+
+    fn check(bytes: &[u8]) -> Verdict {
+        let directory = tempfile::tempdir().expect("a folder");
+        let path = directory.path().join("copy.json");
+        std::fs::write(&path, bytes).expect("written");
+        let plain = verify_file(&path, Output { json: false, terminal: false }).expect("a verdict");
+        assert_eq!(
+            verify_file(&path, Output { json: true, terminal: false }).expect("a verdict"),
+            plain,
+            "JSON says the same"
+        );
+        plain
+    }
+
+    #[test]
+    fn a_page_of_the_log_is_whole_without_holes_only() {
+        let page = |entries: Vec<AuditEntry>| {
+            let page = Page { items: entries, next: None };
+            [serde_json::to_vec(&page).expect("JSON"), serde_json::to_vec_pretty(&page).expect("JSON")]
+        };
+        let log = samples::log();
+        let mut holed = log.clone();
+        holed.remove(3);
+        for (entries, expected) in [
+            (log.clone(), Verdict::Done),
+            (log[..3].to_vec(), Verdict::Done),
+            (holed.clone(), Verdict::No),
+            (Vec::new(), Verdict::No),
+        ] {
+            for bytes in page(entries.clone()) {
+                assert_eq!(check(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));
+            }
+        }
+        let [_, pretty] = page(log);
+        let more = String::from_utf8(pretty).expect("text").replacen("\"seq\"", "\"approved\": \"x\", \"seq\"", 1);
+        assert_eq!(check(more.as_bytes()), Verdict::No, "a field that no entry has");
+        assert_eq!(check(b""), Verdict::No, "nothing proves nothing");
+        // A report leaves out what it is not about.
+        let lines: Vec<u8> = holed.iter().flat_map(|entry| [entry.to_canonical(), b"\n".to_vec()].concat()).collect();
+        assert_eq!(check(&lines), Verdict::Done);
+    }
+
+    #[test]
+    fn holes_are_in_what_is_said_as_json() {
+        let verdict = AuditVerdict { whole: true, entries: 2, head: "h".to_owned(), broken_at: None, anchored: None };
+        let said = serde_json::to_value(CopySaid { verdict: &verdict, gaps: 3 }).expect("JSON");
+        assert_eq!((&said["gaps"], &said["whole"]), (&3.into(), &true.into()));
+    }
 }

@@ -8,6 +8,7 @@ use super::args::values::{WhyArgs, handle};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, count, moment, one_line, paint};
+use super::progress::size;
 use super::publish::bump;
 use super::{Verdict, changed, folder};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
@@ -15,7 +16,7 @@ use crate::api::problem::ErrorCode;
 use crate::client::ClientError;
 use crate::files::prompt::write;
 use crate::governance::merge::Conflict;
-use crate::model::draft::Draft;
+use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Bump;
 
@@ -24,6 +25,7 @@ Examples:
   bookholder draft save support/agent warmer --file agent.prompt
   bookholder draft list support/agent
   bookholder draft show support/agent warmer > agent.prompt
+  bookholder draft show support/agent warmer --revision 3    as it was then; --history lists what was saved
   bookholder draft merge support/agent warmer --save         bring it onto the newest version
   bookholder draft publish support/agent warmer -m 'Warmer greetings' --label staging
   bookholder draft discard support/agent warmer
@@ -78,6 +80,9 @@ enum DraftCommand {
         /// List what was saved of it instead
         #[arg(long)]
         history: bool,
+        /// As it was at this save [default: the newest]
+        #[arg(long, value_name = "N", conflicts_with = "history")]
+        revision: Option<u64>,
     },
     /// Bring a draft together with what was published since it began
     Merge {
@@ -122,12 +127,15 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             let drafts = client.drafts(&name).await?;
             if output.json { output.json(&drafts)? } else { output.table(&table(&drafts), "no drafts")? }
         }
-        DraftCommand::Show { which: Which { prompt, draft }, history: true } => {
+        DraftCommand::Show { which: Which { prompt, draft }, history: true, .. } => {
             let saves = client.draft_saves(&prompt, &draft).await?;
             if output.json { output.json(&saves)? } else { output.table(&table(&saves), "nothing was saved")? }
         }
-        DraftCommand::Show { which: Which { prompt, draft }, history: false } => {
-            let draft = client.draft(&prompt, &draft).await?;
+        DraftCommand::Show { which: Which { prompt, draft }, history: false, revision } => {
+            let draft = match revision {
+                Some(revision) => client.draft_save(&prompt, &draft, revision).await?,
+                None => client.draft(&prompt, &draft).await?,
+            };
             if output.json {
                 output.json(&draft)?;
             } else {
@@ -207,13 +215,14 @@ fn saved(output: Output, draft: &Draft) -> Result<(), CliError> {
     output.line(format!("{} {} {}", paint(GOOD, "✓"), paint(ACCENT, one_line(&draft.name)), paint(DIM, at)))
 }
 
-fn table(drafts: &[Draft]) -> Table {
-    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SAVED (UTC)", "BY", "BEGUN BY"]);
+fn table(drafts: &[DraftSummary]) -> Table {
+    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SIZE", "SAVED (UTC)", "BY", "BEGUN BY"]);
     for draft in drafts {
         table.row([
             Cell::new(ACCENT, &draft.name),
             draft.revision.into(),
             draft.parent.into(),
+            size(draft.bytes).into(),
             Cell::new(DIM, moment(draft.saved)),
             Cell::from(&draft.saved_by),
             Cell::from(&draft.author),

@@ -1,5 +1,6 @@
 //! `request`: change requests, from proposing a change to applying it.
 
+mod approve;
 mod view;
 
 use std::path::PathBuf;
@@ -13,9 +14,7 @@ use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint};
 use super::publish::bump;
 use super::{Verdict, changed, deploy, folder};
-use crate::api::govern::{
-    AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, RequestView, ReviewRequest,
-};
+use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, ReviewRequest};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::write::{Move, RuleRequest};
 use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
@@ -30,11 +29,12 @@ Examples:
   bookholder request list --state open
   bookholder request show 12                 what changes, what is missing, and who could give it
   bookholder request approve 12 -m 'Read it with legal'
+  bookholder request approve 12 --fingerprint 0f3a5c7e9b1d   only if it still proposes what `show` showed
   bookholder request reject 12 -m 'It promises refunds'
   bookholder request apply 12
   bookholder request apply 12 --break-glass 'Production is down, OPS-17'
 
-An approval binds to exactly what the request proposed when you looked: amending it asks for new ones.";
+An approval binds to exactly what it shows: who amends the request meanwhile needs another one.";
 
 /// `request`
 #[derive(Clone, Debug, Args)]
@@ -62,14 +62,8 @@ enum RequestCommand {
         /// Which
         id: u64,
     },
-    /// Approve exactly what it proposes now
-    Approve {
-        /// Which
-        id: u64,
-        /// Why
-        #[arg(short, long, value_name = "WHY")]
-        message: Option<String>,
-    },
+    /// Show what it proposes, and approve exactly that; on a terminal, ask first
+    Approve(approve::ApproveArgs),
     /// Refuse it, which closes it
     Reject {
         /// Which
@@ -178,21 +172,12 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
             changed::deployed(output, &context.client.apply_request(id, &request).await?)?;
             return Ok(Verdict::Done);
         }
-        RequestCommand::Approve { id, message } => (id, EventKind::Approve, message.unwrap_or_default()),
+        RequestCommand::Approve(args) => return approve::run(args, &context).await,
         RequestCommand::Reject { id, why } => (id, EventKind::Reject, why.message),
         RequestCommand::Comment { id, why } => (id, EventKind::Comment, why.message),
         RequestCommand::Withdraw { id, why } => (id, EventKind::Withdraw, why.message),
     };
-    let mut fingerprints = Vec::new();
-    if kind == EventKind::Approve {
-        // What is printed is what is approved: the server refuses when it proposes something else by then.
-        let RequestView { request, moves, .. } = context.client.change_request(id).await?;
-        for (one, review) in request.moves.iter().zip(&moves) {
-            output.note(format!("approving {}", view::movement(one, review)));
-        }
-        fingerprints.extend(request.moves.into_iter().map(|one| one.fingerprint));
-    }
-    let request = context.client.review(id, &ReviewRequest { kind, message, fingerprints }).await?;
+    let request = context.client.review(id, &ReviewRequest { kind, message, fingerprints: Vec::new() }).await?;
     if output.json {
         output.json(&request)?;
     } else {

@@ -84,7 +84,7 @@ enum WebhookCommand {
         #[arg(long, value_name = "N", default_value_t = ROWS)]
         limit: usize,
     },
-    /// Send an event again, under the same id
+    /// Send an event that its filters let pass again, under the same id
     Redeliver {
         /// Which
         name: String,

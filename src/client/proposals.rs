@@ -10,7 +10,7 @@ use crate::api::govern::{
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::write::{Deployed, Published};
 use crate::model::change_request::{ChangeRequest, RequestState};
-use crate::model::draft::Draft;
+use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::PromptName;
 
 const REQUESTS: &str = "/v1/requests";
@@ -73,12 +73,12 @@ impl Client {
         self.call(self.request(Method::GET, &format!("{REQUESTS}/{id}"))).await
     }
 
-    /// Every draft of a prompt, by name.
+    /// Every draft of a prompt, by name and without what it says.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn drafts(&self, name: &PromptName) -> Result<Vec<Draft>, ClientError> {
-        self.call_limited(self.request(Method::GET, &paths::drafts(name)), BATCH_ANSWER_BYTES_MAX).await
+    pub async fn drafts(&self, name: &PromptName) -> Result<Vec<DraftSummary>, ClientError> {
+        self.call(self.request(Method::GET, &paths::drafts(name))).await
     }
 
     /// One draft.
@@ -97,13 +97,20 @@ impl Client {
         self.put(&paths::draft(name, draft), what).await
     }
 
-    /// What was saved of a draft, newest first.
+    /// What was saved of a draft, newest first and without what it said.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<Draft>, ClientError> {
-        let request = self.request(Method::GET, &format!("{}/saves", paths::draft(name, draft)));
-        self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
+    pub async fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<DraftSummary>, ClientError> {
+        self.call(self.request(Method::GET, &format!("{}/saves", paths::draft(name, draft)))).await
+    }
+
+    /// A draft as it was at one of its saves.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn draft_save(&self, name: &PromptName, draft: &str, revision: u64) -> Result<Draft, ClientError> {
+        self.call(self.request(Method::GET, &format!("{}/saves/{revision}", paths::draft(name, draft)))).await
     }
 
     /// A draft brought together with what was published since it began; nothing is saved.

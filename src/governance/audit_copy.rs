@@ -1,15 +1,17 @@
 //! Checks the chain of audit entries in an exported copy, with nothing but the copy.
 //!
 //! It reads the lines of a JSONL report, or bare audit entries one a line. A report leaves out what it is not about,
-//! so a hole is counted and is no fault; between entries that follow one another nothing can be missing or altered.
+//! so a hole is counted and is no fault here; between entries that follow one another nothing can be missing or altered.
+//! The log itself has no holes: who says to follow another entry has the next number.
 //! The chain vouches for the entries alone: what a report says beside them is vouched for by its manifest.
 
 use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::report::jsonl::SERVED;
+use super::report::jsonl::{EVENT, SERVED};
 use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
 
 /// Longest line of a copy, in bytes: an entry whose command moved thousands of labels.
@@ -42,7 +44,7 @@ pub struct CopyVerdict {
     pub first: Option<(u64, String)>,
     /// Number and hash of the last.
     pub last: Option<(u64, String)>,
-    /// The first entry that does not fit itself, its line, or the entry before.
+    /// The first entry that does not fit itself, its line, or the entry before, or says what no entry says.
     pub broken_at: Option<u64>,
 }
 
@@ -90,38 +92,39 @@ pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
         }
         let syntax = |error: serde_json::Error| CopyError::Syntax { line, reason: error.to_string() };
         let outer: Line<'_> = serde_json::from_slice(&bytes).map_err(syntax)?;
-        if outer.record.as_deref() == Some(SERVED) {
+        if outer.record.as_deref() == Some(SERVED) && outer.entry.is_none() {
             verdict.served += 1;
             continue;
         }
-        let entry: AuditEntry = match outer.entry {
-            Some(raw) => serde_json::from_str(raw.get()),
-            None => serde_json::from_slice(&bytes),
-        }
-        .map_err(syntax)?;
+        let raw = outer.entry.map_or(bytes.as_slice(), |raw| raw.get().as_bytes());
+        let entry: AuditEntry = serde_json::from_slice(raw).map_err(syntax)?;
         if entry.format > AUDIT_FORMAT {
             return Err(CopyError::Newer { line, format: entry.format });
         }
+        // The hash is of what is known of an entry; what is not known would be believed beside it.
+        let all: Value = serde_json::from_slice(raw).map_err(syntax)?;
+        let is_all = serde_json_canonicalizer::to_vec(&all).is_ok_and(|all| all == entry.to_canonical());
+        let is_event = outer.record.is_none_or(|record| record == EVENT);
         let says_the_same = outer.seq.is_none_or(|seq| seq == entry.seq)
             && outer.hash.is_none_or(|hash| hash == entry.hash)
             && outer.prev_hash.is_none_or(|previous| previous == entry.previous);
-        verdict.take(entry, says_the_same);
+        verdict.take(entry, says_the_same && is_all && is_event);
     }
     Ok(verdict)
 }
 
 impl CopyVerdict {
-    fn take(&mut self, entry: AuditEntry, says_the_same: bool) {
+    fn take(&mut self, entry: AuditEntry, line_fits: bool) {
         let fits = match &self.last {
             None => true,
-            Some((seq, hash)) if *hash == entry.previous => entry.seq > *seq,
+            Some((seq, hash)) if *hash == entry.previous => Some(entry.seq) == seq.checked_add(1),
             Some((seq, _)) => {
                 self.gaps += 1;
                 // What follows at once must name what it follows, and nothing comes twice or earlier.
                 entry.seq > seq.saturating_add(1)
             }
         };
-        if !fits || !says_the_same || entry.digest() != entry.hash {
+        if !fits || !line_fits || entry.digest() != entry.hash {
             self.broken_at.get_or_insert(entry.seq);
         }
         self.entries += 1;
@@ -158,6 +161,16 @@ mod tests {
         assert_eq!(verify_copy(&b""[..]).unwrap(), CopyVerdict::default());
     }
 
+    /// The log with a number that was left out, each entry naming the one before.
+    fn skipping_a_number() -> String {
+        let mut entries = samples::log();
+        for entry in entries.iter_mut().skip(2) {
+            entry.seq += 1;
+        }
+        let lines = samples::chained(entries).into_iter().map(|entry| String::from_utf8(entry.to_canonical()).unwrap());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn what_was_altered_is_found_where_it_was() {
         let (copy, bare) = (copy(), bare());
@@ -172,6 +185,12 @@ mod tests {
             (without_third, None),
             (reversed, Some(6)),
             (format!("{bare}{}", bare.lines().last().unwrap()), Some(7)),
+            (copy.replacen("\"record\":\"event\",\"seq\":3", "\"record\":\"served\",\"seq\":3", 1), Some(3)),
+            (copy.replacen("\"record\":\"event\",\"seq\":3", "\"record\":\"other\",\"seq\":3", 1), Some(3)),
+            (copy.replacen("\"entry\":{", "\"entry\":{\"approved\":\"by nobody\",", 1), Some(1)),
+            (bare.replacen('{', "{\"extra\":1,", 1), Some(1)),
+            (bare.replacen('{', "{ ", 1), None),
+            (skipping_a_number(), Some(4)),
         ] {
             let verdict = verify_copy(text.as_bytes()).unwrap();
             assert_eq!(verdict.broken_at, broken_at, "{text}");

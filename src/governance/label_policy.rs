@@ -13,9 +13,12 @@ use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekd
 use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
 
-/// Longest regular expression of a message, in bytes, and largest program it may compile to.
+/// Longest regular expression of a message, in bytes.
 const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
-const MESSAGE_PROGRAM_BYTES_MAX: usize = 1024 * 1024;
+/// Largest program it may compile to, in bytes: room for one `\w`; every policy keeps one, for as long as it stands.
+const MESSAGE_PROGRAM_BYTES_MAX: usize = 64 * 1024;
+/// Largest cache of its automaton, in bytes; one that needs more is searched without.
+const MESSAGE_AUTOMATON_BYTES_MAX: usize = 32 * 1024;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A policy that can be applied.
@@ -139,7 +142,10 @@ impl LabelPolicy {
             if pattern.len() > MESSAGE_PATTERN_BYTES_MAX {
                 return Err(refuse(format!("its message pattern is longer than {MESSAGE_PATTERN_BYTES_MAX} bytes")));
             }
-            let built = regex::RegexBuilder::new(pattern).size_limit(MESSAGE_PROGRAM_BYTES_MAX).build();
+            let built = regex::RegexBuilder::new(pattern)
+                .size_limit(MESSAGE_PROGRAM_BYTES_MAX)
+                .dfa_size_limit(MESSAGE_AUTOMATON_BYTES_MAX)
+                .build();
             built.map_err(|error| refuse(format!("its message pattern is no regular expression: {error}")))
         });
         let message = message.transpose()?;
@@ -390,12 +396,30 @@ mod tests {
     }
 
     #[test]
+    fn what_teams_demand_of_messages_can_be_a_policy() {
+        for (pattern, message) in [
+            (r"OPS-[0-9]+", "OPS-7"),
+            (r"\b[A-Z]{2,10}-\d+\b", "see OPS-12"),
+            (r"^\w+: .{10,}", "fix: ask before a refund"),
+            (r"(?i)\b(fix(es)?|close[sd]?) #\d{1,7}\b", "Closes #12"),
+            (r"^(feat|fix|docs)(\([\w-]+\))?!?: .+", "feat(agent): ask twice"),
+        ] {
+            let wanted = serde_json::json!({ "name": "p", "labels": "*", "message": pattern });
+            let policy = policy(&wanted.to_string());
+            let facts = |message: &str| Facts { message: message.to_owned(), ..Facts::default() };
+            assert_eq!(unmet(&policy, &facts(message)), [], "{pattern}");
+            assert_eq!(unmet(&policy, &facts("x")), [K::Message], "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_a_policy_is_refused() {
         for json in [
             r#"{"name":"","labels":"*"}"#,
             r#"{"name":"p","labels":"*","approvals":21}"#,
             r#"{"name":"p","labels":"*","message":"("}"#,
             r#"{"name":"p","labels":"*","message":"((a{0,900}){0,900}){0,900}"}"#,
+            r#"{"name":"p","labels":"*","message":"^(?:[a-z]?){30}(?:[A-Z]{1,100}-\\d{1,100} ?)+.*"}"#,
             r#"{"name":"p","labels":"*","deployers":["No Role"]}"#,
             r#"{"name":"p","labels":"*","freeze":[{"days":[],"from":"10:00","to":"11:00"}]}"#,
         ] {

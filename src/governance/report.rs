@@ -43,7 +43,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// Whether a moment lies within.
+    /// Whether a moment lies within. A decision is in a report when it happened or was recorded then.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {
         self.from <= at && at < self.to

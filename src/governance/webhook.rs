@@ -8,6 +8,10 @@ use serde_json::{Value, json};
 const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 /// Longest wait that a receiver may ask for, in seconds: a day, so that nobody parks a message for ever.
 const RETRY_AFTER_S_MAX: u64 = 86_400;
+/// How long a webhook rests after a first failure, in seconds; twice as long after each further one in a row.
+const REST_S: u64 = 5;
+/// Longest rest, in seconds: so soon a receiver that is back hears of everything again.
+const REST_S_MAX: u64 = 300;
 /// A webhook is disabled after failing for this long, in milliseconds: longer than all attempts of one message.
 pub const FAILING_MS_MAX: i64 = 5 * 24 * 60 * 60 * 1_000;
 /// … and not before this many failures in a row, so that one bad attempt a week disables nothing.
@@ -63,6 +67,14 @@ pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Op
     let moved = u64::try_from((u128::from(jitter) * spread) >> 64).unwrap_or(tenth);
     let wait_s = wait_s - tenth + moved;
     Some(retry_after_s.map_or(wait_s, |asked| wait_s.max(asked.min(RETRY_AFTER_S_MAX))))
+}
+
+/// How long to send a webhook nothing at all, in seconds, after it failed so many times in a row: so that those who hang
+/// or fall over do not use up what is there for all.
+#[must_use]
+pub fn rest(consecutive: u32) -> u64 {
+    let doubled = consecutive.checked_sub(1).map_or(Some(0), |times| REST_S.checked_mul(1_u64.checked_shl(times)?));
+    doubled.map_or(REST_S_MAX, |rest_s| rest_s.min(REST_S_MAX))
 }
 
 /// What an answer means; none is a receiver that could not be reached. A redirect is a failure.
@@ -225,6 +237,15 @@ mod tests {
             assert_eq!(next_attempt(attempt, Some(asked), middle), Some(expected), "{attempt} {asked}");
         }
         assert_eq!(next_attempt(9, Some(u64::MAX), u64::MAX), Some(95_040), "the schedule's own wait is longer");
+    }
+
+    #[test]
+    fn a_webhook_rests_longer_after_each_failure_in_a_row() {
+        for (consecutive, expected) in
+            [(0, 0), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (8, 300), (62, 300), (64, 300), (u32::MAX, 300)]
+        {
+            assert_eq!(rest(consecutive), expected, "{consecutive}");
+        }
     }
 
     #[test]

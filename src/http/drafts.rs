@@ -1,7 +1,7 @@
-//! Drafts: working copies, for those with an access token alone.
+//! Drafts: working copies, for those with an access token who publish or review the prompt.
 //!
 //! Applications beside the registry read without a token what is published; what nobody published yet is none of
-//! their business.
+//! their business. Invariant: a list holds no content, of which there may be a hundred megabytes.
 
 use axum::Json as Said;
 use axum::http::StatusCode;
@@ -11,18 +11,22 @@ use super::error::Failure;
 use super::extract::{Json, NoParams, Segments, blocking};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
-use crate::model::draft::Draft;
+use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::PromptName;
 
-/// Lists the drafts of a prompt, which may not exist yet, by name.
+/// Lists the drafts of a prompt, which may not exist yet, by name and without what they say.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts", tag = "author",
     params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
-    responses((status = 200, body = Vec<Draft>)),
+    responses((status = 200, body = Vec<DraftSummary>)),
 )]
-pub(super) async fn drafts(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Vec<Draft>>, Failure> {
+pub(super) async fn drafts(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Vec<DraftSummary>>, Failure> {
     let (name, _) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.drafts(&name)).await??))
+    Ok(Said(blocking(move || writer.registry.drafts(&writer.actor, &name)).await??))
 }
 
 /// One draft as it was saved last.
@@ -36,7 +40,7 @@ pub(super) async fn drafts(writer: Writer, segments: Segments, _: NoParams) -> R
 )]
 pub(super) async fn draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Draft>, Failure> {
     let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.draft(&name, &draft)).await??))
+    Ok(Said(blocking(move || writer.registry.draft(&writer.actor, &name, &draft)).await??))
 }
 
 /// Saves a draft; one that is not there yet begins with it. Nothing is published.
@@ -74,18 +78,38 @@ pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParam
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists what was saved of a draft, newest first: at most the last hundred.
+/// Lists what was saved of a draft, newest first and without what it said: at most the last hundred, and the last 8 MiB.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts/{draft}/saves", tag = "author",
     params(
         ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
         ("draft" = String, Path, description = "The draft.", example = "friendlier"),
     ),
-    responses((status = 200, body = Vec<Draft>)),
+    responses((status = 200, body = Vec<DraftSummary>)),
 )]
-pub(super) async fn draft_saves(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Vec<Draft>>, Failure> {
+pub(super) async fn draft_saves(
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Vec<DraftSummary>>, Failure> {
     let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.draft_saves(&name, &draft)).await??))
+    Ok(Said(blocking(move || writer.registry.draft_saves(&writer.actor, &name, &draft)).await??))
+}
+
+/// A draft as it was at one of its saves.
+#[utoipa::path(
+    get, path = "/v1/prompts/{name}/drafts/{draft}/saves/{revision}", tag = "author",
+    params(
+        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
+        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("revision" = u64, Path, description = "Which save.", example = 3),
+    ),
+    responses((status = 200, body = Draft)),
+)]
+pub(super) async fn draft_save(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Draft>, Failure> {
+    let (name, draft) = readable(&writer, &segments)?;
+    let revision = segments.number("revision")?;
+    Ok(Said(blocking(move || writer.registry.draft_save(&writer.actor, &name, &draft, revision)).await??))
 }
 
 /// A draft brought together with what was published since it began; conflicts are shown, and nothing is saved.
@@ -99,7 +123,7 @@ pub(super) async fn draft_saves(writer: Writer, segments: Segments, _: NoParams)
 )]
 pub(super) async fn merge_draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<DraftMerge>, Failure> {
     let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.merge_draft(&name, &draft)).await??))
+    Ok(Said(blocking(move || writer.registry.merge_draft(&writer.actor, &name, &draft)).await??))
 }
 
 /// Publishes a draft, which is then gone; refused when somebody published since it began.

@@ -36,7 +36,7 @@ use crate::model::version::Version;
         write::retire, write::reinstate, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,
         drafts::drafts, drafts::draft, drafts::save_draft, drafts::discard_draft, drafts::draft_saves,
-        drafts::merge_draft, drafts::publish_draft,
+        drafts::draft_save, drafts::merge_draft, drafts::publish_draft,
         change_requests::requests, change_requests::propose, change_requests::request, change_requests::amend,
         change_requests::review, change_requests::apply,
         govern::policies, govern::put_policy, govern::remove_policy,

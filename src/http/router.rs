@@ -46,6 +46,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("PUT",    "/v1/prompts/{name}/drafts/{draft}",                   || put(drafts::save_draft)),
     ("DELETE", "/v1/prompts/{name}/drafts/{draft}",                   || delete(drafts::discard_draft)),
     ("GET",    "/v1/prompts/{name}/drafts/{draft}/saves",             || get(drafts::draft_saves)),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/saves/{revision}",  || get(drafts::draft_save)),
     ("GET",    "/v1/prompts/{name}/drafts/{draft}/merge",             || get(drafts::merge_draft)),
     ("POST",   "/v1/prompts/{name}/drafts/{draft}/publication",       || post(drafts::publish_draft)),
     ("GET",    "/v1/requests",                                        || get(change_requests::requests)),

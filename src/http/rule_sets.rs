@@ -3,6 +3,7 @@
 use axum::Json as Said;
 use axum::extract::State;
 use axum::http::StatusCode;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::auth::{Reader, Writer};
 use super::error::Failure;
@@ -16,6 +17,14 @@ use crate::registry::{Registry, RegistryError};
 
 /// Largest body with a rule set, in bytes: the rules that are in wide use are a tenth of it.
 const RULES_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Contents that are classified at once: each may take a processor for seconds.
+static CLASSIFYING: Semaphore = Semaphore::const_new(2);
+/// Rule sets that are read at once: each is compiled, rule by rule.
+static READING: Semaphore = Semaphore::const_new(1);
+/// Rule sets that are read or wait for that; each is held in memory.
+static WAITING: Semaphore = Semaphore::const_new(8);
+/// What a request that met too many others is asked to wait, in seconds.
+const RETRY_AFTER_S: u64 = 2;
 /// Largest body of a request to archive, in bytes: as many content ids to keep as it may name.
 const ARCHIVE_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
@@ -50,7 +59,14 @@ pub(super) async fn put_rule_set(
 ) -> Result<Said<RuleSetView>, Failure> {
     let Writer { registry, actor, .. } = writer;
     let name = segments.text("name").to_owned();
-    let kept = patiently(async move { registry.put_rule_set(&actor, name, request).await }).await?;
+    let place = claim(&WAITING, "too many rule sets")?;
+    // The work goes on when the client goes away, and so does its claim.
+    let work = async move {
+        let _place = place;
+        let _turn = READING.acquire().await;
+        registry.put_rule_set(&actor, name, request).await
+    };
+    let kept = patiently(work).await?;
     Ok(Said(kept))
 }
 
@@ -78,7 +94,9 @@ pub(super) async fn classify(
     Json(request): Json<ClassifyRequest>,
 ) -> Result<Said<Classified>, Failure> {
     let registry = primary(&app, "classifying")?;
+    let turn = claim(&CLASSIFYING, "too many contents to classify")?;
     let classified = blocking(move || {
+        let _turn = turn;
         // What no version can be is not looked at either.
         request.content.to_canonical()?;
         Ok::<_, RegistryError>(registry.classify(&request.content))
@@ -130,10 +148,34 @@ pub(super) fn primary(app: &Shared, what: &'static str) -> Result<Registry, Fail
     app.registry.clone().ok_or_else(replica)
 }
 
+/// A share of what only so many may have at once.
+fn claim(of: &'static Semaphore, what: &'static str) -> Result<SemaphorePermit<'static>, Failure> {
+    Ok(of.try_acquire().map_err(|_| RequestError::Busy { what, retry_after_s: RETRY_AFTER_S })?)
+}
+
 /// Runs a command that compiles or reads much before its turn to write, on a thread that may wait.
 async fn patiently<T: Send + 'static>(
     command: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Handle::current();
     Ok(blocking(move || runtime.block_on(command)).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn who_comes_too_many_is_told_to_come_again() {
+        static TWO: Semaphore = Semaphore::const_new(2);
+        let (first, _second) =
+            (claim(&TWO, "too many tests").expect("room"), claim(&TWO, "too many tests").expect("room"));
+        let refused = claim(&TWO, "too many tests").map(drop).expect_err("full");
+        assert_eq!(refused.to_string(), "too many tests wait already; try again");
+        assert_eq!(refused.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(first);
+        assert!(claim(&TWO, "too many tests").is_ok());
+    }
 }

@@ -130,7 +130,7 @@ pub(super) async fn webhook_deliveries(
     Ok(Said(blocking(read).await??))
 }
 
-/// Sends a webhook an event again, under the same `webhook-id`; also one that its filters did not let pass.
+/// Sends a webhook an event again, under the same `webhook-id`; refused for one that its filters and prompts do not let pass.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", tag = "operator",
     params(

@@ -59,7 +59,7 @@ pub struct Webhook {
     /// Attempts that failed since something arrived last.
     #[serde(default)]
     pub failures: u32,
-    /// Until when the receiver asked to be left alone.
+    /// Until when it rests after a failure, or its receiver asked to be left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_until: Option<Timestamp>,
     /// How many of its deliveries are pending.

@@ -187,7 +187,7 @@ impl Rules {
         let classifier = classifier.unwrap_or_default();
         if !sets.is_empty() && classifier.get().is_none() {
             let parse = |(name, toml): (&String, &String)| {
-                RuleSet::parse(toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))
+                RuleSet::read(toml).map_err(|error| fault(format!("rule set `{name}`: {error}")))
             };
             let parsed = sets.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
             let made = Classifier::new(true, &parsed).map_err(|error| fault(error.to_string()))?;

@@ -10,7 +10,7 @@ use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::merge::merge;
 use crate::model::content::{Content, Syntax};
-use crate::model::draft::{DRAFT_SAVES_MAX, DRAFTS_MAX, Draft};
+use crate::model::draft::{DRAFT_SAVES_BYTES_MAX, DRAFT_SAVES_MAX, DRAFTS_MAX, Draft, DraftSummary};
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
 use crate::store::StoreError;
@@ -52,12 +52,19 @@ impl Registry {
                 return Err(RegistryError::VersionNotFound { name, number: parent, latest });
             }
             if before.is_none() {
-                let (count, max) =
-                    (txn.documents::<Draft>(Shelf::Draft, &joined_key(&[name.as_str(), ""]))?.len() + 1, DRAFTS_MAX);
+                let (mut count, max) = (1, DRAFTS_MAX);
+                txn.visit_documents(Shelf::Draft, &joined_key(&[name.as_str(), ""]), "", false, &mut |_, _| {
+                    count += 1;
+                    Ok(ControlFlow::Continue(()))
+                })?;
                 if count > max {
                     return Err(RegistryError::TooMany { what: "drafts of one prompt", count, max });
                 }
             }
+            // Drafts that were saved before their makers were kept have at least these.
+            let mut makers = before.as_ref().map(|before| before.makers.clone()).unwrap_or_default();
+            makers.extend(before.iter().flat_map(|before| [before.author.clone(), before.saved_by.clone()]));
+            makers.insert(ctx.actor.name.clone());
             let saved = Draft {
                 prompt: name.clone(),
                 name: draft.clone(),
@@ -66,13 +73,12 @@ impl Registry {
                 content: request.content,
                 author: before.map_or_else(|| ctx.actor.name.clone(), |before| before.author),
                 saved_by: ctx.actor.name.clone(),
+                makers,
                 saved: ctx.now,
             };
             txn.put_document(Shelf::Draft, &key, &saved)?;
             txn.put_document(Shelf::DraftSave, &save_key(&name, &draft, saved.revision), &saved)?;
-            if let Some(old) = saved.revision.checked_sub(DRAFT_SAVES_MAX) {
-                txn.remove_document(Shelf::DraftSave, &save_key(&name, &draft, old))?;
-            }
+            forget_old_saves(txn, &name, &draft)?;
             Ok(saved)
         })
         .await
@@ -81,39 +87,59 @@ impl Registry {
     /// Every draft of a prompt, by name.
     ///
     /// # Errors
-    /// The store fails.
-    pub fn drafts(&self, name: &PromptName) -> Result<Vec<Draft>, RegistryError> {
-        let drafts = self.0.store.read()?.documents(Shelf::Draft, &joined_key(&[name.as_str(), ""]))?;
-        Ok(drafts.into_iter().map(|(_, draft)| draft).collect())
+    /// The actor may neither publish nor review the prompt, or the store fails.
+    pub fn drafts(&self, actor: &Actor, name: &PromptName) -> Result<Vec<DraftSummary>, RegistryError> {
+        self.may_work_on(actor, name)?;
+        Ok(summaries(&self.0.store.read()?, Shelf::Draft, &joined_key(&[name.as_str(), ""]), false)?)
     }
 
     /// One draft.
     ///
     /// # Errors
-    /// There is none, or the store fails.
-    pub fn draft(&self, name: &PromptName, draft: &str) -> Result<Draft, RegistryError> {
+    /// The actor may neither publish nor review the prompt, there is no such draft, or the store fails.
+    pub fn draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<Draft, RegistryError> {
+        self.may_work_on(actor, name)?;
         self.0.store.read()?.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))
     }
 
-    /// What was saved of a draft, newest first; at most the last hundred.
+    /// What was saved of a draft, newest first; at most the last hundred and the last 8 MiB.
     ///
     /// # Errors
-    /// The store fails.
-    pub fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<Draft>, RegistryError> {
-        let prefix = joined_key(&[name.as_str(), draft, ""]);
-        let mut saves = Vec::new();
-        self.0.store.read()?.visit_documents(Shelf::DraftSave, &prefix, "", true, &mut |_, bytes| {
-            saves.push(read(bytes)?);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(saves)
+    /// The actor may neither publish nor review the prompt, or the store fails.
+    pub fn draft_saves(
+        &self,
+        actor: &Actor,
+        name: &PromptName,
+        draft: &str,
+    ) -> Result<Vec<DraftSummary>, RegistryError> {
+        self.may_work_on(actor, name)?;
+        Ok(summaries(&self.0.store.read()?, Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), true)?)
+    }
+
+    /// A draft as it was at one of its saves.
+    ///
+    /// # Errors
+    /// The actor may neither publish nor review the prompt, nothing is remembered of that save, or the store fails.
+    pub fn draft_save(
+        &self,
+        actor: &Actor,
+        name: &PromptName,
+        draft: &str,
+        revision: u64,
+    ) -> Result<Draft, RegistryError> {
+        self.may_work_on(actor, name)?;
+        let found = self.0.store.read()?.document(Shelf::DraftSave, &save_key(name, draft, revision))?;
+        let shown = || format!("{} {revision}", draft.chars().take(64).collect::<String>());
+        found.ok_or_else(|| RegistryError::NotFound { what: "remembered save", name: shown() })
     }
 
     /// Brings a draft together with what was published since it began. Nothing is saved.
     ///
     /// # Errors
-    /// There is none, its base was archived, or the store fails.
-    pub fn merge_draft(&self, name: &PromptName, draft: &str) -> Result<DraftMerge, RegistryError> {
+    /// The actor may neither publish nor review the prompt, there is no such draft, its base was archived, or the store
+    /// fails.
+    pub fn merge_draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<DraftMerge, RegistryError> {
+        self.may_work_on(actor, name)?;
         let txn = self.0.store.read()?;
         let ours: Draft = txn.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))?;
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
@@ -160,18 +186,9 @@ impl Registry {
                 break_glass: None,
             };
             // Whoever saved some of it made some of it, whoever publishes it.
-            let mut savers = std::collections::BTreeSet::from([found.author]);
-            txn.visit_documents(
-                Shelf::DraftSave,
-                &joined_key(&[name.as_str(), &draft, ""]),
-                "",
-                false,
-                &mut |_, bytes| {
-                    savers.insert(read::<Draft>(bytes)?.saved_by);
-                    Ok(ControlFlow::Continue(()))
-                },
-            )?;
-            let makers = savers.into_iter().collect();
+            let mut makers = found.makers;
+            makers.extend([found.author, found.saved_by]);
+            let makers = makers.into_iter().collect();
             let published = publish(txn, ctx, "publish", name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
             Ok(published)
@@ -194,6 +211,35 @@ impl Registry {
         })
         .await
     }
+}
+
+/// Drafts or saves, without what they say: that is never held, however much of it there is.
+fn summaries(
+    txn: &impl Documents,
+    shelf: Shelf,
+    prefix: &str,
+    backwards: bool,
+) -> Result<Vec<DraftSummary>, StoreError> {
+    let mut found = Vec::new();
+    txn.visit_documents(shelf, prefix, "", backwards, &mut |_, bytes| {
+        let summary: DraftSummary = read(bytes)?;
+        found.push(DraftSummary { bytes: bytes.len() as u64, ..summary });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}
+
+/// Forgets the oldest saves of a draft beyond what is remembered; the newest always stays.
+fn forget_old_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
+    let (mut count, mut total_bytes, mut old) = (0, 0, Vec::new());
+    txn.visit_documents(Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), "", true, &mut |key, bytes| {
+        (count, total_bytes) = (count + 1, total_bytes + bytes.len());
+        if count > 1 && (count > DRAFT_SAVES_MAX || total_bytes > DRAFT_SAVES_BYTES_MAX) {
+            old.push(key.to_owned());
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    old.iter().try_for_each(|key| txn.remove_document(Shelf::DraftSave, key).map(|_| ()))
 }
 
 fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {

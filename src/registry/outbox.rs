@@ -15,7 +15,7 @@ use crate::client::deliver::Delivery as Answer;
 use crate::crypto::webhook::WebhookSecret;
 use crate::governance::announcement::{TEST_COMMAND, TEST_EVENT, body, concerns, message_id};
 use crate::governance::event::event_types;
-use crate::governance::webhook::{Outcome, next_attempt, outcome, should_disable, slack_body, wants};
+use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, slack_body, wants};
 use crate::model::audit::{AuditChange, AuditEntry, Decision};
 use crate::model::principal::PrincipalKind;
 use crate::model::time::Timestamp;
@@ -83,6 +83,7 @@ pub struct Attempted {
 impl Registry {
     /// Enqueues what was decided since the last time, and says what is due: at most `room` deliveries, none to the
     /// webhooks that are `busy`, and of the others those whose names follow `after` first, so that each has its turn.
+    /// Webhooks whose last attempt failed get at most half of what is under way: the rest of them waits, nobody else.
     ///
     /// # Errors
     /// The store fails.
@@ -160,6 +161,12 @@ fn kind(webhook: &Webhook, entry: &AuditEntry) -> String {
     wanted.cloned().unwrap_or_default()
 }
 
+/// Whether a webhook is to be told of an entry: its filters and its prompts let it pass, or it is its own test.
+pub(super) fn hears(webhook: &Webhook, entry: &AuditEntry) -> bool {
+    let kind = kind(webhook, entry);
+    kind == TEST_EVENT || (wants(&webhook.events, &kind) && concerns(entry, &webhook.prompts))
+}
+
 /// Whether a webhook takes more audit entries now.
 fn takes(webhook: &Webhook) -> bool {
     webhook.disabled.is_none() && webhook.pending < PENDING_ENOUGH
@@ -184,9 +191,8 @@ fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<
             continue;
         }
         for entry in entries.iter().filter(|entry| entry.seq > begins) {
-            let delivery = fresh(&webhook, entry);
-            let passes = wants(&webhook.events, &delivery.event_type) && concerns(entry, &webhook.prompts);
-            if passes || delivery.event_type == TEST_EVENT {
+            if hears(&webhook, entry) {
+                let delivery = fresh(&webhook, entry);
                 txn.put_document(Shelf::Delivery, &joined_key(&[&name, &number_key(entry.seq)]), &delivery)?;
                 txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
                 webhook.pending += 1;
@@ -211,6 +217,11 @@ fn due(
     let mut webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
     let turn = webhooks.partition_point(|(name, _)| after.is_some_and(|after| name.as_str() <= after));
     webhooks.rotate_left(turn);
+    // Those that hang, hang for as long as a delivery may take: they must not have every place.
+    let failing = |webhook: &Webhook| webhook.failures > 0;
+    let failing_busy = webhooks.iter().filter(|(name, webhook)| failing(webhook) && busy.contains(name)).count();
+    let places = room + busy.len();
+    let mut failing_room = (places / 2).max(1).saturating_sub(failing_busy);
     let mut work = Work::default();
     for (name, webhook) in webhooks {
         if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&name) || work.due.len() >= room {
@@ -222,6 +233,10 @@ fn due(
         if due_at > now {
             work.next_at = Some(work.next_at.map_or(due_at, |next| next.min(due_at)));
             continue;
+        }
+        if failing(&webhook) {
+            let Some(left) = failing_room.checked_sub(1) else { continue };
+            failing_room = left;
         }
         work.due.push(sending(txn, &webhook, seq, now)?);
     }
@@ -279,7 +294,8 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
     } else {
         webhook.failures = webhook.failures.saturating_add(1);
         webhook.failing_since.get_or_insert(now);
-        webhook.quiet_until = answer.retry_after_s.map(|seconds| later(seconds.min(QUIET_S_MAX)));
+        let asked_s = answer.retry_after_s.map_or(0, |seconds| seconds.min(QUIET_S_MAX));
+        webhook.quiet_until = Some(later(asked_s.max(rest(webhook.failures))));
         let wait_s = next_attempt(delivery.tried, answer.retry_after_s, jitter);
         match wait_s.filter(|_| outcome == Outcome::Retry) {
             Some(seconds) => delivery.next_at = Some(later(seconds)),

@@ -1,5 +1,7 @@
 //! Risk rules of one's own: kept beside those that come with the program.
 
+use std::collections::BTreeMap;
+
 use super::access::rules_change;
 use super::command::Subject;
 use super::guard::findings_of;
@@ -28,7 +30,7 @@ impl Registry {
         let show = |name: &str, rules| RuleSetView { name: name.to_owned(), rules, toml: None, skipped: Vec::new() };
         let mut sets = vec![show(BUILT_IN, RuleSet::builtin().len())];
         for (name, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
-            sets.push(show(&name, RuleSet::parse(&toml)?.len()));
+            sets.push(show(&name, RuleSet::count(&toml)?));
         }
         Ok(sets)
     }
@@ -42,7 +44,7 @@ impl Registry {
         let absent =
             || RegistryError::NotFound { what: "rule set", name: name.chars().take(HANDLE_BYTES_MAX).collect() };
         let toml = toml.ok_or_else(absent)?;
-        let rules = RuleSet::parse(&toml)?.len();
+        let rules = RuleSet::count(&toml)?;
         Ok(RuleSetView { name: name.to_owned(), rules, toml: Some(toml), skipped: Vec::new() })
     }
 
@@ -71,17 +73,19 @@ impl Registry {
         };
         let set = RuleSet::parse(&toml)?;
         let rules = set.len();
-        let mut sets = vec![set];
+        let (mut sets, mut texts) = (vec![set], BTreeMap::from([(name.clone(), toml.clone())]));
         for (other, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
             if other != name {
-                sets.push(RuleSet::parse(&toml)?);
+                // It compiled when it was kept; here its ids and keywords matter.
+                sets.push(RuleSet::read(&toml)?);
+                texts.insert(other, toml);
             }
         }
         let (count, max) = (sets.len(), SETS_MAX);
         if count > max {
             return Err(RegistryError::TooMany { what: "rule sets", count, max });
         }
-        Classifier::new(true, &sets)?;
+        self.prepare(texts, Classifier::new(true, &sets)?);
         let shown = name.clone();
         self.command(actor, Subject::new("put-rules", [name.clone()], ""), move |txn, ctx| {
             ctx.authorise(Permission::Policy, None, None)?;

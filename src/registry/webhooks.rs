@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Ctx, Subject};
-use super::outbox::{due_key, fresh};
+use super::outbox::{due_key, fresh, hears};
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::PAGE_ROWS_MAX;
@@ -278,25 +278,38 @@ impl Registry {
     pub async fn test_webhook(&self, actor: &Actor, name: String) -> Result<u64, RegistryError> {
         self.command(actor, about(TEST_COMMAND, &name, ""), move |txn, ctx| {
             ctx.authorise(Permission::Webhooks, None, None)?;
-            enabled(&find(txn, &name)?)?;
+            let mut webhook = find(txn, &name)?;
+            enabled(&webhook)?;
             let seq = txn.next_seq();
+            // Who asks for it wants to see it now, and not after a rest.
+            if webhook.quiet_until.take().is_some() {
+                txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            }
             record(txn, ctx, TEST_COMMAND, &name, String::new(), Vec::new())?;
             Ok(seq)
         })
         .await
     }
 
-    /// Sends a webhook an event again, or for the first time where its filters let it pass or it was disabled; under
-    /// the same `webhook-id` as ever, and with a schedule of its own.
+    /// Sends a webhook an event again, or for the first time where it was disabled when it happened; under the same
+    /// `webhook-id` as ever, with a schedule of its own, and without waiting for a rest to end.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook or audit entry, it is disabled, or the store fails.
+    /// The actor may not, there is no such webhook or audit entry, its filters or prompts do not let it pass, it is
+    /// disabled, or the store fails.
     pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Delivery, RegistryError> {
         let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
         self.command(actor, about("redeliver-webhook", &name, ""), move |txn, ctx| {
             ctx.authorise(Permission::Webhooks, None, None)?;
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
+            let entry = entry.ok_or_else(|| RegistryError::NotFound { what: "audit entry", name: seq.to_string() })?;
+            if !hears(&webhook, &entry) {
+                return Err(RegistryError::Unfit(format!(
+                    "event {seq} does not pass the filters and prompts of the webhook `{name}`, which therefore never \
+                     hears of it; change those first"
+                )));
+            }
             let key = joined_key(&[&name, &number_key(seq)]);
             let mut delivery = match txn.document::<Delivery>(Shelf::Delivery, &key)? {
                 Some(delivery) if delivery.state == DeliveryState::Pending => {
@@ -308,14 +321,13 @@ impl Registry {
                     delivery
                 }
                 None => {
-                    let name = seq.to_string();
-                    let entry = entry.ok_or(RegistryError::NotFound { what: "audit entry", name })?;
                     webhook.pending += 1;
                     fresh(&webhook, &entry)
                 }
             };
             delivery.state = DeliveryState::Pending;
             (delivery.tried, delivery.next_at, delivery.ended) = (0, None, None);
+            webhook.quiet_until = None;
             txn.put_document(Shelf::Delivery, &key, &delivery)?;
             txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
             txn.put_document(Shelf::Webhook, &name, &webhook)?;

@@ -209,7 +209,10 @@ fn decision(row: &Row) -> Markup {
                 @if row.occurred_at != entry.at { br; span.quiet { "recorded " (moment(entry.at)) } }
             }
             td {
-                (Visible(&entry.actor))
+                @match &entry.on_behalf_of {
+                    Some(author) => { (Visible(author)) ", imported by " (Visible(&entry.actor)) }
+                    None => (Visible(&entry.actor)),
+                }
                 @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
             }
             td {
@@ -339,6 +342,7 @@ mod tests {
             "<span class=\"good\">still</span>",
             "<span class=\"warn\">substantial</span>",
             "2026-03-19 06:00:00<br><span class=\"quiet\">recorded 2026-03-20 16:00:00</span>",
+            "<td>cy, imported by ada<br>",
             "supports record keeping under Articles 12, 19 and 26(6)",
         ] {
             assert!(page.contains(part), "{part} in {page}");
@@ -366,6 +370,7 @@ mod tests {
             {
                 hostile.clone_into(text);
             }
+            entry.on_behalf_of = Some(hostile.to_owned());
             entry.approved_by = vec![hostile.to_owned()];
             entry.overrode = vec![hostile.to_owned()];
             for moved in &mut row.moves {

@@ -2,7 +2,7 @@
 //!
 //! It keeps nothing: what it had not reported when the node stopped is due again at the next start, under the same
 //! `webhook-id`, so every event arrives at least once. Invariants: one webhook has one delivery in flight, which keeps
-//! first attempts in order, and all have at most [`IN_FLIGHT_MAX`].
+//! first attempts in order, and all have at most [`IN_FLIGHT_MAX`]; those that failed last have at most half of them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::registry::Registry;
 use crate::registry::outbox::{Attempted, Sending};
 use crate::store::{Committed, StoreError};
 
-/// Most deliveries at once: enough that slow receivers do not hold up the others.
+/// Most deliveries at once: enough that slow receivers, which get half of them, do not hold up the others.
 const IN_FLIGHT_MAX: usize = 16;
 /// How often the clock is looked at while something will be due, because it may be set.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -122,15 +122,15 @@ async fn governed_story() -> Primary {
     primary
 }
 
-/// Writes the file of a schema, where that was asked for.
-fn write(schema: u64, primary: &Primary) {
+/// Writes the file of a schema, and says what to expect of it.
+fn write(schema: u64, primary: &Primary) -> String {
     let path = fixture(schema);
     let _old = std::fs::remove_file(&path);
     let state = primary.state().1.hash;
     let txn = primary.store.read().expect("a state");
     let to = path.clone();
     outside(move || bookholder::store::backup::copy(&txn, &to).expect("a copy"));
-    println!("wrote {} with the state {}", path.display(), blake3::Hash::from(state));
+    format!("wrote {} with the state {}", path.display(), blake3::Hash::from(state))
 }
 
 fn open(schema: u64) -> (Store, tempfile::TempDir) {
@@ -143,7 +143,7 @@ fn open(schema: u64) -> (Store, tempfile::TempDir) {
 #[tokio::test]
 async fn the_second_schema_opens_with_everything_that_governs_it() {
     if std::env::var_os("BOOKHOLDER_WRITE_FIXTURES").is_some() {
-        write(2, &governed_story().await);
+        println!("{}", write(2, &governed_story().await));
     }
     let (store, _directory) = open(2);
     assert_eq!(blake3::Hash::from(state_of(&store).1.hash).to_string(), SCHEMA_2_STATE);
@@ -163,7 +163,7 @@ async fn the_second_schema_opens_with_everything_that_governs_it() {
     assert!(registry.roles().iter().any(|role| role.name == "tester"));
     let asked = registry.change_request(&|_| true, 1).expect("it").request;
     assert_eq!(asked.state, RequestState::Applied);
-    assert_eq!(registry.draft(&name("support/agent"), "kinder").expect("it").revision, 1);
+    assert_eq!(registry.draft(&admin, &name("support/agent"), "kinder").expect("it").revision, 1);
     assert_eq!(registry.findings(&name("support/agent"), 3).expect("findings")[0].rule, "house.codename");
     let catalogue = Catalogue::new(store);
     let deployment = &catalogue.deployments(&name("support/agent"), None, None, 1).expect("a page").items[0];

@@ -37,11 +37,21 @@ pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
 }
 
+/// How many digits of a fingerprint are shown: enough that nobody finds another move with the same ones by chance.
+pub const FINGERPRINT_DIGITS: usize = 12;
+
+/// The beginning of what an approval of a move binds to.
+#[must_use]
+pub fn fingerprint(one: &ProposedMove) -> String {
+    let start = one.fingerprint.get(..FINGERPRINT_DIGITS).unwrap_or(&one.fingerprint);
+    paint(DIM, format!("fingerprint {}", one_line(start)))
+}
+
 /// Prints a change request with everything that a reviewer needs.
 pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
     output.line(head(&view.request))?;
     for (one, review) in view.request.moves.iter().zip(&view.moves) {
-        output.line(format!("\n{}", movement(one, review)))?;
+        output.line(format!("\n{}\n{}", movement(one, review), fingerprint(one)))?;
         if let Some(diff) = &review.diff {
             output.line(changes(diff).trim_end())?;
         }
@@ -145,6 +155,9 @@ mod tests {
                         applied as soon as nothing is missing\nWarmer\ngreetings";
         assert_eq!(plain(&head(&view.request)), expected);
         assert_eq!(plain(&movement(&view.request.moves[0], &view.moves[0])), "support/agent production: 6 → 7");
+        assert_eq!(plain(&fingerprint(&view.request.moves[0])), "fingerprint f");
+        let long = ProposedMove { fingerprint: "0123456789abcdef".to_owned(), ..view.request.moves[0].clone() };
+        assert_eq!(plain(&fingerprint(&long)), "fingerprint 0123456789ab");
         let expected = "\
 ✗ policy prod: 2 fresh approvals (1 so far)
   who could: bo (releaser)

@@ -68,6 +68,7 @@ async fn each_call_becomes_the_request_of_its_route() {
     let expected = format!("PUT {prompt}/drafts/kind {{\"content\":{body},\"expected_revision\":0}}");
     check(client.save_draft(&name, "kind", &saving), &expected).await;
     check(client.draft_saves(&name, "kind"), &format!("GET {prompt}/drafts/kind/saves")).await;
+    check(client.draft_save(&name, "kind", 3), &format!("GET {prompt}/drafts/kind/saves/3")).await;
     check(client.merge_draft(&name, "kind"), &format!("GET {prompt}/drafts/kind/merge")).await;
     check(client.discard_draft(&name, "kind"), &format!("DELETE {prompt}/drafts/kind")).await;
 }

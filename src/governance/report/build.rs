@@ -147,7 +147,9 @@ impl<'a> Gathering<'a> {
         self.head = Some((entry.seq, entry.hash.clone()));
         if self.question.concerns(&entry) || self.is_requested(&entry) {
             let occurred_at = self.occurred(&entry);
-            if self.question.covers(occurred_at) {
+            // Both times count: nothing that was done in this time hides behind a date of its own, and what was brought in
+            // later still stands where it happened.
+            if self.question.covers(occurred_at) || self.question.covers(entry.at) {
                 let row = self.row(entry, occurred_at);
                 self.rows.push(row);
             }
@@ -172,6 +174,9 @@ impl<'a> Gathering<'a> {
 
     /// When an entry's command happened: an import brings times of its own.
     fn occurred(&self, entry: &AuditEntry) -> Timestamp {
+        if let Some(at) = entry.occurred {
+            return at;
+        }
         let imported = (entry.command == "import").then(|| self.commits.get(&entry.seq)).flatten();
         let deployed = |commit: &Commit| commit.deployments.first().and_then(|at| self.deployment(*at)).map(|d| d.at);
         let created = |commit: &Commit| {
@@ -316,9 +321,26 @@ mod tests {
         check(begin, end, "support/*", &[1, 2, 3, 5, 6, 7]);
         check(begin, end, "sales/**", &[]);
         check("2026-03-20T12:00:00Z", "2026-03-20T14:00:00Z", "support/agent", &[2, 3]);
-        // What was imported happened on the 19th, whenever it was recorded.
-        check("2026-03-20T15:30:00Z", end, "support/**", &[]);
+        // What was imported on the 20th happened on the 19th, and belongs to both.
+        check("2026-03-20T15:30:00Z", end, "support/**", &[7]);
         check(begin, "2026-03-19T07:00:00Z", "support/**", &[7]);
+        check("2026-03-19T07:00:00Z", "2026-03-20T15:30:00Z", "support/old", &[]);
+    }
+
+    #[test]
+    fn an_import_belongs_to_the_time_it_tells_and_to_the_time_it_came() {
+        let check = |told: Option<&str>, from: &str, to: &str, expected| {
+            let question = Question { from: at(from), to: at(to), prompts: "**".parse().unwrap() };
+            let entry = AuditEntry { at: at("2026-03-20T16:00:00Z"), occurred: told.map(at), ..AuditEntry::default() };
+            assert_eq!(Gathering::new(question, &[], BTreeSet::new()).offer(entry), expected, "{told:?} {from} {to}");
+        };
+        let (past, future) = (Some("2020-01-01T00:00:00Z"), Some("2090-01-01T00:00:00Z"));
+        for told in [past, future, None] {
+            check(told, "2026-03-20T16:00:00Z", "2026-03-20T16:00:01Z", 1);
+            check(told, "2026-03-20T16:00:01Z", "2026-03-21T00:00:00Z", 0);
+        }
+        check(past, "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z", 1);
+        check(future, "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z", 0);
     }
 
     #[test]

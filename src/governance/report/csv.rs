@@ -1,7 +1,8 @@
 //! The report as one table for spreadsheets (RFC 4180): decisions, then what was live when.
 //!
 //! Invariant: no cell is a formula. A spreadsheet computes whatever begins with one of [`FORMULA_STARTS`], and others
-//! wrote these texts; such a cell gets a `'` in front, which spreadsheets take for "this is text".
+//! wrote these texts; such a beginning gets a `'` in front, which spreadsheets take for "this is text". Some programs
+//! also split cells at other signs than the comma, whatever is quoted, so what stands behind one is a beginning too.
 
 use std::io::{self, Write};
 
@@ -11,12 +12,16 @@ use crate::governance::event::event_type;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
-/// What a cell begins with that a spreadsheet would compute.
-const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+/// What a cell begins with that a spreadsheet would compute, also as East Asian keyboards write it.
+const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+/// What some programs split a cell at.
+const SPLITS: [char; 4] = [';', '\t', '\n', '\r'];
+/// What may stand between the beginning of a cell and its text without changing it.
+const FILL: [char; 2] = [' ', '"'];
 /// What stands between several values in one cell.
 const BETWEEN: &str = "; ";
 /// The columns.
-const COLUMNS: [&str; 35] = [
+const COLUMNS: [&str; 36] = [
     "record",
     "seq",
     "event_type",
@@ -26,6 +31,7 @@ const COLUMNS: [&str; 35] = [
     "served_until",
     "actor_type",
     "actor_id",
+    "on_behalf_of",
     "auth_method",
     "request_id",
     "command",
@@ -80,11 +86,28 @@ fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
 }
 
 fn write_cell(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    let guard = if text.starts_with(FORMULA_STARTS) { "'" } else { "" };
+    let text = guarded(text);
     if text.contains(['"', ',', '\n', '\r']) {
-        return write!(out, "\"{guard}{}\"", text.replace('"', "\"\""));
+        return write!(out, "\"{}\"", text.replace('"', "\"\""));
     }
-    write!(out, "{guard}{text}")
+    write!(out, "{text}")
+}
+
+/// The text with a `'` before everything that could begin a formula.
+fn guarded(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len() + 1);
+    if text.starts_with(SPLITS) {
+        safe.push('\'');
+    }
+    let mut begins = true;
+    for character in text.chars() {
+        if begins && FORMULA_STARTS.contains(&character) {
+            safe.push('\'');
+        }
+        begins = SPLITS.contains(&character) || (begins && FILL.contains(&character));
+        safe.push(character);
+    }
+    safe
 }
 
 fn decision(report: &Report, system: &SystemInfo, row: &Row) -> [String; COLUMNS.len()] {
@@ -101,6 +124,7 @@ fn decision(report: &Report, system: &SystemInfo, row: &Row) -> [String; COLUMNS
         String::new(),
         entry.actor_kind.map(|kind| kind.to_string()).unwrap_or_default(),
         entry.actor.clone(),
+        entry.on_behalf_of.clone().unwrap_or_default(),
         entry.method.clone(),
         entry.request_id.clone().unwrap_or_default(),
         entry.command.clone(),
@@ -142,6 +166,7 @@ fn served(report: &Report, system: &SystemInfo, span: &Span) -> [String; COLUMNS
         span.until.map(|until: Timestamp| until.to_string()).unwrap_or_default(),
         none(),
         span.by.clone(),
+        none(),
         none(),
         none(),
         span.action.to_string(),
@@ -212,6 +237,18 @@ mod tests {
             ("\rx", "\"'\rx\""),
             ("=HYPERLINK(\"a\",\"b\")", "\"'=HYPERLINK(\"\"a\"\",\"\"b\"\")\""),
             ("a=b", "a=b"),
+            ("x;=1+1", "x;'=1+1"),
+            ("a; -2; b", "a; '-2; b"),
+            (";=1", "';'=1"),
+            ("x\t@A", "x\t'@A"),
+            ("a\r\n=cmd|'/c calc'!A0", "\"a\r\n'=cmd|'/c calc'!A0\""),
+            ("a\n\n+1", "\"a\n\n'+1\""),
+            (" =1", " '=1"),
+            ("x;\"=1", "\"x;\"\"'=1\""),
+            ("＝1", "'＝1"),
+            ("x;＠A", "x;'＠A"),
+            ("＋1－1", "'＋1－1"),
+            ("a;b-c", "a;b-c"),
         ] {
             let mut bytes = Vec::new();
             write_cell(&mut bytes, text).unwrap();
@@ -230,6 +267,7 @@ mod tests {
             assert_eq!(row.split(',').count(), COLUMNS.len(), "{row}");
         }
         assert!(rows[2].starts_with("event,2,prompt.version.created,granted,2026-03-20T12:00:00Z,"), "{}", rows[2]);
+        assert!(rows[6].contains(",person,ada,cy,access token ada,"), "{}", rows[6]);
         assert!(rows[7].starts_with("served,1,prompt.label.served,,2026-03-19T12:00:00Z,,2026-03-20T14:00:00Z,"));
     }
 }

@@ -91,6 +91,8 @@ struct Served<'a> {
 struct Who<'a> {
     actor_type: Option<PrincipalKind>,
     actor_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<&'a str>,
     auth_method: &'a str,
     reason: &'a str,
     request_id: Option<&'a str>,
@@ -182,6 +184,7 @@ fn event<'a>(report: &'a Report, system: &'a SystemInfo, row: &'a Row) -> io::Re
         actor: Who {
             actor_type: entry.actor_kind,
             actor_id: &entry.actor,
+            on_behalf_of: entry.on_behalf_of.as_deref(),
             auth_method: &entry.method,
             reason: &entry.message,
             request_id: entry.request_id.as_deref(),
@@ -279,6 +282,9 @@ mod tests {
         assert_eq!(denied["risk"]["severity"], "high");
         assert_eq!(denied["actor"]["actor_type"], "person");
         assert_eq!(denied["change"][0]["substantial_modification"], true);
+        assert_eq!(denied["actor"].get("on_behalf_of"), None);
+        let imported = lines.iter().find(|line| line["seq"] == 7).unwrap();
+        assert_eq!((&imported["actor"]["actor_id"], &imported["actor"]["on_behalf_of"]), (&json!("ada"), &json!("cy")));
         let served = lines.iter().filter(|line| line["record"] == SERVED).count();
         assert_eq!((lines.len(), served), (9, 3));
     }

@@ -102,7 +102,10 @@ pub(crate) fn log() -> Vec<AuditEntry> {
             ..deploy(5, "2026-03-20T14:00:00Z", "deploy", "2")
         },
         deploy(6, "2026-03-20T15:00:00Z", "rollback", "1"),
-        entry(7, at("2026-03-20T16:00:00Z"), "ada", "import", &["support/old@1"], "Long ago"),
+        AuditEntry {
+            on_behalf_of: Some("cy".to_owned()),
+            ..entry(7, at("2026-03-20T16:00:00Z"), "ada", "import", &["support/old@1"], "Long ago")
+        },
     ])
 }
 

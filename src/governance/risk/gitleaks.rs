@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::rule::{ALLOW_MAX, Reading, Rule, RuleForm, STOPWORDS_MAX, UNFILTERED_MAX, compile};
+use super::rule::{ALLOW_MAX, Reading, Rule, RuleForm, STOPWORDS_MAX, UNFILTERED_MAX, compile_foreign};
 use super::set::{RuleSet, SetForm, Source, read_toml};
 use super::{RuleError, rule::FILE_BYTES_MAX};
 use crate::model::finding::{Category, Severity};
@@ -121,7 +121,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
         return Err("it needs other rules to match beside it".to_owned());
     }
     let pattern = translate(&regex);
-    let compiled = compile(&leak.id, &pattern, true).map_err(|error| error.to_string())?;
+    let compiled = compile_foreign(&leak.id, &pattern).map_err(|error| error.to_string())?;
     // gitleaks takes the first group for the secret when none is named.
     let secret_group = leak.secret_group.filter(|group| *group > 0).or((compiled.captures_len() > 1).then_some(1));
     let mut form = RuleForm {
@@ -159,7 +159,7 @@ fn excuse(id: &str, list: Allowlist, allow: &mut Vec<String>, stopwords: &mut Ve
             leave_out("about lines or whole matches");
         } else {
             for pattern in list.regexes.iter().map(|regex| translate(regex)) {
-                if allow.len() < ALLOW_MAX && compile(id, &pattern, true).is_ok() {
+                if allow.len() < ALLOW_MAX && compile_foreign(id, &pattern).is_ok() {
                     allow.push(pattern);
                 } else {
                     leave_out("with a regex that cannot be read");

@@ -4,8 +4,8 @@
 //! paraphrase, other languages and anything that is encoded, and a text without findings is not thereby harmless.
 //! What a finding means for a change (a note, a block, a second pair of eyes) is the business of the caller.
 //!
-//! Invariants: no finding and no error holds matched text; every search takes time linear in the text for each match;
-//! a regex is compiled when one of its rule's keywords is first met, not before.
+//! Invariants: no finding and no error holds matched text; every search takes time linear in the text for each match,
+//! and rules of one's own share one budget of it, after which a last finding says that they were not done; a regex is compiled when one of its rule's keywords is first met, not before.
 
 mod builtin;
 mod detectors;
@@ -16,6 +16,7 @@ mod rule;
 mod scan;
 mod set;
 mod validators;
+mod work;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use super::detectors::Detector;
 use super::negation::negated;
 use super::places::{Place, Scope};
 use super::validators::{Validator, shannon};
+use super::work::Work;
 use crate::model::finding::{Category, Severity};
 
 /// Largest rule file, in bytes.
@@ -20,8 +21,14 @@ pub(super) const RULES_MAX: usize = 2_000;
 pub(super) const UNFILTERED_MAX: usize = 64;
 /// Longest regex, in bytes.
 pub(super) const REGEX_BYTES_MAX: usize = 4 * 1024;
-/// Largest compiled regex, in bytes: the crate's own bound, enough for every published secret rule.
-const COMPILED_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// Largest compiled regex of the program's own rules, in bytes: the crate's own bound.
+const BUILT_IN_KIB_MAX: usize = 10 * 1024;
+/// Largest compiled regex of other rules, in KiB: twice what the largest published secret rule takes.
+const COMPILED_KIB_MAX: usize = 512;
+/// Most that the regexes of one set take when compiled, in KiB: the public sets take half of it.
+pub(super) const SET_KIB_MAX: usize = 10 * 1024;
+/// Stopwords that are looked for in the time of one unit of work.
+const STOPWORDS_A_UNIT: usize = 8;
 /// Largest cache of one regex's lazy automaton, in bytes, so that many rules in use stay small.
 const AUTOMATON_BYTES_MAX: usize = 128 * 1024;
 /// Longest id, in bytes.
@@ -67,6 +74,12 @@ pub enum RuleError {
     TestMissed { rule: String, list: &'static str, number: usize },
     #[error("the rule `{rule}` finds {list} number {number}, which it should not; change the rule or the test")]
     TestFound { rule: String, list: &'static str, number: usize },
+    #[error(
+        "the regexes of the rule file take more than {SET_KIB_MAX} KiB when compiled; split it or use smaller repeats"
+    )]
+    SetTooLarge,
+    #[error("the tests of the rule file take too long by the rule `{rule}`; use shorter tests or smaller regexes")]
+    TestsTooSlow { rule: String },
     #[error("the keywords of the rules are too many to search together; use fewer or shorter ones")]
     Keywords,
 }
@@ -113,8 +126,16 @@ pub(super) struct RuleForm {
 pub(super) struct Excuses {
     allow: Vec<String>,
     stopwords: Vec<String>,
-    ascii: bool,
-    compiled: OnceLock<Vec<Regex>>,
+    reading: Reading,
+    compiled: OnceLock<Vec<Compiled>>,
+}
+
+/// A regex, and how large it is.
+#[derive(Debug)]
+struct Compiled {
+    regex: Regex,
+    /// Its size in KiB, rounded up to a power of two; what searching with it costs a byte.
+    kib: usize,
 }
 
 /// A checked rule.
@@ -139,12 +160,13 @@ pub(super) struct Rule {
     once: bool,
     excuses: Excuses,
     set_excuses: Arc<Excuses>,
-    compiled: OnceLock<Option<Regex>>,
+    reading: Reading,
+    compiled: OnceLock<Option<Compiled>>,
 }
 
 #[derive(Debug)]
 enum Finder {
-    Regex { pattern: String, ascii: bool },
+    Regex(String),
     Detector(Detector),
 }
 
@@ -155,6 +177,8 @@ pub(super) struct Hits {
     pub spans: Vec<Range<usize>>,
     /// How many matches more than `spans` are known of.
     pub more: u64,
+    /// Whether the search ended before the text, because it took too much work.
+    pub unfinished: bool,
 }
 
 /// How the rules of a file are read.
@@ -167,13 +191,13 @@ pub(super) struct Reading {
 }
 
 impl Excuses {
-    pub fn new(allow: Vec<String>, stopwords: Vec<String>, ascii: bool) -> Self {
+    pub fn new(allow: Vec<String>, stopwords: Vec<String>, reading: Reading) -> Self {
         let stopwords = stopwords.into_iter().map(|word| word.to_ascii_lowercase()).collect();
-        Self { allow, stopwords, ascii, compiled: OnceLock::new() }
+        Self { allow, stopwords, reading, compiled: OnceLock::new() }
     }
 
-    /// Checks the limits and compiles every regex once; `rule` names the owner in errors.
-    pub fn check(&self, rule: &str) -> Result<(), RuleError> {
+    /// Checks the limits and compiles every regex once; `rule` names the owner in errors. Returns their size in KiB.
+    pub fn check(&self, rule: &str) -> Result<usize, RuleError> {
         let limits = [("allow", self.allow.len(), ALLOW_MAX), ("stopwords", self.stopwords.len(), STOPWORDS_MAX)];
         for (what, count, max) in limits {
             if count > max {
@@ -183,7 +207,20 @@ impl Excuses {
         if self.stopwords.iter().any(|word| word.is_empty() || word.len() > KEYWORD_BYTES_MAX) {
             return Err(fault(rule, format!("has a stopword that is empty or longer than {KEYWORD_BYTES_MAX} bytes")));
         }
-        self.allow.iter().try_for_each(|pattern| compile(rule, pattern, self.ascii).map(drop))
+        let sizes = self.allow.iter().map(|pattern| Ok(Compiled::new(rule, pattern, self.reading)?.kib));
+        sizes.sum()
+    }
+
+    /// What it costs to look at a byte of a match.
+    fn units(&self) -> u64 {
+        let words = self.stopwords.len() / STOPWORDS_A_UNIT;
+        self.compiled().iter().map(Compiled::units).sum::<u64>() + u64::try_from(words).unwrap_or(u64::MAX)
+    }
+
+    fn compiled(&self) -> &[Compiled] {
+        // Checked when the set was read, so that none is lost here.
+        let build = || self.allow.iter().filter_map(|pattern| Compiled::new("", pattern, self.reading).ok()).collect();
+        self.compiled.get_or_init(build)
     }
 
     fn cover(&self, matched: &str) -> bool {
@@ -193,10 +230,29 @@ impl Excuses {
                 return true;
             }
         }
-        // Checked when the set was read, so that none is lost here.
-        let build = || self.allow.iter().filter_map(|pattern| compile("", pattern, self.ascii).ok()).collect();
-        !self.allow.is_empty()
-            && self.compiled.get_or_init(build).iter().any(|regex| regex.is_match(matched.as_bytes()))
+        self.compiled().iter().any(|compiled| compiled.regex.is_match(matched.as_bytes()))
+    }
+}
+
+impl Compiled {
+    fn new(rule: &str, pattern: &str, reading: Reading) -> Result<Self, RuleError> {
+        if reading.built_in {
+            let regex = compile(rule, pattern, reading.ascii, BUILT_IN_KIB_MAX)?;
+            return Ok(Self { regex, kib: 0 });
+        }
+        // A program that grows too large is given up at once, so that all tries cost as much as the last one again.
+        let mut kib = 1;
+        loop {
+            match compile(rule, pattern, reading.ascii, kib) {
+                Ok(regex) => return Ok(Self { regex, kib }),
+                Err(RuleError::RegexTooLarge { .. }) if kib < COMPILED_KIB_MAX => kib *= 2,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn units(&self) -> u64 {
+        u64::try_from(self.kib).unwrap_or(u64::MAX)
     }
 }
 
@@ -227,7 +283,7 @@ impl Rule {
             (Some(pattern), None) if pattern.is_empty() || pattern.len() > REGEX_BYTES_MAX => {
                 return fail(format!("needs a regex of 1 to {REGEX_BYTES_MAX} bytes; this one has {}", pattern.len()));
             }
-            (Some(pattern), None) => Finder::Regex { pattern: pattern.clone(), ascii: reading.ascii },
+            (Some(pattern), None) => Finder::Regex(pattern.clone()),
             (None, Some(detector)) => Finder::Detector(detector),
             _ => return fail("needs either a regex or a detector".to_owned()),
         };
@@ -249,37 +305,43 @@ impl Rule {
             secret_group: form.secret_group.unwrap_or(0),
             unless_negated: form.unless_negated,
             once: form.once,
-            excuses: Excuses::new(form.allow.clone(), form.stopwords.clone(), reading.ascii),
+            excuses: Excuses::new(form.allow.clone(), form.stopwords.clone(), reading),
             set_excuses,
+            reading,
             compiled: OnceLock::new(),
         })
     }
 
-    /// Compiles what the rule has, to know that it can be, and forgets it again.
-    pub fn check_regexes(&self) -> Result<(), RuleError> {
-        self.excuses.check(&self.id)?;
-        let Finder::Regex { pattern, ascii } = &self.finder else { return Ok(()) };
-        let regex = compile(&self.id, pattern, *ascii)?;
-        if self.secret_group >= regex.captures_len() {
-            let groups = regex.captures_len() - 1;
+    /// Compiles what the rule has, to know that it can be. Returns its size in KiB.
+    pub fn check_regexes(&self) -> Result<usize, RuleError> {
+        let kib = self.excuses.check(&self.id)?;
+        let Finder::Regex(pattern) = &self.finder else { return Ok(kib) };
+        let compiled = Compiled::new(&self.id, pattern, self.reading)?;
+        let (groups, kib) = (compiled.regex.captures_len() - 1, kib + compiled.kib);
+        if self.secret_group > groups {
             return Err(fault(
                 &self.id,
                 format!("has secret_group {}, but its regex has {groups} groups", self.secret_group),
             ));
         }
-        Ok(())
+        // The tests use it; it goes with the rule.
+        self.compiled.get_or_init(|| Some(compiled));
+        Ok(kib)
     }
 
     /// Runs the tests of `form`, which is the one this rule was made of.
-    pub fn check_tests(&self, form: &RuleForm) -> Result<(), RuleError> {
+    pub fn check_tests(&self, form: &RuleForm, work: &mut Work) -> Result<(), RuleError> {
         if form.test_pos.is_empty() || form.test_neg.is_empty() {
             return Err(fault(&self.id, "needs at least one test in test_pos and one in test_neg".to_owned()));
         }
         for (list, tests, wanted) in [("test_pos", &form.test_pos, true), ("test_neg", &form.test_neg, false)] {
             for (index, test) in tests.iter().enumerate() {
                 let text = test.replace(TEST_JOINER, "");
-                let found = self.is_tried(&text) && !self.find(&Place::test(&text)).spans.is_empty();
-                let (rule, number) = (self.id.clone(), index + 1);
+                let hits = if self.is_tried(&text) { self.find(&Place::test(&text), work) } else { Hits::default() };
+                let (rule, number, found) = (self.id.clone(), index + 1, !hits.spans.is_empty());
+                if hits.unfinished {
+                    return Err(RuleError::TestsTooSlow { rule });
+                }
                 match (wanted, found) {
                     (true, false) => return Err(RuleError::TestMissed { rule, list, number }),
                     (false, true) => return Err(RuleError::TestFound { rule, list, number }),
@@ -302,47 +364,75 @@ impl Rule {
         self.keywords.is_empty() || self.keywords.iter().any(|keyword| lower.contains(keyword.as_str()))
     }
 
-    /// Every place in the text that this rule finds, up to the limits.
-    pub fn find(&self, place: &Place<'_>) -> Hits {
+    /// Every place in the text that this rule finds, up to the limits and as far as `work` lasts.
+    pub fn find(&self, place: &Place<'_>, work: &mut Work) -> Hits {
         let text: &str = &place.text;
-        let mut hits = Hits::default();
-        let take = |hits: &mut Hits, span: Range<usize>| {
-            if self.once && !hits.spans.is_empty() {
-                return;
-            }
-            let Some(span) = self.accept(text, span) else { return };
-            if hits.spans.len() < super::RULE_FINDINGS_MAX {
-                hits.spans.push(span);
-            } else {
-                hits.more += 1;
-            }
-        };
+        let (mut hits, mut endless) = (Hits::default(), Work::endless());
+        let work = if self.built_in { &mut endless } else { work };
         match &self.finder {
-            Finder::Detector(detector) => detector.find(place, &mut |span| take(&mut hits, span)),
-            Finder::Regex { pattern, ascii } => {
-                // A custom rule's regex compiled when its set was read, a built-in one's in the unit tests.
-                let compiled = self.compiled.get_or_init(|| compile(&self.id, pattern, *ascii).ok());
-                let Some(regex) = compiled else { return hits };
-                let mut candidates = 0;
-                if self.secret_group == 0 {
-                    for found in regex.find_iter(text.as_bytes()).take(CANDIDATES_MAX) {
-                        candidates += 1;
-                        take(&mut hits, found.range());
-                    }
+            Finder::Detector(detector) => {
+                if work.pay(text.len(), 1) {
+                    detector.find(place, &mut |span| self.take(text, span, work, &mut hits));
                 } else {
-                    for captures in regex.captures_iter(text.as_bytes()).take(CANDIDATES_MAX) {
-                        candidates += 1;
-                        if let Some(found) = captures.get(self.secret_group) {
-                            take(&mut hits, found.range());
-                        }
-                    }
+                    hits.unfinished = true;
                 }
-                // What was not looked at counts, so that nothing hides behind a crowd of near misses.
-                let settled = self.once && !hits.spans.is_empty();
-                hits.more += u64::from(candidates == CANDIDATES_MAX && !settled);
+            }
+            Finder::Regex(pattern) => {
+                // A custom rule's regex compiled when its set was read, a built-in one's in the unit tests.
+                match self.compiled.get_or_init(|| Compiled::new(&self.id, pattern, self.reading).ok()) {
+                    Some(compiled) => self.search(compiled, text, work, &mut hits),
+                    None => hits.unfinished = true,
+                }
             }
         }
         hits
+    }
+
+    fn search(&self, compiled: &Compiled, text: &str, work: &mut Work, hits: &mut Hits) {
+        let mut candidates: Box<dyn Iterator<Item = (usize, Option<Range<usize>>)>> = if self.secret_group == 0 {
+            Box::new(compiled.regex.find_iter(text.as_bytes()).map(|found| (found.end(), Some(found.range()))))
+        } else {
+            Box::new(compiled.regex.captures_iter(text.as_bytes()).map(|captures| {
+                let end = captures.get(0).map_or(text.len(), |whole| whole.end());
+                (end, captures.get(self.secret_group).map(|found| found.range()))
+            }))
+        };
+        let mut from = 0;
+        for _ in 0..CANDIDATES_MAX {
+            // Each search may read to the end, whatever it finds on the way.
+            if !work.pay(text.len().saturating_sub(from), compiled.units()) {
+                hits.unfinished = true;
+                return;
+            }
+            let Some((end, span)) = candidates.next() else { return };
+            from = end;
+            if let Some(span) = span {
+                self.take(text, span, work, hits);
+            }
+            if self.once && !hits.spans.is_empty() {
+                return;
+            }
+        }
+        // What was not looked at counts, so that nothing hides behind a crowd of near misses.
+        hits.more += 1;
+    }
+
+    /// Keeps a candidate if it stands.
+    fn take(&self, text: &str, span: Range<usize>, work: &mut Work, hits: &mut Hits) {
+        if self.once && !hits.spans.is_empty() {
+            return;
+        }
+        let units = if self.built_in { 0 } else { 1 + self.excuses.units() + self.set_excuses.units() };
+        if !work.pay(span.len(), units) {
+            hits.unfinished = true;
+            return;
+        }
+        let Some(span) = self.accept(text, span) else { return };
+        if hits.spans.len() < super::RULE_FINDINGS_MAX {
+            hits.spans.push(span);
+        } else {
+            hits.more += 1;
+        }
     }
 
     /// The span on character boundaries, if checksum, entropy, negation and excuses let it stand.
@@ -376,16 +466,18 @@ fn check_id(id: &str) -> Result<(), RuleError> {
     Err(RuleError::Id { id: id.chars().filter(|c| !c.is_control()).take(ID_BYTES_MAX).collect() })
 }
 
-/// Compiles a regex within the limits; `rule` names its owner in errors.
-pub(super) fn compile(rule: &str, pattern: &str, ascii: bool) -> Result<Regex, RuleError> {
+/// Compiles a regex of somebody's own as large as it may be; `rule` names its owner in errors.
+pub(super) fn compile_foreign(rule: &str, pattern: &str) -> Result<Regex, RuleError> {
+    compile(rule, pattern, true, COMPILED_KIB_MAX)
+}
+
+/// Compiles a regex within the limits.
+fn compile(rule: &str, pattern: &str, ascii: bool, kib: usize) -> Result<Regex, RuleError> {
     if pattern.len() > REGEX_BYTES_MAX {
         return Err(fault(rule, format!("has a regex of {} bytes; the limit is {REGEX_BYTES_MAX}", pattern.len())));
     }
-    let built = RegexBuilder::new(pattern)
-        .unicode(!ascii)
-        .size_limit(COMPILED_BYTES_MAX)
-        .dfa_size_limit(AUTOMATON_BYTES_MAX)
-        .build();
+    let built =
+        RegexBuilder::new(pattern).unicode(!ascii).size_limit(kib * 1024).dfa_size_limit(AUTOMATON_BYTES_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => RuleError::RegexTooLarge { rule: rule.to_owned() },
         other => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::places::{Only, Place, visit_places};
 use super::rule::{Hits, Rule, RuleError};
 use super::set::RuleSet;
+use super::work::Work;
 use crate::model::content::Content;
 use crate::model::finding::{Category, Finding, Severity};
 
@@ -36,6 +37,9 @@ pub struct Classifier {
 struct Collected {
     findings: Vec<Finding>,
     unlisted: u64,
+    /// How often a rule was not searched to the end of a text.
+    unfinished: u64,
+    /// Of both.
     worst_unlisted: Option<(Severity, Category)>,
 }
 
@@ -85,8 +89,8 @@ impl Classifier {
     /// `key` is the registry's: hashes of equal matches are equal under one key, and mean nothing without it.
     #[must_use]
     pub fn classify(&self, content: &Content, key: &[u8; 32]) -> Vec<Finding> {
-        let mut collected = Collected::default();
-        visit_places(content, &mut |place| self.scan(place, key, &mut collected));
+        let (mut collected, mut work) = (Collected::default(), Work::whole());
+        visit_places(content, &mut |place| self.scan(place, key, &mut work, &mut collected));
         collected.finish()
     }
 
@@ -94,11 +98,11 @@ impl Classifier {
     #[must_use]
     pub fn classify_text(&self, target: &str, text: &str, key: &[u8; 32]) -> Vec<Finding> {
         let mut collected = Collected::default();
-        self.scan(&Place::text(target, text), key, &mut collected);
+        self.scan(&Place::text(target, text), key, &mut Work::whole(), &mut collected);
         collected.finish()
     }
 
-    fn scan(&self, place: &Place<'_>, key: &[u8; 32], collected: &mut Collected) {
+    fn scan(&self, place: &Place<'_>, key: &[u8; 32], work: &mut Work, collected: &mut Collected) {
         let mut hits: Vec<(&Rule, Hits)> = Vec::new();
         for rule in self.rules_for(&place.text).into_iter().filter_map(|index| self.rules.get(index)) {
             let looks = match place.only {
@@ -107,8 +111,8 @@ impl Classifier {
                 Only::Others => rule.category != Category::Secrets,
             };
             if looks && place.is_in(&rule.targets) {
-                let found = rule.find(place);
-                if !found.spans.is_empty() || found.more > 0 {
+                let found = rule.find(place, work);
+                if !found.spans.is_empty() || found.more > 0 || found.unfinished {
                     hits.push((rule.as_ref(), found));
                 }
             }
@@ -117,6 +121,10 @@ impl Classifier {
         for (index, (rule, found)) in hits.iter().enumerate() {
             if found.more > 0 {
                 collected.leave_out(found.more, rule.severity, rule.category);
+            }
+            if found.unfinished {
+                collected.unfinished += 1;
+                collected.leave_out(0, rule.severity, rule.category);
             }
             for span in &found.spans {
                 if span.end > place.offset && !is_covered(&hits, index, span) {
@@ -253,12 +261,23 @@ impl Collected {
                 end: 0,
                 line: 1,
                 hash: String::new(),
-                message: format!(
-                    "at least {} more findings are not listed, {severity} at worst; mend the listed ones first",
-                    self.unlisted
-                ),
+                message: rest(self.unlisted, self.unfinished, severity),
             });
         }
         findings
     }
+}
+
+/// What the last finding says of the rest.
+fn rest(unlisted: u64, unfinished: u64, severity: Severity) -> String {
+    let unlisted = (unlisted > 0).then(|| {
+        format!("at least {unlisted} more findings are not listed, {severity} at worst; mend the listed ones first")
+    });
+    let unfinished = (unfinished > 0).then(|| {
+        format!(
+            "the searches of {unfinished} rules were given up, {severity} at worst: together they take too much work; \
+             use a shorter content, or rules with smaller repeats"
+        )
+    });
+    unlisted.into_iter().chain(unfinished).collect::<Vec<_>>().join("; ")
 }

@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::builtin;
-use super::rule::{Excuses, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, UNFILTERED_MAX};
+use super::rule::{
+    Excuses, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, SET_KIB_MAX, UNFILTERED_MAX,
+};
+use super::work::Work;
 use crate::model::finding::{Category, Severity};
 
 /// Rules that are used together. A clone shares them.
@@ -50,6 +54,13 @@ pub(super) struct SetForm {
     pub rule: Vec<RuleForm>,
 }
 
+/// A rule file of which only the number of rules is asked.
+#[derive(Deserialize)]
+struct CountForm {
+    #[serde(default)]
+    rule: Vec<IgnoredAny>,
+}
+
 /// A program whose rules can be imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,6 +82,23 @@ impl RuleSet {
         let form = SetForm::read(toml)?;
         let reading = Reading { ascii: form.ascii, built_in: false };
         Self::checked(&form, reading)
+    }
+
+    /// Reads a rule file that [`RuleSet::parse`] has read before: checks its form, but compiles and tests nothing.
+    ///
+    /// # Errors
+    /// It is no rule file.
+    pub fn read(toml: &str) -> Result<Self, RuleError> {
+        let form = SetForm::read(toml)?;
+        Self::unchecked(&form, Reading { ascii: form.ascii, built_in: false })
+    }
+
+    /// How many rules such a file has, and nothing else of it.
+    ///
+    /// # Errors
+    /// It is no rule file.
+    pub fn count(toml: &str) -> Result<usize, RuleError> {
+        Ok(read_toml::<CountForm>(toml)?.rule.len())
     }
 
     /// The rules that come with the program.
@@ -111,14 +139,19 @@ impl RuleSet {
     /// Makes the rules of a form after all checks and tests.
     pub(super) fn checked(form: &SetForm, reading: Reading) -> Result<Self, RuleError> {
         let set = Self::unchecked(form, reading)?;
-        Excuses::new(form.allow.clone(), form.stopwords.clone(), reading.ascii).check("(head of the file)")?;
-        for (rule, rule_form) in set.rules.iter().zip(&form.rule) {
-            rule.check_regexes()?;
+        let head = Excuses::new(form.allow.clone(), form.stopwords.clone(), reading);
+        let (mut kib, mut work) = (head.check("(head of the file)")?, Work::whole());
+        // What a rule compiled goes with it, before the next one.
+        for (rule, rule_form) in set.rules.into_iter().zip(&form.rule) {
+            kib += rule.check_regexes()?;
+            if kib > SET_KIB_MAX {
+                return Err(RuleError::SetTooLarge);
+            }
             if form.imported.is_none() {
-                rule.check_tests(rule_form)?;
+                rule.check_tests(rule_form, &mut work)?;
             }
         }
-        // A second reading, so that what the tests compiled does not stay in memory.
+        // A second reading, which has compiled nothing.
         Self::unchecked(form, reading)
     }
 
@@ -131,7 +164,7 @@ impl RuleSet {
         if count > UNFILTERED_MAX {
             return Err(RuleError::SetTooMany { what: "rules without keywords", count, max: UNFILTERED_MAX });
         }
-        let excuses = Arc::new(Excuses::new(form.allow.clone(), form.stopwords.clone(), reading.ascii));
+        let excuses = Arc::new(Excuses::new(form.allow.clone(), form.stopwords.clone(), reading));
         let mut ids = BTreeSet::new();
         let mut rules = Vec::with_capacity(form.rule.len());
         for rule in &form.rule {

@@ -190,6 +190,101 @@ fn hostile_rules_and_texts_come_to_an_end() {
     assert!(builtin().classify_text("text", &tags, &KEY).len() <= FINDINGS_MAX + 1);
 }
 
+#[test]
+fn rules_of_ones_own_share_one_budget_and_nothing_passes_silently() {
+    let text = "a".repeat(1_000_000);
+    let quadratic = |n: usize, severity: &str| {
+        rule("regex = 'a[^b]*b|a'\nkeywords = ['a']\ntest_pos = ['a']\ntest_neg = ['b']\n")
+            .replace("'r'", &format!("'r{n}'"))
+            .replace("'low'", &format!("'{severity}'"))
+    };
+    let rules: String = (0..12).map(|n| quadratic(n, if n == 11 { "critical" } else { "low" })).collect();
+    let set = RuleSet::parse(&rules).expect("rules");
+    let findings = Classifier::new(true, &[set]).expect("a classifier").classify_text("text", &text, &KEY);
+    let last = findings.last().expect("a last one");
+    assert_eq!((last.rule.as_str(), last.severity), (MORE_RULE, Severity::Critical), "{findings:?}");
+    assert!(last.message.contains("were given up"), "{}", last.message);
+    // A regex that is as large as it may be is not even begun on such a text; on a short one it is.
+    let large = custom(
+        "regex = '(a|b)*a(a|b){1000}c'\ntest_pos = ['TEST']\ntest_neg = ['ac']"
+            .replace("TEST", &format!("a{}c", "b".repeat(1000)))
+            .as_str(),
+    );
+    let given_up = large.classify_text("text", &text, &KEY);
+    assert_eq!(
+        given_up.iter().map(|one| (one.rule.as_str(), one.severity)).collect::<Vec<_>>(),
+        [(MORE_RULE, Severity::Low)]
+    );
+    assert_eq!(large.classify_text("text", &format!("a{}c", "a".repeat(1000)), &KEY).len(), 1);
+    // Many small texts have one budget too.
+    let message = format!(r#"{{"role":"user","content":"{}"}}"#, "b".repeat(2_000));
+    let json = format!(r#"{{"messages":[{}]}}"#, vec![message; 400].join(","));
+    let content = Content::from_json(json.as_bytes()).expect("a content");
+    assert_eq!(large.classify(&content, &KEY).last().map(|one| one.rule.clone()), Some(MORE_RULE.to_owned()));
+}
+
+#[test]
+fn stopwords_and_detectors_are_paid_for_too() {
+    let text = "a".repeat(1_000_000);
+    let words: Vec<String> = (0..2_000).map(|n| format!("'zz{n:05}'")).collect();
+    let head = format!("stopwords = [{}]\n", words.join(","));
+    let rules: String = (0..50)
+        .map(|n| {
+            rule("regex = '(?s)a+'\nkeywords = ['a']\ntest_pos = ['a']\ntest_neg = ['b']\n")
+                .replace("'r'", &format!("'r{n}'"))
+        })
+        .collect();
+    let set = RuleSet::parse(&(head + &rules)).expect("rules");
+    let findings = Classifier::new(false, &[set]).expect("a classifier").classify_text("text", &text, &KEY);
+    assert!(findings.last().is_some_and(|last| last.message.contains("were given up")), "{findings:?}");
+    let detectors: String = (0..200)
+        .map(|n| {
+            rule("detector = 'zero_width'\ntest_pos = [\"a\\u200bb\"]\ntest_neg = ['b']\n")
+                .replace("'r'", &format!("'r{n}'"))
+        })
+        .collect();
+    let set = RuleSet::parse(&detectors).expect("rules");
+    let findings = Classifier::new(false, &[set]).expect("a classifier").classify_text("text", &text, &KEY);
+    assert_eq!(findings.len(), 1, "{findings:?}");
+}
+
+#[test]
+fn what_would_take_too_much_work_or_memory_is_refused() {
+    let check = |rules: &str, part: &str| {
+        let error = RuleSet::parse(rules).expect_err(part).to_string();
+        assert!(error.contains(part), "{error}");
+    };
+    let tests = "test_pos = ['aaxxxc']\ntest_neg = ['b']\n";
+    check(&rule(&format!("{tests}regex = '(a.{{0,800}}){{2}}[^a]{{3}}c'")), "too large when compiled");
+    let many: String = (0..30)
+        .map(|n| {
+            rule(&format!("keywords = ['a']\n{tests}regex = '(a.{{0,200}}){{2}}[^a]{{3}}c'\n"))
+                .replace("'r'", &format!("'r{n}'"))
+        })
+        .collect();
+    check(&many, "more than 10240 KiB when compiled");
+    let slow = format!(
+        "test_pos = ['a']\ntest_neg = [{}]\nregex = 'c|(a|b)*a(a|b){{2000}}d|a$'\n",
+        vec![format!("'{}'", "b".repeat(8_000)); 64].join(",")
+    );
+    check(&rule(&slow), "take too long");
+}
+
+#[test]
+fn a_set_is_counted_and_read_again_without_compiling() {
+    let tests = "test_pos = ['a']\ntest_neg = ['b']\n";
+    let two = rule(&format!("{tests}regex = 'a'\n")) + &rule(&format!("{tests}regex = '('\n")).replace("'r'", "'s'");
+    assert_eq!(RuleSet::count(&two), Ok(2));
+    assert_eq!(RuleSet::read(&two).expect("its form is right").len(), 2);
+    assert!(RuleSet::parse(&two).is_err());
+    assert_eq!(RuleSet::count(""), Ok(0));
+    assert!(RuleSet::count("rule = 1").is_err());
+    // What cannot be searched for is said, not passed over.
+    let broken = Classifier::new(false, &[RuleSet::read(&two).expect("two")]).expect("a classifier");
+    let findings = broken.classify_text("text", "b", &KEY);
+    assert_eq!(findings.last().map(|last| last.rule.as_str()), Some(MORE_RULE), "{findings:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -92,7 +92,7 @@ fn weighted(digits: &[u32], weights: &[u32]) -> u32 {
     digits.iter().zip(weights).map(|(digit, weight)| digit * weight).sum()
 }
 
-/// The number that a few digits make.
+/// The number that a few digits make: nine at most, or it has no room.
 fn number(digits: &[u32]) -> u32 {
     digits.iter().fold(0, |sum, digit| sum * 10 + digit)
 }
@@ -235,11 +235,12 @@ fn cpf(digits: &[u32]) -> bool {
 fn hetu(text: &str) -> bool {
     const CHECK: &[u8; 31] = b"0123456789ABCDEFHJKLMNPRSTUVWXY";
     let digits: Vec<u32> = text.chars().take(text.len().saturating_sub(1)).filter_map(|c| c.to_digit(10)).collect();
+    if digits.len() != 9 {
+        return false;
+    }
     let (day, month) = (digits.get(..2).map_or(0, number), digits.get(2..4).map_or(0, number));
     let index = usize::try_from(number(&digits) % 31).unwrap_or(0);
-    digits.len() == 9
-        && day_fits(month, day)
-        && text.bytes().last().map(|last| last.to_ascii_uppercase()) == CHECK.get(index).copied()
+    day_fits(month, day) && text.bytes().last().map(|last| last.to_ascii_uppercase()) == CHECK.get(index).copied()
 }
 
 fn codice_fiscale(text: &str) -> bool {
@@ -327,6 +328,8 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -399,6 +402,28 @@ mod tests {
         assert!(Validator::Jwt.accepts("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x"));
         assert!(!Validator::Jwt.accepts("eyJ0eXAiOiJKV1QifQ.e30.x"));
         assert!(!Validator::Jwt.accepts("eyJ$.e30.x"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_makes_a_validator_panic(
+            text in "(?s).{0,1024}",
+            digits in "[0-9]{0,4096}[0-9A-Za-z+-]?",
+            mixed in "[0-9A-Za-z+/=._ -]{0,200}",
+        ) {
+            let all = [
+                "luhn", "iban", "verhoeff", "mod11", "pesel", "nif", "personnummer", "ssn", "steuer_id", "bsn", "cpf",
+                "hetu", "codice_fiscale", "nir", "public_ip", "jwt",
+            ];
+            for name in all {
+                let validator: Validator = serde_json::from_value(name.into()).unwrap();
+                for text in [&text, &digits, &mixed] {
+                    let _ = validator.accepts(text);
+                }
+            }
+        }
     }
 
     #[test]

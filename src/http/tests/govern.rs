@@ -152,6 +152,9 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
     let saved = |text: &str, revision: u64| json!({"content": {"syntax": "plain", "text": text}, "expected_revision": revision});
     let none = || Value::Null;
     let (saves, merge, publication) = (format!("{path}/saves"), format!("{path}/merge"), format!("{path}/publication"));
+    let save = format!("{saves}/1");
+    let reader = node.principal("reader", json!([{"role": "reader", "prompts": "support/**"}])).await;
+    let reviewer = node.principal("reviewer", json!([{"role": "compliance", "prompts": "support/**"}])).await;
     node.expect(
         Some(&ann),
         &[
@@ -161,14 +164,26 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
             ("PUT", "/v1/prompts/support%2Fagent/drafts/a%2Fb", saved("x", 0), 400, "`a/b` is no name"),
             ("GET", path, none(), 200, "two"),
             ("GET", all, none(), 200, "\"saved_by\":\"ann\""),
-            ("GET", &saves, none(), 200, "one"),
+            ("GET", &saves, none(), 200, "\"revision\":2"),
+            ("GET", &save, none(), 200, "\"text\":\"one\""),
+            ("GET", &format!("{path}/saves/3"), none(), 404, "no remembered save `kind 3`"),
+            ("GET", &format!("{path}/saves/x"), none(), 400, "`x` is not a number"),
             ("GET", &merge, none(), 200, "\"parent\":0"),
         ],
     )
     .await;
-    for path in [path, all, &saves, &merge] {
+    for (path, revisions) in [(all, json!([2])), (&saves, json!([2, 1]))] {
+        let (_, list) = node.ask(Some(&ann), "GET", path, &none()).await;
+        let list = list.as_array().expect("a list");
+        assert_eq!(list.iter().map(|one| one["revision"].clone()).collect::<Value>(), revisions);
+        let fits = |one: &Value| one.get("content").is_none() && one["bytes"].as_u64().is_some_and(|bytes| bytes > 50);
+        assert!(list.iter().all(fits), "{path}: {list:?}");
+    }
+    for path in [path, all, &saves, &save, &merge] {
         assert_eq!(node.ask(None, "GET", path, &none()).await.0, 401, "{path}: an application beside the registry");
         assert_eq!(node.ask(Some(&other), "GET", path, &none()).await.0, 403, "{path}: an author of other prompts");
+        assert_eq!(node.ask(Some(&reader), "GET", path, &none()).await.0, 403, "{path}: who only reads");
+        assert_eq!(node.ask(Some(&reviewer), "GET", path, &none()).await.0, 200, "{path}: who reviews");
     }
     let why = json!({"message": "kinder"});
     node.expect(
@@ -187,6 +202,34 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
             ("PUT", path, saved("three", 0), 200, "\"revision\":1"),
             ("DELETE", path, none(), 204, "null"),
             ("DELETE", path, none(), 404, "no draft `kind`"),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn saves_of_a_draft_are_forgotten_beyond_eight_mebibytes_and_the_newest_stays() {
+    let node = Node::start(true);
+    let path = "/v1/prompts/a/drafts/long";
+    let ann = node.principal("ann", json!([{"role": "author"}])).await;
+    for number in 0..10 {
+        let text = format!("{number}{}", "x".repeat(1_000_000));
+        let who = if number == 0 { ann.as_str() } else { ADMIN };
+        let (status, answer) =
+            node.ask(Some(who), "PUT", path, &json!({"content": {"syntax": "plain", "text": text}})).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let (_, saves) = node.ask(Some(ADMIN), "GET", &format!("{path}/saves"), &Value::Null).await;
+    let revisions: Vec<u64> =
+        saves.as_array().expect("a list").iter().filter_map(|one| one["revision"].as_u64()).collect();
+    assert_eq!(revisions, [10, 9, 8, 7, 6, 5, 4, 3]);
+    let (_, draft) = node.ask(Some(ADMIN), "GET", path, &Value::Null).await;
+    assert_eq!(draft["makers"], json!(["admin", "ann"]), "who began it, although that save is forgotten");
+    node.expect(
+        Some(ADMIN),
+        &[
+            ("GET", &format!("{path}/saves/2"), Value::Null, 404, "no remembered save"),
+            ("GET", &format!("{path}/saves/10"), Value::Null, 200, "\"revision\":10"),
         ],
     )
     .await;

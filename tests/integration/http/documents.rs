@@ -52,6 +52,7 @@ fn filled(path: &str) -> String {
     [("{name}", "a"), ("{version}", "1"), ("{label}", "production"), ("{reference}", "a@production"), ("{view}", "all")]
         .iter()
         .chain(&[("{position}", "0.0"), ("{n}", "1"), ("{e}", "1"), ("{draft}", "d"), ("{id}", "1"), ("{seq}", "1")])
+        .chain(&[("{revision}", "1")])
         .fold(path.to_owned(), |path, (place, value)| path.replace(place, value))
 }
 

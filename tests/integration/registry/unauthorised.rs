@@ -138,7 +138,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
             primary.registry.principals(&primary.admin).expect("an admin"),
             primary.registry.policies(),
             primary.registry.roles(),
-            primary.registry.draft(&name("support/agent"), "d").expect("it"),
+            primary.registry.draft(&primary.admin, &name("support/agent"), "d").expect("it"),
             primary.registry.change_request(&|_| true, 1).expect("it").request,
             primary.registry.tokens(&primary.admin).expect("an admin").len(),
         )

@@ -34,7 +34,7 @@ async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
     assert_eq!(save(&primary, "two", Some(2), None).await.expect("the same").revision, 2, "nothing new");
     let refused = save(&primary, "three", Some(1), None).await;
     assert!(matches!(refused, Err(RegistryError::DraftMoved { expected: 1, found: 2, .. })), "{refused:?}");
-    let saves = primary.registry.draft_saves(&name("support/a"), "kinder").expect("saves");
+    let saves = primary.registry.draft_saves(&person("ann"), &name("support/a"), "kinder").expect("saves");
     assert_eq!(saves.iter().map(|save| save.revision).collect::<Vec<_>>(), [2, 1]);
     assert_eq!(primary.catalogue.verify_audit().expect("a log").entries, recorded, "typing is no decision");
     let reviewer = person("cy");
@@ -47,8 +47,8 @@ async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
     assert!(matches!(cy.await, Err(RegistryError::Forbidden { .. })), "compliance writes nothing");
     let published = primary.registry.publish_draft(&person("ann"), name("support/a"), "kinder".to_owned(), why()).await;
     assert_eq!(published.expect("its parent is there").version.number, 1);
-    assert!(primary.registry.drafts(&name("support/a")).expect("a list").is_empty());
-    assert!(primary.registry.draft_saves(&name("support/a"), "kinder").expect("saves").is_empty());
+    assert!(primary.registry.drafts(&person("ann"), &name("support/a")).expect("a list").is_empty());
+    assert!(primary.registry.draft_saves(&person("ann"), &name("support/a"), "kinder").expect("saves").is_empty());
 }
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
         async || primary.registry.publish_draft(&person("ann"), name("support/a"), "kinder".to_owned(), why()).await;
     let refused = publish().await;
     assert!(matches!(refused, Err(RegistryError::ParentMoved { expected: 1, found: 2, .. })), "{refused:?}");
-    let merged = primary.registry.merge_draft(&name("support/a"), "kinder").expect("a merge");
+    let merged = primary.registry.merge_draft(&person("ann"), &name("support/a"), "kinder").expect("a merge");
     assert_eq!((merged.base, merged.parent, merged.merge.conflicts.len()), (1, 2, 0), "{merged:?}");
     let request = DraftRequest { content: merged.merge.content, parent: Some(2), expected_revision: Some(1) };
     let saved = primary.registry.save_draft(&person("ann"), name("support/a"), "kinder".to_owned(), request).await;
@@ -73,7 +73,7 @@ async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
     // Both change the same line: shown, and never guessed.
     save(&primary, "Be brief.\nAnswer.\nSay goodbye, {{customer}}.\n", None, None).await.expect("saved");
     primary.publish("support/a", "Be funny.\nAnswer.\nSay goodbye, {{customer}}.\n").await;
-    let merged = primary.registry.merge_draft(&name("support/a"), "kinder").expect("a merge");
+    let merged = primary.registry.merge_draft(&person("ann"), &name("support/a"), "kinder").expect("a merge");
     let conflict = merged.merge.conflicts.first().expect("a conflict");
     assert!(conflict.ours.as_deref().is_some_and(|ours| ours.contains("brief")), "{conflict:?}");
     assert!(conflict.theirs.as_deref().is_some_and(|theirs| theirs.contains("funny")), "{conflict:?}");

@@ -1,8 +1,13 @@
 //! Events arrive: signed, in order, again after a failure, and never where they must not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::http::StatusCode;
 use bookholder::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation};
 use bookholder::model::webhook::{DeliveryState, WebhookFormat};
 use standardwebhooks::Webhook;
+use tokio::sync::watch;
 
 use super::{Arrived, LOOK, Receiver, Sender, to};
 use crate::support::node::PATIENCE;
@@ -48,7 +53,7 @@ async fn filters_and_patterns_choose_and_a_test_passes_them() {
     let prompts = "support/**".parse().expect("a pattern");
     let request = WebhookRequest { events: vec!["prompt.version.*".to_owned()], prompts, ..to(&receiver.url) };
     let secret = sender.add("bot", &request).await;
-    sender.publish("sales/agent", "not for it").await;
+    let sold = sender.publish("sales/agent", "not for it").await;
     sender.client.put_webhook("bot", &request).await.expect("no prompt's event");
     let seq = sender.publish("support/agent", "for it").await;
     assert_eq!(receiver.next().await.seq(), seq);
@@ -56,6 +61,14 @@ async fn filters_and_patterns_choose_and_a_test_passes_them() {
     let arrived = receiver.next().await;
     verify(&secret, &arrived);
     assert_eq!((arrived.json()["type"].as_str(), arrived.seq()), (Some("webhook.test"), test.seq));
+    let (status, detail) = super::refused(sender.client.redeliver("bot", sold).await);
+    assert!(status == 400 && detail.contains("does not pass the filters and prompts of the webhook `bot`"), "{detail}");
+    let prompts = "other/**".parse().expect("a pattern");
+    sender.client.put_webhook("bot", &WebhookRequest { prompts, ..request }).await.expect("of other prompts");
+    let (status, detail) = super::refused(sender.client.redeliver("bot", seq).await);
+    assert!(status == 400 && detail.contains("never hears of it; change those first"), "{detail}");
+    sender.client.redeliver("bot", test.seq).await.expect("its own test");
+    assert_eq!(receiver.next().await.seq(), test.seq);
     receiver.nothing();
 }
 
@@ -135,11 +148,13 @@ async fn a_receiver_that_is_gone_disables_its_webhook() {
 async fn a_webhook_that_fails_for_days_is_disabled() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(503, None); 20]).await);
     sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
-    for number in 0..10 {
+    for number in 1..=10 {
         sender.publish("a", &format!("text {number}")).await;
         receiver.next().await;
+        sender.until("bot", "tried", |delivery| delivery.tried == 1).await;
+        // It rests after each failure; what was never tried goes first then.
+        sender.clock.advance(if number == 10 { 0 } else { 300_000 });
     }
-    sender.until("bot", "tried", |delivery| delivery.tried == 1).await;
     assert_eq!(sender.webhook("bot").await.disabled, None, "ten failures are no days");
     sender.clock.advance(5 * 24 * 3_600 * 1_000);
     receiver.next().await;
@@ -223,4 +238,78 @@ async fn a_disabled_webhook_rests_and_one_that_hangs_holds_up_nobody() {
     sender.client.enable_webhook("bot").await.expect("enabled");
     let heard = sender.publish("a", "three").await;
     assert_eq!(receiver.next().await.seq(), heard);
+}
+
+/// A server on loopback that answers 500, until it is told to answer nothing any more.
+struct Failing {
+    url: String,
+    silent: watch::Sender<bool>,
+    /// The most whom it let wait at once.
+    most: Arc<AtomicUsize>,
+}
+
+/// Somebody who waits.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Failing {
+    async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let ((silent, is_silent), most) = (watch::channel(false), Arc::new(AtomicUsize::new(0)));
+        let (now, highest) = (Arc::new(AtomicUsize::new(0)), Arc::clone(&most));
+        let answer = move || {
+            let (is_silent, highest, now) = (*is_silent.borrow(), Arc::clone(&highest), Arc::clone(&now));
+            async move {
+                if is_silent {
+                    highest.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    let _waiting = Waiting(now);
+                    std::future::pending::<()>().await;
+                }
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        let router = axum::Router::new().route("/{hook}", axum::routing::post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, silent, most }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_hang_take_half_of_the_places_and_a_healthy_one_hears_of_everything() {
+    const FAILING: usize = 20;
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    let failing = Failing::start().await;
+    let wanted = |url: &str| WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(url) };
+    for number in 0..FAILING {
+        sender.add(&format!("bot-{number}"), &wanted(&format!("{}/{number}", failing.url))).await;
+    }
+    sender.add("well", &wanted(&receiver.url)).await;
+    let first = sender.publish("a", "one").await;
+    assert_eq!(receiver.next().await.seq(), first);
+    let until = async |what: &str, fits: &dyn Fn(usize, usize) -> bool| {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let failed = sender.client.webhooks().await.expect("a list").iter().filter(|one| one.failures > 0).count();
+            if fits(failed, failing.most.load(Ordering::SeqCst)) {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "never: {what}");
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    until("all failed", &|failed, _| failed == FAILING).await;
+    failing.silent.send(true).expect("a server");
+    sender.clock.advance(6_000);
+    until("some hang", &|_, hang| hang >= 8).await;
+    for text in ["two", "three", "four"] {
+        let seq = sender.publish("a", text).await;
+        assert_eq!(receiver.next().await.seq(), seq);
+    }
+    assert_eq!(failing.most.load(Ordering::SeqCst), 8, "half of sixteen");
 }

@@ -142,6 +142,56 @@ async fn a_message_is_given_up_after_ten_attempts_and_forgotten_after_a_month() 
 }
 
 #[tokio::test]
+async fn a_webhook_rests_longer_after_each_failure_and_no_more_after_a_success() {
+    let primary = Primary::found();
+    add(&primary, "bot", "prompt.*").await;
+    for number in 0..9 {
+        primary.publish("p", &format!("text {number}")).await;
+    }
+    let mut rests_s = Vec::new();
+    for _ in 0..8 {
+        assert_eq!(send_all(&primary, 503).await.len(), 1, "one failure, and it rests");
+        let next_at = look(&primary, None, EVERYTHING).await.next_at.expect("the end of its rest");
+        rests_s.push((next_at.ms() - primary.now().ms()) / 1_000);
+        primary.clock.set(next_at.ms());
+    }
+    assert_eq!(rests_s, [5, 10, 20, 40, 80, 160, 300, 300]);
+    assert_eq!(send_all(&primary, 204).await.len(), 9, "everything at once");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_test_or_an_event_does_not_wait_for_a_rest_to_end() {
+    let primary = Primary::found();
+    add(&primary, "bot", "prompt.*").await;
+    primary.publish("p", "one").await;
+    let sent = send_all(&primary, 503).await;
+    assert!(look(&primary, None, EVERYTHING).await.due.is_empty());
+    let test = primary.registry.test_webhook(&primary.admin, "bot".to_owned()).await.expect("a test");
+    assert_eq!(send_all(&primary, 503).await, [test]);
+    primary.registry.redeliver(&primary.admin, "bot".to_owned(), sent[0]).await.expect("again");
+    assert_eq!(send_all(&primary, 503).await, sent);
+}
+
+#[tokio::test]
+async fn webhooks_that_failed_last_have_half_of_the_places() {
+    let primary = Primary::found();
+    for name in ["a", "b", "c", "well"] {
+        add(&primary, name, "prompt.*").await;
+    }
+    primary.publish("p", "one").await;
+    let done = look(&primary, None, EVERYTHING).await.due;
+    let done = done.iter().map(|one| attempted(&one.webhook, one.seq, if one.webhook == "well" { 204 } else { 503 }));
+    primary.registry.webhook_done(done.collect()).await.expect("recorded");
+    primary.clock.advance(10_000);
+    primary.publish("p", "two").await;
+    assert_eq!(names(&look(&primary, None, 4).await), ["a", "b", "well"]);
+    assert_eq!(names(&look(&primary, None, 1).await), ["a"], "one place is for everybody");
+    let busy = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+    let work = primary.registry.webhook_work(busy, None, 2).await.expect("work");
+    assert_eq!(names(&work), ["well"], "their half is taken");
+}
+
+#[tokio::test]
 async fn a_webhook_that_is_removed_meanwhile_is_gone_with_everything() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
