@@ -184,7 +184,7 @@ impl LabelPolicy {
         for freeze in &policy.freeze {
             if let Some((why, end)) = in_freeze(freeze, facts.now) {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                let says = format!("nothing moves until {end}{why}");
+                let says = format!("no move before {end}{why}");
                 demands.push(self.requirement(RequirementKind::Freeze, false, says, &[]));
             }
         }
@@ -221,8 +221,11 @@ impl LabelPolicy {
             let worst = worst(&facts.findings).filter(|worst| *worst >= risk.from);
             if let Some(worst) = worst {
                 let given = self.given(facts, &risk.approvers);
-                let says =
-                    format!("risk is {worst}: an approval by {} ({} so far)", either(&risk.approvers), given.len());
+                let says = format!(
+                    "an approval by {} because its risk is {worst} ({} so far)",
+                    either(&risk.approvers),
+                    given.len()
+                );
                 demands.push(self.requirement(RequirementKind::RiskApproval, !given.is_empty(), says, &risk.approvers));
             }
             let blocked = |finding: &&Finding| finding.severity >= risk.from && risk.block.contains(&finding.category);
