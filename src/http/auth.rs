@@ -5,6 +5,7 @@
 //!
 //! Invariant: a token that this node can judge and does not know is refused everywhere, also where none is needed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use axum::http::{HeaderMap, header};
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::{App, RequestId, Shared};
-use crate::crypto::secret::AccessToken;
+use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, Seat};
 use crate::resolve::usage::LOCAL;
@@ -28,6 +29,10 @@ const EXPIRY_LOOK: Duration = Duration::from_secs(5);
 pub struct Peer {
     /// Over the Unix socket, or from a loopback address.
     pub local: bool,
+    /// Over TLS.
+    pub encrypted: bool,
+    /// From which address; none over the Unix socket.
+    pub address: Option<IpAddr>,
 }
 
 impl Peer {
@@ -36,7 +41,7 @@ impl Peer {
         app.open_to_all || (self.local && app.open_reads)
     }
 
-    fn of(parts: &Parts) -> Self {
+    pub(super) fn of(parts: &Parts) -> Self {
         parts.extensions.get::<Self>().copied().unwrap_or_default()
     }
 }
@@ -58,11 +63,7 @@ fn present(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc
         return Err(unknown());
     }
     let token = AccessToken::parse(token.trim()).map_err(|_| unknown())?;
-    let seat = match (&app.registry, &app.read_token) {
-        (Some(registry), _) => registry.authenticate(&token),
-        (None, Some((hash, seat))) if token.hash() == *hash => Some(Arc::clone(seat)),
-        (None, _) => None,
-    };
+    let seat = seat_of(app, &token.hash());
     seat.map(|seat| Some((token, seat))).ok_or_else(unknown)
 }
 
@@ -135,6 +136,15 @@ impl Readable {
 /// The name in a reference, which has no `@`.
 pub(super) fn name_of(reference: &str) -> &str {
     reference.split_once('@').map_or(reference, |(name, _)| name)
+}
+
+/// Who has an access token, by its hash, on a node that can judge it.
+pub(super) fn seat_of(app: &Shared, token: &TokenHash) -> Option<Arc<Seat>> {
+    match (&app.registry, &app.read_token) {
+        (Some(registry), _) => registry.seat_of(token),
+        (None, Some((hash, seat))) if hash == token => Some(Arc::clone(seat)),
+        (None, _) => None,
+    }
 }
 
 /// Why somebody may not read a prompt.

@@ -24,6 +24,8 @@ use crate::replication::publisher::PublishError;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::render::{Problems, RenderError};
+use crate::web::layout::Frame;
+use crate::web::pages::problem;
 
 /// Seconds after which a request that met a full queue may try again.
 const RETRY_AFTER_S: u64 = 1;
@@ -67,7 +69,7 @@ impl Failure {
     /// Seconds after which it is worth to try again, where it is.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Request(RequestError::Busy { retry_after_s, .. })
+            Self::Request(RequestError::Busy { retry_after_s, .. } | RequestError::Attempts { retry_after_s })
             | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
             _ => (self.saying().1 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
         }
@@ -111,16 +113,25 @@ impl IntoResponse for Failure {
     }
 }
 
+/// Says that a failure is shown to a person, as a page in this frame.
+#[derive(Clone)]
+pub(super) struct AsPage(pub(super) Arc<Frame>);
+
 /// Completes the answer to a request: a failure becomes a problem, under the request's id.
 pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
         let problem = failure.problem(id);
-        *response.body_mut() = Body::from(serde_json::to_vec(&problem).unwrap_or_default());
+        let page = response.extensions_mut().remove::<AsPage>();
+        let (body, media) = match &page {
+            Some(AsPage(frame)) => (problem::page(frame, &problem).into_bytes(), "text/html; charset=utf-8"),
+            None => (serde_json::to_vec(&problem).unwrap_or_default(), PROBLEM_JSON),
+        };
+        *response.body_mut() = Body::from(body);
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if problem.code == ErrorCode::Unauthorized {
+        if problem.code == ErrorCode::Unauthorized && page.is_none() {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bookholder\""));
         }
         if let Some(seconds) = failure.retry_after_s() {
@@ -171,6 +182,12 @@ fn request(error: &RequestError) -> Saying {
         E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
         E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } => not_ready(),
+        E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::Busy, None),
+        E::OtherOrigin => (StatusCode::FORBIDDEN, Code::Forbidden, hint("open the page here, and send it from there")),
+        E::FormStale => {
+            (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
+        }
+        E::FormField { .. } => (BAD, Code::BadRequest, None),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
 }

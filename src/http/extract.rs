@@ -197,11 +197,7 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
-        let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let announced = announced.unwrap_or(0_usize);
-        let read = read_body(app, body, announced, MAX);
-        let slow = |_| RequestError::BodySlow { seconds: BODY_ARRIVES_S };
-        let (bytes, share) = tokio::time::timeout(Duration::from_secs(BODY_ARRIVES_S), read).await.map_err(slow)??;
+        let (bytes, share) = body_in_time(app, &parts.headers, body, MAX).await?;
         let inline = bytes.len() <= INLINE_JSON_BYTES_MAX;
         let parse = move || {
             let value = serde_json::from_slice::<T>(&bytes);
@@ -225,6 +221,19 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     }
     let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
     Err(RequestError::ContentType { found }.into())
+}
+
+/// Reads a body of at most `max` bytes, within the time that one may take.
+pub(super) async fn body_in_time(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+) -> Result<(Vec<u8>, tokio::sync::OwnedSemaphorePermit), Failure> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let read = read_body(app, body, announced.unwrap_or(0_usize), max);
+    let slow = |_| RequestError::BodySlow { seconds: BODY_ARRIVES_S };
+    tokio::time::timeout(Duration::from_secs(BODY_ARRIVES_S), read).await.map_err(slow)?
 }
 
 /// Reads a body whole, as long as the budget of all bodies lasts.

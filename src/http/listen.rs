@@ -74,9 +74,13 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok((Stream::Tcp(stream), Peer { local: address.ip().to_canonical().is_loopback() }))
+                let address = address.ip().to_canonical();
+                let peer = Peer { local: address.is_loopback(), encrypted: false, address: Some(address) };
+                Ok((Stream::Tcp(stream), peer))
             }
-            Self::Unix(listener) => Ok((Stream::Unix(listener.accept().await?.0), Peer { local: true })),
+            Self::Unix(listener) => {
+                Ok((Stream::Unix(listener.accept().await?.0), Peer { local: true, ..Peer::default() }))
+            }
         }
     }
 }
@@ -119,6 +123,7 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
             continue;
         };
         let tls = tls.as_ref().map(|tls| tls.load_full());
+        let peer = Peer { encrypted: tls.is_some() && peer.address.is_some(), ..peer };
         tasks.spawn(connection(stream, tls, face.connection(peer), Open::new(&face, permit), stop.clone()));
     }
     drop(listener);

@@ -28,6 +28,7 @@ pub mod service;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod ui;
 mod webhooks;
 mod write;
 

@@ -2,7 +2,7 @@
 
 use axum::Json as Said;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::auth::Reader;
@@ -78,8 +78,10 @@ pub(super) async fn docs_style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], docs::STYLE).into_response()
 }
 
-/// Sends a browser to the documentation.
-#[utoipa::path(get, path = "/", tag = "operator", security(()), responses((status = 302, description = "To `/docs`.")))]
-pub(super) async fn home() -> Response {
-    (StatusCode::FOUND, [(header::LOCATION, "/docs")]).into_response()
+/// Sends a browser to the pages, and everybody else to the documentation.
+#[utoipa::path(get, path = "/", tag = "operator", security(()), responses((status = 302, description = "To `/ui/` where the header `Accept` names `text/html`, else to `/docs`.")))]
+pub(super) async fn home(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+    let to = if accepts.contains("text/html") { "/ui/" } else { "/docs" };
+    (StatusCode::FOUND, [(header::LOCATION, to), (header::VARY, "accept")]).into_response()
 }

@@ -36,6 +36,14 @@ pub enum RequestError {
     TokenMissing,
     #[error("the access token of this request is none that this node knows")]
     TokenUnknown,
+    #[error("too many attempts to sign in; wait {retry_after_s} s")]
+    Attempts { retry_after_s: u64 },
+    #[error("this form came from a page that is not of this node")]
+    OtherOrigin,
+    #[error("this form is of a session that has ended")]
+    FormStale,
+    #[error("the form lacks `{field}`")]
+    FormField { field: &'static str },
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
     #[error("`{name}` may not read {prompt}")]

@@ -10,7 +10,7 @@ use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
 use super::{
-    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, webhooks,
+    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, ui, webhooks,
     write,
 };
 
@@ -115,7 +115,8 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// The router over the table.
 pub(super) fn router(app: App) -> Router {
-    let routes = ROUTES.iter().fold(Router::new(), |router, (_, path, answer)| router.route(path, answer()));
+    let routes = ROUTES.iter().chain(ui::routes::ROUTES);
+    let routes = routes.fold(Router::new(), |router, (_, path, answer)| router.route(path, answer()));
     routes.fallback(no_such_path).method_not_allowed_fallback(other_method).with_state(app)
 }
 
@@ -140,6 +141,8 @@ pub(super) fn class(path: &str) -> &'static str {
         || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])
     {
         "governance"
+    } else if under(&["/ui/"]) {
+        "pages"
     } else if under(&["/replication/"]) {
         "replication"
     } else {

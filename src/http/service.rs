@@ -17,13 +17,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use super::auth::{Peer, identify, name_of};
-use super::error::{Failure, finish};
+use super::error::{AsPage, Failure, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
 use super::read;
 use super::request::RequestError;
 use super::router::{class, router};
 use super::state::{App, AppState, Shared};
+use super::ui;
 use crate::metrics::Metrics;
 use crate::resolve::usage::LOCAL;
 
@@ -136,14 +137,22 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let checked = check_path(request.uri().path());
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(id);
-    let response = match checked {
+    let frame = ui::is_page(request.uri().path()).then(|| ui::frame_of_stranger(&app));
+    let mut response = match checked {
         Err(failure) => axum::response::IntoResponse::into_response(failure),
         Ok(()) => match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(_) => axum::response::IntoResponse::into_response(Failure::from(RequestError::Panicked)),
         },
     };
+    let is_page = frame.is_some();
+    if let Some(frame) = frame {
+        response.extensions_mut().insert(AsPage(frame));
+    }
     let mut response = finish(response, id);
+    if is_page {
+        ui::protect(response.headers_mut());
+    }
     app.metrics.request(class, response.status().as_u16());
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("bookholder-request", id);

@@ -7,7 +7,9 @@ use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::ui::session::Sessions;
 use crate::api::status::Status;
+use crate::clock::Clock;
 use crate::crypto::secret::TokenHash;
 use crate::metrics::Metrics;
 use crate::registry::{Registry, Seat};
@@ -67,6 +69,8 @@ pub struct AppState {
     pub usage: Usage,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
     /// Ends long polls and event streams.
     pub stop: CancellationToken,
 }
@@ -85,6 +89,8 @@ pub(super) struct Shared {
     pub(super) bodies: Arc<Semaphore>,
     /// Permits for event streams.
     pub(super) listeners: Arc<Semaphore>,
+    /// Who is signed in to the pages.
+    pub(super) sessions: Sessions,
     /// Permits for connections.
     pub(super) connections: Arc<Semaphore>,
     requests: AtomicU64,
@@ -106,6 +112,7 @@ impl Shared {
         let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default();
         let docs = docs::page(&serde_json::to_value(&document).unwrap_or_default());
         Arc::new(Self {
+            sessions: Sessions::new(Arc::clone(&state.clock)),
             state,
             openapi: openapi.into(),
             docs: docs.into(),

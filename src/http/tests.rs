@@ -28,8 +28,8 @@ use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
 const ADMIN: &str = "an-admin-token-for-tests";
-const LOCAL: Peer = Peer { local: true };
-const REMOTE: Peer = Peer { local: false };
+const LOCAL: Peer = Peer { local: true, encrypted: false, address: None };
+const REMOTE: Peer = Peer { local: false, encrypted: false, address: None };
 
 /// A node over an empty registry.
 struct Node {
@@ -72,7 +72,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),
         about: About::default(),
-        publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, clock, Metrics::new())),
+        publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, Arc::clone(&clock), Metrics::new())),
         freshness: FreshnessCell::new(Freshly { position, age_s: 0, freshness: Freshness::Fresh }),
         status: Arc::new(move || status.clone()),
         upstream: (!primary).then(|| "http://primary:1".to_owned()),
@@ -82,6 +82,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         open_to_all: false,
         read_token: None,
         ready_max_age_s: None,
+        clock,
         stop: CancellationToken::new(),
     }
 }

@@ -24,6 +24,14 @@ impl Registry {
         self.0.usage.clone()
     }
 
+    /// Who used a version in the last day: names of access tokens, sorted.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn used_by(&self, name: &PromptName, version: u64) -> Result<BTreeSet<String>, StoreError> {
+        used_lately(&self.0.store.read()?, name, version, Timestamp::from_ms(self.0.clock.now_ms()))
+    }
+
     /// Keeps what was noted since the last time.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod catalogue;
 mod change_clock;
 pub mod error;
+pub mod finder;
 pub mod freshness;
 mod report;
 pub mod resolver;

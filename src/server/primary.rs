@@ -106,6 +106,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         open_to_all: node.open_to_all,
         read_token: None,
         ready_max_age_s: node.ready_max_age_s,
+        clock: Arc::clone(&clock),
         stop,
     };
     let (root_key, new_token) = (founded.root_key, founded.new_token);

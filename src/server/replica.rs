@@ -106,6 +106,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         read_token: settings.read_token.map(|hash| (hash, Arc::new(Seat::reader("reader")))),
         usage,
         ready_max_age_s: settings.node.ready_max_age_s,
+        clock: Arc::clone(&clock),
         stop,
     };
     Wired { settings: settings.node, store, state, root_key, new_token: None, tasks }.listen().await

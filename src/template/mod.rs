@@ -8,6 +8,7 @@ pub mod error;
 pub mod include;
 mod jinja;
 pub mod lint;
+pub mod marks;
 mod mustache;
 pub mod render;
 mod sandbox;

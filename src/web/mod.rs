@@ -1,4 +1,8 @@
 //! HTML as plain values: what a page says, without knowing who asked for it or how it is sent.
 
+mod axis;
 pub mod docs;
+pub mod layout;
+pub mod pages;
 pub mod report;
+mod words;

@@ -5,15 +5,13 @@
 //!
 //! Invariant: every decision and every span of the report stands on the page, whatever the picture leaves out.
 
-mod axis;
 mod timeline;
-mod words;
 
 use std::collections::HashSet;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::words::{Visible, between, grouped, length, moment};
+use super::words::{Visible, between, grouped, length, moment};
 use crate::governance::report::{Move, Report, ReportedVersion, Row, Span, SystemInfo};
 use crate::model::audit::Decision;
 use crate::model::deployment::Action;

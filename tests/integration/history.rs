@@ -26,7 +26,7 @@ struct Line {
 }
 
 /// The history, where it is; its names without what no name may hold.
-fn read() -> Option<Vec<ImportChange>> {
+pub fn read() -> Option<Vec<ImportChange>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/prompts-history.jsonl.zst");
     let file = std::fs::File::open(path).ok()?;
     let text = String::from_utf8(zstd::decode_all(file).expect("a zstd frame")).expect("utf-8");

@@ -35,7 +35,10 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     assert!(team.deploy("ann", risky).problem(403, "forbidden").contains("`ann` may not"));
     let refused = team.deploy("rob", risky);
     let detail = refused.problem(403, "policy_not_met");
-    assert!(detail.contains("1 fresh approval by compliance") && detail.contains("because its risk is high"), "{detail}");
+    assert!(
+        detail.contains("1 fresh approval by compliance") && detail.contains("because its risk is high"),
+        "{detail}"
+    );
     let request = propose(&team, risky);
     assert!(review(&team, "ann", request, "approve").status == 403);
     let seen = team.run("rob", ["can", "me", "deploy", &format!("{AGENT}@{risky}"), "--to", "production"]).exits(1);

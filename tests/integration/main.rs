@@ -20,6 +20,7 @@ mod registry;
 mod resolving;
 mod support;
 mod tls;
+mod ui;
 mod upgrade;
 mod watch;
 mod webhooks;

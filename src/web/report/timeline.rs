@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::axis::marks;
-use super::words::{length, moment, plain, shorten};
 use crate::governance::report::{Report, Row, Span};
 use crate::model::audit::Decision;
 use crate::model::deployment::Action;
 use crate::model::time::Timestamp;
+use crate::web::axis::marks;
+use crate::web::words::{length, moment, plain, shorten};
 
 /// Most lanes that are drawn: beyond them nobody compares, and the table has them all.
 const LANES_MAX: usize = 60;

@@ -1,4 +1,4 @@
-//! How a report writes texts of others, moments and lengths of time.
+//! How pages write texts of others, moments and lengths of time.
 
 use maud::{Markup, PreEscaped, Render, html};
 
@@ -67,6 +67,24 @@ pub(super) fn moment(at: Timestamp) -> String {
     text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
 }
 
+/// A moment for people: how long ago, or the day where that is long ago; the exact time is in its title.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(at) title={ (moment(at)) " UTC" } { (ago(at, now)) } }
+}
+
+/// How long ago something was, in one unit; the day where it was more than a month.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.ms().saturating_sub(at.ms()) / 1_000;
+    match seconds {
+        ..-59 => moment(at).chars().take(16).collect(),
+        -59..60 => "just now".to_owned(),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        86_400..2_592_000 => format!("{} d ago", seconds / 86_400),
+        _ => moment(at).chars().take(10).collect(),
+    }
+}
+
 /// A length of time in its two largest units, for example `3 d 4 h`.
 pub(super) fn length(ms: i64) -> String {
     const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
@@ -123,6 +141,24 @@ mod tests {
             assert_eq!(Visible(text).render().0, expected, "{text:?}");
         }
         assert_eq!(plain("a\u{202e}\0"), "a\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn moments_are_told_from_now() {
+        let now: Timestamp = "2026-03-20T15:00:00Z".parse().expect("a time");
+        for (seconds, expected) in [
+            (0, "just now"),
+            (59, "just now"),
+            (60, "1 min ago"),
+            (7_199, "1 h ago"),
+            (86_400 * 29, "29 d ago"),
+            (86_400 * 31, "2026-02-17"),
+            (-3_600, "2026-03-20 16:00"),
+        ] {
+            assert_eq!(ago(Timestamp::from_ms(now.ms() - seconds * 1_000), now), expected, "{seconds}");
+        }
+        let shown = when(now, now).0;
+        assert_eq!(shown, "<time datetime=\"2026-03-20T15:00:00Z\" title=\"2026-03-20 15:00:00 UTC\">just now</time>");
     }
 
     #[test]

@@ -1,0 +1,56 @@
+//! The pages: asks the floors below what a page shows, and answers with what `web` makes of it.
+//!
+//! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, is kept by no cache but where it
+//! says so itself, and every form is checked before anything is done.
+
+mod assets;
+mod diff;
+mod prompt;
+mod prompts;
+mod rollback;
+pub(super) mod routes;
+pub(super) mod session;
+mod sign_in;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+use super::state::Shared;
+use crate::web::layout::{Frame, Who};
+
+/// What browsers let pages do: nothing but with their own node.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
+/// And what they say to others. Not `no-referrer`: with that, forms would be sent with the origin `null`.
+const PROTECTION: [(HeaderName, HeaderValue); 4] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Whether a path is one of the pages.
+pub(super) fn is_page(path: &str) -> bool {
+    path == "/ui" || path.starts_with("/ui/")
+}
+
+/// What a page says of this node to somebody of whom nothing is known.
+pub(super) fn frame_of_stranger(app: &Shared) -> Arc<Frame> {
+    Arc::new(visitor::frame(app, Who::Stranger))
+}
+
+/// Adds what every answer under `/ui` says to browsers.
+pub(super) fn protect(headers: &mut HeaderMap) {
+    headers.extend(PROTECTION);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Answers with a page.
+fn html(page: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+}

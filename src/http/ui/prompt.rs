@@ -1,0 +1,199 @@
+//! One prompt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, Segments, blocking};
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
+use super::html;
+use super::prompts::pending;
+use super::visitor::Visitor;
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::read::{PromptView, VersionView};
+use crate::model::deployment::Deployment;
+use crate::model::name::{Label, PRODUCTION, PromptName};
+use crate::model::reference::Selector;
+use crate::model::time::Timestamp;
+use crate::resolve::ResolveError;
+use crate::web::pages::prompt::{At, PromptMatter, Why, page};
+
+/// Versions of one page.
+const VERSIONS: usize = 30;
+/// Deployments that the picture is made of: the newest.
+const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 2] = [
+    ("rollback", "Rolled back. Replicas learn of it within moments."),
+    ("moved", "Nothing was done: the label has moved since this page was made. Look again, please."),
+];
+
+/// What a page is asked for.
+#[derive(Default)]
+struct Asked {
+    version: Option<u64>,
+    at: Option<Timestamp>,
+    label: Option<Label>,
+    older: Option<String>,
+    done: Option<&'static str>,
+}
+
+/// Shows a prompt.
+pub(super) async fn prompt(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    visitor.check(name.as_str())?;
+    let done = params.text("done");
+    let asked = Asked {
+        version: params.get("version")?,
+        at: params.text("at").filter(|at| !at.is_empty()).map(|at| moment(&at)).transpose()?,
+        label: params.get("label")?,
+        older: params.text("older"),
+        done: done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said),
+    };
+    params.finish(&["version", "at", "label", "older", "done"])?;
+    let page = blocking(move || show(&app, &visitor, &name, &asked)).await??;
+    Ok(html(page))
+}
+
+/// A moment as a program writes it, or as a browser's field for moments does: in UTC, without saying so.
+fn moment(text: &str) -> Result<Timestamp, Failure> {
+    let ways = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
+    let wrong = || RequestError::Parameter { name: "at", reason: "write it as 2026-03-20T15:00:00Z".to_owned() };
+    ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
+}
+
+fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Result<String, Failure> {
+    let mut view = app.catalogue.prompt(name)?;
+    // Who includes it is shown as far as it may be read.
+    view.dependents.retain(|one| visitor.reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
+    let deployments = deployments(app, name)?;
+    let at = asked.at.map(|at| served_at(&deployments, at));
+    let (number, why) = chosen(&view, asked, at.as_ref());
+    let shown = shown(app, name, number)?;
+    let versions = app.catalogue.versions(name, asked.older.as_deref(), VERSIONS)?;
+    let numbers: BTreeSet<u64> = versions.items.iter().map(|version| version.number).chain([number]).collect();
+    let mut findings = BTreeMap::new();
+    if let Some(registry) = &app.registry {
+        for number in numbers {
+            // A version can be gone between one look and the next; it then has no findings.
+            findings.insert(number, registry.findings(name, number).unwrap_or_default());
+        }
+    }
+    let used_by = app.registry.as_ref().map(|registry| registry.used_by(name, number)).transpose()?;
+    let matter = PromptMatter {
+        shown,
+        why,
+        at,
+        deployments,
+        versions: versions.items,
+        older: versions.next,
+        findings,
+        used_by: used_by.map(|by| by.into_iter().collect()),
+        pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
+        done: asked.done,
+        changes: app.registry.is_some(),
+        view,
+    };
+    Ok(page(&visitor.frame(app), &matter))
+}
+
+fn deployments(app: &Shared, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    while all.len() < DEPLOYMENTS_MAX {
+        let page = app.catalogue.deployments(name, None, cursor.as_deref(), PAGE_ROWS_MAX)?;
+        all.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// What each label served at a moment: the last deployment of each, newest first as they come.
+fn served_at(deployments: &[Deployment], at: Timestamp) -> At {
+    let mut last: BTreeMap<&Label, &Deployment> = BTreeMap::new();
+    for one in deployments.iter().filter(|one| one.at <= at && !one.label.is_latest()) {
+        let found = last.entry(&one.label).or_insert(one);
+        if found.id < one.id {
+            *found = one;
+        }
+    }
+    At { at, served: last.into_values().filter(|one| one.to.is_some()).cloned().collect() }
+}
+
+/// Which version is shown, and why: the one that was asked for, what was served then, what is live, or the newest.
+fn chosen(view: &PromptView, asked: &Asked, at: Option<&At>) -> (u64, Why) {
+    if let Some(number) = asked.version {
+        return (number, Why::Asked);
+    }
+    let wanted = asked.label.as_ref().map_or(PRODUCTION, Label::as_str);
+    if let Some(at) = at {
+        let of_label = at.served.iter().find(|one| one.label.as_str() == wanted).or_else(|| at.served.first());
+        let number = of_label.and_then(|one| one.to.as_ref()?.versions().first().copied());
+        return number.map_or((view.prompt.latest, Why::Newest), |number| (number, Why::Asked));
+    }
+    let live = view.labels.iter().find(|state| state.label.as_str() == wanted);
+    let live = live.and_then(|state| Some((state.serving.fixed()?, Why::Served(state.label.to_string()))));
+    live.unwrap_or((view.prompt.latest, Why::Newest))
+}
+
+/// A version, or why it cannot be read; a version that never was is a failure of the whole page.
+fn shown(app: &Shared, name: &PromptName, number: u64) -> Result<Result<Box<VersionView>, String>, Failure> {
+    match app.catalogue.version(name, &Selector::Version(number)) {
+        Ok(view) => Ok(Ok(Box::new(view))),
+        Err(archived @ ResolveError::VersionArchived { .. }) => Ok(Err(format!("{archived}."))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(id: u64, label: &str, at: &str, to: Option<u64>) -> Deployment {
+        let to = to.map(|number| json!({ "version": number }));
+        let one = json!({"id": id, "name": "a", "label": label, "at": at, "actor": "x", "message": "y",
+            "action": "deploy", "from": null, "to": to});
+        serde_json::from_value(one).expect("a deployment")
+    }
+
+    #[test]
+    fn what_was_served_then_is_the_last_deployment_of_each_label_before() {
+        let all = [
+            deployment(6, "staging", "2026-03-03T00:00:00Z", None),
+            deployment(5, "production", "2026-03-02T00:00:00Z", Some(2)),
+            deployment(4, "staging", "2026-03-01T12:00:00Z", Some(2)),
+            deployment(3, "production", "2026-03-01T00:00:00Z", Some(1)),
+        ];
+        for (at, expected) in [
+            ("2026-02-28T00:00:00Z", vec![]),
+            ("2026-03-01T00:00:00Z", vec![3]),
+            ("2026-03-01T13:00:00Z", vec![3, 4]),
+            ("2026-03-02T00:00:00Z", vec![5, 4]),
+            ("2026-03-04T00:00:00Z", vec![5]),
+        ] {
+            let served = served_at(&all, at.parse().expect("a time")).served;
+            assert_eq!(served.iter().map(|one| one.id).collect::<Vec<_>>(), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn moments_are_read_as_programs_and_browsers_write_them() {
+        for text in ["2026-03-20T15:00:00Z", "2026-03-20T15:00:00", "2026-03-20T15:00", "2026-03-20T16:00:00+01:00"] {
+            assert_eq!(moment(text).expect(text).to_string(), "2026-03-20T15:00:00Z", "{text}");
+        }
+        assert!(moment("yesterday").is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! The list of prompts.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, blocking};
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
+use super::html;
+use super::visitor::Visitor;
+use crate::model::change_request::RequestState;
+use crate::model::name::{Label, NAME_BYTES_MAX};
+use crate::resolve::finder::{FoundPrompt, Search};
+use crate::web::pages::first_run;
+use crate::web::pages::prompts::{Listing, PromptRow, page};
+
+/// Rows of one page.
+const ROWS: usize = 100;
+/// Longest search, in characters.
+const SEARCH_CHARACTERS_MAX: usize = 200;
+/// Open change requests that a page looks at.
+const REQUESTS_MAX: usize = 1_000;
+
+/// Lists, filters and searches prompts.
+pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
+    let words = params.text("q").unwrap_or_default();
+    let label = params.text("label").filter(|label| !label.is_empty());
+    let asked = Search {
+        folder: params.text("folder").unwrap_or_default(),
+        words: words.to_lowercase().split_whitespace().map(str::to_owned).collect(),
+        in_texts: params.text("texts").is_some_and(|texts| !texts.is_empty()),
+        label: label.map(|label| label.parse::<Label>()).transpose().map_err(|error| wrong("label", &error))?,
+    };
+    let cursor = params.text("cursor");
+    params.finish(&["q", "label", "folder", "texts", "cursor"])?;
+    if words.chars().count() > SEARCH_CHARACTERS_MAX {
+        return Err(wrong("q", &format!("it has more than {SEARCH_CHARACTERS_MAX} characters")));
+    }
+    if asked.folder.len() > NAME_BYTES_MAX {
+        return Err(wrong("folder", &"no name is as long"));
+    }
+    let page = blocking(move || list(&app, &visitor, &asked, words, cursor.as_deref())).await??;
+    Ok(html(page))
+}
+
+fn wrong(name: &'static str, reason: &dyn std::fmt::Display) -> Failure {
+    RequestError::Parameter { name, reason: reason.to_string() }.into()
+}
+
+fn list(
+    app: &Shared,
+    visitor: &Visitor,
+    search: &Search,
+    words: String,
+    cursor: Option<&str>,
+) -> Result<String, Failure> {
+    let found = app.catalogue.find(search, &|name| visitor.reads(name), cursor, ROWS)?;
+    let frame = visitor.frame(app);
+    if !found.any && *search == Search::default() {
+        return Ok(first_run::page(&frame));
+    }
+    let mut pending = pending(app, visitor)?;
+    let row = |FoundPrompt { prompt, labels, recent }| {
+        let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
+        PromptRow { prompt, labels, recent, pending }
+    };
+    let listing = Listing {
+        folder: search.folder.clone(),
+        words,
+        in_texts: search.in_texts,
+        label: search.label.as_ref().map(ToString::to_string).unwrap_or_default(),
+        rows: found.rows.into_iter().map(row).collect(),
+        folders: found.folders,
+        total: found.total,
+        next: found.next,
+        continued: cursor.is_some(),
+        cut: found.cut,
+    };
+    Ok(page(&frame, &listing))
+}
+
+/// The open change requests of each prompt.
+pub(super) fn pending(app: &Shared, visitor: &Visitor) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
+    let mut pending: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let Some(registry) = &app.registry else { return Ok(pending) };
+    let reads = |name: &str| visitor.reads(name);
+    for request in registry.change_requests(&reads, Some(RequestState::Open), None, REQUESTS_MAX)?.items {
+        for one in &request.moves {
+            let ids = pending.entry(one.name.to_string()).or_default();
+            if ids.last() != Some(&request.id) {
+                ids.push(request.id);
+            }
+        }
+    }
+    Ok(pending)
+}

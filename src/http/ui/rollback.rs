@@ -1,0 +1,36 @@
+//! Taking back what a label serves.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::blocking;
+use super::super::request::RequestError;
+use super::super::state::App;
+use super::visitor::{Sent, field, redirect};
+use crate::api::write::RollbackRequest;
+use crate::model::name::{Label, PromptName};
+use crate::web::layout::{prompt_path, query};
+
+/// Serves again what a label served before, unless it has moved since the page was made.
+pub(super) async fn rollback(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let name: PromptName = field(&mut sent.form, "name")?.parse()?;
+    let label: Label = field(&mut sent.form, "label")?.parse()?;
+    let serves = field(&mut sent.form, "serves")?;
+    let message = field(&mut sent.form, "message")?;
+    sent.form.finish(&["form", "name", "label", "serves", "message"])?;
+    if !sent.seat.reads(name.as_str()) {
+        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
+    }
+    let now = {
+        let (name, label) = (name.clone(), label.clone());
+        blocking(move || app.catalogue.label(&name, &label)).await??
+    };
+    let back = |done| redirect(&format!("{}{}", prompt_path(name.as_str()), query(&[("done", done)])));
+    if now.deployment.to_string() != serves {
+        return Ok(back("moved"));
+    }
+    registry.rollback(&actor, name.clone(), label, RollbackRequest { message, ..RollbackRequest::default() }).await?;
+    Ok(back("rollback"))
+}

@@ -1,0 +1,316 @@
+//! Sessions: an access token exchanged for a cookie, and who may try how often.
+//!
+//! Kept in memory: a restart of the node signs everybody out. What is kept is a hash of the cookie and a hash of the
+//! access token, so that neither can be taken from here. Whether the access token still stands is asked anew with each
+//! request, by whoever asks for the session.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::clock::Clock;
+use crate::crypto::secret::TokenHash;
+
+/// How long a session lasts without use: 8 hours, a working day.
+const IDLE_MS: u64 = 8 * 3_600 * 1_000;
+/// How long it lasts at most: 7 days.
+const ABSOLUTE_MS: u64 = 7 * 24 * 3_600 * 1_000;
+/// Most sessions of one principal; the one that was used least lately makes room.
+const SESSIONS_OF_ONE_MAX: usize = 32;
+/// Most sessions of a node, so that memory is bounded.
+const SESSIONS_MAX: usize = 4_096;
+/// The time in which attempts to sign in are counted: a minute.
+const ATTEMPTS_WITHIN_MS: u64 = 60_000;
+/// Most attempts that fail within it, from one address.
+const ATTEMPTS_OF_ONE_MAX: usize = 10;
+/// Most of them from everywhere; it bounds what is remembered, too.
+const ATTEMPTS_MAX: usize = 100;
+/// Bytes of a session's id: 256 random bits.
+const ID_BYTES: usize = 32;
+/// The same as characters of base64url.
+pub(super) const ID_CHARACTERS: usize = 43;
+/// BLAKE3 derive-key context of how a session's id is kept.
+const ID_CONTEXT: &str = "bookholder web session v1";
+/// What separates the text of a form's token from other uses of the node's key.
+const FORM_PREFIX: &[u8] = b"form ";
+
+/// The operating system gave no randomness.
+#[derive(Debug, thiserror::Error)]
+#[error("no session can be made: the operating system gives no randomness")]
+pub(in crate::http) struct NoRandomness;
+
+/// Who is signed in to the pages of this node.
+pub(in crate::http) struct Sessions {
+    clock: Arc<dyn Clock>,
+    /// Signs forms; new with each start of the process.
+    key: [u8; 32],
+    held: Mutex<HashMap<[u8; 32], Held>>,
+    /// Attempts to sign in that have not succeeded, oldest first.
+    attempts: Mutex<VecDeque<Attempt>>,
+}
+
+/// One session.
+struct Held {
+    token: TokenHash,
+    principal: String,
+    began_ms: u64,
+    used_ms: u64,
+}
+
+/// One attempt to sign in; handed back when it succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Attempt {
+    at_ms: u64,
+    from: Option<IpAddr>,
+}
+
+impl Sessions {
+    /// None yet.
+    pub(in crate::http) fn new(clock: Arc<dyn Clock>) -> Self {
+        let mut key = [0; 32];
+        // Without randomness no session can be made either, so that a key of zeros signs no form that counts.
+        let _checked_when_a_session_is_made = getrandom::fill(&mut key);
+        Self { clock, key, held: Mutex::default(), attempts: Mutex::default() }
+    }
+
+    /// Begins a session of whoever has this access token; returns its id, which only the browser keeps.
+    pub(super) fn begin(&self, token: TokenHash, principal: &str) -> Result<String, NoRandomness> {
+        let id = new_id()?;
+        let now_ms = self.clock.monotonic_ms();
+        let mut held = self.held();
+        held.retain(|_, session| session.lives(now_ms));
+        let oldest = |held: &HashMap<[u8; 32], Held>, of: Option<&str>| {
+            let fits = held.iter().filter(|(_, session)| of.is_none_or(|of| session.principal == of));
+            fits.min_by_key(|(_, session)| session.used_ms).map(|(id, _)| *id)
+        };
+        let own = held.values().filter(|session| session.principal == principal).count();
+        let crowded = if own >= SESSIONS_OF_ONE_MAX {
+            oldest(&held, Some(principal))
+        } else if held.len() >= SESSIONS_MAX {
+            oldest(&held, None)
+        } else {
+            None
+        };
+        if let Some(crowded) = crowded {
+            held.remove(&crowded);
+        }
+        let session = Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms };
+        held.insert(kept(&id), session);
+        Ok(id)
+    }
+
+    /// The access token behind a session that has not ended; this counts as a use of it.
+    pub(super) fn find(&self, id: &str) -> Option<TokenHash> {
+        let now_ms = self.clock.monotonic_ms();
+        let mut held = self.held();
+        let key = kept(id);
+        let session = held.get_mut(&key)?;
+        if session.lives(now_ms) {
+            session.used_ms = now_ms;
+            return Some(session.token);
+        }
+        held.remove(&key);
+        None
+    }
+
+    /// Ends a session.
+    pub(super) fn end(&self, id: &str) {
+        self.held().remove(&kept(id));
+    }
+
+    /// Ends every session of a principal.
+    pub(super) fn end_all(&self, principal: &str) {
+        self.held().retain(|_, session| session.principal != principal);
+    }
+
+    /// What a form carries so that only the holder of this id can have sent it.
+    pub(super) fn form_token(&self, id: &str) -> String {
+        self.form_hash(id).to_hex().to_string()
+    }
+
+    /// Whether a form carries what the holder of this id was given; takes the same time whatever it carries.
+    pub(super) fn is_form_token(&self, id: &str, presented: &str) -> bool {
+        blake3::Hash::from_hex(presented).is_ok_and(|presented| presented == self.form_hash(id))
+    }
+
+    fn form_hash(&self, id: &str) -> blake3::Hash {
+        blake3::keyed_hash(&self.key, &[FORM_PREFIX, id.as_bytes()].concat())
+    }
+
+    /// Counts an attempt to sign in; in how many seconds there may be another when there were too many.
+    pub(super) fn attempt(&self, from: Option<IpAddr>) -> Result<Attempt, u64> {
+        let now_ms = self.clock.monotonic_ms();
+        let attempt = Attempt { at_ms: now_ms, from: from.map(neighbourhood) };
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.retain(|one| now_ms.saturating_sub(one.at_ms) < ATTEMPTS_WITHIN_MS);
+        let own: Vec<u64> = attempts.iter().filter(|one| one.from == attempt.from).map(|one| one.at_ms).collect();
+        let first = if own.len() >= ATTEMPTS_OF_ONE_MAX {
+            own.first().copied()
+        } else if attempts.len() >= ATTEMPTS_MAX {
+            attempts.front().map(|one| one.at_ms)
+        } else {
+            None
+        };
+        if let Some(first_ms) = first {
+            let left_ms = ATTEMPTS_WITHIN_MS.saturating_sub(now_ms.saturating_sub(first_ms));
+            return Err(left_ms.div_ceil(1_000).max(1));
+        }
+        attempts.push_back(attempt);
+        Ok(attempt)
+    }
+
+    /// Takes an attempt back, because it succeeded: who knows their access token guesses nothing.
+    pub(super) fn succeeded(&self, attempt: Attempt) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = attempts.iter().rposition(|one| *one == attempt) {
+            attempts.remove(at);
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<[u8; 32], Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    const fn lives(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.used_ms) < IDLE_MS && now_ms.saturating_sub(self.began_ms) < ABSOLUTE_MS
+    }
+}
+
+/// 256 random bits as a text that a cookie can hold.
+pub(super) fn new_id() -> Result<String, NoRandomness> {
+    let mut bytes = [0; ID_BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// How a session's id is kept: who reads this memory cannot use it.
+fn kept(id: &str) -> [u8; 32] {
+    blake3::derive_key(ID_CONTEXT, id.as_bytes())
+}
+
+/// What counts as one address: of IPv6 the network that one subscriber has.
+fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const HOUR_MS: u64 = 3_600_000;
+
+    fn sessions() -> (Sessions, ManualClock) {
+        let clock = ManualClock::at(0);
+        (Sessions::new(Arc::new(clock.clone())), clock)
+    }
+
+    fn hash(n: u8) -> TokenHash {
+        TokenHash::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_not_used_and_after_a_week_in_any_case() {
+        let (sessions, clock) = sessions();
+        let id = sessions.begin(hash(1), "ann").expect("randomness");
+        assert_eq!(id.len(), ID_CHARACTERS, "256 bits");
+        clock.advance(8 * HOUR_MS - 1);
+        assert_eq!(sessions.find(&id), Some(hash(1)), "each use keeps it");
+        clock.advance(8 * HOUR_MS);
+        assert_eq!(sessions.find(&id), None, "8 hours without use");
+        let id = sessions.begin(hash(1), "ann").expect("randomness");
+        for _ in 0..23 {
+            clock.advance(7 * HOUR_MS);
+            assert!(sessions.find(&id).is_some());
+        }
+        clock.advance(7 * HOUR_MS);
+        assert_eq!(sessions.find(&id), None, "7 days");
+        assert_eq!(sessions.find("anything else"), None);
+    }
+
+    #[test]
+    fn signing_out_ends_one_session_or_all_of_one_person() {
+        let (sessions, _) = sessions();
+        let begin = |token, who| sessions.begin(hash(token), who).expect("randomness");
+        let (one, two, other) = (begin(1, "ann"), begin(2, "ann"), begin(3, "bob"));
+        assert_ne!(one, two, "each sign-in has an id of its own");
+        sessions.end(&one);
+        assert_eq!((sessions.find(&one), sessions.find(&two)), (None, Some(hash(2))));
+        sessions.end_all("ann");
+        assert_eq!((sessions.find(&two), sessions.find(&other)), (None, Some(hash(3))));
+    }
+
+    #[test]
+    fn sessions_of_one_person_are_bounded_and_the_oldest_makes_room() {
+        let (sessions, clock) = sessions();
+        let mut ids = Vec::new();
+        for _ in 0..=SESSIONS_OF_ONE_MAX {
+            ids.push(sessions.begin(hash(1), "ann").expect("randomness"));
+            clock.advance(1);
+        }
+        assert_eq!(sessions.find(&ids[0]), None);
+        assert!(ids[1..].iter().all(|id| sessions.find(id).is_some()));
+    }
+
+    #[test]
+    fn a_form_is_of_one_session_of_one_start() {
+        let (ours, _) = sessions();
+        let (others, _) = sessions();
+        let token = ours.form_token("a");
+        for (id, presented, expected) in [
+            ("a", token.as_str(), true),
+            ("b", &token, false),
+            ("a", "", false),
+            ("a", &token[1..], false),
+            ("a", &others.form_token("a"), false),
+            ("a", &token.replace(['0', '1', '2', '3'], "4"), false),
+        ] {
+            assert_eq!(ours.is_form_token(id, presented), expected, "{id} {presented}");
+        }
+    }
+
+    #[test]
+    fn attempts_are_counted_by_address_and_all_together() {
+        let (sessions, clock) = sessions();
+        let at = |text: &str| Some(text.parse().expect("an address"));
+        for _ in 0..ATTEMPTS_OF_ONE_MAX {
+            sessions.attempt(at("192.0.2.1")).expect("one more");
+        }
+        assert_eq!(sessions.attempt(at("192.0.2.1")), Err(60));
+        assert_eq!(sessions.attempt(at("::ffff:192.0.2.1")), Err(60), "the same address in other words");
+        clock.advance(59_000);
+        assert_eq!(sessions.attempt(at("192.0.2.1")), Err(1));
+        clock.advance(1_000);
+        sessions.attempt(at("192.0.2.1")).expect("a minute later");
+        for n in 0..ATTEMPTS_MAX - 1 {
+            sessions.attempt(at(&format!("198.51.100.{n}"))).expect("one more");
+        }
+        assert_eq!(sessions.attempt(at("203.0.113.9")), Err(60), "too many from everywhere");
+    }
+
+    #[test]
+    fn one_network_is_one_address_and_success_is_no_attempt() {
+        let (sessions, _) = sessions();
+        for n in 0..ATTEMPTS_OF_ONE_MAX {
+            let address = format!("2001:db8:1:2::{n}").parse().expect("an address");
+            sessions.attempt(Some(address)).expect("one more");
+        }
+        let same = "2001:db8:1:2:ffff::1".parse().expect("an address");
+        assert_eq!(sessions.attempt(Some(same)), Err(60));
+        for _ in 0..ATTEMPTS_MAX * 2 {
+            let attempt = sessions.attempt(None).expect("none counts");
+            sessions.succeeded(attempt);
+        }
+    }
+}

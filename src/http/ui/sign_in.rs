@@ -1,0 +1,123 @@
+//! Signing in and out.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::super::auth::{Peer, seat_of};
+use super::super::error::Failure;
+use super::super::extract::Params;
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
+use super::html;
+use super::session::new_id;
+use super::visitor::{Cookie, Sent, field, frame, read_form, redirect, session};
+use crate::crypto::secret::AccessToken;
+use crate::web::layout::Who;
+use crate::web::pages::sign_in::{SignIn, page};
+
+/// Where one goes who came from nowhere.
+const HOME: &str = "/ui/";
+/// What is said of an access token that signs nobody in; the same whatever is wrong with it.
+const REFUSED: &str = "This access token signs nobody in: it is mistyped, expired or revoked.";
+
+/// The form.
+pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+    let (parts, _) = request.into_parts();
+    let peer = Peer::of(&parts);
+    let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let next = own_path(params.text("next"));
+    params.finish(&["next"])?;
+    if session(&app, peer, &parts.headers).is_some() {
+        return Ok(redirect(&next));
+    }
+    show(&app, peer, &parts.headers, &next, None)
+}
+
+/// Exchanges an access token for a session.
+pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let peer = Peer::of(&parts);
+    let visit = Cookie::Visit.read(peer, &parts.headers).unwrap_or_default().to_owned();
+    let mut form = read_form(&app, &parts, body, &visit).await?;
+    let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
+    form.finish(&["token", "next", "form"])?;
+    let many = |retry_after_s| RequestError::Attempts { retry_after_s };
+    let attempt = app.sessions.attempt(peer.address).map_err(many)?;
+    let token = AccessToken::parse(presented.trim()).ok().map(|token| token.hash());
+    let Some((token, seat)) = token.and_then(|token| Some((token, seat_of(&app, &token)?))) else {
+        return show(&app, peer, &parts.headers, &next, Some(REFUSED));
+    };
+    app.sessions.succeeded(attempt);
+    if let Some((before, _)) = session(&app, peer, &parts.headers) {
+        app.sessions.end(&before);
+    }
+    let id = app.sessions.begin(token, &seat.actor().name)?;
+    tracing::info!(principal = seat.actor().name, token = seat.token(), "signed in to the pages");
+    let mut response = redirect(&next);
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(peer, &id));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(peer));
+    Ok(response)
+}
+
+/// Ends this session, or all of whoever holds it.
+pub(super) async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Response, Failure> {
+    let Sent { session, seat, peer, mut form, .. } = sent;
+    let everywhere = form.text("everywhere").is_some();
+    form.finish(&["form", "everywhere"])?;
+    if everywhere {
+        app.sessions.end_all(&seat.actor().name);
+    } else {
+        app.sessions.end(&session);
+    }
+    let mut response = redirect("/ui/sign-in");
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(peer));
+    response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
+    Ok(response)
+}
+
+/// Shows the form, tied to this browser by a cookie.
+fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
+    let known = Cookie::Visit.read(peer, headers).map(str::to_owned);
+    let visit = known.map_or_else(new_id, Ok)?;
+    let takes_tokens = app.registry.is_some() || app.read_token.is_some();
+    let form = app.sessions.form_token(&visit);
+    let matter = SignIn { next, form: &form, refused, takes_tokens };
+    let who = if peer.reads_openly(app) { Who::Local } else { Who::Stranger };
+    let mut response = html(page(&frame(app, who), &matter));
+    *response.status_mut() = StatusCode::OK;
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(peer, &visit));
+    Ok(response.into_response())
+}
+
+/// A path of the pages, so that nobody is sent elsewhere after signing in.
+fn own_path(next: Option<String>) -> String {
+    let plain = |next: &String| {
+        next.starts_with(HOME)
+            && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+            && next.len() < 2_000
+    };
+    next.filter(plain).unwrap_or_else(|| HOME.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_goes_on_to_pages_of_this_node_and_nowhere_else() {
+        for (next, expected) in [
+            ("/ui/prompts/a?version=1", "/ui/prompts/a?version=1"),
+            ("//evil.example/ui/", HOME),
+            ("https://evil.example/ui/", HOME),
+            ("/ui/\\evil", HOME),
+            ("/ui/\r\nset-cookie: x", HOME),
+            ("/v1/backup", HOME),
+            ("", HOME),
+        ] {
+            assert_eq!(own_path(Some(next.to_owned())), expected, "{next}");
+        }
+        assert_eq!(own_path(None), HOME);
+    }
+}

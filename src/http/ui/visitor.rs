@@ -1,0 +1,275 @@
+//! Who looks at a page, and whether a form is really theirs.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::super::auth::{Peer, identify, seat_of, unreadable};
+use super::super::error::Failure;
+use super::super::extract::{Params, body_in_time};
+use super::super::fresh::text;
+use super::super::request::RequestError;
+use super::super::state::{App, RequestId, Shared};
+use super::session::{ID_CHARACTERS, NoRandomness};
+use crate::api::status::Freshness;
+use crate::model::time::Timestamp;
+use crate::registry::{Actor, Registry, Seat};
+use crate::web::layout::{Following, Frame, Who, query};
+
+/// Largest form, in bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Names of the cookie of a session, over TLS and without; the prefix keeps other hosts of the domain from setting it.
+const SESSION: (&str, &str) = ("__Host-bookholder", "bookholder_session");
+/// And of that which ties the form for signing in to the browser that asked for it.
+const VISIT: (&str, &str) = ("__Host-bookholder-visit", "bookholder_visit");
+
+/// Which cookie.
+#[derive(Clone, Copy)]
+pub(super) enum Cookie {
+    /// Of a session.
+    Session,
+    /// Of whoever is about to sign in.
+    Visit,
+}
+
+impl Cookie {
+    const fn name(self, peer: Peer) -> &'static str {
+        let (encrypted, plain) = match self {
+            Self::Session => SESSION,
+            Self::Visit => VISIT,
+        };
+        if peer.encrypted { encrypted } else { plain }
+    }
+
+    /// Its value in a request.
+    pub(super) fn read(self, peer: Peer, headers: &HeaderMap) -> Option<&str> {
+        let name = self.name(peer);
+        let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let value = pairs.find(|(found, _)| *found == name).map(|(_, value)| value);
+        // What this node never made ties nothing to anybody; an empty value least of all.
+        value.filter(|value| value.len() == ID_CHARACTERS)
+    }
+
+    /// The header that sets it until the browser is closed.
+    pub(super) fn set(self, peer: Peer, value: &str) -> HeaderValue {
+        let secure = if peer.encrypted { "; Secure" } else { "" };
+        text(format!("{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}", self.name(peer)))
+    }
+
+    /// The header that takes it away.
+    pub(super) fn clear(self, peer: Peer) -> HeaderValue {
+        let secure = if peer.encrypted { "; Secure" } else { "" };
+        text(format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}", self.name(peer)))
+    }
+}
+
+/// Somebody who may look at pages: signed in, with an access token in the request, or local where reading is open.
+pub(super) struct Visitor {
+    seat: Option<Arc<Seat>>,
+    session: Option<String>,
+}
+
+impl Visitor {
+    /// Whether they may read a prompt.
+    pub(super) fn reads(&self, prompt: &str) -> bool {
+        self.seat.as_ref().is_none_or(|seat| seat.reads(prompt))
+    }
+
+    /// Refuses what they may not read.
+    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
+        match &self.seat {
+            Some(seat) if !seat.reads(prompt) => Err(unreadable(seat, prompt)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What pages say of them and of this node.
+    pub(super) fn frame(&self, app: &Shared) -> Frame {
+        let who = match (&self.seat, &self.session) {
+            (Some(seat), Some(id)) => Who::Signed {
+                name: seat.actor().name.clone(),
+                token: seat.token().to_owned(),
+                form: app.sessions.form_token(id),
+            },
+            (Some(seat), None) => Who::Bearer { name: seat.actor().name.clone() },
+            (None, _) => Who::Local,
+        };
+        frame(app, who)
+    }
+}
+
+/// What pages say of this node to somebody.
+pub(super) fn frame(app: &Shared, who: Who) -> Frame {
+    let freshly = app.freshness.load();
+    let stale = matches!(freshly.freshness, Freshness::Stale | Freshness::Expired);
+    let following = || Following { upstream: app.upstream.clone(), age_s: freshly.age_s, stale };
+    Frame {
+        registry: (app.status)().registry,
+        now: Timestamp::from_ms(app.clock.now_ms()),
+        who,
+        replica: app.registry.is_none().then(following),
+    }
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let peer = Peer::of(parts);
+        if let Some((id, seat)) = session(app, peer, &parts.headers) {
+            return Ok(Self { seat: Some(seat), session: Some(id) });
+        }
+        let seat = identify(app, &parts.headers).map_err(IntoResponse::into_response)?;
+        if seat.is_some() || peer.reads_openly(app) {
+            return Ok(Self { seat, session: None });
+        }
+        let here = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        let next = if parts.method == Method::GET { here.as_str() } else { "" };
+        Err(redirect(&format!("/ui/sign-in{}", query(&[("next", next)]))))
+    }
+}
+
+/// The session of a request, and who it is of; ends it where the access token behind it is gone.
+pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
+    let id = Cookie::Session.read(peer, headers)?;
+    let token = app.sessions.find(id)?;
+    let Some(seat) = seat_of(app, &token) else {
+        app.sessions.end(id);
+        return None;
+    };
+    Some((id.to_owned(), seat))
+}
+
+/// A form that somebody sent in a session of theirs.
+pub(super) struct Sent {
+    pub(super) session: String,
+    pub(super) seat: Arc<Seat>,
+    pub(super) peer: Peer,
+    pub(super) form: Params,
+    request: Option<RequestId>,
+}
+
+impl Sent {
+    /// The write path, and as whom.
+    pub(super) fn writer(&self, app: &Shared) -> Result<(Registry, Actor), Failure> {
+        let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
+        let registry = app.registry.clone().ok_or_else(replica)?;
+        // The seat says how it was proved: a token that was rotated out stays told apart.
+        let method = format!("web session of {}", self.seat.actor().method);
+        let request_id = self.request.as_ref().map(ToString::to_string);
+        Ok((registry, Actor { method, request_id, ..self.seat.actor().clone() }))
+    }
+}
+
+impl FromRequest<App> for Sent {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let peer = Peer::of(&parts);
+        let Some((session, seat)) = session(app, peer, &parts.headers) else {
+            // The same way as for pages: whoever is not signed in is asked to.
+            return match Visitor::from_request_parts(&mut parts, app).await {
+                Ok(_) => Err(redirect("/ui/sign-in")),
+                Err(response) => Err(response),
+            };
+        };
+        let form = read_form(app, &parts, body, &session).await.map_err(IntoResponse::into_response)?;
+        let request = parts.extensions.get::<RequestId>().copied();
+        Ok(Self { session, seat, peer, form, request })
+    }
+}
+
+/// Reads a form, which must come from a page of this node and carry what the holder of an id was given.
+pub(super) async fn read_form(app: &App, parts: &Parts, body: Body, id: &str) -> Result<Params, Failure> {
+    check_origin(parts)?;
+    let (bytes, _share) = body_in_time(app, &parts.headers, body, FORM_BYTES_MAX).await?;
+    let unread = |_| RequestError::Query { reason: "the form is not UTF-8".to_owned() };
+    let mut form = Params::parse(std::str::from_utf8(&bytes).map_err(unread)?)?;
+    let presented = form.text("form").unwrap_or_default();
+    if app.sessions.is_form_token(id, &presented) { Ok(form) } else { Err(RequestError::FormStale.into()) }
+}
+
+/// Refuses what a page of somebody else sent. Browsers say where a form is from; where they say nothing, the form's own
+/// token decides.
+fn check_origin(parts: &Parts) -> Result<(), Failure> {
+    let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let own = match (said("sec-fetch-site"), said("origin")) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let host = said("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_some() && authority == host
+        }
+        (None, None) => true,
+    };
+    if own { Ok(()) } else { Err(RequestError::OtherOrigin.into()) }
+}
+
+/// One field of a form, which must be there.
+pub(super) fn field(form: &mut Params, name: &'static str) -> Result<String, Failure> {
+    form.text(name).ok_or_else(|| RequestError::FormField { field: name }.into())
+}
+
+/// Sends a browser on, with a `GET`.
+pub(super) fn redirect(path: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, text(path.to_owned()))]).into_response()
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(error: NoRandomness) -> Self {
+        RequestError::Task(error.to_string()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Peer = Peer { local: false, encrypted: false, address: None };
+    const TLS: Peer = Peer { local: false, encrypted: true, address: None };
+
+    #[test]
+    fn cookies_are_for_this_host_and_no_script() {
+        let set = |peer| Cookie::Session.set(peer, "x").to_str().expect("ascii").to_owned();
+        assert_eq!(set(PLAIN), "bookholder_session=x; Path=/; HttpOnly; SameSite=Strict");
+        assert_eq!(set(TLS), "__Host-bookholder=x; Path=/; HttpOnly; SameSite=Strict; Secure");
+        let gone = Cookie::Session.clear(TLS).to_str().expect("ascii").to_owned();
+        assert!(gone.starts_with("__Host-bookholder=;") && gone.contains("Max-Age=0"), "{gone}");
+        let mut headers = HeaderMap::new();
+        let (one, two) = ("1".repeat(ID_CHARACTERS), "2".repeat(ID_CHARACTERS));
+        headers.append(header::COOKIE, text(format!("a=b; bookholder_session={one}; bookholder_visit=")));
+        headers.append(header::COOKIE, text(format!("__Host-bookholder={two}")));
+        assert_eq!(Cookie::Session.read(PLAIN, &headers), Some(one.as_str()));
+        assert_eq!(Cookie::Session.read(TLS, &headers), Some(two.as_str()));
+        assert_eq!(Cookie::Visit.read(PLAIN, &headers), None, "an empty one is nobody's");
+        assert_eq!(Cookie::Visit.read(TLS, &headers), None);
+    }
+
+    #[test]
+    fn forms_come_from_pages_of_this_node() {
+        let table: [(&[(&str, &str)], bool); 8] = [
+            (&[], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site"), ("origin", "http://here:1")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("origin", "http://here:1")], true),
+            (&[("origin", "http://there:1")], false),
+            (&[("origin", "null")], false),
+        ];
+        for (headers, expected) in table {
+            let mut request = Request::post("/ui/x").header("host", "here:1");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let (parts, ()) = request.body(()).expect("a request").into_parts();
+            assert_eq!(check_origin(&parts).is_ok(), expected, "{headers:?}");
+        }
+    }
+}

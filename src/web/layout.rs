@@ -1,0 +1,303 @@
+//! The frame around every page, and the small parts that pages are made of.
+//!
+//! Pages work without scripts and fetch nothing but their stylesheet and one script of this node; nothing in them is
+//! styled or scripted in place, so that the policy of the browser can forbid all of that.
+
+use std::sync::LazyLock;
+
+use maud::{DOCTYPE, Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::words::{Visible, length, plain};
+use crate::model::time::Timestamp;
+
+/// The stylesheet of the pages.
+pub const STYLE: &str = include_str!("ui.css");
+/// Their script, which they work without.
+pub const SCRIPT: &str = include_str!("ui.js");
+/// What stays as it is in a path: folders are read better than `%2F`.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// And in a value of a query.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Names the stylesheet and the script as they are now, so that browsers may keep them.
+pub static ASSETS: LazyLock<String> =
+    LazyLock::new(|| blake3::hash([STYLE, SCRIPT].concat().as_bytes()).to_hex().chars().take(12).collect());
+
+/// What every page says besides its own matter.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// The registry's name.
+    pub registry: String,
+    /// When the page was made.
+    pub now: Timestamp,
+    /// Who looks at it.
+    pub who: Who,
+    /// How this node follows another, where it is a replica.
+    pub replica: Option<Following>,
+}
+
+/// Who looks at a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Nobody that is known.
+    Stranger,
+    /// Somebody at this machine, who may read.
+    Local,
+    /// Somebody with a session.
+    Signed {
+        /// The principal.
+        name: String,
+        /// The access token that they signed in with.
+        token: String,
+        /// What their forms carry, to show that they are theirs.
+        form: String,
+    },
+    /// Somebody who shows an access token with each request.
+    Bearer {
+        /// The principal.
+        name: String,
+    },
+}
+
+/// How a replica follows its primary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// Where its primary is.
+    pub upstream: Option<String>,
+    /// Seconds since the last verified contact.
+    pub age_s: u64,
+    /// Whether that is too long ago.
+    pub stale: bool,
+}
+
+/// A page: its title, the way to it, and its matter.
+pub struct Page<'a> {
+    /// What stands in the window's title, before the registry's name.
+    pub title: &'a str,
+    /// The pages above this one: their names and paths.
+    pub above: &'a [(&'a str, String)],
+    /// Something that was just done.
+    pub done: Option<&'a str>,
+    /// What stands in the field for searching.
+    pub search: &'a str,
+    /// The matter; has the one `h1` of the page.
+    pub main: Markup,
+}
+
+impl Frame {
+    /// What a form carries that only a session may send; none where nobody is signed in.
+    #[must_use]
+    pub fn form(&self) -> Option<&str> {
+        match &self.who {
+            Who::Signed { form, .. } => Some(form),
+            Who::Stranger | Who::Local | Who::Bearer { .. } => None,
+        }
+    }
+
+    /// Writes a page.
+    #[must_use]
+    pub fn page(&self, page: &Page<'_>) -> String {
+        html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { (plain(page.title)) " · " (plain(&self.registry)) }
+                    link rel="icon" href="/ui/icon.svg" type="image/svg+xml";
+                    link rel="stylesheet" href={ "/ui/app.css?v=" (*ASSETS) };
+                    script src={ "/ui/app.js?v=" (*ASSETS) } defer {}
+                }
+                body {
+                    a.skip href="#main" { "Skip to the content" }
+                    (self.header(page.search))
+                    @if let Some(following) = &self.replica { (note_of_replica(following)) }
+                    @if let Some(done) = page.done { div.flash role="status" { (Visible(done)) } }
+                    main #main tabindex="-1" {
+                        @if !page.above.is_empty() {
+                            nav.crumbs aria-label="Breadcrumb" {
+                                ol { @for (name, path) in page.above { li { a href=(path) { (Visible(name)) } } } }
+                            }
+                        }
+                        (page.main)
+                    }
+                    footer.foot {
+                        span { "Registry " b { (Visible(&self.registry)) } }
+                        a href="/docs" { "Interface" }
+                        span.keys aria-hidden="true" { kbd { "/" } " search  " kbd { "j" } " " kbd { "k" } " move" }
+                    }
+                }
+            }
+        }
+        .into_string()
+    }
+
+    fn header(&self, search: &str) -> Markup {
+        html! {
+            header.top {
+                a.brand href="/ui/" {
+                    svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true" {
+                        path d="M3 3.5A1.5 1.5 0 0 1 4.500 2H9v15.500H4.500A1.500 1.500 0 0 1 3 16z" {}
+                        path.thin d="M11 2h4.500A1.500 1.500 0 0 1 17 3.500V16a1.500 1.500 0 0 1-1.500 1.500H11z" {}
+                    }
+                    "Bookholder"
+                }
+                nav aria-label="Main" { a href="/ui/" aria-current="true" { "Prompts" } }
+                form.find action="/ui/" role="search" {
+                    label.hidden for="find" { "Search prompts" }
+                    input #find type="search" name="q" value=(plain(search)) placeholder="Search prompts" autocomplete="off"
+                        spellcheck="false" maxlength="200";
+                }
+                (self.person())
+            }
+        }
+    }
+
+    fn person(&self) -> Markup {
+        match &self.who {
+            Who::Stranger => html! {},
+            Who::Local => html! {
+                div.who { span.quiet title="You are on the machine itself, where reading is open" { "Local reader" }
+                    a.button href="/ui/sign-in" { "Sign in" } }
+            },
+            Who::Bearer { name } => html! { div.who { span.quiet { (Visible(name)) } } },
+            Who::Signed { name, token, form } => html! {
+                details.who {
+                    summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
+                    div.menu {
+                        p { "Signed in with the access token " b { (Visible(token)) } "." }
+                        form method="post" action="/ui/sign-out" {
+                            input type="hidden" name="form" value=(form);
+                            button type="submit" { "Sign out" }
+                            button type="submit" name="everywhere" value="yes" { "Sign out everywhere" }
+                        }
+                        p.quiet { "A restart of this node signs everybody out." }
+                    }
+                }
+            },
+        }
+    }
+}
+
+fn note_of_replica(following: &Following) -> Markup {
+    let age = length(i64::try_from(following.age_s).unwrap_or(i64::MAX).saturating_mul(1_000));
+    html! {
+        div.note.warn[following.stale] role="note" {
+            "This node is a replica: it shows what was signed, and changes nothing. "
+            @if following.stale { "It last heard from its primary " (age) " ago. " }
+            @if let Some(upstream) = &following.upstream { "Changes are the business of " code { (Visible(upstream)) } "." }
+        }
+    }
+}
+
+fn initial(name: &str) -> String {
+    plain(&name.chars().take(1).collect::<String>().to_uppercase())
+}
+
+/// The path of a prompt's page.
+#[must_use]
+pub fn prompt_path(name: &str) -> String {
+    format!("/ui/prompts/{}", utf8_percent_encode(name, PATH))
+}
+
+/// The path of what differs between two versions of a prompt.
+#[must_use]
+pub fn diff_path(name: &str, from: u64, to: u64) -> String {
+    format!("/ui/diff/{}?from={from}&to={to}", utf8_percent_encode(name, PATH))
+}
+
+/// A query of these parameters, with its question mark; without those that are empty.
+#[must_use]
+pub fn query(parameters: &[(&str, &str)]) -> String {
+    let said = parameters.iter().filter(|(_, value)| !value.is_empty());
+    let pairs: Vec<String> =
+        said.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, VALUE))).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// A command to copy.
+#[must_use]
+pub fn command(line: &str) -> Markup {
+    html! { div.command { pre tabindex="0" { code { (Visible(line)) } } button.copy type="button" hidden { "Copy" } } }
+}
+
+/// Nothing, and what to do about it.
+#[must_use]
+pub fn empty(heading: &str, why: &str) -> Markup {
+    html! { div.empty { h2 { (heading) } p { (why) } } }
+}
+
+/// A colour for a version, the same wherever it is drawn.
+pub(super) fn colour(version: u64) -> String {
+    /// Colours of versions, taken in turn.
+    const COLOURS: u64 = 8;
+    format!("k{}", version % COLOURS)
+}
+
+#[cfg(test)]
+pub(super) fn sample(who: Who) -> Frame {
+    Frame { registry: "ex\u{202e}<b>".to_owned(), now: Timestamp::from_ms(1_774_018_800_000), who, replica: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(frame: &Frame, main: Markup) -> String {
+        frame.page(&Page { title: "</title><script>", above: &[], done: Some("<i>"), search: "\"><script>", main })
+    }
+
+    #[test]
+    fn a_page_has_landmarks_and_holds_nothing_that_the_policy_forbids() {
+        let signed = Who::Signed { name: "<img>".to_owned(), token: "a\u{200b}b".to_owned(), form: "f00".to_owned() };
+        let mut frame = sample(signed);
+        frame.replica = Some(Following { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
+        let page = page(&frame, html! { h1 { "x" } });
+        for part in [
+            "<main id=\"main\"",
+            "<header class=\"top\">",
+            "href=\"#main\"",
+            "a<span class=\"odd\">U+200B</span>b",
+            "&lt;img&gt;",
+            "name=\"form\" value=\"f00\"",
+            "1 min 1 s ago",
+            "ex\u{fffd}&lt;b&gt;</title>",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert_eq!(page.matches("<script").count(), 1, "{page}");
+        assert!(!page.contains(" style=") && !page.contains("<i>") && !page.contains(" on"), "{page}");
+    }
+
+    #[test]
+    fn the_frame_says_who_is_there() {
+        for (who, part) in [
+            (Who::Local, "Local reader"),
+            (Who::Bearer { name: "ci".to_owned() }, "ci"),
+            (Who::Stranger, "Search prompts"),
+        ] {
+            let shown = page(&sample(who.clone()), html! {});
+            assert!(shown.contains(part), "{who:?}: {shown}");
+            assert!(!shown.contains("/ui/sign-out"), "{who:?}");
+        }
+    }
+
+    #[test]
+    fn paths_and_queries_hold_any_name() {
+        assert_eq!(prompt_path("support/a b?#%\"<"), "/ui/prompts/support/a%20b%3F%23%25%22%3C");
+        assert_eq!(diff_path("还/是", 1, 2), "/ui/diff/%E8%BF%98/%E6%98%AF?from=1&to=2");
+        assert_eq!(query(&[("q", "a&b=c"), ("x", "")]), "?q=a%26b%3Dc");
+        assert_eq!(query(&[("q", "")]), "");
+    }
+
+    #[test]
+    fn stylesheet_and_script_fetch_nothing_from_elsewhere() {
+        for text in [STYLE, SCRIPT] {
+            for word in ["http:", "https:", "//cdn", "@import", "eval(", "innerHTML"] {
+                assert!(!text.contains(word), "{word}");
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What went wrong, for people.
+
+use maud::html;
+
+use crate::api::problem::Problem;
+use crate::web::layout::{Frame, Page};
+use crate::web::words::Visible;
+
+/// Writes the page of a problem.
+#[must_use]
+pub fn page(frame: &Frame, problem: &Problem) -> String {
+    let main = html! {
+        div.problem {
+            p.status { (problem.status) }
+            h1 { (problem.title) }
+            p { (Visible(&sentence(&problem.detail))) }
+            @if !problem.errors.is_empty() {
+                ul { @for error in &problem.errors { li { (Visible(error)) } } }
+            }
+            @if let Some(hint) = &problem.hint { p.quiet { (Visible(&sentence(hint))) } }
+            p { a.button href="/ui/" { "All prompts" } }
+        }
+    };
+    frame.page(&Page { title: &problem.title, above: &[], done: None, search: "", main })
+}
+
+/// A message as a sentence.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::problem::ErrorCode;
+    use crate::web::layout::{Who, sample};
+
+    #[test]
+    fn a_problem_says_what_and_what_to_do_and_runs_nothing() {
+        let problem = Problem {
+            title: "Not allowed".to_owned(),
+            status: 403,
+            code: ErrorCode::Forbidden,
+            detail: "`<script>` may not".to_owned(),
+            hint: Some("ask <b>".to_owned()),
+            errors: vec!["one\u{202e}".to_owned()],
+        };
+        let page = page(&sample(Who::Stranger), &problem);
+        for part in ["`&lt;script&gt;` may not.", "Ask &lt;b&gt;.", "one<span class=\"odd\">U+202E</span>", "<h1>"] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+}

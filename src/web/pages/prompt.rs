@@ -1,0 +1,356 @@
+//! One prompt: what each label serves, what a version says, how it came to that, and who depends on it.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::conversation::{conversation, json};
+use super::{serving, timeline};
+use crate::api::read::{PromptView, VersionView};
+use crate::model::content::VariableType;
+use crate::model::deployment::Deployment;
+use crate::model::finding::Finding;
+use crate::model::name::PRODUCTION;
+use crate::model::prompt::LabelState;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path, query};
+use crate::web::words::{Visible, moment, plain, when};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct PromptMatter {
+    /// The prompt, its labels and who includes it.
+    pub view: PromptView,
+    /// The version whose content is shown, or why none is.
+    pub shown: Result<Box<VersionView>, String>,
+    /// Why it is this version.
+    pub why: Why,
+    /// What each label served at the moment that was asked for.
+    pub at: Option<At>,
+    /// All deployments, in any order.
+    pub deployments: Vec<Deployment>,
+    /// One page of versions, newest first.
+    pub versions: Vec<Version>,
+    /// Where older versions go on.
+    pub older: Option<String>,
+    /// What the risk rules found, by version.
+    pub findings: BTreeMap<u64, Vec<Finding>>,
+    /// Who used the shown version in the last day; none on a replica, which cannot tell.
+    pub used_by: Option<Vec<String>>,
+    /// The change requests that wait for it.
+    pub pending: Vec<u64>,
+    /// Something that was just done.
+    pub done: Option<&'static str>,
+    /// Whether this node changes anything.
+    pub changes: bool,
+}
+
+/// Why a version is the one that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was asked for.
+    Asked,
+    /// This label serves it.
+    Served(String),
+    /// It is the newest.
+    Newest,
+}
+
+/// What was live at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At {
+    /// The moment.
+    pub at: Timestamp,
+    /// Each label that served something, and the deployment behind it.
+    pub served: Vec<Deployment>,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
+    let name = matter.view.prompt.name.as_str();
+    let (folder, last) = name.rsplit_once('/').map_or((None, name), |(folder, last)| (Some(folder), last));
+    let mut above = vec![("Prompts", "/ui/".to_owned())];
+    if let Some(folder) = folder {
+        above.push((folder, format!("/ui/{}", query(&[("folder", &format!("{folder}/"))]))));
+    }
+    let main = html! {
+        div.head {
+            h1 { (Visible(last)) }
+            p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
+            @for id in &matter.pending { span.tag.wait { "request " (id) " open" } }
+        }
+        @if let Some(removed) = matter.view.prompt.removed {
+            p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
+        }
+        section aria-labelledby="live" {
+            h2 #live { "Live now" }
+            (live(frame, matter))
+        }
+        @if !matter.deployments.is_empty() { (history(frame, matter)) }
+        div.columns {
+            section aria-labelledby="content" { (content(frame, matter)) }
+            aside aria-label="About this version" { (about(matter)) }
+        }
+        section aria-labelledby="versions" {
+            h2 #versions { "Versions" }
+            (versions(frame, matter))
+        }
+    };
+    let search = "";
+    frame.page(&Page { title: name, above: &above, done: matter.done, search, main })
+}
+
+fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
+    let name = matter.view.prompt.name.as_str();
+    let version = |number: u64| format!("?version={number}");
+    let mut labels: Vec<&LabelState> = matter.view.labels.iter().collect();
+    labels.sort_by_key(|state| (state.label.as_str() != PRODUCTION, state.label.as_str()));
+    html! {
+        @if matter.view.labels.is_empty() {
+            p.quiet { "No label serves this prompt. Applications can ask for a version by its number." }
+        } @else {
+            ul.lives {
+                @for state in labels {
+                    li.life {
+                        h3 { (Visible(state.label.as_str())) }
+                        (serving::drawn(&state.serving, &version))
+                        (behind(frame, matter, state))
+                        @if let Some(form) = frame.form().filter(|_| matter.changes && had_another(matter, state)) {
+                            (rollback(name, state, form))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Since when, by whom and why.
+fn behind(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Markup {
+    let made = matter.deployments.iter().find(|one| one.id == state.deployment && one.label == state.label);
+    html! {
+        p.quiet {
+            (when(state.since, frame.now))
+            @if let Some(made) = made { " by " (Visible(&made.actor)) (approved(made)) ": " q { (Visible(&made.message)) } }
+        }
+    }
+}
+
+fn approved(made: &Deployment) -> Markup {
+    html! { @if !made.approved_by.is_empty() { ", approved by " (Visible(&made.approved_by.join(", "))) } }
+}
+
+/// Whether a label served something else before.
+fn had_another(matter: &PromptMatter, state: &LabelState) -> bool {
+    let mut of_label = matter.deployments.iter().filter(|one| one.label == state.label);
+    of_label.any(|one| one.to.as_ref().is_some_and(|to| *to != state.serving))
+}
+
+fn rollback(name: &str, state: &LabelState, form: &str) -> Markup {
+    let field = format!("why-{}", state.label);
+    html! {
+        details.act {
+            summary { "Roll back" }
+            form.stack method="post" action="/ui/rollback" {
+                input type="hidden" name="form" value=(form);
+                input type="hidden" name="name" value=(name);
+                input type="hidden" name="label" value=(state.label);
+                input type="hidden" name="serves" value=(state.deployment);
+                label for=(field) { "Why?" }
+                input id=(field) name="message" required maxlength="2000" autocomplete="off";
+                button.danger type="submit" { "Roll back " (Visible(state.label.as_str())) }
+                p.quiet { "To what it served before. Applications see it within moments." }
+            }
+        }
+    }
+}
+
+/// The picture, and the question for a moment.
+fn history(frame: &Frame, matter: &PromptMatter) -> Markup {
+    let at = matter.at.as_ref();
+    let value = at.map_or_else(String::new, |at| at.at.to_string().chars().take(16).collect());
+    html! {
+        section aria-labelledby="when" {
+            div.head {
+                h2 #when { "What was live when" }
+                form.moment action=(prompt_path(matter.view.prompt.name.as_str())) {
+                    label for="at" { "At (UTC)" }
+                    input #at type="datetime-local" name="at" value=(value) required;
+                    button type="submit" { "Show" }
+                }
+            }
+            (timeline::timeline(&matter.deployments, frame.now, at.map(|at| at.at)))
+            @if let Some(at) = at { (moment_told(at)) }
+        }
+    }
+}
+
+fn moment_told(at: &At) -> Markup {
+    html! {
+        div.note role="status" {
+            p { "At " b { (moment(at.at)) " UTC" } @if at.served.is_empty() { " no label served anything." } @else { ":" } }
+            @if !at.served.is_empty() {
+                ul {
+                    @for one in &at.served {
+                        @if let Some(serving) = &one.to {
+                            li {
+                                b { (Visible(one.label.as_str())) } " served " (linked(serving)) ", since " (moment(one.at)) " UTC, by "
+                                (Visible(&one.actor)) (approved(one)) ": " q { (Visible(&one.message)) }
+                            }
+                        }
+                    }
+                }
+            }
+            p { a href="?" { "Back to now" } }
+        }
+    }
+}
+
+fn linked(serving: &Serving) -> Markup {
+    match serving.fixed() {
+        Some(number) => html! { a.version href={ "?version=" (number) } { "v" (number) } },
+        None => serving::brief(serving),
+    }
+}
+
+fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
+    match &matter.shown {
+        Err(why) => html! { h2 #content { "Content" } (empty("There is nothing to read", why)) },
+        Ok(view) => html! {
+            div.head {
+                h2 #content { "Version " (view.version.number) " " span.quiet { (view.version.semver) } }
+                p.quiet {
+                    @match &matter.why {
+                        Why::Asked => {},
+                        Why::Served(label) => { "what " (Visible(label)) " serves" },
+                        Why::Newest => { "the newest" },
+                    }
+                }
+            }
+            p.message { q { (Visible(&view.version.message)) } " " span.quiet { (Visible(&view.version.author)) ", " (when(view.version.created, frame.now)) } }
+            @if let Some(retired) = &view.version.retired {
+                p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
+            }
+            (conversation(&view.content))
+        },
+    }
+}
+
+/// Everything about the shown version that is not said to a model.
+fn about(matter: &PromptMatter) -> Markup {
+    let Ok(view) = &matter.shown else { return html! {} };
+    let content = &view.content;
+    let findings = matter.findings.get(&view.version.number).map(Vec::as_slice).unwrap_or_default();
+    html! {
+        h3 { "Variables" }
+        @if content.variables.is_empty() { p.quiet { "None: it says the same to everybody." } } @else {
+            dl.variables {
+                @for one in &content.variables {
+                    dt {
+                        var { (Visible(&one.name)) }
+                        @if one.required { " " span.tag { "required" } }
+                        @if one.kind != VariableType::Any { " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) } }
+                    }
+                    dd {
+                        @if let Some(description) = &one.description { (Visible(description)) }
+                        @if let Some(default) = &one.default { " " span.quiet { "default " code { (Visible(&default.to_string())) } } }
+                    }
+                }
+            }
+        }
+        @if let Some(model) = &content.model {
+            h3 { "Model" }
+            p { code { (Visible(&model.name)) } }
+            dl.pairs { @for (key, value) in &model.parameters { dt { (Visible(key)) } dd { code { (Visible(&value.to_string())) } } } }
+        }
+        @if !content.tools.is_empty() {
+            h3 { "Tools" }
+            @for tool in &content.tools { (json(tool_name(tool), tool)) }
+        }
+        @if let Some(schema) = &content.response_schema { h3 { "Response" } (json("Schema", schema)) }
+        @if !content.config.is_empty() {
+            h3 { "Configuration" }
+            (json("Values", &serde_json::Value::Object(content.config.clone())))
+        }
+        @if !findings.is_empty() {
+            h3 { "Findings" }
+            ul.findings { @for one in findings { li { (severity(one)) " " (Visible(&one.message)) " " span.quiet { (Visible(&one.target)) ", line " (one.line) } } } }
+        }
+        @if !view.version.includes.is_empty() {
+            h3 { "Includes" }
+            ul { @for one in &view.version.includes { li { a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } { (Visible(one.name.as_str())) } " v" (one.version) } } }
+        }
+        @if !matter.view.dependents.is_empty() {
+            h3 { "Included by" }
+            ul { @for one in &matter.view.dependents {
+                @let (name, number) = one.rsplit_once('@').unwrap_or((one, ""));
+                li { a href={ (prompt_path(name)) "?version=" (number) } { (Visible(name)) } " v" (number) }
+            } }
+        }
+        @if let Some(used_by) = &matter.used_by {
+            h3 { "Used in the last day by" }
+            @if used_by.is_empty() { p.quiet { "Nobody that asked this registry." } } @else {
+                ul.inline { @for one in used_by { li.tag { (Visible(one)) } } }
+            }
+        }
+        h3 { "Identity" }
+        p { code.stamp { (Visible(&view.stamp)) } }
+        p { code.id { (view.version.content_id) } }
+    }
+}
+
+fn tool_name(tool: &serde_json::Value) -> &str {
+    let name = tool.pointer("/function/name").or_else(|| tool.get("name"));
+    name.and_then(serde_json::Value::as_str).unwrap_or("Tool")
+}
+
+fn severity(finding: &Finding) -> Markup {
+    html! { span.tag.(finding.severity.as_str()) { (finding.severity) } }
+}
+
+fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
+    let name = matter.view.prompt.name.as_str();
+    let serving = |number: u64| {
+        let labels = matter.view.labels.iter().filter(move |state| state.serving.versions().contains(&number));
+        labels.map(|state| state.label.as_str())
+    };
+    html! {
+        table.list.cards {
+            thead { tr {
+                th scope="col" { "Version" } th scope="col" { "Why" } th scope="col" { "Author" }
+                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { "Compare" }
+            } }
+            tbody {
+                @for one in &matter.versions {
+                    tr {
+                        th scope="row" { a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " " span.quiet { (one.semver) } }
+                        td.words data-label="Why" { (Visible(&one.message)) }
+                        td data-label="Author" { (Visible(&one.author)) }
+                        td data-label="When" { (when(one.created, frame.now)) }
+                        td data-label="Labels" {
+                            @for label in serving(one.number) { span.tag.live { (Visible(label)) } " " }
+                            @if one.retired.is_some() { span.tag { "retired" } " " }
+                            @if one.archived.is_some() { span.tag { "archived" } " " }
+                            @if let Some(worst) = matter.findings.get(&one.number).and_then(|found| found.iter().max_by_key(|one| one.severity)) {
+                                (severity(worst))
+                            }
+                        }
+                        td data-label="Compare" {
+                            @if one.number > 1 { a href=(diff_path(name, one.number - 1, one.number)) title=(plain(&format!("What v{} changed", one.number))) { "with v" (one.number - 1) } }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(older) = &matter.older {
+            nav.pages aria-label="Pages" { a.button rel="next" href={ (query(&[("older", older)])) "#versions" } { "Older versions" } }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;

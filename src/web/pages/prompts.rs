@@ -1,0 +1,332 @@
+//! The list of prompts: what each serves, since when and by whom, what waits, and what happened lately.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use maud::{Markup, html};
+
+use super::serving;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::name::{Label, PRODUCTION};
+use crate::model::prompt::{LabelState, Prompt};
+use crate::model::time::Timestamp;
+use crate::web::layout::{Frame, Page, empty, prompt_path, query};
+use crate::web::words::{Visible, grouped, plain, when};
+
+/// How far back the picture of a row goes: 90 days, in milliseconds.
+const STRIP_MS: i64 = 90 * 24 * 3_600 * 1_000;
+/// Its width, in its own units.
+const STRIP_WIDTH: i64 = 120;
+/// Most folders that are shown without being asked for.
+const FOLDERS_OPEN: usize = 12;
+/// Most folders that are shown; beyond them one searches.
+const FOLDERS_MAX: usize = 60;
+
+/// What the page shows.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// What names begin with.
+    pub folder: String,
+    /// What was searched for.
+    pub words: String,
+    /// Whether texts were searched too.
+    pub in_texts: bool,
+    /// Only prompts with this label.
+    pub label: String,
+    /// One page of rows.
+    pub rows: Vec<PromptRow>,
+    /// Folders below, with how many prompts each holds.
+    pub folders: BTreeMap<String, usize>,
+    /// How many there are on all pages.
+    pub total: usize,
+    /// Where the next page goes on.
+    pub next: Option<String>,
+    /// Whether this is not the first page.
+    pub continued: bool,
+    /// Whether there were more texts than are looked into.
+    pub cut: bool,
+}
+
+/// One prompt of the list.
+#[derive(Clone, Debug)]
+pub struct PromptRow {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// What its labels serve.
+    pub labels: Vec<LabelState>,
+    /// Its newest deployments, newest first.
+    pub recent: Vec<Deployment>,
+    /// The change requests that wait for it.
+    pub pending: Vec<u64>,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, listing: &Listing) -> String {
+    let here = if listing.folder.is_empty() { "Prompts" } else { listing.folder.as_str() };
+    let above = above(&listing.folder);
+    let main = html! {
+        div.head { h1 { (Visible(here)) } p.quiet.count { (count(listing)) } }
+        (filters(listing))
+        (folders(listing))
+        @if listing.rows.is_empty() {
+            (empty("Nothing found", "No prompt that you may read fits. Try fewer words, or search the texts too."))
+        } @else {
+            (table(listing, frame.now))
+            @if let Some(next) = &listing.next {
+                nav.pages aria-label="Pages" {
+                    @if listing.continued { a href=(address(listing, &listing.folder, None)) { "First page" } }
+                    a.button rel="next" href=(address(listing, &listing.folder, Some(next))) { "Next page" }
+                }
+            } @else if listing.continued {
+                nav.pages aria-label="Pages" { a href=(address(listing, &listing.folder, None)) { "First page" } }
+            }
+        }
+    };
+    frame.page(&Page { title: here, above: &above, done: None, search: &listing.words, main })
+}
+
+fn count(listing: &Listing) -> Markup {
+    let total = u64::try_from(listing.total).unwrap_or(u64::MAX);
+    html! {
+        (grouped(total)) (if total == 1 { " prompt" } else { " prompts" })
+        @if listing.cut { ", and there were more texts than one search looks into" }
+    }
+}
+
+/// The folders above, and the list itself.
+fn above(folder: &str) -> Vec<(&str, String)> {
+    let mut above = Vec::new();
+    let inner = folder.trim_end_matches('/');
+    if !inner.is_empty() {
+        above.push(("Prompts", "/ui/".to_owned()));
+    }
+    for (at, _) in inner.match_indices('/') {
+        let begin = inner.get(..at).unwrap_or_default();
+        let name = begin.rsplit('/').next().unwrap_or_default();
+        above.push((name, format!("/ui/{}", query(&[("folder", &format!("{begin}/"))]))));
+    }
+    above
+}
+
+fn address(listing: &Listing, folder: &str, cursor: Option<&str>) -> String {
+    let texts = if listing.in_texts { "yes" } else { "" };
+    let cursor = cursor.unwrap_or_default();
+    let all =
+        [("folder", folder), ("q", &listing.words), ("texts", texts), ("label", &listing.label), ("cursor", cursor)];
+    format!("/ui/{}", query(&all))
+}
+
+fn filters(listing: &Listing) -> Markup {
+    let labels = listing.rows.iter().flat_map(|row| row.labels.iter().map(|one| one.label.as_str()));
+    let mut labels: Vec<&str> = labels.chain([PRODUCTION]).chain([listing.label.as_str()]).collect();
+    labels.retain(|label| !label.is_empty());
+    labels.sort_unstable();
+    labels.dedup();
+    html! {
+        form.filters action="/ui/" {
+            @if !listing.folder.is_empty() { input type="hidden" name="folder" value=(listing.folder); }
+            label { span { "Name" } input type="search" name="q" value=(plain(&listing.words)) maxlength="200" spellcheck="false"; }
+            label {
+                span { "Label" }
+                select name="label" {
+                    option value="" { "any" }
+                    @for label in labels { option value=(label) selected[label == listing.label] { (plain(label)) } }
+                }
+            }
+            label.check { input type="checkbox" name="texts" value="yes" checked[listing.in_texts]; span { "Search the texts too" } }
+            button type="submit" { "Filter" }
+            @if !listing.words.is_empty() || !listing.label.is_empty() { a.clear href="/ui/" { "Clear" } }
+        }
+    }
+}
+
+fn folders(listing: &Listing) -> Markup {
+    let count = listing.folders.len();
+    html! {
+        @if count > FOLDERS_OPEN {
+            details.folders { summary { (count) " folders" } (folder_links(listing)) }
+        } @else if count > 0 { div.folders { (folder_links(listing)) } }
+    }
+}
+
+fn folder_links(listing: &Listing) -> Markup {
+    let more = listing.folders.len().saturating_sub(FOLDERS_MAX);
+    html! {
+        nav aria-label="Folders" {
+            ul {
+                @for (folder, count) in listing.folders.iter().take(FOLDERS_MAX) {
+                    @let name = folder.strip_prefix(&listing.folder).unwrap_or(folder);
+                    li { a href=(address(listing, folder, None)) { (Visible(name)) " " span.quiet { (count) } } }
+                }
+                @if more > 0 { li.quiet { "and " (more) " more" } }
+            }
+        }
+    }
+}
+
+fn table(listing: &Listing, now: Timestamp) -> Markup {
+    html! {
+        table.list.cards {
+            thead {
+                tr {
+                    th scope="col" { "Prompt" }
+                    th scope="col" { "Production serves" }
+                    th scope="col" { "Other labels" }
+                    th scope="col" { "90 days" }
+                }
+            }
+            tbody { @for row in &listing.rows { (prompt_row(row, &listing.folder, now)) } }
+        }
+    }
+}
+
+fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
+    let name = row.prompt.name.as_str();
+    let shown = name.strip_prefix(folder).unwrap_or(name);
+    let (path, last) = shown.rsplit_once('/').map_or(("", shown), |(path, last)| (path, last));
+    let (live, others): (Vec<_>, Vec<_>) = row.labels.iter().partition(|one| one.label.as_str() == PRODUCTION);
+    html! {
+        tr {
+            th scope="row" {
+                a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (Visible(path)) "/" } } (Visible(last)) }
+                @for id in &row.pending { " " span.tag.wait { "request " (id) " open" } }
+            }
+            td data-label="Production" {
+                @if let Some(state) = live.first() {
+                    (serving::brief(&state.serving)) " " span.quiet { (since(row, state, now)) }
+                } @else { span.quiet { "not live, newest is v" (row.prompt.latest) } }
+            }
+            td data-label="Other labels" {
+                @for state in others { span.tag title=(told(row, state)) { (Visible(state.label.as_str())) " " (serving::brief(&state.serving)) } " " }
+            }
+            td data-label="90 days" { (strip(&row.recent, now)) }
+        }
+    }
+}
+
+fn made_by<'a>(row: &'a PromptRow, state: &LabelState) -> Option<&'a Deployment> {
+    row.recent.iter().find(|one| one.id == state.deployment && one.label == state.label)
+}
+
+fn since(row: &PromptRow, state: &LabelState, now: Timestamp) -> Markup {
+    html! { (when(state.since, now)) @if let Some(made) = made_by(row, state) { " by " (Visible(&made.actor)) } }
+}
+
+fn told(row: &PromptRow, state: &LabelState) -> String {
+    let by = made_by(row, state).map_or_else(String::new, |made| format!(" by {}", made.actor));
+    plain(&format!("since {}{by}", state.since))
+}
+
+/// Deployments of the last days, as marks on a line.
+fn strip(recent: &[Deployment], now: Timestamp) -> Markup {
+    let (mut marks, mut back, mut count) = (String::new(), String::new(), 0);
+    let latest = Label::latest();
+    for one in recent.iter().filter(|one| one.label != latest) {
+        let ago = now.ms().saturating_sub(one.at.ms()).max(0);
+        if ago < STRIP_MS {
+            count += 1;
+            let x = (STRIP_WIDTH - 2) - ago.saturating_mul(STRIP_WIDTH - 2) / STRIP_MS;
+            let line = if one.action == Action::Deploy { &mut marks } else { &mut back };
+            let _ = write!(line, "M{x} 2v12");
+        }
+    }
+    let words = format!("{count} {} in the last 90 days", if count == 1 { "change" } else { "changes" });
+    html! {
+        @if count > 0 {
+            svg.strip viewBox={ "0 0 " (STRIP_WIDTH) " 16" } width=(STRIP_WIDTH) height="16" role="img" aria-label=(words) {
+                path.base d={ "M0 15h" (STRIP_WIDTH) } {}
+                @if !marks.is_empty() { path d=(marks) {} }
+                @if !back.is_empty() { path.back d=(back) {} }
+            }
+        } @else { span.quiet.none aria-label=(words) { "–" } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::serving::Serving;
+    use crate::web::layout::{Who, sample};
+
+    fn row(name: &str) -> PromptRow {
+        let frame = sample(Who::Local);
+        let since = Timestamp::from_ms(frame.now.ms() - 3 * 86_400_000);
+        let label: Label = PRODUCTION.parse().expect("a label");
+        let made = Deployment {
+            id: 4,
+            name: name.parse().expect("a name"),
+            label: label.clone(),
+            at: since,
+            actor: "ann<b>\u{200b}".to_owned(),
+            message: "why".to_owned(),
+            action: Action::Rollback,
+            from: None,
+            to: Some(Serving::version(3)),
+            approved_by: Vec::new(),
+            change_request: None,
+        };
+        PromptRow {
+            prompt: Prompt {
+                name: name.parse().expect("a name"),
+                created: since,
+                changed: since,
+                latest: 3,
+                removed: None,
+            },
+            labels: vec![LabelState { label, serving: Serving::version(3), deployment: 4, since }],
+            recent: vec![made],
+            pending: vec![7],
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_is_live_since_when_by_whom_and_what_waits() {
+        let listing = Listing {
+            rows: vec![row("support/<script>"), row("b")],
+            total: 1_234,
+            folders: BTreeMap::from([("support/".to_owned(), 1)]),
+            next: Some("b&c".to_owned()),
+            words: "x\"y".to_owned(),
+            ..Listing::default()
+        };
+        let shown = page(&sample(Who::Local), &listing);
+        for part in [
+            "support/</span>&lt;script&gt;",
+            "/ui/prompts/support/%3Cscript%3E",
+            "<b class=\"version\">v3</b>",
+            "3 d ago",
+            "ann&lt;b&gt;<span class=\"odd\">U+200B</span>",
+            "request 7 open",
+            "1 change in the last 90 days",
+            "1\u{202f}234 prompts",
+            "cursor=b%26c",
+            "href=\"/ui/?folder=support/&amp;q=x%22y\"",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert_eq!(shown.matches("<script").count(), 1, "only the page's own");
+    }
+
+    #[test]
+    fn a_full_page_stays_small() {
+        let rows = (0..100).map(|n| row(&format!("support/some-team/an-ordinary-name-{n}"))).collect();
+        let shown = page(&sample(Who::Local), &Listing { rows, total: 10_000, ..Listing::default() });
+        let all = shown.len() + crate::web::layout::STYLE.len() + crate::web::layout::SCRIPT.len();
+        assert!(all < 100 * 1024, "{all} bytes");
+    }
+
+    #[test]
+    fn the_way_up_leads_through_every_folder() {
+        assert_eq!(above(""), []);
+        let names: Vec<(&str, String)> = above("a/b c/d/");
+        assert_eq!(
+            names,
+            [
+                ("Prompts", "/ui/".to_owned()),
+                ("a", "/ui/?folder=a/".to_owned()),
+                ("b c", "/ui/?folder=a/b%20c/".to_owned()),
+            ]
+        );
+    }
+}

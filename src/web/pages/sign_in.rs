@@ -1,0 +1,66 @@
+//! Where somebody signs in.
+
+use maud::html;
+
+use crate::web::layout::{Frame, Page};
+use crate::web::words::Visible;
+
+/// What the page is made of.
+#[derive(Clone, Debug, Default)]
+pub struct SignIn<'a> {
+    /// Where to go on.
+    pub next: &'a str,
+    /// Shows that the form is of the browser that asked for it.
+    pub form: &'a str,
+    /// Why an attempt failed.
+    pub refused: Option<&'a str>,
+    /// Whether this node takes access tokens at all.
+    pub takes_tokens: bool,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
+    let main = html! {
+        div.narrow {
+            h1 { "Sign in" }
+            @if sign_in.takes_tokens {
+                p.lead { "With the access token that an admin gave you. It is exchanged for a session of this browser." }
+                @if let Some(refused) = sign_in.refused { p.note.bad #refused role="alert" { (Visible(refused)) } }
+                form.stack method="post" action="/ui/sign-in" {
+                    input type="hidden" name="form" value=(sign_in.form);
+                    input type="hidden" name="next" value=(sign_in.next);
+                    label for="token" { "Access token" }
+                    input #token type="password" name="token" required autocomplete="current-password" spellcheck="false"
+                        maxlength="200" placeholder="bh_…" aria-invalid=[sign_in.refused.map(|_| "true")]
+                        aria-describedby=[sign_in.refused.map(|_| "refused")];
+                    button.primary type="submit" { "Sign in" }
+                }
+                ul.quiet.facts {
+                    li { "A session ends after 8 hours without use, after 7 days in any case, and at once when the access token is revoked." }
+                    li { "Sessions are kept in memory: a restart of this node signs everybody out." }
+                    li { "No access token yet? An admin makes one with " code { "bookholder token create" } "." }
+                }
+            } @else {
+                p.lead { "This replica takes no access tokens: its pages can be read on the machine itself, or where its operator opened reading to all." }
+            }
+        }
+    };
+    frame.page(&Page { title: "Sign in", above: &[], done: None, search: "", main })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    #[test]
+    fn a_refusal_is_tied_to_its_field_and_the_way_back_is_inert() {
+        let sign_in = SignIn { next: "/ui/\"><script>", form: "f", refused: Some("no"), takes_tokens: true };
+        let shown = page(&sample(Who::Stranger), &sign_in);
+        assert!(shown.contains("aria-describedby=\"refused\"") && shown.contains("id=\"refused\""), "{shown}");
+        assert!(shown.contains("/ui/&quot;&gt;&lt;script&gt;"), "{shown}");
+        let closed = page(&sample(Who::Stranger), &SignIn::default());
+        assert!(!closed.contains("<form class=\"stack\"") && closed.contains("takes no access tokens"), "{closed}");
+    }
+}
