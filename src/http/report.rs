@@ -20,6 +20,7 @@ use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::report::{ReportError, sign_report, system_info, write_report};
+use crate::registry::{Actor, Registry};
 use crate::replication::publisher::PublishError;
 use crate::trust::manifest::ManifestFile;
 
@@ -51,6 +52,20 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     let prompts: Option<Pattern> = params.get("prompt")?;
     let format: Option<ReportFormat> = params.get("format")?;
     params.finish(&["from", "to", "prompt", "format"])?;
+    answer(app, &writer.registry, &writer.actor, Asked { from, to, prompts, format }).await
+}
+
+/// What a report is asked for.
+pub(super) struct Asked {
+    pub(super) from: Timestamp,
+    pub(super) to: Option<Timestamp>,
+    pub(super) prompts: Option<Pattern>,
+    pub(super) format: Option<ReportFormat>,
+}
+
+/// Makes a report for somebody who may, and sends it.
+pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: Asked) -> Result<Response, Failure> {
+    let Asked { from, to, prompts, format } = asked;
     let now = Timestamp::from_ms(publisher(&app)?.signer().clock.now_ms());
     let question = Question { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
@@ -60,8 +75,8 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     let busy = |_| RequestError::Busy { what: "too many reports", retry_after_s: RETRY_AFTER_S };
     let permit = REPORTS.try_acquire().map_err(busy)?;
     let what = format!("{} from {} to {}", question.prompts, question.from, question.to);
-    writer.registry.permit(&writer.actor, "report", Permission::Audit, what).await?;
-    let by = writer.actor.name.clone();
+    registry.permit(actor, "report", Permission::Audit, what).await?;
+    let by = actor.name.clone();
     // The work goes on when the client goes away, and so does its claim.
     let work = move || {
         let _claim = permit;

@@ -60,7 +60,8 @@ pub enum RequestState {
 }
 
 impl RequestState {
-    const ALL: [Self; 5] = [Self::Open, Self::Applied, Self::Rejected, Self::Withdrawn, Self::Expired];
+    /// Every state, the open one first.
+    pub const ALL: [Self; 5] = [Self::Open, Self::Applied, Self::Rejected, Self::Withdrawn, Self::Expired];
 }
 
 impl std::str::FromStr for RequestState {

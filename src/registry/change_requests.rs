@@ -155,7 +155,7 @@ impl Registry {
                         roles.extend(ctx.rules.book.roles_of(&ctx.actor.ask(Permission::Review, name, label)));
                         fingerprints.push(one.fingerprint.clone());
                         if request.kind == EventKind::Approve {
-                            four_eyes(txn, ctx, &found, one)?;
+                            four_eyes(txn, &ctx.rules, &ctx.actor.name, &found, one)?;
                         }
                     }
                 }
@@ -265,6 +265,37 @@ impl Registry {
         Ok(RequestPage { items: requests, next })
     }
 
+    /// The open change requests whose prompts somebody may read, newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open_change_requests(&self, reads: &dyn Fn(&str) -> bool) -> Result<Vec<ChangeRequest>, RegistryError> {
+        let mut open = open_requests(&self.0.store.read()?)?;
+        open.retain(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+        open.reverse();
+        Ok(open)
+    }
+
+    /// Why somebody may not approve a change request as it is now; none where they may.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn approval_barred(&self, actor: &Actor, request: &ChangeRequest) -> Result<Option<String>, RegistryError> {
+        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        for one in &request.moves {
+            let ask = actor.ask(Permission::Review, Some(one.name.as_str()), Some(one.label.as_str()));
+            let verdict = known.rules.book.decide(&ask);
+            if !verdict.allowed {
+                return Ok(Some(verdict.reason));
+            }
+            match four_eyes(&txn, &known.rules, &actor.name, request, one) {
+                Err(RegistryError::Forbidden { reason, .. }) => return Ok(Some(reason)),
+                other => other?,
+            }
+        }
+        Ok(None)
+    }
+
     /// One change request, with everything that a reviewer needs.
     ///
     /// # Errors
@@ -355,8 +386,14 @@ fn propose(
 }
 
 /// Nobody approves what they made, unless every policy of the label says that they may.
-fn four_eyes(txn: &WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, one: &ProposedMove) -> Result<(), RegistryError> {
-    let mut policies = ctx.rules.book.policies_of(one.name.as_str(), one.label.as_str()).peekable();
+fn four_eyes<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    who: &str,
+    request: &ChangeRequest,
+    one: &ProposedMove,
+) -> Result<(), RegistryError> {
+    let mut policies = rules.book.policies_of(one.name.as_str(), one.label.as_str()).peekable();
     if policies.peek().is_some() && policies.all(|policy| policy.policy().self_approval) {
         return Ok(());
     }
@@ -364,12 +401,11 @@ fn four_eyes(txn: &WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, one: &Propo
     let wanted = wanted(one, from.as_ref());
     let mut makers = makers_of_move(txn, &wanted)?;
     makers.extend(proposers(request));
-    let made = makers.contains(&ctx.actor.name);
-    if !made {
+    if !makers.contains(who) {
         return Ok(());
     }
     let reason = format!("who wrote or proposed a change to {}@{} may not approve it (four eyes)", one.name, one.label);
-    Err(RegistryError::Forbidden { actor: ctx.actor.name.clone(), reason, roles: Vec::new() })
+    Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
 }
 
 /// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.

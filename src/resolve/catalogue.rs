@@ -11,7 +11,7 @@ use super::resolver::content_bytes;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{AuditPage, DeploymentPage, DiffAnswer, Page, PromptPage, PromptView, VersionPage, VersionView};
 use crate::governance::diff::diff;
-use crate::model::audit::AuditVerdict;
+use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
@@ -24,6 +24,9 @@ use crate::store::Store;
 use crate::store::entry::{Kind, Parts};
 use crate::store::query::{Queries, deployment};
 use crate::store::read::{Entries, ReadTxn};
+
+/// Audit entries that one look for those that fit reads: about a tenth of a second of work.
+const AUDIT_LOOK_MAX: usize = 20_000;
 
 /// Answers questions about prompts; clones share the store.
 #[derive(Clone)]
@@ -244,6 +247,32 @@ impl Catalogue {
         let next = entries.get(limit).map(|entry| entry.seq.to_string());
         entries.truncate(limit);
         Ok(Page { items: entries, next })
+    }
+
+    /// Audit entries that fit, newest first; a page can have fewer rows than `limit`, or none, and still go on, because
+    /// one look reads only so many entries.
+    ///
+    /// # Errors
+    /// The cursor is none of this list, or the store fails.
+    pub fn audit_newest(
+        &self,
+        fits: &dyn Fn(&AuditEntry) -> bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<AuditPage, ResolveError> {
+        let (mut items, mut next, mut read, mut last) = (Vec::new(), None, 0, u64::MAX);
+        self.store.read()?.visit_audit_before(number(cursor)?, &mut |entry| {
+            if items.len() == limit || read == AUDIT_LOOK_MAX {
+                next = Some(last.to_string());
+                return ControlFlow::Break(());
+            }
+            (read, last) = (read + 1, entry.seq);
+            if fits(&entry) {
+                items.push(entry);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(Page { items, next })
     }
 
     /// Checks the chain of audit entries.

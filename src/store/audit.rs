@@ -1,5 +1,7 @@
 //! The audit log: what a primary decided, each entry bound to the one before.
 
+use std::ops::ControlFlow;
+
 use redb::ReadableTable;
 
 use super::error::StoreError;
@@ -25,6 +27,25 @@ impl ReadTxn {
                 decode_audit(value.value(), seq.value())
             })
             .collect()
+    }
+
+    /// Calls `visitor` with audit entries before the commit `before`, newest first, until it says that it is enough.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn visit_audit_before(
+        &self,
+        before: u64,
+        visitor: &mut dyn FnMut(AuditEntry) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let table = self.raw().open_table(tables::AUDIT)?;
+        for item in table.range(..before)?.rev() {
+            let (seq, value) = item?;
+            if visitor(decode_audit(value.value(), seq.value())?).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The hash of the newest audit entry, as hex.

@@ -35,6 +35,10 @@ pub struct Frame {
     pub who: Who,
     /// How this node follows another, where it is a replica.
     pub replica: Option<Following>,
+    /// How many change requests that they may read are open; none where this node keeps none.
+    pub open: Option<usize>,
+    /// Whether they may read the audit log.
+    pub audits: bool,
 }
 
 /// Who looks at a page.
@@ -58,6 +62,17 @@ pub enum Who {
         /// The principal.
         name: String,
     },
+}
+
+/// The parts of the pages, as the navigation names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What there is, and what is live.
+    Prompts,
+    /// Change requests.
+    Review,
+    /// What was decided.
+    Audit,
 }
 
 /// How a replica follows its primary.
@@ -95,9 +110,15 @@ impl Frame {
         }
     }
 
-    /// Writes a page.
+    /// Writes a page about prompts.
     #[must_use]
     pub fn page(&self, page: &Page<'_>) -> String {
+        self.page_of(Part::Prompts, page)
+    }
+
+    /// Writes a page.
+    #[must_use]
+    pub fn page_of(&self, part: Part, page: &Page<'_>) -> String {
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -112,7 +133,7 @@ impl Frame {
                 }
                 body {
                     a.skip href="#main" { "Skip to the content" }
-                    (self.header(page.search))
+                    (self.header(part, page.search))
                     @if let Some(following) = &self.replica { (note_of_replica(following)) }
                     @if let Some(done) = page.done { div.flash role="status" { (Visible(done)) } }
                     main #main tabindex="-1" {
@@ -134,7 +155,7 @@ impl Frame {
         .into_string()
     }
 
-    fn header(&self, search: &str) -> Markup {
+    fn header(&self, part: Part, search: &str) -> Markup {
         html! {
             header.top {
                 a.brand href="/ui/" {
@@ -144,7 +165,15 @@ impl Frame {
                     }
                     "Bookholder"
                 }
-                nav aria-label="Main" { a href="/ui/" aria-current="true" { "Prompts" } }
+                nav aria-label="Main" {
+                    (entry(part == Part::Prompts, "/ui/", &html! { "Prompts" }))
+                    @if let Some(open) = self.open {
+                        (entry(part == Part::Review, "/ui/review", &html! {
+                            "Review" @if open > 0 { " " span.count { (open) span.hidden { " open" } } }
+                        }))
+                    }
+                    @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
+                }
                 form.find action="/ui/" role="search" {
                     label.hidden for="find" { "Search prompts" }
                     input #find type="search" name="q" value=(plain(search)) placeholder="Search prompts" autocomplete="off"
@@ -181,6 +210,10 @@ impl Frame {
     }
 }
 
+fn entry(here: bool, path: &str, name: &Markup) -> Markup {
+    html! { a href=(path) aria-current=[here.then_some("true")] { (name) } }
+}
+
 fn note_of_replica(following: &Following) -> Markup {
     let age = length(i64::try_from(following.age_s).unwrap_or(i64::MAX).saturating_mul(1_000));
     html! {
@@ -206,6 +239,12 @@ pub fn prompt_path(name: &str) -> String {
 #[must_use]
 pub fn diff_path(name: &str, from: u64, to: u64) -> String {
     format!("/ui/diff/{}?from={from}&to={to}", utf8_percent_encode(name, PATH))
+}
+
+/// The path of a change request's page.
+#[must_use]
+pub fn request_path(id: u64) -> String {
+    format!("/ui/review/{id}")
 }
 
 /// A query of these parameters, with its question mark; without those that are empty.
@@ -238,7 +277,8 @@ pub(super) fn colour(version: u64) -> String {
 
 #[cfg(test)]
 pub(super) fn sample(who: Who) -> Frame {
-    Frame { registry: "ex\u{202e}<b>".to_owned(), now: Timestamp::from_ms(1_774_018_800_000), who, replica: None }
+    let now = Timestamp::from_ms(1_774_018_800_000);
+    Frame { registry: "ex\u{202e}<b>".to_owned(), now, who, replica: None, open: Some(3), audits: false }
 }
 
 #[cfg(test)]

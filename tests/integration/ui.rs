@@ -17,13 +17,13 @@ const SESSION: &str = "bookholder_session";
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A browser without scripts: it keeps cookies and sends forms.
-struct Browser<'n> {
+pub struct Browser<'n> {
     node: &'n Node,
     cookies: Vec<(String, String)>,
 }
 
 impl<'n> Browser<'n> {
-    fn new(node: &'n Node) -> Self {
+    pub fn new(node: &'n Node) -> Self {
         Self { node, cookies: Vec::new() }
     }
 
@@ -48,12 +48,12 @@ impl<'n> Browser<'n> {
         answer
     }
 
-    fn get(&mut self, path: &str) -> Answer {
+    pub fn get(&mut self, path: &str) -> Answer {
         self.send("GET", path, &[], "")
     }
 
     /// A page that must be there.
-    fn page(&mut self, path: &str) -> String {
+    pub fn page(&mut self, path: &str) -> String {
         let answer = self.get(path);
         let page = answer.text();
         assert_eq!(answer.status, 200, "{path}: {}{page}", answer.head);
@@ -64,13 +64,13 @@ impl<'n> Browser<'n> {
         page
     }
 
-    fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+    pub fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
         let form = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")];
         self.send("POST", path, &form, &pairs.join("&"))
     }
 
-    fn sign_in(&mut self, token: &str) -> Answer {
+    pub fn sign_in(&mut self, token: &str) -> Answer {
         let form = form_token(&self.page("/ui/sign-in?next=/ui/?label=production"));
         self.submit("/ui/sign-in", &[("form", &form), ("next", "/ui/?label=production"), ("token", token)])
     }
@@ -85,7 +85,7 @@ fn encode(text: &str) -> String {
 }
 
 /// What the first form of a page that changes something carries.
-fn form_token(page: &str) -> String {
+pub fn form_token(page: &str) -> String {
     let (_, rest) = page.split_once("name=\"form\" value=\"").unwrap_or_else(|| panic!("a form in {page}"));
     rest.split('"').next().expect("a value").to_owned()
 }

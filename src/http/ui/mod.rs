@@ -4,9 +4,11 @@
 //! says so itself, and every form is checked before anything is done.
 
 mod assets;
+mod audit;
 mod diff;
 mod prompt;
 mod prompts;
+mod review;
 mod rollback;
 pub(super) mod routes;
 pub(super) mod session;

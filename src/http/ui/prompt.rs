@@ -16,6 +16,7 @@ use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PRODUCTION, PromptName};
+use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
 use crate::resolve::ResolveError;
@@ -64,7 +65,7 @@ pub(super) async fn prompt(
 }
 
 /// A moment as a program writes it, or as a browser's field for moments does: in UTC, without saying so.
-fn moment(text: &str) -> Result<Timestamp, Failure> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     let ways = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
     let wrong = || RequestError::Parameter { name: "at", reason: "write it as 2026-03-20T15:00:00Z".to_owned() };
     ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
@@ -98,11 +99,18 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         findings,
         used_by: used_by.map(|by| by.into_iter().collect()),
         pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
+        proposes: proposes(app, visitor, name)?,
         done: asked.done,
         changes: app.registry.is_some(),
         view,
     };
     Ok(page(&visitor.frame(app), &matter))
+}
+
+/// Whether a visitor can ask for something on a label of it: signed in, with the right to publish.
+fn proposes(app: &Shared, visitor: &Visitor, name: &PromptName) -> Result<bool, Failure> {
+    let (Some(registry), Some(actor)) = (&app.registry, visitor.signed()) else { return Ok(false) };
+    Ok(registry.can(actor, &actor.name, Permission::Publish, Some(name), None, None)?.allowed)
 }
 
 fn deployments(app: &Shared, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {

@@ -11,7 +11,6 @@ use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
-use crate::model::change_request::RequestState;
 use crate::model::name::{Label, NAME_BYTES_MAX};
 use crate::resolve::finder::{FoundPrompt, Search};
 use crate::web::pages::first_run;
@@ -21,8 +20,6 @@ use crate::web::pages::prompts::{Listing, PromptRow, page};
 const ROWS: usize = 100;
 /// Longest search, in characters.
 const SEARCH_CHARACTERS_MAX: usize = 200;
-/// Open change requests that a page looks at.
-const REQUESTS_MAX: usize = 1_000;
 
 /// Lists, filters and searches prompts.
 pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
@@ -87,7 +84,7 @@ pub(super) fn pending(app: &Shared, visitor: &Visitor) -> Result<BTreeMap<String
     let mut pending: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let Some(registry) = &app.registry else { return Ok(pending) };
     let reads = |name: &str| visitor.reads(name);
-    for request in registry.change_requests(&reads, Some(RequestState::Open), None, REQUESTS_MAX)?.items {
+    for request in registry.open_change_requests(&reads)? {
         for one in &request.moves {
             let ids = pending.entry(one.name.to_string()).or_default();
             if ids.last() != Some(&request.id) {

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, diff, prompt, prompts, rollback, sign_in};
+use super::{assets, audit, diff, prompt, prompts, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -13,6 +13,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/prompts/{*name}", || get(prompt::prompt)),
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
+    ("POST", "/ui/propose",         || post(review::propose)),
+    ("GET",  "/ui/review",          || get(review::queue)),
+    ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
+    ("GET",  "/ui/audit",           || get(audit::audit)),
+    ("POST", "/ui/report",          || post(audit::report)),
     ("GET",  "/ui/sign-in",         || get(sign_in::form).post(sign_in::sign_in)),
     ("POST", "/ui/sign-out",        || post(sign_in::sign_out)),
     ("GET",  "/ui/app.css",         || get(assets::style)),

@@ -16,6 +16,7 @@ use super::super::request::RequestError;
 use super::super::state::{App, RequestId, Shared};
 use super::session::{ID_CHARACTERS, NoRandomness};
 use crate::api::status::Freshness;
+use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat};
 use crate::web::layout::{Following, Frame, Who, query};
@@ -99,7 +100,23 @@ impl Visitor {
             (Some(seat), None) => Who::Bearer { name: seat.actor().name.clone() },
             (None, _) => Who::Local,
         };
-        frame(app, who)
+        let reads = |name: &str| self.reads(name);
+        let open = |registry: &Registry| registry.open_change_requests(&reads).map_or(0, |open| open.len());
+        let audits = |registry: &Registry| {
+            self.actor().is_some_and(|actor| registry.authorise_look(actor, Permission::Audit).is_ok())
+        };
+        let registry = app.registry.as_ref();
+        Frame { open: registry.map(open), audits: registry.is_some_and(audits), ..frame(app, who) }
+    }
+
+    /// As whom they would act; none where nobody is known.
+    pub(super) fn actor(&self) -> Option<&Actor> {
+        self.seat.as_deref().map(Seat::actor)
+    }
+
+    /// The same where they can send forms.
+    pub(super) fn signed(&self) -> Option<&Actor> {
+        self.session.as_ref().and_then(|_| self.actor())
     }
 }
 
@@ -113,6 +130,8 @@ pub(super) fn frame(app: &Shared, who: Who) -> Frame {
         now: Timestamp::from_ms(app.clock.now_ms()),
         who,
         replica: app.registry.is_none().then(following),
+        open: None,
+        audits: false,
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use crate::api::read::DiffAnswer;
-use crate::governance::diff::{MessageChange, ValueChange, VariableChange};
+use crate::governance::diff::{Diff, MessageChange, ValueChange, VariableChange};
 use crate::web::layout::{Frame, Page, empty, prompt_path};
 use crate::web::words::Visible;
 
@@ -33,28 +33,28 @@ pub fn page(frame: &Frame, answer: &DiffAnswer, latest: u64) -> String {
                 button type="submit" { "Compare" }
             }
         }
-        (changes(answer))
+        (changes(&answer.diff, |name| html! { h2 { (name) } }))
     };
     frame.page(&Page { title: &format!("{title} of {name}"), above: &above, done: None, search: "", main })
 }
 
-fn changes(answer: &DiffAnswer) -> Markup {
-    let diff = &answer.diff;
+/// Everything that differs, each part under a heading.
+pub(super) fn changes(diff: &Diff, heading: fn(&str) -> Markup) -> Markup {
     if diff.is_empty() {
         return empty("No difference", "Both versions say the same, to the letter.");
     }
     let mut words = Words { left: PAIRS_MAX };
     html! {
         @if let Some(syntax) = &diff.syntax {
-            section { h2 { "Syntax" } p { del { (format!("{:?}", syntax.before).to_lowercase()) } " " ins { (format!("{:?}", syntax.after).to_lowercase()) } } }
+            section { (heading("Syntax")) p { del { (format!("{:?}", syntax.before).to_lowercase()) } " " ins { (format!("{:?}", syntax.after).to_lowercase()) } } }
         }
-        @if let Some(text) = &diff.text { section { h2 { "Text" } (unified(text, &mut words)) } }
-        @for message in &diff.messages { section { h2 { (place(message)) } (unified(&message.unified, &mut words)) } }
+        @if let Some(text) = &diff.text { section { (heading("Text")) (unified(text, &mut words)) } }
+        @for message in &diff.messages { section { (heading(&place(message))) (unified(&message.unified, &mut words)) } }
         @if !diff.variables.is_empty() {
-            section { h2 { "Variables" } @for one in &diff.variables { (variable(one)) } }
+            section { (heading("Variables")) @for one in &diff.variables { (variable(one)) } }
         }
-        @for (heading, change) in [("Model", &diff.model), ("Tools", &diff.tools), ("Response", &diff.response_schema), ("Configuration", &diff.config)] {
-            @if let Some(change) = change { section { h2 { (heading) } (value(change, &mut words)) } }
+        @for (name, change) in [("Model", &diff.model), ("Tools", &diff.tools), ("Response", &diff.response_schema), ("Configuration", &diff.config)] {
+            @if let Some(change) = change { section { (heading(name)) (value(change, &mut words)) } }
         }
     }
 }

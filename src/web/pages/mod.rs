@@ -1,11 +1,14 @@
 //! The pages for people: one file a page, each a function from plain values to HTML.
 
+pub mod audit;
 mod conversation;
 pub mod diff;
 pub mod first_run;
 pub mod problem;
 pub mod prompt;
 pub mod prompts;
+pub mod queue;
+pub mod review;
 mod serving;
 pub mod sign_in;
 mod timeline;

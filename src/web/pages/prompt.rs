@@ -15,7 +15,7 @@ use crate::model::prompt::LabelState;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
-use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path, query};
+use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path, query, request_path};
 use crate::web::words::{Visible, moment, plain, when};
 
 /// What the page shows.
@@ -41,6 +41,8 @@ pub struct PromptMatter {
     pub used_by: Option<Vec<String>>,
     /// The change requests that wait for it.
     pub pending: Vec<u64>,
+    /// Whether they may propose what its labels serve.
+    pub proposes: bool,
     /// Something that was just done.
     pub done: Option<&'static str>,
     /// Whether this node changes anything.
@@ -80,7 +82,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
         div.head {
             h1 { (Visible(last)) }
             p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
-            @for id in &matter.pending { span.tag.wait { "request " (id) " open" } }
+            @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
         }
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
@@ -234,8 +236,35 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
             @if let Some(retired) = &view.version.retired {
                 p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
             }
+            @if let Some(form) = frame.form().filter(|_| matter.proposes) { (propose(matter, view.version.number, form)) }
             (conversation(&view.content))
         },
+    }
+}
+
+/// Asks others for the shown version on a label.
+fn propose(matter: &PromptMatter, number: u64, form: &str) -> Markup {
+    let serves = |state: &&LabelState| state.serving.fixed() == Some(number);
+    let labels: Vec<&str> =
+        matter.view.labels.iter().filter(|one| !serves(one)).map(|one| one.label.as_str()).collect();
+    let likely = labels.iter().find(|label| **label == PRODUCTION).or(labels.first()).copied().unwrap_or_default();
+    html! {
+        details.act {
+            summary { "Ask for v" (number) " on a label" }
+            form.stack method="post" action="/ui/propose" {
+                input type="hidden" name="form" value=(form);
+                input type="hidden" name="name" value=(matter.view.prompt.name);
+                input type="hidden" name="version" value=(number);
+                label for="propose-label" { "Label" }
+                input #propose-label name="label" list="propose-labels" value=(likely) required maxlength="200" autocomplete="off" spellcheck="false";
+                datalist #propose-labels { @for label in &labels { option value=(label) {} } }
+                label for="propose-why" { "Why?" }
+                input #propose-why name="message" required maxlength="2000" autocomplete="off";
+                label.check { input type="checkbox" name="automatic" value="yes"; span { "Deploy it as soon as nothing is missing" } }
+                button.primary type="submit" { "Ask for review" }
+                p.quiet { "Nothing is served until whoever the policies name has approved it, and somebody deploys it." }
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
-use crate::web::layout::{Frame, Page, empty, prompt_path, query};
+use crate::web::layout::{Frame, Page, empty, prompt_path, query, request_path};
 use crate::web::words::{Visible, grouped, plain, when};
 
 /// How far back the picture of a row goes: 90 days, in milliseconds.
@@ -190,7 +190,7 @@ fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
         tr {
             th scope="row" {
                 a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (Visible(path)) "/" } } (Visible(last)) }
-                @for id in &row.pending { " " span.tag.wait { "request " (id) " open" } }
+                @for id in &row.pending { " " a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
             }
             td data-label="Production" {
                 @if let Some(state) = live.first() {

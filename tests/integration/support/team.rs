@@ -37,6 +37,11 @@ impl Team {
         Self { node, tokens }
     }
 
+    /// Somebody's access token.
+    pub fn token(&self, who: &str) -> &str {
+        &self.tokens[who]
+    }
+
     /// Sends a request as somebody.
     pub fn send(&self, who: &str, method: &str, path: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {}", self.tokens[who]);

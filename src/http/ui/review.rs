@@ -1,0 +1,240 @@
+//! Change requests: the queue, one of them, and what is done about it.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, Segments, blocking};
+use super::super::request::RequestError;
+use super::super::rule_sets::primary;
+use super::super::state::{App, Shared};
+use super::html;
+use super::visitor::{Sent, Visitor, field, redirect};
+use crate::api::govern::{ApplyRequest, CanAnswer, ProposeRequest, RequestView, ReviewRequest};
+use crate::api::write::{Move, ServingRequest};
+use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::reference::Selector;
+use crate::model::time::Timestamp;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::web::layout::{query, request_path};
+use crate::web::pages::queue::{Queue, QueueRow};
+use crate::web::pages::review::{May, ReviewMatter, Side};
+use crate::web::pages::{queue as queue_page, review as review_page};
+
+/// Rows of one page of the queue: each is looked at from all sides.
+const ROWS: usize = 25;
+/// What a replica is told that it is not for.
+const KEEPING: &str = "keeping change requests";
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 10] = [
+    ("propose", "Asked for. Whoever could approve it finds it here."),
+    ("approve", "Approved."),
+    ("reject", "Rejected."),
+    ("comment", "Said."),
+    ("withdraw", "Withdrawn."),
+    ("apply", "Deployed. Replicas learn of it within moments."),
+    ("moved", "Nothing was done: it proposes something else since this page was made. Look again, please."),
+    ("closed", "Nothing was done: it was closed meanwhile."),
+    ("missing", "Not deployed: something is missing, marked ✗."),
+    ("breaks", "Not deployed: callers would break. Tick the box if that is meant."),
+];
+
+/// Lists change requests of one state.
+pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
+    let state = params.get::<RequestState>("state")?.unwrap_or(RequestState::Open);
+    let cursor = params.text("cursor");
+    params.finish(&["state", "cursor"])?;
+    let registry = primary(&app, KEEPING)?;
+    let work = move || {
+        let reads = |name: &str| visitor.reads(name);
+        let page = registry.change_requests(&reads, Some(state), cursor.as_deref(), ROWS)?;
+        let row = |request| queue_row(&app, &registry, &visitor, request);
+        let rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        Ok::<_, Failure>(queue_page::page(&visitor.frame(&app), &Queue { state, rows, next: page.next }))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+fn queue_row(
+    app: &Shared,
+    registry: &Registry,
+    visitor: &Visitor,
+    request: ChangeRequest,
+) -> Result<QueueRow, RegistryError> {
+    let mine = visitor.actor().is_some_and(|actor| actor.name == request.author);
+    if !is_open(app, &request) {
+        return Ok(QueueRow { request, from: Vec::new(), missing: None, mine, waits: false });
+    }
+    let view = registry.change_request(&|name| visitor.reads(name), request.id)?;
+    let missing = view.moves.iter().flat_map(|one| &one.requirements).filter(|demand| !demand.met).count();
+    let waits = match visitor.actor() {
+        Some(actor) if missing > 0 && !approves(&view.request, actor) => {
+            registry.approval_barred(actor, &view.request)?.is_none()
+        }
+        _ => false,
+    };
+    let from = view.moves.iter().map(|one| one.from).collect();
+    Ok(QueueRow { request: view.request, from, missing: Some(missing), mine, waits })
+}
+
+fn is_open(app: &Shared, request: &ChangeRequest) -> bool {
+    request.state == RequestState::Open && request.expires > Timestamp::from_ms(app.clock.now_ms())
+}
+
+/// Whether somebody approves all of it as it is now.
+fn approves(request: &ChangeRequest, who: &Actor) -> bool {
+    let approved = |one: &ProposedMove| request.approvals_of(&one.fingerprint).any(|event| event.by == who.name);
+    request.moves.iter().all(approved)
+}
+
+/// Shows a change request.
+pub(super) async fn request(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let id = segments.number("id")?;
+    let done = params.text("done");
+    params.finish(&["done"])?;
+    let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
+    let registry = primary(&app, KEEPING)?;
+    let work = move || {
+        let view = registry.change_request(&|name| visitor.reads(name), id)?;
+        let sides = view.request.moves.iter().map(|one| side(&app, one)).collect();
+        let actor = visitor.signed().filter(|_| is_open(&app, &view.request));
+        let may = actor.map(|actor| may(&registry, actor, &view)).transpose()?;
+        let matter = ReviewMatter { view, sides, may, done };
+        Ok::<_, Failure>(review_page::page(&visitor.frame(&app), &matter))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+/// What stands beside a move; what cannot be read is left out.
+fn side(app: &Shared, one: &ProposedMove) -> Side {
+    let now = app.catalogue.label(&one.name, &one.label).ok().map(|state| state.serving);
+    let alone = one.serving.fixed().filter(|_| now.is_none());
+    let content = alone.and_then(|number| app.catalogue.version(&one.name, &Selector::Version(number)).ok());
+    Side { now, content: content.map(|view| view.content) }
+}
+
+fn may(registry: &Registry, actor: &Actor, view: &RequestView) -> Result<May, RegistryError> {
+    let ask = |permission| first_lack(registry, actor, &view.request, permission);
+    let barred = registry.approval_barred(actor, &view.request)?;
+    Ok(May {
+        approve: barred.map_or(Ok(()), Err),
+        reject: ask(Permission::Review)?,
+        apply: ask(Permission::Deploy)?,
+        withdraw: view.request.author == actor.name,
+        overrides: ask(Permission::Override)?.is_ok(),
+        approves: approves(&view.request, actor),
+    })
+}
+
+/// Why somebody may not do something with every move, where they may not.
+fn first_lack(
+    registry: &Registry,
+    actor: &Actor,
+    request: &ChangeRequest,
+    permission: Permission,
+) -> Result<Result<(), String>, RegistryError> {
+    for one in &request.moves {
+        let answer = registry.can(actor, &actor.name, permission, Some(&one.name), Some(&one.label), None)?;
+        let CanAnswer { permission: verdict, requirements, .. } = answer;
+        if !verdict.allowed {
+            return Ok(Err(verdict.reason));
+        }
+        let role = |demand: &&Requirement| demand.kind == RequirementKind::Deployers && !demand.met;
+        if let Some(demand) = requirements.iter().find(role) {
+            return Ok(Err(format!("policy {} demands {}", demand.policy, demand.says)));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Asks for a version on a label.
+pub(super) async fn propose(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let name: PromptName = field(&mut sent.form, "name")?.parse()?;
+    let label: Label = field(&mut sent.form, "label")?.trim().parse()?;
+    let version = sent.form.get::<u64>("version")?;
+    let message = field(&mut sent.form, "message")?;
+    let automatic = sent.form.text("automatic").is_some();
+    sent.form.finish(&["form", "name", "label", "version", "message", "automatic"])?;
+    let serving = ServingRequest { version, ..ServingRequest::default() };
+    let moves = vec![Move { name, label, serving }];
+    let request = ProposeRequest { message, publish: None, moves, automatic, expires_days: None };
+    let made = registry.propose(&actor, request).await?;
+    Ok(back(made.id, "propose"))
+}
+
+fn back(id: u64, done: &str) -> Response {
+    redirect(&format!("{}{}", request_path(id), query(&[("done", done)])))
+}
+
+/// What a form does.
+#[derive(Clone, Copy)]
+enum Deed {
+    Say(EventKind),
+    Apply,
+}
+
+impl Deed {
+    fn of(word: &str) -> Result<Self, Failure> {
+        Ok(match word {
+            "approve" => Self::Say(EventKind::Approve),
+            "reject" => Self::Say(EventKind::Reject),
+            "comment" => Self::Say(EventKind::Comment),
+            "withdraw" => Self::Say(EventKind::Withdraw),
+            "apply" => Self::Apply,
+            _ => return Err(RequestError::FormField { field: "kind" }.into()),
+        })
+    }
+}
+
+/// Reviews, withdraws or applies a change request, as it was shown.
+pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
+    let id = segments.number("id")?;
+    let (registry, actor) = sent.writer(&app)?;
+    let word = field(&mut sent.form, "kind")?;
+    let deed = Deed::of(&word)?;
+    let message = sent.form.text("message").unwrap_or_default();
+    let looked = sent.form.text("fingerprints").unwrap_or_default();
+    let fingerprints: Vec<String> = looked.split_whitespace().map(str::to_owned).collect();
+    let allow_major = sent.form.text("allow_major").is_some();
+    let break_glass = sent.form.text("break_glass").filter(|reason| !reason.trim().is_empty());
+    sent.form.finish(&["form", "kind", "message", "fingerprints", "allow_major", "break_glass"])?;
+    let done = match deed {
+        Deed::Say(kind) => {
+            if kind == EventKind::Approve {
+                // The last approval may be what deploys it.
+                registry.keep_noted_uses().await?;
+            }
+            // A comment and a withdrawal are about the request, whatever it proposes.
+            registry.review(&actor, id, ReviewRequest { kind, message, fingerprints }).await.map(|_| ())
+        }
+        Deed::Apply => {
+            let (reader, seat) = (registry.clone(), sent.seat);
+            let shown = blocking(move || reader.change_request(&|name| seat.reads(name), id)).await??;
+            let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);
+            if same {
+                registry.keep_noted_uses().await?;
+                registry.apply(&actor, id, ApplyRequest { message, allow_major, break_glass }).await.map(|_| ())
+            } else {
+                Err(RegistryError::RequestMoved { id })
+            }
+        }
+    };
+    let word = match done {
+        Ok(()) => word.as_str(),
+        Err(RegistryError::RequestMoved { .. }) => "moved",
+        Err(RegistryError::RequestClosed { .. }) => "closed",
+        Err(RegistryError::PolicyNotMet { .. }) => "missing",
+        Err(RegistryError::BreaksCallers { .. }) => "breaks",
+        Err(error) => return Err(error.into()),
+    };
+    Ok(back(id, word))
+}

@@ -1,0 +1,185 @@
+//! The change requests: what waits and for whom, and what became of the others.
+
+use maud::{Markup, html};
+
+use super::serving;
+use crate::model::change_request::{ChangeRequest, RequestState};
+use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
+use crate::web::words::{Visible, when};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// The state that all of them are in.
+    pub state: RequestState,
+    /// One page of them, newest first.
+    pub rows: Vec<QueueRow>,
+    /// Where the next page goes on.
+    pub next: Option<String>,
+}
+
+/// One change request of the queue.
+#[derive(Clone, Debug)]
+pub struct QueueRow {
+    /// The change request.
+    pub request: ChangeRequest,
+    /// The version that each label serves now, where it is one.
+    pub from: Vec<Option<u64>>,
+    /// What is missing; none where it is closed.
+    pub missing: Option<usize>,
+    /// Whether whoever looks asked for it.
+    pub mine: bool,
+    /// Whether they could approve it and have not.
+    pub waits: bool,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, queue: &Queue) -> String {
+    let main = html! {
+        div.head { h1 { "Review" } p.quiet { "What somebody wants a label to serve, and what others say of it" } }
+        nav.tabs aria-label="State" {
+            @for state in RequestState::ALL {
+                a href=(address(state, "")) aria-current=[(state == queue.state).then_some("true")] { (title(state)) }
+            }
+        }
+        @if queue.rows.is_empty() { (nothing(queue.state)) } @else {
+            (table(frame, queue))
+            @if let Some(next) = &queue.next {
+                nav.pages aria-label="Pages" { a.button rel="next" href=(address(queue.state, next)) { "Older requests" } }
+            }
+        }
+    };
+    frame.page_of(Part::Review, &Page { title: "Review", above: &[], done: None, search: "", main })
+}
+
+fn address(state: RequestState, cursor: &str) -> String {
+    let state = if state == RequestState::Open { String::new() } else { state.to_string() };
+    format!("/ui/review{}", query(&[("state", &state), ("cursor", cursor)]))
+}
+
+const fn title(state: RequestState) -> &'static str {
+    match state {
+        RequestState::Open => "Open",
+        RequestState::Applied => "Applied",
+        RequestState::Rejected => "Rejected",
+        RequestState::Withdrawn => "Withdrawn",
+        RequestState::Expired => "Expired",
+    }
+}
+
+fn nothing(state: RequestState) -> Markup {
+    match state {
+        RequestState::Open => empty(
+            "Nothing waits",
+            "No change request that you may read is open. To ask for one, open a version of a prompt and say on which \
+             label it shall be served.",
+        ),
+        _ => empty("None yet", "No change request that you may read has come to this end."),
+    }
+}
+
+/// How a state looks.
+pub(super) fn state_tag(state: RequestState) -> Markup {
+    let class = match state {
+        RequestState::Open => "wait",
+        RequestState::Applied => "live",
+        RequestState::Rejected => "high",
+        RequestState::Withdrawn | RequestState::Expired => "over",
+    };
+    html! { span.tag.(class) { (state) } }
+}
+
+fn table(frame: &Frame, queue: &Queue) -> Markup {
+    html! {
+        table.list.cards {
+            thead { tr {
+                th scope="col" { "Request" } th scope="col" { "What moves" } th scope="col" { "Asked by" }
+                th scope="col" { "When" } th scope="col" { "Standing" }
+            } }
+            tbody { @for row in &queue.rows { (request_row(frame, row)) } }
+        }
+    }
+}
+
+fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
+    let request = &row.request;
+    html! {
+        tr {
+            th.words scope="row" { a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (Visible(&request.message)) } }
+            td data-label="What moves" {
+                ul.moves {
+                    @for (index, one) in request.moves.iter().enumerate() {
+                        li {
+                            a href=(prompt_path(one.name.as_str())) { (Visible(one.name.as_str())) } " " span.tag { (Visible(one.label.as_str())) } " "
+                            @if let Some(from) = row.from.get(index).copied().flatten().filter(|from| one.serving.fixed() != Some(*from)) {
+                                span.version { "v" (from) } " → "
+                            }
+                            (serving::brief(&one.serving))
+                        }
+                    }
+                }
+            }
+            td data-label="Asked by" { (Visible(&request.author)) }
+            td data-label="When" { (when(request.created, frame.now)) }
+            td data-label="Standing" {
+                div.inline {
+                    @match row.missing {
+                        Some(0) => span.tag.live { "complete" },
+                        Some(missing) => span.tag.wait { (missing) " missing" },
+                        None => (state_tag(request.state)),
+                    }
+                    @let approvals = approvals(request);
+                    @if approvals > 0 { span.tag { (approvals) (if approvals == 1 { " approval" } else { " approvals" }) } }
+                    @if row.mine { span.tag { "yours" } }
+                    @if row.waits { span.tag.critical { "waits for you" } }
+                }
+            }
+        }
+    }
+}
+
+/// How many approve all of it as it is now.
+pub(super) fn approvals(request: &ChangeRequest) -> usize {
+    request.moves.iter().map(|one| request.approvals_of(&one.fingerprint).count()).min().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    fn row() -> QueueRow {
+        let json = r#"{"id":12,"message":"Warmer <b>\u202e","author":"ann<i>","created":"2026-03-20T14:00:00Z",
+            "expires":"2026-04-19T15:00:00Z","state":"open","automatic":true,"moves":[{"name":"support/agent",
+            "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
+            "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","kind":"approve","fingerprints":["f"]}]}"#;
+        let request = serde_json::from_str(json).expect("a change request");
+        QueueRow { request, from: vec![Some(6)], missing: Some(2), mine: true, waits: false }
+    }
+
+    #[test]
+    fn a_row_says_what_moves_where_and_how_it_stands() {
+        let queue = |rows| Queue { state: RequestState::Open, rows, next: Some("12".to_owned()) };
+        let shown = page(&sample(Who::Local), &queue(vec![row()]));
+        for part in [
+            "href=\"/ui/review/12\"",
+            "Warmer &lt;b&gt;<span class=\"odd\">U+202E</span>",
+            "ann&lt;i&gt;",
+            "v6</span> → ",
+            "2 missing",
+            "1 approval<",
+            "yours",
+            "href=\"/ui/review?cursor=12\"",
+            "href=\"/ui/review?state=applied\"",
+            "aria-current=\"true\">Review <span class=\"count\">3",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!shown.contains("waits for you"), "{shown}");
+        let waiting = QueueRow { missing: None, mine: false, waits: true, ..row() };
+        assert!(page(&sample(Who::Local), &queue(vec![waiting])).contains("waits for you"));
+        let none = page(&sample(Who::Local), &queue(Vec::new()));
+        assert!(none.contains("Nothing waits") && !none.contains("<table"), "{none}");
+    }
+}
