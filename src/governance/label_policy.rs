@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
-use crate::model::name::Label;
+use crate::model::name::{LATEST, Label};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
@@ -106,6 +106,11 @@ impl LabelPolicy {
         let refuse = |reason: String| PolicyError { name: policy.name.chars().take(64).collect(), reason };
         if !is_handle(&policy.name) {
             return Err(refuse("its name is 1 to 64 of a-z 0-9 . _ - @".to_owned()));
+        }
+        if policy.labels.as_str() == LATEST {
+            return Err(refuse(
+                "the label `latest` moves by itself to what is published; grant `publish` to fewer".to_owned(),
+            ));
         }
         let lists = [
             ("deployers", policy.deployers.len()),
@@ -419,6 +424,7 @@ mod tests {
     fn what_cannot_be_a_policy_is_refused() {
         for json in [
             r#"{"name":"","labels":"*"}"#,
+            r#"{"name":"p","labels":"latest"}"#,
             r#"{"name":"p","labels":"*","approvals":21}"#,
             r#"{"name":"p","labels":"*","message":"("}"#,
             r#"{"name":"p","labels":"*","message":"((a{0,900}){0,900}){0,900}"}"#,
