@@ -33,6 +33,7 @@ const TEXTS: usize = 500;
 const DEPLOYMENTS: usize = 30;
 /// Change requests that may be open at once.
 const OPEN: usize = 999;
+const OPEN_EACH: usize = 50;
 /// Changes of the history that is reported: as many as the real one has that tests use.
 const CHANGES: usize = 4_529;
 const CHANGES_A_BATCH: usize = 1_000;
@@ -148,11 +149,19 @@ fn deploy(bench: &mut Bench, runtime: &Runtime, registry: &Registry, admin: &Act
     let free = times(runtime, registry, admin, &agent, "free", latest);
     let guarded = times(runtime, registry, admin, &agent, "guarded", latest);
     let progress = Progress::begin(format!("proposing {OPEN} changes"));
+    // One author may have fifty open at once.
+    let authors: Vec<Actor> = (0..OPEN.div_ceil(OPEN_EACH)).map(|number| person(&format!("author-{number}"))).collect();
+    for author in &authors {
+        let (name, grants) = (author.name.clone(), vec![Grant::everywhere("author")]);
+        let request = PrincipalRequest { name, kind: PrincipalKind::Person, grants };
+        runtime.block_on(registry.create_principal(admin, request)).expect("a principal");
+    }
     for number in 1..=OPEN {
+        let author = authors.get(number % authors.len()).expect("one of them");
         let moves = vec![moving(&name(number).parse().expect("a name"), "guarded", 1)];
         let request =
             ProposeRequest { message: "m".to_owned(), publish: None, moves, automatic: false, expires_days: None };
-        runtime.block_on(registry.propose(admin, request)).expect("a proposal");
+        runtime.block_on(registry.propose(author, request)).expect("a proposal");
     }
     drop(progress);
     let crowded = times(runtime, registry, admin, &agent, "guarded", latest);
