@@ -44,6 +44,14 @@ pub struct Ask<'a> {
     pub label: Option<&'a str>,
 }
 
+impl<'a> Ask<'a> {
+    /// What a principal wants to do to one label, whatever access token they hold.
+    #[must_use]
+    pub const fn on_label(who: &'a str, permission: Permission, prompt: &'a str, label: &'a str) -> Self {
+        Self { who, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) }
+    }
+}
+
 /// Whether somebody may, and the rule behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
@@ -101,8 +109,7 @@ impl Rulebook {
     #[must_use]
     pub fn holders(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
-            let ask =
-                Ask { who: name, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) };
+            let ask = Ask::on_label(name, permission, prompt, label);
             Some((name.clone(), self.roles_of(&ask))).filter(|(_, roles)| !roles.is_empty())
         };
         self.principals.keys().filter_map(of).collect()

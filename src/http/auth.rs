@@ -249,7 +249,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Refuses who may not look at what is not for everybody.
     pub(super) fn holds(&self, permission: Permission) -> Result<(), Failure> {
-        Ok(self.registry.authorise_look(&self.actor, permission)?)
+        Ok(self.registry.may_look(&self.actor, permission)?)
     }
 
     /// Refuses what they may not read.

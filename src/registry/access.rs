@@ -162,6 +162,8 @@ pub(super) struct Rules {
     classifier: Arc<OnceLock<Classifier>>,
     /// What the classifier was made of, so that it is kept while that stays.
     sets: BTreeMap<String, String>,
+    /// Names the rules that findings were found under: others, or another program, may find more.
+    pub(super) scan_id: String,
     /// Hides what findings matched.
     key: [u8; 32],
 }
@@ -193,22 +195,11 @@ impl Rules {
             let made = Classifier::new(true, &parsed).map_err(|error| fault(error.to_string()))?;
             classifier.get_or_init(|| made);
         }
-        Ok(Self { generation, book, classifier, sets, key })
+        Ok(Self { generation, book, classifier, scan_id: scan_id(&sets), sets, key })
     }
 }
 
 impl Rules {
-    /// Names the rules that findings were found under: others, or another program, may find more.
-    pub(super) fn scan_id(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-        for text in self.sets.iter().flat_map(|(name, toml)| [name, toml]) {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-
     /// What the risk rules find in a content, worst first.
     pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
         let made = self.classifier.get_or_init(|| {
@@ -431,6 +422,16 @@ pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
     store.write_blocking(move |txn| txn.put_meta(FINDING_KEY, &key))
+}
+
+fn scan_id(sets: &BTreeMap<String, String>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    for text in sets.iter().flat_map(|(name, toml)| [name, toml]) {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 /// A token's hash as it is kept.

@@ -18,7 +18,7 @@ use crate::api::govern::{
 use crate::api::limits::MOVES_MAX;
 use crate::api::write::{Deployed, Move, PublishRequest};
 use crate::governance::diff::diff;
-use crate::governance::rulebook::ITSELF;
+use crate::governance::rulebook::{Ask, ITSELF};
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
@@ -412,14 +412,7 @@ fn four_eyes<Q: Queries + Documents>(
 fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest) -> Result<(), RegistryError> {
     let may = |who: &str| {
         request.moves.iter().all(|one| {
-            let ask = crate::governance::rulebook::Ask {
-                who,
-                system: false,
-                bound: None,
-                permission: Permission::Deploy,
-                prompt: Some(one.name.as_str()),
-                label: Some(one.label.as_str()),
-            };
+            let ask = Ask::on_label(who, Permission::Deploy, one.name.as_str(), one.label.as_str());
             ctx.rules.book.decide(&ask).allowed
         })
     };

@@ -10,6 +10,7 @@ use super::{RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
 use crate::governance::label_policy::{Approval, Facts, Requirement, RequirementKind};
 use crate::governance::reach::{growing, tries};
+use crate::governance::rulebook::Ask;
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove};
 use crate::model::content::Content;
 use crate::model::finding::{Category, Finding, Severity};
@@ -208,7 +209,7 @@ fn findings_of_new<Q: Queries + Documents>(
         }
         let key = joined_key(&[wanted.name.as_str(), &number_key(number)]);
         let scanned: Option<String> = txn.document(Shelf::Scanned, &key)?;
-        if scanned.is_some_and(|scanned| scanned == rules.scan_id()) {
+        if scanned.is_some_and(|scanned| scanned == rules.scan_id) {
             found.extend(findings_of(txn, wanted.name, number)?);
         } else if let Some(content) = content(txn, wanted.name, number).map_err(|error| match error {
             RegistryError::Store(error) => error,
@@ -232,7 +233,7 @@ pub(super) fn keep_findings(
     if !findings.is_empty() {
         txn.put_document(Shelf::Findings, &key, &findings)?;
     }
-    txn.put_document(Shelf::Scanned, &key, &rules.scan_id())
+    txn.put_document(Shelf::Scanned, &key, &rules.scan_id)
 }
 
 /// Everybody who made a version: its author, who published or imported it, who saved the draft it was, and the makers of
@@ -312,14 +313,7 @@ fn gather<Q: Queries + Documents>(
             facts.makers.extend(proposers(&open));
             for event in open.approvals_of(&fingerprint) {
                 // Whoever approved must still be allowed to: a revoked reviewer's word is worth nothing.
-                let ask = crate::governance::rulebook::Ask {
-                    who: &event.by,
-                    system: false,
-                    bound: None,
-                    permission: Permission::Review,
-                    prompt: Some(name.as_str()),
-                    label: Some(label.as_str()),
-                };
+                let ask = Ask::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
                 let roles = rules.book.roles_of(&ask);
                 if !roles.is_empty() {
                     facts.approvals.push(Approval { by: event.by.clone(), roles });

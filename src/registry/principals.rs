@@ -249,20 +249,15 @@ impl Registry {
     }
 
     /// Whether somebody may look at what is not for everybody. A refusal to look changes nothing and is not recorded.
-    pub(super) fn may_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
+    ///
+    /// # Errors
+    /// They may not.
+    pub fn may_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
         let verdict = self.0.known.load().rules.book.decide(&actor.ask(permission, None, None));
         if verdict.allowed {
             return Ok(());
         }
         Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
-    }
-
-    /// Whether somebody may look at what only some may; for faces that show more than prompts.
-    ///
-    /// # Errors
-    /// They may not.
-    pub fn authorise_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
-        self.may_look(actor, permission)
     }
 }
 

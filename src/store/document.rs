@@ -52,8 +52,6 @@ pub enum Shelf {
     Use = 13,
     /// By access token: when it was used last.
     TokenUse = 14,
-    /// By name: single values.
-    Setting = 15,
     /// By webhook, due time and number of the audit entry.
     DueDelivery = 16,
     /// By name of the webhook.

@@ -41,6 +41,13 @@ const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Au
 /// A mark: a moment in milliseconds since 1970, and what stands there.
 pub(super) type Mark = (i64, String);
 
+/// Where a moment stands between two others on an axis of this width; moments outside stand at its ends.
+pub(super) fn offset(at_ms: i64, (from_ms, to_ms): (i64, i64), width: i64) -> i64 {
+    let length = i128::from(to_ms) - i128::from(from_ms);
+    let passed = i128::from(at_ms.clamp(from_ms, to_ms)) - i128::from(from_ms);
+    i64::try_from(passed * i128::from(width) / length.max(1)).unwrap_or_default()
+}
+
 /// Marks from one moment to another, both in milliseconds since 1970; ten or so, none outside.
 pub(super) fn marks(from_ms: i64, to_ms: i64) -> Vec<Mark> {
     let span_ms = to_ms.saturating_sub(from_ms).max(1);

@@ -37,7 +37,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     }
     let registry = primary(&app, "keeping the audit log")?;
     let actor = visitor.actor().ok_or(RequestError::TokenMissing)?;
-    registry.authorise_look(actor, Permission::Audit)?;
+    registry.may_look(actor, Permission::Audit)?;
     let work = move || {
         let (who, prompt) = (who.trim(), prompt.trim());
         let fits = |entry: &AuditEntry| {

@@ -102,9 +102,8 @@ impl Visitor {
         };
         let reads = |name: &str| self.reads(name);
         let open = |registry: &Registry| registry.open_change_requests(&reads).map_or(0, |open| open.len());
-        let audits = |registry: &Registry| {
-            self.actor().is_some_and(|actor| registry.authorise_look(actor, Permission::Audit).is_ok())
-        };
+        let audits =
+            |registry: &Registry| self.actor().is_some_and(|actor| registry.may_look(actor, Permission::Audit).is_ok());
         let registry = app.registry.as_ref();
         Frame { open: registry.map(open), audits: registry.is_some_and(audits), ..frame(app, who) }
     }

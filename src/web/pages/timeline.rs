@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
-use crate::web::axis::marks;
+use crate::web::axis::{marks, offset};
 use crate::web::layout::{colour, query};
 use crate::web::words::{length, moment, plain, shorten};
 
@@ -64,9 +64,7 @@ struct Window {
 
 impl Window {
     fn x(self, at: Timestamp) -> i64 {
-        let length = i128::from(self.to_ms) - i128::from(self.from_ms);
-        let passed = i128::from(at.ms().clamp(self.from_ms, self.to_ms)) - i128::from(self.from_ms);
-        PLOT_X + i64::try_from(passed * i128::from(PLOT_WIDTH) / length.max(1)).unwrap_or_default()
+        PLOT_X + offset(at.ms(), (self.from_ms, self.to_ms), PLOT_WIDTH)
     }
 
     fn bar(self, span: &Span<'_>) -> (i64, i64) {

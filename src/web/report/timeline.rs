@@ -11,7 +11,7 @@ use crate::governance::report::{Report, Row, Span};
 use crate::model::audit::Decision;
 use crate::model::deployment::Action;
 use crate::model::time::Timestamp;
-use crate::web::axis::marks;
+use crate::web::axis::{marks, offset};
 use crate::web::words::{length, moment, plain, shorten};
 
 /// Most lanes that are drawn: beyond them nobody compares, and the table has them all.
@@ -67,10 +67,7 @@ impl Window {
 
     /// Where a moment stands, in tenths; moments outside stand at the edge.
     fn x(self, ms: i64) -> Tenths {
-        let length = i128::from(self.to_ms) - i128::from(self.from_ms);
-        let passed = i128::from(ms.clamp(self.from_ms, self.to_ms)) - i128::from(self.from_ms);
-        let offset = passed * i128::from(PLOT_WIDTH * 10) / length.max(1);
-        Tenths(PLOT_X * 10 + i64::try_from(offset).unwrap_or_default())
+        Tenths(PLOT_X * 10 + offset(ms, (self.from_ms, self.to_ms), PLOT_WIDTH * 10))
     }
 
     fn bar(self, span: &Span) -> (Tenths, Tenths) {
