@@ -17,8 +17,10 @@ use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
+use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
-use crate::model::version::Bump;
+use crate::model::version::{Bump, Include};
+use crate::template::lint::Warning;
 
 /// A new principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -279,6 +281,38 @@ pub struct MoveReview {
     pub dependents: Vec<String>,
     /// Who used what the label serves now, in the last day.
     pub used_by: Vec<String>,
+}
+
+/// What publishing a content would make of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionPreview {
+    /// What would be served: includes flattened, variables complete.
+    pub content: Content,
+    /// The versions that its includes mean now.
+    pub includes: Vec<Include>,
+    /// What other clients or models may take differently.
+    pub warnings: Vec<Warning>,
+    /// What the risk rules find, worst first.
+    pub findings: Vec<Finding>,
+    /// How the newest version is changed for callers; none where there is none.
+    pub interface: Option<InterfaceChange>,
+}
+
+/// What moving a label would do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MovePreview {
+    /// What it serves now.
+    pub from: Option<Serving>,
+    /// The deployment that made it so.
+    pub deployment: Option<u64>,
+    /// What it would serve, its splits laid out.
+    pub to: Serving,
+    /// Whether whoever asks has the grant to deploy there.
+    pub deploys: Verdict,
+    /// Why callers of what is served now would break, on a label that a policy protects.
+    pub breaks: Vec<String>,
+    /// The move, looked at from all sides.
+    pub review: MoveReview,
 }
 
 /// Somebody who could approve.

@@ -60,12 +60,23 @@ pub struct Conflict {
 /// The result of three contents within their limits may itself be beyond one: check it before it is kept.
 #[must_use]
 pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
+    merge_with(base, ours, theirs, &BTreeSet::new())
+}
+
+/// The same, where somebody has decided: in the conflicts of these numbers (from 0, in their order) the merged content
+/// says what theirs says.
+#[must_use]
+pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs: &BTreeSet<usize>) -> Merge {
     let three = Three { base, ours, theirs };
     if let Some(side) = three.settled() {
         return Merge { content: three.pick(side).clone(), conflicts: Vec::new() };
     }
-    let mut merging =
-        Merging { conflicts: Vec::new(), ours_steps_left: WORK_STEPS_MAX, theirs_steps_left: WORK_STEPS_MAX };
+    let mut merging = Merging {
+        take_theirs,
+        conflicts: Vec::new(),
+        ours_steps_left: WORK_STEPS_MAX,
+        theirs_steps_left: WORK_STEPS_MAX,
+    };
     let content = Content {
         syntax: merging.whole("syntax", three.map(|content| &content.syntax)),
         body: merging.body(three.map(|content| &content.body)),
@@ -140,19 +151,26 @@ impl<'a, T> Three<&'a [T]> {
     }
 }
 
-struct Merging {
+struct Merging<'a> {
+    take_theirs: &'a BTreeSet<usize>,
     conflicts: Vec<Conflict>,
     /// Each side has its own, so that swapping them changes nothing.
     ours_steps_left: usize,
     theirs_steps_left: usize,
 }
 
-impl Merging {
-    fn conflict(&mut self, place: &str, values: Three<Option<String>>) {
+impl Merging<'_> {
+    /// Notes a conflict; which side it takes is ours, unless somebody decided otherwise.
+    fn conflict(&mut self, place: &str, values: Three<Option<String>>) -> Side {
+        let number = self.conflicts.len();
         if self.conflicts.len() < CONFLICTS_MAX {
             let Three { base, ours, theirs } = values;
             self.conflicts.push(Conflict { place: place.to_owned(), base, ours, theirs });
+            if self.take_theirs.contains(&number) {
+                return Side::Theirs;
+            }
         }
+        Side::Ours
     }
 
     /// Which side a value comes from; ours, and a conflict, where both changed it.
@@ -160,8 +178,7 @@ impl Merging {
         if let Some(side) = values.as_ref().map(|value| value.as_ref().map(comparable)).settled() {
             return side;
         }
-        self.conflict(place, values.map(|value| value.map(|value| value.to_string())));
-        Side::Ours
+        self.conflict(place, values.map(|value| value.map(|value| value.to_string())))
     }
 
     fn whole<T: Clone + Serialize>(&mut self, place: &str, three: Three<&T>) -> T {
@@ -228,8 +245,8 @@ impl Merging {
                     Body::Text(text) => Some(text.clone()),
                     Body::Messages(messages) => json(messages).map(|messages| messages.to_string()),
                 });
-                self.conflict("body", shown);
-                three.ours.clone()
+                let side = self.conflict("body", shown);
+                three.pick(side).clone()
             }
         }
     }
@@ -250,8 +267,7 @@ impl Merging {
             let changed = lines.cut(&chunk);
             let side = changed.settled().unwrap_or_else(|| {
                 let shown = changed.map(|lines| (!lines.is_empty()).then(|| lines.join("\n")));
-                self.conflict(&format!("{place} line {}", chunk.ours.start.saturating_add(1)), shown);
-                Side::Ours
+                self.conflict(&format!("{place} line {}", chunk.ours.start.saturating_add(1)), shown)
             });
             merged.extend(changed.pick(side));
         }
@@ -286,8 +302,8 @@ impl Merging {
                     _ => format!("messages[{}..{}]", chunk.ours.start, chunk.ours.end),
                 };
                 let shown = changed.map(|list| (!list.is_empty()).then(|| json(list)).flatten());
-                self.conflict(&place, shown.map(|list| list.map(|list| list.to_string())));
-                merged.extend_from_slice(changed.ours);
+                let side = self.conflict(&place, shown.map(|list| list.map(|list| list.to_string())));
+                merged.extend_from_slice(changed.pick(side));
             }
         }
         merged.extend_from_slice(three.ours.get(done..).unwrap_or_default());

@@ -188,6 +188,9 @@ fn request(error: &RequestError) -> Saying {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
         E::FormField { .. } => (BAD, Code::BadRequest, None),
+        E::FormFields { .. } => {
+            (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))
+        }
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
 }

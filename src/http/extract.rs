@@ -24,6 +24,8 @@ use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
+/// Most fields of one form: those of a conversation of a thousand messages, and its variables.
+const FORM_FIELDS_MAX: usize = 8_192;
 /// How long a body may take to arrive, in seconds.
 const BODY_ARRIVES_S: u64 = 30;
 /// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
@@ -86,11 +88,20 @@ impl FromRequestParts<App> for Segments {
 
 /// The parameters of a query; each is taken once, and [`Params::finish`] refuses what is left.
 #[derive(Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(super) struct Params(BTreeMap<String, String>);
 
 impl Params {
     /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
     pub(super) fn parse(query: &str) -> Result<Self, Failure> {
+        Self::read(query, QUERY_PARAMETERS_MAX)
+    }
+
+    /// Reads a form, which is written like a query and may have more fields.
+    pub(super) fn form(body: &str) -> Result<Self, Failure> {
+        Self::read(body, FORM_FIELDS_MAX)
+    }
+
+    fn read(query: &str, max: usize) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
@@ -98,16 +109,16 @@ impl Params {
             let decoded = percent_decode_str(&spaced).decode_utf8();
             decoded.map(std::borrow::Cow::into_owned).map_err(|_| refuse("it is not UTF-8 when decoded"))
         };
-        let mut pairs: Vec<(String, String)> = Vec::new();
+        let mut pairs: BTreeMap<String, String> = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if pairs.iter().any(|(found, _)| *found == name) {
+            if pairs.contains_key(&name) {
                 return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
             }
-            pairs.push((name, value));
-            if pairs.len() > QUERY_PARAMETERS_MAX {
-                return Err(refuse(&format!("it has more than {QUERY_PARAMETERS_MAX} parameters")));
+            pairs.insert(name, value);
+            if pairs.len() > max {
+                return Err(refuse(&format!("it has more than {max} parameters")));
             }
         }
         Ok(Self(pairs))
@@ -115,8 +126,7 @@ impl Params {
 
     /// Takes one parameter.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(found, _)| found == name)?;
-        Some(self.0.swap_remove(at).1)
+        self.0.remove(name)
     }
 
     /// Takes one parameter as what it means.
@@ -140,7 +150,7 @@ impl Params {
     /// Takes every parameter whose name begins with a prefix, without it.
     pub(super) fn all(&mut self, prefix: &str) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
-        self.0.retain(|(name, value)| match name.strip_prefix(prefix) {
+        self.0.retain(|name, value| match name.strip_prefix(prefix) {
             Some(rest) => {
                 found.insert(rest.to_owned(), value.clone());
                 false
@@ -148,6 +158,11 @@ impl Params {
             None => true,
         });
         found
+    }
+
+    /// Takes everything that is left.
+    pub(super) fn into_fields(self) -> BTreeMap<String, String> {
+        self.0
     }
 
     /// Takes `cursor` and `limit`.
@@ -164,7 +179,7 @@ impl Params {
         if self.0.is_empty() {
             return Ok(());
         }
-        let unknown = self.0.iter().map(|(name, _)| format!("`{}`", excerpt(name))).collect();
+        let unknown = self.0.keys().map(|name| format!("`{}`", excerpt(name))).collect();
         Err(RequestError::UnknownParameters { unknown, taken }.into())
     }
 }

@@ -24,6 +24,8 @@ use crate::web::docs;
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Open event streams; each looks at the database once a commit.
 const LISTENERS_MAX: usize = 256;
+/// Open pages that are told of changes; they do not take from the streams of applications.
+const WATCHERS_MAX: usize = 256;
 
 /// Open connections; above it, a new one is refused.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -89,6 +91,8 @@ pub(super) struct Shared {
     pub(super) bodies: Arc<Semaphore>,
     /// Permits for event streams.
     pub(super) listeners: Arc<Semaphore>,
+    /// Permits for open pages.
+    pub(super) watchers: Arc<Semaphore>,
     /// Who is signed in to the pages.
     pub(super) sessions: Sessions,
     /// Permits for connections.
@@ -118,6 +122,7 @@ impl Shared {
             docs: docs.into(),
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
             listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),

@@ -307,7 +307,13 @@ impl Registry {
         let request = readable.ok_or_else(|| absent(id))?;
         let rules = &self.0.known.load().rules;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
-        let review = |one: &ProposedMove| review_of(&txn, rules, &request, one, now);
+        let review = |one: &ProposedMove| {
+            let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+            // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
+            let roles = || rules.book.roles.keys().cloned().collect();
+            let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
+            review_of(&txn, rules, &wanted(one, from.as_ref()), now, asked)
+        };
         let moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
@@ -363,7 +369,7 @@ fn propose(
     let mut proposals = Vec::new();
     for Move { name, label, serving } in moves {
         live_prompt(txn, &name)?;
-        let serving = build(txn, &name, &label, serving)?;
+        let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
         proposals.push(proposed(txn, &name, &label, &serving, None)?);
     }
     if let Some(ProposedVersion { name, content, bump, expected_parent, labels }) = version {
@@ -494,22 +500,21 @@ fn close(
     Ok(keep(txn, &request)?)
 }
 
-fn review_of(
+/// A move, looked at from all sides; what its label demands where it is `asked` with a message and by the holder of roles.
+pub(super) fn review_of(
     txn: &ReadTxn,
     rules: &Rules,
-    request: &ChangeRequest,
-    one: &ProposedMove,
+    wanted: &Wanted<'_>,
     now: Timestamp,
+    asked: Option<(&str, Vec<String>)>,
 ) -> Result<MoveReview, RegistryError> {
-    let (name, label) = (&one.name, &one.label);
-    let from = txn.label(name, label)?.map(|state| state.serving);
-    let wanted = wanted(one, from.as_ref());
+    let Wanted { name, label, from, to, .. } = *wanted;
     let mut findings = Vec::new();
-    for number in new_versions(&wanted) {
+    for number in new_versions(wanted) {
         findings.extend(guard::findings_of(txn, name, number)?);
     }
-    let served = from.as_ref().and_then(Serving::fixed);
-    let pair = served.zip(one.serving.fixed()).filter(|(old, new)| old != new);
+    let served = from.and_then(Serving::fixed);
+    let pair = served.zip(to.and_then(Serving::fixed)).filter(|(old, new)| old != new);
     let mut review = MoveReview {
         name: name.clone(),
         label: label.clone(),
@@ -520,7 +525,7 @@ fn review_of(
         requirements: Vec::new(),
         reviewers: Vec::new(),
         dependents: live_dependents(txn, name, u64::MAX)?,
-        used_by: from.as_ref().map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
+        used_by: from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
     };
     if let Some((old, new)) = pair
         && let (Some(old), Some(new)) = (guard::content(txn, name, old)?, guard::content(txn, name, new)?)
@@ -528,14 +533,9 @@ fn review_of(
         review.diff = Some(diff(&old, &new));
         review.interface = Some(InterfaceChange::between(&old, &new));
     }
-    let book = &rules.book;
-    // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
-    let roles = book.roles.keys().cloned().collect();
-    if request.state != RequestState::Open {
-        return Ok(review);
-    }
-    review.requirements = look(txn, rules, &wanted, (now, &request.message, roles))?;
-    let holders = book.holders(Permission::Review, name.as_str(), label.as_str());
+    let Some((message, roles)) = asked else { return Ok(review) };
+    review.requirements = look(txn, rules, wanted, (now, message, roles))?;
+    let holders = rules.book.holders(Permission::Review, name.as_str(), label.as_str());
     review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
     Ok(review)
 }

@@ -36,7 +36,7 @@ impl Registry {
             for Move { name, label, serving } in request.moves {
                 ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
                 live_prompt(txn, &name)?;
-                let serving = build(txn, &name, &label, serving)?;
+                let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
                 moves.push((name, label, serving));
             }
             move_labels(txn, ctx, &terms, Action::Deploy, moves)
@@ -306,8 +306,11 @@ fn previous_serving(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Res
 }
 
 /// Makes a serving of a request: checks its limits, and lays splits out over their slots.
-pub(super) fn build(
-    txn: &WriteTxn<'_>,
+///
+/// A split that replaces none, and is asked for without a salt, gets one from `next_seq`.
+pub(super) fn build<Q: Queries>(
+    txn: &Q,
+    next_seq: u64,
     name: &PromptName,
     label: &Label,
     request: ServingRequest,
@@ -337,14 +340,14 @@ pub(super) fn build(
             return Err(refuse("an attribute's name is empty, or it or its pattern is longer than 200 bytes"));
         }
         let before = current_rules.iter().find(|before| before.when == rule.when).map(|before| &before.target);
-        rules.push(Rule { target: target(txn, before, rule.version, rule.split, &refuse)?, when: rule.when });
+        rules.push(Rule { target: target(next_seq, before, rule.version, rule.split, &refuse)?, when: rule.when });
     }
     let before = current.as_ref().map(|serving| &serving.default);
-    Ok(Serving { rules, default: target(txn, before, request.version, request.split, &refuse)? })
+    Ok(Serving { rules, default: target(next_seq, before, request.version, request.split, &refuse)? })
 }
 
 fn target(
-    txn: &WriteTxn<'_>,
+    next_seq: u64,
     before: Option<&Target>,
     version: Option<u64>,
     split: Option<SplitRequest>,
@@ -359,7 +362,7 @@ fn target(
                 Target::Version(_) => None,
             });
             let salt = request.salt.or_else(|| before.map(|split| split.salt.clone()));
-            let salt = salt.unwrap_or_else(|| format!("d{}", txn.next_seq()));
+            let salt = salt.unwrap_or_else(|| format!("d{next_seq}"));
             let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
             if salt.is_empty() || salt.len() > SERVING_TEXT_BYTES_MAX || !salt.bytes().all(allowed) {
                 return Err(refuse("a salt is 1 to 200 of A-Z a-z 0-9 _ -"));

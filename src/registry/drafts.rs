@@ -1,5 +1,6 @@
 //! Drafts: working copies that are saved as often as their authors type, and published when they are ready.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
@@ -8,7 +9,7 @@ use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::{PublishRequest, Published};
-use crate::governance::merge::merge;
+use crate::governance::merge::merge_with;
 use crate::model::content::{Content, Syntax};
 use crate::model::draft::{DRAFT_SAVES_BYTES_MAX, DRAFT_SAVES_MAX, DRAFTS_MAX, Draft, DraftSummary};
 use crate::model::name::PromptName;
@@ -139,6 +140,20 @@ impl Registry {
     /// The actor may neither publish nor review the prompt, there is no such draft, its base was archived, or the store
     /// fails.
     pub fn merge_draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<DraftMerge, RegistryError> {
+        self.merge_draft_with(actor, name, draft, &BTreeSet::new())
+    }
+
+    /// The same, taking theirs in the conflicts of these numbers.
+    ///
+    /// # Errors
+    /// As [`Registry::merge_draft`].
+    pub fn merge_draft_with(
+        &self,
+        actor: &Actor,
+        name: &PromptName,
+        draft: &str,
+        take_theirs: &BTreeSet<usize>,
+    ) -> Result<DraftMerge, RegistryError> {
         self.may_work_on(actor, name)?;
         let txn = self.0.store.read()?;
         let ours: Draft = txn.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))?;
@@ -155,7 +170,7 @@ impl Registry {
         };
         let (base, theirs) = (written(ours.parent)?, written(parent)?);
         // Variables that were derived when a version was published are no edit of anybody's.
-        let merge = merge(&base, &ours.content, &theirs);
+        let merge = merge_with(&base, &ours.content, &theirs, take_theirs);
         Ok(DraftMerge { base: ours.parent, parent, merge })
     }
 

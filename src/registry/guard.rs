@@ -375,7 +375,7 @@ fn served_for<Q: Queries + Documents>(
 }
 
 /// Why callers of what a label serves would break; none when they would not.
-fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>>, RegistryError> {
+pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>>, RegistryError> {
     let (Some(from), Some(_)) = (wanted.from, wanted.to) else { return Ok(None) };
     let mut reasons: Vec<String> = Vec::new();
     for old in from.versions() {

@@ -1,7 +1,7 @@
 //! Importing another library's history: each change at its own time, by its own author, once.
 
 use super::command::{Ctx, Subject};
-use super::guard::Terms;
+use super::guard::{Terms, refuse_secrets};
 use super::publish::{IMPORT, Plan, Why, prepare};
 use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};
@@ -109,7 +109,8 @@ fn import(
             }
         },
         Some(text) => {
-            let prepared = prepare(txn, ctx, &name, &Content::text(syntax, text), None)?;
+            let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &Content::text(syntax, text))?;
+            refuse_secrets(ctx, &name, &prepared.findings, None)?;
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
             plan.deploy(txn, ctx, &Terms::of(&why.message), &why, std::slice::from_ref(label))?;
             if plan.changes.is_empty() {

@@ -17,6 +17,7 @@ mod guard;
 mod import;
 pub mod outbox;
 mod policies;
+mod preview;
 mod principals;
 mod publish;
 mod remove;

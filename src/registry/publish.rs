@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::access::Rules;
 use super::change_requests::settle;
 use super::command::{Ctx, Subject};
 use super::deploy::{Mover, audit_changes, served_versions};
@@ -66,7 +67,8 @@ pub(super) fn publish(
     if count > max {
         return Err(RegistryError::TooMany { what: "labels to move by publishing", count, max });
     }
-    let prepared = prepare(txn, ctx, &name, &request.content, request.break_glass.as_ref())?;
+    let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &request.content)?;
+    refuse_secrets(ctx, &name, &prepared.findings, request.break_glass.as_ref())?;
     let warnings = lint(&prepared.content);
     let prompt = txn.prompt(&name)?;
     let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
@@ -115,17 +117,18 @@ pub(super) struct Prepared {
     bytes: Vec<u8>,
     /// What the author wrote, where it differs.
     source: Option<(ContentId, Vec<u8>)>,
-    includes: Vec<Include>,
-    findings: Vec<Finding>,
+    pub(super) includes: Vec<Include>,
+    /// What the risk rules found.
+    pub(super) findings: Vec<Finding>,
 }
 
 /// Checks a content, pins and flattens its includes, derives its variables, and classifies its risks.
-pub(super) fn prepare(
-    txn: &WriteTxn<'_>,
-    ctx: &Ctx,
+pub(super) fn prepare<Q: Queries>(
+    txn: &Q,
+    rules: &Rules,
+    actor: &Actor,
     name: &PromptName,
     written: &Content,
-    break_glass: Option<&String>,
 ) -> Result<Prepared, RegistryError> {
     let written_bytes = written.to_canonical()?;
     let mut content = written.clone();
@@ -133,7 +136,7 @@ pub(super) fn prepare(
     let mut measured = Measured::new();
     content.try_map_texts(|text| {
         flatten(text, written.syntax, &mut |reference: &str| {
-            let (include, included) = pin(txn, ctx, name, reference, &mut measured)?;
+            let (include, included) = pin(txn, (rules, actor), name, reference, &mut measured)?;
             if !includes.contains(&include) {
                 includes.push(include);
             }
@@ -144,15 +147,14 @@ pub(super) fn prepare(
     let bytes = content.to_canonical()?;
     let id = ContentId::of(&bytes);
     let source = (!includes.is_empty()).then(|| (ContentId::of(&written_bytes), written_bytes));
-    let findings = ctx.rules.classify(&content);
-    refuse_secrets(ctx, name, &findings, break_glass)?;
+    let findings = rules.classify(&content);
     Ok(Prepared { content, id, bytes, source, includes, findings })
 }
 
 /// Finds the one version that an include means now, and its text, in which everything is flat already.
-fn pin(
-    txn: &WriteTxn<'_>,
-    ctx: &Ctx,
+fn pin<Q: Queries>(
+    txn: &Q,
+    (rules, actor): (&Rules, &Actor),
     includer: &PromptName,
     text: &str,
     measured: &mut Measured,
@@ -162,7 +164,7 @@ fn pin(
         text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
     let name = &reference.name;
     // What its author may not read, an include does not show them: not even that it is there.
-    let readable = ctx.rules.book.decide(&ctx.actor.ask(Permission::Read, Some(name.as_str()), None)).allowed;
+    let readable = rules.book.decide(&actor.ask(Permission::Read, Some(name.as_str()), None)).allowed;
     let prompt = txn.prompt(name)?.filter(|prompt| readable && prompt.removed.is_none());
     let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you may read")))?;
     let version = match &reference.selector {
@@ -214,8 +216,8 @@ enum DepthError {
 
 /// How many includes lead on from a version, one from the next; a cycle is one that reaches the prompt
 /// that includes it. A version that many ways lead to is measured once.
-fn depth(
-    txn: &WriteTxn<'_>,
+fn depth<Q: Queries>(
+    txn: &Q,
     version: &Version,
     includer: &PromptName,
     path: &mut Vec<String>,

@@ -5,4 +5,5 @@ pub mod docs;
 pub mod layout;
 pub mod pages;
 pub mod report;
+pub mod typed;
 mod words;

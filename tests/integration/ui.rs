@@ -17,6 +17,7 @@ const SESSION: &str = "bookholder_session";
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// A browser without scripts: it keeps cookies and sends forms.
+#[derive(Clone)]
 pub struct Browser<'n> {
     node: &'n Node,
     cookies: Vec<(String, String)>,

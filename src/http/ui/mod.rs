@@ -6,6 +6,9 @@
 mod assets;
 mod audit;
 mod diff;
+mod edit;
+mod live;
+mod merge;
 mod prompt;
 mod prompts;
 mod review;

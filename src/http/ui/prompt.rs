@@ -27,8 +27,12 @@ const VERSIONS: usize = 30;
 /// Deployments that the picture is made of: the newest.
 const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 2] = [
+const DONE: [(&str, &str); 6] = [
     ("rollback", "Rolled back. Replicas learn of it within moments."),
+    ("deployed", "Deployed. Replicas learn of it within moments."),
+    ("published", "Published. No label serves it yet: deploy it, or ask for it to be reviewed."),
+    ("same", "Nothing was published: the newest version says exactly this already."),
+    ("unasked", "Published, but nobody could be asked to review it. Ask for it below, at the version."),
     ("moved", "Nothing was done: the label has moved since this page was made. Look again, please."),
 ];
 
@@ -99,7 +103,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         findings,
         used_by: used_by.map(|by| by.into_iter().collect()),
         pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
-        proposes: proposes(app, visitor, name)?,
+        publishes: publishes(app, visitor, name)?,
         done: asked.done,
         changes: app.registry.is_some(),
         view,
@@ -107,8 +111,8 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
     Ok(page(&visitor.frame(app), &matter))
 }
 
-/// Whether a visitor can ask for something on a label of it: signed in, with the right to publish.
-fn proposes(app: &Shared, visitor: &Visitor, name: &PromptName) -> Result<bool, Failure> {
+/// Whether a visitor can write a version of it, or ask for one on a label: signed in, with the right to publish.
+fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> Result<bool, Failure> {
     let (Some(registry), Some(actor)) = (&app.registry, visitor.signed()) else { return Ok(false) };
     Ok(registry.can(actor, &actor.name, Permission::Publish, Some(name), None, None)?.allowed)
 }

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, audit, diff, prompt, prompts, review, rollback, sign_in};
+use super::{assets, audit, diff, edit, live, merge, prompt, prompts, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -12,6 +12,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/",                || get(prompts::prompts)),
     ("GET",  "/ui/prompts/{*name}", || get(prompt::prompt)),
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
+    ("GET",  "/ui/new",             || get(edit::new)),
+    ("GET",  "/ui/edit/{*name}",    || get(edit::edit).post(edit::act)),
+    ("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
     ("POST", "/ui/propose",         || post(review::propose)),
     ("GET",  "/ui/review",          || get(review::queue)),
@@ -20,6 +23,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("POST", "/ui/report",          || post(audit::report)),
     ("GET",  "/ui/sign-in",         || get(sign_in::form).post(sign_in::sign_in)),
     ("POST", "/ui/sign-out",        || post(sign_in::sign_out)),
+    ("GET",  "/ui/live",            || get(live::live)),
     ("GET",  "/ui/app.css",         || get(assets::style)),
     ("GET",  "/ui/app.js",          || get(assets::script)),
     ("GET",  "/ui/icon.svg",        || get(assets::icon)),

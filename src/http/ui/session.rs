@@ -102,14 +102,17 @@ impl Sessions {
         Ok(id)
     }
 
-    /// The access token behind a session that has not ended; this counts as a use of it.
-    pub(super) fn find(&self, id: &str) -> Option<TokenHash> {
+    /// The access token behind a session that has not ended. It counts as a use of it where somebody `acts`: what a page
+    /// asks for by itself keeps nobody signed in.
+    pub(super) fn find(&self, id: &str, acts: bool) -> Option<TokenHash> {
         let now_ms = self.clock.monotonic_ms();
         let mut held = self.held();
         let key = kept(id);
         let session = held.get_mut(&key)?;
         if session.lives(now_ms) {
-            session.used_ms = now_ms;
+            if acts {
+                session.used_ms = now_ms;
+            }
             return Some(session.token);
         }
         held.remove(&key);
@@ -226,17 +229,22 @@ mod tests {
         let id = sessions.begin(hash(1), "ann").expect("randomness");
         assert_eq!(id.len(), ID_CHARACTERS, "256 bits");
         clock.advance(8 * HOUR_MS - 1);
-        assert_eq!(sessions.find(&id), Some(hash(1)), "each use keeps it");
+        assert_eq!(sessions.find(&id, true), Some(hash(1)), "each use keeps it");
         clock.advance(8 * HOUR_MS);
-        assert_eq!(sessions.find(&id), None, "8 hours without use");
+        assert_eq!(sessions.find(&id, true), None, "8 hours without use");
+        let id = sessions.begin(hash(1), "ann").expect("randomness");
+        clock.advance(5 * HOUR_MS);
+        assert_eq!(sessions.find(&id, false), Some(hash(1)), "an open page looks again");
+        clock.advance(5 * HOUR_MS);
+        assert_eq!(sessions.find(&id, true), None, "which is no use");
         let id = sessions.begin(hash(1), "ann").expect("randomness");
         for _ in 0..23 {
             clock.advance(7 * HOUR_MS);
-            assert!(sessions.find(&id).is_some());
+            assert!(sessions.find(&id, true).is_some());
         }
         clock.advance(7 * HOUR_MS);
-        assert_eq!(sessions.find(&id), None, "7 days");
-        assert_eq!(sessions.find("anything else"), None);
+        assert_eq!(sessions.find(&id, true), None, "7 days");
+        assert_eq!(sessions.find("anything else", true), None);
     }
 
     #[test]
@@ -246,9 +254,9 @@ mod tests {
         let (one, two, other) = (begin(1, "ann"), begin(2, "ann"), begin(3, "bob"));
         assert_ne!(one, two, "each sign-in has an id of its own");
         sessions.end(&one);
-        assert_eq!((sessions.find(&one), sessions.find(&two)), (None, Some(hash(2))));
+        assert_eq!((sessions.find(&one, true), sessions.find(&two, true)), (None, Some(hash(2))));
         sessions.end_all("ann");
-        assert_eq!((sessions.find(&two), sessions.find(&other)), (None, Some(hash(3))));
+        assert_eq!((sessions.find(&two, true), sessions.find(&other, true)), (None, Some(hash(3))));
     }
 
     #[test]
@@ -259,8 +267,8 @@ mod tests {
             ids.push(sessions.begin(hash(1), "ann").expect("randomness"));
             clock.advance(1);
         }
-        assert_eq!(sessions.find(&ids[0]), None);
-        assert!(ids[1..].iter().all(|id| sessions.find(id).is_some()));
+        assert_eq!(sessions.find(&ids[0], true), None);
+        assert!(ids[1..].iter().all(|id| sessions.find(id, true).is_some()));
     }
 
     #[test]

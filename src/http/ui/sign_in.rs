@@ -12,7 +12,7 @@ use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::session::new_id;
-use super::visitor::{Cookie, Sent, field, frame, read_form, redirect, session};
+use super::visitor::{Cookie, Sent, field, frame, read_visit_form, redirect, session};
 use crate::crypto::secret::AccessToken;
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignIn, page};
@@ -40,7 +40,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let (parts, body): (_, Body) = request.into_parts();
     let peer = Peer::of(&parts);
     let visit = Cookie::Visit.read(peer, &parts.headers).unwrap_or_default().to_owned();
-    let mut form = read_form(&app, &parts, body, &visit).await?;
+    let mut form = read_visit_form(&app, &parts, body, &visit).await?;
     let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
     form.finish(&["token", "next", "form"])?;
     let many = |retry_after_s| RequestError::Attempts { retry_after_s };

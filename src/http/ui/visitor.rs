@@ -21,12 +21,17 @@ use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat};
 use crate::web::layout::{Following, Frame, Who, query};
 
-/// Largest form, in bytes.
+/// Largest form, in bytes, but for those that hold a content.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Largest form that holds a content: three bytes for each byte that has to be encoded, and its samples.
+pub(super) const CONTENT_FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Names of the cookie of a session, over TLS and without; the prefix keeps other hosts of the domain from setting it.
 const SESSION: (&str, &str) = ("__Host-bookholder", "bookholder_session");
 /// And of that which ties the form for signing in to the browser that asked for it.
 const VISIT: (&str, &str) = ("__Host-bookholder-visit", "bookholder_visit");
+
+/// What a page says where its script asks and nobody acts.
+const BY_ITSELF: &str = "bookholder-live";
 
 /// Which cookie.
 #[derive(Clone, Copy)]
@@ -76,6 +81,11 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
+    /// Whoever sent a form, when the answer to it is a page.
+    pub(super) fn of_session(session: String, seat: Arc<Seat>) -> Self {
+        Self { seat: Some(seat), session: Some(session) }
+    }
+
     /// Whether they may read a prompt.
     pub(super) fn reads(&self, prompt: &str) -> bool {
         self.seat.as_ref().is_none_or(|seat| seat.reads(prompt))
@@ -155,7 +165,7 @@ impl FromRequestParts<App> for Visitor {
 /// The session of a request, and who it is of; ends it where the access token behind it is gone.
 pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
     let id = Cookie::Session.read(peer, headers)?;
-    let token = app.sessions.find(id)?;
+    let token = app.sessions.find(id, !headers.contains_key(BY_ITSELF))?;
     let Some(seat) = seat_of(app, &token) else {
         app.sessions.end(id);
         return None;
@@ -163,16 +173,16 @@ pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(
     Some((id.to_owned(), seat))
 }
 
-/// A form that somebody sent in a session of theirs.
-pub(super) struct Sent {
+/// A form of at most `MAX` bytes that somebody sent in a session of theirs.
+pub(super) struct Sent<const MAX: usize = FORM_BYTES_MAX> {
     pub(super) session: String,
     pub(super) seat: Arc<Seat>,
     pub(super) peer: Peer,
     pub(super) form: Params,
-    request: Option<RequestId>,
+    pub(super) request: Option<RequestId>,
 }
 
-impl Sent {
+impl<const MAX: usize> Sent<MAX> {
     /// The write path, and as whom.
     pub(super) fn writer(&self, app: &Shared) -> Result<(Registry, Actor), Failure> {
         let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
@@ -184,7 +194,7 @@ impl Sent {
     }
 }
 
-impl FromRequest<App> for Sent {
+impl<const MAX: usize> FromRequest<App> for Sent<MAX> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
@@ -197,18 +207,23 @@ impl FromRequest<App> for Sent {
                 Err(response) => Err(response),
             };
         };
-        let form = read_form(app, &parts, body, &session).await.map_err(IntoResponse::into_response)?;
+        let form = read_form(app, &parts, (body, MAX), &session).await.map_err(IntoResponse::into_response)?;
         let request = parts.extensions.get::<RequestId>().copied();
         Ok(Self { session, seat, peer, form, request })
     }
 }
 
+/// Reads the form for signing in, which is tied to a visit.
+pub(super) async fn read_visit_form(app: &App, parts: &Parts, body: Body, id: &str) -> Result<Params, Failure> {
+    read_form(app, parts, (body, FORM_BYTES_MAX), id).await
+}
+
 /// Reads a form, which must come from a page of this node and carry what the holder of an id was given.
-pub(super) async fn read_form(app: &App, parts: &Parts, body: Body, id: &str) -> Result<Params, Failure> {
+async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &str) -> Result<Params, Failure> {
     check_origin(parts)?;
-    let (bytes, _share) = body_in_time(app, &parts.headers, body, FORM_BYTES_MAX).await?;
+    let (bytes, _share) = body_in_time(app, &parts.headers, body, max).await?;
     let unread = |_| RequestError::Query { reason: "the form is not UTF-8".to_owned() };
-    let mut form = Params::parse(std::str::from_utf8(&bytes).map_err(unread)?)?;
+    let mut form = Params::form(std::str::from_utf8(&bytes).map_err(unread)?)?;
     let presented = form.text("form").unwrap_or_default();
     if app.sessions.is_form_token(id, &presented) { Ok(form) } else { Err(RequestError::FormStale.into()) }
 }

@@ -3,7 +3,11 @@
 pub mod audit;
 mod conversation;
 pub mod diff;
+pub mod editor;
+mod editor_fields;
 pub mod first_run;
+pub mod merge;
+pub mod new;
 pub mod problem;
 pub mod prompt;
 pub mod prompts;

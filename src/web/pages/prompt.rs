@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::conversation::{conversation, json};
+use super::editor::edit_path;
 use super::{serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::VariableType;
@@ -41,8 +42,8 @@ pub struct PromptMatter {
     pub used_by: Option<Vec<String>>,
     /// The change requests that wait for it.
     pub pending: Vec<u64>,
-    /// Whether they may propose what its labels serve.
-    pub proposes: bool,
+    /// Whether they may write a version of it, and propose what its labels serve.
+    pub publishes: bool,
     /// Something that was just done.
     pub done: Option<&'static str>,
     /// Whether this node changes anything.
@@ -83,6 +84,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
             h1 { (Visible(last)) }
             p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
+            @if matter.publishes { a.button.end href=(edit_path(name, "")) { "Edit" } }
         }
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
@@ -236,7 +238,7 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
             @if let Some(retired) = &view.version.retired {
                 p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
             }
-            @if let Some(form) = frame.form().filter(|_| matter.proposes) { (propose(matter, view.version.number, form)) }
+            @if let Some(form) = frame.form().filter(|_| matter.publishes) { (propose(matter, view.version.number, form)) }
             (conversation(&view.content))
         },
     }

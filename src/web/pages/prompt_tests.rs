@@ -49,7 +49,7 @@ fn matter() -> PromptMatter {
         findings: BTreeMap::from([(1, vec![serde_json::from_value(finding).expect("a finding")])]),
         used_by: Some(vec!["checkout".to_owned()]),
         pending: vec![9],
-        proposes: false,
+        publishes: false,
         done: None,
         changes: true,
         older: Some("1".to_owned()),

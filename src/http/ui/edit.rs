@@ -1,0 +1,469 @@
+//! The editor: a draft that is saved as often as somebody likes, looked at from all sides, and published.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, Segments, blocking};
+use super::super::request::RequestError;
+use super::super::rule_sets::primary;
+use super::super::state::{App, RequestId, Shared};
+use super::html;
+use super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
+use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, VersionPreview};
+use crate::api::problem::{ErrorCode, Problem};
+use crate::api::write::{Move, ServingRequest};
+use crate::governance::diff::diff;
+use crate::model::content::{Body, Content, Message, Syntax, VariableType};
+use crate::model::draft::Draft;
+use crate::model::name::{Label, PromptName};
+use crate::model::reference::Selector;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::ResolveError;
+use crate::template::lint::{Code, lint};
+use crate::template::render::{Rendered, render};
+use crate::web::layout::{prompt_path, query, request_path};
+use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
+use crate::web::pages::new::page as new_page;
+use crate::web::typed::{Fields, Typed, TypedBody, shown, value};
+
+/// What a replica is told that it is not for.
+pub(super) const WRITING: &str = "writing";
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 1] = [("merged", "Brought together. Look it over, and publish it.")];
+
+/// One draft, and what it stands on.
+pub(super) struct Desk {
+    registry: Registry,
+    actor: Actor,
+    pub(super) name: PromptName,
+    pub(super) draft: String,
+    kept: Option<Draft>,
+    parent: u64,
+    latest: u64,
+    /// What the parent was written as, and what is served of it.
+    written: Option<Content>,
+    served: Option<Content>,
+    labels: Vec<String>,
+}
+
+impl Desk {
+    /// Finds a draft, or what one would begin from.
+    fn open(app: &Shared, registry: Registry, actor: Actor, name: PromptName, draft: String) -> Result<Self, Failure> {
+        registry.may_publish(&actor, &name)?;
+        let kept = match registry.draft(&actor, &name, &draft) {
+            Ok(kept) => Some(kept),
+            Err(RegistryError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let (latest, labels) = match app.catalogue.prompt(&name) {
+            Ok(view) => (view.prompt.latest, view.labels.iter().map(|state| state.label.to_string()).collect()),
+            Err(ResolveError::PromptNotFound { .. }) => (0, Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let parent = kept.as_ref().map_or(latest, |kept| kept.parent);
+        let view = match parent {
+            0 => None,
+            number => match app.catalogue.version(&name, &Selector::Version(number)) {
+                Ok(view) => Some(view),
+                Err(ResolveError::VersionArchived { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let written = view.as_ref().map(|view| view.source.clone().unwrap_or_else(|| view.content.clone()));
+        let served = view.map(|view| view.content);
+        Ok(Self { registry, actor, name, draft, kept, parent, latest, written, served, labels })
+    }
+
+    /// What the form begins with.
+    fn content(&self) -> Content {
+        let kept = self.kept.as_ref().map(|kept| &kept.content);
+        kept.or(self.written.as_ref()).cloned().unwrap_or_else(|| Content::text(Syntax::default(), ""))
+    }
+
+    /// What the page shows of what is typed.
+    fn matter(&self, typed: Typed, samples: Fields) -> Result<EditorMatter, Failure> {
+        let (content, wrong) = match typed.content() {
+            Ok(content) => (Some(content), Fields::new()),
+            Err(wrong) => (None, wrong),
+        };
+        let meaning = content.map(|content| self.meaning(&content, &samples)).unwrap_or_default();
+        let mut others = self.registry.drafts(&self.actor, &self.name)?;
+        others.retain(|other| other.name != self.draft);
+        Ok(EditorMatter {
+            name: self.name.to_string(),
+            draft: self.draft.clone(),
+            parent: self.parent,
+            latest: self.latest,
+            revision: self.kept.as_ref().map_or(0, |kept| kept.revision),
+            saved: self.kept.as_ref().map(|kept| (kept.saved, kept.saved_by.clone())),
+            typed,
+            wrong,
+            samples,
+            meaning,
+            others,
+            labels: self.labels.clone(),
+            problem: None,
+            message: String::new(),
+            done: None,
+        })
+    }
+
+    fn meaning(&self, written: &Content, samples: &Fields) -> Meaning {
+        let findings = self.registry.classify(written).findings;
+        let mut warnings = lint(written);
+        // The risk rules say it, and more of it.
+        warnings.retain(|one| one.code != Code::SystemVariable);
+        let mut meaning = Meaning { warnings, findings, ..Meaning::default() };
+        let preview = match self.registry.preview_version(&self.actor, &self.name, written) {
+            Ok(preview) => preview,
+            Err(error) => {
+                meaning.refused = Some(error.to_string());
+                meaning.rendered = Some(Ok(written.clone()));
+                return meaning;
+            }
+        };
+        let VersionPreview { content, includes, findings, interface, .. } = preview;
+        let (rendered, missing) = filled(&content, samples);
+        let known = |hash: &str| meaning.findings.iter().any(|one| one.hash == hash);
+        let besides = findings.into_iter().filter(|one| !includes.is_empty() && !known(&one.hash)).collect();
+        meaning.served_findings = besides;
+        meaning.changes = self.served.as_ref().map(|served| diff(served, &content));
+        Meaning { rendered: Some(rendered), missing, includes, interface, ..meaning }
+    }
+
+    fn samples(&self) -> Result<BTreeMap<String, Value>, Failure> {
+        Ok(self.registry.samples(&self.actor, &self.name)?)
+    }
+}
+
+/// A content with samples filled in, and the names of those that are missing.
+fn filled(content: &Content, samples: &Fields) -> (Result<Content, String>, Vec<String>) {
+    let (mut values, mut lists, mut missing) = (serde_json::Map::new(), BTreeMap::new(), Vec::new());
+    for variable in &content.variables {
+        let sample = samples.get(&variable.name).and_then(|typed| value(variable.kind, typed));
+        if let Some(sample) = sample {
+            values.insert(variable.name.clone(), sample);
+        } else if variable.required {
+            missing.push(variable.name.clone());
+            if matches!(variable.kind, VariableType::Any | VariableType::String) {
+                values.insert(variable.name.clone(), Value::String(format!("⟨{}⟩", variable.name)));
+            }
+        }
+    }
+    for name in content.placeholders() {
+        let typed = samples.get(name).map_or("", String::as_str).trim();
+        let list = if typed.is_empty() { Ok(Vec::new()) } else { serde_json::from_str::<Vec<Value>>(typed) };
+        let Ok(list) = list else {
+            return (Err(format!("the sample for the placeholder `{name}` is no JSON array of messages")), missing);
+        };
+        if list.is_empty() {
+            missing.push(name.to_owned());
+        }
+        lists.insert(name.to_owned(), list);
+    }
+    let rendered = render(content, &values, &lists).map_err(|error| error.to_string());
+    let shown = rendered.and_then(|rendered| match rendered {
+        Rendered::Text(text) => Ok(Content::text(Syntax::Plain, text)),
+        Rendered::Messages(messages) => {
+            let messages = messages.into_iter().map(serde_json::from_value::<Message>).collect::<Result<_, _>>();
+            let body = Body::Messages(messages.map_err(|error| format!("a sample message is none: {error}"))?);
+            Ok(Content { body, ..Content::text(Syntax::Plain, "") })
+        }
+    });
+    (shown, missing)
+}
+
+/// Shows a draft, or what one would begin from.
+pub(super) async fn edit(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    visitor.check(name.as_str())?;
+    let (draft, done) = (params.text("draft"), params.text("done"));
+    params.finish(&["draft", "done"])?;
+    let registry = primary(&app, WRITING)?;
+    let Some(actor) = visitor.signed().cloned() else {
+        return Ok(sign_in_first(&edit_path(name.as_str(), "")));
+    };
+    let draft = draft.filter(|draft| !draft.is_empty()).unwrap_or_else(|| actor.name.clone());
+    let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
+    let work = move || {
+        let desk = Desk::open(&app, registry, actor, name, draft)?;
+        let typed = Typed::of(&desk.content());
+        let samples = samples_shown(&typed, &desk.samples()?);
+        let matter = EditorMatter { done, ..desk.matter(typed, samples)? };
+        Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+/// Asks for the name of a prompt to write.
+pub(super) async fn new(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
+    let typed = params.text("name").unwrap_or_default();
+    params.finish(&["name"])?;
+    primary(&app, WRITING)?;
+    if visitor.signed().is_none() {
+        return Ok(sign_in_first("/ui/new"));
+    }
+    let wrong = match typed.trim().parse::<PromptName>() {
+        Ok(name) => return Ok(redirect(&edit_path(name.as_str(), ""))),
+        Err(error) => (!typed.is_empty()).then(|| error.to_string()),
+    };
+    Ok(html(new_page(&visitor.frame(&app), &typed, wrong.as_deref())))
+}
+
+/// Sends somebody to sign in, and back.
+pub(super) fn sign_in_first(path: &str) -> Response {
+    redirect(&format!("/ui/sign-in{}", query(&[("next", path)])))
+}
+
+/// Saves what is typed, and does what the button says.
+pub(super) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    sent: Sent<CONTENT_FORM_BYTES_MAX>,
+) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let (registry, actor) = sent.writer(&app)?;
+    if !sent.seat.reads(name.as_str()) {
+        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
+    }
+    let mut fields = sent.form.into_fields();
+    let action = fields.remove("do").unwrap_or_default();
+    let draft = fields.remove("draft").unwrap_or_else(|| actor.name.clone());
+    if action == "discard" {
+        registry.discard_draft(&actor, name.clone(), draft).await?;
+        let there = app.catalogue.prompt(&name).is_ok();
+        return Ok(redirect(&if there { prompt_path(name.as_str()) } else { "/ui/".to_owned() }));
+    }
+    let desk = {
+        let (app, registry, actor) = (app.clone(), registry.clone(), actor.clone());
+        blocking(move || Desk::open(&app, registry, actor, name, draft)).await??
+    };
+    let mut typed = {
+        let before = [desk.kept.as_ref().map(|kept| &kept.content), desk.written.as_ref()];
+        let before: Vec<&Content> = before.into_iter().flatten().collect();
+        Typed::sent(&fields, &before)
+    };
+    let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
+    let asked = Asked::of(&action);
+    let done = work(&desk, &typed, &fields, &asked).await;
+    let back = edit_path(desk.name.as_str(), &desk.draft);
+    match done {
+        Ok(Some(path)) => Ok(redirect(&path)),
+        Ok(None) => Ok(redirect(&format!("{back}{place}"))),
+        Err(Failure::Registry(RegistryError::ParentMoved { .. })) => {
+            Ok(redirect(&merge_path(desk.name.as_str(), &desk.draft)))
+        }
+        Err(failure) => {
+            let problem = said_on_page(failure, sent.request)?;
+            // What was saved is saved: the page goes on from there.
+            let visitor = Visitor::of_session(sent.session, sent.seat);
+            let work = move || refused(&app, &visitor, desk, typed, &fields, problem);
+            blocking(work).await?
+        }
+    }
+}
+
+/// A problem that the page can say; else the failure itself.
+pub(super) fn said_on_page(failure: Failure, request: Option<RequestId>) -> Result<Problem, Failure> {
+    match request.map(|request| failure.problem(request)) {
+        Some(problem) if problem.code != ErrorCode::Internal => Ok(problem),
+        _ => Err(failure),
+    }
+}
+
+/// The page with everything that was typed, and why it was not done.
+fn refused(
+    app: &Shared,
+    visitor: &Visitor,
+    desk: Desk,
+    typed: Typed,
+    fields: &Fields,
+    problem: Problem,
+) -> Result<Response, Failure> {
+    let Desk { registry, actor, name, draft, .. } = desk;
+    let desk = Desk::open(app, registry, actor, name, draft)?;
+    let message = fields.get("message").cloned().unwrap_or_default();
+    let matter = EditorMatter { problem: Some(problem), message, ..desk.matter(typed, samples_typed(fields))? };
+    // As with every form that comes back: the page is there, and says why.
+    Ok(html(page(&visitor.frame(app), &matter)))
+}
+
+/// Where the page goes on after a message was added or moved.
+fn place_of(action: &str, typed: &Typed) -> String {
+    let TypedBody::Messages(messages) = &typed.body else { return String::new() };
+    let last = messages.len().saturating_sub(1);
+    let at = match action.split_once('-') {
+        Some(("up", at)) => at.parse::<usize>().unwrap_or_default().saturating_sub(1),
+        Some(("down", at)) => at.parse::<usize>().unwrap_or_default().saturating_add(1).min(last),
+        Some(("remove", at)) => at.parse::<usize>().unwrap_or_default().min(last),
+        Some(("forget", _)) => return "#variables".to_owned(),
+        _ => last,
+    };
+    format!("#m{at}")
+}
+
+/// The samples as somebody would type them.
+fn samples_shown(typed: &Typed, samples: &BTreeMap<String, Value>) -> Fields {
+    let placeholders = typed.placeholders();
+    let shown = |(name, sample): (&String, &Value)| {
+        let kind = typed.variables.get(name).map_or(VariableType::Any, |one| one.kind);
+        let text = match sample.as_str().filter(|_| placeholders.contains(name.as_str())) {
+            Some(typed) => typed.to_owned(),
+            None => shown(kind, sample),
+        };
+        (name.clone(), text)
+    };
+    samples.iter().map(shown).collect()
+}
+
+/// The samples as they were typed.
+fn samples_typed(fields: &Fields) -> Fields {
+    let sample = |(name, typed): (&String, &String)| {
+        let name = name.strip_prefix("s.").or_else(|| name.strip_prefix("p."))?;
+        Some((name.to_owned(), typed.replace("\r\n", "\n")))
+    };
+    fields.iter().filter_map(sample).collect()
+}
+
+/// What a button asks for beyond saving.
+enum Asked {
+    Save { overwrite: bool },
+    Publish,
+    Propose,
+    Deploy,
+}
+
+impl Asked {
+    fn of(action: &str) -> Self {
+        match action {
+            "publish" => Self::Publish,
+            "propose" => Self::Propose,
+            "deploy" => Self::Deploy,
+            _ => Self::Save { overwrite: action == "overwrite" },
+        }
+    }
+}
+
+/// Saves, and publishes where that is asked for; the path to go on with, where it is not the editor's.
+async fn work(desk: &Desk, typed: &Typed, fields: &Fields, asked: &Asked) -> Result<Option<String>, Failure> {
+    save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
+    let message = fields.get("message").cloned().unwrap_or_default();
+    let label = || fields.get("label").map_or("", |label| label.trim()).parse::<Label>();
+    let labels = match asked {
+        Asked::Save { .. } => return Ok(None),
+        Asked::Publish => Vec::new(),
+        // A label that is none is refused before anything is published.
+        Asked::Propose => {
+            label()?;
+            Vec::new()
+        }
+        Asked::Deploy => vec![label()?],
+    };
+    let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
+    registry.keep_noted_uses().await?;
+    let request = PublishDraftRequest { message: message.clone(), bump: None, labels };
+    let published = registry.publish_draft(actor, name.clone(), desk.draft.clone(), request).await?;
+    let number = published.version.number;
+    let done = match asked {
+        Asked::Propose => {
+            let serving = ServingRequest { version: Some(number), ..ServingRequest::default() };
+            let moves = vec![Move { name: name.clone(), label: label()?, serving }];
+            let request = ProposeRequest { message, publish: None, moves, automatic: false, expires_days: None };
+            match registry.propose(actor, request).await {
+                Ok(made) => return Ok(Some(format!("{}?done=propose", request_path(made.id)))),
+                Err(error) => {
+                    tracing::warn!(%error, %name, "a version was published, and its change request refused");
+                    "unasked"
+                }
+            }
+        }
+        _ if !published.created && published.deployment.is_none() => "same",
+        Asked::Deploy => "deployed",
+        Asked::Publish | Asked::Save { .. } => "published",
+    };
+    let query = query(&[("version", &number.to_string()), ("done", done)]);
+    Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
+}
+
+async fn save(desk: &Desk, typed: &Typed, fields: &Fields, overwrite: bool) -> Result<(), Failure> {
+    let fields_wrong = |wrong: Fields| {
+        let named = wrong.iter().map(|(name, why)| format!("{name}: {why}"));
+        RequestError::FormFields { wrong: named.collect() }
+    };
+    let content = typed.content().map_err(fields_wrong)?;
+    let number = |name: &str| fields.get(name).and_then(|text| text.parse::<u64>().ok());
+    let samples: BTreeMap<String, Value> = samples_typed(fields)
+        .into_iter()
+        .filter_map(|(name, typed_value)| {
+            let kind = typed.variables.get(&name).map_or(VariableType::Any, |one| one.kind);
+            // A placeholder's messages are kept as they are typed.
+            let sample = if fields.contains_key(&format!("p.{name}")) {
+                (!typed_value.is_empty()).then_some(Value::String(typed_value))
+            } else {
+                value(kind, &typed_value)
+            };
+            Some((name, sample?))
+        })
+        .collect();
+    let request = DraftRequest {
+        content,
+        parent: number("parent"),
+        expected_revision: if overwrite { None } else { number("revision") },
+    };
+    let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
+    registry.save_draft(actor, name.clone(), desk.draft.clone(), request).await?;
+    let kept = desk.samples()?;
+    // What other drafts have samples for stays.
+    let all: BTreeMap<String, Value> = kept
+        .iter()
+        .filter(|(name, _)| !fields.contains_key(&format!("s.{name}")) && !fields.contains_key(&format!("p.{name}")))
+        .map(|(name, sample)| (name.clone(), sample.clone()))
+        .chain(samples)
+        .collect();
+    if all != kept {
+        registry.keep_samples(actor, name.clone(), all).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn content(value: &Value) -> Content {
+        serde_json::from_value(value.clone()).expect("a content")
+    }
+
+    fn samples(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_draft_is_shown_with_samples_and_says_which_are_missing() {
+        let chat = content(&json!({"syntax": "mustache", "messages": [
+            {"role": "system", "content": "Help {{shop}} in {{city}}."}, {"type": "placeholder", "name": "history"}],
+            "variables": [{"name": "city", "required": true}, {"name": "shop", "required": true}]}));
+        let (rendered, missing) =
+            filled(&chat, &samples(&[("shop", "Acme"), ("history", r#"[{"role":"user","content":"Hi"}]"#)]));
+        let shown = serde_json::to_string(&rendered.expect("a content")).expect("json");
+        assert!(shown.contains("Help Acme in ⟨city⟩.") && shown.contains("Hi"), "{shown}");
+        assert_eq!(missing, ["city"]);
+        let (wrong, _) = filled(&chat, &samples(&[("history", "Hi")]));
+        assert!(wrong.expect_err("no list").contains("`history`"));
+        let number = content(&json!({"syntax": "jinja", "text": "{{ n + 1 }}",
+            "variables": [{"name": "n", "required": true, "type": "number"}]}));
+        assert!(filled(&number, &samples(&[])).0.expect_err("missing").contains('n'));
+        assert_eq!(filled(&number, &samples(&[("n", "2")])).0, Ok(Content::text(Syntax::Plain, "3")));
+    }
+}

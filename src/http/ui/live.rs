@@ -1,0 +1,71 @@
+//! Tells open pages that something changed, so that their scripts look again. What changed is not said here: a page
+//! asks for itself anew, and is answered as its visitor may read.
+//!
+//! A stream lives for a minute. A browser then comes again and shows again who it is, so that nobody listens for long who
+//! may no longer look.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::super::error::Failure;
+use super::super::extract::NoParams;
+use super::super::request::RequestError;
+use super::super::state::App;
+use super::visitor::Visitor;
+use crate::store::Committed;
+
+/// How long a stream lives.
+const LIFE: Duration = Duration::from_secs(60);
+/// Least time between two words of one stream: changes that come together are told together.
+const PAUSE: Duration = Duration::from_millis(400);
+/// What a browser waits before it comes again, in milliseconds.
+const AGAIN_MS: u32 = 1_000;
+
+/// Tells of every commit, as server-sent events without names.
+pub(super) async fn live(State(app): State<App>, _: Visitor, _: NoParams) -> Result<Response, Failure> {
+    let busy = |_| RequestError::Busy { what: "too many open pages", retry_after_s: 30 };
+    let permit = Arc::clone(&app.watchers).try_acquire_owned().map_err(busy)?;
+    let mut committed = app.committed.clone();
+    committed.mark_unchanged();
+    let ends = Instant::now() + LIFE;
+    let listener = Listener { committed, stop: app.stop.clone(), ends, greeted: false, _permit: permit };
+    let media = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
+    Ok((media, Body::from_stream(stream::unfold(listener, Listener::next))).into_response())
+}
+
+/// One open stream.
+struct Listener {
+    committed: watch::Receiver<Arc<Committed>>,
+    stop: CancellationToken,
+    ends: Instant,
+    greeted: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Listener {
+    /// The next word; none when the stream ends.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some((Ok(format!("retry: {AGAIN_MS}\n\n").into()), self));
+        }
+        tokio::select! {
+            () = self.stop.cancelled() => return None,
+            () = sleep_until(self.ends) => return None,
+            changed = self.committed.changed() => changed.ok()?,
+        }
+        sleep(PAUSE).await;
+        let position = self.committed.borrow_and_update().head.position;
+        Some((Ok(format!("data: {position}\n\n").into()), self))
+    }
+}

@@ -1,0 +1,112 @@
+//! Bringing a draft together with what was published since it began.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, Segments, blocking};
+use super::super::request::RequestError;
+use super::super::rule_sets::primary;
+use super::super::state::{App, Shared};
+use super::edit::{WRITING, sign_in_first};
+use super::html;
+use super::visitor::{Sent, Visitor, field, redirect};
+use crate::api::govern::DraftRequest;
+use crate::governance::diff::diff;
+use crate::model::content::{Content, Syntax};
+use crate::model::name::PromptName;
+use crate::model::reference::Selector;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::web::layout::query;
+use crate::web::pages::editor::{edit_path, merge_path};
+use crate::web::pages::merge::{MergeMatter, page};
+
+/// What is said where the draft or the prompt has gone on since the page was made.
+const MOVED: &str =
+    "Nothing was done: the draft or the prompt has changed since this page was made. Look again, please.";
+
+/// Shows what has to be decided.
+pub(super) async fn look(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    visitor.check(name.as_str())?;
+    let draft = params.text("draft").unwrap_or_default();
+    let done = params.text("done").map(|_| MOVED);
+    params.finish(&["draft", "done"])?;
+    let registry = primary(&app, WRITING)?;
+    let Some(actor) = visitor.signed().cloned() else {
+        return Ok(sign_in_first(&merge_path(name.as_str(), &draft)));
+    };
+    let work = move || {
+        let matter = MergeMatter { done, ..matter(&app, &registry, &actor, &name, draft)? };
+        Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+fn matter(
+    app: &Shared,
+    registry: &Registry,
+    actor: &Actor,
+    name: &PromptName,
+    draft: String,
+) -> Result<MergeMatter, Failure> {
+    let kept = registry.draft(actor, name, &draft)?;
+    let merged = registry.merge_draft(actor, name, &draft)?;
+    let newest = match merged.parent {
+        0 => None,
+        number => Some(app.catalogue.version(name, &Selector::Version(number))?),
+    };
+    let theirs = newest.as_ref().map(|view| view.source.as_ref().unwrap_or(&view.content));
+    let empty = Content::text(Syntax::default(), "");
+    Ok(MergeMatter {
+        name: name.to_string(),
+        draft,
+        revision: kept.revision,
+        base: merged.base,
+        parent: merged.parent,
+        changes: diff(theirs.unwrap_or(&empty), &merged.merge.content),
+        author: newest.map(|view| view.version.author).unwrap_or_default(),
+        conflicts: merged.merge.conflicts,
+        done: None,
+    })
+}
+
+/// Saves what was decided as the draft, which then stands on the newest version.
+pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let (registry, actor) = sent.writer(&app)?;
+    if !sent.seat.reads(name.as_str()) {
+        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
+    }
+    let draft = field(&mut sent.form, "draft")?;
+    let (revision, parent) = (sent.form.get::<u64>("revision")?, sent.form.get::<u64>("parent")?);
+    let chosen = sent.form.all("c");
+    sent.form.finish(&["form", "draft", "revision", "parent", "c0, c1, …"])?;
+    let theirs = chosen.iter().filter(|(_, side)| *side == "theirs").filter_map(|(number, _)| number.parse().ok());
+    let theirs: BTreeSet<usize> = theirs.collect();
+    let merged = {
+        let (registry, actor, name, draft) = (registry.clone(), actor.clone(), name.clone(), draft.clone());
+        blocking(move || registry.merge_draft_with(&actor, &name, &draft, &theirs)).await??
+    };
+    let again = || redirect(&format!("{}&done=moved", merge_path(name.as_str(), &draft)));
+    if Some(merged.parent) != parent || revision.is_none() {
+        return Ok(again());
+    }
+    let request = DraftRequest { content: merged.merge.content, parent, expected_revision: revision };
+    match registry.save_draft(&actor, name.clone(), draft.clone(), request).await {
+        Ok(_) => {
+            let query = query(&[("draft", &draft), ("done", "merged")]);
+            let path = edit_path(name.as_str(), "");
+            Ok(redirect(&format!("{path}{query}")))
+        }
+        Err(RegistryError::DraftMoved { .. }) => Ok(again()),
+        Err(error) => Err(error.into()),
+    }
+}

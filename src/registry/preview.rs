@@ -1,0 +1,124 @@
+//! What a change would do, for whoever is about to make it. Nothing here is kept, decided or recorded.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::change_requests::review_of;
+use super::command::Subject;
+use super::deploy::{build, check_moves};
+use super::guard::{self, Wanted, breaks};
+use super::publish::prepare;
+use super::{Actor, Registry, RegistryError};
+use crate::api::govern::{InterfaceChange, MovePreview, VersionPreview};
+use crate::api::write::Move;
+use crate::model::content::Content;
+use crate::model::name::PromptName;
+use crate::model::principal::Permission;
+use crate::model::time::Timestamp;
+use crate::store::document::{Documents, Shelf};
+use crate::store::query::Queries;
+use crate::template::lint::lint;
+
+/// Largest sample values of one prompt, in bytes of their JSON.
+const SAMPLES_BYTES_MAX: usize = 256 * 1024;
+
+impl Registry {
+    /// What publishing a content would make of it.
+    ///
+    /// # Errors
+    /// The actor may not publish; the content or an include is refused; or the store fails.
+    pub fn preview_version(
+        &self,
+        actor: &Actor,
+        name: &PromptName,
+        written: &Content,
+    ) -> Result<VersionPreview, RegistryError> {
+        self.may_publish(actor, name)?;
+        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+        let prepared = prepare(&txn, &known.rules, actor, name, written)?;
+        let previous = guard::content(&txn, name, parent)?;
+        let interface = previous.map(|previous| InterfaceChange::between(&previous, &prepared.content));
+        let warnings = lint(&prepared.content);
+        let (content, includes, findings) = (prepared.content, prepared.includes, prepared.findings);
+        Ok(VersionPreview { content, includes, warnings, findings, interface })
+    }
+
+    /// What moving a label would change, what its policies demand, and whether the actor could do it.
+    ///
+    /// # Errors
+    /// What shall be served is refused, or the store fails.
+    pub fn preview_move(&self, actor: &Actor, wanted: Move, message: &str) -> Result<MovePreview, RegistryError> {
+        check_moves(std::slice::from_ref(&wanted))?;
+        let Move { name, label, serving } = wanted;
+        if label.is_latest() {
+            return Err(RegistryError::LatestIsAutomatic);
+        }
+        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        let prompt = txn.prompt(&name)?.filter(|prompt| prompt.removed.is_none());
+        let latest = prompt.ok_or_else(|| RegistryError::PromptNotFound { name: name.clone() })?.latest;
+        let to = build(&txn, txn.head()?.position.seq.saturating_add(1), &name, &label, serving)?;
+        for number in to.versions() {
+            if txn.version(&name, number)?.is_none() {
+                return Err(RegistryError::VersionNotFound { name, number, latest });
+            }
+        }
+        let state = txn.label(&name, &label)?;
+        let from = state.as_ref().map(|state| &state.serving);
+        let wanted = Wanted { name: &name, label: &label, from, to: Some(&to), fresh: None };
+        let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
+        let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
+        let review = review_of(&txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
+        let guarded = book.policies_of(name.as_str(), label.as_str()).next().is_some();
+        let breaks = if guarded { breaks(&txn, &wanted)?.unwrap_or_default() } else { Vec::new() };
+        let deployment = state.as_ref().map(|state| state.deployment);
+        let from = from.cloned();
+        Ok(MovePreview { from, deployment, to, deploys: book.decide(&ask), breaks, review })
+    }
+
+    /// The values that a prompt is tried with, by variable and placeholder.
+    ///
+    /// # Errors
+    /// The actor may neither publish nor review the prompt, or the store fails.
+    pub fn samples(&self, actor: &Actor, name: &PromptName) -> Result<BTreeMap<String, Value>, RegistryError> {
+        self.may_work_on(actor, name)?;
+        Ok(self.0.store.read()?.document(Shelf::Samples, name.as_str())?.unwrap_or_default())
+    }
+
+    /// Keeps the values that a prompt is tried with. They are no part of any version, and nothing of them is served.
+    ///
+    /// # Errors
+    /// The actor may not publish, they are too many, or the store fails.
+    pub async fn keep_samples(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        samples: BTreeMap<String, Value>,
+    ) -> Result<(), RegistryError> {
+        let bytes = serde_json::to_vec(&samples).map_or(usize::MAX, |json| json.len());
+        if bytes > SAMPLES_BYTES_MAX {
+            let max = SAMPLES_BYTES_MAX;
+            return Err(RegistryError::TooMany { what: "bytes of sample values", count: bytes, max });
+        }
+        let about = Subject::new("keep-samples", [name.to_string()], "");
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            Ok(txn.put_document(Shelf::Samples, name.as_str(), &samples)?)
+        })
+        .await
+    }
+
+    /// Whether somebody may write versions of a prompt. A refusal changes nothing and is not recorded.
+    ///
+    /// # Errors
+    /// They may not.
+    pub fn may_publish(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
+        let ask = actor.ask(Permission::Publish, Some(name.as_str()), None);
+        let verdict = self.0.known.load().rules.book.decide(&ask);
+        if verdict.allowed {
+            return Ok(());
+        }
+        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
+    }
+}

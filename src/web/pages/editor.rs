@@ -1,0 +1,319 @@
+//! The editor: what a draft says in a form, and beside it what that means — how it reads, what is wrong with it, what
+//! it changes. Every button of it is a form's; a script only saves more often and shows sooner.
+
+use maud::{Markup, html};
+
+use super::conversation::conversation;
+use super::editor_fields as fields;
+use super::{diff, problem};
+use crate::api::govern::InterfaceChange;
+use crate::api::problem::{ErrorCode, Problem};
+use crate::governance::diff::Diff;
+use crate::model::content::Content;
+use crate::model::draft::DraftSummary;
+use crate::model::finding::Finding;
+use crate::model::name::PRODUCTION;
+use crate::model::time::Timestamp;
+use crate::model::version::{Bump, Include};
+use crate::template::lint::Warning;
+use crate::web::layout::{Frame, Page, empty, prompt_path, query};
+use crate::web::typed::{Fields, Typed};
+use crate::web::words::{Visible, when};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct EditorMatter {
+    /// Of which prompt.
+    pub name: String,
+    /// The draft's name.
+    pub draft: String,
+    /// The version that it began from; 0 for none.
+    pub parent: u64,
+    /// The newest version; 0 for none.
+    pub latest: u64,
+    /// Which save it is; 0 where it was not saved yet.
+    pub revision: u64,
+    /// When and by whom it was saved.
+    pub saved: Option<(Timestamp, String)>,
+    /// What is typed.
+    pub typed: Typed,
+    /// Fields that say nothing that a content can hold.
+    pub wrong: Fields,
+    /// The values to try it with, as they are typed, by variable and placeholder.
+    pub samples: Fields,
+    /// What it means as it is.
+    pub meaning: Meaning,
+    /// Drafts of others.
+    pub others: Vec<DraftSummary>,
+    /// The labels that there are.
+    pub labels: Vec<String>,
+    /// Why what was asked for was not done.
+    pub problem: Option<Problem>,
+    /// What is to be said about the version, as it was typed.
+    pub message: String,
+    /// Something that was just done.
+    pub done: Option<&'static str>,
+}
+
+/// What a draft means as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Meaning {
+    /// What it says with the samples filled in; or why it says nothing.
+    pub rendered: Option<Result<Content, String>>,
+    /// Samples that are missing, by name.
+    pub missing: Vec<String>,
+    /// What is suspicious in what was written, text by text.
+    pub warnings: Vec<Warning>,
+    /// What the risk rules find in what was written.
+    pub findings: Vec<Finding>,
+    /// What they find in what would be served, besides.
+    pub served_findings: Vec<Finding>,
+    /// The versions that its includes mean now.
+    pub includes: Vec<Include>,
+    /// What it changes for callers.
+    pub interface: Option<InterfaceChange>,
+    /// What differs from the version that it began from.
+    pub changes: Option<Diff>,
+    /// Why it cannot be published as it is.
+    pub refused: Option<String>,
+}
+
+/// The path of a draft's editor.
+#[must_use]
+pub fn edit_path(name: &str, draft: &str) -> String {
+    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/edit/", 1), query(&[("draft", draft)]))
+}
+
+/// The path of the page that brings a draft together with what was published meanwhile.
+#[must_use]
+pub fn merge_path(name: &str, draft: &str) -> String {
+    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/merge/", 1), query(&[("draft", draft)]))
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
+    let name = matter.name.as_str();
+    let mut above = vec![("Prompts", "/ui/".to_owned())];
+    if matter.latest > 0 {
+        above.push((name, prompt_path(name)));
+    }
+    let heading = if matter.latest > 0 { "Edit" } else { "Write" };
+    let main = html! {
+        div.head {
+            h1 { (heading) " " (Visible(name)) }
+            p.quiet #saved data-live { (saved(frame, matter)) }
+            p.quiet #state role="status" {}
+            @if frame.form().is_some() { a.button.end href="#publish" { "Publish …" } }
+        }
+        div #problem data-live { @if let Some(problem) = &matter.problem { (refusal(problem)) } }
+        (moved(matter))
+        (others(frame, matter))
+        @match frame.form() {
+            Some(form) => (editor(frame, matter, form)),
+            None => (empty("Sign in to write", "Drafts are of people that this registry knows.")),
+        }
+    };
+    let title = format!("{heading} {name}");
+    frame.page(&Page { title: &title, above: &above, done: matter.done, search: "", main })
+}
+
+/// Why nothing was saved or published; and what to do where somebody else saved meanwhile.
+fn refusal(problem: &Problem) -> Markup {
+    html! {
+        (problem::note(problem))
+        @if problem.code == ErrorCode::DraftMoved {
+            p {
+                button type="submit" form="editor" name="do" value="overwrite" formnovalidate { "Save mine all the same" }
+                " " span.quiet { "What was saved before it is remembered." }
+            }
+        }
+    }
+}
+
+/// Which draft it is, and when it was saved.
+fn saved(frame: &Frame, matter: &EditorMatter) -> Markup {
+    html! {
+        "Draft " b { (Visible(&matter.draft)) }
+        @if matter.parent > 0 { ", from v" (matter.parent) }
+        @match &matter.saved {
+            Some((at, by)) => { ", saved " (when(*at, frame.now)) @if *by != matter.draft { " by " (Visible(by)) } },
+            None => ", not changed yet",
+        }
+        input type="hidden" form="editor" name="revision" value=(matter.revision);
+    }
+}
+
+/// Says that somebody published meanwhile.
+fn moved(matter: &EditorMatter) -> Markup {
+    html! {
+        div #moved data-live {
+            @if matter.latest > matter.parent && matter.revision > 0 {
+                div.note.warn role="note" {
+                    p {
+                        "v" (matter.latest) " was published since this draft began from "
+                        @if matter.parent > 0 { "v" (matter.parent) } @else { "nothing" } ". "
+                        a href=(merge_path(&matter.name, &matter.draft)) { "Bring the two together" }
+                        " before you publish."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn others(frame: &Frame, matter: &EditorMatter) -> Markup {
+    html! {
+        @if !matter.others.is_empty() {
+            p.quiet {
+                "Others work on it too: "
+                @for (index, other) in matter.others.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href=(edit_path(&matter.name, &other.name)) { (Visible(&other.name)) } " (saved " (when(other.saved, frame.now)) ")"
+                }
+            }
+        }
+    }
+}
+
+fn editor(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
+    html! {
+        form.editor.columns #editor method="post" action=(edit_path(&matter.name, &matter.draft)) data-editor {
+            input type="hidden" name="form" value=(form);
+            input type="hidden" name="draft" value=(matter.draft);
+            input type="hidden" name="parent" value=(matter.parent);
+            // What the key Enter does in a field.
+            button.hidden type="submit" name="do" value="save" formnovalidate tabindex="-1" aria-hidden="true" { "Save" }
+            div.stack { (fields::content(matter)) }
+            aside aria-label="What it means" {
+                (preview(matter))
+                (checks(matter))
+                (change(matter))
+                (publishing(matter))
+            }
+        }
+        @if matter.revision > 0 { (discarding(frame, matter, form)) }
+    }
+}
+
+/// How it reads with the samples.
+fn preview(matter: &EditorMatter) -> Markup {
+    html! {
+        section.preview #preview data-live aria-labelledby="preview-head" {
+            h2 #preview-head { "Preview" }
+            @match &matter.meaning.rendered {
+                Some(Ok(content)) => {
+                    (conversation(content))
+                    @if !matter.meaning.missing.is_empty() {
+                        p.quiet { "No sample yet for " (Visible(&matter.meaning.missing.join(", "))) "." }
+                    }
+                },
+                Some(Err(why)) => p.note.bad { (Visible(&problem::sentence(why))) },
+                None => p.quiet { "Nothing to show until the fields are right." },
+            }
+        }
+        button type="submit" name="do" value="save" formnovalidate { "Save and preview" }
+    }
+}
+
+/// What is wrong or risky about the whole; what belongs to a line stands beside it.
+fn checks(matter: &EditorMatter) -> Markup {
+    let meaning = &matter.meaning;
+    html! {
+        section #checks data-live aria-labelledby="checks-head" {
+            h2 #checks-head { "Checks" }
+            @if let Some(refused) = &meaning.refused { p.note.bad { (Visible(&problem::sentence(refused))) } }
+            @if let Some(change) = &meaning.interface { (interface(change)) }
+            @if !meaning.includes.is_empty() {
+                p.quiet { "Includes " @for (index, one) in meaning.includes.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } { (Visible(one.name.as_str())) } " v" (one.version)
+                } "." }
+            }
+            @if !meaning.served_findings.is_empty() {
+                p { "In what it includes:" }
+                ul.findings { @for one in &meaning.served_findings { li { (fields::finding(one)) } } }
+            }
+            @let count = meaning.findings.len() + meaning.warnings.len();
+            @if count > 0 {
+                p.quiet { (count) (if count == 1 { " remark" } else { " remarks" }) " beside the texts." }
+            } @else if meaning.refused.is_none() && meaning.served_findings.is_empty() {
+                p.quiet { "The risk rules find nothing, and nothing looks odd." }
+            }
+        }
+    }
+}
+
+fn interface(change: &InterfaceChange) -> Markup {
+    let says = match change.bump {
+        Bump::Patch => "Callers see no difference but the words.",
+        Bump::Minor => "Callers may use what is new.",
+        Bump::Major => "Callers of the version before may break.",
+    };
+    html! {
+        div.note[change.bump != Bump::Patch].warn[change.bump == Bump::Major] {
+            p { (says) }
+            @if !change.reasons.is_empty() { ul { @for reason in &change.reasons { li { (Visible(reason)) } } } }
+        }
+    }
+}
+
+/// What differs from the version that it began from.
+fn change(matter: &EditorMatter) -> Markup {
+    html! {
+        section #change data-live aria-labelledby="change-head" {
+            h2 #change-head { "Change" }
+            @match &matter.meaning.changes {
+                Some(changes) if changes.is_empty() => p.quiet { "It says what v" (matter.parent) " says." },
+                Some(changes) => details.act #change-lines open {
+                    summary { "Against v" (matter.parent) }
+                    (diff::changes(changes, |name| html! { h3 { (name) } }))
+                },
+                None if matter.parent == 0 => p.quiet { "The first version of this prompt." },
+                None => p.quiet { "Nothing to compare until it can be published." },
+            }
+        }
+    }
+}
+
+/// Publishing, and what shall happen then.
+fn publishing(matter: &EditorMatter) -> Markup {
+    let wrong = matter.problem.is_some();
+    let likely = matter.labels.iter().find(|label| *label == PRODUCTION).or(matter.labels.first());
+    let likely = likely.map_or(PRODUCTION, String::as_str);
+    html! {
+        section.desk #publish aria-labelledby="publish-head" {
+            h2 #publish-head { "Publish" }
+            div.stack {
+                label for="message" { "Why this change?" }
+                textarea #message name="message" required maxlength="2000" aria-invalid=[wrong.then_some("true")] { "\n" (matter.message) }
+                label for="label" { "Label " span.quiet { "(for review, or to put it live)" } }
+                input #label name="label" list="labels" value=(likely) maxlength="36" autocomplete="off" spellcheck="false";
+                datalist #labels { @for label in &matter.labels { option value=(label) {} } }
+                button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
+                button type="submit" name="do" value="publish" { "Only publish" }
+                button type="submit" name="do" value="deploy" { "Publish and put it live" }
+                p.quiet { "Only publishing changes nothing for anybody: a version is served when a label says so. What a label demands is asked for before anything is put live." }
+            }
+        }
+    }
+}
+
+fn discarding(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
+    let path = edit_path(&matter.name, &matter.draft);
+    html! {
+        details.act {
+            summary { "Discard this draft" }
+            form.stack method="post" action=(path) {
+                input type="hidden" name="form" value=(form);
+                input type="hidden" name="draft" value=(matter.draft);
+                p.quiet { "What was saved of it since it began is gone then." @if let Some((at, _)) = &matter.saved { " The last save was " (when(*at, frame.now)) "." } }
+                button.danger type="submit" name="do" value="discard" { "Discard it" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "editor_tests.rs"]
+mod tests;

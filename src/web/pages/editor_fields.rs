@@ -1,0 +1,282 @@
+//! The fields of the editor: texts and messages with what is remarked beside them, variables with their samples, model,
+//! tools, schema and configuration.
+
+use maud::{Markup, html};
+
+use super::editor::EditorMatter;
+use crate::model::content::{Role, Syntax};
+use crate::model::finding::Finding;
+use crate::template::lint::Warning;
+use crate::web::typed::{ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedVariable};
+use crate::web::words::Visible;
+
+/// Least and most lines that a field shows before it scrolls.
+const ROWS: (usize, usize) = (3, 28);
+/// Letters of a line, about; longer ones wrap.
+const LINE_LETTERS: usize = 90;
+/// Letters of a line that a remark quotes.
+const QUOTED_LETTERS: usize = 80;
+
+/// Everything that a draft's content has.
+pub(super) fn content(matter: &EditorMatter) -> Markup {
+    let typed = &matter.typed;
+    html! {
+        div.filters {
+            label {
+                span { "Variables are written as" }
+                select name="syntax" {
+                    @for (word, syntax) in SYNTAXES { option value=(word) selected[syntax == typed.syntax] { (word) } }
+                }
+            }
+            @match &typed.body {
+                TypedBody::Text(_) => (act("chat", "Make it a conversation")),
+                TypedBody::Messages(_) => (act("text", "Make it one text")),
+            }
+        }
+        p.quiet { (syntax_told(typed.syntax)) }
+        (body(matter))
+        (variables(matter))
+        (more(matter))
+    }
+}
+
+const fn syntax_told(syntax: Syntax) -> &'static str {
+    match syntax {
+        Syntax::Mustache => "{{name}} is a variable, {{> shared/tone@3}} includes another prompt.",
+        Syntax::Jinja => {
+            "{{ name }} is a variable, {% if … %} a condition, {% include \"shared/tone@3\" %} another prompt."
+        }
+        Syntax::Plain => "The text is the text; no braces mean anything.",
+    }
+}
+
+/// A button that changes the form and saves it.
+fn act(value: &str, words: &str) -> Markup {
+    html! { button type="submit" name="do" value=(value) formnovalidate { (words) } }
+}
+
+fn body(matter: &EditorMatter) -> Markup {
+    match &matter.typed.body {
+        TypedBody::Text(text) => html! {
+            section.stack {
+                h2 { label for="text" { "Text" } }
+                (area("text", "text", text, true))
+                (beside(matter, "text", 1, "text", text))
+            }
+        },
+        TypedBody::Messages(messages) => {
+            // Texts are counted from 1 through all messages, as warnings count them.
+            let texts = |one: &TypedMessage| if one.role.is_some() { one.parts.len() } else { 0 };
+            let first = |number: usize| 1 + messages.iter().take(number).map(texts).sum::<usize>();
+            html! {
+                section.stack aria-labelledby="messages-head" {
+                    h2 #messages-head { "Messages" }
+                    @if messages.is_empty() { p.quiet { "No message yet." } }
+                    ol.messages {
+                        @for (number, one) in messages.iter().enumerate() {
+                            li { (message(matter, number, messages.len(), one, first(number))) }
+                        }
+                    }
+                    div.inline role="group" aria-label="Add" {
+                        (act("add-system", "Add system")) (act("add-user", "Add user")) (act("add-assistant", "Add assistant"))
+                        (act("example", "Add an example")) (act("add-placeholder", "Add placeholder")) (act("add-tool", "Add tool"))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessage, first_text: usize) -> Markup {
+    let shown = number + 1;
+    let field = |end: &str| format!("m{number}.{end}");
+    let target = format!("messages[{number}]");
+    html! {
+        fieldset.said #{ "m" (number) } {
+            legend.hidden { "Message " (shown) }
+            div.head {
+                label { span.hidden { "Role of message " (shown) } select name=(field("role")) {
+                    @for (word, role) in ROLES { option value=(word) selected[role == one.role] { (word) } }
+                } }
+                label { span.hidden { (if one.role.is_some() { "Speaker’s name in message " } else { "Name of placeholder " }) (shown) }
+                    input name=(field("name")) value=(one.name) maxlength="200" autocomplete="off" spellcheck="false"
+                        placeholder=(if one.role.is_some() { "speaker’s name (optional)" } else { "history" }) required[one.role.is_none()]; }
+                div.inline.order {
+                    button type="submit" name="do" value={ "up-" (number) } formnovalidate disabled[number == 0] aria-label={ "Move message " (shown) " up" } { "↑" }
+                    button type="submit" name="do" value={ "down-" (number) } formnovalidate disabled[shown == count] aria-label={ "Move message " (shown) " down" } { "↓" }
+                    button type="submit" name="do" value={ "remove-" (number) } formnovalidate aria-label={ "Take out message " (shown) } { "✕" }
+                }
+            }
+            @if one.role.is_none() {
+                p.quiet { "The caller’s list of messages stands here." }
+                @for (index, part) in one.parts.iter().enumerate() { input type="hidden" name=(field(&format!("p{index}.text"))) value=(part.text); }
+            } @else {
+                @if one.listed { input type="hidden" name=(field("listed")) value="yes"; }
+                @for (index, part) in one.parts.iter().enumerate() {
+                    (said(matter, (number, index), part, first_text + index, &part_target(one, &target, index)))
+                }
+                (calls(matter, number, one))
+            }
+        }
+    }
+}
+
+/// What findings call a part of a message.
+fn part_target(one: &TypedMessage, message: &str, index: usize) -> String {
+    if one.listed { format!("{message}.content[{index}]") } else { message.to_owned() }
+}
+
+fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart, text: usize, target: &str) -> Markup {
+    let id = format!("m{number}-p{index}");
+    html! {
+        @if part.image {
+            label for=(id) { "Image at" }
+            input id=(id) name={ "m" (number) ".p" (index) ".url" } value=(part.text) autocomplete="off" spellcheck="false";
+        } @else {
+            label.hidden for=(id) { "Text of message " (number + 1) }
+            (area(&id, &format!("m{number}.p{index}.text"), &part.text, true))
+        }
+        (beside(matter, &id, text, target, &part.text))
+    }
+}
+
+fn calls(matter: &EditorMatter, number: usize, one: &TypedMessage) -> Markup {
+    let field = |end: &str| format!("m{number}.{end}");
+    html! {
+        @if one.role == Some(Role::Tool) || !one.answers.is_empty() {
+            label for={ "m" (number) "-answers" } { "Answers the call" }
+            input id={ "m" (number) "-answers" } name=(field("answers")) value=(one.answers) maxlength="200" autocomplete="off" spellcheck="false";
+        }
+        @if one.role == Some(Role::Assistant) || !one.calls.is_empty() {
+            details.json open[!one.calls.is_empty()] {
+                summary { "Calls of tools" }
+                (json_area(matter, &field("calls"), "Calls of tools, as a JSON array", &one.calls))
+            }
+        }
+    }
+}
+
+/// What is remarked about one text, line by line.
+fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str) -> Markup {
+    let findings = matter.meaning.findings.iter().filter(|one| one.target == target);
+    let warnings = matter.meaning.warnings.iter().filter(|one| one.text == text);
+    let mut remarks: Vec<(usize, Markup)> = Vec::new();
+    remarks.extend(findings.map(|one| (usize::try_from(one.line).unwrap_or(usize::MAX), severity(one))));
+    remarks.extend(warnings.map(|one| (one.line, warning(one))));
+    remarks.sort_by_key(|(line, _)| *line);
+    html! {
+        ul.beside id={ "beside-" (id) } data-live {
+            @for (line, remark) in &remarks {
+                li {
+                    span.at data-line=(line) data-of=(id) { "Line " (line) }
+                    @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) { " " q { (Visible(&clipped(quoted))) } }
+                    " " (remark)
+                }
+            }
+        }
+    }
+}
+
+fn clipped(line: &str) -> String {
+    let line = line.trim();
+    if line.chars().count() <= QUOTED_LETTERS {
+        return line.to_owned();
+    }
+    line.chars().take(QUOTED_LETTERS).chain(['…']).collect()
+}
+
+fn severity(one: &Finding) -> Markup {
+    html! { span.tag.(one.severity.as_str()) { (one.severity) } " " (Visible(&one.message)) }
+}
+
+/// A finding with its place.
+pub(super) fn finding(one: &Finding) -> Markup {
+    html! { (severity(one)) " " span.quiet { (Visible(&one.target)) ", line " (one.line) } }
+}
+
+fn warning(one: &Warning) -> Markup {
+    html! { span.tag.medium { "odd" } " " (Visible(&one.message)) }
+}
+
+/// Variables: what is known of each, and the value to try it with.
+fn variables(matter: &EditorMatter) -> Markup {
+    let placeholders = matter.typed.placeholders();
+    html! {
+        section.stack #variables data-live aria-labelledby="variables-head" {
+            h2 #variables-head { "Variables" }
+            @if matter.typed.variables.is_empty() && placeholders.is_empty() {
+                p.quiet { "None: it says the same to everybody." }
+            }
+            @for (number, (name, one)) in matter.typed.variables.iter().enumerate() {
+                (variable(number, name, one, matter.samples.get(name).map_or("", String::as_str)))
+            }
+            @for name in placeholders {
+                div.variable {
+                    label for={ "sample-" (name) } { "Sample for the placeholder " code { (Visible(name)) } " " span.quiet { "(messages as a JSON array)" } }
+                    textarea.code id={ "sample-" (name) } name={ "p." (name) } rows="3" spellcheck="false" { "\n" (matter.samples.get(name).map_or("", String::as_str)) }
+                }
+            }
+        }
+    }
+}
+
+fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Markup {
+    let field = |end: &str| format!("v{number}.{end}");
+    html! {
+        fieldset.variable {
+            legend { var { (Visible(name)) } @if !one.used { " " span.quiet { "not used in the text" } } }
+            input type="hidden" name=(field("name")) value=(name);
+            @if one.declared { input type="hidden" name=(field("declared")) value="yes"; }
+            label { span { "Sample" } input name={ "s." (name) } value=(sample) autocomplete="off"; }
+            label { span { "Default" } input name=(field("default")) value=(one.default) autocomplete="off" placeholder="none"; }
+            label { span { "What it is for" } input name=(field("description")) value=(one.description) maxlength="1000" autocomplete="off"; }
+            label { span { "Type" } select name=(field("type")) { @for (word, kind) in TYPES { option value=(word) selected[kind == one.kind] { (word) } } } }
+            label.check { input type="checkbox" name=(field("required")) value="yes" checked[one.required]; span { "required" } }
+            @if !one.used { (act(&format!("forget-{name}"), "Forget it")) }
+        }
+    }
+}
+
+/// What is served with the words.
+fn more(matter: &EditorMatter) -> Markup {
+    let typed = &matter.typed;
+    let parts = [&typed.model, &typed.parameters, &typed.tools, &typed.response_schema, &typed.config];
+    let open = parts.iter().any(|part| !part.is_empty()) || !matter.wrong.is_empty();
+    html! {
+        details.more #more open[open] {
+            summary { "Model, tools, response and configuration" }
+            div.stack {
+                label for="model" { "Model" }
+                input #model name="model" value=(typed.model) maxlength="200" autocomplete="off" spellcheck="false";
+                (complaint(matter, "model"))
+                (json_area(matter, "parameters", "Parameters of the model, as a JSON object", &typed.parameters))
+                (json_area(matter, "tools", "Tools, as a JSON array", &typed.tools))
+                (json_area(matter, "response_schema", "Schema of the response, as JSON", &typed.response_schema))
+                (json_area(matter, "config", "Configuration, as a JSON object", &typed.config))
+            }
+        }
+    }
+}
+
+fn json_area(matter: &EditorMatter, name: &str, words: &str, text: &str) -> Markup {
+    let id = name.replace('.', "-");
+    html! {
+        label for=(id) { (words) }
+        (area(&id, name, text, false))
+        (complaint(matter, name))
+    }
+}
+
+fn complaint(matter: &EditorMatter, name: &str) -> Markup {
+    let id = format!("wrong-{}", name.replace('.', "-"));
+    html! { div id=(id) data-live { @if let Some(why) = matter.wrong.get(name) { p.note.bad role="alert" { (Visible(why)) } } } }
+}
+
+/// A field for many lines; browsers leave out the first line end of what stands in it.
+fn area(id: &str, name: &str, text: &str, prose: bool) -> Markup {
+    let lines: usize = text.lines().map(|line| 1 + line.chars().count() / LINE_LETTERS).sum();
+    let rows = lines.clamp(ROWS.0, ROWS.1);
+    html! {
+        textarea.code[!prose] id=(id) name=(name) rows=(rows) spellcheck=(if prose { "true" } else { "false" }) { "\n" (text) }
+    }
+}

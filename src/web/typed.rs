@@ -1,0 +1,464 @@
+//! A content as somebody types it: the fields of a form, to a content and back.
+//!
+//! Browsers send line ends as CR LF and cannot hold some characters; a text that nobody touched comes back to the
+//! letter all the same. What is typed is kept as it is typed, also where it is no content yet: then
+//! [`Typed::content`] says which fields are wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::model::content::{
+    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, Variable, VariableType,
+};
+use crate::template::variables::derive;
+
+/// Fields of a form, by name.
+pub type Fields = BTreeMap<String, String>;
+
+/// A content as it is typed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Typed {
+    /// How variables are written.
+    pub syntax: Syntax,
+    /// One text, or a conversation.
+    pub body: TypedBody,
+    /// What is known of variables, by name.
+    pub variables: BTreeMap<String, TypedVariable>,
+    /// The model's name.
+    pub model: String,
+    /// Its parameters, as a JSON object.
+    pub parameters: String,
+    /// Tools, as a JSON array.
+    pub tools: String,
+    /// The schema of the response, as JSON.
+    pub response_schema: String,
+    /// The configuration, as a JSON object.
+    pub config: String,
+}
+
+/// One text, or a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TypedBody {
+    /// One text.
+    Text(String),
+    /// Messages in order.
+    Messages(Vec<TypedMessage>),
+}
+
+/// One message.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypedMessage {
+    /// Who speaks; none for a placeholder.
+    pub role: Option<Role>,
+    /// The speaker's name, or what the placeholder is called.
+    pub name: String,
+    /// What is said; more than one where it has images.
+    pub parts: Vec<TypedPart>,
+    /// Whether it is written as a list of parts even where it is one text.
+    pub listed: bool,
+    /// Calls of tools, as a JSON array.
+    pub calls: String,
+    /// The call that it answers.
+    pub answers: String,
+}
+
+/// A text, or the address of an image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypedPart {
+    /// Whether it is an address.
+    pub image: bool,
+    /// What is typed.
+    pub text: String,
+}
+
+/// What is known of one variable.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypedVariable {
+    /// Whether the content said something of it before.
+    pub declared: bool,
+    /// Whether rendering without it is an error.
+    pub required: bool,
+    /// Which values fit.
+    pub kind: VariableType,
+    /// What is filled in when nothing is given; see [`value`].
+    pub default: String,
+    /// What it is for.
+    pub description: String,
+    /// Whether the texts use it.
+    pub used: bool,
+}
+
+impl Default for TypedBody {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+/// What a field holds that is not text.
+pub const TYPES: [(&str, VariableType); 6] = [
+    ("any", VariableType::Any),
+    ("string", VariableType::String),
+    ("number", VariableType::Number),
+    ("boolean", VariableType::Boolean),
+    ("array", VariableType::Array),
+    ("object", VariableType::Object),
+];
+/// How variables are written, as a form says it.
+pub const SYNTAXES: [(&str, Syntax); 3] =
+    [("mustache", Syntax::Mustache), ("jinja", Syntax::Jinja), ("plain", Syntax::Plain)];
+/// Who speaks, as a form says it; a placeholder is nobody.
+pub const ROLES: [(&str, Option<Role>); 5] = [
+    ("system", Some(Role::System)),
+    ("user", Some(Role::User)),
+    ("assistant", Some(Role::Assistant)),
+    ("tool", Some(Role::Tool)),
+    ("placeholder", None),
+];
+
+impl Typed {
+    /// A content, ready to be edited.
+    #[must_use]
+    pub fn of(content: &Content) -> Self {
+        let body = match &content.body {
+            Body::Text(text) => TypedBody::Text(text.clone()),
+            Body::Messages(messages) => TypedBody::Messages(messages.iter().map(typed_message).collect()),
+        };
+        let variables = content.variables.iter().map(|variable| (variable.name.clone(), typed_variable(variable)));
+        let mut typed = Self {
+            syntax: content.syntax,
+            body,
+            variables: variables.collect(),
+            model: content.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
+            parameters: content.model.as_ref().map(|model| pretty(&model.parameters)).unwrap_or_default(),
+            tools: pretty(&content.tools),
+            response_schema: content.response_schema.as_ref().map(pretty).unwrap_or_default(),
+            config: pretty(&content.config),
+        };
+        typed.look_for_variables(content);
+        typed
+    }
+
+    /// What a form sent; texts that are those of `before` but for what browsers cannot hold stay as they were.
+    #[must_use]
+    pub fn sent(fields: &Fields, before: &[&Content]) -> Self {
+        let originals: BTreeMap<String, &str> = before
+            .iter()
+            .flat_map(|content| content.texts())
+            .map(|text| (held(text), text))
+            .filter(|(held, text)| held != text)
+            .collect();
+        let text = |name: &str| {
+            let typed = held(fields.get(name).map_or("", String::as_str));
+            originals.get(&typed).map_or(typed, |text| (*text).to_owned())
+        };
+        let field = |name: &str| held(fields.get(name).map_or("", String::as_str));
+        let body = if fields.contains_key("text") {
+            TypedBody::Text(text("text"))
+        } else {
+            let numbered = (0_usize..).take_while(|number| fields.contains_key(&format!("m{number}.role")));
+            TypedBody::Messages(numbered.map(|number| sent_message(fields, number, &text, &field)).collect())
+        };
+        let variables = (0_usize..).map_while(|number| {
+            let name = fields.get(&format!("v{number}.name"))?;
+            let field = |part: &str| fields.get(&format!("v{number}.{part}")).map(|text| held(text));
+            let variable = TypedVariable {
+                declared: field("declared").is_some(),
+                required: field("required").is_some(),
+                kind: chosen(&TYPES, &field("type").unwrap_or_default()).unwrap_or_default(),
+                default: field("default").unwrap_or_default(),
+                description: field("description").unwrap_or_default(),
+                used: false,
+            };
+            Some((name.clone(), variable))
+        });
+        let mut typed = Self {
+            syntax: chosen(&SYNTAXES, &field("syntax")).unwrap_or_default(),
+            body,
+            variables: variables.collect(),
+            model: field("model").trim().to_owned(),
+            parameters: field("parameters"),
+            tools: field("tools"),
+            response_schema: field("response_schema"),
+            config: field("config"),
+        };
+        if let Ok(content) = typed.content() {
+            typed.look_for_variables(&content);
+        }
+        typed
+    }
+
+    /// Adds the variables that the texts use, and marks those that they do not.
+    fn look_for_variables(&mut self, content: &Content) {
+        let Ok(found) = derive(content) else {
+            // While a text is no template nobody knows; nothing that was said of a variable is lost.
+            self.variables.values_mut().for_each(|variable| variable.used = true);
+            return;
+        };
+        for (name, variable) in &mut self.variables {
+            variable.used = found.contains_key(name);
+        }
+        let idle = |variable: &TypedVariable| variable.default.is_empty() && variable.description.is_empty();
+        self.variables.retain(|_, variable| variable.used || !idle(variable));
+        for (name, found) in found {
+            let new = || TypedVariable { required: !found.optional, used: true, ..TypedVariable::default() };
+            self.variables.entry(name).or_insert_with(new);
+        }
+    }
+
+    /// The content that is meant.
+    ///
+    /// # Errors
+    /// The fields that say nothing that a content can hold, by name, and why.
+    pub fn content(&self) -> Result<Content, Fields> {
+        let mut wrong = Fields::new();
+        let body = match &self.body {
+            TypedBody::Text(text) => Body::Text(text.clone()),
+            TypedBody::Messages(messages) => {
+                let numbered = messages.iter().enumerate();
+                Body::Messages(numbered.map(|(number, one)| one.message(number, &mut wrong)).collect())
+            }
+        };
+        let parameters = json(&mut wrong, "parameters", &self.parameters).unwrap_or_default();
+        if self.model.is_empty() && !self.parameters.trim().is_empty() {
+            wrong.insert("model".to_owned(), "parameters need a model that they are for".to_owned());
+        }
+        let content = Content {
+            syntax: self.syntax,
+            body,
+            variables: self.variables.iter().filter_map(|(name, one)| one.variable(name)).collect(),
+            model: (!self.model.is_empty()).then(|| Model { name: self.model.clone(), parameters }),
+            tools: json(&mut wrong, "tools", &self.tools).unwrap_or_default(),
+            response_schema: json(&mut wrong, "response_schema", &self.response_schema),
+            config: json(&mut wrong, "config", &self.config).unwrap_or_default(),
+        };
+        if wrong.is_empty() { Ok(content) } else { Err(wrong) }
+    }
+
+    /// Does what a button of the form says; whether there is such a button.
+    pub fn act(&mut self, action: &str) -> bool {
+        let (verb, of) = action.split_once('-').unwrap_or((action, ""));
+        match (verb, &mut self.body) {
+            ("forget", _) => return self.variables.remove(of).is_some(),
+            ("chat", TypedBody::Text(text)) => {
+                let message = TypedMessage::said(Role::System, std::mem::take(text));
+                self.body = TypedBody::Messages(vec![message]);
+            }
+            ("text", TypedBody::Messages(messages)) => {
+                let texts = messages.iter().flat_map(|one| &one.parts).filter(|part| !part.image);
+                let texts: Vec<&str> = texts.map(|part| part.text.as_str()).collect();
+                self.body = TypedBody::Text(texts.join("\n\n"));
+            }
+            ("example", TypedBody::Messages(messages)) => {
+                messages.extend([Role::User, Role::Assistant].map(|role| TypedMessage::said(role, String::new())));
+            }
+            ("add", TypedBody::Messages(messages)) => match chosen(&ROLES, of) {
+                Some(Some(role)) => messages.push(TypedMessage::said(role, String::new())),
+                Some(None) => messages.push(TypedMessage { name: "history".to_owned(), ..TypedMessage::default() }),
+                None => return false,
+            },
+            (_, TypedBody::Messages(messages)) => return reorder(messages, verb, of),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The names of the lists of messages that callers fill in, each once.
+    #[must_use]
+    pub fn placeholders(&self) -> BTreeSet<&str> {
+        match &self.body {
+            TypedBody::Text(_) => BTreeSet::new(),
+            TypedBody::Messages(messages) => {
+                messages.iter().filter(|one| one.role.is_none()).map(|one| one.name.as_str()).collect()
+            }
+        }
+    }
+}
+
+/// Moves a message up or down, or takes it out.
+fn reorder(messages: &mut Vec<TypedMessage>, verb: &str, number: &str) -> bool {
+    let Some(at) = number.parse::<usize>().ok().filter(|at| *at < messages.len()) else { return false };
+    match verb {
+        "up" if at > 0 => messages.swap(at, at - 1),
+        "down" if at + 1 < messages.len() => messages.swap(at, at + 1),
+        "up" | "down" => {}
+        "remove" => drop(messages.remove(at)),
+        _ => return false,
+    }
+    true
+}
+
+impl TypedMessage {
+    fn said(role: Role, text: String) -> Self {
+        Self { role: Some(role), parts: vec![TypedPart { image: false, text }], ..Self::default() }
+    }
+
+    fn message(&self, number: usize, wrong: &mut Fields) -> Message {
+        let Some(role) = self.role else { return Message::Placeholder { name: self.name.trim().to_owned() } };
+        let given = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        let content = match self.parts.as_slice() {
+            [TypedPart { image: false, text }] if !self.listed => MessageContent::Text(text.clone()),
+            parts => MessageContent::Parts(
+                parts
+                    .iter()
+                    .map(
+                        |TypedPart { image, text }| {
+                            if *image { Part::Image { url: text.clone() } } else { Part::Text { text: text.clone() } }
+                        },
+                    )
+                    .collect(),
+            ),
+        };
+        Message::Said(Said {
+            role,
+            content,
+            name: given(&self.name),
+            tool_calls: json(wrong, &format!("m{number}.calls"), &self.calls).unwrap_or_default(),
+            tool_call_id: given(&self.answers),
+        })
+    }
+}
+
+impl TypedVariable {
+    /// What a content says of it; nothing where that is what its texts say anyway.
+    fn variable(&self, name: &str) -> Option<Variable> {
+        let default = value(self.kind, &self.default);
+        let description = (!self.description.trim().is_empty()).then(|| self.description.trim().to_owned());
+        let silent = default.is_none() && description.is_none() && self.kind == VariableType::Any;
+        if silent && !self.declared && self.required {
+            return None;
+        }
+        let required = self.required && default.is_none();
+        Some(Variable { name: name.to_owned(), required, kind: self.kind, default, description })
+    }
+}
+
+/// What somebody typed as a value: JSON where it is JSON of the type, else the text itself; nothing where it is empty.
+#[must_use]
+pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
+    if typed.is_empty() {
+        return None;
+    }
+    let parsed = serde_json::from_str::<Value>(typed).ok();
+    let fits = parsed.filter(|value| kind != VariableType::String || value.is_string());
+    Some(fits.unwrap_or_else(|| Value::String(typed.to_owned())))
+}
+
+/// A value as somebody would type it.
+#[must_use]
+pub fn shown(kind: VariableType, said: &Value) -> String {
+    match said {
+        Value::String(text) if value(kind, text).as_ref() == Some(said) && held(text) == *text => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// One of several choices, by its name.
+pub fn chosen<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
+    choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
+}
+
+/// The name of a choice.
+pub fn named<T: PartialEq>(choices: &[(&'static str, T)], choice: &T) -> &'static str {
+    choices.iter().find(|(_, known)| known == choice).map_or("", |(name, _)| name)
+}
+
+/// A text as a browser's field holds it.
+fn held(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}")
+}
+
+/// What a field says as JSON; nothing where it is empty, and a complaint where it says something else.
+fn json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) -> Option<T> {
+    if typed.trim().is_empty() {
+        return None;
+    }
+    match serde_json::from_str(typed) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            wrong.insert(name.to_owned(), format!("this is not the JSON that belongs here: {error}"));
+            None
+        }
+    }
+}
+
+/// JSON to edit; nothing where there is nothing in it.
+fn pretty<T: serde::Serialize>(value: &T) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    if matches!(text.as_str(), "{}" | "[]") { String::new() } else { text }
+}
+
+fn typed_message(message: &Message) -> TypedMessage {
+    let said = match message {
+        Message::Placeholder { name } => return TypedMessage { name: name.clone(), ..TypedMessage::default() },
+        Message::Said(said) => said,
+    };
+    let (listed, parts) = match &said.content {
+        MessageContent::Text(text) => (false, vec![TypedPart { image: false, text: text.clone() }]),
+        MessageContent::Parts(parts) => (
+            true,
+            parts
+                .iter()
+                .map(|part| match part {
+                    Part::Text { text } => TypedPart { image: false, text: text.clone() },
+                    Part::Image { url } => TypedPart { image: true, text: url.clone() },
+                })
+                .collect(),
+        ),
+    };
+    TypedMessage {
+        role: Some(said.role),
+        name: said.name.clone().unwrap_or_default(),
+        parts,
+        listed,
+        calls: pretty(&said.tool_calls),
+        answers: said.tool_call_id.clone().unwrap_or_default(),
+    }
+}
+
+fn typed_variable(variable: &Variable) -> TypedVariable {
+    TypedVariable {
+        declared: true,
+        required: variable.required,
+        kind: variable.kind,
+        default: variable.default.as_ref().map(|value| shown(variable.kind, value)).unwrap_or_default(),
+        description: variable.description.clone().unwrap_or_default(),
+        used: true,
+    }
+}
+
+fn sent_message(
+    fields: &Fields,
+    number: usize,
+    text: &dyn Fn(&str) -> String,
+    field: &dyn Fn(&str) -> String,
+) -> TypedMessage {
+    let role = chosen(&ROLES, &field(&format!("m{number}.role"))).unwrap_or(Some(Role::User));
+    let part = |index: usize| {
+        let name = |end: &str| format!("m{number}.p{index}.{end}");
+        if fields.contains_key(&name("text")) {
+            Some(TypedPart { image: false, text: text(&name("text")) })
+        } else {
+            let address = name("url");
+            fields.contains_key(&address).then(|| TypedPart { image: true, text: text(&address) })
+        }
+    };
+    let mut parts: Vec<TypedPart> = (0_usize..).map_while(part).collect();
+    if parts.is_empty() && role.is_some() {
+        // A placeholder that became somebody's words.
+        parts.push(TypedPart::default());
+    }
+    TypedMessage {
+        role,
+        name: field(&format!("m{number}.name")),
+        parts,
+        listed: fields.contains_key(&format!("m{number}.listed")),
+        calls: field(&format!("m{number}.calls")),
+        answers: field(&format!("m{number}.answers")),
+    }
+}
+
+#[cfg(test)]
+#[path = "typed_tests.rs"]
+mod tests;

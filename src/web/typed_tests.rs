@@ -1,0 +1,168 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn content(value: &Value) -> Content {
+    serde_json::from_value(value.clone()).expect("a content")
+}
+
+/// What a browser would send of a form made from a content.
+fn fields(typed: &Typed) -> Fields {
+    let mut fields = Fields::new();
+    let mut put =
+        |name: String, value: &str| fields.insert(name, value.replace('\n', "\r\n").replace('\0', "\u{fffd}"));
+    put("syntax".to_owned(), named(&SYNTAXES, &typed.syntax));
+    match &typed.body {
+        TypedBody::Text(text) => drop(put("text".to_owned(), &held(text))),
+        TypedBody::Messages(messages) => {
+            for (number, one) in messages.iter().enumerate() {
+                put(format!("m{number}.role"), named(&ROLES, &one.role));
+                put(format!("m{number}.name"), &one.name);
+                put(format!("m{number}.calls"), &one.calls);
+                put(format!("m{number}.answers"), &one.answers);
+                if one.listed {
+                    put(format!("m{number}.listed"), "yes");
+                }
+                for (index, part) in one.parts.iter().enumerate() {
+                    put(format!("m{number}.p{index}.{}", if part.image { "url" } else { "text" }), &held(&part.text));
+                }
+            }
+        }
+    }
+    for (number, (name, one)) in typed.variables.iter().enumerate() {
+        put(format!("v{number}.name"), name);
+        put(format!("v{number}.type"), named(&TYPES, &one.kind));
+        put(format!("v{number}.default"), &one.default);
+        put(format!("v{number}.description"), &one.description);
+        for (flag, set) in [("required", one.required), ("declared", one.declared)] {
+            if set {
+                put(format!("v{number}.{flag}"), "yes");
+            }
+        }
+    }
+    for (name, value) in [
+        ("model", &typed.model),
+        ("parameters", &typed.parameters),
+        ("tools", &typed.tools),
+        ("response_schema", &typed.response_schema),
+        ("config", &typed.config),
+    ] {
+        put(name.to_owned(), value);
+    }
+    fields
+}
+
+#[test]
+fn what_nobody_touches_comes_back_to_the_letter() {
+    for value in [
+        json!({"syntax": "mustache", "text": ""}),
+        json!({"syntax": "mustache", "text": "one\r\ntwo\rthree\n\u{0}{{shop}} \u{200b}"}),
+        json!({"syntax": "plain", "text": "\n\nleading {{x}}"}),
+        json!({"syntax": "jinja", "text": "{% if a is defined %}{{ a }}{% endif %}{{ b }}",
+            "variables": [{"name": "a", "required": false}, {"name": "b", "required": true, "type": "string", "description": "why"}]}),
+        json!({"syntax": "mustache", "messages": [
+            {"role": "system", "content": "{{shop}} a\r\nb"},
+            {"type": "placeholder", "name": "history"},
+            {"role": "user", "name": "ann", "content": [{"type": "image", "url": "https://x/{{id}}"}, {"type": "text", "text": "see"}]},
+            {"role": "user", "content": [{"type": "text", "text": "alone"}]},
+            {"role": "assistant", "content": "", "tool_calls": [{"id": "1", "function": {"name": "f"}}]},
+            {"role": "tool", "content": "4", "tool_call_id": "1"}],
+            "variables": [{"name": "shop", "required": false, "default": "12"}, {"name": "id", "required": true, "type": "number"}],
+            "model": {"name": "m", "parameters": {"temperature": 0.2}}, "tools": [{"name": "f"}],
+            "response_schema": {"type": "object"}, "config": {"a": {"b": 1}}}),
+    ] {
+        let mut content = content(&value);
+        content.variables.sort_by(|a, b| a.name.cmp(&b.name));
+        let typed = Typed::of(&content);
+        assert_eq!(typed.content().as_ref(), Ok(&content), "{value}");
+        let back = Typed::sent(&fields(&typed), &[&content]);
+        assert_eq!(back.content(), Ok(content), "{value}");
+    }
+}
+
+#[test]
+fn variables_follow_the_texts_and_what_is_said_of_them_stays() {
+    let mut typed = Typed::of(&content(&json!({"syntax": "mustache", "text": "{{a}} {{b}}",
+        "variables": [{"name": "a", "required": true}, {"name": "b", "required": true, "description": "the city"}]})));
+    typed.body = TypedBody::Text("{{c}}".to_owned());
+    let mut typed = Typed::sent(&fields(&typed), &[]);
+    let names: Vec<(&str, bool)> = typed.variables.iter().map(|(name, one)| (name.as_str(), one.used)).collect();
+    assert_eq!(names, [("b", false), ("c", true)], "a said nothing; b is described, though nothing uses it");
+    assert_eq!(typed.content().expect("a content").variables.len(), 1, "c says what the text says anyway");
+    assert!(typed.act("forget-b"));
+    assert!(typed.content().expect("a content").variables.is_empty());
+    typed.body = TypedBody::Text("{{c".to_owned());
+    typed.syntax = Syntax::Jinja;
+    assert!(Typed::sent(&fields(&typed), &[]).variables.contains_key("c"), "half a template forgets nothing");
+}
+
+#[test]
+fn values_are_typed_as_people_type_them() {
+    for (kind, typed, expected) in [
+        (VariableType::Any, "Acme Ltd", json!("Acme Ltd")),
+        (VariableType::Any, "12", json!(12)),
+        (VariableType::Any, "\"12\"", json!("12")),
+        (VariableType::String, "12", json!("12")),
+        (VariableType::String, "\"\"", json!("")),
+        (VariableType::Array, "[1]", json!([1])),
+        (VariableType::Number, "a dozen", json!("a dozen")),
+    ] {
+        let value = value(kind, typed);
+        assert_eq!(value, Some(expected.clone()), "{typed}");
+        assert_eq!(super::value(kind, &shown(kind, &expected)), Some(expected), "{typed}");
+    }
+    assert_eq!(value(VariableType::Any, ""), None);
+}
+
+#[test]
+fn buttons_add_move_and_take_out_messages() {
+    let mut typed = Typed::default();
+    assert!(!typed.act("add-user"), "a text has no messages");
+    typed.body = TypedBody::Text("Help.".to_owned());
+    for action in ["chat", "example", "add-placeholder", "up-3", "down-0", "remove-1", "up-0", "down-2"] {
+        assert!(typed.act(action), "{action}");
+    }
+    for action in ["up-9", "remove-", "add-robot", "publish", "", "remove--1"] {
+        assert!(!typed.act(action), "{action}");
+    }
+    let TypedBody::Messages(messages) = &typed.body else { panic!("a conversation") };
+    let roles: Vec<&str> = messages.iter().map(|one| named(&ROLES, &one.role)).collect();
+    assert_eq!(roles, ["user", "placeholder", "assistant"]);
+    assert_eq!(typed.placeholders(), BTreeSet::from(["history"]));
+    assert!(typed.act("text"));
+    assert_eq!(typed.body, TypedBody::Text("\n\n".to_owned()));
+}
+
+#[test]
+fn wrong_json_is_named_and_nothing_of_it_is_lost() {
+    let typed = Typed {
+        parameters: "{".to_owned(),
+        tools: "{}".to_owned(),
+        config: "[1]".to_owned(),
+        response_schema: "nope".to_owned(),
+        ..Typed::default()
+    };
+    let wrong = typed.content().expect_err("wrong");
+    assert_eq!(wrong.keys().collect::<Vec<_>>(), ["config", "model", "parameters", "response_schema", "tools"]);
+    assert_eq!(Typed::sent(&fields(&typed), &[]), typed);
+}
+
+proptest! {
+    #[test]
+    fn any_text_comes_back(text in "(?s).{0,60}", said in proptest::collection::vec("(?s).{0,40}", 0..4)) {
+        let plain = Content::text(Syntax::Plain, text);
+        let back = Typed::sent(&fields(&Typed::of(&plain)), &[&plain]);
+        prop_assert_eq!(back.content(), Ok(plain));
+        let messages: Vec<Value> = said.iter().map(|text| json!({"role": "user", "content": text})).collect();
+        let chat = content(&json!({"syntax": "plain", "messages": messages}));
+        let back = Typed::sent(&fields(&Typed::of(&chat)), &[&chat]);
+        prop_assert_eq!(back.content(), Ok(chat));
+    }
+
+    #[test]
+    fn any_form_is_read(names in proptest::collection::btree_map("[mv][0-2]\\.(role|name|p0\\.text|type)|text|tools", "(?s).{0,20}", 0..8)) {
+        let typed = Typed::sent(&names, &[]);
+        let _read_without_panic = typed.content();
+    }
+}
