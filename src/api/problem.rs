@@ -98,6 +98,8 @@ pub enum ErrorCode {
     HoldsSecrets,
     /// The change request was applied, rejected, withdrawn, or has expired.
     RequestClosed,
+    /// The label has moved since whoever asks looked at it.
+    LabelMoved,
     /// The change request proposes something else by now.
     RequestMoved,
     /// The draft was saved by somebody meanwhile.

@@ -188,6 +188,7 @@ fn request(error: &RequestError) -> Saying {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
         E::FormField { .. } => (BAD, Code::BadRequest, None),
+        E::PageOld { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
         E::FormFields { .. } => {
             (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))
         }
@@ -377,6 +378,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::BreaksCallers => "Callers would break",
         ErrorCode::HoldsSecrets => "Content holds a secret",
         ErrorCode::RequestClosed => "Change request is closed",
+        ErrorCode::LabelMoved => "Label moved meanwhile",
         ErrorCode::RequestMoved => "Change request moved on",
         ErrorCode::DraftMoved => "Somebody saved meanwhile",
         ErrorCode::VersionArchived => "Version archived",

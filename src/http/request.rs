@@ -44,6 +44,8 @@ pub enum RequestError {
     FormStale,
     #[error("the form lacks `{field}`")]
     FormField { field: &'static str },
+    #[error("{what} has moved since this page was made")]
+    PageOld { what: String },
     #[error("not saved: {}", wrong.join("; "))]
     FormFields { wrong: Vec<String> },
     #[error("`{actor}` may not {what}: that takes the role {role}")]

@@ -238,6 +238,14 @@ impl Registry {
         Ok(answer)
     }
 
+    /// Whether somebody has a grant for something, on a label where one is meant. What policies demand besides is not
+    /// looked at.
+    #[must_use]
+    pub fn may(&self, actor: &Actor, permission: Permission, prompt: &PromptName, label: Option<&Label>) -> bool {
+        let ask = actor.ask(permission, Some(prompt.as_str()), label.map(Label::as_str));
+        self.0.known.load().rules.book.decide(&ask).allowed
+    }
+
     /// Whether somebody works on a prompt: who writes it, or reviews it. Drafts are for them.
     pub(super) fn may_work_on(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
         let book = &self.0.known.load().rules.book;

@@ -235,6 +235,12 @@ pub fn prompt_path(name: &str) -> String {
     format!("/ui/prompts/{}", utf8_percent_encode(name, PATH))
 }
 
+/// The path of the form that takes back what a label serves.
+#[must_use]
+pub fn back_path(name: &str, label: &str) -> String {
+    format!("{}{}#back-{}", prompt_path(name), query(&[("back", label)]), utf8_percent_encode(label, VALUE))
+}
+
 /// The path of what differs between two versions of a prompt.
 #[must_use]
 pub fn diff_path(name: &str, from: u64, to: u64) -> String {
@@ -250,10 +256,15 @@ pub fn request_path(id: u64) -> String {
 /// A query of these parameters, with its question mark; without those that are empty.
 #[must_use]
 pub fn query(parameters: &[(&str, &str)]) -> String {
-    let said = parameters.iter().filter(|(_, value)| !value.is_empty());
-    let pairs: Vec<String> =
-        said.map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, VALUE))).collect();
-    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    let said: Vec<(&str, &str)> = parameters.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
+    if said.is_empty() { String::new() } else { whole_query(&said) }
+}
+
+/// The same with those that are empty.
+#[must_use]
+pub fn whole_query(parameters: &[(&str, &str)]) -> String {
+    let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, VALUE));
+    format!("?{}", parameters.iter().map(pair).collect::<Vec<String>>().join("&"))
 }
 
 /// A command to copy.

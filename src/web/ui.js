@@ -193,6 +193,7 @@
     for (const group of all("[data-shares]", root)) {
       const sliders = all("input[type=range]", group), numbers = all("input[type=number].share", group);
       if (sliders.length < 2) continue;
+      for (const slider of sliders) slider.hidden = false;
       const show = () => sliders.forEach((slider, index) => { if (numbers[index]) numbers[index].value = String(Number(slider.value)); });
       const settle = (moved) => {
         const others = sliders.filter((slider) => slider !== moved);

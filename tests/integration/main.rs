@@ -21,6 +21,7 @@ mod resolving;
 mod support;
 mod tls;
 mod ui;
+mod ui_deploy;
 mod ui_editor;
 mod ui_review;
 mod upgrade;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
+use crate::support::form::Form;
 use crate::support::node::Launch;
 use crate::support::team::{AGENT, Team};
 use crate::ui::{Browser, form_token};
@@ -18,19 +19,11 @@ fn signed<'n>(team: &'n Team, who: &str) -> Browser<'n> {
     browser
 }
 
-/// Asks for a version on production, by the form of the prompt's page; the path of the request.
+/// Asks for a version on production, by the form of the page for deploying; the path of the request.
 fn ask(browser: &mut Browser<'_>, version: u64, message: &str) -> String {
-    let page = browser.page(&format!("/ui/prompts/{AGENT}?version={version}"));
-    assert!(page.contains("action=\"/ui/propose\""), "{page}");
-    let (form, version) = (form_token(&page), version.to_string());
-    let fields = [
-        ("form", form.as_str()),
-        ("name", AGENT),
-        ("label", "production"),
-        ("version", &version),
-        ("message", message),
-    ];
-    let answer = browser.submit("/ui/propose", &fields);
+    let page = browser.page(&format!("/ui/deploy/{AGENT}?label=production&version={version}"));
+    let form = Form::of(&page, "id=\"decide\"").set("message", message).set("do", "propose");
+    let answer = browser.submit(&form.action, &form.pairs());
     let to = answer.header("location").unwrap_or_else(|| panic!("{}{}", answer.head, answer.text())).to_owned();
     to.strip_suffix("?done=propose").expect("the request").to_owned()
 }
@@ -132,7 +125,7 @@ fn readers_read_and_what_others_say_does_nothing() {
         for bad in ["<img", "\u{202e}", "href=\"javascript"] {
             assert!(!page.contains(bad), "{bad} in {path}: {page}");
         }
-        for word in [kind("approve"), kind("apply"), kind("reject"), kind("withdraw"), "/ui/propose".to_owned()] {
+        for word in [kind("approve"), kind("apply"), kind("reject"), kind("withdraw"), "/ui/deploy/".to_owned()] {
             assert!(!page.contains(&word), "{word} in {path}: {page}");
         }
     }

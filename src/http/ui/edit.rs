@@ -28,7 +28,8 @@ use crate::template::render::{Rendered, render};
 use crate::web::layout::{prompt_path, query, request_path};
 use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
 use crate::web::pages::new::page as new_page;
-use crate::web::typed::{Fields, Typed, TypedBody, shown, value};
+use crate::web::typed::Fields;
+use crate::web::typed::content::{Typed, TypedBody, shown, value};
 
 /// What a replica is told that it is not for.
 pub(super) const WRITING: &str = "writing";

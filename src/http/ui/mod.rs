@@ -5,6 +5,7 @@
 
 mod assets;
 mod audit;
+mod deploy;
 mod diff;
 mod edit;
 mod live;

@@ -27,12 +27,13 @@ const VERSIONS: usize = 30;
 /// Deployments that the picture is made of: the newest.
 const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 6] = [
+const DONE: [(&str, &str); 7] = [
     ("rollback", "Rolled back. Replicas learn of it within moments."),
     ("deployed", "Deployed. Replicas learn of it within moments."),
+    ("already", "Nothing was done: the label serves exactly this already."),
     ("published", "Published. No label serves it yet: deploy it, or ask for it to be reviewed."),
     ("same", "Nothing was published: the newest version says exactly this already."),
-    ("unasked", "Published, but nobody could be asked to review it. Ask for it below, at the version."),
+    ("unasked", "Published, but nobody could be asked to review it. Ask for it with the button Deploy."),
     ("moved", "Nothing was done: the label has moved since this page was made. Look again, please."),
 ];
 
@@ -43,6 +44,7 @@ struct Asked {
     at: Option<Timestamp>,
     label: Option<Label>,
     older: Option<String>,
+    back: Option<Label>,
     done: Option<&'static str>,
 }
 
@@ -61,9 +63,10 @@ pub(super) async fn prompt(
         at: params.text("at").filter(|at| !at.is_empty()).map(|at| moment(&at)).transpose()?,
         label: params.get("label")?,
         older: params.text("older"),
+        back: params.get("back")?,
         done: done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said),
     };
-    params.finish(&["version", "at", "label", "older", "done"])?;
+    params.finish(&["version", "at", "label", "older", "back", "done"])?;
     let page = blocking(move || show(&app, &visitor, &name, &asked)).await??;
     Ok(html(page))
 }
@@ -103,18 +106,28 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         findings,
         used_by: used_by.map(|by| by.into_iter().collect()),
         pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
-        publishes: publishes(app, visitor, name)?,
+        publishes: publishes(app, visitor, name),
+        deploys: deploys(app, visitor, &view),
+        back: asked.back.as_ref().map(ToString::to_string),
         done: asked.done,
-        changes: app.registry.is_some(),
         view,
     };
     Ok(page(&visitor.frame(app), &matter))
 }
 
 /// Whether a visitor can write a version of it, or ask for one on a label: signed in, with the right to publish.
-fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> Result<bool, Failure> {
-    let (Some(registry), Some(actor)) = (&app.registry, visitor.signed()) else { return Ok(false) };
-    Ok(registry.can(actor, &actor.name, Permission::Publish, Some(name), None, None)?.allowed)
+fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> bool {
+    let signed = app.registry.as_ref().zip(visitor.signed());
+    signed.is_some_and(|(registry, actor)| registry.may(actor, Permission::Publish, name, None))
+}
+
+/// The labels of it that a visitor may move.
+fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<String> {
+    let Some((registry, actor)) = app.registry.as_ref().zip(visitor.signed()) else { return BTreeSet::new() };
+    let may = |label: &&Label| registry.may(actor, Permission::Deploy, &view.prompt.name, Some(label));
+    let production = Label::production();
+    let labels = view.labels.iter().map(|state| &state.label).chain([&production]);
+    labels.filter(may).map(ToString::to_string).collect()
 }
 
 fn deployments(app: &Shared, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {

@@ -11,7 +11,10 @@ use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
-use crate::model::name::{Label, NAME_BYTES_MAX};
+use crate::model::deployment::Deployment;
+use crate::model::name::{Label, NAME_BYTES_MAX, PRODUCTION};
+use crate::model::principal::Permission;
+use crate::model::prompt::Prompt;
 use crate::resolve::finder::{FoundPrompt, Search};
 use crate::web::pages::first_run;
 use crate::web::pages::prompts::{Listing, PromptRow, page};
@@ -62,7 +65,8 @@ fn list(
     let mut pending = pending(app, visitor)?;
     let row = |FoundPrompt { prompt, labels, recent }| {
         let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
-        PromptRow { prompt, labels, recent, pending }
+        let back = goes_back(app, visitor, &prompt, &recent);
+        PromptRow { prompt, labels, recent, pending, back }
     };
     let listing = Listing {
         folder: search.folder.clone(),
@@ -77,6 +81,16 @@ fn list(
         cut: found.cut,
     };
     Ok(page(&frame, &listing))
+}
+
+/// Whether production served something else lately, and a visitor may take it back to that.
+fn goes_back(app: &Shared, visitor: &Visitor, prompt: &Prompt, recent: &[Deployment]) -> bool {
+    let mut served = recent.iter().filter(|one| one.label.as_str() == PRODUCTION).filter_map(|one| one.to.as_ref());
+    let (newest, production) = (served.next(), Label::production());
+    let signed = app.registry.as_ref().zip(visitor.signed());
+    served.any(|to| Some(to) != newest)
+        && signed
+            .is_some_and(|(registry, actor)| registry.may(actor, Permission::Deploy, &prompt.name, Some(&production)))
 }
 
 /// The open change requests of each prompt.

@@ -10,11 +10,9 @@ use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::{Sent, Visitor, field, redirect};
-use crate::api::govern::{ApplyRequest, CanAnswer, ProposeRequest, RequestView, ReviewRequest};
-use crate::api::write::{Move, ServingRequest};
+use crate::api::govern::{ApplyRequest, CanAnswer, RequestView, ReviewRequest};
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
-use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
@@ -153,22 +151,6 @@ fn first_lack(
         }
     }
     Ok(Ok(()))
-}
-
-/// Asks for a version on a label.
-pub(super) async fn propose(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
-    let (registry, actor) = sent.writer(&app)?;
-    let name: PromptName = field(&mut sent.form, "name")?.parse()?;
-    let label: Label = field(&mut sent.form, "label")?.trim().parse()?;
-    let version = sent.form.get::<u64>("version")?;
-    let message = field(&mut sent.form, "message")?;
-    let automatic = sent.form.text("automatic").is_some();
-    sent.form.finish(&["form", "name", "label", "version", "message", "automatic"])?;
-    let serving = ServingRequest { version, ..ServingRequest::default() };
-    let moves = vec![Move { name, label, serving }];
-    let request = ProposeRequest { message, publish: None, moves, automatic, expires_days: None };
-    let made = registry.propose(&actor, request).await?;
-    Ok(back(made.id, "propose"))
 }
 
 fn back(id: u64, done: &str) -> Response {

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, audit, diff, edit, live, merge, prompt, prompts, review, rollback, sign_in};
+use super::{assets, audit, deploy, diff, edit, live, merge, prompt, prompts, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -15,8 +15,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/new",             || get(edit::new)),
     ("GET",  "/ui/edit/{*name}",    || get(edit::edit).post(edit::act)),
     ("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
+    ("GET",  "/ui/deploy/{*name}",  || get(deploy::look).post(deploy::act)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
-    ("POST", "/ui/propose",         || post(review::propose)),
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     ("GET",  "/ui/audit",           || get(audit::audit)),

@@ -17,7 +17,8 @@ use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
 use crate::web::layout::{Frame, Page, empty, prompt_path, query};
-use crate::web::typed::{Fields, Typed};
+use crate::web::typed::Fields;
+use crate::web::typed::content::Typed;
 use crate::web::words::{Visible, when};
 
 /// What the page shows.

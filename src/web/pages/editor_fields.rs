@@ -7,7 +7,7 @@ use super::editor::EditorMatter;
 use crate::model::content::{Role, Syntax};
 use crate::model::finding::Finding;
 use crate::template::lint::Warning;
-use crate::web::typed::{ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedVariable};
+use crate::web::typed::content::{ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedVariable};
 use crate::web::words::Visible;
 
 /// Least and most lines that a field shows before it scrolls.

@@ -72,7 +72,7 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
     matter.problem = Some(Problem {
         title: "Not saved".to_owned(),
         status: 422,
-        code: crate::api::problem::ErrorCode::BadRequest,
+        code: ErrorCode::BadRequest,
         detail: "tools: <b>".to_owned(),
         hint: None,
         errors: Vec::new(),

@@ -2,6 +2,7 @@
 
 pub mod audit;
 mod conversation;
+pub mod deploy;
 pub mod diff;
 pub mod editor;
 mod editor_fields;

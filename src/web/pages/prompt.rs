@@ -1,10 +1,11 @@
 //! One prompt: what each label serves, what a version says, how it came to that, and who depends on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
 use super::conversation::{conversation, json};
+use super::deploy::deploy_path;
 use super::editor::edit_path;
 use super::{serving, timeline};
 use crate::api::read::{PromptView, VersionView};
@@ -44,10 +45,12 @@ pub struct PromptMatter {
     pub pending: Vec<u64>,
     /// Whether they may write a version of it, and propose what its labels serve.
     pub publishes: bool,
+    /// The labels of it that they may move.
+    pub deploys: BTreeSet<String>,
+    /// The label that they came to roll back.
+    pub back: Option<String>,
     /// Something that was just done.
     pub done: Option<&'static str>,
-    /// Whether this node changes anything.
-    pub changes: bool,
 }
 
 /// Why a version is the one that is shown.
@@ -84,7 +87,12 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
             h1 { (Visible(last)) }
             p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
-            @if matter.publishes { a.button.end href=(edit_path(name, "")) { "Edit" } }
+            @if frame.form().is_some() {
+                div.inline.end {
+                    @if matter.publishes { a.button href=(edit_path(name, "")) { "Edit" } }
+                    @if matter.publishes || !matter.deploys.is_empty() { a.button href=(deploy_path(name, "")) { "Deploy" } }
+                }
+            }
         }
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
@@ -122,8 +130,11 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                         h3 { (Visible(state.label.as_str())) }
                         (serving::drawn(&state.serving, &version))
                         (behind(frame, matter, state))
-                        @if let Some(form) = frame.form().filter(|_| matter.changes && had_another(matter, state)) {
-                            (rollback(name, state, form))
+                        @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
+                            div.inline {
+                                a.button href=(deploy_path(name, state.label.as_str())) { "Change" span.hidden { " what " (plain(state.label.as_str())) " serves" } }
+                            }
+                            @if had_another(matter, state) { (rollback(matter, state, form)) }
                         }
                     }
                 }
@@ -153,10 +164,11 @@ fn had_another(matter: &PromptMatter, state: &LabelState) -> bool {
     of_label.any(|one| one.to.as_ref().is_some_and(|to| *to != state.serving))
 }
 
-fn rollback(name: &str, state: &LabelState, form: &str) -> Markup {
-    let field = format!("why-{}", state.label);
+fn rollback(matter: &PromptMatter, state: &LabelState, form: &str) -> Markup {
+    let (name, label) = (matter.view.prompt.name.as_str(), state.label.as_str());
+    let field = format!("why-{label}");
     html! {
-        details.act {
+        details.act id={ "back-" (plain(label)) } open[matter.back.as_deref() == Some(label)] {
             summary { "Roll back" }
             form.stack method="post" action="/ui/rollback" {
                 input type="hidden" name="form" value=(form);
@@ -238,35 +250,8 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
             @if let Some(retired) = &view.version.retired {
                 p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
             }
-            @if let Some(form) = frame.form().filter(|_| matter.publishes) { (propose(matter, view.version.number, form)) }
             (conversation(&view.content))
         },
-    }
-}
-
-/// Asks others for the shown version on a label.
-fn propose(matter: &PromptMatter, number: u64, form: &str) -> Markup {
-    let serves = |state: &&LabelState| state.serving.fixed() == Some(number);
-    let labels: Vec<&str> =
-        matter.view.labels.iter().filter(|one| !serves(one)).map(|one| one.label.as_str()).collect();
-    let likely = labels.iter().find(|label| **label == PRODUCTION).or(labels.first()).copied().unwrap_or_default();
-    html! {
-        details.act {
-            summary { "Ask for v" (number) " on a label" }
-            form.stack method="post" action="/ui/propose" {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="name" value=(matter.view.prompt.name);
-                input type="hidden" name="version" value=(number);
-                label for="propose-label" { "Label" }
-                input #propose-label name="label" list="propose-labels" value=(likely) required maxlength="200" autocomplete="off" spellcheck="false";
-                datalist #propose-labels { @for label in &labels { option value=(label) {} } }
-                label for="propose-why" { "Why?" }
-                input #propose-why name="message" required maxlength="2000" autocomplete="off";
-                label.check { input type="checkbox" name="automatic" value="yes"; span { "Deploy it as soon as nothing is missing" } }
-                button.primary type="submit" { "Ask for review" }
-                p.quiet { "Nothing is served until whoever the policies name has approved it, and somebody deploys it." }
-            }
-        }
     }
 }
 

@@ -50,8 +50,9 @@ fn matter() -> PromptMatter {
         used_by: Some(vec!["checkout".to_owned()]),
         pending: vec![9],
         publishes: false,
+        deploys: BTreeSet::from(["production".to_owned()]),
+        back: None,
         done: None,
-        changes: true,
         older: Some("1".to_owned()),
         view,
         deployments,
@@ -96,9 +97,12 @@ fn nothing_that_others_wrote_becomes_part_of_the_page() {
 
 #[test]
 fn only_who_is_signed_in_where_something_can_change_rolls_back() {
-    for (who, changes, expected) in [(signed(), true, true), (signed(), false, false), (Who::Local, true, false)] {
-        let shown = page(&sample(who.clone()), &PromptMatter { changes, ..matter() });
-        assert_eq!(shown.contains("action=\"/ui/rollback\""), expected, "{who:?} {changes}");
+    for (who, label, expected) in
+        [(signed(), "production", true), (signed(), "staging", false), (Who::Local, "production", false)]
+    {
+        let deploys = BTreeSet::from([label.to_owned()]);
+        let shown = page(&sample(who.clone()), &PromptMatter { deploys, ..matter() });
+        assert_eq!(shown.contains("action=\"/ui/rollback\""), expected, "{who:?} {label}");
     }
     let only = PromptMatter { deployments: vec![matter().deployments.remove(0)], ..matter() };
     assert!(!page(&sample(signed()), &only).contains("/ui/rollback"), "there is nothing to go back to");

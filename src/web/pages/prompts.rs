@@ -10,7 +10,7 @@ use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
-use crate::web::layout::{Frame, Page, empty, prompt_path, query, request_path};
+use crate::web::layout::{Frame, Page, back_path, empty, prompt_path, query, request_path};
 use crate::web::words::{Visible, grouped, plain, when};
 
 /// How far back the picture of a row goes: 90 days, in milliseconds.
@@ -58,6 +58,8 @@ pub struct PromptRow {
     pub recent: Vec<Deployment>,
     /// The change requests that wait for it.
     pub pending: Vec<u64>,
+    /// Whether they can roll production back.
+    pub back: bool,
 }
 
 /// Writes the page.
@@ -195,6 +197,7 @@ fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
             td data-label="Production" {
                 @if let Some(state) = live.first() {
                     (serving::brief(&state.serving)) " " span.quiet { (since(row, state, now)) }
+                    @if row.back { " " a.back href=(back_path(name, PRODUCTION)) { "Roll back" span.hidden { " " (Visible(name)) } } }
                 } @else { span.quiet { "not live, newest is v" (row.prompt.latest) } }
             }
             td data-label="Other labels" {
@@ -276,6 +279,7 @@ mod tests {
             },
             labels: vec![LabelState { label, serving: Serving::version(3), deployment: 4, since }],
             recent: vec![made],
+            back: true,
             pending: vec![7],
         }
     }

@@ -11,7 +11,7 @@ use crate::model::change_request::{EventKind, ProposedMove, RequestEvent, Reques
 use crate::model::content::Content;
 use crate::model::serving::Serving;
 use crate::model::version::Bump;
-use crate::web::layout::{Frame, Page, Part, prompt_path, query, request_path};
+use crate::web::layout::{Frame, Page, Part, back_path, prompt_path, query, request_path};
 use crate::web::words::{Visible, when};
 
 /// What the page shows.
@@ -144,11 +144,12 @@ fn around(one: &ProposedMove, review: &MoveReview) -> Markup {
                 }
             }
         }
-        (demands(one, review))
+        (demands(one.label.as_str(), &review.requirements, &review.reviewers))
     }
 }
 
-fn interface(change: &InterfaceChange) -> Markup {
+/// What a change means for callers.
+pub(super) fn interface(change: &InterfaceChange) -> Markup {
     let says = match change.bump {
         Bump::Patch => "Callers see no difference but the words.",
         Bump::Minor => "Callers may use what is new.",
@@ -164,18 +165,19 @@ fn interface(change: &InterfaceChange) -> Markup {
     }
 }
 
-fn demands(one: &ProposedMove, review: &MoveReview) -> Markup {
+/// What a label demands, met or not, and who could give what is missing.
+pub(super) fn demands(label: &str, requirements: &[Requirement], reviewers: &[Reviewer]) -> Markup {
     html! {
-        h3 { "What " (Visible(one.label.as_str())) " demands" }
-        @if review.requirements.is_empty() { p.quiet { "No policy demands anything; the right to deploy is enough." } } @else {
+        h3 { "What " (Visible(label)) " demands" }
+        @if requirements.is_empty() { p.quiet { "No policy demands anything; the right to deploy is enough." } } @else {
             ul.demands {
-                @for demand in &review.requirements {
+                @for demand in requirements {
                     li {
                         @if demand.met { span.met aria-hidden="true" { "✓" } } @else { span.unmet aria-hidden="true" { "✗" } }
                         div {
                             span.hidden { (if demand.met { "Given: " } else { "Missing: " }) }
                             (Visible(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) }
-                            @if !demand.met && let Some(who) = who_could(demand, &review.reviewers) { p.quiet { "Could be given by " (Visible(&who)) } }
+                            @if !demand.met && let Some(who) = who_could(demand, reviewers) { p.quiet { "Could be given by " (Visible(&who)) } }
                         }
                     }
                 }
@@ -206,7 +208,12 @@ fn standing(frame: &Frame, matter: &ReviewMatter) -> Markup {
             RequestState::Open if matter.view.complete => p.note { "Nothing is missing but somebody who deploys it." },
             RequestState::Open if request.expires > frame.now => p.note.warn { (missing) (if missing == 1 { " demand is" } else { " demands are" }) " not met, marked ✗." },
             RequestState::Open => p.note.warn { "Its time is over." },
-            RequestState::Applied => p.note { "It was deployed" @if let Some(id) = request.deployment { ", as commit " (id) } "." },
+            RequestState::Applied => {
+                p.note { "It was deployed" @if let Some(id) = request.deployment { ", as commit " (id) } "." }
+                @if frame.form().is_some() {
+                    p { @for one in &request.moves { a.back href=(back_path(one.name.as_str(), one.label.as_str())) { "Roll back " (Visible(one.name.as_str())) "@" (Visible(one.label.as_str())) } " " } }
+                }
+            },
             RequestState::Rejected => p.note.bad { "It was rejected." },
             RequestState::Withdrawn => p.note { "Its author took it back." },
             RequestState::Expired => p.note { "Nobody finished it in time." },

@@ -9,13 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::Fields;
 use crate::model::content::{
     Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, Variable, VariableType,
 };
 use crate::template::variables::derive;
-
-/// Fields of a form, by name.
-pub type Fields = BTreeMap<String, String>;
 
 /// A content as it is typed.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -460,5 +458,5 @@ fn sent_message(
 }
 
 #[cfg(test)]
-#[path = "typed_tests.rs"]
+#[path = "content_tests.rs"]
 mod tests;

@@ -1,0 +1,241 @@
+//! Choosing what a label serves, and letting it serve that.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, Segments, blocking};
+use super::super::request::RequestError;
+use super::super::rule_sets::primary;
+use super::super::state::{App, Shared};
+use super::edit::{said_on_page, sign_in_first};
+use super::html;
+use super::visitor::{Sent, Visitor, redirect};
+use crate::api::govern::{MovePreview, ProposeRequest};
+use crate::api::problem::Problem;
+use crate::api::write::{DeployRequest, Deployed, Move};
+use crate::experiment::assignment::{Choice, choose};
+use crate::model::name::{Label, PRODUCTION, PromptName};
+use crate::model::principal::Permission;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::ResolveError;
+use crate::web::layout::{prompt_path, query, request_path, whole_query};
+use crate::web::pages::deploy::{DeployMatter, MayMove, Tried, deploy_path, page};
+use crate::web::typed::Fields;
+use crate::web::typed::serving::{TypedServing, attributes};
+
+/// Versions to choose from that the page names; any other can be typed.
+const VERSIONS: usize = 30;
+/// What a replica is told that it is not for.
+const DEPLOYING: &str = "deploying";
+
+/// What somebody chose.
+struct Chosen {
+    name: PromptName,
+    label: String,
+    typed: TypedServing,
+    subject: String,
+    attributes: String,
+    message: String,
+}
+
+impl Chosen {
+    /// Takes it from the fields of a form, or of an address; what is not said is as it is now.
+    fn of(app: &Shared, name: PromptName, fields: &Fields) -> Result<Self, Failure> {
+        let view = app.catalogue.prompt(&name)?;
+        let said = |field: &str| fields.get(field).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let has = |label: &str| view.labels.iter().any(|state| state.label.as_str() == label);
+        let label = match said("label") {
+            label if !label.is_empty() => label,
+            _ if has(PRODUCTION) || view.labels.is_empty() => PRODUCTION.to_owned(),
+            _ => view.labels.first().map(|state| state.label.to_string()).unwrap_or_default(),
+        };
+        let typed =
+            TypedServing::sent(fields).or_else(|| fields.get("version")?.parse().ok().map(TypedServing::version));
+        let typed = typed.unwrap_or_else(|| {
+            let state = view.labels.iter().find(|state| state.label.as_str() == label);
+            state.map_or_else(|| TypedServing::version(view.prompt.latest), |state| TypedServing::of(&state.serving))
+        });
+        let (subject, attributes, message) = (said("subject"), said("attributes"), said("message"));
+        Ok(Self { name, label, typed, subject, attributes, message })
+    }
+
+    /// The move that is meant; else what is wrong with it.
+    fn wanted(&self) -> Result<Move, String> {
+        let label: Label = self.label.parse().map_err(|error: <Label as std::str::FromStr>::Err| error.to_string())?;
+        Ok(Move { name: self.name.clone(), label, serving: self.typed.request()? })
+    }
+
+    /// The address that says the same.
+    fn address(&self) -> String {
+        let mut fields = vec![("label".to_owned(), self.label.clone())];
+        fields.extend(self.typed.fields());
+        fields
+            .extend([("subject".to_owned(), self.subject.clone()), ("attributes".to_owned(), self.attributes.clone())]);
+        let pairs: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        format!("{}{}", deploy_path(self.name.as_str(), ""), whole_query(&pairs))
+    }
+
+    fn matter(self, app: &Shared, registry: &Registry, actor: &Actor) -> Result<DeployMatter, Failure> {
+        let preview = match self.wanted().map(|wanted| registry.preview_move(actor, wanted, &self.message)) {
+            Ok(Ok(preview)) => Ok(Box::new(preview)),
+            Ok(Err(RegistryError::Store(error))) => return Err(error.into()),
+            Ok(Err(refused)) => Err(refused.to_string()),
+            Err(wrong) => Err(wrong),
+        };
+        let view = app.catalogue.prompt(&self.name)?;
+        let label = self.label.parse::<Label>().ok();
+        let may = |permission, label: Option<&Label>| registry.may(actor, permission, &self.name, label);
+        let may =
+            MayMove { propose: may(Permission::Publish, None), overrides: may(Permission::Override, label.as_ref()) };
+        Ok(DeployMatter {
+            labels: view.labels.iter().map(|state| state.label.to_string()).collect(),
+            versions: app.catalogue.versions(&self.name, None, VERSIONS)?.items,
+            tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
+            name: self.name.to_string(),
+            label: self.label,
+            typed: self.typed,
+            preview,
+            may,
+            problem: None,
+            message: self.message,
+        })
+    }
+}
+
+/// What somebody gets of what is served now, and of what would be.
+fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> Tried {
+    let mut tried = Tried { subject: subject.to_owned(), attributes: typed.to_owned(), gets: None };
+    let Some(preview) = preview.filter(|_| !(subject.is_empty() && typed.is_empty())) else { return tried };
+    let given = attributes(typed);
+    let subject = (!subject.is_empty()).then_some(subject);
+    let gets = given.map_err(|word| format!("`{word}` is no attribute; write locale=de")).map(|given| {
+        let random = getrandom::u64().unwrap_or_default();
+        let get = |serving| -> Choice { choose(serving, subject, &given, random) };
+        (preview.from.as_ref().map(get), get(&preview.to))
+    });
+    tried.gets = Some(gets);
+    tried
+}
+
+/// Shows what somebody chose, and what it would do.
+pub(super) async fn look(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    RawQuery(asked): RawQuery,
+) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    visitor.check(name.as_str())?;
+    let mut fields = Params::form(asked.as_deref().unwrap_or_default())?.into_fields();
+    let registry = primary(&app, DEPLOYING)?;
+    let Some(actor) = visitor.signed().cloned() else {
+        return Ok(sign_in_first(&deploy_path(name.as_str(), fields.get("label").map_or("", String::as_str))));
+    };
+    let action = fields.remove("do");
+    let work = move || {
+        let mut chosen = Chosen::of(&app, name, &fields)?;
+        if let Some(action) = action {
+            // The button is pressed once, however often the page is loaded.
+            chosen.typed.act(&action);
+            return Ok(redirect(&chosen.address()));
+        }
+        Ok::<_, Failure>(html(page(&visitor.frame(&app), &chosen.matter(&app, &registry, &actor)?)))
+    };
+    blocking(work).await?
+}
+
+/// Lets a label serve what was shown, or asks others for it.
+pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) -> Result<Response, Failure> {
+    let name: PromptName = segments.get("name")?;
+    let (registry, actor) = sent.writer(&app)?;
+    if !sent.seat.reads(name.as_str()) {
+        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
+    }
+    let mut fields = sent.form.into_fields();
+    let action = fields.remove("do").unwrap_or_default();
+    let chosen = {
+        let (app, fields) = (app.clone(), fields.clone());
+        blocking(move || Chosen::of(&app, name, &fields)).await??
+    };
+    match work(&app, &registry, &actor, &chosen, (&action, &fields)).await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let problem: Problem = said_on_page(failure, sent.request)?;
+            let visitor = Visitor::of_session(sent.session, sent.seat);
+            let work = move || {
+                let matter = DeployMatter { problem: Some(problem), ..chosen.matter(&app, &registry, &actor)? };
+                Ok::<_, Failure>(html(page(&visitor.frame(&app), &matter)))
+            };
+            blocking(work).await?
+        }
+    }
+}
+
+/// Does what a button says; the path to go on with.
+async fn work(
+    app: &App,
+    registry: &Registry,
+    actor: &Actor,
+    chosen: &Chosen,
+    (action, fields): (&str, &Fields),
+) -> Result<String, Failure> {
+    let refuse = |reason| RequestError::Parameter { name: "serving", reason };
+    let wanted = chosen.wanted().map_err(refuse)?;
+    let message = fields.get("message").cloned().unwrap_or_default();
+    let now = {
+        let (app, name, label) = (app.clone(), chosen.name.clone(), wanted.label.clone());
+        match blocking(move || app.catalogue.label(&name, &label)).await? {
+            Ok(state) => state.deployment.to_string(),
+            Err(ResolveError::LabelNotFound { .. }) => String::new(),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if fields.get("serves").map_or("", String::as_str) != now {
+        return Err(RequestError::PageOld { what: format!("{}@{}", chosen.name, wanted.label) }.into());
+    }
+    if action == "propose" {
+        let automatic = fields.contains_key("automatic");
+        let request = ProposeRequest { message, publish: None, moves: vec![wanted], automatic, expires_days: None };
+        let made = registry.propose(actor, request).await?;
+        return Ok(format!("{}?done=propose", request_path(made.id)));
+    }
+    let break_glass = fields.get("break_glass").filter(|_| action == "override").cloned();
+    let allow_major = fields.contains_key("allow_major");
+    registry.keep_noted_uses().await?;
+    let request = DeployRequest { moves: vec![wanted], message, allow_major, break_glass };
+    let Deployed { deployments } = registry.deploy(actor, request).await?;
+    let done = if deployments.is_empty() { "already" } else { "deployed" };
+    Ok(format!("{}{}", prompt_path(chosen.name.as_str()), query(&[("done", done)])))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::governance::rulebook::Verdict;
+
+    #[test]
+    fn who_is_tried_gets_what_the_serving_gives() {
+        let preview = |to: serde_json::Value| -> MovePreview {
+            let review = json!({"name": "a", "label": "production", "findings": [], "requirements": [],
+                "reviewers": [], "dependents": [], "used_by": []});
+            MovePreview {
+                from: Some(crate::model::serving::Serving::version(6)),
+                deployment: Some(3),
+                to: serde_json::from_value(to).expect("a serving"),
+                deploys: Verdict { allowed: true, reason: String::new(), roles: Vec::new() },
+                breaks: Vec::new(),
+                review: serde_json::from_value(review).expect("a review"),
+            }
+        };
+        let ruled = preview(json!({"version": 7, "rules": [{"when": {"locale": "de*"}, "version": 8}]}));
+        let gets = |subject: &str, attributes: &str| tried(subject, attributes, Some(&ruled)).gets;
+        let (now, then) = gets("42", "locale=de-AT").expect("asked").expect("attributes");
+        assert_eq!((now.map(|now| now.version), then.version, then.rule), (Some(6), 8, Some(0)));
+        assert_eq!(gets("42", "").expect("asked").expect("attributes").1.version, 7);
+        assert_eq!(gets("", ""), None);
+        assert!(gets("", "german").expect("asked").expect_err("no attribute").contains("`german`"));
+    }
+}

@@ -1,0 +1,362 @@
+//! What a label shall serve: choosing it, seeing exactly what that changes and what is missing for it, and doing it or
+//! asking for it.
+
+use maud::{Markup, html};
+
+use super::problem::{note, sentence};
+use super::review::{demands, interface};
+use super::{diff, serving};
+use crate::api::govern::{MovePreview, MoveReview};
+use crate::api::problem::Problem;
+use crate::experiment::assignment::Choice;
+use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::model::serving::Serving;
+use crate::model::version::Version;
+use crate::web::layout::{Frame, Page, back_path, diff_path, prompt_path, query};
+use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
+use crate::web::words::{Visible, plain, when};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct DeployMatter {
+    /// Of which prompt.
+    pub name: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Its newest versions, newest first.
+    pub versions: Vec<Version>,
+    /// Which label, as it is typed.
+    pub label: String,
+    /// What it shall serve, as it is typed.
+    pub typed: TypedServing,
+    /// What that would do; or why it is nothing.
+    pub preview: Result<Box<MovePreview>, String>,
+    /// For whom it is tried.
+    pub tried: Tried,
+    /// What whoever looks may do.
+    pub may: MayMove,
+    /// Why what was asked for was not done.
+    pub problem: Option<Problem>,
+    /// Why it shall be done, as it was typed.
+    pub message: String,
+}
+
+/// Somebody for whom a serving is tried.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    /// The subject.
+    pub subject: String,
+    /// Attributes, as they are typed.
+    pub attributes: String,
+    /// What they get now, and what they would get; or why that cannot be said.
+    pub gets: Option<Result<(Option<Choice>, Choice), String>>,
+}
+
+/// What somebody may do besides deploying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MayMove {
+    /// Ask others for it.
+    pub propose: bool,
+    /// Override what is missing.
+    pub overrides: bool,
+}
+
+/// The path of the page, for a label where one is meant.
+#[must_use]
+pub fn deploy_path(name: &str, label: &str) -> String {
+    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/deploy/", 1), query(&[("label", label)]))
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
+    let name = matter.name.as_str();
+    let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
+    let main = html! {
+        div.head { h1 { "Deploy " (Visible(name)) } }
+        @if let Some(problem) = &matter.problem { (note(problem)) }
+        div.columns.deploying {
+            div.stack { (chooser(frame, matter)) }
+            div.stack {
+                section #outcome data-live aria-labelledby="outcome-head" {
+                    h2 #outcome-head { "What changes" }
+                    @match &matter.preview {
+                        Err(why) => p.note.warn { (Visible(&sentence(why))) },
+                        Ok(preview) => (outcome(matter, preview)),
+                    }
+                }
+                @if let Some(form) = frame.form() { (deciding(matter, form)) }
+            }
+        }
+    };
+    frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, search: "", main })
+}
+
+/// The form that chooses; it changes nothing but the page.
+fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
+    let act = |value: &str, words: &str| html! { button type="submit" name="do" value=(value) { (words) } };
+    html! {
+        form.stack.chooser action=(deploy_path(&matter.name, "")) data-follow {
+            button.hidden type="submit" tabindex="-1" aria-hidden="true" { "Show" }
+            label for="label" { "Label" }
+            input #label name="label" list="labels" value=(plain(&matter.label)) required maxlength="36" autocomplete="off" spellcheck="false";
+            datalist #labels { @for label in &matter.labels { option value=(label) {} } }
+            datalist #versions { @for one in &matter.versions { option value=(one.number) label=(plain(&format!("v{} · {}", one.number, one.message.chars().take(60).collect::<String>()))) {} } }
+            @for (number, rule) in matter.typed.rules.iter().enumerate() { (rule_fields(matter, number, rule)) }
+            fieldset.target {
+                legend { (if matter.typed.rules.is_empty() { "What it serves" } else { "Everybody else" }) }
+                (target_fields(matter, "d", &matter.typed.default))
+            }
+            div.inline { (act("add-d", "Split with another version")) (act("rule", "Add a rule")) }
+            fieldset.target {
+                legend { "Who gets what?" }
+                label { span { "Subject, for example a user’s id" } input name="subject" value=(plain(&matter.tried.subject)) maxlength="200" autocomplete="off" spellcheck="false"; }
+                label { span { "Attributes, for example locale=de tier=power" } input name="attributes" value=(plain(&matter.tried.attributes)) maxlength="1000" autocomplete="off" spellcheck="false"; }
+                div #gets data-live aria-live="polite" { (gets(matter)) }
+            }
+            button type="submit" { "Show what changes" }
+        }
+        (known(frame, matter))
+    }
+}
+
+fn rule_fields(matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup {
+    let shown = number + 1;
+    html! {
+        fieldset.target {
+            legend { "Rule " (shown) }
+            label { span { "If" } input name={ "r" (number) ".when" } value=(plain(&rule.when)) placeholder="locale=de* tier=power" maxlength="2000" autocomplete="off" spellcheck="false"; }
+            (target_fields(matter, &format!("r{number}"), &rule.target))
+            div.inline {
+                button type="submit" name="do" value={ "add-r" (number) } { "Split rule " (shown) }
+                @if number > 0 { button type="submit" name="do" value={ "up-r" (number) } { "Move rule " (shown) " up" } }
+                button type="submit" name="do" value={ "drop-r" (number) } { "Take out rule " (shown) }
+            }
+        }
+    }
+}
+
+fn target_fields(matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> Markup {
+    let several = target.rows.len() > 1;
+    let place = if prefix == "d" { "the default".to_owned() } else { format!("rule {}", number_of(prefix)) };
+    html! {
+        div.shares data-shares[several] {
+            @for (number, (version, share)) in target.rows.iter().enumerate() {
+                @let name = |end: &str| format!("{prefix}.{number}.{end}");
+                div.share-row {
+                    label { span.hidden { "Version " (number + 1) " of " (place) }
+                        input.number name=(name("version")) list="versions" value=(plain(version)) inputmode="numeric" placeholder="version" maxlength="20" autocomplete="off"; }
+                    @if several {
+                        // The slider has no name: what is sent is the number, which people without scripts type.
+                        input.slider hidden type="range" min="0" max="100" step="0.01" value=(share) aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
+                        label { span.hidden { "Share of version " (number + 1) " of " (place) " in per cent" }
+                            input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share); " %" }
+                    } @else { input type="hidden" name=(name("share")) value="100"; @if let Some(one) = version_of(matter, version) { span.quiet { (Visible(&one.message)) } } }
+                }
+            }
+        }
+        @if !target.salt.is_empty() { input type="hidden" name={ (prefix) ".salt" } value=(plain(&target.salt)); }
+    }
+}
+
+fn number_of(prefix: &str) -> usize {
+    prefix
+        .strip_prefix('r')
+        .and_then(|number| number.parse::<usize>().ok())
+        .map_or(0, |number| number.saturating_add(1))
+}
+
+fn version_of<'a>(matter: &'a DeployMatter, typed: &str) -> Option<&'a Version> {
+    matter.versions.iter().find(|one| one.number.to_string() == typed)
+}
+
+/// The newest versions, to choose from.
+fn known(frame: &Frame, matter: &DeployMatter) -> Markup {
+    html! {
+        details.act {
+            summary { "Newest versions" }
+            ul.facts {
+                @for one in &matter.versions {
+                    li { a.version href={ (prompt_path(&matter.name)) "?version=" (one.number) } { "v" (one.number) } " " (Visible(&one.message)) " " span.quiet { (Visible(&one.author)) ", " (when(one.created, frame.now)) } }
+                }
+            }
+        }
+    }
+}
+
+/// What somebody gets, now and then.
+fn gets(matter: &DeployMatter) -> Markup {
+    let who =
+        if matter.tried.subject.is_empty() { "Somebody without a subject" } else { matter.tried.subject.as_str() };
+    html! {
+        @match &matter.tried.gets {
+            None => {},
+            Some(Err(why)) => p.note.warn { (Visible(&sentence(why))) },
+            Some(Ok((now, then))) => p.note {
+                b { (Visible(who)) } " would get " b.version { "v" (then.version) } (reason(then))
+                @match now {
+                    Some(now) if now.version == then.version => ", as now.",
+                    Some(now) => { "; now it is v" (now.version) "." },
+                    None => "; now it is nothing.",
+                }
+            },
+        }
+    }
+}
+
+fn reason(choice: &Choice) -> Markup {
+    html! {
+        @if let Some(rule) = choice.rule { ", by rule " (rule.saturating_add(1)) }
+        @if let Some(bucket) = choice.bucket {
+            @if choice.sticky { ", by slot " (bucket) " of 10,000" } @else { " this time, by chance: without a subject each request is another" }
+        }
+    }
+}
+
+fn outcome(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+    let path = prompt_path(&matter.name);
+    let version = |number: u64| format!("{path}?version={number}");
+    let review = &preview.review;
+    html! {
+        div.sides {
+            div.side {
+                h3 { "Served now" }
+                @match &preview.from { Some(now) => { (serving::drawn(now, &version)) a.back href=(back_path(&matter.name, &matter.label)) { "Roll back" } }, None => p.quiet { "Nothing: the label is new." } }
+            }
+            div.side { h3 { "Served then" } (serving::drawn(&preview.to, &version)) }
+        }
+        @if preview.from.as_ref() == Some(&preview.to) { p.note { "It serves exactly this already." } } @else {
+            @if let Some(change) = &review.interface { (interface(change)) }
+            @if !preview.breaks.is_empty() && review.interface.is_none() {
+                div.note.bad { p { b { "Callers may break." } } ul { @for reason in &preview.breaks { li { (Visible(reason)) } } } }
+            }
+            (findings(review))
+            @if !review.used_by.is_empty() {
+                p { "In the last day, what is served now was used by " @for who in &review.used_by { span.tag { (Visible(who)) } " " } }
+            }
+            (demands(preview.review.label.as_str(), &matter_requirements(preview), &review.reviewers))
+            (differences(matter, preview))
+        }
+    }
+}
+
+/// What the label demands; what the message must say is looked at when there is one.
+fn matter_requirements(preview: &MovePreview) -> Vec<Requirement> {
+    let mut requirements = preview.review.requirements.clone();
+    for one in requirements.iter_mut().filter(|one| one.kind == RequirementKind::Message) {
+        one.met = true;
+        one.says = format!("{} (looked at when you deploy)", one.says);
+    }
+    requirements
+}
+
+/// Whether nothing is missing but the words.
+fn complete(preview: &MovePreview) -> bool {
+    preview.review.requirements.iter().all(|one| one.met || one.kind == RequirementKind::Message)
+}
+
+fn findings(review: &MoveReview) -> Markup {
+    html! {
+        @if review.findings.is_empty() { p.quiet { "The risk rules find nothing in what is new." } } @else {
+            div.note.warn {
+                p { b { "The risk rules find" } }
+                ul.findings {
+                    @for found in &review.findings {
+                        li { span.tag.(found.severity.as_str()) { (found.severity) } " " (Visible(&found.message)) " " span.quiet { (Visible(&found.target)) ", line " (found.line) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The lines that change; where several versions are involved, the ways to them.
+fn differences(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+    html! {
+        @if let Some(changed) = &preview.review.diff {
+            details.act #lines open { summary { "What it says differently" } (diff::changes(changed, |name| html! { h3 { (name) } })) }
+        } @else {
+            @let pairs = pairs(preview.from.as_ref(), &preview.to);
+            @if !pairs.is_empty() {
+                p { "Compare " @for (index, (old, new)) in pairs.iter().enumerate() {
+                    @if index > 0 { ", " }
+                    a href=(diff_path(&matter.name, *old, *new)) { "v" (old) " with v" (new) }
+                } }
+            }
+        }
+    }
+}
+
+/// What is served now beside what is new.
+fn pairs(from: Option<&Serving>, to: &Serving) -> Vec<(u64, u64)> {
+    /// Most of them that are listed.
+    const PAIRS_MAX: usize = 12;
+    let old = from.map(Serving::versions).unwrap_or_default();
+    let new: Vec<u64> = to.versions().into_iter().filter(|number| !old.contains(number)).collect();
+    old.iter().flat_map(|old| new.iter().map(|new| (*old, *new))).take(PAIRS_MAX).collect()
+}
+
+/// The form that does it: exactly what is shown, as long as the label has not moved since.
+fn deciding(matter: &DeployMatter, form: &str) -> Markup {
+    html! {
+        form.desk #decide method="post" action=(deploy_path(&matter.name, "")) {
+            input type="hidden" name="form" value=(form);
+            div.stack {
+                label for="message" { "Why?" }
+                input #message name="message" value=(plain(&matter.message)) required maxlength="2000" autocomplete="off";
+            }
+            div.stack #buttons data-live {
+                @match &matter.preview {
+                    Err(_) => p.quiet { "Choose first what it shall serve." },
+                    Ok(preview) => { (shown_fields(matter, preview)) (buttons(matter, preview)) },
+                }
+            }
+        }
+    }
+}
+
+/// What is shown, as fields: with the salts that shares were laid out by, so that who got what in the preview gets it.
+fn shown_fields(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+    html! {
+        input type="hidden" name="label" value=(plain(&matter.label));
+        input type="hidden" name="serves" value=(preview.deployment.map(|id| id.to_string()).unwrap_or_default());
+        @for (name, value) in TypedServing::of(&preview.to).fields() { input type="hidden" name=(name) value=(value); }
+    }
+}
+
+fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+    let complete = complete(preview);
+    if preview.from.as_ref() == Some(&preview.to) {
+        return html! { button type="button" disabled { "Deploy" } p.quiet { "There is nothing to change." } };
+    }
+    let barred = if preview.deploys.allowed { None } else { Some(preview.deploys.reason.as_str()) };
+    html! {
+        @if barred.is_none() && !preview.breaks.is_empty() {
+            label.check { input type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
+        }
+        @match barred {
+            Some(why) => { button type="button" disabled { "Deploy" } p.quiet { "You cannot: " (Visible(why)) "." } },
+            None if complete => button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) },
+            None => { button type="button" disabled { "Deploy" } p.quiet { "Something is missing, marked ✗." } },
+        }
+        @if matter.may.propose {
+            button.primary[barred.is_some() || !complete] type="submit" name="do" value="propose" { "Ask for review" }
+            label.check { input type="checkbox" name="automatic" value="yes"; span { "and deploy it as soon as nothing is missing" } }
+        }
+        @if barred.is_none() && !complete && matter.may.overrides {
+            details.act #glass {
+                summary { "Break glass" }
+                div.stack {
+                    label for="break-glass" { "Why must it be without what is missing?" }
+                    input #break-glass name="break_glass" maxlength="2000" autocomplete="off";
+                    p.quiet { "The audit log keeps what you override, and this reason." }
+                    button.danger type="submit" name="do" value="override" { "Deploy all the same" }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "deploy_tests.rs"]
+mod tests;
