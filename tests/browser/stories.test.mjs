@@ -51,7 +51,7 @@ class Stage {
 function story(name, policy, tell) {
   for (const way of WAYS) {
     test(`${name}, ${way.name}`, async () => {
-      const team = await Team.start(policy);
+      const team = await Team.start({ policy });
       const stage = new Stage(way, team);
       try {
         await tell(stage, team);

@@ -39,7 +39,7 @@ function faultOfFocus(contrastMin) {
   // What is focused must be in sight, and not under what is fixed on top.
   const boxes = [...element.getClientRects()];
   const seen = boxes.some((box) => {
-    const [x, y] = [Math.max(box.left, 0) + 2, box.top + Math.min(box.height / 2, 12)];
+    const [x, y] = [Math.max(box.left, 0) + Math.min(box.width / 2, 8), box.top + Math.min(box.height / 2, 12)];
     const top = document.elementFromPoint(Math.min(x, innerWidth - 1), y);
     return top && (top === element || element.contains(top) || top.contains(element));
   });

@@ -52,10 +52,12 @@ export class Node {
     return Node.#start("serve", args, { BOOKHOLDER_ADMIN_TOKEN: ADMIN, ...env });
   }
 
-  /** Starts a replica of a primary, and waits until it holds what the primary holds now. */
-  static async replicaOf(primary) {
+  /** Starts a replica of a primary under a name, and waits until it holds what the primary holds now. */
+  static async replicaOf(primary, name = "beside-the-shop") {
     const shown = JSON.parse(await bookholder(["keys", "show", "--json", "--data", primary.data]));
-    const replica = await Node.#start("replica", ["--root-key", shown.root_key, "--upstream", primary.origin], {});
+    const replica = await Node.#start("replica", ["--root-key", shown.root_key, "--upstream", primary.origin], {
+      BOOKHOLDER_REPLICA_NAME: name,
+    });
     await replica.follows(primary);
     return replica;
   }

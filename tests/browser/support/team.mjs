@@ -10,22 +10,27 @@ const PEOPLE = { ann: "author", ben: "author", rob: "releaser", cy: "compliance"
 
 /** A node, and who may what. */
 export class Team {
-  /** Starts a primary, makes the people, and protects `production` of `support/**` by a policy. */
-  static async start(policy = {}) {
+  /** Starts a primary and makes the people; with a policy for `production` of `support/**` where one is given. */
+  static async start({ policy, people = PEOPLE, args = [] } = {}) {
     const team = new Team();
-    team.node = await Node.primary();
+    team.node = await Node.primary({ args });
     team.tokens = { admin: ADMIN };
-    for (const [who, role] of Object.entries(PEOPLE)) await team.join(who, role);
-    const kept = { name: "production", prompts: "support/**", labels: "production", ...policy };
-    await team.node.send("PUT", "/v1/policies/production", kept);
+    for (const [who, role] of Object.entries(people)) await team.join(who, { role });
+    if (policy) await team.protect(policy);
     return team;
   }
 
-  /** Makes somebody with a role everywhere, and their access token. */
-  async join(who, role) {
-    const person = { name: who, kind: "person", grants: [{ role, prompts: "**" }] };
+  /** Sets the policy that protects `production` of `support/**`. */
+  async protect(policy) {
+    const kept = { name: "production", prompts: "support/**", labels: "production", ...policy };
+    await this.node.send("PUT", "/v1/policies/production", kept);
+  }
+
+  /** Makes somebody with a role, and their access token. */
+  async join(who, { role, kind = "person", prompts = "**" }) {
+    const person = { name: who, kind, grants: [{ role, prompts }] };
     await this.node.send("POST", "/v1/principals", person);
-    const made = await this.node.send("POST", "/v1/tokens", { name: `${who}-laptop`, principal: who });
+    const made = await this.node.send("POST", "/v1/tokens", { name: `${who}-${kind === "person" ? "laptop" : "key"}`, principal: who });
     this.tokens[who] = made.token;
   }
 

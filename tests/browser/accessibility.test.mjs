@@ -1,0 +1,159 @@
+// Every page, in light and dark, wide and narrow: what axe-core finds, whether the page scrolls sideways, and whether
+// the keyboard reaches everything and shows where it is.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import axe from "axe-core";
+
+import { Visit, closeBrowser } from "./support/chromium.mjs";
+import { described, focusIsVisible } from "./support/focus.mjs";
+import { NO_PAGES, PAGES, pathOf, routes } from "./support/pages.mjs";
+import { Sample } from "./support/sample.mjs";
+
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+const WIDE = { width: 1280, height: 900 };
+const PHONE = { width: 390, height: 844 };
+/** The narrowest that content must fit (WCAG 2.2, 1.4.10). */
+const NARROW = { width: 320, height: 640 };
+/** Most findings that are written out. */
+const FINDINGS_MAX = 12;
+/** Most presses of Tab on one page. */
+const TABS_MAX = 500;
+
+let sample;
+const visits = new Map();
+
+before(async () => {
+  sample = await Sample.start({ replicas: ["checkout-eu"], empty: true });
+});
+
+after(async () => {
+  await closeBrowser();
+  await sample?.stop();
+});
+
+/** The window of somebody in a scheme of colours, who has signed in where they are somebody. */
+async function windowOf({ as, on = "primary" }, colorScheme) {
+  const key = `${as} ${on} ${colorScheme}`;
+  if (!visits.has(key)) {
+    const visit = await Visit.open(sample.origin(on), { colorScheme });
+    if (as) await visit.signIn(sample.team.tokens[as]);
+    visits.set(key, visit);
+  }
+  return visits.get(key);
+}
+
+/** Opens a page with everything on it unfolded. */
+async function open(page, colorScheme) {
+  const visit = await windowOf(page, colorScheme);
+  await visit.page.setViewportSize(WIDE);
+  if (page.status) visit.guard.expect(page.status);
+  await visit.goto(pathOf(page, sample));
+  await visit.page.evaluate((foldable) => {
+    for (const folded of document.querySelectorAll(foldable)) folded.open = true;
+  }, page.menu ? "details" : "main details");
+  return visit;
+}
+
+/** What axe-core finds, a line each. */
+async function findings(visit, where) {
+  await visit.page.evaluate(axe.source);
+  const { violations } = await visit.page.evaluate(
+    (values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, resultTypes: ["violations"] }),
+    TAGS,
+  );
+  const told = ({ impact, id, nodes }) => nodes.map((node) => `${where}: ${impact} ${id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`);
+  return violations.flatMap(told);
+}
+
+/** How far a page can be scrolled sideways, and what sticks out. */
+function sticksOut() {
+  const width = document.documentElement.clientWidth;
+  const over = document.documentElement.scrollWidth - width;
+  const scrolls = (element) => {
+    for (let around = element.parentElement; around; around = around.parentElement) {
+      if (getComputedStyle(around).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  const out = [...document.querySelectorAll("body *")].filter(
+    (element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element),
+  );
+  return over > 0 ? `${over} px: ${out.slice(0, 3).map((element) => element.outerHTML.slice(0, 120)).join(" | ")}` : "";
+}
+
+/** Throws findings, each once, and not more than can be read. */
+function fails(found) {
+  const lines = [...new Set(found)];
+  if (lines.length > 0) throw new Error(`${lines.length} findings:\n  ${lines.slice(0, FINDINGS_MAX).join("\n  ")}`);
+}
+
+/** Everything that the keyboard must reach. */
+const CONTROLS = "a[href], button:not([disabled]), input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
+
+test("no route is forgotten", async () => {
+  const known = new Set([...PAGES.map((page) => page.route), ...NO_PAGES]);
+  const found = await routes();
+  assert.ok(found.length > 10, "the table of routes is read");
+  assert.deepEqual(found.filter((route) => !known.has(route)), [], "each is in support/pages.mjs");
+  assert.deepEqual([...known].filter((route) => !found.includes(route)), [], "and none there is gone");
+});
+
+/** Looks at a page in both schemes of colours and all widths. */
+async function look(page) {
+  const found = [];
+  for (const scheme of ["light", "dark"]) {
+    const visit = await open(page, scheme);
+    const [title, headings] = await visit.page.evaluate(() => [document.title, document.querySelectorAll("h1").length]);
+    assert.match(title, /^\S.* · \S+$/, "it has a title");
+    assert.equal(headings, 1, "it has one h1");
+    for (const size of [WIDE, PHONE]) {
+      await visit.page.setViewportSize(size);
+      found.push(...(await findings(visit, `${scheme}, ${size.width} px`)));
+    }
+    for (const size of [PHONE, NARROW]) {
+      await visit.page.setViewportSize(size);
+      const out = await visit.page.evaluate(sticksOut);
+      if (out) found.push(`${size.width} px: the page scrolls sideways by ${out}`);
+    }
+    await visit.check();
+  }
+  fails(found);
+}
+
+for (const page of PAGES) {
+  test(`${page.name}: axe-core finds nothing, and nothing sticks out`, () => look(page));
+}
+
+for (const page of PAGES) {
+  test(`${page.name}: the keyboard reaches everything and shows where it is`, async () => {
+    const found = [];
+    for (const [scheme, size] of [["light", WIDE], ["dark", PHONE]]) {
+      const visit = await open(page, scheme);
+      await visit.page.setViewportSize(size);
+      await visit.page.evaluate((controls) => {
+        for (const control of document.querySelectorAll(controls)) control.toggleAttribute("data-unreached", control.checkVisibility());
+      }, CONTROLS);
+      for (let tabs = 0; tabs < TABS_MAX; tabs += 1) {
+        await visit.page.keyboard.press("Tab");
+        const nowhere = await visit.page.evaluate(() => {
+          document.activeElement.removeAttribute("data-unreached");
+          return document.activeElement === document.body;
+        });
+        if (nowhere) break;
+        await focusIsVisible(visit.page).catch((error) => found.push(`${scheme}, ${size.width} px: ${error.message}`));
+      }
+      const unreached = await visit.page.locator("[data-unreached]").evaluateAll((all) => all.map((one) => one.outerHTML.slice(0, 120)));
+      found.push(...unreached.map((control) => `${scheme}, ${size.width} px: Tab never reaches ${control}`));
+      await visit.check();
+    }
+    fails(found);
+  });
+}
+
+test("a replica that lost its primary: axe-core finds nothing, and nothing sticks out", async () => {
+  await sample.team.node.kill9();
+  await sample.replicas[0].goesStale();
+  for (const page of PAGES.filter(({ on }) => on === "replica")) await look(page);
+});
