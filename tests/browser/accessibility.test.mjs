@@ -8,14 +8,11 @@ import axe from "axe-core";
 
 import { Visit, closeBrowser } from "./support/chromium.mjs";
 import { described, focusIsVisible } from "./support/focus.mjs";
+import { NARROW, PHONE, WIDE, sticksOut } from "./support/layout.mjs";
 import { NO_PAGES, PAGES, pathOf, routes } from "./support/pages.mjs";
 import { Sample } from "./support/sample.mjs";
 
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-const WIDE = { width: 1280, height: 900 };
-const PHONE = { width: 390, height: 844 };
-/** The narrowest that content must fit (WCAG 2.2, 1.4.10). */
-const NARROW = { width: 320, height: 640 };
 /** Most findings that are written out. */
 const FINDINGS_MAX = 12;
 /** Most presses of Tab on one page. */
@@ -65,22 +62,6 @@ async function findings(visit, where) {
   );
   const told = ({ impact, id, nodes }) => nodes.map((node) => `${where}: ${impact} ${id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`);
   return violations.flatMap(told);
-}
-
-/** How far a page can be scrolled sideways, and what sticks out. */
-function sticksOut() {
-  const width = document.documentElement.clientWidth;
-  const over = document.documentElement.scrollWidth - width;
-  const scrolls = (element) => {
-    for (let around = element.parentElement; around; around = around.parentElement) {
-      if (getComputedStyle(around).overflowX !== "visible") return true;
-    }
-    return false;
-  };
-  const out = [...document.querySelectorAll("body *")].filter(
-    (element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element),
-  );
-  return over > 0 ? `${over} px: ${out.slice(0, 3).map((element) => element.outerHTML.slice(0, 120)).join(" | ")}` : "";
 }
 
 /** Throws findings, each once, and not more than can be read. */

@@ -6,13 +6,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { Visit, closeBrowser } from "./support/chromium.mjs";
+import { PHONE, WIDE } from "./support/layout.mjs";
 import { PAGES, pathOf } from "./support/pages.mjs";
 import { Sample } from "./support/sample.mjs";
-
-const SIZES = [
-  { width: 1280, height: 900 },
-  { width: 390, height: 844 },
-];
 
 const [directory, ...only] = process.argv.slice(2);
 if (!directory) throw new Error("say into which directory: node screenshots.mjs DIRECTORY [PAGE…]");
@@ -35,7 +31,7 @@ async function windowOf({ as, on = "primary" }, colorScheme, viewport) {
 try {
   for (const page of pages) {
     for (const scheme of ["light", "dark"]) {
-      for (const size of SIZES) {
+      for (const size of [WIDE, PHONE]) {
         const visit = await windowOf(page, scheme, size);
         if (page.status) visit.guard.expect(page.status);
         await visit.goto(pathOf(page, sample));

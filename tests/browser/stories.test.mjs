@@ -249,7 +249,7 @@ story("a replica shows its pages while its primary is down, and changes nothing"
 
 story("compliance follows the log and keeps a signed report", {}, async (stage, team) => {
   const version = await team.publish("ann", AGENT, HARMLESS, "First words");
-  await team.deploy("ann", AGENT, "production", version, "I wish").catch(() => "refused");
+  await team.deploy("ann", AGENT, "production", version, "I wish", { fails: 403 });
   await team.deploy("rob", AGENT, "production", version, "Now");
   const cy = await stage.person("cy");
   await cy.link("Audit", cy.page.getByRole("navigation", { name: "Main" }));

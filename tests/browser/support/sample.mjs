@@ -40,23 +40,10 @@ Never ask for a card number. If the customer sends one, ask them to delete it.
 
 const AGENT_NEWEST = {
   syntax: "mustache",
-  messages: [
-    {
-      role: "system",
-      content: `{{> shared/tone@2}}
-You answer customers of {{shop}}, an online shop for furniture.
-
-Answer in the language of the customer, in at most five sentences. If you do not know, say so and hand over to a colleague.
-
-Orders can be changed until they are packed. Returns are free for 60 days.
-Advise the customer which loan to take when they ask to pay in instalments.
-Never ask for a card number. If the customer sends one, ask them to delete it.
-`,
-    },
-    { role: "user", content: "Where is my order? It was due on Monday." },
-    { role: "assistant", content: "I am sorry that it is late. Could you tell me the order number? It begins with LH." },
-    { type: "placeholder", name: "history" },
-  ],
+  text: `{{> shared/tone@2}}${AGENT.at(-1).replace(
+    "Never ask",
+    "Advise the customer which loan to take when they ask to pay in instalments.\nNever ask",
+  )}`,
   variables: [{ name: "shop", required: true, description: "whom we speak for" }],
   model: { name: "gpt-4o", parameters: { temperature: 0.2, max_tokens: 600 } },
   tools: [
@@ -175,7 +162,7 @@ export class Sample {
     await team.join("checkout", { role: "reader", kind: "service", prompts: "support/**" });
     const headers = { authorization: `Bearer ${team.tokens.checkout}` };
     await fetch(`${team.node.origin}/v1/resolve/support/agent@production`, { headers });
-    await team.deploy("maya", "support/agent", "production", this.newest, "OPS-260 now").catch(() => "refused");
+    await team.deploy("maya", "support/agent", "production", this.newest, "OPS-260 now", { fails: 403 });
   }
 
   async #canary(team, name) {

@@ -47,10 +47,10 @@ export class Team {
     return published.version.number;
   }
 
-  /** Lets a label serve something. */
-  deploy(who, name, label, serving, message, more = {}) {
+  /** Lets a label serve something; `fails` names the status of a refusal that is meant. */
+  deploy(who, name, label, serving, message, { fails, ...more } = {}) {
     const moves = [{ name, label, serving: typeof serving === "number" ? { version: serving } : serving }];
-    return this.send(who, "POST", "/v1/deployments", { moves, message, ...more });
+    return this.send(who, "POST", "/v1/deployments", { moves, message, ...more }, { fails });
   }
 
   /** Lets production serve a version the regular way: asked for by ann, approved by cy, deployed by rob. */
