@@ -29,11 +29,14 @@
     else if (event.key === "k") move(-1);
   });
 
-  document.addEventListener("click", (event) => {
-    for (const open of document.querySelectorAll("details.who[open]")) {
-      if (!open.contains(event.target)) open.open = false;
-    }
-  });
+  // What is pressed or focused elsewhere must not lie under the menu.
+  for (const kind of ["click", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      for (const open of document.querySelectorAll("details.who[open]")) {
+        if (!open.contains(event.target)) open.open = false;
+      }
+    });
+  }
 
   if (navigator.clipboard) {
     for (const button of document.querySelectorAll("button.copy")) {

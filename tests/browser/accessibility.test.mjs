@@ -55,7 +55,7 @@ async function open(page, colorScheme) {
 
 /** What axe-core finds, a line each. */
 async function findings(visit, where) {
-  await visit.page.evaluate(axe.source);
+  if (!(await visit.page.evaluate(() => "axe" in globalThis))) await visit.page.evaluate(axe.source);
   const { violations } = await visit.page.evaluate(
     (values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, resultTypes: ["violations"] }),
     TAGS,
@@ -107,7 +107,8 @@ for (const page of PAGES) {
   test(`${page.name}: axe-core finds nothing, and nothing sticks out`, () => look(page));
 }
 
-for (const page of PAGES) {
+// The menu closes when the focus is elsewhere; the story of signing out walks through it.
+for (const page of PAGES.filter(({ menu }) => !menu)) {
   test(`${page.name}: the keyboard reaches everything and shows where it is`, async () => {
     const found = [];
     for (const [scheme, size] of [["light", WIDE], ["dark", PHONE]]) {

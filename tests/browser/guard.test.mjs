@@ -1,4 +1,4 @@
-// The guard over the pages notices what it is there for: without this, every other test here could pass in vain.
+// What watches and judges the pages notices what it is there for: without this, the other tests could pass in vain.
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
@@ -6,6 +6,10 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 
 import { closeBrowser, visiting } from "./support/chromium.mjs";
+import { focusIsVisible } from "./support/focus.mjs";
+import { question, wrongs } from "./support/hostile.mjs";
+import { NARROW, sticksOut } from "./support/layout.mjs";
+import { WAYS, begin } from "./support/ways.mjs";
 
 /** Pages that do what pages must not, and what the guard says of each. */
 const FAULTY = {
@@ -25,7 +29,7 @@ let origin;
 before(async () => {
   server = createServer((request, response) => {
     const [body, , policy = LOOSE] = FAULTY[request.url] ?? ["<p>good</p>"];
-    const known = request.url in FAULTY || request.url === "/ui/good";
+    const known = request.url in FAULTY || request.url === "/ui/good" || request.url === "/ui/";
     const headers = { "content-type": "text/html" };
     if (policy) headers["content-security-policy"] = policy;
     response.writeHead(known ? 200 : 404, headers).end(`<!DOCTYPE html><title>x</title>${known ? body : ""}`);
@@ -73,4 +77,57 @@ test("the guard is silent about a good page, and about a refusal that was expect
     visiting(origin, {}, (visit) => visit.guard.expect(404)),
     /no page was answered with 404/,
   );
+});
+
+/** Pages that a hostile text made, and what is said of each. */
+const BROKEN_OUT = [
+  ["<img data-injected>", /a text became an element/],
+  ["<marquee>x</marquee>", /no page has this element/],
+  ["<p onclick='x'>x</p>", /onclick on/],
+  ["<p style='x'>x</p>", /style on/],
+  ["<a href='javascript:x'>x</a>", /href leads away/],
+  ["<a href='//elsewhere.example'>x</a>", /href leads away/],
+  ["<p title='a\u{202e}b'>x</p>", /an unseen character in title/],
+  ["<p>a\u{200b}b</p>", /an unseen character in "a/],
+  ["<script></script>", /2 scripts/],
+];
+
+test("a text that breaks out is noticed, and one that does not is not", async () => {
+  await visiting(origin, {}, async ({ page }) => {
+    const judged = (body) => page.evaluate(wrongs, question({ html: `<!DOCTYPE html><script src="/x.js"></script>${body}` }));
+    assert.deepEqual(await judged("<p title='&lt;img&gt;'>&lt;script&gt; U+202E <a href='/ui/?q=javascript:'>x</a></p>"), []);
+    for (const [body, wrong] of BROKEN_OUT) assert.match((await judged(body)).join(), wrong, body);
+    await page.evaluate(() => (globalThis.ran = "yes"));
+    assert.match((await judged("")).join(), /a text ran/);
+  });
+});
+
+test("what sticks out, and a focus that nobody sees, is noticed", async () => {
+  await visiting(origin, {}, async ({ page }) => {
+    await page.setViewportSize(NARROW);
+    const focus = async (style) => {
+      await page.setContent(`<meta name=viewport content="width=device-width"><style>${style}</style><a href="#x">x</a>`);
+      await page.keyboard.press("Tab");
+      await focusIsVisible(page);
+    };
+    await focus(":focus-visible { outline: 2px solid black }");
+    await assert.rejects(focus("a { outline: none }"), /no ring is drawn/);
+    await assert.rejects(focus("a:focus { outline: 2px solid #eee }"), /contrast of only 1/);
+    await assert.rejects(focus("a:focus { outline: 2px solid black; position: fixed; top: -50px }"), /out of sight/);
+    assert.equal(await page.evaluate(sticksOut), "");
+    await page.setContent("<p style='width: 400px'>x</p>");
+    assert.match(await page.evaluate(sticksOut), /px: <p/);
+  });
+});
+
+test("what Tab does not reach is noticed", async () => {
+  const way = await begin(WAYS.at(-1), origin);
+  try {
+    const ring = "<style>:focus-visible { outline: 2px solid black }</style>";
+    await way.page.setContent(`${ring}<a href='#x'>one</a><a href='#x' tabindex=-1>two</a>`);
+    await way.reach(way.page.getByText("one"));
+    await assert.rejects(way.reach(way.page.getByText("two")), /Tab never reaches/);
+  } finally {
+    await way.visit.close();
+  }
 });

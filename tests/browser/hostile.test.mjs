@@ -185,7 +185,7 @@ test("three years of a real library of prompts are text on its pages", { skip },
     await reader.signIn(library.tokens.cy);
     const names = [];
     for (let cursor = ""; cursor !== undefined; ) {
-      const page = await library.node.send("GET", `/v1/prompts?limit=1000${cursor && `&cursor=${segment(cursor)}`}`);
+      const page = await library.node.send("GET", `/v1/prompts?removed=true&limit=1000${cursor && `&cursor=${segment(cursor)}`}`);
       names.push(...page.items.map((item) => item.name));
       cursor = page.next;
     }
