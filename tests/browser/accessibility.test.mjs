@@ -2,17 +2,25 @@
 // the keyboard reaches everything and shows where it is.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import axe from "axe-core";
 
 import { Visit, closeBrowser } from "./support/chromium.mjs";
-import { described, focusIsVisible } from "./support/focus.mjs";
+import { focusIsVisible } from "./support/focus.mjs";
 import { NARROW, PHONE, WIDE, sticksOut } from "./support/layout.mjs";
+import { ROOT } from "./support/node.mjs";
 import { NO_PAGES, PAGES, pathOf, routes } from "./support/pages.mjs";
 import { Sample } from "./support/sample.mjs";
 
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+/** What axe-core looks for. Dark is light in other colours, which a test below makes sure of. */
+const RULES = {
+  light: { type: "tag", values: TAGS },
+  dark: { type: "rule", values: ["color-contrast", "link-in-text-block"] },
+};
 /** Most findings that are written out. */
 const FINDINGS_MAX = 12;
 /** Most presses of Tab on one page. */
@@ -47,21 +55,25 @@ async function open(page, colorScheme) {
   await visit.page.setViewportSize(WIDE);
   if (page.status) visit.guard.expect(page.status);
   await visit.goto(pathOf(page, sample));
-  await visit.page.evaluate((foldable) => {
-    for (const folded of document.querySelectorAll(foldable)) folded.open = true;
-  }, page.menu ? "details" : "main details");
+  await visit.page.evaluate(
+    (foldable) => {
+      for (const folded of document.querySelectorAll(foldable)) folded.open = true;
+    },
+    page.menu ? "details" : "main details",
+  );
   return visit;
 }
 
 /** What axe-core finds, a line each. */
-async function findings(visit, where) {
+async function findings(visit, scheme, where) {
   if (!(await visit.page.evaluate(() => "axe" in globalThis))) await visit.page.evaluate(axe.source);
   const { violations } = await visit.page.evaluate(
-    (values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, resultTypes: ["violations"] }),
-    TAGS,
+    (runOnly) => globalThis.axe.run(document, { runOnly, resultTypes: ["violations"] }),
+    RULES[scheme],
   );
-  const told = ({ impact, id, nodes }) => nodes.map((node) => `${where}: ${impact} ${id}: ${node.html.slice(0, 160)} ${node.any[0]?.message ?? ""}`);
-  return violations.flatMap(told);
+  return violations.flatMap(({ impact, id, nodes }) =>
+    nodes.map(({ html, any }) => `${where}: ${impact} ${id}: ${html.slice(0, 160)} ${any[0]?.message ?? ""}`),
+  );
 }
 
 /** Throws findings, each once, and not more than can be read. */
@@ -77,8 +89,29 @@ test("no route is forgotten", async () => {
   const known = new Set([...PAGES.map((page) => page.route), ...NO_PAGES]);
   const found = await routes();
   assert.ok(found.length > 10, "the table of routes is read");
-  assert.deepEqual(found.filter((route) => !known.has(route)), [], "each is in support/pages.mjs");
-  assert.deepEqual([...known].filter((route) => !found.includes(route)), [], "and none there is gone");
+  assert.deepEqual(
+    found.filter((route) => !known.has(route)),
+    [],
+    "each is in support/pages.mjs",
+  );
+  assert.deepEqual(
+    [...known].filter((route) => !found.includes(route)),
+    [],
+    "and none there is gone",
+  );
+});
+
+test("dark is nothing but other colours", async () => {
+  const style = await readFile(join(ROOT, "src/web/ui.css"), "utf8");
+  const blocks = [...style.matchAll(/prefers-color-scheme: dark\) \{\s*:root \{([^}]*)\}\s*\}/g)];
+  assert.equal(blocks.length, style.split("prefers-color-scheme").length - 1, "each is a list of colours");
+  for (const [, colours] of blocks) {
+    for (const one of colours
+      .split(";")
+      .map((part) => part.trim())
+      .filter(Boolean))
+      assert.match(one, /^--[\w-]+: /);
+  }
 });
 
 /** Looks at a page in both schemes of colours and all widths. */
@@ -91,7 +124,7 @@ async function look(page) {
     assert.equal(headings, 1, "it has one h1");
     for (const size of [WIDE, PHONE]) {
       await visit.page.setViewportSize(size);
-      found.push(...(await findings(visit, `${scheme}, ${size.width} px`)));
+      found.push(...(await findings(visit, scheme, `${scheme}, ${size.width} px`)));
     }
     for (const size of [PHONE, NARROW]) {
       await visit.page.setViewportSize(size);
@@ -111,11 +144,15 @@ for (const page of PAGES) {
 for (const page of PAGES.filter(({ menu }) => !menu)) {
   test(`${page.name}: the keyboard reaches everything and shows where it is`, async () => {
     const found = [];
-    for (const [scheme, size] of [["light", WIDE], ["dark", PHONE]]) {
+    for (const [scheme, size] of [
+      ["light", WIDE],
+      ["dark", PHONE],
+    ]) {
       const visit = await open(page, scheme);
       await visit.page.setViewportSize(size);
       await visit.page.evaluate((controls) => {
-        for (const control of document.querySelectorAll(controls)) control.toggleAttribute("data-unreached", control.checkVisibility());
+        for (const control of document.querySelectorAll(controls))
+          control.toggleAttribute("data-unreached", control.checkVisibility());
       }, CONTROLS);
       for (let tabs = 0; tabs < TABS_MAX; tabs += 1) {
         await visit.page.keyboard.press("Tab");
@@ -126,7 +163,9 @@ for (const page of PAGES.filter(({ menu }) => !menu)) {
         if (nowhere) break;
         await focusIsVisible(visit.page).catch((error) => found.push(`${scheme}, ${size.width} px: ${error.message}`));
       }
-      const unreached = await visit.page.locator("[data-unreached]").evaluateAll((all) => all.map((one) => one.outerHTML.slice(0, 120)));
+      const unreached = await visit.page
+        .locator("[data-unreached]")
+        .evaluateAll((all) => all.map((one) => one.outerHTML.slice(0, 120)));
       found.push(...unreached.map((control) => `${scheme}, ${size.width} px: Tab never reaches ${control}`));
       await visit.check();
     }

@@ -18,7 +18,11 @@ const FAULTY = {
   "/ui/dialog": ["<script>alert('oh')</script>", /a dialog: oh/],
   "/ui/missing": ["<script src='/ui/none.js'></script>", /answered with 404: .*none\.js/],
   "/ui/elsewhere": ["<img src='http://elsewhere.example/x.png'>", /asked another origin: http:\/\/elsewhere\.example/],
-  "/ui/policy": ["<p style='color: red'>x</p>", /error on .*Content Security Policy/, "default-src 'none'; script-src 'self'"],
+  "/ui/policy": [
+    "<p style='color: red'>x</p>",
+    /error on .*Content Security Policy/,
+    "default-src 'none'; script-src 'self'",
+  ],
   "/ui/unprotected": ["<p>x</p>", /a page without a policy/, ""],
 };
 const LOOSE = "default-src * 'unsafe-inline'";
@@ -94,8 +98,12 @@ const BROKEN_OUT = [
 
 test("a text that breaks out is noticed, and one that does not is not", async () => {
   await visiting(origin, {}, async ({ page }) => {
-    const judged = (body) => page.evaluate(wrongs, question({ html: `<!DOCTYPE html><script src="/x.js"></script>${body}` }));
-    assert.deepEqual(await judged("<p title='&lt;img&gt;'>&lt;script&gt; U+202E <a href='/ui/?q=javascript:'>x</a></p>"), []);
+    const judged = (body) =>
+      page.evaluate(wrongs, question({ html: `<!DOCTYPE html><script src="/x.js"></script>${body}` }));
+    assert.deepEqual(
+      await judged("<p title='&lt;img&gt;'>&lt;script&gt; U+202E <a href='/ui/?q=javascript:'>x</a></p>"),
+      [],
+    );
     for (const [body, wrong] of BROKEN_OUT) assert.match((await judged(body)).join(), wrong, body);
     await page.evaluate(() => (globalThis.ran = "yes"));
     assert.match((await judged("")).join(), /a text ran/);
@@ -106,7 +114,9 @@ test("what sticks out, and a focus that nobody sees, is noticed", async () => {
   await visiting(origin, {}, async ({ page }) => {
     await page.setViewportSize(NARROW);
     const focus = async (style) => {
-      await page.setContent(`<meta name=viewport content="width=device-width"><style>${style}</style><a href="#x">x</a>`);
+      await page.setContent(
+        `<meta name=viewport content="width=device-width"><style>${style}</style><a href="#x">x</a>`,
+      );
       await page.keyboard.press("Tab");
       await focusIsVisible(page);
     };

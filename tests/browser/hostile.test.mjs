@@ -184,8 +184,11 @@ test("three years of a real library of prompts are text on its pages", { skip },
     await library.node.command("import", HISTORY);
     await reader.signIn(library.tokens.cy);
     const names = [];
-    for (let cursor = ""; cursor !== undefined; ) {
-      const page = await library.node.send("GET", `/v1/prompts?removed=true&limit=1000${cursor && `&cursor=${segment(cursor)}`}`);
+    for (let cursor = ""; cursor !== undefined;) {
+      const page = await library.node.send(
+        "GET",
+        `/v1/prompts?removed=true&limit=1000${cursor && `&cursor=${segment(cursor)}`}`,
+      );
       names.push(...page.items.map((item) => item.name));
       cursor = page.next;
     }
@@ -211,7 +214,7 @@ test("three years of a real library of prompts are text on its pages", { skip },
     const others = ["/ui/?q=script&texts=yes", "/ui/audit", "/ui/audit?who=contributor-0001"];
     for (const at of others) await open(reader, at);
     const next = reader.page.getByRole("link", { name: "Next page" });
-    for (await open(reader, "/ui/"); (await next.count()) > 0; ) await open(reader, await next.getAttribute("href"));
+    for (await open(reader, "/ui/"); (await next.count()) > 0;) await open(reader, await next.getAttribute("href"));
     await openReport(await report(reader, "html"));
     t.diagnostic(`${names.length} prompts read, ${worst.length} opened`);
   } finally {

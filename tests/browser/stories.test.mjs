@@ -102,7 +102,13 @@ story("an edit goes live only when compliance has approved it", COMPLIANCE, asyn
   const cy = await stage.person("cy");
   await openRequest(cy, id, "Sell loans, please");
   await sees(cy, "The risk rules find");
-  assert.match(await cy.page.locator(".line.new .say").allTextContents().then((lines) => lines.join()), /which loan/);
+  assert.match(
+    await cy.page
+      .locator(".line.new .say")
+      .allTextContents()
+      .then((lines) => lines.join()),
+    /which loan/,
+  );
   await cy.type("Comment", "Who will advise them?");
   await cy.button("Comment");
   await sees(cy, "Who will advise them?");
@@ -160,7 +166,10 @@ story("harm is stopped in two clicks and a reason", COMPLIANCE, async (stage, te
 });
 
 story("who may not take back is told why, and nothing happens", {}, async (stage, team) => {
-  const [one, two] = [await team.publish("ann", AGENT, HARMLESS, "One"), await team.publish("ann", AGENT, LOANS, "Two")];
+  const [one, two] = [
+    await team.publish("ann", AGENT, HARMLESS, "One"),
+    await team.publish("ann", AGENT, LOANS, "Two"),
+  ];
   for (const version of [one, two]) await team.deploy("rob", AGENT, "production", version, "Now");
   const ann = await stage.person("ann");
   await findPrompt(ann, AGENT);
@@ -202,8 +211,16 @@ story("what was live at a given minute is found, with who and why", {}, async (s
 story("two people edit the same prompt, and neither loses anything", {}, async (stage, team) => {
   const base = await team.publish("ann", AGENT, "Greet {{name}}.\nBe brief.\n", "First words");
   await team.deploy("rob", AGENT, "production", base, "Now");
-  const hers = await editPrompt(team, "ann", AGENT, { on: base, text: "Greet {{name}} warmly.\nBe brief.\n", why: "Warmer" });
-  const his = await editPrompt(team, "ben", AGENT, { on: base, text: "Greet {{name}}.\nBe very brief.\n", why: "Shorter" });
+  const hers = await editPrompt(team, "ann", AGENT, {
+    on: base,
+    text: "Greet {{name}} warmly.\nBe brief.\n",
+    why: "Warmer",
+  });
+  const his = await editPrompt(team, "ben", AGENT, {
+    on: base,
+    text: "Greet {{name}}.\nBe very brief.\n",
+    why: "Shorter",
+  });
   assert.equal(hers.version, base + 1);
   assert.match(his.refused, new RegExp(`${base + 1}`), "the second one is told of the first");
   // He looks at what she changed, and writes his on top of it.
@@ -221,7 +238,10 @@ story("two people edit the same prompt, and neither loses anything", {}, async (
 });
 
 story("a replica shows its pages while its primary is down, and changes nothing", {}, async (stage, team) => {
-  const [one, two] = [await team.publish("ann", AGENT, HARMLESS, "One"), await team.publish("ann", AGENT, LOANS, "Two")];
+  const [one, two] = [
+    await team.publish("ann", AGENT, HARMLESS, "One"),
+    await team.publish("ann", AGENT, LOANS, "Two"),
+  ];
   for (const version of [one, two]) await team.deploy("rob", AGENT, "production", version, "Now");
   const replica = await Node.replicaOf(team.node);
   try {

@@ -23,7 +23,11 @@ let browser;
 /** The browser of this test file. */
 async function launched() {
   if (!existsSync(CHROMIUM)) throw new Error(`there is no ${CHROMIUM}: install Chromium, or set CHROMIUM`);
-  browser ??= chromium.launch({ executablePath: CHROMIUM, args: ARGUMENTS, env: { ...process.env, LANGUAGE: "en_US" } });
+  browser ??= chromium.launch({
+    executablePath: CHROMIUM,
+    args: ARGUMENTS,
+    env: { ...process.env, LANGUAGE: "en_US" },
+  });
   return browser;
 }
 

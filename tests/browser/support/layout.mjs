@@ -20,5 +20,10 @@ export function sticksOut() {
   const out = [...document.querySelectorAll("body *")].filter(
     (element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element),
   );
-  return over > 0 ? `${over} px: ${out.slice(0, 3).map((element) => element.outerHTML.slice(0, 120)).join(" | ")}` : "";
+  return over > 0
+    ? `${over} px: ${out
+        .slice(0, 3)
+        .map((element) => element.outerHTML.slice(0, 120))
+        .join(" | ")}`
+    : "";
 }

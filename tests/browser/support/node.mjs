@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, openSync } from "node:fs";
+import { existsSync, openSync, rmSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -21,9 +21,14 @@ const PATIENCE_MS = 60_000;
 const LOOK_MS = 20;
 
 const run = promisify(execFile);
-/** Every process that runs, so that none outlives the tests. */
-const running = new Set();
-process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+/** Every node that was not stopped, so that nothing outlives the tests. */
+const left = new Set();
+process.on("exit", () => {
+  for (const node of left) {
+    node.child.kill("SIGKILL");
+    rmSync(node.home, { recursive: true, force: true });
+  }
+});
 
 /** Looks until there is something; fails with `what` when the time is up. */
 export async function until(what, look) {
@@ -71,11 +76,8 @@ export class Node {
     const line = [verb, "--data", node.data, "--listen", "127.0.0.1:0", ...args];
     const stdio = ["ignore", "ignore", openSync(node.log, "a")];
     node.child = spawn(PROGRAM, line, { env: surroundings(env), stdio });
-    running.add(node.child);
-    node.ended = once(node.child, "exit").then(([code]) => {
-      running.delete(node.child);
-      return code;
-    });
+    left.add(node);
+    node.ended = once(node.child, "exit").then(([code]) => code);
     const address = await until(`${verb} listens`, async () => {
       if (node.child.exitCode !== null) throw new Error(`${verb} ended: ${await readFile(node.log, "utf8")}`);
       return readFile(join(node.data, "address"), "utf8").catch(() => "");
@@ -126,6 +128,7 @@ export class Node {
     const code = await this.ended;
     const said = await readFile(this.log, "utf8");
     await rm(this.home, { recursive: true, force: true });
+    left.delete(this);
     if ((!killed && code !== 0) || said.includes("panicked")) throw new Error(`a node ended with ${code}: ${said}`);
   }
 }

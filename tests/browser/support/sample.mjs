@@ -68,14 +68,38 @@ const MAIL = [
 
 /** What became of the others: their names, texts and whys, each some days apart. */
 const OTHERS = {
-  "onboarding/day-3-nudge": ["Remind {{name}} of the project they began. One sentence, one link.\n", "Their first nudge"],
-  "search/query-rewriter": ["Rewrite the question as at most three searches, one a line.\n{{question}}\n", "From the prototype"],
-  "search/answer-with-sources": ["Answer {{question}} from the passages below, and name the passage of each sentence.\n", "With sources, as legal asked"],
-  "sales/call-notes": ["Sum up the call: who, what they need, by when, what we promised.\n{{transcript}}\n", "For the Berlin team"],
-  "legal/clause-finder": ["List each clause about liability with its number. Quote, do not paraphrase.\n", "First words"],
-  "internal/release-notes": ["Turn the list of changes into release notes for customers.\n{{changes}}\n", "So that nobody writes them on Friday night"],
-  "support/refund-reply": ["Confirm the refund of {{amount}} to {{name}}, and say when it arrives.\n", "Refunds in one voice"],
-  "support/escalation-summary": ["Sum up the conversation for a colleague in four bullet points.\n", "Tier 2 asked for it"],
+  "onboarding/day-3-nudge": [
+    "Remind {{name}} of the project they began. One sentence, one link.\n",
+    "Their first nudge",
+  ],
+  "search/query-rewriter": [
+    "Rewrite the question as at most three searches, one a line.\n{{question}}\n",
+    "From the prototype",
+  ],
+  "search/answer-with-sources": [
+    "Answer {{question}} from the passages below, and name the passage of each sentence.\n",
+    "With sources, as legal asked",
+  ],
+  "sales/call-notes": [
+    "Sum up the call: who, what they need, by when, what we promised.\n{{transcript}}\n",
+    "For the Berlin team",
+  ],
+  "legal/clause-finder": [
+    "List each clause about liability with its number. Quote, do not paraphrase.\n",
+    "First words",
+  ],
+  "internal/release-notes": [
+    "Turn the list of changes into release notes for customers.\n{{changes}}\n",
+    "So that nobody writes them on Friday night",
+  ],
+  "support/refund-reply": [
+    "Confirm the refund of {{amount}} to {{name}}, and say when it arrives.\n",
+    "Refunds in one voice",
+  ],
+  "support/escalation-summary": [
+    "Sum up the conversation for a colleague in four bullet points.\n",
+    "Tier 2 asked for it",
+  ],
 };
 
 const CLASSIFIER = (more) => ({
@@ -120,7 +144,8 @@ export class Sample {
       count += 1;
       await team.import([{ id: `past-${count}`, at, author, message, name, text }], { label, syntax: "mustache" });
     };
-    const agent = (version, author, why, daysAgo, label) => bring("support/agent", AGENT[version - 1], author, why, daysAgo, label);
+    const agent = (version, author, why, daysAgo, label) =>
+      bring("support/agent", AGENT[version - 1], author, why, daysAgo, label);
     await bring("shared/tone", TONE[0], "maya", "One voice for all of us", 88);
     await bring("shared/tone", TONE[1], "maya", "Concrete, and no promises", 41);
     await agent(1, "maya", "First words", 86);
@@ -167,7 +192,11 @@ export class Sample {
 
   async #canary(team, name) {
     const doubt = "Answer with one word. When in doubt: other.\n";
-    for (const [more, why] of [["", "First words"], ["Answer with one word.\n", "One word"], [doubt, "Less guessing"]]) {
+    for (const [more, why] of [
+      ["", "First words"],
+      ["Answer with one word.\n", "One word"],
+      [doubt, "Less guessing"],
+    ]) {
       await team.publish("jonas", name, CLASSIFIER(more), why);
     }
     await team.deploy("priya", name, "production", 1, "Live for all tickets");

@@ -30,7 +30,10 @@ export class Team {
   async join(who, { role, kind = "person", prompts = "**" }) {
     const person = { name: who, kind, grants: [{ role, prompts }] };
     await this.node.send("POST", "/v1/principals", person);
-    const made = await this.node.send("POST", "/v1/tokens", { name: `${who}-${kind === "person" ? "laptop" : "key"}`, principal: who });
+    const made = await this.node.send("POST", "/v1/tokens", {
+      name: `${who}-${kind === "person" ? "laptop" : "key"}`,
+      principal: who,
+    });
     this.tokens[who] = made.token;
   }
 

@@ -106,7 +106,7 @@ class Keyboard extends Way {
     await this.reach(field);
     await this.page.keyboard.press("Home");
     const chosen = () => field.evaluate((select) => select.selectedOptions[0].label);
-    for (let last = ""; (await chosen()) !== option; ) {
+    for (let last = ""; (await chosen()) !== option;) {
       if (last === (last = await chosen())) throw new Error(`the arrows never reach ${option}`);
       await this.page.keyboard.press("ArrowDown");
     }
@@ -129,7 +129,7 @@ class Keyboard extends Way {
   async reach(control) {
     const wanted = await control.elementHandle();
     const passed = [];
-    for (let laps = 0; laps < 2 && passed.length < TABS_MAX; ) {
+    for (let laps = 0; laps < 2 && passed.length < TABS_MAX;) {
       if (await wanted.evaluate((element) => element === document.activeElement)) return focusIsVisible(this.page);
       await this.page.keyboard.press("Tab");
       const nowhere = await this.page.evaluate(() => document.activeElement === document.body);
