@@ -217,7 +217,7 @@ fn entry(here: bool, path: &str, name: &Markup) -> Markup {
 fn note_of_replica(following: &Following) -> Markup {
     let age = length(i64::try_from(following.age_s).unwrap_or(i64::MAX).saturating_mul(1_000));
     html! {
-        div #replica .note.warn[following.stale] role="note" data-live data-again="10000" {
+        div #replica .note.warn[following.stale] role="region" aria-label="This replica" data-live data-again="10000" {
             "This node is a replica: it shows what was signed, and changes nothing. "
             @if following.stale { "It last heard from its primary " (age) " ago. " }
             @if let Some(upstream) = &following.upstream { "Changes are the business of " code { (Visible(upstream)) } "." }

@@ -32,8 +32,13 @@
     } else if (event.key === "j") move(1);
     else if (event.key === "k") move(-1);
   });
+  // What is pressed or focused elsewhere must not lie under the menu.
+  for (const kind of ["click", "focusin"]) {
+    document.addEventListener(kind, (event) => {
+      for (const open of all("details.who[open]")) if (!open.contains(event.target)) open.open = false;
+    });
+  }
   document.addEventListener("click", (event) => {
-    for (const open of all("details.who[open]")) if (!open.contains(event.target)) open.open = false;
     const line = event.target.closest("[data-line]");
     if (line) jump(document.getElementById(line.dataset.of), Number(line.dataset.line));
   });

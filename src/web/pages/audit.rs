@@ -116,13 +116,15 @@ fn row(frame: &Frame, matter: &AuditMatter, entry: &AuditEntry) -> Markup {
                 @if entry.unrecorded > 0 { br; span.quiet { "and " (entry.unrecorded) " refusals before it that were not recorded one by one" } }
             }
             td data-label="Before and after" {
-                ul.logged {
-                    @for change in &entry.changes {
-                        li {
-                            (Visible(&change.subject)) ": "
-                            @match &change.before { Some(before) => del { (Visible(before)) }, None => span.quiet { "nothing" } }
-                            " → "
-                            @match &change.after { Some(after) => ins { (Visible(after)) }, None => span.quiet { "nothing" } }
+                @if !entry.changes.is_empty() {
+                    ul.logged {
+                        @for change in &entry.changes {
+                            li {
+                                (Visible(&change.subject)) ": "
+                                @match &change.before { Some(before) => del { (Visible(before)) }, None => span.quiet { "nothing" } }
+                                " → "
+                                @match &change.after { Some(after) => ins { (Visible(after)) }, None => span.quiet { "nothing" } }
+                            }
                         }
                     }
                 }

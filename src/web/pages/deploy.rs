@@ -221,7 +221,7 @@ fn outcome(matter: &DeployMatter, preview: &MovePreview) -> Markup {
         div.sides {
             div.side {
                 h3 { "Served now" }
-                @match &preview.from { Some(now) => { (serving::drawn(now, &version)) a.back href=(back_path(&matter.name, &matter.label)) { "Roll back" } }, None => p.quiet { "Nothing: the label is new." } }
+                @match &preview.from { Some(now) => { (serving::drawn(now, &version)) @if preview.deploys.allowed { a.back href=(back_path(&matter.name, &matter.label)) { "Roll back" } } }, None => p.quiet { "Nothing: the label is new." } }
             }
             div.side { h3 { "Served then" } (serving::drawn(&preview.to, &version)) }
         }

@@ -93,7 +93,7 @@ pub(super) fn timeline(deployments: &[Deployment], now: Timestamp, at: Option<Ti
                 @for (row, (label, spans)) in lanes.iter().enumerate() {
                     @let y = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(row).unwrap_or_default();
                     text.label x="0" y=(y + 21) { (shorten(label, LABEL_LETTERS)) title { (plain(label)) } }
-                    @for group in groups(spans, window) { (bar(label, &group, y + 5, window)) }
+                    @for (group, place) in places(groups(spans, window), window) { (bar(label, &group, place, y + 5)) }
                 }
                 @if let Some(at) = at {
                     @let x = window.x(at);
@@ -123,10 +123,21 @@ fn groups<'s, 'a>(spans: &'s [Span<'a>], window: Window) -> Vec<Vec<&'s Span<'a>
     groups
 }
 
-fn bar(label: &str, group: &[&Span<'_>], y: i64, window: Window) -> Markup {
-    let (Some(first), Some(last)) = (group.first(), group.last()) else { return html! {} };
-    let (from, to) = (window.bar(first).0, window.bar(last).1);
-    let width = (to - from - 1).max(2);
+/// Each group with where its bar begins and how wide it is: none covers the one before.
+fn places<'s, 'a>(groups: Vec<Vec<&'s Span<'a>>>, window: Window) -> Vec<(Vec<&'s Span<'a>>, (i64, i64))> {
+    let mut free = PLOT_X;
+    let place = |group: Vec<&'s Span<'a>>| {
+        let from = group.first().map_or(free, |first| window.bar(first).0).max(free);
+        let to = group.last().map_or(free, |last| window.bar(last).1);
+        let width = (to - from - 1).max(2);
+        free = from + width + 1;
+        (group, (from, width))
+    };
+    groups.into_iter().map(place).collect()
+}
+
+fn bar(label: &str, group: &[&Span<'_>], (from, width): (i64, i64), y: i64) -> Markup {
+    let Some(last) = group.last() else { return html! {} };
     let alone = group.len() == 1;
     let at = query(&[("at", &last.from.to_string()), ("label", label)]);
     let class = if alone {
@@ -221,6 +232,15 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
+    }
+
+    #[test]
+    fn a_moment_before_a_long_time_is_not_covered_by_it() {
+        let made = [moved(1, 1_000, Action::Deploy, Some(1)), moved(2, 1_001, Action::Deploy, Some(2))];
+        let shown = timeline(&made, Timestamp::from_ms(100_000_000), None).0;
+        let next = PLOT_X + 3;
+        assert!(shown.contains(&format!("x=\"{PLOT_X}\" y=\"27\" width=\"2\"")), "{shown}");
+        assert!(shown.contains(&format!("x=\"{next}\" y=\"27\"")), "{shown}");
     }
 
     #[test]

@@ -1,0 +1,237 @@
+// A registry as a team would have it after some months, for looking at: every page of it has something to show.
+
+import { Node, segment } from "./node.mjs";
+import { Team } from "./team.mjs";
+
+const DAY_MS = 24 * 3_600_000;
+
+/** Who is there: maya and jonas write, priya and tomas release, elena is compliance, checkout is a service. */
+const PEOPLE = { maya: "author", jonas: "author", priya: "releaser", tomas: "releaser", elena: "compliance" };
+
+const TONE = [
+  "Be kind and brief. Write as one person to another.\n",
+  "Be kind, brief and concrete. Write as one person to another.\nNever promise what only a person can decide.\n",
+];
+
+const AGENT = [
+  "You answer customers of {{shop}}.\n",
+  "You answer customers of {{shop}}, an online shop for furniture.\n\nAnswer in the language of the customer.\n",
+  `You answer customers of {{shop}}, an online shop for furniture.
+
+Answer in the language of the customer. If you do not know, say so and offer to ask a colleague.
+
+Orders can be changed until they are packed. Returns are free for 30 days.
+`,
+  `You answer customers of {{shop}}, an online shop for furniture.
+
+Answer in the language of the customer. If you do not know, say so and offer to ask a colleague.
+
+Orders can be changed until they are packed. Returns are free for 60 days.
+Never ask for a card number. If the customer sends one, ask them to delete it.
+`,
+  `You answer customers of {{shop}}, an online shop for furniture.
+
+Answer in the language of the customer, in at most five sentences. If you do not know, say so and hand over to a colleague.
+
+Orders can be changed until they are packed. Returns are free for 60 days.
+Never ask for a card number. If the customer sends one, ask them to delete it.
+`,
+];
+
+const AGENT_NEWEST = {
+  syntax: "mustache",
+  text: `{{> shared/tone@2}}${AGENT.at(-1).replace(
+    "Never ask",
+    "Advise the customer which loan to take when they ask to pay in instalments.\nNever ask",
+  )}`,
+  variables: [{ name: "shop", required: true, description: "whom we speak for" }],
+  model: { name: "gpt-4o", parameters: { temperature: 0.2, max_tokens: 600 } },
+  tools: [
+    {
+      type: "function",
+      function: {
+        name: "find_order",
+        description: "Looks up an order by its number.",
+        parameters: { type: "object", properties: { number: { type: "string" } }, required: ["number"] },
+      },
+    },
+  ],
+  config: { team: "support", handover_queue: "tier-2" },
+};
+
+const MAIL = [
+  "Write a welcome mail to {{name}}, who just signed up.\n",
+  "Write a welcome mail to {{name}}, who just signed up.\nMention the three first steps: profile, first project, inviting a colleague.\n",
+  "Write a welcome mail to {{name}}, who just signed up as {{role}}.\nMention the three first steps: profile, first project, inviting a colleague.\nAt most 120 words, no exclamation marks.\n",
+  "Write a welcome mail to {{name}}, who just signed up as {{role}}.\nBegin with what {{role}} can do today. Mention one step only.\nAt most 80 words, no exclamation marks.\n",
+];
+
+/** What became of the others: their names, texts and whys, each some days apart. */
+const OTHERS = {
+  "onboarding/day-3-nudge": [
+    "Remind {{name}} of the project they began. One sentence, one link.\n",
+    "Their first nudge",
+  ],
+  "search/query-rewriter": [
+    "Rewrite the question as at most three searches, one a line.\n{{question}}\n",
+    "From the prototype",
+  ],
+  "search/answer-with-sources": [
+    "Answer {{question}} from the passages below, and name the passage of each sentence.\n",
+    "With sources, as legal asked",
+  ],
+  "sales/call-notes": [
+    "Sum up the call: who, what they need, by when, what we promised.\n{{transcript}}\n",
+    "For the Berlin team",
+  ],
+  "legal/clause-finder": [
+    "List each clause about liability with its number. Quote, do not paraphrase.\n",
+    "First words",
+  ],
+  "internal/release-notes": [
+    "Turn the list of changes into release notes for customers.\n{{changes}}\n",
+    "So that nobody writes them on Friday night",
+  ],
+  "support/refund-reply": [
+    "Confirm the refund of {{amount}} to {{name}}, and say when it arrives.\n",
+    "Refunds in one voice",
+  ],
+  "support/escalation-summary": [
+    "Sum up the conversation for a colleague in four bullet points.\n",
+    "Tier 2 asked for it",
+  ],
+};
+
+const CLASSIFIER = (more) => ({
+  syntax: "mustache",
+  messages: [
+    { role: "system", content: `Sort the ticket into one of: billing, delivery, damage, account, other.\n${more}` },
+    { role: "user", content: "My chair came with three legs." },
+    { role: "assistant", content: "damage" },
+    { role: "user", content: "{{ticket}}" },
+  ],
+  variables: [{ name: "ticket", required: true, description: "the customer's words" }],
+  model: { name: "claude-haiku", parameters: { temperature: 0, max_tokens: 5 } },
+  response_schema: { type: "string", enum: ["billing", "delivery", "damage", "account", "other"] },
+});
+
+/** A team, what it made, and where the pages of that are. */
+export class Sample {
+  /** Fills a node; with replicas of these names, and with an empty node beside it, where they are wanted. */
+  static async start({ replicas = [], empty = false } = {}) {
+    const sample = new Sample();
+    sample.team = await Team.start({ args: ["--registry", "lighthouse"], people: PEOPLE });
+    await sample.#past(sample.team);
+    await sample.#present(sample.team);
+    sample.replicas = await Promise.all(replicas.map((name) => Node.replicaOf(sample.team.node, name)));
+    if (empty) sample.empty = await Node.primary();
+    // A minute at which something else was live than is now.
+    sample.then = new Date(Date.now() - 5 * DAY_MS).toISOString().slice(0, 16);
+    return sample;
+  }
+
+  /** Where the pages of the primary, of the first replica, or of the empty node are. */
+  origin(on) {
+    return { primary: this.team.node, replica: this.replicas[0], empty: this.empty }[on].origin;
+  }
+
+  /** Some months of history, with its own times and authors. */
+  async #past(team) {
+    const now = Date.now();
+    let count = 0;
+    const bring = async (name, text, author, message, daysAgo, label = "production") => {
+      const at = new Date(now - daysAgo * DAY_MS).toISOString();
+      count += 1;
+      await team.import([{ id: `past-${count}`, at, author, message, name, text }], { label, syntax: "mustache" });
+    };
+    const agent = (version, author, why, daysAgo, label) =>
+      bring("support/agent", AGENT[version - 1], author, why, daysAgo, label);
+    await bring("shared/tone", TONE[0], "maya", "One voice for all of us", 88);
+    await bring("shared/tone", TONE[1], "maya", "Concrete, and no promises", 41);
+    await agent(1, "maya", "First words", 86);
+    await agent(2, "maya", "Customers write in many languages", 71, "staging");
+    await agent(2, "maya", "Customers write in many languages", 70);
+    await agent(3, "jonas", "OPS-212 returns and changes", 48, "staging");
+    await agent(3, "jonas", "OPS-212 returns and changes", 47);
+    await agent(4, "jonas", "OPS-240 sixty days from now on", 21, "staging");
+    await agent(4, "jonas", "OPS-240 sixty days from now on", 20);
+    await agent(5, "maya", "OPS-251 shorter answers", 6, "staging");
+    await agent(5, "maya", "OPS-251 shorter answers", 5.2);
+    await agent(4, "priya", "OPS-251 back: customers miss the details", 4.9);
+    await agent(5, "priya", "OPS-251 shorter answers, now with the handover", 2.1);
+    for (const [index, text] of MAIL.entries()) {
+      const whys = ["First words", "Three steps", "Words for each role", "One step only, after the test"];
+      await bring("onboarding/welcome-mail", text, index % 2 ? "jonas" : "maya", whys[index], 60 - index * 17);
+    }
+    for (const [index, [name, [text, why]]] of Object.entries(OTHERS).entries()) {
+      await bring(name, text, index % 2 ? "jonas" : "maya", why, 80 - index * 9);
+    }
+    await bring("internal/haiku-of-the-day", "Write a haiku about {{weather}}.\n", "jonas", "For the lobby", 75);
+    await bring("internal/haiku-of-the-day", null, "jonas", "The lobby has a plant now", 30);
+  }
+
+  /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */
+  async #present(team) {
+    const risk = { from: "high", approvers: ["compliance"], block: ["secrets"] };
+    await team.protect({ approvals: 1, deployers: ["releaser"], message: "OPS-[0-9]+", risk });
+    await this.#canary(team, "triage/classifier");
+    await this.#requests(team);
+
+    // A rollback, and a request to go forth again.
+    const mail = "onboarding/welcome-mail";
+    const back = { message: "Fewer first projects since Tuesday" };
+    await team.send("priya", "POST", `/v1/prompts/${segment(mail)}/labels/production/rollback`, back);
+    await team.propose("maya", mail, "production", 4, "Once more, with the numbers of the test");
+
+    // A service that asks for what is live, and an author who would like to be faster than the policy.
+    await team.join("checkout", { role: "reader", kind: "service", prompts: "support/**" });
+    const headers = { authorization: `Bearer ${team.tokens.checkout}` };
+    await fetch(`${team.node.origin}/v1/resolve/support/agent@production`, { headers });
+    await team.deploy("maya", "support/agent", "production", this.newest, "OPS-260 now", { fails: 403 });
+  }
+
+  async #canary(team, name) {
+    const doubt = "Answer with one word. When in doubt: other.\n";
+    for (const [more, why] of [
+      ["", "First words"],
+      ["Answer with one word.\n", "One word"],
+      [doubt, "Less guessing"],
+    ]) {
+      await team.publish("jonas", name, CLASSIFIER(more), why);
+    }
+    await team.deploy("priya", name, "production", 1, "Live for all tickets");
+    const canary = { rules: [{ when: { locale: "de-*" }, version: 2 }], split: { weights: { 2: 90, 3: 10 } } };
+    await team.deploy("priya", name, "production", canary, "Canary: less guessing, for one in ten");
+    await team.deploy("priya", name, "staging", 3, "To try it");
+  }
+
+  async #requests(team) {
+    const agent = "support/agent";
+    this.newest = await team.publish("maya", agent, AGENT_NEWEST, "OPS-260 instalments, one voice, tools");
+    await team.deploy("tomas", agent, "staging", this.newest, "To try it", { allow_major: true });
+    this.open = await team.propose("maya", agent, "production", this.newest, "OPS-260 instalments and one voice");
+    await team.review("elena", this.open, "comment", "Which loans? Without a licence we may not advise on credit.");
+    await team.review("tomas", this.open, "approve", "Tone and tools are fine.");
+
+    const refund = "support/refund-reply";
+    const text = "Confirm the refund of {{amount}} to {{name}}. Say that it arrives within five days.\n";
+    const second = await team.publish("jonas", refund, text, "OPS-233 five days");
+    this.rejected = await team.propose("jonas", refund, "production", second, "OPS-233 five days");
+    await team.review("elena", this.rejected, "reject", "By law it may take fourteen.");
+    const third = await team.publish("jonas", refund, text.replace("five", "fourteen"), "OPS-233 fourteen days");
+    const withdrawn = await team.propose("jonas", refund, "production", third, "OPS-233 fourteen days");
+    await team.review("jonas", withdrawn, "withdraw", "Waits for the new bank.");
+
+    const summary = "support/escalation-summary";
+    const four = "Sum up the conversation for a colleague in four bullet points. Begin with what the customer wants.\n";
+    const version = await team.publish("maya", summary, four, "OPS-244 wishes first");
+    this.applied = await team.propose("maya", summary, "production", version, "OPS-244 wishes first");
+    await team.review("elena", this.applied, "approve", "Good.");
+    await team.send("priya", "POST", `/v1/requests/${this.applied}/application`, { message: "OPS-244 wishes first" });
+  }
+
+  /** Ends all of it. */
+  async stop() {
+    for (const node of [...this.replicas, this.empty, this.team]) await node?.stop();
+  }
+}

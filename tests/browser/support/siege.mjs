@@ -1,0 +1,58 @@
+// A registry in which others wrote hostile texts wherever a text goes.
+
+import { CONTENT, EVERYTHING, LONG, NAMES, PAYLOADS, UNSEEN, UNSEEN_MESSAGE } from "./hostile.mjs";
+import { Team } from "./team.mjs";
+
+/** Longest author of an imported change, and longest message, in characters; well within the limits. */
+const AUTHOR_MAX = 90;
+const MESSAGE_MAX = 1_900;
+
+const MESSAGE = EVERYTHING.slice(0, MESSAGE_MAX);
+
+/** A rule that finds something in all of them, and says something hostile of it. */
+const RULES = `[[rule]]
+id = "hostile.everything"
+version = 1
+description = ${JSON.stringify(PAYLOADS[1])}
+category = "injection"
+severity = "high"
+keywords = ["script"]
+regex = "script"
+test_pos = ["script"]
+test_neg = ["text"]
+`;
+
+/** The changes of one prompt: three versions, by three hostile authors; those of the first prompt end with a long text. */
+function changes(name, index) {
+  const payload = (offset) => PAYLOADS[(index + offset) % PAYLOADS.length];
+  const texts = [EVERYTHING, `${payload(0)}\n${EVERYTHING}`, index === 0 ? LONG : `${EVERYTHING} ${payload(0)}`];
+  return texts.map((text, version) => ({
+    id: `hostile-${index}-${version}`,
+    at: new Date(Date.UTC(2026, 2, 1 + version, index)).toISOString(),
+    author: payload(version).slice(0, AUTHOR_MAX),
+    message: `${payload(version + 3)} ${Object.keys(UNSEEN).join("")}`,
+    name,
+    text,
+  }));
+}
+
+/** Starts it; the team, with the numbers of what it made. */
+export async function besieged() {
+  const team = await Team.start();
+  await team.node.send("PUT", "/v1/rules/hostile", { toml: RULES });
+  for (const [index, name] of NAMES.entries()) await team.import(changes(name, index), { syntax: "plain" });
+  const freeze = [{ from: "2020-01-01T00:00:00Z", to: "2100-01-01T00:00:00Z", why: PAYLOADS[1] }];
+  const policy = { name: "hostile", prompts: "hostile/**", labels: "production", message: "<img.*>" };
+  await team.node.send("PUT", "/v1/policies/hostile", { ...policy, approvals: 1, freeze });
+
+  const [first] = NAMES;
+  team.version = await team.publish("ann", first, CONTENT, MESSAGE);
+  const rules = [{ when: { "<img/onerror>": "<svg*" }, version: 1 }];
+  await team.deploy("rob", first, "staging", { version: team.version, rules }, PAYLOADS[0]);
+  team.request = await team.propose("ann", first, "production", team.version, MESSAGE);
+  for (const kind of ["comment", "approve"]) await team.review("cy", team.request, kind, MESSAGE);
+  team.rejected = await team.propose("ann", NAMES[6], "production", 1, UNSEEN_MESSAGE);
+  await team.review("cy", team.rejected, "reject", PAYLOADS[1]);
+  await team.deploy("rob", first, "production", team.version, PAYLOADS[2], { fails: 403 });
+  return team;
+}

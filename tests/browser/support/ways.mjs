@@ -1,0 +1,153 @@
+// The ways in which people act on a page. Each story is told once, over any of them.
+//
+// A way has: `goto(path)`, `link(name)`, `button(name)`, `unfold(name)`, `type(label, text)`, `choose(label, option)`,
+// `tick(label)`, `moment(label, "2026-03-20T15:05")` and `save(name)`. All of them find controls by role and name, as
+// readers of screens do; `within` narrows that to a part of the page. `deeds` counts what was pressed.
+
+import { focusIsVisible, described } from "./focus.mjs";
+import { Visit } from "./chromium.mjs";
+
+/** Most presses of Tab until a control must have been reached. */
+const TABS_MAX = 400;
+
+/** What all ways share: how a control is found, and waiting for the page that answers. */
+class Way {
+  constructor(visit) {
+    this.visit = visit;
+    this.page = visit.page;
+    this.deeds = 0;
+  }
+
+  /** A control of this role and name, which there must be once. */
+  control(role, name, within = this.page) {
+    // What opens and closes a part of the page has no role of its own in ARIA.
+    if (role === "summary") return within.locator("summary").filter({ hasText: name });
+    return within.getByRole(role, { name, exact: true });
+  }
+
+  /** A field, by its label. */
+  field(label, within = this.page) {
+    // The text of a label around a list holds the list's options too; its name does not.
+    const list = within.getByRole("combobox", { name: label, exact: true });
+    return within.getByLabel(label, { exact: true }).or(list);
+  }
+
+  /** Does what leads to another page, and waits until that is there. */
+  async arrive(deed) {
+    const arrived = this.page.waitForEvent("load");
+    await deed();
+    await arrived;
+  }
+
+  async goto(path) {
+    await this.visit.goto(path);
+  }
+
+  async link(name, within) {
+    await this.arrive(() => this.press(this.control("link", name, within), "Enter"));
+  }
+
+  async button(name, within) {
+    await this.arrive(() => this.press(this.control("button", name, within), "Enter"));
+  }
+
+  async unfold(name, within) {
+    await this.press(this.control("summary", name, within), "Space");
+  }
+
+  async tick(label, within) {
+    await this.press(this.field(label, within), "Space");
+  }
+
+  /** Presses a button that answers with a file; where that is. */
+  async save(name, within) {
+    const file = this.page.waitForEvent("download");
+    await this.press(this.control("button", name, within), "Enter");
+    return (await file).path();
+  }
+}
+
+/** With a pointer. */
+class Pointer extends Way {
+  async press(control) {
+    this.deeds += 1;
+    await control.click();
+  }
+
+  async type(label, text, within) {
+    await this.field(label, within).fill(text);
+  }
+
+  async choose(label, option, within) {
+    await this.field(label, within).selectOption({ label: option });
+  }
+
+  async moment(label, text, within) {
+    await this.field(label, within).fill(text);
+  }
+}
+
+/** With the keyboard alone: Tab, Enter, Space, arrows and letters. */
+class Keyboard extends Way {
+  async press(control, key) {
+    this.deeds += 1;
+    await this.reach(control);
+    await this.page.keyboard.press(key);
+  }
+
+  async type(label, text, within) {
+    await this.reach(this.field(label, within));
+    await this.page.keyboard.press("ControlOrMeta+A");
+    await this.page.keyboard.type(text);
+  }
+
+  async choose(label, option, within) {
+    const field = this.field(label, within);
+    await this.reach(field);
+    await this.page.keyboard.press("Home");
+    const chosen = () => field.evaluate((select) => select.selectedOptions[0].label);
+    for (let last = ""; (await chosen()) !== option;) {
+      if (last === (last = await chosen())) throw new Error(`the arrows never reach ${option}`);
+      await this.page.keyboard.press("ArrowDown");
+    }
+  }
+
+  /** A field for moments takes its parts one after the other, in the order of the browser's language. */
+  async moment(label, text, within) {
+    const field = this.field(label, within);
+    await this.reach(field);
+    const [, year, month, day, hour, minute] = /^(\d+)-(\d+)-(\d+)T(\d+):(\d+)$/.exec(text);
+    await this.page.keyboard.type(`${month}${day}${year}`);
+    await this.page.keyboard.press("ArrowRight");
+    const half = `${Number(hour) % 12 || 12}`.padStart(2, "0");
+    await this.page.keyboard.type(`${half}${minute}${hour < 12 ? "AM" : "PM"}`);
+    const typed = await field.inputValue();
+    if (typed !== text) throw new Error(`the keyboard made ${typed} of ${text}`);
+  }
+
+  /** Presses Tab until a control has the focus, which must be visible. */
+  async reach(control) {
+    const wanted = await control.elementHandle();
+    const passed = [];
+    for (let laps = 0; laps < 2 && passed.length < TABS_MAX;) {
+      if (await wanted.evaluate((element) => element === document.activeElement)) return focusIsVisible(this.page);
+      await this.page.keyboard.press("Tab");
+      const nowhere = await this.page.evaluate(() => document.activeElement === document.body);
+      if (nowhere) laps += 1;
+      passed.push(nowhere ? "(the end)" : await described(this.page));
+    }
+    throw new Error(`Tab never reaches ${control}; it passed\n  ${passed.join("\n  ")}`);
+  }
+}
+
+/** Every way, with the options of the browser context that it needs. */
+export const WAYS = [
+  { name: "with a pointer", Way: Pointer, options: {} },
+  { name: "without JavaScript", Way: Pointer, options: { javaScriptEnabled: false } },
+  { name: "with the keyboard alone", Way: Keyboard, options: {} },
+];
+
+/** Opens a window at a node for somebody who acts in a way. */
+export async function begin({ Way: Acts, options }, origin) {
+  return new Acts(await Visit.open(origin, options));
+}
