@@ -18,6 +18,13 @@ fn both_ways(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     if merged.conflicts.is_empty() {
         assert_eq!(merged.content, swapped.content);
     }
+    // Who decides for theirs everywhere gets what they would get.
+    let everywhere = (0..merged.conflicts.len()).collect();
+    let theirs_everywhere = merge_with(base, ours, theirs, &everywhere);
+    assert_eq!(theirs_everywhere.conflicts, merged.conflicts);
+    if merged.conflicts.len() < CONFLICTS_MAX {
+        assert_eq!(theirs_everywhere.content, swapped.content, "{base:?}\n{ours:?}\n{theirs:?}");
+    }
     merged
 }
 

@@ -219,12 +219,11 @@ pub fn attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
         if name.is_empty() || name.contains(char::is_whitespace) {
             return Err(word());
         }
-        let (pattern, behind) = match said.strip_prefix('"') {
-            Some(quoted) => unquote(quoted).ok_or_else(word)?,
-            None => {
-                let (pattern, behind) = said.split_at(said.find(char::is_whitespace).unwrap_or(said.len()));
-                (pattern.to_owned(), behind)
-            }
+        let (pattern, behind) = if let Some(quoted) = said.strip_prefix('"') {
+            unquote(quoted).ok_or_else(word)?
+        } else {
+            let (pattern, behind) = said.split_at(said.find(char::is_whitespace).unwrap_or(said.len()));
+            (pattern.to_owned(), behind)
         };
         attributes.insert(name.to_owned(), pattern);
         rest = behind.trim_start();

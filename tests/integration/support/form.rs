@@ -36,7 +36,7 @@ impl Form {
         match self.fields.iter_mut().find(|(found, _)| found == name) {
             Some((_, held)) => *held = value,
             None if matches!(name, "do" | "kind") || name.starts_with('c') => {
-                self.fields.push((name.to_owned(), value))
+                self.fields.push((name.to_owned(), value));
             }
             None => panic!("no field {name} in {:?}", self.fields),
         }
