@@ -8,6 +8,7 @@ mod audit;
 mod diff;
 mod prompt;
 mod prompts;
+mod replicas;
 mod review;
 mod rollback;
 pub(super) mod routes;

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, audit, diff, prompt, prompts, review, rollback, sign_in};
+use super::{assets, audit, diff, prompt, prompts, replicas, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -17,6 +17,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     ("GET",  "/ui/audit",           || get(audit::audit)),
+    ("GET",  "/ui/replicas",        || get(replicas::replicas)),
     ("POST", "/ui/report",          || post(audit::report)),
     ("GET",  "/ui/sign-in",         || get(sign_in::form).post(sign_in::sign_in)),
     ("POST", "/ui/sign-out",        || post(sign_in::sign_out)),

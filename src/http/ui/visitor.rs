@@ -102,10 +102,21 @@ impl Visitor {
         };
         let reads = |name: &str| self.reads(name);
         let open = |registry: &Registry| registry.open_change_requests(&reads).map_or(0, |open| open.len());
-        let audits =
-            |registry: &Registry| self.actor().is_some_and(|actor| registry.may_look(actor, Permission::Audit).is_ok());
-        let registry = app.registry.as_ref();
-        Frame { open: registry.map(open), audits: registry.is_some_and(audits), ..frame(app, who) }
+        let access = if self.holds(app, Permission::Access) {
+            Some("/ui/access")
+        } else if self.holds(app, Permission::Policy) {
+            Some("/ui/access/policies")
+        } else {
+            None
+        };
+        let audits = self.holds(app, Permission::Audit);
+        Frame { open: app.registry.as_ref().map(open), audits, access, ..frame(app, who) }
+    }
+
+    /// Whether they may look at what is not for everybody.
+    pub(super) fn holds(&self, app: &Shared, permission: Permission) -> bool {
+        let asked = self.actor().zip(app.registry.as_ref());
+        asked.is_some_and(|(actor, registry)| registry.may_look(actor, permission).is_ok())
     }
 
     /// As whom they would act; none where nobody is known.
@@ -131,6 +142,7 @@ pub(super) fn frame(app: &Shared, who: Who) -> Frame {
         replica: app.registry.is_none().then(following),
         open: None,
         audits: false,
+        access: None,
     }
 }
 

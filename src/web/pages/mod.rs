@@ -8,6 +8,7 @@ pub mod problem;
 pub mod prompt;
 pub mod prompts;
 pub mod queue;
+pub mod replicas;
 pub mod review;
 mod serving;
 pub mod sign_in;
