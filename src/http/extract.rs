@@ -24,6 +24,8 @@ use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
+/// Most fields of one form: a policy has many.
+const FORM_FIELDS_MAX: usize = 1_024;
 /// How long a body may take to arrive, in seconds.
 const BODY_ARRIVES_S: u64 = 30;
 /// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
@@ -91,6 +93,15 @@ pub(super) struct Params(Vec<(String, String)>);
 impl Params {
     /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
     pub(super) fn parse(query: &str) -> Result<Self, Failure> {
+        Self::read(query, QUERY_PARAMETERS_MAX)
+    }
+
+    /// Reads a form, which is written as a query is and may have more fields.
+    pub(super) fn parse_form(form: &str) -> Result<Self, Failure> {
+        Self::read(form, FORM_FIELDS_MAX)
+    }
+
+    fn read(query: &str, max: usize) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
@@ -106,8 +117,8 @@ impl Params {
                 return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
             }
             pairs.push((name, value));
-            if pairs.len() > QUERY_PARAMETERS_MAX {
-                return Err(refuse(&format!("it has more than {QUERY_PARAMETERS_MAX} parameters")));
+            if pairs.len() > max {
+                return Err(refuse(&format!("it has more than {max} parameters")));
             }
         }
         Ok(Self(pairs))

@@ -19,6 +19,7 @@ use crate::api::status::Freshness;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat};
+use crate::web::form::Typed;
 use crate::web::layout::{Following, Frame, Who, query};
 
 /// Largest form, in bytes.
@@ -119,6 +120,11 @@ impl Visitor {
         asked.is_some_and(|(actor, registry)| registry.may_look(actor, permission).is_ok())
     }
 
+    /// Their session, where they have one.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
     /// As whom they would act; none where nobody is known.
     pub(super) fn actor(&self) -> Option<&Actor> {
         self.seat.as_deref().map(Seat::actor)
@@ -185,6 +191,16 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// The same as who looks at the page that comes of it.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()) }
+    }
+
+    /// Everything that was typed.
+    pub(super) fn typed(&mut self) -> Typed {
+        Typed::new(self.form.all(""))
+    }
+
     /// The write path, and as whom.
     pub(super) fn writer(&self, app: &Shared) -> Result<(Registry, Actor), Failure> {
         let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
@@ -220,7 +236,7 @@ pub(super) async fn read_form(app: &App, parts: &Parts, body: Body, id: &str) ->
     check_origin(parts)?;
     let (bytes, _share) = body_in_time(app, &parts.headers, body, FORM_BYTES_MAX).await?;
     let unread = |_| RequestError::Query { reason: "the form is not UTF-8".to_owned() };
-    let mut form = Params::parse(std::str::from_utf8(&bytes).map_err(unread)?)?;
+    let mut form = Params::parse_form(std::str::from_utf8(&bytes).map_err(unread)?)?;
     let presented = form.text("form").unwrap_or_default();
     if app.sessions.is_form_token(id, &presented) { Ok(form) } else { Err(RequestError::FormStale.into()) }
 }

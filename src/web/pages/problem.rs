@@ -4,7 +4,7 @@ use maud::html;
 
 use crate::api::problem::Problem;
 use crate::web::layout::{Frame, Page};
-use crate::web::words::Visible;
+use crate::web::words::{Visible, sentence};
 
 /// Writes the page of a problem.
 #[must_use]
@@ -22,14 +22,6 @@ pub fn page(frame: &Frame, problem: &Problem) -> String {
         }
     };
     frame.page(&Page { title: &problem.title, above: &[], done: None, search: "", main })
-}
-
-/// A message as a sentence.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }
 
 #[cfg(test)]
