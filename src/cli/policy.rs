@@ -228,9 +228,13 @@ mod tests {
         assert_eq!(again, policies);
         assert_eq!(parse(&serde_json::to_string(policy).expect("JSON")).expect("a policy"), policies);
         let said = in_words(policy);
-        for part in
-            ["deployed by releaser", "2 approvals by compliance or releaser", "served on staging for 1 h first", "2 freezes", "OPS"]
-        {
+        for part in [
+            "deployed by releaser",
+            "2 approvals by compliance or releaser",
+            "served on staging for 1 h first",
+            "2 freezes",
+            "OPS",
+        ] {
             assert!(said.contains(part), "{said}");
         }
     }

@@ -25,6 +25,18 @@ impl Registry {
         Ok(self.0.known.load().rules.book.principals.values().cloned().collect())
     }
 
+    /// One principal; everybody may look at themselves.
+    ///
+    /// # Errors
+    /// The actor may not look at others, or there is no such principal.
+    pub fn principal(&self, actor: &Actor, name: &str) -> Result<Principal, RegistryError> {
+        if name != actor.name {
+            self.may_look(actor, Permission::Access)?;
+        }
+        let absent = || RegistryError::NotFound { what: PRINCIPAL, name: super::command::clip(name, 64) };
+        self.0.known.load().rules.book.principals.get(name).cloned().ok_or_else(absent)
+    }
+
     /// Every role, by name; everybody may know what a role allows.
     #[must_use]
     pub fn roles(&self) -> Vec<Role> {

@@ -7,7 +7,7 @@ use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::governance::rulebook::{Ask, Weight};
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
-use crate::model::principal::{Grant, Permission, Principal, PrincipalKind};
+use crate::model::principal::{Grant, Permission, PrincipalKind};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::store::query::Queries;
@@ -32,8 +32,6 @@ pub struct Question {
 pub struct Explanation {
     /// Whether they could, and the rules behind it.
     pub answer: CanAnswer,
-    /// Who they are; none where there is no such principal.
-    pub principal: Option<Principal>,
     /// Each of their grants, and what it gives of this.
     pub grants: Vec<(Grant, Weight)>,
     /// Their access tokens that are bound to prompts which leave this out.
@@ -77,9 +75,7 @@ impl Registry {
             let now = Timestamp::from_ms(self.0.clock.now_ms());
             answer.requirements = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
             // What the message will say is not known yet.
-            let met = |demand: &Requirement| {
-                demand.met || demand.kind == RequirementKind::Message
-            };
+            let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);
         }
         Ok(answer)
@@ -96,13 +92,12 @@ impl Registry {
         let book = &known.rules.book;
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
         let ask = Ask { who, system: false, bound: None, permission: *permission, prompt: name, label: place };
-        let principal = book.principals.get(who).cloned();
-        let grants = principal.iter().flat_map(|one| &one.grants);
+        let grants = book.principals.get(who).into_iter().flat_map(|one| &one.grants);
         let grants = grants.map(|grant| (grant.clone(), book.weigh(grant, &ask))).collect();
         let leaves_out = |bound: &Pattern| !name.is_some_and(|name| bound.matches(name));
         let tokens = known.tokens.iter().filter(|(record, _)| record.principal == *who);
         let bound = tokens.filter_map(|(record, _)| Some((record.name.clone(), record.prompts.clone()?)));
         let bound = bound.filter(|(_, bound)| leaves_out(bound)).collect();
-        Ok(Explanation { answer, principal, grants, bound })
+        Ok(Explanation { answer, grants, bound })
     }
 }

@@ -113,7 +113,10 @@ mod tests {
         assert!(!outcome.of("grant").ticked("nothing") && outcome.of("grant").ticked("may.read"));
         assert_eq!(outcome.of("grant").all("may.").collect::<Vec<_>>(), [("read", "yes")]);
         let note = outcome.note().0;
-        assert!(note.contains("Nothing was done. </b>`&lt;b&gt;` may not.") && note.contains("<li>&lt;i&gt;"), "{note}");
+        assert!(
+            note.contains("Nothing was done. </b>`&lt;b&gt;` may not.") && note.contains("<li>&lt;i&gt;"),
+            "{note}"
+        );
         assert_eq!(Outcome::default().note().0, "");
     }
 }

@@ -205,6 +205,7 @@ impl Frame {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
                     div.menu {
                         p { "Signed in with the access token " b { (Visible(token)) } "." }
+                        @if self.replica.is_none() { p { a href=(principal_path(name)) { "What you may do" } } }
                         form method="post" action="/ui/sign-out" {
                             input type="hidden" name="form" value=(form);
                             button type="submit" { "Sign out" }

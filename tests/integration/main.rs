@@ -21,6 +21,7 @@ mod resolving;
 mod support;
 mod tls;
 mod ui;
+mod ui_access;
 mod ui_replicas;
 mod ui_review;
 mod upgrade;
