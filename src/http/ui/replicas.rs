@@ -10,13 +10,14 @@ use super::html;
 use super::visitor::Visitor;
 use crate::model::principal::Permission;
 use crate::replication::followers::Follower;
+use crate::replication::publisher::Publisher;
 use crate::store::read::Head;
 use crate::web::pages::replicas::{ReplicaRow, ReplicasMatter, page};
 
 /// Shows them to whoever may ask for `/v1/status`.
 pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoParams) -> Result<Response, Failure> {
     let work = move || {
-        let followers = app.publisher.as_ref().map(|publisher| publisher.followers());
+        let followers = app.publisher.as_ref().map(Publisher::followers);
         let rows = |(head, all): (Head, Vec<Follower>)| all.into_iter().map(|one| row(one, head)).collect();
         let matter = ReplicasMatter {
             status: (app.status)(),

@@ -10,6 +10,7 @@ pub mod tokens;
 pub mod why;
 
 use maud::{Markup, html};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission};
@@ -17,6 +18,8 @@ use crate::web::form::{Outcome, Typed};
 use crate::web::layout::{Frame, Page, Part, query};
 use crate::web::words::{Visible, plain};
 
+/// What stays as it is in a segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// Rows of one page of a list.
 pub const ROWS: usize = 100;
 /// Longest name of anybody or anything here, in bytes.
@@ -108,7 +111,7 @@ pub fn policy_path(name: &str) -> String {
 }
 
 fn segment(name: &str) -> String {
-    percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC).to_string()
+    utf8_percent_encode(name, SEGMENT).to_string()
 }
 
 /// The path that asks why somebody may do something.
