@@ -57,6 +57,13 @@ pub fn lasting(seconds: u64) -> String {
     format!("{number} {}", unit.sign)
 }
 
+/// A number of seconds in the largest unit of which it has one, without what is left.
+#[must_use]
+pub fn roughly(seconds: u64) -> String {
+    let unit = UNITS.iter().find(|unit| seconds >= unit.seconds).unwrap_or(&SECONDS);
+    format!("{} {}", seconds / unit.seconds, unit.sign)
+}
+
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -119,13 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_said_exactly() {
+    fn a_length_is_said_exactly_or_roughly() {
         for (seconds, expected) in
             [(0, "0 s"), (1, "1 s"), (90, "90 s"), (120, "2 min"), (3_600, "1 h"), (172_800, "2 d"), (90_000, "25 h")]
         {
             assert_eq!(lasting(seconds), expected, "{seconds}");
             let (number, unit) = in_unit(seconds);
             assert_eq!(number * unit.seconds, seconds);
+        }
+        for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (627, "10 min"), (7_199, "1 h"), (90_000, "1 d")] {
+            assert_eq!(roughly(seconds), expected, "{seconds}");
         }
     }
 }

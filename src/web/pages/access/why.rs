@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::{NAME_MAX, Tab, grant_words, role_path, side_by_side};
 use crate::api::govern::CanAnswer;
+use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::governance::rulebook::Weight;
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
@@ -108,7 +109,7 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
                     h2 { "What the label demands" }
                     ul.demands {
                         @for demand in requirements {
-                            li { (mark(demand.met)) div { (Visible(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } } }
+                            li { (stands(demand)) div { (Visible(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } } }
                         }
                     }
                     @if matter.asked.get("version").is_empty() { p.quiet { "Approvals and risk belong to exact versions: name one to see them." } }
@@ -132,6 +133,14 @@ fn place(asked: &Typed) -> Markup {
             (prompt, "") => { " " (Visible(prompt)) },
             (prompt, label) => { " " (Visible(prompt)) " on " (Visible(label)) },
         }
+    }
+}
+
+/// How a demand stands; what the message will say is not known yet.
+fn stands(demand: &Requirement) -> Markup {
+    html! {
+        @if demand.kind == RequirementKind::Message { span.quiet { span aria-hidden="true" { "…" } span.hidden { "To be said: " } } }
+        @else { (mark(demand.met)) }
     }
 }
 
@@ -270,6 +279,12 @@ mod tests {
             &matter(json!({"allowed": true, "permission": granted, "requirements": [demand(true)]})),
         );
         assert!(yes.contains("Yes: ann&lt;b&gt; may deploy") && yes.contains("Given: "), "{yes}");
+        let message = json!({"policy": "p", "kind": "message", "met": false, "says": "a message that matches `OPS`"});
+        let yes = page(
+            &sample(Who::Local),
+            &matter(json!({"allowed": true, "permission": granted, "requirements": [message]})),
+        );
+        assert!(yes.contains("To be said: ") && !yes.contains("Missing: "), "it says it when it deploys: {yes}");
         let unasked = page(&sample(Who::Local), &WhyMatter::default());
         assert!(unasked.contains("<h2>Ask</h2>") && !unasked.contains("<table"), "{unasked}");
     }
