@@ -295,8 +295,9 @@ fn why_somebody_may_is_explained_from_grant_to_policy() {
     assert!(admin.page(&ask("rob", "&prompt=sales/one")).contains("allows deploy, for other prompts"));
     assert!(admin.page(&ask("rob", "")).contains("this asks for the whole registry"));
     assert!(admin.page(&ask("nobody", "")).contains("There is no principal `nobody`."));
-    let page = admin.page(&ask("rob", &format!("&prompt={AGENT}&label=production&version=99")));
-    assert!(page.contains("has no version 99") && page.contains("value=\"99\""), "{page}");
+    let none = admin.get(&ask("rob", &format!("&prompt={AGENT}&label=production&version=99")));
+    let page = none.text();
+    assert!(none.status == 404 && page.contains("has no version 99") && page.contains("value=\"99\""), "{page}");
     let wrong = admin.get(&ask("rob", "&label=production"));
     assert!(wrong.status == 400 && wrong.text().contains("belong to a prompt"), "{}", wrong.text());
     assert!(admin.page("/ui/access/who/rob").contains("href=\"/ui/access/why?who=rob\""));

@@ -1,7 +1,6 @@
 //! Why somebody may do something, or may not.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
@@ -41,12 +40,7 @@ pub(in crate::http::ui) async fn why(
         Ok(because) => shown(&app, &visitor, &typed, because, Outcome::default()).map(html),
         Err(failure) => {
             let fields = typed.clone();
-            let mut response = again(failure, typed, |outcome| shown(&app, &visitor, &fields, None, outcome))?;
-            // What is asked about may be none; the page is there.
-            if response.status() == StatusCode::NOT_FOUND {
-                *response.status_mut() = StatusCode::OK;
-            }
-            Ok(response)
+            again(failure, typed, |outcome| shown(&app, &visitor, &fields, None, outcome))
         }
     };
     blocking(work).await?

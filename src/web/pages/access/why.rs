@@ -140,15 +140,15 @@ fn place(asked: &Typed) -> Markup {
 fn stands(demand: &Requirement) -> Markup {
     html! {
         @if demand.kind == RequirementKind::Message { span.quiet { span aria-hidden="true" { "…" } span.hidden { "To be said: " } } }
-        @else { (mark(demand.met)) }
+        @else { (mark(demand.met, ["Given: ", "Missing: "])) }
     }
 }
 
-/// Given or not, for eyes and for readers.
-fn mark(met: bool) -> Markup {
+/// Yes or no, for eyes, and in one of two words for who hears the page.
+fn mark(yes: bool, [good, bad]: [&str; 2]) -> Markup {
     html! {
-        @if met { span.met { span aria-hidden="true" { "✓" } span.hidden { "Given: " } } }
-        @else { span.unmet { span aria-hidden="true" { "✗" } span.hidden { "Missing: " } } }
+        @if yes { span.met { span aria-hidden="true" { "✓" } span.hidden { (good) } } }
+        @else { span.unmet { span aria-hidden="true" { "✗" } span.hidden { (bad) } } }
     }
 }
 
@@ -159,7 +159,7 @@ fn weighed(matter: &WhyMatter, because: &Because) -> Markup {
             ul.demands {
                 @for (grant, weight) in &because.grants {
                     li {
-                        (mark(*weight == Weight::Gives))
+                        (mark(*weight == Weight::Gives, ["Yes: ", "No: "]))
                         div { (grant_words(grant)) " " span.quiet { (says(*weight, permission)) } }
                     }
                 }
