@@ -6,6 +6,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::policy_words::{lasting, roughly};
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
 use crate::model::name::{LATEST, Label};
@@ -181,9 +182,9 @@ impl LabelPolicy {
             let so_far = match served {
                 None => "never was".to_owned(),
                 Some(i64::MAX) => "it is served here already".to_owned(),
-                Some(served) => format!("{} s so far", served / 1_000),
+                Some(served) => format!("{} so far", roughly(u64::try_from(served / 1_000).unwrap_or_default())),
             };
-            let says = format!("served on {} for {} s first ({so_far})", after.label, after.for_s);
+            let says = format!("served on {} for {} first ({so_far})", after.label, lasting(after.for_s));
             demands.push(self.requirement(RequirementKind::After, met, says, &[]));
         }
         for freeze in &policy.freeze {

@@ -10,6 +10,7 @@ pub mod event;
 pub mod interface;
 pub mod label_policy;
 pub mod merge;
+pub mod policy_words;
 pub mod reach;
 pub mod report;
 pub mod risk;

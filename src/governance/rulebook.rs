@@ -64,6 +64,23 @@ pub struct Verdict {
     pub roles: Vec<String>,
 }
 
+/// What a grant gives of what is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// All of it.
+    Gives,
+    /// Its role is gone.
+    NoRole,
+    /// Its role allows something else.
+    OtherPermission,
+    /// It is for other prompts.
+    OtherPrompts,
+    /// It is for some prompts, and the whole registry is asked for.
+    SomePrompts,
+    /// It is for other labels.
+    OtherLabels,
+}
+
 impl Rulebook {
     /// Decides whether somebody holds a permission here.
     #[must_use]
@@ -138,16 +155,22 @@ impl Rulebook {
     }
 
     fn grants<'a>(&'a self, principal: &'a Principal, ask: &'a Ask<'_>) -> impl Iterator<Item = &'a Grant> {
-        principal.grants.iter().filter(move |grant| {
-            let role = self.roles.get(&grant.role);
-            let here = match ask.prompt {
-                Some(prompt) => grant.prompts.matches(prompt),
-                None => grant.prompts.is_everything(),
-            };
-            role.is_some_and(|role| role.permissions.contains(&ask.permission))
-                && here
-                && ask.label.is_none_or(|label| grant.labels.matches(label))
-        })
+        principal.grants.iter().filter(move |grant| self.weigh(grant, ask) == Weight::Gives)
+    }
+
+    /// What a grant gives of what is asked, whoever has it: what decides, for whoever wants it explained.
+    #[must_use]
+    pub fn weigh(&self, grant: &Grant, ask: &Ask<'_>) -> Weight {
+        let Some(role) = self.roles.get(&grant.role) else { return Weight::NoRole };
+        if !role.permissions.contains(&ask.permission) {
+            return Weight::OtherPermission;
+        }
+        match ask.prompt {
+            Some(prompt) if !grant.prompts.matches(prompt) => return Weight::OtherPrompts,
+            None if !grant.prompts.is_everything() => return Weight::SomePrompts,
+            Some(_) | None => {}
+        }
+        if ask.label.is_none_or(|label| grant.labels.matches(label)) { Weight::Gives } else { Weight::OtherLabels }
     }
 }
 
@@ -198,6 +221,30 @@ mod tests {
         check(Permission::Deploy, Some("support/agent"), Some("production"), false);
         check(Permission::Access, None, None, false);
         check(Permission::Publish, None, None, false);
+    }
+
+    #[test]
+    fn a_grant_is_weighed_as_it_decides() {
+        let book = book(&[]);
+        let check = |grant: (&str, &str, &str), prompt, label, expected| {
+            let (role, prompts, labels) = grant;
+            let [prompts, labels] = [prompts, labels].map(|text| text.parse().expect("a pattern"));
+            let given = Grant { role: role.to_owned(), prompts, labels };
+            let permission = Permission::Deploy;
+            let ask = Ask { who: "ann", system: false, bound: None, permission, prompt, label };
+            assert_eq!(book.weigh(&given, &ask), expected, "{grant:?} {prompt:?} {label:?}");
+            let mut alone = book.clone();
+            alone.principals.get_mut("ann").expect("she").grants = vec![given];
+            assert_eq!(alone.decide(&ask).allowed, expected == Weight::Gives, "{grant:?}");
+        };
+        let (agent, staging) = (Some("support/agent"), Some("staging"));
+        check(("releaser", "support/**", "staging"), agent, staging, Weight::Gives);
+        check(("gone", "**", "**"), agent, staging, Weight::NoRole);
+        check(("author", "**", "**"), agent, staging, Weight::OtherPermission);
+        check(("releaser", "sales/**", "**"), agent, staging, Weight::OtherPrompts);
+        check(("releaser", "support/**", "**"), None, None, Weight::SomePrompts);
+        check(("releaser", "**", "production"), agent, staging, Weight::OtherLabels);
+        check(("releaser", "**", "production"), agent, None, Weight::Gives);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::state::{App, RequestId, Shared};
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, Seat};
+use crate::replication::followers::FollowsAs;
 use crate::resolve::usage::LOCAL;
 
 /// How often a connection that stays looks whether its access token has expired.
@@ -212,6 +213,12 @@ impl Follower {
     /// What the record of uses calls them.
     pub(super) fn who(&self) -> &str {
         self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
+    }
+
+    /// As whom they follow, where they show an access token.
+    pub(super) fn follows_as(&self) -> Option<FollowsAs> {
+        let (_, seat) = self.shown.as_ref()?;
+        Some(FollowsAs { principal: seat.actor().name.clone(), token: seat.token().to_owned() })
     }
 
     /// What ends when they may no longer.

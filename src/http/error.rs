@@ -24,6 +24,7 @@ use crate::replication::publisher::PublishError;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::render::{Problems, RenderError};
+use crate::web::form::Refusal;
 use crate::web::layout::Frame;
 use crate::web::pages::problem;
 
@@ -75,6 +76,30 @@ impl Failure {
         }
     }
 
+    /// What a page says beside the form that was refused, and under which status; none where this program failed.
+    pub(super) fn refusal(&self) -> Option<(StatusCode, Refusal)> {
+        let (status, _, hint) = self.saying();
+        let refusal = || Refusal { says: self.to_string(), errors: self.errors(), hint };
+        (!status.is_server_error()).then(|| (status, refusal()))
+    }
+
+    /// The single reasons, where there are several.
+    fn errors(&self) -> Vec<String> {
+        match self {
+            Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
+            Self::Registry(RegistryError::Interface(error)) => error.reasons.clone(),
+            Self::Registry(RegistryError::StillIncluded { by, .. }) => by.clone(),
+            Self::Registry(RegistryError::PolicyNotMet { missing, .. }) => {
+                missing.iter().map(|demand| format!("{}: {}", demand.policy, demand.says)).collect()
+            }
+            Self::Registry(RegistryError::BreaksCallers { reasons, .. }) => reasons.clone(),
+            Self::Registry(RegistryError::HoldsSecrets { findings, .. }) => {
+                findings.iter().map(|one| format!("{} line {}: {}", one.target, one.line, one.message)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The problem that the client sees; logs the failure when it is this program's own.
     pub(super) fn problem(&self, id: RequestId) -> Problem {
         let (status, code, hint) = self.saying();
@@ -87,19 +112,7 @@ impl Failure {
             }
             (self.to_string(), hint)
         };
-        let errors = match self {
-            Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
-            Self::Registry(RegistryError::Interface(error)) => error.reasons.clone(),
-            Self::Registry(RegistryError::StillIncluded { by, .. }) => by.clone(),
-            Self::Registry(RegistryError::PolicyNotMet { missing, .. }) => {
-                missing.iter().map(|demand| format!("{}: {}", demand.policy, demand.says)).collect()
-            }
-            Self::Registry(RegistryError::BreaksCallers { reasons, .. }) => reasons.clone(),
-            Self::Registry(RegistryError::HoldsSecrets { findings, .. }) => {
-                findings.iter().map(|one| format!("{} line {}: {}", one.target, one.line, one.message)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let errors = self.errors();
         Problem { title: title(code).to_owned(), status: status.as_u16(), code, detail, hint, errors }
     }
 }
@@ -187,7 +200,7 @@ fn request(error: &RequestError) -> Saying {
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
-        E::FormField { .. } => (BAD, Code::BadRequest, None),
+        E::FormField { .. } | E::FormValue { .. } => (BAD, Code::BadRequest, None),
         E::PageOld { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
         E::FormFields { .. } => {
             (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))

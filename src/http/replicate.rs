@@ -17,10 +17,10 @@ use super::state::App;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
+use crate::registry::seal::VIEW_ALL;
+use crate::replication::followers::{ID_BYTES_MAX, REPLICA, is_replica_id};
 use crate::resolve::usage::LOCAL;
 
-/// Longest name of a replica or of its version, in bytes.
-const REPORT_TEXT_BYTES_MAX: usize = 200;
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
 const USES_MAX: usize = 4_000;
@@ -104,6 +104,7 @@ pub(super) async fn checkpoint(
         ("view" = String, Path, description = "Its name.", example = "all"),
         ("position" = String, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
         ("b" = Option<String>, Query, description = "Anything: gets past a broken cache on the way."),
+        ("Bookholder-Replica" = Option<String>, Header, description = "What the replica calls itself, 1 to 200 bytes: the primary then shows at once what it holds, without waiting for a report."),
     ),
     responses((status = 200, description = "A checkpoint, and a delta where there is a change. On a server that goes down, `Bookholder-Reconnect-Ms` says when to come back.", body = Vec<u8>, content_type = "application/octet-stream")),
 )]
@@ -112,16 +113,22 @@ pub(super) async fn next(
     follower: Follower,
     segments: Segments,
     mut params: Params,
+    headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let _gets_past_a_broken_cache = params.text("b");
     params.finish(&["b"])?;
     let view = segments.text("view");
     let from: Position = segments.get("position")?;
     follower.check(view)?;
+    let publisher = publisher(&app)?;
+    let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
+    if let Some(replica) = replica.filter(|_| view == VIEW_ALL) {
+        publisher.heard(replica, from, follower.follows_as());
+    }
     let caching = caching(&follower, "1");
     let seated = follower.seated();
     let answer = tokio::select! {
-        answer = publisher(&app)?.next(view, from, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
+        answer = publisher.next(view, from, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
         () = seated.lost() => return Err(RequestError::TokenUnknown.into()),
     };
     let body = match answer.rest {
@@ -154,9 +161,8 @@ pub(super) async fn report(
     _: NoParams,
     Json(report): Json<ReplicaReport, REPORT_BYTES_MAX>,
 ) -> Result<StatusCode, Failure> {
-    let fits = |text: &str| (1..=REPORT_TEXT_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-    if !fits(&report.replica) || !fits(&report.version) {
-        let reason = format!("`replica` and `version` are texts of 1 to {REPORT_TEXT_BYTES_MAX} bytes");
+    if !is_replica_id(&report.replica) || !is_replica_id(&report.version) {
+        let reason = format!("`replica` and `version` are texts of 1 to {ID_BYTES_MAX} bytes");
         return Err(RequestError::Json { reason }.into());
     }
     // Who shows no access token is nobody whose word on others' uses counts.
@@ -169,7 +175,7 @@ pub(super) async fn report(
         let uses = report.uses.into_iter().take(USES_MAX).map(named).collect();
         registry.keep_uses(uses).await?;
     }
-    publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report });
+    publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
     Ok(StatusCode::NO_CONTENT)
 }
 

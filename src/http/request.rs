@@ -46,8 +46,10 @@ pub enum RequestError {
     FormField { field: &'static str },
     #[error("{what} has moved since this page was made")]
     PageOld { what: String },
-    #[error("not saved: {}", wrong.join("; "))]
+    #[error("{}", wrong.join("; "))]
     FormFields { wrong: Vec<String> },
+    #[error("{field}: {reason}")]
+    FormValue { field: &'static str, reason: String },
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
     #[error("`{name}` may not read {prompt}")]

@@ -96,6 +96,30 @@ impl Permission {
     }
 }
 
+impl Permission {
+    /// What it lets somebody do, in words.
+    #[must_use]
+    pub const fn says(self) -> &'static str {
+        match self {
+            Self::Read => "Resolve and read prompts with their history",
+            Self::Follow => "Follow the registry as a replica",
+            Self::Publish => "Publish versions, keep drafts, propose changes",
+            Self::Deploy => "Move labels: deploy, roll back, take away",
+            Self::Retire => "Retire versions, and take that back",
+            Self::Remove => "Remove prompts",
+            Self::Import => "Import another library's history",
+            Self::Review => "Approve and reject change requests",
+            Self::Audit => "Read the audit log and make reports",
+            Self::Access => "Keep principals, access tokens, roles and grants",
+            Self::Policy => "Keep label policies, risk rules and retention",
+            Self::Webhooks => "Keep webhooks",
+            Self::Operate => "Make backups and bundles",
+            Self::Override => "Override a policy with a reason",
+            Self::Telemetry => "Report telemetry and scores",
+        }
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -28,6 +28,7 @@ pub mod seal;
 mod tokens;
 mod uses;
 mod webhooks;
+pub mod why;
 
 use std::sync::{Arc, Mutex, OnceLock};
 

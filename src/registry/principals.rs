@@ -2,18 +2,15 @@
 
 use super::access::rules_change;
 use super::command::{Ctx, Subject};
-use super::guard::{Wanted, look};
 use super::tokens::admins_with_tokens;
 use super::{Actor, Registry, RegistryError, Seat};
-use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
-use crate::governance::rulebook::{Ask, Rulebook};
+use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
+use crate::governance::rulebook::Rulebook;
 use crate::model::audit::AuditChange;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
-use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::store::document::{Documents, Shelf};
-use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
 const PRINCIPAL: &str = "principal";
@@ -26,6 +23,18 @@ impl Registry {
     pub fn principals(&self, actor: &Actor) -> Result<Vec<Principal>, RegistryError> {
         self.may_look(actor, Permission::Access)?;
         Ok(self.0.known.load().rules.book.principals.values().cloned().collect())
+    }
+
+    /// One principal; everybody may look at themselves.
+    ///
+    /// # Errors
+    /// The actor may not look at others, or there is no such principal.
+    pub fn principal(&self, actor: &Actor, name: &str) -> Result<Principal, RegistryError> {
+        if name != actor.name {
+            self.may_look(actor, Permission::Access)?;
+        }
+        let absent = || RegistryError::NotFound { what: PRINCIPAL, name: super::command::clip(name, 64) };
+        self.0.known.load().rules.book.principals.get(name).cloned().ok_or_else(absent)
     }
 
     /// Every role, by name; everybody may know what a role allows.
@@ -54,16 +63,54 @@ impl Registry {
         name: String,
         request: GrantsRequest,
     ) -> Result<Principal, RegistryError> {
+        self.change_grants(actor, name, move |_| Ok(request.grants)).await
+    }
+
+    /// Gives a principal one grant more.
+    ///
+    /// # Errors
+    /// The actor may not, they have it, somebody or the role is not there, there are too many, or the store fails.
+    pub async fn add_grant(&self, actor: &Actor, name: String, grant: Grant) -> Result<Principal, RegistryError> {
+        self.change_grants(actor, name, move |mut grants| {
+            if grants.contains(&grant) {
+                return Err(RegistryError::Unfit(format!("this grant is there already: {grant}")));
+            }
+            grants.push(grant);
+            Ok(grants)
+        })
+        .await
+    }
+
+    /// Takes one grant of a principal back.
+    ///
+    /// # Errors
+    /// The actor may not, they have no such grant, nobody could keep access tokens any more, or the store fails.
+    pub async fn take_grant(&self, actor: &Actor, name: String, grant: Grant) -> Result<Principal, RegistryError> {
+        self.change_grants(actor, name, move |mut grants| {
+            let before = grants.len();
+            grants.retain(|one| *one != grant);
+            if grants.len() == before {
+                return Err(RegistryError::NotFound { what: "grant", name: grant.to_string() });
+            }
+            Ok(grants)
+        })
+        .await
+    }
+
+    /// Puts what comes of a principal's grants in their place.
+    async fn change_grants(
+        &self,
+        actor: &Actor,
+        name: String,
+        change: impl FnOnce(Vec<Grant>) -> Result<Vec<Grant>, RegistryError> + Send + 'static,
+    ) -> Result<Principal, RegistryError> {
         self.change_principal(actor, name, "set-grants", move |ctx, principal| {
-            check_grants(&ctx.rules.book, &request.grants)?;
             let words = |grants: &[Grant]| grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let change = AuditChange {
-                subject: principal.name.clone(),
-                before: Some(words(&principal.grants)),
-                after: Some(words(&request.grants)),
-            };
-            principal.grants = request.grants;
-            Ok(change)
+            let before = Some(words(&principal.grants));
+            principal.grants = change(std::mem::take(&mut principal.grants))?;
+            check_grants(&ctx.rules.book, &principal.grants)?;
+            let after = Some(words(&principal.grants));
+            Ok(AuditChange { subject: principal.name.clone(), before, after })
         })
         .await
     }
@@ -192,50 +239,6 @@ impl Registry {
             prompts: actor.bound.clone(),
             expires: (seat.expires_ms() != i64::MAX).then(|| Timestamp::from_ms(seat.expires_ms())),
         }
-    }
-
-    /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access.
-    ///
-    /// # Errors
-    /// The actor may not ask, there is no such version, or the store fails.
-    pub fn can(
-        &self,
-        actor: &Actor,
-        who: &str,
-        permission: Permission,
-        prompt: Option<&PromptName>,
-        label: Option<&Label>,
-        version: Option<u64>,
-    ) -> Result<CanAnswer, RegistryError> {
-        if who != actor.name {
-            self.may_look(actor, Permission::Access)?;
-        }
-        let known = self.0.known.load();
-        let book = &known.rules.book;
-        let bound = if who == actor.name { actor.bound.as_ref() } else { None };
-        let (name, place) = (prompt.map(PromptName::as_str), label.map(Label::as_str));
-        let system = who == actor.name && actor.kind == PrincipalKind::System;
-        let ask = Ask { who, system, bound, permission, prompt: name, label: place };
-        let verdict = book.decide(&ask);
-        let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
-        if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
-            let txn = self.0.store.read()?;
-            let to = version.map(Serving::version);
-            if let Some(number) = version.filter(|number| !matches!(txn.version(name, *number), Ok(Some(_)))) {
-                let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
-                return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
-            }
-            let from = txn.label(name, label)?.map(|state| state.serving);
-            let wanted = Wanted { name, label, from: from.as_ref(), to: to.as_ref(), fresh: None };
-            let now = Timestamp::from_ms(self.0.clock.now_ms());
-            answer.requirements = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
-            // What the message will say is not known yet.
-            let met = |demand: &crate::governance::label_policy::Requirement| {
-                demand.met || demand.kind == crate::governance::label_policy::RequirementKind::Message
-            };
-            answer.allowed &= answer.requirements.iter().all(met);
-        }
-        Ok(answer)
     }
 
     /// Whether somebody has a grant for something, on a label where one is meant. What policies demand besides is not

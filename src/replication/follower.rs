@@ -52,7 +52,7 @@ pub struct Following {
     pub extra_ca: Option<Vec<u8>>,
     /// The root to trust, and the rest that the engine is told.
     pub settings: Settings,
-    /// What this replica calls itself in reports.
+    /// What this replica calls itself in polls and reports.
     pub replica: String,
     /// Where uses of versions are noted, for the reports.
     pub usage: Usage,
@@ -98,7 +98,10 @@ impl Follower {
         let upstream = following
             .upstream
             .as_ref()
-            .map(|base| Upstream::new(base, following.token.clone(), following.extra_ca.as_deref()))
+            .map(|base| {
+                let Following { token, extra_ca, replica, .. } = &following;
+                Upstream::new(base, token.clone(), extra_ca.as_deref(), replica)
+            })
             .transpose()
             .map_err(|error| OpenError::Upstream(error.to_string()))?;
         let held = recollection.memory.held.clone();

@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod engine;
 mod fetching;
 pub mod follower;
+pub mod followers;
 pub mod health;
 pub mod publisher;
 pub mod recollection;

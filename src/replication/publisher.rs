@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::bundle;
+use super::followers::{Arrival, Follower, Followers, FollowsAs};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -46,9 +47,6 @@ const STREAM_CHUNK_BYTES: usize = 64 * 1_024;
 const NOTE_AGE_MS_MAX: i64 = 5_000;
 /// What a busy primary asks for, in seconds.
 const RETRY_AFTER_S: u64 = 2;
-/// Reports that are kept, and for how long, in milliseconds.
-const REPORTS_MAX: usize = 20_000;
-const REPORT_AGE_MS_MAX: i64 = 120_000;
 
 /// An answer to a poll: the first bytes, and the rest where it is streamed.
 pub struct Answer {
@@ -92,7 +90,7 @@ struct Inner {
     shared: Mutex<BTreeMap<(Position, u64), Arc<OnceCell<Bytes>>>>,
     streams: Arc<Semaphore>,
     waiters: AtomicUsize,
-    reports: Mutex<BTreeMap<String, ReplicaReport>>,
+    followers: Followers,
     metrics: Metrics,
 }
 
@@ -116,7 +114,7 @@ impl Publisher {
             shared: Mutex::new(BTreeMap::new()),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             waiters: AtomicUsize::new(0),
-            reports: Mutex::new(BTreeMap::new()),
+            followers: Followers::default(),
             metrics,
         }))
     }
@@ -259,26 +257,35 @@ impl Publisher {
     }
 
     /// Notes what a replica says of itself.
-    pub fn report(&self, mut report: ReplicaReport) {
-        let now = self.0.clock.now_ms();
-        report.at = Some(Timestamp::from_ms(now));
-        let mut reports = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports.retain(|_, report| report.at.is_some_and(|at| now - at.ms() < REPORT_AGE_MS_MAX));
-        if reports.len() < REPORTS_MAX || reports.contains_key(&report.replica) {
-            reports.insert(report.replica.clone(), report);
-        }
+    pub fn report(&self, report: ReplicaReport, follows_as: Option<FollowsAs>) {
+        self.0.followers.report(report, follows_as, self.now());
+    }
+
+    /// Notes what a replica that names itself holds, by where it asks from; what is no id is not noted.
+    pub fn heard(&self, replica: &str, holds: Position, follows_as: Option<FollowsAs>) {
+        self.0.followers.poll(replica, holds, follows_as, self.now());
     }
 
     /// What replicas said of themselves lately, by their ids.
     #[must_use]
     pub fn reports(&self) -> Vec<ReplicaReport> {
-        let now = self.0.clock.now_ms();
-        let reports = self.0.reports.lock().unwrap_or_else(PoisonError::into_inner);
-        reports
-            .values()
-            .filter(|report| report.at.is_some_and(|at| now - at.ms() < REPORT_AGE_MS_MAX))
-            .cloned()
-            .collect()
+        self.followers().1.into_iter().filter_map(|follower| follower.report).collect()
+    }
+
+    /// Where this node stands, and every replica that it heard lately, by their ids.
+    #[must_use]
+    pub fn followers(&self) -> (Head, Vec<Follower>) {
+        (self.0.committed.borrow().head, self.0.followers.all(self.now()))
+    }
+
+    /// How many of the replicas that were heard lately hold at least a position, and which do not.
+    #[must_use]
+    pub fn arrival(&self, position: Position) -> Arrival {
+        self.0.followers.arrival(position, self.0.committed.borrow().head, self.now())
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.0.clock.now_ms())
     }
 
     /// Makes a bundle of everything, as a tar file that goes away with its handle.

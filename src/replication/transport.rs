@@ -8,9 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::HeaderValue;
 use reqwest::{Response, StatusCode};
 
 use super::engine::Failure;
+use super::followers::REPLICA;
 use crate::crypto::tls::use_ring;
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
@@ -39,6 +41,8 @@ pub(super) struct Upstream {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
+    /// What this replica calls itself in its polls, where a header can hold that.
+    replica: Option<HeaderValue>,
 }
 
 /// A polled answer: the note, and the data still on the way.
@@ -55,7 +59,12 @@ pub(super) struct Data {
 }
 
 impl Upstream {
-    pub(super) fn new(base: &str, token: Option<String>, extra_ca: Option<&[u8]>) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(
+        base: &str,
+        token: Option<String>,
+        extra_ca: Option<&[u8]>,
+        replica: &str,
+    ) -> Result<Self, reqwest::Error> {
         use_ring();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -67,13 +76,22 @@ impl Upstream {
                 builder = builder.add_root_certificate(certificate);
             }
         }
-        Ok(Self { http: builder.build()?, base: base.trim_end_matches('/').to_owned(), token })
+        let replica = HeaderValue::from_bytes(replica.as_bytes()).ok();
+        Ok(Self { http: builder.build()?, base: base.trim_end_matches('/').to_owned(), token, replica })
     }
 
     async fn get(&self, path: &str) -> Result<Response, Failed> {
+        self.ask(path, None).await
+    }
+
+    async fn ask(&self, path: &str, replica: Option<&HeaderValue>) -> Result<Response, Failed> {
         let request = self.http.get(format!("{}/replication/v1/{path}", self.base));
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let request = match replica {
+            Some(replica) => request.header(REPLICA, replica),
             None => request,
         };
         let response = request.send().await.map_err(unreachable)?;
@@ -128,10 +146,11 @@ impl Upstream {
         }
     }
 
-    /// Polls for what comes after a position; the answer is a note behind its length, then data.
+    /// Polls for what comes after a position, and so tells what is held; the answer is a note behind its length, then
+    /// data.
     pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
         let query = bust.map(|bust| format!("?b={bust:016x}")).unwrap_or_default();
-        let mut response = self.get(&format!("view/{VIEW_ALL}/next/{after}{query}")).await?;
+        let mut response = self.ask(&format!("view/{VIEW_ALL}/next/{after}{query}"), self.replica.as_ref()).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let reconnect_ms = header("bookholder-reconnect-ms").and_then(|text| text.parse().ok());
         let short = || (Failure::Malformed, "the answer ends before its note does".to_owned());

@@ -39,6 +39,8 @@ pub struct Frame {
     pub open: Option<usize>,
     /// Whether they may read the audit log.
     pub audits: bool,
+    /// Where the pages about access begin for them; none where there are none.
+    pub access: Option<&'static str>,
 }
 
 /// Who looks at a page.
@@ -73,6 +75,10 @@ pub enum Part {
     Review,
     /// What was decided.
     Audit,
+    /// Who may what.
+    Access,
+    /// Who follows this node.
+    Replicas,
 }
 
 /// How a replica follows its primary.
@@ -173,6 +179,8 @@ impl Frame {
                         }))
                     }
                     @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
+                    @if let Some(path) = self.access { (entry(part == Part::Access, path, &html! { "Access" })) }
+                    @if self.who != Who::Stranger { (entry(part == Part::Replicas, "/ui/replicas", &html! { "Replicas" })) }
                 }
                 form.find action="/ui/" role="search" {
                     label.hidden for="find" { "Search prompts" }
@@ -197,6 +205,7 @@ impl Frame {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
                     div.menu {
                         p { "Signed in with the access token " b { (Visible(token)) } "." }
+                        @if self.replica.is_none() { p { a href=(principal_path(name)) { "What you may do" } } }
                         form method="post" action="/ui/sign-out" {
                             input type="hidden" name="form" value=(form);
                             button type="submit" { "Sign out" }
@@ -247,6 +256,12 @@ pub fn diff_path(name: &str, from: u64, to: u64) -> String {
     format!("/ui/diff/{}?from={from}&to={to}", utf8_percent_encode(name, PATH))
 }
 
+/// The path of a principal's page.
+#[must_use]
+pub fn principal_path(name: &str) -> String {
+    format!("/ui/access/who/{}", utf8_percent_encode(name, VALUE))
+}
+
 /// The path of a change request's page.
 #[must_use]
 pub fn request_path(id: u64) -> String {
@@ -289,7 +304,7 @@ pub(super) fn colour(version: u64) -> String {
 #[cfg(test)]
 pub(super) fn sample(who: Who) -> Frame {
     let now = Timestamp::from_ms(1_774_018_800_000);
-    Frame { registry: "ex\u{202e}<b>".to_owned(), now, who, replica: None, open: Some(3), audits: false }
+    Frame { registry: "ex\u{202e}<b>".to_owned(), now, who, replica: None, open: Some(3), audits: false, access: None }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod axis;
 pub mod docs;
+pub mod form;
 pub mod layout;
 pub mod pages;
 pub mod report;

@@ -118,6 +118,14 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
+/// A message as a sentence.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// Pieces with something between them.
 pub(super) fn between(pieces: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {
     let pieces: Vec<String> = pieces.into_iter().map(|piece| piece.0).collect();

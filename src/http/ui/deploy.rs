@@ -8,11 +8,10 @@ use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::edit::{said_on_page, sign_in_first};
+use super::edit::sign_in_first;
 use super::html;
 use super::visitor::{Sent, Visitor, redirect};
 use crate::api::govern::{MovePreview, ProposeRequest};
-use crate::api::problem::Problem;
 use crate::api::write::{DeployRequest, Deployed, Move};
 use crate::experiment::assignment::{Choice, choose};
 use crate::model::name::{Label, PRODUCTION, PromptName};
@@ -97,7 +96,7 @@ impl Chosen {
             typed: self.typed,
             preview,
             may,
-            problem: None,
+            refused: None,
             message: self.message,
         })
     }
@@ -152,6 +151,7 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
     if !sent.seat.reads(name.as_str()) {
         return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
     }
+    let visitor = sent.visitor();
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let chosen = {
@@ -161,10 +161,9 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
     match work(&app, &registry, &actor, &chosen, (&action, &fields)).await {
         Ok(path) => Ok(redirect(&path)),
         Err(failure) => {
-            let problem: Problem = said_on_page(failure, sent.request)?;
-            let visitor = Visitor::of_session(sent.session, sent.seat);
+            let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
             let work = move || {
-                let matter = DeployMatter { problem: Some(problem), ..chosen.matter(&app, &registry, &actor)? };
+                let matter = DeployMatter { refused: Some(refusal), ..chosen.matter(&app, &registry, &actor)? };
                 Ok::<_, Failure>(html(page(&visitor.frame(&app), &matter)))
             };
             blocking(work).await?

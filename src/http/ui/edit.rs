@@ -10,11 +10,10 @@ use super::super::error::Failure;
 use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
-use super::super::state::{App, RequestId, Shared};
+use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
 use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, VersionPreview};
-use crate::api::problem::{ErrorCode, Problem};
 use crate::api::write::{Move, ServingRequest};
 use crate::governance::diff::diff;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
@@ -25,11 +24,12 @@ use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::ResolveError;
 use crate::template::lint::{Code, lint};
 use crate::template::render::{Rendered, render};
+use crate::web::form::Refusal;
 use crate::web::layout::{prompt_path, query, request_path};
 use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
 use crate::web::pages::new::page as new_page;
 use crate::web::typed::Fields;
-use crate::web::typed::content::{Typed, TypedBody, shown, value};
+use crate::web::typed::content::{TypedBody, TypedContent, shown, value};
 
 /// What a replica is told that it is not for.
 pub(super) const WRITING: &str = "writing";
@@ -86,7 +86,7 @@ impl Desk {
     }
 
     /// What the page shows of what is typed.
-    fn matter(&self, typed: Typed, samples: Fields) -> Result<EditorMatter, Failure> {
+    fn matter(&self, typed: TypedContent, samples: Fields) -> Result<EditorMatter, Failure> {
         let (content, wrong) = match typed.content() {
             Ok(content) => (Some(content), Fields::new()),
             Err(wrong) => (None, wrong),
@@ -107,7 +107,8 @@ impl Desk {
             meaning,
             others,
             labels: self.labels.clone(),
-            problem: None,
+            refused: None,
+            overtaken: false,
             message: String::new(),
             done: None,
         })
@@ -197,7 +198,7 @@ pub(super) async fn edit(
     let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
     let work = move || {
         let desk = Desk::open(&app, registry, actor, name, draft)?;
-        let typed = Typed::of(&desk.content());
+        let typed = TypedContent::of(&desk.content());
         let samples = samples_shown(&typed, &desk.samples()?);
         let matter = EditorMatter { done, ..desk.matter(typed, samples)? };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
@@ -236,6 +237,7 @@ pub(super) async fn act(
     if !sent.seat.reads(name.as_str()) {
         return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
     }
+    let visitor = sent.visitor();
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let draft = fields.remove("draft").unwrap_or_else(|| actor.name.clone());
@@ -251,7 +253,7 @@ pub(super) async fn act(
     let mut typed = {
         let before = [desk.kept.as_ref().map(|kept| &kept.content), desk.written.as_ref()];
         let before: Vec<&Content> = before.into_iter().flatten().collect();
-        Typed::sent(&fields, &before)
+        TypedContent::sent(&fields, &before)
     };
     let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
     let asked = Asked::of(&action);
@@ -264,20 +266,11 @@ pub(super) async fn act(
             Ok(redirect(&merge_path(desk.name.as_str(), &desk.draft)))
         }
         Err(failure) => {
-            let problem = said_on_page(failure, sent.request)?;
-            // What was saved is saved: the page goes on from there.
-            let visitor = Visitor::of_session(sent.session, sent.seat);
-            let work = move || refused(&app, &visitor, desk, typed, &fields, problem);
+            let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
+            let overtaken = matches!(failure, Failure::Registry(RegistryError::DraftMoved { .. }));
+            let work = move || refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken));
             blocking(work).await?
         }
-    }
-}
-
-/// A problem that the page can say; else the failure itself.
-pub(super) fn said_on_page(failure: Failure, request: Option<RequestId>) -> Result<Problem, Failure> {
-    match request.map(|request| failure.problem(request)) {
-        Some(problem) if problem.code != ErrorCode::Internal => Ok(problem),
-        _ => Err(failure),
     }
 }
 
@@ -286,20 +279,34 @@ fn refused(
     app: &Shared,
     visitor: &Visitor,
     desk: Desk,
-    typed: Typed,
+    typed: TypedContent,
     fields: &Fields,
-    problem: Problem,
+    (refusal, overtaken): (Refusal, bool),
 ) -> Result<Response, Failure> {
-    let Desk { registry, actor, name, draft, .. } = desk;
+    let Desk { registry, actor, name, draft, kept, .. } = desk;
+    let before = kept.map_or(0, |kept| kept.revision);
     let desk = Desk::open(app, registry, actor, name, draft)?;
+    // What was saved is saved: the page goes on from there.
+    let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
+    let lead = if saved { "Saved, and not published." } else { "Not saved." };
     let message = fields.get("message").cloned().unwrap_or_default();
-    let matter = EditorMatter { problem: Some(problem), message, ..desk.matter(typed, samples_typed(fields))? };
+    let matter = EditorMatter {
+        refused: Some((lead, refusal)),
+        overtaken,
+        message,
+        ..desk.matter(typed, samples_typed(fields))?
+    };
     // As with every form that comes back: the page is there, and says why.
     Ok(html(page(&visitor.frame(app), &matter)))
 }
 
+/// Whether a draft says what is typed.
+fn typed_is(typed: &TypedContent, kept: &Draft) -> bool {
+    typed.content().is_ok_and(|content| content == kept.content)
+}
+
 /// Where the page goes on after a message was added or moved.
-fn place_of(action: &str, typed: &Typed) -> String {
+fn place_of(action: &str, typed: &TypedContent) -> String {
     let TypedBody::Messages(messages) = &typed.body else { return String::new() };
     let last = messages.len().saturating_sub(1);
     let at = match action.split_once('-') {
@@ -313,7 +320,7 @@ fn place_of(action: &str, typed: &Typed) -> String {
 }
 
 /// The samples as somebody would type them.
-fn samples_shown(typed: &Typed, samples: &BTreeMap<String, Value>) -> Fields {
+fn samples_shown(typed: &TypedContent, samples: &BTreeMap<String, Value>) -> Fields {
     let placeholders = typed.placeholders();
     let shown = |(name, sample): (&String, &Value)| {
         let kind = typed.variables.get(name).map_or(VariableType::Any, |one| one.kind);
@@ -355,7 +362,7 @@ impl Asked {
 }
 
 /// Saves, and publishes where that is asked for; the path to go on with, where it is not the editor's.
-async fn work(desk: &Desk, typed: &Typed, fields: &Fields, asked: &Asked) -> Result<Option<String>, Failure> {
+async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked) -> Result<Option<String>, Failure> {
     save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
     let message = fields.get("message").cloned().unwrap_or_default();
     let label = || fields.get("label").map_or("", |label| label.trim()).parse::<Label>();
@@ -395,7 +402,7 @@ async fn work(desk: &Desk, typed: &Typed, fields: &Fields, asked: &Asked) -> Res
     Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
 }
 
-async fn save(desk: &Desk, typed: &Typed, fields: &Fields, overwrite: bool) -> Result<(), Failure> {
+async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<(), Failure> {
     let fields_wrong = |wrong: Fields| {
         let named = wrong.iter().map(|(name, why)| format!("{name}: {why}"));
         RequestError::FormFields { wrong: named.collect() }

@@ -3,6 +3,7 @@
 //! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, is kept by no cache but where it
 //! says so itself, and every form is checked before anything is done.
 
+mod access;
 mod assets;
 mod audit;
 mod deploy;
@@ -12,6 +13,7 @@ mod live;
 mod merge;
 mod prompt;
 mod prompts;
+mod replicas;
 mod review;
 mod rollback;
 pub(super) mod routes;

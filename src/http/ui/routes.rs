@@ -3,7 +3,8 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, audit, deploy, diff, edit, live, merge, prompt, prompts, review, rollback, sign_in};
+use super::access::{people, policies, roles, tokens, why};
+use super::{assets, audit, deploy, diff, edit, live, merge, prompt, prompts, replicas, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -20,6 +21,17 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     ("GET",  "/ui/audit",           || get(audit::audit)),
+    ("GET",  "/ui/access",                  || get(people::list).post(people::create)),
+    ("GET",  "/ui/access/who/{name}",       || get(people::one).post(people::act)),
+    ("GET",  "/ui/access/tokens",           || get(tokens::list).post(tokens::create)),
+    ("GET",  "/ui/access/tokens/{name}",    || get(tokens::one).post(tokens::act)),
+    ("GET",  "/ui/access/roles",            || get(roles::list).post(roles::create)),
+    ("GET",  "/ui/access/roles/{name}",     || get(roles::one).post(roles::act)),
+    ("GET",  "/ui/access/policies",         || get(policies::list)),
+    ("GET",  "/ui/access/new-policy",       || get(policies::blank).post(policies::create)),
+    ("GET",  "/ui/access/policies/{name}",  || get(policies::one).post(policies::act)),
+    ("GET",  "/ui/access/why",              || get(why::why)),
+    ("GET",  "/ui/replicas",        || get(replicas::replicas)),
     ("POST", "/ui/report",          || post(audit::report)),
     ("GET",  "/ui/sign-in",         || get(sign_in::form).post(sign_in::sign_in)),
     ("POST", "/ui/sign-out",        || post(sign_in::sign_out)),

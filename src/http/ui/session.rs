@@ -2,7 +2,8 @@
 //!
 //! Kept in memory: a restart of the node signs everybody out. What is kept is a hash of the cookie and a hash of the
 //! access token, so that neither can be taken from here. Whether the access token still stands is asked anew with each
-//! request, by whoever asks for the session.
+//! request, by whoever asks for the session. An access token that somebody just made waits here for the one page that
+//! shows it, at most a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Clock;
-use crate::crypto::secret::TokenHash;
+use crate::crypto::secret::{AccessToken, TokenHash};
 
 /// How long a session lasts without use: 8 hours, a working day.
 const IDLE_MS: u64 = 8 * 3_600 * 1_000;
@@ -28,6 +29,8 @@ const ATTEMPTS_WITHIN_MS: u64 = 60_000;
 const ATTEMPTS_OF_ONE_MAX: usize = 10;
 /// Most of them from everywhere; it bounds what is remembered, too.
 const ATTEMPTS_MAX: usize = 100;
+/// How long an access token that was just made waits for the page that shows it: a minute.
+const SHOWN_WITHIN_MS: u64 = 60_000;
 /// Bytes of a session's id: 256 random bits.
 const ID_BYTES: usize = 32;
 /// The same as characters of base64url.
@@ -58,6 +61,14 @@ struct Held {
     principal: String,
     began_ms: u64,
     used_ms: u64,
+    made: Option<Made>,
+}
+
+/// An access token that was just made in a session.
+struct Made {
+    name: String,
+    token: AccessToken,
+    at_ms: u64,
 }
 
 /// One attempt to sign in; handed back when it succeeds.
@@ -97,7 +108,7 @@ impl Sessions {
         if let Some(crowded) = crowded {
             held.remove(&crowded);
         }
-        let session = Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms };
+        let session = Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms, made: None };
         held.insert(kept(&id), session);
         Ok(id)
     }
@@ -113,10 +124,28 @@ impl Sessions {
             if acts {
                 session.used_ms = now_ms;
             }
+            session.made.take_if(|made| now_ms.saturating_sub(made.at_ms) >= SHOWN_WITHIN_MS);
             return Some(session.token);
         }
         held.remove(&key);
         None
+    }
+
+    /// Keeps an access token that was just made for the next page of this session that is about it.
+    pub(super) fn show_once(&self, id: &str, name: &str, token: AccessToken) {
+        let at_ms = self.clock.monotonic_ms();
+        if let Some(session) = self.held().get_mut(&kept(id)) {
+            session.made = Some(Made { name: name.to_owned(), token, at_ms });
+        }
+    }
+
+    /// Takes the access token of this name that was just made in a session: whoever asks again gets none.
+    pub(super) fn take_shown(&self, id: &str, name: &str) -> Option<AccessToken> {
+        let now_ms = self.clock.monotonic_ms();
+        let mut held = self.held();
+        let session = held.get_mut(&kept(id))?;
+        let made = session.made.take_if(|made| made.name == name)?;
+        (now_ms.saturating_sub(made.at_ms) < SHOWN_WITHIN_MS).then_some(made.token)
     }
 
     /// Ends a session.
@@ -221,6 +250,25 @@ mod tests {
 
     fn hash(n: u8) -> TokenHash {
         TokenHash::from_bytes([n; 32])
+    }
+
+    #[test]
+    fn what_was_just_made_is_shown_once_in_its_own_session_and_soon() {
+        let (sessions, clock) = sessions();
+        let (ann, bob) = (sessions.begin(hash(1), "ann"), sessions.begin(hash(2), "bob"));
+        let (ann, bob) = (ann.expect("randomness"), bob.expect("randomness"));
+        let token = || AccessToken::parse("bh_0123456789abcdef").expect("a token");
+        sessions.show_once(&ann, "ci", token());
+        assert!(sessions.take_shown(&bob, "ci").is_none(), "another session");
+        assert!(sessions.take_shown(&ann, "edge").is_none(), "another access token");
+        assert_eq!(sessions.take_shown(&ann, "ci").expect("the first time").reveal(), "bh_0123456789abcdef");
+        assert!(sessions.take_shown(&ann, "ci").is_none(), "once");
+        sessions.show_once(&ann, "ci", token());
+        clock.advance(SHOWN_WITHIN_MS);
+        assert!(sessions.take_shown(&ann, "ci").is_none(), "too late");
+        sessions.show_once(&ann, "ci", token());
+        sessions.end(&ann);
+        assert!(sessions.take_shown(&ann, "ci").is_none(), "signed out");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::api::status::Freshness;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat};
+use crate::web::form::Typed;
 use crate::web::layout::{Following, Frame, Who, query};
 
 /// Largest form, in bytes, but for those that hold a content.
@@ -81,11 +82,6 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    /// Whoever sent a form, when the answer to it is a page.
-    pub(super) fn of_session(session: String, seat: Arc<Seat>) -> Self {
-        Self { seat: Some(seat), session: Some(session) }
-    }
-
     /// Whether they may read a prompt.
     pub(super) fn reads(&self, prompt: &str) -> bool {
         self.seat.as_ref().is_none_or(|seat| seat.reads(prompt))
@@ -112,10 +108,26 @@ impl Visitor {
         };
         let reads = |name: &str| self.reads(name);
         let open = |registry: &Registry| registry.open_change_requests(&reads).map_or(0, |open| open.len());
-        let audits =
-            |registry: &Registry| self.actor().is_some_and(|actor| registry.may_look(actor, Permission::Audit).is_ok());
-        let registry = app.registry.as_ref();
-        Frame { open: registry.map(open), audits: registry.is_some_and(audits), ..frame(app, who) }
+        let access = if self.holds(app, Permission::Access) {
+            Some("/ui/access")
+        } else if self.holds(app, Permission::Policy) {
+            Some("/ui/access/policies")
+        } else {
+            None
+        };
+        let audits = self.holds(app, Permission::Audit);
+        Frame { open: app.registry.as_ref().map(open), audits, access, ..frame(app, who) }
+    }
+
+    /// Whether they may look at what is not for everybody.
+    pub(super) fn holds(&self, app: &Shared, permission: Permission) -> bool {
+        let asked = self.actor().zip(app.registry.as_ref());
+        asked.is_some_and(|(actor, registry)| registry.may_look(actor, permission).is_ok())
+    }
+
+    /// Their session, where they have one.
+    pub(super) fn session(&self) -> Option<&str> {
+        self.session.as_deref()
     }
 
     /// As whom they would act; none where nobody is known.
@@ -141,6 +153,7 @@ pub(super) fn frame(app: &Shared, who: Who) -> Frame {
         replica: app.registry.is_none().then(following),
         open: None,
         audits: false,
+        access: None,
     }
 }
 
@@ -179,10 +192,20 @@ pub(super) struct Sent<const MAX: usize = FORM_BYTES_MAX> {
     pub(super) seat: Arc<Seat>,
     pub(super) peer: Peer,
     pub(super) form: Params,
-    pub(super) request: Option<RequestId>,
+    request: Option<RequestId>,
 }
 
 impl<const MAX: usize> Sent<MAX> {
+    /// The same as who looks at the page that comes of it.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()) }
+    }
+
+    /// Everything that was typed.
+    pub(super) fn typed(&mut self) -> Typed {
+        Typed::new(self.form.all(""))
+    }
+
     /// The write path, and as whom.
     pub(super) fn writer(&self, app: &Shared) -> Result<(Registry, Actor), Failure> {
         let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };

@@ -3,18 +3,17 @@
 
 use maud::{Markup, html};
 
-use super::problem::{note, sentence};
 use super::review::{demands, interface};
 use super::{diff, serving};
 use crate::api::govern::{MovePreview, MoveReview};
-use crate::api::problem::Problem;
 use crate::experiment::assignment::Choice;
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::serving::Serving;
 use crate::model::version::Version;
+use crate::web::form::Refusal;
 use crate::web::layout::{Frame, Page, back_path, diff_path, prompt_path, query};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
-use crate::web::words::{Visible, plain, when};
+use crate::web::words::{Visible, plain, sentence, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -36,7 +35,7 @@ pub struct DeployMatter {
     /// What whoever looks may do.
     pub may: MayMove,
     /// Why what was asked for was not done.
-    pub problem: Option<Problem>,
+    pub refused: Option<Refusal>,
     /// Why it shall be done, as it was typed.
     pub message: String,
 }
@@ -74,7 +73,7 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
     let main = html! {
         div.head { h1 { "Deploy " (Visible(name)) } }
-        @if let Some(problem) = &matter.problem { (note(problem)) }
+        @if let Some(refusal) = &matter.refused { (refusal.note("Nothing was done.")) }
         div.columns.deploying {
             div.stack { (chooser(frame, matter)) }
             div.stack {

@@ -29,7 +29,7 @@ fn matter(preview: MovePreview) -> DeployMatter {
         preview: Ok(Box::new(preview)),
         tried: Tried::default(),
         may: MayMove { propose: true, overrides: false },
-        problem: None,
+        refused: None,
         message: "\"why\"".to_owned(),
     }
 }

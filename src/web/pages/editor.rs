@@ -4,10 +4,9 @@
 use maud::{Markup, html};
 
 use super::conversation::conversation;
+use super::diff;
 use super::editor_fields as fields;
-use super::{diff, problem};
 use crate::api::govern::InterfaceChange;
-use crate::api::problem::{ErrorCode, Problem};
 use crate::governance::diff::Diff;
 use crate::model::content::Content;
 use crate::model::draft::DraftSummary;
@@ -16,10 +15,11 @@ use crate::model::name::PRODUCTION;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
+use crate::web::form::Refusal;
 use crate::web::layout::{Frame, Page, empty, prompt_path, query};
 use crate::web::typed::Fields;
-use crate::web::typed::content::Typed;
-use crate::web::words::{Visible, when};
+use crate::web::typed::content::TypedContent;
+use crate::web::words::{Visible, sentence, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ pub struct EditorMatter {
     /// When and by whom it was saved.
     pub saved: Option<(Timestamp, String)>,
     /// What is typed.
-    pub typed: Typed,
+    pub typed: TypedContent,
     /// Fields that say nothing that a content can hold.
     pub wrong: Fields,
     /// The values to try it with, as they are typed, by variable and placeholder.
@@ -48,8 +48,10 @@ pub struct EditorMatter {
     pub others: Vec<DraftSummary>,
     /// The labels that there are.
     pub labels: Vec<String>,
-    /// Why what was asked for was not done.
-    pub problem: Option<Problem>,
+    /// What became of what was asked for, and why not more.
+    pub refused: Option<(&'static str, Refusal)>,
+    /// Whether somebody else saved meanwhile.
+    pub overtaken: bool,
     /// What is to be said about the version, as it was typed.
     pub message: String,
     /// Something that was just done.
@@ -107,7 +109,7 @@ pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
             p.quiet #state role="status" {}
             @if frame.form().is_some() { a.button.end href="#publish" { "Publish …" } }
         }
-        div #problem data-live { @if let Some(problem) = &matter.problem { (refusal(problem)) } }
+        div #problem data-live { @if let Some((lead, refused)) = &matter.refused { (refusal(lead, refused, matter.overtaken)) } }
         (moved(matter))
         (others(frame, matter))
         @match frame.form() {
@@ -120,10 +122,10 @@ pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
 }
 
 /// Why nothing was saved or published; and what to do where somebody else saved meanwhile.
-fn refusal(problem: &Problem) -> Markup {
+fn refusal(lead: &str, refused: &Refusal, overtaken: bool) -> Markup {
     html! {
-        (problem::note(problem))
-        @if problem.code == ErrorCode::DraftMoved {
+        (refused.note(lead))
+        @if overtaken {
             p {
                 button type="submit" form="editor" name="do" value="overwrite" formnovalidate { "Save mine all the same" }
                 " " span.quiet { "What was saved before it is remembered." }
@@ -209,7 +211,7 @@ fn preview(matter: &EditorMatter) -> Markup {
                         p.quiet { "No sample yet for " (Visible(&matter.meaning.missing.join(", "))) "." }
                     }
                 },
-                Some(Err(why)) => p.note.bad { (Visible(&problem::sentence(why))) },
+                Some(Err(why)) => p.note.bad { (Visible(&sentence(why))) },
                 None => p.quiet { "Nothing to show until the fields are right." },
             }
         }
@@ -223,7 +225,7 @@ fn checks(matter: &EditorMatter) -> Markup {
     html! {
         section #checks data-live aria-labelledby="checks-head" {
             h2 #checks-head { "Checks" }
-            @if let Some(refused) = &meaning.refused { p.note.bad { (Visible(&problem::sentence(refused))) } }
+            @if let Some(refused) = &meaning.refused { p.note.bad { (Visible(&sentence(refused))) } }
             @if let Some(change) = &meaning.interface { (interface(change)) }
             @if !meaning.includes.is_empty() {
                 p.quiet { "Includes " @for (index, one) in meaning.includes.iter().enumerate() {
@@ -279,7 +281,7 @@ fn change(matter: &EditorMatter) -> Markup {
 
 /// Publishing, and what shall happen then.
 fn publishing(matter: &EditorMatter) -> Markup {
-    let wrong = matter.problem.is_some();
+    let wrong = matter.refused.is_some();
     let likely = matter.labels.iter().find(|label| *label == PRODUCTION).or(matter.labels.first());
     let likely = likely.map_or(PRODUCTION, String::as_str);
     html! {

@@ -13,13 +13,14 @@ fn matter(content: &Content) -> EditorMatter {
         latest: 7,
         revision: 3,
         saved: Some((sample(Who::Local).now, "bob".to_owned())),
-        typed: Typed::of(content),
+        typed: TypedContent::of(content),
         wrong: Fields::new(),
         samples: Fields::from([("shop".to_owned(), "\"Acme\" <b>".to_owned())]),
         meaning: Meaning { warnings: lint(content), rendered: Some(Ok(content.clone())), ..Meaning::default() },
         others: Vec::new(),
         labels: vec!["production".to_owned(), "staging".to_owned()],
-        problem: None,
+        refused: None,
+        overtaken: false,
         message: "why <i>".to_owned(),
         done: None,
     }
@@ -69,16 +70,12 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
     let mut matter = matter(&Content::text(Syntax::Plain, "x"));
     matter.typed.tools = "[<".to_owned();
     matter.wrong = Fields::from([("tools".to_owned(), "no <JSON>".to_owned())]);
-    matter.problem = Some(Problem {
-        title: "Not saved".to_owned(),
-        status: 422,
-        code: ErrorCode::BadRequest,
-        detail: "tools: <b>".to_owned(),
-        hint: None,
-        errors: Vec::new(),
-    });
+    let refused = Refusal { says: "tools: <b>".to_owned(), ..Refusal::default() };
+    matter.refused = Some(("Not saved.", refused));
     let page = shown(&matter);
-    for part in ["no &lt;JSON&gt;", "\n[&lt;</textarea>", "Tools: &lt;b&gt;.", "why &lt;i&gt;</textarea>"] {
+    for part in
+        ["no &lt;JSON&gt;", "\n[&lt;</textarea>", "Not saved. </b>Tools: &lt;b&gt;.", "why &lt;i&gt;</textarea>"]
+    {
         assert!(page.contains(part), "{part} in {page}");
     }
 }

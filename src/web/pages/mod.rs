@@ -1,5 +1,6 @@
 //! The pages for people: one file a page, each a function from plain values to HTML.
 
+pub mod access;
 pub mod audit;
 mod conversation;
 pub mod deploy;
@@ -13,6 +14,7 @@ pub mod problem;
 pub mod prompt;
 pub mod prompts;
 pub mod queue;
+pub mod replicas;
 pub mod review;
 mod serving;
 pub mod sign_in;

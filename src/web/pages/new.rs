@@ -2,9 +2,8 @@
 
 use maud::html;
 
-use super::problem::sentence;
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{Visible, plain};
+use crate::web::words::{Visible, plain, sentence};
 
 /// Writes the page.
 #[must_use]

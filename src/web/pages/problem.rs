@@ -1,10 +1,10 @@
 //! What went wrong, for people.
 
-use maud::{Markup, html};
+use maud::html;
 
 use crate::api::problem::Problem;
 use crate::web::layout::{Frame, Page};
-use crate::web::words::Visible;
+use crate::web::words::{Visible, sentence};
 
 /// Writes the page of a problem.
 #[must_use]
@@ -22,25 +22,6 @@ pub fn page(frame: &Frame, problem: &Problem) -> String {
         }
     };
     frame.page(&Page { title: &problem.title, above: &[], done: None, search: "", main })
-}
-
-/// The same within a page that goes on.
-pub(super) fn note(problem: &Problem) -> Markup {
-    html! {
-        div.note.bad role="alert" {
-            p { b { (problem.title) } ". " (Visible(&sentence(&problem.detail))) }
-            @if !problem.errors.is_empty() { ul { @for error in &problem.errors { li { (Visible(error)) } } } }
-            @if let Some(hint) = &problem.hint { p { (Visible(&sentence(hint))) } }
-        }
-    }
-}
-
-/// A message as a sentence.
-pub(super) fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '?', '!', ':']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Browsers send line ends as CR LF and cannot hold some characters; a text that nobody touched comes back to the
 //! letter all the same. What is typed is kept as it is typed, also where it is no content yet: then
-//! [`Typed::content`] says which fields are wrong.
+//! [`TypedContent::content`] says which fields are wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::template::variables::derive;
 
 /// A content as it is typed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Typed {
+pub struct TypedContent {
     /// How variables are written.
     pub syntax: Syntax,
     /// One text, or a conversation.
@@ -115,7 +115,7 @@ pub const ROLES: [(&str, Option<Role>); 5] = [
     ("placeholder", None),
 ];
 
-impl Typed {
+impl TypedContent {
     /// A content, ready to be edited.
     #[must_use]
     pub fn of(content: &Content) -> Self {

@@ -8,7 +8,7 @@ fn content(value: &Value) -> Content {
 }
 
 /// What a browser would send of a form made from a content.
-fn fields(typed: &Typed) -> Fields {
+fn fields(typed: &TypedContent) -> Fields {
     let mut fields = Fields::new();
     let mut put =
         |name: String, value: &str| fields.insert(name, value.replace('\n', "\r\n").replace('\0', "\u{fffd}"));
@@ -74,19 +74,19 @@ fn what_nobody_touches_comes_back_to_the_letter() {
     ] {
         let mut content = content(&value);
         content.variables.sort_by(|a, b| a.name.cmp(&b.name));
-        let typed = Typed::of(&content);
+        let typed = TypedContent::of(&content);
         assert_eq!(typed.content().as_ref(), Ok(&content), "{value}");
-        let back = Typed::sent(&fields(&typed), &[&content]);
+        let back = TypedContent::sent(&fields(&typed), &[&content]);
         assert_eq!(back.content(), Ok(content), "{value}");
     }
 }
 
 #[test]
 fn variables_follow_the_texts_and_what_is_said_of_them_stays() {
-    let mut typed = Typed::of(&content(&json!({"syntax": "mustache", "text": "{{a}} {{b}}",
+    let mut typed = TypedContent::of(&content(&json!({"syntax": "mustache", "text": "{{a}} {{b}}",
         "variables": [{"name": "a", "required": true}, {"name": "b", "required": true, "description": "the city"}]})));
     typed.body = TypedBody::Text("{{c}}".to_owned());
-    let mut typed = Typed::sent(&fields(&typed), &[]);
+    let mut typed = TypedContent::sent(&fields(&typed), &[]);
     let names: Vec<(&str, bool)> = typed.variables.iter().map(|(name, one)| (name.as_str(), one.used)).collect();
     assert_eq!(names, [("b", false), ("c", true)], "a said nothing; b is described, though nothing uses it");
     assert_eq!(typed.content().expect("a content").variables.len(), 1, "c says what the text says anyway");
@@ -94,7 +94,7 @@ fn variables_follow_the_texts_and_what_is_said_of_them_stays() {
     assert!(typed.content().expect("a content").variables.is_empty());
     typed.body = TypedBody::Text("{{c".to_owned());
     typed.syntax = Syntax::Jinja;
-    assert!(Typed::sent(&fields(&typed), &[]).variables.contains_key("c"), "half a template forgets nothing");
+    assert!(TypedContent::sent(&fields(&typed), &[]).variables.contains_key("c"), "half a template forgets nothing");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn values_are_typed_as_people_type_them() {
 
 #[test]
 fn buttons_add_move_and_take_out_messages() {
-    let mut typed = Typed::default();
+    let mut typed = TypedContent::default();
     assert!(!typed.act("add-user"), "a text has no messages");
     typed.body = TypedBody::Text("Help.".to_owned());
     for action in ["chat", "example", "add-placeholder", "up-3", "down-0", "remove-1", "up-0", "down-2"] {
@@ -136,33 +136,33 @@ fn buttons_add_move_and_take_out_messages() {
 
 #[test]
 fn wrong_json_is_named_and_nothing_of_it_is_lost() {
-    let typed = Typed {
+    let typed = TypedContent {
         parameters: "{".to_owned(),
         tools: "{}".to_owned(),
         config: "[1]".to_owned(),
         response_schema: "nope".to_owned(),
-        ..Typed::default()
+        ..TypedContent::default()
     };
     let wrong = typed.content().expect_err("wrong");
     assert_eq!(wrong.keys().collect::<Vec<_>>(), ["config", "model", "parameters", "response_schema", "tools"]);
-    assert_eq!(Typed::sent(&fields(&typed), &[]), typed);
+    assert_eq!(TypedContent::sent(&fields(&typed), &[]), typed);
 }
 
 proptest! {
     #[test]
     fn any_text_comes_back(text in "(?s).{0,60}", said in proptest::collection::vec("(?s).{0,40}", 0..4)) {
         let plain = Content::text(Syntax::Plain, text);
-        let back = Typed::sent(&fields(&Typed::of(&plain)), &[&plain]);
+        let back = TypedContent::sent(&fields(&TypedContent::of(&plain)), &[&plain]);
         prop_assert_eq!(back.content(), Ok(plain));
         let messages: Vec<Value> = said.iter().map(|text| json!({"role": "user", "content": text})).collect();
         let chat = content(&json!({"syntax": "plain", "messages": messages}));
-        let back = Typed::sent(&fields(&Typed::of(&chat)), &[&chat]);
+        let back = TypedContent::sent(&fields(&TypedContent::of(&chat)), &[&chat]);
         prop_assert_eq!(back.content(), Ok(chat));
     }
 
     #[test]
     fn any_form_is_read(names in proptest::collection::btree_map("[mv][0-2]\\.(role|name|p0\\.text|type)|text|tools", "(?s).{0,20}", 0..8)) {
-        let typed = Typed::sent(&names, &[]);
+        let typed = TypedContent::sent(&names, &[]);
         let _read_without_panic = typed.content();
     }
 }

@@ -1,0 +1,141 @@
+//! What a policy demands, in words that people read without knowing its fields.
+
+use crate::model::policy::{Freeze, Policy};
+
+/// What a policy demands, but for freezes; a sentence's part each, in the order of its fields.
+#[must_use]
+pub fn demands(policy: &Policy) -> Vec<String> {
+    let either = |names: &[String]| names.join(" or ");
+    let by = |names: &[String]| if names.is_empty() { String::new() } else { format!(" by {}", either(names)) };
+    let mut demands = Vec::new();
+    if !policy.deployers.is_empty() {
+        demands.push(format!("deployed{}", by(&policy.deployers)));
+    }
+    if policy.approvals > 0 {
+        let own = if policy.self_approval { ", also of one's own" } else { "" };
+        let plural = if policy.approvals == 1 { "" } else { "s" };
+        demands.push(format!("{} approval{plural}{}{own}", policy.approvals, by(&policy.approvers)));
+    }
+    demands.extend(policy.after.iter().map(|after| match after.for_s {
+        0 => format!("served on {} first", after.label),
+        seconds => format!("served on {} for {} first", after.label, lasting(seconds)),
+    }));
+    demands.extend(policy.message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
+    demands.extend(policy.gates.iter().map(|gate| format!("the gate `{gate}` passed")));
+    if let Some(risk) = &policy.risk {
+        demands.push(format!("from risk {} on, an approval{}", risk.from, by(&risk.approvers)));
+        if !risk.block.is_empty() {
+            let block: Vec<String> = risk.block.iter().map(|category| category.as_str().replace('_', " ")).collect();
+            demands.push(format!("from risk {} on, never {}", risk.from, either(&block)));
+        }
+    }
+    demands
+}
+
+/// When a policy lets nothing move, each time in words.
+#[must_use]
+pub fn freezes(policy: &Policy) -> Vec<String> {
+    policy.freeze.iter().map(freeze).collect()
+}
+
+fn freeze(freeze: &Freeze) -> String {
+    let because = |why: &str| if why.is_empty() { String::new() } else { format!(" ({why})") };
+    match freeze {
+        Freeze::Weekly { days, from, to, why } => {
+            let days: Vec<&str> = days.iter().map(|day| day.as_str()).collect();
+            let (from, to) = (String::from(*from), String::from(*to));
+            format!("nothing moves on {} from {from} to {to} UTC{}", days.join(", "), because(why))
+        }
+        Freeze::Once { from, to, why } => format!("nothing moves from {from} to {to}{}", because(why)),
+    }
+}
+
+/// A number of seconds in the largest unit that says it exactly.
+#[must_use]
+pub fn lasting(seconds: u64) -> String {
+    let (number, unit) = in_unit(seconds);
+    format!("{number} {}", unit.sign)
+}
+
+/// A number of seconds in the largest unit of which it has one, without what is left.
+#[must_use]
+pub fn roughly(seconds: u64) -> String {
+    let unit = UNITS.iter().find(|unit| seconds >= unit.seconds).unwrap_or(&SECONDS);
+    format!("{} {}", seconds / unit.seconds, unit.sign)
+}
+
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// How it is written behind a number.
+    pub sign: &'static str,
+    /// Its name, for more than one.
+    pub name: &'static str,
+    /// How long it is.
+    pub seconds: u64,
+}
+
+/// The units that lengths of time are told in, longest first.
+pub const UNITS: [Unit; 4] = [
+    Unit { sign: "d", name: "days", seconds: 86_400 },
+    Unit { sign: "h", name: "hours", seconds: 3_600 },
+    Unit { sign: "min", name: "minutes", seconds: 60 },
+    SECONDS,
+];
+const SECONDS: Unit = Unit { sign: "s", name: "seconds", seconds: 1 };
+
+/// A number of seconds as a number of the largest unit that says it exactly.
+#[must_use]
+pub fn in_unit(seconds: u64) -> (u64, Unit) {
+    let exact = |unit: &&Unit| seconds > 0 && seconds.is_multiple_of(unit.seconds);
+    let unit = UNITS.iter().find(exact).copied().unwrap_or(SECONDS);
+    (seconds / unit.seconds, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_demand_is_said() {
+        let policy: Policy = serde_json::from_str(
+            r#"{"name":"p","labels":"production","deployers":["releaser","admin"],"approvals":2,"approvers":["compliance"],
+                "self_approval":true,"after":{"label":"staging","for_s":5400},"message":"OPS-[0-9]+","gates":["regression"],
+                "risk":{"from":"high","block":["personal_data"]},"freeze":[
+                {"days":["fri","sat"],"from":"16:00","to":"24:00","why":"weekend"},
+                {"from":"2026-12-24T00:00:00Z","to":"2026-12-27T00:00:00Z"}]}"#,
+        )
+        .expect("a policy");
+        let expected = [
+            "deployed by releaser or admin",
+            "2 approvals by compliance, also of one's own",
+            "served on staging for 90 min first",
+            "a message that matches `OPS-[0-9]+`",
+            "the gate `regression` passed",
+            "from risk high on, an approval by compliance",
+            "from risk high on, never personal data",
+        ];
+        assert_eq!(demands(&policy), expected);
+        let expected = [
+            "nothing moves on fri, sat from 16:00 to 24:00 UTC (weekend)",
+            "nothing moves from 2026-12-24T00:00:00Z to 2026-12-27T00:00:00Z",
+        ];
+        assert_eq!(freezes(&policy), expected);
+        let free: Policy = serde_json::from_str(r#"{"name":"p","labels":"*"}"#).expect("a policy");
+        assert!(demands(&free).is_empty() && freezes(&free).is_empty());
+    }
+
+    #[test]
+    fn a_length_is_said_exactly_or_roughly() {
+        for (seconds, expected) in
+            [(0, "0 s"), (1, "1 s"), (90, "90 s"), (120, "2 min"), (3_600, "1 h"), (172_800, "2 d"), (90_000, "25 h")]
+        {
+            assert_eq!(lasting(seconds), expected, "{seconds}");
+            let (number, unit) = in_unit(seconds);
+            assert_eq!(number * unit.seconds, seconds);
+        }
+        for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (627, "10 min"), (7_199, "1 h"), (90_000, "1 d")] {
+            assert_eq!(roughly(seconds), expected, "{seconds}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The pages about access: who is who, who may what, and why.
+//!
+//! Every change is a command of the registry, as through every other door. A form that it refuses is shown again, with
+//! why and with what was typed.
+
+pub(super) mod people;
+pub(super) mod policies;
+mod policy_form;
+pub(super) mod roles;
+pub(super) mod tokens;
+pub(super) mod why;
+
+use std::fmt::Display;
+
+use axum::response::Response;
+use serde::Serialize;
+
+use super::super::error::Failure;
+use super::super::request::RequestError;
+use super::super::rule_sets::primary;
+use super::super::state::Shared;
+use super::html;
+use super::visitor::Visitor;
+use crate::model::pattern::Pattern;
+use crate::model::principal::Grant;
+use crate::registry::{Actor, Registry};
+use crate::web::form::{Outcome, Typed, WHICH};
+use crate::web::pages::access::ROWS;
+
+/// What a replica is told that it is not for.
+const KEEPING: &str = "keeping access";
+/// Principals that a field offers to choose from.
+const OFFERED_MAX: usize = 500;
+/// Longest name that is sought, in bytes.
+const SOUGHT_BYTES_MAX: usize = 64;
+const DAY_S: u64 = 24 * 3_600;
+const HOUR_S: u64 = 3_600;
+
+/// The registry, and as whom somebody asks it.
+fn asked<'v>(app: &Shared, visitor: &'v Visitor) -> Result<(Registry, &'v Actor), Failure> {
+    let registry = primary(app, KEEPING)?;
+    Ok((registry, visitor.actor().ok_or(RequestError::TokenMissing)?))
+}
+
+/// What was done, by the word that stands in the address.
+fn done(word: Option<String>, said: &[(&'static str, &'static str)]) -> Outcome {
+    let said = word.and_then(|word| said.iter().find(|(known, _)| *known == word));
+    Outcome { done: said.map(|(_, said)| *said), ..Outcome::default() }
+}
+
+/// Shows a page again, with why its form was refused; what failed inside stays a failure.
+fn again(
+    failure: Failure,
+    typed: Typed,
+    page: impl FnOnce(Outcome) -> Result<String, Failure>,
+) -> Result<Response, Failure> {
+    let Some((status, refusal)) = failure.refusal() else { return Err(failure) };
+    let page = page(Outcome { done: None, refused: Some(refusal), typed })?;
+    let mut response = html(page);
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Which form of the page was sent.
+fn which(typed: &Typed) -> &str {
+    typed.get(WHICH)
+}
+
+/// A field as what it means; none where it is empty.
+fn value<T: std::str::FromStr>(typed: &Typed, name: &str, field: &'static str) -> Result<Option<T>, Failure>
+where
+    T::Err: Display,
+{
+    let text = typed.get(name).trim();
+    let wrong = |error: T::Err| RequestError::FormValue { field, reason: error.to_string() };
+    Ok((!text.is_empty()).then(|| text.parse().map_err(wrong)).transpose()?)
+}
+
+/// A field that has to be filled in.
+fn required<T: std::str::FromStr>(typed: &Typed, name: &str, field: &'static str) -> Result<T, Failure>
+where
+    T::Err: Display,
+{
+    let empty = || RequestError::FormValue { field, reason: "it is empty".to_owned() };
+    Ok(value(typed, name, field)?.ok_or_else(empty)?)
+}
+
+/// A field for a pattern, which means everything when it is empty.
+fn pattern(typed: &Typed, name: &str, field: &'static str) -> Result<Pattern, Failure> {
+    Ok(value(typed, name, field)?.unwrap_or_else(Pattern::everything))
+}
+
+/// A number of days or hours as seconds; none where the field is empty.
+fn seconds(typed: &Typed, name: &str, field: &'static str, unit_s: u64) -> Result<Option<u64>, Failure> {
+    Ok(value::<u64>(typed, name, field)?.map(|number| number.saturating_mul(unit_s)))
+}
+
+/// The grant that a form names; none where it names no role.
+fn grant(typed: &Typed) -> Result<Option<Grant>, Failure> {
+    let (prompts, labels) = (pattern(typed, "prompts", "Prompts")?, pattern(typed, "labels", "Labels")?);
+    Ok(value::<String>(typed, "role", "Role")?.map(|role| Grant { role, prompts, labels }))
+}
+
+/// What tells something from itself after a change.
+fn fingerprint(one: &impl Serialize) -> String {
+    blake3::hash(&serde_json::to_vec(one).unwrap_or_default()).to_hex().chars().take(32).collect()
+}
+
+/// Refuses to change what somebody else changed since the page was made.
+fn unchanged(typed: &Typed, now: &impl Serialize) -> Result<(), Failure> {
+    if typed.get("seen") == fingerprint(now) {
+        return Ok(());
+    }
+    let reason = "somebody changed it since this page was made; look at it as it is now, and save again if you mean it";
+    Err(RequestError::FormValue { field: "Changed meanwhile", reason: reason.to_owned() }.into())
+}
+
+fn unknown_form() -> Failure {
+    RequestError::FormField { field: WHICH }.into()
+}
+
+/// One page of a list by names: those that contain what is sought, after a name.
+fn page_of<T>(all: Vec<T>, name: impl Fn(&T) -> &str, sought: &str, after: &str) -> (Vec<T>, Option<String>) {
+    let fits = |one: &T| name(one) > after && name(one).contains(sought);
+    let mut rows: Vec<T> = all.into_iter().filter(fits).take(ROWS + 1).collect();
+    let more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let next = rows.last().filter(|_| more).map(|last| name(last).to_owned());
+    (rows, next)
+}
+
+/// What a list is asked for.
+struct Sought {
+    text: String,
+    after: String,
+}
+
+impl Sought {
+    fn read(params: &mut super::super::extract::Params) -> Self {
+        let mut take = |name| {
+            let text = params.text(name).unwrap_or_default();
+            text.trim().chars().take(SOUGHT_BYTES_MAX).collect::<String>()
+        };
+        Self { text: take("q"), after: take("after") }
+    }
+
+    const fn nothing() -> Self {
+        Self { text: String::new(), after: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_go_on_where_they_stopped() {
+        let names: Vec<String> = (0..250).map(|number| format!("n{number:03}")).collect();
+        let name = String::as_str;
+        let (first, next) = page_of(names.clone(), name, "n", "");
+        assert_eq!((first.len(), next.as_deref()), (100, Some("n099")));
+        let (last, next) = page_of(names.clone(), name, "n", "n199");
+        assert_eq!((last.len(), next), (50, None));
+        assert_eq!(page_of(names, name, "24", "").0.len(), 13, "024, 124, 224, and 240 to 249");
+    }
+
+    #[test]
+    fn fields_are_read_or_explained_by_their_names() {
+        let mut typed = Typed::default();
+        typed.put("prompts", " support/** ");
+        typed.put("days", "x");
+        typed.put("role", "author");
+        let given = grant(&typed).expect("a grant").expect("a role");
+        assert_eq!(given.to_string(), "author on support/**");
+        let wrong = seconds(&typed, "days", "Days", DAY_S).expect_err("no number").to_string();
+        assert!(wrong.starts_with("Days: "), "{wrong}");
+        assert_eq!(seconds(&typed, "hours", "Hours", HOUR_S).expect("nothing"), None);
+        assert!(
+            required::<String>(&typed, "name", "Name").expect_err("empty").to_string().contains("Name: it is empty")
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! People and services: the list, one of them, and what is done about them.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::request::RequestError;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::tokens::create_for;
+use super::{Sought, again, asked, done, grant, page_of, required, unknown_form, which};
+use crate::api::govern::{PrincipalRequest, TokenView};
+use crate::model::principal::{Grant, Permission, Principal, PrincipalKind};
+use crate::model::time::Timestamp;
+use crate::registry::{Actor, Registry};
+use crate::web::form::{Outcome, Typed};
+use crate::web::layout::principal_path;
+use crate::web::pages::access::people::{People, PersonRow, page};
+use crate::web::pages::access::person::{PersonMatter, page as person_page};
+use crate::web::pages::access::token_path;
+
+/// Entries of the log that a page of somebody shows.
+const DID: usize = 8;
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 5] = [
+    ("create", "Created. Make an access token for them, below."),
+    ("grant", "Granted. It holds at once."),
+    ("take", "Taken back. It holds at once."),
+    ("disable", "Disabled. Their access tokens are refused from now on."),
+    ("enable", "Enabled. Their access tokens are good again."),
+];
+
+/// Lists principals.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let sought = Sought::read(&mut params);
+    params.finish(&["q", "after"])?;
+    Ok(html(blocking(move || shown(&app, &visitor, sought, Outcome::default())).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let (rows, next) = page_of(registry.principals(actor)?, |one| one.name.as_str(), &sought.text, &sought.after);
+    let mut held: HashMap<String, (usize, Option<Timestamp>)> = HashMap::new();
+    for token in registry.tokens(actor)? {
+        let (count, last) = held.entry(token.principal).or_default();
+        (*count, *last) = (*count + 1, (*last).max(token.last_used));
+    }
+    let row = |principal: Principal| {
+        let (tokens, last_used) = held.get(&principal.name).copied().unwrap_or_default();
+        PersonRow { principal, tokens, last_used }
+    };
+    let rows = rows.into_iter().map(row).collect();
+    let roles = registry.roles().into_iter().map(|role| role.name).collect();
+    Ok(page(&visitor.frame(app), &People { sought: sought.text, rows, next, roles, outcome }))
+}
+
+/// Makes a principal.
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let kind = match typed.get("kind") {
+            "service" => PrincipalKind::Service,
+            _ => PrincipalKind::Person,
+        };
+        let name = required::<String>(&typed, "name", "Name")?;
+        let request = PrincipalRequest { name, kind, grants: grant(&typed)?.into_iter().collect() };
+        Ok::<_, Failure>(registry.create_principal(&actor, request).await?)
+    };
+    match made.await {
+        Ok(made) => Ok(redirect(&format!("{}?done=create", principal_path(&made.name)))),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Sought::nothing(), outcome))).await?
+        }
+    }
+}
+
+/// Shows one principal.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let name = segments.text("name").to_owned();
+    Ok(html(blocking(move || person(&app, &visitor, &name, outcome)).await??))
+}
+
+fn person(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let principal = registry.principal(actor, name)?;
+    let keeps = visitor.holds(app, Permission::Access);
+    let own = |token: &TokenView| token.principal == name;
+    let tokens = if keeps { Some(registry.tokens(actor)?.into_iter().filter(own).collect()) } else { None };
+    let audits = visitor.holds(app, Permission::Audit);
+    let did = audits.then(|| app.catalogue.audit_newest(&|entry| entry.actor == name, None, DID)).transpose()?;
+    let roles = registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect();
+    let matter = PersonMatter { principal, roles, tokens, did: did.map(|page| page.items), keeps, outcome };
+    Ok(person_page(&visitor.frame(app), &matter))
+}
+
+/// Grants, takes back, disables, enables, or makes an access token.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    let did = if which(&typed) == "token" {
+        create_for(&app, &sent, &name, &typed).await.map(|token| token_path(&token))
+    } else {
+        let back = || format!("{}?done={}", principal_path(&name), which(&typed));
+        change(&registry, &actor, &name, &typed).await.map(|()| back())
+    };
+    match did {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| person(&app, &visitor, &name, outcome))).await?
+        }
+    }
+}
+
+async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &Typed) -> Result<(), Failure> {
+    let name = name.to_owned();
+    match which(typed) {
+        "disable" => registry.disable_principal(actor, name, true).await?,
+        "enable" => registry.disable_principal(actor, name, false).await?,
+        "grant" => registry.add_grant(actor, name, one_grant(typed)?).await?,
+        "take" => registry.take_grant(actor, name, one_grant(typed)?).await?,
+        _ => return Err(unknown_form()),
+    };
+    Ok(())
+}
+
+/// The grant that a form has to name.
+fn one_grant(typed: &Typed) -> Result<Grant, Failure> {
+    let none = || RequestError::FormValue { field: "Role", reason: "choose one".to_owned() };
+    Ok(grant(typed)?.ok_or_else(none)?)
+}

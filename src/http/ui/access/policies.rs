@@ -1,0 +1,140 @@
+//! Label policies: the list, one of them, and what is done about them.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{NoParams, Params, Segments, blocking};
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::policy_form::policy_of;
+use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use crate::model::policy::Policy;
+use crate::model::principal::Permission;
+use crate::registry::{Registry, RegistryError};
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::policies::{Policies, page};
+use crate::web::pages::access::policy::{PolicyMatter, page as policy_page};
+use crate::web::pages::access::policy_path;
+
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 2] = [
+    ("save", "Saved. It holds at once, for everybody."),
+    ("remove", "Removed. Its labels demand nothing of it any more."),
+];
+
+/// Lists policies: who has to keep a rule may read it.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let work = move || {
+        let (registry, _) = asked(&app, &visitor)?;
+        let keeps = visitor.holds(&app, Permission::Policy);
+        Ok::<_, Failure>(page(&visitor.frame(&app), &Policies { policies: registry.policies(), keeps, outcome }))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+fn find(registry: &Registry, name: &str) -> Result<Policy, Failure> {
+    let absent = || RegistryError::NotFound { what: "policy", name: name.chars().take(64).collect() };
+    Ok(registry.policies().into_iter().find(|policy| policy.name == name).ok_or_else(absent)?)
+}
+
+/// Shows one policy.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let name = segments.text("name").to_owned();
+    Ok(html(blocking(move || shown(&app, &visitor, Some(&name), outcome)).await??))
+}
+
+/// Shows the form for a new one.
+pub(in crate::http::ui) async fn blank(
+    State(app): State<App>,
+    visitor: Visitor,
+    _: NoParams,
+) -> Result<Response, Failure> {
+    Ok(html(blocking(move || shown(&app, &visitor, None, Outcome::default())).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let policy = name.map(|name| find(&registry, name)).transpose()?;
+    if policy.is_none() {
+        registry.may_look(actor, Permission::Policy)?;
+    }
+    let matter = PolicyMatter {
+        seen: policy.as_ref().map(fingerprint).unwrap_or_default(),
+        policy,
+        roles: registry.roles().into_iter().map(|role| role.name).collect(),
+        keeps: visitor.holds(app, Permission::Policy),
+        outcome,
+    };
+    Ok(policy_page(&visitor.frame(app), &matter))
+}
+
+/// Makes a policy.
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let name = required::<String>(&typed, "name", "Name")?;
+        if find(&registry, &name).is_ok() {
+            return Err(RegistryError::Exists { what: "a policy", name }.into());
+        }
+        Ok::<_, Failure>(registry.put_policy(&actor, policy_of(name, &typed)?).await?)
+    };
+    match made.await {
+        Ok(made) => Ok(saved(&made.name)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, None, outcome))).await?
+        }
+    }
+}
+
+fn saved(name: &str) -> Response {
+    redirect(&format!("{}?done=save", policy_path(name)))
+}
+
+/// Changes or removes a policy.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    match change(&app, &sent, &name, &typed).await {
+        Ok(response) => Ok(response),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Some(&name), outcome))).await?
+        }
+    }
+}
+
+async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    match which(typed) {
+        "save" => {
+            unchanged(typed, &find(&registry, name)?)?;
+            registry.put_policy(&actor, policy_of(name.to_owned(), typed)?).await?;
+            Ok(saved(name))
+        }
+        "remove" => {
+            registry.remove_policy(&actor, name.to_owned()).await?;
+            Ok(redirect("/ui/access/policies?done=remove"))
+        }
+        _ => Err(unknown_form()),
+    }
+}

@@ -1,0 +1,136 @@
+//! Roles: the list, one of them, and what is done about them.
+
+use std::collections::BTreeSet;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use crate::api::govern::RoleRequest;
+use crate::model::principal::{Permission, Principal, Role};
+use crate::registry::{Registry, RegistryError};
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::role_path;
+use crate::web::pages::access::roles::{RoleMatter, Roles, one as role_page, page};
+
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 3] = [
+    ("create", "Created. Grant it to somebody on their page."),
+    ("change", "Saved. It holds at once."),
+    ("remove", "Removed."),
+];
+
+/// Lists roles.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    Ok(html(blocking(move || shown(&app, &visitor, outcome)).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let keeps = visitor.holds(app, Permission::Access);
+    let people = if keeps { Some(registry.principals(actor)?) } else { None };
+    let held = |role: &Role| people.as_ref().map(|all| all.iter().filter(|one| holds(one, &role.name)).count());
+    let rows = registry.roles().into_iter().map(|role| (held(&role), role)).map(|(held, role)| (role, held)).collect();
+    Ok(page(&visitor.frame(app), &Roles { rows, keeps, outcome }))
+}
+
+fn holds(one: &Principal, role: &str) -> bool {
+    one.grants.iter().any(|grant| grant.role == role)
+}
+
+fn find(registry: &Registry, name: &str) -> Result<Role, Failure> {
+    let absent = || RegistryError::NotFound { what: "role", name: name.chars().take(64).collect() };
+    Ok(registry.roles().into_iter().find(|role| role.name == name).ok_or_else(absent)?)
+}
+
+/// Shows one role.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let name = segments.text("name").to_owned();
+    Ok(html(blocking(move || role(&app, &visitor, &name, outcome)).await??))
+}
+
+fn role(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let role = find(&registry, name)?;
+    let keeps = visitor.holds(app, Permission::Access);
+    let people = if keeps { Some(registry.principals(actor)?) } else { None };
+    let holders = people.map(|all| all.into_iter().filter(|one| holds(one, name)).map(|one| one.name).collect());
+    let seen = fingerprint(&role);
+    Ok(role_page(&visitor.frame(app), &RoleMatter { role, seen, holders, keeps, outcome }))
+}
+
+/// Makes a role.
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let name = required::<String>(&typed, "name", "Name")?;
+        if find(&registry, &name).is_ok() {
+            return Err(RegistryError::Exists { what: "a role", name }.into());
+        }
+        Ok::<_, Failure>(registry.put_role(&actor, name, request(&typed)?).await?)
+    };
+    match made.await {
+        Ok(made) => Ok(redirect(&format!("{}?done=create", role_path(&made.name)))),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, outcome))).await?
+        }
+    }
+}
+
+fn request(typed: &Typed) -> Result<RoleRequest, Failure> {
+    let ticked = typed.all("may.").map(|(permission, _)| permission.parse::<Permission>());
+    let permissions = ticked.collect::<Result<BTreeSet<_>, _>>();
+    let permissions = permissions.map_err(|error| RegistryError::Unfit(error.to_string()))?;
+    Ok(RoleRequest { permissions, description: typed.get("description").trim().to_owned() })
+}
+
+/// Changes or removes a role.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    let did = async {
+        match which(&typed) {
+            "change" => {
+                unchanged(&typed, &find(&registry, &name)?)?;
+                registry.put_role(&actor, name.clone(), request(&typed)?).await?;
+                Ok(format!("{}?done=change", role_path(&name)))
+            }
+            "remove" => {
+                registry.remove_role(&actor, name.clone()).await?;
+                Ok("/ui/access/roles?done=remove".to_owned())
+            }
+            _ => Err(unknown_form()),
+        }
+    };
+    match did.await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| role(&app, &visitor, &name, outcome))).await?
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Access tokens: the list, one of them, and what is done about them.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::request::RequestError;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::{
+    DAY_S, HOUR_S, OFFERED_MAX, Sought, again, asked, done, page_of, required, seconds, unknown_form, value, which,
+};
+use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
+use crate::crypto::secret::AccessToken;
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::token::{TokenMatter, page as token_page};
+use crate::web::pages::access::token_path;
+use crate::web::pages::access::tokens::{Tokens, page};
+
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 1] = [("revoke", "Revoked. It is worthless from now on.")];
+
+/// Lists access tokens.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let (sought, outcome) = (Sought::read(&mut params), done(params.text("done"), &DONE));
+    params.finish(&["q", "after", "done"])?;
+    Ok(html(blocking(move || shown(&app, &visitor, sought, outcome)).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let (rows, next) = page_of(registry.tokens(actor)?, |one| one.name.as_str(), &sought.text, &sought.after);
+    let principals = registry.principals(actor)?.into_iter().take(OFFERED_MAX).map(|one| one.name).collect();
+    Ok(page(&visitor.frame(app), &Tokens { sought: sought.text, rows, next, principals, outcome }))
+}
+
+/// Makes an access token.
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let typed = sent.typed();
+    let made = match required::<String>(&typed, "principal", "Whose") {
+        Ok(principal) => create_for(&app, &sent, &principal, &typed).await,
+        Err(failure) => Err(failure),
+    };
+    match made {
+        Ok(name) => Ok(redirect(&token_path(&name))),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Sought::nothing(), outcome))).await?
+        }
+    }
+}
+
+/// Makes an access token of a principal, which the page of its name shows once; that name.
+pub(super) async fn create_for(app: &Shared, sent: &Sent, principal: &str, typed: &Typed) -> Result<String, Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    let request = TokenRequest {
+        name: required(typed, "name", "What it is for")?,
+        principal: Some(principal.to_owned()),
+        expires_s: lifetime(typed)?,
+        prompts: value(typed, "bound", "Bound to prompts")?,
+        ..TokenRequest::default()
+    };
+    keep(app, sent, registry.create_token(&actor, request).await?)
+}
+
+/// How long it shall be good: not no time at all.
+fn lifetime(typed: &Typed) -> Result<Option<u64>, Failure> {
+    let nothing = || RequestError::FormValue { field: "Days", reason: "it must be good for some time".to_owned() };
+    match seconds(typed, "days", "Days", DAY_S)? {
+        Some(0) => Err(nothing().into()),
+        lifetime => Ok(lifetime),
+    }
+}
+
+/// Keeps what was just made for the one page that shows it.
+fn keep(app: &Shared, sent: &Sent, made: TokenView) -> Result<String, Failure> {
+    let lost = || RequestError::Task("the answer holds no access token".to_owned());
+    let token = made.token.as_deref().and_then(|token| AccessToken::parse(token).ok()).ok_or_else(lost)?;
+    app.sessions.show_once(&sent.session, &made.name, token);
+    Ok(made.name)
+}
+
+/// Shows one access token; what was just made in this session, once.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    params: Params,
+) -> Result<Response, Failure> {
+    params.finish(&[])?;
+    let name = segments.text("name").to_owned();
+    let work = move || {
+        let token = find(&app, &visitor, &name)?;
+        let shown = visitor.session().and_then(|session| app.sessions.take_shown(session, &name));
+        Ok::<_, Failure>(token_page(&visitor.frame(&app), &TokenMatter { token, shown, outcome: Outcome::default() }))
+    };
+    Ok(html(blocking(work).await??))
+}
+
+fn find(app: &Shared, visitor: &Visitor, name: &str) -> Result<TokenView, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let found = registry.tokens(actor)?.into_iter().find(|token| token.name == name);
+    let shown = || name.chars().take(64).filter(|c| !c.is_control()).collect::<String>();
+    Ok(found.ok_or_else(|| RequestError::NoRecord { what: format!("access token `{}`", shown()) })?)
+}
+
+/// Rotates or revokes.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    match change(&app, &sent, &name, &typed).await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            let page = move |outcome| {
+                let token = find(&app, &visitor, &name)?;
+                Ok(token_page(&visitor.frame(&app), &TokenMatter { token, shown: None, outcome }))
+            };
+            blocking(move || again(failure, typed, page)).await?
+        }
+    }
+}
+
+async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    match which(typed) {
+        "rotate" => {
+            let overlap_s = seconds(typed, "hours", "Hours", HOUR_S)?.unwrap_or_default();
+            let request = RotationRequest { overlap_s, expires_s: lifetime(typed)? };
+            let name = keep(app, sent, registry.rotate_token(&actor, name.to_owned(), request).await?)?;
+            Ok(token_path(&name))
+        }
+        "revoke" => {
+            registry.revoke_token(&actor, name.to_owned()).await?;
+            Ok("/ui/access/tokens?done=revoke".to_owned())
+        }
+        _ => Err(unknown_form()),
+    }
+}

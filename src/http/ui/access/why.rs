@@ -1,0 +1,92 @@
+//! Why somebody may do something, or may not.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, blocking};
+use super::super::super::request::RequestError;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::Visitor;
+use super::{OFFERED_MAX, again, asked, required, value};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::{Permission, Principal};
+use crate::registry::why::{Explanation, Question};
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::why::{Because, WhyMatter, page};
+
+/// Longest field of a question, in characters.
+const FIELD_CHARACTERS_MAX: usize = 500;
+
+/// Explains.
+pub(in crate::http::ui) async fn why(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let mut typed = Typed::default();
+    for name in ["who", "permission", "prompt", "label", "version"] {
+        let text: String = params.text(name).unwrap_or_default().trim().chars().take(FIELD_CHARACTERS_MAX).collect();
+        typed.put(name, text);
+    }
+    params.finish(&["who", "permission", "prompt", "label", "version"])?;
+    if typed.get("who").is_empty()
+        && let Some(actor) = visitor.actor()
+    {
+        typed.put("who", actor.name.as_str());
+    }
+    let work = move || match explain(&app, &visitor, &typed) {
+        Ok(because) => shown(&app, &visitor, &typed, because, Outcome::default()).map(html),
+        Err(failure) => {
+            let fields = typed.clone();
+            again(failure, typed, |outcome| shown(&app, &visitor, &fields, None, outcome))
+        }
+    };
+    blocking(work).await?
+}
+
+/// The answer, where a permission is asked about.
+fn explain(app: &Shared, visitor: &Visitor, typed: &Typed) -> Result<Option<Because>, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let Some(permission) = value::<Permission>(typed, "permission", "Permission")? else { return Ok(None) };
+    let question = Question {
+        who: required(typed, "who", "Who")?,
+        permission,
+        prompt: value::<PromptName>(typed, "prompt", "Prompt")?,
+        label: value::<Label>(typed, "label", "Label")?,
+        version: value::<u64>(typed, "version", "Version")?,
+    };
+    if question.prompt.is_none() && (question.label.is_some() || question.version.is_some()) {
+        let reason = "a label and a version belong to a prompt; name it too".to_owned();
+        return Err(RequestError::FormValue { field: "Prompt", reason }.into());
+    }
+    if let Some(prompt) = question.prompt.as_ref().filter(|_| question.version.is_some()) {
+        // What a policy demands of a version tells what the version says.
+        visitor.check(prompt.as_str())?;
+    }
+    let Explanation { answer, grants, bound } = registry.why(actor, &question)?;
+    Ok(Some(Because { answer, grants, bound }))
+}
+
+fn shown(
+    app: &Shared,
+    visitor: &Visitor,
+    typed: &Typed,
+    because: Option<Because>,
+    outcome: Outcome,
+) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let keeps = visitor.holds(app, Permission::Access);
+    let names = |all: Vec<_>| all.into_iter().take(OFFERED_MAX).map(|one: Principal| one.name).collect();
+    let matter = WhyMatter {
+        asked: typed.clone(),
+        because,
+        // Nobody of that name, or nobody they may look at, is part of the answer.
+        principal: registry.principal(actor, typed.get("who")).ok(),
+        roles: registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect(),
+        principals: if keeps { Some(names(registry.principals(actor)?)) } else { None },
+        outcome,
+    };
+    Ok(page(&visitor.frame(app), &matter))
+}

@@ -1,0 +1,41 @@
+//! Replicas: who follows this node, and how it follows another.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::error::Failure;
+use super::super::extract::{NoParams, blocking};
+use super::super::state::App;
+use super::html;
+use super::visitor::Visitor;
+use crate::model::principal::Permission;
+use crate::replication::followers::Follower;
+use crate::replication::publisher::Publisher;
+use crate::store::read::Head;
+use crate::web::pages::replicas::{ReplicaRow, ReplicasMatter, page};
+
+/// Shows them to whoever may ask for `/v1/status`.
+pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoParams) -> Result<Response, Failure> {
+    let work = move || {
+        let followers = app.publisher.as_ref().map(Publisher::followers);
+        let rows = |(head, all): (Head, Vec<Follower>)| all.into_iter().map(|one| row(one, head)).collect();
+        let matter = ReplicasMatter {
+            status: (app.status)(),
+            rows: followers.map(rows),
+            names: visitor.holds(&app, Permission::Access),
+        };
+        page(&visitor.frame(&app), &matter)
+    };
+    Ok(html(blocking(work).await?))
+}
+
+fn row(one: Follower, head: Head) -> ReplicaRow {
+    ReplicaRow {
+        behind: one.behind(head),
+        replica: one.replica,
+        follows_as: one.follows_as.map(|known| (known.principal, known.token)),
+        position: one.position,
+        heard: one.heard,
+        said: one.report.map(|report| (report.freshness, report.version)),
+    }
+}

@@ -1,0 +1,103 @@
+//! Whether somebody could do something, and why; for whoever wants to know before.
+
+use super::guard::{Wanted, look};
+use super::{Actor, Registry, RegistryError};
+use crate::api::govern::CanAnswer;
+use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::governance::rulebook::{Ask, Weight};
+use crate::model::name::{Label, PromptName};
+use crate::model::pattern::Pattern;
+use crate::model::principal::{Grant, Permission, PrincipalKind};
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::store::query::Queries;
+
+/// What somebody wants to do, for an explanation.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who; the name of a principal.
+    pub who: String,
+    /// What.
+    pub permission: Permission,
+    /// To which prompt; none for what concerns the whole registry.
+    pub prompt: Option<PromptName>,
+    /// To which of its labels.
+    pub label: Option<Label>,
+    /// Which version shall be served there.
+    pub version: Option<u64>,
+}
+
+/// Why somebody could do something, or could not.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// Whether they could, and the rules behind it.
+    pub answer: CanAnswer,
+    /// Each of their grants, and what it gives of this.
+    pub grants: Vec<(Grant, Weight)>,
+    /// Their access tokens that are bound to prompts which leave this out.
+    pub bound: Vec<(String, Pattern)>,
+}
+
+impl Registry {
+    /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access.
+    ///
+    /// # Errors
+    /// The actor may not ask, there is no such version, or the store fails.
+    pub fn can(
+        &self,
+        actor: &Actor,
+        who: &str,
+        permission: Permission,
+        prompt: Option<&PromptName>,
+        label: Option<&Label>,
+        version: Option<u64>,
+    ) -> Result<CanAnswer, RegistryError> {
+        if who != actor.name {
+            self.may_look(actor, Permission::Access)?;
+        }
+        let known = self.0.known.load();
+        let book = &known.rules.book;
+        let bound = if who == actor.name { actor.bound.as_ref() } else { None };
+        let (name, place) = (prompt.map(PromptName::as_str), label.map(Label::as_str));
+        let system = who == actor.name && actor.kind == PrincipalKind::System;
+        let ask = Ask { who, system, bound, permission, prompt: name, label: place };
+        let verdict = book.decide(&ask);
+        let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
+        if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
+            let txn = self.0.store.read()?;
+            let to = version.map(Serving::version);
+            if let Some(number) = version.filter(|number| !matches!(txn.version(name, *number), Ok(Some(_)))) {
+                let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+                return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
+            }
+            let from = txn.label(name, label)?.map(|state| state.serving);
+            let wanted = Wanted { name, label, from: from.as_ref(), to: to.as_ref(), fresh: None };
+            let now = Timestamp::from_ms(self.0.clock.now_ms());
+            answer.requirements = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            // What the message will say is not known yet.
+            let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
+            answer.allowed &= answer.requirements.iter().all(met);
+        }
+        Ok(answer)
+    }
+
+    /// The same, with everything that was weighed.
+    ///
+    /// # Errors
+    /// As [`Registry::can`].
+    pub fn why(&self, actor: &Actor, question: &Question) -> Result<Explanation, RegistryError> {
+        let Question { who, permission, prompt, label, version } = question;
+        let answer = self.can(actor, who, *permission, prompt.as_ref(), label.as_ref(), *version)?;
+        let known = self.0.known.load();
+        let book = &known.rules.book;
+        let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
+        let ask = Ask { who, system: false, bound: None, permission: *permission, prompt: name, label: place };
+        let grants = book.principals.get(who).into_iter().flat_map(|one| &one.grants);
+        let grants = grants.map(|grant| (grant.clone(), book.weigh(grant, &ask))).collect();
+        let leaves_out = |bound: &Pattern| !name.is_some_and(|name| bound.matches(name));
+        let tokens = known.tokens.iter().filter(|(record, _)| record.principal == *who);
+        let bound = tokens.filter_map(|(record, _)| Some((record.name.clone(), record.prompts.clone()?)));
+        let bound = bound.filter(|(_, bound)| leaves_out(bound)).collect();
+        Ok(Explanation { answer, grants, bound })
+    }
+}

@@ -1,0 +1,296 @@
+//! Who follows this node: what replicas say of themselves in reports, and the position that each asks from.
+//!
+//! A report comes now and then, a poll as soon as a replica has taken what the one before answered; so polls tell of an
+//! arrival within moments. Both are the word of whoever may follow, and nothing is decided by them. Kept in memory, for
+//! a while, and bounded.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::api::status::ReplicaReport;
+use crate::model::position::Position;
+use crate::model::time::Timestamp;
+use crate::store::read::Head;
+
+/// The header in which a replica that polls says who it is.
+pub const REPLICA: &str = "bookholder-replica";
+/// Longest id of a replica, in bytes.
+pub const ID_BYTES_MAX: usize = 200;
+/// Replicas that are kept, and for how long after they were last heard, in milliseconds.
+const REPLICAS_MAX: usize = 20_000;
+const SILENT_MS_MAX: i64 = 120_000;
+/// How often those that fell silent are looked for, in milliseconds: each look goes through all of them.
+const FORGET_EVERY_MS: i64 = 1_000;
+/// Ids that an [`Arrival`] names.
+const NAMED_MAX: usize = 20;
+
+/// Whether a text can be the id of a replica.
+#[must_use]
+pub fn is_replica_id(text: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// As whom a replica follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowsAs {
+    /// The principal.
+    pub principal: String,
+    /// Their access token, by its name.
+    pub token: String,
+}
+
+/// A replica that was heard lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// What it calls itself.
+    pub replica: String,
+    /// As whom it follows; none where it showed no access token.
+    pub follows_as: Option<FollowsAs>,
+    /// What it holds.
+    pub position: Position,
+    /// When it was last heard.
+    pub heard: Timestamp,
+    /// Its last report, if it sent one lately.
+    pub report: Option<ReplicaReport>,
+}
+
+impl Follower {
+    /// How many commits it is behind a primary; none where it is ahead of it, which no honest one is.
+    ///
+    /// Commits that alter nothing are not sent for themselves, so that who lacks only such lacks nothing.
+    #[must_use]
+    pub fn behind(&self, head: Head) -> Option<u64> {
+        if self.position > head.position {
+            None
+        } else if self.position >= altered(head) {
+            Some(0)
+        } else {
+            // The numbers of commits go on through epochs.
+            Some(head.position.seq.saturating_sub(self.position.seq).max(1))
+        }
+    }
+}
+
+/// How far something has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arrival {
+    /// How many of the replicas that were heard lately hold it.
+    pub holding: usize,
+    /// How many were heard lately.
+    pub known: usize,
+    /// Those that do not hold it, by their ids; the first 20.
+    pub missing: Vec<String>,
+}
+
+/// The replicas that were heard lately.
+#[derive(Default)]
+pub(super) struct Followers(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    known: BTreeMap<String, Follower>,
+    looked_ms: i64,
+}
+
+impl Followers {
+    /// Notes what a replica says of itself.
+    pub(super) fn report(&self, report: ReplicaReport, follows_as: Option<FollowsAs>, now: Timestamp) {
+        let report = ReplicaReport { at: Some(now), ..report };
+        let (replica, position) = (report.replica.clone(), report.position);
+        self.hear(Follower { replica, follows_as, position, heard: now, report: Some(report) });
+    }
+
+    /// Notes what a replica that polls holds.
+    pub(super) fn poll(&self, replica: &str, position: Position, follows_as: Option<FollowsAs>, now: Timestamp) {
+        self.hear(Follower { replica: replica.to_owned(), follows_as, position, heard: now, report: None });
+    }
+
+    fn hear(&self, heard: Follower) {
+        if !is_replica_id(&heard.replica) {
+            return;
+        }
+        let now = heard.heard;
+        let mut table = self.lock();
+        if !(0..FORGET_EVERY_MS).contains(&now.ms().saturating_sub(table.looked_ms)) {
+            table.looked_ms = now.ms();
+            table.known.retain(|_, one| is_recent(one.heard, now));
+        }
+        if let Some(known) = table.known.get_mut(&heard.replica) {
+            let report = heard.report.or_else(|| known.report.take());
+            *known = Follower { report, ..heard };
+        } else if table.known.len() < REPLICAS_MAX {
+            table.known.insert(heard.replica.clone(), heard);
+        }
+    }
+
+    /// Everybody who was heard lately, by their ids.
+    pub(super) fn all(&self, now: Timestamp) -> Vec<Follower> {
+        let table = self.lock();
+        let recent = table.known.values().filter(|one| is_recent(one.heard, now)).cloned();
+        let current = |one: Follower| {
+            let report = one.report.filter(|report| report.at.is_some_and(|at| is_recent(at, now)));
+            Follower { report, ..one }
+        };
+        recent.map(current).collect()
+    }
+
+    /// How far a position has come.
+    pub(super) fn arrival(&self, position: Position, head: Head, now: Timestamp) -> Arrival {
+        // What comes after the last change is nothing that a replica would be sent.
+        let needed = position.min(altered(head));
+        let mut arrival = Arrival::default();
+        for one in self.lock().known.values().filter(|one| is_recent(one.heard, now)) {
+            arrival.known += 1;
+            if (needed..=head.position).contains(&one.position) {
+                arrival.holding += 1;
+            } else if arrival.missing.len() < NAMED_MAX {
+                arrival.missing.push(one.replica.clone());
+            }
+        }
+        arrival
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last commit that altered what replicas hold.
+fn altered(head: Head) -> Position {
+    Position { seq: head.changed.min(head.position.seq), ..head.position }
+}
+
+fn is_recent(at: Timestamp, now: Timestamp) -> bool {
+    now.ms().saturating_sub(at.ms()) < SILENT_MS_MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::status::Freshness;
+
+    fn position(text: &str) -> Position {
+        text.parse().expect(text)
+    }
+
+    fn head(at: &str, changed: u64) -> Head {
+        Head { position: position(at), changed, ..Head::default() }
+    }
+
+    fn report(replica: &str, at: &str) -> ReplicaReport {
+        ReplicaReport {
+            replica: replica.to_owned(),
+            position: position(at),
+            freshness: Freshness::Fresh,
+            version: "0.1.0".to_owned(),
+            uses: Vec::new(),
+            at: None,
+        }
+    }
+
+    #[test]
+    fn an_arrival_counts_who_holds_at_least_that() {
+        let followers = Followers::default();
+        let now = Timestamp::from_ms(1_000_000);
+        for (replica, at) in [("a", "1.9"), ("b", "1.10"), ("c", "1.12"), ("old", "0.0")] {
+            followers.poll(replica, position(at), None, now);
+        }
+        for (asked, at, changed, holding, missing) in [
+            ("1.9", "1.12", 12, 3, vec!["old"]),
+            ("1.10", "1.12", 12, 2, vec!["a", "old"]),
+            ("1.12", "1.12", 12, 1, vec!["a", "b", "old"]),
+            // Nothing was altered after the tenth commit, so who holds that holds everything.
+            ("1.12", "1.12", 10, 2, vec!["a", "old"]),
+            ("1.99", "1.12", 12, 1, vec!["a", "b", "old"]),
+            ("0.0", "1.12", 12, 4, vec![]),
+            // The next epoch went on from the same commits.
+            ("2.12", "2.12", 12, 0, vec!["a", "b", "c", "old"]),
+            ("1.12", "2.13", 13, 1, vec!["a", "b", "old"]),
+            // Who is ahead of its primary holds something else.
+            ("1.9", "1.11", 11, 2, vec!["c", "old"]),
+        ] {
+            let arrival = followers.arrival(position(asked), head(at, changed), now);
+            let expected = Arrival { holding, known: 4, missing: missing.into_iter().map(str::to_owned).collect() };
+            assert_eq!(arrival, expected, "{asked} at {at}, changed at {changed}");
+        }
+    }
+
+    #[test]
+    fn an_arrival_names_the_first_twenty() {
+        let followers = Followers::default();
+        let now = Timestamp::from_ms(0);
+        for number in 0..30 {
+            followers.poll(&format!("r{number:02}"), position("1.1"), None, now);
+        }
+        let arrival = followers.arrival(position("1.2"), head("1.2", 2), now);
+        assert_eq!((arrival.holding, arrival.known, arrival.missing.len()), (0, 30, 20));
+        assert_eq!(arrival.missing.last().map(String::as_str), Some("r19"));
+    }
+
+    #[test]
+    fn a_replica_is_behind_by_commits_that_it_would_be_sent() {
+        for (holds, at, changed, behind) in [
+            ("1.12", "1.12", 12, Some(0)),
+            ("1.10", "1.12", 10, Some(0)),
+            ("1.9", "1.12", 10, Some(3)),
+            ("0.0", "1.12", 12, Some(12)),
+            ("1.12", "2.12", 12, Some(1)),
+            ("1.13", "1.12", 12, None),
+            ("2.1", "1.12", 12, None),
+        ] {
+            let follower = Follower {
+                replica: "a".to_owned(),
+                follows_as: None,
+                position: position(holds),
+                heard: Timestamp::from_ms(0),
+                report: None,
+            };
+            assert_eq!(follower.behind(head(at, changed)), behind, "{holds} at {at}, changed at {changed}");
+        }
+    }
+
+    #[test]
+    fn polls_and_reports_make_one_picture_that_fades() {
+        let followers = Followers::default();
+        let at = Timestamp::from_ms;
+        let edge = FollowsAs { principal: "edge".to_owned(), token: "edge-7".to_owned() };
+        followers.poll("berlin", position("1.1"), Some(edge.clone()), at(0));
+        assert_eq!(followers.all(at(1))[0].report, None, "it polled before it reported");
+        followers.report(report("berlin", "1.1"), Some(edge.clone()), at(10));
+        followers.poll("berlin", position("1.2"), Some(edge.clone()), at(90_000));
+        let [berlin] = followers.all(at(90_001)).try_into().expect("one");
+        assert_eq!((berlin.position, berlin.heard, berlin.follows_as), (position("1.2"), at(90_000), Some(edge)));
+        assert_eq!(berlin.report.expect("its report").at, Some(at(10)));
+        let [berlin] = followers.all(at(130_000)).try_into().expect("one");
+        assert_eq!(berlin.report, None, "an old report says nothing of now");
+        assert_eq!(followers.arrival(position("1.1"), head("1.2", 2), at(209_999)).known, 1);
+        assert_eq!(followers.arrival(position("1.1"), head("1.2", 2), at(210_000)).known, 0);
+        assert!(followers.all(at(210_000)).is_empty());
+        followers.poll("paris", position("1.2"), None, at(300_000));
+        assert_eq!(followers.lock().known.len(), 1, "who fell silent is forgotten");
+    }
+
+    #[test]
+    fn what_is_no_id_is_not_kept() {
+        let followers = Followers::default();
+        for id in ["", "a\nb", "\u{7f}", &"x".repeat(ID_BYTES_MAX + 1)] {
+            followers.poll(id, position("1.1"), None, Timestamp::from_ms(0));
+            followers.report(report(id, "1.1"), None, Timestamp::from_ms(0));
+        }
+        assert!(followers.all(Timestamp::from_ms(0)).is_empty());
+        followers.poll(&"x".repeat(ID_BYTES_MAX), position("1.1"), None, Timestamp::from_ms(0));
+        assert_eq!(followers.all(Timestamp::from_ms(0)).len(), 1);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_keeps_whom_it_knows() {
+        let followers = Followers::default();
+        let now = Timestamp::from_ms(5);
+        for number in 0..=REPLICAS_MAX {
+            followers.poll(&number.to_string(), position("1.1"), None, now);
+        }
+        followers.poll("0", position("1.2"), None, now);
+        let arrival = followers.arrival(position("1.2"), head("1.2", 2), now);
+        assert_eq!((arrival.holding, arrival.known), (1, REPLICAS_MAX));
+    }
+}

@@ -1,0 +1,223 @@
+//! One principal: what they are allowed and where, their access tokens, what they did lately.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::{Tab, behind_a_click, below, grant_fields, role_path, token_fields, tokens, why_of, why_path};
+use crate::api::govern::TokenView;
+use crate::model::audit::{AuditEntry, Decision};
+use crate::model::principal::{Grant, Permission, Principal, Role};
+use crate::web::form::{Outcome, begin};
+use crate::web::layout::{Frame, empty, principal_path, query};
+use crate::web::words::{Visible, plain, when};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct PersonMatter {
+    /// The principal.
+    pub principal: Principal,
+    /// Every role, by name.
+    pub roles: BTreeMap<String, Role>,
+    /// Their access tokens; none where whoever looks may not know.
+    pub tokens: Option<Vec<TokenView>>,
+    /// What they did lately, newest first; none where whoever looks may not know.
+    pub did: Option<Vec<AuditEntry>>,
+    /// Whether whoever looks keeps access.
+    pub keeps: bool,
+    /// What came of a form.
+    pub outcome: Outcome,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
+    let one = &matter.principal;
+    let form = frame.form().filter(|_| matter.keeps);
+    let main = html! {
+        div.head {
+            h1 { (Visible(&one.name)) }
+            span.tag { (one.kind) }
+            @if one.disabled.is_some() { span.tag.high { "disabled" } }
+            p.quiet { "since " (when(one.created, frame.now)) }
+        }
+        (matter.outcome.note())
+        @if let Some(at) = one.disabled { p.note.bad { "Disabled " (when(at, frame.now)) ": every access token of theirs is refused." } }
+        div.columns {
+            div.stack {
+                section { h2 { "Allowed" } (grants(matter, form)) }
+                @if let Some(held) = &matter.tokens {
+                    section {
+                        h2 { "Access tokens" }
+                        @if held.is_empty() { (empty("None", "Without one nobody can sign in as them, and no program can act as them.")) }
+                        @else { (tokens::table(frame, held, false)) }
+                    }
+                }
+                @if let Some(did) = &matter.did { section { h2 { "Lately" } (lately(frame, &one.name, did)) } }
+            }
+            aside aria-label="Change" {
+                p { a href=(why_path(&one.name, "", "", "")) { "Why may they, or may they not?" } }
+                @if let Some(form) = form { (desk(matter, form)) }
+            }
+        }
+    };
+    below(frame, Tab::People, &one.name, &matter.outcome, main)
+}
+
+fn grants(matter: &PersonMatter, form: Option<&str>) -> Markup {
+    let one = &matter.principal;
+    let nothing = std::collections::BTreeSet::new();
+    html! {
+        @if one.grants.is_empty() { (empty("Nothing", "No grant gives them anything.")) } @else {
+            table.list.cards {
+                thead { tr {
+                    th scope="col" { "Role" } th scope="col" { "Prompts" } th scope="col" { "Labels" } th scope="col" { "Gives" }
+                    th scope="col" { "Why" } @if form.is_some() { th scope="col" { "Change" } }
+                } }
+                tbody {
+                    @for grant in &one.grants {
+                        @let gives = matter.roles.get(&grant.role).map_or(&nothing, |role| &role.permissions);
+                        tr {
+                            th scope="row" { a href=(role_path(&grant.role)) { (Visible(&grant.role)) } }
+                            td data-label="Prompts" { code { (Visible(grant.prompts.as_str())) } }
+                            td data-label="Labels" { code { (Visible(grant.labels.as_str())) } }
+                            td data-label="Gives" { (permissions(gives)) }
+                            td data-label="Why" { a href=(why_of(&one.name, grant, gives)) { "Explain" span.hidden { " " (Visible(&grant.to_string())) } } }
+                            @if let Some(form) = form { td { (take(&one.name, grant, form)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a role allows, in its words.
+pub(super) fn permissions(gives: &std::collections::BTreeSet<Permission>) -> Markup {
+    let words: Vec<&str> = gives.iter().map(|permission| permission.as_str()).collect();
+    html! {
+        @if gives.len() == Permission::ALL.len() { "everything" }
+        @else if gives.is_empty() { span.quiet { "nothing" } }
+        @else { (words.join(", ")) }
+    }
+}
+
+fn take(who: &str, grant: &Grant, form: &str) -> Markup {
+    html! {
+        details.act {
+            summary { "Take back" span.hidden { " " (Visible(&grant.to_string())) } }
+            form.stack method="post" action=(principal_path(who)) {
+                (begin(form, "take"))
+                input type="hidden" name="role" value=(plain(&grant.role));
+                input type="hidden" name="prompts" value=(plain(grant.prompts.as_str()));
+                input type="hidden" name="labels" value=(plain(grant.labels.as_str()));
+                button.danger type="submit" { "Take this grant back" }
+            }
+        }
+    }
+}
+
+fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
+    html! {
+        @if did.is_empty() { p.quiet { "Nothing in the newest entries of the audit log." } } @else {
+            ul.thread {
+                @for entry in did {
+                    li {
+                        b { (Visible(&entry.command)) } " "
+                        @if entry.decision == Decision::Denied { span.tag.high { "refused" } " " }
+                        (Visible(&entry.subjects.iter().take(3).cloned().collect::<Vec<_>>().join(", "))) " "
+                        span.quiet { (when(entry.at, frame.now)) }
+                    }
+                }
+            }
+        }
+        p { a href={ "/ui/audit" (query(&[("who", who)])) } { "All that they did, in the audit log" } }
+    }
+}
+
+fn desk(matter: &PersonMatter, form: &str) -> Markup {
+    let (one, path) = (&matter.principal, principal_path(&matter.principal.name));
+    let roles: Vec<String> = matter.roles.keys().cloned().collect();
+    html! {
+        div.desk {
+            form.stack method="post" action=(path) {
+                (begin(form, "grant"))
+                h2 { "Grant" }
+                (grant_fields("grant", &roles, &matter.outcome.of("grant"), true))
+                button type="submit" { "Grant" }
+            }
+            form.stack method="post" action=(path) {
+                (begin(form, "token"))
+                h2 { "New access token" }
+                (token_fields("token", &matter.outcome.of("token")))
+                button type="submit" { "Create" }
+                p.quiet { "It is shown once, on the page that follows." }
+            }
+            @if one.disabled.is_some() {
+                form.stack method="post" action=(path) { (begin(form, "enable")) button type="submit" { "Enable" } p.quiet { "Their access tokens are good again." } }
+            } @else {
+                (behind_a_click(&path, form, "disable", "Disable", "Every access token of theirs is refused at once, and they are signed out everywhere."))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    fn matter() -> PersonMatter {
+        let principal = serde_json::from_value(json!({"name": "ann", "kind": "person", "created": "2026-01-02T03:04:05Z", "grants": [
+            {"role": "releaser", "prompts": "support/agent", "labels": "staging"}, {"role": "author", "prompts": "sales/**"}, {"role": "gone<b>"}]}))
+        .expect("a principal");
+        let did = json!({"seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann", "command": "deploy", "decision": "denied",
+            "subjects": ["<s>\u{202e}"], "message": "why", "previous": ""});
+        PersonMatter {
+            principal,
+            roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),
+            tokens: Some(Vec::new()),
+            did: Some(vec![serde_json::from_value(did).expect("an entry")]),
+            keeps: true,
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn signed() -> Frame {
+        sample(Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() })
+    }
+
+    #[test]
+    fn the_page_says_what_somebody_may_where_and_asks_why() {
+        let shown = page(&signed(), &matter());
+        for part in [
+            "href=\"/ui/access/why?who=ann&amp;permission=deploy&amp;prompt=support/agent&amp;label=staging\"",
+            "href=\"/ui/access/why?who=ann\"",
+            "read, publish, deploy, retire, review",
+            "gone&lt;b&gt;",
+            "&lt;s&gt;<span class=\"odd\">U+202E</span>",
+            "href=\"/ui/audit?who=ann\"",
+            "value=\"grant\"",
+            "value=\"take\"",
+            "value=\"disable\"",
+            "Without one nobody can sign in",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        let disabled = Some("2026-03-20T14:00:00Z".parse().expect("a time"));
+        let mut out = matter();
+        out.principal = Principal { disabled, grants: Vec::new(), ..out.principal };
+        let shown = page(&signed(), &out);
+        assert!(
+            shown.contains("is refused.") && shown.contains("value=\"enable\"") && !shown.contains("value=\"disable\"")
+        );
+    }
+
+    #[test]
+    fn who_keeps_no_access_changes_nothing_here() {
+        let shown = page(&signed(), &PersonMatter { keeps: false, tokens: None, did: None, ..matter() });
+        assert!(!shown.contains("action=\"/ui/access") && !shown.contains("Access tokens</h2>"), "{shown}");
+    }
+}

@@ -1,0 +1,327 @@
+//! One label policy: what it demands, and the form that makes or changes it.
+
+use std::collections::BTreeSet;
+
+use maud::{Markup, html};
+
+use super::policies::{NEW, in_words};
+use super::{NAME, NAME_MAX, PATTERN_MAX, Tab, behind_a_click, below, policy_path};
+use crate::governance::policy_words::{UNITS, in_unit};
+use crate::model::finding::{Category, Severity};
+use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
+use crate::model::time::Timestamp;
+use crate::web::form::{Outcome, Typed, begin};
+use crate::web::layout::Frame;
+use crate::web::words::{Visible, plain};
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct PolicyMatter {
+    /// The policy; none for a new one.
+    pub policy: Option<Policy>,
+    /// What tells it from itself after a change.
+    pub seen: String,
+    /// Every role.
+    pub roles: Vec<String>,
+    /// Whether whoever looks keeps policies.
+    pub keeps: bool,
+    /// What came of a form.
+    pub outcome: Outcome,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &PolicyMatter) -> String {
+    let title = matter.policy.as_ref().map_or("New policy", |policy| policy.name.as_str());
+    let form = frame.form().filter(|_| matter.keeps);
+    let main = html! {
+        div.head {
+            h1 { (Visible(title)) }
+            @if let Some(policy) = &matter.policy {
+                p.quiet { "for labels " code { (Visible(policy.labels.as_str())) } " of prompts " code { (Visible(policy.prompts.as_str())) } }
+            }
+        }
+        (matter.outcome.note())
+        @if let Some(policy) = &matter.policy { section { h2 { "It demands" } (in_words(policy)) } }
+        @if let Some(form) = form {
+            (editor(matter, form))
+            @if let Some(policy) = &matter.policy {
+                (behind_a_click(&policy_path(&policy.name), form, "remove", "Remove", "Its labels demand nothing of it any more, at once."))
+            }
+        }
+    };
+    below(frame, Tab::Policies, title, &matter.outcome, main)
+}
+
+fn editor(matter: &PolicyMatter, form: &str) -> Markup {
+    let sent = matter.outcome.of("save");
+    let typed = match &matter.policy {
+        Some(policy) if sent == Typed::default() => typed(policy),
+        _ => sent,
+    };
+    let path = matter.policy.as_ref().map_or_else(|| NEW.to_owned(), |policy| policy_path(&policy.name));
+    // A role that is gone stays a box, so that saving does not lose it.
+    let mut roles: BTreeSet<&str> = matter.roles.iter().map(String::as_str).collect();
+    for list in ["deployer.", "approver.", "risk_approver."] {
+        roles.extend(typed.all(list).map(|(role, _)| role));
+    }
+    html! {
+        form.desk.policy method="post" action=(path) {
+            (begin(form, "save"))
+            input type="hidden" name="seen" value=(matter.seen);
+            h2 { (if matter.policy.is_some() { "Change it" } else { "What it demands" }) }
+            (place(matter.policy.is_none(), &typed))
+            (people(&roles, &typed))
+            (conditions(&typed))
+            (quiet_times(&typed))
+            (risk(&roles, &typed))
+            p { button.primary type="submit" { "Save" } " " span.quiet { "It holds at once, for everybody." } }
+        }
+    }
+}
+
+/// A field with its name and what it means.
+fn field(id: &str, name: &str, hint: &str, input: &Markup) -> Markup {
+    html! { div.field { label for=(id) { (name) " " @if !hint.is_empty() { span.quiet { (hint) } } } (input) } }
+}
+
+fn place(new: bool, typed: &Typed) -> Markup {
+    let text = |id: &str, max: &str, required: bool| html! { input id=(id) name=(id) value=(plain(typed.get(id))) maxlength=(max) required[required] autocomplete="off" spellcheck="false"; };
+    html! {
+        fieldset {
+            legend { "Where" }
+            @if new {
+                (field("name", "Name", "a-z 0-9 . _ - @", &html! { input #name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false"; }))
+            }
+            (field("labels", "Labels", "for example production*", &text("labels", PATTERN_MAX, true)))
+            (field("prompts", "Of prompts", "all when empty, or for example support/**", &text("prompts", PATTERN_MAX, false)))
+        }
+    }
+}
+
+fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: &Typed) -> Markup {
+    html! {
+        fieldset.boxes {
+            legend { (legend) " " span.quiet { (hint) } }
+            @for one in names {
+                @let name = format!("{prefix}{one}");
+                label.check { input type="checkbox" name=(plain(&name)) value="yes" checked[typed.ticked(&name)]; span { (Visible(one)) } }
+            }
+        }
+    }
+}
+
+fn people(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
+    html! {
+        fieldset {
+            legend { "Who" }
+            (boxes("Deployed by", "one of these roles; anybody who may deploy when none", "deployer.", roles, typed))
+            (field("approvals", "Approvals", "how many people have to approve", &html! { input #approvals name="approvals" type="number" min="0" max=(APPROVALS_MAX) value=(plain(typed.get("approvals"))); }))
+            (boxes("Approved by", "one of these roles; anybody who may review when none", "approver.", roles, typed))
+            label.check { input type="checkbox" name="self_approval" value="yes" checked[typed.ticked("self_approval")]; span { "Who wrote or proposed it may approve it " span.quiet { "(no four eyes)" } } }
+        }
+    }
+}
+
+fn conditions(typed: &Typed) -> Markup {
+    html! {
+        fieldset {
+            legend { "Before" }
+            (field("after_label", "Served on this label first", "for example staging; nowhere when empty", &html! { input #after_label name="after_label" value=(plain(typed.get("after_label"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false"; }))
+            (field("after_for", "For how long", "", &html! {
+                span.pair {
+                    input #after_for name="after_for" type="number" min="0" value=(plain(typed.get("after_for")));
+                    select name="after_unit" aria-label="Unit" { @for unit in UNITS { option value=(unit.sign) selected[typed.get("after_unit") == unit.sign] { (unit.name) } } }
+                }
+            }))
+            (field("message", "The message matches", "a regular expression, for example OPS-[0-9]+", &html! { input #message name="message" value=(plain(typed.get("message"))) maxlength="1024" autocomplete="off" spellcheck="false"; }))
+            (field("gates", "Gates that passed", "names, with spaces between; one that nobody knows has not passed", &html! { input #gates name="gates" value=(plain(typed.get("gates"))) maxlength="3400" autocomplete="off" spellcheck="false"; }))
+        }
+    }
+}
+
+/// How many rows there are of a kind of freeze, with one to fill in.
+fn rows(typed: &Typed, prefix: &str) -> usize {
+    let numbers = typed.all(prefix).filter_map(|(rest, _)| rest.split('.').next()?.parse::<usize>().ok());
+    numbers.max().map_or(1, |last| last.saturating_add(2)).min(POLICY_LIST_MAX)
+}
+
+fn quiet_times(typed: &Typed) -> Markup {
+    html! {
+        fieldset {
+            legend { "Nothing moves " span.quiet { "(in UTC; leave a row empty to take it away)" } }
+            @for row in 0..rows(typed, "weekly.") {
+                @let name = |part: &str| format!("weekly.{row}.{part}");
+                fieldset.window {
+                    legend { "Every week" }
+                    @for day in Weekday::ALL {
+                        @let box_name = name(day.as_str());
+                        label.check { input type="checkbox" name=(box_name) value="yes" checked[typed.ticked(&box_name)]; span { (day.as_str()) } }
+                    }
+                    label { span { "From" } input name=(name("from")) value=(plain(typed.get(&name("from")))) placeholder="16:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
+                    label { span { "To" } input name=(name("to")) value=(plain(typed.get(&name("to")))) placeholder="24:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
+                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="200" autocomplete="off"; }
+                }
+            }
+            @for row in 0..rows(typed, "once.") {
+                @let name = |part: &str| format!("once.{row}.{part}");
+                fieldset.window {
+                    legend { "Once" }
+                    @for (part, says) in [("from", "From"), ("to", "To")] {
+                        label { span { (says) } input type="datetime-local" step="any" name=(name(part)) value=(plain(typed.get(&name(part)))); }
+                    }
+                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="200" autocomplete="off"; }
+                }
+            }
+        }
+    }
+}
+
+fn risk(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
+    let categories: BTreeSet<&str> = Category::ALL.iter().map(|category| category.as_str()).collect();
+    html! {
+        fieldset {
+            legend { "Risk" }
+            (field("risk_from", "From which risk on it needs an approval", "", &html! {
+                select #risk_from name="risk_from" {
+                    option value="" { "Risk demands nothing" }
+                    @for severity in Severity::ALL { option value=(severity) selected[typed.get("risk_from") == severity.as_str()] { (severity) } }
+                }
+            }))
+            (boxes("Approved by", "one of these roles; compliance when none", "risk_approver.", roles, typed))
+            (boxes("Never deployed with", "findings of that risk in these categories", "block.", &categories, typed))
+        }
+    }
+}
+
+/// The fields of the form that say what a policy is.
+#[must_use]
+pub fn typed(policy: &Policy) -> Typed {
+    let mut typed = Typed::default();
+    typed.put("name", policy.name.as_str());
+    typed.put("labels", policy.labels.as_str());
+    if !policy.prompts.is_everything() {
+        typed.put("prompts", policy.prompts.as_str());
+    }
+    for (prefix, roles) in [("deployer.", &policy.deployers), ("approver.", &policy.approvers)] {
+        tick(&mut typed, prefix, roles.iter().map(String::as_str));
+    }
+    if policy.approvals > 0 {
+        typed.put("approvals", policy.approvals.to_string());
+    }
+    if policy.self_approval {
+        typed.put("self_approval", "yes");
+    }
+    if let Some(after) = &policy.after {
+        let (number, unit) = in_unit(after.for_s);
+        typed.put("after_label", after.label.as_str());
+        typed.put("after_for", number.to_string());
+        typed.put("after_unit", unit.sign);
+    }
+    typed.put("message", policy.message.as_deref().unwrap_or_default());
+    typed.put("gates", policy.gates.join(" "));
+    put_freezes(&mut typed, &policy.freeze);
+    if let Some(risk) = &policy.risk {
+        typed.put("risk_from", risk.from.as_str());
+        tick(&mut typed, "risk_approver.", risk.approvers.iter().map(String::as_str));
+        tick(&mut typed, "block.", risk.block.iter().map(|category| category.as_str()));
+    }
+    typed
+}
+
+fn tick<'a>(typed: &mut Typed, prefix: &str, names: impl Iterator<Item = &'a str>) {
+    for name in names {
+        typed.put(format!("{prefix}{name}"), "yes");
+    }
+}
+
+fn put_freezes(typed: &mut Typed, freezes: &[Freeze]) {
+    let (mut weekly, mut once) = (0_usize, 0_usize);
+    for freeze in freezes {
+        match freeze {
+            Freeze::Weekly { days, from, to, why } => {
+                let prefix = format!("weekly.{weekly}.");
+                tick(typed, &prefix, days.iter().map(|day| day.as_str()));
+                typed.put(format!("{prefix}from"), *from);
+                typed.put(format!("{prefix}to"), *to);
+                typed.put(format!("{prefix}why"), why.as_str());
+                weekly += 1;
+            }
+            Freeze::Once { from, to, why } => {
+                let prefix = format!("once.{once}.");
+                typed.put(format!("{prefix}from"), local(*from));
+                typed.put(format!("{prefix}to"), local(*to));
+                typed.put(format!("{prefix}why"), why.as_str());
+                once += 1;
+            }
+        }
+    }
+}
+
+/// A moment as a browser's field for moments writes it.
+fn local(at: Timestamp) -> String {
+    at.to_string().trim_end_matches('Z').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    fn signed() -> Frame {
+        sample(Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() })
+    }
+
+    #[test]
+    fn the_form_holds_all_of_a_policy() {
+        let policy: Policy = serde_json::from_str(
+            r#"{"name":"p","labels":"production","prompts":"support/**","deployers":["gone"],"approvals":2,"approvers":["compliance"],
+                "self_approval":true,"after":{"label":"staging","for_s":5400},"message":"\"><b>","gates":["a","b"],
+                "risk":{"from":"high","approvers":["compliance"],"block":["personal_data"]},"freeze":[
+                {"days":["fri","sat"],"from":"16:00","to":"24:00","why":"weekend\u202e"},
+                {"from":"2026-12-24T00:00:00Z","to":"2026-12-27T12:30:00Z","why":"<i>"}]}"#,
+        )
+        .expect("a policy");
+        let matter = PolicyMatter {
+            policy: Some(policy),
+            seen: "5ee".to_owned(),
+            roles: vec!["compliance".to_owned()],
+            keeps: true,
+            outcome: Outcome::default(),
+        };
+        let shown = page(&signed(), &matter);
+        for part in [
+            "name=\"labels\" value=\"production\"",
+            "name=\"prompts\" value=\"support/**\"",
+            "name=\"deployer.gone\" value=\"yes\" checked",
+            "name=\"deployer.compliance\" value=\"yes\">",
+            "name=\"approver.compliance\" value=\"yes\" checked",
+            "name=\"self_approval\" value=\"yes\" checked",
+            "min=\"0\" value=\"90\"",
+            "<option value=\"min\" selected>",
+            "value=\"&quot;&gt;&lt;b&gt;\"",
+            "value=\"a b\"",
+            "name=\"weekly.0.fri\" value=\"yes\" checked",
+            "name=\"weekly.0.to\" value=\"24:00\"",
+            "name=\"weekly.1.from\" value=\"\"",
+            "value=\"weekend\u{fffd}\"",
+            "name=\"once.0.to\" value=\"2026-12-27T12:30:00\"",
+            "name=\"once.1.from\"",
+            "<option value=\"high\" selected>",
+            "name=\"block.personal_data\" value=\"yes\" checked",
+            "value=\"5ee\"",
+            "value=\"remove\"",
+            "served on staging for 90 min first",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!shown.contains("<b>&quot;") && !shown.contains("<i>"), "{shown}");
+        let read = page(&signed(), &PolicyMatter { keeps: false, ..matter.clone() });
+        assert!(read.contains("It demands") && !read.contains("action=\"/ui/access"), "{read}");
+        let new = page(&signed(), &PolicyMatter { policy: None, seen: String::new(), ..matter });
+        assert!(
+            new.contains("New policy</h1>") && new.contains("name=\"name\"") && !new.contains("value=\"remove\""),
+            "{new}"
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! One access token: shown once when it was made, rotated, revoked.
+
+use maud::{Markup, html};
+
+use super::tokens::{bound, until};
+use super::{Tab, behind_a_click, below, token_path};
+use crate::api::govern::TokenView;
+use crate::crypto::secret::AccessToken;
+use crate::web::form::{Outcome, begin};
+use crate::web::layout::{Frame, command, principal_path};
+use crate::web::words::{Visible, plain, when};
+
+/// What the page shows.
+pub struct TokenMatter {
+    /// The access token, without itself.
+    pub token: TokenView,
+    /// Itself, where it was just made.
+    pub shown: Option<AccessToken>,
+    /// What came of a form.
+    pub outcome: Outcome,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &TokenMatter) -> String {
+    let token = &matter.token;
+    let main = html! {
+        div.head { h1 { (Visible(&token.name)) } p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (Visible(&token.principal)) } } }
+        (matter.outcome.note())
+        @if let Some(shown) = &matter.shown {
+            section.once aria-labelledby="once" {
+                h2 #once { "Keep it now" }
+                p { "This is the only time that it is shown. Who has it can do what " (Visible(&token.principal)) " may." }
+                (command(shown.reveal()))
+            }
+        }
+        div.columns {
+            section {
+                h2 { "About it" }
+                dl.pairs {
+                    dt { "Made" } dd { (when(token.created, frame.now)) }
+                    dt { "Good until" } dd { (until(frame, token)) }
+                    @if let Some(at) = token.previous_until.filter(|at| *at > frame.now) { dt { "The one before it" } dd { "is good until " (when(at, frame.now)) } }
+                    dt { "Last use" } dd { @match token.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } } }
+                    dt { "Bound to" } dd { (bound(token)) }
+                }
+            }
+            @if let Some(form) = frame.form() { aside aria-label="Change" { (desk(matter, form)) } }
+        }
+    };
+    below(frame, Tab::Tokens, &token.name, &matter.outcome, main)
+}
+
+fn desk(matter: &TokenMatter, form: &str) -> Markup {
+    let (path, typed) = (token_path(&matter.token.name), matter.outcome.of("rotate"));
+    let hours = if matter.outcome.typed.get("do") == "rotate" { typed.get("hours") } else { "24" };
+    html! {
+        div.desk {
+            form.stack method="post" action=(path) {
+                (begin(form, "rotate"))
+                h2 { "Rotate" }
+                p.quiet { "A new one of the same name takes its place, and is shown once." }
+                label for="hours" { "The old one stays good for how many hours " span.quiet { "(0 for none)" } }
+                input #hours name="hours" type="number" min="0" max="87840" value=(plain(hours)) required;
+                label for="days" { "The new one is good for how many days " span.quiet { "(as the old one when empty)" } }
+                input #days name="days" type="number" min="1" max="3660" value=(plain(typed.get("days")));
+                button.primary type="submit" { "Rotate" }
+            }
+            (behind_a_click(&path, form, "revoke", "Revoke", "It is worthless at once, and whoever is signed in with it is signed out."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    #[test]
+    fn it_is_shown_where_it_was_just_made_and_nowhere_else() {
+        let token = serde_json::from_str::<TokenView>(
+            r#"{"name":"ann-laptop","principal":"ann<b>","created":"2026-01-02T03:04:05Z","previous_until":"2026-03-21T15:00:00Z"}"#,
+        )
+        .expect("a token");
+        let signed = Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
+        let mut matter = TokenMatter { token, shown: None, outcome: Outcome::default() };
+        let shown = page(&sample(signed.clone()), &matter);
+        for part in
+            ["ann&lt;b&gt;", "The one before it", "value=\"rotate\"", "value=\"revoke\"", "<details class=\"act\">"]
+        {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!shown.contains("Keep it now"), "{shown}");
+        matter.shown = Some(AccessToken::parse("bh_0123456789abcdef").expect("a token"));
+        let shown = page(&sample(signed), &matter);
+        assert!(shown.contains("bh_0123456789abcdef</code>") && shown.contains("class=\"copy\""), "{shown}");
+        assert_eq!(shown.matches("bh_0123456789abcdef").count(), 1, "{shown}");
+    }
+}

@@ -1,0 +1,291 @@
+//! Why somebody may do something, or may not: the verdict, each grant, and what the label demands.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::{NAME_MAX, Tab, grant_words, role_path, side_by_side};
+use crate::api::govern::CanAnswer;
+use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::governance::rulebook::Weight;
+use crate::model::pattern::Pattern;
+use crate::model::principal::{Grant, Permission, Principal, Role};
+use crate::web::form::{Outcome, Typed};
+use crate::web::layout::{Frame, empty, principal_path};
+use crate::web::words::{Visible, plain, sentence};
+
+/// What the page shows.
+#[derive(Clone, Debug, Default)]
+pub struct WhyMatter {
+    /// What was asked, field by field.
+    pub asked: Typed,
+    /// The answer, where a permission was asked about.
+    pub because: Option<Because>,
+    /// Whom it is about, where they are somebody.
+    pub principal: Option<Principal>,
+    /// Every role, by name.
+    pub roles: BTreeMap<String, Role>,
+    /// Principals to choose from; none where whoever looks may ask about themselves alone.
+    pub principals: Option<Vec<String>>,
+    /// What is wrong with the question.
+    pub outcome: Outcome,
+}
+
+/// Why somebody may, or may not.
+#[derive(Clone, Debug)]
+pub struct Because {
+    /// The verdict.
+    pub answer: CanAnswer,
+    /// Each grant, and what it gives of this.
+    pub grants: Vec<(Grant, Weight)>,
+    /// Access tokens of theirs that are bound to prompts which leave this out.
+    pub bound: Vec<(String, Pattern)>,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &WhyMatter) -> String {
+    let shown = html! {
+        (question(matter))
+        @if let Some(because) = &matter.because { (answer(matter, because)) }
+        @match &matter.principal {
+            Some(principal) => (overview(matter, principal)),
+            None if matter.because.is_none() && matter.outcome.refused.is_none() => (empty("Ask", "Say who, what, and to which prompt. The answer names the grants behind it, and what the label's policies demand.")),
+            None => {}
+        }
+    };
+    side_by_side(frame, Tab::Why, "What somebody may do now, and the rules behind it", &matter.outcome, &shown)
+}
+
+fn question(matter: &WhyMatter) -> Markup {
+    let asked = &matter.asked;
+    html! {
+        form.filters action=(Tab::Why.path()) {
+            @match &matter.principals {
+                Some(names) => {
+                    label { span { "Who" } input name="who" value=(plain(asked.get("who"))) list="principals" required maxlength=(NAME_MAX) autocomplete="off" spellcheck="false"; }
+                    datalist #principals { @for name in names { option value=(plain(name)) {} } }
+                },
+                None => { input type="hidden" name="who" value=(plain(asked.get("who"))); },
+            }
+            label { span { "Permission" } select name="permission" {
+                @for permission in Permission::ALL { option value=(permission) selected[chosen(asked) == permission.as_str()] title=(permission.says()) { (permission) } }
+            } }
+            label { span { "Prompt (the whole registry when empty)" } input name="prompt" value=(plain(asked.get("prompt"))) maxlength="200" autocomplete="off" spellcheck="false"; }
+            label { span { "Label" } input name="label" value=(plain(asked.get("label"))) maxlength="64" autocomplete="off" spellcheck="false"; }
+            label { span { "Version" } input name="version" type="number" min="1" value=(plain(asked.get("version"))); }
+            button.primary type="submit" { "Explain" }
+        }
+    }
+}
+
+/// What is asked about first: the permission that people wonder about most.
+fn chosen(asked: &Typed) -> &str {
+    if asked.get("permission").is_empty() { Permission::Deploy.as_str() } else { asked.get("permission") }
+}
+
+fn answer(matter: &WhyMatter, because: &Because) -> Markup {
+    let CanAnswer { allowed, permission, requirements } = &because.answer;
+    let who = matter.asked.get("who");
+    html! {
+        section aria-labelledby="verdict" {
+            div.note.bad[!permission.allowed].warn[permission.allowed && !allowed] role="status" {
+                h2 #verdict {
+                    (match (allowed, permission.allowed) { (true, _) => "Yes: ", (false, true) => "Not yet: ", (false, false) => "No: " })
+                    (Visible(who)) (if *allowed { " may " } else { " may not " }) (Visible(chosen(&matter.asked))) (place(&matter.asked))
+                    @if !allowed && permission.allowed { " now" }
+                }
+                p { (Visible(&sentence(&permission.reason))) }
+                @if !allowed && permission.allowed { p { "A grant gives it, and the label demands more, marked ✗ below." } }
+            }
+            @if !permission.roles.is_empty() {
+                p { "Roles that would do, granted for this place: " @for role in &permission.roles { a.tag href=(role_path(role)) { (Visible(role)) } " " } }
+            }
+        }
+        div.columns {
+            section { h2 { "Their grants" } (weighed(matter, because)) }
+            aside aria-label="More" {
+                @if !requirements.is_empty() {
+                    h2 { "What the label demands" }
+                    ul.demands {
+                        @for demand in requirements {
+                            li { (stands(demand)) div { (Visible(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } } }
+                        }
+                    }
+                    @if matter.asked.get("version").is_empty() { p.quiet { "Approvals and risk belong to exact versions: name one to see them." } }
+                } @else if permission.allowed && chosen(&matter.asked) == Permission::Deploy.as_str() {
+                    h2 { "What the label demands" }
+                    p.quiet { (if matter.asked.get("label").is_empty() { "Name a prompt and a label to see what its policies demand." } else { "Nothing: no policy fits it." }) }
+                }
+                @if !because.bound.is_empty() {
+                    h2 { "Not with these access tokens" }
+                    ul.logged { @for (name, bound) in &because.bound { li { b { (Visible(name)) } " is bound to " code { (Visible(bound.as_str())) } } } }
+                }
+            }
+        }
+    }
+}
+
+fn place(asked: &Typed) -> Markup {
+    html! {
+        @match (asked.get("prompt"), asked.get("label")) {
+            ("", _) => " in the whole registry",
+            (prompt, "") => { " " (Visible(prompt)) },
+            (prompt, label) => { " " (Visible(prompt)) " on " (Visible(label)) },
+        }
+    }
+}
+
+/// How a demand stands; what the message will say is not known yet.
+fn stands(demand: &Requirement) -> Markup {
+    html! {
+        @if demand.kind == RequirementKind::Message { span.quiet { span aria-hidden="true" { "…" } span.hidden { "To be said: " } } }
+        @else { (mark(demand.met, ["Given: ", "Missing: "])) }
+    }
+}
+
+/// Yes or no, for eyes, and in one of two words for who hears the page.
+fn mark(yes: bool, [good, bad]: [&str; 2]) -> Markup {
+    html! {
+        @if yes { span.met { span aria-hidden="true" { "✓" } span.hidden { (good) } } }
+        @else { span.unmet { span aria-hidden="true" { "✗" } span.hidden { (bad) } } }
+    }
+}
+
+fn weighed(matter: &WhyMatter, because: &Because) -> Markup {
+    let permission = chosen(&matter.asked);
+    html! {
+        @if because.grants.is_empty() { p.quiet { "They have none." } } @else {
+            ul.demands {
+                @for (grant, weight) in &because.grants {
+                    li {
+                        (mark(*weight == Weight::Gives, ["Yes: ", "No: "]))
+                        div { (grant_words(grant)) " " span.quiet { (says(*weight, permission)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn says(weight: Weight, permission: &str) -> String {
+    match weight {
+        Weight::Gives => format!("gives {permission} here"),
+        Weight::NoRole => "its role is gone, so it gives nothing".to_owned(),
+        Weight::OtherPermission => format!("its role does not allow {permission}"),
+        Weight::OtherPrompts => format!("allows {permission}, for other prompts"),
+        Weight::SomePrompts => {
+            format!("allows {permission} for some prompts, and this asks for the whole registry: name a prompt")
+        }
+        Weight::OtherLabels => format!("allows {permission}, for other labels"),
+    }
+}
+
+/// What somebody may at all, permission by permission.
+fn overview(matter: &WhyMatter, principal: &Principal) -> Markup {
+    let gives = |grant: &&Grant, permission: Permission| {
+        matter.roles.get(&grant.role).is_some_and(|role| role.permissions.contains(&permission))
+    };
+    let held =
+        |permission| -> Vec<&Grant> { principal.grants.iter().filter(|grant| gives(grant, permission)).collect() };
+    let rows: Vec<(Permission, Vec<&Grant>)> = Permission::ALL
+        .into_iter()
+        .map(|permission| (permission, held(permission)))
+        .filter(|(_, held)| !held.is_empty())
+        .collect();
+    html! {
+        section {
+            h2 { "All that " a href=(principal_path(&principal.name)) { (Visible(&principal.name)) } " may" }
+            @if principal.disabled.is_some() { p.note.bad { "Nothing at all while disabled. This is what their grants say." } }
+            @if rows.is_empty() { p.quiet { "Nothing: no grant gives them anything." } } @else {
+                table.list.cards {
+                    thead { tr { th scope="col" { "Permission" } th scope="col" { "That is" } th scope="col" { "By these grants" } } }
+                    tbody {
+                        @for (permission, grants) in &rows {
+                            tr {
+                                th scope="row" { (permission) }
+                                td data-label="That is" { (permission.says()) }
+                                td data-label="By these grants" { ul.logged { @for grant in grants { li { (grant_words(grant)) } } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::web::layout::{Who, sample};
+
+    fn matter(answer: serde_json::Value) -> WhyMatter {
+        let mut asked = Typed::default();
+        for (name, value) in
+            [("who", "ann<b>"), ("permission", "deploy"), ("prompt", "support/agent"), ("label", "production")]
+        {
+            asked.put(name, value);
+        }
+        let principal: Principal =
+            serde_json::from_value(json!({"name": "ann<b>", "kind": "person", "created": "2026-01-02T03:04:05Z",
+            "grants": [{"role": "releaser", "prompts": "support/**", "labels": "staging"}, {"role": "author"}]}))
+            .expect("a principal");
+        let grants = principal.grants.iter().cloned().zip([Weight::OtherLabels, Weight::OtherPermission]).collect();
+        let answer = serde_json::from_value(answer).expect("an answer");
+        let bound = vec![("laptop".to_owned(), "sales/**".parse().expect("a pattern"))];
+        WhyMatter {
+            asked,
+            because: Some(Because { answer, grants, bound }),
+            principal: Some(principal),
+            roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),
+            principals: Some(vec!["bob\"".to_owned()]),
+            outcome: Outcome::default(),
+        }
+    }
+
+    #[test]
+    fn a_no_names_what_each_grant_lacks_and_the_roles_that_would_do() {
+        let no = json!({"allowed": false, "permission": {"allowed": false, "reason": "no grant of `ann<b>` gives it", "roles": ["releaser"]}});
+        let shown = page(&sample(Who::Local), &matter(no));
+        for part in [
+            "No: ann&lt;b&gt; may not deploy support/agent on production",
+            "No grant of `ann&lt;b&gt;` gives it.",
+            "allows deploy, for other labels",
+            "its role does not allow deploy",
+            "href=\"/ui/access/roles/releaser\"",
+            "is bound to <code>sales/**</code>",
+            "<option value=\"deploy\" selected",
+            "value=\"bob&quot;\"",
+            "All that <a href=\"/ui/access/who/ann%3Cb%3E\">",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!shown.contains("<b>ann") && !shown.contains("ann<b>"), "{shown}");
+    }
+
+    #[test]
+    fn a_grant_alone_may_not_be_enough() {
+        let demand = |met: bool| json!({"policy": "p<i>", "kind": "approvals", "met": met, "says": "1 fresh approval (0 so far)"});
+        let granted = json!({"allowed": true, "reason": "grant releaser on **"});
+        let not_yet = json!({"allowed": false, "permission": granted, "requirements": [demand(false)]});
+        let shown = page(&sample(Who::Local), &matter(not_yet));
+        assert!(shown.contains("Not yet: ann&lt;b&gt; may not deploy support/agent on production now"), "{shown}");
+        assert!(shown.contains("Missing: ") && shown.contains("policy p&lt;i&gt;"), "{shown}");
+        let yes = page(
+            &sample(Who::Local),
+            &matter(json!({"allowed": true, "permission": granted, "requirements": [demand(true)]})),
+        );
+        assert!(yes.contains("Yes: ann&lt;b&gt; may deploy") && yes.contains("Given: "), "{yes}");
+        let message = json!({"policy": "p", "kind": "message", "met": false, "says": "a message that matches `OPS`"});
+        let yes = page(
+            &sample(Who::Local),
+            &matter(json!({"allowed": true, "permission": granted, "requirements": [message]})),
+        );
+        assert!(yes.contains("To be said: ") && !yes.contains("Missing: "), "it says it when it deploys: {yes}");
+        let unasked = page(&sample(Who::Local), &WhyMatter::default());
+        assert!(unasked.contains("<h2>Ask</h2>") && !unasked.contains("<table"), "{unasked}");
+    }
+}

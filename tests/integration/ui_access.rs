@@ -1,0 +1,354 @@
+//! Who may what, in a browser without scripts: people, access tokens, roles, policies, and why somebody may.
+
+use serde_json::{Value, json};
+
+use crate::support::answer::Answer;
+use crate::support::node::{ADMIN, Launch, Node};
+use crate::support::team::{AGENT, Team};
+use crate::ui::{Browser, form_token};
+
+fn signed<'n>(node: &'n Node, token: &str) -> Browser<'n> {
+    let mut browser = Browser::new(node);
+    assert_eq!(browser.sign_in(token).status, 303);
+    browser
+}
+
+/// Sends one form of a page, with what shows that it is of this session.
+fn send(browser: &mut Browser<'_>, page: &str, to: &str, fields: &[(&str, &str)]) -> Answer {
+    let form = form_token(&browser.page(page));
+    let mut all = vec![("form", form.as_str())];
+    all.extend_from_slice(fields);
+    browser.submit(to, &all)
+}
+
+/// Sends a form to the page that it stands on, which must be accepted; where that leads.
+fn accepted(browser: &mut Browser<'_>, path: &str, fields: &[(&str, &str)]) -> String {
+    let answer = send(browser, path, path, fields);
+    let to = answer.header("location").map(str::to_owned);
+    assert_eq!(answer.status, 303, "{path} {fields:?}: {}", answer.text());
+    to.expect("a place")
+}
+
+/// Sends a form to the page that it stands on, which must be refused there; what the page says.
+fn refused(browser: &mut Browser<'_>, path: &str, status: u16, fields: &[(&str, &str)]) -> String {
+    let answer = send(browser, path, path, fields);
+    let page = answer.text();
+    assert_eq!(answer.status, status, "{path} {fields:?}: {}{page}", answer.head);
+    assert!(page.contains("Nothing was done.") && page.contains("role=\"alert\""), "{page}");
+    page
+}
+
+fn hidden(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {page}"));
+    rest.split('"').next().expect("a value").to_owned()
+}
+
+/// The access token that a page shows.
+fn shown(page: &str) -> String {
+    let (_, rest) = page.split_once("<code>bh_").unwrap_or_else(|| panic!("an access token in {page}"));
+    format!("bh_{}", rest.split('<').next().expect("its end"))
+}
+
+/// The newest audit entry.
+fn last(node: &Node) -> Value {
+    let audit = node.send("GET", "/v1/audit?limit=1000", &[], b"").ok();
+    audit["items"].as_array().and_then(|items| items.last()).expect("an entry").clone()
+}
+
+fn works(node: &Node, token: &str) -> bool {
+    node.send("GET", "/v1/whoami", &[("authorization", &format!("Bearer {token}"))], b"").status == 200
+}
+
+#[test]
+fn a_person_is_made_granted_given_an_access_token_and_disabled() {
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    let create = [("do", "create"), ("name", "ann"), ("kind", "person"), ("role", "author"), ("prompts", "support/**")];
+    assert_eq!(accepted(&mut admin, "/ui/access", &create), "/ui/access/who/ann?done=create");
+    let entry = last(&node);
+    assert_eq!(
+        (&entry["command"], &entry["method"], &entry["changes"][0]["after"]),
+        (&json!("create-principal"), &json!("web session of access token admin"), &json!("author on support/**"))
+    );
+    let page = refused(&mut admin, "/ui/access", 409, &create);
+    assert!(page.contains("There is a principal `ann` already") && page.contains("value=\"support/**\""), "{page}");
+    let bad = [("do", "create"), ("name", "No Name"), ("kind", "service"), ("role", "")];
+    let page = refused(&mut admin, "/ui/access", 400, &bad);
+    assert!(page.contains("value=\"No Name\"") && page.contains("<option value=\"service\" selected>"), "{page}");
+
+    let ann = "/ui/access/who/ann";
+    let grant = [("do", "grant"), ("role", "releaser"), ("prompts", "support/agent"), ("labels", "staging")];
+    assert_eq!(accepted(&mut admin, ann, &grant), "/ui/access/who/ann?done=grant");
+    assert!(refused(&mut admin, ann, 400, &grant).contains("is there already"));
+    let page = refused(&mut admin, ann, 404, &[("do", "grant"), ("role", "nobody"), ("prompts", "a/*")]);
+    assert!(page.contains("no role `nobody`") && page.contains("value=\"a/*\""), "{page}");
+    assert!(refused(&mut admin, ann, 400, &[("do", "grant"), ("role", "")]).contains("Role: choose one"));
+    let page = admin.page("/ui/access/who/ann?done=grant");
+    assert!(page.contains("Granted. It holds at once.") && page.contains("<code>support/agent</code>"), "{page}");
+
+    let token = [("do", "token"), ("name", "ann-laptop"), ("days", "90"), ("bound", "support/**")];
+    let path = accepted(&mut admin, ann, &token);
+    assert_eq!(path, "/ui/access/tokens/ann-laptop", "no secret is in an address");
+    let once = admin.page(&path);
+    let secret = shown(&once);
+    assert!(once.contains("only time that it is shown") && once.contains("class=\"copy\""), "{once}");
+    assert!(!admin.page(&path).contains("bh_"), "shown once");
+    assert!(!admin.page("/ui/access/tokens").contains("bh_") && works(&node, &secret));
+    assert!(!node.stderr().contains(&secret), "and in no log");
+    let mut laptop = signed(&node, &secret);
+    assert!(laptop.page("/ui/").contains("ann"));
+    let page = admin.page("/ui/access");
+    assert!(page.contains("href=\"/ui/access/who/ann\"") && page.contains("just now"), "{page}");
+
+    let take = [("do", "take"), ("role", "author"), ("prompts", "support/**"), ("labels", "**")];
+    assert_eq!(accepted(&mut admin, ann, &take), "/ui/access/who/ann?done=take");
+    assert!(refused(&mut admin, ann, 404, &take).contains("There is no grant"));
+    assert_eq!(accepted(&mut admin, ann, &[("do", "disable")]), "/ui/access/who/ann?done=disable");
+    assert_eq!(last(&node)["command"], json!("disable-principal"));
+    assert!(!works(&node, &secret));
+    assert!(laptop.page("/ui/").contains("Local reader"), "the session ended with it");
+    assert!(admin.page(ann).contains("every access token of theirs is refused"));
+    assert_eq!(accepted(&mut admin, ann, &[("do", "enable")]), "/ui/access/who/ann?done=enable");
+    assert!(works(&node, &secret));
+    let page = refused(&mut admin, "/ui/access/who/admin", 409, &[("do", "disable")]);
+    assert!(page.contains("nobody could keep access tokens"), "{page}");
+    assert!(
+        page.contains("href=\"/ui/audit?who=admin\"") && page.contains("enable-principal"),
+        "what they did: {page}"
+    );
+}
+
+#[test]
+fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    let path = "/ui/access/tokens";
+    let page = refused(&mut admin, path, 404, &[("do", "token"), ("principal", "nobody"), ("name", "x"), ("days", "")]);
+    assert!(page.contains("no principal `nobody`") && page.contains("value=\"nobody\""), "{page}");
+    let zero = [("do", "token"), ("principal", "admin"), ("name", "x"), ("days", "0")];
+    assert!(refused(&mut admin, path, 400, &zero).contains("it must be good for some time"));
+    let make = [("do", "token"), ("principal", "admin"), ("name", "second"), ("days", "")];
+    let one = accepted(&mut admin, path, &make);
+    assert_eq!(one, "/ui/access/tokens/second");
+    let mut other = signed(&node, ADMIN);
+    assert!(!other.page(&one).contains("bh_"), "another session does not see it");
+    let first = shown(&admin.page(&one));
+    assert_eq!(accepted(&mut admin, &one, &[("do", "rotate"), ("hours", "24"), ("days", "30")]), one);
+    let second = shown(&admin.page(&one));
+    assert!(first != second && works(&node, &first) && works(&node, &second), "both are good for a day");
+    assert!(admin.page(&one).contains("The one before it"));
+    accepted(&mut admin, &one, &[("do", "rotate"), ("hours", "0"), ("days", "")]);
+    let third = shown(&admin.page(&one));
+    assert!(!works(&node, &first) && !works(&node, &second) && works(&node, &third));
+    assert!(refused(&mut admin, &one, 400, &[("do", "rotate"), ("hours", "x")]).contains("Hours: "));
+    assert_eq!(accepted(&mut admin, &one, &[("do", "revoke")]), "/ui/access/tokens?done=revoke");
+    assert!(!works(&node, &third));
+    assert_eq!(last(&node)["command"], json!("revoke-token"));
+    assert_eq!(admin.get(&one).status, 404);
+    let page = refused(&mut admin, "/ui/access/tokens/admin", 409, &[("do", "revoke")]);
+    assert!(page.contains("nobody could keep access tokens"), "{page}");
+    assert_eq!(admin.submit("/ui/access/tokens/admin", &[("form", ""), ("do", "revoke")]).status, 403);
+    assert!(works(&node, ADMIN));
+}
+
+#[test]
+fn a_role_of_ones_own_is_made_changed_and_removed() {
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    let list = "/ui/access/roles";
+    let create = [
+        ("do", "create"),
+        ("name", "on-call"),
+        ("description", "At night"),
+        ("may.read", "yes"),
+        ("may.deploy", "yes"),
+    ];
+    assert_eq!(accepted(&mut admin, list, &create), "/ui/access/roles/on-call?done=create");
+    let page = refused(&mut admin, list, 409, &create);
+    assert!(page.contains("a role `on-call` already"), "one that is there is not replaced unseen: {page}");
+    assert!(page.contains("name=\"may.deploy\" value=\"yes\" checked"), "{page}");
+    let one = "/ui/access/roles/on-call";
+    let seen = hidden(&admin.page(one), "seen");
+    let change = [
+        ("do", "change"),
+        ("seen", seen.as_str()),
+        ("description", "At night"),
+        ("may.read", "yes"),
+        ("may.retire", "yes"),
+    ];
+    assert_eq!(accepted(&mut admin, one, &change), "/ui/access/roles/on-call?done=change");
+    assert_eq!(
+        last(&node)["changes"][0],
+        json!({"subject": "on-call", "before": "read, deploy", "after": "read, retire"})
+    );
+    let page = refused(&mut admin, one, 400, &change);
+    assert!(page.contains("somebody changed it since this page was made"), "{page}");
+    let grant = json!({"name": "ann", "kind": "person", "grants": [{"role": "on-call"}]});
+    let _made = node.change("POST", "/v1/principals", &grant).ok();
+    let page = refused(&mut admin, one, 409, &[("do", "remove")]);
+    assert!(page.contains("still granted to ann") && page.contains("href=\"/ui/access/who/ann\""), "{page}");
+    let take = [("do", "take"), ("role", "on-call"), ("prompts", "**"), ("labels", "**")];
+    accepted(&mut admin, "/ui/access/who/ann", &take);
+    assert_eq!(accepted(&mut admin, one, &[("do", "remove")]), "/ui/access/roles?done=remove");
+    assert_eq!(admin.get(one).status, 404);
+    assert!(admin.page("/ui/access/roles/admin").contains("cannot be changed"));
+    let forced = send(&mut admin, list, "/ui/access/roles/admin", &[("do", "remove")]);
+    assert_eq!(forced.status, 409, "{}", forced.text());
+}
+
+#[test]
+fn a_policy_is_written_by_a_form_with_every_field() {
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    assert!(admin.page("/ui/access/policies").contains("No policies"));
+    let new = "/ui/access/new-policy";
+    let all = [
+        ("do", "save"),
+        ("seen", ""),
+        ("name", "production"),
+        ("labels", "production*"),
+        ("prompts", "support/**"),
+        ("deployer.releaser", "yes"),
+        ("approvals", "2"),
+        ("approver.compliance", "yes"),
+        ("approver.releaser", "yes"),
+        ("self_approval", "yes"),
+        ("after_label", "staging"),
+        ("after_for", "90"),
+        ("after_unit", "min"),
+        ("message", "OPS-[0-9]+"),
+        ("gates", "regression, safety"),
+        ("weekly.0.fri", "yes"),
+        ("weekly.0.from", "16:00"),
+        ("weekly.0.to", "24:00"),
+        ("weekly.0.why", "weekend"),
+        ("weekly.1.from", ""),
+        ("weekly.1.to", ""),
+        ("once.0.from", "2026-12-24T00:00"),
+        ("once.0.to", "2026-12-27T00:00"),
+        ("once.0.why", "holidays"),
+        ("risk_from", "high"),
+        ("risk_approver.compliance", "yes"),
+        ("block.secrets", "yes"),
+    ];
+    let changed =
+        |name: &str, value: &'static str| all.map(|(found, old)| (found, if found == name { value } else { old }));
+    let page = refused(&mut admin, new, 422, &changed("message", "("));
+    assert!(page.contains("no regular expression") && page.contains("value=\"regression, safety\""), "{page}");
+    assert!(page.contains("name=\"weekly.0.fri\" value=\"yes\" checked"), "nothing typed is lost: {page}");
+    assert!(refused(&mut admin, new, 400, &changed("approvals", "many")).contains("Approvals: "));
+    assert!(refused(&mut admin, new, 400, &changed("weekly.0.to", "4pm")).contains("no time of day"));
+    assert_eq!(accepted(&mut admin, new, &all), "/ui/access/policies/production?done=save");
+    let kept = node.send("GET", "/v1/policies", &[], b"").ok();
+    let expected = json!([{
+        "name": "production", "prompts": "support/**", "labels": "production*", "deployers": ["releaser"], "approvals": 2,
+        "approvers": ["compliance", "releaser"], "self_approval": true, "after": {"label": "staging", "for_s": 5400},
+        "message": "OPS-[0-9]+", "gates": ["regression", "safety"],
+        "freeze": [{"days": ["fri"], "from": "16:00", "to": "24:00", "why": "weekend"},
+            {"from": "2026-12-24T00:00:00Z", "to": "2026-12-27T00:00:00Z", "why": "holidays"}],
+        "risk": {"from": "high", "approvers": ["compliance"], "block": ["secrets"]},
+    }]);
+    assert_eq!(kept, expected);
+    assert!(refused(&mut admin, new, 409, &all).contains("a policy `production` already"));
+    let one = "/ui/access/policies/production";
+    let page = admin.page(one);
+    assert!(page.contains("served on staging for 90 min first") && page.contains("nothing moves on fri"), "{page}");
+    let seen = hidden(&page, "seen");
+    let less =
+        [("do", "save"), ("seen", seen.as_str()), ("labels", "production"), ("approvals", "1"), ("after_unit", "d")];
+    assert_eq!(accepted(&mut admin, one, &less), "/ui/access/policies/production?done=save");
+    let kept = node.send("GET", "/v1/policies", &[], b"").ok();
+    assert_eq!(kept, json!([{"name": "production", "prompts": "**", "labels": "production", "approvals": 1}]));
+    assert_eq!(last(&node)["command"], json!("put-policy"));
+    assert!(refused(&mut admin, one, 400, &less).contains("somebody changed it"), "an old page replaces nothing");
+    assert_eq!(accepted(&mut admin, one, &[("do", "remove")]), "/ui/access/policies?done=remove");
+    assert!(admin.page("/ui/access/policies?done=remove").contains("No policies"));
+}
+
+#[test]
+fn why_somebody_may_is_explained_from_grant_to_policy() {
+    let policy = json!({"approvals": 1, "approvers": ["compliance"], "deployers": ["releaser"]});
+    let team = Team::start(Launch::primary(), &policy);
+    let version = team.publish("ann", "Hello");
+    let mut admin = signed(&team.node, team.token("admin"));
+    let bound = json!({"name": "rob-sales", "principal": "rob", "prompts": "sales/**"});
+    let _made = team.node.change("POST", "/v1/tokens", &bound).ok();
+    let ask = |who: &str, more: &str| format!("/ui/access/why?who={who}&permission=deploy{more}");
+    let place = format!("&prompt={AGENT}&label=production");
+    let page = admin.page(&ask("ann", &place));
+    for part in [
+        "No: ann may not deploy",
+        "its role does not allow deploy",
+        "href=\"/ui/access/roles/releaser\"",
+        "1 fresh approval by compliance (0 so far)",
+        "All that <a href=\"/ui/access/who/ann\">",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let page = admin.page(&ask("rob", &format!("{place}&version={version}")));
+    for part in ["Not yet: rob may not deploy", "Grant releaser on support/**.", "gives deploy here", "Missing: "] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(page.contains("rob-sales</b> is bound to <code>sales/**</code>"), "{page}");
+    let page = admin.page(&ask("rob", &format!("&prompt={AGENT}&label=staging")));
+    assert!(page.contains("Yes: rob may deploy") && page.contains("no policy fits it"), "{page}");
+    assert!(admin.page(&ask("rob", "&prompt=sales/one")).contains("allows deploy, for other prompts"));
+    assert!(admin.page(&ask("rob", "")).contains("this asks for the whole registry"));
+    assert!(admin.page(&ask("nobody", "")).contains("There is no principal `nobody`."));
+    let none = admin.get(&ask("rob", &format!("&prompt={AGENT}&label=production&version=99")));
+    let page = none.text();
+    assert!(none.status == 404 && page.contains("has no version 99") && page.contains("value=\"99\""), "{page}");
+    let wrong = admin.get(&ask("rob", "&label=production"));
+    assert!(wrong.status == 400 && wrong.text().contains("belong to a prompt"), "{}", wrong.text());
+    assert!(admin.page("/ui/access/who/rob").contains("href=\"/ui/access/why?who=rob\""));
+}
+
+#[test]
+fn each_sees_what_they_may_and_changes_nothing_else() {
+    let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
+    let mut ann = signed(&team.node, team.token("ann"));
+    assert!(!ann.page("/ui/").contains("href=\"/ui/access\""), "the part is for who keeps access");
+    for path in
+        ["/ui/access", "/ui/access/tokens", "/ui/access/tokens/rob", "/ui/access/who/rob", "/ui/access/new-policy"]
+    {
+        assert_eq!(ann.get(path).status, 403, "{path}");
+    }
+    for path in [
+        "/ui/access/who/ann",
+        "/ui/access/roles",
+        "/ui/access/roles/author",
+        "/ui/access/policies",
+        "/ui/access/policies/production",
+    ] {
+        let page = ann.page(path);
+        assert!(!page.contains("action=\"/ui/access"), "{path}: {page}");
+    }
+    let page = ann.page(&format!("/ui/access/why?permission=deploy&prompt={AGENT}&label=production"));
+    assert!(page.contains("No: ann may not deploy"), "{page}");
+    let other = ann.get("/ui/access/why?who=rob&permission=deploy");
+    assert!(other.status == 403 && !other.text().contains("releaser on"), "{}", other.text());
+    for (path, fields) in [
+        ("/ui/access", vec![("do", "create"), ("name", "eve"), ("kind", "person"), ("role", "admin")]),
+        ("/ui/access/who/ann", vec![("do", "grant"), ("role", "admin")]),
+        ("/ui/access/who/rob", vec![("do", "disable")]),
+        ("/ui/access/who/ann", vec![("do", "token"), ("name", "more"), ("days", "1")]),
+        ("/ui/access/tokens/rob", vec![("do", "revoke")]),
+        ("/ui/access/roles", vec![("do", "create"), ("name", "all"), ("may.access", "yes")]),
+        ("/ui/access/policies/production", vec![("do", "remove")]),
+    ] {
+        let answer = send(&mut ann, "/ui/", path, &fields);
+        assert_eq!(answer.status, 403, "{path} {fields:?}: {}", answer.text());
+        let entry = last(&team.node);
+        assert_eq!((&entry["decision"], &entry["actor"]), (&json!("denied"), &json!("ann")), "{path}: {entry}");
+    }
+    assert!(Browser::new(&team.node).get("/ui/access").status >= 400, "local readers keep nothing");
+    let keeper = json!({"permissions": ["read", "policy"]});
+    let _kept = team.node.change("PUT", "/v1/roles/keeper", &keeper).ok();
+    let eve = team.node.change("POST", "/v1/tokens", &json!({"name": "eve", "role": "keeper"})).ok();
+    let mut eve = signed(&team.node, eve["token"].as_str().expect("a token"));
+    let page = eve.page("/ui/");
+    assert!(page.contains("href=\"/ui/access/policies\""), "who keeps policies finds them: {page}");
+    assert!(eve.page("/ui/access/policies/production").contains("value=\"remove\""));
+    let replica = Node::replica(&team.node);
+    assert_eq!(Browser::new(&replica).get("/ui/access").status, 403, "a replica keeps no access");
+}

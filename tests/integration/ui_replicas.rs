@@ -1,0 +1,95 @@
+//! Who follows, as the primary's page tells it, with real processes; and how a replica tells of itself.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::node::{Launch, Node, eventually};
+use crate::ui::Browser;
+
+/// How soon a primary knows that its replicas hold what was deployed; they report only every 30 seconds.
+const SOON: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_deployment_is_seen_to_arrive_on_both_replicas_within_two_seconds() {
+    let primary = Node::primary();
+    primary.publish("support/agent", "one");
+    let page = Browser::new(&primary).page("/ui/replicas");
+    assert!(page.contains("No replica was heard lately") && !page.contains("<table"), "{page}");
+    let named = |name: &str| {
+        let replica = Launch::replica_of(&primary).env("BOOKHOLDER_REPLICA_NAME", name).start();
+        replica.follow(&primary);
+        replica
+    };
+    let replicas = [named("berlin"), named("zürich")];
+    let mut browser = Browser::new(&primary);
+    primary.until("both are known", || browser.page("/ui/replicas").contains("All 2 have everything.").then_some(()));
+    for text in ["two", "three", "four"] {
+        primary.publish("support/agent", text);
+        let at = primary.status()["position"].as_str().expect("a position").to_owned();
+        let holds = format!("<span class=\"tag live\">everything</span> <span class=\"quiet\">{at}</span>");
+        let arrived = eventually(SOON, || {
+            let page = browser.page("/ui/replicas");
+            (page.matches(&holds).count() == 2 && page.contains("All 2 have everything.")).then_some(())
+        });
+        assert!(arrived.is_some(), "{at}: {}", browser.page("/ui/replicas"));
+    }
+    // A commit that alters nothing is not sent for itself, so nobody lacks anything.
+    let _made = primary.change("POST", "/v1/tokens", &json!({"name": "eye", "role": "reader"})).ok();
+    let page = browser.page("/ui/replicas");
+    assert!(page.contains("All 2 have everything.") && page.contains("berlin") && page.contains("zürich"), "{page}");
+    assert!(page.contains(&format!("<td data-label=\"Program\">{}", env!("CARGO_PKG_VERSION"))), "{page}");
+    drop(replicas);
+}
+
+#[test]
+fn polls_of_others_count_as_their_reports_do_and_bad_names_are_passed_over() {
+    let primary = Launch::primary().env("BOOKHOLDER_OPEN_READS", "false").start();
+    primary.publish("a", "one");
+    let edge = primary.change("POST", "/v1/tokens", &json!({"name": "edge-7", "role": "replica"})).ok();
+    let reader = primary.change("POST", "/v1/tokens", &json!({"name": "eye", "role": "reader"})).ok();
+    let bearer = |token: &serde_json::Value| format!("Bearer {}", token["token"].as_str().expect("a token"));
+    let (edge, reader) = (bearer(&edge), bearer(&reader));
+    let poll = |authorization: &str, name: &str, from: &str| {
+        let headers = [("authorization", authorization), ("bookholder-replica", name)];
+        primary.send("GET", &format!("/replication/v1/view/{from}"), &headers, b"").status
+    };
+    assert_eq!(poll(&edge, "<script>alert(1)</script>", "all/next/0.0"), 200);
+    assert_eq!(poll(&edge, &"x".repeat(201), "all/next/0.0"), 200, "an id that is none is no error");
+    assert_eq!(poll(&edge, "", "all/next/0.0"), 200, "old replicas name themselves in reports alone");
+    assert_eq!(poll(&edge, "elsewhere", "other/next/0.0"), 404);
+    assert_eq!(poll(&reader, "spy", "all/next/0.0"), 403);
+    let mut admin = Browser::new(&primary);
+    assert_eq!(admin.sign_in(crate::support::node::ADMIN).status, 303);
+    let page = admin.page("/ui/replicas");
+    assert!(page.contains("&lt;script&gt;alert(1)") && page.contains("commits behind"), "{page}");
+    assert!(page.contains("no report yet") && page.contains("href=\"/ui/access/who/edge-7\""), "{page}");
+    assert_eq!(page.matches("<th scope=\"row\">").count(), 1, "nobody else: {page}");
+    let mut eye = Browser::new(&primary);
+    assert_eq!(eye.sign_in(reader.strip_prefix("Bearer ").expect("a token")).status, 303);
+    let page = eye.page("/ui/replicas");
+    assert!(page.contains("0 of 1") || page.contains("commits behind"), "{page}");
+    assert!(!page.contains("edge-7"), "as whom one follows is for who keeps access: {page}");
+    assert_eq!(Browser::new(&primary).get("/ui/replicas").status, 303, "as for /v1/status one signs in");
+}
+
+#[test]
+fn a_replica_tells_how_it_is_also_when_its_primary_is_gone() {
+    let mut primary = Node::primary();
+    primary.publish("a", "one");
+    let replica = Node::replica(&primary);
+    let mut browser = Browser::new(&replica);
+    let page = browser.page("/ui/replicas");
+    let at = replica.status()["position"].as_str().expect("a position").to_owned();
+    for part in ["<span class=\"tag live\">fresh</span>", &at, &primary.url(), "Good until", "is in contact"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(!page.contains("<table"), "nobody follows it: {page}");
+    primary.kill9();
+    let page = replica.until("it notices", || {
+        let page = browser.page("/ui/replicas");
+        page.contains("What keeps it").then_some(page)
+    });
+    assert!(page.contains("unreachable") && page.contains("<span class=\"tag wait\">stale</span>"), "{page}");
+    assert!(browser.page("/ui/prompts/a").contains("one"), "it answers all the same");
+}
