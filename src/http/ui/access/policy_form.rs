@@ -12,9 +12,6 @@ use crate::model::policy::{After, ClockTime, Freeze, POLICY_LIST_MAX, Policy, Ri
 use crate::model::time::Timestamp;
 use crate::web::form::Typed;
 
-/// Longest reason of a freeze, in characters.
-const WHY_CHARACTERS_MAX: usize = 200;
-
 /// The policy that a form says; whether it can be kept is the registry's business.
 pub(super) fn policy_of(name: String, typed: &Typed) -> Result<Policy, Failure> {
     let gates = typed.get("gates").split([' ', ',', '\n', '\t', '\r']).filter(|gate| !gate.is_empty());
@@ -57,14 +54,10 @@ fn after(typed: &Typed) -> Result<Option<After>, Failure> {
 
 fn risk(typed: &Typed) -> Result<Option<RiskRule>, Failure> {
     let from = value::<Severity>(typed, "risk_from", "Risk")?;
-    let (mut approvers, blocked) = (ticked(typed, "risk_approver."), ticked(typed, "block."));
+    let (approvers, blocked) = (ticked(typed, "risk_approver."), ticked(typed, "block."));
     let Some(from) = from else {
-        let nothing = approvers.is_empty() && blocked.is_empty();
-        return if nothing { Ok(None) } else { Err(wrong("Risk", "say from which risk on")) };
+        return if blocked.is_empty() { Ok(None) } else { Err(wrong("Risk", "say from which risk on")) };
     };
-    if approvers.is_empty() {
-        approvers.push("compliance".to_owned());
-    }
     let block = blocked.iter().map(|category| category.parse::<Category>());
     let block = block.collect::<Result<_, _>>().map_err(|error| wrong("Never deployed with", error.to_string()))?;
     Ok(Some(RiskRule { from, approvers, block }))
@@ -82,7 +75,7 @@ fn rows(typed: &Typed, prefix: &str) -> Result<Vec<usize>, Failure> {
 }
 
 fn why(typed: &Typed, prefix: &str) -> String {
-    typed.get(&format!("{prefix}why")).trim().chars().take(WHY_CHARACTERS_MAX).collect()
+    typed.get(&format!("{prefix}why")).trim().to_owned()
 }
 
 fn weekly(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
@@ -138,6 +131,7 @@ mod tests {
             r#"{"name":"p","labels":"x","after":{"label":"staging","for_s":0}}"#,
             r#"{"name":"p","labels":"x","after":{"label":"staging","for_s":61}}"#,
             r#"{"name":"p","labels":"x","risk":{"from":"low"}}"#,
+            r#"{"name":"p","labels":"x","risk":{"from":"low","approvers":[]}}"#,
         ] {
             let kept = policy(json);
             let read = policy_of("p".to_owned(), &typed(&kept)).expect(json);

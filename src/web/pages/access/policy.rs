@@ -14,6 +14,9 @@ use crate::web::form::{Outcome, Typed, begin};
 use crate::web::layout::Frame;
 use crate::web::words::{Visible, plain};
 
+/// Whose approval risk needs where nobody says otherwise.
+const COMPLIANCE: &str = "compliance";
+
 /// What the page shows.
 #[derive(Clone, Debug)]
 pub struct PolicyMatter {
@@ -57,6 +60,7 @@ fn editor(matter: &PolicyMatter, form: &str) -> Markup {
     let sent = matter.outcome.of("save");
     let typed = match &matter.policy {
         Some(policy) if sent == Typed::default() => typed(policy),
+        None if sent == Typed::default() => blank(),
         _ => sent,
     };
     let path = matter.policy.as_ref().map_or_else(|| NEW.to_owned(), |policy| policy_path(&policy.name));
@@ -160,7 +164,7 @@ fn quiet_times(typed: &Typed) -> Markup {
                     }
                     label { span { "From" } input name=(name("from")) value=(plain(typed.get(&name("from")))) placeholder="16:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
                     label { span { "To" } input name=(name("to")) value=(plain(typed.get(&name("to")))) placeholder="24:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
-                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="200" autocomplete="off"; }
+                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000" autocomplete="off"; }
                 }
             }
             @for row in 0..rows(typed, "once.") {
@@ -170,7 +174,7 @@ fn quiet_times(typed: &Typed) -> Markup {
                     @for (part, says) in [("from", "From"), ("to", "To")] {
                         label { span { (says) } input type="datetime-local" step="any" name=(name(part)) value=(plain(typed.get(&name(part)))); }
                     }
-                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="200" autocomplete="off"; }
+                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000" autocomplete="off"; }
                 }
             }
         }
@@ -188,7 +192,7 @@ fn risk(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
                     @for severity in Severity::ALL { option value=(severity) selected[typed.get("risk_from") == severity.as_str()] { (severity) } }
                 }
             }))
-            (boxes("Approved by", "one of these roles; compliance when none", "risk_approver.", roles, typed))
+            (boxes("Approved by", "one of these roles; anybody who may review when none", "risk_approver.", roles, typed))
             (boxes("Never deployed with", "findings of that risk in these categories", "block.", &categories, typed))
         }
     }
@@ -225,7 +229,16 @@ pub fn typed(policy: &Policy) -> Typed {
         typed.put("risk_from", risk.from.as_str());
         tick(&mut typed, "risk_approver.", risk.approvers.iter().map(String::as_str));
         tick(&mut typed, "block.", risk.block.iter().map(|category| category.as_str()));
+    } else {
+        tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());
     }
+    typed
+}
+
+/// The fields of a form in which nothing is said yet.
+fn blank() -> Typed {
+    let mut typed = Typed::default();
+    tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());
     typed
 }
 
