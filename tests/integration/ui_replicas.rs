@@ -33,6 +33,8 @@ fn a_deployment_is_seen_to_arrive_on_both_replicas_within_two_seconds() {
             (page.matches(&holds).count() == 2 && page.contains("All 2 have everything.")).then_some(())
         });
         assert!(arrived.is_some(), "{at}: {}", browser.page("/ui/replicas"));
+        let prompt = browser.page("/ui/prompts/support/agent");
+        assert!(prompt.contains("Live here and on all 2 replicas"), "{prompt}");
     }
     // A commit that alters nothing is not sent for itself, so nobody lacks anything.
     let _made = primary.change("POST", "/v1/tokens", &json!({"name": "eye", "role": "reader"})).ok();

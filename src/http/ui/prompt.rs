@@ -16,16 +16,20 @@ use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PRODUCTION, PromptName};
+use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
+use crate::replication::followers::Arrival;
 use crate::resolve::ResolveError;
-use crate::web::pages::prompt::{At, PromptMatter, Why, page};
+use crate::web::pages::prompt::{Arriving, At, PromptMatter, Why, page};
 
 /// Versions of one page.
 const VERSIONS: usize = 30;
 /// Deployments that the picture is made of: the newest.
 const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
+/// How long a deployment is shown arriving: a minute, in milliseconds.
+const ARRIVING_MS: i64 = 60_000;
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 7] = [
     ("rollback", "Rolled back. Replicas learn of it within moments."),
@@ -84,6 +88,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
     view.dependents.retain(|one| visitor.reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
     let deployments = deployments(app, name)?;
     let at = asked.at.map(|at| served_at(&deployments, at));
+    let arriving = arriving(app, &deployments);
     let (number, why) = chosen(&view, asked, at.as_ref());
     let shown = shown(app, name, number)?;
     let versions = app.catalogue.versions(name, asked.older.as_deref(), VERSIONS)?;
@@ -108,6 +113,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
         publishes: publishes(app, visitor, name),
         deploys: deploys(app, visitor, &view),
+        arriving,
         back: asked.back.as_ref().map(ToString::to_string),
         done: asked.done,
         view,
@@ -119,6 +125,17 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
 fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> bool {
     let signed = app.registry.as_ref().zip(visitor.signed());
     signed.is_some_and(|(registry, actor)| registry.may(actor, Permission::Publish, name, None))
+}
+
+/// How far the newest deployment has come, while that may interest somebody.
+fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Arriving> {
+    let now_ms = app.clock.now_ms();
+    let newest = deployments.iter().filter(|one| !one.label.is_latest()).max_by_key(|one| one.id)?;
+    let young = now_ms.saturating_sub(newest.at.ms()) < ARRIVING_MS;
+    let publisher = app.publisher.as_ref().filter(|_| young && app.registry.is_some())?;
+    let epoch = app.committed.borrow().head.position.epoch;
+    let Arrival { holding, known, missing } = publisher.arrival(Position { epoch, seq: newest.id });
+    Some(Arriving { holding, known, missing })
 }
 
 /// The labels of it that a visitor may move.

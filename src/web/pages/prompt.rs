@@ -47,10 +47,23 @@ pub struct PromptMatter {
     pub publishes: bool,
     /// The labels of it that they may move.
     pub deploys: BTreeSet<String>,
+    /// How far the newest deployment has come, while it is young.
+    pub arriving: Option<Arriving>,
     /// The label that they came to roll back.
     pub back: Option<String>,
     /// Something that was just done.
     pub done: Option<&'static str>,
+}
+
+/// How far a deployment has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Arriving {
+    /// How many replicas hold it.
+    pub holding: usize,
+    /// How many were heard lately.
+    pub known: usize,
+    /// Some of those that do not hold it yet.
+    pub missing: Vec<String>,
 }
 
 /// Why a version is the one that is shown.
@@ -97,6 +110,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
         }
+        div #arriving data-live { @if let Some(arriving) = &matter.arriving { (arrival(arriving)) } }
         section aria-labelledby="live" {
             h2 #live { "Live now" }
             (live(frame, matter))
@@ -113,6 +127,25 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
     };
     let search = "";
     frame.page(&Page { title: name, above: &above, done: matter.done, search, main })
+}
+
+/// The newest deployment on its way; the page looks again by itself until everybody has it.
+fn arrival(arriving: &Arriving) -> Markup {
+    let Arriving { holding, known, missing } = arriving;
+    let again = (holding < known).then_some("1000");
+    html! {
+        div.note role="status" data-again=[again] {
+            @if *known == 0 { "Live here. No replica was heard lately, so nothing is waited for." }
+            @else if holding == known {
+                "Live here and on " @if *known == 1 { "the one replica" } @else { "all " (known) " replicas" } " that were heard lately."
+            }
+            @else {
+                "Live here, and on " b { (holding) " of " (known) } " replicas. Not yet on " (Visible(&missing.join(", ")))
+                @if known - holding > missing.len() { " and others" } ". "
+                a href="?" { "Look again" }
+            }
+        }
+    }
 }
 
 fn live(frame: &Frame, matter: &PromptMatter) -> Markup {

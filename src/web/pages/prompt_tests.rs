@@ -51,6 +51,7 @@ fn matter() -> PromptMatter {
         pending: vec![9],
         publishes: false,
         deploys: BTreeSet::from(["production".to_owned()]),
+        arriving: None,
         back: None,
         done: None,
         older: Some("1".to_owned()),
@@ -116,4 +117,21 @@ fn a_prompt_without_labels_or_content_is_a_page() {
     (bare.deployments, bare.at, bare.used_by) = (Vec::new(), None, None);
     let shown = page(&sample(Who::Local), &bare);
     assert!(shown.contains("No label serves this prompt") && shown.contains("archived &lt;b&gt;"), "{shown}");
+}
+
+#[test]
+fn a_young_deployment_is_seen_arriving() {
+    for (holding, known, missing, expected, again) in [
+        (0, 0, vec![], "No replica was heard lately", false),
+        (2, 3, vec!["edge<1>"], "on <b>2 of 3</b> replicas. Not yet on edge&lt;1&gt;", true),
+        (1, 1, vec![], "the one replica", false),
+        (3, 3, vec![], "all 3 replicas", false),
+        (0, 25, vec!["a", "b"], "a, b and others", true),
+    ] {
+        let missing = missing.into_iter().map(str::to_owned).collect();
+        let arriving = Some(Arriving { holding, known, missing });
+        let shown = page(&sample(Who::Local), &PromptMatter { arriving, ..matter() });
+        assert!(shown.contains(expected), "{expected} in {shown}");
+        assert_eq!(shown.contains("data-again=\"1000\""), again, "{expected}");
+    }
 }
