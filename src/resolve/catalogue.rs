@@ -10,7 +10,7 @@ use super::error::ResolveError;
 use super::resolver::content_bytes;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{AuditPage, DeploymentPage, DiffAnswer, Page, PromptPage, PromptView, VersionPage, VersionView};
-use crate::governance::diff::diff;
+use crate::governance::diff::{Context, diff_in};
 use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
@@ -152,12 +152,26 @@ impl Catalogue {
     /// # Errors
     /// There is no such prompt or version, or the store fails.
     pub fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ResolveError> {
+        self.diff_in(name, from, to, Context::Around)
+    }
+
+    /// The same, with more or less of what stayed as it was.
+    ///
+    /// # Errors
+    /// There is no such prompt or version, or the store fails.
+    pub fn diff_in(
+        &self,
+        name: &PromptName,
+        from: &Selector,
+        to: &Selector,
+        context: Context,
+    ) -> Result<DiffAnswer, ResolveError> {
         let txn = self.store.read()?;
         let (from, to) = (select(&txn, name, from)?, select(&txn, name, to)?);
         let written = |version: &Version| {
             read_content(&txn, name, version, version.source_id.as_ref().unwrap_or(&version.content_id))
         };
-        let diff = diff(&written(&from)?, &written(&to)?);
+        let diff = diff_in(&written(&from)?, &written(&to)?, context);
         Ok(DiffAnswer { name: name.clone(), from: from.number, to: to.number, diff })
     }
 

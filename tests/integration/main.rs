@@ -21,6 +21,7 @@ mod resolving;
 mod support;
 mod tls;
 mod ui;
+mod ui_library;
 mod ui_review;
 mod upgrade;
 mod watch;

@@ -27,7 +27,7 @@ impl<'n> Browser<'n> {
         Self { node, cookies: Vec::new() }
     }
 
-    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut all = vec![("authorization", ""), ("cookie", cookies.as_str())];
@@ -80,7 +80,7 @@ impl<'n> Browser<'n> {
     }
 }
 
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
@@ -91,7 +91,7 @@ pub fn form_token(page: &str) -> String {
 }
 
 /// A node where nobody reads without signing in.
-fn closed() -> Node {
+pub fn closed() -> Node {
     Launch::primary().env("BOOKHOLDER_OPEN_READS", "false").start()
 }
 

@@ -4,6 +4,7 @@ pub mod audit;
 mod conversation;
 pub mod diff;
 pub mod first_run;
+mod lines;
 pub mod problem;
 pub mod prompt;
 pub mod prompts;
