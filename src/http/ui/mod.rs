@@ -3,6 +3,7 @@
 //! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, is kept by no cache but where it
 //! says so itself, and every form is checked before anything is done.
 
+mod about;
 mod assets;
 mod audit;
 mod diff;

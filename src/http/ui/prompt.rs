@@ -27,7 +27,8 @@ const VERSIONS: usize = 30;
 /// Deployments that the picture is made of: the newest.
 const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 2] = [
+const DONE: [(&str, &str); 3] = [
+    ("described", "Kept what is said about it."),
     ("rollback", "Rolled back. Replicas learn of it within moments."),
     ("moved", "Nothing was done: the label has moved since this page was made. Look again, please."),
 ];

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{assets, audit, diff, prompt, prompts, review, rollback, sign_in};
+use super::{about, assets, audit, diff, prompt, prompts, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -12,6 +12,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/",                || get(prompts::prompts)),
     ("GET",  "/ui/prompts/{*name}", || get(prompt::prompt)),
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
+    ("POST", "/ui/describe",        || post(about::describe)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
     ("POST", "/ui/propose",         || post(review::propose)),
     ("GET",  "/ui/review",          || get(review::queue)),

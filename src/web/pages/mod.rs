@@ -1,5 +1,6 @@
 //! The pages for people: one file a page, each a function from plain values to HTML.
 
+mod about;
 pub mod audit;
 mod conversation;
 pub mod diff;
