@@ -187,7 +187,7 @@ fn request(error: &RequestError) -> Saying {
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
-        E::FormField { .. } => (BAD, Code::BadRequest, None),
+        E::FormField { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
 }

@@ -25,11 +25,11 @@ use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
 /// How long a body may take to arrive, in seconds.
-const BODY_ARRIVES_S: u64 = 30;
+pub(super) const BODY_ARRIVES_S: u64 = 30;
 /// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
 const DISCARD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
+pub(super) const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Body above which it is read as JSON on a blocking thread, in bytes.
 const INLINE_JSON_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of an import, in bytes.
@@ -89,6 +89,11 @@ impl FromRequestParts<App> for Segments {
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
+    /// Of the fields of a form that was read otherwise.
+    pub(super) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
     pub(super) fn parse(query: &str) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
@@ -265,7 +270,7 @@ async fn read_body(
 }
 
 /// Reads on for a while, without keeping anything.
-async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: Body) {
     let read = async {
         let mut left = DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {

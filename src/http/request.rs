@@ -44,6 +44,8 @@ pub enum RequestError {
     FormStale,
     #[error("the form lacks `{field}`")]
     FormField { field: &'static str },
+    #[error("the form with files cannot be used: {reason}")]
+    Upload { reason: String },
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
     #[error("`{name}` may not read {prompt}")]

@@ -28,11 +28,15 @@ impl<'n> Browser<'n> {
     }
 
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_bytes(method, path, headers, body.as_bytes())
+    }
+
+    pub fn send_bytes(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut all = vec![("authorization", ""), ("cookie", cookies.as_str())];
         all.extend_from_slice(headers);
-        let answer = self.node.send(method, path, &all, body.as_bytes());
+        let answer = self.node.send(method, path, &all, body);
         for line in answer.head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
             let (name, rest) = line.split_once('=').expect("a cookie");
             let value = rest.split(';').next().expect("a value");

@@ -6,6 +6,7 @@
 mod about;
 mod assets;
 mod audit;
+mod bring;
 mod diff;
 mod prompt;
 mod prompts;
@@ -14,6 +15,7 @@ mod rollback;
 pub(super) mod routes;
 pub(super) mod session;
 mod sign_in;
+mod upload;
 mod visitor;
 
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::{about, assets, audit, diff, prompt, prompts, review, rollback, sign_in};
+use super::{about, assets, audit, bring, diff, prompt, prompts, review, rollback, sign_in};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -14,6 +14,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
     ("POST", "/ui/describe",        || post(about::describe)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
+    ("GET",  "/ui/bring",           || get(bring::form).post(bring::bring)),
     ("POST", "/ui/propose",         || post(review::propose)),
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),

@@ -2,6 +2,7 @@
 
 mod about;
 pub mod audit;
+pub mod bring;
 mod conversation;
 pub mod diff;
 pub mod first_run;

@@ -87,7 +87,11 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
     let here = if listing.folder.is_empty() { "Prompts" } else { listing.folder.as_str() };
     let above = above(&listing.folder);
     let main = html! {
-        div.head { h1 { (Visible(here)) } p.quiet.count { (count(listing)) } }
+        div.head {
+            h1 { (Visible(here)) }
+            p.quiet.count { (count(listing)) }
+            @if frame.form().is_some() && listing.kind.is_some() { a.button.aside href="/ui/bring" { "Import" } }
+        }
         (filters(listing))
         (folders(listing))
         @if listing.rows.is_empty() {
