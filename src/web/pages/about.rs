@@ -10,8 +10,20 @@ use crate::web::words::{Visible, plain};
 /// What browsers let through as an owner, and as tags.
 const PATTERNS: (&str, &str) = (r"[a-z0-9._@\-]+", r"[\s,]*([a-z0-9._\-]+[\s,]*)*");
 
-/// Shows it; nothing where nothing is said.
-pub(super) fn shown(about: Option<&About>) -> Markup {
+/// Shows it, with the form where somebody may say something else.
+pub(super) fn about(name: &str, about: Option<&About>, form: Option<&str>) -> Markup {
+    html! {
+        @if about.is_some() || form.is_some() {
+            div.stack {
+                (shown(about))
+                @if let Some(form) = form { (describe(name, about, form)) }
+            }
+        }
+    }
+}
+
+/// What is said; nothing where nothing is.
+fn shown(about: Option<&About>) -> Markup {
     let Some(about) = about else { return html! {} };
     html! {
         @if !about.description.is_empty() { p.text { (Visible(&about.description)) } }
@@ -27,7 +39,7 @@ pub(super) fn shown(about: Option<&About>) -> Markup {
 }
 
 /// The form to say something else.
-pub(super) fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
+fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
     let nothing = About::default();
     let about = about.unwrap_or(&nothing);
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -81,6 +93,6 @@ mod tests {
         ] {
             assert!(form.contains(part), "{part} in {form}");
         }
-        assert_eq!(super::shown(None).0, "");
+        assert_eq!(super::about("a", None, None).0, "");
     }
 }

@@ -84,8 +84,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
             p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
         }
-        (said::shown(matter.view.about.as_ref()))
-        @if let Some(form) = frame.form().filter(|_| matter.proposes) { (said::describe(name, matter.view.about.as_ref(), form)) }
+        (said::about(name, matter.view.about.as_ref(), frame.form().filter(|_| matter.proposes)))
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
         }
