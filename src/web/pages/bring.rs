@@ -186,7 +186,7 @@ pub fn brought(frame: &Frame, rows: &[Brought], left_alone: usize) -> String {
         @if rows.is_empty() {
             (empty("There was no prompt file", "Choose a folder with files that end in .prompt, or the files themselves."))
         } @else {
-            table.list.cards {
+            table.list.cards.brought {
                 thead { tr { th scope="col" { "File" } th scope="col" { "Prompt" } th scope="col" { "What became of it" } } }
                 tbody { @for row in rows { (row_of(row)) } }
             }
