@@ -20,6 +20,7 @@ mod load;
 mod machine;
 mod memory;
 mod node;
+mod pages;
 mod peers;
 mod proxy;
 mod publish;
@@ -42,7 +43,7 @@ use self::report::{Progress, Report, count};
 type Section = fn(&mut Bench);
 
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, Section); 8] = [
+const SECTIONS: [(&str, Section); 9] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),
@@ -51,6 +52,7 @@ const SECTIONS: [(&str, Section); 8] = [
     ("memory", memory::run),
     ("restart", restart::run),
     ("govern", govern::run),
+    ("pages", pages::run),
 ];
 
 /// What the sections share.

@@ -72,9 +72,18 @@ impl Wire {
 
     /// Sends JSON to a path, as the admin.
     pub fn post(&mut self, path: &str, body: &Value) -> std::io::Result<Reply> {
+        self.json("POST", path, body)
+    }
+
+    /// Puts JSON at a path, as the admin.
+    pub fn put(&mut self, path: &str, body: &Value) -> std::io::Result<Reply> {
+        self.json("PUT", path, body)
+    }
+
+    fn json(&mut self, method: &str, path: &str, body: &Value) -> std::io::Result<Reply> {
         let body = body.to_string();
         let length = body.len();
-        self.send(format!("POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes())
+        self.send(format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes())
     }
 
     /// Sends these bytes and reads one answer.

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::governance::diff::Diff;
+use crate::model::about::About;
 use crate::model::audit::AuditEntry;
 use crate::model::content::{Content, Model};
 use crate::model::content_id::ContentId;
@@ -176,6 +177,9 @@ pub struct PromptView {
     /// Prompts whose newest or served versions include this one, as `name@version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<String>,
+    /// What people say about it; only a primary knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<About>,
 }
 
 /// A version with what it says.

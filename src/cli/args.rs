@@ -13,9 +13,9 @@ use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    archive, audit, backup, bundle, can, completions, deploy, diff, draft, get, history, import, list, log, policy,
-    principal, publish, pull, push, remove, report, request, retire, role, rollback, rules, show, status, token,
-    unlabel, webhook, whoami,
+    archive, audit, backup, bundle, can, completions, deploy, describe, diff, draft, get, history, import, list, log,
+    policy, principal, publish, pull, push, remove, report, request, retire, role, rollback, rules, show, status,
+    token, unlabel, webhook, whoami,
 };
 
 /// Where a node listens when nobody says otherwise.
@@ -99,6 +99,8 @@ pub enum Command {
     Remove(remove::RemoveArgs),
     /// Keep a version from being deployed, or allow it again
     Retire(retire::RetireArgs),
+    /// Say who answers for a prompt, its tags, and what it is for
+    Describe(describe::DescribeArgs),
     /// Keep working copies of a prompt, merge and publish them
     Draft(draft::DraftArgs),
     /// Propose, review and apply changes that others have to look at

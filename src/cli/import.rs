@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -17,17 +17,13 @@ use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, count, one_line, paint};
 use super::{Verdict, progress, push};
 use crate::api::write::{ImportChange, ImportRequest, Imported};
-use crate::files::history::{HistoryReader, LINE_BYTES_MAX};
+use crate::files::batches::{BatchError, Batches, unpack};
 use crate::files::mapping::RULE;
 use crate::model::content::Syntax;
 use crate::model::name::{Label, PromptName};
 
-/// Changes of one request.
-const BATCH_CHANGES: usize = 200;
-/// Bytes of changes in one request, as JSON; well within what a server takes.
-const BATCH_BYTES: usize = 3 * 1024 * 1024;
-/// What a zstd file begins with.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Window of a packed history, as a power of two: what zstd itself takes without being asked.
+const WINDOW_LOG_MAX: u32 = 27;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -96,61 +92,47 @@ pub async fn run(args: ImportArgs, context: Context) -> Result<Verdict, CliError
     }
     let length = args.file.metadata().ok().map(|data| data.len());
     let bar = progress::bytes(context.output, "import", length);
-    let mut lines = open(&args.file, &bar)?;
+    let mut batches = open(&args.file, &bar)?;
     let mut total = Total::default();
-    let result = import(&context, &mut lines, &args.label, args.syntax, &mut total).await;
+    let result = import(&context, &mut batches, &args.label, args.syntax, &mut total).await;
     bar.finish_and_clear();
     let verdict = print(&context, &total)?;
     result.map(|()| verdict)
 }
 
 /// Opens a history, packed or not.
-fn open(path: &Path, bar: &ProgressBar) -> Result<Box<dyn BufRead>, CliError> {
+fn open(path: &Path, bar: &ProgressBar) -> Result<Batches<'static>, CliError> {
     let fail = |error: std::io::Error| CliError::file("read", path, &error);
-    let source: Box<dyn Read> =
+    let source: Box<dyn Read + Send> =
         if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(File::open(path).map_err(fail)?) };
-    let mut source = BufReader::new(bar.wrap_read(source));
-    if source.fill_buf().map_err(fail)?.starts_with(&ZSTD_MAGIC) {
-        let unpacked = zstd::Decoder::with_buffer(source).map_err(fail)?;
-        return Ok(Box::new(BufReader::new(unpacked)));
-    }
-    Ok(Box::new(source))
+    Ok(Batches::new(unpack(bar.wrap_read(source), WINDOW_LOG_MAX).map_err(fail)?, u64::MAX))
 }
 
 async fn import(
     context: &Context,
-    lines: &mut dyn BufRead,
+    batches: &mut Batches<'_>,
     label: &Label,
     syntax: Syntax,
     total: &mut Total,
 ) -> Result<(), CliError> {
-    let mut reader = HistoryReader::new();
-    let mut batch = Vec::new();
-    let mut batch_bytes = 0;
-    let mut line = Vec::new();
-    let wrong = |reason: String| {
-        CliError::usage(reason).hint("mend the line and import again; what came before it is skipped then")
+    let wrong = |error: BatchError| {
+        let hint = "mend the line and import again; what came before it is skipped then";
+        CliError::usage(error.to_string()).hint(hint)
     };
     loop {
-        line.clear();
-        let limit = (LINE_BYTES_MAX as u64).saturating_add(1);
-        if (&mut *lines).take(limit).read_until(b'\n', &mut line).map_err(|error| wrong(error.to_string()))? == 0 {
-            break;
+        let batch = batches.next_batch().map_err(wrong)?;
+        if batch.is_empty() {
+            return Ok(());
         }
-        let read = reader.read(&line).map_err(|error| wrong(error.to_string()))?;
-        let Some(read) = read else { continue };
-        if let Some(original) = read.renamed_from {
-            total.renamed.insert(original, read.change.name.clone());
+        let mut changes = Vec::with_capacity(batch.len());
+        for read in batch {
+            if let Some(original) = read.renamed_from {
+                total.renamed.insert(original, read.change.name.clone());
+            }
+            changes.push(read.change);
         }
-        let bytes = serde_json::to_vec(&read.change).map_or(0, |json| json.len());
-        if batch.len() >= BATCH_CHANGES || (batch_bytes > 0 && batch_bytes + bytes > BATCH_BYTES) {
-            send(context, std::mem::take(&mut batch), label, syntax, total).await?;
-            batch_bytes = 0;
-        }
-        batch_bytes += bytes;
-        batch.push(read.change);
+        send(context, changes, label, syntax, total).await?;
     }
-    if batch.is_empty() { Ok(()) } else { send(context, batch, label, syntax, total).await }
 }
 
 async fn send(
@@ -206,23 +188,4 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
         ))?;
     }
     Ok(if total.refused.is_empty() { Verdict::Done } else { Verdict::No })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_history_is_read_packed_or_not() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let text = b"one\ntwo\n";
-        let packed = zstd::encode_all(text.as_slice(), 1).expect("packed");
-        for bytes in [text.to_vec(), packed, Vec::new()] {
-            let path = folder.path().join("history");
-            std::fs::write(&path, &bytes).expect("a file");
-            let mut read = String::new();
-            open(&path, &ProgressBar::hidden()).expect("opened").read_to_string(&mut read).expect("text");
-            assert_eq!(read, if bytes.is_empty() { "" } else { "one\ntwo\n" });
-        }
-    }
 }

@@ -14,6 +14,7 @@ mod completions;
 mod context;
 mod demo;
 mod deploy;
+mod describe;
 mod diff;
 mod disk;
 mod draft;
@@ -113,6 +114,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Unlabel(args) => ask(globals, |context| unlabel::run(args, context)),
         Command::Remove(args) => ask(globals, |context| remove::run(args, context)),
         Command::Retire(args) => ask(globals, |context| retire::run(args, context)),
+        Command::Describe(args) => ask(globals, |context| describe::run(args, context)),
         Command::Draft(args) => ask(globals, |context| draft::run(args, context)),
         Command::Request(args) => ask(globals, |context| request::run(args, context)),
         Command::Get(args) => ask(globals, |context| get::run(args, context)),

@@ -22,6 +22,7 @@ use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
 use crate::api::write::{PublishRequest, Why};
 use crate::client::{ClientError, PromptFilter};
+use crate::files::folder::{Rounds, may_wait};
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 
@@ -165,46 +166,30 @@ async fn differs(
 
 async fn publish(
     context: &Context,
-    mut waiting: Vec<(PromptName, PublishRequest)>,
+    waiting: Vec<(PromptName, PublishRequest)>,
     done: &mut Vec<Pushed>,
 ) -> Result<(), CliError> {
-    loop {
-        let round = waiting.len();
-        let mut refused = Vec::new();
-        let mut again = Vec::new();
-        for (name, request) in waiting {
-            let mut pushed = Pushed::new(name.clone(), What::Published);
-            let published = context.client.publish(&name, &request).await;
-            let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
-            if let Ok(published) = &published {
-                pushed.version = Some(published.version.number);
-                pushed.findings.clone_from(&published.findings);
-                if !published.created {
-                    pushed.what = What::Labelled;
-                }
-            }
-            refuse(&mut pushed, published.map(drop))?;
-            if retry {
-                refused.push(pushed);
-                again.push((name, request));
-            } else {
-                done.push(pushed);
+    let mut rounds = Rounds::new(waiting.into_iter().map(|(name, request)| (name, request, None)).collect());
+    while let Some((name, request, _)) = rounds.next_to_try() {
+        let mut pushed = Pushed::new(name.clone(), What::Published);
+        let published = context.client.publish(&name, &request).await;
+        let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
+        if let Ok(published) = &published {
+            pushed.version = Some(published.version.number);
+            pushed.findings.clone_from(&published.findings);
+            if !published.created {
+                pushed.what = What::Labelled;
             }
         }
-        if again.is_empty() || again.len() == round {
-            done.append(&mut refused);
-            return Ok(());
+        refuse(&mut pushed, published.map(drop))?;
+        if retry {
+            rounds.put_back((name, request, Some(pushed)));
+        } else {
+            done.push(pushed);
         }
-        waiting = again;
     }
-}
-
-/// What a missing include looks like.
-const fn may_wait(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::InvalidContent | ErrorCode::PromptNotFound | ErrorCode::VersionNotFound | ErrorCode::LabelNotFound
-    )
+    done.extend(rounds.left().into_iter().filter_map(|(_, _, refused)| refused));
+    Ok(())
 }
 
 /// Notes a no of the server; anything else ends the push.

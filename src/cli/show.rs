@@ -72,6 +72,9 @@ fn prompt(output: Output, view: &PromptView) -> Result<(), CliError> {
     if let Some(at) = prompt.removed {
         output.line(paint(BAD, format!("removed {}; a new version brings it back", moment(at))))?;
     }
+    if let Some(about) = &view.about {
+        super::describe::show(output, about)?;
+    }
     output.line("")?;
     let mut table = Table::new(&["LABEL", "SERVES", "SINCE (UTC)", "DEPLOYMENT"]);
     for state in &view.labels {

@@ -7,6 +7,7 @@ use crate::api::govern::{
     ArchiveRequest, Archived, CanAnswer, Classified, ClassifyRequest, GrantsRequest, PrincipalRequest, RoleRequest,
     RotationRequest, RuleSetRequest, RuleSetView, TokenView, WhoAmI,
 };
+use crate::model::about::About;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
@@ -140,6 +141,22 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn remove_policy(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::below(POLICIES, name))).await
+    }
+
+    /// What people say about a prompt.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn about(&self, name: &PromptName) -> Result<About, ClientError> {
+        self.call(self.request(Method::GET, &paths::about(name))).await
+    }
+
+    /// Says who answers for a prompt, under which tags it is found, and what it is for.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn describe(&self, name: &PromptName, about: &About) -> Result<About, ClientError> {
+        self.put(&paths::about(name), about).await
     }
 
     /// Every rule set, without the rules themselves.

@@ -41,6 +41,10 @@ pub(super) fn retirement(name: &PromptName, number: u64) -> String {
     format!("{}/retirement", version(name, number))
 }
 
+pub(super) fn about(name: &PromptName) -> String {
+    format!("{}/about", prompt(name))
+}
+
 pub(super) fn diff(name: &PromptName) -> String {
     format!("{}/diff", prompt(name))
 }

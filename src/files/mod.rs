@@ -3,6 +3,8 @@
 //! Everything here turns text into values and back. Nothing here opens a file, asks the time or talks to a server;
 //! `cli` and `watch` do. Invariant: what is written here reads back as the same value.
 
+pub mod batches;
+pub mod folder;
 mod front_matter;
 pub mod history;
 pub mod lockfile;

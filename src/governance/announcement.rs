@@ -13,7 +13,7 @@ pub const TEST_EVENT: &str = "webhook.test";
 /// The command whose entry is that event, for the webhook it names.
 pub const TEST_COMMAND: &str = "test-webhook";
 /// Commands whose subjects are prompts; subjects of the others are principals, policies and their like.
-const PROMPT_COMMANDS: [&str; 20] = [
+const PROMPT_COMMANDS: [&str; 21] = [
     "publish",
     "deploy",
     "rollback",
@@ -34,6 +34,7 @@ const PROMPT_COMMANDS: [&str; 20] = [
     "save-draft",
     "discard-draft",
     "publish-draft",
+    "describe",
 ];
 /// Most items of a list in a body.
 const ITEMS_MAX: usize = 20;

@@ -17,6 +17,8 @@ use crate::model::content::{Body, Content, Message, MessageContent, Part, Said, 
 
 /// Lines shown around a change.
 const CONTEXT_LINES: usize = 3;
+/// And where all of them are: more than any text has.
+const CONTEXT_LINES_WHOLE: usize = 1 << 30;
 /// Most comparisons of lines in one diff: lines of the one text times lines of the other.
 const WORK_COMPARISONS_MAX: usize = 64_000_000;
 
@@ -91,10 +93,26 @@ pub struct ValueChange {
     pub after: Value,
 }
 
+/// How much of what stayed the same stands around what changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Context {
+    /// A few lines.
+    #[default]
+    Around,
+    /// All of the text that changed.
+    Whole,
+}
+
 /// Compares two contents.
 #[must_use]
 pub fn diff(from: &Content, to: &Content) -> Diff {
-    let mut work = Work { left: WORK_COMPARISONS_MAX };
+    diff_in(from, to, Context::Around)
+}
+
+/// Compares two contents, with more or less of what stayed the same.
+#[must_use]
+pub fn diff_in(from: &Content, to: &Content, context: Context) -> Diff {
+    let mut work = Comparison::new(context);
     let (text, messages) = match (&from.body, &to.body) {
         (Body::Text(from), Body::Text(to)) => ((from != to).then(|| work.unified(from, to)), Vec::new()),
         (Body::Messages(from), Body::Messages(to)) => (None, work.messages(from, to)),
@@ -139,12 +157,31 @@ fn variables(from: &Content, to: &Content) -> Vec<VariableChange> {
         .collect()
 }
 
-/// How many comparisons are left.
-struct Work {
+/// Compares one thing after another within one amount of work.
+#[derive(Debug)]
+pub struct Comparison {
+    /// How many comparisons are left.
     left: usize,
+    context: Context,
 }
 
-impl Work {
+impl Comparison {
+    /// With all of its work before it.
+    #[must_use]
+    pub const fn new(context: Context) -> Self {
+        Self { left: WORK_COMPARISONS_MAX, context }
+    }
+
+    /// The unified hunks between two values, written as JSON with a line for each of their parts; null is nothing.
+    #[must_use]
+    pub fn values(&mut self, before: &Value, after: &Value) -> String {
+        let json = |value: &Value| match value {
+            Value::Null => String::new(),
+            value => format!("{value:#}\n"),
+        };
+        self.unified(&json(before), &json(after))
+    }
+
     /// How one list becomes another; beyond the work that is left, only what both start and end with is kept.
     fn operations<T: Ord + Hash>(&mut self, before: &[T], after: &[T]) -> Vec<DiffOp> {
         let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
@@ -184,7 +221,11 @@ impl Work {
         let new: Vec<&str> = after.split_inclusive('\n').collect();
         let operations = self.operations(&old, &new);
         let mut output = String::new();
-        for hunk in group_diff_ops(operations, CONTEXT_LINES) {
+        let context = match self.context {
+            Context::Around => CONTEXT_LINES,
+            Context::Whole => CONTEXT_LINES_WHOLE,
+        };
+        for hunk in group_diff_ops(operations, context) {
             let span = |range: fn(&DiffOp) -> std::ops::Range<usize>| {
                 let start = hunk.first().map_or(0, |operation| range(operation).start);
                 start..hunk.last().map_or(start, |operation| range(operation).end)
@@ -318,7 +359,7 @@ impl fmt::Display for Diff {
                 writeln!(f, "+{}", json(after))?;
             }
         }
-        let mut work = Work { left: WORK_COMPARISONS_MAX };
+        let mut work = Comparison::new(Context::Around);
         let values = [
             ("model", &self.model),
             ("tools", &self.tools),
@@ -327,11 +368,7 @@ impl fmt::Display for Diff {
         ];
         for (heading, change) in values {
             let Some(ValueChange { before, after }) = change else { continue };
-            let json = |value: &Value| match value {
-                Value::Null => String::new(),
-                value => format!("{value:#}\n"),
-            };
-            write!(f, "{heading}\n{}", work.unified(&json(before), &json(after)))?;
+            write!(f, "{heading}\n{}", work.values(before, after))?;
         }
         Ok(())
     }
@@ -373,6 +410,17 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"a"}],"syntax":"plain"}"#,
             "syntax\n-mustache\n+plain\ntext\n@@ -1 +0,0 @@\n-a\nmessage 1 added\n@@ -0,0 +1,2 @@\n+user:\n+a\n",
         );
+    }
+
+    #[test]
+    fn the_whole_of_what_changed_can_be_shown() {
+        let lines =
+            |word: &str| (0..40).map(|n| format!("{}\n", if n == 20 { word } else { "same" })).collect::<String>();
+        let text = |word: &str| Content::text(Syntax::Plain, lines(word));
+        let whole = diff_in(&text("a"), &text("b"), Context::Whole).text.expect("a difference");
+        assert!(whole.starts_with("@@ -1,40 +1,40 @@\n same\n"), "{whole}");
+        assert_eq!(whole.lines().count(), 42);
+        assert_eq!(diff(&text("a"), &text("b")).text.expect("a difference").lines().count(), 9);
     }
 
     #[test]

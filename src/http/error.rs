@@ -200,7 +200,7 @@ fn request(error: &RequestError) -> Saying {
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
-        E::FormField { .. } | E::FormValue { .. } => (BAD, Code::BadRequest, None),
+        E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
         E::PageOld { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
         E::FormFields { .. } => {
             (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))

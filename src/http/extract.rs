@@ -27,11 +27,11 @@ const QUERY_PARAMETERS_MAX: usize = 128;
 /// Most fields of one form: those of a conversation of a thousand messages, and its variables.
 const FORM_FIELDS_MAX: usize = 8_192;
 /// How long a body may take to arrive, in seconds.
-const BODY_ARRIVES_S: u64 = 30;
+pub(super) const BODY_ARRIVES_S: u64 = 30;
 /// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
 const DISCARD_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// How long that may take.
-const DISCARD_TIME: Duration = Duration::from_secs(5);
+pub(super) const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Body above which it is read as JSON on a blocking thread, in bytes.
 const INLINE_JSON_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of an import, in bytes.
@@ -91,6 +91,11 @@ impl FromRequestParts<App> for Segments {
 pub(super) struct Params(BTreeMap<String, String>);
 
 impl Params {
+    /// Of the fields of a form that was read otherwise.
+    pub(super) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields.into_iter().collect())
+    }
+
     /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
     pub(super) fn parse(query: &str) -> Result<Self, Failure> {
         Self::read(query, QUERY_PARAMETERS_MAX)
@@ -280,7 +285,7 @@ async fn read_body(
 }
 
 /// Reads on for a while, without keeping anything.
-async fn discard(mut body: Body) {
+pub(super) async fn discard(mut body: Body) {
     let read = async {
         let mut left = DISCARD_BYTES_MAX;
         while let Some(Ok(frame)) = body.frame().await {

@@ -4,6 +4,7 @@
 //! done is `registry`'s business, and what is answered that of `resolve`. [`service::Face`] answers one request;
 //! [`listen::serve`] accepts connections for it.
 
+mod about;
 mod admin;
 pub mod auth;
 mod change_requests;

@@ -6,8 +6,8 @@ use utoipa::openapi::{OpenApi, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi as _};
 
 use super::{
-    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, webhooks,
-    write,
+    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
+    webhooks, write,
 };
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::read::PromptView;
@@ -33,7 +33,7 @@ use crate::model::version::Version;
     paths(
         read::resolve, read::resolve_batch, read::render, events::events,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
-        write::retire, write::reinstate, library::diff, library::labels, library::label, write::unlabel,
+        write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,
         drafts::drafts, drafts::draft, drafts::save_draft, drafts::discard_draft, drafts::draft_saves,
         drafts::draft_save, drafts::merge_draft, drafts::publish_draft,

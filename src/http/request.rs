@@ -50,6 +50,8 @@ pub enum RequestError {
     FormFields { wrong: Vec<String> },
     #[error("{field}: {reason}")]
     FormValue { field: &'static str, reason: String },
+    #[error("the form with files cannot be used: {reason}")]
+    Upload { reason: String },
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
     #[error("`{name}` may not read {prompt}")]

@@ -10,8 +10,8 @@ use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
 use super::{
-    admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, ui, webhooks,
-    write,
+    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, ui,
+    webhooks, write,
 };
 
 /// One operation: its method, its path, and what answers it.
@@ -34,6 +34,8 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET",    "/v1/prompts/{name}/versions/{version}",               || get(library::version)),
     ("POST",   "/v1/prompts/{name}/versions/{version}/retirement",    || post(write::retire)),
     ("DELETE", "/v1/prompts/{name}/versions/{version}/retirement",    || delete(write::reinstate)),
+    ("GET",    "/v1/prompts/{name}/about",                            || get(about::about)),
+    ("PUT",    "/v1/prompts/{name}/about",                            || put(about::describe)),
     ("GET",    "/v1/prompts/{name}/diff",                             || get(library::diff)),
     ("GET",    "/v1/prompts/{name}/labels",                           || get(library::labels)),
     ("GET",    "/v1/prompts/{name}/labels/{label}",                   || get(library::label)),

@@ -149,7 +149,7 @@ pub(super) fn primary(app: &Shared, what: &'static str) -> Result<Registry, Fail
 }
 
 /// A share of what only so many may have at once.
-fn claim(of: &'static Semaphore, what: &'static str) -> Result<SemaphorePermit<'static>, Failure> {
+pub(super) fn claim(of: &'static Semaphore, what: &'static str) -> Result<SemaphorePermit<'static>, Failure> {
     Ok(of.try_acquire().map_err(|_| RequestError::Busy { what, retry_after_s: RETRY_AFTER_S })?)
 }
 

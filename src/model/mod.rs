@@ -4,6 +4,7 @@
 //! forms are the public JSON contract; what is on disk is `store::record`, frozen apart from these.
 //! Nothing here does I/O, asks the time or draws a random number.
 
+pub mod about;
 pub mod audit;
 pub mod change_request;
 pub mod content;

@@ -5,6 +5,7 @@
 //! commit once with one audit entry. A command that is refused has changed nothing but the audit
 //! log, which says so.
 
+mod about;
 pub mod access;
 mod archive;
 mod change_requests;

@@ -10,7 +10,8 @@ use super::error::ResolveError;
 use super::resolver::content_bytes;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{AuditPage, DeploymentPage, DiffAnswer, Page, PromptPage, PromptView, VersionPage, VersionView};
-use crate::governance::diff::diff;
+use crate::governance::diff::{Context, diff_in};
+use crate::model::about::About;
 use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
@@ -20,10 +21,11 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::reference::Selector;
 use crate::model::stamp::stamp;
 use crate::model::version::Version;
-use crate::store::Store;
+use crate::store::document::{Documents, Shelf};
 use crate::store::entry::{Kind, Parts};
 use crate::store::query::{Queries, deployment};
 use crate::store::read::{Entries, ReadTxn};
+use crate::store::{Store, StoreError};
 
 /// Audit entries that one look for those that fit reads: about a tenth of a second of work.
 const AUDIT_LOOK_MAX: usize = 20_000;
@@ -87,8 +89,10 @@ impl Catalogue {
             })?;
         }
         let next = cut(&mut prompts, limit, |prompt| prompt.name.to_string());
-        let view =
-            |prompt: Prompt| Ok(PromptView { labels: txn.labels(&prompt.name)?, dependents: Vec::new(), prompt });
+        let view = |prompt: Prompt| {
+            let (labels, about) = (txn.labels(&prompt.name)?, about(&txn, &prompt.name)?);
+            Ok(PromptView { labels, dependents: Vec::new(), about, prompt })
+        };
         Ok(Page { items: prompts.into_iter().map(view).collect::<Result<_, ResolveError>>()?, next })
     }
 
@@ -100,7 +104,7 @@ impl Catalogue {
         let txn = self.store.read()?;
         let prompt = existing(&txn, name)?;
         let dependents = live_dependents(&txn, name, u64::MAX)?;
-        Ok(PromptView { labels: txn.labels(name)?, dependents, prompt })
+        Ok(PromptView { labels: txn.labels(name)?, dependents, about: about(&txn, name)?, prompt })
     }
 
     /// What one label of a prompt serves.
@@ -152,12 +156,26 @@ impl Catalogue {
     /// # Errors
     /// There is no such prompt or version, or the store fails.
     pub fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ResolveError> {
+        self.diff_in(name, from, to, Context::Around)
+    }
+
+    /// The same, with more or less of what stayed as it was.
+    ///
+    /// # Errors
+    /// There is no such prompt or version, or the store fails.
+    pub fn diff_in(
+        &self,
+        name: &PromptName,
+        from: &Selector,
+        to: &Selector,
+        context: Context,
+    ) -> Result<DiffAnswer, ResolveError> {
         let txn = self.store.read()?;
         let (from, to) = (select(&txn, name, from)?, select(&txn, name, to)?);
         let written = |version: &Version| {
             read_content(&txn, name, version, version.source_id.as_ref().unwrap_or(&version.content_id))
         };
-        let diff = diff(&written(&from)?, &written(&to)?);
+        let diff = diff_in(&written(&from)?, &written(&to)?, context);
         Ok(DiffAnswer { name: name.clone(), from: from.number, to: to.number, diff })
     }
 
@@ -307,7 +325,7 @@ pub(crate) fn live_dependents(
     entries: &impl Entries,
     name: &PromptName,
     below: u64,
-) -> Result<Vec<String>, crate::store::StoreError> {
+) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     for (dependent, version, included) in entries.dependents(name.as_str())? {
         let Ok(dependent) = dependent.parse::<PromptName>() else { continue };
@@ -319,6 +337,11 @@ pub(crate) fn live_dependents(
         }
     }
     Ok(found)
+}
+
+/// What people say about a prompt.
+pub(super) fn about(txn: &ReadTxn, name: &PromptName) -> Result<Option<About>, StoreError> {
+    txn.document(Shelf::About, name.as_str())
 }
 
 fn existing(txn: &ReadTxn, name: &PromptName) -> Result<Prompt, ResolveError> {

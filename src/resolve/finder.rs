@@ -1,18 +1,21 @@
-//! Finding prompts among many: by folder, by words of their names and texts, by label.
+//! Finding prompts among many: by folder, by words of their names and texts, by label, owner, tag and risk.
 //!
 //! One look passes over every name, so that it can say how many there are and which folders they lie in; only the
 //! rows of one page are read whole. Looking into texts ends after a fixed amount of them, and says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::catalogue::Catalogue;
+use super::catalogue::{Catalogue, about};
 use super::error::ResolveError;
+use crate::model::about::About;
 use crate::model::content::Content;
 use crate::model::deployment::Deployment;
+use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
@@ -32,6 +35,12 @@ pub struct Search {
     pub in_texts: bool,
     /// A label that has to be there.
     pub label: Option<Label>,
+    /// Who has to answer for it; only a primary knows.
+    pub owner: Option<String>,
+    /// A tag that it has to have; only a primary knows.
+    pub tag: Option<String>,
+    /// How grave a finding in its newest version or in what production serves has to be at least; only a primary knows.
+    pub risk: Option<Severity>,
 }
 
 /// One prompt that was found.
@@ -43,6 +52,10 @@ pub struct FoundPrompt {
     pub labels: Vec<LabelState>,
     /// Its newest deployments, newest first; at least the last one of each label.
     pub recent: Vec<Deployment>,
+    /// What people say about it.
+    pub about: About,
+    /// The gravest finding in its newest version and in what production serves.
+    pub risk: Option<Severity>,
 }
 
 /// What was found.
@@ -79,7 +92,8 @@ impl Catalogue {
         let after: Option<PromptName> = cursor.map(str::parse).transpose().map_err(wrong)?;
         let order = |name: &PromptName| (name.namespace().to_owned(), name.as_str().to_owned());
         let after = after.as_ref().map(order);
-        let (mut found, mut page, mut left) = (Found::default(), Vec::new(), TEXTS_BYTES_MAX);
+        let (mut found, mut page) = (Found::default(), Vec::new());
+        let mut sieve = Sieve::new(&txn, search)?;
         for namespace in txn.namespace_names()? {
             txn.visit_prompts(&namespace, "", &mut |prompt| {
                 let name = prompt.name.as_str();
@@ -88,7 +102,7 @@ impl Catalogue {
                 }
                 found.any = true;
                 let Some(inside) = name.strip_prefix(&search.folder) else { return Ok(ControlFlow::Continue(())) };
-                if !fits(&txn, search, &prompt, &mut left)? {
+                if !sieve.passes(&prompt)? {
                     return Ok(ControlFlow::Continue(()));
                 }
                 found.total += 1;
@@ -101,7 +115,7 @@ impl Catalogue {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        found.cut = left == 0;
+        found.cut = sieve.bytes_left == 0;
         if page.len() > limit {
             page.truncate(limit);
             found.next = page.last().map(|prompt| prompt.name.to_string());
@@ -111,26 +125,100 @@ impl Catalogue {
     }
 }
 
-/// Whether a prompt is what is looked for; takes what it read of texts from what is left.
-fn fits(txn: &ReadTxn, search: &Search, prompt: &Prompt, left: &mut usize) -> Result<bool, StoreError> {
-    if let Some(label) = search.label.as_ref().filter(|label| !label.is_latest())
-        && txn.label(&prompt.name, label)?.is_none()
-    {
-        return Ok(false);
+/// What lets prompts through: what is looked for, and what was read once to tell.
+struct Sieve<'s> {
+    txn: &'s ReadTxn,
+    search: &'s Search,
+    /// Names with the owner and the tag that are looked for.
+    described: Option<HashSet<String>>,
+    /// Names with a finding in any of their versions.
+    found: Option<HashSet<String>>,
+    /// Bytes of contents that may still be looked into.
+    bytes_left: usize,
+}
+
+impl<'s> Sieve<'s> {
+    /// Reads what is said about prompts only where an owner or a tag is looked for, and likewise what was found in them.
+    fn new(txn: &'s ReadTxn, search: &'s Search) -> Result<Self, StoreError> {
+        let wanted = |about: &About| {
+            (search.owner.is_none() || search.owner == about.owner)
+                && search.tag.as_ref().is_none_or(|tag| about.tags.contains(tag))
+        };
+        let mut described = (search.owner.is_some() || search.tag.is_some()).then(HashSet::new);
+        if let Some(names) = &mut described {
+            txn.visit_documents(Shelf::About, "", "", false, &mut |name, bytes| {
+                if wanted(&read(bytes)?) {
+                    names.insert(name.to_owned());
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        let mut found = search.risk.map(|_| HashSet::new());
+        if let Some(names) = &mut found {
+            txn.visit_documents(Shelf::Findings, "", "", false, &mut |key, _| {
+                let name = key.split('\0').next().unwrap_or_default();
+                if !names.contains(name) {
+                    names.insert(name.to_owned());
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(Self { txn, search, described, found, bytes_left: TEXTS_BYTES_MAX })
     }
-    let name = prompt.name.as_str().to_lowercase();
-    let missing: Vec<&String> = search.words.iter().filter(|word| !name.contains(word.as_str())).collect();
-    if missing.is_empty() || !search.in_texts || *left == 0 {
-        return Ok(missing.is_empty());
+
+    /// Whether a prompt is what is looked for; asks what costs most last.
+    fn passes(&mut self, prompt: &Prompt) -> Result<bool, StoreError> {
+        let in_set = |set: &Option<HashSet<String>>| set.as_ref().is_none_or(|set| set.contains(prompt.name.as_str()));
+        if !in_set(&self.described) || !in_set(&self.found) {
+            return Ok(false);
+        }
+        let name = prompt.name.as_str().to_lowercase();
+        let missing: Vec<&String> = self.search.words.iter().filter(|word| !name.contains(word.as_str())).collect();
+        if !missing.is_empty() && !self.search.in_texts {
+            return Ok(false);
+        }
+        if let Some(label) = self.search.label.as_ref().filter(|label| !label.is_latest())
+            && self.txn.label(&prompt.name, label)?.is_none()
+        {
+            return Ok(false);
+        }
+        if let Some(least) = self.search.risk {
+            let live = self.txn.label(&prompt.name, &Label::production())?;
+            if risk(self.txn, prompt, live.as_ref())?.is_none_or(|risk| risk < least) {
+                return Ok(false);
+            }
+        }
+        Ok(missing.is_empty() || self.in_texts(prompt, &missing)?)
     }
-    let Some(version) = txn.version(&prompt.name, prompt.latest)?.filter(|version| version.archived.is_none()) else {
-        return Ok(false);
-    };
-    let bytes = txn.content_of(&prompt.name, &version.content_id)?;
-    *left = left.saturating_sub(bytes.len());
-    let Ok(content) = Content::from_json(&bytes) else { return Ok(false) };
-    let texts: Vec<String> = content.texts().map(str::to_lowercase).collect();
-    Ok(missing.into_iter().all(|word| texts.iter().any(|text| text.contains(word.as_str()))))
+
+    /// Whether the text of the newest version has these words; takes what it read from what is left.
+    fn in_texts(&mut self, prompt: &Prompt, words: &[&String]) -> Result<bool, StoreError> {
+        if self.bytes_left == 0 {
+            return Ok(false);
+        }
+        let version = self.txn.version(&prompt.name, prompt.latest)?;
+        let Some(version) = version.filter(|version| version.archived.is_none()) else { return Ok(false) };
+        let bytes = self.txn.content_of(&prompt.name, &version.content_id)?;
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
+        let Ok(content) = Content::from_json(&bytes) else { return Ok(false) };
+        let texts: Vec<String> = content.texts().map(str::to_lowercase).collect();
+        Ok(words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str()))))
+    }
+}
+
+/// The gravest finding in the newest version of a prompt and in what production serves.
+fn risk(txn: &ReadTxn, prompt: &Prompt, live: Option<&LabelState>) -> Result<Option<Severity>, StoreError> {
+    let mut numbers = live.map(|state| state.serving.versions()).unwrap_or_default();
+    numbers.push(prompt.latest);
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut worst = None;
+    for number in numbers {
+        let key = joined_key(&[prompt.name.as_str(), &number_key(number)]);
+        let findings: Vec<Finding> = txn.document(Shelf::Findings, &key)?.unwrap_or_default();
+        worst = worst.max(findings.iter().map(|one| one.severity).max());
+    }
+    Ok(worst)
 }
 
 fn whole(txn: &ReadTxn, prompt: Prompt) -> Result<FoundPrompt, StoreError> {
@@ -145,5 +233,7 @@ fn whole(txn: &ReadTxn, prompt: Prompt) -> Result<FoundPrompt, StoreError> {
         })?;
     }
     recent.sort_by_key(|one: &Deployment| std::cmp::Reverse(one.id));
-    Ok(FoundPrompt { prompt, labels, recent })
+    let live = labels.iter().find(|state| state.label == Label::production());
+    let (about, risk) = (about(txn, &prompt.name)?.unwrap_or_default(), risk(txn, &prompt, live)?);
+    Ok(FoundPrompt { prompt, labels, recent, about, risk })
 }

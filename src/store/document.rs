@@ -60,6 +60,8 @@ pub enum Shelf {
     Makers = 18,
     /// By prompt and version: under which rules its findings were found.
     Scanned = 19,
+    /// By prompt: what people say about it.
+    About = 20,
     /// By prompt: the values that it is tried with.
     Samples = 21,
 }

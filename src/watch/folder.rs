@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::WatchError;
 use super::changes::Changes;
 use crate::api::write::PublishRequest;
-use crate::files::path::name_of;
-use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION, PromptFile, parse};
+use crate::files::folder::understand;
+use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION, PromptFile};
 use crate::model::name::PromptName;
 use crate::registry::{Actor, Registry};
 
@@ -125,14 +125,6 @@ impl Folder {
     fn shown<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.directory).unwrap_or(path)
     }
-}
-
-/// What a file says, and which prompt it is.
-fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, PromptFile), String> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
-    let name = name_of(path).map_err(|error| error.to_string())?;
-    Ok((name, parse(text).map_err(|error| error.to_string())?))
 }
 
 /// Finds the prompt files below a folder; links and hidden names are left out.

@@ -253,7 +253,13 @@ pub fn back_path(name: &str, label: &str) -> String {
 /// The path of what differs between two versions of a prompt.
 #[must_use]
 pub fn diff_path(name: &str, from: u64, to: u64) -> String {
-    format!("/ui/diff/{}?from={from}&to={to}", utf8_percent_encode(name, PATH))
+    compare_path(name, &[("from", &from.to_string()), ("to", &to.to_string())])
+}
+
+/// The path of a comparison with these parameters.
+#[must_use]
+pub fn compare_path(name: &str, parameters: &[(&str, &str)]) -> String {
+    format!("/ui/diff/{}{}", utf8_percent_encode(name, PATH), query(parameters))
 }
 
 /// The path of a principal's page.

@@ -24,6 +24,7 @@ mod ui;
 mod ui_access;
 mod ui_deploy;
 mod ui_editor;
+mod ui_library;
 mod ui_replicas;
 mod ui_review;
 mod upgrade;

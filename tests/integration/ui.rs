@@ -28,12 +28,16 @@ impl<'n> Browser<'n> {
         Self { node, cookies: Vec::new() }
     }
 
-    fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_bytes(method, path, headers, body.as_bytes())
+    }
+
+    pub fn send_bytes(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let mut all = vec![("authorization", ""), ("cookie", cookies.as_str())];
         all.extend_from_slice(headers);
-        let answer = self.node.send(method, path, &all, body.as_bytes());
+        let answer = self.node.send(method, path, &all, body);
         for line in answer.head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")) {
             let (name, rest) = line.split_once('=').expect("a cookie");
             let value = rest.split(';').next().expect("a value");
@@ -81,7 +85,7 @@ impl<'n> Browser<'n> {
     }
 }
 
-fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
@@ -92,7 +96,7 @@ pub fn form_token(page: &str) -> String {
 }
 
 /// A node where nobody reads without signing in.
-fn closed() -> Node {
+pub fn closed() -> Node {
     Launch::primary().env("BOOKHOLDER_OPEN_READS", "false").start()
 }
 

@@ -6,6 +6,7 @@ use axum::http::Method as Verb;
 
 use super::*;
 use crate::api::govern::{ApplyRequest, DraftRequest, GrantsRequest, RoleRequest, RotationRequest};
+use crate::model::about::About;
 use crate::model::change_request::RequestState;
 use crate::model::content::Syntax;
 use crate::model::policy::Policy;
@@ -51,6 +52,9 @@ async fn each_call_becomes_the_request_of_its_route() {
     let policy: Policy = serde_json::from_value(json!({"name": "prod", "labels": "production"})).expect("a policy");
     let body = serde_json::to_string(&policy).expect("JSON");
     check(client.put_policy(&policy), &format!("PUT /v1/policies/prod {body}")).await;
+    check(client.about(&name), &format!("GET {prompt}/about")).await;
+    let about = About { owner: Some("ann".to_owned()), ..About::default() };
+    check(client.describe(&name, &about), &format!("PUT {prompt}/about {{\"owner\":\"ann\"}}")).await;
     check(client.remove_rule_set("house"), "DELETE /v1/rules/house").await;
     check(client.findings(&name, 3), &format!("GET {prompt}/versions/3/findings")).await;
     check(

@@ -1,18 +1,35 @@
-//! What differs between two versions.
+//! What differs between two versions, or a version and what a label serves.
+
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::extract::{Params, Segments, blocking};
-use super::super::state::App;
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
-use crate::model::name::PromptName;
+use crate::api::read::PromptView;
+use crate::governance::diff::Context;
+use crate::model::name::{PRODUCTION, PromptName};
+use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
-use crate::web::pages::diff::page;
+use crate::web::pages::diff::{Choices, Comparing, Layout, choose, page, path};
 
-/// Shows the difference.
+/// Versions that there are to choose from: the newest.
+const CHOICES_MAX: usize = 300;
+
+/// What a page is asked for.
+struct Asked {
+    from: Option<Selector>,
+    to: Option<Selector>,
+    layout: Layout,
+    context: Context,
+}
+
+/// Shows the difference; without further words, that between what production serves and the newest version.
 pub(super) async fn diff(
     State(app): State<App>,
     visitor: Visitor,
@@ -21,12 +38,82 @@ pub(super) async fn diff(
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     visitor.check(name.as_str())?;
-    let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
-    params.finish(&["from", "to"])?;
-    let work = move || {
-        let latest = app.catalogue.prompt(&name)?.prompt.latest;
-        let answer = app.catalogue.diff(&name, &from, &to)?;
-        Ok::<_, Failure>(page(&visitor.frame(&app), &answer, latest))
+    let asked = Asked {
+        from: params.get("from")?,
+        to: params.get("to")?,
+        layout: word(&mut params, "view", "split")?.map_or(Layout::Unified, |()| Layout::Split),
+        context: word(&mut params, "context", "all")?.map_or(Context::Around, |()| Context::Whole),
     };
-    Ok(html(blocking(work).await??))
+    params.finish(&["from", "to", "view", "context"])?;
+    Ok(html(blocking(move || show(&app, &visitor, &name, asked)).await??))
+}
+
+/// A parameter that is absent or one word.
+fn word(params: &mut Params, name: &'static str, word: &'static str) -> Result<Option<()>, Failure> {
+    match params.text(name).filter(|found| !found.is_empty()) {
+        None => Ok(None),
+        Some(found) if found == word => Ok(Some(())),
+        Some(_) => Err(RequestError::Parameter { name, reason: format!("write `{word}` or leave it away") }.into()),
+    }
+}
+
+fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: Asked) -> Result<String, Failure> {
+    let view = app.catalogue.prompt(name)?;
+    let (from, to) = sides(&view, asked.from, asked.to);
+    let words = (from.to_string(), to.to_string());
+    let (layout, context) = (asked.layout, asked.context);
+    let from = match meant(&view, from) {
+        Ok(from) => from,
+        Err(state) => {
+            let address = |number: u64| path(name.as_str(), (&number.to_string(), &words.1), layout, context);
+            return Ok(choose(&visitor.frame(app), name, state, &address));
+        }
+    };
+    let to = match meant(&view, to) {
+        Ok(to) => to,
+        Err(state) => {
+            let address = |number: u64| path(name.as_str(), (&words.0, &number.to_string()), layout, context);
+            return Ok(choose(&visitor.frame(app), name, state, &address));
+        }
+    };
+    let answer = app.catalogue.diff_in(name, &from, &to, context)?;
+    let choices = choices(app, &view, [answer.from, answer.to])?;
+    Ok(page(&visitor.frame(app), &Comparing { answer, asked: words, choices, layout, context }))
+}
+
+/// Both sides, where they were not both said: what is live, or what came before, and the newest.
+fn sides(view: &PromptView, from: Option<Selector>, to: Option<Selector>) -> (Selector, Selector) {
+    let latest = view.prompt.latest;
+    let to = to.unwrap_or(Selector::Version(latest));
+    let live = || {
+        let live = view.labels.iter().find(|state| state.label.as_str() == PRODUCTION)?;
+        (live.serving.fixed() != Some(latest)).then(|| Selector::Label(live.label.clone()))
+    };
+    let from = from.or_else(live).unwrap_or(Selector::Version(latest.saturating_sub(1).max(1)));
+    (from, to)
+}
+
+/// The same selector, where it means one version; else what the label serves.
+fn meant(view: &PromptView, selector: Selector) -> Result<Selector, &LabelState> {
+    let Selector::Label(label) = &selector else { return Ok(selector) };
+    match view.labels.iter().find(|state| state.label == *label) {
+        // What was looked at is what is compared, also where the label moves meanwhile.
+        Some(state) => state.serving.fixed().map(Selector::Version).ok_or(state),
+        None => Ok(selector),
+    }
+}
+
+fn choices(app: &Shared, view: &PromptView, compared: [u64; 2]) -> Result<Choices, Failure> {
+    let name = &view.prompt.name;
+    let newest = app.catalogue.versions(name, None, CHOICES_MAX)?;
+    let mut versions: BTreeMap<u64, _> = newest.items.into_iter().map(|version| (version.number, version)).collect();
+    for number in compared {
+        if !versions.contains_key(&number) {
+            // The page of versions that begins with it.
+            let cursor = number.saturating_add(1).to_string();
+            let page = app.catalogue.versions(name, Some(&cursor), 1)?;
+            versions.extend(page.items.into_iter().map(|version| (version.number, version)));
+        }
+    }
+    Ok(Choices { labels: view.labels.clone(), versions, older: newest.next.is_some() })
 }

@@ -3,9 +3,11 @@
 //! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, is kept by no cache but where it
 //! says so itself, and every form is checked before anything is done.
 
+mod about;
 mod access;
 mod assets;
 mod audit;
+mod bring;
 mod deploy;
 mod diff;
 mod edit;
@@ -19,6 +21,7 @@ mod rollback;
 pub(super) mod routes;
 pub(super) mod session;
 mod sign_in;
+mod upload;
 mod visitor;
 
 use std::sync::Arc;

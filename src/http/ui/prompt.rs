@@ -31,7 +31,8 @@ const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// How long a deployment is shown arriving: a minute, in milliseconds.
 const ARRIVING_MS: i64 = 60_000;
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 7] = [
+const DONE: [(&str, &str); 8] = [
+    ("described", "Kept what is said about it."),
     ("rollback", "Rolled back. Replicas learn of it within moments."),
     ("deployed", "Deployed. Replicas learn of it within moments."),
     ("already", "Nothing was done: the label serves exactly this already."),

@@ -12,15 +12,14 @@ use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
 use crate::model::deployment::Deployment;
+use crate::model::finding::Severity;
 use crate::model::name::{Label, NAME_BYTES_MAX, PRODUCTION};
 use crate::model::principal::Permission;
 use crate::model::prompt::Prompt;
 use crate::resolve::finder::{FoundPrompt, Search};
 use crate::web::pages::first_run;
-use crate::web::pages::prompts::{Listing, PromptRow, page};
+use crate::web::pages::prompts::{Kind, Listing, PromptRow, ROWS, page};
 
-/// Rows of one page.
-const ROWS: usize = 100;
 /// Longest search, in characters.
 const SEARCH_CHARACTERS_MAX: usize = 200;
 
@@ -28,14 +27,23 @@ const SEARCH_CHARACTERS_MAX: usize = 200;
 pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
     let words = params.text("q").unwrap_or_default();
     let label = params.text("label").filter(|label| !label.is_empty());
+    let mut filter = |name: &str| params.text(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let (owner, tag, risk) = (filter("owner"), filter("tag"), filter("risk"));
+    if app.registry.is_none() && (owner.is_some() || tag.is_some() || risk.is_some()) {
+        let what = "knowing owners, tags and risks";
+        return Err(RequestError::Replica { what, upstream: app.upstream.clone() }.into());
+    }
     let asked = Search {
         folder: params.text("folder").unwrap_or_default(),
         words: words.to_lowercase().split_whitespace().map(str::to_owned).collect(),
         in_texts: params.text("texts").is_some_and(|texts| !texts.is_empty()),
         label: label.map(|label| label.parse::<Label>()).transpose().map_err(|error| wrong("label", &error))?,
+        owner,
+        tag,
+        risk: risk.map(|risk| risk.parse::<Severity>()).transpose().map_err(|error| wrong("risk", &error))?,
     };
     let cursor = params.text("cursor");
-    params.finish(&["q", "label", "folder", "texts", "cursor"])?;
+    params.finish(&["q", "label", "folder", "texts", "owner", "tag", "risk", "cursor"])?;
     if words.chars().count() > SEARCH_CHARACTERS_MAX {
         return Err(wrong("q", &format!("it has more than {SEARCH_CHARACTERS_MAX} characters")));
     }
@@ -63,16 +71,21 @@ fn list(
         return Ok(first_run::page(&frame));
     }
     let mut pending = pending(app, visitor)?;
-    let row = |FoundPrompt { prompt, labels, recent }| {
+    let row = |FoundPrompt { prompt, labels, recent, about, risk }| {
         let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
         let back = goes_back(app, visitor, &prompt, &recent);
-        PromptRow { prompt, labels, recent, pending, back }
+        PromptRow { prompt, labels, recent, pending, about, risk, back }
     };
     let listing = Listing {
         folder: search.folder.clone(),
         words,
         in_texts: search.in_texts,
         label: search.label.as_ref().map(ToString::to_string).unwrap_or_default(),
+        kind: app.registry.is_some().then(|| Kind {
+            owner: search.owner.clone().unwrap_or_default(),
+            tag: search.tag.clone().unwrap_or_default(),
+            risk: search.risk,
+        }),
         rows: found.rows.into_iter().map(row).collect(),
         folders: found.folders,
         total: found.total,

@@ -4,7 +4,9 @@ use axum::routing::{get, post};
 
 use super::super::router::Route;
 use super::access::{people, policies, roles, tokens, why};
-use super::{assets, audit, deploy, diff, edit, live, merge, prompt, prompts, replicas, review, rollback, sign_in};
+use super::{
+    about, assets, audit, bring, deploy, diff, edit, live, merge, prompt, prompts, replicas, review, rollback, sign_in,
+};
 
 /// Every page, what pages need, and what their forms are sent to.
 #[rustfmt::skip]
@@ -14,10 +16,12 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/prompts/{*name}", || get(prompt::prompt)),
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
     ("GET",  "/ui/new",             || get(edit::new)),
+    ("GET",  "/ui/bring",           || get(bring::form).post(bring::bring)),
     ("GET",  "/ui/edit/{*name}",    || get(edit::edit).post(edit::act)),
     ("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
     ("GET",  "/ui/deploy/{*name}",  || get(deploy::look).post(deploy::act)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
+    ("POST", "/ui/describe",        || post(about::describe)),
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     ("GET",  "/ui/audit",           || get(audit::audit)),

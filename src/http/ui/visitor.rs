@@ -95,6 +95,11 @@ impl Visitor {
         }
     }
 
+    /// Whoever sent a form.
+    pub(super) fn of(sent: &Sent) -> Self {
+        Self { seat: Some(Arc::clone(&sent.seat)), session: Some(sent.session.clone()) }
+    }
+
     /// What pages say of them and of this node.
     pub(super) fn frame(&self, app: &Shared) -> Frame {
         let who = match (&self.seat, &self.session) {
@@ -192,7 +197,7 @@ pub(super) struct Sent<const MAX: usize = FORM_BYTES_MAX> {
     pub(super) seat: Arc<Seat>,
     pub(super) peer: Peer,
     pub(super) form: Params,
-    request: Option<RequestId>,
+    pub(super) request: Option<RequestId>,
 }
 
 impl<const MAX: usize> Sent<MAX> {
@@ -217,19 +222,24 @@ impl<const MAX: usize> Sent<MAX> {
     }
 }
 
+/// The session that a form is sent in; whoever has none is asked to sign in, the same way as for pages.
+pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String, Arc<Seat>), Response> {
+    let peer = Peer::of(parts);
+    if let Some((session, seat)) = session(app, peer, &parts.headers) {
+        return Ok((peer, session, seat));
+    }
+    match Visitor::from_request_parts(parts, app).await {
+        Ok(_) => Err(redirect("/ui/sign-in")),
+        Err(response) => Err(response),
+    }
+}
+
 impl<const MAX: usize> FromRequest<App> for Sent<MAX> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let peer = Peer::of(&parts);
-        let Some((session, seat)) = session(app, peer, &parts.headers) else {
-            // The same way as for pages: whoever is not signed in is asked to.
-            return match Visitor::from_request_parts(&mut parts, app).await {
-                Ok(_) => Err(redirect("/ui/sign-in")),
-                Err(response) => Err(response),
-            };
-        };
+        let (peer, session, seat) = sender(app, &mut parts).await?;
         let form = read_form(app, &parts, (body, MAX), &session).await.map_err(IntoResponse::into_response)?;
         let request = parts.extensions.get::<RequestId>().copied();
         Ok(Self { session, seat, peer, form, request })
@@ -253,7 +263,7 @@ async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &st
 
 /// Refuses what a page of somebody else sent. Browsers say where a form is from; where they say nothing, the form's own
 /// token decides.
-fn check_origin(parts: &Parts) -> Result<(), Failure> {
+pub(super) fn check_origin(parts: &Parts) -> Result<(), Failure> {
     let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let own = match (said("sec-fetch-site"), said("origin")) {
         (Some(site), _) => site == "same-origin",

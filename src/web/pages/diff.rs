@@ -1,60 +1,219 @@
-//! What differs between two versions: lines with signs, words marked within them.
+//! What differs between two versions: lines with signs, words marked within them, one under another or side by side.
+
+use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use serde_json::Value;
-use similar::{ChangeTag, TextDiff};
 
+pub use super::lines::Layout;
+use super::lines::Lines;
+use super::serving;
 use crate::api::read::DiffAnswer;
-use crate::governance::diff::{Diff, MessageChange, ValueChange, VariableChange};
-use crate::web::layout::{Frame, Page, empty, prompt_path};
-use crate::web::words::Visible;
+use crate::governance::diff::{Comparison, Context, Diff, MessageChange, VariableChange};
+use crate::model::name::PromptName;
+use crate::model::prompt::LabelState;
+use crate::model::version::Version;
+use crate::web::layout::{Frame, Page, compare_path, empty, prompt_path};
+use crate::web::words::{Visible, plain, shorten, when};
 
-/// Longest line whose words are compared, in bytes: longer ones are marked whole.
-const LINE_BYTES_MAX: usize = 4_000;
-/// Words of two lines that have to be the same before the others are marked; below it, everything is another line.
-const ALIKE: f32 = 0.3;
-/// Most pairs of lines whose words are compared.
-const PAIRS_MAX: usize = 2_000;
-/// What stands in a unified text where a line has no end.
-const NO_END: &str = "\\ No newline at end of text";
+/// Letters of a version's message in a choice.
+const MESSAGE_WIDTH: usize = 60;
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+pub struct Comparing {
+    /// What differs.
+    pub answer: DiffAnswer,
+    /// What was asked for on both sides: a label, a number or a content id.
+    pub asked: (String, String),
+    /// What there is to choose from.
+    pub choices: Choices,
+    /// How the lines stand.
+    pub layout: Layout,
+    /// How much of what stayed the same is shown.
+    pub context: Context,
+}
+
+/// What can be compared.
+#[derive(Clone, Debug, Default)]
+pub struct Choices {
+    /// What each label serves.
+    pub labels: Vec<LabelState>,
+    /// Versions, newest first; at least the two that are compared.
+    pub versions: BTreeMap<u64, Version>,
+    /// Whether there are older ones.
+    pub older: bool,
+}
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, answer: &DiffAnswer, latest: u64) -> String {
+pub fn page(frame: &Frame, matter: &Comparing) -> String {
+    let answer = &matter.answer;
     let name = answer.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
-    let title = format!("v{} and v{}", answer.from, answer.to);
+    let title = format!("v{} and v{} of {name}", answer.from, answer.to);
+    let everything = matter.context == Context::Whole;
     let main = html! {
         div.head {
-            h1 { "From v" (answer.from) " to v" (answer.to) }
-            form.filters {
-                label { span { "From" } input type="number" name="from" min="1" max=(latest) value=(answer.from) required; }
-                label { span { "To" } input type="number" name="to" min="1" max=(latest) value=(answer.to) required; }
-                button type="submit" { "Compare" }
+            h1 { "From " (side(&matter.asked.0, answer.from)) " to " (side(&matter.asked.1, answer.to)) }
+        }
+        (pickers(matter))
+        div.sides {
+            (facts(frame, matter, "Before", answer.from))
+            (facts(frame, matter, "After", answer.to))
+        }
+        @if !answer.diff.is_empty() {
+            nav.tabs aria-label="How differences are shown" {
+                (tab("One under another", matter.layout == Layout::Unified, &address(matter, Layout::Unified, matter.context)))
+                (tab("Side by side", matter.layout == Layout::Split, &address(matter, Layout::Split, matter.context)))
+                @if everything { a.end href=(address(matter, matter.layout, Context::Around)) { "Only what changed" } }
+                @else { a.end href=(address(matter, matter.layout, Context::Whole)) { "Show all lines" } }
             }
         }
-        (changes(&answer.diff, |name| html! { h2 { (name) } }))
+        @let sides = (format!("v{}", answer.from), format!("v{}", answer.to));
+        (parts(&answer.diff, matter.context, &mut Lines::new(matter.layout, (&sides.0, &sides.1)), |name| html! { h2 { (name) } }))
     };
-    frame.page(&Page { title: &format!("{title} of {name}"), above: &above, done: None, search: "", main })
+    frame.page(&Page { title: &title, above: &above, done: None, search: "", main })
+}
+
+/// Writes the page that asks which version is meant, where a label serves several.
+#[must_use]
+pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dyn Fn(u64) -> String) -> String {
+    let above = [("Prompts", "/ui/".to_owned()), (name.as_str(), prompt_path(name.as_str()))];
+    let label = state.label.as_str();
+    let main = html! {
+        div.head { h1 { "Which version of " (Visible(label)) "?" } }
+        p { (Visible(label)) " serves several versions, and two are compared at a time. Choose one of them:" }
+        div.life { (serving::drawn(&state.serving, address)) }
+    };
+    frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, search: "", main })
+}
+
+/// The path of a comparison of what two selectors mean.
+#[must_use]
+pub fn path(name: &str, (from, to): (&str, &str), layout: Layout, context: Context) -> String {
+    let view = if layout == Layout::Split { "split" } else { "" };
+    let context = if context == Context::Whole { "all" } else { "" };
+    compare_path(name, &[("from", from), ("to", to), ("view", view), ("context", context)])
+}
+
+fn address(matter: &Comparing, layout: Layout, context: Context) -> String {
+    path(matter.answer.name.as_str(), (&matter.asked.0, &matter.asked.1), layout, context)
+}
+
+fn tab(name: &str, here: bool, path: &str) -> Markup {
+    html! { a href=(path) aria-current=[here.then_some("true")] { (name) } }
+}
+
+/// One side as it was asked for, and the version that it is.
+fn side(asked: &str, number: u64) -> Markup {
+    html! {
+        @if asked == number.to_string() { "v" (number) } @else { (Visible(asked)) " " span.quiet { "(v" (number) ")" } }
+    }
+}
+
+fn facts(frame: &Frame, matter: &Comparing, heading: &str, number: u64) -> Markup {
+    let name = matter.answer.name.as_str();
+    html! {
+        div.side {
+            p {
+                span.quiet { (heading) " " }
+                a.version href={ (prompt_path(name)) "?version=" (number) } { "v" (number) }
+                @for state in matter.choices.labels.iter().filter(|state| state.serving.versions().contains(&number)) {
+                    " " span.tag.live { (Visible(state.label.as_str())) }
+                }
+            }
+            @if let Some(version) = matter.choices.versions.get(&number) {
+                p.message { q { (Visible(&version.message)) } " " span.quiet { (Visible(&version.author)) ", " (when(version.created, frame.now)) } }
+            }
+        }
+    }
+}
+
+fn pickers(matter: &Comparing) -> Markup {
+    let (from, to) = (&matter.asked.0, &matter.asked.1);
+    let back = path(matter.answer.name.as_str(), (to, from), matter.layout, matter.context);
+    html! {
+        form.filters {
+            (picker("From", "from", from, matter.answer.from, &matter.choices))
+            (picker("To", "to", to, matter.answer.to, &matter.choices))
+            @if matter.layout == Layout::Split { input type="hidden" name="view" value="split"; }
+            @if matter.context == Context::Whole { input type="hidden" name="context" value="all"; }
+            button type="submit" { "Compare" }
+            a.clear href=(back) { "Swap" }
+            @if matter.choices.older { p.quiet.clear { "Older versions can be written into the address." } }
+        }
+    }
+}
+
+fn picker(heading: &str, field: &str, asked: &str, number: u64, choices: &Choices) -> Markup {
+    let is_label = choices.labels.iter().any(|state| state.label.as_str() == asked) || asked == "latest";
+    html! {
+        label {
+            span { (heading) }
+            select.choice name=(field) {
+                optgroup label="What a label serves" {
+                    @for state in &choices.labels {
+                        @let label = state.label.as_str();
+                        option value=(label) selected[label == asked] { (plain(label)) " (" (plain(&serves(state))) ")" }
+                    }
+                    option value="latest" selected[asked == "latest"] { "latest, the newest version" }
+                }
+                optgroup label="Versions" {
+                    @for version in choices.versions.values().rev() {
+                        option value=(version.number) selected[!is_label && version.number == number] {
+                            "v" (version.number) " · " (start_of(&version.message))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn serves(state: &LabelState) -> String {
+    let versions: Vec<String> = state.serving.versions().iter().map(|number| format!("v{number}")).collect();
+    versions.join(", ")
+}
+
+/// The start of a message, on one line.
+fn start_of(message: &str) -> String {
+    let line = plain(message.lines().next().unwrap_or_default());
+    let mut start: String = line.chars().take(MESSAGE_WIDTH).collect();
+    if start.len() < line.len() {
+        start.push('…');
+    }
+    start
 }
 
 /// Everything that differs, each part under a heading.
 pub(super) fn changes(diff: &Diff, heading: fn(&str) -> Markup) -> Markup {
+    parts(diff, Context::Around, &mut Lines::new(Layout::Unified, ("", "")), heading)
+}
+
+fn parts(diff: &Diff, context: Context, lines: &mut Lines<'_>, heading: fn(&str) -> Markup) -> Markup {
     if diff.is_empty() {
         return empty("No difference", "Both versions say the same, to the letter.");
     }
-    let mut words = Words { left: PAIRS_MAX };
+    let mut comparison = Comparison::new(context);
+    let values = [
+        ("Model", &diff.model),
+        ("Tools", &diff.tools),
+        ("Response", &diff.response_schema),
+        ("Configuration", &diff.config),
+    ];
     html! {
         @if let Some(syntax) = &diff.syntax {
-            section { (heading("Syntax")) p { del { (format!("{:?}", syntax.before).to_lowercase()) } " " ins { (format!("{:?}", syntax.after).to_lowercase()) } } }
+            @let name = |syntax| format!("{syntax:?}").to_lowercase();
+            section { (heading("Syntax")) p { span.hidden { "Removed: " } del { (name(syntax.before)) } " " span.hidden { "Added: " } ins { (name(syntax.after)) } } }
         }
-        @if let Some(text) = &diff.text { section { (heading("Text")) (unified(text, &mut words)) } }
-        @for message in &diff.messages { section { (heading(&place(message))) (unified(&message.unified, &mut words)) } }
+        @if let Some(text) = &diff.text { section { (heading("Text")) (lines.show("text", text)) } }
+        @for message in &diff.messages { section { (heading(&place(message))) (lines.show(&place(message), &message.unified)) } }
         @if !diff.variables.is_empty() {
-            section { (heading("Variables")) @for one in &diff.variables { (variable(one)) } }
+            section { (heading("Variables")) @for one in &diff.variables { (variable(one, &mut comparison, lines)) } }
         }
-        @for (name, change) in [("Model", &diff.model), ("Tools", &diff.tools), ("Response", &diff.response_schema), ("Configuration", &diff.config)] {
-            @if let Some(change) = change { section { (heading(name)) (value(change, &mut words)) } }
+        @for (name, change) in values {
+            @if let Some(change) = change { section { (heading(name)) (lines.show(name, &comparison.values(&change.before, &change.after))) } }
         }
     }
 }
@@ -69,116 +228,17 @@ fn place(message: &MessageChange) -> String {
     }
 }
 
-fn variable(change: &VariableChange) -> Markup {
-    let json = |one: &Option<_>| one.as_ref().and_then(|one| serde_json::to_string(one).ok()).unwrap_or_default();
-    html! {
-        div.diff {
-            @if change.before.is_some() { (line("old", "−", &html! { (Visible(&json(&change.before))) })) }
-            @if change.after.is_some() { (line("new", "+", &html! { (Visible(&json(&change.after))) })) }
-        }
-    }
-}
-
-fn value(change: &ValueChange, words: &mut Words) -> Markup {
-    let pretty = |value: &Value| match value {
-        Value::Null => String::new(),
-        value => serde_json::to_string_pretty(value).unwrap_or_default() + "\n",
+fn variable(change: &VariableChange, comparison: &mut Comparison, lines: &mut Lines<'_>) -> Markup {
+    let json = |one: &Option<_>| one.as_ref().and_then(|one| serde_json::to_value(one).ok()).unwrap_or(Value::Null);
+    let became = match (&change.before, &change.after) {
+        (None, _) => ", new",
+        (_, None) => ", taken out",
+        (Some(_), Some(_)) => "",
     };
-    let (before, after) = (pretty(&change.before), pretty(&change.after));
-    let text: String = TextDiff::from_lines(&before, &after).unified_diff().context_radius(3).to_string();
-    unified(&text, words)
-}
-
-/// How many pairs of lines are still compared by words.
-struct Words {
-    left: usize,
-}
-
-/// Lines of a unified text, with a sign before each; neighbours that replace each other have their words marked.
-fn unified(text: &str, words: &mut Words) -> Markup {
-    let lines: Vec<&str> = text.lines().filter(|line| *line != NO_END).collect();
-    let mut shown: Vec<Markup> = Vec::new();
-    let mut rest = lines.as_slice();
-    while let Some((first, behind)) = rest.split_first() {
-        let (sign, said) = first.split_at_checked(1).unwrap_or((" ", ""));
-        if sign != "-" && sign != "+" {
-            shown.push(match sign {
-                "@" => html! { div.hunk { (Visible(first)) } },
-                _ => line("same", " ", &html! { (Visible(said)) }),
-            });
-            rest = behind;
-            continue;
-        }
-        let (old, behind) = run(rest, '-');
-        let (new, behind) = run(behind, '+');
-        rest = behind;
-        let pairs: Vec<Option<(Markup, Markup)>> =
-            old.iter().zip(&new).map(|(old, new)| words.compare(old, new)).collect();
-        let marked = |index: usize| pairs.get(index).and_then(Option::as_ref);
-        for (index, said) in old.iter().enumerate() {
-            let said = marked(index).map_or_else(|| html! { (Visible(said)) }, |(old, _)| old.clone());
-            shown.push(line("old", "−", &said));
-        }
-        for (index, said) in new.iter().enumerate() {
-            let said = marked(index).map_or_else(|| html! { (Visible(said)) }, |(_, new)| new.clone());
-            shown.push(line("new", "+", &said));
-        }
-    }
-    html! { div.diff tabindex="0" role="group" aria-label="Changed lines" { @for one in shown { (one) } } }
-}
-
-/// The lines at the start that have a sign, without it, and those behind.
-fn run<'l, 't>(lines: &'l [&'t str], sign: char) -> (Vec<&'t str>, &'l [&'t str]) {
-    let end = lines.iter().position(|line| !line.starts_with(sign)).unwrap_or(lines.len());
-    let (run, behind) = lines.split_at_checked(end).unwrap_or((lines, &[]));
-    (run.iter().filter_map(|line| line.strip_prefix(sign)).collect(), behind)
-}
-
-fn line(class: &str, sign: &str, said: &Markup) -> Markup {
-    let word = match class {
-        "old" => "Removed: ",
-        "new" => "Added: ",
-        _ => "",
-    };
+    let name = shorten(&change.name, MESSAGE_WIDTH);
     html! {
-        div class={ "line " (class) } {
-            span.sign aria-hidden="true" { (sign) }
-            @if !word.is_empty() { span.hidden { (word) } }
-            span.say { (said) }
-        }
-    }
-}
-
-impl Words {
-    /// Two lines with the words marked that differ; none where they have too little in common.
-    fn compare(&mut self, old: &str, new: &str) -> Option<(Markup, Markup)> {
-        if old.len().max(new.len()) > LINE_BYTES_MAX {
-            return None;
-        }
-        self.left = self.left.checked_sub(1)?;
-        let diff = TextDiff::from_words(old, new);
-        if diff.ratio() < ALIKE {
-            return None;
-        }
-        let side = |own: ChangeTag| {
-            let mut runs: Vec<(ChangeTag, String)> = Vec::new();
-            for change in diff.iter_all_changes().filter(|one| one.tag() == own || one.tag() == ChangeTag::Equal) {
-                match runs.last_mut().filter(|(tag, _)| *tag == change.tag()) {
-                    Some((_, run)) => run.push_str(change.value()),
-                    None => runs.push((change.tag(), change.value().to_owned())),
-                }
-            }
-            html! {
-                @for (tag, run) in &runs {
-                    @match tag {
-                        ChangeTag::Equal => (Visible(run)),
-                        ChangeTag::Delete => del { (Visible(run)) },
-                        ChangeTag::Insert => ins { (Visible(run)) },
-                    }
-                }
-            }
-        };
-        Some((side(ChangeTag::Delete), side(ChangeTag::Insert)))
+        p { var { (Visible(&name)) } (became) }
+        (lines.show(&format!("variable {name}"), &comparison.values(&json(&change.before), &json(&change.after))))
     }
 }
 
@@ -189,11 +249,30 @@ mod tests {
     use crate::model::content::Content;
     use crate::web::layout::{Who, sample};
 
-    fn shown(before: &str, after: &str) -> String {
+    fn matter(before: &str, after: &str) -> Comparing {
         let content = |json: &str| -> Content { serde_json::from_str(json).expect("a content") };
         let diff = diff(&content(before), &content(after));
-        let answer = DiffAnswer { name: "a<b>".parse().expect("a name"), from: 1, to: 2, diff };
-        page(&sample(Who::Local), &answer, 2)
+        let version = |number: u64, message: &str| {
+            let version = serde_json::json!({"number": number, "content_id": format!("b3:{}", "0".repeat(64)), "semver": "1.0.0",
+                "author": "ann", "message": message, "created": "2026-03-01T00:00:00Z", "commit": number});
+            (number, serde_json::from_value(version).expect("a version"))
+        };
+        let state = serde_json::json!({"label": "production", "serving": {"version": 1}, "deployment": 4, "since": "2026-03-01T00:00:00Z"});
+        Comparing {
+            answer: DiffAnswer { name: "a<b>".parse().expect("a name"), from: 1, to: 2, diff },
+            asked: ("production".to_owned(), "2".to_owned()),
+            choices: Choices {
+                labels: vec![serde_json::from_value(state).expect("a state")],
+                versions: [version(1, "why <i>\u{202e}"), version(2, "two\nlines")].into(),
+                older: false,
+            },
+            layout: Layout::Unified,
+            context: Context::Around,
+        }
+    }
+
+    fn shown(before: &str, after: &str) -> String {
+        page(&sample(Who::Local), &matter(before, after))
     }
 
     #[test]
@@ -202,13 +281,7 @@ mod tests {
             r#"{"syntax":"plain","text":"one\nHelp the <b>customers</b> of Globe today.\nend"}"#,
             r#"{"syntax":"plain","text":"one\nHelp the <b>customers</b> of Acme today.\nend"}"#,
         );
-        for part in [
-            "Help the &lt;b&gt;customers&lt;/b&gt; of ",
-            "<del>Globe</del>",
-            "<ins>Acme</ins>",
-            "<div class=\"hunk\">@@ -1,3 +1,3 @@</div>",
-            "Removed: ",
-        ] {
+        for part in ["Help the &lt;b&gt;customers&lt;/b&gt; of ", "<del>Globe</del>", "<ins>Acme</ins>", "Removed: "] {
             assert!(page.contains(part), "{part} in {page}");
         }
         assert!(!page.contains("No newline"), "{page}");
@@ -227,5 +300,29 @@ mod tests {
         assert!(!page.contains("<ins>xyz"), "{page}");
         let same = r#"{"syntax":"plain","text":"a"}"#;
         assert!(shown(same, same).contains("No difference"));
+    }
+
+    #[test]
+    fn what_to_compare_is_chosen_from_labels_and_versions() {
+        let mut matter = matter(r#"{"syntax":"plain","text":"a b"}"#, r#"{"syntax":"plain","text":"a c"}"#);
+        let unified = page(&sample(Who::Local), &matter);
+        for part in [
+            "From production <span class=\"quiet\">(v1)</span> to v2",
+            "<option value=\"production\" selected>production (v1)</option>",
+            "v1 · why &lt;i&gt;\u{fffd}</option>",
+            "<option value=\"2\" selected>v2 · two</option>",
+            "href=\"/ui/diff/a%3Cb%3E?from=production&amp;to=2&amp;view=split\"",
+            "href=\"/ui/diff/a%3Cb%3E?from=2&amp;to=production\"",
+            "href=\"/ui/diff/a%3Cb%3E?from=production&amp;to=2&amp;context=all\"",
+        ] {
+            assert!(unified.contains(part), "{part} in {unified}");
+        }
+        assert!(!unified.contains("<table"), "{unified}");
+        matter.layout = Layout::Split;
+        let split = page(&sample(Who::Local), &matter);
+        for part in ["Before: v1", "a <del>b</del>", "a <ins>c</ins>", "type=\"hidden\" name=\"view\" value=\"split\""]
+        {
+            assert!(split.contains(part), "{part} in {split}");
+        }
     }
 }

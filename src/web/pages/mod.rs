@@ -1,13 +1,16 @@
 //! The pages for people: one file a page, each a function from plain values to HTML.
 
+mod about;
 pub mod access;
 pub mod audit;
+pub mod bring;
 mod conversation;
 pub mod deploy;
 pub mod diff;
 pub mod editor;
 mod editor_fields;
 pub mod first_run;
+mod lines;
 pub mod merge;
 pub mod new;
 pub mod problem;

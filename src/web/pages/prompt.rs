@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
-use super::{serving, timeline};
+use super::{about as said, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::VariableType;
 use crate::model::deployment::Deployment;
@@ -107,6 +107,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
                 }
             }
         }
+        (said::about(name, matter.view.about.as_ref(), frame.form().filter(|_| matter.publishes)))
         @if let Some(removed) = matter.view.prompt.removed {
             p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
         }

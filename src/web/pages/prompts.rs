@@ -1,12 +1,14 @@
 //! The list of prompts: what each serves, since when and by whom, what waits, and what happened lately.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use maud::{Markup, html};
 
 use super::serving;
+use crate::model::about::About;
 use crate::model::deployment::{Action, Deployment};
+use crate::model::finding::Severity;
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
@@ -17,6 +19,8 @@ use crate::web::words::{Visible, grouped, plain, when};
 const STRIP_MS: i64 = 90 * 24 * 3_600 * 1_000;
 /// Its width, in its own units.
 const STRIP_WIDTH: i64 = 120;
+/// Rows of one page: so many that a first visit takes less than 100 KiB with everything that it needs.
+pub const ROWS: usize = 60;
 /// Most folders that are shown without being asked for.
 const FOLDERS_OPEN: usize = 12;
 /// Most folders that are shown; beyond them one searches.
@@ -33,6 +37,8 @@ pub struct Listing {
     pub in_texts: bool,
     /// Only prompts with this label.
     pub label: String,
+    /// Only prompts of this kind; none where this node knows of no kinds, because it is a replica.
+    pub kind: Option<Kind>,
     /// One page of rows.
     pub rows: Vec<PromptRow>,
     /// Folders below, with how many prompts each holds.
@@ -45,6 +51,17 @@ pub struct Listing {
     pub continued: bool,
     /// Whether there were more texts than are looked into.
     pub cut: bool,
+}
+
+/// A kind of prompts, by what only a primary knows.
+#[derive(Clone, Debug, Default)]
+pub struct Kind {
+    /// Of this owner.
+    pub owner: String,
+    /// With this tag.
+    pub tag: String,
+    /// With a finding as grave as this, or graver.
+    pub risk: Option<Severity>,
 }
 
 /// One prompt of the list.
@@ -60,6 +77,10 @@ pub struct PromptRow {
     pub pending: Vec<u64>,
     /// Whether they can roll production back.
     pub back: bool,
+    /// What people say about it.
+    pub about: About,
+    /// The gravest finding in its newest version and in what production serves.
+    pub risk: Option<Severity>,
 }
 
 /// Writes the page.
@@ -68,7 +89,11 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
     let here = if listing.folder.is_empty() { "Prompts" } else { listing.folder.as_str() };
     let above = above(&listing.folder);
     let main = html! {
-        div.head { h1 { (Visible(here)) } p.quiet.count { (count(listing)) } }
+        div.head {
+            h1 { (Visible(here)) }
+            p.quiet.count { (count(listing)) }
+            @if frame.form().is_some() && listing.kind.is_some() { a.button.aside href="/ui/bring" { "Import" } }
+        }
         (filters(listing))
         (folders(listing))
         @if listing.rows.is_empty() {
@@ -77,11 +102,11 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
             (table(listing, frame.now))
             @if let Some(next) = &listing.next {
                 nav.pages aria-label="Pages" {
-                    @if listing.continued { a href=(address(listing, &listing.folder, None)) { "First page" } }
-                    a.button rel="next" href=(address(listing, &listing.folder, Some(next))) { "Next page" }
+                    @if listing.continued { a href=(address(listing, &[])) { "First page" } }
+                    a.button rel="next" href=(address(listing, &[("cursor", next)])) { "Next page" }
                 }
             } @else if listing.continued {
-                nav.pages aria-label="Pages" { a href=(address(listing, &listing.folder, None)) { "First page" } }
+                nav.pages aria-label="Pages" { a href=(address(listing, &[])) { "First page" } }
             }
         }
     };
@@ -111,11 +136,26 @@ fn above(folder: &str) -> Vec<(&str, String)> {
     above
 }
 
-fn address(listing: &Listing, folder: &str, cursor: Option<&str>) -> String {
+/// The address of the same list with other parameters.
+fn address(listing: &Listing, changed: &[(&str, &str)]) -> String {
     let texts = if listing.in_texts { "yes" } else { "" };
-    let cursor = cursor.unwrap_or_default();
-    let all =
-        [("folder", folder), ("q", &listing.words), ("texts", texts), ("label", &listing.label), ("cursor", cursor)];
+    let nothing = Kind::default();
+    let kind = listing.kind.as_ref().unwrap_or(&nothing);
+    let mut all = [
+        ("folder", listing.folder.as_str()),
+        ("q", &listing.words),
+        ("texts", texts),
+        ("label", &listing.label),
+        ("owner", &kind.owner),
+        ("tag", &kind.tag),
+        ("risk", kind.risk.map_or("", Severity::as_str)),
+        ("cursor", ""),
+    ];
+    for (name, value) in &mut all {
+        if let Some((_, other)) = changed.iter().find(|(changed, _)| changed == name) {
+            *value = other;
+        }
+    }
     format!("/ui/{}", query(&all))
 }
 
@@ -136,9 +176,37 @@ fn filters(listing: &Listing) -> Markup {
                     @for label in labels { option value=(label) selected[label == listing.label] { (plain(label)) } }
                 }
             }
+            @if let Some(kind) = &listing.kind { (kinds(listing, kind)) }
             label.check { input type="checkbox" name="texts" value="yes" checked[listing.in_texts]; span { "Search the texts too" } }
             button type="submit" { "Filter" }
-            @if !listing.words.is_empty() || !listing.label.is_empty() { a.clear href="/ui/" { "Clear" } }
+            @if is_filtered(listing) { a.clear href={ "/ui/" (query(&[("folder", &listing.folder)])) } { "Clear" } }
+        }
+    }
+}
+
+fn is_filtered(listing: &Listing) -> bool {
+    let of_kind = |kind: &Kind| !kind.owner.is_empty() || !kind.tag.is_empty() || kind.risk.is_some();
+    let named = !listing.words.is_empty() || !listing.label.is_empty() || listing.in_texts;
+    named || listing.kind.as_ref().is_some_and(of_kind)
+}
+
+/// The filters that only a primary can answer. What there is to choose from is what the page shows anyway.
+fn kinds(listing: &Listing, kind: &Kind) -> Markup {
+    let owners: BTreeSet<&str> = listing.rows.iter().filter_map(|row| row.about.owner.as_deref()).collect();
+    let tags: BTreeSet<&str> = listing.rows.iter().flat_map(|row| row.about.tags.iter().map(String::as_str)).collect();
+    html! {
+        label { span { "Owner" } input.short name="owner" list="owners" value=(plain(&kind.owner)) maxlength="64" autocomplete="off" spellcheck="false"; }
+        datalist #owners { @for owner in owners { option value=(owner) {} } }
+        label { span { "Tag" } input.short name="tag" list="tags" value=(plain(&kind.tag)) maxlength="40" autocomplete="off" spellcheck="false"; }
+        datalist #tags { @for tag in tags { option value=(tag) {} } }
+        label {
+            span { "Risk at least" }
+            select name="risk" {
+                option value="" { "any" }
+                @for severity in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
+                    option value=(severity) selected[kind.risk == Some(severity)] { (severity) }
+                }
+            }
         }
     }
 }
@@ -159,7 +227,7 @@ fn folder_links(listing: &Listing) -> Markup {
             ul {
                 @for (folder, count) in listing.folders.iter().take(FOLDERS_MAX) {
                     @let name = folder.strip_prefix(&listing.folder).unwrap_or(folder);
-                    li { a href=(address(listing, folder, None)) { (Visible(name)) " " span.quiet { (count) } } }
+                    li { a href=(address(listing, &[("folder", folder)])) { (Visible(name)) " " span.quiet { (count) } } }
                 }
                 @if more > 0 { li.quiet { "and " (more) " more" } }
             }
@@ -178,14 +246,14 @@ fn table(listing: &Listing, now: Timestamp) -> Markup {
                     th scope="col" { "90 days" }
                 }
             }
-            tbody { @for row in &listing.rows { (prompt_row(row, &listing.folder, now)) } }
+            tbody { @for row in &listing.rows { (prompt_row(row, listing, now)) } }
         }
     }
 }
 
-fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
+fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
     let name = row.prompt.name.as_str();
-    let shown = name.strip_prefix(folder).unwrap_or(name);
+    let shown = name.strip_prefix(&listing.folder).unwrap_or(name);
     let (path, last) = shown.rsplit_once('/').map_or(("", shown), |(path, last)| (path, last));
     let (live, others): (Vec<_>, Vec<_>) = row.labels.iter().partition(|one| one.label.as_str() == PRODUCTION);
     html! {
@@ -193,6 +261,7 @@ fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
             th scope="row" {
                 a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (Visible(path)) "/" } } (Visible(last)) }
                 @for id in &row.pending { " " a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
+                (row_about(row, listing))
             }
             td data-label="Production" {
                 @if let Some(state) = live.first() {
@@ -204,6 +273,26 @@ fn prompt_row(row: &PromptRow, folder: &str, now: Timestamp) -> Markup {
                 @for state in others { span.tag title=(told(row, state)) { (Visible(state.label.as_str())) " " (serving::brief(&state.serving)) } " " }
             }
             td data-label="90 days" { (strip(&row.recent, now)) }
+        }
+    }
+}
+
+/// Who owns it, its tags and its risk, as ways to others of the kind.
+fn row_about(row: &PromptRow, listing: &Listing) -> Markup {
+    let about = &row.about;
+    html! {
+        @if about.owner.is_some() || !about.tags.is_empty() || row.risk.is_some() {
+            div.inline.kinds {
+                @if let Some(owner) = &about.owner {
+                    a href=(address(listing, &[("owner", owner)])) { (Visible(owner)) }
+                }
+                @for tag in &about.tags {
+                    a.tag href=(address(listing, &[("tag", tag)])) { (Visible(tag)) }
+                }
+                @if let Some(risk) = row.risk {
+                    span.tag.(risk.as_str()) { (risk) " risk" }
+                }
+            }
         }
     }
 }
@@ -281,6 +370,8 @@ mod tests {
             recent: vec![made],
             back: true,
             pending: vec![7],
+            about: About { owner: Some("ann".to_owned()), tags: ["chat".to_owned()].into(), ..About::default() },
+            risk: Some(Severity::High),
         }
     }
 
@@ -292,6 +383,7 @@ mod tests {
             folders: BTreeMap::from([("support/".to_owned(), 1)]),
             next: Some("b&c".to_owned()),
             words: "x\"y".to_owned(),
+            kind: Some(Kind { tag: "other".to_owned(), ..Kind::default() }),
             ..Listing::default()
         };
         let shown = page(&sample(Who::Local), &listing);
@@ -305,16 +397,21 @@ mod tests {
             "1 change in the last 90 days",
             "1\u{202f}234 prompts",
             "cursor=b%26c",
-            "href=\"/ui/?folder=support/&amp;q=x%22y\"",
+            "href=\"/ui/?folder=support/&amp;q=x%22y&amp;tag=other\"",
+            "href=\"/ui/?q=x%22y&amp;owner=ann&amp;tag=other\"",
+            "href=\"/ui/?q=x%22y&amp;tag=chat\"",
+            "<span class=\"tag high\">high risk</span>",
+            "<option value=\"critical\">critical</option>",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert_eq!(shown.matches("<script").count(), 1, "only the page's own");
+        assert!(!page(&sample(Who::Local), &Listing { kind: None, ..listing }).contains("name=\"risk\""));
     }
 
     #[test]
     fn a_full_page_stays_small() {
-        let rows = (0..100).map(|n| row(&format!("support/some-team/an-ordinary-name-{n}"))).collect();
+        let rows = (0..ROWS).map(|n| row(&format!("support/some-team/an-ordinary-name-{n}"))).collect();
         let shown = page(&sample(Who::Local), &Listing { rows, total: 10_000, ..Listing::default() });
         let all = shown.len() + crate::web::layout::STYLE.len() + crate::web::layout::SCRIPT.len();
         assert!(all < 100 * 1024, "{all} bytes");

@@ -5,6 +5,7 @@ use bookholder::api::govern::{
     RoleRequest, RotationRequest, RuleSetRequest, TokenRequest,
 };
 use bookholder::api::write::{DeployRequest, ImportChange, ImportRequest, PublishRequest, RollbackRequest};
+use bookholder::model::about::About;
 use bookholder::model::change_request::EventKind;
 use bookholder::model::content::Syntax;
 use bookholder::model::pattern::Pattern;
@@ -15,7 +16,7 @@ use crate::support::primary::{Primary, fixed, label, moving, name, person, reque
 
 /// Who has no permission to change anything.
 const POWERLESS: [&str; 6] = ["reader", "replica", "reporter", "elsewhere", "disabled", "nobody"];
-const COMMANDS: u8 = 24;
+const COMMANDS: u8 = 25;
 
 async fn world() -> Primary {
     let primary = Primary::found();
@@ -89,6 +90,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         dry_run: false,
         message: "m".to_owned(),
     };
+    let about = About { owner: Some("mallory".to_owned()), ..About::default() };
     let rules = RuleSetRequest { toml: String::new(), gitleaks: false };
     let role = RoleRequest { permissions: [Permission::Access].into(), description: String::new() };
     let principal = || PrincipalRequest { name: "p".to_owned(), kind: PrincipalKind::Service, grants: Vec::new() };
@@ -123,6 +125,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         20 => registry.review(&actor, 1, review(EventKind::Withdraw)).await.is_ok(),
         21 => registry.apply(&actor, 1, ApplyRequest::default()).await.is_ok(),
         22 => registry.save_draft(&actor, agent, "d".to_owned(), draft()).await.is_ok(),
+        23 => registry.describe(&actor, agent, about).await.is_ok(),
         _ => registry.archive(&actor, archive).await.is_ok(),
     }
 }
@@ -138,6 +141,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
             primary.registry.principals(&primary.admin).expect("an admin"),
             primary.registry.policies(),
             primary.registry.roles(),
+            primary.catalogue.prompt(&name("support/agent")).expect("it").about,
             primary.registry.draft(&primary.admin, &name("support/agent"), "d").expect("it"),
             primary.registry.change_request(&|_| true, 1).expect("it").request,
             primary.registry.tokens(&primary.admin).expect("an admin").len(),
@@ -157,7 +161,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
     });
     assert!(primary.catalogue.verify_audit().expect("a log").whole);
     // The same commands, by somebody who may: what is refused above is refused for the lack of a grant alone.
-    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22] {
+    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23] {
         assert!(runtime.block_on(attempt(&primary, "admin", command)), "an admin's command {command}");
     }
 }

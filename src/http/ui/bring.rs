@@ -1,0 +1,217 @@
+//! Bringing prompts in: the files of a folder, or another library's history.
+//!
+//! Publishes and imports as the command line does, file after file and batch after batch. Whatever stops it, the answer
+//! says what became of each.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::Path;
+
+use axum::extract::State;
+use axum::response::Response;
+use tokio::sync::Semaphore;
+
+use super::super::error::Failure;
+use super::super::extract::{Params, blocking};
+use super::super::request::RequestError;
+use super::super::rule_sets::claim;
+use super::super::state::{App, RequestId};
+use super::html;
+use super::upload::{Files, Upload, UploadedFile};
+use super::visitor::{Visitor, field};
+use crate::api::problem::ErrorCode;
+use crate::api::write::{ImportRequest, PublishRequest};
+use crate::files::batches::{Batches, unpack};
+use crate::files::folder::{Rounds, may_wait, understand};
+use crate::files::prompt::PromptFile;
+use crate::model::content::Syntax;
+use crate::model::name::{Label, PromptName};
+use crate::registry::{Actor, Registry};
+use crate::web::pages::bring::{Brought, Imported, LISTED_MAX, Outcome, brought, imported, page};
+
+/// Forms with files that are worked on at a time: each holds its files in memory.
+static BRINGING: Semaphore = Semaphore::const_new(2);
+/// Bytes that a history may have when it is unpacked; longer ones are for the command line.
+const UNPACKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Memory that unpacking a history may take, as a power of two bytes.
+const WINDOW_LOG_MAX: u32 = 25;
+
+/// Shows what can be brought in, and how.
+pub(super) async fn form(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Failure> {
+    params.finish(&[])?;
+    Ok(html(blocking(move || page(&visitor.frame(&app))).await?))
+}
+
+/// Brings in what was sent, and says what became of it.
+pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Response, Failure> {
+    let (mut sent, files, _share) = upload.into_parts();
+    let (registry, actor) = sent.writer(&app)?;
+    let visitor = Visitor::of(&sent);
+    let id = sent.request.ok_or_else(|| RequestError::Task("the request has no id".to_owned()))?;
+    let _turn = claim(&BRINGING, "too many forms with files")?;
+    let what = field(&mut sent.form, "what")?;
+    let label = field(&mut sent.form, "label")?;
+    let label = Some(label.trim()).filter(|label| !label.is_empty()).map(str::parse::<Label>).transpose()?;
+    let bringing = Bringing { registry, actor, id };
+    if what == "history" {
+        let syntax = field(&mut sent.form, "syntax")?;
+        sent.form.finish(&["what", "label", "syntax"])?;
+        let syntax = serde_json::from_value::<Syntax>(syntax.into());
+        let syntax = syntax.map_err(|error| RequestError::Upload { reason: error.to_string() })?;
+        let nothing = || RequestError::Upload { reason: "choose a history first".to_owned() };
+        let file = files.kept.into_iter().next().ok_or_else(nothing)?;
+        let total = bringing.history(file, label.unwrap_or_else(Label::production), syntax).await?;
+        return Ok(html(blocking(move || imported(&visitor.frame(&app), &total)).await?));
+    }
+    let message = field(&mut sent.form, "message")?;
+    sent.form.finish(&["what", "label", "message"])?;
+    if message.trim().is_empty() {
+        return Err(RequestError::FormField { field: "message" }.into());
+    }
+    let left_alone = files.left_alone;
+    let rows = bringing.files(files, &message, label.as_ref()).await?;
+    Ok(html(blocking(move || brought(&visitor.frame(&app), &rows, left_alone)).await?))
+}
+
+/// Who brings something in, by which request.
+struct Bringing {
+    registry: Registry,
+    actor: Actor,
+    id: RequestId,
+}
+
+/// A file that is yet to be published, and why it was not the last time.
+struct Waiting {
+    path: String,
+    name: PromptName,
+    file: PromptFile,
+    refused: String,
+}
+
+impl Bringing {
+    /// Publishes prompt files; what became of each, by path.
+    async fn files(&self, files: Files, message: &str, label: Option<&Label>) -> Result<Vec<Brought>, Failure> {
+        let (mut rows, waiting) = blocking(move || read_all(files.kept)).await?;
+        let labelled = label.is_some() || waiting.iter().any(|one| !one.file.labels.is_empty());
+        if labelled {
+            self.registry.keep_noted_uses().await?;
+        }
+        let mut rounds = Rounds::new(waiting);
+        while let Some(mut one) = rounds.next_to_try() {
+            let mut labels = one.file.labels.clone();
+            labels.extend(label.filter(|label| !one.file.labels.contains(label)).cloned());
+            let request = PublishRequest {
+                content: one.file.content.clone(),
+                message: message.to_owned(),
+                bump: None,
+                expected_parent: None,
+                labels,
+                allow_major: false,
+                break_glass: None,
+            };
+            let outcome = match self.registry.publish(&self.actor, one.name.clone(), request).await {
+                Ok(done) if done.created => Outcome::Published(done.version.number),
+                Ok(done) if done.deployment.is_some() => Outcome::Labelled(done.version.number),
+                Ok(done) => Outcome::Unchanged(done.version.number),
+                Err(error) => {
+                    let (code, reason) = self.said(&error.into());
+                    if may_wait(code) {
+                        one.refused = reason;
+                        rounds.put_back(one);
+                        continue;
+                    }
+                    Outcome::Refused(reason)
+                }
+            };
+            rows.push(Brought { path: one.path, name: Some(one.name), outcome });
+        }
+        rows.extend(rounds.left().into_iter().map(|one| Brought {
+            path: one.path,
+            name: Some(one.name),
+            outcome: Outcome::Refused(one.refused),
+        }));
+        rows.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(rows)
+    }
+
+    /// Imports a history; what became of it as far as it came.
+    async fn history(&self, file: UploadedFile, label: Label, syntax: Syntax) -> Result<Imported, Failure> {
+        let mut total = Imported { path: file.path, ..Imported::default() };
+        let unpacked = unpack(Cursor::new(file.bytes), WINDOW_LOG_MAX);
+        let unread = |error: std::io::Error| RequestError::Upload { reason: error.to_string() };
+        let mut batches = Batches::new(unpacked.map_err(unread)?, UNPACKED_BYTES_MAX);
+        loop {
+            let (back, batch) = blocking(move || {
+                let batch = batches.next_batch();
+                (batches, batch)
+            })
+            .await?;
+            batches = back;
+            let batch = match batch {
+                Ok(batch) if batch.is_empty() => return Ok(total),
+                Ok(batch) => batch,
+                Err(error) => {
+                    total.stopped = Some(error.to_string());
+                    return Ok(total);
+                }
+            };
+            let mut changes = Vec::with_capacity(batch.len());
+            for read in batch {
+                if let Some(original) = read.renamed_from {
+                    total.rename(original, &read.change.name);
+                }
+                changes.push(read.change);
+            }
+            let names: BTreeMap<String, PromptName> =
+                changes.iter().map(|change| (change.id.clone(), change.name.clone())).collect();
+            let request = ImportRequest { changes, syntax, label: label.clone() };
+            match self.registry.import(&self.actor, request).await {
+                Ok(outcome) => {
+                    total.published = total.published.saturating_add(outcome.imported.published);
+                    total.removed = total.removed.saturating_add(outcome.imported.removed);
+                    total.known = total.known.saturating_add(outcome.imported.known);
+                    for (id, error) in outcome.refused {
+                        total.refused_count = total.refused_count.saturating_add(1);
+                        if total.refused.len() < LISTED_MAX {
+                            let name = names.get(&id).map(ToString::to_string).unwrap_or_default();
+                            total.refused.push((name, self.said(&error.into()).1));
+                        }
+                    }
+                }
+                Err(error) => {
+                    total.stopped = Some(self.said(&error.into()).1);
+                    return Ok(total);
+                }
+            }
+        }
+    }
+
+    /// A failure as others are told of it.
+    fn said(&self, failure: &Failure) -> (ErrorCode, String) {
+        let problem = failure.problem(self.id);
+        let reasons: Vec<String> = std::iter::once(problem.detail).chain(problem.errors).collect();
+        (problem.code, reasons.join("; "))
+    }
+}
+
+/// Reads prompt files; those that are none are refused at once.
+fn read_all(files: Vec<UploadedFile>) -> (Vec<Brought>, Vec<Waiting>) {
+    let (mut rows, mut waiting) = (Vec::new(), Vec::new());
+    let mut names: BTreeMap<PromptName, String> = BTreeMap::new();
+    for UploadedFile { path, bytes } in files {
+        let understood = understand(Path::new(&path), &bytes);
+        let refused = match understood {
+            Ok((name, file)) => match names.get(&name) {
+                None => {
+                    names.insert(name.clone(), path.clone());
+                    waiting.push(Waiting { path, name, file, refused: String::new() });
+                    continue;
+                }
+                Some(other) => format!("it is the same prompt as {other}"),
+            },
+            Err(reason) => reason,
+        };
+        rows.push(Brought { path, name: None, outcome: Outcome::Refused(refused) });
+    }
+    (rows, waiting)
+}

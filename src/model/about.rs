@@ -1,0 +1,112 @@
+//! What people say about a prompt: who answers for it, under which tags it is found, and what it is for.
+//!
+//! It changes nothing of what is served, so it is kept beside the map and no replica has it.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::principal::is_handle;
+
+/// Most tags of a prompt.
+pub const TAGS_MAX: usize = 20;
+/// Longest tag, in bytes, which are its characters.
+pub const TAG_BYTES_MAX: usize = 40;
+/// Longest description, in characters.
+pub const DESCRIPTION_CHARACTERS_MAX: usize = 1_000;
+
+/// What is said about a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct About {
+    /// Who answers for it: a principal or a team, 1 to 64 of a-z 0-9 . _ - @.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Words to find it by: at most 20, each 1 to 40 of a-z 0-9 . _ -.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub tags: BTreeSet<String>,
+    /// What it is for, in at most 1,000 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+}
+
+/// Why nobody can say that about a prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum AboutError {
+    #[error("`{0}` is no name of an owner; use 1 to 64 of a-z 0-9 . _ - @")]
+    Owner(String),
+    #[error("`{0}` is no tag; use 1 to 40 of a-z 0-9 . _ -")]
+    Tag(String),
+    #[error("there are {0} tags; the limit is 20")]
+    Tags(usize),
+    #[error("the description has {0} characters; the limit is 1,000")]
+    Description(usize),
+}
+
+impl About {
+    /// The same, if it is within its limits; without the space around the description.
+    ///
+    /// # Errors
+    /// What is not.
+    pub fn checked(mut self) -> Result<Self, AboutError> {
+        let excerpt = |text: &str| text.chars().take(TAG_BYTES_MAX).collect::<String>();
+        if let Some(owner) = self.owner.as_ref().filter(|owner| !is_handle(owner)) {
+            return Err(AboutError::Owner(excerpt(owner)));
+        }
+        if self.tags.len() > TAGS_MAX {
+            return Err(AboutError::Tags(self.tags.len()));
+        }
+        if let Some(tag) = self.tags.iter().find(|tag| !is_tag(tag)) {
+            return Err(AboutError::Tag(excerpt(tag)));
+        }
+        self.description = self.description.trim().to_owned();
+        let characters = self.description.chars().count();
+        if characters > DESCRIPTION_CHARACTERS_MAX {
+            return Err(AboutError::Description(characters));
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing is said.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether a text can be a tag.
+#[must_use]
+pub fn is_tag(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    (1..=TAG_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_has_limits() {
+        let check = |owner: &str, tags: &[&str], description: &str, expected: &str| {
+            let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+            let about = About { owner: Some(owner.to_owned()), tags, description: description.to_owned() };
+            let found = about.checked().err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found:?} {expected:?}");
+        };
+        check("team-a@example.com", &["a", "x-1_2.3"], " why \n", "");
+        check("Team A", &[], "", "`Team A` is no name of an owner");
+        check("", &[], "", "owner");
+        check("a", &["Big"], "", "`Big` is no tag");
+        check("a", &[&"t".repeat(41)], "", "is no tag");
+        check("a", &[""], "", "is no tag");
+        let many: Vec<String> = (0..21).map(|n| format!("t{n}")).collect();
+        check("a", &many.iter().map(String::as_str).collect::<Vec<_>>(), "", "there are 21 tags");
+        check("a", &[], &"é".repeat(1_000), "");
+        check("a", &[], &"é".repeat(1_001), "1001 characters");
+        let trimmed = About { description: " \n".to_owned(), ..About::default() }.checked().expect("fits");
+        assert!(trimmed.is_empty());
+        assert!(serde_json::from_str::<About>(r#"{"tagz":[]}"#).is_err());
+    }
+}

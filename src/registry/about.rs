@@ -1,0 +1,39 @@
+//! What people say about a prompt: its owner, its tags and its description.
+
+use super::command::Subject;
+use super::{Actor, Registry, RegistryError, live_prompt};
+use crate::model::about::About;
+use crate::model::audit::AuditChange;
+use crate::model::name::PromptName;
+use crate::model::principal::Permission;
+use crate::store::document::{Documents, Shelf};
+
+impl Registry {
+    /// Keeps what is said about a prompt, in place of what was said before.
+    ///
+    /// # Errors
+    /// The actor may not, there is no such prompt, it is beyond a limit, or the store fails.
+    pub async fn describe(&self, actor: &Actor, name: PromptName, about: About) -> Result<About, RegistryError> {
+        self.command(actor, Subject::new("describe", [name.to_string()], ""), move |txn, ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            let about = about.checked().map_err(|error| RegistryError::Unfit(error.to_string()))?;
+            live_prompt(txn, &name)?;
+            let before: Option<About> = txn.document(Shelf::About, name.as_str())?;
+            if before.clone().unwrap_or_default() == about {
+                return Ok(about);
+            }
+            if about.is_empty() {
+                txn.remove_document(Shelf::About, name.as_str())?;
+            } else {
+                txn.put_document(Shelf::About, name.as_str(), &about)?;
+            }
+            let json = |about: &About| serde_json::to_string(about).unwrap_or_default();
+            let after = (!about.is_empty()).then(|| json(&about));
+            let change = AuditChange { subject: name.to_string(), before: before.as_ref().map(json), after };
+            let audit = ctx.audit("describe", vec![name.to_string()], String::new(), vec![change]);
+            txn.commit(ctx.now, Vec::new(), audit)?;
+            Ok(about)
+        })
+        .await
+    }
+}

@@ -1,0 +1,339 @@
+//! Bringing prompts in: the forms for a folder and for a history, and what became of what they sent.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use crate::model::name::{PRODUCTION, PromptName};
+use crate::web::layout::{Frame, Page, Who, command, empty, prompt_path};
+use crate::web::words::{Visible, grouped};
+
+/// Most names of a list that are shown.
+pub const LISTED_MAX: usize = 200;
+/// Pushes a folder of prompts.
+const FOLDER: &str = "bookholder push prompts/ -m 'From our repository' --label production";
+/// Imports a history of another library.
+const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
+/// How a history's texts write their variables.
+const SYNTAXES: [(&str, &str); 3] = [
+    ("plain", "not at all: plain text"),
+    ("mustache", "{{variable}}, as Mustache"),
+    ("jinja", "{{ variable }}, as Jinja"),
+];
+
+/// What became of one file.
+#[derive(Clone, Debug)]
+pub struct Brought {
+    /// Where it lay in its folder.
+    pub path: String,
+    /// Which prompt it is, where that can be told.
+    pub name: Option<PromptName>,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is a new version.
+    Published(u64),
+    /// A version says the same, and a label was moved to it.
+    Labelled(u64),
+    /// A version says the same.
+    Unchanged(u64),
+    /// It was not published, for this reason.
+    Refused(String),
+}
+
+/// What became of a history.
+#[derive(Clone, Debug, Default)]
+pub struct Imported {
+    /// What the file was called.
+    pub path: String,
+    /// Versions that were made.
+    pub published: u64,
+    /// Prompts that were removed.
+    pub removed: u64,
+    /// Changes that an earlier import had brought.
+    pub known: u64,
+    /// Changes that were refused.
+    pub refused_count: u64,
+    /// The first of them: prompts and reasons.
+    pub refused: Vec<(String, String)>,
+    /// Prompts that are called otherwise here.
+    pub renamed_count: u64,
+    /// The first of them: what they were called, and what they are.
+    pub renamed: BTreeMap<String, String>,
+    /// Why the rest was not looked at.
+    pub stopped: Option<String>,
+}
+
+impl Imported {
+    /// Notes that a prompt is called otherwise here.
+    pub fn rename(&mut self, original: String, name: &PromptName) {
+        if self.renamed.contains_key(&original) {
+            return;
+        }
+        // Beyond those that are listed, each change of a prompt counts.
+        self.renamed_count = self.renamed_count.saturating_add(1);
+        if self.renamed.len() < LISTED_MAX {
+            self.renamed.insert(original, name.to_string());
+        }
+    }
+}
+
+/// Writes the page with the forms.
+#[must_use]
+pub fn page(frame: &Frame) -> String {
+    let main = html! {
+        div.head { h1 { "Import" } }
+        @if frame.replica.is_some() {
+            (empty("Not on a replica", "Prompts are brought to the primary; this replica then shows them."))
+        } @else if let Some(form) = frame.form() {
+            ul.ways {
+                li { (folder_form(form)) }
+                li { (history_form(form)) }
+                li { (terminal()) }
+            }
+        } @else {
+            (sign_in(frame))
+            ul.ways { li { (terminal()) } }
+        }
+    };
+    write(frame, "Import", main)
+}
+
+/// Asks whoever can to sign in.
+pub(super) fn sign_in(frame: &Frame) -> Markup {
+    html! {
+        @if frame.who == Who::Local {
+            div.empty {
+                h2 { "Sign in to bring prompts in" }
+                p { "It takes an access token of somebody who may publish; the one that the first start printed does." }
+                p { a.button.primary href="/ui/sign-in?next=/ui/bring" { "Sign in" } }
+            }
+        }
+    }
+}
+
+/// The form for a folder.
+pub(super) fn folder_form(form: &str) -> Markup {
+    html! {
+        h2 { "Import a folder" }
+        p { "Each " code { "support/agent.prompt" } " in it is the prompt " code { "support/agent" } ". Files that say what is there already change nothing, so it can be done again." }
+        form.stack method="post" action="/ui/bring" enctype="multipart/form-data" {
+            input type="hidden" name="form" value=(form);
+            input type="hidden" name="what" value="files";
+            label for="bring-folder" { "The folder" }
+            input #bring-folder type="file" name="folder" webkitdirectory multiple;
+            label for="bring-files" { "Or single files" }
+            input #bring-files type="file" name="files" multiple accept=".prompt" aria-describedby="bring-files-help";
+            p.quiet #bring-files-help { "For browsers that choose no folders. Each becomes a prompt by its own name." }
+            label for="bring-why" { "Why?" }
+            input #bring-why name="message" required maxlength="2000" autocomplete="off";
+            label for="bring-label" { "Label that serves them, besides those in the files" }
+            input #bring-label name="label" maxlength="200" autocomplete="off" spellcheck="false" placeholder="none";
+            button.primary type="submit" { "Import the folder" }
+        }
+    }
+}
+
+/// The form for a history.
+pub(super) fn history_form(form: &str) -> Markup {
+    html! {
+        h2 { "Import a file" }
+        p { "The history of another library, with its times, authors and removals: one change a line as JSON, packed with zstd or not. Importing it again brings only what is new." }
+        form.stack method="post" action="/ui/bring" enctype="multipart/form-data" {
+            input type="hidden" name="form" value=(form);
+            input type="hidden" name="what" value="history";
+            label for="bring-history" { "The file" }
+            input #bring-history type="file" name="history" accept=".jsonl,.zst,.ndjson" required;
+            label for="bring-syntax" { "How its texts write variables" }
+            select #bring-syntax name="syntax" { @for (value, said) in SYNTAXES { option value=(value) { (said) } } }
+            label for="bring-live" { "Label that serves each version from its time on" }
+            input #bring-live name="label" value=(PRODUCTION) required maxlength="200" autocomplete="off" spellcheck="false";
+            button.primary type="submit" { "Import the file" }
+        }
+    }
+}
+
+fn terminal() -> Markup {
+    html! {
+        h2 { "Or in a terminal" }
+        p { "For more than 24 MiB, and for machines." }
+        (command(FOLDER))
+        (command(HISTORY))
+    }
+}
+
+/// Writes the page that says what became of files.
+#[must_use]
+pub fn brought(frame: &Frame, rows: &[Brought], left_alone: usize) -> String {
+    let number = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
+    let parts = [
+        (number(|one| matches!(one, Outcome::Published(_))), "published"),
+        (number(|one| matches!(one, Outcome::Labelled(_))), "served by another label now"),
+        (number(|one| matches!(one, Outcome::Unchanged(_))), "unchanged"),
+        (number(|one| matches!(one, Outcome::Refused(_))), "refused"),
+    ];
+    let said: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let main = html! {
+        div.head { h1 { "What became of the files" } p.quiet.count { (said.join(", ")) } }
+        @if left_alone > 0 {
+            p.quiet { (left_alone) " other " (if left_alone == 1 { "file was" } else { "files were" }) " left alone: only what ends in .prompt is a prompt, and nothing hidden is looked at." }
+        }
+        @if rows.is_empty() {
+            (empty("There was no prompt file", "Choose a folder with files that end in .prompt, or the files themselves."))
+        } @else {
+            table.list.cards.brought {
+                thead { tr { th scope="col" { "File" } th scope="col" { "Prompt" } th scope="col" { "What became of it" } } }
+                tbody { @for row in rows { (row_of(row)) } }
+            }
+        }
+        (onward())
+    };
+    write(frame, "What became of the files", main)
+}
+
+fn row_of(row: &Brought) -> Markup {
+    let there = !matches!(row.outcome, Outcome::Refused(_));
+    html! {
+        tr {
+            th scope="row" { (Visible(&row.path)) }
+            td data-label="Prompt" {
+                @if let Some(name) = &row.name {
+                    @if there { a.name href=(prompt_path(name.as_str())) { (Visible(name.as_str())) } } @else { (Visible(name.as_str())) }
+                }
+            }
+            td {
+                @match &row.outcome {
+                    Outcome::Published(number) => { span.tag.live { "published" } " as " b.version { "v" (number) } },
+                    Outcome::Labelled(number) => { span.tag.live { "labelled" } " " b.version { "v" (number) } ", which said so already" },
+                    Outcome::Unchanged(number) => { span.tag { "unchanged" } " " b.version { "v" (number) } " says so already" },
+                    Outcome::Refused(reason) => { span.tag.high { "refused" } " " (Visible(reason)) },
+                }
+            }
+        }
+    }
+}
+
+/// Writes the page that says what became of a history.
+#[must_use]
+pub fn imported(frame: &Frame, total: &Imported) -> String {
+    let main = html! {
+        div.head { h1 { "What became of the history" } p.quiet.count { (Visible(&total.path)) } }
+        @if let Some(stopped) = &total.stopped {
+            div.note.bad role="alert" {
+                p { "It stopped: " (Visible(stopped)) }
+                p { "What came before is in. Mend it and import it again: what is known is skipped then." }
+            }
+        }
+        dl.pairs {
+            @for (number, what) in [(total.published, "versions published"), (total.removed, "prompts removed"), (total.known, "changes known already"), (total.refused_count, "changes refused")] {
+                dt { (grouped(number)) } dd { (what) }
+            }
+        }
+        @if !total.refused.is_empty() {
+            section {
+                h2 { "Refused" }
+                table.list.cards {
+                    thead { tr { th scope="col" { "Prompt" } th scope="col" { "Why" } } }
+                    tbody { @for (name, reason) in &total.refused { tr { th scope="row" { (Visible(name)) } td { (Visible(reason)) } } } }
+                }
+                (more(total.refused_count, total.refused.len()))
+            }
+        }
+        @if !total.renamed.is_empty() {
+            section {
+                h2 { "Under another name" }
+                p.quiet { "What no name may hold, such as @ and |, became a hyphen; a name that is too long was cut." }
+                table.list.cards {
+                    thead { tr { th scope="col" { "It was" } th scope="col" { "It is" } } }
+                    tbody { @for (original, name) in &total.renamed { tr { th scope="row" { (Visible(original)) } td { a.name href=(prompt_path(name)) { (Visible(name)) } } } } }
+                }
+                (more(total.renamed_count, total.renamed.len()))
+            }
+        }
+        (onward())
+    };
+    write(frame, "What became of the history", main)
+}
+
+fn more(count: u64, shown: usize) -> Markup {
+    let more = count.saturating_sub(u64::try_from(shown).unwrap_or(u64::MAX));
+    html! { @if more > 0 { p.quiet { "and " (grouped(more)) " more" } } }
+}
+
+fn onward() -> Markup {
+    html! { p { a.button href="/ui/" { "To the prompts" } " " a.button href="/ui/bring" { "Import more" } } }
+}
+
+fn write(frame: &Frame, title: &str, main: Markup) -> String {
+    let above = [("Prompts", "/ui/".to_owned())];
+    frame.page(&Page { title, above: &above, done: None, search: "", main })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::layout::sample;
+
+    #[test]
+    fn what_became_of_each_file_is_told_and_names_of_files_do_nothing() {
+        let row = |path: &str, name: &str, outcome| Brought { path: path.to_owned(), name: name.parse().ok(), outcome };
+        let rows = [
+            row("a.prompt", "a", Outcome::Published(3)),
+            row("b.prompt", "b", Outcome::Unchanged(1)),
+            row("<script>\u{202e}.prompt", "", Outcome::Refused("<img src=x>".to_owned())),
+        ];
+        let shown = brought(&sample(Who::Local), &rows, 2);
+        for part in [
+            "1 published, 1 unchanged, 1 refused",
+            "<span class=\"tag live\">published</span> as <b class=\"version\">v3</b>",
+            "&lt;script&gt;<span class=\"odd\">U+202E</span>.prompt",
+            "&lt;img src=x&gt;",
+            "2 other files were left alone",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        let none = brought(&sample(Who::Local), &[], 0);
+        assert!(none.contains("There was no prompt file") && !none.contains("<table"), "{none}");
+    }
+
+    #[test]
+    fn what_became_of_a_history_is_told_as_far_as_it_came() {
+        let mut total = Imported {
+            published: 4_529,
+            refused_count: 300,
+            stopped: Some("line 7: <b>".to_owned()),
+            ..Imported::default()
+        };
+        total.refused.push(("a".to_owned(), "a <secret>".to_owned()));
+        total.rename("a | b".to_owned(), &"a - b".parse().expect("a name"));
+        total.rename("a | b".to_owned(), &"a - b".parse().expect("a name"));
+        assert_eq!(total.renamed_count, 1);
+        let shown = imported(&sample(Who::Local), &total);
+        for part in [
+            "It stopped: line 7: &lt;b&gt;",
+            "4\u{202f}529",
+            "a &lt;secret&gt;",
+            "and 299 more",
+            "a | b",
+            "/ui/prompts/a%20-%20b",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+
+    #[test]
+    fn only_who_is_signed_in_gets_forms() {
+        let signed = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
+        let forms = page(&sample(signed));
+        assert_eq!(forms.matches("enctype=\"multipart/form-data\"").count(), 2, "{forms}");
+        let token = forms.find("name=\"form\" value=\"f00\"").expect("a token");
+        assert!(token < forms.find("type=\"file\"").expect("a field"), "the token is the first part");
+        let local = page(&sample(Who::Local));
+        assert!(!local.contains("multipart") && local.contains("Sign in to bring"), "{local}");
+    }
+}
