@@ -114,7 +114,7 @@ fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
     assert!(page.contains("looked at when you deploy"), "{page}");
     let page_of_rob = rob.page(&path);
     let refused = decide(&mut rob, &page_of_rob, "deploy", "OPS-1").expect_err("no approval");
-    assert!(refused.contains("A policy is not met") && refused.contains("value=\"OPS-1\""), "{refused}");
+    assert!(refused.contains("is not moved") && refused.contains("value=\"OPS-1\""), "{refused}");
     let glass = decide(&mut rob, &page_of_rob, "override", "OPS-1").expect_err("no override");
     assert!(glass.contains("role=\"alert\""), "{glass}");
     let request = decide(&mut ann, &page, "propose", "OPS-2 please").expect("asked");

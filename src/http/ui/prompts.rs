@@ -74,7 +74,7 @@ fn list(
     let row = |FoundPrompt { prompt, labels, recent, about, risk }| {
         let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
         let back = goes_back(app, visitor, &prompt, &recent);
-        PromptRow { prompt, labels, recent, pending, about, risk, back }
+        PromptRow { prompt, labels, recent, pending, back, about, risk }
     };
     let listing = Listing {
         folder: search.folder.clone(),
