@@ -136,7 +136,7 @@ fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Arriving> {
     let publisher = app.publisher.as_ref().filter(|_| young && app.registry.is_some())?;
     let epoch = app.committed.borrow().head.position.epoch;
     let Arrival { holding, known, missing } = publisher.arrival(Position { epoch, seq: newest.id });
-    Some(Arriving { holding, known, missing })
+    (known > 0).then_some(Arriving { holding, known, missing })
 }
 
 /// The labels of it that a visitor may move.

@@ -165,7 +165,7 @@ fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str
     remarks.extend(warnings.map(|one| (one.line, warning(one))));
     remarks.sort_by_key(|(line, _)| *line);
     html! {
-        ul.beside id={ "beside-" (id) } data-live {
+        ul.remarks id={ "beside-" (id) } data-live {
             @for (line, remark) in &remarks {
                 li {
                     span.at data-line=(line) data-of=(id) { "Line " (line) }

@@ -130,14 +130,13 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
     frame.page(&Page { title: name, above: &above, done: matter.done, search, main })
 }
 
-/// The newest deployment on its way; the page looks again by itself until everybody has it.
+/// The newest deployment on its way to the replicas that were heard lately; the page looks again by itself until everybody has it.
 fn arrival(arriving: &Arriving) -> Markup {
     let Arriving { holding, known, missing } = arriving;
     let again = (holding < known).then_some("1000");
     html! {
         div.note role="status" data-again=[again] {
-            @if *known == 0 { "Live here. No replica was heard lately, so nothing is waited for." }
-            @else if holding == known {
+            @if holding == known {
                 "Live here and on " @if *known == 1 { "the one replica" } @else { "all " (known) " replicas" } " that were heard lately."
             }
             @else {

@@ -122,7 +122,6 @@ fn a_prompt_without_labels_or_content_is_a_page() {
 #[test]
 fn a_young_deployment_is_seen_arriving() {
     for (holding, known, missing, expected, again) in [
-        (0, 0, vec![], "No replica was heard lately", false),
         (2, 3, vec!["edge<1>"], "on <b>2 of 3</b> replicas. Not yet on edge&lt;1&gt;", true),
         (1, 1, vec![], "the one replica", false),
         (3, 3, vec![], "all 3 replicas", false),

@@ -92,7 +92,9 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
         div.head {
             h1 { (Visible(here)) }
             p.quiet.count { (count(listing)) }
-            @if frame.form().is_some() && listing.kind.is_some() { a.button.aside href="/ui/bring" { "Import" } }
+            @if frame.form().is_some() && listing.kind.is_some() {
+                div.inline.end { a.button href="/ui/bring" { "Import" } a.button.primary href="/ui/new" { "Write a prompt" } }
+            }
         }
         (filters(listing))
         (folders(listing))
