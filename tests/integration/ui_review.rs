@@ -154,6 +154,9 @@ fn the_log_is_read_and_reported_by_who_may() {
     assert_eq!(refused.matches("<tbody><tr>").count(), 1, "{refused}");
     assert!(refused.contains("<b>deploy</b>") && !refused.contains("<b>publish</b>"), "{refused}");
     assert!(cy.page("/ui/audit?who=nobody").contains("Nothing found"));
+    assert!(page.contains("href=\"/ui/audit?verify=yes\""), "{page}");
+    let verified = cy.page("/ui/audit?verify=yes");
+    assert!(verified.contains("The chain is whole.") && verified.contains("signed checkpoint names"), "{verified}");
     for number in 0..60 {
         team.node.publish("many/one", &format!("text {number}"));
     }

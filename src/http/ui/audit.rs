@@ -28,8 +28,9 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     let who = params.text("who").unwrap_or_default();
     let prompt = params.text("prompt").unwrap_or_default();
     let refused = params.text("refused").is_some_and(|refused| !refused.is_empty());
+    let verify = params.text("verify").is_some_and(|verify| !verify.is_empty());
     let cursor = params.text("cursor");
-    params.finish(&["who", "prompt", "refused", "cursor"])?;
+    params.finish(&["who", "prompt", "refused", "verify", "cursor"])?;
     for (name, value) in [("who", &who), ("prompt", &prompt)] {
         if value.len() > FILTER_BYTES_MAX {
             return Err(RequestError::Parameter { name, reason: "no name is as long".to_owned() }.into());
@@ -53,6 +54,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
             entries: found.items,
             next: found.next,
             continued: cursor.is_some(),
+            verdict: if verify { Some(app.catalogue.verify_audit()?) } else { None },
         };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
     };

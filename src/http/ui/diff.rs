@@ -10,6 +10,7 @@ use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
+use super::prompt::backs;
 use super::visitor::Visitor;
 use crate::api::read::PromptView;
 use crate::governance::diff::Context;
@@ -78,7 +79,8 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: Asked) -> Res
     };
     let answer = app.catalogue.diff_in(name, &from, &to, context)?;
     let choices = choices(app, &view, [answer.from, answer.to])?;
-    Ok(page(&visitor.frame(app), &Comparing { answer, asked: words, choices, layout, context }))
+    let backs = backs(app, visitor, &view)?;
+    Ok(page(&visitor.frame(app), &Comparing { answer, asked: words, choices, backs, layout, context }))
 }
 
 /// Both sides, where they were not both said: what is live, or what came before, and the newest.

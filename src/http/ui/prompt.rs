@@ -148,6 +148,21 @@ fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<Strin
     labels.filter(may).map(ToString::to_string).collect()
 }
 
+/// Those of them that served something else before.
+pub(super) fn backs(app: &Shared, visitor: &Visitor, view: &PromptView) -> Result<BTreeSet<String>, Failure> {
+    /// Deployments of a label that are looked at for another serving: the newest.
+    const LOOKED_AT: usize = 20;
+    let mut backs = deploys(app, visitor, view);
+    backs.retain(|label| view.labels.iter().any(|state| state.label.as_str() == label));
+    for state in &view.labels {
+        let newest = app.catalogue.deployments(&view.prompt.name, Some(&state.label), None, LOOKED_AT)?;
+        if !newest.items.iter().filter_map(|one| one.to.as_ref()).any(|to| *to != state.serving) {
+            backs.remove(state.label.as_str());
+        }
+    }
+    Ok(backs)
+}
+
 fn deployments(app: &Shared, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {
     let mut all = Vec::new();
     let mut cursor = None;

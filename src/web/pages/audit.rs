@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use crate::model::audit::{AuditEntry, Decision};
+use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
-use crate::web::words::{Visible, moment, plain, when};
+use crate::web::words::{Visible, grouped, moment, plain, when};
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub struct AuditMatter {
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub continued: bool,
+    /// Whether the chain holds, where that was asked.
+    pub verdict: Option<AuditVerdict>,
 }
 
 /// Writes the page.
@@ -29,6 +31,10 @@ pub fn page(frame: &Frame, matter: &AuditMatter) -> String {
     let main = html! {
         div.head { h1 { "Audit" } p.quiet { "Every command that was decided, each bound to the one before" } }
         (filters(matter))
+        @match &matter.verdict {
+            Some(verdict) => (verified(verdict)),
+            None => p { a.button href="/ui/audit?verify=yes" { "Verify the chain" } },
+        }
         @if let Some(form) = frame.form() { (report(frame, matter, form)) }
         @if !matter.entries.is_empty() { (table(frame, matter)) }
         @else if matter.next.is_some() { (empty("Nothing in the newest entries", "Older ones may fit: look further.")) }
@@ -43,6 +49,26 @@ pub fn page(frame: &Frame, matter: &AuditMatter) -> String {
         }
     };
     frame.page_of(Part::Audit, &Page { title: "Audit", above: &[], done: None, search: "", main })
+}
+
+/// Whether every entry fits itself and the one before, up to what was signed.
+fn verified(verdict: &AuditVerdict) -> Markup {
+    let count = grouped(verdict.entries);
+    html! {
+        div.note.bad[!verdict.whole] role="status" {
+            @if verdict.whole {
+                p { b { "The chain is whole." } " " (count) " entries were checked, each against itself and the one before"
+                    @if verdict.anchored == Some(true) { ", and the newest is the one that the signed checkpoint names" } "." }
+            } @else {
+                p {
+                    b { "The chain is broken" @if let Some(at) = verdict.broken_at { " at entry " (at) } "." } " " (count) " entries were checked. "
+                    @if verdict.anchored == Some(false) { "The newest is not the one that the signed checkpoint names. " }
+                    "Somebody changed the log outside this program: keep this data directory as it is, and compare it with a backup."
+                }
+            }
+            p { "The newest has the hash " code.id { (verdict.head) } }
+        }
+    }
 }
 
 fn address(matter: &AuditMatter, who: &str, prompt: &str, cursor: &str) -> String {
@@ -179,6 +205,14 @@ mod tests {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains("/ui/report"), "forms are for who is signed in");
+        for (whole, broken_at, expected) in
+            [(true, None, "The chain is whole."), (false, Some(4), "The chain is broken at entry 4.")]
+        {
+            let verdict =
+                AuditVerdict { whole, entries: 1_234, head: "<h>".to_owned(), broken_at, anchored: Some(whole) };
+            let shown = page(&sample(Who::Local), &AuditMatter { verdict: Some(verdict), ..AuditMatter::default() });
+            assert!(shown.contains(expected) && shown.contains("&lt;h&gt;"), "{expected} in {shown}");
+        }
         let none = page(&sample(Who::Local), &AuditMatter::default());
         assert!(none.contains("Nothing found") && !none.contains("<table"), "{none}");
     }

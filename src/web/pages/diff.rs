@@ -1,6 +1,6 @@
 //! What differs between two versions: lines with signs, words marked within them, one under another or side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::governance::diff::{Comparison, Context, Diff, MessageChange, Variable
 use crate::model::name::PromptName;
 use crate::model::prompt::LabelState;
 use crate::model::version::Version;
-use crate::web::layout::{Frame, Page, compare_path, empty, prompt_path};
+use crate::web::layout::{Frame, Page, back_path, compare_path, empty, prompt_path};
 use crate::web::words::{Visible, plain, shorten, when};
 
 /// Letters of a version's message in a choice.
@@ -28,6 +28,8 @@ pub struct Comparing {
     pub asked: (String, String),
     /// What there is to choose from.
     pub choices: Choices,
+    /// The labels that whoever looks can roll back.
+    pub backs: BTreeSet<String>,
     /// How the lines stand.
     pub layout: Layout,
     /// How much of what stayed the same is shown.
@@ -121,6 +123,9 @@ fn facts(frame: &Frame, matter: &Comparing, heading: &str, number: u64) -> Marku
                 a.version href={ (prompt_path(name)) "?version=" (number) } { "v" (number) }
                 @for state in matter.choices.labels.iter().filter(|state| state.serving.versions().contains(&number)) {
                     " " span.tag.live { (Visible(state.label.as_str())) }
+                    @if matter.backs.contains(state.label.as_str()) {
+                        " " a.back href=(back_path(name, state.label.as_str())) { "Roll back" span.hidden { " " (Visible(state.label.as_str())) } }
+                    }
                 }
             }
             @if let Some(version) = matter.choices.versions.get(&number) {
@@ -261,6 +266,7 @@ mod tests {
         Comparing {
             answer: DiffAnswer { name: "a<b>".parse().expect("a name"), from: 1, to: 2, diff },
             asked: ("production".to_owned(), "2".to_owned()),
+            backs: BTreeSet::from(["production".to_owned()]),
             choices: Choices {
                 labels: vec![serde_json::from_value(state).expect("a state")],
                 versions: [version(1, "why <i>\u{202e}"), version(2, "two\nlines")].into(),
