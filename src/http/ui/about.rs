@@ -4,7 +4,6 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::request::RequestError;
 use super::super::state::App;
 use super::visitor::{Sent, field, redirect};
 use crate::model::about::About;
@@ -19,10 +18,8 @@ pub(super) async fn describe(State(app): State<App>, mut sent: Sent) -> Result<R
     let tags = field(&mut sent.form, "tags")?;
     // Browsers end the lines of a form with two characters.
     let description = field(&mut sent.form, "description")?.replace("\r\n", "\n");
+    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "owner", "tags", "description"])?;
-    if !sent.seat.reads(name.as_str()) {
-        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
-    }
     let words = tags.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
     let owner = Some(owner.trim().to_owned()).filter(|owner| !owner.is_empty());
     let about = About { owner, tags: words.map(str::to_owned).collect(), description };

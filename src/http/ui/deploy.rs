@@ -148,10 +148,8 @@ pub(super) async fn look(
 pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
-    if !sent.seat.reads(name.as_str()) {
-        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
-    }
     let visitor = sent.visitor();
+    visitor.check(name.as_str())?;
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let chosen = {

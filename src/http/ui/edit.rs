@@ -234,10 +234,8 @@ pub(super) async fn act(
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
-    if !sent.seat.reads(name.as_str()) {
-        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
-    }
     let visitor = sent.visitor();
+    visitor.check(name.as_str())?;
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let draft = fields.remove("draft").unwrap_or_else(|| actor.name.clone());

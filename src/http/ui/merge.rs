@@ -7,7 +7,6 @@ use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::extract::{Params, Segments, blocking};
-use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
 use super::edit::{WRITING, sign_in_first};
@@ -82,9 +81,7 @@ fn matter(
 pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
-    if !sent.seat.reads(name.as_str()) {
-        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
-    }
+    sent.visitor().check(name.as_str())?;
     let draft = field(&mut sent.form, "draft")?;
     let (revision, parent) = (sent.form.get::<u64>("revision")?, sent.form.get::<u64>("parent")?);
     let chosen = sent.form.all("c");

@@ -5,7 +5,6 @@ use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::extract::blocking;
-use super::super::request::RequestError;
 use super::super::state::App;
 use super::visitor::{Sent, field, redirect};
 use crate::api::write::RollbackRequest;
@@ -19,10 +18,8 @@ pub(super) async fn rollback(State(app): State<App>, mut sent: Sent) -> Result<R
     let label: Label = field(&mut sent.form, "label")?.parse()?;
     let serves = field(&mut sent.form, "serves")?;
     let message = field(&mut sent.form, "message")?;
+    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "label", "serves", "message"])?;
-    if !sent.seat.reads(name.as_str()) {
-        return Err(RequestError::Unreadable { name: actor.name, prompt: name.to_string() }.into());
-    }
     let now = {
         let (name, label) = (name.clone(), label.clone());
         blocking(move || app.catalogue.label(&name, &label)).await??
