@@ -4,6 +4,7 @@ mod axis;
 pub mod docs;
 pub mod form;
 pub mod layout;
+mod lean;
 pub mod pages;
 pub mod report;
 pub mod typed;
