@@ -195,7 +195,7 @@ fn editor(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
                 (publishing(matter))
             }
         }
-        @if matter.revision > 0 { (discarding(frame, matter, form)) }
+        div #discarding data-live { @if matter.revision > 0 { (discarding(frame, matter, form)) } }
     }
 }
 

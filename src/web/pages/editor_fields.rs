@@ -168,7 +168,7 @@ fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str
         ul.remarks id={ "beside-" (id) } data-live {
             @for (line, remark) in &remarks {
                 li {
-                    span.at data-line=(line) data-of=(id) { "Line " (line) }
+                    a.at href={ "#" (id) } data-line=(line) data-of=(id) { "Line " (line) }
                     @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) { " " q { (Visible(&clipped(quoted))) } }
                     " " (remark)
                 }
