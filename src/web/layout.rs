@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::lean;
 use super::words::{Visible, length, plain};
+use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
 /// The stylesheet of the pages.
@@ -22,8 +23,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.')
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// Names the stylesheet and the script as they are now, so that browsers may keep them.
-pub static ASSETS: LazyLock<String> =
-    LazyLock::new(|| blake3::hash([STYLE.as_str(), SCRIPT.as_str()].concat().as_bytes()).to_hex().chars().take(12).collect());
+pub static ASSETS: LazyLock<String> = LazyLock::new(|| {
+    blake3::hash([STYLE.as_str(), SCRIPT.as_str()].concat().as_bytes()).to_hex().chars().take(12).collect()
+});
 
 /// What every page says besides its own matter.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct Frame {
     pub audits: bool,
     /// Where the pages about access begin for them; none where there are none.
     pub access: Option<&'static str>,
+    /// The position that the page was made at, where it can ask for itself anew; none where it answers a form.
+    pub from: Option<Position>,
 }
 
 /// Who looks at a page.
@@ -138,7 +142,7 @@ impl Frame {
                     link rel="stylesheet" href={ "/ui/app.css?v=" (*ASSETS) };
                     script src={ "/ui/app.js?v=" (*ASSETS) } defer {}
                 }
-                body {
+                body data-from=[self.from] {
                     a.skip href="#main" { "Skip to the content" }
                     (self.header(part, page.search))
                     @if let Some(following) = &self.replica { (note_of_replica(following)) }
@@ -311,7 +315,16 @@ pub(super) fn colour(version: u64) -> String {
 #[cfg(test)]
 pub(super) fn sample(who: Who) -> Frame {
     let now = Timestamp::from_ms(1_774_018_800_000);
-    Frame { registry: "ex\u{202e}<b>".to_owned(), now, who, replica: None, open: Some(3), audits: false, access: None }
+    Frame {
+        registry: "ex\u{202e}<b>".to_owned(),
+        now,
+        who,
+        replica: None,
+        open: Some(3),
+        audits: false,
+        access: None,
+        from: None,
+    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,10 @@
   }
   document.addEventListener("click", (event) => {
     const line = event.target.closest("[data-line]");
-    if (line) jump(document.getElementById(line.dataset.of), Number(line.dataset.line));
+    const field = line && document.getElementById(line.dataset.of);
+    if (!field) return;
+    event.preventDefault();
+    jump(field, Number(line.dataset.line));
   });
 
   // Selects a line of a field.
@@ -63,34 +66,93 @@
         });
       }
     }
-    for (const line of all("[data-line]", root)) line.classList.add("leads");
     balance(root);
   };
 
-  // Brings the live parts up to date with a page as it is now; what somebody is typing in stays.
-  const refresh = (page) => {
+  const fields = (part) => all("input:not([type=hidden]), select, textarea", part);
+  const touched = (field) => {
+    if (/^(checkbox|radio)$/.test(field.type)) return field.checked !== field.defaultChecked;
+    if (field.tagName !== "SELECT") return field.value !== field.defaultValue;
+    const begun = [...field.options].find((option) => option.defaultSelected) ?? field.options[0];
+    return field.value !== begun?.value;
+  };
+  const types = (part) => part.contains(document.activeElement) && typing(document.activeElement);
+  // Whether somebody is at work in a part: they type there, or typed, ticked or chose something, mark words, or press.
+  let pressed = false;
+  const busy = (part) => {
+    const marked = getSelection();
+    return pressed || types(part) || fields(part).some(touched) || (!marked.isCollapsed && marked.containsNode(part, true));
+  };
+  // What stands in a part of another page for an element of this one.
+  const twin = (element, part, other) => {
+    const name = (one) => one.id || [one.getAttribute("href"), one.getAttribute("name"), (one.querySelector("summary") ?? one).textContent].join();
+    const alike = (root) => all(element.localName, root).filter((one) => name(one) === name(element));
+    return alike(other)[alike(part).indexOf(element)];
+  };
+  // What was decided on is what was seen: a part whose matter is another now stays, and says so.
+  const hold = (part) => {
+    part.dataset.held = "";
+    if (!part.querySelector("button")) return;
+    const note = document.createElement("p");
+    note.className = "note warn";
+    note.setAttribute("role", "alert");
+    note.append("It has changed since you opened this page. ");
+    const again = document.createElement("a");
+    again.href = location.href;
+    again.textContent = "Look again";
+    note.append(again, " before you decide.");
+    part.prepend(note);
+  };
+
+  // Brings the live parts up to date with a page as it is now. A part that somebody is at work in stays as it is, but for
+  // the live parts in it that they are not at work in. What somebody chose (`chosen`) is shown in any case.
+  let late = false;
+  const refresh = (page, inUse = busy, chosen = false) => {
+    late = false;
     for (const old of all("[data-live]")) {
       const fresh = page.getElementById(old.id);
-      if (!fresh) continue;
-      const used = old.contains(document.activeElement) && typing(document.activeElement);
-      if (used || old.outerHTML === fresh.outerHTML) continue;
-      for (const details of all("details[id]", old)) {
-        const same = fresh.querySelector(`#${CSS.escape(details.id)}`);
+      if (!fresh || !old.isConnected || (!chosen && old.closest("[data-held]"))) continue;
+      if (!chosen && old.dataset.seen && fresh.dataset.seen && old.dataset.seen !== fresh.dataset.seen) {
+        hold(old);
+        continue;
+      }
+      if (inUse(old)) {
+        late = true;
+        continue;
+      }
+      for (const details of all("details", old)) {
+        const same = twin(details, old, fresh);
         if (same) same.open = details.open;
       }
-      const focused = old.contains(document.activeElement) && document.activeElement.id;
-      const put = document.importNode(fresh, true);
-      old.replaceWith(put);
+      const focused = old.contains(document.activeElement) ? document.activeElement : undefined;
+      const typed = chosen ? fields(old).filter((field) => field.id && touched(field) && !/^(checkbox|radio)$/.test(field.type)) : [];
+      const put = document.adoptNode(fresh);
       dress(put);
-      if (focused) document.getElementById(focused)?.focus();
+      if (old.outerHTML === put.outerHTML && typed.length === 0) continue;
+      const focus = focused && (focused === old ? put : twin(focused, old, put));
+      for (const field of typed) {
+        const same = put.querySelector(`#${CSS.escape(field.id)}`);
+        if (same) same.value = field.value;
+      }
+      old.replaceWith(put);
+      focus?.focus({ preventScroll: true });
     }
+    if (page.body.dataset.from) document.body.dataset.from = page.body.dataset.from;
     schedule();
   };
+  // Answers may overtake each other; only the last one that was asked for counts.
+  let asked = 0;
+  const ask = async (path, init) => {
+    const mine = asked += 1;
+    const answer = await fetch(path, init).catch(() => undefined);
+    const page = answer?.ok && !answer.redirected ? parse(await answer.text()) : undefined;
+    return { page, answered: answer !== undefined, last: mine === asked };
+  };
   const look = async () => {
-    try {
-      const answer = await fetch(location.href, { headers: { "Bookholder-Live": "yes" } });
-      if (answer.ok && !answer.redirected) refresh(parse(await answer.text()));
-    } catch { /* The node is away; the page stays as it is. */ }
+    if (document.querySelector("form[data-waits]")) return;
+    const { page, last } = await ask(location.href, { headers: { "Bookholder-Live": "yes" } });
+    if (page && last) refresh(page);
+    else if (last) schedule();
   };
 
   // Parts that say when to look again by themselves.
@@ -101,24 +163,32 @@
     if (waits.length > 0) again = setTimeout(() => (document.hidden ? schedule() : look()), Math.min(...waits));
   };
 
-  // Commits of the registry; a page that nobody sees does not listen.
+  // Commits of the registry since this page was made; a page that nobody sees does not listen.
   let stream;
+  const deaf = () => { stream?.close(); stream = undefined; };
   const listen = () => {
-    const wanted = !document.hidden && all("[data-live]").length > 0 && !document.querySelector("[data-editor]");
-    if (wanted && !stream) {
-      stream = new EventSource("/ui/live");
+    const { from } = document.body.dataset;
+    const wanted = from && !document.hidden && document.querySelector("[data-live]") && !document.querySelector("[data-editor]");
+    if (!wanted) deaf();
+    else if (!stream) {
+      stream = new EventSource(`/ui/live?from=${from}`);
       stream.onmessage = look;
-      stream.onerror = () => { if (stream?.readyState === EventSource.CLOSED) stream = undefined; };
-    } else if (!wanted && stream) {
-      stream.close();
-      stream = undefined;
+      stream.onerror = () => {
+        if (stream?.readyState !== EventSource.CLOSED) return;
+        deaf();
+        setTimeout(listen, 30000);
+      };
     }
   };
-  document.addEventListener("visibilitychange", () => {
-    listen();
-    if (!document.hidden && stream) look();
-  });
-  addEventListener("pagehide", () => { stream?.close(); stream = undefined; });
+  document.addEventListener("visibilitychange", listen);
+  // Whoever leaves a part that was left as it is finds it up to date.
+  const catchUp = () => setTimeout(() => { if (late && stream && !pressed) look(); });
+  document.addEventListener("focusout", catchUp);
+  for (const kind of ["pointerdown", "pointerup", "pointercancel"]) {
+    addEventListener(kind, () => { pressed = kind === "pointerdown"; catchUp(); }, true);
+  }
+  addEventListener("pagehide", deaf);
+  addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 
   // Sends a form as its button would, and returns the page that comes back.
   const send = async (form, action) => {
@@ -132,21 +202,44 @@
   const edit = (form) => {
     let timer, saving, dirty = false, leaving = false;
     const state = (words) => { document.getElementById("state").textContent = words; };
+    const unsaved = (why) => { dirty = true; state(`Not saved${why}`); };
+    const away = ": the node is away. What you typed is still here.";
+    const out = ": you are no longer signed in. Sign in in another window, and copy what you typed from here.";
     const save = async () => {
       clearTimeout(timer);
-      if (saving) await saving;
+      while (saving) await saving;
       if (!dirty || leaving) return;
       dirty = false;
       state("Saving …");
-      saving = send(form, "save").then(({ page, answer }) => {
-        if (answer.redirected && !page.querySelector("[data-editor]")) { location.href = answer.url; return; }
-        const kept = answer.ok && !page.querySelector("#problem .note");
-        refresh(page);
-        state(kept ? "Saved" : "Not saved");
-        if (!kept) dirty = true;
-      }).catch(() => { dirty = true; state("Not saved: the node is away"); });
+      saving = send(form, "save").catch(() => ({})).then(({ page }) => {
+        if (!page?.querySelector("[data-editor]")) { unsaved(page ? out : away); return; }
+        const failed = page.querySelector("#problem .note") !== null;
+        // What was typed since is not in that page; it is saved in a moment.
+        refresh(page, (part) => types(part) || (dirty && fields(part).length > 0));
+        if (failed) unsaved("");
+        else if (!dirty) state("Saved");
+      });
       await saving;
       saving = undefined;
+    };
+    // Where somebody goes on after a button: with the message that they added or moved.
+    const goOn = (action, label) => {
+      const count = all("ol.messages > li").length;
+      const [, verb, at] = /^([a-z]+)-?(.*)$/.exec(action);
+      const message = (number) => document.getElementById(`m${Math.max(0, Math.min(number, count - 1))}`);
+      const usable = (selector, part) => part?.querySelector(`:is(${selector}):not([disabled])`);
+      const button = (verb, number) => usable(`button[value="${verb}-${number}"]`, document);
+      const said = (part) => usable("textarea:not(.code)", part) ?? usable("input[name$='.name']", part);
+      const number = Number(at);
+      if (verb === "up") return button("up", number - 1) ?? button("down", number - 1);
+      if (verb === "down") return button("down", number + 1) ?? button("up", number + 1);
+      if (verb === "remove") return count > 0 ? said(message(number)) : button("add", "system");
+      if (verb === "add") return said(message(count - 1));
+      if (verb === "example") return said(message(count - 2));
+      if (verb === "chat") return said(message(0));
+      if (verb === "text") return document.getElementById("text");
+      if (verb === "forget") return usable("input:not([type=hidden]), textarea", document.getElementById("variables")) ?? said(document);
+      return all("button[name=do]").find((one) => (label ? one.getAttribute("aria-label") === label : one.value === action));
     };
     form.addEventListener("input", (event) => {
       if (event.target.closest(".desk")) return;
@@ -160,36 +253,53 @@
       if (!stays && !saving) { leaving = true; return; }
       event.preventDefault();
       clearTimeout(timer);
-      if (saving) await saving;
+      while (saving) await saving;
       if (!stays) { leaving = true; form.requestSubmit(button); return; }
-      const { page, answer } = await send(form, button.value).catch(() => ({}));
+      if (button.value === "save") { dirty = true; await save(); return; }
+      // Nothing is typed into a form that is about to be another.
+      form.inert = true;
+      const { page } = await send(form, button.value).catch(() => ({}));
       const fresh = page?.querySelector("main");
-      if (!fresh?.querySelector("[data-editor]")) { leaving = true; form.submit(); return; }
-      dirty = fresh.querySelector("#problem .note") !== null;
-      const label = button.getAttribute("aria-label");
-      document.querySelector("main").replaceWith(document.importNode(fresh, true));
+      if (!fresh?.querySelector("[data-editor]")) {
+        form.inert = false;
+        unsaved(page ? out : away);
+        button.focus();
+        return;
+      }
+      // What is to be said about the version is no part of the draft.
+      for (const old of fields(document.getElementById("publish"))) fresh.querySelector(`#${old.id}`).value = old.value;
+      const failed = fresh.querySelector("#problem .note") !== null;
+      dirty = failed;
+      const more = document.getElementById("more").open;
+      document.querySelector("main").replaceWith(document.adoptNode(fresh));
+      if (more) document.getElementById("more").open = true;
       start();
-      state(dirty ? "Not saved" : "Saved");
-      const added = /^(add|example|chat|text)/.test(button.value);
-      const texts = all("#editor textarea:not(.code):not(#message)");
-      const same = all("button[name=do]").find((one) => (label ? one.getAttribute("aria-label") === label : one.value === button.value));
-      (added ? texts.at(button.value === "example" ? -2 : -1) || same : same)?.focus();
+      state(failed ? "Not saved" : "Saved");
+      goOn(button.value, button.getAttribute("aria-label"))?.focus();
     });
     addEventListener("beforeunload", (event) => { if (dirty && !leaving && form.isConnected) event.preventDefault(); });
   };
 
-  // Forms that only choose what to look at: the page follows while somebody chooses.
+  // Forms that only choose what to look at: the page follows while somebody chooses. Until it shows what they chose, nothing
+  // can be decided.
   const follow = (form) => {
     let timer;
+    const show = async () => {
+      const path = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
+      const { page, answered, last } = await ask(path);
+      if (!last) return;
+      if (!answered) { timer = setTimeout(show, 2000); return; }
+      if (!page) { location.assign(path); return; }
+      delete form.dataset.waits;
+      history.replaceState(null, "", path);
+      refresh(page, () => false, true);
+    };
     form.addEventListener("input", () => {
+      asked += 1;
+      form.dataset.waits = "";
+      for (const button of all("#buttons button")) button.disabled = true;
       clearTimeout(timer);
-      timer = setTimeout(async () => {
-        const path = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
-        const answer = await fetch(path).catch(() => undefined);
-        if (!answer) return;
-        history.replaceState(null, "", path);
-        refresh(parse(await answer.text()));
-      }, 250);
+      timer = setTimeout(show, 250);
     });
   };
 

@@ -46,7 +46,7 @@ pub(super) async fn form(State(app): State<App>, visitor: Visitor, params: Param
 pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Response, Failure> {
     let (mut sent, files, _share) = upload.into_parts();
     let (registry, actor) = sent.writer(&app)?;
-    let visitor = Visitor::of(&sent);
+    let visitor = sent.visitor();
     let id = sent.request.ok_or_else(|| RequestError::Task("the request has no id".to_owned()))?;
     let _turn = claim(&BRINGING, "too many forms with files")?;
     let what = field(&mut sent.form, "what")?;

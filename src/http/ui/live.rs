@@ -1,5 +1,6 @@
 //! Tells open pages that something changed, so that their scripts look again. What changed is not said here: a page
-//! asks for itself anew, and is answered as its visitor may read.
+//! asks for itself anew, and is answered as its visitor may read. A page says from which position on; so nothing is missed
+//! between its making and the stream, or between two streams.
 //!
 //! A stream lives for a minute. A browser then comes again and shows again who it is, so that nobody listens for long who
 //! may no longer look.
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -18,10 +19,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::super::error::Failure;
-use super::super::extract::NoParams;
+use super::super::extract::Params;
 use super::super::request::RequestError;
 use super::super::state::App;
 use super::visitor::Visitor;
+use crate::model::position::Position;
 use crate::store::Committed;
 
 /// How long a stream lives.
@@ -32,11 +34,23 @@ const PAUSE: Duration = Duration::from_millis(400);
 const AGAIN_MS: u32 = 1_000;
 
 /// Tells of every commit, as server-sent events without names.
-pub(super) async fn live(State(app): State<App>, _: Visitor, _: NoParams) -> Result<Response, Failure> {
+pub(super) async fn live(
+    State(app): State<App>,
+    _: Visitor,
+    headers: HeaderMap,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let from: Option<Position> = params.get("from")?;
+    params.finish(&["from"])?;
+    // A browser that comes again says what it heard last; what it says is no more than a hint.
+    let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let busy = |_| RequestError::Busy { what: "too many open pages", retry_after_s: 30 };
     let permit = Arc::clone(&app.watchers).try_acquire_owned().map_err(busy)?;
     let mut committed = app.committed.clone();
-    committed.mark_unchanged();
+    let newest = committed.borrow_and_update().head.position;
+    if heard.or(from).is_some_and(|known| known != newest) {
+        committed.mark_changed();
+    }
     let ends = Instant::now() + LIFE;
     let listener = Listener { committed, stop: app.stop.clone(), ends, greeted: false, _permit: permit };
     let media = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
@@ -66,6 +80,6 @@ impl Listener {
         }
         sleep(PAUSE).await;
         let position = self.committed.borrow_and_update().head.position;
-        Some((Ok(format!("data: {position}\n\n").into()), self))
+        Some((Ok(format!("id: {position}\ndata: {position}\n\n").into()), self))
     }
 }

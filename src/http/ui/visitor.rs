@@ -16,6 +16,7 @@ use super::super::request::RequestError;
 use super::super::state::{App, RequestId, Shared};
 use super::session::{ID_CHARACTERS, NoRandomness};
 use crate::api::status::Freshness;
+use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat};
@@ -79,6 +80,8 @@ impl Cookie {
 pub(super) struct Visitor {
     seat: Option<Arc<Seat>>,
     session: Option<String>,
+    /// Where the registry stood when they asked; none where they sent a form.
+    from: Option<Position>,
 }
 
 impl Visitor {
@@ -93,11 +96,6 @@ impl Visitor {
             Some(seat) if !seat.reads(prompt) => Err(unreadable(seat, prompt)),
             _ => Ok(()),
         }
-    }
-
-    /// Whoever sent a form.
-    pub(super) fn of(sent: &Sent) -> Self {
-        Self { seat: Some(Arc::clone(&sent.seat)), session: Some(sent.session.clone()) }
     }
 
     /// What pages say of them and of this node.
@@ -121,7 +119,7 @@ impl Visitor {
             None
         };
         let audits = self.holds(app, Permission::Audit);
-        Frame { open: app.registry.as_ref().map(open), audits, access, ..frame(app, who) }
+        Frame { open: app.registry.as_ref().map(open), audits, access, from: self.from, ..frame(app, who) }
     }
 
     /// Whether they may look at what is not for everybody.
@@ -158,6 +156,7 @@ pub(super) fn frame(app: &Shared, who: Who) -> Frame {
         replica: app.registry.is_none().then(following),
         open: None,
         audits: false,
+        from: None,
         access: None,
     }
 }
@@ -167,12 +166,14 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let peer = Peer::of(parts);
+        // Before anything is read for the page: what is committed from then on is news to it.
+        let from = Some(app.committed.borrow().head.position);
         if let Some((id, seat)) = session(app, peer, &parts.headers) {
-            return Ok(Self { seat: Some(seat), session: Some(id) });
+            return Ok(Self { seat: Some(seat), session: Some(id), from });
         }
         let seat = identify(app, &parts.headers).map_err(IntoResponse::into_response)?;
         if seat.is_some() || peer.reads_openly(app) {
-            return Ok(Self { seat, session: None });
+            return Ok(Self { seat, session: None, from });
         }
         let here = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let next = if parts.method == Method::GET { here.as_str() } else { "" };
@@ -203,7 +204,7 @@ pub(super) struct Sent<const MAX: usize = FORM_BYTES_MAX> {
 impl<const MAX: usize> Sent<MAX> {
     /// The same as who looks at the page that comes of it.
     pub(super) fn visitor(&self) -> Visitor {
-        Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()) }
+        Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()), from: None }
     }
 
     /// Everything that was typed.

@@ -77,7 +77,7 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
         div.columns.deploying {
             div.stack { (chooser(frame, matter)) }
             div.stack {
-                section #outcome data-live aria-labelledby="outcome-head" {
+                section #outcome data-live data-seen=[seen(matter)] aria-labelledby="outcome-head" {
                     h2 #outcome-head { "What changes" }
                     @match &matter.preview {
                         Err(why) => p.note.warn { (Visible(&sentence(why))) },
@@ -89,6 +89,12 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
         }
     };
     frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, search: "", main })
+}
+
+/// What somebody decides on: where the label serves something else meanwhile, their page says so and changes nothing.
+fn seen(matter: &DeployMatter) -> Option<String> {
+    let preview = matter.preview.as_ref().ok()?;
+    Some(preview.deployment.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))
 }
 
 /// The form that chooses; it changes nothing but the page.
@@ -304,7 +310,7 @@ fn deciding(matter: &DeployMatter, form: &str) -> Markup {
                 label for="message" { "Why?" }
                 input #message name="message" value=(plain(&matter.message)) required maxlength="2000" autocomplete="off";
             }
-            div.stack #buttons data-live {
+            div.stack #buttons data-live data-seen=[seen(matter)] {
                 @match &matter.preview {
                     Err(_) => p.quiet { "Choose first what it shall serve." },
                     Ok(preview) => { (shown_fields(matter, preview)) (buttons(matter, preview)) },

@@ -96,7 +96,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
         above.push((folder, format!("/ui/{}", query(&[("folder", &format!("{folder}/"))]))));
     }
     let main = html! {
-        div.head {
+        div.head #head data-live {
             h1 { (Visible(last)) }
             p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
@@ -114,14 +114,14 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
         div #arriving data-live { @if let Some(arriving) = &matter.arriving { (arrival(arriving)) } }
         section aria-labelledby="live" {
             h2 #live { "Live now" }
-            (live(frame, matter))
+            div #lives data-live { (live(frame, matter)) }
         }
-        @if !matter.deployments.is_empty() { (history(frame, matter)) }
-        div.columns {
+        div #history data-live { @if !matter.deployments.is_empty() { (history(frame, matter)) } }
+        div.columns #shown data-live {
             section aria-labelledby="content" { (content(frame, matter)) }
             aside aria-label="About this version" { (about(matter)) }
         }
-        section aria-labelledby="versions" {
+        section #all-versions aria-labelledby="versions" data-live {
             h2 #versions { "Versions" }
             (versions(frame, matter))
         }
@@ -159,10 +159,13 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
         } @else {
             ul.lives {
                 @for state in labels {
-                    li.life {
+                    // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
+                    li.life #{ "life-" (plain(state.label.as_str())) } data-live {
                         h3 { (Visible(state.label.as_str())) }
-                        (serving::drawn(&state.serving, &version))
-                        (behind(frame, matter, state))
+                        div #{ "serves-" (plain(state.label.as_str())) } data-live {
+                            (serving::drawn(&state.serving, &version))
+                            (behind(frame, matter, state))
+                        }
                         @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
                             div.inline {
                                 a.button href=(deploy_path(name, state.label.as_str())) { "Change" span.hidden { " what " (plain(state.label.as_str())) " serves" } }
@@ -231,7 +234,7 @@ fn history(frame: &Frame, matter: &PromptMatter) -> Markup {
                     button type="submit" { "Show" }
                 }
             }
-            (timeline::timeline(&matter.deployments, frame.now, at.map(|at| at.at)))
+            div #timeline data-live { (timeline::timeline(&matter.deployments, frame.now, at.map(|at| at.at))) }
             @if let Some(at) = at { (moment_told(at)) }
         }
     }

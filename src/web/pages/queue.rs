@@ -43,10 +43,12 @@ pub fn page(frame: &Frame, queue: &Queue) -> String {
                 a href=(address(state, "")) aria-current=[(state == queue.state).then_some("true")] { (title(state)) }
             }
         }
-        @if queue.rows.is_empty() { (nothing(queue.state)) } @else {
-            (table(frame, queue))
-            @if let Some(next) = &queue.next {
-                nav.pages aria-label="Pages" { a.button rel="next" href=(address(queue.state, next)) { "Older requests" } }
+        div #queue data-live {
+            @if queue.rows.is_empty() { (nothing(queue.state)) } @else {
+                (table(frame, queue))
+                @if let Some(next) = &queue.next {
+                    nav.pages aria-label="Pages" { a.button rel="next" href=(address(queue.state, next)) { "Older requests" } }
+                }
             }
         }
     };

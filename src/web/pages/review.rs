@@ -58,8 +58,11 @@ pub struct May {
 pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
     let request = &matter.view.request;
     let title = format!("Change request {}", request.id);
+    // Somebody approves what they saw: where something else is proposed meanwhile, their page says so and changes nothing.
+    let seen: Vec<&str> = request.moves.iter().map(|one| one.fingerprint.as_str()).collect();
+    let seen = seen.join(" ");
     let main = html! {
-        div.head { h1 { (title) } (state_tag(request.state)) }
+        div.head #head data-live { h1 { (title) } (state_tag(request.state)) }
         p.lead { (Visible(&request.message)) }
         p.quiet {
             "Asked by " b { (Visible(&request.author)) } " " (when(request.created, frame.now))
@@ -69,16 +72,18 @@ pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
             }
         }
         div.columns {
-            div.stack {
+            div.stack #moves data-live data-seen=(seen) {
                 @for (index, (one, review)) in request.moves.iter().zip(&matter.view.moves).enumerate() {
                     (proposal(request.state, one, review, matter.sides.get(index)))
                 }
             }
             aside aria-label="Review" {
-                (standing(frame, matter))
-                @if let (Some(may), Some(form)) = (&matter.may, frame.form()) { (desk(matter, may, form)) }
+                div #standing data-live { (standing(frame, matter)) }
+                div #desk data-live data-seen=(seen) {
+                    @if let (Some(may), Some(form)) = (&matter.may, frame.form()) { (desk(matter, may, form, &seen)) }
+                }
                 h2 { "Discussion" }
-                (discussion(frame, &request.events))
+                div #discussion data-live { (discussion(frame, &request.events)) }
             }
         }
     };
@@ -222,16 +227,14 @@ fn standing(frame: &Frame, matter: &ReviewMatter) -> Markup {
 }
 
 /// The forms; what somebody cannot do stands there with why.
-fn desk(matter: &ReviewMatter, may: &May, form: &str) -> Markup {
+fn desk(matter: &ReviewMatter, may: &May, form: &str, seen: &str) -> Markup {
     let request = &matter.view.request;
     let path = request_path(request.id);
-    let looked: Vec<&str> = request.moves.iter().map(|one| one.fingerprint.as_str()).collect();
-    let looked = looked.join(" ");
     let begin = |kind: &str| {
         html! {
             input type="hidden" name="form" value=(form);
             input type="hidden" name="kind" value=(kind);
-            input type="hidden" name="fingerprints" value=(looked);
+            input type="hidden" name="fingerprints" value=(seen);
         }
     };
     html! {
