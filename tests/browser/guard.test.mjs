@@ -83,6 +83,31 @@ test("the guard is silent about a good page, and about a refusal that was expect
   );
 });
 
+test("the guard lets a page ask whether to leave where that is meant, and only there", async () => {
+  const leave = async ({ page }) => {
+    await page.setContent("<input>");
+    await page.evaluate(() => addEventListener("beforeunload", (event) => event.preventDefault()));
+    await page.locator("input").fill("typed");
+    const asked = page.waitForEvent("dialog");
+    await page.close({ runBeforeUnload: true });
+    await asked;
+  };
+  const meant = async (visit, questions) => {
+    for (let count = 0; count < questions; count += 1) visit.guard.expectQuestion();
+    await visit.goto("/ui/good");
+    await leave(visit);
+  };
+  await visiting(origin, {}, (visit) => meant(visit, 1));
+  await assert.rejects(
+    visiting(origin, {}, (visit) => meant(visit, 0)),
+    /a dialog/,
+  );
+  await assert.rejects(
+    visiting(origin, {}, (visit) => meant(visit, 2)),
+    /did not ask whether to leave/,
+  );
+});
+
 /** Pages that a hostile text made, and what is said of each. */
 const BROKEN_OUT = [
   ["<img data-injected>", /a text became an element/],

@@ -35,6 +35,7 @@ try {
         const visit = await windowOf(page, scheme, size);
         if (page.status) visit.guard.expect(page.status);
         await visit.goto(pathOf(page, sample));
+        await page.act?.(visit.page);
         if (page.menu) await visit.page.locator("details.who > summary").click();
         const path = join(directory, `${page.name}-${size.width}-${scheme}.png`);
         await visit.page.screenshot({ path, fullPage: !page.menu, animations: "disabled" });

@@ -43,10 +43,20 @@ export class Visit {
   static async open(origin, options = {}) {
     const visit = new Visit();
     const viewport = { width: 1280, height: 900 };
-    visit.context = await (await launched()).newContext({ baseURL: origin, locale: "en-US", viewport, ...options });
+    // Nothing moves slowly, so that what is looked at is there at once.
+    const all = { baseURL: origin, locale: "en-US", viewport, reducedMotion: "reduce", ...options };
+    visit.context = await (await launched()).newContext(all);
     visit.context.setDefaultTimeout(PATIENCE_MS);
     visit.guard = new Guard(visit.context, origin);
     visit.page = await visit.context.newPage();
+    return visit;
+  }
+
+  /** Another window of the same person. */
+  async another() {
+    const visit = new Visit();
+    this.guard.expectWindow();
+    Object.assign(visit, { context: this.context, guard: this.guard, page: await this.context.newPage() });
     return visit;
   }
 

@@ -1,8 +1,4 @@
 // What people do with prompts, in any way of acting.
-//
-// `editPrompt` and `deploy` go through the HTTP interface until there are pages for them; stories call only these.
-
-import { segment } from "./node.mjs";
 
 /** Signs somebody in by the page. */
 export async function signIn(way, token) {
@@ -22,32 +18,54 @@ export async function findPrompt(way, name) {
   await way.page.getByRole("heading", { level: 1, name: last, exact: true }).waitFor();
 }
 
-/**
- * Writes a version on top of the one that was read; `{ version }`, or `{ refused }` with the reason when somebody else
- * was faster.
- */
-export async function editPrompt(team, who, name, { on, text, why }) {
-  const path = `/v1/prompts/${segment(name)}/versions`;
-  const body = { content: { syntax: "mustache", text }, message: why, expected_parent: on };
-  const headers = { authorization: `Bearer ${team.tokens[who]}`, "content-type": "application/json" };
-  const answer = await fetch(team.node.origin + path, { method: "POST", headers, body: JSON.stringify(body) });
-  const said = await answer.json();
-  return answer.ok ? { version: said.version.number } : { refused: said.detail };
+/** Opens the editor of a prompt that is there. */
+export async function openEditor(way, name) {
+  await findPrompt(way, name);
+  await way.link("Edit");
+  await way.page.getByRole("heading", { level: 1, name: `Edit ${name}`, exact: true }).waitFor();
 }
 
-/** Lets a label serve a version that needs nobody's approval. */
-export async function deploy(team, who, name, label, version, why) {
-  await team.deploy(who, name, label, version, why);
+/** Publishes what stands in the editor, by one of its buttons. */
+export async function publish(way, { why, label, by = "Only publish" }) {
+  await way.type("Why this change?", why);
+  if (label) await way.type(/^Label/, label);
+  await way.button(by);
 }
 
-/** Asks for the version that the page shows on a label; the number of the change request. */
-export async function askForReview(way, { version, label, why }) {
-  await way.unfold(`Ask for v${version} on a label`);
-  await way.type("Label", label, way.page.locator("form[action='/ui/propose']"));
-  await way.type("Why?", why, way.page.locator("form[action='/ui/propose']"));
-  await way.button("Ask for review");
+/** Writes another text in the editor and publishes it; the number of the version. */
+export async function editPrompt(way, name, { text, ...more }) {
+  await openEditor(way, name);
+  await way.type("Text", text);
+  await publish(way, more);
+  return Number(new URL(way.page.url()).searchParams.get("version"));
+}
+
+/** Publishes another text and asks for it on a label; the number of the change request. */
+export async function askForReview(way, name, { text, label, why }) {
+  await editPrompt(way, name, { text, label, why, by: "Publish and ask for review" });
+  return requestNumber(way);
+}
+
+/** The number of the change request that is shown. */
+export async function requestNumber(way) {
   const heading = await way.page.getByRole("heading", { level: 1 }).textContent();
   return Number(/^Change request (\d+)$/.exec(heading)[1]);
+}
+
+/** Looks at what it would mean if a label served a version. */
+export async function tryDeploying(way, name, { label, version }) {
+  await findPrompt(way, name);
+  await way.link("Deploy");
+  await way.type("Label", label);
+  await way.type("Version 1 of the default", `${version}`);
+  await way.button("Show what changes");
+}
+
+/** Lets a label serve a version. */
+export async function deploy(way, name, { label, version, why }) {
+  await tryDeploying(way, name, { label, version });
+  await way.type("Why?", why);
+  await way.button(`Deploy to ${label}`);
 }
 
 /** Opens a change request from the queue. */

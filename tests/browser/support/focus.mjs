@@ -47,14 +47,27 @@ function faultOfFocus(contrastMin) {
   return "";
 }
 
-/** What stands in for a control in a message. */
-export const described = (page) =>
-  page.evaluate(() => document.activeElement.outerHTML.replace(/\s+/g, " ").slice(0, 120));
+/** What is said where nothing has the focus: Tab has come to the end of the page. */
+export const NOWHERE = "nothing has the focus";
+
+/** Runs in the page: marks what has the focus as reached, and judges it. */
+async function judged(judge, contrastMin, nowhere) {
+  document.activeElement.removeAttribute("data-unreached");
+  if (document.activeElement === document.body) return nowhere;
+  // Where something may move, a control comes into sight and takes its look within a frame.
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  if (!still) await new Promise((drawn) => requestAnimationFrame(drawn));
+  const fault = judge(contrastMin);
+  const control = document.activeElement.outerHTML.replace(/\s+/g, " ").slice(0, 120);
+  return fault && `the focus is not visible, ${fault}: ${control}`;
+}
+
+/** What is wrong with how the focus shows; nothing where all is well, `NOWHERE` where nothing has it. */
+export const focusFault = (page) =>
+  page.evaluate(`(${judged})(${faultOfFocus}, ${CONTRAST_MIN}, ${JSON.stringify(NOWHERE)})`);
 
 /** Fails when somebody who looks could not tell what has the focus. */
 export async function focusIsVisible(page) {
-  // A control moves into sight and takes its look within a frame.
-  await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => drawn())));
-  const fault = await page.evaluate(faultOfFocus, CONTRAST_MIN);
-  if (fault) throw new Error(`the focus is not visible, ${fault}: ${await described(page)}`);
+  const fault = await focusFault(page);
+  if (fault) throw new Error(fault);
 }

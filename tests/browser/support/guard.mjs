@@ -10,6 +10,8 @@ const MAY_BE_LEFT = new Set(["eventsource", "fetch", "document"]);
 export class Guard {
   #faults = [];
   #expected = [];
+  #questions = 0;
+  #windows = 1;
 
   /** Watches a context whose pages are all of one origin. */
   constructor(context, origin) {
@@ -20,10 +22,7 @@ export class Guard {
     context.on("request", (request) => this.#request(request));
     context.on("requestfailed", (request) => this.#failed(request));
     context.on("response", (response) => this.#answered(response));
-    context.on("dialog", (dialog) => {
-      this.#note(`a dialog: ${dialog.message()}`);
-      dialog.dismiss().catch(() => {});
-    });
+    context.on("dialog", (dialog) => this.#dialog(dialog));
   }
 
   /** Says that the next page is refused with this status, which is what the test is about. */
@@ -31,11 +30,23 @@ export class Guard {
     this.#expected.push(status);
   }
 
+  /** Says that the browser asks next whether to leave a page; it stays there. */
+  expectQuestion() {
+    this.#questions += 1;
+  }
+
+  /** Says that a test opens another window. */
+  expectWindow() {
+    this.#windows += 1;
+  }
+
   /** Throws what must not have happened, or was expected in vain. */
   check() {
     const faults = this.#faults.concat(this.#expected.map((status) => `no page was answered with ${status}`));
+    if (this.#questions > 0) faults.push("the browser did not ask whether to leave");
     this.#faults = [];
     this.#expected = [];
+    this.#questions = 0;
     if (faults.length > 0) throw new Error(`the browser noticed:\n  ${faults.join("\n  ")}`);
   }
 
@@ -43,8 +54,14 @@ export class Guard {
     this.#faults.push(fault);
   }
 
+  #dialog(dialog) {
+    if (dialog.type() === "beforeunload" && this.#questions > 0) this.#questions -= 1;
+    else this.#note(`a dialog: ${dialog.message()}`);
+    dialog.dismiss().catch(() => {});
+  }
+
   #page(page) {
-    if (page.context().pages().length > 1) this.#note(`a window: ${page.url()}`);
+    if (page.context().pages().length > this.#windows) this.#note(`a window: ${page.url()}`);
     page.on("websocket", (socket) => this.#note(`a socket: ${socket.url()}`));
     page.on("crash", () => this.#note(`the page crashed: ${page.url()}`));
   }
@@ -65,7 +82,8 @@ export class Guard {
 
   #failed(request) {
     const why = request.failure()?.errorText;
-    const left = why === "net::ERR_ABORTED" && MAY_BE_LEFT.has(request.resourceType());
+    const asked = MAY_BE_LEFT.has(request.resourceType()) || request.url() === `${this.origin}/ui/icon.svg`;
+    const left = why === "net::ERR_ABORTED" && asked;
     if (!left) this.#note(`no answer (${why}): ${request.url()}`);
   }
 

@@ -5,10 +5,35 @@ import { join } from "node:path";
 
 import { ROOT } from "./node.mjs";
 
+/** The page that would let production serve the newest version, for which something is missing. */
+const wanted = (sample) => `/ui/deploy/support/agent?label=production&version=${sample.newest}`;
+
+/** Publishes what stands in the editor with this configuration. */
+async function published(page, config) {
+  await page.locator("#more").evaluate((folded) => (folded.open = true));
+  await page.locator("#config").fill(config);
+  await page.locator("#message").fill("Wider");
+  const arrived = page.waitForEvent("load");
+  await page.getByRole("button", { name: "Only publish" }).click();
+  await arrived;
+}
+
+/** Brings in two files, one of which is none. */
+async function brought(page) {
+  const file = (name, text) => ({ name, mimeType: "text/plain", buffer: Buffer.from(text) });
+  const files = [file("opening-hours.prompt", "We open at {{hour}}.\n"), file("a@b.prompt", "x")];
+  await page.locator("#bring-files").setInputFiles(files);
+  await page.locator("#bring-why").fill("From the handbook");
+  const arrived = page.waitForEvent("load");
+  await page.getByRole("button", { name: "Import the folder" }).click();
+  await arrived;
+}
+
 /**
  * Each page: a name for files and messages, its route, and its path. `path` may be a function of the sample. `as` is who
  * looks (nobody who has signed in where it is missing), `on` the node (`primary`, `replica`, or `empty`), `status` what
- * it is answered with where that is not 200, and `menu` opens what is behind one's own name.
+ * it is answered with where that is not 200, `menu` opens what is behind one's own name, and `act` does something on the
+ * page that leads to the one that is meant.
  */
 export const PAGES = [
   { name: "prompts", route: "/ui/", path: "/ui/", as: "priya" },
@@ -39,6 +64,17 @@ export const PAGES = [
   { name: "prompt-local", route: "/ui/prompts/{*name}", path: "/ui/prompts/onboarding/welcome-mail" },
   { name: "diff", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=5", as: "priya" },
   { name: "diff-same", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=4", as: "priya" },
+  {
+    name: "diff-split",
+    route: "/ui/diff/{*name}",
+    path: "/ui/diff/support/agent?from=3&to=5&view=split&context=all",
+    as: "priya",
+  },
+  { name: "prompts-tag", route: "/ui/", path: "/ui/?tag=customers", as: "priya" },
+  { name: "bring", route: "/ui/bring", path: "/ui/bring", as: "maya" },
+  { name: "bring-local", route: "/ui/bring", path: "/ui/bring" },
+  { name: "brought", route: "/ui/bring", path: "/ui/bring", as: "maya", act: brought },
+  { name: "replica-bring", route: "/ui/bring", path: "/ui/bring", on: "replica" },
   { name: "review", route: "/ui/review", path: "/ui/review", as: "elena" },
   { name: "review-applied", route: "/ui/review", path: "/ui/review?state=applied", as: "elena" },
   { name: "review-expired", route: "/ui/review", path: "/ui/review?state=expired", as: "elena" },
@@ -56,6 +92,55 @@ export const PAGES = [
     path: (sample) => `/ui/review/${sample.rejected}`,
     as: "priya",
   },
+  { name: "new", route: "/ui/new", path: "/ui/new", as: "maya" },
+  { name: "new-wrong", route: "/ui/new", path: "/ui/new?name=support%40agent", as: "maya" },
+  { name: "edit-new", route: "/ui/edit/{*name}", path: "/ui/edit/support/opening-hours", as: "maya" },
+  { name: "edit-findings", route: "/ui/edit/{*name}", path: "/ui/edit/support/agent", as: "maya" },
+  { name: "edit-chat", route: "/ui/edit/{*name}", path: "/ui/edit/triage/classifier", as: "jonas" },
+  { name: "edit-moved", route: "/ui/edit/{*name}", path: "/ui/edit/sales/objections", as: "jonas" },
+  {
+    name: "edit-problem",
+    route: "/ui/edit/{*name}",
+    path: "/ui/edit/legal/clause-finder",
+    as: "maya",
+    act: (page) => published(page, "{"),
+  },
+  { name: "merge-conflict", route: "/ui/merge/{*name}", path: "/ui/merge/sales/objections?draft=jonas", as: "jonas" },
+  { name: "merge-clean", route: "/ui/merge/{*name}", path: "/ui/merge/sales/offer?draft=jonas", as: "jonas" },
+  { name: "merge-none", route: "/ui/merge/{*name}", path: "/ui/merge/sales/recap?draft=jonas", as: "jonas" },
+  {
+    name: "deploy",
+    route: "/ui/deploy/{*name}",
+    path: "/ui/deploy/onboarding/welcome-mail?label=staging&version=4",
+    as: "tomas",
+  },
+  {
+    name: "deploy-split",
+    route: "/ui/deploy/{*name}",
+    path: "/ui/deploy/triage/classifier?label=production&subject=user-42&attributes=locale%3Dde-AT",
+    as: "priya",
+  },
+  { name: "deploy-missing", route: "/ui/deploy/{*name}", path: wanted, as: "priya" },
+  { name: "deploy-barred", route: "/ui/deploy/{*name}", path: wanted, as: "maya" },
+  { name: "deploy-glass", route: "/ui/deploy/{*name}", path: wanted, as: "admin" },
+  { name: "deploy-wrong", route: "/ui/deploy/{*name}", path: "/ui/deploy/support/agent?version=99", as: "priya" },
+  { name: "people", route: "/ui/access", path: "/ui/access", as: "admin" },
+  { name: "person", route: "/ui/access/who/{name}", path: "/ui/access/who/maya", as: "admin" },
+  { name: "tokens", route: "/ui/access/tokens", path: "/ui/access/tokens", as: "admin" },
+  { name: "token", route: "/ui/access/tokens/{name}", path: "/ui/access/tokens/maya-laptop", as: "admin" },
+  { name: "roles", route: "/ui/access/roles", path: "/ui/access/roles", as: "admin" },
+  { name: "role", route: "/ui/access/roles/{name}", path: "/ui/access/roles/author", as: "admin" },
+  { name: "policies", route: "/ui/access/policies", path: "/ui/access/policies", as: "admin" },
+  { name: "policy", route: "/ui/access/policies/{name}", path: "/ui/access/policies/production", as: "admin" },
+  { name: "policy-new", route: "/ui/access/new-policy", path: "/ui/access/new-policy", as: "admin" },
+  {
+    name: "why",
+    route: "/ui/access/why",
+    path: "/ui/access/why?who=maya&permission=deploy&prompt=support%2Fagent&label=production",
+    as: "admin",
+  },
+  { name: "replicas", route: "/ui/replicas", path: "/ui/replicas", as: "admin" },
+  { name: "replica-replicas", route: "/ui/replicas", path: "/ui/replicas", on: "replica" },
   { name: "audit", route: "/ui/audit", path: "/ui/audit", as: "elena" },
   { name: "audit-refused", route: "/ui/audit", path: "/ui/audit?refused=yes", as: "elena" },
   { name: "sign-in", route: "/ui/sign-in", path: "/ui/sign-in" },
@@ -68,7 +153,7 @@ export const PAGES = [
 ];
 
 /** What is answered under `/ui` and is no page. */
-export const NO_PAGES = ["/ui", "/ui/app.css", "/ui/app.js", "/ui/icon.svg"];
+export const NO_PAGES = ["/ui", "/ui/app.css", "/ui/app.js", "/ui/icon.svg", "/ui/live"];
 
 /** The path of a page in a sample. */
 export const pathOf = (page, sample) => (typeof page.path === "function" ? page.path(sample) : page.path);

@@ -177,6 +177,22 @@ export class Sample {
     await this.#canary(team, "triage/classifier");
     await this.#requests(team);
 
+    // Drafts of jonas, two of which somebody was faster than.
+    const begun = "Say who you are.\n\nAsk what they need.\n\nEnd with a question.\n";
+    for (const [name, faster] of [
+      ["sales/objections", begun.replace("what they need", "what holds them back")],
+      ["sales/offer", begun.replace("Say who", "Say in one sentence who")],
+      ["sales/recap", ""],
+    ]) {
+      await team.publish("maya", name, begun, "First words");
+      const content = { syntax: "mustache", text: begun.replace("what they need", "about {{topic}}") };
+      await team.send("jonas", "PUT", `/v1/prompts/${segment(name)}/drafts/jonas`, { content, parent: 1 });
+      if (faster) await team.publish("maya", name, faster, "After the first calls");
+    }
+
+    const about = { owner: "team-support", tags: ["customers", "gpt-4o"], description: "Answers in the shop's chat." };
+    await team.send("maya", "PUT", `/v1/prompts/${segment("support/agent")}/about`, about);
+
     // A rollback, and a request to go forth again.
     const mail = "onboarding/welcome-mail";
     const back = { message: "Fewer first projects since Tuesday" };

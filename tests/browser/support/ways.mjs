@@ -1,10 +1,11 @@
 // The ways in which people act on a page. Each story is told once, over any of them.
 //
 // A way has: `goto(path)`, `link(name)`, `button(name)`, `unfold(name)`, `type(label, text)`, `choose(label, option)`,
-// `tick(label)`, `moment(label, "2026-03-20T15:05")` and `save(name)`. All of them find controls by role and name, as
-// readers of screens do; `within` narrows that to a part of the page. `deeds` counts what was pressed.
+// `tick(label)`, `pick(name)`, `moment(label, "2026-03-20T15:05")`, `inPlace(name)`, `save(name)` and `another()`. All
+// of them find controls by role and name, as readers of screens do; `within` narrows that to a part of the page. `deeds`
+// counts what was pressed.
 
-import { focusIsVisible, described } from "./focus.mjs";
+import { focusIsVisible } from "./focus.mjs";
 import { Visit } from "./chromium.mjs";
 
 /** Most presses of Tab until a control must have been reached. */
@@ -12,9 +13,10 @@ const TABS_MAX = 400;
 
 /** What all ways share: how a control is found, and waiting for the page that answers. */
 class Way {
-  constructor(visit) {
+  constructor(visit, scripts = true) {
     this.visit = visit;
     this.page = visit.page;
+    this.scripts = scripts;
     this.deeds = 0;
   }
 
@@ -51,12 +53,31 @@ class Way {
     await this.arrive(() => this.press(this.control("button", name, within), "Enter"));
   }
 
+  /** Presses a button of the editor that leads back to it: with a script nothing is loaded for that. */
+  async inPlace(name, within) {
+    if (!this.scripts) return this.button(name, within);
+    const answered = this.page.waitForResponse((response) => response.request().method() === "POST");
+    await this.press(this.control("button", name, within), "Enter");
+    await answered;
+    await this.page.locator("#state").filter({ hasText: /^(Saved|Not saved)/ }).waitFor();
+  }
+
+  /** The same way in another window. */
+  async another() {
+    return new this.constructor(await this.visit.another(), this.scripts);
+  }
+
   async unfold(name, within) {
     await this.press(this.control("summary", name, within), "Space");
   }
 
   async tick(label, within) {
     await this.press(this.field(label, within), "Space");
+  }
+
+  /** Chooses one of several by its name. */
+  async pick(name, within) {
+    await this.press(this.control("radio", name, within), "Space");
   }
 
   /** Presses a button that answers with a file; where that is. */
@@ -112,6 +133,16 @@ class Keyboard extends Way {
     }
   }
 
+  /** Tab leads to what is chosen of several, arrows to the others. */
+  async pick(name, within) {
+    const wanted = this.control("radio", name, within);
+    await this.reach(within.getByRole("radio", { checked: true }));
+    for (let tries = 0; !(await wanted.isChecked()); tries += 1) {
+      if (tries > TABS_MAX) throw new Error(`the arrows never reach ${name}`);
+      await this.page.keyboard.press("ArrowDown");
+    }
+  }
+
   /** A field for moments takes its parts one after the other, in the order of the browser's language. */
   async moment(label, text, within) {
     const field = this.field(label, within);
@@ -127,14 +158,22 @@ class Keyboard extends Way {
 
   /** Presses Tab until a control has the focus, which must be visible. */
   async reach(control) {
-    const wanted = await control.elementHandle();
     const passed = [];
+    let wanted = await control.elementHandle();
+    const look = (element) => {
+      const { activeElement } = document;
+      const html = activeElement.outerHTML.replace(/\s+/g, " ").slice(0, 120);
+      const at = activeElement === document.body ? "(the end)" : html;
+      return { at, there: element === activeElement, gone: !element.isConnected };
+    };
     for (let laps = 0; laps < 2 && passed.length < TABS_MAX;) {
-      if (await wanted.evaluate((element) => element === document.activeElement)) return focusIsVisible(this.page);
+      const { at, there, gone } = await wanted.evaluate(look);
+      if (there) return focusIsVisible(this.page);
+      // What is looked for was replaced by its like.
+      if (gone) wanted = await control.elementHandle();
+      passed.push(at);
+      if (at === "(the end)") laps += 1;
       await this.page.keyboard.press("Tab");
-      const nowhere = await this.page.evaluate(() => document.activeElement === document.body);
-      if (nowhere) laps += 1;
-      passed.push(nowhere ? "(the end)" : await described(this.page));
     }
     throw new Error(`Tab never reaches ${control}; it passed\n  ${passed.join("\n  ")}`);
   }
@@ -149,5 +188,5 @@ export const WAYS = [
 
 /** Opens a window at a node for somebody who acts in a way. */
 export async function begin({ Way: Acts, options }, origin) {
-  return new Acts(await Visit.open(origin, options));
+  return new Acts(await Visit.open(origin, options), options.javaScriptEnabled !== false);
 }
