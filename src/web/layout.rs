@@ -8,24 +8,22 @@ use std::sync::LazyLock;
 use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::lean;
 use super::words::{Visible, length, plain};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
 /// The stylesheet of the pages.
-pub static STYLE: LazyLock<String> = LazyLock::new(|| lean::style(include_str!("ui.css")));
+pub const STYLE: &str = include_str!("ui.css");
 /// Their script, which they work without.
-pub static SCRIPT: LazyLock<String> = LazyLock::new(|| lean::script(include_str!("ui.js")));
+pub const SCRIPT: &str = include_str!("ui.js");
 /// What stays as it is in a path: folders are read better than `%2F`.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 /// And in a value of a query.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// Names the stylesheet and the script as they are now, so that browsers may keep them.
-pub static ASSETS: LazyLock<String> = LazyLock::new(|| {
-    blake3::hash([STYLE.as_str(), SCRIPT.as_str()].concat().as_bytes()).to_hex().chars().take(12).collect()
-});
+pub static ASSETS: LazyLock<String> =
+    LazyLock::new(|| blake3::hash([STYLE, SCRIPT].concat().as_bytes()).to_hex().chars().take(12).collect());
 
 /// What every page says besides its own matter.
 #[derive(Clone, Debug)]
@@ -380,7 +378,7 @@ mod tests {
 
     #[test]
     fn stylesheet_and_script_fetch_nothing_from_elsewhere() {
-        for text in [STYLE.as_str(), SCRIPT.as_str()] {
+        for text in [STYLE, SCRIPT] {
             for word in ["http:", "https:", "//cdn", "@import", "eval(", "innerHTML"] {
                 assert!(!text.contains(word), "{word}");
             }

@@ -4,7 +4,6 @@ mod axis;
 pub mod docs;
 pub mod form;
 pub mod layout;
-mod lean;
 pub mod pages;
 pub mod report;
 pub mod typed;

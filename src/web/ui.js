@@ -191,11 +191,17 @@
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
 
   // Sends a form as its button would, and returns the page that comes back.
-  const send = async (form, action) => {
+  const send = async (form, action, again = false) => {
     const fields = new URLSearchParams(new FormData(form));
-    if (action) fields.set("do", action);
+    fields.set("do", action);
     const answer = await fetch(form.action, { method: "POST", body: fields });
-    return { page: parse(await answer.text()), answer };
+    const page = parse(await answer.text());
+    if (answer.status !== 403 || again) return page;
+    // Somebody who signed in anew, in another window, is known by another word.
+    const fresh = parse(await (await fetch(form.action)).text()).querySelector("form[data-editor] input[name=form]");
+    if (!fresh) return page;
+    for (const field of all("input[name=form]")) field.value = fresh.value;
+    return send(form, action, true);
   };
 
   // The editor: saves while somebody types, and adds and moves messages in place.
@@ -211,7 +217,7 @@
       if (!dirty || leaving) return;
       dirty = false;
       state("Saving …");
-      saving = send(form, "save").catch(() => ({})).then(({ page }) => {
+      saving = send(form, "save").catch(() => undefined).then((page) => {
         if (!page?.querySelector("[data-editor]")) { unsaved(page ? out : away); return; }
         const failed = page.querySelector("#problem .note") !== null;
         // What was typed since is not in that page; it is saved in a moment.
@@ -258,7 +264,7 @@
       if (button.value === "save") { dirty = true; await save(); return; }
       // Nothing is typed into a form that is about to be another.
       form.inert = true;
-      const { page } = await send(form, button.value).catch(() => ({}));
+      const page = await send(form, button.value).catch(() => undefined);
       const fresh = page?.querySelector("main");
       if (!fresh?.querySelector("[data-editor]")) {
         form.inert = false;

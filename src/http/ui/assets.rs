@@ -17,12 +17,12 @@ pub(super) async fn home() -> Response {
 
 /// The stylesheet, under the name of what it says.
 pub(super) async fn style() -> Response {
-    (kept("text/css; charset=utf-8"), STYLE.as_str()).into_response()
+    (kept("text/css; charset=utf-8"), STYLE).into_response()
 }
 
 /// The script, likewise.
 pub(super) async fn script() -> Response {
-    (kept("text/javascript; charset=utf-8"), SCRIPT.as_str()).into_response()
+    (kept("text/javascript; charset=utf-8"), SCRIPT).into_response()
 }
 
 /// The icon.

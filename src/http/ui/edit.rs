@@ -20,6 +20,7 @@ use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
 use crate::model::name::{Label, PromptName};
 use crate::model::reference::Selector;
+use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::ResolveError;
 use crate::template::lint::{Code, lint};
@@ -189,7 +190,8 @@ pub(super) async fn edit(
     let name: PromptName = segments.get("name")?;
     visitor.check(name.as_str())?;
     let (draft, done) = (params.text("draft"), params.text("done"));
-    params.finish(&["draft", "done"])?;
+    let message = params.text("message").unwrap_or_default();
+    params.finish(&["draft", "message", "done"])?;
     let registry = primary(&app, WRITING)?;
     let Some(actor) = visitor.signed().cloned() else {
         return Ok(sign_in_first(&edit_path(name.as_str(), "")));
@@ -200,7 +202,7 @@ pub(super) async fn edit(
         let desk = Desk::open(&app, registry, actor, name, draft)?;
         let typed = TypedContent::of(&desk.content());
         let samples = samples_shown(&typed, &desk.samples()?);
-        let matter = EditorMatter { done, ..desk.matter(typed, samples)? };
+        let matter = EditorMatter { done, message, ..desk.matter(typed, samples)? };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
     };
     Ok(html(blocking(work).await??))
@@ -256,10 +258,14 @@ pub(super) async fn act(
     let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
     let asked = Asked::of(&action);
     let done = work(&desk, &typed, &fields, &asked).await;
-    let back = edit_path(desk.name.as_str(), &desk.draft);
+    // What is to be said about the version is no part of the draft, and not lost either.
+    let message: String =
+        fields.get("message").map_or("", String::as_str).chars().take(MESSAGE_CHARACTERS_MAX).collect();
+    let kept = query(&[("draft", &desk.draft), ("message", &message)]);
+    let back = format!("{}{kept}{place}", edit_path(desk.name.as_str(), ""));
     match done {
         Ok(Some(path)) => Ok(redirect(&path)),
-        Ok(None) => Ok(redirect(&format!("{back}{place}"))),
+        Ok(None) => Ok(redirect(&back)),
         Err(Failure::Registry(RegistryError::ParentMoved { .. })) => {
             Ok(redirect(&merge_path(desk.name.as_str(), &desk.draft)))
         }

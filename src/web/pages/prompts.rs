@@ -20,7 +20,7 @@ const STRIP_MS: i64 = 90 * 24 * 3_600 * 1_000;
 /// Its width, in its own units.
 const STRIP_WIDTH: i64 = 120;
 /// Rows of one page: so many that a first visit takes less than 100 KiB with everything that it needs.
-pub const ROWS: usize = 60;
+pub const ROWS: usize = 50;
 /// Most folders that are shown without being asked for.
 const FOLDERS_OPEN: usize = 12;
 /// Most folders that are shown; beyond them one searches.
