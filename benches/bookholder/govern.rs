@@ -190,7 +190,7 @@ fn publish(runtime: &Runtime, registry: &Registry, admin: &Actor, agent: &Prompt
 
 fn moving(agent: &PromptName, label: &str, version: u64) -> Move {
     let serving = ServingRequest { version: Some(version), ..ServingRequest::default() };
-    Move { name: agent.clone(), label: label.parse().expect("a label"), serving }
+    Move { name: agent.clone(), label: label.parse().expect("a label"), serving, expected_deployment: None }
 }
 
 /// Milliseconds of deployments that go back and forth between two versions.

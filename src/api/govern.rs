@@ -372,6 +372,9 @@ pub struct PublishDraftRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub labels: Vec<Label>,
+    /// The revision that was looked at; refused when somebody saved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_revision: Option<u64>,
 }
 
 /// A draft brought together with what was published since it began.

@@ -96,6 +96,9 @@ pub struct Move {
     pub label: Label,
     /// What it shall serve.
     pub serving: ServingRequest,
+    /// The deployment that made the label serve what it serves now (0: it serves nothing); refused when it has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_deployment: Option<u64>,
 }
 
 /// What a label shall serve: `version` or `split`, and rules that come first.
@@ -154,6 +157,9 @@ pub struct RollbackRequest {
     /// This version; by default the last serving that was different. Another than that needs what a deployment needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
+    /// The deployment that is taken back; refused when the label has moved since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_deployment: Option<u64>,
     /// Whether to deploy although callers of what is served now break.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_major: bool,

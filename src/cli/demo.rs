@@ -232,7 +232,7 @@ async fn publish(client: &Client, prompt: &str, text: &str, why: &str, labels: &
 }
 
 async fn deploy(client: &Client, serving: ServingRequest, why: &str) -> Result<(), CliError> {
-    let moves = vec![Move { name: name(AGENT)?, label: Label::production(), serving }];
+    let moves = vec![Move { name: name(AGENT)?, label: Label::production(), serving, expected_deployment: None }];
     client.deploy(&DeployRequest { moves, message: why.to_owned(), ..DeployRequest::default() }).await?;
     Ok(())
 }

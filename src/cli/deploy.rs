@@ -66,7 +66,12 @@ pub async fn moves(
     for (name, versions) in by_name {
         let serving = serving(&versions, rules).map_err(|reason| CliError::usage(format!("{name}: {reason}")))?;
         for label in labels {
-            moves.push(Move { name: name.clone(), label: label.clone(), serving: serving.clone() });
+            moves.push(Move {
+                name: name.clone(),
+                label: label.clone(),
+                serving: serving.clone(),
+                expected_deployment: None,
+            });
         }
     }
     Ok(moves)

@@ -145,7 +145,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         }
         DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
         DraftCommand::Publish { which: Which { prompt, draft }, why, label, bump } => {
-            let request = PublishDraftRequest { message: why.message, bump, labels: label };
+            let request = PublishDraftRequest { message: why.message, bump, labels: label, expected_revision: None };
             let published = client.publish_draft(&prompt, &draft, &request).await;
             changed::published(output, &published.map_err(|error| moved(error, &prompt, &draft))?)?;
         }

@@ -34,7 +34,8 @@ pub struct RollbackArgs {
 
 pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
     let OverrideArgs { allow_major, break_glass } = args.overrides;
-    let request = RollbackRequest { message: args.why.message, to: args.to, allow_major, break_glass };
+    let request =
+        RollbackRequest { message: args.why.message, to: args.to, expected_deployment: None, allow_major, break_glass };
     let deployed = context.client.rollback(&args.name, &args.label, &request).await?;
     changed::deployed(context.output, &deployed)?;
     Ok(Verdict::Done)

@@ -201,7 +201,6 @@ fn request(error: &RequestError) -> Saying {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
         E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
-        E::PageOld { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
         E::FormFields { .. } => {
             (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))
         }
@@ -273,6 +272,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::RequestMoved { id } => {
             (CONFLICT, Code::RequestMoved, hint(format!("GET /v1/requests/{id} shows what it proposes now")))
         }
+        E::LabelMoved { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
         E::DraftMoved { .. } => (CONFLICT, Code::DraftMoved, hint("read it again, and save on that revision")),
         E::VersionArchived { .. } => (StatusCode::GONE, Code::VersionArchived, None),
         E::Random(_) => INSIDE,

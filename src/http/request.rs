@@ -44,8 +44,6 @@ pub enum RequestError {
     FormStale,
     #[error("the form lacks `{field}`")]
     FormField { field: &'static str },
-    #[error("{what} has moved since this page was made")]
-    PageOld { what: String },
     #[error("{}", wrong.join("; "))]
     FormFields { wrong: Vec<String> },
     #[error("{field}: {reason}")]

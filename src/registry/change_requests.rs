@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::access::Rules;
 use super::command::{Ctx, Subject};
-use super::deploy::{build, check_moves, move_labels};
+use super::deploy::{build, check_moves, check_unmoved, move_labels};
 use super::guard::{
     self, Terms, Wanted, look, makers_of_move, new_versions, open_requests, proposed, proposers, used_by,
 };
@@ -314,7 +314,10 @@ impl Registry {
             let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
             review_of(&txn, rules, &wanted(one, from.as_ref()), now, asked)
         };
-        let moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
+        let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
+        for one in &mut moves {
+            one.dependents.retain(|one| reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
+        }
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
         Ok(RequestView { request, moves, complete })
@@ -367,8 +370,9 @@ fn propose(
         check_moves(&moves)?;
     }
     let mut proposals = Vec::new();
-    for Move { name, label, serving } in moves {
+    for Move { name, label, serving, expected_deployment } in moves {
         live_prompt(txn, &name)?;
+        check_unmoved(txn, &name, &label, expected_deployment)?;
         let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
         proposals.push(proposed(txn, &name, &label, &serving, None)?);
     }

@@ -33,9 +33,10 @@ impl Registry {
         let about = Subject::new("deploy", places, &message);
         self.command(actor, about, move |txn, ctx| {
             let mut moves = Vec::with_capacity(request.moves.len());
-            for Move { name, label, serving } in request.moves {
+            for Move { name, label, serving, expected_deployment } in request.moves {
                 ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
                 live_prompt(txn, &name)?;
+                check_unmoved(txn, &name, &label, expected_deployment)?;
                 let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
                 moves.push((name, label, serving));
             }
@@ -63,6 +64,7 @@ impl Registry {
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
             live_prompt(txn, &name)?;
+            check_unmoved(txn, &name, &label, request.expected_deployment)?;
             let last = previous_serving(txn, &name, &label)?;
             let serving = match (request.to, &last) {
                 (Some(version), _) => Serving::version(version),
@@ -126,6 +128,21 @@ impl Registry {
         })
         .await
     }
+}
+
+/// Refuses to move a label that has moved since whoever asks looked at it.
+pub(super) fn check_unmoved(
+    txn: &impl Queries,
+    name: &PromptName,
+    label: &Label,
+    expected: Option<u64>,
+) -> Result<(), RegistryError> {
+    let Some(expected) = expected else { return Ok(()) };
+    let found = txn.label(name, label)?.map_or(0, |state| state.deployment);
+    if found == expected {
+        return Ok(());
+    }
+    Err(RegistryError::LabelMoved { place: format!("{name}@{label}"), expected, found })
 }
 
 /// Checks how many moves a request has.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
+use super::guard::makers_of;
 use super::principals::check_handle;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
@@ -42,6 +43,12 @@ impl Registry {
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found) {
                 return Err(RegistryError::DraftMoved { name, draft, expected, found });
             }
+            // Revisions begin anew with each draft: what was made from an older version is of a draft that is gone.
+            if let (Some(expected), Some(before)) = (request.expected_revision, &before)
+                && request.parent.is_some_and(|parent| parent < before.parent)
+            {
+                return Err(RegistryError::DraftMoved { name, draft, expected, found });
+            }
             if before.as_ref().is_some_and(|before| {
                 before.content == request.content && request.parent.is_none_or(|parent| parent == before.parent)
             }) {
@@ -66,6 +73,12 @@ impl Registry {
             let mut makers = before.as_ref().map(|before| before.makers.clone()).unwrap_or_default();
             makers.extend(before.iter().flat_map(|before| [before.author.clone(), before.saved_by.clone()]));
             makers.insert(ctx.actor.name.clone());
+            // A draft that moves to a newer version takes in what others wrote meanwhile.
+            for number in before.as_ref().map_or(parent, |before| before.parent).saturating_add(1)..=parent {
+                if let Some(version) = txn.version(&name, number)? {
+                    makers.extend(makers_of(txn, &name, &version)?);
+                }
+            }
             let saved = Draft {
                 prompt: name.clone(),
                 name: draft.clone(),
@@ -191,6 +204,9 @@ impl Registry {
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let found: Draft = txn.document(Shelf::Draft, &key(&name, &draft))?.ok_or_else(|| absent(&draft))?;
+            if let Some(expected) = request.expected_revision.filter(|expected| *expected != found.revision) {
+                return Err(RegistryError::DraftMoved { name, draft, expected, found: found.revision });
+            }
             let request = PublishRequest {
                 content: found.content,
                 message: message.clone(),

@@ -83,6 +83,8 @@ pub enum RegistryError {
     RequestClosed { id: u64, state: RequestState },
     #[error("the change request {id} now proposes something else; look at it again")]
     RequestMoved { id: u64 },
+    #[error("{place} has moved: deployment {found} made it serve what it serves, not {expected}")]
+    LabelMoved { place: String, expected: u64, found: u64 },
     #[error("the draft `{draft}` of `{name}` is at revision {found}, not {expected}: somebody saved meanwhile")]
     DraftMoved { name: PromptName, draft: String, expected: u64, found: u64 },
     #[error("the content of version {number} of `{name}` was archived at {at}")]

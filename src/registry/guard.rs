@@ -236,6 +236,15 @@ pub(super) fn keep_findings(
     txn.put_document(Shelf::Scanned, &key, &rules.scan_id)
 }
 
+/// Everybody who made a version.
+pub(super) fn makers_of<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    version: &Version,
+) -> Result<BTreeSet<String>, StoreError> {
+    makers(txn, name, version, 0)
+}
+
 /// Everybody who made a version: its author, who published or imported it, who saved the draft it was, and the makers of
 /// what it includes.
 fn makers<Q: Queries + Documents>(

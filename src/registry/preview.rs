@@ -51,7 +51,7 @@ impl Registry {
     /// What shall be served is refused, or the store fails.
     pub fn preview_move(&self, actor: &Actor, wanted: Move, message: &str) -> Result<MovePreview, RegistryError> {
         check_moves(std::slice::from_ref(&wanted))?;
-        let Move { name, label, serving } = wanted;
+        let Move { name, label, serving, .. } = wanted;
         if label.is_latest() {
             return Err(RegistryError::LatestIsAutomatic);
         }
@@ -107,6 +107,18 @@ impl Registry {
             Ok(txn.put_document(Shelf::Samples, name.as_str(), &samples)?)
         })
         .await
+    }
+
+    /// Lets on who may write versions of a prompt; an attempt of anybody else is recorded.
+    ///
+    /// # Errors
+    /// They may not, or the store fails.
+    pub async fn permit_writing(&self, actor: &Actor, name: PromptName) -> Result<(), RegistryError> {
+        if self.may_publish(actor, &name).is_ok() {
+            return Ok(());
+        }
+        let about = Subject::new("save-draft", [name.to_string()], "");
+        self.command(actor, about, move |_, ctx| ctx.authorise(Permission::Publish, Some(&name), None)).await
     }
 
     /// Whether somebody may write versions of a prompt. A refusal changes nothing and is not recorded.

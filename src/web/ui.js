@@ -315,7 +315,11 @@
       const sliders = all("input[type=range]", group), numbers = all("input[type=number].share", group);
       if (sliders.length < 2) continue;
       for (const slider of sliders) slider.hidden = false;
-      const show = () => sliders.forEach((slider, index) => { if (numbers[index]) numbers[index].value = String(Number(slider.value)); });
+      // What somebody types stays as they type it.
+      const show = () => sliders.forEach((slider, index) => {
+        const number = numbers[index];
+        if (number && number !== document.activeElement) number.value = String(Number(slider.value));
+      });
       const settle = (moved) => {
         const others = sliders.filter((slider) => slider !== moved);
         const left = 100 - Number(moved.value), sum = others.reduce((sum, slider) => sum + Number(slider.value), 0);
@@ -330,7 +334,11 @@
       };
       sliders.forEach((slider, index) => {
         slider.addEventListener("input", () => settle(slider));
-        numbers[index]?.addEventListener("input", () => { slider.value = numbers[index].value; settle(slider); });
+        numbers[index]?.addEventListener("input", () => {
+          if (numbers[index].value === "" || !numbers[index].checkValidity()) return;
+          slider.value = numbers[index].value;
+          settle(slider);
+        });
       });
     }
   };

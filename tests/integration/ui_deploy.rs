@@ -89,7 +89,7 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
     assert_eq!(resolved(&team, "x", "de-CH"), 3);
 
     let stale = decide(&mut rob, &page, "deploy", "Again").expect_err("the page is old");
-    assert!(stale.contains("has moved since this page was made"), "{stale}");
+    assert!(stale.contains("staging has moved"), "{stale}");
     let again = rob.page(&format!("{DEPLOY}?label=staging"));
     assert!(again.contains("It serves exactly this already."), "{again}");
     for (query, expected) in [
@@ -148,4 +148,25 @@ fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
     assert_eq!(done.status, 303, "{}", done.text());
     let label = team.send("admin", "GET", &format!("/v1/prompts/{}/labels/production", segment(AGENT)), &Value::Null);
     assert_eq!(label.ok()["serving"], json!({"version": 2}));
+}
+
+#[test]
+fn of_two_who_move_a_label_at_once_one_is_told_that_it_moved() {
+    let team = team(&json!({}));
+    for version in [1, 2, 3] {
+        team.deploy("rob", version).ok();
+    }
+    let path = format!("/v1/prompts/{}/labels/production", segment(AGENT));
+    let serves = team.send("rob", "GET", &path, &Value::Null).ok()["deployment"].clone();
+    let back = json!({"message": "bad", "expected_deployment": serves});
+    team.send("rob", "POST", &format!("{path}/rollback"), &back).ok();
+    let second = team.send("ivy", "POST", &format!("{path}/rollback"), &back);
+    assert!(second.status == 409 && second.text().contains("label_moved"), "{}", second.text());
+    let moves = |expected: u64| {
+        json!({"message": "on", "moves": [{"name": AGENT, "label": "production",
+        "serving": {"version": 1}, "expected_deployment": expected}]})
+    };
+    let blind = team.send("ivy", "POST", "/v1/deployments", &moves(0));
+    assert_eq!(blind.status, 409, "{}", blind.text());
+    assert_eq!(team.send("rob", "GET", &path, &Value::Null).ok()["serving"], json!({"version": 2}));
 }

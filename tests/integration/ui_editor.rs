@@ -56,7 +56,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
     assert!(beside.contains("data-line=\"2\"") && beside.contains("Diagnosis"), "{beside}");
 
     let place = press(&mut ann, &Form::of(&page, "id=\"editor\"").set("s.shop", "Acme <b>"), "chat");
-    assert_eq!(place, "/ui/edit/support/agent?draft=ann#m0");
+    assert_eq!(place, "/ui/edit/support/agent?draft=ann&label=production#m0");
     let form = editor(&mut ann, EDIT);
     press(&mut ann, &form, "example");
     let form = editor(&mut ann, EDIT);
@@ -181,4 +181,72 @@ fn drafts_are_for_those_who_may_write() {
     let answer = ann.submit(EDIT, &long.pairs());
     assert!(answer.status == 200 && answer.text().contains("the limit is 1048576 bytes"), "it says the limit");
     assert_eq!(editor(&mut ann, EDIT).get("revision"), Some("0"), "nothing was saved");
+}
+
+#[test]
+fn what_is_chosen_stays_chosen_and_variables_of_includes_stay_declared() {
+    let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
+    let part = json!({"content": {"syntax": "mustache", "text": "Temp {{temp}}"}, "message": "because"});
+    team.send("admin", "POST", "/v1/prompts/shared%2Fpart/versions", &part).ok();
+    let mut admin = signed(&team.node, team.token("admin"));
+    let form = editor(&mut admin, EDIT).set("text", "A {{> shared/part@1}} B").set("message", "First");
+    press(&mut admin, &form, "publish");
+    let form = editor(&mut admin, EDIT).set("v0.type", "number").set("s.temp", "0.5").set("message", "Typed");
+    press(&mut admin, &form, "publish");
+    let typed = json!([{"name": "temp", "required": true, "type": "number"}]);
+    assert_eq!(content(&team, 2)["variables"], typed);
+    let form = editor(&mut admin, EDIT)
+        .set("text", "Again {{> shared/part@1}}")
+        .set("message", "Third")
+        .set("label", "staging");
+    let wrong = admin.submit(EDIT, &form.clone().set("config", "{oops").set("do", "deploy").pairs());
+    let form = Form::of(&wrong.text(), "id=\"editor\"");
+    assert_eq!(
+        (form.get("label"), form.get("message")),
+        (Some("staging"), Some("Third")),
+        "nobody goes live elsewhere"
+    );
+    let path = press(&mut admin, &form.set("config", ""), "save");
+    let form = editor(&mut admin, &path);
+    assert_eq!((form.get("label"), form.get("message")), (Some("staging"), Some("Third")));
+    assert_eq!(press(&mut admin, &form, "deploy"), "/ui/prompts/support/agent?version=3&done=deployed");
+    assert_eq!(content(&team, 3)["variables"], typed, "nobody touched it");
+}
+
+#[test]
+fn who_wrote_what_a_draft_took_in_does_not_approve_it_and_refusals_are_recorded() {
+    let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
+    let text = |text: &str| json!({"syntax": "plain", "text": text});
+    publish(&team, "ann", &text("one\ntwo\nthree"));
+    let mut ann = signed(&team.node, team.token("ann"));
+    let form_now = editor(&mut ann, EDIT).set("text", "ONE\ntwo\nthree");
+    press(&mut ann, &form_now, "save");
+    let grants = json!({"grants": [{"role": "compliance"}, {"role": "author"}]});
+    team.send("admin", "PUT", "/v1/principals/cy/grants", &grants).ok();
+    publish(&team, "cy", &text("one\ntwo\nthree, and whatever cy likes"));
+    let merge = Form::of(&ann.page("/ui/merge/support/agent?draft=ann"), "/ui/merge/");
+    assert_eq!(ann.submit(&merge.action, &merge.pairs()).status, 303);
+    let form = editor(&mut ann, EDIT).set("message", "Both").set("label", "production");
+    assert_eq!(press(&mut ann, &form, "propose"), "/ui/review/1?done=propose");
+    let looked = team.send("cy", "GET", "/v1/requests/1", &Value::Null).ok();
+    let approval = json!({"kind": "approve", "fingerprints": [looked["request"]["moves"][0]["fingerprint"]]});
+    let refused = team.send("cy", "POST", "/v1/requests/1/reviews", &approval);
+    assert!(refused.status == 403 && refused.text().contains("four eyes"), "{}", refused.text());
+
+    // What an old window holds is of a draft that is gone.
+    let old = form.set("text", "from before").set("do", "save");
+    let form_now = editor(&mut ann, EDIT).set("text", "new work");
+    press(&mut ann, &form_now, "save");
+    let late = ann.submit(EDIT, &old.pairs());
+    assert!(late.text().contains("value=\"overwrite\""), "{}", late.text());
+    assert_eq!(editor(&mut ann, EDIT).get("text"), Some("new work"));
+
+    let next = team.next();
+    team.send("admin", "PUT", "/v1/principals/cy/grants", &json!({"grants": [{"role": "compliance"}]})).ok();
+    let mut cy = signed(&team.node, team.token("cy"));
+    let fields = [("form", form_token(&cy.page("/ui/"))), ("do", "publish".to_owned()), ("text", "x".to_owned())];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(cy.submit(EDIT, &fields).status, 403);
+    let last = team.audit_from(next).last().cloned().expect("an entry");
+    assert_eq!((&last["decision"], &last["actor"]), (&json!("denied"), &json!("cy")), "{last}");
 }

@@ -17,7 +17,6 @@ use crate::experiment::assignment::{Choice, choose};
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, RegistryError};
-use crate::resolve::ResolveError;
 use crate::web::layout::{prompt_path, query, request_path, whole_query};
 use crate::web::pages::deploy::{DeployMatter, MayMove, Tried, deploy_path, page};
 use crate::web::typed::Fields;
@@ -55,14 +54,16 @@ impl Chosen {
             let state = view.labels.iter().find(|state| state.label.as_str() == label);
             state.map_or_else(|| TypedServing::version(view.prompt.latest), |state| TypedServing::of(&state.serving))
         });
-        let (subject, attributes, message) = (said("subject"), said("attributes"), said("message"));
+        // A subject is what it is, also with spaces around it.
+        let subject = fields.get("subject").cloned().unwrap_or_default();
+        let (attributes, message) = (said("attributes"), said("message"));
         Ok(Self { name, label, typed, subject, attributes, message })
     }
 
     /// The move that is meant; else what is wrong with it.
     fn wanted(&self) -> Result<Move, String> {
         let label: Label = self.label.parse().map_err(|error: <Label as std::str::FromStr>::Err| error.to_string())?;
-        Ok(Move { name: self.name.clone(), label, serving: self.typed.request()? })
+        Ok(Move { name: self.name.clone(), label, serving: self.typed.request()?, expected_deployment: None })
     }
 
     /// The address that says the same.
@@ -156,7 +157,7 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
         let (app, fields) = (app.clone(), fields.clone());
         blocking(move || Chosen::of(&app, name, &fields)).await??
     };
-    match work(&app, &registry, &actor, &chosen, (&action, &fields)).await {
+    match work(&registry, &actor, &chosen, (&action, &fields)).await {
         Ok(path) => Ok(redirect(&path)),
         Err(failure) => {
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
@@ -171,7 +172,6 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
 
 /// Does what a button says; the path to go on with.
 async fn work(
-    app: &App,
     registry: &Registry,
     actor: &Actor,
     chosen: &Chosen,
@@ -180,17 +180,9 @@ async fn work(
     let refuse = |reason| RequestError::Parameter { name: "serving", reason };
     let wanted = chosen.wanted().map_err(refuse)?;
     let message = fields.get("message").cloned().unwrap_or_default();
-    let now = {
-        let (app, name, label) = (app.clone(), chosen.name.clone(), wanted.label.clone());
-        match blocking(move || app.catalogue.label(&name, &label)).await? {
-            Ok(state) => state.deployment.to_string(),
-            Err(ResolveError::LabelNotFound { .. }) => String::new(),
-            Err(error) => return Err(error.into()),
-        }
-    };
-    if fields.get("serves").map_or("", String::as_str) != now {
-        return Err(RequestError::PageOld { what: format!("{}@{}", chosen.name, wanted.label) }.into());
-    }
+    // A label that served nothing is told by an empty field.
+    let expected = fields.get("serves").map_or("", String::as_str);
+    let wanted = Move { expected_deployment: Some(expected.parse().unwrap_or_default()), ..wanted };
     if action == "propose" {
         let automatic = fields.contains_key("automatic");
         let request = ProposeRequest { message, publish: None, moves: vec![wanted], automatic, expires_days: None };

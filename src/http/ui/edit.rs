@@ -18,7 +18,7 @@ use crate::api::write::{Move, ServingRequest};
 use crate::governance::diff::diff;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
-use crate::model::name::{Label, PromptName};
+use crate::model::name::{LABEL_BYTES_MAX, Label, PromptName};
 use crate::model::reference::Selector;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::registry::{Actor, Registry, RegistryError};
@@ -55,7 +55,6 @@ pub(super) struct Desk {
 impl Desk {
     /// Finds a draft, or what one would begin from.
     fn open(app: &Shared, registry: Registry, actor: Actor, name: PromptName, draft: String) -> Result<Self, Failure> {
-        registry.may_publish(&actor, &name)?;
         let kept = match registry.draft(&actor, &name, &draft) {
             Ok(kept) => Some(kept),
             Err(RegistryError::NotFound { .. }) => None,
@@ -87,12 +86,12 @@ impl Desk {
     }
 
     /// What the page shows of what is typed.
-    fn matter(&self, typed: TypedContent, samples: Fields) -> Result<EditorMatter, Failure> {
+    fn matter(&self, mut typed: TypedContent, samples: Fields) -> Result<EditorMatter, Failure> {
         let (content, wrong) = match typed.content() {
             Ok(content) => (Some(content), Fields::new()),
             Err(wrong) => (None, wrong),
         };
-        let meaning = content.map(|content| self.meaning(&content, &samples)).unwrap_or_default();
+        let meaning = content.map(|content| self.meaning(&content, &samples, &mut typed)).unwrap_or_default();
         let mut others = self.registry.drafts(&self.actor, &self.name)?;
         others.retain(|other| other.name != self.draft);
         Ok(EditorMatter {
@@ -111,11 +110,12 @@ impl Desk {
             refused: None,
             overtaken: false,
             message: String::new(),
+            label: String::new(),
             done: None,
         })
     }
 
-    fn meaning(&self, written: &Content, samples: &Fields) -> Meaning {
+    fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent) -> Meaning {
         let findings = self.registry.classify(written).findings;
         let mut warnings = lint(written);
         // The risk rules say it, and more of it.
@@ -130,6 +130,7 @@ impl Desk {
             }
         };
         let VersionPreview { content, includes, findings, interface, .. } = preview;
+        typed.add_included(&content);
         let (rendered, missing) = filled(&content, samples);
         let known = |hash: &str| meaning.findings.iter().any(|one| one.hash == hash);
         let besides = findings.into_iter().filter(|one| !includes.is_empty() && !known(&one.hash)).collect();
@@ -190,19 +191,20 @@ pub(super) async fn edit(
     let name: PromptName = segments.get("name")?;
     visitor.check(name.as_str())?;
     let (draft, done) = (params.text("draft"), params.text("done"));
-    let message = params.text("message").unwrap_or_default();
-    params.finish(&["draft", "message", "done"])?;
+    let (message, label) = (params.text("message").unwrap_or_default(), params.text("label").unwrap_or_default());
+    params.finish(&["draft", "message", "label", "done"])?;
     let registry = primary(&app, WRITING)?;
     let Some(actor) = visitor.signed().cloned() else {
         return Ok(sign_in_first(&edit_path(name.as_str(), "")));
     };
     let draft = draft.filter(|draft| !draft.is_empty()).unwrap_or_else(|| actor.name.clone());
     let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
+    registry.may_publish(&actor, &name)?;
     let work = move || {
         let desk = Desk::open(&app, registry, actor, name, draft)?;
         let typed = TypedContent::of(&desk.content());
         let samples = samples_shown(&typed, &desk.samples()?);
-        let matter = EditorMatter { done, message, ..desk.matter(typed, samples)? };
+        let matter = EditorMatter { message, label, done, ..desk.matter(typed, samples)? };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
     };
     Ok(html(blocking(work).await??))
@@ -241,6 +243,7 @@ pub(super) async fn act(
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let draft = fields.remove("draft").unwrap_or_else(|| actor.name.clone());
+    registry.permit_writing(&actor, name.clone()).await?;
     if action == "discard" {
         registry.discard_draft(&actor, name.clone(), draft).await?;
         let there = app.catalogue.prompt(&name).is_ok();
@@ -261,7 +264,8 @@ pub(super) async fn act(
     // What is to be said about the version is no part of the draft, and not lost either.
     let message: String =
         fields.get("message").map_or("", String::as_str).chars().take(MESSAGE_CHARACTERS_MAX).collect();
-    let kept = query(&[("draft", &desk.draft), ("message", &message)]);
+    let label: String = fields.get("label").map_or("", String::as_str).chars().take(LABEL_BYTES_MAX).collect();
+    let kept = query(&[("draft", &desk.draft), ("message", &message), ("label", &label)]);
     let back = format!("{}{kept}{place}", edit_path(desk.name.as_str(), ""));
     match done {
         Ok(Some(path)) => Ok(redirect(&path)),
@@ -293,11 +297,13 @@ fn refused(
     // What was saved is saved: the page goes on from there.
     let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
     let lead = if saved { "Saved, and not published." } else { "Not saved." };
-    let message = fields.get("message").cloned().unwrap_or_default();
+    let typed_in = |field: &str| fields.get(field).cloned().unwrap_or_default();
+    let (message, label) = (typed_in("message"), typed_in("label"));
     let matter = EditorMatter {
         refused: Some((lead, refusal)),
         overtaken,
         message,
+        label,
         ..desk.matter(typed, samples_typed(fields))?
     };
     // As with every form that comes back: the page is there, and says why.
@@ -367,7 +373,7 @@ impl Asked {
 
 /// Saves, and publishes where that is asked for; the path to go on with, where it is not the editor's.
 async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked) -> Result<Option<String>, Failure> {
-    save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
+    let revision = save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
     let message = fields.get("message").cloned().unwrap_or_default();
     let label = || fields.get("label").map_or("", |label| label.trim()).parse::<Label>();
     let labels = match asked {
@@ -382,13 +388,15 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
     };
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
     registry.keep_noted_uses().await?;
-    let request = PublishDraftRequest { message: message.clone(), bump: None, labels };
+    // What was typed is what is published, and nothing that somebody saved in between.
+    let expected_revision = Some(revision);
+    let request = PublishDraftRequest { message: message.clone(), bump: None, labels, expected_revision };
     let published = registry.publish_draft(actor, name.clone(), desk.draft.clone(), request).await?;
     let number = published.version.number;
     let done = match asked {
         Asked::Propose => {
             let serving = ServingRequest { version: Some(number), ..ServingRequest::default() };
-            let moves = vec![Move { name: name.clone(), label: label()?, serving }];
+            let moves = vec![Move { name: name.clone(), label: label()?, serving, expected_deployment: None }];
             let request = ProposeRequest { message, publish: None, moves, automatic: false, expires_days: None };
             match registry.propose(actor, request).await {
                 Ok(made) => return Ok(Some(format!("{}?done=propose", request_path(made.id)))),
@@ -406,7 +414,8 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
     Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
 }
 
-async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<(), Failure> {
+/// Saves what is typed, and its samples; which save it is.
+async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<u64, Failure> {
     let fields_wrong = |wrong: Fields| {
         let named = wrong.iter().map(|(name, why)| format!("{name}: {why}"));
         RequestError::FormFields { wrong: named.collect() }
@@ -432,7 +441,7 @@ async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: boo
         expected_revision: if overwrite { None } else { number("revision") },
     };
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
-    registry.save_draft(actor, name.clone(), desk.draft.clone(), request).await?;
+    let saved = registry.save_draft(actor, name.clone(), desk.draft.clone(), request).await?;
     let kept = desk.samples()?;
     // What other drafts have samples for stays.
     let all: BTreeMap<String, Value> = kept
@@ -444,7 +453,7 @@ async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: boo
     if all != kept {
         registry.keep_samples(actor, name.clone(), all).await?;
     }
-    Ok(())
+    Ok(saved.revision)
 }
 
 #[cfg(test)]

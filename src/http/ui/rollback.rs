@@ -4,11 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::blocking;
 use super::super::state::App;
 use super::visitor::{Sent, field, redirect};
 use crate::api::write::RollbackRequest;
 use crate::model::name::{Label, PromptName};
+use crate::registry::RegistryError;
 use crate::web::layout::{prompt_path, query};
 
 /// Serves again what a label served before, unless it has moved since the page was made.
@@ -20,14 +20,12 @@ pub(super) async fn rollback(State(app): State<App>, mut sent: Sent) -> Result<R
     let message = field(&mut sent.form, "message")?;
     sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "label", "serves", "message"])?;
-    let now = {
-        let (name, label) = (name.clone(), label.clone());
-        blocking(move || app.catalogue.label(&name, &label)).await??
-    };
     let back = |done| redirect(&format!("{}{}", prompt_path(name.as_str()), query(&[("done", done)])));
-    if now.deployment.to_string() != serves {
-        return Ok(back("moved"));
+    let expected_deployment = Some(serves.parse().unwrap_or_default());
+    let request = RollbackRequest { message, expected_deployment, ..RollbackRequest::default() };
+    match registry.rollback(&actor, name.clone(), label, request).await {
+        Ok(_) => Ok(back("rollback")),
+        Err(RegistryError::LabelMoved { .. }) => Ok(back("moved")),
+        Err(error) => Err(error.into()),
     }
-    registry.rollback(&actor, name.clone(), label, RollbackRequest { message, ..RollbackRequest::default() }).await?;
-    Ok(back("rollback"))
 }

@@ -19,7 +19,7 @@ use crate::web::form::Refusal;
 use crate::web::layout::{Frame, Page, empty, prompt_path, query};
 use crate::web::typed::Fields;
 use crate::web::typed::content::TypedContent;
-use crate::web::words::{Visible, sentence, when};
+use crate::web::words::{Visible, plain, sentence, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct EditorMatter {
     pub overtaken: bool,
     /// What is to be said about the version, as it was typed.
     pub message: String,
+    /// The label that it is meant for, as it was typed; empty where nothing was.
+    pub label: String,
     /// Something that was just done.
     pub done: Option<&'static str>,
 }
@@ -283,7 +285,7 @@ fn change(matter: &EditorMatter) -> Markup {
 fn publishing(matter: &EditorMatter) -> Markup {
     let wrong = matter.refused.is_some();
     let likely = matter.labels.iter().find(|label| *label == PRODUCTION).or(matter.labels.first());
-    let likely = likely.map_or(PRODUCTION, String::as_str);
+    let likely = if matter.label.is_empty() { likely.map_or(PRODUCTION, String::as_str) } else { &matter.label };
     html! {
         section.desk #publish aria-labelledby="publish-head" {
             h2 #publish-head { "Publish" }
@@ -291,7 +293,7 @@ fn publishing(matter: &EditorMatter) -> Markup {
                 label for="message" { "Why this change?" }
                 textarea #message name="message" required maxlength="2000" aria-invalid=[wrong.then_some("true")] { "\n" (matter.message) }
                 label for="label" { "Label " span.quiet { "(for review, or to put it live)" } }
-                input #label name="label" list="labels" value=(likely) maxlength="36" autocomplete="off" spellcheck="false";
+                input #label name="label" list="labels" value=(plain(likely)) maxlength="36" autocomplete="off" spellcheck="false";
                 datalist #labels { @for label in &matter.labels { option value=(label) {} } }
                 button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
                 button type="submit" name="do" value="publish" { "Only publish" }

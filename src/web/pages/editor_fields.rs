@@ -30,7 +30,7 @@ pub(super) fn content(matter: &EditorMatter) -> Markup {
             }
             @match &typed.body {
                 TypedBody::Text(_) => (act("chat", "Make it a conversation")),
-                TypedBody::Messages(_) => (act("text", "Make it one text")),
+                body @ TypedBody::Messages(_) => { @if body.only_text().is_some() { (act("text", "Make it one text")) } },
             }
         }
         p.quiet { (syntax_told(typed.syntax)) }
@@ -131,7 +131,7 @@ fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart
     html! {
         @if part.image {
             label for=(id) { "Image at" }
-            input id=(id) name={ "m" (number) ".p" (index) ".url" } value=(part.text) autocomplete="off" spellcheck="false";
+            (line(Some(&id), &format!("m{number}.p{index}.url"), &part.text, ""))
         } @else {
             label.hidden for=(id) { "Text of message " (number + 1) }
             (area(&id, &format!("m{number}.p{index}.text"), &part.text, true))
@@ -228,8 +228,8 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
             input type="hidden" name=(field("name")) value=(name);
             @if one.declared { input type="hidden" name=(field("declared")) value="yes"; }
             label { span { "Sample" } input name={ "s." (name) } value=(sample) autocomplete="off"; }
-            label { span { "Default" } input name=(field("default")) value=(one.default) autocomplete="off" placeholder="none"; }
-            label { span { "What it is for" } input name=(field("description")) value=(one.description) maxlength="1000" autocomplete="off"; }
+            label { span { "Default" } (line(None, &field("default"), &one.default, "none")) }
+            label { span { "What it is for" } (line(None, &field("description"), &one.description, "")) }
             label { span { "Type" } select name=(field("type")) { @for (word, kind) in TYPES { option value=(word) selected[kind == one.kind] { (word) } } } }
             label.check { input type="checkbox" name=(field("required")) value="yes" checked[one.required]; span { "required" } }
             @if !one.used { (act(&format!("forget-{name}"), "Forget it")) }
@@ -270,6 +270,14 @@ fn json_area(matter: &EditorMatter, name: &str, words: &str, text: &str) -> Mark
 fn complaint(matter: &EditorMatter, name: &str) -> Markup {
     let id = format!("wrong-{}", name.replace('.', "-"));
     html! { div id=(id) data-live { @if let Some(why) = matter.wrong.get(name) { p.note.bad role="alert" { (Visible(why)) } } } }
+}
+
+/// A field for one line, or for as many as there are already.
+fn line(id: Option<&str>, name: &str, text: &str, nothing: &str) -> Markup {
+    html! {
+        @if text.contains('\n') { textarea.code id=[id] name=(name) rows="2" spellcheck="false" { "\n" (text) } }
+        @else { input id=[id] name=(name) value=(text) placeholder=(nothing) autocomplete="off" spellcheck="false"; }
+    }
 }
 
 /// A field for many lines; browsers leave out the first line end of what stands in it.

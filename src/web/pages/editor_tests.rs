@@ -22,6 +22,7 @@ fn matter(content: &Content) -> EditorMatter {
         refused: None,
         overtaken: false,
         message: "why <i>".to_owned(),
+        label: "staging".to_owned(),
         done: None,
     }
 }
@@ -55,6 +56,7 @@ fn everything_of_a_conversation_has_its_field() {
         "name=\"model\" value=\"m&quot;1\"",
         "name=\"revision\" value=\"3\"",
         "name=\"parent\" value=\"6\"",
+        "list=\"labels\" value=\"staging\"",
         "value=\"up-2\" formnovalidate aria-label=\"Move message 3 up\"",
         "/ui/merge/support/%3Cagent%3E?draft=ann",
     ] {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::diff;
 use super::editor::{edit_path, merge_path};
 use crate::governance::diff::Diff;
-use crate::governance::merge::Conflict;
+use crate::governance::merge::{CONFLICTS_MAX, Conflict};
 use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path};
 use crate::web::words::Visible;
 
@@ -49,6 +49,7 @@ pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
             p.lead {
                 @if count == 0 { "You and " (Visible(&matter.author)) " changed different things, so both changes fit together." }
                 @else if count == 1 { "One place was changed by both, each in another way. Choose whose words stand; you can still edit them afterwards." }
+                @else if count >= CONFLICTS_MAX { "More places were changed by both than can be settled here: of the first " (count) " you choose, in all others your draft stands. Look the result over." }
                 @else { (count) " places were changed by both, each in another way. Choose whose words stand; you can still edit them afterwards." }
             }
             @if matter.base > 0 { p { a href=(diff_path(name, matter.base, matter.parent)) { "What v" (matter.parent) " changed" } } }

@@ -11,8 +11,9 @@ use serde_json::Value;
 
 use super::Fields;
 use crate::model::content::{
-    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, Variable, VariableType,
+    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, VARIABLES_MAX, Variable, VariableType,
 };
+use crate::template::include::find;
 use crate::template::variables::derive;
 
 /// A content as it is typed.
@@ -88,6 +89,26 @@ pub struct TypedVariable {
     pub used: bool,
 }
 
+impl TypedBody {
+    /// The one text that a conversation is, where it is no more than that.
+    #[must_use]
+    pub fn only_text(&self) -> Option<&str> {
+        let Self::Messages(messages) = self else { return None };
+        match messages.as_slice() {
+            [] => Some(""),
+            [TypedMessage { role: Some(_), name, parts, listed: false, calls, answers }]
+                if [name, calls, answers].iter().all(|field| field.is_empty()) =>
+            {
+                match parts.as_slice() {
+                    [TypedPart { image: false, text }] => Some(text),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Default for TypedBody {
     fn default() -> Self {
         Self::Text(String::new())
@@ -131,7 +152,7 @@ impl TypedContent {
             model: content.model.as_ref().map(|model| model.name.clone()).unwrap_or_default(),
             parameters: content.model.as_ref().map(|model| pretty(&model.parameters)).unwrap_or_default(),
             tools: pretty(&content.tools),
-            response_schema: content.response_schema.as_ref().map(pretty).unwrap_or_default(),
+            response_schema: content.response_schema.as_ref().map(whole).unwrap_or_default(),
             config: pretty(&content.config),
         };
         typed.look_for_variables(content);
@@ -175,7 +196,7 @@ impl TypedContent {
             syntax: chosen(&SYNTAXES, &field("syntax")).unwrap_or_default(),
             body,
             variables: variables.collect(),
-            model: field("model").trim().to_owned(),
+            model: field("model"),
             parameters: field("parameters"),
             tools: field("tools"),
             response_schema: field("response_schema"),
@@ -189,19 +210,33 @@ impl TypedContent {
 
     /// Adds the variables that the texts use, and marks those that they do not.
     fn look_for_variables(&mut self, content: &Content) {
-        let Ok(found) = derive(content) else {
-            // While a text is no template nobody knows; nothing that was said of a variable is lost.
+        let Some(found) = derive(content).ok().filter(|found| found.len() <= VARIABLES_MAX) else {
+            // While a text is no template nobody knows, and with too many of them nothing can be published; nothing that was
+            // said of a variable is lost.
             self.variables.values_mut().for_each(|variable| variable.used = true);
             return;
         };
+        // What is included uses variables too; which ones is not known here.
+        let includes = content.texts().any(|text| find(text, content.syntax).is_ok_and(|found| !found.is_empty()));
+        let said = |variable: &TypedVariable| {
+            let words = !variable.default.is_empty() || !variable.description.is_empty();
+            words || (includes && (variable.declared || variable.kind != VariableType::Any))
+        };
         for (name, variable) in &mut self.variables {
-            variable.used = found.contains_key(name);
+            variable.used = found.contains_key(name) || (includes && said(variable));
         }
-        let idle = |variable: &TypedVariable| variable.default.is_empty() && variable.description.is_empty();
-        self.variables.retain(|_, variable| variable.used || !idle(variable));
+        self.variables.retain(|_, variable| variable.used || said(variable));
         for (name, found) in found {
             let new = || TypedVariable { required: !found.optional, used: true, ..TypedVariable::default() };
             self.variables.entry(name).or_insert_with(new);
+        }
+    }
+
+    /// Adds what is known of variables that stand in what is included.
+    pub fn add_included(&mut self, served: &Content) {
+        for variable in &served.variables {
+            let new = || TypedVariable { declared: false, ..typed_variable(variable) };
+            self.variables.entry(variable.name.clone()).or_insert_with(new);
         }
     }
 
@@ -243,11 +278,10 @@ impl TypedContent {
                 let message = TypedMessage::said(Role::System, std::mem::take(text));
                 self.body = TypedBody::Messages(vec![message]);
             }
-            ("text", TypedBody::Messages(messages)) => {
-                let texts = messages.iter().flat_map(|one| &one.parts).filter(|part| !part.image);
-                let texts: Vec<&str> = texts.map(|part| part.text.as_str()).collect();
-                self.body = TypedBody::Text(texts.join("\n\n"));
-            }
+            ("text", TypedBody::Messages(_)) => match self.body.only_text().map(str::to_owned) {
+                Some(text) => self.body = TypedBody::Text(text),
+                None => return false,
+            },
             ("example", TypedBody::Messages(messages)) => {
                 messages.extend([Role::User, Role::Assistant].map(|role| TypedMessage::said(role, String::new())));
             }
@@ -294,7 +328,7 @@ impl TypedMessage {
 
     fn message(&self, number: usize, wrong: &mut Fields) -> Message {
         let Some(role) = self.role else { return Message::Placeholder { name: self.name.trim().to_owned() } };
-        let given = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let content = match self.parts.as_slice() {
             [TypedPart { image: false, text }] if !self.listed => MessageContent::Text(text.clone()),
             parts => MessageContent::Parts(
@@ -322,7 +356,7 @@ impl TypedVariable {
     /// What a content says of it; nothing where that is what its texts say anyway.
     fn variable(&self, name: &str) -> Option<Variable> {
         let default = value(self.kind, &self.default);
-        let description = (!self.description.trim().is_empty()).then(|| self.description.trim().to_owned());
+        let description = (!self.description.is_empty()).then(|| self.description.clone());
         let silent = default.is_none() && description.is_none() && self.kind == VariableType::Any;
         if silent && !self.declared && self.required {
             return None;
@@ -381,9 +415,14 @@ fn json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) -> Opt
     }
 }
 
-/// JSON to edit; nothing where there is nothing in it.
+/// JSON to edit.
+fn whole<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// The same; nothing where there is nothing in it.
 fn pretty<T: serde::Serialize>(value: &T) -> String {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let text = whole(value);
     if matches!(text.as_str(), "{}" | "[]") { String::new() } else { text }
 }
 
@@ -443,7 +482,8 @@ fn sent_message(
         }
     };
     let mut parts: Vec<TypedPart> = (0_usize..).map_while(part).collect();
-    if parts.is_empty() && role.is_some() {
+    let listed = fields.contains_key(&format!("m{number}.listed"));
+    if parts.is_empty() && role.is_some() && !listed {
         // A placeholder that became somebody's words.
         parts.push(TypedPart::default());
     }
@@ -451,7 +491,7 @@ fn sent_message(
         role,
         name: field(&format!("m{number}.name")),
         parts,
-        listed: fields.contains_key(&format!("m{number}.listed")),
+        listed,
         calls: field(&format!("m{number}.calls")),
         answers: field(&format!("m{number}.answers")),
     }

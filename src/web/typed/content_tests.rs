@@ -59,6 +59,11 @@ fn what_nobody_touches_comes_back_to_the_letter() {
         json!({"syntax": "mustache", "text": ""}),
         json!({"syntax": "mustache", "text": "one\r\ntwo\rthree\n\u{0}{{shop}} \u{200b}"}),
         json!({"syntax": "plain", "text": "\n\nleading {{x}}"}),
+        json!({"syntax": "mustache", "text": "{{> shared/part@1}} {{a}}", "response_schema": {}, "model": {"name": " m "},
+            "variables": [{"name": "a", "required": false, "default": "one\ntwo", "description": "three\nfour "},
+                {"name": "temp", "required": true, "type": "number"}]}),
+        json!({"syntax": "plain", "messages": [{"role": "user", "name": " a ", "content": []},
+            {"role": "user", "content": [{"type": "image", "url": "https://x/\na"}]}]}),
         json!({"syntax": "jinja", "text": "{% if a is defined %}{{ a }}{% endif %}{{ b }}",
             "variables": [{"name": "a", "required": false}, {"name": "b", "required": true, "type": "string", "description": "why"}]}),
         json!({"syntax": "mustache", "messages": [
@@ -130,8 +135,10 @@ fn buttons_add_move_and_take_out_messages() {
     let roles: Vec<&str> = messages.iter().map(|one| named(&ROLES, &one.role)).collect();
     assert_eq!(roles, ["user", "placeholder", "assistant"]);
     assert_eq!(typed.placeholders(), BTreeSet::from(["history"]));
-    assert!(typed.act("text"));
-    assert_eq!(typed.body, TypedBody::Text("\n\n".to_owned()));
+    assert!(!typed.act("text"), "a conversation is more than its texts");
+    typed.body = TypedBody::Text("Help.".to_owned());
+    assert!(typed.act("chat") && typed.act("text"));
+    assert_eq!(typed.body, TypedBody::Text("Help.".to_owned()));
 }
 
 #[test]

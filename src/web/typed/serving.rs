@@ -225,7 +225,9 @@ pub fn attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
             let (pattern, behind) = said.split_at(said.find(char::is_whitespace).unwrap_or(said.len()));
             (pattern.to_owned(), behind)
         };
-        attributes.insert(name.to_owned(), pattern);
+        if attributes.insert(name.to_owned(), pattern).is_some() {
+            return Err(word());
+        }
         rest = behind.trim_start();
     }
     Ok(attributes)
@@ -326,6 +328,7 @@ mod tests {
             ("city=\"New York\" a=", Ok(vec![("a", ""), ("city", "New York")])),
             ("say=\"a \"\"b\"\"\"", Ok(vec![("say", "a \"b\"")])),
             ("x = y", Err("x")),
+            ("a=1 b=2 a=3", Err("a=3")),
             ("=y", Err("=y")),
             ("a=\"open", Err("a=\"open")),
         ] {

@@ -301,7 +301,7 @@ pub fn content(content: Content) -> PublishRequest {
 
 /// One label to move.
 pub fn moving(prompt: &str, to: &str, serving: ServingRequest) -> Move {
-    Move { name: name(prompt), label: label(to), serving }
+    Move { name: name(prompt), label: label(to), serving, expected_deployment: None }
 }
 
 /// One version to serve.
