@@ -133,7 +133,7 @@ test("whoever is about to take back sees that somebody was faster, and takes bac
   await rob.page.keyboard.type("ong");
   assert.equal(await life.getByLabel("Why?").inputValue(), "It is wrong", "no letter is lost");
   await life.getByRole("button", { name: "Roll back staging" }).click();
-  await rob.page.getByText(/has moved since this page was made/).waitFor();
+  await rob.page.getByText(/staging has moved/).waitFor();
   assert.equal(await team.served("live/back", "staging"), 3);
   await rob.check();
 });
@@ -207,7 +207,7 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await team.deploy("admin", "live/chosen", "staging", 3, "I was faster");
   await shows(rob, "#buttons", "It has changed since you opened this page.");
   await rob.page.getByRole("button", { name: "Deploy to staging" }).click();
-  await rob.page.getByText(/has moved since this page was made/).waitFor();
+  await rob.page.getByText(/staging has moved/).waitFor();
   assert.equal(await team.served("live/chosen", "staging"), 3);
   assert.equal(await rob.page.getByLabel("Why?", { exact: true }).inputValue(), "Better", "what is typed comes back");
   await rob.check();

@@ -150,7 +150,7 @@ fn target_fields(matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> M
                 @let name = |end: &str| format!("{prefix}.{number}.{end}");
                 div.share-row {
                     label { span.hidden { "Version " (number + 1) " of " (place) }
-                        input.number name=(name("version")) list="versions" value=(plain(version)) inputmode="numeric" placeholder="version" maxlength="20" autocomplete="off"; }
+                        input.which name=(name("version")) list="versions" value=(plain(version)) inputmode="numeric" placeholder="version" maxlength="20" autocomplete="off"; }
                     @if several {
                         // The slider has no name: what is sent is the number, which people without scripts type.
                         input.slider hidden type="range" min="0" max="100" step="0.01" value=(share) aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
