@@ -198,7 +198,7 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await rob.page.getByLabel("Version 1 of the default", { exact: true }).fill("2");
   const enabled = await rob.page.locator("#buttons button:enabled").count();
   assert.equal(enabled, 0, "until it is shown nothing can be decided");
-  await shows(rob, "#outcome", "What it says differently");
+  await shows(rob, "#differences", "What it says differently");
   await rob.page.getByLabel(/^Subject/).fill("user-42");
   await shows(rob, "#gets", "user-42 would get v2");
   assert.match(rob.page.url(), /d\.0\.version=2.*subject=user-42/, "the address says the same");

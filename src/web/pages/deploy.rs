@@ -85,6 +85,9 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
                     }
                 }
                 @if let Some(form) = frame.form() { (deciding(matter, form)) }
+                div #differences data-live {
+                    @if let Ok(preview) = &matter.preview { @if preview.from.as_ref() != Some(&preview.to) { (differences(matter, preview)) } }
+                }
             }
         }
     };
@@ -240,7 +243,6 @@ fn outcome(matter: &DeployMatter, preview: &MovePreview) -> Markup {
                 p { "In the last day, what is served now was used by " @for who in &review.used_by { span.tag { (Visible(who)) } " " } }
             }
             (demands(preview.review.label.as_str(), &matter_requirements(preview), &review.reviewers))
-            (differences(matter, preview))
         }
     }
 }
