@@ -133,7 +133,7 @@ test("whoever is about to take back sees that somebody was faster, and takes bac
   await rob.page.keyboard.type("ong");
   assert.equal(await life.getByLabel("Why?").inputValue(), "It is wrong", "no letter is lost");
   await life.getByRole("button", { name: "Roll back staging" }).click();
-  await rob.page.getByText(/staging has moved/).waitFor();
+  await rob.page.getByText(/has moved since this page was made/).waitFor();
   assert.equal(await team.served("live/back", "staging"), 3);
   await rob.check();
 });

@@ -291,7 +291,7 @@ story("who deploys too early is told what is missing, and asks for it", COMPLIAN
   await tryDeploying(rob, AGENT, { label: "production", version: second });
   const outcome = rob.page.locator("#outcome");
   assert.match(await outcome.textContent(), /an approval by compliance.*Could be given by cy \(compliance\)/s);
-  assert.match((await outcome.locator(".line.new .say").allTextContents()).join(), /which loan/);
+  assert.match((await rob.page.locator("#differences .line.new .say").allTextContents()).join(), /which loan/);
   await sees(rob, "Something is missing, marked ✗.");
   assert.equal(await rob.control("button", "Deploy").isDisabled(), true);
   await rob.type("Why?", "Sell loans, please");
