@@ -244,7 +244,13 @@ fn initial(name: &str) -> String {
 /// The path of a prompt's page.
 #[must_use]
 pub fn prompt_path(name: &str) -> String {
-    format!("/ui/prompts/{}", utf8_percent_encode(name, PATH))
+    path_about("prompts", name, &[])
+}
+
+/// The path of a page about a prompt, by the word that tells its kind, and what is asked of it.
+#[must_use]
+pub fn path_about(kind: &str, name: &str, parameters: &[(&str, &str)]) -> String {
+    format!("/ui/{kind}/{}{}", utf8_percent_encode(name, PATH), query(parameters))
 }
 
 /// The path of the form that takes back what a label serves.
@@ -262,7 +268,7 @@ pub fn diff_path(name: &str, from: u64, to: u64) -> String {
 /// The path of a comparison with these parameters.
 #[must_use]
 pub fn compare_path(name: &str, parameters: &[(&str, &str)]) -> String {
-    format!("/ui/diff/{}{}", utf8_percent_encode(name, PATH), query(parameters))
+    path_about("diff", name, parameters)
 }
 
 /// The path of a principal's page.

@@ -11,7 +11,7 @@ use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::serving::Serving;
 use crate::model::version::Version;
 use crate::web::form::Refusal;
-use crate::web::layout::{Frame, Page, back_path, diff_path, prompt_path, query};
+use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
 use crate::web::words::{Visible, plain, sentence, when};
 
@@ -63,7 +63,7 @@ pub struct MayMove {
 /// The path of the page, for a label where one is meant.
 #[must_use]
 pub fn deploy_path(name: &str, label: &str) -> String {
-    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/deploy/", 1), query(&[("label", label)]))
+    path_about("deploy", name, &[("label", label)])
 }
 
 /// Writes the page.

@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
 use crate::web::form::Refusal;
-use crate::web::layout::{Frame, Page, empty, prompt_path, query};
+use crate::web::layout::{Frame, Page, empty, path_about, prompt_path};
 use crate::web::typed::Fields;
 use crate::web::typed::content::TypedContent;
 use crate::web::words::{Visible, plain, sentence, when};
@@ -86,13 +86,13 @@ pub struct Meaning {
 /// The path of a draft's editor.
 #[must_use]
 pub fn edit_path(name: &str, draft: &str) -> String {
-    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/edit/", 1), query(&[("draft", draft)]))
+    path_about("edit", name, &[("draft", draft)])
 }
 
 /// The path of the page that brings a draft together with what was published meanwhile.
 #[must_use]
 pub fn merge_path(name: &str, draft: &str) -> String {
-    format!("{}{}", prompt_path(name).replacen("/ui/prompts/", "/ui/merge/", 1), query(&[("draft", draft)]))
+    path_about("merge", name, &[("draft", draft)])
 }
 
 /// Writes the page.
