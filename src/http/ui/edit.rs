@@ -11,8 +11,8 @@ use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::html;
 use super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
+use super::{html, said};
 use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, VersionPreview};
 use crate::api::write::{Move, ServingRequest};
 use crate::governance::diff::diff;
@@ -198,7 +198,7 @@ pub(super) async fn edit(
         return Ok(sign_in_first(&edit_path(name.as_str(), "")));
     };
     let draft = draft.filter(|draft| !draft.is_empty()).unwrap_or_else(|| actor.name.clone());
-    let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
+    let done = said(done, &DONE);
     registry.may_publish(&actor, &name)?;
     let work = move || {
         let desk = Desk::open(&app, registry, actor, name, draft)?;

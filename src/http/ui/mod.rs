@@ -61,6 +61,12 @@ pub(super) fn protect(headers: &mut HeaderMap) {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
+/// What a page says of what was just done, by the word that stands in its address.
+fn said(word: Option<String>, known: &[(&'static str, &'static str)]) -> Option<&'static str> {
+    let word = word?;
+    known.iter().find(|(one, _)| *one == word).map(|(_, said)| *said)
+}
+
 /// Answers with a page.
 fn html(page: String) -> Response {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()

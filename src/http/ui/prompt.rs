@@ -9,9 +9,9 @@ use super::super::error::Failure;
 use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
-use super::html;
 use super::prompts::pending;
 use super::visitor::Visitor;
+use super::{html, said};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
 use crate::model::deployment::Deployment;
@@ -69,7 +69,7 @@ pub(super) async fn prompt(
         label: params.get("label")?,
         older: params.text("older"),
         back: params.get("back")?,
-        done: done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said),
+        done: said(done, &DONE),
     };
     params.finish(&["version", "at", "label", "older", "back", "done"])?;
     let page = blocking(move || show(&app, &visitor, &name, &asked)).await??;

@@ -8,8 +8,8 @@ use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::html;
 use super::visitor::{Sent, Visitor, field, redirect};
+use super::{html, said};
 use crate::api::govern::{ApplyRequest, CanAnswer, RequestView, ReviewRequest};
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
@@ -98,7 +98,7 @@ pub(super) async fn request(
     let id = segments.number("id")?;
     let done = params.text("done");
     params.finish(&["done"])?;
-    let done = done.and_then(|done| DONE.iter().find(|(word, _)| *word == done)).map(|(_, said)| *said);
+    let done = said(done, &DONE);
     let registry = primary(&app, KEEPING)?;
     let work = move || {
         let view = registry.change_request(&|name| visitor.reads(name), id)?;

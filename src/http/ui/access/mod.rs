@@ -44,8 +44,7 @@ fn asked<'v>(app: &Shared, visitor: &'v Visitor) -> Result<(Registry, &'v Actor)
 
 /// What was done, by the word that stands in the address.
 fn done(word: Option<String>, said: &[(&'static str, &'static str)]) -> Outcome {
-    let said = word.and_then(|word| said.iter().find(|(known, _)| *known == word));
-    Outcome { done: said.map(|(_, said)| *said), ..Outcome::default() }
+    Outcome { done: super::said(word, said), ..Outcome::default() }
 }
 
 /// Shows a page again, with why its form was refused; what failed inside stays a failure.
