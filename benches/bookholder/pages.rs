@@ -4,7 +4,6 @@
 //! way on loopback. The first answer of each is checked for what it has to show.
 
 use std::fs::File;
-use std::path::Path;
 use std::time::Instant;
 
 use bookholder::files::batches::{Batches, unpack};
@@ -38,13 +37,10 @@ pub fn run(bench: &mut Bench) {
     many(bench);
 }
 
-/// The pages of a real library, where its history is on this machine.
+/// The pages of a real library.
 fn real(bench: &mut Bench) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/prompts-history.jsonl.zst");
-    let Ok(file) = File::open(path) else {
-        bench.report.note("pages: the real history is not on this machine");
-        return;
-    };
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
+    let file = File::open(path).expect("the history of the fixtures");
     let directory = scratch();
     let node = Node::primary(directory.path(), None);
     let progress = Progress::begin("importing a real history");

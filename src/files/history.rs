@@ -182,11 +182,8 @@ mod tests {
 
     #[test]
     fn a_real_history_reads_whole_and_no_two_changes_share_an_id() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/prompts-history.jsonl.zst");
-        let Ok(file) = std::fs::read(path) else {
-            println!("skipped: {path} is absent");
-            return;
-        };
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
+        let file = std::fs::read(path).expect("the history of the fixtures");
         let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");
         let mut reader = HistoryReader::new();
         let changes: Vec<_> = history

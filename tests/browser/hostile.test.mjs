@@ -2,7 +2,6 @@
 // out; first for what was made up to do that, then for the real history of a real library.
 
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +15,7 @@ import { ROOT, segment } from "./support/node.mjs";
 import { besieged } from "./support/siege.mjs";
 import { Team } from "./support/team.mjs";
 
-const HISTORY = join(ROOT, "../shared/data/prompts-history.jsonl.zst");
+const HISTORY = join(ROOT, "fixtures/history/prompts-chat.jsonl.zst");
 /** Prompts of the real history whose pages are opened; those of all others are read without being shown. */
 const OPENED_MAX = 40;
 /** Pages that are fetched at once. */
@@ -176,8 +175,7 @@ test("downloaded reports are texts too", async () => {
   await visit.check();
 });
 
-const skip = !existsSync(HISTORY) && "the history is not on this machine";
-test("three years of a real library of prompts are text on its pages", { skip }, async (t) => {
+test("three years of a real library of prompts are text on its pages", async (t) => {
   const library = await Team.start();
   const reader = await Visit.open(library.node.origin);
   try {

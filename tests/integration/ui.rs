@@ -288,10 +288,7 @@ fn a_replica_shows_the_same_pages_and_changes_nothing() {
 
 #[test]
 fn every_page_of_a_real_library_answers() {
-    let Some(changes) = crate::history::read() else {
-        println!("the real history is not on this machine, so its pages were not looked at");
-        return;
-    };
+    let changes = crate::history::read();
     let node = Node::primary();
     for batch in changes.chunks(200) {
         let request = ImportRequest { changes: batch.to_vec(), syntax: Syntax::Plain, label: label("production") };

@@ -1,7 +1,7 @@
 //! A library with its years of history is imported, a replica follows, and both are killed.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bookholder::files::mapping::Mapper;
 use serde_json::{Value, json};
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use crate::support::command::bookholder;
 use crate::support::node::{Launch, Node, segment};
 
-/// The real history, where this machine has it.
-const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/prompts-history.jsonl.zst");
-/// The prompt that changes most often, in the real history and in the one made up here.
+/// The history of a real library.
+const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
+/// The prompt that changes most often in it.
 const BUSIEST: &str = "Code Review Assistant";
 
 /// One change of a history: when, and what the prompt said from then on; nothing when it was removed.
@@ -29,19 +29,11 @@ pub struct History {
 }
 
 impl History {
-    /// The real one, or a small one made up in `folder`.
-    #[allow(clippy::print_stdout, reason = "whoever runs it wants to know what was not tested")]
-    pub fn find(folder: &Path) -> Self {
-        let (file, text) = if let Ok(packed) = std::fs::read(REAL) {
-            let text = zstd::decode_all(packed.as_slice()).expect("zstd");
-            (PathBuf::from(REAL), String::from_utf8(text).expect("UTF-8"))
-        } else {
-            println!("{REAL} is absent: this tells the story of a small history instead");
-            let text = made_up();
-            let file = folder.join("history.jsonl");
-            std::fs::write(&file, &text).expect("a file");
-            (file, text)
-        };
+    /// Reads it.
+    pub fn read() -> Self {
+        let file = PathBuf::from(REAL);
+        let packed = std::fs::read(&file).expect("the history of the fixtures");
+        let text = String::from_utf8(zstd::decode_all(packed.as_slice()).expect("zstd")).expect("UTF-8");
         let mut mapper = Mapper::new();
         let change = |line: &str| {
             let line: Value = serde_json::from_str(line).expect("JSON");
@@ -60,23 +52,10 @@ impl History {
     }
 }
 
-/// 40 prompts that change back and forth; every fifth is removed in the end.
-fn made_up() -> String {
-    let mut lines = Vec::new();
-    for minute in 0..600_u32 {
-        let name = if minute % 3 == 0 { BUSIEST.to_owned() } else { format!("Prompt {}", minute % 40) };
-        let removed = name != BUSIEST && minute >= 560 && minute % 5 == 0;
-        let text = if removed { Value::Null } else { format!("Text {} of {name}", minute % 4).into() };
-        let at = format!("2024-01-01T{:02}:{:02}:00Z", minute / 60, minute % 60);
-        lines.push(json!({"at": at, "author": "ada", "message": "why", "name": name, "text": text}).to_string());
-    }
-    lines.join("\n") + "\n"
-}
-
 #[test]
 fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_gone() {
     let mut primary = Node::primary();
-    let history = History::find(primary.home());
+    let history = History::read();
     let mut replica = Launch::replica_of(&primary).start();
 
     let first = bookholder(["import", "--json"]).arg(&history.file).server(&primary).ok().json();
