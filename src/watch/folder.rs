@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +24,33 @@ const FILES_MAX: usize = 100_000;
 /// Deepest folder that is looked into: as deep as a name can be.
 const DEPTH_MAX: usize = 100;
 
-/// What a file was like when it was last looked at.
+/// What tells that a file is the one that was looked at, without reading it.
+///
+/// Tools can set the time of modification back; the time of the last status change they cannot, and a file that was
+/// renamed into place has another inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    inode: u64,
+    length: u64,
+    modified_ns: (i64, i64),
+    changed_ns: (i64, i64),
+}
+
+impl Stat {
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified_ns: (metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// What a file was like when it was last read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
-    modified: Option<SystemTime>,
-    length: u64,
+    stat: Stat,
     hash: blake3::Hash,
 }
 
@@ -62,12 +84,12 @@ impl Folder {
             tracing::info!(path = %path.display(), "a prompt file is gone; its prompt stays until it is removed");
         }
         self.seen.retain(|path, _| files.contains_key(path));
-        for (path, (modified, length)) in files {
-            if self.seen.get(&path).is_some_and(|seen| seen.modified == modified && seen.length == length) {
+        for (path, stat) in files {
+            if self.seen.get(&path).is_some_and(|seen| seen.stat == stat) {
                 continue;
             }
             let Some(bytes) = self.read(&path) else { continue };
-            let seen = Seen { modified, length, hash: blake3::hash(&bytes) };
+            let seen = Seen { stat, hash: blake3::hash(&bytes) };
             let before = self.seen.insert(path.clone(), seen.clone());
             if before.is_some_and(|before| before.hash == seen.hash) {
                 continue;
@@ -128,7 +150,7 @@ impl Folder {
 }
 
 /// Finds the prompt files below a folder; links and hidden names are left out.
-fn collect(directory: &Path, depth: usize, files: &mut BTreeMap<PathBuf, (Option<SystemTime>, u64)>) {
+fn collect(directory: &Path, depth: usize, files: &mut BTreeMap<PathBuf, Stat>) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
         let path = entry.path();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
@@ -136,12 +158,11 @@ fn collect(directory: &Path, depth: usize, files: &mut BTreeMap<PathBuf, (Option
         if hidden || files.len() >= FILES_MAX {
             continue;
         }
+        let is_prompt = path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION);
         if kind.is_dir() && depth < DEPTH_MAX {
             collect(&path, depth + 1, files);
-        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION) {
-            let metadata = entry.metadata().ok();
-            let length = metadata.as_ref().map_or(0, std::fs::Metadata::len);
-            files.insert(path, (metadata.and_then(|metadata| metadata.modified().ok()), length));
+        } else if kind.is_file() && is_prompt {
+            files.extend(entry.metadata().ok().map(|metadata| (path, Stat::of(&metadata))));
         }
     }
 }

@@ -76,6 +76,20 @@ fn files_are_published_as_they_come_and_change_and_never_twice() {
 }
 
 #[test]
+fn a_text_of_the_same_length_and_modification_time_is_published() {
+    let watched = Watched::start(&[("a.prompt", "one\n")]);
+    watched.says("a", "one");
+    let file = watched.folder.join("a.prompt");
+    let modified = fs::metadata(&file).and_then(|metadata| metadata.modified()).expect("a time");
+    let beside = watched.folder.join(".a.swp");
+    fs::write(&beside, "two\n").expect("a file");
+    let times = fs::FileTimes::new().set_modified(modified);
+    fs::File::options().write(true).open(&beside).and_then(|file| file.set_times(times)).expect("a time");
+    fs::rename(&beside, &file).expect("renamed");
+    watched.says("a", "two");
+}
+
+#[test]
 fn a_burst_of_edits_ends_in_its_last_text() {
     let watched = Watched::start(&[]);
     for edit in 1..=50 {
