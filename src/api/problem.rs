@@ -112,6 +112,8 @@ pub enum ErrorCode {
     ReadOnlyReplica,
     /// This node holds no verified state yet.
     NotReady,
+    /// This primary's data is older than what its registry published; it takes no changes until a new epoch begins.
+    OutdatedPrimary,
     /// Too much at once; try again.
     Busy,
     /// The disk is full.

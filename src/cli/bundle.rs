@@ -68,7 +68,8 @@ pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliErr
     let root_key = args.root_key.as_ref().map(|key| key.parse::<RootKeyId>());
     let root_key = root_key.transpose().map_err(|error| CliError::usage(error.to_string()))?;
     let clock = Arc::new(SystemClock::new());
-    let import = offline::import_bundle(&args.bundle, &args.data, root_key, args.accept_expired, clock);
+    let import =
+        offline::import_bundle(&args.bundle, &args.data, root_key, (args.accept_expired, args.accept_fork), clock);
     match runtime()?.block_on(import)? {
         Ok(proof) => verify::show(output, &proof),
         Err(reason) => {

@@ -20,6 +20,7 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
         inbox: args.inbox,
         upstream_ca: args.upstream_ca,
         accept_expired: args.accept_expired.then_some(true),
+        accept_fork: args.accept_fork,
         hold: args.hold.then_some(true),
         ..layer
     };

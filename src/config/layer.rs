@@ -63,6 +63,8 @@ pub struct Layer {
     pub upstream_ca: Option<PathBuf>,
     /// Whether an expired checkpoint may be the first state.
     pub accept_expired: Option<bool>,
+    /// The position whose history is given up for another one that is signed.
+    pub accept_fork: Option<Position>,
     /// Whether to stay at the position that the data has.
     pub hold: Option<bool>,
     /// A position not to go beyond.
@@ -91,8 +93,8 @@ impl Layer {
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, cache_mib,
-            ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, hold, pin,
-            replica_name, webhook_allow, archive_unused_days, provider, intended_purpose)
+            ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, accept_fork,
+            hold, pin, replica_name, webhook_allow, archive_unused_days, provider, intended_purpose)
     }
 
     /// What a settings file says.

@@ -90,6 +90,8 @@ pub struct ReplicaSettings {
     pub inbox: Option<PathBuf>,
     /// Whether an expired checkpoint may be the first state.
     pub accept_expired: bool,
+    /// The position whose history is given up for another one that is signed.
+    pub accept_fork: Option<Position>,
     /// Whether to stay at the position that the data has.
     pub hold: bool,
     /// A position not to go beyond.
@@ -182,6 +184,7 @@ pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<R
         root_key: root_key.transpose()?,
         inbox: layer.inbox,
         accept_expired: layer.accept_expired.unwrap_or(false),
+        accept_fork: layer.accept_fork,
         hold: layer.hold.unwrap_or(false),
         pin: layer.pin,
         read_token,

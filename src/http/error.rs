@@ -21,6 +21,7 @@ use crate::model::reference::ReferenceError;
 use crate::registry::RegistryError;
 use crate::registry::seal::SealError;
 use crate::replication::publisher::PublishError;
+use crate::replication::witness::WitnessError;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::render::{Problems, RenderError};
@@ -324,6 +325,8 @@ fn publish(error: &PublishError) -> Saying {
         PublishError::BadLifetime { .. } => (BAD, ErrorCode::BadRequest, None),
         PublishError::Store(error) | PublishError::Seal(SealError::Store(error)) => store(error),
         PublishError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => full(),
+        PublishError::Witness(WitnessError::Store(error)) => store(error),
+        PublishError::Witness(_) => (BAD, ErrorCode::BadRequest, None),
         PublishError::Seal(SealError::Checkpoint(_)) | PublishError::Io(_) | PublishError::Stopped => INSIDE,
     }
 }
@@ -335,6 +338,7 @@ fn store(error: &StoreError) -> Saying {
     match error {
         StoreError::Busy | StoreError::Aborted => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
         StoreError::Full { .. } => full(),
+        StoreError::Outdated { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OutdatedPrimary, None),
         StoreError::InUse { .. }
         | StoreError::NotWritable { .. }
         | StoreError::Absent { .. }
@@ -402,6 +406,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::HistoryOrder => "Older than what is there",
         ErrorCode::ReadOnlyReplica => "This node is a replica",
         ErrorCode::NotReady => "Not ready",
+        ErrorCode::OutdatedPrimary => "Older than what was published",
         ErrorCode::Busy => "Busy",
         ErrorCode::StorageFull => "Disk full",
         ErrorCode::Timeout => "Too slow",
@@ -478,6 +483,9 @@ mod tests {
         check(StoreError::Full { free_bytes: 1, needed_bytes: 2 }.into(), 507, "storage_full");
         check(std::io::Error::from(std::io::ErrorKind::StorageFull).into_store().into(), 507, "storage_full");
         check(StoreError::Busy.into(), 503, "busy");
+        let at = |seq| crate::model::position::Position { epoch: 1, seq };
+        check(StoreError::Outdated { published: at(9), held: at(7) }.into(), 503, "outdated_primary");
+        check(PublishError::Witness(WitnessError::Syntax(String::new())).into(), 400, "bad_request");
         check(RequestError::TokenMissing.into(), 401, "unauthorized");
         check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "read_only_replica");
         check(RequestError::BodyTooLarge { max: 1 }.into(), 413, "too_large");

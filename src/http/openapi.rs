@@ -51,7 +51,7 @@ use crate::model::version::Version;
         webhooks::webhooks, webhooks::put_webhook, webhooks::remove_webhook, webhooks::rotate_webhook,
         webhooks::test_webhook, webhooks::disable_webhook, webhooks::enable_webhook, webhooks::webhook_deliveries,
         webhooks::redeliver,
-        replicate::root, replicate::epoch, replicate::checkpoint, replicate::next, replicate::report,
+        replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report,
     ),
     components(schemas(Problem, AuditEntry, Deployment, PromptView, Version)),
     modifiers(&Common),

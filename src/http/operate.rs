@@ -12,6 +12,7 @@ use super::request::RequestError;
 use super::state::App;
 use crate::api::status::Status;
 use crate::metrics::OPENMETRICS_TEXT;
+use crate::replication::publisher::Publisher;
 use crate::web::docs;
 
 /// What the documentation page may load: its own stylesheet, and nothing else.
@@ -41,6 +42,9 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     params.finish(&["max_age"])?;
     if !app.resolver.is_ready() {
         return Err(RequestError::NotReady.into());
+    }
+    if let Some((_, outdated)) = app.publisher.as_ref().and_then(Publisher::outdated) {
+        return Err(outdated.into());
     }
     let age_s = app.freshness.load().age_s;
     match max_age_s.filter(|max_age_s| age_s > *max_age_s) {

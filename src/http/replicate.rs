@@ -9,17 +9,18 @@ use futures_util::{StreamExt, stream};
 use super::admin::publisher;
 use super::auth::Follower;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::extract::{Json, NoParams, Params, Segments, blocking, body_in_time};
 use super::fresh::text;
 use super::read::matches;
 use super::request::RequestError;
 use super::state::App;
 use crate::api::govern::VersionUse;
-use crate::api::status::ReplicaReport;
+use crate::api::status::{Freshness, ReplicaReport};
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
 use crate::replication::followers::{ID_BYTES_MAX, REPLICA, is_replica_id};
 use crate::resolve::usage::LOCAL;
+use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
 
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
@@ -95,6 +96,35 @@ pub(super) async fn checkpoint(
         (header::ETAG, text(etag)),
     ];
     Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, note).into_response() })
+}
+
+/// Takes a checkpoint that a replica holds, where this node sent it an older one or another history: a primary that finds
+/// its own signature on something that it does not know stops writing and signing until it is given a new epoch.
+#[utoipa::path(
+    post, path = "/replication/v1/view/{view}/checkpoint", tag = "replica",
+    params(("view" = String, Path, description = "Its name.", example = "all")),
+    request_body(content = String, content_type = "text/plain", description = "A signed note of at most 16 KiB."),
+    responses((status = 204, description = "It was looked at."), (status = 400, description = "It is not signed by the key of this primary.", body = crate::api::problem::Problem)),
+)]
+pub(super) async fn show_checkpoint(
+    State(app): State<App>,
+    follower: Follower,
+    segments: Segments,
+    _: NoParams,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Failure> {
+    let (publisher, view) = (publisher(&app)?, segments.text("view"));
+    follower.check(view)?;
+    if view != VIEW_ALL {
+        return Err(no_view(view));
+    }
+    let (note, _share) = body_in_time(&app, &headers, body, CHECKPOINT_BYTES_MAX).await?;
+    let shown = publisher.shown(note).await;
+    if publisher.outdated().is_some() {
+        app.freshness.update(|freshly| freshly.freshness = Freshness::Stale);
+    }
+    Ok(shown.map(|()| StatusCode::NO_CONTENT)?)
 }
 
 /// Waits for a change after a position, then answers with the checkpoint and the net delta.

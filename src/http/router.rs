@@ -111,6 +111,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET",    "/replication/v1/root/{n}",                            || get(replicate::root)),
     ("GET",    "/replication/v1/epoch/{e}",                           || get(replicate::epoch)),
     ("GET",    "/replication/v1/view/{view}/checkpoint",              || get(replicate::checkpoint)),
+    ("POST",   "/replication/v1/view/{view}/checkpoint",              || post(replicate::show_checkpoint)),
     ("GET",    "/replication/v1/view/{view}/next/{position}",         || get(replicate::next)),
     ("POST",   "/replication/v1/report",                              || post(replicate::report)),
 ];

@@ -1,9 +1,13 @@
 //! How a replica follows: a state machine without I/O, time or randomness of its own.
 //!
 //! Events go in, actions come out. No decision depends on a status code or a header, except how
-//! long to wait: what to do next follows from verified notes. Whatever goes wrong, the replica keeps
-//! what it has and tries again later.
+//! long to wait ([`pace`](super::pace)): what to do next follows from verified notes. Whatever goes wrong, the replica
+//! keeps what it has and tries again later.
+//!
+//! Invariant: what is held is never given up for another history, however high its number, unless a root document or an
+//! epoch record says so, or the operator.
 
+use super::pace::{Next, Pace};
 use crate::model::position::Position;
 use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::trust::accept::{Accepted, Expectation, Held, Rank, Refusal, TrustedTime, Verdict, accept};
@@ -12,16 +16,12 @@ use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
 
-/// Shortest and longest pause after a failure, in milliseconds.
-const BACKOFF_MS: (u64, u64) = (250, 60_000);
-/// Pause after an upstream denied access, in milliseconds: somebody has to change something first.
-const DENIED_MS: u64 = 300_000;
-/// Pause after an upstream does not know the view, in milliseconds.
-const UNKNOWN_VIEW_MS: u64 = 60_000;
-/// An answer without progress that comes sooner than this is suspicious, in milliseconds.
-const FAST_ANSWER_MS: u64 = 1_000;
-/// So many of them in a row mean a broken cache on the way.
-const FAST_ANSWERS_MAX: u32 = 3;
+/// How often an upstream that is behind is shown what this replica holds, in milliseconds.
+const SHOW_EVERY_MS: u64 = 60_000;
+/// How often the whole state of another history is fetched to be compared again, in milliseconds.
+const COMPARE_EVERY_MS: u64 = 600_000;
+/// Why data is not applied that would replace the history that is held.
+pub const FORK: &str = "fork";
 
 /// The moment of an event, and a random number for it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,8 @@ pub enum Event {
     Failed(Failure, String),
     /// What was to be applied is applied and durable, or was refused.
     Applied(Result<(), Rejection>),
+    /// What is stored is not what was signed: fetch the whole state again.
+    Damaged,
 }
 
 /// Why a fetch failed; decides only how long to wait.
@@ -138,15 +140,12 @@ pub enum Action {
     KeepRoot(u64, Vec<u8>),
     /// Keep a verified epoch record.
     KeepEpoch(u64, Vec<u8>),
-    /// Keep a note that was signed later for the state that is held.
-    KeepNote {
-        /// The signed note.
-        note: Vec<u8>,
-        /// The highest time that a verified signature named, in seconds since 1970.
-        time_floor_s: i64,
-    },
-    /// Keep a note that proves that two states were signed for one position.
+    /// Keep a note for the state that is held, and the position that it names.
+    KeepNote(Box<Step>),
+    /// Keep a note of another history than the one that is held, and the held note beside it.
     KeepEvidence(Vec<u8>),
+    /// Show the upstream the note that is held: it sent something older, or another history.
+    ShowHeld,
     /// Apply the data that belongs to a verified note, then say how it went.
     Apply(Box<Step>),
     /// The upstream is there: it showed something verified.
@@ -171,8 +170,19 @@ pub struct Step {
     pub note: Vec<u8>,
     /// Where the data comes from.
     pub source: Source,
-    /// The highest time that a verified signature named, in seconds since 1970.
-    pub time_floor_s: i64,
+    /// Whether the note proves contact with the upstream now.
+    pub contact: bool,
+    /// What must be part of the new state; none when nothing is held, or a root key allowed to go back.
+    pub settled: Option<Settled>,
+}
+
+/// The history that is held when a step begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// Its last commit.
+    pub seq: u64,
+    /// The operator gave it up.
+    pub given_up: bool,
 }
 
 /// What a replica is set up to follow.
@@ -184,6 +194,8 @@ pub struct Settings {
     pub hold_at: Option<Position>,
     /// Take an expired checkpoint for a new state; for a first start from old media.
     pub accept_expired: bool,
+    /// Give up the history that is held at this position for another one that is signed.
+    pub accept_fork: Option<Position>,
 }
 
 /// What a replica remembered when it was started.
@@ -197,8 +209,6 @@ pub struct Memory {
     pub held: Option<Accepted>,
     /// The highest rank ever accepted.
     pub watermark: Option<Rank>,
-    /// The highest time that a verified signature named, in seconds since 1970.
-    pub time_floor_s: i64,
 }
 
 /// The state machine.
@@ -211,15 +221,27 @@ pub struct Engine {
     /// The last commit of the held state that changed something; what polls ask after.
     changed: Position,
     watermark: Option<Rank>,
-    time_floor_s: i64,
-    clock_trusted: bool,
     pending: Option<Pending>,
     applying: Option<Box<Step>>,
+    /// Whether to ask for the whole state.
     whole: bool,
-    backoff_ms: u64,
-    asked_ms: u64,
-    fast_answers: u32,
-    bust: Option<u64>,
+    /// Whether the last poll asked for the whole state.
+    asked_whole: bool,
+    /// Whether what is stored needs to be replaced, whatever its position.
+    damaged: bool,
+    fork: Option<Fork>,
+    pace: Pace,
+    shown_ms: Option<u64>,
+}
+
+/// Another history that an upstream offers.
+#[derive(Debug)]
+struct Fork {
+    /// The newest checkpoint of it: position and state.
+    offered: (Position, [u8; 32]),
+    detail: String,
+    /// When its whole state was last compared with what is held.
+    compared_ms: u64,
 }
 
 #[derive(Debug)]
@@ -242,22 +264,30 @@ impl Engine {
             changed: held.map_or(Position::default(), |held| changed(&held.checkpoint)),
             watermark: memory.watermark.max(held.map(|held| held.held().rank)),
             held: held.map(Accepted::held),
-            time_floor_s: memory.time_floor_s,
-            clock_trusted: true,
             pending: None,
             applying: None,
             whole: false,
-            backoff_ms: 0,
-            asked_ms: 0,
-            fast_answers: 0,
-            bust: None,
+            asked_whole: false,
+            damaged: false,
+            fork: None,
+            pace: Pace::default(),
+            shown_ms: None,
         }
     }
 
-    /// Whether the local clock lies far below the times of verified signatures.
+    /// Whether a local clock that says this, in seconds since 1970, lies far below the times of verified signatures.
     #[must_use]
-    pub const fn clock_untrusted(&self) -> bool {
-        !self.clock_trusted
+    pub fn clock_untrusted(&self, wall_s: i64) -> bool {
+        !self.time(wall_s).clock_trusted
+    }
+
+    /// The time to decide by. Times that a stolen key signed do not outlive a reset by the root keys.
+    fn time(&self, wall_s: i64) -> TrustedTime {
+        let counts = |held: &&Held| {
+            let since = |chain: &RootChain| chain.reset_between(held.rank.root, chain.current().version);
+            self.chain.as_ref().and_then(since).is_none()
+        };
+        TrustedTime::at(wall_s, self.held.as_ref().filter(counts).map_or(0, |held| held.issued))
     }
 
     /// The position that is held, if any state is.
@@ -279,16 +309,20 @@ impl Engine {
             Event::Offered { roots, epochs, note } => self.offered(now, roots, epochs, note),
             Event::Failed(failure, detail) => {
                 self.pending = None;
-                vec![trouble(failure.reason(), detail), Action::Wait(self.pause(now, failure))]
+                vec![trouble(failure.reason(), detail), Action::Wait(self.pace.failed(now, failure))]
             }
             Event::Applied(result) => self.applied(now, result),
+            Event::Damaged => {
+                self.damaged = true;
+                Vec::new()
+            }
         }
     }
 
     fn poll(&mut self, now: Now) -> Action {
-        self.asked_ms = now.monotonic_ms;
-        let after = if self.whole || self.held.is_none() { Position::default() } else { self.changed };
-        Action::FetchNext { after, bust: self.bust }
+        self.asked_whole = self.whole || self.damaged || self.held.is_none();
+        let after = if self.asked_whole { Position::default() } else { self.changed };
+        Action::FetchNext { after, bust: self.pace.ask(now) }
     }
 
     fn root(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
@@ -300,7 +334,7 @@ impl Engine {
     fn learned(&mut self, now: Now, what: &'static str, learned: Result<(), String>, keep: Action) -> Vec<Action> {
         if let Err(detail) = learned {
             self.pending = None;
-            return vec![trouble(what, detail), Action::Wait(self.back_off(now))];
+            return vec![trouble(what, detail), Action::Wait(self.pace.back_off(now))];
         }
         let mut actions = vec![keep];
         match self.pending.take() {
@@ -312,20 +346,15 @@ impl Engine {
 
     /// Takes the next root document; one that is known already changes nothing.
     fn learn_root(&mut self, number: u64, note: &[u8]) -> Result<(), String> {
-        let reset = match &mut self.chain {
+        match &mut self.chain {
             None => {
                 self.chain = Some(RootChain::begin(&self.settings.root_key, note).map_err(|error| error.to_string())?);
-                None
             }
             Some(chain) if chain.get(number).is_some() => {
                 let same = chain.get(number).is_some_and(|known| known.note() == note);
                 return if same { Ok(()) } else { Err(format!("root document {number} is not the one that is known")) };
             }
-            Some(chain) => chain.extend(note).map_err(|error| error.to_string())?.reset,
-        };
-        if reset.is_some() {
-            // Times that a stolen key signed must not keep the rightful ones out.
-            self.time_floor_s = 0;
+            Some(chain) => drop(chain.extend(note).map_err(|error| error.to_string())?),
         }
         Ok(())
     }
@@ -392,10 +421,7 @@ impl Engine {
                 vec![trouble("root", "the bundle holds no root document")]
             };
         };
-        let time = TrustedTime::at(now.wall_s, self.time_floor_s);
-        self.clock_trusted = time.clock_trusted;
-        let verdict = self.accept(chain, &pending.note, time);
-        match verdict {
+        match self.accept(chain, &pending.note, self.time(now.wall_s)) {
             Err(Refusal::UnknownRoot { .. }) if live => {
                 let next = chain.current().version.saturating_add(1);
                 self.pending = Some(pending);
@@ -407,14 +433,40 @@ impl Engine {
             }
             Err(refusal) => {
                 let mut actions = vec![trouble(refusal.reason(), refusal.to_string())];
-                if matches!(refusal, Refusal::Fork(_)) {
-                    actions.push(Action::KeepEvidence(pending.note));
+                match &refusal {
+                    Refusal::Fork(evidence) => {
+                        let offered = (evidence.offered, evidence.offered_state);
+                        actions.extend(self.forked(now, offered, refusal.to_string(), pending.note));
+                        actions.extend(live.then(|| self.show(now)).flatten());
+                    }
+                    Refusal::Rollback { .. } | Refusal::Fenced { .. } => {
+                        actions.extend(live.then(|| self.show(now)).flatten());
+                    }
+                    _ => {}
                 }
-                actions.extend(live.then(|| Action::Wait(self.back_off(now))));
+                actions.extend(live.then(|| Action::Wait(self.pace.back_off(now))));
                 actions
             }
-            Ok(accepted) => self.accepted(now, time, pending, accepted),
+            Ok(accepted) => self.accepted(now, pending, accepted),
         }
+    }
+
+    /// Remembers that another history is offered; its note is kept once, and again when it went on.
+    fn forked(&mut self, now: Now, offered: (Position, [u8; 32]), detail: String, note: Vec<u8>) -> Option<Action> {
+        self.whole = false;
+        let known = self.fork.as_ref().is_some_and(|fork| fork.offered == offered);
+        self.fork = Some(Fork { offered, detail, compared_ms: now.monotonic_ms });
+        (!known).then_some(Action::KeepEvidence(note))
+    }
+
+    /// Shows the upstream what is held, now and then.
+    fn show(&mut self, now: Now) -> Option<Action> {
+        let lately = self.shown_ms.is_some_and(|shown| now.monotonic_ms.saturating_sub(shown) < SHOW_EVERY_MS);
+        if lately || self.held.is_none() {
+            return None;
+        }
+        self.shown_ms = Some(now.monotonic_ms);
+        Some(Action::ShowHeld)
     }
 
     fn accept(&self, chain: &RootChain, note: &[u8], now: TrustedTime) -> Result<Accepted, Refusal> {
@@ -431,108 +483,136 @@ impl Engine {
         };
         match accept(note, &expectation(now)) {
             Err(Refusal::Expired { .. }) if self.settings.accept_expired && self.held.is_none() => {
-                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false, ..now }))
+                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false }))
+            }
+            // The watermark still says how far back it may not go.
+            Err(Refusal::Fork(evidence)) if self.settings.accept_fork == Some(evidence.held) => {
+                accept(note, &Expectation { held: None, ..expectation(now) })
             }
             verdict => verdict,
         }
     }
 
-    fn accepted(&mut self, now: Now, time: TrustedTime, pending: Pending, accepted: Accepted) -> Vec<Action> {
+    /// What must be part of a state that takes the place of the held one.
+    fn settled(&self, checkpoint: &Checkpoint) -> Option<Settled> {
+        let (held, chain) = (self.held.as_ref()?.rank, self.chain.as_ref()?);
+        let same_reign =
+            held.position.epoch == checkpoint.epoch && chain.reset_between(held.root, checkpoint.root).is_none();
+        let given_up = self.settings.accept_fork == Some(held.position);
+        same_reign.then_some(Settled { seq: held.position.seq, given_up })
+    }
+
+    fn accepted(&mut self, now: Now, pending: Pending, accepted: Accepted) -> Vec<Action> {
         let live = pending.source == Source::Live;
+        let expired = accepted.checkpoint.expires < now.wall_s;
+        // A note that is known already proves nothing about now, nor does one that has expired: anybody can keep
+        // sending it.
+        let contact = live && !expired && accepted.verdict != Verdict::Known;
         let mut actions = Vec::new();
-        // A note that is known already proves nothing about now: anybody can keep sending it.
-        if live && accepted.verdict != Verdict::Known {
+        if contact {
             actions.push(Action::Contact);
+        } else if live && expired {
+            let refusal = Refusal::Expired { expires: accepted.checkpoint.expires, now_s: now.wall_s };
+            actions.push(trouble(refusal.reason(), refusal.to_string()));
         }
-        self.time_floor_s = time.raised_floor(accepted.checkpoint.issued);
         let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
-        match accepted.verdict {
-            Verdict::Newer if beyond => actions.extend(live.then_some(Action::Wait(BACKOFF_MS.1))),
+        let verdict = match accepted.verdict {
+            // What is stored cannot be relied on: take all of it, though nothing else has changed.
+            _ if self.damaged && pending.delta => Verdict::Newer,
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Newer if beyond => actions.extend(live.then(|| Action::Wait(Pace::held(now)))),
             Verdict::Newer if pending.delta => {
-                let step =
-                    Step { accepted, note: pending.note, source: pending.source, time_floor_s: self.time_floor_s };
+                let settled = self.settled(&accepted.checkpoint);
+                let step = Step { accepted, note: pending.note, source: pending.source, contact, settled };
                 self.applying = Some(Box::new(step.clone()));
                 actions.push(Action::Apply(Box::new(step)));
             }
             Verdict::Newer if self.whole => {
                 actions.push(trouble("no_delta", "the upstream sends a newer checkpoint, and no data for it"));
-                actions.push(Action::Wait(self.back_off(now)));
+                actions.push(Action::Wait(self.pace.back_off(now)));
             }
             Verdict::Newer => {
                 self.whole = true;
                 actions.push(self.poll(now));
             }
-            Verdict::Same => {
-                self.held = Some(accepted.held());
-                actions.push(Action::KeepNote { note: pending.note, time_floor_s: self.time_floor_s });
-                actions.extend(live.then(|| self.again(now, pending.reconnect_ms)));
+            Verdict::Unchanged if beyond => {
+                if live {
+                    actions.extend(self.again(now, true, pending.reconnect_ms));
+                }
             }
-            Verdict::Known => actions.extend(live.then(|| self.again(now, pending.reconnect_ms))),
+            Verdict::Unchanged | Verdict::Same => {
+                self.hold(&accepted);
+                let step = Step { accepted, note: pending.note, source: pending.source, contact, settled: None };
+                actions.push(Action::KeepNote(Box::new(step)));
+                if live {
+                    actions.extend(self.again(now, true, pending.reconnect_ms));
+                }
+            }
+            Verdict::Known => {
+                if live {
+                    actions.extend(self.again(now, false, pending.reconnect_ms));
+                }
+            }
         }
         actions
     }
 
-    /// Polls again after an answer without progress: at once after a full wait, later when such
-    /// answers come too fast.
-    fn again(&mut self, now: Now, reconnect_ms: Option<u64>) -> Action {
-        let fast = now.monotonic_ms.saturating_sub(self.asked_ms) < FAST_ANSWER_MS;
-        self.fast_answers = if fast { self.fast_answers.saturating_add(1) } else { 0 };
-        if let Some(reconnect_ms) = reconnect_ms {
-            return Action::Wait(reconnect_ms.min(BACKOFF_MS.1));
+    /// Holds what a checkpoint says; the history that it belongs to is the right one.
+    fn hold(&mut self, accepted: &Accepted) {
+        let held = accepted.held();
+        self.watermark = self.watermark.max(Some(held.rank));
+        self.changed = changed(&accepted.checkpoint);
+        self.held = Some(held);
+        self.whole = false;
+        self.fork = None;
+    }
+
+    /// Polls again after an answer that needed no data.
+    fn again(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> Vec<Action> {
+        match self.pace.answered(now, news, reconnect_ms) {
+            Next::Now => vec![self.poll(now)],
+            Next::After(ms) => vec![Action::Wait(ms)],
+            Next::Repeated(ms) => {
+                let detail = "the same answer keeps coming, signed no later than the one before; look for a cache \
+                              between this replica and its upstream";
+                vec![trouble("stale_answer", detail), Action::Wait(ms)]
+            }
         }
-        if self.fast_answers >= FAST_ANSWERS_MAX {
-            self.bust = Some(now.random);
-            return Action::Wait(self.back_off(now));
-        }
-        self.bust = None;
-        self.backoff_ms = 0;
-        self.poll(now)
     }
 
     fn applied(&mut self, now: Now, result: Result<(), Rejection>) -> Vec<Action> {
         let Some(step) = self.applying.take() else { return Vec::new() };
         let live = step.source == Source::Live;
-        match result {
-            Ok(()) => {
-                let held = step.accepted.held();
-                self.watermark = self.watermark.max(Some(held.rank));
-                self.changed = changed(&step.accepted.checkpoint);
-                self.held = Some(held);
-                self.whole = false;
-                self.backoff_ms = 0;
-                self.fast_answers = 0;
-                self.bust = None;
-                if live { vec![self.poll(now)] } else { Vec::new() }
-            }
-            Err(rejection) => {
-                // A delta that does not fit may be the sender's fault or ours: ask for everything.
-                self.whole |= live && rejection.blames_data();
-                let mut actions = vec![Action::Trouble { reason: rejection.reason, detail: rejection.detail }];
-                actions.extend(live.then(|| Action::Wait(self.back_off(now))));
-                actions
+        let Err(rejection) = result else {
+            self.hold(&step.accepted);
+            self.damaged &= live && !self.asked_whole;
+            self.pace.progress();
+            return if live { vec![self.poll(now)] } else { Vec::new() };
+        };
+        let mut actions = Vec::new();
+        if rejection.reason == FORK {
+            let checkpoint = &step.accepted.checkpoint;
+            let offered = (checkpoint.position(), checkpoint.state);
+            actions.push(trouble(FORK, &rejection.detail));
+            actions.extend(self.forked(now, offered, rejection.detail, step.note));
+            actions.extend(live.then(|| self.show(now)).flatten());
+        } else if let Some(fork) = self.fork.as_mut().filter(|_| live && rejection.blames_data()) {
+            // What does not fit is the other history; it is compared again only now and then.
+            actions.push(trouble(FORK, &fork.detail));
+            let due = now.monotonic_ms.saturating_sub(fork.compared_ms) >= COMPARE_EVERY_MS;
+            self.whole = due;
+        } else {
+            actions.push(Action::Trouble { reason: rejection.reason, detail: rejection.detail.clone() });
+            // A delta that does not fit may be the sender's fault or ours: ask for everything. A disk or a line that
+            // fails will fail for everything, too, and cost more.
+            if live {
+                self.whole = rejection.blames_data();
             }
         }
-    }
-
-    fn pause(&mut self, now: Now, failure: Failure) -> u64 {
-        let spread = |ms: u64| ms + now.random % (ms / 10).max(1);
-        match failure {
-            Failure::Denied => spread(DENIED_MS),
-            Failure::UnknownView => spread(UNKNOWN_VIEW_MS),
-            Failure::Busy { retry_after_s } => {
-                let ms = retry_after_s.clamp(1, 60) * 1_000;
-                ms + now.random % ms
-            }
-            Failure::Unreachable | Failure::Slow | Failure::Malformed => self.back_off(now),
-        }
-    }
-
-    /// Decorrelated jitter: between the shortest pause and three times the last one.
-    fn back_off(&mut self, now: Now) -> u64 {
-        let (shortest, longest) = BACKOFF_MS;
-        let up_to = self.backoff_ms.max(shortest).saturating_mul(3);
-        self.backoff_ms = (shortest + now.random % (up_to - shortest)).min(longest);
-        self.backoff_ms
+        actions.extend(live.then(|| Action::Wait(self.pace.back_off(now))));
+        actions
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::Bundle;
-use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Source, Step};
+use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Settled, Source, Step};
 use super::fetching::{Fetched, Request};
 use super::health::Health;
 use super::recollection::{OpenError, recollect};
@@ -25,9 +25,11 @@ use crate::model::time::Timestamp;
 use crate::resolve::Resolver;
 use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::usage::Usage;
-use crate::store::delta::{self, Counts, Scope, Target};
+use crate::store::delta::{self, Before, Counts, Scope, Target};
 use crate::store::read::Head;
+use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
+use crate::trust::accept::Rank;
 use crate::trust::checkpoint::Checkpoint;
 
 /// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
@@ -67,7 +69,7 @@ pub struct Follower {
     clock: Arc<dyn Clock>,
     following: Following,
     engine: Engine,
-    upstream: Option<Upstream>,
+    upstream: Option<Arc<Upstream>>,
     health: Health,
     offers: mpsc::Receiver<PathBuf>,
     offering: mpsc::Sender<PathBuf>,
@@ -103,7 +105,8 @@ impl Follower {
                 Upstream::new(base, token.clone(), extra_ca.as_deref(), replica)
             })
             .transpose()
-            .map_err(|error| OpenError::Upstream(error.to_string()))?;
+            .map_err(|error| OpenError::Upstream(error.to_string()))?
+            .map(Arc::new);
         let held = recollection.memory.held.clone();
         resolver.set_ready(held.is_some());
         let checkpoint = held.map(|held| held.checkpoint);
@@ -149,7 +152,7 @@ impl Follower {
         let mut tick = tokio::time::interval(TICK);
         let mut report = tokio::time::interval(REPORT_EVERY);
         let mut fetching: Option<tokio::task::JoinHandle<Fetched>> = None;
-        let upstream = self.upstream.take().map(Arc::new);
+        let upstream = self.upstream.clone();
         if upstream.is_none() {
             wait = None;
         }
@@ -296,18 +299,17 @@ impl Follower {
         let kept = match action {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
             Action::KeepEpoch(number, note) => self.store.write(move |txn| txn.put_epoch(number, &note)).await,
-            Action::KeepEvidence(note) => self.store.write(move |txn| txn.put_meta("fork", &note)).await,
-            Action::KeepNote { note, time_floor_s } => {
-                let contact = self.clock.now_ms();
-                self.health.refresh(&note);
-                self.store
-                    .write(move |txn| {
-                        txn.put_meta("note", &note)?;
-                        txn.put_meta("time_floor", &time_floor_s.to_le_bytes())?;
-                        txn.put_meta("contact", &contact.to_le_bytes())
-                    })
-                    .await
+            Action::KeepEvidence(note) => {
+                tracing::error!("another history than the one held here is signed; both checkpoints are kept");
+                let keep = move |txn: &mut WriteTxn<'_>| {
+                    let held = txn.meta("note")?.unwrap_or_default();
+                    txn.put_meta("fork", &note)?;
+                    txn.put_meta("fork_held", &held)
+                };
+                self.store.write(keep).await
             }
+            Action::KeepNote(step) => self.keep_note(*step).await,
+            Action::ShowHeld => self.show_held(),
             Action::Contact => {
                 self.health.contact(&*self.clock);
                 Ok::<(), StoreError>(())
@@ -326,6 +328,42 @@ impl Follower {
         if let Err(error) = kept {
             self.trouble("store", &error.to_string());
         }
+    }
+
+    /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
+    async fn keep_note(&self, step: Step) -> Result<(), StoreError> {
+        let rank = step.accepted.held().rank;
+        let moves = self.store.committed().borrow().head.position != rank.position;
+        let (note, contact_ms) = (step.note, step.contact.then(|| self.clock.now_ms()));
+        let keep = move |txn: &mut WriteTxn<'_>| {
+            if moves {
+                txn.set_position(rank.position);
+            }
+            txn.put_meta("note", &note)?;
+            contact_ms.map_or(Ok(()), |now_ms| txn.put_meta("contact", &now_ms.to_le_bytes()))
+        };
+        self.health.applied(&step.accepted, 0);
+        self.store.write(keep).await?;
+        if moves {
+            self.mark(rank);
+        }
+        Ok(())
+    }
+
+    /// Raises the watermark; the note in the database says the same.
+    fn mark(&self, rank: Rank) {
+        if let Err(error) = watermark::write(&self.scratch, rank) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
+        }
+    }
+
+    /// Shows the upstream what is held, so that a primary that was set back learns of it.
+    fn show_held(&self) -> Result<(), StoreError> {
+        let note = self.store.read()?.meta("note")?;
+        if let (Some(upstream), Some(note)) = (self.upstream.clone(), note) {
+            tokio::spawn(async move { upstream.show(note).await });
+        }
+        Ok(())
     }
 
     async fn fetch_and_apply(&self, step: Step, data: Data) -> Result<(), Rejection> {
@@ -348,15 +386,21 @@ impl Follower {
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
         let target = target_of(&checkpoint, now_ms);
         let live = step.source == Source::Live;
-        let (note, floor, registry) = (step.note, step.time_floor_s, checkpoint.registry.clone());
+        let (note, contact, registry) = (step.note, step.contact, checkpoint.registry.clone());
+        let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
+        let before = match step.settled {
+            Some(Settled { seq, given_up }) => {
+                Some(Before { state: self.store.read().map_err(failed)?, seq, given_up })
+            }
+            None => None,
+        };
         let result = self
             .store
             .write(move |txn| -> Result<Counts, StoreError> {
-                let counts = delta::apply(txn, data, &target)?;
+                let counts = delta::apply(txn, data, &target, before.as_ref())?;
                 txn.put_meta("note", &note)?;
-                txn.put_meta("time_floor", &floor.to_le_bytes())?;
                 txn.put_meta("registry", registry.as_bytes())?;
-                if live {
+                if contact {
                     txn.put_meta("contact", &now_ms.to_le_bytes())?;
                 }
                 Ok(counts)
@@ -367,14 +411,11 @@ impl Follower {
             Err(StoreError::Delta(error)) => {
                 return Err(Rejection { reason: error.reason(), detail: error.to_string() });
             }
-            Err(error) => return Err(Rejection { reason: "store", detail: error.to_string() }),
+            Err(error) => return Err(failed(error)),
         };
         self.resolver.set_ready(true);
-        let rank = step.accepted.held().rank;
-        if let Err(error) = watermark::write(&self.scratch, rank) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
-        }
-        self.health.applied(&step.accepted);
+        self.mark(step.accepted.held().rank);
+        self.health.applied(&step.accepted, counts.given_up);
         let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
         self.metrics.caught_up(match (live, counts.whole) {
             (false, _) => "bundle",
@@ -389,11 +430,9 @@ impl Follower {
         if live {
             self.metrics.propagation_seconds.observe(seconds(age_ms));
         }
-        if step.accepted.lost_commits > 0 {
-            tracing::error!(
-                lost_commits = step.accepted.lost_commits,
-                "the registry went back before commits that this replica had; they are gone"
-            );
+        let lost_commits = step.accepted.lost_commits.saturating_add(counts.given_up);
+        if lost_commits > 0 {
+            tracing::error!(lost_commits, "the registry went back before commits that this replica had; they are gone");
         }
         tracing::debug!(position = %checkpoint.position(), puts = counts.puts, deletes = counts.deletes, "applied a delta");
         Ok(())
@@ -420,7 +459,7 @@ impl Follower {
     }
 
     fn publish_freshness(&self) {
-        self.health.set_clock_untrusted(self.engine.clock_untrusted());
+        self.health.set_clock_untrusted(self.engine.clock_untrusted(self.now().wall_s));
         let view = self.health.view(&*self.clock);
         let position = self.engine.position().unwrap_or_default();
         self.freshness.store(Freshly { position, age_s: view.age_s, freshness: view.freshness });

@@ -85,18 +85,11 @@ impl Health {
         inner.trouble = None;
     }
 
-    pub(super) fn refresh(&self, note: &[u8]) {
-        let parsed = crate::crypto::note::Note::parse(note, crate::crypto::note::NOTE_BYTES_MAX);
-        let checkpoint = parsed.ok().and_then(|note| Checkpoint::parse(note.text()).ok());
-        if let Some(checkpoint) = checkpoint {
-            self.lock().checkpoint = Some(checkpoint);
-        }
-    }
-
-    pub(super) fn applied(&self, accepted: &Accepted) {
+    /// Notes what is held now, and how many commits were given up for it besides those that the registry gave up.
+    pub(super) fn applied(&self, accepted: &Accepted, given_up: u64) {
         let mut inner = self.lock();
         inner.checkpoint = Some(accepted.checkpoint.clone());
-        inner.lost_commits = inner.lost_commits.saturating_add(accepted.lost_commits);
+        inner.lost_commits = inner.lost_commits.saturating_add(accepted.lost_commits).saturating_add(given_up);
     }
 
     pub(super) fn set_clock_untrusted(&self, untrusted: bool) {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bundle;
 use super::followers::{Arrival, Follower, Followers, FollowsAs};
+use super::witness::{self, WitnessError};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::registry::seal::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
 use crate::store::delta::{self, Scope};
+use crate::store::outdated::Outdated;
 use crate::store::read::{Head, ReadTxn};
 use crate::store::{Committed, Store, StoreError};
 use crate::trust::checkpoint::all_view_definition;
@@ -72,6 +74,8 @@ pub enum PublishError {
     Store(#[from] StoreError),
     #[error("a temporary file cannot be written in the data directory")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     #[error("the work was cut short")]
     Stopped,
 }
@@ -91,6 +95,8 @@ struct Inner {
     streams: Arc<Semaphore>,
     waiters: AtomicUsize,
     followers: Followers,
+    /// That more was published than the store knows of.
+    outdated: ArcSwapOption<Outdated>,
     metrics: Metrics,
 }
 
@@ -105,6 +111,8 @@ impl Publisher {
     #[must_use]
     pub fn new(store: Store, signer: Arc<Signer>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         let committed = store.committed();
+        let outdated = store.read().and_then(|txn| txn.outdated()).unwrap_or_default();
+        metrics.outdated.set(i64::from(outdated.is_some()));
         Self(Arc::new(Inner {
             store,
             signer,
@@ -115,6 +123,7 @@ impl Publisher {
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             waiters: AtomicUsize::new(0),
             followers: Followers::default(),
+            outdated: ArcSwapOption::from(outdated.map(Arc::new)),
             metrics,
         }))
     }
@@ -153,6 +162,30 @@ impl Publisher {
     /// The store or signing fails.
     pub fn checkpoint(&self, view: &str) -> Result<Option<Bytes>, PublishError> {
         if view == VIEW_ALL { Ok(Some(self.0.note(&self.0.store.read()?)?)) } else { Ok(None) }
+    }
+
+    /// Takes a checkpoint that a replica holds. One that this primary signed and does not know ends its signing, for
+    /// good, until a new epoch begins.
+    ///
+    /// # Errors
+    /// It is not signed by the key of this primary, or the store fails.
+    pub async fn shown(&self, note: Vec<u8>) -> Result<(), PublishError> {
+        let (inner, shown) = (Arc::clone(&self.0), note.clone());
+        let unknown = blocking(move || Ok(witness::unknown(&shown, &inner.signer, &inner.store.read()?)?)).await?;
+        let Some(published) = unknown.filter(|_| self.outdated().is_none()) else { return Ok(()) };
+        let outdated = Outdated { published, since: self.now() };
+        self.0.outdated.store(Some(Arc::new(outdated)));
+        self.0.metrics.outdated.set(1);
+        let error = self.0.refusal(&outdated);
+        tracing::error!(error = &error as &dyn std::error::Error, "this primary stops writing and signing");
+        Ok(self.0.store.write(move |txn| txn.set_outdated(outdated, &note)).await?)
+    }
+
+    /// That more was published than this node knows of, where a replica has shown it.
+    #[must_use]
+    pub fn outdated(&self) -> Option<(Outdated, StoreError)> {
+        let outdated = *self.0.outdated.load_full()?;
+        Some((outdated, self.0.refusal(&outdated)))
     }
 
     /// Number of polls that wait.
@@ -299,6 +332,7 @@ impl Publisher {
         }
         let inner = Arc::clone(&self.0);
         blocking(move || {
+            inner.check_newest()?;
             let file = NamedTempFile::new_in(inner.store.directory())?;
             let lifetime_s = i64::from(lifetime_days) * 86_400;
             bundle::export(
@@ -378,8 +412,18 @@ impl Inner {
         Ok(base.is_some_and(|base| base.position.epoch == after.epoch && after.seq <= base.position.seq))
     }
 
+    fn refusal(&self, outdated: &Outdated) -> StoreError {
+        StoreError::Outdated { published: outdated.published, held: self.committed.borrow().head.position }
+    }
+
+    /// Refuses to sign where more was published than the store knows of.
+    fn check_newest(&self) -> Result<(), StoreError> {
+        self.outdated.load().as_ref().map_or(Ok(()), |outdated| Err(self.refusal(outdated)))
+    }
+
     /// The note of the state that a transaction sees, signed lately.
     fn note(&self, txn: &ReadTxn) -> Result<Bytes, PublishError> {
+        self.check_newest()?;
         let position = txn.head()?.position;
         let now_ms = self.clock.now_ms();
         if let Some(fresh) = self.note.load_full()

@@ -98,7 +98,7 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
     {
         tracing::warn!(watermark = %mark.position, "this directory holds less than it once did; it catches up before it believes anything older");
     }
-    let memory = Memory { chain, epochs, held, watermark, time_floor_s: number("time_floor")?.unwrap_or(0) };
+    let memory = Memory { chain, epochs, held, watermark };
     Ok(Recollection { memory, contact_ms: number("contact")? })
 }
 
@@ -119,7 +119,7 @@ pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> R
         held: None,
         watermark: None,
         reader_version: MIN_READER,
-        now: TrustedTime { now_s: i64::MIN, clock_trusted: false, floor_s: 0 },
+        now: TrustedTime { now_s: i64::MIN, clock_trusted: false },
     };
     accept(note, &expectation)
 }

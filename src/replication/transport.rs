@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::HeaderValue;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
 
 use super::engine::Failure;
@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a poll may stay silent: the server's wait and some.
 const POLL_TIMEOUT: Duration = Duration::from_secs(40);
+/// How long the head of an answer, its note and the first of its data may take, wait included: what trickles in byte by
+/// byte is never silent for long.
+const NOTE_DEADLINE: Duration = Duration::from_secs(60);
 /// Fewest bytes that must arrive in each [`SLOW_WINDOW`].
 const SLOW_BYTES_MIN: u64 = 30 * 1_024;
 const SLOW_WINDOW: Duration = Duration::from_secs(30);
@@ -32,6 +35,9 @@ const SLOW_WINDOW: Duration = Duration::from_secs(30);
 const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(3_600);
 /// Data up to this size stays in memory, in bytes; more goes to a temporary file.
 const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
+
+/// What a note is sent as.
+const NOTE_TYPE: &str = "text/plain; charset=utf-8";
 
 /// A fetch that failed, and how.
 pub(super) type Failed = (Failure, String);
@@ -146,9 +152,29 @@ impl Upstream {
         }
     }
 
+    /// Shows the upstream a note that it should know; whatever comes of it.
+    pub(super) async fn show(&self, note: Vec<u8>) {
+        let request = self.http.post(format!("{}/replication/v1/view/{VIEW_ALL}/checkpoint", self.base));
+        let request = request.timeout(DOCUMENT_TIMEOUT).header(CONTENT_TYPE, NOTE_TYPE).body(note);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        match request.send().await {
+            Ok(response) if response.status().is_success() => {}
+            Ok(response) => tracing::debug!(status = %response.status(), "the upstream did not take a checkpoint"),
+            Err(error) => tracing::debug!(error = %error, "the upstream did not take a checkpoint"),
+        }
+    }
+
     /// Polls for what comes after a position, and so tells what is held; the answer is a note behind its length, then
     /// data.
     pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
+        let slow = |_| (Failure::Slow, format!("the checkpoint took longer than {} s", NOTE_DEADLINE.as_secs()));
+        tokio::time::timeout(NOTE_DEADLINE, self.note_of(after, bust)).await.map_err(slow)?
+    }
+
+    async fn note_of(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
         let query = bust.map(|bust| format!("?b={bust:016x}")).unwrap_or_default();
         let mut response = self.ask(&format!("view/{VIEW_ALL}/next/{after}{query}"), self.replica.as_ref()).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());

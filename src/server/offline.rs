@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::model::audit::AuditVerdict;
+use crate::model::position::Position;
 use crate::registry::founding::{FoundingError, base_of, begin_epoch, published_trust};
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
 use crate::replication::engine::Settings as Rules;
@@ -204,7 +205,7 @@ pub async fn import_bundle(
     bundle: &Path,
     data: &Path,
     root_key: Option<RootKeyId>,
-    accept_expired: bool,
+    (accept_expired, accept_fork): (bool, Option<Position>),
     clock: Arc<dyn Clock>,
 ) -> Result<Result<Proof, String>, OfflineError> {
     let store = Store::open(&Options { directory: data.to_owned(), create: true })?;
@@ -221,7 +222,7 @@ pub async fn import_bundle(
         upstream: None,
         token: None,
         extra_ca: None,
-        settings: Rules { root_key, hold_at: None, accept_expired },
+        settings: Rules { root_key, hold_at: None, accept_expired, accept_fork },
         replica: String::new(),
         usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
     };

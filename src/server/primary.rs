@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Running, StartError, Wired, forget_address};
-use crate::api::status::{Freshness, NodeRole, Status};
+use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
@@ -65,6 +65,10 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics);
+    if let Some((_, outdated)) = publisher.outdated() {
+        tracing::error!(error = &outdated as &dyn std::error::Error, "this primary does not write or sign");
+        freshness.update(|freshly| freshly.freshness = Freshness::Stale);
+    }
     let stop = CancellationToken::new();
     let status = {
         let (committed, publisher) = (committed.clone(), publisher.clone());
@@ -131,6 +135,13 @@ fn follow_commits(store: &Store, metrics: &Metrics) -> FreshnessCell {
 
 fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: &Publisher) -> Status {
     use base64::Engine;
+    let trouble = publisher.outdated().map(|(outdated, error)| Trouble {
+        reason: "outdated".to_owned(),
+        detail: error.to_string(),
+        since: outdated.since,
+        times: 1,
+    });
+    let freshness = if trouble.is_some() { Freshness::Stale } else { Freshness::Fresh };
     Status {
         role: NodeRole::Primary,
         registry: registry.to_owned(),
@@ -138,15 +149,15 @@ fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: 
         position: committed.head.position,
         state: base64::engine::general_purpose::STANDARD.encode(committed.state.hash),
         entries: committed.state.entries,
-        freshness: Freshness::Fresh,
-        stale: false,
+        freshness,
+        stale: trouble.is_some(),
         since,
         age_s: 0,
         issued: None,
         expires: None,
         clock_untrusted: false,
         held: false,
-        trouble: None,
+        trouble,
         replicas: publisher.reports(),
     }
 }

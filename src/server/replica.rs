@@ -54,6 +54,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
             root_key,
             hold_at: if settings.hold { Some(held) } else { settings.pin },
             accept_expired: settings.accept_expired,
+            accept_fork: settings.accept_fork,
         },
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),

@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use super::codec;
 use super::entry::{EntryKey, Parts};
 use super::error::StoreError;
+use super::history::History;
 use super::read::{Entries, Head, ReadTxn};
 use super::record::{DeltaHeaderV1, OperationV1};
 use super::write::WriteTxn;
@@ -56,6 +57,10 @@ pub enum DeltaError {
     Count { found: u64, signed: u64 },
     #[error("with it, the state would not be the one that the checkpoint signs")]
     State,
+    #[error(
+        "another history than the held one is signed for {to}: they differ from commit {from} on; find out which primary was copied or set back; to give up what this replica holds, start it with --accept-fork {held}"
+    )]
+    Fork { held: Position, to: Position, from: u64 },
 }
 
 impl DeltaError {
@@ -69,6 +74,7 @@ impl DeltaError {
             Self::Sequence { .. } => "sequence",
             Self::Foreign { .. } | Self::Positions { .. } => "scope",
             Self::Count { .. } | Self::State => "state",
+            Self::Fork { .. } => "fork",
         }
     }
 }
@@ -93,6 +99,8 @@ pub struct Counts {
     pub deletes: u64,
     /// Whether it was the whole state.
     pub whole: bool,
+    /// Commits that this node held and that are no part of the new state.
+    pub given_up: u64,
 }
 
 /// Writes the net change from `from` to the state that `txn` sees; the whole state when `from` is
@@ -190,12 +198,27 @@ pub struct Target {
     pub now: Timestamp,
 }
 
+/// The history that a node holds before a delta is applied, which must be part of what it leads to.
+pub struct Before {
+    /// Sees that history.
+    pub state: ReadTxn,
+    /// Its last commit.
+    pub seq: u64,
+    /// Another history may take its place; how much is given up is counted.
+    pub given_up: bool,
+}
+
 /// Applies a delta inside a transaction, and compares what comes out with what was signed.
 ///
 /// # Errors
-/// The delta breaks its form, passes a signed bound, or leads elsewhere; then the transaction must
-/// be abandoned.
-pub fn apply(txn: &mut WriteTxn<'_>, source: impl Read, target: &Target) -> Result<Counts, StoreError> {
+/// The delta breaks its form, passes a signed bound, leads elsewhere, or is of another history than `before`; then the
+/// transaction must be abandoned.
+pub fn apply(
+    txn: &mut WriteTxn<'_>,
+    source: impl Read,
+    target: &Target,
+    before: Option<&Before>,
+) -> Result<Counts, StoreError> {
     let bound = target
         .bytes
         .saturating_add(target.entries.saturating_mul(OPERATION_OVERHEAD_BYTES))
@@ -204,8 +227,10 @@ pub fn apply(txn: &mut WriteTxn<'_>, source: impl Read, target: &Target) -> Resu
     let mut reader = DeltaReader::new(source, bound)?;
     let header: DeltaHeaderV1 = codec::decode(reader.record()?.ok_or(DeltaError::Truncated("no header".to_owned()))?)
         .map_err(|error| DeltaError::Operation(error.to_string()))?;
-    let from = check_header(&header, target, txn.head().position)?;
+    let held = txn.head();
+    let from = check_header(&header, target, held)?;
     let mut counts = Counts { whole: from == Position::default(), ..Counts::default() };
+    let mut history = before.map(|before| History::new(&before.state, before.seq));
     if counts.whole {
         txn.clear()?;
     }
@@ -233,6 +258,9 @@ pub fn apply(txn: &mut WriteTxn<'_>, source: impl Read, target: &Target) -> Resu
             OperationV1::Put { mod_seq, value, .. } => {
                 counts.puts += 1;
                 in_order(mod_seq)?;
+                if let Some(history) = &mut history {
+                    history.put(&this, mod_seq, &value)?;
+                }
                 txn.put(&this, mod_seq, &value).map_err(refused)?;
             }
             OperationV1::Delete { seq, .. } => {
@@ -255,6 +283,18 @@ pub fn apply(txn: &mut WriteTxn<'_>, source: impl Read, target: &Target) -> Resu
     if state.hash != target.state {
         return Err(DeltaError::State.into());
     }
+    if let (Some(before), Some(mut history)) = (before, history) {
+        if counts.whole {
+            history.kept(txn)?;
+        }
+        // What is damaged here says nothing of the other side.
+        if let Some(seq) = history.parted()? {
+            if !before.given_up {
+                return Err(DeltaError::Fork { held: held.position, to: target.head.position, from: seq }.into());
+            }
+            counts.given_up = before.seq.saturating_sub(seq).saturating_add(1);
+        }
+    }
     let floor = if counts.whole { to } else { txn.head().floor.max(target.head.floor) };
     txn.set_head(Head { floor, ..target.head });
     Ok(counts)
@@ -269,7 +309,7 @@ fn refused(error: StoreError) -> StoreError {
     }
 }
 
-fn check_header(header: &DeltaHeaderV1, target: &Target, held: Position) -> Result<Position, DeltaError> {
+fn check_header(header: &DeltaHeaderV1, target: &Target, head: Head) -> Result<Position, DeltaError> {
     let describe = |registry: &str, view: &str, generation: u64| format!("{registry}, view {view} ({generation})");
     let found = describe(&header.registry, &header.view, header.view_generation);
     let expected = describe(&target.scope.registry, &target.scope.view, target.scope.view_generation);
@@ -278,7 +318,9 @@ fn check_header(header: &DeltaHeaderV1, target: &Target, held: Position) -> Resu
     }
     let from = Position { epoch: header.from.0, seq: header.from.1 };
     let to = Position { epoch: header.to.0, seq: header.to.1 };
-    if to != target.head.position || from.seq > held.seq {
+    // A delta that begins before the last change could replace what is held.
+    let (held, whole) = (head.position, from == Position::default());
+    if to != target.head.position || from.seq > held.seq || (!whole && from.seq < head.changed) {
         return Err(DeltaError::Positions { from, to, held, target: target.head.position });
     }
     Ok(from)

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::position::Position;
+
 /// Why the store could not do something.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,10 @@ pub enum StoreError {
     Record { kind: &'static str, reason: String },
     #[error("a record of kind {kind} has version {version}, which this program does not know; upgrade it")]
     RecordVersion { kind: &'static str, version: u8 },
+    #[error(
+        "this data directory is older than what its registry published: it stands at {held}, and its key signed {published}, which is not in it; nothing is written or signed here until a new epoch begins: restore the newest backup with `bookholder restore`"
+    )]
+    Outdated { published: Position, held: Position },
     #[error("the writer has stopped; the log says why")]
     Stopped,
     #[error("too many writes wait already; try again")]

@@ -14,6 +14,8 @@ pub mod document;
 pub mod entry;
 pub mod error;
 pub mod files;
+mod history;
+pub mod outdated;
 pub mod query;
 pub mod read;
 mod record;

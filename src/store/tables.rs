@@ -34,5 +34,5 @@ pub(super) const DOCUMENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition:
 pub(super) const ROOTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("roots/v1");
 /// `epoch` → signed epoch record.
 pub(super) const EPOCHS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("epochs/v1");
-/// `schema`, `head`, `note`, `registry`, `pin`, `time_floor`, `contact` → their records.
+/// `schema`, `head`, `note`, `registry`, `pin`, `contact`, `fork`, `fork_held`, `outdated` → their records.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta/v1");

@@ -21,6 +21,7 @@ use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
+use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
@@ -128,8 +129,9 @@ impl<'t> WriteTxn<'t> {
     /// the entry are set here, whatever the draft says.
     ///
     /// # Errors
-    /// The database fails; then the whole group is abandoned.
+    /// More was published than this directory knows of, or the database fails; then the whole group is abandoned.
     pub fn commit(&mut self, at: Timestamp, changes: Vec<Change>, audit: AuditEntry) -> Result<u64, StoreError> {
+        self.check_newest()?;
         let seq = self.next_seq();
         self.mutations += 1;
         self.head.position.seq = seq;
@@ -284,6 +286,12 @@ impl<'t> WriteTxn<'t> {
     pub(super) fn set_head(&mut self, head: Head) {
         self.mutations += 1;
         self.head = Head { tombstones: self.head.tombstones, ..head };
+    }
+
+    /// Sets which commit a replica stands at, where the commits on the way altered nothing.
+    pub fn set_position(&mut self, position: Position) {
+        self.mutations += 1;
+        self.head.position = position;
     }
 
     /// Starts another epoch from where the registry stands.

@@ -4,10 +4,12 @@
 //! nothing: a checkpoint that is accepted says what the state must be, and the bytes that make up the state are
 //! checked against it elsewhere.
 //!
-//! Two invariants. What is accepted was signed by the key bound to its epoch, which the newest known root document
+//! Three invariants. What is accepted was signed by the key bound to its epoch, which the newest known root document
 //! still lists. And positions only rise, in root version and in (epoch, seq) alike; they fall only as far as a `reset`
-//! in a root document allows, never because somebody signed a lower one under a newer root.
+//! in a root document allows, never because somebody signed a lower one under a newer root. And no clock keeps a replica
+//! on an older state: only what claims to come from the future is refused for its time once a state is held.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use super::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, note_hash};
@@ -42,6 +44,10 @@ pub struct Held {
     pub rank: Rank,
     /// The state of the view.
     pub state: [u8; 32],
+    /// The last commit that altered the view.
+    pub changed: u64,
+    /// Hash of the newest audit entry, where the note names one.
+    pub audit: Option<[u8; 32]>,
     /// [`note_hash`] of its bytes.
     pub note_hash: [u8; 32],
     /// Its `issued`, in unix seconds.
@@ -76,6 +82,9 @@ pub struct Expectation<'a> {
 pub enum Verdict {
     /// A position that is not held yet: fetch and apply, then hold it.
     Newer,
+    /// Another position with the state that is held, because the commits between altered nothing in this view: store
+    /// the note and hold its position; there is nothing to fetch.
+    Unchanged,
     /// The position and state that are held, signed later: store the note, the data stays.
     Same,
     /// The position and state that are held, not signed later: nothing to do. Caches send these.
@@ -101,6 +110,8 @@ impl Accepted {
         Held {
             rank: rank_of(&self.checkpoint),
             state: self.checkpoint.state,
+            changed: self.checkpoint.changed,
+            audit: self.checkpoint.audit,
             note_hash: self.note_hash,
             issued: self.checkpoint.issued,
         }
@@ -219,9 +230,10 @@ fn check_order(
     });
     if let Some(held) = expected.held.filter(|held| is_fork(checkpoint, held, expected.chain)) {
         return Err(Refusal::Fork(Box::new(ForkEvidence {
-            position: offered.position,
+            held: held.rank.position,
             held_state: held.state,
             held_note: held.note_hash,
+            offered: offered.position,
             offered_state: checkpoint.state,
             offered_note: note_hash,
         })));
@@ -247,29 +259,48 @@ fn not_below(offered: Rank, reached: Rank, chain: &RootChain) -> Result<(), Refu
     Err(Refusal::Rollback { lowest, offered })
 }
 
-/// After a reset a position may be reached a second time, with another state; without one it may not.
+/// Whether a signed checkpoint and the held one cannot belong to one history.
+///
+/// Two at one position must agree in state and in audit log. Of two at different positions, the later one says with
+/// `changed` which commit was the last to alter the view: if that is no later than the earlier one, both must agree in
+/// it and in the state. After a reset, and in another epoch, positions may be reached a second time.
 fn is_fork(checkpoint: &Checkpoint, held: &Held, chain: &RootChain) -> bool {
     let older = held.rank.root.min(checkpoint.root);
     let newer = held.rank.root.max(checkpoint.root);
-    checkpoint.position() == held.rank.position
-        && checkpoint.state != held.state
-        && chain.reset_between(older, newer).is_none()
+    if checkpoint.epoch != held.rank.position.epoch || chain.reset_between(older, newer).is_some() {
+        return false;
+    }
+    let held_seq = held.rank.position.seq;
+    let other_log = checkpoint.audit.zip(held.audit).is_some_and(|(offered, held)| offered != held);
+    match checkpoint.seq.cmp(&held_seq) {
+        Ordering::Equal => checkpoint.state != held.state || other_log,
+        Ordering::Greater => checkpoint.changed <= held_seq && !is_unchanged(checkpoint, held),
+        Ordering::Less => held.changed <= checkpoint.seq && !is_unchanged(checkpoint, held),
+    }
 }
 
+fn is_unchanged(checkpoint: &Checkpoint, held: &Held) -> bool {
+    checkpoint.state == held.state && checkpoint.changed == held.changed
+}
+
+/// Keeps an old state from being the first one. What comes after a held state is never refused for its age: that
+/// would leave a replica on an older one. Whoever holds an expired checkpoint says so with every answer.
 fn check_expiry(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
-    if checkpoint.expires >= expected.now.now_s {
+    if expected.held.is_some() || checkpoint.expires >= expected.now.now_s {
         return Ok(());
     }
     Err(Refusal::Expired { expires: checkpoint.expires, now_s: expected.now.now_s })
 }
 
 fn verdict(checkpoint: &Checkpoint, held: Option<&Held>) -> Verdict {
-    match held {
-        Some(held) if checkpoint.position() == held.rank.position && checkpoint.state == held.state => {
-            let later = (checkpoint.root, checkpoint.issued) > (held.rank.root, held.issued);
-            if later { Verdict::Same } else { Verdict::Known }
-        }
-        _ => Verdict::Newer,
+    let Some(held) = held.filter(|held| is_unchanged(checkpoint, held)) else {
+        return Verdict::Newer;
+    };
+    let later = (checkpoint.root, checkpoint.issued) > (held.rank.root, held.issued);
+    match checkpoint.position() == held.rank.position {
+        false => Verdict::Unchanged,
+        true if later => Verdict::Same,
+        true => Verdict::Known,
     }
 }
 

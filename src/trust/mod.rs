@@ -11,7 +11,7 @@ pub mod checkpoint;
 pub mod epoch;
 mod lines;
 pub mod manifest;
-mod names;
+pub mod names;
 pub mod records;
 pub mod refusal;
 pub mod root;

@@ -9,15 +9,18 @@ use super::lines::SyntaxError;
 use crate::crypto::note::NoteError;
 use crate::model::position::Position;
 
-/// Two states at one position: proof, signed by one key, that a primary or a thief of its key told two stories.
+/// Two checkpoints that no single history has: proof, signed by one key, that a primary was copied or set back, or that
+/// its key was stolen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForkEvidence {
-    /// Where both stand.
-    pub position: Position,
+    /// Where the held checkpoint stands.
+    pub held: Position,
     /// The state that is held.
     pub held_state: [u8; 32],
     /// The hash of the note that is held.
     pub held_note: [u8; 32],
+    /// Where the offered checkpoint stands.
+    pub offered: Position,
     /// The state that was offered.
     pub offered_state: [u8; 32],
     /// The hash of the note that was offered; keep its bytes, too.
@@ -133,8 +136,8 @@ pub enum Refusal {
         /// What was offered.
         offered: Rank,
     },
-    /// Another state at the same position.
-    #[error("two different states are signed for position {}; keep both notes and find out who else holds the checkpoint key", .0.position)]
+    /// Another history than the held one.
+    #[error("{}", two_histories(.0))]
     Fork(Box<ForkEvidence>),
     /// Too old to be taken as news.
     #[error("the checkpoint expired at {expires} and it is {now_s}; fetch a fresh one, or check this machine's clock")]
@@ -152,6 +155,18 @@ pub enum Refusal {
         /// The version of this program.
         has: u32,
     },
+}
+
+fn two_histories(evidence: &ForkEvidence) -> String {
+    let (held, offered) = (evidence.held, evidence.offered);
+    let what = if evidence.held_state == evidence.offered_state {
+        format!("two different audit logs are signed for position {held}")
+    } else if held == offered {
+        format!("two different states are signed for position {held}")
+    } else {
+        format!("the checkpoint at {offered} belongs to another history than the one held at {held}")
+    };
+    format!("{what}; keep both notes and find out who else holds the checkpoint key")
 }
 
 impl Refusal {

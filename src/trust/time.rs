@@ -1,7 +1,8 @@
 //! What time it is, as far as it matters for trust, on a machine whose clock may be wrong.
 //!
-//! The clock is read elsewhere. Kept from one decision to the next is only the *floor of time*: the highest `issued`
-//! of anything verified. It is never raised from the local clock, which may have been in 2038 for one boot.
+//! The clock is read elsewhere. The *floor of time* is the `issued` of the checkpoint that is held: it follows positions
+//! and not clocks, so that a primary whose clock was in 2038 for one commit is believed again after the next. It is
+//! never raised from the local clock.
 //!
 //! Invariant: the time that decisions use never lies below the floor.
 
@@ -18,29 +19,17 @@ pub struct TrustedTime {
     /// False when the wall clock lies far below what has been verified; then nothing is refused as being from the
     /// future, and an operator is told.
     pub clock_trusted: bool,
-    /// The floor that this was computed with, in unix seconds.
-    pub floor_s: i64,
 }
 
 impl TrustedTime {
     /// Combines the wall clock with the floor of time; a floor of 0 says that nothing was verified yet.
     pub fn at(wall_s: i64, floor_s: i64) -> Self {
-        Self {
-            now_s: wall_s.max(floor_s),
-            clock_trusted: wall_s >= floor_s.saturating_sub(CLOCK_BEHIND_S_MAX),
-            floor_s,
-        }
+        Self { now_s: wall_s.max(floor_s), clock_trusted: wall_s >= floor_s.saturating_sub(CLOCK_BEHIND_S_MAX) }
     }
 
     /// Whether something claims to have been issued later than can be true.
     pub fn is_future(&self, issued_s: i64) -> bool {
         self.clock_trusted && issued_s > self.now_s.saturating_add(CLOCK_AHEAD_S_MAX)
-    }
-
-    /// The floor after something issued at `issued_s` was verified. What comes from the future does not raise it; a
-    /// root reset clears it, by letting the caller start again at 0.
-    pub fn raised_floor(&self, issued_s: i64) -> i64 {
-        if self.is_future(issued_s) { self.floor_s } else { self.floor_s.max(issued_s) }
     }
 }
 
@@ -63,17 +52,14 @@ mod tests {
     }
 
     #[test]
-    fn the_floor_rises_with_what_was_issued_unless_it_is_from_the_future() {
-        let trusted = TrustedTime::at(10_000, 9_000);
-        let untrusted = TrustedTime::at(0, 9_000);
-        for (time, issued, floor) in [
-            (trusted, 8_000, 9_000),
-            (trusted, 9_500, 9_500),
-            (trusted, 10_600, 10_600),
-            (trusted, 10_601, 9_000),
-            (untrusted, 20_000, 20_000),
+    fn only_a_trusted_clock_says_that_something_is_from_the_future() {
+        for (wall, floor, issued, future) in [
+            (10_000, 9_000, 10_600, false),
+            (10_000, 9_000, 10_601, true),
+            (10_000, 10_200, 10_801, true),
+            (0, 9_000, 20_000, false),
         ] {
-            assert_eq!(time.raised_floor(issued), floor, "{time:?} {issued}");
+            assert_eq!(TrustedTime::at(wall, floor).is_future(issued), future, "{wall} {floor} {issued}");
         }
     }
 }

@@ -112,7 +112,7 @@ async fn record() -> (Primary, Vec<Moment>) {
 impl World {
     async fn new(seed: u64) -> Self {
         let (primary, history) = record().await;
-        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false };
+        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
         let node = || Node {
             engine: Engine::new(settings.clone(), Memory::default()),
             map: Map::new(),
@@ -192,7 +192,11 @@ impl World {
                 Action::Wait(ms) => self.later(ms, node, Event::Due, Vec::new()),
                 Action::Trouble { reason, .. } => *self.refusals.entry(reason.to_owned()).or_default() += 1,
                 Action::KeepEvidence(_) => panic!("nobody told two stories"),
-                Action::KeepRoot(..) | Action::KeepEpoch(..) | Action::KeepNote { .. } | Action::Contact => {}
+                Action::KeepRoot(..)
+                | Action::KeepEpoch(..)
+                | Action::KeepNote(_)
+                | Action::ShowHeld
+                | Action::Contact => {}
             }
         }
     }
@@ -322,7 +326,8 @@ async fn fifty_replicas_survive_a_hostile_network_and_agree_in_peace() {
             assert_eq!(node.position, last.checkpoint.position(), "seed {seed}, replica {index}: {:?}", world.refusals);
             assert_eq!(node.map, last.map, "seed {seed}, replica {index}");
             assert_eq!(node.engine.position(), Some(node.position));
-            assert!(!node.engine.clock_untrusted());
+            let wall_s = (BEGIN_MS + world.now_ms.cast_signed()) / 1_000;
+            assert!(!node.engine.clock_untrusted(wall_s));
         }
         for fault in ["syntax", "rollback", "unreachable", "busy", "state", "parse", "expired"] {
             assert!(world.refusals.contains_key(fault), "seed {seed} must show {fault}: {:?}", world.refusals);

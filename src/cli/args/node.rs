@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use crate::config::LogFormat;
 
 use crate::crypto::key::VerifyingKey;
+use crate::model::position::Position;
 
 const SERVE_EXAMPLES: &str = "\
 Every setting can also come from BOOKHOLDER_… in the environment or from bookholder.toml; flags win.
@@ -115,9 +116,12 @@ pub struct ReplicaArgs {
     /// Certificates (PEM) to trust for the upstream, besides the public authorities
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
-    /// Take a checkpoint whose lifetime has passed
+    /// Take an expired checkpoint for the first state; later ones are always taken, and called expired
     #[arg(long)]
     pub accept_expired: bool,
+    /// Give up the history held at this position for another one that the registry signed
+    #[arg(long, value_name = "POSITION")]
+    pub accept_fork: Option<Position>,
     /// Stay at the position that the data has
     #[arg(long)]
     pub hold: bool,
@@ -171,9 +175,12 @@ pub struct BundleImportArgs {
     /// The root key to trust; needed when the directory is new
     #[arg(long, value_name = "KEY")]
     pub root_key: Option<String>,
-    /// Take a bundle whose lifetime has passed
+    /// Take an expired bundle for the first state; later ones are always taken, and called expired
     #[arg(long)]
     pub accept_expired: bool,
+    /// Give up the history held at this position for another one that the registry signed
+    #[arg(long, value_name = "POSITION")]
+    pub accept_fork: Option<Position>,
 }
 
 /// `keys`

@@ -156,14 +156,18 @@ fn a_clock_far_behind_is_not_obeyed_and_ten_minutes_of_skew_are_allowed() {
     assert!(!replica.now.clock_trusted);
     assert!(replica.offer(&signed(&page)).is_ok(), "the clock says 1970");
     replica.now = TrustedTime::at(0, page.expires + 1);
-    assert_eq!(replica.refuses(&signed(&page)), "expired");
+    replica.held = None;
+    assert_eq!(replica.refuses(&signed(&page)), "expired", "as a first state");
 }
 
 #[test]
-fn freeze_an_expired_page_is_no_news_even_for_the_position_held() {
+fn freeze_an_expired_page_is_no_first_state_and_never_keeps_a_replica_on_an_older_one() {
     let mut replica = Replica::holding(100);
     replica.now = TrustedTime::at(NOW_S + HOUR_S + 1, NOW_S);
-    assert_eq!(replica.refuses(&signed(&checkpoint(1, 100))), "expired");
-    assert_eq!(replica.refuses(&signed(&checkpoint(1, 101))), "expired");
+    let verdict = |replica: &Replica, seq| replica.offer(&signed(&checkpoint(1, seq))).map(|it| it.verdict);
+    assert_eq!(verdict(&replica, 100), Ok(Verdict::Known));
+    assert_eq!(verdict(&replica, 101), Ok(Verdict::Newer));
     assert_eq!(replica.refuses(&signed(&checkpoint(1, 99))), "rollback");
+    (replica.held, replica.watermark) = (None, None);
+    assert_eq!(replica.refuses(&signed(&checkpoint(1, 101))), "expired");
 }

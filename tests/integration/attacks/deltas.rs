@@ -53,7 +53,7 @@ impl Scene {
         let outcome = self
             .store
             .write(move |txn| -> Result<(), StoreError> {
-                delta::apply(txn, data.as_slice(), &target)?;
+                delta::apply(txn, data.as_slice(), &target, None)?;
                 // Found good: taken back, so that the next offer meets the same state.
                 Err(StoreError::Busy)
             })
@@ -74,7 +74,7 @@ impl Scene {
 }
 
 async fn apply(store: &Store, data: Vec<u8>, target: Target) -> Result<(), StoreError> {
-    store.write(move |txn| delta::apply(txn, data.as_slice(), &target).map(|_| ())).await
+    store.write(move |txn| delta::apply(txn, data.as_slice(), &target, None).map(|_| ())).await
 }
 
 #[tokio::test]

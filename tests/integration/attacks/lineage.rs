@@ -202,7 +202,7 @@ async fn an_epoch_that_is_not_the_one_asked_for_leads_to_a_pause() {
     let (note, _) = unframe(&restored.answer(Position::default()).await);
     let (first, known) = (primary.publisher.root(1), primary.publisher.epoch(1));
     let first = first.expect("a store").expect("a root");
-    let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false };
+    let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
     let mut engine = Engine::new(settings, Memory::default());
     let now = Now { wall_s: primary.now().seconds(), monotonic_ms: 0, random: 7 };
     engine.handle(now, Event::Root(1, first));

@@ -137,13 +137,13 @@ async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
     let fresh = || {
         let txn = replica.store.read().expect("a state");
         let recollection = recollect(&txn, replica.directory.path(), &primary.root_key).expect("a proof");
-        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false };
+        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
         Engine::new(settings, recollection.memory)
     };
     let believes = |note: Vec<u8>| {
         let answer = Event::Answer { note, delta: true, reconnect_ms: None };
         let actions = fresh().handle(now, answer);
-        actions.iter().any(|action| matches!(action, Action::Apply(_) | Action::KeepNote { .. } | Action::Contact))
+        actions.iter().any(|action| matches!(action, Action::Apply(_) | Action::KeepNote(_) | Action::Contact))
     };
     assert!(believes(note.clone()), "the note itself is good");
     for at in 0..note.len() {

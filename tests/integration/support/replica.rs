@@ -50,7 +50,7 @@ pub fn open_follower(
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
     let nothing = Freshly { position: Position::default(), age_s: 0, freshness: Freshness::Empty };
     let freshness = FreshnessCell::new(nothing);
-    let settings = Settings { root_key, hold_at: None, accept_expired: false };
+    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };

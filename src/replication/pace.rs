@@ -1,0 +1,193 @@
+//! How long a replica waits before it asks again.
+//!
+//! Nothing here decides what is believed. Status codes and headers are unsigned: whatever they say, a replica comes
+//! back within seconds at first, and never asks without a pause when answers bring nothing.
+
+use super::engine::{Failure, Now};
+
+/// Shortest and longest pause after a failure, in milliseconds.
+const BACKOFF_MS: (u64, u64) = (250, 60_000);
+/// Refusals in a row that count as the network's mistake, a captive portal's for example.
+const REFUSALS_MAX: u32 = 6;
+/// Pause after an upstream denied access again and again, in milliseconds: somebody has to change something first.
+const DENIED_MS: u64 = 300_000;
+/// Pause after an upstream did not know the view again and again, in milliseconds.
+const UNKNOWN_VIEW_MS: u64 = 60_000;
+/// Longest `Retry-After` that is followed, in seconds: at first, and after several in a row.
+const RETRY_AFTER_S_MAX: (u64, u64) = (10, 60);
+/// Shortest and longest time to stay away at an upstream's request, in milliseconds; ours ask for at most 30 s.
+const RECONNECT_MS: (u64, u64) = (250, 30_000);
+/// An answer without data that comes sooner than this was not waited for, in milliseconds: the next question waits for
+/// as long, which is also how long caches may keep an answer.
+const FAST_ANSWER_MS: u64 = 1_000;
+/// So many answers in a row that were known already mean that something on the way repeats them.
+const REPEATS_MAX: u32 = 3;
+/// How often a replica that stays at its position on purpose looks for the upstream, in milliseconds: often enough to
+/// count as in contact.
+const HOLD_MS: u64 = 25_000;
+
+/// When to ask next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// At once.
+    Now,
+    /// After so many milliseconds.
+    After(u64),
+    /// After so many milliseconds, and in words that no cache knows: the same answer keeps coming.
+    Repeated(u64),
+}
+
+/// What decides about the next pause.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    backoff_ms: u64,
+    asked_ms: u64,
+    repeats: u32,
+    refusals: u32,
+    bust: Option<u64>,
+}
+
+impl Pace {
+    /// Notes that a poll begins; what makes it unlike others, when a cache on the way is broken.
+    pub(super) const fn ask(&mut self, now: Now) -> Option<u64> {
+        self.asked_ms = now.monotonic_ms;
+        self.bust
+    }
+
+    /// Notes that a new state was applied.
+    pub(super) const fn progress(&mut self) {
+        (self.backoff_ms, self.repeats, self.refusals, self.bust) = (0, 0, 0, None);
+    }
+
+    /// When to ask again after a verified answer that needed no data: `news` when its note was signed later than the
+    /// one before.
+    pub(super) fn answered(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> Next {
+        self.repeats = if news { 0 } else { self.repeats.saturating_add(1) };
+        if self.repeats >= REPEATS_MAX {
+            self.bust = Some(now.random);
+            return Next::Repeated(self.back_off(now).max(FAST_ANSWER_MS));
+        }
+        (self.bust, self.refusals) = (None, 0);
+        let fast = now.monotonic_ms.saturating_sub(self.asked_ms) < FAST_ANSWER_MS;
+        let shortest_ms = if fast { spread(now, FAST_ANSWER_MS) } else { 0 };
+        let asked_for_ms = reconnect_ms.map(|ms| ms.clamp(RECONNECT_MS.0, RECONNECT_MS.1));
+        match asked_for_ms.unwrap_or_default().max(shortest_ms) {
+            0 => {
+                self.backoff_ms = 0;
+                Next::Now
+            }
+            ms => Next::After(ms),
+        }
+    }
+
+    /// How long to wait after a fetch that failed, in milliseconds.
+    pub(super) fn failed(&mut self, now: Now, failure: Failure) -> u64 {
+        let long_ms = match failure {
+            Failure::Unreachable | Failure::Slow | Failure::Malformed => return self.back_off(now),
+            Failure::Denied => DENIED_MS,
+            Failure::UnknownView => UNKNOWN_VIEW_MS,
+            Failure::Busy { .. } => RETRY_AFTER_S_MAX.1 * 1_000,
+        };
+        self.refusals = self.refusals.saturating_add(1);
+        let often = self.refusals > REFUSALS_MAX;
+        match failure {
+            Failure::Busy { retry_after_s } => {
+                let longest_s = if often { RETRY_AFTER_S_MAX.1 } else { RETRY_AFTER_S_MAX.0 };
+                let asked_for_ms = retry_after_s.clamp(1, longest_s) * 1_000;
+                let backed_off_ms = self.back_off(now).min(RETRY_AFTER_S_MAX.0 * 1_000);
+                asked_for_ms.max(backed_off_ms).saturating_add(now.random % asked_for_ms).min(long_ms)
+            }
+            _ if often => spread(now, long_ms),
+            _ => self.back_off(now),
+        }
+    }
+
+    /// How long a replica that is held at its position waits, in milliseconds.
+    pub(super) fn held(now: Now) -> u64 {
+        spread(now, HOLD_MS)
+    }
+
+    /// Decorrelated jitter: between the shortest pause and three times the last one.
+    pub(super) fn back_off(&mut self, now: Now) -> u64 {
+        let (shortest, longest) = BACKOFF_MS;
+        let up_to = self.backoff_ms.max(shortest).saturating_mul(3);
+        self.backoff_ms = (shortest + now.random % (up_to - shortest)).min(longest);
+        self.backoff_ms
+    }
+}
+
+/// A pause and up to a tenth more, so that replicas come one by one.
+fn spread(now: Now, ms: u64) -> u64 {
+    ms.saturating_add(now.random % (ms / 10).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(monotonic_ms: u64) -> Now {
+        Now { wall_s: 0, monotonic_ms, random: 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(monotonic_ms + 1) }
+    }
+
+    #[test]
+    fn one_refusal_by_status_costs_seconds_and_many_cost_minutes() {
+        for (failure, long_ms) in [(Failure::Denied, 300_000), (Failure::UnknownView, 60_000)] {
+            let mut pace = Pace::default();
+            assert!(pace.failed(at(1), failure) <= 750);
+            let pauses: Vec<u64> = (2..=REFUSALS_MAX.into()).map(|n| pace.failed(at(n), failure)).collect();
+            assert!(pauses.iter().all(|ms| *ms <= 60_000), "{pauses:?}");
+            assert!((long_ms..=long_ms * 11 / 10).contains(&pace.failed(at(99), failure)));
+            pace.answered(at(100), true, None);
+            assert!(pace.failed(at(101), failure) < long_ms, "a verified answer starts the count again");
+        }
+    }
+
+    #[test]
+    fn an_unreachable_upstream_between_refusals_does_not_start_the_count_again() {
+        let mut pace = Pace::default();
+        for n in 0..=u64::from(REFUSALS_MAX) {
+            pace.failed(at(n), Failure::Denied);
+            pace.failed(at(n), Failure::Unreachable);
+        }
+        assert!(pace.failed(at(50), Failure::Denied) >= DENIED_MS);
+    }
+
+    #[test]
+    fn retry_after_a_day_is_ten_seconds_at_first_and_a_minute_later() {
+        let mut pace = Pace::default();
+        let day = Failure::Busy { retry_after_s: 86_400 };
+        for n in 0..REFUSALS_MAX.into() {
+            assert!((10_000..20_000).contains(&pace.failed(at(n), day)));
+        }
+        assert_eq!(pace.failed(at(99), day), 60_000);
+        assert!((1_000..2_000).contains(&Pace::default().failed(at(1), Failure::Busy { retry_after_s: 0 })));
+    }
+
+    #[test]
+    fn reconnect_after_0_ms_or_a_century_is_a_second_or_half_a_minute() {
+        let mut pace = Pace::default();
+        pace.ask(at(0));
+        for (ms, least, most) in [(0, 1_000, 1_100), (1, 1_000, 1_100), (u64::MAX, 30_000, 30_000)] {
+            let Next::After(wait) = pace.answered(at(10), true, Some(ms)) else { panic!("{ms}") };
+            assert!((least..=most).contains(&wait), "{ms}: {wait}");
+        }
+        assert_eq!(pace.answered(at(25_000), true, Some(0)), Next::After(250), "it was waited for");
+    }
+
+    #[test]
+    fn a_repeated_answer_is_asked_for_at_most_once_a_second_and_named_after_three() {
+        let mut pace = Pace::default();
+        let mut now_ms = 0;
+        for (n, reconnect) in [(1, None), (2, Some(0)), (3, Some(1)), (4, Some(2))] {
+            assert_eq!(pace.ask(at(now_ms)).is_some(), n > 3, "a question that no cache knows");
+            match pace.answered(at(now_ms + 5), false, reconnect) {
+                Next::After(ms) if n < 3 => now_ms += 5 + ms,
+                Next::Repeated(ms) if n >= 3 => now_ms += 5 + ms,
+                other => panic!("{n}: {other:?}"),
+            }
+            assert!(now_ms >= n * 1_000, "{n}: {now_ms}");
+        }
+        pace.ask(at(now_ms));
+        assert_eq!(pace.answered(at(now_ms + 25_000), true, None), Next::Now);
+    }
+}

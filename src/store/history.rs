@@ -1,0 +1,81 @@
+//! Whether a new state goes on from the one that is held.
+//!
+//! Every entry carries the commit that last changed it. So a state that goes on from commit `n` has, of what was
+//! changed by then, exactly what this node has; and what never changes once it is written, versions and deployments,
+//! it still has as it was. A state that breaks this is of another history, whoever signed it.
+
+use std::ops::ControlFlow;
+
+use super::entry::{EntryKey, Kind, Parts};
+use super::error::StoreError;
+use super::read::{Entries, ReadTxn};
+use super::record::decode_version;
+use super::verify::verify;
+use super::write::WriteTxn;
+
+/// The history that a node holds, compared entry by entry with a new state.
+pub(super) struct History<'a> {
+    held: &'a ReadTxn,
+    /// Its last commit.
+    seq: u64,
+    /// The first commit in which both differ, as far as was looked.
+    parted: Option<u64>,
+}
+
+impl<'a> History<'a> {
+    pub(super) const fn new(held: &'a ReadTxn, seq: u64) -> Self {
+        Self { held, seq, parted: None }
+    }
+
+    /// Looks at an entry of the new state.
+    pub(super) fn put(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
+        let settled = mod_seq <= self.seq;
+        let kind = Parts::of(key.as_bytes()).and_then(|parts| Kind::from_number(parts.kind));
+        if !settled && !matches!(kind, Some(Kind::Version | Kind::Deployment)) {
+            return Ok(());
+        }
+        match self.held.entry(key.as_bytes())? {
+            Some(held) if settled && held.mod_seq == mod_seq && held.value == value => {}
+            Some(held) if !settled && is_same(kind, &held.value, value) => {}
+            Some(held) => self.part(held.mod_seq.min(mod_seq)),
+            None if settled => self.part(mod_seq),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Looks in a new state for everything that is held and is never deleted.
+    pub(super) fn kept(&mut self, new: &WriteTxn<'_>) -> Result<(), StoreError> {
+        let held = self.held;
+        held.visit(&[], &[0xff; 4], false, &mut |key, mod_seq, _| {
+            let kind = Parts::of(key).and_then(|parts| Kind::from_number(parts.kind));
+            let stays = matches!(kind, Some(Kind::Prompt | Kind::Version | Kind::Deployment));
+            if stays && new.entry(key)?.is_none() {
+                self.part(mod_seq);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn part(&mut self, seq: u64) {
+        self.parted = Some(self.parted.map_or(seq, |first| first.min(seq)));
+    }
+
+    /// The first commit in which both differ; none where they agree, or where what is held is damaged and so proves
+    /// nothing.
+    pub(super) fn parted(&self) -> Result<Option<u64>, StoreError> {
+        let Some(seq) = self.parted else { return Ok(None) };
+        let report = verify(self.held, &mut |_| {})?;
+        Ok((report.more == 0 && report.differences.is_empty()).then_some(seq))
+    }
+}
+
+/// Whether a version or deployment that was written again is still the same: only that a version was retired or
+/// archived may have been added.
+fn is_same(kind: Option<Kind>, held: &[u8], new: &[u8]) -> bool {
+    if held == new {
+        return true;
+    }
+    let version = |bytes| decode_version(bytes, 0).ok().map(|it| (it.content_id, it.source_id, it.created, it.author));
+    kind == Some(Kind::Version) && version(held).is_some() && version(held) == version(new)
+}
