@@ -52,6 +52,10 @@ pub enum ErrorCode {
     Unauthorized,
     /// The access token does not allow this.
     Forbidden,
+    /// Without an access token the node does not answer under this host.
+    WrongHost,
+    /// This principal, or this address, asks for more than its share; the header `Retry-After` says when to try again.
+    RateLimited,
     /// There is no such path.
     NotFound,
     /// The path exists, but not with this method.

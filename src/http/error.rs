@@ -71,7 +71,13 @@ impl Failure {
     /// Seconds after which it is worth to try again, where it is.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::Request(RequestError::Busy { retry_after_s, .. } | RequestError::Attempts { retry_after_s })
+            Self::Request(
+                RequestError::Busy { retry_after_s, .. }
+                | RequestError::Full { retry_after_s, .. }
+                | RequestError::Share { retry_after_s, .. }
+                | RequestError::Attempts { retry_after_s },
+            )
+            | Self::Registry(RegistryError::TooFast { retry_after_s, .. })
             | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
             _ => (self.saying().1 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
         }
@@ -183,7 +189,30 @@ fn request(error: &RequestError) -> Saying {
         ),
         E::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send it in several requests")),
         E::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, None),
-        E::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
+        E::Busy { .. } | E::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
+        E::Share { .. } | E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
+        E::Hosts { .. } => (BAD, Code::BadRequest, None),
+        E::WrongHost { .. } => (
+            StatusCode::MISDIRECTED_REQUEST,
+            Code::WrongHost,
+            hint(
+                "ask under localhost or this node's address, send an access token, or add the host to the setting allowed_hosts (--allowed-hosts)",
+            ),
+        ),
+        E::OtherSite => (
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            hint(
+                "open the page here; programs leave out the headers Origin and Sec-Fetch-Site, or send an access token",
+            ),
+        ),
+        E::Forwarded { .. } => (
+            StatusCode::UNAUTHORIZED,
+            Code::Unauthorized,
+            hint(
+                "send the header Authorization: Bearer bh_…; where this is your proxy, name it in the setting trusted_proxies",
+            ),
+        ),
         E::TokenMissing => {
             (StatusCode::UNAUTHORIZED, Code::Unauthorized, hint("send the header Authorization: Bearer bh_…"))
         }
@@ -196,7 +225,6 @@ fn request(error: &RequestError) -> Saying {
         E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
         E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } => not_ready(),
-        E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::Busy, None),
         E::OtherOrigin => (StatusCode::FORBIDDEN, Code::Forbidden, hint("open the page here, and send it from there")),
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
@@ -243,6 +271,10 @@ fn registry(error: &RegistryError) -> Saying {
         ),
         E::MessageMissing | E::MessageTooLong { .. } => (BAD, Code::InvalidMessage, None),
         E::TextTooLong { .. } => (BAD, Code::TooLarge, None),
+        E::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
+        E::DraftRoom { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("publish or discard drafts that you no longer need"))
+        }
         E::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send them in several requests")),
         E::PromptNotFound { .. } => (ABSENT, Code::PromptNotFound, None),
         E::PromptRemoved { .. } => (StatusCode::GONE, Code::PromptRemoved, None),
@@ -265,7 +297,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::Exists { .. } => (CONFLICT, Code::Exists, None),
         E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
         E::NotFound { .. } => (ABSENT, Code::RecordNotFound, None),
-        E::Handle { .. } => (BAD, Code::InvalidName, None),
+        E::Handle { .. } | E::Name(_) => (BAD, Code::InvalidName, None),
         E::RoleInUse { .. } | E::BuiltIn { .. } => (CONFLICT, Code::InUse, None),
         E::Policy(_) => (UNFIT, Code::InvalidPolicy, None),
         E::Rules(_) => (UNFIT, Code::InvalidRules, None),
@@ -375,6 +407,8 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::TooLarge => "Over a limit",
         ErrorCode::UnsupportedMediaType => "Unsupported content type",
         ErrorCode::Unauthorized => "Access token missing or unknown",
+        ErrorCode::WrongHost => "Wrong host",
+        ErrorCode::RateLimited => "Too much for one",
         ErrorCode::Forbidden => "Not allowed",
         ErrorCode::NotFound => "No such path",
         ErrorCode::MethodNotAllowed => "Method not allowed",
@@ -487,6 +521,11 @@ mod tests {
         check(StoreError::Outdated { published: at(9), held: at(7) }.into(), 503, "outdated_primary");
         check(PublishError::Witness(WitnessError::Syntax(String::new())).into(), 400, "bad_request");
         check(RequestError::TokenMissing.into(), 401, "unauthorized");
+        check(RequestError::Forwarded { header: "via" }.into(), 401, "unauthorized");
+        check(RequestError::WrongHost { host: "a".to_owned() }.into(), 421, "wrong_host");
+        check(RequestError::Hosts { count: 2 }.into(), 400, "bad_request");
+        check(RequestError::Share { what: "x", max: 1, retry_after_s: 1 }.into(), 429, "rate_limited");
+        check(RequestError::Attempts { retry_after_s: 1 }.into(), 429, "rate_limited");
         check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "read_only_replica");
         check(RequestError::BodyTooLarge { max: 1 }.into(), 413, "too_large");
         check(PublishError::Busy { retry_after_s: 3 }.into(), 503, "busy");

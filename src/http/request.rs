@@ -32,8 +32,20 @@ pub enum RequestError {
     BodyBroken,
     #[error("{what} wait already; try again")]
     Busy { what: &'static str, retry_after_s: u64 },
+    #[error("the request has {count} Host headers; it needs exactly one")]
+    Hosts { count: usize },
+    #[error("`{host}` is not a host that this node answers to without an access token")]
+    WrongHost { host: String },
+    #[error("a page of another site sent this request, and without an access token only this node's own pages may")]
+    OtherSite,
+    #[error("{max} {what} are open for you already; close one, or try again later")]
+    Share { what: &'static str, max: usize, retry_after_s: u64 },
+    #[error("too many {what} are open at this node; try again later")]
+    Full { what: &'static str, retry_after_s: u64 },
     #[error("this takes an access token, and the request has none")]
     TokenMissing,
+    #[error("this takes an access token: the request was forwarded (it has the header {header}), so it is not local")]
+    Forwarded { header: &'static str },
     #[error("the access token of this request is none that this node knows")]
     TokenUnknown,
     #[error("too many attempts to sign in; wait {retry_after_s} s")]

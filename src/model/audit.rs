@@ -1,5 +1,7 @@
 //! The audit log: one entry for each command that was decided, each bound to the one before.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,6 +44,10 @@ pub struct AuditEntry {
     /// The request that asked, as its answer and the log name it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// The address that the request came from, as trusted proxies say it; none for what came over the Unix socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub client: Option<IpAddr>,
     /// Which command, for example `publish`.
     pub command: String,
     /// Whether it was done.

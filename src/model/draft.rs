@@ -11,6 +11,14 @@ use super::time::Timestamp;
 
 /// Most drafts of one prompt.
 pub const DRAFTS_MAX: usize = 100;
+/// Most drafts that one principal began.
+pub const DRAFTS_OF_ONE_MAX: u64 = 200;
+/// The same of a registry.
+pub const DRAFTS_OF_ALL_MAX: u64 = 10_000;
+/// Most bytes of drafts and their saves that one principal saved, as JSON.
+pub const DRAFTS_OF_ONE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The same of a registry.
+pub const DRAFTS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Saves of one draft that are remembered; older ones are forgotten.
 pub const DRAFT_SAVES_MAX: usize = 100;
 /// Bytes of the saves of one draft that are remembered, as JSON: a hundred of a long prompt, and eight of the longest.

@@ -29,6 +29,14 @@ pub enum NameError {
     TooLong { bytes: usize },
     #[error("the name `{name}` holds the character {character}, which no name may hold; leave it out or write `-`")]
     Character { name: String, character: String },
+    #[error(
+        "the new name holds U+{code:04X}, which is invisible or looks like a space, so that it can pass for another name; leave it out"
+    )]
+    Lookalike { code: u32 },
+    #[error(
+        "the new name is not in Unicode normalization form C, so that it can pass for another name; write it as `{composed}`"
+    )]
+    NotComposed { composed: String },
     #[error("the name `{name}` has a segment that is {what}; name every folder between `/`")]
     Segment { name: String, what: &'static str },
     #[error(
@@ -53,6 +61,22 @@ impl PromptName {
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
+    }
+
+    /// Checks that a prompt may be made under this name: that nobody can take it for the name of another one. What is
+    /// there already goes on under the name that it has.
+    ///
+    /// # Errors
+    /// A character of it cannot be seen or is a space in disguise, or it is not written in normalization form C.
+    pub fn check_new(&self) -> Result<(), NameError> {
+        if self.0.is_ascii() {
+            return Ok(());
+        }
+        if let Some(character) = self.0.chars().find(|c| is_unseen(*c)) {
+            return Err(NameError::Lookalike { code: u32::from(character) });
+        }
+        let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(&self.0);
+        if composed == self.0 { Ok(()) } else { Err(NameError::NotComposed { composed: composed.into_owned() }) }
     }
 
     /// Checks a borrowed text by the same rule, without taking it.
@@ -87,6 +111,17 @@ impl PromptName {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a character is shown as nothing, changes the direction or the shape of its neighbours (Unicode's
+/// `Default_Ignorable_Code_Point`, and the interlinear marks), or is a space other than the usual one.
+fn is_unseen(c: char) -> bool {
+    (c.is_whitespace() && c != ' ')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl FromStr for PromptName {
@@ -233,11 +268,43 @@ mod tests {
     }
 
     #[test]
+    fn a_new_name_cannot_pass_for_another_one() {
+        let check = |text: &str| text.parse::<PromptName>().expect(text).check_new();
+        for name in ["support/agent", "caf\u{e9}", "还是维持", "a b", "पाठ", "…", "한국어", "Ωmega", "🚀/launch"]
+        {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        for (name, code) in [
+            ("support/ag\u{200b}ent", 0x200b),
+            ("support/agent\u{202e}", 0x202e),
+            ("a\u{ad}b", 0xad),
+            ("a\u{2066}b", 0x2066),
+            ("\u{feff}a", 0xfeff),
+            ("a\u{200d}b", 0x200d),
+            ("a\u{fe0f}", 0xfe0f),
+            ("a\u{e0061}", 0xe0061),
+            ("a\u{a0}b", 0xa0),
+            ("a\u{3000}b", 0x3000),
+            ("a\u{2028}b", 0x2028),
+            ("a\u{3164}b", 0x3164),
+        ] {
+            assert_eq!(check(name), Err(NameError::Lookalike { code }), "{name:?}");
+        }
+        for (name, composed) in
+            [("cafe\u{301}", "caf\u{e9}"), ("\u{212b}", "\u{c5}"), ("\u{1112}\u{1161}\u{11ab}", "한")]
+        {
+            assert_eq!(check(name), Err(NameError::NotComposed { composed: composed.to_owned() }), "{name:?}");
+        }
+    }
+
+    #[test]
     fn labels_are_short_lower_case_and_never_numbers() {
         for label in ["production", "staging", "eu-west.1", "7a", "v3"] {
             assert!(label.parse::<Label>().is_ok(), "{label}");
         }
-        for label in ["", "3", "2024-01", "Production", "a b", "-a", "a/b", &"a".repeat(37)] {
+        for label in
+            ["", "3", "2024-01", "Production", "a b", "-a", "a/b", "producti\u{43e}n", "a\u{200b}b", &"a".repeat(37)]
+        {
             assert!(label.parse::<Label>().is_err(), "{label}");
         }
     }

@@ -1,6 +1,7 @@
 //! Who asks: access tokens and the seats behind them, and the rules that decide what each may do.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
@@ -39,6 +40,8 @@ pub struct Actor {
     pub method: String,
     /// The request, as its answer and the log name it.
     pub request_id: Option<String>,
+    /// The address that the request came from; none from this machine's own files and sockets.
+    pub client: Option<IpAddr>,
     /// The prompts that the access token is bound to.
     pub bound: Option<Pattern>,
 }
@@ -52,6 +55,7 @@ impl Actor {
             kind: PrincipalKind::System,
             method: method.to_owned(),
             request_id: None,
+            client: None,
             bound: None,
         }
     }
@@ -255,6 +259,7 @@ impl Known {
             kind: principal.kind,
             method: format!("access token {}", record.name),
             request_id: None,
+            client: None,
             bound: record.prompts.clone(),
         };
         let reads = book.readable(&principal.name);

@@ -438,6 +438,7 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
         kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
         method: format!("change request {}, applied automatically", request.id),
         request_id: ctx.actor.request_id.clone(),
+        client: ctx.actor.client,
         bound: None,
     };
     let ctx = ctx.as_actor(deployer);

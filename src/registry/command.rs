@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::Rules;
+use super::written::Written;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::risk::worst;
 use crate::model::audit::{AuditChange, AuditEntry, Decision};
@@ -51,6 +52,7 @@ pub(super) struct Ctx {
     pub(super) now: Timestamp,
     pub(super) actor: Actor,
     pub(super) rules: Arc<Rules>,
+    written: Arc<Written>,
     granted: RefCell<BTreeSet<String>>,
     approved_by: RefCell<BTreeSet<String>>,
     overrode: RefCell<Vec<String>>,
@@ -59,11 +61,12 @@ pub(super) struct Ctx {
 }
 
 impl Ctx {
-    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>) -> Self {
+    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>, written: Arc<Written>) -> Self {
         Self {
             now,
             actor,
             rules,
+            written,
             granted: RefCell::default(),
             approved_by: RefCell::default(),
             overrode: RefCell::default(),
@@ -74,12 +77,12 @@ impl Ctx {
 
     /// The same, as if nothing had been decided yet: for commands that are many decisions.
     pub(super) fn afresh(&self) -> Self {
-        Self::new(self.now, self.actor.clone(), Arc::clone(&self.rules))
+        Self::new(self.now, self.actor.clone(), Arc::clone(&self.rules), Arc::clone(&self.written))
     }
 
     /// The same for another actor, as if nothing had been decided yet.
     pub(super) fn as_actor(&self, actor: Actor) -> Self {
-        Self::new(self.now, actor, Arc::clone(&self.rules))
+        Self::new(self.now, actor, Arc::clone(&self.rules), Arc::clone(&self.written))
     }
 
     /// The change request that is being applied.
@@ -103,6 +106,11 @@ impl Ctx {
             let (actor, reason, roles) = (self.actor.name.clone(), verdict.reason, verdict.roles);
             Err(RegistryError::Forbidden { actor, reason, roles })
         }
+    }
+
+    /// Counts bytes that the actor is about to write, or refuses them; before anything is written.
+    pub(super) fn written(&self, bytes: usize) -> Result<(), RegistryError> {
+        self.written.charge(&self.actor, bytes)
     }
 
     /// Remembers why something else than a grant allowed it.
@@ -139,6 +147,7 @@ impl Ctx {
             actor_kind: Some(self.actor.kind),
             method: self.actor.method.clone(),
             request_id: self.actor.request_id.clone(),
+            client: self.actor.client,
             command: command.to_owned(),
             decision: Decision::Granted,
             reason: reasons.join("; "),
@@ -176,7 +185,7 @@ impl Registry {
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
-            let ctx = Ctx::new(now, actor, registry.rules_in(txn)?);
+            let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
             match plan(txn, &ctx) {
                 Err(error) if error.is_refusal() => {
                     registry.record_refusal(txn, &ctx, about, &error)?;

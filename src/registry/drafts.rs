@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
+use super::draft_room;
 use super::guard::makers_of;
 use super::principals::check_handle;
 use super::publish::publish;
@@ -22,9 +23,10 @@ use crate::store::write::WriteTxn;
 
 impl Registry {
     /// Saves a working copy. Nothing is served, and nothing stands in the audit log: it is published, or it is nothing.
+    /// What is refused stands there, a save that has no room as well.
     ///
     /// # Errors
-    /// The actor may not, somebody saved meanwhile, there are too many drafts, or the store fails.
+    /// The actor may not, somebody saved meanwhile, there is no room for it, or the store fails.
     pub async fn save_draft(
         &self,
         actor: &Actor,
@@ -54,7 +56,11 @@ impl Registry {
             }) {
                 return before.ok_or_else(|| absent(&draft));
             }
-            let latest = txn.prompt(&name)?.map_or(0, |prompt| prompt.latest);
+            let prompt = txn.prompt(&name)?;
+            if prompt.is_none() && before.is_none() {
+                name.check_new()?;
+            }
+            let latest = prompt.map_or(0, |prompt| prompt.latest);
             let parent = request.parent.or(before.as_ref().map(|before| before.parent)).unwrap_or(latest);
             if parent > latest {
                 return Err(RegistryError::VersionNotFound { name, number: parent, latest });
@@ -90,8 +96,10 @@ impl Registry {
                 makers,
                 saved: ctx.now,
             };
-            txn.put_document(Shelf::Draft, &key, &saved)?;
-            txn.put_document(Shelf::DraftSave, &save_key(&name, &draft, saved.revision), &saved)?;
+            draft_room::check(txn, &saved, saved.revision == 1)?;
+            ctx.written(serde_json::to_vec(&saved.content).map_or(0, |bytes| bytes.len()))?;
+            draft_room::put(txn, Shelf::Draft, &key, &saved)?;
+            draft_room::put(txn, Shelf::DraftSave, &save_key(&name, &draft, saved.revision), &saved)?;
             forget_old_saves(txn, &name, &draft)?;
             Ok(saved)
         })
@@ -270,17 +278,17 @@ fn forget_old_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> R
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    old.iter().try_for_each(|key| txn.remove_document(Shelf::DraftSave, key).map(|_| ()))
+    old.iter().try_for_each(|key| draft_room::remove(txn, Shelf::DraftSave, key))
 }
 
 fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
-    txn.remove_document(Shelf::Draft, &key(name, draft))?;
+    draft_room::remove(txn, Shelf::Draft, &key(name, draft))?;
     let mut saves = Vec::new();
     txn.visit_documents(Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), "", false, &mut |key, _| {
         saves.push(key.to_owned());
         Ok(ControlFlow::Continue(()))
     })?;
-    saves.iter().try_for_each(|key| txn.remove_document(Shelf::DraftSave, key).map(|_| ()))
+    saves.iter().try_for_each(|key| draft_room::remove(txn, Shelf::DraftSave, key))
 }
 
 fn key(name: &PromptName, draft: &str) -> String {

@@ -7,7 +7,7 @@ use crate::governance::risk::RuleError;
 use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
 use crate::model::finding::Finding;
-use crate::model::name::{Label, PromptName};
+use crate::model::name::{Label, NameError, PromptName};
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::template::error::{IncludeError, TemplateError};
@@ -31,6 +31,12 @@ pub enum RegistryError {
     MessageTooLong { characters: usize },
     #[error("{what} is {length} bytes long; the limit is {max}")]
     TextTooLong { what: &'static str, length: usize, max: usize },
+    #[error(
+        "`{actor}` wrote {} MiB in the last minute, which is the limit; try again in {retry_after_s} s", max_bytes / 1_048_576
+    )]
+    TooFast { actor: String, max_bytes: u64, retry_after_s: u64 },
+    #[error("{whose} drafts would take {found} {unit}; the limit is {max}")]
+    DraftRoom { whose: String, found: u64, max: u64, unit: &'static str },
     #[error("there are {count} {what}; the limit is {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("there is no prompt `{name}`")]
@@ -104,18 +110,26 @@ pub enum RegistryError {
     #[error(transparent)]
     Template(#[from] TemplateError),
     #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
     Content(#[from] ContentError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl RegistryError {
-    /// Whether somebody was told no, which the audit log records; everything else is a mistake or a failure.
+    /// Whether somebody was told no, by a rule or because they have had their share, which the audit log records;
+    /// everything else is a mistake or a failure.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Forbidden { .. } | Self::PolicyNotMet { .. } | Self::BreaksCallers { .. } | Self::HoldsSecrets { .. }
+            Self::Forbidden { .. }
+                | Self::PolicyNotMet { .. }
+                | Self::BreaksCallers { .. }
+                | Self::HoldsSecrets { .. }
+                | Self::TooFast { .. }
+                | Self::DraftRoom { .. }
         )
     }
 }

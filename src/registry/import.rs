@@ -48,6 +48,7 @@ impl Registry {
         let registry = self.clone();
         let about = Subject::new("import", [format!("{count} changes")], "");
         self.command(actor, about, move |txn, ctx| {
+            ctx.written(request.changes.iter().filter_map(|change| change.text.as_ref()).map(String::len).sum())?;
             let mut imported = Imported::default();
             let mut refused = Vec::new();
             for change in request.changes {

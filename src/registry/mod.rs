@@ -11,6 +11,7 @@ mod archive;
 mod change_requests;
 mod command;
 mod deploy;
+mod draft_room;
 mod drafts;
 pub mod error;
 pub mod founding;
@@ -30,6 +31,7 @@ mod tokens;
 mod uses;
 mod webhooks;
 pub mod why;
+mod written;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -42,6 +44,7 @@ pub use error::RegistryError;
 
 use self::access::{Known, Prepared};
 use self::command::Refusals;
+use self::written::Written;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
@@ -69,6 +72,7 @@ struct Inner {
     /// Told whenever `known` changed.
     changed: watch::Sender<u64>,
     refusals: Refusals,
+    written: Arc<Written>,
     usage: Usage,
     /// Where webhooks may lead besides public addresses.
     webhook_networks: OnceLock<Vec<IpNet>>,
@@ -83,9 +87,9 @@ impl Registry {
         let known = ArcSwap::from_pointee(Known::read(&store, None, None)?);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock)));
         let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
-        let webhook_networks = OnceLock::new();
-        let registry =
-            Self(Arc::new(Inner { store, clock, known, prepared, changed, refusals, usage, webhook_networks }));
+        let (webhook_networks, written) = (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock))));
+        let inner = Inner { store, clock, known, prepared, changed, refusals, written, usage, webhook_networks };
+        let registry = Self(Arc::new(inner));
         let learner = Arc::downgrade(&registry.0);
         registry.0.store.observe(Box::new(move |_| {
             if let Some(inner) = learner.upgrade() {

@@ -84,6 +84,9 @@ pub(super) fn publish(
     let deployment = (!plan.deployments.is_empty()).then_some(txn.next_seq());
     let (version, created, findings, interface) =
         (plan.version.clone(), plan.created, plan.findings.clone(), plan.interface.take());
+    if created {
+        ctx.written(plan.bytes())?;
+    }
     if created || deployment.is_some() {
         plan.commit(txn, ctx, if created { command } else { "deploy" }, &why)?;
     }
@@ -288,6 +291,9 @@ impl Plan {
         }
         let previous = latest.as_ref().map_or(Ok(None), |version| content(txn, name, version.number))?;
         let interface = previous.as_ref().map(|previous| InterfaceChange::between(previous, &prepared.content));
+        if prompt.is_none() {
+            name.check_new()?;
+        }
         let bump = decide(previous.as_ref(), &prepared.content, bump)?;
         let number = prompt.as_ref().map_or(0, |prompt| prompt.latest).saturating_add(1);
         let version = Version {
@@ -320,6 +326,12 @@ impl Plan {
             content: prepared.content,
             prompt,
         })
+    }
+
+    /// Bytes of the contents that it writes.
+    fn bytes(&self) -> usize {
+        let of = |change: &Change| if let Change::Content(_, _, bytes) = change { bytes.len() } else { 0 };
+        self.changes.iter().map(of).sum()
     }
 
     /// Adds that labels serve the version, if they may.

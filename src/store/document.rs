@@ -64,6 +64,8 @@ pub enum Shelf {
     About = 20,
     /// By prompt: the values that it is tried with.
     Samples = 21,
+    /// By principal: how many drafts they have, and how much room those take.
+    DraftRoom = 22,
 }
 
 /// A number as a part of a key, so that keys sort as their numbers do.
