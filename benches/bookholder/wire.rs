@@ -83,7 +83,7 @@ impl Wire {
     fn json(&mut self, method: &str, path: &str, body: &Value) -> std::io::Result<Reply> {
         let body = body.to_string();
         let length = body.len();
-        self.send(format!("{method} {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes())
+        self.send(format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes())
     }
 
     /// Sends these bytes and reads one answer.
@@ -136,7 +136,7 @@ impl Wire {
 
 /// A request for a path.
 pub fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// The head of an answer, once it is whole: its status, its text, the length of the body.

@@ -16,7 +16,7 @@ use crate::server::{EndSignals, Running, StartError, run_until_told, start_prima
 /// Runs a primary until it is told to stop.
 pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let (layer, file) = layer(args.listen);
-    let webhook_allow = (!args.webhook_allow.is_empty()).then_some(args.webhook_allow);
+    let webhook_allow = given(args.webhook_allow);
     let flags = Layer {
         watch: args.watch,
         registry: args.registry,
@@ -62,10 +62,17 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
         tls_cert: args.tls_cert,
         tls_key: args.tls_key,
         insecure: args.insecure.then_some(true),
+        allowed_hosts: given(args.allowed_hosts),
+        trusted_proxies: given(args.trusted_proxies),
         log_format: args.log_format,
         ..Layer::default()
     };
     (layer, args.config)
+}
+
+/// A list that a flag gave, unless it gave none.
+fn given(words: Vec<String>) -> Option<Vec<String>> {
+    (!words.is_empty()).then_some(words)
 }
 
 /// The environment, as far as it is Unicode.

@@ -39,6 +39,12 @@ pub enum ConfigError {
     Cache { given: u64 },
     #[error("`{given}` in webhook_allow is no network; write it as 10.0.0.0/8 or fd00::/8")]
     Network { given: String },
+    #[error("`{given}` in allowed_hosts is no host; write it as prompts.example.com or 10.0.0.7, or * for every host")]
+    Host { given: String },
+    #[error(
+        "`{given}` in trusted_proxies is no network; write it as 10.0.0.0/8, 127.0.0.1 or fd00::/8, or unix for the socket"
+    )]
+    Proxy { given: String },
     #[error("archive_unused_days is {days}; what was served is kept for at least 184 days")]
     Retention { days: u32 },
     #[error("`{name}` is no name for a registry: use 1 to 64 of a-z 0-9 . -")]

@@ -45,6 +45,14 @@ pub struct Layer {
     pub log_format: Option<LogFormat>,
     /// Whether whoever is on this machine may read without an access token.
     pub open_reads: Option<bool>,
+    /// Hosts that the node goes by besides those of this machine; a list, or a text with commas.
+    #[serde(default, deserialize_with = "words")]
+    pub allowed_hosts: Option<Vec<String>>,
+    /// Proxies whose word on clients counts; a list, or a text with commas.
+    #[serde(default, deserialize_with = "words")]
+    pub trusted_proxies: Option<Vec<String>>,
+    /// Whether each request is logged.
+    pub access_log: Option<bool>,
     /// Memory for composed answers, in MiB.
     pub cache_mib: Option<u64>,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
@@ -92,9 +100,10 @@ impl Layer {
     /// This layer, and below it another: what this one says wins.
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
-        over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, cache_mib,
-            ready_max_age_s, watch, registry, upstream, root_key, inbox, upstream_ca, accept_expired, accept_fork,
-            hold, pin, replica_name, webhook_allow, archive_unused_days, provider, intended_purpose)
+        over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
+            trusted_proxies, access_log, cache_mib, ready_max_age_s, watch, registry, upstream, root_key, inbox,
+            upstream_ca, accept_expired, accept_fork, hold, pin, replica_name, webhook_allow, archive_unused_days,
+            provider, intended_purpose)
     }
 
     /// What a settings file says.
@@ -162,12 +171,16 @@ mod tests {
             ("BOOKHOLDER_INSECURE", "true"),
             ("BOOKHOLDER_DATA", "/var/lib/bookholder"),
             ("BOOKHOLDER_WEBHOOK_ALLOW", "10.0.0.0/8, fd00::/8"),
+            ("BOOKHOLDER_ALLOWED_HOSTS", "prompts.example.com,10.0.0.7"),
+            ("BOOKHOLDER_TRUSTED_PROXIES", "127.0.0.1"),
+            ("BOOKHOLDER_ACCESS_LOG", "true"),
             ("BOOKHOLDER_TOKEN", "not-a-setting-here"),
             ("HOME", "/root"),
         ]))
         .expect("known variables");
         let file = "listen = '127.0.0.1:0'\ncache_mib = 64\ninsecure = true\ndata = '/var/lib/bookholder'\n\
-                    webhook_allow = ['10.0.0.0/8', 'fd00::/8']\n";
+                    webhook_allow = ['10.0.0.0/8', 'fd00::/8']\nallowed_hosts = ['prompts.example.com', '10.0.0.7']\n\
+                    trusted_proxies = ['127.0.0.1']\naccess_log = true\n";
         assert_eq!(layer, Layer::from_toml(file, Path::new("bookholder.toml")).expect("known keys"));
     }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
+use crate::http::{Door, Hosts, Proxies};
 use crate::model::position::Position;
 use crate::trust::root::RootKeyId;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub open_reads: bool,
     /// Whether everybody may.
     pub open_to_all: bool,
+    /// Which requests count as local, and from whom others come.
+    pub door: Door,
     /// Memory for composed answers, in bytes.
     pub cache_bytes: u64,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
@@ -203,6 +206,12 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
     if !listen.ip().is_loopback() && tls.is_none() && !layer.insecure.unwrap_or(false) {
         return Err(ConfigError::Insecure { listen });
     }
+    let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    let door = Door {
+        hosts: Hosts::parse(words(&layer.allowed_hosts)).map_err(|given| ConfigError::Host { given })?,
+        proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
+        access_log: layer.access_log.unwrap_or(false),
+    };
     let cache_mib = layer.cache_mib.unwrap_or(CACHE_MIB_DEFAULT);
     if !(1..=65_536).contains(&cache_mib) {
         return Err(ConfigError::Cache { given: cache_mib });
@@ -215,6 +224,7 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         log_format: layer.log_format.unwrap_or_default(),
         open_reads: layer.open_reads.unwrap_or(true),
         open_to_all: false,
+        door,
         cache_bytes: cache_mib * 1_024 * 1_024,
         ready_max_age_s: layer.ready_max_age_s,
     })
@@ -264,6 +274,9 @@ mod tests {
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
         check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
         check(primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none), "`10.0.0.1` in webhook_allow");
+        check(primary(layer("allowed_hosts = ['a.example', 'http://b']"), &none), "`http://b` in allowed_hosts");
+        check(replica(layer("trusted_proxies = 'nginx'"), &none), "`nginx` in trusted_proxies");
+        assert!(primary(layer("allowed_hosts = '*'\ntrusted_proxies = ['unix', '::1', '10.0.0.0/8']"), &none).is_ok());
         check(primary(layer("archive_unused_days = 183"), &none), "archive_unused_days is 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());
         assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());

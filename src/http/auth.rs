@@ -34,6 +34,12 @@ pub struct Peer {
     pub encrypted: bool,
     /// From which address; none over the Unix socket.
     pub address: Option<IpAddr>,
+    /// Over the Unix socket.
+    pub socket: bool,
+    /// The address of this node that it connected to.
+    pub reached: Option<IpAddr>,
+    /// The header by which a proxy that is not trusted gave itself away: then nothing it sends is local.
+    pub forwarded_by: Option<&'static str>,
 }
 
 impl Peer {
@@ -44,6 +50,22 @@ impl Peer {
 
     pub(super) fn of(parts: &Parts) -> Self {
         parts.extensions.get::<Self>().copied().unwrap_or_default()
+    }
+
+    /// Why it is not answered without an access token.
+    fn lacks_token(self) -> Failure {
+        match self.forwarded_by {
+            Some(header) => RequestError::Forwarded { header }.into(),
+            None => RequestError::TokenMissing.into(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::of(parts))
     }
 }
 
@@ -119,6 +141,11 @@ impl Reader {
         Readable(self.shown.as_ref().map(|(_, seat)| Arc::clone(seat)))
     }
 
+    /// Whose access token they show, where they show one.
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.shown.as_ref().map(|(_, seat)| &**seat)
+    }
+
     /// What ends when they may no longer.
     pub(super) fn seated(self) -> Seated {
         Seated { shown: self.shown, registry: self.registry }
@@ -161,7 +188,7 @@ impl FromRequestParts<App> for Reader {
         let registry = app.registry.clone();
         match present(app, &parts.headers)? {
             None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
-            None => Err(RequestError::TokenMissing.into()),
+            None => Err(Peer::of(parts).lacks_token()),
             shown => Ok(Self { shown, registry }),
         }
     }
@@ -215,6 +242,11 @@ impl Follower {
         self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
     }
 
+    /// Whose access token they show, where they show one.
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.shown.as_ref().map(|(_, seat)| &**seat)
+    }
+
     /// As whom they follow, where they show an access token.
     pub(super) fn follows_as(&self) -> Option<FollowsAs> {
         let (_, seat) = self.shown.as_ref()?;
@@ -240,7 +272,7 @@ impl FromRequestParts<App> for Follower {
         match present(app, &parts.headers)? {
             Some((_, seat)) if !seat.follows_something() => Err(unfollowable(&seat)),
             None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
-            None => Err(RequestError::TokenMissing.into()),
+            None => Err(Peer::of(parts).lacks_token()),
             shown => Ok(Self { shown, registry }),
         }
     }
@@ -273,6 +305,7 @@ impl FromRequestParts<App> for Writer {
         let registry = app.registry.clone().ok_or_else(replica)?;
         let seat = identify(app, &parts.headers)?.ok_or(RequestError::TokenMissing)?;
         let request_id = parts.extensions.get::<RequestId>().map(ToString::to_string);
-        Ok(Self { registry, actor: Actor { request_id, ..seat.actor().clone() }, seat })
+        let client = Peer::of(parts).address;
+        Ok(Self { registry, actor: Actor { request_id, client, ..seat.actor().clone() }, seat })
     }
 }

@@ -14,13 +14,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Readable, Reader, Seated};
+use super::auth::{Peer, Readable, Reader, Seated};
 use super::error::Failure;
 use super::extract::{Params, blocking};
 use super::request::RequestError;
+use super::shares::{Holder, Share};
 use super::state::App;
 use crate::api::read::ChangeEvent;
 use crate::metrics::Metrics;
@@ -47,6 +48,7 @@ const RECONNECT_MS: u32 = 2_000;
 )]
 pub(super) async fn events(
     State(app): State<App>,
+    peer: Peer,
     reader: Reader,
     mut params: Params,
     headers: HeaderMap,
@@ -57,8 +59,7 @@ pub(super) async fn events(
         Some(id) => Some(position(id)?),
         None => None,
     };
-    let busy = |_| RequestError::Busy { what: "too many event streams", retry_after_s: 10 };
-    let permit = Arc::clone(&app.listeners).try_acquire_owned().map_err(busy)?;
+    let share = app.listeners.take(Holder::of(&app, peer, reader.seat()))?;
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     let listener = Listener {
@@ -69,7 +70,7 @@ pub(super) async fn events(
         known: known.unwrap_or(newest),
         behind: known.is_some_and(|known| known != newest),
         greeted: false,
-        _open: Open::new(&app.metrics, permit),
+        _open: Open::new(&app.metrics, share),
         committed,
         prefix,
     };
@@ -105,12 +106,12 @@ struct Listener {
 }
 
 /// Counts a stream for as long as it is open.
-struct Open(Metrics, #[allow(dead_code, reason = "it is given back when the stream ends")] OwnedSemaphorePermit);
+struct Open(Metrics, #[allow(dead_code, reason = "it is given back when the stream ends")] Share);
 
 impl Open {
-    fn new(metrics: &Metrics, permit: OwnedSemaphorePermit) -> Self {
+    fn new(metrics: &Metrics, share: Share) -> Self {
         metrics.event_listeners.inc();
-        Self(metrics.clone(), permit)
+        Self(metrics.clone(), share)
     }
 }
 

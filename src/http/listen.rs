@@ -47,10 +47,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    retry-after: 5\r\ncontent-length: 122\r\n\r\n\
+    x-content-type-options: nosniff\r\nretry-after: 5\r\ncontent-length: 122\r\n\r\n\
     {\"title\":\"Busy\",\"status\":503,\"code\":\"busy\",\"detail\":\"this node has as many connections as it takes; try again in a while\"}";
 const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    content-length: 108\r\n\r\n\
+    x-content-type-options: nosniff\r\ncontent-length: 108\r\n\r\n\
     {\"title\":\"Too slow\",\"status\":408,\"code\":\"timeout\",\"detail\":\"the head of the request did not arrive in 10 s\"}";
 
 /// Where connections come from.
@@ -75,11 +75,12 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let address = address.ip().to_canonical();
-                let peer = Peer { local: address.is_loopback(), encrypted: false, address: Some(address) };
-                Ok((Stream::Tcp(stream), peer))
+                let reached = Some(stream.local_addr()?.ip().to_canonical());
+                let local = address.is_loopback();
+                Ok((Stream::Tcp(stream), Peer { local, address: Some(address), reached, ..Peer::default() }))
             }
             Self::Unix(listener) => {
-                Ok((Stream::Unix(listener.accept().await?.0), Peer { local: true, ..Peer::default() }))
+                Ok((Stream::Unix(listener.accept().await?.0), Peer { local: true, socket: true, ..Peer::default() }))
             }
         }
     }
@@ -123,7 +124,7 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
             continue;
         };
         let tls = tls.as_ref().map(|tls| tls.load_full());
-        let peer = Peer { encrypted: tls.is_some() && peer.address.is_some(), ..peer };
+        let peer = Peer { encrypted: tls.is_some() && !peer.socket, ..peer };
         tasks.spawn(connection(stream, tls, face.connection(peer), Open::new(&face, permit), stop.clone()));
     }
     drop(listener);

@@ -16,6 +16,7 @@ use super::auth::{Reader, name_of};
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::fresh::{FreshHeaders, VERSION, text};
+use super::service::NOSNIFF;
 use super::state::{App, RequestId};
 use crate::api::read::{BatchAnswer, BatchItem, BatchRequest, RenderAnswer, RenderRequest, Resolved};
 use crate::resolve::{Answer, Query};
@@ -41,6 +42,7 @@ pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap
     }
     headers.insert(VERSION.clone(), version(answer, &etag));
     headers.insert(header::ETAG, text(etag));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     fresh.add(headers);
     response
 }

@@ -7,12 +7,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
 use super::admin::publisher;
-use super::auth::Follower;
+use super::auth::{Follower, Peer};
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking, body_in_time};
 use super::fresh::text;
 use super::read::matches;
 use super::request::RequestError;
+use super::shares::Holder;
 use super::state::App;
 use crate::api::govern::VersionUse;
 use crate::api::status::{Freshness, ReplicaReport};
@@ -140,6 +141,7 @@ pub(super) async fn show_checkpoint(
 )]
 pub(super) async fn next(
     State(app): State<App>,
+    peer: Peer,
     follower: Follower,
     segments: Segments,
     mut params: Params,
@@ -151,6 +153,7 @@ pub(super) async fn next(
     let from: Position = segments.get("position")?;
     follower.check(view)?;
     let publisher = publisher(&app)?;
+    let share = app.polls.take(Holder::of(&app, peer, follower.seat()))?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
     if let Some(replica) = replica.filter(|_| view == VIEW_ALL) {
         publisher.heard(replica, from, follower.follows_as());
@@ -161,6 +164,7 @@ pub(super) async fn next(
         answer = publisher.next(view, from, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
         () = seated.lost() => return Err(RequestError::TokenUnknown.into()),
     };
+    drop(share);
     let body = match answer.rest {
         None => Body::from(answer.head),
         Some(rest) => {

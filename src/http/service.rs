@@ -7,29 +7,34 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, Method, Request, Response, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use super::auth::{Peer, identify, name_of};
+use super::door;
 use super::error::{AsPage, Failure, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
 use super::read;
 use super::request::RequestError;
 use super::router::{class, router};
-use super::state::{App, AppState, Shared};
+use super::state::{App, AppState, RequestId, Shared};
 use super::ui;
 use crate::metrics::Metrics;
 use crate::resolve::usage::LOCAL;
 
 /// Where every reference is resolved.
 const RESOLVE: &str = "/v1/resolve/";
+
+/// A browser takes an answer for what its content type says, and for nothing else.
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A body that is ready, or that a handler makes.
 pub type AnswerBody = http_body_util::Either<Full<Bytes>, Body>;
@@ -58,7 +63,8 @@ impl Face {
     #[must_use]
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.load()));
-        Connection { open: peer.reads_openly(&self.app), fresh, peer, face: self.clone() }
+        let open = door::sender(&self.app.door, peer, &HeaderMap::new()).reads_openly(&self.app);
+        Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone() }
     }
 
     /// Room for one more connection, where there is some.
@@ -75,8 +81,10 @@ impl Face {
 pub struct Connection {
     face: Face,
     peer: Peer,
-    /// Whether it may read without an access token.
+    /// Whether it may read without an access token, when it asks for this node by a host of its own.
     open: bool,
+    /// The host that it asked for last, if that was one; clients ask for the same again and again.
+    own_host: RefCell<Vec<u8>>,
     /// Kept a connection, so that no two share a counter of references to a header.
     fresh: RefCell<FreshHeaders>,
 }
@@ -93,12 +101,20 @@ impl Connection {
             return None;
         }
         let app = &self.face.app;
-        let seat = if request.headers().contains_key(header::AUTHORIZATION) {
-            identify(app, request.headers()).ok()?
-        } else {
-            None
+        let headers = request.headers();
+        let host = match (uri.authority(), headers.get(header::HOST)) {
+            (None, Some(host)) => host.as_bytes(),
+            (Some(authority), None) if request.version() == Version::HTTP_2 => authority.as_str().as_bytes(),
+            _ => return None,
         };
-        let allowed = seat.as_ref().map_or(self.open, |seat| seat.reads_everything() || seat.reads(name_of(reference)));
+        if app.door.access_log || headers.len() != headers.keys_len() {
+            return None;
+        }
+        let seat = if headers.contains_key(header::AUTHORIZATION) { identify(app, headers).ok()? } else { None };
+        let allowed = match &seat {
+            Some(seat) => seat.reads_everything() || seat.reads(name_of(reference)),
+            None => self.open && door::are_plain(headers) && self.is_own(host),
+        };
         if !allowed {
             return None;
         }
@@ -108,6 +124,25 @@ impl Connection {
         fresh.refresh(&app.freshness);
         app.metrics.resolve_cached.inc();
         Some(read::respond(&answer, &fresh, request.headers()).map(AnswerBody::Left))
+    }
+}
+
+impl Connection {
+    /// Whether a host is this node, to this peer.
+    fn is_own(&self, host: &[u8]) -> bool {
+        if self.peer.socket {
+            return true;
+        }
+        let Ok(mut own) = self.own_host.try_borrow_mut() else { return false };
+        if *own == host {
+            return true;
+        }
+        let is_own = std::str::from_utf8(host).is_ok_and(|host| self.face.app.door.hosts.owns(host, self.peer.reached));
+        if is_own {
+            own.clear();
+            own.extend_from_slice(host);
+        }
+        is_own
     }
 }
 
@@ -134,10 +169,15 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let Face { app, router } = face;
     let id = app.next_request();
     let class = class(request.uri().path());
-    let checked = check_path(request.uri().path());
+    let peer = door::sender(&app.door, peer, request.headers());
+    let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
+    let admitted = door::check(&app, peer, &request);
+    let is_page = ui::is_page(request.uri().path());
+    // Whoever is turned away at the door is shown nothing of this node, not even its name.
+    let frame = (is_page && admitted.is_ok()).then(|| ui::frame_of_stranger(&app));
+    let checked = admitted.and_then(|()| check_path(request.uri().path()));
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(id);
-    let frame = ui::is_page(request.uri().path()).then(|| ui::frame_of_stranger(&app));
     let mut response = match checked {
         Err(failure) => axum::response::IntoResponse::into_response(failure),
         Ok(()) => match AssertUnwindSafe(router.oneshot(request)).catch_unwind().await {
@@ -145,7 +185,6 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
             Err(_) => axum::response::IntoResponse::into_response(Failure::from(RequestError::Panicked)),
         },
     };
-    let is_page = frame.is_some();
     if let Some(frame) = frame {
         response.extensions_mut().insert(AsPage(frame));
     }
@@ -157,5 +196,37 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("bookholder-request", id);
     }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    if let Some(access) = access {
+        access.log(id, response.status().as_u16());
+    }
     response
+}
+
+/// One request, for the access log: nothing of its query, of its body or of what was answered.
+struct Access {
+    client: String,
+    token: Option<String>,
+    method: Method,
+    path: String,
+    began: Instant,
+}
+
+impl Access {
+    fn of<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Self {
+        let seat = identify(app, request.headers()).ok().flatten();
+        Self {
+            client: peer.address.map_or_else(|| "unix socket".to_owned(), |address| address.to_string()),
+            token: seat.map(|seat| seat.token().to_owned()),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            began: Instant::now(),
+        }
+    }
+
+    fn log(self, id: RequestId, status: u16) {
+        let Self { client, token, method, path, began } = self;
+        let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(request = %id, client, token, %method, path, status, took_ms, "answered a request");
+    }
 }

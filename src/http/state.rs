@@ -7,6 +7,8 @@ use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::door::Door;
+use super::shares::Shares;
 use super::ui::session::Sessions;
 use crate::api::status::Status;
 use crate::clock::Clock;
@@ -22,10 +24,13 @@ use crate::web::docs;
 
 /// Memory that all request bodies together may take while they arrive and are read, in bytes.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Open event streams; each looks at the database once a commit.
-const LISTENERS_MAX: usize = 256;
-/// Open pages that are told of changes; they do not take from the streams of applications.
-const WATCHERS_MAX: usize = 256;
+/// Open event streams in all, of one access token, and of all local peers without one; each looks at the database once a
+/// commit.
+const LISTENERS_MAX: (usize, usize, usize) = (256, 32, 128);
+/// Open pages that are told of changes, likewise; they do not take from the streams of applications.
+const WATCHERS_MAX: (usize, usize, usize) = (256, 32, 128);
+/// Polls that wait, likewise: thousands of replicas may share one access token, and others still find room.
+const POLLS_MAX: (usize, usize, usize) = (12_000, 11_000, 11_000);
 
 /// Open connections; above it, a new one is refused.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -69,6 +74,8 @@ pub struct AppState {
     pub read_token: Option<(TokenHash, Arc<Seat>)>,
     /// Where uses of versions are noted.
     pub usage: Usage,
+    /// Which requests are answered as if they came from this machine, and from whom others come.
+    pub door: Door,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
     /// What time it is.
@@ -89,10 +96,12 @@ pub(super) struct Shared {
     pub(super) docs: Bytes,
     /// Permits for bytes of request bodies.
     pub(super) bodies: Arc<Semaphore>,
-    /// Permits for event streams.
-    pub(super) listeners: Arc<Semaphore>,
-    /// Permits for open pages.
-    pub(super) watchers: Arc<Semaphore>,
+    /// Event streams.
+    pub(super) listeners: Shares,
+    /// Pages that are open.
+    pub(super) watchers: Shares,
+    /// Polls of replicas.
+    pub(super) polls: Shares,
     /// Who is signed in to the pages.
     pub(super) sessions: Sessions,
     /// Permits for connections.
@@ -121,8 +130,9 @@ impl Shared {
             openapi: openapi.into(),
             docs: docs.into(),
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
-            listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
-            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            listeners: Shares::new("event streams", LISTENERS_MAX),
+            watchers: Shares::new("pages", WATCHERS_MAX),
+            polls: Shares::new("polls", POLLS_MAX),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),

@@ -5,7 +5,7 @@ mod govern;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::state::{About, AppState, RequestId, Shared};
-use super::{Face, Listener, Peer, serve};
+use super::{Door, Face, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
@@ -28,8 +28,9 @@ use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
 const ADMIN: &str = "an-admin-token-for-tests";
-const LOCAL: Peer = Peer { local: true, encrypted: false, address: None };
-const REMOTE: Peer = Peer { local: false, encrypted: false, address: None };
+const LOCAL: Peer =
+    Peer { local: true, encrypted: false, address: None, socket: true, reached: None, forwarded_by: None };
+const REMOTE: Peer = Peer { local: false, socket: false, ..LOCAL };
 
 /// A node over an empty registry.
 struct Node {
@@ -80,6 +81,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         metrics: Metrics::new(),
         open_reads: true,
         open_to_all: false,
+        door: Door::default(),
         read_token: None,
         ready_max_age_s: None,
         clock,
@@ -94,7 +96,8 @@ impl Node {
         Self { stop: state.stop.clone(), face: Face::new(state), _directory: directory }
     }
 
-    async fn send(&self, peer: Peer, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+    async fn send(&self, peer: Peer, mut request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
         let response: Response<_> = self.face.connection(peer).call(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes())
@@ -397,16 +400,16 @@ async fn over_a_socket_limits_hold_and_stopping_drains() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let (address, serving) = node.listen().await;
-    let answer = raw(address, b"GET /v1/resolve/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    let answer = raw(address, b"GET /v1/resolve/a HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("content-length: "), "{answer}");
     let headers: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
     let answer = raw(address, format!("GET /healthz HTTP/1.1\r\n{headers}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-    let answer = raw(address, b"GET /v1/resolve/a\0 HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let answer = raw(address, b"GET /v1/resolve/a\0 HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     let huge = 100 * 1024 * 1024;
     let head = format!(
-        "POST /v1/resolve HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {huge}\r\n\r\n"
+        "POST /v1/resolve HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {huge}\r\n\r\n"
     );
     let answer = raw(address, &[head.into_bytes(), vec![b' '; huge]].concat()).await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("too_large"), "{answer}");

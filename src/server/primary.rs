@@ -108,6 +108,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         metrics,
         open_reads: node.open_reads,
         open_to_all: node.open_to_all,
+        door: node.door.clone(),
         read_token: None,
         ready_max_age_s: node.ready_max_age_s,
         clock: Arc::clone(&clock),

@@ -104,6 +104,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         metrics,
         open_reads: settings.node.open_reads,
         open_to_all: settings.node.open_to_all,
+        door: settings.node.door.clone(),
         read_token: settings.read_token.map(|hash| (hash, Arc::new(Seat::reader("reader")))),
         usage,
         ready_max_age_s: settings.node.ready_max_age_s,

@@ -71,6 +71,12 @@ pub struct ListenArgs {
     /// Listen beyond this machine without TLS, or without access tokens
     #[arg(long)]
     pub insecure: bool,
+    /// Hosts that this node also answers to without an access token, such as prompts.example.com; * for all
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// Proxies whose X-Forwarded-For and Forwarded are believed: networks, or unix for the socket
+    #[arg(long, value_name = "CIDR", value_delimiter = ',')]
+    pub trusted_proxies: Vec<String>,
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

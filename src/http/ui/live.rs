@@ -14,13 +14,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::super::auth::Peer;
 use super::super::error::Failure;
 use super::super::extract::Params;
-use super::super::request::RequestError;
+use super::super::shares::{Holder, Share};
 use super::super::state::App;
 use super::visitor::Visitor;
 use crate::model::position::Position;
@@ -36,7 +37,8 @@ const AGAIN_MS: u32 = 1_000;
 /// Tells of every commit, as server-sent events without names.
 pub(super) async fn live(
     State(app): State<App>,
-    _: Visitor,
+    peer: Peer,
+    visitor: Visitor,
     headers: HeaderMap,
     mut params: Params,
 ) -> Result<Response, Failure> {
@@ -44,15 +46,14 @@ pub(super) async fn live(
     params.finish(&["from"])?;
     // A browser that comes again says what it heard last; what it says is no more than a hint.
     let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let busy = |_| RequestError::Busy { what: "too many open pages", retry_after_s: 30 };
-    let permit = Arc::clone(&app.watchers).try_acquire_owned().map_err(busy)?;
+    let share = app.watchers.take(Holder::of(&app, peer, visitor.seat()))?;
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     if heard.or(from).is_some_and(|known| known != newest) {
         committed.mark_changed();
     }
     let ends = Instant::now() + LIFE;
-    let listener = Listener { committed, stop: app.stop.clone(), ends, greeted: false, _permit: permit };
+    let listener = Listener { committed, stop: app.stop.clone(), ends, greeted: false, _share: share };
     let media = [(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"))];
     Ok((media, Body::from_stream(stream::unfold(listener, Listener::next))).into_response())
 }
@@ -63,7 +64,7 @@ struct Listener {
     stop: CancellationToken,
     ends: Instant,
     greeted: bool,
-    _permit: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl Listener {

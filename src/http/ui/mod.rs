@@ -38,9 +38,8 @@ const POLICY: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 /// And what they say to others. Not `no-referrer`: with that, forms would be sent with the origin `null`.
-const PROTECTION: [(HeaderName, HeaderValue); 4] = [
+const PROTECTION: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];

@@ -6,12 +6,13 @@
 //! shows it, at most a minute.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::super::forwarded::network;
 use crate::clock::Clock;
 use crate::crypto::secret::{AccessToken, TokenHash};
 
@@ -51,7 +52,7 @@ pub(in crate::http) struct Sessions {
     /// Signs forms; new with each start of the process.
     key: [u8; 32],
     held: Mutex<HashMap<[u8; 32], Held>>,
-    /// Attempts to sign in that have not succeeded, oldest first.
+    /// Attempts to sign in that failed, oldest first.
     attempts: Mutex<VecDeque<Attempt>>,
 }
 
@@ -71,9 +72,8 @@ struct Made {
     at_ms: u64,
 }
 
-/// One attempt to sign in; handed back when it succeeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Attempt {
+/// One attempt to sign in that failed.
+struct Attempt {
     at_ms: u64,
     from: Option<IpAddr>,
 }
@@ -172,10 +172,10 @@ impl Sessions {
         blake3::keyed_hash(&self.key, &[FORM_PREFIX, id.as_bytes()].concat())
     }
 
-    /// Counts an attempt to sign in; in how many seconds there may be another when there were too many.
-    pub(super) fn attempt(&self, from: Option<IpAddr>) -> Result<Attempt, u64> {
+    /// Counts an attempt to sign in that failed; in how many seconds there may be another where there were too many.
+    pub(super) fn failed(&self, from: Option<IpAddr>) -> Result<(), u64> {
         let now_ms = self.clock.monotonic_ms();
-        let attempt = Attempt { at_ms: now_ms, from: from.map(neighbourhood) };
+        let attempt = Attempt { at_ms: now_ms, from: from.map(network) };
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.retain(|one| now_ms.saturating_sub(one.at_ms) < ATTEMPTS_WITHIN_MS);
         let own: Vec<u64> = attempts.iter().filter(|one| one.from == attempt.from).map(|one| one.at_ms).collect();
@@ -191,15 +191,7 @@ impl Sessions {
             return Err(left_ms.div_ceil(1_000).max(1));
         }
         attempts.push_back(attempt);
-        Ok(attempt)
-    }
-
-    /// Takes an attempt back, because it succeeded: who knows their access token guesses nothing.
-    pub(super) fn succeeded(&self, attempt: Attempt) {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = attempts.iter().rposition(|one| *one == attempt) {
-            attempts.remove(at);
-        }
+        Ok(())
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<[u8; 32], Held>> {
@@ -223,17 +215,6 @@ pub(super) fn new_id() -> Result<String, NoRandomness> {
 /// How a session's id is kept: who reads this memory cannot use it.
 fn kept(id: &str) -> [u8; 32] {
     blake3::derive_key(ID_CONTEXT, id.as_bytes())
-}
-
-/// What counts as one address: of IPv6 the network that one subscriber has.
-fn neighbourhood(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address @ IpAddr::V4(_) => address,
-    }
 }
 
 #[cfg(test)]
@@ -341,32 +322,30 @@ mod tests {
         let (sessions, clock) = sessions();
         let at = |text: &str| Some(text.parse().expect("an address"));
         for _ in 0..ATTEMPTS_OF_ONE_MAX {
-            sessions.attempt(at("192.0.2.1")).expect("one more");
+            sessions.failed(at("192.0.2.1")).expect("one more");
         }
-        assert_eq!(sessions.attempt(at("192.0.2.1")), Err(60));
-        assert_eq!(sessions.attempt(at("::ffff:192.0.2.1")), Err(60), "the same address in other words");
+        assert_eq!(sessions.failed(at("192.0.2.1")), Err(60));
+        assert_eq!(sessions.failed(at("::ffff:192.0.2.1")), Err(60), "the same address in other words");
         clock.advance(59_000);
-        assert_eq!(sessions.attempt(at("192.0.2.1")), Err(1));
+        assert_eq!(sessions.failed(at("192.0.2.1")), Err(1));
         clock.advance(1_000);
-        sessions.attempt(at("192.0.2.1")).expect("a minute later");
+        sessions.failed(at("192.0.2.1")).expect("a minute later");
         for n in 0..ATTEMPTS_MAX - 1 {
-            sessions.attempt(at(&format!("198.51.100.{n}"))).expect("one more");
+            sessions.failed(at(&format!("198.51.100.{n}"))).expect("one more");
         }
-        assert_eq!(sessions.attempt(at("203.0.113.9")), Err(60), "too many from everywhere");
+        assert_eq!(sessions.failed(at("203.0.113.9")), Err(60), "too many from everywhere");
     }
 
     #[test]
-    fn one_network_is_one_address_and_success_is_no_attempt() {
+    fn failed_sign_ins_group_ipv6_by_64_prefix() {
         let (sessions, _) = sessions();
         for n in 0..ATTEMPTS_OF_ONE_MAX {
             let address = format!("2001:db8:1:2::{n}").parse().expect("an address");
-            sessions.attempt(Some(address)).expect("one more");
+            sessions.failed(Some(address)).expect("one more");
         }
         let same = "2001:db8:1:2:ffff::1".parse().expect("an address");
-        assert_eq!(sessions.attempt(Some(same)), Err(60));
-        for _ in 0..ATTEMPTS_MAX * 2 {
-            let attempt = sessions.attempt(None).expect("none counts");
-            sessions.succeeded(attempt);
-        }
+        assert_eq!(sessions.failed(Some(same)), Err(60));
+        let other = "2001:db8:1:3::1".parse().expect("an address");
+        assert_eq!(sessions.failed(Some(other)), Ok(()));
     }
 }

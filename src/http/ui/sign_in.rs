@@ -43,18 +43,19 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let mut form = read_visit_form(&app, &parts, body, &visit).await?;
     let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
     form.finish(&["token", "next", "form"])?;
-    let many = |retry_after_s| RequestError::Attempts { retry_after_s };
-    let attempt = app.sessions.attempt(peer.address).map_err(many)?;
     let token = AccessToken::parse(presented.trim()).ok().map(|token| token.hash());
+    // Looked at first: whoever has an access token signs in, however many others guess from the same address.
     let Some((token, seat)) = token.and_then(|token| Some((token, seat_of(&app, &token)?))) else {
+        let many = |retry_after_s| RequestError::Attempts { retry_after_s };
+        app.sessions.failed(peer.address).map_err(many)?;
         return show(&app, peer, &parts.headers, &next, Some(REFUSED));
     };
-    app.sessions.succeeded(attempt);
     if let Some((before, _)) = session(&app, peer, &parts.headers) {
         app.sessions.end(&before);
     }
     let id = app.sessions.begin(token, &seat.actor().name)?;
-    tracing::info!(principal = seat.actor().name, token = seat.token(), "signed in to the pages");
+    let client = peer.address.map(|address| address.to_string());
+    tracing::info!(principal = seat.actor().name, token = seat.token(), client, "signed in to the pages");
     let mut response = redirect(&next);
     response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(peer, &id));
     response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(peer));

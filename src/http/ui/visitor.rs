@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::super::auth::{Peer, identify, seat_of, unreadable};
+use super::super::door::is_own_origin;
 use super::super::error::Failure;
 use super::super::extract::{Params, body_in_time};
 use super::super::fresh::text;
@@ -128,6 +129,11 @@ impl Visitor {
         asked.is_some_and(|(actor, registry)| registry.may_look(actor, permission).is_ok())
     }
 
+    /// Whose access token is behind them, where one is.
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.seat.as_deref()
+    }
+
     /// Their session, where they have one.
     pub(super) fn session(&self) -> Option<&str> {
         self.session.as_deref()
@@ -219,7 +225,7 @@ impl<const MAX: usize> Sent<MAX> {
         // The seat says how it was proved: a token that was rotated out stays told apart.
         let method = format!("web session of {}", self.seat.actor().method);
         let request_id = self.request.as_ref().map(ToString::to_string);
-        Ok((registry, Actor { method, request_id, ..self.seat.actor().clone() }))
+        Ok((registry, Actor { method, request_id, client: self.peer.address, ..self.seat.actor().clone() }))
     }
 }
 
@@ -268,11 +274,7 @@ pub(super) fn check_origin(parts: &Parts) -> Result<(), Failure> {
     let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let own = match (said("sec-fetch-site"), said("origin")) {
         (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => {
-            let host = said("host").or_else(|| parts.uri.authority().map(axum::http::uri::Authority::as_str));
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_some() && authority == host
-        }
+        (None, Some(origin)) => is_own_origin(origin, Peer::of(parts), &parts.uri, &parts.headers),
         (None, None) => true,
     };
     if own { Ok(()) } else { Err(RequestError::OtherOrigin.into()) }
@@ -298,8 +300,9 @@ impl From<NoRandomness> for Failure {
 mod tests {
     use super::*;
 
-    const PLAIN: Peer = Peer { local: false, encrypted: false, address: None };
-    const TLS: Peer = Peer { local: false, encrypted: true, address: None };
+    const PLAIN: Peer =
+        Peer { local: false, encrypted: false, address: None, socket: false, reached: None, forwarded_by: None };
+    const TLS: Peer = Peer { encrypted: true, ..PLAIN };
 
     #[test]
     fn cookies_are_for_this_host_and_no_script() {
@@ -320,13 +323,14 @@ mod tests {
 
     #[test]
     fn forms_come_from_pages_of_this_node() {
-        let table: [(&[(&str, &str)], bool); 8] = [
+        let table: [(&[(&str, &str)], bool); 9] = [
             (&[], true),
             (&[("sec-fetch-site", "same-origin")], true),
             (&[("sec-fetch-site", "same-site")], false),
             (&[("sec-fetch-site", "cross-site"), ("origin", "http://here:1")], false),
             (&[("sec-fetch-site", "none")], false),
             (&[("origin", "http://here:1")], true),
+            (&[("origin", "https://here:1")], false),
             (&[("origin", "http://there:1")], false),
             (&[("origin", "null")], false),
         ];

@@ -68,7 +68,7 @@ fn a_body_of_100_mib_is_refused_without_being_kept() {
     let mut target = Target::start();
     let head = |length: &str| {
         format!(
-            "POST {PUBLISH} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
+            "POST {PUBLISH} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN}\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
         )
     };
     let piece = vec![b' '; 1024 * 1024];

@@ -14,10 +14,10 @@ fn ten_thousand_headers_are_too_many() {
         (0..10_000).map(|number| ["x-", &number.to_string(), ": y\r\n"].concat()).collect::<String>(),
         format!("x: {}\r\n", "y".repeat(1024 * 1024)),
     ] {
-        let answer = target.0.raw(format!("GET /v1/resolve/a HTTP/1.1\r\nhost: x\r\n{headers}\r\n").as_bytes());
+        let answer = target.0.raw(format!("GET /v1/resolve/a HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n").as_bytes());
         assert_eq!(answer.expect("an answer").status, 431);
     }
-    let long = format!("GET /v1/resolve/{} HTTP/1.1\r\nhost: x\r\n\r\n", "n".repeat(200_000));
+    let long = format!("GET /v1/resolve/{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "n".repeat(200_000));
     let status = target.0.raw(long.as_bytes()).map(|answer| answer.status);
     assert!(matches!(status, None | Some(414 | 431 | 400)), "{status:?}");
     target.is_well();
@@ -28,7 +28,7 @@ fn a_head_that_does_not_arrive_is_not_waited_for() {
     let mut target = Target::start();
     let began = Instant::now();
     let mut slow = target.0.connect();
-    slow.write_all(b"GET /v1/resolve/a HTTP/1.1\r\nhost: x\r\nx-slow").expect("written");
+    slow.write_all(b"GET /v1/resolve/a HTTP/1.1\r\nhost: localhost\r\nx-slow").expect("written");
     let silent = target.0.connect();
     target.is_well();
     let answer = Answer::read(BufReader::new(slow)).expect("an answer");
@@ -46,7 +46,7 @@ fn many_idle_and_broken_connections_keep_nobody_else_from_being_answered() {
     for number in 0..200 {
         let mut broken = target.0.connect();
         let half = format!(
-            "POST /v1/prompts/b/versions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\n\
+            "POST /v1/prompts/b/versions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN}\r\n\
              content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{\"n\": {number}"
         );
         broken.write_all(half.as_bytes()).expect("written");

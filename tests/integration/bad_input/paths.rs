@@ -58,19 +58,19 @@ fn paths_that_play_tricks_are_refused_in_words() {
 fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
     let mut target = Target::start();
     for bytes in [
-        b"GET /v1/resolve/\xff\xfe HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".as_slice(),
-        b"GET /v1/resolve/a\0b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-        b"GET /v1/resolve/a b HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /v1/resolve/\xff\xfe HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".as_slice(),
+        b"GET /v1/resolve/a\0b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n",
+        b"GET /v1/resolve/a b HTTP/1.1\r\nhost: localhost\r\n\r\n",
         b"GET  HTTP/1.1\r\n\r\n",
         b"\0\0\0\0\0\0\0\0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello on a plain port\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
-        b"GET /v1/resolve/a HTTP/1.1\r\nhost: x\r\nx: a\0b\r\nconnection: close\r\n\r\n",
+        b"GET / HTTP/9.9\r\nhost: localhost\r\n\r\n",
+        b"GET /v1/resolve/a HTTP/1.1\r\nhost: localhost\r\nx: a\0b\r\nconnection: close\r\n\r\n",
         b"GET /v1/resolve/a HTTP/1.1\r\nno colon here\r\n\r\n",
-        b"POST /v1/resolve HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: -5\r\n\r\n",
-        b"POST /v1/resolve HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n{}",
-        b"POST /v1/resolve HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /v1/resolve HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: -5\r\n\r\n",
+        b"POST /v1/resolve HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n{}",
+        b"POST /v1/resolve HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
     ] {
         let answer = target.0.raw(bytes);
         let shown = String::from_utf8_lossy(bytes).into_owned();

@@ -15,7 +15,7 @@ impl Listener {
     fn open(node: &Node, query: &str, last: Option<&str>) -> Self {
         let mut stream = BufReader::new(node.connect());
         let last = last.map(|id| format!("last-event-id: {id}\r\n")).unwrap_or_default();
-        let request = format!("GET /v1/events{query} HTTP/1.1\r\nhost: x\r\n{last}\r\n");
+        let request = format!("GET /v1/events{query} HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
         stream.get_mut().write_all(request.as_bytes()).expect("written");
         let head = head(&mut stream).expect("a head");
         assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/event-stream"), "{head}");

@@ -206,12 +206,12 @@ fn the_unix_socket_answers_like_the_port_and_goes_away_with_the_node() {
     let mut node = launch.args(["--socket".into(), socket.clone().into_os_string()]).start();
     node.publish("a", "by socket");
     let ask = |path: &str| {
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         Answer::ask(UnixStream::connect(&socket).expect("a socket"), request.as_bytes()).expect("an answer")
     };
     assert_eq!(ask("/v1/resolve/a").ok()["content"]["text"], "by socket");
     assert_eq!(ask("/v1/status").ok()["role"], "primary");
-    let unsigned = "DELETE /v1/prompts/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let unsigned = "DELETE /v1/prompts/a HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let refused = Answer::ask(UnixStream::connect(&socket).expect("a socket"), unsigned.as_bytes()).expect("an answer");
     let _detail = refused.problem(401, "unauthorized");
     let server = format!("unix:{}", socket.display());

@@ -30,7 +30,7 @@ fn import(address: std::net::SocketAddr, from: u64, acknowledged: &AtomicU64) {
         let changes: Vec<Value> = (batch * BATCH..(batch + 1) * BATCH).map(change).collect();
         let body = json!({"changes": changes}).to_string();
         let request = format!(
-            "POST /v1/import HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {ADMIN}\r\n\
+            "POST /v1/import HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {ADMIN}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

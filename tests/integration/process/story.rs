@@ -170,7 +170,7 @@ fn a_node_that_is_told_to_end_answers_what_is_under_way() {
     let body = json!({"content": {"syntax": "plain", "text": "in time"}, "message": "why"}).to_string();
     let mut stream = node.connect();
     let request = format!(
-        "POST /v1/prompts/a/versions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN}\r\nexpect: 100-continue\r\n\
+        "POST /v1/prompts/a/versions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN}\r\nexpect: 100-continue\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -181,7 +181,7 @@ fn a_node_that_is_told_to_end_answers_what_is_under_way() {
         "the handler waits for the body"
     );
     let mut events = BufReader::new(node.connect());
-    events.get_mut().write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").expect("written");
+    events.get_mut().write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("written");
     assert!(head(&mut events).expect("a head").starts_with("HTTP/1.1 200"));
 
     node.terminate();

@@ -309,7 +309,7 @@ impl Node {
         let said = headers.iter().filter(|(_, value)| !value.is_empty());
         let said: String = said.map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{admin}{said}content-length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{admin}{said}content-length: {}\r\n\r\n",
             body.len()
         );
         let request = [request.into_bytes(), body.to_vec()].concat();

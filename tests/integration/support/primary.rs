@@ -265,6 +265,7 @@ pub fn person(name: &str) -> Actor {
         kind: PrincipalKind::Person,
         method: "a test".to_owned(),
         request_id: None,
+        client: None,
         bound: None,
     }
 }

@@ -1,0 +1,156 @@
+//! Who stands at the door: decided for every request before anything of it is looked at.
+//!
+//! What is answered without an access token because of where it comes from must not be answered to a page of somebody
+//! else that a browser on this machine happens to show. Such a page names a foreign host, or its browser says where the
+//! request comes from; whoever shows an access token proves more than either, as no page can know one. And what a proxy
+//! forwards is not local, whichever machine the proxy runs on.
+
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, Method, Request, Uri, Version, header};
+
+use super::auth::{Peer, identify};
+use super::error::Failure;
+use super::forwarded::{Proxies, known_sign, sign_of_a_proxy};
+use super::hosts::Hosts;
+use super::request::RequestError;
+use super::state::Shared;
+use super::ui;
+
+/// Tell no more than whether this node runs, and are asked under whatever address a probe knows.
+const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+/// The header in which browsers say where a request comes from.
+const SITE: &str = "sec-fetch-site";
+
+/// What the operator says of the way to this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Door {
+    /// Hosts that it goes by besides those of this machine.
+    pub hosts: Hosts,
+    /// Proxies whose word on clients counts.
+    pub proxies: Proxies,
+    /// Whether each request is logged.
+    pub access_log: bool,
+}
+
+/// Who sent a request that came over a connection: its peer, or whoever a trusted proxy forwards it for.
+pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer {
+    if door.proxies.has(connection) {
+        let origin = door.proxies.origin(headers);
+        // Not even what lacks the headers is local: a client can have a proxy leave them out.
+        return Peer {
+            local: false,
+            socket: false,
+            address: origin.client.or(connection.address),
+            encrypted: origin.encrypted.unwrap_or(connection.encrypted),
+            ..connection
+        };
+    }
+    match sign_of_a_proxy(headers) {
+        Some(header) if connection.local => {
+            Peer { local: false, socket: false, forwarded_by: Some(header), ..connection }
+        }
+        _ => connection,
+    }
+}
+
+/// Refuses what a browser may have been led to send, where the answer is for everybody on this machine.
+pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result<(), Failure> {
+    let (uri, headers) = (request.uri(), request.headers());
+    let said = headers.get_all(header::HOST).iter().count();
+    if said > 1 || (said == 0 && request.version() == Version::HTTP_11 && !peer.socket) {
+        return Err(RequestError::Hosts { count: said }.into());
+    }
+    let page = ui::is_page(uri.path());
+    let is_public = page || !(uri.path().starts_with("/v1/") || uri.path().starts_with("/replication/"));
+    // Elsewhere an access token is asked for in any case; and over TLS a browser checks that the host is this node.
+    let answers_all = peer.reads_openly(app) || (is_public && !peer.encrypted);
+    if peer.socket || !answers_all || PROBES.contains(&uri.path()) {
+        return Ok(());
+    }
+    let fault = if !names_this_node(&app.door.hosts, peer, uri, headers) {
+        RequestError::WrongHost { host: shown_host(uri, headers) }
+    } else if is_foreign(peer, request, is_public) && !(page && *request.method() == Method::POST) {
+        // Forms of pages have a check of their own, which is stricter.
+        RequestError::OtherSite
+    } else {
+        return Ok(());
+    };
+    match identify(app, headers)? {
+        Some(_) => Ok(()),
+        None => Err(fault.into()),
+    }
+}
+
+fn authorities<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+    let target = uri.authority().map(Authority::as_str);
+    target.into_iter().chain(headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default()))
+}
+
+/// Whether the host of a request is this node; where a request names two in different places, both.
+fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+    let mut named = authorities(uri, headers).peekable();
+    named.peek().is_some() && named.all(|host| hosts.owns(host, peer.reached))
+}
+
+fn shown_host(uri: &Uri, headers: &HeaderMap) -> String {
+    let shown = |host: &str| host.chars().take(64).filter(|c| c.is_ascii_graphic()).collect();
+    authorities(uri, headers).next().map(shown).unwrap_or_default()
+}
+
+/// Whether a page of another site sent a request. A link may lead to what people look at, as it shows the page that
+/// has it nothing.
+fn is_foreign<B>(peer: Peer, request: &Request<B>, is_public: bool) -> bool {
+    let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+    match said(SITE) {
+        Some("same-origin" | "none") => false,
+        Some(_) => {
+            let read = matches!(*request.method(), Method::GET | Method::HEAD);
+            !(is_public
+                && read
+                && said("sec-fetch-mode") == Some("navigate")
+                && said("sec-fetch-dest") == Some("document"))
+        }
+        None => said("origin").is_some_and(|origin| !is_own_origin(origin, peer, request.uri(), request.headers())),
+    }
+}
+
+/// Whether an `Origin` is the one under which the request reached this node: its scheme, host and port.
+pub(super) fn is_own_origin(origin: &str, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+    let scheme = if peer.encrypted { "https" } else { "http" };
+    let own = |(said, host): (&str, &str)| {
+        said == scheme && authorities(uri, headers).next().is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+    };
+    origin.split_once("://").is_some_and(own)
+}
+
+/// Whether an own page of a browser, a program, or nobody in between can have sent these headers: then they change
+/// nothing about what is answered to a local peer.
+pub(super) fn are_plain(headers: &HeaderMap) -> bool {
+    let judged = |name: &str| matches!(name, "origin" | SITE) || known_sign(name).is_some();
+    headers.len() == headers.keys_len() && !headers.keys().any(|name| judged(name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_compared_with_their_scheme() {
+        let (plain, tls) = (Peer::default(), Peer { encrypted: true, ..Peer::default() });
+        for (origin, peer, expected) in [
+            ("http://here:1", plain, true),
+            ("HTTP://here:1", plain, false),
+            ("http://HERE:1", plain, true),
+            ("https://here:1", plain, false),
+            ("https://here:1", tls, true),
+            ("http://here:1", tls, false),
+            ("http://here", plain, false),
+            ("http://there:1", plain, false),
+            ("null", plain, false),
+            ("", plain, false),
+        ] {
+            let request = Request::get("/ui/").header("host", "here:1").body(()).expect("a request");
+            assert_eq!(is_own_origin(origin, peer, request.uri(), request.headers()), expected, "{origin}");
+        }
+    }
+}

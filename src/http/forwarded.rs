@@ -1,0 +1,339 @@
+//! For whom a proxy forwards a request, where the proxy is one that the operator trusts.
+//!
+//! `X-Forwarded-For` and `Forwarded` (RFC 7239) grow at their right end, hop by hop, so that only the right end is worth
+//! anything: from there every address of a trusted proxy is passed over, and the first other one is the client. A proxy
+//! writes one of the two and passes the other on as the client sent it; so where both are there and differ, neither
+//! counts. Pure: headers in, an address out.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
+
+use super::auth::Peer;
+
+/// The word that means the Unix socket among trusted proxies.
+const SOCKET: &str = "unix";
+/// Hops that are looked at, from the right.
+const HOPS_MAX: usize = 64;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The header of a request that only a proxy adds, where there is one.
+pub(super) fn sign_of_a_proxy(headers: &HeaderMap) -> Option<&'static str> {
+    headers.keys().find_map(|name| known_sign(name.as_str()))
+}
+
+/// The same of one header's name.
+pub(super) fn known_sign(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "forwarded" => "forwarded",
+        "x-forwarded-for" => "x-forwarded-for",
+        "x-forwarded-host" => "x-forwarded-host",
+        "x-forwarded-proto" => "x-forwarded-proto",
+        "x-forwarded-server" => "x-forwarded-server",
+        "x-real-ip" => "x-real-ip",
+        "via" => "via",
+        _ => return None,
+    })
+}
+
+/// The proxies whose word on clients counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    networks: Vec<IpNet>,
+    socket: bool,
+}
+
+/// What trusted proxies say of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// Who sent it; none where that is not said, or not to be believed.
+    pub(super) client: Option<IpAddr>,
+    /// Whether it was sent over TLS; none where that is not said, or not to be believed.
+    pub(super) encrypted: Option<bool>,
+}
+
+impl Proxies {
+    /// Reads the setting: networks, addresses, or `unix` for the Unix socket.
+    ///
+    /// # Errors
+    /// The first word that is none of these.
+    pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut proxies = Self::default();
+        for word in words {
+            if word == SOCKET {
+                proxies.socket = true;
+                continue;
+            }
+            let network = word.parse::<IpNet>().or_else(|_| word.parse::<IpAddr>().map(IpNet::from));
+            proxies.networks.push(network.map_err(|_| word)?);
+        }
+        Ok(proxies)
+    }
+
+    /// Whether whoever holds a connection is one of them.
+    pub(super) fn has(&self, peer: Peer) -> bool {
+        match peer.address {
+            Some(address) => self.has_address(address),
+            None => self.socket && peer.socket,
+        }
+    }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(&address))
+    }
+
+    /// What they say of a request that one of them sent.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> Origin {
+        let plain = headers.contains_key(FORWARDED_FOR).then(|| self.client(&hops(headers)));
+        let standard = headers.contains_key(header::FORWARDED).then(|| elements(headers).unwrap_or_default());
+        let addresses = |elements: &Vec<Element>| elements.iter().map(|one| one.client).collect::<Vec<_>>();
+        let standard = standard.map(|elements| (self.client(&addresses(&elements)), elements));
+        let client = agreed([plain.map(|(client, _)| client), standard.as_ref().map(|((client, _), _)| *client)]);
+        let proto = headers.get_all(FORWARDED_PROTO).iter().next_back();
+        let proto = proto.map(|value| {
+            let newest = value.to_str().unwrap_or_default().rsplit(',').next().unwrap_or_default().trim();
+            scheme(newest)
+        });
+        // The proxy that the client spoke to wrote the element that names it.
+        let of_standard = standard.and_then(|((_, at), elements)| elements.get(at?).and_then(|one| one.encrypted));
+        let encrypted = agreed([proto, of_standard.map(Some)]);
+        Origin { client, encrypted }
+    }
+
+    /// The client among hops, the newest last, and at which place it stands.
+    fn client(&self, hops: &[Option<IpAddr>]) -> (Option<IpAddr>, Option<usize>) {
+        let mut nearest = (None, None);
+        for (at, hop) in hops.iter().enumerate().rev().take(HOPS_MAX) {
+            match hop {
+                Some(address) if self.has_address(*address) => nearest = (Some(*address), Some(at)),
+                Some(address) => return (Some(*address), Some(at)),
+                // Whoever was hidden here is behind the proxy that was named last.
+                None => return (nearest.0, Some(at)),
+            }
+        }
+        nearest
+    }
+}
+
+/// What the headers say that are there, where all of them say the same.
+fn agreed<T: PartialEq>(said: [Option<Option<T>>; 2]) -> Option<T> {
+    let mut said = said.into_iter().flatten();
+    let first = said.next()?;
+    if said.all(|other| other == first) { first } else { None }
+}
+
+fn scheme(text: &str) -> Option<bool> {
+    match text {
+        _ if text.eq_ignore_ascii_case("https") => Some(true),
+        _ if text.eq_ignore_ascii_case("http") => Some(false),
+        _ => None,
+    }
+}
+
+/// The hops of `X-Forwarded-For`, the newest last; none for each that is no address.
+fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let lines = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("?"));
+    lines.flat_map(|line| line.split(',')).map(|hop| node(hop.trim())).collect()
+}
+
+/// An address with or without its port, as proxies write it.
+fn node(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+    address.or_else(bracketed).map(|address| address.to_canonical())
+}
+
+/// One element of `Forwarded`: what one proxy says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Element {
+    client: Option<IpAddr>,
+    encrypted: Option<bool>,
+}
+
+/// The elements of `Forwarded`, the newest last; none where the header breaks its grammar, as whatever a proxy added may
+/// then stand inside of what the client sent.
+fn elements(headers: &HeaderMap) -> Option<Vec<Element>> {
+    let mut found = Vec::new();
+    for line in headers.get_all(header::FORWARDED) {
+        let mut rest = line.to_str().ok()?;
+        loop {
+            let mut element = Element::default();
+            loop {
+                rest = rest.trim_start_matches([' ', '\t']);
+                if !rest.is_empty() && !rest.starts_with([',', ';']) {
+                    let (name, behind) = rest.split_once('=')?;
+                    if name.is_empty() || !name.bytes().all(is_token) {
+                        return None;
+                    }
+                    let (value, behind) = value(behind)?;
+                    // Where a client is hidden (`unknown`, `_obfuscated`), no address is known.
+                    match name.to_ascii_lowercase().as_str() {
+                        "for" => element.client = node(&value),
+                        "proto" => element.encrypted = scheme(&value),
+                        _ => {}
+                    }
+                    rest = behind.trim_start_matches([' ', '\t']);
+                }
+                match rest.strip_prefix(';') {
+                    Some(behind) => rest = behind,
+                    None => break,
+                }
+            }
+            found.push(element);
+            match rest.strip_prefix(',') {
+                Some(behind) => rest = behind,
+                None if rest.is_empty() => break,
+                None => return None,
+            }
+        }
+    }
+    Some(found)
+}
+
+/// A token or a quoted text, and what follows it.
+fn value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ';', ' ', '\t']).unwrap_or(text.len());
+        let (token, behind) = text.split_at_checked(end)?;
+        // Addresses of IPv4 with a port are often left unquoted, against the grammar.
+        let fits = !token.is_empty() && token.bytes().all(|byte| is_token(byte) || byte == b':');
+        return fits.then(|| (token.to_owned(), behind));
+    };
+    let (mut value, mut characters) = (String::new(), quoted.char_indices());
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, quoted.get(at + 1..)?)),
+            '\\' => value.push(characters.next()?.1),
+            _ => value.push(character),
+        }
+    }
+    None
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What counts as one address: of IPv6 the network that one subscriber has.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies() -> Proxies {
+        Proxies::parse(["127.0.0.1", "10.0.0.0/8", "fd00::/8"].map(str::to_owned)).expect("networks")
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
+            headers.append(name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
+        let table: [(&[(&str, &str)], Option<&str>); 32] = [
+            (&[], None),
+            (&[("x-forwarded-for", "198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "1.2.3.4, 198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "127.0.0.1, 198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "1.2.3.4, 198.51.100.7, 10.1.1.1")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "10.0.0.1, 10.0.0.2")], Some("10.0.0.1")),
+            (&[("x-forwarded-for", "198.51.100.7:4711")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "[2001:db8::1]:4711")], Some("2001:db8::1")),
+            (&[("x-forwarded-for", "[2001:db8::1]")], Some("2001:db8::1")),
+            (&[("x-forwarded-for", "2001:db8::1")], Some("2001:db8::1")),
+            (&[("x-forwarded-for", "::ffff:198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-forwarded-for", "unknown")], None),
+            (&[("x-forwarded-for", "")], None),
+            (&[("x-forwarded-for", "198.51.100.7, unknown, 10.0.0.9")], Some("10.0.0.9")),
+            (&[("x-forwarded-for", "198.51.100.7, ")], None),
+            (&[("forwarded", "for=198.51.100.7")], Some("198.51.100.7")),
+            (&[("forwarded", "For=\"[2001:db8:cafe::17]:4711\"")], Some("2001:db8:cafe::17")),
+            (&[("forwarded", "for=192.0.2.43, for=198.51.100.17;by=203.0.113.60;proto=http")], Some("198.51.100.17")),
+            (&[("forwarded", "for=192.0.2.43;host=\"a,b;c\\\"d\" , for=\"198.51.100.17:1\"")], Some("198.51.100.17")),
+            (&[("forwarded", "for=192.0.2.43"), ("forwarded", "for=198.51.100.17")], Some("198.51.100.17")),
+            (&[("forwarded", "for=198.51.100.7, for=10.0.0.3")], Some("198.51.100.7")),
+            (&[("forwarded", "for=198.51.100.7:80")], Some("198.51.100.7")),
+            (&[("forwarded", "for=unknown")], None),
+            (&[("forwarded", "for=_hidden, for=10.0.0.3")], Some("10.0.0.3")),
+            (&[("forwarded", "for=\"_gazonk:_port\"")], None),
+            // What the client opened swallows what the proxy added: nothing of it counts.
+            (&[("forwarded", "for=\"1.2.3.4, for=198.51.100.7")], None),
+            (&[("forwarded", "for=1.2.3.4;x=\", for=\"[2001:db8::1]\"")], None),
+            (&[("forwarded", "for = 1.2.3.4")], None),
+            // A client sends the header that its proxy does not write.
+            (&[("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "198.51.100.7")], None),
+            (&[("forwarded", "for=198.51.100.7"), ("x-forwarded-for", "198.51.100.7")], Some("198.51.100.7")),
+            (&[("x-real-ip", "1.2.3.4")], None),
+        ];
+        for (pairs, expected) in table {
+            let expected = expected.map(|address| address.parse().expect("an address"));
+            assert_eq!(proxies().origin(&headers(pairs)).client, expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_proxy_says_that_the_client_spoke_to() {
+        let table: [(&[(&str, &str)], Option<bool>); 11] = [
+            (&[], None),
+            (&[("x-forwarded-proto", "https")], Some(true)),
+            (&[("x-forwarded-proto", "HTTPS")], Some(true)),
+            (&[("x-forwarded-proto", "http")], Some(false)),
+            (&[("x-forwarded-proto", "https, http")], Some(false)),
+            (&[("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], Some(false)),
+            (&[("x-forwarded-proto", "wss")], None),
+            (&[("forwarded", "for=198.51.100.7;proto=https, for=10.0.0.1;proto=http")], Some(true)),
+            (&[("forwarded", "for=1.2.3.4;proto=https, for=198.51.100.7;proto=http")], Some(false)),
+            (&[("forwarded", "proto=https;for=\"_x\"")], Some(true)),
+            (&[("forwarded", "for=198.51.100.7;proto=https"), ("x-forwarded-proto", "http")], None),
+        ];
+        for (pairs, expected) in table {
+            assert_eq!(proxies().origin(&headers(pairs)).encrypted, expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_networks_addresses_or_the_socket() {
+        let peer = |address: Option<&str>| Peer {
+            address: address.map(|address| address.parse().expect("an address")),
+            socket: address.is_none(),
+            ..Peer::default()
+        };
+        for (address, expected) in
+            [("127.0.0.1", true), ("127.0.0.2", false), ("10.9.9.9", true), ("fd12::1", true), ("11.0.0.1", false)]
+        {
+            assert_eq!(proxies().has(peer(Some(address))), expected, "{address}");
+        }
+        assert!(!proxies().has(peer(None)));
+        assert!(Proxies::parse(["unix".to_owned()]).expect("the socket").has(peer(None)));
+        for word in ["", "localhost", "10.0.0.0/33", "*", "10.0.0.0/8 "] {
+            assert_eq!(Proxies::parse([word.to_owned()]), Err(word.to_owned()));
+        }
+    }
+
+    #[test]
+    fn ipv6_is_grouped_by_64_prefix_and_ipv4_by_address() {
+        let grouped = |text: &str| network(text.parse().expect("an address")).to_string();
+        assert_eq!(grouped("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(grouped("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(grouped("192.0.2.1"), "192.0.2.1");
+    }
+}

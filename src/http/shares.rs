@@ -1,0 +1,119 @@
+//! What nobody may take all of: so many of one kind of thing in all, and so many for each who asks.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::auth::Peer;
+use super::error::Failure;
+use super::forwarded::network;
+use super::request::RequestError;
+use super::state::Shared;
+use crate::registry::Seat;
+
+/// Whose share it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    /// An access token, by its name.
+    Token(String),
+    /// Everybody on this machine who shows none.
+    Local,
+    /// Everybody who shows none, or one that many use, from one network.
+    Network(Option<IpAddr>),
+}
+
+impl Holder {
+    /// Who asks.
+    pub(super) fn of(app: &Shared, peer: Peer, seat: Option<&Seat>) -> Self {
+        match seat {
+            // Readers of a replica all show the same access token.
+            Some(seat) if app.registry.is_some() => Self::Token(seat.token().to_owned()),
+            _ if peer.local => Self::Local,
+            _ => Self::Network(peer.address.map(network)),
+        }
+    }
+}
+
+/// Counts one kind of thing; clones count together.
+#[derive(Clone)]
+pub(super) struct Shares {
+    /// What an error calls them.
+    what: &'static str,
+    all_max: usize,
+    each_max: usize,
+    /// What those on this machine may have together that show no access token: they may be many programs.
+    local_max: usize,
+    retry_after_s: u64,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    all: usize,
+    by: HashMap<Holder, usize>,
+}
+
+impl Shares {
+    pub(super) fn new(what: &'static str, (all_max, each_max, local_max): (usize, usize, usize)) -> Self {
+        Self { what, all_max, each_max, local_max, retry_after_s: 10, held: Arc::default() }
+    }
+
+    /// Takes one, until what it returns is dropped.
+    pub(super) fn take(&self, holder: Holder) -> Result<Share, Failure> {
+        let (what, retry_after_s) = (self.what, self.retry_after_s);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let max = if holder == Holder::Local { self.local_max } else { self.each_max };
+        if held.by.get(&holder).is_some_and(|own| *own >= max) {
+            return Err(RequestError::Share { what, max, retry_after_s }.into());
+        }
+        if held.all >= self.all_max {
+            return Err(RequestError::Full { what, retry_after_s }.into());
+        }
+        held.all += 1;
+        *held.by.entry(holder.clone()).or_default() += 1;
+        drop(held);
+        Ok(Share { held: Arc::clone(&self.held), holder })
+    }
+}
+
+/// One that somebody has; given back when it is dropped.
+pub(super) struct Share {
+    held: Arc<Mutex<Held>>,
+    holder: Holder,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.all = held.all.saturating_sub(1);
+        if let Some(own) = held.by.get_mut(&self.holder) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                held.by.remove(&self.holder);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_more_than_their_share_and_all_together_no_more_than_there_is() {
+        let shares = Shares::new("streams", (5, 2, 3));
+        let token = |name: &str| Holder::Token(name.to_owned());
+        let says = |taken: Result<Share, Failure>| taken.err().map(|failure| failure.to_string());
+        let mut ann = vec![shares.take(token("ann")), shares.take(token("ann"))];
+        let third = says(shares.take(token("ann"))).expect("refused");
+        assert!(third.contains("2 streams"), "{third}");
+        let _local: Vec<_> = (0..3).map(|_| shares.take(Holder::Local).ok().expect("of those here")).collect();
+        let full = says(shares.take(token("bob"))).expect("refused");
+        assert!(full.contains("too many streams"), "{full}");
+        drop(ann.pop());
+        let bob = shares.take(token("bob"));
+        assert!(bob.is_ok(), "what was given back can be had");
+        drop((ann, bob));
+        assert_eq!(shares.held.lock().expect("counts").by.len(), 1, "who has none is forgotten");
+    }
+}
