@@ -176,6 +176,13 @@ pub struct Step {
     pub settled: Option<Settled>,
 }
 
+impl Step {
+    /// Whether another history than the held one is refused.
+    fn guarded(&self) -> bool {
+        self.settled.is_some_and(|settled| !settled.given_up)
+    }
+}
+
 /// The history that is held when a step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
@@ -598,11 +605,10 @@ impl Engine {
             actions.push(trouble(FORK, &rejection.detail));
             actions.extend(self.forked(now, offered, rejection.detail, step.note));
             actions.extend(live.then(|| self.show(now)).flatten());
-        } else if let Some(fork) = self.fork.as_mut().filter(|_| live && rejection.blames_data()) {
+        } else if let Some(fork) = self.fork.as_ref().filter(|_| live && step.guarded() && rejection.blames_data()) {
             // What does not fit is the other history; it is compared again only now and then.
+            self.whole = now.monotonic_ms.saturating_sub(fork.compared_ms) >= COMPARE_EVERY_MS;
             actions.push(trouble(FORK, &fork.detail));
-            let due = now.monotonic_ms.saturating_sub(fork.compared_ms) >= COMPARE_EVERY_MS;
-            self.whole = due;
         } else {
             actions.push(Action::Trouble { reason: rejection.reason, detail: rejection.detail.clone() });
             // A delta that does not fit may be the sender's fault or ours: ask for everything. A disk or a line that

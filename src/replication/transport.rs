@@ -49,6 +49,7 @@ pub(super) struct Upstream {
     token: Option<String>,
     /// What this replica calls itself in its polls, where a header can hold that.
     replica: Option<HeaderValue>,
+    note_deadline: Duration,
 }
 
 /// A polled answer: the note, and the data still on the way.
@@ -83,7 +84,8 @@ impl Upstream {
             }
         }
         let replica = HeaderValue::from_bytes(replica.as_bytes()).ok();
-        Ok(Self { http: builder.build()?, base: base.trim_end_matches('/').to_owned(), token, replica })
+        let (http, base) = (builder.build()?, base.trim_end_matches('/').to_owned());
+        Ok(Self { http, base, token, replica, note_deadline: NOTE_DEADLINE })
     }
 
     async fn get(&self, path: &str) -> Result<Response, Failed> {
@@ -170,8 +172,9 @@ impl Upstream {
     /// Polls for what comes after a position, and so tells what is held; the answer is a note behind its length, then
     /// data.
     pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
-        let slow = |_| (Failure::Slow, format!("the checkpoint took longer than {} s", NOTE_DEADLINE.as_secs()));
-        tokio::time::timeout(NOTE_DEADLINE, self.note_of(after, bust)).await.map_err(slow)?
+        let deadline = self.note_deadline;
+        let slow = |_| (Failure::Slow, format!("the checkpoint took longer than {} s", deadline.as_secs()));
+        tokio::time::timeout(deadline, self.note_of(after, bust)).await.map_err(slow)?
     }
 
     async fn note_of(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
@@ -288,4 +291,45 @@ fn unreachable(error: reqwest::Error) -> Failed {
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     (Failure::Unreachable, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    /// How long the test's upstream stays silent between two bytes.
+    const DRIP: Duration = Duration::from_millis(5);
+
+    #[tokio::test]
+    async fn an_answer_that_drips_byte_by_byte_ends_at_the_deadline() {
+        let _another_test_may_be_first = rustls::crypto::ring::default_provider().install_default();
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".as_slice();
+        let note = [&u32::to_be_bytes(16_000)[..], &[b'x'; 16_000]].concat();
+        for (at_once, drips) in [(b"".as_slice(), [head, &note].concat()), (head, note)] {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let base = format!("http://{}", listener.local_addr().expect("its address"));
+            let dripping = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                stream.set_nodelay(true).expect("a socket");
+                stream.write_all(at_once).await.expect("sent");
+                let mut bytes = 0;
+                for byte in drips {
+                    if stream.write_all(&[byte]).await.is_err() {
+                        break;
+                    }
+                    bytes += 1;
+                    tokio::time::sleep(DRIP).await;
+                }
+                bytes
+            });
+            let upstream = Upstream::new(&base, None, None, "r").expect("an upstream");
+            let upstream = Upstream { note_deadline: DRIP * 40, ..upstream };
+            let Err((failure, detail)) = upstream.next(Position::default(), None).await else { panic!("no note came") };
+            assert_eq!(failure, Failure::Slow, "{detail}");
+            assert!(detail.starts_with("the checkpoint took longer than"), "{detail}");
+            assert!(dripping.await.expect("no panic") > 1, "it was dripping");
+        }
+    }
 }

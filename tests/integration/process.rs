@@ -5,5 +5,6 @@ mod crashes;
 mod damage;
 mod disk;
 mod restoring;
+mod set_back;
 mod starting;
 mod story;

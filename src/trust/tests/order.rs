@@ -156,3 +156,45 @@ fn mix_and_match_of_views_is_refused_both_ways() {
     let stale_definition = accept(&signed(&support), &follower);
     assert_eq!(stale_definition.unwrap_err(), Refusal::WrongDefinition { expected: 3, found: 1 });
 }
+
+#[test]
+fn commits_that_alter_nothing_bring_a_position_and_nothing_to_fetch() {
+    let replica = Replica::holding(100);
+    let later = Checkpoint { seq: 140, changed: 100, issued: NOW_S - 5, ..checkpoint(1, 100) };
+    let accepted = replica.offer(&signed(&later)).unwrap();
+    assert_eq!((accepted.verdict, accepted.held().rank.position), (Verdict::Unchanged, at(1, 140)));
+    let altered = Checkpoint { changed: 120, ..later };
+    assert_eq!(replica.offer(&signed(&altered)).unwrap().verdict, Verdict::Newer, "there and back again");
+}
+
+#[test]
+fn two_checkpoints_of_one_history_agree_wherever_nothing_changed_between_them() {
+    let mut replica = Replica::holding(100);
+    replica.held = replica.held.map(|held| Held { changed: 90, audit: Some([5; 32]), ..held });
+    let page = |seq, changed, state: u8, audit: u8| {
+        signed(&Checkpoint { changed, state: [state; 32], audit: Some([audit; 32]), ..checkpoint(1, seq) })
+    };
+    for (note, reason) in [
+        (page(100, 90, 7, 5), None),
+        (page(100, 90, 8, 5), Some("fork")),
+        (page(100, 90, 7, 6), Some("fork")),
+        (page(101, 90, 7, 6), None),
+        (page(101, 101, 8, 6), None),
+        (page(101, 90, 8, 6), Some("fork")),
+        (page(101, 95, 7, 6), Some("fork")),
+        (page(101, 80, 7, 6), Some("fork")),
+        (page(95, 90, 7, 4), Some("rollback")),
+        (page(95, 90, 8, 4), Some("fork")),
+        (page(89, 89, 8, 4), Some("rollback")),
+    ] {
+        let refused = replica.offer(&note).err();
+        let said = refused.as_ref().map(ToString::to_string);
+        assert_eq!(refused.map(|refusal| refusal.reason()), reason, "{said:?}: {}", String::from_utf8_lossy(&note));
+    }
+    let Err(other) = replica.offer(&page(101, 90, 8, 6)) else { panic!("no fork") };
+    assert_eq!(
+        other.to_string(),
+        "the checkpoint at 1.101 belongs to another history than the one held at 1.100; keep both notes and find out \
+         who else holds the checkpoint key"
+    );
+}

@@ -183,7 +183,7 @@ async fn fast_forward_and_reset() {
     assert_eq!(replica.offer(Reply::Bytes(answer)).await, None, "a stolen key is believed");
     assert_eq!(replica.state().0.seq, 1 << 63);
     primary.publish("a", "honest news").await;
-    replica.refuses(Reply::Bytes(primary.answer(Position::default()).await), "rollback").await;
+    replica.refuses(Reply::Bytes(primary.answer(Position::default()).await), "fork").await;
     primary.begin_epoch();
     primary.publish("a", "honest again").await;
     share_trust(&primary, &replica.upstream);

@@ -67,14 +67,20 @@ async fn cached_error() {
 async fn stale_cache() {
     let (primary, mut replica) = pair().await;
     let (note, _) = unframe(&primary.answer(Position::default()).await);
-    for _ in 0..3 {
+    for time in 1..=3 {
         assert!(!replica.asks().contains('?'), "{}", replica.asks());
-        assert_eq!(replica.offer(Reply::Bytes(frame(&note, &[]))).await, None);
+        let trouble = replica.offer(Reply::Bytes(frame(&note, &[]))).await;
+        assert_eq!(trouble.map(|trouble| trouble.reason), (time == 3).then(|| "stale_answer".to_owned()));
     }
     assert!(replica.asks().contains("?b="), "the same page at once, three times: ask for it in another way");
-    primary.publish("a", "newer").await;
-    replica.sync(&primary).await;
+    assert_eq!(replica.health.view(&replica.clock).freshness, Freshness::Stale);
+    primary.wait(1_000).publish("a", "newer").await;
+    replica.clock.advance(1_000);
+    replica.offer(Reply::Bytes(primary.answer(replica.asks_after()).await)).await;
+    assert_eq!(replica.state(), primary.state());
     assert!(!replica.asks().contains('?'), "{}", replica.asks());
+    let view = replica.health.view(&replica.clock);
+    assert_eq!((view.freshness, view.trouble), (Freshness::Fresh, None));
 }
 
 #[tokio::test]

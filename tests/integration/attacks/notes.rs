@@ -55,14 +55,6 @@ async fn rollback_to_an_older_checkpoint() {
 }
 
 #[tokio::test]
-async fn freeze_by_an_expired_checkpoint() {
-    refused("expired", |checkpoint| {
-        (checkpoint.issued, checkpoint.expires) = (checkpoint.issued - 10, checkpoint.issued - 1);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn pre_signed_future_checkpoint() {
     refused("future", |checkpoint| {
         (checkpoint.issued, checkpoint.expires) = (checkpoint.issued + 86_400, checkpoint.issued + 86_500);

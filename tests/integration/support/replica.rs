@@ -45,12 +45,22 @@ pub fn open_follower(
     upstream: Option<String>,
     root_key: RootKeyId,
 ) -> Result<(Follower, Resolver, FreshnessCell), OpenError> {
+    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
+    open_follower_as(store, clock, upstream, settings)
+}
+
+/// The same, set up in another way.
+pub fn open_follower_as(
+    store: &Store,
+    clock: &ManualClock,
+    upstream: Option<String>,
+    settings: Settings,
+) -> Result<(Follower, Resolver, FreshnessCell), OpenError> {
     // Another test may have been first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
     let nothing = Freshly { position: Position::default(), age_s: 0, freshness: Freshness::Empty };
     let freshness = FreshnessCell::new(nothing);
-    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };
@@ -68,12 +78,17 @@ impl Replica {
 
     /// A replica of a primary over a directory, polling.
     pub async fn reopen(primary: &Primary, directory: Arc<TempDir>, clock: ManualClock) -> Self {
+        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
+        Self::reopen_as(primary, directory, clock, settings).await
+    }
+
+    /// The same, set up in another way.
+    pub async fn reopen_as(primary: &Primary, directory: Arc<TempDir>, clock: ManualClock, settings: Settings) -> Self {
         let mut upstream = Upstream::start().await;
         share_trust(primary, &upstream);
         let store = open_store(directory.path());
         let url = format!("http://{}", upstream.address);
-        let (follower, resolver, freshness) =
-            open_follower(&store, &clock, Some(url), primary.root_key).expect("a replica");
+        let (follower, resolver, freshness) = open_follower_as(&store, &clock, Some(url), settings).expect("a replica");
         let (health, stop) = (follower.health(), CancellationToken::new());
         let task = Some(tokio::spawn(follower.run(stop.clone())));
         let pending = Some(upstream.poll().await);

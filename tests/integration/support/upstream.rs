@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Reply {
     /// 200 with these bytes.
     Bytes(Vec<u8>),
+    /// 200 with this header line, and these bytes.
+    With(&'static str, Vec<u8>),
     /// Only a status.
     Status(u16),
     /// 200 with these bytes, and the last of them for ever.
@@ -41,7 +44,10 @@ impl Poll {
 /// A scripted upstream.
 pub struct Upstream {
     pub address: SocketAddr,
+    /// Bytes of all bodies that were sent.
+    pub sent_bytes: Arc<AtomicUsize>,
     documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    shown: mpsc::Receiver<Vec<u8>>,
     polls: mpsc::Receiver<Poll>,
     task: JoinHandle<()>,
 }
@@ -58,13 +64,26 @@ impl Upstream {
         let address = listener.local_addr().expect("its address");
         let documents = Arc::new(Mutex::new(BTreeMap::new()));
         let (sender, polls) = mpsc::channel(4);
-        let shared = Arc::clone(&documents);
+        let (show, shown) = mpsc::channel(64);
+        let sent_bytes = Arc::new(AtomicUsize::new(0));
+        let (shared, sent) = (Arc::clone(&documents), Arc::clone(&sent_bytes));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared), sender.clone()));
+                let answers = Answers { documents: Arc::clone(&shared), polls: sender.clone(), show: show.clone() };
+                tokio::spawn(serve(stream, answers, Arc::clone(&sent)));
             }
         });
-        Self { address, documents, polls, task }
+        Self { address, sent_bytes, documents, shown, polls, task }
+    }
+
+    /// The next checkpoint that a replica shows.
+    pub async fn shown(&mut self) -> Vec<u8> {
+        tokio::time::timeout(PATIENCE, self.shown.recv()).await.expect("a checkpoint in time").expect("an upstream")
+    }
+
+    /// Whether no checkpoint was shown that [`Self::shown`] has not told of.
+    pub fn was_shown_nothing(&mut self) -> bool {
+        self.shown.try_recv().is_err()
     }
 
     /// Serves a document, for example `root/1`, from now on.
@@ -78,7 +97,15 @@ impl Upstream {
     }
 }
 
-async fn serve(mut stream: TcpStream, documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>, polls: mpsc::Sender<Poll>) {
+/// Where the answers of a scripted upstream come from.
+struct Answers {
+    documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    polls: mpsc::Sender<Poll>,
+    show: mpsc::Sender<Vec<u8>>,
+}
+
+async fn serve(mut stream: TcpStream, answers: Answers, sent_bytes: Arc<AtomicUsize>) {
+    let Answers { documents, polls, show } = answers;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -89,6 +116,15 @@ async fn serve(mut stream: TcpStream, documents: Arc<Mutex<BTreeMap<String, Vec<
     let head = String::from_utf8(head).expect("ascii");
     let target = head.split(' ').nth(1).unwrap_or_default();
     let path = target.trim_start_matches("/replication/v1/").to_owned();
+    if head.starts_with("POST ") {
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+        let mut body = vec![0; length.parse().expect("a number")];
+        if stream.read_exact(&mut body).await.is_ok() && path == "view/all/checkpoint" {
+            show.send(body).await.expect("a running test");
+        }
+        let _replica_gone = write(&mut stream, Reply::Status(204)).await;
+        return;
+    }
     let reply = match path.strip_prefix("view/all/next/") {
         Some(after) => {
             let (answer, wait) = oneshot::channel();
@@ -99,6 +135,9 @@ async fn serve(mut stream: TcpStream, documents: Arc<Mutex<BTreeMap<String, Vec<
         }
         None => documents.lock().expect("no panic").get(&path).cloned().map_or(Reply::Status(404), Reply::Bytes),
     };
+    if let Reply::Bytes(bytes) | Reply::With(_, bytes) = &reply {
+        sent_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+    }
     let _replica_gone = write(&mut stream, reply).await;
 }
 
@@ -107,6 +146,12 @@ async fn write(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
     match reply {
         Reply::Bytes(bytes) => {
             stream.write_all(head(bytes.len()).as_bytes()).await?;
+            stream.write_all(&bytes).await?;
+        }
+        Reply::With(header, bytes) => {
+            let length = bytes.len();
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n{header}\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
             stream.write_all(&bytes).await?;
         }
         Reply::Cut(bytes) => {

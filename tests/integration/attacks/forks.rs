@@ -1,0 +1,274 @@
+//! Another history under the same keys: a copy, a set-back machine, a registry founded again. Its numbers may be higher;
+//! a replica stays with what it holds, says so, and shows the primary what it holds.
+
+use std::sync::Arc;
+
+use bookholder::clock::ManualClock;
+use bookholder::model::position::Position;
+use bookholder::registry::RegistryError;
+use bookholder::replication::engine::Settings;
+use bookholder::replication::publisher::PublishError;
+use bookholder::store::StoreError;
+
+use crate::support::primary::{BEGIN_MS, Primary, open_store};
+use crate::support::replica::{Replica, open_follower, share_trust};
+use crate::support::upstream::Reply;
+use crate::support::wire::{frame, unframe};
+
+/// A primary, a copy of it that goes its own way, and a replica of the first. The copy has the higher number.
+async fn parted() -> (Primary, Primary, Replica) {
+    let primary = Primary::found();
+    primary.publish("a", "common").await;
+    let copy = primary.crashed_copy();
+    primary.publish("a", "one story").await;
+    primary.deploy("a", 2, "production").await;
+    let replica = Replica::synced(&primary).await;
+    for text in ["another story", "and on", "and on and on"] {
+        copy.publish("a", text).await;
+    }
+    (primary, copy, replica)
+}
+
+fn whole_error(copy: &Primary, replica: &Replica) -> String {
+    let (held, to) = (replica.state().0, copy.state().0);
+    format!(
+        "another history than the held one is signed for {to}: they differ from commit 3 on; find out which primary was \
+         copied or set back; to give up what this replica holds, start it with --accept-fork {held}"
+    )
+}
+
+/// Offers what the copy answers until the replica knows that it is another history.
+async fn find_out(replica: &mut Replica, copy: &Primary) {
+    replica.refuses(Reply::Bytes(copy.answer(replica.asks_after()).await), "state").await;
+    assert_eq!(replica.asks_after(), Position::default(), "the whole tells more");
+    let trouble = replica.refuses(Reply::Bytes(copy.answer(Position::default()).await), "fork").await;
+    assert_eq!(trouble.detail, whole_error(copy, replica));
+}
+
+#[tokio::test]
+async fn another_history_with_a_higher_number_is_a_fork_and_not_taken() {
+    let (primary, copy, mut replica) = parted().await;
+    let held = replica.store.read().expect("a state").meta("note").expect("a table");
+    find_out(&mut replica, &copy).await;
+    let txn = replica.store.read().expect("a state");
+    let kept = |key| txn.meta(key).expect("a table");
+    assert_eq!(kept("fork"), Some(unframe(&copy.answer(Position::default()).await).0), "the other note");
+    assert_eq!(kept("fork_held"), held, "and its own");
+    assert_eq!(replica.upstream.shown().await, held.expect("a note"), "the upstream is shown what it should know");
+    // The whole is not fetched again and again, and the alarm stays.
+    for _ in 0..3 {
+        let trouble = replica.refuses(Reply::Bytes(copy.answer(replica.asks_after()).await), "fork").await;
+        assert_eq!(trouble.detail, whole_error(&copy, &replica));
+        assert_ne!(replica.asks_after(), Position::default());
+    }
+    assert!(replica.upstream.was_shown_nothing(), "once a minute is enough");
+    assert_eq!(replica.text("a").expect("what it had"), "one story");
+    // The right one comes back.
+    primary.publish("a", "the story goes on").await;
+    replica.offer(Reply::Bytes(primary.answer(replica.asks_after()).await)).await;
+    assert_eq!(replica.state(), primary.state());
+    assert_eq!(replica.health.view(&replica.clock).lost_commits, 0);
+}
+
+#[tokio::test]
+async fn another_history_whose_last_change_is_older_is_a_fork_by_its_note_alone() {
+    let (_primary, copy, mut replica) = parted().await;
+    let mut note = crate::support::wire::read_note(&unframe(&copy.answer(Position::default()).await).0);
+    (note.seq, note.changed) = (99, 3);
+    let note = copy.signer.sign(&note).expect("signed");
+    let trouble = replica.refuses(Reply::Bytes(frame(&note, &[])), "fork").await;
+    assert!(trouble.detail.starts_with("the checkpoint at 1.99 belongs to another history than the one held at 1.4;"));
+    assert_ne!(replica.asks_after(), Position::default());
+}
+
+#[tokio::test]
+async fn the_same_state_at_one_position_with_another_audit_log_is_a_fork() {
+    let primary = Primary::found();
+    primary.publish("a", "common").await;
+    let copy = primary.crashed_copy();
+    for (one, text) in [(&primary, "x"), (&copy, "y")] {
+        let denied = bookholder::registry::Actor { name: text.to_owned(), ..primary.admin.clone() };
+        one.registry.publish(&denied, "a".parse().expect("a name"), crate::support::primary::request(text)).await.ok();
+    }
+    let mut replica = Replica::synced(&primary).await;
+    assert_eq!(copy.state(), primary.state(), "refusals change no prompt");
+    let (note, _) = unframe(&copy.answer(Position::default()).await);
+    let trouble = replica.refuses(Reply::Bytes(frame(&note, &[])), "fork").await;
+    assert!(trouble.detail.starts_with("two different audit logs are signed for position 1."), "{}", trouble.detail);
+}
+
+#[tokio::test]
+async fn a_registry_founded_again_under_the_same_keys_is_a_fork_however_far_it_comes() {
+    let (primary, _, mut replica) = parted().await;
+    let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+    let keys = directory.path().join("keys");
+    std::fs::create_dir(&keys).expect("a folder");
+    for name in ["root.key", "checkpoint.key"] {
+        std::fs::copy(primary.path().join("keys").join(name), keys.join(name)).expect("a copy");
+    }
+    let again = Primary::open(directory, ManualClock::at(BEGIN_MS), "example");
+    for number in 0..10 {
+        again.publish(&format!("other/p{number}"), "new").await;
+    }
+    assert!(again.state().0 > replica.state().0);
+    // A new root document of the same key, too, so that only the history differs.
+    let answer = again.answer(Position::default()).await;
+    let trouble = replica.refuses(Reply::Bytes(answer), "fork").await;
+    assert!(trouble.detail.contains("they differ from commit 2 on"), "{}", trouble.detail);
+    assert_eq!(replica.text("a").expect("no prompt is forgotten"), "one story");
+}
+
+#[tokio::test]
+async fn a_bundle_of_another_history_is_a_fork() {
+    let (primary, copy, replica) = parted().await;
+    let bundle = copy.bundle().await;
+    let (clock, directory) = (replica.clock.clone(), replica.stop().await);
+    let store = open_store(directory.path());
+    let (mut follower, ..) = open_follower(&store, &clock, None, primary.root_key).expect("a replica");
+    assert!(!follower.import(bundle.path()).await);
+    let trouble = follower.last_trouble().expect("it was refused");
+    assert_eq!(trouble.reason, "fork", "{}", trouble.detail);
+    assert_eq!(crate::support::primary::state_of(&store), primary.state());
+}
+
+#[tokio::test]
+async fn an_operator_accepts_one_other_history_and_no_further_one() {
+    let (primary, copy, replica) = parted().await;
+    let (held, clock, directory) = (replica.state().0, replica.clock.clone(), replica.stop().await);
+    let settings =
+        |accept_fork| Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork };
+    let other = Some(Position { seq: held.seq - 1, ..held });
+    let mut replica = Replica::reopen_as(&primary, directory, clock.clone(), settings(other)).await;
+    find_out(&mut replica, &copy).await;
+    let directory = replica.stop().await;
+    let mut replica = Replica::reopen_as(&primary, directory, clock.clone(), settings(Some(held))).await;
+    replica.offer(Reply::Bytes(copy.answer(replica.asks_after()).await)).await;
+    replica.offer(Reply::Bytes(copy.answer(replica.asks_after()).await)).await;
+    assert_eq!(replica.state(), copy.state());
+    assert_eq!(replica.health.view(&replica.clock).lost_commits, 2, "commits 3 and 4");
+    assert!(replica.text("a").is_err(), "its label is gone, as the copy never had one");
+    // The setting names what was given up, and so says nothing about the next fork.
+    for text in ["x", "y", "z"] {
+        primary.publish("a", text).await;
+    }
+    let answer = primary.answer(Position::default()).await;
+    replica.refuses(Reply::Bytes(answer), "fork").await;
+}
+
+#[tokio::test]
+async fn a_new_epoch_ends_a_fork() {
+    let (_primary, copy, mut replica) = parted().await;
+    find_out(&mut replica, &copy).await;
+    assert_eq!(copy.begin_epoch(), 2);
+    let copy = copy.restart().await;
+    share_trust(&copy, &replica.upstream);
+    replica.offer(Reply::Bytes(copy.answer(replica.asks_after()).await)).await;
+    replica.offer(Reply::Bytes(copy.answer(replica.asks_after()).await)).await;
+    assert_eq!(replica.state(), copy.state());
+    assert_eq!(replica.text("a@4").expect("its history"), "and on and on");
+}
+
+/// What a primary that was set back says when it is asked to write.
+async fn refusal(primary: &Primary) -> String {
+    match primary.try_publish("a", "more").await.expect_err("it refuses") {
+        RegistryError::Store(error @ StoreError::Outdated { .. }) => error.to_string(),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
+    let primary = Primary::found();
+    primary.publish("a", "common").await;
+    let copy = primary.crashed_copy();
+    primary.publish("a", "two").await;
+    primary.publish("a", "three").await;
+    let mut replica = Replica::synced(&primary).await;
+    replica.refuses(Reply::Bytes(copy.answer(Position::default()).await), "rollback").await;
+    let note = replica.upstream.shown().await;
+
+    primary.publisher.shown(note.clone()).await.expect("it knows that note");
+    assert!(primary.publisher.outdated().is_none());
+    copy.publisher.shown(note).await.expect("it knows its own signature");
+    let said = refusal(&copy).await;
+    let expected =
+        "this data directory is older than what its registry published: it stands at 1.2, and its key signed 1.4";
+    assert!(said.starts_with(expected) && said.contains("bookholder restore"), "{said}");
+    let never = tokio_util::sync::CancellationToken::new();
+    let polled = copy.publisher.next("all", Position::default(), &never).await;
+    assert!(matches!(polled, Err(PublishError::Store(StoreError::Outdated { .. }))), "nothing is signed");
+    assert!(copy.publisher.bundle(7).await.is_err());
+    assert_eq!(copy.text("a@1").expect("reading goes on"), "common");
+
+    let copy = copy.restart().await;
+    assert!(copy.publisher.outdated().is_some(), "it remembers");
+    refusal(&copy).await;
+    assert_eq!(copy.begin_epoch(), 2);
+    let copy = copy.restart().await;
+    assert!(copy.publisher.outdated().is_none());
+    copy.publish("a", "under a new epoch").await;
+    replica.sync(&copy).await;
+    assert_eq!(replica.text("a@2").expect("it goes back"), "under a new epoch");
+}
+
+#[tokio::test]
+async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
+    let (primary, copy, replica) = parted().await;
+    let held = replica.store.read().expect("a state").meta("note").expect("a table").expect("a note");
+    assert!(copy.state().0 > primary.state().0);
+    copy.publisher.shown(held).await.expect("its own signature");
+    let said = refusal(&copy).await;
+    assert!(said.contains("it stands at 1.5, and its key signed 1.4, which is not in it"), "{said}");
+}
+
+#[tokio::test]
+async fn a_primary_that_was_replaced_stops_when_it_is_shown_the_new_epoch() {
+    let primary = Primary::found();
+    primary.publish("a", "common").await;
+    let restored = primary.crashed_copy();
+    restored.begin_epoch();
+    let restored = restored.restart().await;
+    for text in ["ghost", "ghost of a ghost"] {
+        primary.publish("a", text).await;
+    }
+    let mut replica = Replica::synced(&restored).await;
+    replica.refuses(Reply::Bytes(primary.answer(Position::default()).await), "fenced").await;
+    primary.publisher.shown(replica.upstream.shown().await).await.expect("the key is the same");
+    refusal(&primary).await;
+}
+
+#[tokio::test]
+async fn only_its_own_signature_stops_a_primary() {
+    let (primary, copy, _) = parted().await;
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let stranger = Primary::found();
+    let (strange, _) = unframe(&stranger.answer(Position::default()).await);
+    let mut checkpoint = crate::support::wire::read_note(&note);
+    checkpoint.seq = 1_000;
+    let key = bookholder::crypto::key::SigningKey::from_seed([9; 32]);
+    let forged = checkpoint.sign(&copy.signer.key_name, &key).expect("signed");
+    checkpoint.registry = "another".to_owned();
+    let elsewhere = copy.signer.sign(&checkpoint).expect("signed");
+    let mut flipped = note.clone();
+    flipped[40] ^= 1;
+    let long = [note.clone(), vec![b'x'; 20_000]].concat();
+    for (bytes, part) in [
+        (forged, "is not signed by the key `checkpoint-1`"),
+        (strange, "is not signed by the key `checkpoint-1`"),
+        (elsewhere, "is for view all of registry another"),
+        (flipped, "is not a signed checkpoint"),
+        (long, "is not a signed checkpoint"),
+        (Vec::new(), "is not a signed checkpoint"),
+        (note[..note.len() - 9].to_vec(), "is not a signed checkpoint"),
+    ] {
+        let said = copy.publisher.shown(bytes).await.expect_err(part).to_string();
+        assert!(said.contains(part), "{said}");
+    }
+    // What it signed before its last commit, and before an epoch, it knows.
+    copy.publisher.shown(unframe(&copy.answer(Position::default()).await).0).await.expect("its newest");
+    copy.begin_epoch();
+    let copy = copy.restart().await;
+    copy.publisher.shown(note).await.expect("an epoch that is over");
+    assert!(copy.publisher.outdated().is_none());
+    copy.publish("a", "more").await;
+}

@@ -1,0 +1,123 @@
+//! How long the engine waits, whatever unsigned headers and statuses say.
+
+use bookholder::model::position::Position;
+use bookholder::replication::engine::{Action, Engine, Event, Failure, Memory, Now, Settings};
+
+use crate::support::primary::Primary;
+use crate::support::replica::Replica;
+use crate::support::upstream::Reply;
+use crate::support::wire::{frame, unframe};
+
+/// An engine that holds what a primary holds, and the note of that.
+async fn holding(primary: &Primary) -> (Engine, Vec<u8>) {
+    let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
+    let mut engine = Engine::new(settings, Memory::default());
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let read = |note: Result<Option<Vec<u8>>, _>| note.expect("a store").expect("a note");
+    engine.handle(now(primary, 0), Event::Root(1, read(primary.publisher.root(1))));
+    engine.handle(now(primary, 0), Event::Answer { note: note.clone(), delta: true, reconnect_ms: None });
+    let actions = engine.handle(now(primary, 0), Event::Epoch(1, read(primary.publisher.epoch(1))));
+    assert!(actions.iter().any(|action| matches!(action, Action::Apply(_))), "{actions:?}");
+    let polled = engine.handle(now(primary, 0), Event::Applied(Ok(())));
+    assert!(matches!(polled[..], [Action::FetchNext { bust: None, .. }]), "{polled:?}");
+    (engine, note)
+}
+
+fn now(primary: &Primary, monotonic_ms: u64) -> Now {
+    Now { wall_s: primary.now().seconds(), monotonic_ms, random: monotonic_ms.wrapping_mul(0x9e37_79b9_7f4a_7c15) }
+}
+
+/// How many polls an engine makes in this time against an upstream that answers each of them at once with this.
+fn polls(primary: &Primary, engine: &mut Engine, time_ms: u64, answer: impl Fn() -> Event) -> (u64, Vec<String>) {
+    let (mut clock_ms, mut polls, mut troubles) = (0, 0, Vec::new());
+    let mut event = answer();
+    while clock_ms < time_ms {
+        let mut next = None;
+        for action in engine.handle(now(primary, clock_ms), event) {
+            match action {
+                Action::Wait(ms) => {
+                    clock_ms += ms;
+                    next = Some(Event::Due);
+                }
+                Action::FetchNext { .. } => {
+                    polls += 1;
+                    clock_ms += 1;
+                    next = Some(answer());
+                }
+                Action::Trouble { reason, .. } => troubles.push(reason.to_owned()),
+                _ => {}
+            }
+        }
+        event = next.expect("a poll or a pause follows");
+    }
+    (polls, troubles)
+}
+
+#[tokio::test]
+async fn a_cache_that_repeats_is_asked_seldom_whatever_it_says_and_named() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    for reconnect_ms in [None, Some(0), Some(1), Some(249)] {
+        let (mut engine, note) = holding(&primary).await;
+        let again = || Event::Answer { note: note.clone(), delta: false, reconnect_ms };
+        let (polls, troubles) = polls(&primary, &mut engine, 60_000, again);
+        assert!((3..=60).contains(&polls), "{reconnect_ms:?}: {polls} polls in a minute");
+        assert!(troubles.iter().all(|reason| reason == "stale_answer") && !troubles.is_empty(), "{troubles:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_says_no_for_a_while_keeps_a_replica_away_for_less_than_a_minute() {
+    let primary = Primary::found();
+    for failure in [Failure::Denied, Failure::UnknownView, Failure::Busy { retry_after_s: 86_400 }] {
+        let (mut engine, _) = holding(&primary).await;
+        let mut away_ms = 0;
+        for time in 0..3 {
+            let actions = engine.handle(now(&primary, time), Event::Failed(failure, "no".to_owned()));
+            let [Action::Trouble { reason, .. }, Action::Wait(ms)] = &actions[..] else { panic!("{actions:?}") };
+            assert_eq!(*reason, failure.reason());
+            away_ms += ms;
+        }
+        assert!(away_ms < 60_000, "{failure:?}: {away_ms} ms");
+        let (polls, _) = polls(&primary, &mut engine, 3_600_000, || Event::Failed(failure, "no".to_owned()));
+        assert!((10..=400).contains(&polls), "{failure:?}: {polls} polls in an hour");
+    }
+}
+
+#[tokio::test]
+async fn a_request_to_stay_away_for_a_century_is_followed_for_half_a_minute() {
+    let primary = Primary::found();
+    let (mut engine, note) = holding(&primary).await;
+    let again = Event::Answer { note, delta: false, reconnect_ms: Some(u64::MAX) };
+    let actions = engine.handle(now(&primary, 25_000), again);
+    assert!(matches!(actions[..], [Action::Wait(30_000)]), "{actions:?}");
+}
+
+#[tokio::test]
+async fn a_reconnect_header_of_0_over_a_socket_does_not_lead_to_a_storm_of_polls() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let mut replica = Replica::synced(&primary).await;
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let began = std::time::Instant::now();
+    for _ in 0..2 {
+        let reply = Reply::With("Bookholder-Reconnect-Ms: 0", frame(&note, &[]));
+        assert_eq!(replica.offer(reply).await, None);
+    }
+    assert!(began.elapsed().as_secs() >= 2, "one second each: {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn one_denied_poll_over_a_socket_is_followed_by_the_next_within_seconds() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let mut replica = Replica::synced(&primary).await;
+    for status in [401, 403, 404] {
+        let began = std::time::Instant::now();
+        let trouble = replica.offer(Reply::Status(status)).await.expect("a trouble");
+        assert!(trouble.detail.contains(&status.to_string()), "{}", trouble.detail);
+        assert!(began.elapsed().as_secs() < 8, "{status}: {:?}", began.elapsed());
+    }
+    primary.publish("a", "two").await;
+    replica.sync(&primary).await;
+}
