@@ -1,0 +1,162 @@
+//! Wrong clocks: a primary or a replica that is ahead, behind, or in 1970 goes on answering, and once the clock is right
+//! nothing that was wrong with it keeps a replica on an older state.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::faults::Faults;
+use super::run::Run;
+use super::support::node::{Launch, Node, eventually, segment};
+
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+const YEAR: i64 = 365 * DAY;
+/// Longest wait for a replica to hold what its primary says.
+const FOLLOWS: Duration = Duration::from_secs(15);
+
+/// A primary and its replica, each with a clock of its own.
+struct Pair {
+    primary: Node,
+    replica: Node,
+    of_primary: Faults,
+    of_replica: Faults,
+}
+
+impl Pair {
+    /// Both hold the prompt `a`; none where clocks cannot be set.
+    fn start() -> Option<Self> {
+        let (of_primary, of_replica) = (Faults::new()?, Faults::new()?);
+        let primary = of_primary.start(Launch::primary(), false)?;
+        primary.publish("a", "first");
+        let replica = of_replica.start(Launch::replica_of(&primary), false)?;
+        replica.follow(&primary);
+        Some(Self { primary, replica, of_primary, of_replica })
+    }
+
+    fn clocks(&self, primary_s: i64, replica_s: i64) {
+        self.of_primary.clock(primary_s);
+        self.of_replica.clock(replica_s);
+    }
+
+    /// The replica says this text of `a` in time.
+    fn arrives(&self, text: &str, what: &str) {
+        let found = eventually(FOLLOWS, || (served(&self.replica, "") == text).then_some(()));
+        assert!(
+            found.is_some(),
+            "{what}: the replica says `{}`\nprimary: {}\nreplica: {}",
+            served(&self.replica, ""),
+            self.primary.status(),
+            self.replica.status()
+        );
+    }
+}
+
+fn served(node: &Node, query: &str) -> String {
+    let answer = node.get(&format!("/v1/resolve/a@production{query}"));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["content"]["text"].as_str().expect("a text").to_owned()
+}
+
+/// Publishes where the node takes it: a commit by a clock that is far off may be refused, by name.
+fn offer(node: &Node, text: &str) -> bool {
+    let body: Value =
+        json!({"content": {"syntax": "mustache", "text": text}, "message": "why", "labels": ["production"]});
+    let answer = node.change("POST", "/v1/prompts/a/versions", &body);
+    assert_ne!(answer.status, 500, "{}", answer.text());
+    answer.status == 201
+}
+
+#[test]
+fn clocks_that_were_ahead_for_one_commit_keep_no_replica_on_an_older_state() {
+    let run = Run::start("clocks-ahead");
+    for ahead in [2 * HOUR, 3 * HOUR, 10 * DAY, YEAR] {
+        let Some(pair) = Pair::start() else { return };
+        pair.clocks(ahead, ahead);
+        let taken = offer(&pair.primary, "by a clock ahead");
+        if taken {
+            pair.arrives("by a clock ahead", "both ahead");
+        }
+        pair.clocks(0, 0);
+        pair.primary.publish("a", "by a right clock");
+        pair.arrives("by a right clock", &format!("{ahead} s ahead for one commit, then right"));
+        pair.primary.publish("a", "and after that");
+        pair.arrives("and after that", "the second commit");
+        run.report(&format!("{ahead} s ahead: the commit was {}", if taken { "taken" } else { "refused" }));
+    }
+}
+
+#[test]
+fn a_replica_whose_clock_alone_is_wrong_takes_newer_states() {
+    let _run = Run::start("clocks-replica");
+    for wrong in [-2 * HOUR, 3 * HOUR, YEAR, -20_000 * DAY] {
+        let Some(mut pair) = Pair::start() else { return };
+        pair.clocks(0, wrong);
+        pair.primary.publish("a", "second");
+        if !(-1_000 * DAY..=0).contains(&wrong) {
+            pair.arrives("second", &format!("a replica {wrong} s off"));
+        }
+        pair.replica.kill9();
+        pair.replica.restart();
+        assert!(["first", "second"].contains(&served(&pair.replica, "").as_str()));
+        pair.clocks(0, 0);
+        pair.primary.publish("a", "third");
+        pair.arrives("third", &format!("right again after {wrong} s"));
+        let fresh = eventually(FOLLOWS, || (pair.replica.status()["freshness"] == "fresh").then_some(()));
+        assert!(fresh.is_some(), "{}", pair.replica.status());
+    }
+}
+
+#[test]
+fn a_primary_ahead_alone_is_believed_when_its_clock_is_right_again() {
+    let _run = Run::start("clocks-primary");
+    for ahead in [2 * HOUR, YEAR] {
+        let Some(pair) = Pair::start() else { return };
+        pair.clocks(ahead, 0);
+        let _taken = offer(&pair.primary, "by a clock ahead");
+        assert!(["first", "by a clock ahead"].contains(&served(&pair.replica, "").as_str()));
+        pair.clocks(0, 0);
+        pair.primary.publish("a", "by a right clock");
+        pair.arrives("by a right clock", &format!("the primary alone was {ahead} s ahead"));
+    }
+}
+
+#[test]
+fn a_primary_behind_its_own_records_says_so_and_is_followed() {
+    let _run = Run::start("clocks-behind");
+    for behind in [2 * HOUR, 400 * DAY] {
+        let Some(mut pair) = Pair::start() else { return };
+        pair.clocks(-behind, 0);
+        pair.primary.restart();
+        let untrusted = eventually(FOLLOWS, || (pair.primary.status()["clock_untrusted"] == true).then_some(()));
+        let written = offer(&pair.primary, "by a clock behind");
+        assert!(untrusted.is_some(), "{behind} s behind, and the primary says nothing: {}", pair.primary.status());
+        pair.clocks(0, 0);
+        let text = if written { "by a clock behind" } else { "first" };
+        assert_eq!(served(&pair.primary, ""), text);
+        pair.primary.restart();
+        pair.replica.restart_as(|launch| launch.args(["--upstream", &pair.primary.url()]));
+        pair.primary.publish("a", "by a right clock");
+        pair.arrives("by a right clock", &format!("{behind} s behind, then right"));
+    }
+}
+
+#[test]
+fn history_is_not_dated_ahead_after_a_step_forward_and_back() {
+    let _run = Run::start("clocks-history");
+    let Some(pair) = Pair::start() else { return };
+    pair.of_primary.clock(10 * DAY);
+    let _taken = offer(&pair.primary, "by a clock ahead");
+    pair.of_primary.clock(0);
+    pair.primary.publish("a", "by a right clock");
+    for days in [1, 5, 11] {
+        let at = bookholder::model::time::Timestamp::from_ms(now_ms() + days * DAY * 1_000).to_string();
+        let query = format!("?at={}", segment(&at));
+        assert_eq!(served(&pair.primary, &query), "by a right clock", "as of {at}");
+    }
+}
+
+fn now_ms() -> i64 {
+    use bookholder::clock::{Clock, SystemClock};
+    SystemClock::new().now_ms()
+}
