@@ -1,7 +1,8 @@
 //! The one rule by which importers turn names of other libraries into names of prompts.
 //!
-//! A name that is one already stays as it is. In any other, in this order: every character that no name may hold
-//! becomes `-`; the spaces around each segment go; a segment that is then empty, `.` or `..` becomes `-`; a name of
+//! A name that a prompt may have stays as it is. In any other, in this order: what cannot be seen goes, spaces of other
+//! widths become spaces, and the rest is written in normalization form C; every character that no name may hold becomes
+//! `-`; the spaces around each segment go; a segment that is then empty, `.` or `..` becomes `-`; a name of
 //! more than 200 bytes is cut at a character, and ends in `~` and 12 hex digits of the BLAKE3 of the original. Where
 //! two originals of one import would meet in one name, the later one gets that ending too.
 //!
@@ -14,8 +15,8 @@ use crate::model::name::{NAME_BYTES_MAX, NAME_FORBIDDEN, PromptName};
 
 /// The rule, for whoever asks why a name looks different.
 pub const RULE: &str = "\
-A name that Bookholder takes stays as it is. In any other, control characters, @, \\ and | become -, spaces around
-each /segment go, an empty, . or .. segment becomes -, and a name over 200 bytes is cut and ends in ~ and 12 hex digits
+A name that Bookholder takes stays as it is. In any other, invisible characters go and the rest is composed (NFC),
+control characters, @, \\ and | become -, spaces around each /segment go, an empty, . or .. segment becomes -, and a name over 200 bytes is cut and ends in ~ and 12 hex digits
 of the BLAKE3 of the original. Where two names of one import would meet, the later one gets that ending too.";
 
 /// Hex digits behind the `~`; more only where so many are not enough to tell two names apart.
@@ -69,7 +70,7 @@ impl Mapper {
 /// The original without what no name may hold, of whatever length.
 fn shape(original: &str) -> String {
     let forbidden = |c: char| c.is_control() || NAME_FORBIDDEN.contains(&c);
-    let replaced: String = original.chars().map(|c| if forbidden(c) { '-' } else { c }).collect();
+    let replaced: String = PromptName::plain(original).chars().map(|c| if forbidden(c) { '-' } else { c }).collect();
     let segment = |segment: &str| match segment.trim_matches(' ') {
         "" | "." | ".." => "-".to_owned(),
         trimmed => trimmed.to_owned(),
@@ -102,6 +103,9 @@ mod tests {
             ("a//b", "a/-/b"),
             ("../x/.", "-/x/-"),
             ("\t", "-"),
+            ("cafe\u{301}", "caf\u{e9}"),
+            ("a\u{200b}b\u{202e}", "ab"),
+            ("a\u{a0}b\u{3000}", "a b"),
         ] {
             let mapped = Mapper::new().map(original);
             assert_eq!((mapped.name.as_str(), mapped.changed), (name, name != original));
@@ -149,6 +153,7 @@ mod tests {
             let names: HashMap<_, _> = originals.iter().map(|o| (mapper.map(o).name, o.clone())).collect();
             let distinct: std::collections::HashSet<_> = originals.iter().collect();
             prop_assert_eq!(names.len(), distinct.len());
+            prop_assert!(names.keys().all(|name| name.check_new().is_ok()));
             for original in &originals {
                 prop_assert_eq!(&names[&mapper.map(original).name], original);
             }

@@ -46,7 +46,8 @@ pub(super) async fn create_token(
     Ok((StatusCode::CREATED, never_kept, Said(token)).into_response())
 }
 
-/// Revokes an access token, for every request from now on.
+/// Revokes an access token, for every request from now on. Open change requests that its principal proposed, amended or
+/// approved are no longer applied automatically.
 #[utoipa::path(
     delete, path = "/v1/tokens/{name}", tag = "operator",
     params(("name" = String, Path, description = "The name of the access token.", example = "replica-plant-7")),

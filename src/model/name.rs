@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 /// Longest name of a prompt, in bytes of UTF-8.
@@ -18,6 +19,9 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 pub const LATEST: &str = "latest";
 /// The label that a bare name means.
 pub const PRODUCTION: &str = "production";
+
+/// Unicode normalization form C.
+const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 
 /// Why a text is no name or label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,8 +79,18 @@ impl PromptName {
         if let Some(character) = self.0.chars().find(|c| is_unseen(*c)) {
             return Err(NameError::Lookalike { code: u32::from(character) });
         }
-        let composed = icu_normalizer::ComposingNormalizerBorrowed::new_nfc().normalize(&self.0);
+        let composed = NFC.normalize(&self.0);
         if composed == self.0 { Ok(()) } else { Err(NameError::NotComposed { composed: composed.into_owned() }) }
+    }
+
+    /// A text without what no new name may hold: characters that cannot be seen go, spaces in disguise become spaces, and
+    /// the rest is written in normalization form C.
+    #[must_use]
+    pub fn plain(text: &str) -> String {
+        let visible =
+            |c: char| if c.is_whitespace() && !c.is_control() { Some(' ') } else { (!is_unseen(c)).then_some(c) };
+        let visible: String = text.chars().filter_map(visible).collect();
+        NFC.normalize(&visible).into_owned()
     }
 
     /// Checks a borrowed text by the same rule, without taking it.
@@ -116,7 +130,7 @@ impl PromptName {
 /// Whether a character is shown as nothing, changes the direction or the shape of its neighbours (Unicode's
 /// `Default_Ignorable_Code_Point`, and the interlinear marks), or is a space other than the usual one.
 fn is_unseen(c: char) -> bool {
-    (c.is_whitespace() && c != ' ')
+    (c.is_whitespace() && c != ' ' && !c.is_control())
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'

@@ -449,6 +449,30 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
     }
 }
 
+/// Has every open change request that somebody proposed, amended or approved wait for a person, as an access token of
+/// theirs is revoked; returns their numbers.
+pub(super) fn stop_automatic(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    principal: &str,
+    token: &str,
+) -> Result<Vec<u64>, RegistryError> {
+    let mut stopped = Vec::new();
+    for mut request in open_requests(txn)? {
+        let approved = |event: &RequestEvent| event.kind == EventKind::Approve && event.by == principal;
+        let concerned = proposers(&request).contains(principal) || request.events.iter().any(approved);
+        if request.automatic && concerned {
+            let message =
+                format!("no longer applied automatically: the access token {token} of {principal} was revoked");
+            request.automatic = false;
+            request.events.push(event(ctx, EventKind::Comment, &message, Vec::new(), Vec::new()));
+            keep(txn, &request)?;
+            stopped.push(request.id);
+        }
+    }
+    Ok(stopped)
+}
+
 fn apply(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest, terms: &Terms) -> Result<Deployed, RegistryError> {
     ctx.approved([], Some(request.id));
     for one in &request.moves {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::access::{hex, rules_change};
+use super::change_requests::stop_automatic;
 use super::command::Subject;
 use super::principals::{check_handle, create};
 use super::{Actor, Registry, RegistryError};
@@ -157,7 +158,9 @@ impl Registry {
         Ok(view(&record, Some(&token)))
     }
 
-    /// Revokes an access token, for every request from now on and for those under way.
+    /// Revokes an access token, for every request from now on and for those under way. Open change requests that its
+    /// principal proposed, amended or approved are applied by nobody but a person from then on: whoever had the token may
+    /// have meant them to apply themselves.
     ///
     /// # Errors
     /// The actor may not, there is no such token, it is the last of who keeps access, or the store fails.
@@ -167,15 +170,18 @@ impl Registry {
             Subject::new("revoke-token", [name.chars().take(HANDLE_BYTES_MAX).collect()], ""),
             move |txn, ctx| {
                 ctx.authorise(Permission::Access, None, None)?;
-                if txn.raw_document(Shelf::Token, &name)?.is_none() {
+                let Some(record) = txn.document::<TokenRecord>(Shelf::Token, &name)? else {
                     return Err(RegistryError::NotFound { what: TOKEN, name });
-                }
+                };
                 if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, Some(&name))? {
                     return Err(RegistryError::LastAdmin { name });
                 }
                 txn.remove_document(Shelf::Token, &name)?;
                 rules_change(txn)?;
-                txn.commit(ctx.now, Vec::new(), ctx.audit("revoke-token", vec![name], String::new(), Vec::new()))?;
+                let stopped = stop_automatic(txn, ctx, &record.principal, &name)?;
+                let stopped = stopped.into_iter().map(|id| format!("change request {id}"));
+                let subjects = std::iter::once(name).chain(stopped).collect();
+                txn.commit(ctx.now, Vec::new(), ctx.audit("revoke-token", subjects, String::new(), Vec::new()))?;
                 Ok(())
             },
         )
