@@ -295,7 +295,7 @@ fn unreachable(error: reqwest::Error) -> Failed {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -313,6 +313,8 @@ mod tests {
             let dripping = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 stream.set_nodelay(true).expect("a socket");
+                // An answer that begins before its request would be refused for that.
+                assert!(stream.read(&mut [0; 4_096]).await.expect("a request") > 0);
                 stream.write_all(at_once).await.expect("sent");
                 let mut bytes = 0;
                 for byte in drips {
