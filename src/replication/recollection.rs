@@ -119,7 +119,7 @@ pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> R
         held: None,
         watermark: None,
         reader_version: MIN_READER,
-        now: TrustedTime { now_s: i64::MIN, clock_trusted: false },
+        now: TrustedTime { now_s: i64::MIN, wall_s: i64::MIN, clock_trusted: false },
     };
     accept(note, &expectation)
 }

@@ -9,9 +9,11 @@ use std::ops::ControlFlow;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
 use super::read::{Entries, ReadTxn};
-use super::record::decode_version;
+use super::record::{decode_deployment, decode_version, parse};
 use super::verify::verify;
 use super::write::WriteTxn;
+use crate::model::deployment::Deployment;
+use crate::model::time::Timestamp;
 
 /// The history that a node holds, compared entry by entry with a new state.
 pub(super) struct History<'a> {
@@ -30,13 +32,13 @@ impl<'a> History<'a> {
     /// Looks at an entry of the new state.
     pub(super) fn put(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
         let settled = mod_seq <= self.seq;
-        let kind = Parts::of(key.as_bytes()).and_then(|parts| Kind::from_number(parts.kind));
-        if !settled && !matches!(kind, Some(Kind::Version | Kind::Deployment)) {
+        let Some(parts) = Parts::of(key.as_bytes()) else { return Ok(()) };
+        if !settled && !matches!(Kind::from_number(parts.kind), Some(Kind::Version | Kind::Deployment)) {
             return Ok(());
         }
         match self.held.entry(key.as_bytes())? {
             Some(held) if settled && held.mod_seq == mod_seq && held.value == value => {}
-            Some(held) if !settled && is_same(kind, &held.value, value) => {}
+            Some(held) if !settled && is_same(&parts, &held.value, value) => {}
             Some(held) => self.part(held.mod_seq.min(mod_seq)),
             None if settled => self.part(mod_seq),
             None => {}
@@ -70,12 +72,26 @@ impl<'a> History<'a> {
     }
 }
 
-/// Whether a version or deployment that was written again is still the same: only that a version was retired or
-/// archived may have been added.
-fn is_same(kind: Option<Kind>, held: &[u8], new: &[u8]) -> bool {
-    if held == new {
-        return true;
+/// Whether a version or deployment that was written again is still the same one. A version may have been retired or
+/// archived since, and dates may have been repaired.
+fn is_same(parts: &Parts<'_>, held: &[u8], new: &[u8]) -> bool {
+    match Kind::from_number(parts.kind) {
+        _ if held == new => true,
+        Some(Kind::Version) => {
+            let version = |bytes| {
+                let version = decode_version(bytes, parts.number()?).ok()?;
+                Some((version.content_id, version.source_id, version.commit, version.author))
+            };
+            version(held).is_some_and(|held| version(new) == Some(held))
+        }
+        Some(Kind::Deployment) => {
+            let deployment = |bytes| {
+                let (name, label) = (parse(parts.name()?).ok()?, parse(parts.label()?).ok()?);
+                let deployment = decode_deployment(bytes, name, label, parts.number()?).ok()?;
+                Some(Deployment { at: Timestamp::from_ms(0), ..deployment })
+            };
+            deployment(held).is_some_and(|held| deployment(new) == Some(held))
+        }
+        _ => false,
     }
-    let version = |bytes| decode_version(bytes, 0).ok().map(|it| (it.content_id, it.source_id, it.created, it.author));
-    kind == Some(Kind::Version) && version(held).is_some() && version(held) == version(new)
 }

@@ -26,7 +26,7 @@ fn decide(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Ac
         held: None,
         watermark: None,
         reader_version: MIN_READER,
-        now: TrustedTime { now_s: i64::MIN, clock_trusted: false },
+        now: TrustedTime { now_s: i64::MIN, wall_s: i64::MIN, clock_trusted: false },
     };
     accept(note, &expectation)
 }

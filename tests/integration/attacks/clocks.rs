@@ -139,3 +139,20 @@ async fn an_expired_first_state_takes_a_setting() {
         assert_eq!(replica.text("a@1").is_err(), reason.is_some());
     }
 }
+
+#[tokio::test]
+async fn notes_a_little_ahead_do_not_raise_the_floor_step_by_step() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let mut replica = Replica::synced(&primary).await;
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let checkpoint = crate::support::wire::read_note(&note);
+    for (ahead_s, reason) in [(600, None), (601, Some("future")), (1_200, Some("future"))] {
+        let mut ahead = checkpoint.clone();
+        (ahead.issued, ahead.expires) = (ahead.issued + ahead_s, ahead.expires + ahead_s);
+        let note = primary.signer.sign(&ahead).expect("signed");
+        let trouble = replica.offer(Reply::Bytes(frame(&note, &[]))).await;
+        assert_eq!(trouble.map(|trouble| trouble.reason), reason.map(str::to_owned), "{ahead_s}");
+        assert!(!replica.health.view(&replica.clock).clock_untrusted, "{ahead_s}");
+    }
+}

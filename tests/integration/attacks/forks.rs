@@ -168,6 +168,33 @@ async fn a_new_epoch_ends_a_fork() {
     assert_eq!(replica.text("a@4").expect("its history"), "and on and on");
 }
 
+/// Everything that a registry does to what is held, seen as a whole state: none of it is another history.
+#[tokio::test]
+async fn whatever_a_registry_does_later_is_no_fork() {
+    let primary = Primary::found();
+    for text in ["one", "two", "three"] {
+        primary.publish("team/a", text).await;
+        primary.publish("team/b", text).await;
+    }
+    primary.deploy("team/a", 1, "production").await;
+    primary.deploy("team/b", 1, "production").await;
+    primary.deploy("team/b", 2, "staging").await;
+    let mut replica = Replica::synced(&primary).await;
+    let retire = crate::support::primary::why();
+    primary.registry.retire(&primary.admin, "team/a".parse().expect("a name"), 2, retire).await.expect("retired");
+    primary.deploy("team/a", 3, "production").await;
+    primary.rollback("team/a", "production", None).await.expect("rolled back");
+    primary.unlabel("team/b", "staging").await.expect("unlabelled");
+    primary.remove("team/b").await.expect("removed");
+    primary.publish("team/b", "back again").await;
+    // A delta that does not fit leads to the whole state.
+    let (note, data) = unframe(&primary.answer(replica.asks_after()).await);
+    replica.refuses(Reply::Bytes(frame(&note, &data[..data.len() / 2])), "parse").await;
+    assert_eq!(replica.asks_after(), Position::default());
+    assert_eq!(replica.offer(Reply::Bytes(primary.answer(Position::default()).await)).await.map(|it| it.reason), None);
+    assert_eq!(replica.state(), primary.state());
+}
+
 /// What a primary that was set back says when it is asked to write.
 async fn refusal(primary: &Primary) -> String {
     match primary.try_publish("a", "more").await.expect_err("it refuses") {

@@ -84,6 +84,24 @@ async fn a_status_that_says_no_for_a_while_keeps_a_replica_away_for_less_than_a_
     }
 }
 
+/// What is stored may have gone bad while the upstream has nothing newer.
+#[tokio::test]
+async fn a_damaged_state_is_fetched_whole_though_its_position_is_held() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let (mut engine, note) = holding(&primary).await;
+    assert!(engine.handle(now(&primary, 1), Event::Damaged).is_empty(), "the poll that waits goes on");
+    let answer = |delta| Event::Answer { note: note.clone(), delta, reconnect_ms: None };
+    let actions = engine.handle(now(&primary, 25_000), answer(false));
+    let [Action::FetchNext { after, .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(*after, Position::default());
+    let actions = engine.handle(now(&primary, 25_010), answer(true));
+    assert!(matches!(actions[..], [Action::Apply(_)]), "{actions:?}");
+    let actions = engine.handle(now(&primary, 25_020), Event::Applied(Ok(())));
+    let [Action::FetchNext { after, .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_ne!(*after, Position::default(), "once");
+}
+
 #[tokio::test]
 async fn a_request_to_stay_away_for_a_century_is_followed_for_half_a_minute() {
     let primary = Primary::found();
