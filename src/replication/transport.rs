@@ -36,6 +36,8 @@ const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(3_600);
 /// Data up to this size stays in memory, in bytes; more goes to a temporary file.
 const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
 
+/// Longest problem that is read, in bytes.
+const PROBLEM_BYTES_MAX: usize = 4_096;
 /// What a note is sent as.
 const NOTE_TYPE: &str = "text/plain; charset=utf-8";
 
@@ -104,18 +106,18 @@ impl Upstream {
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
-        let said = || format!("the upstream answered {status} to {path}");
-        match status {
-            StatusCode::OK => Ok(response),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err((Failure::Denied, said())),
-            StatusCode::NOT_FOUND => Err((Failure::UnknownView, said())),
+        let failure = match status {
+            StatusCode::OK => return Ok(response),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied,
+            StatusCode::NOT_FOUND => Failure::UnknownView,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-                let retry_after_s = header.and_then(|text| text.parse().ok()).unwrap_or(1);
-                Err((Failure::Busy { retry_after_s }, said()))
+                Failure::Busy { retry_after_s: header.and_then(|text| text.parse().ok()).unwrap_or(1) }
             }
-            _ => Err((Failure::Malformed, said())),
-        }
+            _ => Failure::Malformed,
+        };
+        let code = problem_code(response).await.map(|code| format!(" ({code})")).unwrap_or_default();
+        Err((failure, format!("the upstream answered {status}{code} to {path}")))
     }
 
     async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Failed> {
@@ -283,6 +285,15 @@ impl Spool {
             }
         })
     }
+}
+
+/// The code of the problem that an answer begins with, if it is one: unsigned, and told to the operator alone.
+async fn problem_code(mut response: Response) -> Option<String> {
+    let body = response.chunk().await.ok()??;
+    let problem: serde_json::Value = serde_json::from_slice(body.get(..body.len().min(PROBLEM_BYTES_MAX))?).ok()?;
+    let code = problem.get("code")?.as_str()?;
+    let plain = (1..=40).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    plain.then(|| code.to_owned())
 }
 
 /// Tells what failed, down to the cause: `connection refused` says more than `error sending request`.

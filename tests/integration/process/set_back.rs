@@ -57,6 +57,9 @@ fn a_primary_set_back_to_a_snapshot_stops_and_a_restored_one_goes_on() {
     primary.until_logged("this primary stops writing and signing");
     primary.restart();
     refuses(&primary);
+    replica.until("it says why", || {
+        replica.status()["trouble"]["detail"].to_string().contains("(outdated_primary)").then_some(())
+    });
     assert_eq!(replica.text("a"), "after the snapshot");
     assert_eq!(replica.status()["position"], json!(published));
     primary.stop();
