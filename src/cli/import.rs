@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
@@ -16,7 +17,9 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, count, one_line, paint};
 use super::{Verdict, progress, push};
+use crate::api::problem::ErrorCode;
 use crate::api::write::{ImportChange, ImportRequest, Imported};
+use crate::client::ClientError;
 use crate::files::batches::{BatchError, Batches, unpack};
 use crate::files::mapping::RULE;
 use crate::model::content::Syntax;
@@ -24,6 +27,10 @@ use crate::model::name::{Label, PromptName};
 
 /// Window of a packed history, as a power of two: what zstd itself takes without being asked.
 const WINDOW_LOG_MAX: u32 = 27;
+
+/// How long to wait, and how often, where a batch is more than may be written in a minute.
+const PAUSE: Duration = Duration::from_secs(5);
+const PAUSES_MAX: u32 = 15;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -143,7 +150,18 @@ async fn send(
     total: &mut Total,
 ) -> Result<(), CliError> {
     let request = ImportRequest { changes, syntax, label: label.clone() };
-    let Imported { published, removed, known, refused } = context.client.import(&request).await?;
+    let mut pauses = 0;
+    let imported = loop {
+        match context.client.import(&request).await {
+            // A long history is more than one principal writes in a minute.
+            Err(ClientError::Problem(problem)) if problem.code == ErrorCode::RateLimited && pauses < PAUSES_MAX => {
+                pauses += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            imported => break imported?,
+        }
+    };
+    let Imported { published, removed, known, refused } = imported;
     total.published += published;
     total.removed += removed;
     total.known += known;

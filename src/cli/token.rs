@@ -64,7 +64,7 @@ enum TokenCommand {
     },
     /// List access tokens, without the tokens themselves
     List,
-    /// Make an access token worthless from now on
+    /// Make an access token worthless from now on; change requests of its principal no longer apply automatically
     Revoke {
         /// What it is for
         name: String,

@@ -134,7 +134,7 @@ impl Connection {
             return true;
         }
         let Ok(mut own) = self.own_host.try_borrow_mut() else { return false };
-        if *own == host {
+        if !own.is_empty() && *own == host {
             return true;
         }
         let is_own = std::str::from_utf8(host).is_ok_and(|host| self.face.app.door.hosts.owns(host, self.peer.reached));

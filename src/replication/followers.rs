@@ -2,9 +2,9 @@
 //!
 //! A report comes now and then, a poll as soon as a replica has taken what the one before answered; so polls tell of an
 //! arrival within moments. Both are the word of whoever may follow, and nothing is decided by them. Kept in memory, for
-//! a while, and bounded.
+//! a while, and bounded: where there is no room, the replicas of one access token do not keep out those of another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::api::status::ReplicaReport;
@@ -88,8 +88,45 @@ pub(super) struct Followers(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    known: BTreeMap<String, Follower>,
+    /// By id, and under which access token: nobody speaks for a replica that shows another one.
+    known: BTreeMap<(String, Token), Follower>,
+    /// How many are known under each access token.
+    shares: HashMap<Token, usize>,
     looked_ms: i64,
+}
+
+/// The name of an access token; none for all who show none.
+type Token = Option<String>;
+
+impl Table {
+    fn forget(&mut self, now: Timestamp) {
+        self.looked_ms = now.ms();
+        self.known.retain(|_, one| is_recent(one.heard, now));
+        self.shares.clear();
+        for (_, token) in self.known.keys() {
+            *self.shares.entry(token.clone()).or_default() += 1;
+        }
+    }
+
+    /// Makes room for one more under an access token, where the table is full: whoever has the most gives one up, unless
+    /// that would leave them with less.
+    fn has_room(&mut self, token: &Token) -> bool {
+        if self.known.len() < REPLICAS_MAX {
+            return true;
+        }
+        let own = self.shares.get(token).copied().unwrap_or_default();
+        let Some((most, count)) = self.shares.iter().max_by_key(|(_, count)| **count) else { return false };
+        if *count <= own + 1 {
+            return false;
+        }
+        let theirs = self.known.iter().filter(|((_, token), _)| token == most);
+        let Some(silent) = theirs.min_by_key(|(_, one)| one.heard).map(|(key, _)| key.clone()) else { return false };
+        self.known.remove(&silent);
+        if let Some(count) = self.shares.get_mut(&silent.1) {
+            *count = count.saturating_sub(1);
+        }
+        true
+    }
 }
 
 impl Followers {
@@ -112,14 +149,16 @@ impl Followers {
         let now = heard.heard;
         let mut table = self.lock();
         if !(0..FORGET_EVERY_MS).contains(&now.ms().saturating_sub(table.looked_ms)) {
-            table.looked_ms = now.ms();
-            table.known.retain(|_, one| is_recent(one.heard, now));
+            table.forget(now);
         }
-        if let Some(known) = table.known.get_mut(&heard.replica) {
+        let token = heard.follows_as.as_ref().map(|who| who.token.clone());
+        let key = (heard.replica.clone(), token);
+        if let Some(known) = table.known.get_mut(&key) {
             let report = heard.report.or_else(|| known.report.take());
             *known = Follower { report, ..heard };
-        } else if table.known.len() < REPLICAS_MAX {
-            table.known.insert(heard.replica.clone(), heard);
+        } else if table.has_room(&key.1) {
+            *table.shares.entry(key.1.clone()).or_default() += 1;
+            table.known.insert(key, heard);
         }
     }
 
@@ -280,6 +319,26 @@ mod tests {
         assert!(followers.all(Timestamp::from_ms(0)).is_empty());
         followers.poll(&"x".repeat(ID_BYTES_MAX), position("1.1"), None, Timestamp::from_ms(0));
         assert_eq!(followers.all(Timestamp::from_ms(0)).len(), 1);
+    }
+
+    #[test]
+    fn one_access_token_neither_crowds_out_nor_speaks_for_the_replicas_of_another() {
+        let followers = Followers::default();
+        let by = |token: &str| Some(FollowsAs { principal: token.to_owned(), token: token.to_owned() });
+        let at = |ms| Timestamp::from_ms(1_000_000 + ms);
+        followers.poll("berlin", position("1.7"), by("honest"), at(0));
+        for number in 0..REPLICAS_MAX + 10 {
+            followers.poll(&format!("f{number:05}"), position("9.9"), by("flood"), at(1));
+        }
+        followers.poll("berlin", position("9.9"), by("flood"), at(2));
+        followers.poll("paris", position("1.8"), by("honest"), at(2));
+        followers.poll("rome", position("1.8"), None, at(2));
+        let all = followers.all(at(3));
+        assert_eq!(all.len(), REPLICAS_MAX);
+        let honest = |one: &&Follower| one.follows_as != by("flood");
+        let kept: Vec<_> = all.iter().filter(honest).map(|one| (one.replica.as_str(), one.position)).collect();
+        let expected = [("berlin", position("1.7")), ("paris", position("1.8")), ("rome", position("1.8"))];
+        assert_eq!(kept, expected);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod attacks;
 mod bad_input;
 mod cli;
+mod door;
 mod doors;
 mod durability;
 mod engine;
@@ -18,6 +19,7 @@ mod keys;
 mod process;
 mod registry;
 mod resolving;
+mod shares;
 mod support;
 mod tls;
 mod ui;

@@ -6,7 +6,7 @@ use crate::support::command::bookholder;
 use crate::support::node::{ADMIN, Launch, Node};
 
 /// An authority and a certificate of it, as files.
-struct Certificates {
+pub struct Certificates {
     _folder: tempfile::TempDir,
     authority: PathBuf,
     certificate: PathBuf,
@@ -14,7 +14,7 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn make() -> Self {
+    pub fn make() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -39,7 +39,7 @@ impl Certificates {
         }
     }
 
-    fn launch(&self, launch: Launch) -> Launch {
+    pub fn launch(&self, launch: Launch) -> Launch {
         launch.tls(&self.certificate, &self.key)
     }
 }

@@ -1,7 +1,7 @@
 //! Label policies and change requests: what moves a label, and what does not.
 
 use bookholder::api::govern::{
-    AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest,
+    AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest, TokenRequest,
 };
 use bookholder::api::write::{DeployRequest, PublishRequest, RollbackRequest};
 use bookholder::governance::label_policy::RequirementKind;
@@ -207,6 +207,40 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
     assert_eq!((entry.actor.as_str(), entry.command.as_str()), ("ivy", "deploy"));
     assert_eq!(entry.method, "change request 1, applied automatically");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
+}
+
+#[tokio::test]
+async fn an_automatic_request_waits_for_a_person_once_an_access_token_behind_it_is_revoked() {
+    for (revoked, applied) in [("rob", true), ("ann", false), ("ivy", false)] {
+        let primary = team().await;
+        policy(&primary, r#","approvals":1,"after":{"label":"staging","for_s":3600}"#).await;
+        for who in ["ann", "ivy", "rob"] {
+            let token = TokenRequest {
+                name: format!("{who}-laptop"),
+                principal: Some(who.to_owned()),
+                ..TokenRequest::default()
+            };
+            primary.registry.create_token(&primary.admin, token).await.expect("a token");
+        }
+        let one = publish_as(&primary, "ann", "one").await;
+        let asked = propose(&primary, "ann", one, true).await;
+        primary.registry.deploy(&person("rob"), staging(one)).await.expect("staging is free");
+        review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("ivy");
+        primary.registry.revoke_token(&primary.admin, format!("{revoked}-laptop")).await.expect("revoked");
+        let entry = last(&primary);
+        let subjects: Vec<&str> = entry.subjects.iter().map(String::as_str).collect();
+        let (token, request) = (format!("{revoked}-laptop"), format!("change request {}", asked.id));
+        assert_eq!(subjects, if applied { vec![token.as_str()] } else { vec![token.as_str(), request.as_str()] });
+        primary.wait(HOUR_MS).registry.tend_change_requests().await.expect("tended");
+        let request = primary.registry.change_request(&|_| true, asked.id).expect("it").request;
+        let state = if applied { RequestState::Applied } else { RequestState::Open };
+        assert_eq!((request.state, request.automatic), (state, applied), "{revoked}");
+        if !applied {
+            let said = &request.events.last().expect("why").message;
+            assert!(said.contains(&format!("the access token {revoked}-laptop of {revoked} was revoked")), "{said}");
+            deploy_as(&primary, "rob", one).await.expect("what was approved can be deployed by a person");
+        }
+    }
 }
 
 fn staging(version: u64) -> DeployRequest {

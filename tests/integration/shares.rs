@@ -1,0 +1,185 @@
+//! What one principal may take, and that others still find theirs: each promise against the ways around it.
+
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::support::answer::{Answer, head};
+use crate::support::node::{Launch, Node, segment};
+
+/// Streams of one kind that one access token has at once.
+const STREAMS: usize = 32;
+/// Bytes that one principal writes in a minute.
+const MINUTE_BYTES: usize = 64 * 1024 * 1024;
+
+fn token(node: &Node, name: &str, role: &str) -> String {
+    let made = node.change("POST", "/v1/tokens", &json!({"name": name, "role": role})).ok();
+    format!("Bearer {}", made["token"].as_str().expect("a token"))
+}
+
+/// Opens a stream; its connection where it began, else the answer.
+fn open(node: &Node, path: &str, bearer: &str) -> Result<TcpStream, Answer> {
+    let mut stream = node.connect();
+    let shown = if bearer.is_empty() { String::new() } else { format!("authorization: {bearer}\r\n") };
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{shown}\r\n").as_bytes()).expect("written");
+    let mut reader = BufReader::new(stream.try_clone().expect("a socket"));
+    let head = head(&mut reader).expect("a head");
+    if head.starts_with("HTTP/1.1 200") {
+        return Ok(stream);
+    }
+    let rest = std::io::Read::chain(head.as_bytes(), reader);
+    Err(Answer::read(rest).expect("an answer"))
+}
+
+#[test]
+fn one_access_token_has_32_streams_of_each_kind_and_leaves_those_of_others() {
+    let node = Node::primary();
+    let (rita, app) = (token(&node, "rita", "reader"), token(&node, "app", "reader"));
+    for path in ["/v1/events", "/ui/live"] {
+        let mut taken: Vec<TcpStream> = (0..STREAMS).map(|_| open(&node, path, &rita).expect("a stream")).collect();
+        let refused = open(&node, path, &rita).expect_err("one too many");
+        assert!(refused.header("retry-after").is_some(), "{}", refused.head);
+        if path == "/v1/events" {
+            assert!(refused.problem(429, "rate_limited").contains("32 event streams"));
+        }
+        assert_eq!(refused.status, 429, "{path}");
+        let others = [open(&node, path, &app), open(&node, path, "")];
+        assert!(others.iter().all(Result::is_ok), "{path}: others find room");
+        drop(taken.pop());
+        let again = node.until("room again", || open(&node, path, &rita).ok());
+        drop((taken, again));
+    }
+}
+
+#[test]
+fn those_without_an_access_token_share_half_of_the_streams_and_leave_the_other_half() {
+    let node = Node::primary();
+    let rita = token(&node, "rita", "reader");
+    let taken: Vec<TcpStream> = (0..300).map_while(|_| open(&node, "/v1/events", "").ok()).collect();
+    assert_eq!(taken.len(), 128);
+    assert_eq!(open(&node, "/v1/events", "").expect_err("one too many").status, 429);
+    assert!(open(&node, "/v1/events", &rita).is_ok(), "an access token finds its share");
+}
+
+/// Sends something as somebody.
+fn send(node: &Node, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+    let headers = [("authorization", bearer), ("content-type", "application/json")];
+    node.send(method, path, &headers, body.to_string().as_bytes())
+}
+
+#[test]
+fn one_principal_writes_so_much_in_a_minute_by_all_doors_together_and_others_go_on() {
+    let node = Node::primary();
+    let (mallory, ann) = (token(&node, "mallory", "admin"), token(&node, "ann", "admin"));
+    let content = |text: &str| json!({"syntax": "plain", "text": text});
+    // What is longer than a content may be is refused for that, and counts as it has been read and looked at.
+    let long = "x".repeat(1_500_000);
+    let at = "2020-01-01T00:00:00Z";
+    let change = |id: usize| json!({"id": id.to_string(), "at": at, "author": "m", "message": "m", "name": format!("i/{id}"), "text": long});
+    let import = json!({"changes": (0..10).map(change).collect::<Vec<_>>()});
+    let mut written = 0;
+    while written + 10 * long.len() <= MINUTE_BYTES {
+        let _answer = send(&node, &mallory, "POST", "/v1/import", &import).ok();
+        written += 10 * long.len();
+    }
+    let rest = "y".repeat(900_000);
+    let draft = |bearer: &str, number: usize| {
+        let path = format!("/v1/prompts/{}/drafts/d{number}", segment("m/d"));
+        send(&node, bearer, "PUT", &path, &json!({"content": content(&format!("{number}{rest}"))}))
+    };
+    let mut number = 0;
+    while draft(&mallory, number).status == 200 {
+        number += 1;
+        assert!(number < 10, "drafts count as well");
+    }
+    let refused = |door: &str, answer: &Answer| {
+        let said = answer.problem(429, "rate_limited");
+        let wait: u64 = answer.header("retry-after").expect("how long").parse().expect("seconds");
+        assert!(said.contains("`mallory` wrote 64 MiB") && (1..=60).contains(&wait), "{door}: {said}");
+    };
+    let publish = |bearer: &str| {
+        let request = json!({"content": content(&rest), "message": "m"});
+        send(&node, bearer, "POST", "/v1/prompts/m%2Fp/versions", &request)
+    };
+    let propose =
+        json!({"message": "m", "publish": {"name": "m/q", "content": content(&rest), "labels": ["production"]}});
+    refused("draft", &draft(&mallory, 99));
+    refused("publish", &publish(&mallory));
+    refused("propose", &send(&node, &mallory, "POST", "/v1/requests", &propose));
+    refused("import", &send(&node, &mallory, "POST", "/v1/import", &import));
+    assert_eq!((publish(&ann).status, draft(&ann, 0).status), (201, 200), "others go on");
+    let audit = node.send("GET", "/v1/audit?limit=1000", &[], b"").ok();
+    let denied = |command: &str| {
+        let items = audit["items"].as_array().expect("entries");
+        items.iter().any(|one| one["command"] == command && one["decision"] == "denied" && one["actor"] == "mallory")
+    };
+    for command in ["save-draft", "publish", "propose", "import"] {
+        assert!(denied(command), "the audit log has the refused {command}");
+    }
+}
+
+#[test]
+fn one_principal_has_200_drafts_wherever_they_lie_and_others_begin_theirs() {
+    let node = Launch::primary().start();
+    let (mallory, ann) = (token(&node, "mallory", "author"), token(&node, "ann", "author"));
+    let save = |bearer: &str, prompt: &str, draft: &str, text: &str| {
+        let path = format!("/v1/prompts/{}/drafts/{draft}", segment(prompt));
+        send(&node, bearer, "PUT", &path, &json!({"content": {"syntax": "plain", "text": text}}))
+    };
+    for number in 0..200 {
+        let saved = save(&mallory, &format!("m/{number}"), "d", "text");
+        assert_eq!(saved.status, 200, "{number}: {}", saved.text());
+    }
+    let refused = save(&mallory, "m/200", "d", "text").problem(413, "too_large");
+    assert!(
+        refused.contains("`mallory`'s drafts") && refused.contains("200") && refused.contains("discard"),
+        "{refused}"
+    );
+    assert_eq!(save(&mallory, "m/0", "another", "text").status, 413, "of the same prompt");
+    assert_eq!(save(&mallory, "m/0", "d", "more").status, 200, "what is there goes on");
+    assert_eq!(save(&ann, "m/200", "d", "text").status, 200, "others begin theirs");
+    assert_eq!(save(&mallory, "m/200", "d", "mine").status, 200, "who goes on with another's draft begins none");
+    let away = send(&node, &mallory, "DELETE", "/v1/prompts/m%2F7/drafts/d", &Value::Null);
+    assert!((200..300).contains(&away.status), "{}", away.text());
+    assert_eq!(save(&mallory, "m/201", "d", "text").status, 200, "there is room again");
+    assert_eq!(save(&mallory, "m/202", "d", "text").status, 413, "for one");
+    let published = send(&node, &mallory, "POST", "/v1/prompts/m%2F8/drafts/d/publication", &json!({"message": "m"}));
+    assert!((200..300).contains(&published.status), "{}", published.text());
+    assert_eq!(save(&mallory, "m/202", "d", "text").status, 200, "what is published is no draft");
+    let bound = json!({"name": "narrow", "role": "author", "prompts": "support/**"});
+    let bound = node.change("POST", "/v1/tokens", &bound).ok();
+    let bound = format!("Bearer {}", bound["token"].as_str().expect("a token"));
+    assert_eq!(save(&bound, "m/1", "x", "text").status, 403, "drafts lie only where their authors may publish");
+    assert_eq!(save(&bound, "support/new", "x", "text").status, 200);
+    assert_eq!(save(&token(&node, "rita", "reader"), "m/1", "x", "text").status, 403);
+}
+
+#[test]
+fn no_door_makes_a_prompt_whose_name_passes_for_another() {
+    let node = Node::primary();
+    let content = json!({"syntax": "plain", "text": "x"});
+    let admin = format!("Bearer {}", crate::support::node::ADMIN);
+    for (name, part) in [
+        ("support/ag\u{200b}ent", "U+200B"),
+        ("support/agent\u{202e}", "U+202E"),
+        ("support/cafe\u{301}", "normalization form C"),
+    ] {
+        let prompt = format!("/v1/prompts/{}", segment(name));
+        let published = json!({"content": content, "message": "m", "labels": ["production"]});
+        let proposed = json!({"message": "m", "publish": {"name": name, "content": content, "labels": ["production"]}});
+        for (method, path, body) in [
+            ("POST", format!("{prompt}/versions"), published),
+            ("PUT", format!("{prompt}/drafts/d"), json!({"content": content})),
+            ("POST", "/v1/requests".to_owned(), proposed),
+        ] {
+            let said = send(&node, &admin, method, &path, &body).problem(400, "invalid_name");
+            assert!(said.contains(part), "{method} {path}: {said}");
+        }
+        let change =
+            json!({"id": "1", "at": "2020-01-01T00:00:00Z", "author": "m", "message": "m", "name": name, "text": "x"});
+        let imported = send(&node, &admin, "POST", "/v1/import", &json!({"changes": [change]})).ok();
+        assert_eq!(imported["refused"][0]["problem"]["code"], "invalid_name", "{imported}");
+    }
+    assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]));
+}
