@@ -17,6 +17,11 @@ const HOUR_MS: i64 = 3_600_000;
 /// How far back "lately" reaches, in hours: the last day, and the hour it began in.
 const LATELY_HOURS: u64 = 25;
 
+/// Users of one version that are kept by name, and what stands for all others: names come from replicas too, which may
+/// report any number of them.
+const USERS_MAX: usize = 200;
+const OTHERS: &str = "others";
+
 impl Registry {
     /// Where the faces of this node note who used what.
     #[must_use]
@@ -53,11 +58,19 @@ impl Registry {
             .store
             .write(move |txn| {
                 for one in uses {
-                    let key = joined_key(&[one.name.as_str(), &number_key(one.version), &one.by]);
+                    let version = number_key(one.version);
+                    let mut key = joined_key(&[one.name.as_str(), &version, &one.by]);
                     // What others report is not believed: no use is of a version that is not there, or of tomorrow.
                     let known = key.len() <= DOCUMENT_KEY_BYTES_MAX && txn.version(&one.name, one.version)?.is_some();
                     if !known || one.hour > latest {
                         continue;
+                    }
+                    if txn.raw_document(Shelf::Use, &key)?.is_none() {
+                        let mut users = 0;
+                        visit(txn, &one.name, one.version, &mut |_, _| users += 1)?;
+                        if users >= USERS_MAX {
+                            key = joined_key(&[one.name.as_str(), &version, OTHERS]);
+                        }
                     }
                     if txn.document::<u64>(Shelf::Use, &key)?.is_none_or(|hour| hour < one.hour) {
                         txn.put_document(Shelf::Use, &key, &one.hour)?;

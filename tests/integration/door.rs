@@ -350,12 +350,12 @@ async fn http2_names_its_host_in_the_authority_and_is_judged_by_it() {
 /// A refused command of somebody, and from which address the audit log says that it came.
 fn client_of_refusal(node: &Node, token: &str, lines: &str) -> Value {
     let sent = format!(
-        "DELETE /v1/prompts/a HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n{lines}content-length: 0\r\n\r\n"
+        "DELETE /v1/tokens/rita HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n{lines}content-length: 0\r\n\r\n"
     );
     assert_eq!(node.raw(sent.as_bytes()).expect("an answer").status, 403, "{lines:?}");
     let audit = node.send("GET", "/v1/audit?limit=1000", &[], b"").ok();
     let last = audit["items"].as_array().and_then(|items| items.last()).expect("an entry").clone();
-    assert_eq!((&last["command"], &last["decision"]), (&json!("remove"), &json!("denied")), "{last}");
+    assert_eq!((&last["command"], &last["decision"]), (&json!("revoke-token"), &json!("denied")), "{last}");
     last["client"].clone()
 }
 

@@ -26,6 +26,8 @@ use crate::web::layout::{Following, Frame, Who, query};
 
 /// Largest form, in bytes, but for those that hold a content.
 const FORM_BYTES_MAX: usize = 64 * 1024;
+/// Largest form for signing in, in bytes: anybody may send one, and all bodies share one budget.
+const VISIT_FORM_BYTES_MAX: usize = 8 * 1024;
 /// Largest form that holds a content: three bytes for each byte that has to be encoded, and its samples.
 pub(super) const CONTENT_FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Names of the cookie of a session, over TLS and without; the prefix keeps other hosts of the domain from setting it.
@@ -255,7 +257,7 @@ impl<const MAX: usize> FromRequest<App> for Sent<MAX> {
 
 /// Reads the form for signing in, which is tied to a visit.
 pub(super) async fn read_visit_form(app: &App, parts: &Parts, body: Body, id: &str) -> Result<Params, Failure> {
-    read_form(app, parts, (body, FORM_BYTES_MAX), id).await
+    read_form(app, parts, (body, VISIT_FORM_BYTES_MAX), id).await
 }
 
 /// Reads a form, which must come from a page of this node and carry what the holder of an id was given.

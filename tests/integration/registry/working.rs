@@ -1,6 +1,6 @@
 //! Drafts that people share, and old versions that nobody needs.
 
-use bookholder::api::govern::{ArchiveRequest, DraftRequest, PublishDraftRequest};
+use bookholder::api::govern::{ArchiveRequest, DraftRequest, PublishDraftRequest, VersionUse};
 use bookholder::model::draft::Draft;
 use bookholder::model::pattern::Pattern;
 use bookholder::registry::RegistryError;
@@ -133,4 +133,21 @@ async fn old_versions_are_archived_when_nothing_needs_them() {
         .try_deploy(vec![crate::support::primary::moving("support/a", "staging", crate::support::primary::fixed(1))])
         .await;
     assert!(matches!(refused, Err(RegistryError::VersionArchived { .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn users_that_replicas_report_are_kept_by_name_up_to_two_hundred_a_version() {
+    let primary = team().await;
+    primary.publish("support/a", "one").await;
+    let hour = u64::try_from(primary.now().ms() / 3_600_000).expect("after 1970");
+    let uses = |from: usize, to: usize| {
+        let one = |number| VersionUse { name: name("support/a"), version: 1, by: format!("u{number:03}"), hour };
+        (from..to).map(one).collect::<Vec<_>>()
+    };
+    primary.registry.keep_uses(uses(0, 300)).await.expect("kept");
+    let used_by = primary.registry.used_by(&name("support/a"), 1).expect("names");
+    assert_eq!((used_by.len(), used_by.contains("others"), used_by.contains("u199")), (201, true, true));
+    assert!(!used_by.contains("u200"));
+    primary.registry.keep_uses(uses(0, 300)).await.expect("kept");
+    assert_eq!(primary.registry.used_by(&name("support/a"), 1).expect("names").len(), 201, "whoever is known stays");
 }
