@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const IDLE: Duration = Duration::from_secs(60);
 /// Long polls at once.
 const POLLS: usize = 10_000;
+/// Descriptors of this process and of the primary: a poll has one in each.
+const DESCRIPTORS: usize = POLLS + 4_000;
 /// Processor time is counted in these.
 const TICKS_A_SECOND: f64 = 100.0;
 
@@ -93,9 +95,9 @@ fn a_crowd_of_replicas_and_of_long_polls_costs() {
         return;
     };
     let pid = std::process::id().to_string();
-    let raised = Command::new("prlimit").args(["--pid", &pid, "--nofile=40000:40000"]).status();
+    let raised = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={DESCRIPTORS}:")]).status();
     let raised = raised.is_ok_and(|status| status.success());
-    let launch = Launch::primary().under("ulimit -n 40000 2>/dev/null; exec \"$@\"");
+    let launch = Launch::primary().under(&format!("ulimit -S -n {DESCRIPTORS}; exec \"$@\""));
     let primary = launch.start();
     fill(&primary);
     let place = Place::new(primary.address());

@@ -1,5 +1,6 @@
 //! A bad network between a replica and its primary: it carries bytes, and does to them what a test says.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,7 +78,8 @@ struct Network {
     changed: Condvar,
     /// The last whole answer to a poll.
     last: Mutex<Vec<u8>>,
-    open: Mutex<Vec<TcpStream>>,
+    open: Mutex<HashMap<u64, [TcpStream; 2]>>,
+    connections: AtomicU64,
     carried: AtomicU64,
     polls: AtomicU64,
     over: AtomicBool,
@@ -93,7 +95,8 @@ impl Proxy {
             weather: Mutex::new(Weather::Fair),
             changed: Condvar::new(),
             last: Mutex::new(Vec::new()),
-            open: Mutex::new(Vec::new()),
+            open: Mutex::new(HashMap::new()),
+            connections: AtomicU64::new(0),
             carried: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -134,8 +137,10 @@ impl Proxy {
 
     /// Breaks every connection.
     pub fn reset(&self) {
-        for stream in self.network.open.lock().expect("no panic").drain(..) {
-            let _already_closed = stream.shutdown(Shutdown::Both);
+        for (_, streams) in self.network.open.lock().expect("no panic").drain() {
+            for stream in streams {
+                let _already_closed = stream.shutdown(Shutdown::Both);
+            }
         }
     }
 }
@@ -170,10 +175,11 @@ impl Network {
             return Ok(());
         }
         let primary = TcpStream::connect(self.target.get())?;
-        for stream in [replica, &primary] {
-            stream.set_nodelay(true)?;
-            self.open.lock().expect("no panic").push(stream.try_clone()?);
-        }
+        replica.set_nodelay(true)?;
+        primary.set_nodelay(true)?;
+        let number = self.connections.fetch_add(1, Ordering::SeqCst);
+        let both = [replica.try_clone()?, primary.try_clone()?];
+        self.open.lock().expect("no panic").insert(number, both);
         // The answer to a poll as far as it came, to be repeated; nothing while something else is asked.
         let polled = Arc::new(Mutex::new(None));
         let answers = {
@@ -187,6 +193,7 @@ impl Network {
         let _carried_all = self.requests(replica, &primary, &polled);
         let _already_closed = primary.shutdown(Shutdown::Both);
         answers.join().expect("no panic");
+        self.open.lock().expect("no panic").remove(&number);
         Ok(())
     }
 

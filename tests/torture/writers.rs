@@ -17,7 +17,9 @@ use super::support::node::{Node, segment};
 
 /// Prompts that all writers share.
 pub const PROMPTS: usize = 6;
-/// What a writer does while its node is away.
+/// What policies of writers are about, before a number: prompts that nobody has.
+const ELSEWHERE: &str = "elsewhere/";
+/// How long a writer waits while its node is away.
 const AWAY: Duration = Duration::from_millis(5);
 
 /// An acknowledged write.
@@ -32,9 +34,24 @@ pub struct Write {
 /// What was acknowledged.
 #[derive(Clone, Debug)]
 pub enum What {
-    Version { number: u64, text: String },
-    Deployment { id: u64, expected: u64 },
-    Draft { name: String, revision: u64, text: String },
+    Version {
+        number: u64,
+        text: String,
+    },
+    Deployment {
+        id: u64,
+        expected: u64,
+    },
+    Draft {
+        name: String,
+        revision: u64,
+        text: String,
+    },
+    /// A rule of governance: it changes no prompt, so replicas have nothing to fetch for it.
+    Policy {
+        name: String,
+        number: u64,
+    },
 }
 
 /// What the writers were told.
@@ -99,6 +116,7 @@ impl Ledger {
         let mut client = Client::new(Place::new(node.address()));
         let mut drafts: BTreeMap<(usize, &str), (u64, &str)> = BTreeMap::new();
         let mut deployments: BTreeMap<usize, Vec<(u64, u64)>> = BTreeMap::new();
+        let mut policies: BTreeMap<&str, u64> = BTreeMap::new();
         let mut missing = Vec::new();
         for write in writes {
             match &write.what {
@@ -114,6 +132,9 @@ impl Ledger {
                 }
                 What::Draft { name, revision, text } => {
                     drafts.insert((write.prompt, name), (*revision, text));
+                }
+                What::Policy { name, number } => {
+                    policies.insert(name, *number);
                 }
             }
         }
@@ -133,6 +154,15 @@ impl Ledger {
             let later = saved["revision"].as_u64().is_some_and(|saved| saved > revision);
             if !later && saved["content"]["text"] != text && !published.contains(name) {
                 missing.push(format!("draft {name} of {prompt}: {text}: {}", found.text()));
+            }
+        }
+        let kept = if policies.is_empty() { Value::Null } else { get(&mut client, "/v1/policies").ok() };
+        for (name, number) in policies {
+            let found = kept.as_array().and_then(|kept| kept.iter().find(|policy| policy["name"] == name));
+            let found =
+                found.and_then(|policy| policy["prompts"].as_str()?.strip_prefix(ELSEWHERE)?.parse::<u64>().ok());
+            if found.is_none_or(|found| found < number) {
+                missing.push(format!("policy {name} of {number}: {found:?}"));
             }
         }
         missing
@@ -203,11 +233,12 @@ pub fn write(shared: &Shared<'_>, me: usize, mut random: Random) {
     let mut writer = Writer { shared, me, tries: random.below(1 << 32) << 16, draft };
     while !shared.stop.load(Ordering::SeqCst) {
         let prompt = random.index(PROMPTS);
-        let answered = match random.below(10) {
+        let answered = match random.below(11) {
             0..=4 => writer.publish(&mut client, prompt),
             5..=6 => writer.deploy(&mut client, prompt, &mut random),
             7 => writer.roll_back(&mut client, prompt),
             8 => writer.save(&mut client),
+            9 => writer.keep_policy(&mut client),
             _ => writer.publish_draft(&mut client),
         };
         if answered.is_none() {
@@ -310,6 +341,18 @@ impl Writer<'_> {
         let path = format!("{}/labels/production/rollback", path_of(number));
         let answer = client.send("POST", &path, Some(&body))?;
         self.deployed(number, expected, &answer);
+        Some(())
+    }
+
+    fn keep_policy(&mut self, client: &mut Client) -> Option<()> {
+        self.tries += 1;
+        let (name, number) = (format!("torture-{}", self.me), self.tries);
+        let body =
+            json!({"name": name, "prompts": format!("{ELSEWHERE}{number}"), "labels": "production", "approvals": 1});
+        let answer = client.send("PUT", &format!("/v1/policies/{name}"), Some(&body))?;
+        if self.good(&answer).is_some() {
+            self.acknowledge(0, What::Policy { name, number });
+        }
         Some(())
     }
 

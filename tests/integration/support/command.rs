@@ -33,10 +33,11 @@ pub struct Said {
 
 /// The program, with nothing of it in the environment; started by a shell where a script is given.
 pub fn program(shell: Option<&str>) -> Command {
-    let path = env!("CARGO_BIN_EXE_bookholder");
-    let mut command = Command::new(if shell.is_some() { "sh" } else { path });
+    // Another build of it, such as a release, where the environment names one.
+    let path = std::env::var_os("TORTURE_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_bookholder").into());
+    let mut command = Command::new(if shell.is_some() { OsStr::new("sh") } else { &path });
     if let Some(script) = shell {
-        command.args(["-c", script, "sh", path]);
+        command.args(["-c", script, "sh"]).arg(&path);
     }
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKHOLDER_")) {
         command.env_remove(name);
