@@ -1,6 +1,8 @@
 //! The front matter of a prompt file: its YAML keys, and which of them a content needs.
 //!
-//! It knows nothing of the body. Invariant: what `write` makes, `parse` reads back as the same value.
+//! It knows nothing of the body. The YAML parser goes through all open brackets for each token, so what is long or has
+//! many brackets is read otherwise: as one `key: JSON` a line, which is YAML too.
+//! Invariant: what `write` makes, `parse` reads back as the same value.
 
 use std::fmt::Write;
 
@@ -10,6 +12,11 @@ use serde_json::{Map, Value};
 
 use crate::model::content::{Message, Model, Syntax, Variable, VariableType};
 use crate::model::name::Label;
+
+/// Longest front matter that is read as any YAML, in bytes.
+const YAML_BYTES_MAX: usize = 64 * 1024;
+/// Most brackets that open in it, quoted or not: what they are to the parser only the parser knows.
+const YAML_BRACKETS_MAX: usize = 2_048;
 
 /// Everything that front matter can say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,9 +33,13 @@ pub(super) struct FrontMatter {
 
 /// Reads front matter; a reason names the key and the line of the file.
 pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
-    // The parser counts lines of what it is given: one empty line stands for the opening `---`.
-    let form: Option<Form> = serde_norway::from_str(&format!("\n{yaml}")).map_err(|error| error.to_string())?;
-    let form = form.unwrap_or_default();
+    let form = if is_small(yaml) {
+        // The parser counts lines of what it is given: one empty line stands for the opening `---`.
+        let form: Option<Form> = serde_norway::from_str(&format!("\n{yaml}")).map_err(|error| error.to_string())?;
+        form.unwrap_or_default()
+    } else {
+        parse_lines(yaml)?
+    };
     let model = match (form.model, form.parameters) {
         (None, None) => None,
         (None, Some(_)) => return Err("`parameters` belong to a model; name it with `model`".to_owned()),
@@ -77,7 +88,43 @@ pub(super) fn write(front: &FrontMatter) -> String {
     let yaml = serde_norway::to_string(&form).unwrap_or_default();
     // YAML has many corners. What does not read back as it was is written in the JSON subset, which has none.
     let stands = yaml.ends_with('\n') && !yaml.split('\n').any(super::prompt::is_fence);
-    if stands && parse(&yaml).as_ref() == Ok(front) { yaml } else { json_lines(&form) }
+    if stands && is_small(&yaml) && parse(&yaml).as_ref() == Ok(front) {
+        return yaml;
+    }
+    let escaped = json_lines(&form);
+    if is_small(&escaped) { escaped } else { plain_lines(&form) }
+}
+
+/// Whether the YAML parser reads a text in time that is bounded.
+fn is_small(yaml: &str) -> bool {
+    let brackets = yaml.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    yaml.len() <= YAML_BYTES_MAX && brackets <= YAML_BRACKETS_MAX
+}
+
+/// Reads front matter that is one `key: JSON` a line.
+fn parse_lines(text: &str) -> Result<Form, String> {
+    let mut fields = Map::new();
+    // The first line of the file is the opening `---`.
+    for (number, line) in (2_usize..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        let field =
+            line.split_once(": ").and_then(|(key, json)| Some((key, serde_json::from_str::<Value>(json).ok()?)));
+        let Some((key, value)) = field else {
+            return Err(format!(
+                "front matter with more than {YAML_BYTES_MAX} bytes or {YAML_BRACKETS_MAX} brackets has one `key: JSON` \
+                 on each line, and line {number} is none; make it smaller or write its value as JSON"
+            ));
+        };
+        if fields.insert(key.to_owned(), value).is_some() {
+            return Err(format!("line {number}: `{key}` is written twice; keep one of them"));
+        }
+    }
+    serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+}
+
+/// The form as one `key: JSON` line each, as [`parse_lines`] reads it.
+fn plain_lines(form: &Form) -> String {
+    let Ok(Value::Object(fields)) = serde_json::to_value(form) else { return String::new() };
+    fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
 /// The form as one `key: JSON` line each, every character outside ASCII escaped.

@@ -327,3 +327,46 @@ proptest! {
         let _ = parse(&format!("---\n{front}\n---\n{file}"));
     }
 }
+
+#[test]
+fn front_matter_with_too_many_brackets_is_refused_before_yaml_is_parsed() {
+    for bracket in ["[", "{", "[{", "- [", "a: {"] {
+        let front = bracket.repeat(100_000);
+        let error = parse(&format!("---\nmodel: {front}\n---\nx\n")).expect_err(bracket).to_string();
+        assert!(error.contains("one `key: JSON` on each line, and line 2 is none"), "{error}");
+    }
+    let long = parse(&format!("---\nconfig:\n  a: {}\n---\nx\n", "x".repeat(70_000))).expect_err("long").to_string();
+    assert!(long.contains("more than 65536 bytes"), "{long}");
+    let twice = format!("---\nconfig: {{\"a\": \"{}\"}}\nconfig: {{}}\n---\nx\n", "x".repeat(70_000));
+    assert!(parse(&twice).expect_err("twice").to_string().contains("line 3: `config` is written twice"));
+}
+
+#[test]
+fn nested_yaml_of_the_largest_size_that_is_parsed_ends_soon() {
+    for unit in ["- ", "? ", "[", "{a: ", "&a ", "!a ", "a: ", "*a ", "\"", "|\n", "- - [", "[a, "] {
+        let front = unit.repeat(60_000 / unit.len());
+        let _ = parse(&format!("---\n{front}\n---\nx\n"));
+    }
+}
+
+#[test]
+fn a_content_with_long_or_bracketed_front_matter_reads_back() {
+    let tool = |n: usize| json!({"type": "function", "n": n, "é\u{2028}": "😀 \"[{", "nested": [[{"a": []}]]});
+    for number in [3, 300, 3_000] {
+        let content = Content {
+            tools: (0..number).map(tool).collect(),
+            config: Map::from_iter([("text".to_owned(), Value::from("---\nx: [".repeat(number)))]),
+            variables: vec![Variable {
+                name: "v".to_owned(),
+                required: false,
+                kind: VariableType::String,
+                default: Some(json!("d")),
+                description: None,
+            }],
+            model: Some(Model { name: "m".to_owned(), parameters: Map::from_iter([("t".to_owned(), json!(0.5))]) }),
+            ..Content::text(Syntax::Mustache, "{{v}}")
+        };
+        let file = write(&content);
+        assert_eq!(parse(&file).expect("it reads back").content, content, "{number} tools, {} bytes", file.len());
+    }
+}
