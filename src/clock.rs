@@ -1,4 +1,4 @@
-//! Where time comes from: one trait, the machine's clock, and a clock that a test moves by hand.
+//! Where time comes from: one trait, the machine's clock, a clock that a test moves by hand, and when to stop.
 //!
 //! It knows milliseconds and nothing else: no calendars, no time zones, no timers, and no opinion on whether the
 //! wall clock can be believed (that is `trust::time::TrustedTime`).
@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time, handed to everything that needs one.
@@ -101,9 +101,59 @@ impl Clock for ManualClock {
     }
 }
 
+/// Tells long work when to end: at a moment of a clock, or as soon as nobody waits for its result. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    /// The clock, and the monotonic time at which to end.
+    until: Option<(Arc<dyn Clock>, u64)>,
+    abandoned: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Never due, unless it is abandoned.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Due once `limit_ms` have passed from now.
+    #[must_use]
+    pub fn after(clock: Arc<dyn Clock>, limit_ms: u64) -> Self {
+        let until_ms = clock.monotonic_ms().saturating_add(limit_ms);
+        Self { until: Some((clock, until_ms)), abandoned: Arc::default() }
+    }
+
+    /// Says that nobody waits for the result any more.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the work has to end now.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+            || self.until.as_ref().is_some_and(|(clock, until_ms)| clock.monotonic_ms() >= *until_ms)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_stops_at_its_moment_or_when_it_is_abandoned() {
+        let clock = ManualClock::default();
+        let stop = Stop::after(Arc::new(clock.clone()), 20);
+        clock.advance(19);
+        assert!(!stop.is_due());
+        clock.advance(1);
+        assert!(stop.is_due());
+        let never = Stop::never();
+        let same = never.clone();
+        assert!(!same.is_due());
+        never.abandon();
+        assert!(same.is_due());
+    }
 
     #[test]
     fn a_wall_clock_before_1970_is_negative() {

@@ -4,6 +4,8 @@
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most references of one batch.
 pub const BATCH_REFERENCES_MAX: usize = 1_000;
+/// Most bytes of all answers of one batch together.
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Rows of a page when the client does not say.

@@ -17,7 +17,7 @@ use super::{Verdict, disk, folder};
 use crate::api::limits::{BATCH_REFERENCES_MAX, PAGE_ROWS_MAX};
 use crate::api::problem::ErrorCode;
 use crate::api::read::{BatchRequest, Resolved};
-use crate::client::PromptFilter;
+use crate::client::{ClientError, PromptFilter};
 use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::files::path::path_of;
 use crate::files::prompt;
@@ -117,13 +117,22 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
     }
     let mut position = None;
     let mut prompts = BTreeMap::new();
-    for references in references.chunks(BATCH_REFERENCES_MAX) {
+    let mut batches: Vec<&[String]> = references.chunks(BATCH_REFERENCES_MAX).rev().collect();
+    while let Some(references) = batches.pop() {
         let batch = BatchRequest {
             references: references.to_vec(),
             subject: Some(SUBJECT.to_owned()),
             ..BatchRequest::default()
         };
-        let answer = context.client.batch(&batch).await?;
+        let answer = match context.client.batch(&batch).await {
+            // Its answers are too large together.
+            Err(ClientError::Problem(problem)) if problem.code == ErrorCode::TooLarge && references.len() > 1 => {
+                let (first, second) = references.split_at(references.len() / 2);
+                batches.extend([second, first]);
+                continue;
+            }
+            answer => answer?,
+        };
         if position.is_some_and(|position| position != answer.position) {
             return Ok(None);
         }

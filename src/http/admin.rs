@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::extract::{Json, NoParams, Params, Segments, blocking, heavy};
 use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::govern::{TokenRequest, TokenView};
@@ -86,7 +86,8 @@ pub(super) async fn audit_verify(
     _: NoParams,
 ) -> Result<Said<AuditVerdict>, Failure> {
     writer.holds(Permission::Audit)?;
-    Ok(Said(blocking(move || app.catalogue.verify_audit()).await??))
+    let held = app.clone();
+    Ok(Said(heavy(&held, move |_| app.catalogue.verify_audit()).await??))
 }
 
 /// A consistent copy of everything but the keys, while serving.

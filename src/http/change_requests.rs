@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Reader, Writer};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::extract::{Json, NoParams, Params, Segments, blocking, heavy};
 use super::rule_sets::primary;
 use super::state::App;
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest};
@@ -54,7 +54,7 @@ pub(super) async fn request(
 ) -> Result<Said<RequestView>, Failure> {
     let id = segments.number("id")?;
     let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
-    Ok(Said(blocking(move || registry.change_request(&|prompt| readable.reads(prompt), id)).await??))
+    Ok(Said(heavy(&app, move |_| registry.change_request(&|prompt| readable.reads(prompt), id)).await??))
 }
 
 /// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.

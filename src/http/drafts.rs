@@ -4,11 +4,13 @@
 //! their business. Invariant: a list holds no content, of which there may be a hundred megabytes.
 
 use axum::Json as Said;
+use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Segments, blocking};
+use super::extract::{Json, NoParams, Segments, blocking, heavy};
+use super::state::App;
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
 use crate::model::draft::{Draft, DraftSummary};
@@ -121,9 +123,14 @@ pub(super) async fn draft_save(writer: Writer, segments: Segments, _: NoParams) 
     ),
     responses((status = 200, body = DraftMerge)),
 )]
-pub(super) async fn merge_draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<DraftMerge>, Failure> {
+pub(super) async fn merge_draft(
+    State(app): State<App>,
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<DraftMerge>, Failure> {
     let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.merge_draft(&writer.actor, &name, &draft)).await??))
+    Ok(Said(heavy(&app, move |_| writer.registry.merge_draft(&writer.actor, &name, &draft)).await??))
 }
 
 /// Publishes a draft, which is then gone; refused when somebody published since it began.

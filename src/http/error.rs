@@ -5,7 +5,9 @@
 //! the id of the request, once, and the client is told that id and nothing else.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -31,6 +33,34 @@ use crate::web::pages::problem;
 
 /// Seconds after which a request that met a full queue may try again.
 const RETRY_AFTER_S: u64 = 1;
+
+/// When this program began to answer.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// The lines about requests that were turned away.
+static BUSY_LINES: OneASecond = OneASecond::new();
+
+/// Lets one line a second into the log, and counts those that it keeps out.
+struct OneASecond {
+    /// One more than the second of the last line; 0 before there was one.
+    last: AtomicU64,
+    unlogged: AtomicU64,
+}
+
+impl OneASecond {
+    const fn new() -> Self {
+        Self { last: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
+    }
+
+    /// How many lines were kept out since the last one, where it is time for one.
+    fn next(&self, second: u64) -> Option<u64> {
+        let now = second.saturating_add(1);
+        if self.last.swap(now, Ordering::Relaxed) == now {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.unlogged.swap(0, Ordering::Relaxed))
+    }
+}
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -114,7 +144,12 @@ impl Failure {
             tracing::error!(request = %id, error = chain(self), "a request failed inside");
             ("something inside this program failed".to_owned(), Some(format!("the log says what, under request {id}")))
         } else {
-            if status.is_server_error() {
+            if code == ErrorCode::Busy && status.is_server_error() {
+                // Whoever sends too much would fill the log as well.
+                if let Some(unlogged) = BUSY_LINES.next(STARTED.elapsed().as_secs()) {
+                    tracing::warn!(request = %id, error = chain(self), unlogged, "too much at once: a request was turned away");
+                }
+            } else if status.is_server_error() {
                 tracing::warn!(request = %id, error = chain(self), "a request could not be served");
             }
             (self.to_string(), hint)
@@ -332,7 +367,12 @@ fn resolve(error: &ResolveError) -> Saying {
         E::NotReady => not_ready(),
         E::Cursor(_) => (BAD, Code::BadRequest, hint("pass what `next` of the page before said")),
         E::Render(RenderError::Variables(_)) => (UNFIT, Code::InvalidVariables, None),
-        E::Render(RenderError::Template { .. } | RenderError::TooLong) => (UNFIT, Code::RenderFailed, None),
+        E::BatchTooLarge { .. } => {
+            (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("ask for fewer references at once"))
+        }
+        E::Render(RenderError::Template { .. } | RenderError::TooLong | RenderError::Stopped) => {
+            (UNFIT, Code::RenderFailed, None)
+        }
         E::Content(_) => INSIDE,
         E::Store(error) => store(error),
     }
@@ -514,6 +554,8 @@ mod tests {
         check(ResolveError::PromptNotFound { name: name() }.into(), 404, "prompt_not_found");
         check(ResolveError::PromptRemoved { name: name(), at: Timestamp::from_ms(0) }.into(), 410, "prompt_removed");
         check(ResolveError::NotReady.into(), 503, "not_ready");
+        check(ResolveError::BatchTooLarge { reference: "a".into(), bytes_max: 1 }.into(), 413, "too_large");
+        check(ResolveError::Render(RenderError::Stopped).into(), 422, "render_failed");
         check(StoreError::Full { free_bytes: 1, needed_bytes: 2 }.into(), 507, "storage_full");
         check(std::io::Error::from(std::io::ErrorKind::StorageFull).into_store().into(), 507, "storage_full");
         check(StoreError::Busy.into(), 503, "busy");
@@ -529,6 +571,13 @@ mod tests {
         check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "read_only_replica");
         check(RequestError::BodyTooLarge { max: 1 }.into(), 413, "too_large");
         check(PublishError::Busy { retry_after_s: 3 }.into(), 503, "busy");
+    }
+
+    #[test]
+    fn a_flood_of_busy_answers_logs_one_line_a_second_and_counts_the_rest() {
+        let lines = OneASecond::new();
+        let logged: Vec<_> = [0, 0, 0, 1, 1, 5].into_iter().map(|second| lines.next(second)).collect();
+        assert_eq!(logged, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 
     trait IntoStore {

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
+pub(super) use super::work::{blocking, heavy};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
 /// Most parameters of one query.
@@ -226,11 +227,6 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
         };
         if inline { parse().map(Self) } else { blocking(parse).await?.map(Self) }
     }
-}
-
-/// Runs what takes long, such as reading the database, on a thread that may wait.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()).into())
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {

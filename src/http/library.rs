@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::{Reader, name_of};
 use super::error::Failure;
-use super::extract::{NoParams, Params, Segments, blocking};
+use super::extract::{NoParams, Params, Segments, blocking, heavy};
 use super::fresh::text;
 use super::read::matches;
 use super::request::RequestError;
@@ -172,7 +172,8 @@ pub(super) async fn diff(
     reader.check(name.as_str())?;
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
-    ask(app, move |catalogue| catalogue.diff(&name, &from, &to)).await
+    let held = app.clone();
+    Ok(Json(heavy(&held, move |_| app.catalogue.diff(&name, &from, &to)).await??))
 }
 
 /// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.

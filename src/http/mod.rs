@@ -35,6 +35,7 @@ pub mod state;
 mod tests;
 mod ui;
 mod webhooks;
+mod work;
 mod write;
 
 pub use auth::Peer;

@@ -3,6 +3,11 @@
 //! An answer from memory goes out ahead of the router (see `service`); here is how every answer is said, and the
 //! way of those that need a look at the query or the database.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Extension;
@@ -10,21 +15,24 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
 use super::auth::{Reader, name_of};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::extract::{Json, NoParams, Params, Segments, heavy};
 use super::fresh::{FreshHeaders, VERSION, text};
 use super::service::NOSNIFF;
 use super::state::{App, RequestId};
-use crate::api::read::{BatchAnswer, BatchItem, BatchRequest, RenderAnswer, RenderRequest, Resolved};
+use crate::api::read::{BatchAnswer, BatchRequest, RenderAnswer, RenderRequest, Resolved};
 use crate::resolve::{Answer, Query};
 
 /// What `GET /v1/resolve/…` takes.
 const PARAMETERS: &[&str] = &["subject", "attr.*", "at"];
 /// Headers of an answer, for the map to be made in one piece.
 const HEADERS: usize = 8;
+/// Answers from this size on, in bytes, are shared by a batch rather than copied.
+const SHARED_BYTES_MIN: usize = 4 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Says an answer: its bytes, its headers, or that the client has it already.
@@ -105,7 +113,10 @@ pub(super) async fn resolve(
 #[utoipa::path(
     post, path = "/v1/resolve", tag = "application",
     request_body(content = BatchRequest, example = json!({"references": ["support/agent", "support/tone@3"], "subject": "user-17"})),
-    responses((status = 200, body = BatchAnswer)),
+    responses(
+        (status = 200, body = BatchAnswer),
+        (status = 413, body = crate::api::problem::Problem, content_type = "application/problem+json", description = "The answers together are larger than 16 MiB; `detail` names the reference with which they are."),
+    ),
 )]
 pub(super) async fn resolve_batch(
     State(app): State<App>,
@@ -115,7 +126,7 @@ pub(super) async fn resolve_batch(
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Failure> {
     let fresh = FreshHeaders::new(app.freshness.load());
-    let answer = blocking(move || {
+    let body = heavy(&Arc::clone(&app), move |_| {
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
         if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
             reader.check_reference(closed)?;
@@ -124,19 +135,77 @@ pub(super) async fn resolve_batch(
         for answer in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
             app.usage.note(answer, reader.who());
         }
-        let item = |(reference, answer): (&str, Result<crate::resolve::answer::SharedAnswer, _>)| {
-            let (resolved, problem) = match answer.and_then(|answer| answer.to_resolved()) {
-                Ok(resolved) => (Some(resolved), None),
-                Err(error) => (None, Some(Failure::from(error).problem(id))),
-            };
-            BatchItem { reference: reference.to_owned(), resolved, problem }
-        };
-        Ok::<_, Failure>(BatchAnswer { position, answers: answers.into_iter().map(item).collect() })
+        let mut pieces = Pieces::default();
+        pieces.write(&format!("{{\"position\":\"{position}\",\"answers\":["));
+        for (index, (reference, answer)) in answers.into_iter().enumerate() {
+            pieces.write(if index == 0 { "{\"reference\":" } else { ",{\"reference\":" });
+            pieces.write(&serde_json::Value::from(reference).to_string());
+            match answer {
+                Ok(answer) => {
+                    pieces.write(",\"resolved\":");
+                    pieces.share(answer.body());
+                }
+                Err(error) => {
+                    pieces.write(",\"problem\":");
+                    let problem = Failure::from(error).problem(id);
+                    pieces.write(&serde_json::to_string(&problem).unwrap_or_else(|_| "null".to_owned()));
+                }
+            }
+            pieces.write("}");
+        }
+        pieces.write("]}");
+        Ok::<_, Failure>(pieces)
     })
     .await??;
-    let mut response = axum::Json(answer).into_response();
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     fresh.add(response.headers_mut());
     Ok(response)
+}
+
+/// A body of texts of its own and of bytes that others hold as well.
+#[derive(Default)]
+struct Pieces {
+    ready: VecDeque<Bytes>,
+    /// What was written since the last shared bytes.
+    written: Vec<u8>,
+}
+
+impl Pieces {
+    fn write(&mut self, text: &str) {
+        self.written.extend_from_slice(text.as_bytes());
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        if bytes.len() < SHARED_BYTES_MIN {
+            return self.written.extend_from_slice(&bytes);
+        }
+        self.ready.push_back(std::mem::take(&mut self.written).into());
+        self.ready.push_back(bytes);
+    }
+}
+
+impl http_body::Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match self.ready.pop_front() {
+            Some(next) => next,
+            None if self.written.is_empty() => return Poll::Ready(None),
+            None => std::mem::take(&mut self.written).into(),
+        };
+        Poll::Ready(Some(Ok(Frame::data(next))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty() && self.written.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let bytes = self.ready.iter().map(Bytes::len).fold(self.written.len(), usize::saturating_add);
+        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
 }
 
 /// Resolves a reference and fills in its variables.
@@ -156,11 +225,11 @@ pub(super) async fn render(
     let fresh = FreshHeaders::new(app.freshness.load());
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;
-    let answer = blocking(move || {
+    let answer = heavy(&Arc::clone(&app), move |stop| {
         let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
         let answer = app.resolver.resolve(&reference, &query)?;
         app.usage.note(&answer, reader.who());
-        answer.render(&request)
+        answer.render(&request, stop)
     })
     .await??;
     let mut response = axum::Json(answer).into_response();

@@ -188,7 +188,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     if let Some(frame) = frame {
         response.extensions_mut().insert(AsPage(frame));
     }
-    let mut response = finish(response, id);
+    let mut response = finish(app.work.counted(response), id);
     if is_page {
         ui::protect(response.headers_mut());
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::door::Door;
 use super::shares::Shares;
 use super::ui::session::Sessions;
+use super::work::Work;
 use crate::api::status::Status;
 use crate::clock::Clock;
 use crate::crypto::secret::TokenHash;
@@ -104,6 +105,8 @@ pub(super) struct Shared {
     pub(super) polls: Shares,
     /// Who is signed in to the pages.
     pub(super) sessions: Sessions,
+    /// Permits for heavy work and large answers.
+    pub(super) work: Work,
     /// Permits for connections.
     pub(super) connections: Arc<Semaphore>,
     requests: AtomicU64,
@@ -133,6 +136,7 @@ impl Shared {
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
             polls: Shares::new("polls", POLLS_MAX),
+            work: Work::new(),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::error::ResolveError;
 use crate::api::read::{Assignment, RenderAnswer, RenderRequest, Resolved};
+use crate::clock::Stop;
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
@@ -123,13 +124,13 @@ impl Answer {
         })
     }
 
-    /// Fills in the variables and the message lists.
+    /// Fills in the variables and the message lists; ends when `stop` is due.
     ///
     /// # Errors
     /// Everything that is missing, unknown or of the wrong type, at once; or the template fails.
-    pub fn render(&self, request: &RenderRequest) -> Result<RenderAnswer, ResolveError> {
+    pub fn render(&self, request: &RenderRequest, stop: &Stop) -> Result<RenderAnswer, ResolveError> {
         let content = self.content()?;
-        let rendered = render(&content, &request.variables, &request.messages)?;
+        let rendered = render(&content, &request.variables, &request.messages, stop)?;
         Ok(RenderAnswer {
             name: self.name.clone(),
             version: self.version,

@@ -31,6 +31,8 @@ pub enum ResolveError {
     VersionArchived { name: PromptName, number: u64, at: Timestamp },
     #[error("{what} {number} is over the limit of {max}")]
     Limit { what: &'static str, number: usize, max: usize },
+    #[error("with `{reference}` the answers to this batch are larger than {bytes_max} bytes, which is the limit")]
+    BatchTooLarge { reference: String, bytes_max: usize },
     #[error("this replica holds no verified state yet")]
     NotReady,
     #[error("`{0}` is not a cursor of this list")]

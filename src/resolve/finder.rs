@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 
 use super::catalogue::{Catalogue, about};
 use super::error::ResolveError;
+use crate::clock::Stop;
 use crate::model::about::About;
 use crate::model::content::Content;
 use crate::model::deployment::Deployment;
@@ -76,7 +77,8 @@ pub struct Found {
 }
 
 impl Catalogue {
-    /// Finds prompts that are not removed and that `reads` lets through.
+    /// Finds prompts that are not removed and that `reads` lets through. Once `stop` is due, no more texts are looked
+    /// into.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
@@ -86,6 +88,7 @@ impl Catalogue {
         reads: &dyn Fn(&str) -> bool,
         cursor: Option<&str>,
         limit: usize,
+        stop: &Stop,
     ) -> Result<Found, ResolveError> {
         let txn = self.store().read()?;
         let wrong = |_| ResolveError::Cursor(cursor.unwrap_or_default().chars().take(64).collect());
@@ -93,7 +96,7 @@ impl Catalogue {
         let order = |name: &PromptName| (name.namespace().to_owned(), name.as_str().to_owned());
         let after = after.as_ref().map(order);
         let (mut found, mut page) = (Found::default(), Vec::new());
-        let mut sieve = Sieve::new(&txn, search)?;
+        let mut sieve = Sieve::new(&txn, search, stop)?;
         for namespace in txn.namespace_names()? {
             txn.visit_prompts(&namespace, "", &mut |prompt| {
                 let name = prompt.name.as_str();
@@ -129,6 +132,7 @@ impl Catalogue {
 struct Sieve<'s> {
     txn: &'s ReadTxn,
     search: &'s Search,
+    stop: &'s Stop,
     /// Names with the owner and the tag that are looked for.
     described: Option<HashSet<String>>,
     /// Names with a finding in any of their versions.
@@ -139,7 +143,7 @@ struct Sieve<'s> {
 
 impl<'s> Sieve<'s> {
     /// Reads what is said about prompts only where an owner or a tag is looked for, and likewise what was found in them.
-    fn new(txn: &'s ReadTxn, search: &'s Search) -> Result<Self, StoreError> {
+    fn new(txn: &'s ReadTxn, search: &'s Search, stop: &'s Stop) -> Result<Self, StoreError> {
         let wanted = |about: &About| {
             (search.owner.is_none() || search.owner == about.owner)
                 && search.tag.as_ref().is_none_or(|tag| about.tags.contains(tag))
@@ -163,7 +167,7 @@ impl<'s> Sieve<'s> {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        Ok(Self { txn, search, described, found, bytes_left: TEXTS_BYTES_MAX })
+        Ok(Self { txn, search, stop, described, found, bytes_left: TEXTS_BYTES_MAX })
     }
 
     /// Whether a prompt is what is looked for; asks what costs most last.
@@ -193,6 +197,9 @@ impl<'s> Sieve<'s> {
 
     /// Whether the text of the newest version has these words; takes what it read from what is left.
     fn in_texts(&mut self, prompt: &Prompt, words: &[&String]) -> Result<bool, StoreError> {
+        if self.stop.is_due() {
+            self.bytes_left = 0;
+        }
         if self.bytes_left == 0 {
             return Ok(false);
         }

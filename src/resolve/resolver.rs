@@ -4,7 +4,7 @@
 //! An entry is good while the [change clock](super::change_clock) of its prompt stands still, so a
 //! commit costs what it changed and a boot scans nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 use super::answer::{Answer, Said, SharedAnswer};
 use super::change_clock::{ChangeClocks, Reading};
 use super::error::ResolveError;
-use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX};
+use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_BYTES_MAX, BATCH_REFERENCES_MAX};
 use crate::api::read::Assignment;
 use crate::experiment::assignment::choose;
 use crate::model::content_id::ContentId;
@@ -167,10 +167,11 @@ impl Resolver {
         }
     }
 
-    /// Answers many references from one state.
+    /// Answers many references from one state; equal references share one answer.
     ///
     /// # Errors
-    /// There are too many, or there is no state to answer from. A reference without an answer fails alone.
+    /// There are too many, their answers are too large together, or there is no state to answer from. A reference
+    /// without an answer fails alone.
     #[allow(clippy::type_complexity, reason = "a position and a list of answers")]
     pub fn batch<'a>(
         &self,
@@ -184,15 +185,24 @@ impl Resolver {
         query.check()?;
         self.check_ready()?;
         let txn = self.0.store.read()?;
-        let answers = references.iter().map(|text| {
-            let answer = text
-                .parse::<Reference>()
-                .map_err(ResolveError::from)
-                .and_then(|reference| serve(&txn, &reference, query.at))
-                .and_then(|served| served.answer(query));
-            (text.as_str(), answer)
-        });
-        let answers = answers.collect();
+        let mut composed: HashMap<&str, SharedAnswer> = HashMap::new();
+        let mut answers = Vec::with_capacity(references.len());
+        let mut bytes = 0_usize;
+        for text in references {
+            let compose = || {
+                let reference: Reference = text.parse()?;
+                serve(&txn, &reference, query.at)?.answer(query)
+            };
+            let answer = composed.get(text.as_str()).map_or_else(compose, |known| Ok(Arc::clone(known)));
+            if let Ok(answer) = &answer {
+                bytes = bytes.saturating_add(answer.body().len());
+                if bytes > BATCH_BYTES_MAX {
+                    return Err(ResolveError::BatchTooLarge { reference: text.clone(), bytes_max: BATCH_BYTES_MAX });
+                }
+                composed.insert(text, Arc::clone(answer));
+            }
+            answers.push((text.as_str(), answer));
+        }
         Ok((txn.head()?.position, answers))
     }
 

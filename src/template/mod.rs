@@ -4,10 +4,15 @@
 //! flattening, rendering, and what is suspicious in a text. Fetches nothing: whoever flattens says
 //! what a reference means. Every function here ends, in bounded memory, whatever it is given.
 
+#[cfg(test)]
+mod bombs;
+mod budget;
 pub mod error;
+mod guards;
 pub mod include;
 mod jinja;
 pub mod lint;
+mod listed;
 pub mod marks;
 mod mustache;
 pub mod render;

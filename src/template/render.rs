@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::clock::Stop;
 use crate::model::content::{Body, Content, Message, Syntax, Variable};
 
 use super::error::{Place, TemplateError, excerpt, list};
@@ -92,9 +93,11 @@ pub enum RenderError {
     InputTooLong,
     #[error("the result is longer than {OUTPUT_BYTES_MAX} bytes, which is the limit")]
     TooLong,
+    #[error("rendering took too long and was stopped; make the template or its values smaller")]
+    Stopped,
 }
 
-/// Fills in a content: `variables` by name, and for each placeholder a list of messages.
+/// Fills in a content: `variables` by name, and for each placeholder a list of messages. Ends when `stop` is due.
 ///
 /// # Errors
 /// What is given does not fit what the content takes, a Jinja text fails, or a limit is passed.
@@ -102,6 +105,7 @@ pub fn render(
     content: &Content,
     variables: &Map<String, Value>,
     messages: &BTreeMap<String, Vec<Value>>,
+    stop: &Stop,
 ) -> Result<Rendered, RenderError> {
     let problems = check(content, variables, messages);
     if problems != Problems::default() {
@@ -121,7 +125,7 @@ pub fn render(
         Syntax::Plain => Filler::Plain,
         Syntax::Mustache => Filler::Mustache(defaults.collect()),
         Syntax::Jinja => Filler::Jinja {
-            engine: Box::new(jinja::Engine::new(texts.saturating_add(input))),
+            engine: Box::new(jinja::Engine::new(texts.saturating_add(input), stop)),
             values: minijinja::Value::from_pairs(
                 defaults.map(|(name, value)| (name, minijinja::Value::from(minijinja::value::Serde(value)))),
             ),
@@ -131,6 +135,9 @@ pub fn render(
     let mut index = 0_usize;
     let mut copy = content.clone();
     copy.try_map_texts(|text| {
+        if stop.is_due() {
+            return Err(RenderError::Stopped);
+        }
         let output = filler.fill(text, left, index)?;
         index = index.saturating_add(1);
         left = left.checked_sub(output.len()).ok_or(RenderError::TooLong)?;
@@ -186,6 +193,7 @@ impl Filler<'_> {
             Self::Mustache(values) => fill_mustache(text, values, left, index),
             Self::Jinja { engine, values } => engine.render(text, values, left).map_err(|failure| match failure {
                 Failure::TooLong => RenderError::TooLong,
+                Failure::Stopped => RenderError::Stopped,
                 Failure::Template(error) => template_error(error.in_text(index)),
             }),
         }
@@ -332,7 +340,8 @@ mod tests {
         let content: Content = serde_json::from_value(content.clone()).expect("a content");
         let variables = variables.as_object().expect("an object");
         let messages = serde_json::from_value(messages.clone()).expect("lists by name");
-        render(&content, variables, &messages).map(|rendered| serde_json::to_string(&rendered).expect("JSON"))
+        render(&content, variables, &messages, &Stop::never())
+            .map(|rendered| serde_json::to_string(&rendered).expect("JSON"))
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! Makes a Jinja text safe to run: refuses what has no bound, and guards what the engine alone would let grow.
 //!
 //! The engine bounds steps and recursion, but one step may double a text (`s ~ s`), repeat it a hundred
-//! million times (`"x" * 10 ** 8`) or catch output in memory (`macro`, `set`, `filter` blocks). So calls of
-//! guards (see `jinja`) are written into the text: around what is concatenated or multiplied, around every
-//! value that gets a name, and before text that is caught. The guards change no result; they weigh, and stop
-//! the template past its budget. No line break is added and no text outside of tags is touched.
+//! million times (`"x" * 10 ** 8`), read a million values (`x == y`) or catch output in memory (`macro`, `set`,
+//! `filter` blocks). So calls of guards (see `guards`) are written into the text: around what is concatenated,
+//! multiplied, compared, searched or looked up, around every value that gets a name, and before text that is caught.
+//! The guards change no result; they weigh, and stop the template past its budget. No line break is added and no
+//! text outside of tags is touched. Filters, tests and functions need none: `guards` replaces those of the engine.
 
 use super::error::TemplateError;
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
 /// Most operators, calls and keywords that work like operators in one tag: how deep its syntax tree can be.
 const TAG_OPERATORS_MAX: usize = 200;
+/// Digits of a number that costs nothing as a place in a text.
+const PLACE_DIGITS_MAX: usize = 3;
 /// Most blocks inside each other, each `elif` counted as one.
 const NESTING_MAX: usize = 50;
 
@@ -20,8 +23,14 @@ pub(super) const KEEP: &str = "__keep";
 pub(super) const PUT: &str = "__put";
 /// Weighs text about to be caught, and the arguments of a macro.
 pub(super) const ENTER: &str = "__enter";
-/// Weighs what is concatenated.
+/// Weighs what is concatenated or sliced.
 pub(super) const TEXT: &str = "__text";
+/// Weighs what is compared.
+pub(super) const WEIGH: &str = "__weigh";
+/// Weighs what is searched by `in`: all of a list or text, nothing of a map.
+pub(super) const SEARCHED: &str = "__searched";
+/// Weighs what a subscript has to walk through: a text or a lazy list, nothing of a list or map.
+pub(super) const WALKED: &str = "__walked";
 /// Refuses to multiply what is no number.
 pub(super) const NUMBER: &str = "__num";
 
@@ -78,6 +87,16 @@ struct Pending {
     at: usize,
     arguments: String,
     trims_behind: bool,
+}
+
+/// A bracket that is open.
+struct Bracket {
+    /// Which token it is.
+    open: usize,
+    /// The first token of the item that is being read.
+    item: usize,
+    /// Whether it has seen the colon of a slice.
+    sliced: bool,
 }
 
 /// The order of guards at the same place: what ends there, then what starts, the outer before the inner.
@@ -170,45 +189,104 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Guards both sides of `+`, `~` and `*`, and what is sliced.
+    /// Guards both sides of `+`, `~`, `*`, comparisons and `in`, what is sliced or looked up, and the keys of maps.
     fn operators(&mut self, tag: &Tag<'_>) -> Result<(), TemplateError> {
-        // Each open bracket, and whether it has seen a colon.
-        let mut brackets: Vec<(usize, bool)> = Vec::new();
+        let mut brackets: Vec<Bracket> = Vec::new();
         let mut previous: Option<&Token<'_>> = None;
+        let loop_in = loop_in(tag);
         for (index, token) in tag.tokens.iter().enumerate() {
-            let filter = match (token.kind, token.text) {
-                (Kind::Operator, "+" | "~") => Some(TEXT),
-                (Kind::Operator, "*") => Some(NUMBER),
+            let guards = match (token.kind, token.text) {
+                (Kind::Operator, "+" | "~") => Some((TEXT, TEXT)),
+                (Kind::Operator, "*") => Some((NUMBER, NUMBER)),
+                (Kind::Operator, "==" | "!=" | "<" | "<=" | ">" | ">=") => Some((WEIGH, WEIGH)),
+                (Kind::Name, "in") if Some(index) != loop_in && is_operator(&tag.tokens, index) => {
+                    Some((WEIGH, SEARCHED))
+                }
                 (Kind::Operator, "(" | "[" | "{") => {
-                    brackets.push((index, false));
+                    brackets.push(Bracket { open: index, item: index.saturating_add(1), sliced: false });
+                    if token.is("(") && is_changed(&tag.tokens, index) {
+                        self.arguments(tag, index);
+                    } else if token.is("[") && is_subscript(tag, index) {
+                        self.subscript(tag, index);
+                    }
                     None
                 }
                 (Kind::Operator, ")" | "]" | "}") => {
                     brackets.pop();
                     None
                 }
+                (Kind::Operator, ",") => {
+                    if let Some(bracket) = brackets.last_mut() {
+                        bracket.item = index.saturating_add(1);
+                    }
+                    None
+                }
                 (Kind::Operator, ":") => {
-                    if let Some((open, sliced @ false)) = brackets.last_mut()
-                        && tag.tokens.get(*open).is_some_and(|bracket| bracket.is("["))
-                    {
-                        *sliced = true;
-                        self.sliced(tag, *open)?;
+                    if let Some(bracket) = brackets.last_mut() {
+                        let open = tag.tokens.get(bracket.open);
+                        if open.is_some_and(|open| open.is("{")) {
+                            let key = tag.tokens.get(bracket.item..index).unwrap_or_default();
+                            self.key(key);
+                        } else if open.is_some_and(|open| open.is("[")) && !bracket.sliced {
+                            bracket.sliced = true;
+                            self.sliced(tag, bracket.open)?;
+                        }
                     }
                     None
                 }
                 _ => None,
             };
-            if let Some(filter) = filter {
+            if let Some((guard, other)) = guards {
                 let right = operand_end(&tag.tokens, index.saturating_add(1));
-                let (Some(left), Some(right)) = (previous.filter(|before| ends_value(before)), right) else {
+                let negated = previous.filter(|before| token.named("in") && before.named("not"));
+                let left = if negated.is_some() { nth_before(&tag.tokens, index, 2) } else { previous };
+                let (Some(left), Some(right)) = (left.filter(|before| ends_value(before)), right) else {
                     return self.refuse(token, format!("`{}` needs a value on both sides", token.text));
                 };
-                self.filter(left.end(), filter);
-                self.filter(right, filter);
+                self.filter(left.end(), guard);
+                self.filter(right, other);
             }
             previous = Some(token);
         }
         Ok(())
+    }
+
+    /// Guards the values given to a call, each by itself.
+    fn arguments(&mut self, tag: &Tag<'_>, open: usize) {
+        let Some(first) = tag.tokens.get(open) else { return };
+        let inside = tag.tokens.get(open.saturating_add(1)..first.mate).unwrap_or_default();
+        let depth = first.depth.saturating_add(1);
+        for argument in inside.split(|token| token.depth == depth && token.is(",")) {
+            match argument {
+                [_, equals, value @ ..] if equals.is("=") => self.wrap(value, KEEP),
+                value => self.wrap(value, KEEP),
+            }
+        }
+    }
+
+    /// Guards a key of a map, or what a subscript looks up, unless it is a number or text as it stands.
+    fn key(&mut self, key: &[Token<'_>]) {
+        if !is_literal(key) {
+            self.wrap(key, KEEP);
+        }
+    }
+
+    /// Guards what a subscript looks into and what it looks up; a text as it stands costs neither.
+    fn subscript(&mut self, tag: &Tag<'_>, bracket: usize) {
+        let Some(open) = tag.tokens.get(bracket) else { return };
+        let key = tag.tokens.get(bracket.saturating_add(1)..open.mate).unwrap_or_default();
+        let depth = open.depth.saturating_add(1);
+        if is_literal(key) || key.iter().any(|token| token.depth == depth && token.is(":")) {
+            return;
+        }
+        let last = bracket.checked_sub(1).and_then(|last| Some((last, tag.tokens.get(last)?)));
+        if let Some((at, last)) = last
+            && let Some(first) = operand_start(&tag.tokens, at)
+        {
+            self.insert(first, Rank::OpenInner, "(");
+            self.insert(last.end(), Rank::Filter, format!("|{WALKED})"));
+        }
+        self.key(key);
     }
 
     /// Guards the value in front of a slice's bracket.
@@ -346,6 +424,52 @@ fn is_word(token: &Token<'_>) -> bool {
     token.kind == Kind::Name && matches!(token.text, "not" | "and" | "or" | "is" | "in" | "if" | "else" | "elif")
 }
 
+fn nth_before<'a, 't>(tokens: &'a [Token<'t>], index: usize, distance: usize) -> Option<&'a Token<'t>> {
+    index.checked_sub(distance).and_then(|at| tokens.get(at))
+}
+
+/// The `in` of a loop, which is no operator.
+fn loop_in(tag: &Tag<'_>) -> Option<usize> {
+    let is_loop = tag.keyword() == "for";
+    is_loop.then(|| tag.tokens.iter().position(|token| token.depth == 0 && token.named("in"))).flatten()
+}
+
+/// Whether a name that may be one is an operator here, and neither an attribute, a filter, a test nor an argument.
+fn is_operator(tokens: &[Token<'_>], index: usize) -> bool {
+    let before = nth_before(tokens, index, 1);
+    let is_argument = tokens.get(index.saturating_add(1)).is_some_and(|next| next.is("="));
+    !(is_test_name(tokens, index) || is_argument || before.is_some_and(|before| before.is(".") || before.is("|")))
+}
+
+/// Whether a token is the name of a test: `x is name`, `x is not name`.
+fn is_test_name(tokens: &[Token<'_>], index: usize) -> bool {
+    let named = |distance, name| nth_before(tokens, index, distance).is_some_and(|token| token.named(name));
+    named(1, "is") || named(1, "not") && named(2, "is")
+}
+
+/// Whether a bracket opens the arguments of the method that compares what it is given with what it was given before.
+fn is_changed(tokens: &[Token<'_>], open: usize) -> bool {
+    nth_before(tokens, open, 1).is_some_and(|name| name.named("changed"))
+        && nth_before(tokens, open, 2).is_some_and(|dot| dot.is("."))
+}
+
+/// Whether a square bracket looks something up, rather than making a list.
+fn is_subscript(tag: &Tag<'_>, open: usize) -> bool {
+    let Some(last) = open.checked_sub(1) else { return false };
+    let is_keyword = last == 0 && !tag.keyword().is_empty();
+    tag.tokens.get(last).is_some_and(|before| ends_value(before) && !is_word(before))
+        && !is_keyword
+        && !is_test_name(&tag.tokens, last)
+}
+
+/// Whether an expression is one text, or one number that is small as a place in a text.
+fn is_literal(expression: &[Token<'_>]) -> bool {
+    match expression {
+        [token] => token.kind == Kind::String || token.kind == Kind::Number && token.text.len() <= PLACE_DIGITS_MAX,
+        _ => false,
+    }
+}
+
 /// Where the value starts whose last token this is: the value itself, and what is called or looked up on it.
 fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
     let before = |at: usize| at.checked_sub(1).and_then(|before| Some((before, tokens.get(before)?)));
@@ -419,6 +543,17 @@ mod tests {
             ("{% for x in [1][0:][1:] %}", "{% for x in  __keep(((([1]|__text)[0:]|__text)[1:])) %}"),
             ("{{ 'a' 'b'[1:] }}", "{{ ('a' 'b'|__text)[1:] }}"),
             ("{{ 2*x**2 }}", "{{ 2|__num*x|__num**2 }}"),
+            ("{{ a==b.c != -d }}", "{{ a|__weigh==b.c|__weigh != -d|__weigh }}"),
+            (
+                "{{ a not in b and not c in(d) }}",
+                "{{ a|__weigh not in b|__searched and not c|__weigh in(d)|__searched }}",
+            ),
+            ("{{ a is in b }}{{ a is not in(b) }}{{ a.in }}", "{{ a is in b }}{{ a is not in(b) }}{{ a.in }}"),
+            ("{% for x in y if x in z %}", "{% for x in  __keep((y)) if x|__weigh in z|__searched %}"),
+            ("{{ a['k'][0][b.c][1000] }}", "{{ ((a['k'][0]|__walked)[ __keep((b.c))]|__walked)[ __keep((1000))] }}"),
+            ("{{ [a][b] }}{{ a is eq [b] }}", "{{ ([a]|__walked)[ __keep((b))] }}{{ a is eq [b] }}"),
+            ("{{ {a: 1, 'b': {c.d: 2}} }}", "{{ { __keep((a)): 1, 'b': { __keep((c.d)): 2}} }}"),
+            ("{{ loop.changed(a, b=f(c, 1)) }}", "{{ loop.changed( __keep((a)), b= __keep((f(c, 1)))) }}"),
             ("{% set a = b, c %}", "{% set a =  __keep((b, c)) %}"),
             ("{% set n.a=b~c%}", "{% set n.a= __put((b|__text~c|__text))%}"),
             ("{% with a = b, (c, d) = e(f, 1) %}", "{% with a =  __keep((b)), (c, d) =  __keep((e(f, 1))) %}"),

@@ -190,6 +190,28 @@ async fn a_batch_is_answered_from_one_state() {
 }
 
 #[tokio::test]
+async fn a_batch_is_bounded_in_bytes_and_equal_references_share_one_answer() {
+    let primary = Primary::found();
+    primary.publish("large", &"x".repeat(900_000)).await;
+    primary.publish("small", "s").await;
+    let batch = |number: usize| {
+        let mut references = vec!["large@1".to_owned(); number];
+        references.insert(0, "small@1".to_owned());
+        let answers = primary.resolver.batch(&references, &Query::default()).map(|(_, answers)| {
+            let answers = answers.into_iter().map(|(_, answer)| answer.expect("an answer"));
+            answers.collect::<Vec<_>>()
+        });
+        answers.map_err(|error| error.to_string())
+    };
+    let answers = batch(18).expect("less than 16 MiB");
+    assert_eq!(answers.len(), 19);
+    assert!(answers[1..].iter().all(|answer| Arc::ptr_eq(answer, &answers[1])));
+    let refused = batch(19).expect_err("more than 16 MiB");
+    assert_eq!(refused, "with `large@1` the answers to this batch are larger than 16777216 bytes, which is the limit");
+    assert_eq!(batch(999).expect_err("far more"), refused);
+}
+
+#[tokio::test]
 async fn questions_over_their_limits_are_refused_the_same_from_memory_and_from_disk() {
     let primary = Primary::found();
     primary.publish("a", "v1").await;

@@ -4,7 +4,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
@@ -13,6 +13,7 @@ use super::html;
 use super::visitor::{Sent, Visitor, redirect};
 use crate::api::govern::{MovePreview, ProposeRequest};
 use crate::api::write::{DeployRequest, Deployed, Move};
+use crate::clock::Stop;
 use crate::experiment::assignment::{Choice, choose};
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
@@ -133,7 +134,8 @@ pub(super) async fn look(
         return Ok(sign_in_first(&deploy_path(name.as_str(), fields.get("label").map_or("", String::as_str))));
     };
     let action = fields.remove("do");
-    let work = move || {
+    let held = app.clone();
+    let work = move |_: &Stop| {
         let mut chosen = Chosen::of(&app, name, &fields)?;
         if let Some(action) = action {
             // The button is pressed once, however often the page is loaded.
@@ -142,7 +144,7 @@ pub(super) async fn look(
         }
         Ok::<_, Failure>(html(page(&visitor.frame(&app), &chosen.matter(&app, &registry, &actor)?)))
     };
-    blocking(work).await?
+    heavy(&held, work).await?
 }
 
 /// Lets a label serve what was shown, or asks others for it.
@@ -161,11 +163,12 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
         Ok(path) => Ok(redirect(&path)),
         Err(failure) => {
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
-            let work = move || {
+            let held = app.clone();
+            let work = move |_: &Stop| {
                 let matter = DeployMatter { refused: Some(refusal), ..chosen.matter(&app, &registry, &actor)? };
                 Ok::<_, Failure>(html(page(&visitor.frame(&app), &matter)))
             };
-            blocking(work).await?
+            heavy(&held, work).await?
         }
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, heavy};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
@@ -46,7 +46,8 @@ pub(super) async fn diff(
         context: word(&mut params, "context", "all")?.map_or(Context::Around, |()| Context::Whole),
     };
     params.finish(&["from", "to", "view", "context"])?;
-    Ok(html(blocking(move || show(&app, &visitor, &name, asked)).await??))
+    let held = app.clone();
+    Ok(html(heavy(&held, move |_| show(&app, &visitor, &name, asked)).await??))
 }
 
 /// A parameter that is absent or one word.

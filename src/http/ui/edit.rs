@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
@@ -15,6 +15,7 @@ use super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
 use super::{html, said};
 use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, VersionPreview};
 use crate::api::write::{Move, ServingRequest};
+use crate::clock::Stop;
 use crate::governance::diff::diff;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
@@ -86,12 +87,12 @@ impl Desk {
     }
 
     /// What the page shows of what is typed.
-    fn matter(&self, mut typed: TypedContent, samples: Fields) -> Result<EditorMatter, Failure> {
+    fn matter(&self, mut typed: TypedContent, samples: Fields, stop: &Stop) -> Result<EditorMatter, Failure> {
         let (content, wrong) = match typed.content() {
             Ok(content) => (Some(content), Fields::new()),
             Err(wrong) => (None, wrong),
         };
-        let meaning = content.map(|content| self.meaning(&content, &samples, &mut typed)).unwrap_or_default();
+        let meaning = content.map(|content| self.meaning(&content, &samples, &mut typed, stop)).unwrap_or_default();
         let mut others = self.registry.drafts(&self.actor, &self.name)?;
         others.retain(|other| other.name != self.draft);
         Ok(EditorMatter {
@@ -115,7 +116,7 @@ impl Desk {
         })
     }
 
-    fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent) -> Meaning {
+    fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent, stop: &Stop) -> Meaning {
         let findings = self.registry.classify(written).findings;
         let mut warnings = lint(written);
         // The risk rules say it, and more of it.
@@ -131,7 +132,7 @@ impl Desk {
         };
         let VersionPreview { content, includes, findings, interface, .. } = preview;
         typed.add_included(&content);
-        let (rendered, missing) = filled(&content, samples);
+        let (rendered, missing) = filled(&content, samples, stop);
         let known = |hash: &str| meaning.findings.iter().any(|one| one.hash == hash);
         let besides = findings.into_iter().filter(|one| !includes.is_empty() && !known(&one.hash)).collect();
         meaning.served_findings = besides;
@@ -145,7 +146,7 @@ impl Desk {
 }
 
 /// A content with samples filled in, and the names of those that are missing.
-fn filled(content: &Content, samples: &Fields) -> (Result<Content, String>, Vec<String>) {
+fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, String>, Vec<String>) {
     let (mut values, mut lists, mut missing) = (serde_json::Map::new(), BTreeMap::new(), Vec::new());
     for variable in &content.variables {
         let sample = samples.get(&variable.name).and_then(|typed| value(variable.kind, typed));
@@ -169,7 +170,7 @@ fn filled(content: &Content, samples: &Fields) -> (Result<Content, String>, Vec<
         }
         lists.insert(name.to_owned(), list);
     }
-    let rendered = render(content, &values, &lists).map_err(|error| error.to_string());
+    let rendered = render(content, &values, &lists, stop).map_err(|error| error.to_string());
     let shown = rendered.and_then(|rendered| match rendered {
         Rendered::Text(text) => Ok(Content::text(Syntax::Plain, text)),
         Rendered::Messages(messages) => {
@@ -200,14 +201,15 @@ pub(super) async fn edit(
     let draft = draft.filter(|draft| !draft.is_empty()).unwrap_or_else(|| actor.name.clone());
     let done = said(done, &DONE);
     registry.may_publish(&actor, &name)?;
-    let work = move || {
+    let held = app.clone();
+    let work = move |stop: &Stop| {
         let desk = Desk::open(&app, registry, actor, name, draft)?;
         let typed = TypedContent::of(&desk.content());
         let samples = samples_shown(&typed, &desk.samples()?);
-        let matter = EditorMatter { message, label, done, ..desk.matter(typed, samples)? };
+        let matter = EditorMatter { message, label, done, ..desk.matter(typed, samples, stop)? };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
     };
-    Ok(html(blocking(work).await??))
+    Ok(html(heavy(&held, work).await??))
 }
 
 /// Asks for the name of a prompt to write.
@@ -276,8 +278,9 @@ pub(super) async fn act(
         Err(failure) => {
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
             let overtaken = matches!(failure, Failure::Registry(RegistryError::DraftMoved { .. }));
-            let work = move || refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken));
-            blocking(work).await?
+            let held = app.clone();
+            let work = move |stop: &Stop| refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken), stop);
+            heavy(&held, work).await?
         }
     }
 }
@@ -290,6 +293,7 @@ fn refused(
     typed: TypedContent,
     fields: &Fields,
     (refusal, overtaken): (Refusal, bool),
+    stop: &Stop,
 ) -> Result<Response, Failure> {
     let Desk { registry, actor, name, draft, kept, .. } = desk;
     let before = kept.map_or(0, |kept| kept.revision);
@@ -304,7 +308,7 @@ fn refused(
         overtaken,
         message,
         label,
-        ..desk.matter(typed, samples_typed(fields))?
+        ..desk.matter(typed, samples_typed(fields), stop)?
     };
     // As with every form that comes back: the page is there, and says why.
     Ok(html(page(&visitor.frame(app), &matter)))
@@ -462,6 +466,10 @@ mod tests {
 
     use super::*;
 
+    fn filled_now(content: &Content, samples: &Fields) -> (Result<Content, String>, Vec<String>) {
+        filled(content, samples, &Stop::never())
+    }
+
     fn content(value: &Value) -> Content {
         serde_json::from_value(value.clone()).expect("a content")
     }
@@ -476,15 +484,15 @@ mod tests {
             {"role": "system", "content": "Help {{shop}} in {{city}}."}, {"type": "placeholder", "name": "history"}],
             "variables": [{"name": "city", "required": true}, {"name": "shop", "required": true}]}));
         let (rendered, missing) =
-            filled(&chat, &samples(&[("shop", "Acme"), ("history", r#"[{"role":"user","content":"Hi"}]"#)]));
+            filled_now(&chat, &samples(&[("shop", "Acme"), ("history", r#"[{"role":"user","content":"Hi"}]"#)]));
         let shown = serde_json::to_string(&rendered.expect("a content")).expect("json");
         assert!(shown.contains("Help Acme in ⟨city⟩.") && shown.contains("Hi"), "{shown}");
         assert_eq!(missing, ["city"]);
-        let (wrong, _) = filled(&chat, &samples(&[("history", "Hi")]));
+        let (wrong, _) = filled_now(&chat, &samples(&[("history", "Hi")]));
         assert!(wrong.expect_err("no list").contains("`history`"));
         let number = content(&json!({"syntax": "jinja", "text": "{{ n + 1 }}",
             "variables": [{"name": "n", "required": true, "type": "number"}]}));
-        assert!(filled(&number, &samples(&[])).0.expect_err("missing").contains('n'));
-        assert_eq!(filled(&number, &samples(&[("n", "2")])).0, Ok(Content::text(Syntax::Plain, "3")));
+        assert!(filled_now(&number, &samples(&[])).0.expect_err("missing").contains('n'));
+        assert_eq!(filled_now(&number, &samples(&[("n", "2")])).0, Ok(Content::text(Syntax::Plain, "3")));
     }
 }

@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, heavy};
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
 use super::edit::{WRITING, sign_in_first};
 use super::html;
 use super::visitor::{Sent, Visitor, field, redirect};
 use crate::api::govern::DraftRequest;
+use crate::clock::Stop;
 use crate::governance::diff::diff;
 use crate::model::content::{Content, Syntax};
 use crate::model::name::PromptName;
@@ -42,11 +43,12 @@ pub(super) async fn look(
     let Some(actor) = visitor.signed().cloned() else {
         return Ok(sign_in_first(&merge_path(name.as_str(), &draft)));
     };
-    let work = move || {
+    let held = app.clone();
+    let work = move |_: &Stop| {
         let matter = MergeMatter { done, ..matter(&app, &registry, &actor, &name, draft)? };
         Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
     };
-    Ok(html(blocking(work).await??))
+    Ok(html(heavy(&held, work).await??))
 }
 
 fn matter(
@@ -90,7 +92,7 @@ pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent:
     let theirs: BTreeSet<usize> = theirs.collect();
     let merged = {
         let (registry, actor, name, draft) = (registry.clone(), actor.clone(), name.clone(), draft.clone());
-        blocking(move || registry.merge_draft_with(&actor, &name, &draft, &theirs)).await??
+        heavy(&app, move |_| registry.merge_draft_with(&actor, &name, &draft, &theirs)).await??
     };
     let again = || redirect(&format!("{}&done=moved", merge_path(name.as_str(), &draft)));
     if Some(merged.parent) != parent || revision.is_none() {

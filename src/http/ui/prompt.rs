@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, heavy};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::prompts::pending;
@@ -72,7 +72,8 @@ pub(super) async fn prompt(
         done: said(done, &DONE),
     };
     params.finish(&["version", "at", "label", "older", "back", "done"])?;
-    let page = blocking(move || show(&app, &visitor, &name, &asked)).await??;
+    let held = app.clone();
+    let page = heavy(&held, move |_| show(&app, &visitor, &name, &asked)).await??;
     Ok(html(page))
 }
 

@@ -6,11 +6,12 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, blocking};
+use super::super::extract::{Params, heavy};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
+use crate::clock::Stop;
 use crate::model::deployment::Deployment;
 use crate::model::finding::Severity;
 use crate::model::name::{Label, NAME_BYTES_MAX, PRODUCTION};
@@ -50,7 +51,8 @@ pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params
     if asked.folder.len() > NAME_BYTES_MAX {
         return Err(wrong("folder", &"no name is as long"));
     }
-    let page = blocking(move || list(&app, &visitor, &asked, words, cursor.as_deref())).await??;
+    let held = app.clone();
+    let page = heavy(&held, move |stop| list(&app, &visitor, &asked, words, cursor.as_deref(), stop)).await??;
     Ok(html(page))
 }
 
@@ -64,8 +66,9 @@ fn list(
     search: &Search,
     words: String,
     cursor: Option<&str>,
+    stop: &Stop,
 ) -> Result<String, Failure> {
-    let found = app.catalogue.find(search, &|name| visitor.reads(name), cursor, ROWS)?;
+    let found = app.catalogue.find(search, &|name| visitor.reads(name), cursor, ROWS, stop)?;
     let frame = visitor.frame(app);
     if !found.any && *search == Search::default() {
         return Ok(first_run::page(&frame));

@@ -4,13 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking};
+use super::super::extract::{Params, Segments, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
 use super::visitor::{Sent, Visitor, field, redirect};
 use super::{html, said};
 use crate::api::govern::{ApplyRequest, CanAnswer, RequestView, ReviewRequest};
+use crate::clock::Stop;
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
 use crate::model::principal::Permission;
@@ -46,14 +47,15 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
     let cursor = params.text("cursor");
     params.finish(&["state", "cursor"])?;
     let registry = primary(&app, KEEPING)?;
-    let work = move || {
+    let held = app.clone();
+    let work = move |_: &Stop| {
         let reads = |name: &str| visitor.reads(name);
         let page = registry.change_requests(&reads, Some(state), cursor.as_deref(), ROWS)?;
         let row = |request| queue_row(&app, &registry, &visitor, request);
         let rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
         Ok::<_, Failure>(queue_page::page(&visitor.frame(&app), &Queue { state, rows, next: page.next }))
     };
-    Ok(html(blocking(work).await??))
+    Ok(html(heavy(&held, work).await??))
 }
 
 fn queue_row(
@@ -100,7 +102,8 @@ pub(super) async fn request(
     params.finish(&["done"])?;
     let done = said(done, &DONE);
     let registry = primary(&app, KEEPING)?;
-    let work = move || {
+    let held = app.clone();
+    let work = move |_: &Stop| {
         let view = registry.change_request(&|name| visitor.reads(name), id)?;
         let sides = view.request.moves.iter().map(|one| side(&app, one)).collect();
         let actor = visitor.signed().filter(|_| is_open(&app, &view.request));
@@ -108,7 +111,7 @@ pub(super) async fn request(
         let matter = ReviewMatter { view, sides, may, done };
         Ok::<_, Failure>(review_page::page(&visitor.frame(&app), &matter))
     };
-    Ok(html(blocking(work).await??))
+    Ok(html(heavy(&held, work).await??))
 }
 
 /// What stands beside a move; what cannot be read is left out.
@@ -200,7 +203,7 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Se
         }
         Deed::Apply => {
             let (reader, seat) = (registry.clone(), sent.seat);
-            let shown = blocking(move || reader.change_request(&|name| seat.reads(name), id)).await??;
+            let shown = heavy(&app, move |_| reader.change_request(&|name| seat.reads(name), id)).await??;
             let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);
             if same {
                 registry.keep_noted_uses().await?;

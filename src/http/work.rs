@@ -1,0 +1,283 @@
+//! Where requests do their work: how much of it there is at once, and when it ends.
+//!
+//! Short reads and heavy work (rendering, comparing, merging, searching, batches, the pages that do such things) have
+//! threads of their own, so that neither the one nor the other, nor the replicas' polls, wait for heavy work. Heavy
+//! work has a short queue behind which requests are turned away, ends at a deadline where it looks at one, and is
+//! neither begun nor carried on for a client that is gone. Large answers share one budget of memory until they are
+//! sent.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::Failure;
+use super::request::RequestError;
+use super::state::App;
+use crate::clock::{Clock, Stop};
+
+/// Heavy work at once, for each processor: enough to use all of them while some wait for the disk.
+const HEAVY_PER_CORE: usize = 4;
+/// Requests that wait for heavy work, for each processor.
+const WAITING_PER_CORE: usize = 16;
+/// How long one of them waits at most.
+const WAITS: Duration = Duration::from_secs(2);
+/// How long heavy work may take, in milliseconds; what looks at it ends then.
+const HEAVY_MS_MAX: u64 = 5_000;
+/// Short reads at once; more of them wait for their turn.
+const READS_MAX: usize = 64;
+/// Answers from this size on, in bytes, take from the budget of those that are being sent.
+const LARGE_BYTES: u64 = 64 * 1024;
+/// Memory that all large answers together may take until they are sent, in bytes.
+const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of a large answer that are handed on at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// What a request that met too many others is asked to wait, in seconds.
+const RETRY_AFTER_S: u64 = 1;
+
+/// Permits for what a process does for its requests.
+#[derive(Debug)]
+pub(super) struct Work {
+    heavy: Arc<Semaphore>,
+    waiting: Semaphore,
+    unsent: Arc<Semaphore>,
+}
+
+impl Work {
+    /// As much as the processors of this machine allow.
+    pub(super) fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::with(cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE), UNSENT_BYTES_MAX)
+    }
+
+    fn with(heavy: usize, waiting: usize, unsent_bytes: usize) -> Self {
+        Self {
+            heavy: Arc::new(Semaphore::new(heavy)),
+            waiting: Semaphore::new(waiting),
+            unsent: Arc::new(Semaphore::new(unsent_bytes)),
+        }
+    }
+
+    /// A turn to do heavy work, after a wait where others are at it.
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        if let Ok(permit) = Arc::clone(&self.heavy).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _place = self.waiting.try_acquire().map_err(|_| busy())?;
+        match tokio::time::timeout(WAITS, Arc::clone(&self.heavy).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(busy().into()),
+        }
+    }
+
+    async fn heavy<T: Send + 'static>(
+        &self,
+        clock: Arc<dyn Clock>,
+        work: impl FnOnce(&Stop) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let permit = self.turn().await?;
+        let waits = Waits(Stop::after(clock, HEAVY_MS_MAX));
+        let stop = waits.0.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            (!stop.is_due()).then(|| work(&stop))
+        });
+        let done = done.await.map_err(|error| RequestError::Task(error.to_string()))?;
+        done.ok_or_else(|| busy().into())
+    }
+
+    /// Counts a large answer until it is sent, or refuses it where too many are under way.
+    pub(super) fn counted(&self, response: Response) -> Response {
+        let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes >= LARGE_BYTES) else {
+            return response;
+        };
+        let share =
+            u32::try_from(bytes).ok().and_then(|bytes| Arc::clone(&self.unsent).try_acquire_many_owned(bytes).ok());
+        match share {
+            Some(share) => response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share })),
+            None => {
+                let what = "too many large answers are being sent";
+                Failure::from(RequestError::Busy { what, retry_after_s: RETRY_AFTER_S }).into_response()
+            }
+        }
+    }
+}
+
+const fn busy() -> RequestError {
+    RequestError::Busy { what: "too much heavy work at once", retry_after_s: RETRY_AFTER_S }
+}
+
+/// Held by whoever waits for heavy work; without them, nobody does.
+struct Waits(Stop);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
+/// Runs heavy work when it is its turn; the work looks at the `Stop` that it is given wherever it goes round.
+pub(super) async fn heavy<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&Stop) -> T + Send + 'static,
+) -> Result<T, Failure> {
+    app.work.heavy(Arc::clone(&app.clock), work).await
+}
+
+/// Runs a short read, such as a look at the database, on a thread that may wait.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    static READS: Semaphore = Semaphore::const_new(READS_MAX);
+    let turn = READS.acquire().await.map_err(|error| RequestError::Task(error.to_string()))?;
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()).into())
+}
+
+/// A body that is handed on in pieces, so that its memory counts until nearly all of it is sent.
+struct Counted {
+    body: Body,
+    rest: Bytes,
+    _share: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.rest.is_empty() {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                other => return other,
+            }
+        }
+        let piece = self.rest.len().min(PIECE_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(piece)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = u64::try_from(self.rest.len()).unwrap_or(u64::MAX);
+        self.body.size_hint().exact().map_or_else(SizeHint::new, |left| SizeHint::with_exact(left.saturating_add(rest)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use axum::http::StatusCode;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ManualClock::default())
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+    }
+
+    #[test]
+    fn heavy_work_beyond_the_queue_is_turned_away_with_a_time_to_come_again() {
+        runtime().block_on(async {
+            let work = Arc::new(Work::with(1, 1, 0));
+            let (release, held) = mpsc::channel::<()>();
+            let (started, running) = tokio::sync::oneshot::channel();
+            let first = {
+                let work = Arc::clone(&work);
+                tokio::spawn(async move {
+                    work.heavy(clock(), move |_| {
+                        let _ = started.send(());
+                        held.recv().is_ok()
+                    })
+                    .await
+                })
+            };
+            running.await.expect("the first is at work");
+            let second = {
+                let work = Arc::clone(&work);
+                tokio::spawn(async move { work.heavy(clock(), |_| 2).await })
+            };
+            while work.waiting.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+            let refused = work.heavy(clock(), |_| 3).await.expect_err("there is no room").into_response();
+            let refused = super::super::error::finish(refused, super::super::tests::request_id());
+            assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert!(refused.headers().contains_key("retry-after"));
+            release.send(()).expect("the first still waits");
+            assert!(first.await.expect("no panic").expect("done"));
+            assert_eq!(second.await.expect("no panic").expect("its turn came"), 2);
+        });
+    }
+
+    #[test]
+    fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
+        runtime().block_on(async {
+            let work = Arc::new(Work::with(1, 8, 0));
+            let (started, running) = tokio::sync::oneshot::channel();
+            let (ended, end) = tokio::sync::oneshot::channel();
+            let first = {
+                let work = Arc::clone(&work);
+                tokio::spawn(async move {
+                    work.heavy(clock(), move |stop| {
+                        let _ = started.send(());
+                        while !stop.is_due() {
+                            std::thread::yield_now();
+                        }
+                        let _ = ended.send(());
+                    })
+                    .await
+                })
+            };
+            running.await.expect("the first is at work");
+            let (touched, never) = mpsc::channel::<()>();
+            let second = {
+                let work = Arc::clone(&work);
+                tokio::spawn(async move { work.heavy(clock(), move |_| touched.send(())).await })
+            };
+            while work.waiting.available_permits() == 8 {
+                tokio::task::yield_now().await;
+            }
+            second.abort();
+            let _gone = second.await;
+            first.abort();
+            end.await.expect("the work ended");
+            work.heavy(clock(), |_| ()).await.expect("the turn was given back");
+            assert_eq!(never.try_recv(), Err(mpsc::TryRecvError::Disconnected), "it never started");
+        });
+    }
+
+    #[test]
+    fn large_answers_count_until_they_are_sent() {
+        runtime().block_on(async {
+            let size = usize::try_from(LARGE_BYTES).expect("small");
+            let work = Work::with(1, 1, 3 * size);
+            let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
+            let first = work.counted(answer(2 * size + 1));
+            assert_eq!(first.body().size_hint().exact(), Some(LARGE_BYTES * 2 + 1));
+            assert_eq!(work.counted(answer(size)).status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(work.counted(answer(size - 1)).status(), StatusCode::OK, "small ones do not count");
+            let sent = first.into_body().collect().await.expect("a body").to_bytes();
+            assert_eq!(sent.len(), 2 * size + 1);
+            assert_eq!(work.counted(answer(size)).status(), StatusCode::OK);
+            assert_eq!(work.unsent.available_permits(), 3 * size, "and it was dropped");
+        });
+    }
+}
