@@ -1,7 +1,5 @@
 //! Headers that say which version an answer has, and how fresh the node is that gave it.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::api::status::Freshness;
@@ -18,14 +16,14 @@ pub(super) static STALE: HeaderName = HeaderName::from_static("bookholder-stale"
 
 /// What a node says of itself, written as headers once and for as long as it stays true.
 pub(super) struct FreshHeaders {
-    of: Arc<Freshly>,
+    of: Freshly,
     position: HeaderValue,
     age: HeaderValue,
     stale: HeaderValue,
 }
 
 impl FreshHeaders {
-    pub(super) fn new(of: Arc<Freshly>) -> Self {
+    pub(super) fn new(of: Freshly) -> Self {
         let stale = matches!(of.freshness, Freshness::Stale | Freshness::Expired);
         Self {
             position: text(of.position.to_string()),
@@ -35,9 +33,10 @@ impl FreshHeaders {
         }
     }
 
-    /// Writes them anew when the node says something else by now.
+    /// Writes them again when something else is true by now.
     pub(super) fn refresh(&mut self, cell: &FreshnessCell) {
-        if let Some(now) = cell.newer_than(&self.of) {
+        let now = cell.now();
+        if now != self.of {
             *self = Self::new(now);
         }
     }
@@ -57,22 +56,32 @@ pub(super) fn text(text: impl Into<axum::body::Bytes>) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::ManualClock;
     use crate::model::position::Position;
+    use crate::resolve::freshness::{Facts, Following};
 
     #[test]
-    fn headers_follow_what_the_node_says() {
-        let freshly = |seq, age_s, freshness| Freshly { position: Position { epoch: 1, seq }, age_s, freshness };
-        let cell = FreshnessCell::new(freshly(7, 0, Freshness::Fresh));
-        let mut fresh = FreshHeaders::new(cell.load());
+    fn kept_headers_of_a_connection_follow_time_and_position() {
+        let clock = ManualClock::at(0);
+        let at = |seq| Position { epoch: 1, seq };
+        let mut following =
+            Following { started_monotonic_ms: 0, expires_ms: Some(i64::MAX), contact: None, well_since_ms: None };
+        following.contacted(&clock);
+        let facts = Facts { position: at(7), started_ms: 0, outdated: false, following: Some(following) };
+        let cell = FreshnessCell::new(facts, Arc::new(clock.clone()));
+        let mut fresh = FreshHeaders::new(cell.now());
         let shown = |fresh: &FreshHeaders| {
             let mut headers = HeaderMap::new();
             fresh.add(&mut headers);
             [&POSITION, &AGE, &STALE].map(|name| headers[name].to_str().expect("ascii").to_owned())
         };
         assert_eq!(shown(&fresh), ["1.7", "0", "false"]);
-        cell.store(freshly(8, 31, Freshness::Stale));
+        cell.update(|facts| facts.position = at(8));
+        clock.advance(41_000);
         fresh.refresh(&cell);
-        assert_eq!(shown(&fresh), ["1.8", "31", "true"]);
+        assert_eq!(shown(&fresh), ["1.8", "41", "true"]);
     }
 }

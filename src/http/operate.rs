@@ -1,5 +1,7 @@
 //! What operators and their machines look at: health, metrics, status, and the documentation.
 
+use std::time::Duration;
+
 use axum::Json as Said;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,8 +12,8 @@ use super::error::Failure;
 use super::extract::{NoParams, Params};
 use super::request::RequestError;
 use super::state::App;
-use crate::api::status::Status;
-use crate::metrics::OPENMETRICS_TEXT;
+use crate::api::status::{Freshness, Status};
+use crate::metrics::{Metrics, OPENMETRICS_TEXT};
 use crate::replication::publisher::Publisher;
 use crate::web::docs;
 
@@ -46,7 +48,7 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     if let Some((_, outdated)) = app.publisher.as_ref().and_then(Publisher::outdated) {
         return Err(outdated.into());
     }
-    let age_s = app.freshness.load().age_s;
+    let age_s = app.freshness.now().age_s;
     match max_age_s.filter(|max_age_s| age_s > *max_age_s) {
         Some(max_age_s) => Err(RequestError::TooOld { age_s, max_age_s }.into()),
         None => Ok("ready\n"),
@@ -56,7 +58,24 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
 /// Everything this process counts and measures, for Prometheus.
 #[utoipa::path(get, path = "/metrics", tag = "operator", security(()), responses((status = 200, description = "OpenMetrics text.", body = String)))]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
+    measure(&app.metrics, &(app.status)(), app.clock.now_ms());
     ([(header::CONTENT_TYPE, OPENMETRICS_TEXT)], app.metrics.encode()).into_response()
+}
+
+/// Sets what the gauges show of this node to what its status says now.
+fn measure(metrics: &Metrics, status: &Status, now_ms: i64) {
+    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    metrics.position_epoch.set(whole(status.position.epoch));
+    metrics.position_seq.set(whole(status.position.seq));
+    metrics.stale.set(i64::from(status.stale));
+    metrics.expired.set(i64::from(status.freshness == Freshness::Expired));
+    metrics.clock_untrusted.set(i64::from(status.clock_untrusted));
+    metrics.held.set(i64::from(status.held));
+    metrics.last_verified_contact_seconds.set(Duration::from_secs(status.age_s).as_secs_f64());
+    if let Some(issued) = status.issued {
+        let age_ms = u64::try_from(now_ms.saturating_sub(issued.ms())).unwrap_or(0);
+        metrics.checkpoint_age_seconds.set(Duration::from_millis(age_ms).as_secs_f64());
+    }
 }
 
 /// This description of the interface.

@@ -106,7 +106,7 @@ pub(super) async fn resolve(
     })?;
     app.metrics.resolve_composed.inc();
     app.usage.note(&answer, reader.who());
-    Ok(respond(&answer, &FreshHeaders::new(app.freshness.load()), &headers).map(Body::new))
+    Ok(respond(&answer, &FreshHeaders::new(app.freshness.now()), &headers).map(Body::new))
 }
 
 /// Resolves many references from one consistent state.
@@ -125,7 +125,7 @@ pub(super) async fn resolve_batch(
     Extension(id): Extension<RequestId>,
     Json(request): Json<BatchRequest>,
 ) -> Result<Response, Failure> {
-    let fresh = FreshHeaders::new(app.freshness.load());
+    let fresh = FreshHeaders::new(app.freshness.now());
     let body = heavy(&Arc::clone(&app), move |_| {
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
         if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
@@ -222,7 +222,7 @@ pub(super) async fn render(
     _: NoParams,
     Json(request): Json<RenderRequest>,
 ) -> Result<Response, Failure> {
-    let fresh = FreshHeaders::new(app.freshness.load());
+    let fresh = FreshHeaders::new(app.freshness.now());
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;
     let answer = heavy(&Arc::clone(&app), move |stop| {

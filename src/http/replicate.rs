@@ -16,7 +16,7 @@ use super::request::RequestError;
 use super::shares::Holder;
 use super::state::App;
 use crate::api::govern::VersionUse;
-use crate::api::status::{Freshness, ReplicaReport};
+use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
 use crate::replication::followers::{ID_BYTES_MAX, REPLICA, is_replica_id};
@@ -123,7 +123,7 @@ pub(super) async fn show_checkpoint(
     let (note, _share) = body_in_time(&app, &headers, body, CHECKPOINT_BYTES_MAX).await?;
     let shown = publisher.shown(note).await;
     if publisher.outdated().is_some() {
-        app.freshness.update(|freshly| freshly.freshness = Freshness::Stale);
+        app.freshness.update(|facts| facts.outdated = true);
     }
     Ok(shown.map(|()| StatusCode::NO_CONTENT)?)
 }

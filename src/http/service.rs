@@ -62,7 +62,7 @@ impl Face {
     /// What answers the requests of one connection.
     #[must_use]
     pub fn connection(&self, peer: Peer) -> Connection {
-        let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.load()));
+        let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.now()));
         let open = door::sender(&self.app.door, peer, &HeaderMap::new()).reads_openly(&self.app);
         Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone() }
     }

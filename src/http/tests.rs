@@ -23,7 +23,7 @@ use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
@@ -74,7 +74,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         registry: primary.then_some(registry),
         about: About::default(),
         publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, Arc::clone(&clock), Metrics::new())),
-        freshness: FreshnessCell::new(Freshly { position, age_s: 0, freshness: Freshness::Fresh }),
+        freshness: FreshnessCell::primary(position, Arc::clone(&clock)),
         status: Arc::new(move || status.clone()),
         upstream: (!primary).then(|| "http://primary:1".to_owned()),
         committed: store.committed(),

@@ -63,8 +63,9 @@ pub enum Event {
     },
     /// A fetch failed.
     Failed(Failure, String),
-    /// What was to be applied is applied and durable, or was refused.
-    Applied(Result<(), Rejection>),
+    /// What was to be applied is applied and durable, or was refused. A bundle can be applied while the data of a poll
+    /// is still on its way, so this says which.
+    Applied(Box<Step>, Result<(), Rejection>),
     /// What is stored is not what was signed: fetch the whole state again.
     Damaged,
 }
@@ -229,7 +230,6 @@ pub struct Engine {
     changed: Position,
     watermark: Option<Rank>,
     pending: Option<Pending>,
-    applying: Option<Box<Step>>,
     /// Whether to ask for the whole state.
     whole: bool,
     /// Whether the last poll asked for the whole state.
@@ -272,7 +272,6 @@ impl Engine {
             watermark: memory.watermark.max(held.map(|held| held.held().rank)),
             held: held.map(Accepted::held),
             pending: None,
-            applying: None,
             whole: false,
             asked_whole: false,
             damaged: false,
@@ -282,19 +281,20 @@ impl Engine {
         }
     }
 
-    /// Whether a local clock that says this, in seconds since 1970, lies far below the times of verified signatures.
+    /// The time that no decision goes below, in seconds since 1970; 0 while nothing was verified. Times that a stolen
+    /// key signed do not outlive a reset by the root keys.
     #[must_use]
-    pub fn clock_untrusted(&self, wall_s: i64) -> bool {
-        !self.time(wall_s).clock_trusted
-    }
-
-    /// The time to decide by. Times that a stolen key signed do not outlive a reset by the root keys.
-    fn time(&self, wall_s: i64) -> TrustedTime {
+    pub fn time_floor_s(&self) -> i64 {
         let counts = |held: &&Held| {
             let since = |chain: &RootChain| chain.reset_between(held.rank.root, chain.current().version);
             self.chain.as_ref().and_then(since).is_none()
         };
-        TrustedTime::at(wall_s, self.held.as_ref().filter(counts).map_or(0, |held| held.issued))
+        self.held.as_ref().filter(counts).map_or(0, |held| held.issued)
+    }
+
+    /// The time to decide by.
+    fn time(&self, wall_s: i64) -> TrustedTime {
+        TrustedTime::at(wall_s, self.time_floor_s())
     }
 
     /// The position that is held, if any state is.
@@ -318,7 +318,7 @@ impl Engine {
                 self.pending = None;
                 vec![trouble(failure.reason(), detail), Action::Wait(self.pace.failed(now, failure))]
             }
-            Event::Applied(result) => self.applied(now, result),
+            Event::Applied(step, result) => self.applied(now, *step, result),
             Event::Damaged => {
                 self.damaged = true;
                 Vec::new()
@@ -533,7 +533,6 @@ impl Engine {
             Verdict::Newer if pending.delta => {
                 let settled = self.settled(&accepted.checkpoint);
                 let step = Step { accepted, note: pending.note, source: pending.source, contact, settled };
-                self.applying = Some(Box::new(step.clone()));
                 actions.push(Action::Apply(Box::new(step)));
             }
             Verdict::Newer if self.whole => {
@@ -589,8 +588,7 @@ impl Engine {
         }
     }
 
-    fn applied(&mut self, now: Now, result: Result<(), Rejection>) -> Vec<Action> {
-        let Some(step) = self.applying.take() else { return Vec::new() };
+    fn applied(&mut self, now: Now, step: Step, result: Result<(), Rejection>) -> Vec<Action> {
         let live = step.source == Source::Live;
         let Err(rejection) = result else {
             self.hold(&step.accepted);

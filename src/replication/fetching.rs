@@ -1,44 +1,65 @@
-//! One fetch: what is asked of an upstream, and the event that comes of it.
+//! One fetch: what is asked of an upstream, and what comes of it.
+//!
+//! It runs beside the follower and never in it: a note that comes slowly, or data that takes an hour, keeps nothing
+//! else from being done.
 
-use super::engine::{Event, Failure};
-use super::transport::{Data, Polled, Upstream};
+use std::path::PathBuf;
+
+use super::engine::{Event, Failure, Rejection, Step};
+use super::transport::{Data, Polled, Spool, Upstream};
 use crate::model::position::Position;
+
+/// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
+const SPOOL_OVERHEAD_BYTES: u64 = 64;
+/// What a spool may hold besides, in bytes.
+const SPOOL_EXTRA_BYTES: u64 = 64 * 1_024;
 
 /// What to fetch; a note that waits for trust keeps its data.
 pub(super) enum Request {
     Root(u64, Option<Data>),
     Epoch(u64, Option<Data>),
     Next(Position, Option<u64>),
+    /// The rest of the data that a verified checkpoint signs, into a folder.
+    Data(Box<Step>, Data, PathBuf),
 }
 
+/// What a fetch came to.
 pub(super) enum Fetched {
-    Root(u64, Result<Vec<u8>, (Failure, String)>, Option<Data>),
-    Epoch(u64, Result<Vec<u8>, (Failure, String)>, Option<Data>),
-    Next(Result<Polled, (Failure, String)>),
+    /// Something for the engine to judge, and the data on the way behind it.
+    Event(Event, Option<Data>),
+    /// Data that is to be applied.
+    Data(Box<Step>, Result<Spool, Rejection>),
 }
 
 impl Request {
     pub(super) async fn fetch(self, upstream: &Upstream) -> Fetched {
+        let failed = |(failure, detail): (Failure, String)| Fetched::Event(Event::Failed(failure, detail), None);
         match self {
-            Self::Root(number, data) => Fetched::Root(number, upstream.root(number).await, data),
-            Self::Epoch(number, data) => Fetched::Epoch(number, upstream.epoch(number).await, data),
-            Self::Next(after, bust) => Fetched::Next(upstream.next(after, bust).await),
+            Self::Root(number, data) => {
+                upstream.root(number).await.map_or_else(failed, |note| Fetched::Event(Event::Root(number, note), data))
+            }
+            Self::Epoch(number, data) => upstream
+                .epoch(number)
+                .await
+                .map_or_else(failed, |note| Fetched::Event(Event::Epoch(number, note), data)),
+            Self::Next(after, bust) => upstream.next(after, bust).await.map_or_else(failed, answered),
+            Self::Data(step, data, folder) => {
+                let spooled = data.spool(bytes_max(&step), &folder).await;
+                let reject = |(failure, detail): (Failure, String)| Rejection { reason: failure.reason(), detail };
+                Fetched::Data(step, spooled.map_err(reject))
+            }
         }
     }
 }
 
-impl Fetched {
-    pub(super) fn into_event(self) -> (Event, Option<Data>) {
-        match self {
-            Self::Root(number, Ok(note), data) => (Event::Root(number, note), data),
-            Self::Epoch(number, Ok(note), data) => (Event::Epoch(number, note), data),
-            Self::Next(Ok(polled)) => {
-                let delta = polled.data.is_some();
-                (Event::Answer { note: polled.note, delta, reconnect_ms: polled.reconnect_ms }, polled.data)
-            }
-            Self::Root(_, Err((failure, detail)), _)
-            | Self::Epoch(_, Err((failure, detail)), _)
-            | Self::Next(Err((failure, detail))) => (Event::Failed(failure, detail), None),
-        }
-    }
+fn answered(polled: Polled) -> Fetched {
+    let Polled { note, reconnect_ms, data } = polled;
+    Fetched::Event(Event::Answer { note, delta: data.is_some(), reconnect_ms }, data)
+}
+
+/// The most bytes that the data of a verified checkpoint can have.
+fn bytes_max(step: &Step) -> u64 {
+    let checkpoint = &step.accepted.checkpoint;
+    let operations = checkpoint.entries.saturating_add(checkpoint.tombstones);
+    checkpoint.bytes.saturating_add(operations.saturating_mul(SPOOL_OVERHEAD_BYTES)).saturating_add(SPOOL_EXTRA_BYTES)
 }

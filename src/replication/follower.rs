@@ -1,14 +1,19 @@
-//! A replica at work: carries out what the [engine](super::engine) says, and tells how fresh it is.
+//! A replica at work: carries out what the [engine](super::engine) says.
+//!
+//! Whatever takes long because of others (an answer, data that comes slowly) happens in a task beside this one, so that
+//! bundles are taken meanwhile. How fresh the replica is does not depend on this task at all: see [`Health`].
 //!
 //! Data, note, position and contact are written in one transaction; what resolves never waits for
 //! any of this.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::Bundle;
@@ -16,14 +21,14 @@ use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Se
 use super::fetching::{Fetched, Request};
 use super::health::Health;
 use super::recollection::{OpenError, recollect};
-use super::transport::{Data, Upstream};
+use super::reporting::Reports;
+use super::transport::{Data, Spool, Upstream};
 use super::watermark;
-use crate::api::status::{Freshness, ReplicaReport, Trouble};
+use crate::api::status::Trouble;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::resolve::Resolver;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::usage::Usage;
 use crate::store::delta::{self, Before, Counts, Scope, Target};
 use crate::store::read::Head;
@@ -32,14 +37,6 @@ use crate::store::{Store, StoreError};
 use crate::trust::accept::Rank;
 use crate::trust::checkpoint::Checkpoint;
 
-/// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
-const SPOOL_OVERHEAD_BYTES: u64 = 64;
-/// What a spool may hold besides, in bytes.
-const SPOOL_EXTRA_BYTES: u64 = 64 * 1_024;
-/// How often a replica tells its upstream how it is.
-const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// How often a replica looks at the clock for its own freshness.
-const TICK: Duration = Duration::from_secs(1);
 /// Bundles that may wait to be looked at.
 const OFFERS_MAX: usize = 16;
 
@@ -64,7 +61,6 @@ pub struct Following {
 pub struct Follower {
     store: Store,
     resolver: Resolver,
-    freshness: FreshnessCell,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     following: Following,
@@ -84,7 +80,6 @@ impl Follower {
     pub fn open(
         store: Store,
         resolver: Resolver,
-        freshness: FreshnessCell,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
         following: Following,
@@ -111,13 +106,13 @@ impl Follower {
         resolver.set_ready(held.is_some());
         let checkpoint = held.map(|held| held.checkpoint);
         let held_at = following.settings.hold_at.is_some();
-        let health = Health::at_start(checkpoint, recollection.contact_ms, held_at, &*clock);
+        let health = Health::at_start(checkpoint, recollection.contact_ms, held_at, Arc::clone(&clock));
         let (offering, offers) = mpsc::channel(OFFERS_MAX);
         let engine = Engine::new(following.settings.clone(), recollection.memory);
-        let follower = Self {
+        health.set_time_floor(engine.time_floor_s());
+        Ok(Self {
             store,
             resolver,
-            freshness,
             metrics,
             clock,
             following,
@@ -127,9 +122,7 @@ impl Follower {
             offers,
             offering,
             scratch: directory,
-        };
-        follower.publish_freshness();
-        Ok(follower)
+        })
     }
 
     /// How this replica is; stays up to date while it runs.
@@ -146,16 +139,26 @@ impl Follower {
 
     /// Follows until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut wait = Some(tokio::time::Instant::now());
-        // The upstream hears at once that a replica has caught up, and then now and then.
-        let mut reported = Freshness::Empty;
-        let mut tick = tokio::time::interval(TICK);
-        let mut report = tokio::time::interval(REPORT_EVERY);
-        let mut fetching: Option<tokio::task::JoinHandle<Fetched>> = None;
         let upstream = self.upstream.clone();
-        if upstream.is_none() {
-            wait = None;
-        }
+        let reports = upstream.clone().map(|upstream| Reports {
+            upstream,
+            health: self.health.clone(),
+            replica: self.following.replica.clone(),
+            usage: self.following.usage.clone(),
+        });
+        let reporting = async {
+            if let Some(reports) = reports {
+                reports.run(&stop).await;
+            }
+        };
+        tokio::join!(reporting, self.follow(upstream, &stop));
+    }
+
+    /// Takes what comes, from the upstream and from bundles; fetching happens in a task beside this.
+    async fn follow(&mut self, upstream: Option<Arc<Upstream>>, stop: &CancellationToken) {
+        let mut wait = upstream.is_some().then(tokio::time::Instant::now);
+        // At most one; what is in here is aborted when this ends.
+        let mut fetching: JoinSet<Fetched> = JoinSet::new();
         loop {
             let due = async {
                 match wait {
@@ -163,60 +166,55 @@ impl Follower {
                     None => std::future::pending().await,
                 }
             };
-            let fetched = async {
-                match &mut fetching {
-                    Some(task) => task.await,
-                    None => std::future::pending().await,
-                }
+            let arrived = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(directory) = self.offers.recv() => Arrived::Offer(directory),
+                () = due => Arrived::Fetched(Fetched::Event(Event::Due, None)),
+                Some(fetched) = fetching.join_next() => Arrived::Fetched(fetched.unwrap_or_else(|error| {
+                    Fetched::Event(Event::Failed(Failure::Malformed, error.to_string()), None)
+                })),
             };
-            let (event, data) = tokio::select! {
-                () = stop.cancelled() => break,
-                _ = tick.tick() => {
-                    self.publish_freshness();
-                    let now = self.freshness.load().freshness;
-                    let before = std::mem::replace(&mut reported, now);
-                    if now == Freshness::Fresh && before != now {
-                        self.send_report(upstream.as_ref());
-                    }
-                    continue;
-                }
-                _ = report.tick(), if upstream.is_some() => {
-                    self.send_report(upstream.as_ref());
-                    continue;
-                }
-                Some(directory) = self.offers.recv() => {
-                    if Bundle::find(&directory).is_some() {
-                        self.import(&directory).await;
-                    }
-                    continue;
-                }
-                () = due => {
-                    wait = None;
-                    (Event::Due, None)
-                }
-                done = fetched => {
-                    fetching = None;
-                    match done {
-                        Ok(fetched) => fetched.into_event(),
-                        Err(error) => (Event::Failed(Failure::Malformed, error.to_string()), None),
-                    }
-                }
+            // The disk may take its time, and a stop must not wait for it; what is written is written whole.
+            let taken = tokio::select! {
+                () = stop.cancelled() => return,
+                taken = self.take(arrived) => taken,
             };
-            // A download may take an hour, and a stop must not wait for it; what is written is written whole.
-            let (requests, next_wait) = tokio::select! {
-                () = stop.cancelled() => break,
-                done = self.step(event, data) => done,
-            };
-            if let Some(ms) = next_wait {
-                wait = Some(tokio::time::Instant::now() + Duration::from_millis(ms));
+            if taken.moved {
+                // What is on its way was asked for from a position that is left behind.
+                fetching.abort_all();
+                fetching = JoinSet::new();
+                wait = upstream.is_some().then(tokio::time::Instant::now);
             }
-            if let (Some(request), Some(upstream)) = (requests, &upstream) {
-                let upstream = Arc::clone(upstream);
-                fetching = Some(tokio::spawn(async move { request.fetch(&upstream).await }));
+            match taken.next {
+                Some(Next::Wait(ms)) => wait = Some(tokio::time::Instant::now() + Duration::from_millis(ms)),
+                Some(Next::Fetch(request)) => {
+                    if let Some(upstream) = upstream.clone() {
+                        wait = None;
+                        fetching.spawn(async move { request.fetch(&upstream).await });
+                    }
+                }
+                None => {}
             }
         }
-        if let Some(task) = fetching {
-            task.abort();
+    }
+
+    async fn take(&mut self, arrived: Arrived) -> Taken {
+        match arrived {
+            Arrived::Offer(directory) => {
+                let before = self.engine.position();
+                if Bundle::find(&directory).is_some() {
+                    self.import(&directory).await;
+                }
+                Taken { next: None, moved: self.engine.position() != before }
+            }
+            Arrived::Fetched(Fetched::Event(event, data)) => Taken { next: self.step(event, data).await, moved: false },
+            Arrived::Fetched(Fetched::Data(step, spool)) => {
+                let result = match spool {
+                    Ok(spool) => self.apply_spool(&step, spool).await,
+                    Err(rejection) => Err(rejection),
+                };
+                Taken { next: self.step(Event::Applied(step, result), None).await, moved: false }
+            }
         }
     }
 
@@ -240,17 +238,17 @@ impl Follower {
             }
         };
         let mut good = true;
-        let mut actions: std::collections::VecDeque<Action> = self.engine.handle(self.now(), event).into();
+        let mut actions = VecDeque::from(self.decide(event));
         while let Some(action) = actions.pop_front() {
             match action {
                 Action::Apply(step) => {
                     let file = bundle.snapshot(&step.accepted.checkpoint);
                     let result = match file {
-                        Ok(file) => self.apply(*step, Box::new(std::io::BufReader::new(file))).await,
+                        Ok(file) => self.apply(&step, Box::new(std::io::BufReader::new(file))).await,
                         Err(error) => Err(Rejection { reason: error.reason(), detail: error.to_string() }),
                     };
                     good &= result.is_ok();
-                    actions.extend(self.engine.handle(self.now(), Event::Applied(result)));
+                    actions.extend(self.decide(Event::Applied(step, result)));
                 }
                 Action::Trouble { reason, detail } => {
                     good = false;
@@ -259,7 +257,6 @@ impl Follower {
                 other => self.keep(other).await,
             }
         }
-        self.publish_freshness();
         good
     }
 
@@ -270,28 +267,33 @@ impl Follower {
     }
 
     /// Feeds an event to the engine and carries out what it says, up to the next fetch or wait.
-    async fn step(&mut self, event: Event, mut data: Option<Data>) -> (Option<Request>, Option<u64>) {
-        let mut request = None;
-        let mut wait = None;
-        let mut actions: std::collections::VecDeque<Action> = self.engine.handle(self.now(), event).into();
+    async fn step(&mut self, event: Event, mut data: Option<Data>) -> Option<Next> {
+        let mut next = None;
+        let mut actions = VecDeque::from(self.decide(event));
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::FetchRoot(number) => request = Some(Request::Root(number, data.take())),
-                Action::FetchEpoch(number) => request = Some(Request::Epoch(number, data.take())),
-                Action::FetchNext { after, bust } => request = Some(Request::Next(after, bust)),
-                Action::Wait(ms) => wait = Some(ms),
-                Action::Apply(step) => {
-                    let result = match data.take() {
-                        Some(data) => self.fetch_and_apply(*step, data).await,
-                        None => Err(Rejection { reason: "no_delta", detail: "the data is gone".to_owned() }),
-                    };
-                    actions.extend(self.engine.handle(self.now(), Event::Applied(result)));
-                }
+                Action::FetchRoot(number) => next = Some(Next::Fetch(Request::Root(number, data.take()))),
+                Action::FetchEpoch(number) => next = Some(Next::Fetch(Request::Epoch(number, data.take()))),
+                Action::FetchNext { after, bust } => next = Some(Next::Fetch(Request::Next(after, bust))),
+                Action::Wait(ms) => next = Some(Next::Wait(ms)),
+                Action::Apply(step) => match data.take() {
+                    Some(data) => next = Some(Next::Fetch(Request::Data(step, data, self.scratch.clone()))),
+                    None => {
+                        let gone = Rejection { reason: "no_delta", detail: "the data is gone".to_owned() };
+                        actions.extend(self.decide(Event::Applied(step, Err(gone))));
+                    }
+                },
                 other => self.keep(other).await,
             }
         }
-        self.publish_freshness();
-        (request, wait)
+        next
+    }
+
+    /// What the engine says to an event.
+    fn decide(&mut self, event: Event) -> Vec<Action> {
+        let actions = self.engine.handle(self.now(), event);
+        self.health.set_time_floor(self.engine.time_floor_s());
+        actions
     }
 
     /// Carries out what needs no fetch.
@@ -366,27 +368,19 @@ impl Follower {
         Ok(())
     }
 
-    async fn fetch_and_apply(&self, step: Step, data: Data) -> Result<(), Rejection> {
-        let checkpoint = &step.accepted.checkpoint;
-        let operations = checkpoint.entries.saturating_add(checkpoint.tombstones);
-        let bound = checkpoint
-            .bytes
-            .saturating_add(operations.saturating_mul(SPOOL_OVERHEAD_BYTES))
-            .saturating_add(SPOOL_EXTRA_BYTES);
-        let reject = |(failure, detail): (Failure, String)| Rejection { reason: failure.reason(), detail };
-        let spool = data.spool(bound, &self.scratch).await.map_err(reject)?;
+    async fn apply_spool(&self, step: &Step, spool: Spool) -> Result<(), Rejection> {
         self.metrics.received("delta", spool.len());
         let io = |error: std::io::Error| Rejection { reason: "store", detail: error.to_string() };
         self.apply(step, spool.into_reader().map_err(io)?).await
     }
 
     /// Applies data to the store, with its note, in one transaction.
-    async fn apply(&self, step: Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
+    async fn apply(&self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
         let checkpoint = step.accepted.checkpoint.clone();
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
         let target = target_of(&checkpoint, now_ms);
         let live = step.source == Source::Live;
-        let (note, contact, registry) = (step.note, step.contact, checkpoint.registry.clone());
+        let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
         let before = match step.settled {
             Some(Settled { seq, given_up }) => {
@@ -457,41 +451,26 @@ impl Follower {
             random: getrandom::u64().unwrap_or_default(),
         }
     }
+}
 
-    fn publish_freshness(&self) {
-        self.health.set_clock_untrusted(self.engine.clock_untrusted(self.now().wall_s));
-        let view = self.health.view(&*self.clock);
-        let position = self.engine.position().unwrap_or_default();
-        self.freshness.store(Freshly { position, age_s: view.age_s, freshness: view.freshness });
-        let gauge = |gauge: &prometheus_client::metrics::gauge::Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
-        gauge(&self.metrics.position_epoch, position.epoch);
-        gauge(&self.metrics.position_seq, position.seq);
-        gauge(&self.metrics.stale, u64::from(view.freshness != Freshness::Fresh));
-        gauge(&self.metrics.expired, u64::from(view.freshness == Freshness::Expired));
-        gauge(&self.metrics.clock_untrusted, u64::from(view.clock_untrusted));
-        gauge(&self.metrics.held, u64::from(view.held));
-        self.metrics.last_verified_contact_seconds.set(Duration::from_secs(view.age_s).as_secs_f64());
-        if let Some(checkpoint) = &view.checkpoint {
-            let age_ms = u64::try_from(self.clock.now_ms() - checkpoint.issued * 1_000).unwrap_or(0);
-            self.metrics.checkpoint_age_seconds.set(Duration::from_millis(age_ms).as_secs_f64());
-        }
-    }
+/// What a follower is waiting for.
+enum Arrived {
+    /// A directory that may hold a bundle.
+    Offer(PathBuf),
+    Fetched(Fetched),
+}
 
-    fn send_report(&self, upstream: Option<&Arc<Upstream>>) {
-        let Some(upstream) = upstream.map(Arc::clone) else { return };
-        let view = self.health.view(&*self.clock);
-        let report = ReplicaReport {
-            replica: self.following.replica.clone(),
-            position: self.engine.position().unwrap_or_default(),
-            freshness: view.freshness,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uses: self.following.usage.take(),
-            at: None,
-        };
-        tokio::spawn(async move { upstream.report(&report).await });
-    }
+/// What to do next.
+enum Next {
+    /// Come back after so many milliseconds.
+    Wait(u64),
+    Fetch(Request),
+}
+
+struct Taken {
+    next: Option<Next>,
+    /// Whether a bundle moved the replica, so that a poll from before is of no use.
+    moved: bool,
 }
 
 /// What a verified checkpoint says that a delta leads to.

@@ -1,31 +1,28 @@
 //! How a replica is: how fresh, since when, and what keeps it from following.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::api::status::{Freshness, Trouble};
 use crate::clock::Clock;
+use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::trust::accept::Accepted;
+use crate::resolve::freshness::{Contact, Facts, Following, FreshnessCell};
+use crate::trust::accept::{Accepted, TrustedTime};
 use crate::trust::checkpoint::Checkpoint;
 
-/// How long a poll may take before the upstream counts as out of contact, in milliseconds.
-const CONTACT_MS_MAX: u64 = 40_000;
-
-/// How a replica is, for status and for every answer.
+/// How a replica is, for status and for every answer; clones share it.
 #[derive(Clone)]
-pub struct Health(Arc<Mutex<HealthInner>>);
+pub struct Health {
+    /// What freshness is computed from, whenever it is asked for.
+    freshness: FreshnessCell,
+    rest: Arc<Mutex<Rest>>,
+}
 
-#[derive(Clone, Debug)]
-struct HealthInner {
-    freshness: Freshness,
-    since_ms: i64,
-    /// When a verified note last came.
-    contact_ms: Option<i64>,
-    contact_monotonic_ms: u64,
-    in_contact: bool,
+#[derive(Clone, Debug, Default)]
+struct Rest {
     trouble: Option<Trouble>,
     checkpoint: Option<Checkpoint>,
-    clock_untrusted: bool,
+    time_floor_s: i64,
     held: bool,
     lost_commits: u64,
 }
@@ -33,6 +30,8 @@ struct HealthInner {
 /// What [`Health`] says at one moment.
 #[derive(Clone, Debug)]
 pub struct HealthView {
+    /// What is held.
+    pub position: Position,
     /// How fresh the state is.
     pub freshness: Freshness,
     /// Since when it is so.
@@ -57,96 +56,101 @@ impl Health {
         checkpoint: Option<Checkpoint>,
         contact_ms: Option<i64>,
         held: bool,
-        clock: &dyn Clock,
+        clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Arc::new(Mutex::new(HealthInner {
-            freshness: if checkpoint.is_some() { Freshness::Stale } else { Freshness::Empty },
-            since_ms: contact_ms.unwrap_or_else(|| clock.now_ms()),
-            contact_ms,
-            contact_monotonic_ms: clock.monotonic_ms(),
-            in_contact: false,
-            trouble: None,
-            checkpoint,
-            clock_untrusted: false,
-            held,
-            lost_commits: 0,
-        })))
+        let following = Following {
+            started_monotonic_ms: clock.monotonic_ms(),
+            expires_ms: checkpoint.as_ref().map(expires_ms),
+            contact: contact_ms.map(|wall_ms| Contact { wall_ms, monotonic_ms: None }),
+            well_since_ms: None,
+        };
+        let position = checkpoint.as_ref().map_or(Position::default(), Checkpoint::position);
+        let facts = Facts { position, started_ms: clock.now_ms(), outdated: false, following: Some(following) };
+        let rest = Rest { checkpoint, held, ..Rest::default() };
+        Self { freshness: FreshnessCell::new(facts, clock), rest: Arc::new(Mutex::new(rest)) }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HealthInner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What says how fresh this replica is, for every answer.
+    #[must_use]
+    pub fn freshness(&self) -> FreshnessCell {
+        self.freshness.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rest> {
+        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn following(&self, change: impl Fn(&mut Following)) {
+        self.freshness.update(|facts| {
+            if let Some(following) = &mut facts.following {
+                change(following);
+            }
+        });
     }
 
     pub(super) fn contact(&self, clock: &dyn Clock) {
-        let mut inner = self.lock();
-        inner.contact_ms = Some(clock.now_ms());
-        inner.contact_monotonic_ms = clock.monotonic_ms();
-        inner.in_contact = true;
-        inner.trouble = None;
+        self.lock().trouble = None;
+        self.following(|following| following.contacted(clock));
     }
 
     /// Notes what is held now, and how many commits were given up for it besides those that the registry gave up.
     pub(super) fn applied(&self, accepted: &Accepted, given_up: u64) {
-        let mut inner = self.lock();
-        inner.checkpoint = Some(accepted.checkpoint.clone());
-        inner.lost_commits = inner.lost_commits.saturating_add(accepted.lost_commits).saturating_add(given_up);
+        let checkpoint = accepted.checkpoint.clone();
+        let (position, expires_ms) = (checkpoint.position(), expires_ms(&checkpoint));
+        let mut rest = self.lock();
+        rest.checkpoint = Some(checkpoint);
+        rest.lost_commits = rest.lost_commits.saturating_add(accepted.lost_commits).saturating_add(given_up);
+        drop(rest);
+        self.freshness.update(|facts| {
+            facts.position = position;
+            if let Some(following) = &mut facts.following {
+                following.expires_ms = Some(expires_ms);
+            }
+        });
     }
 
-    pub(super) fn set_clock_untrusted(&self, untrusted: bool) {
-        self.lock().clock_untrusted = untrusted;
+    /// Notes below which time the local clock is not believed, in seconds since 1970.
+    pub(super) fn set_time_floor(&self, floor_s: i64) {
+        self.lock().time_floor_s = floor_s;
     }
 
     /// Notes what is wrong; whether it is something else than before.
     pub(super) fn trouble(&self, clock: &dyn Clock, reason: &str, detail: &str) -> bool {
-        let mut inner = self.lock();
-        inner.in_contact = false;
-        if let Some(trouble) = inner.trouble.as_mut().filter(|trouble| trouble.reason == reason) {
-            trouble.times += 1;
-            detail.clone_into(&mut trouble.detail);
-            return false;
-        }
-        let since = Timestamp::from_ms(clock.now_ms());
-        inner.trouble = Some(Trouble { reason: reason.to_owned(), detail: detail.to_owned(), since, times: 1 });
-        true
+        self.following(|following| following.well_since_ms = None);
+        note(&mut self.lock().trouble, clock, reason, detail)
     }
 
     /// How the replica is now.
     #[must_use]
     pub fn view(&self, clock: &dyn Clock) -> HealthView {
-        let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
-        let mut inner = self.lock();
-        let silent_ms = monotonic_ms.saturating_sub(inner.contact_monotonic_ms);
-        let fresh = inner.in_contact && silent_ms < CONTACT_MS_MAX;
-        let expired = inner.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.expires * 1_000 < now_ms);
-        let freshness = match (&inner.checkpoint, fresh, expired) {
-            (None, ..) => Freshness::Empty,
-            (Some(_), true, false) => Freshness::Fresh,
-            (Some(_), _, true) => Freshness::Expired,
-            (Some(_), false, false) => Freshness::Stale,
-        };
-        if freshness != inner.freshness {
-            inner.freshness = freshness;
-            inner.since_ms = match (freshness, inner.contact_ms, &inner.checkpoint) {
-                (Freshness::Stale, Some(contact_ms), _) => contact_ms,
-                (Freshness::Expired, _, Some(checkpoint)) => checkpoint.expires * 1_000,
-                _ => now_ms,
-            };
-        }
-        // While this process runs its own clock is better than the wall's; before, there is only the wall's.
-        let age_ms = if inner.in_contact || inner.contact_ms.is_none() {
-            silent_ms
-        } else {
-            u64::try_from(now_ms - inner.contact_ms.unwrap_or(now_ms)).unwrap_or(0).max(silent_ms)
-        };
+        let freshly = self.freshness.at(clock);
+        let rest = self.lock().clone();
         HealthView {
-            freshness,
-            since: Timestamp::from_ms(inner.since_ms),
-            age_s: age_ms / 1_000,
-            checkpoint: inner.checkpoint.clone(),
-            clock_untrusted: inner.clock_untrusted,
-            held: inner.held,
-            lost_commits: inner.lost_commits,
-            trouble: inner.trouble.clone(),
+            position: freshly.position,
+            freshness: freshly.freshness,
+            since: Timestamp::from_ms(freshly.since_ms),
+            age_s: freshly.age_s,
+            checkpoint: rest.checkpoint,
+            clock_untrusted: !TrustedTime::at(clock.now_ms().div_euclid(1_000), rest.time_floor_s).clock_trusted,
+            held: rest.held,
+            lost_commits: rest.lost_commits,
+            trouble: rest.trouble,
         }
     }
+}
+
+const fn expires_ms(checkpoint: &Checkpoint) -> i64 {
+    checkpoint.expires.saturating_mul(1_000)
+}
+
+/// Notes what is wrong, once more or for the first time; whether it is something else than before.
+fn note(trouble: &mut Option<Trouble>, clock: &dyn Clock, reason: &str, detail: &str) -> bool {
+    if let Some(known) = trouble.as_mut().filter(|known| known.reason == reason) {
+        known.times = known.times.saturating_add(1);
+        detail.clone_into(&mut known.detail);
+        return false;
+    }
+    let since = Timestamp::from_ms(clock.now_ms());
+    *trouble = Some(Trouble { reason: reason.to_owned(), detail: detail.to_owned(), since, times: 1 });
+    true
 }

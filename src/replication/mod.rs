@@ -13,6 +13,7 @@ pub mod health;
 mod pace;
 pub mod publisher;
 pub mod recollection;
+mod reporting;
 mod transport;
 mod watermark;
 pub mod witness;

@@ -1,14 +1,22 @@
-//! How fresh a node's answers are, for every answer to say.
+//! How fresh a node's answers are: computed from what is known whenever somebody asks, and never kept.
+//!
+//! A value that a timer renews shows what was true when the timer last ran, which is no help when what is stuck is the
+//! task that runs it. So [`FreshnessCell`] holds facts (the last verified contact, when the state expires), and
+//! [`Facts::at`] is the one function that says what follows from them now.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::api::status::Freshness;
+use crate::clock::Clock;
 use crate::model::position::Position;
 
+/// How long a poll may take before the upstream counts as out of contact, in milliseconds.
+const CONTACT_MS_MAX: u64 = 40_000;
+
 /// What an answer says of the node that gave it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Freshly {
     /// What the node holds.
     pub position: Position,
@@ -16,43 +24,202 @@ pub struct Freshly {
     pub age_s: u64,
     /// How fresh that is.
     pub freshness: Freshness,
+    /// Since when it is so, in milliseconds since 1970.
+    pub since_ms: i64,
 }
 
-/// Where the newest [`Freshly`] is; clones share it, and reading takes no lock.
+/// What freshness is computed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// What the node holds.
+    pub position: Position,
+    /// When this process started, in milliseconds since 1970.
+    pub started_ms: i64,
+    /// Whether this is a primary that replicas know to have published more than it holds.
+    pub outdated: bool,
+    /// What a replica knows of its upstream; none on a primary.
+    pub following: Option<Following>,
+}
+
+/// What a replica knows of its upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Following {
+    /// When this process started, on the monotonic clock.
+    pub started_monotonic_ms: u64,
+    /// When the checkpoint of the held state expires, in milliseconds since 1970; none while nothing is held.
+    pub expires_ms: Option<i64>,
+    /// The last verified contact.
+    pub contact: Option<Contact>,
+    /// Since when there has been contact without a failure since, in milliseconds since 1970.
+    pub well_since_ms: Option<i64>,
+}
+
+/// A verified contact with an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contact {
+    /// When, in milliseconds since 1970.
+    pub wall_ms: i64,
+    /// The same on the monotonic clock; none when it was before this process started.
+    pub monotonic_ms: Option<u64>,
+}
+
+impl Facts {
+    /// What follows from these facts now.
+    #[must_use]
+    pub fn at(&self, clock: &dyn Clock) -> Freshly {
+        let Some(following) = &self.following else {
+            let freshness = if self.outdated { Freshness::Stale } else { Freshness::Fresh };
+            return Freshly { position: self.position, age_s: 0, freshness, since_ms: self.started_ms };
+        };
+        let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
+        let age_ms = following.age_ms(now_ms, monotonic_ms);
+        let (freshness, since_ms) = match (following.expires_ms, following.well_since_ms) {
+            (None, _) => (Freshness::Empty, self.started_ms),
+            (Some(expires_ms), _) if expires_ms < now_ms => (Freshness::Expired, expires_ms),
+            (Some(_), Some(well_since_ms)) if age_ms < CONTACT_MS_MAX => (Freshness::Fresh, well_since_ms),
+            _ => (Freshness::Stale, following.contact.map_or(self.started_ms, |contact| contact.wall_ms)),
+        };
+        Freshly { position: self.position, age_s: age_ms / 1_000, freshness, since_ms }
+    }
+}
+
+impl Following {
+    /// Milliseconds since the last verified contact.
+    fn age_ms(&self, now_ms: i64, monotonic_ms: u64) -> u64 {
+        let since_start_ms = monotonic_ms.saturating_sub(self.started_monotonic_ms);
+        match self.contact {
+            Some(Contact { monotonic_ms: Some(contact_ms), .. }) => monotonic_ms.saturating_sub(contact_ms),
+            // Between two processes there is only the wall clock, which may have been set back.
+            Some(Contact { wall_ms, .. }) => {
+                u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(since_start_ms)
+            }
+            None => since_start_ms,
+        }
+    }
+
+    /// Notes a verified contact that happens now.
+    pub fn contacted(&mut self, clock: &dyn Clock) {
+        let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
+        if self.well_since_ms.is_none() || self.age_ms(now_ms, monotonic_ms) >= CONTACT_MS_MAX {
+            self.well_since_ms = Some(now_ms);
+        }
+        self.contact = Some(Contact { wall_ms: now_ms, monotonic_ms: Some(monotonic_ms) });
+    }
+}
+
+/// Where the facts are; clones share them, and reading takes no lock.
 #[derive(Clone)]
-pub struct FreshnessCell(Arc<ArcSwap<Freshly>>);
+pub struct FreshnessCell(Arc<Inner>);
+
+struct Inner {
+    facts: ArcSwap<Facts>,
+    clock: Arc<dyn Clock>,
+}
 
 impl FreshnessCell {
-    /// A cell that says this.
+    /// A cell with these facts.
     #[must_use]
-    pub fn new(freshly: Freshly) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(freshly)))
+    pub fn new(facts: Facts, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Inner { facts: ArcSwap::from_pointee(facts), clock }))
     }
 
-    /// What it says now.
+    /// The cell of a primary that holds this.
     #[must_use]
-    pub fn load(&self) -> Arc<Freshly> {
-        self.0.load_full()
+    pub fn primary(position: Position, clock: Arc<dyn Clock>) -> Self {
+        Self::new(Facts { position, started_ms: clock.now_ms(), outdated: false, following: None }, clock)
     }
 
-    /// What it says now, when that is something else than what is held.
+    /// How fresh the node is at this moment.
     #[must_use]
-    pub fn newer_than(&self, held: &Arc<Freshly>) -> Option<Arc<Freshly>> {
-        let now = self.0.load();
-        (!Arc::ptr_eq(&now, held)).then(|| Arc::clone(&now))
+    pub fn now(&self) -> Freshly {
+        self.at(&*self.0.clock)
     }
 
-    /// Says something else from now on.
-    pub fn store(&self, freshly: Freshly) {
-        self.0.store(Arc::new(freshly));
+    /// How fresh the node is by a clock.
+    #[must_use]
+    pub fn at(&self, clock: &dyn Clock) -> Freshly {
+        self.0.facts.load().at(clock)
     }
 
-    /// Changes what it says.
-    pub fn update(&self, change: impl Fn(&mut Freshly)) {
-        self.0.rcu(|now| {
-            let mut next = Freshly::clone(now);
+    /// Changes the facts.
+    pub fn update(&self, change: impl Fn(&mut Facts)) {
+        self.0.facts.rcu(|now| {
+            let mut next = Facts::clone(now);
             change(&mut next);
             next
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const START_MS: i64 = 1_800_000_000_000;
+
+    fn replica(contact: Option<Contact>, expires_ms: Option<i64>, clock: &ManualClock) -> FreshnessCell {
+        let following = Following { started_monotonic_ms: 0, expires_ms, contact, well_since_ms: None };
+        let facts =
+            Facts { position: Position::default(), started_ms: START_MS, outdated: false, following: Some(following) };
+        FreshnessCell::new(facts, Arc::new(clock.clone()))
+    }
+
+    fn contact(cell: &FreshnessCell, clock: &ManualClock) {
+        cell.update(|facts| facts.following.as_mut().expect("a replica").contacted(clock));
+    }
+
+    fn said(cell: &FreshnessCell) -> (Freshness, u64, i64) {
+        let now = cell.now();
+        (now.freshness, now.age_s, now.since_ms - START_MS)
+    }
+
+    #[test]
+    fn freshness_ends_40_s_after_the_last_contact_although_nobody_updates_the_cell() {
+        let clock = ManualClock::at(START_MS);
+        let cell = replica(None, Some(START_MS + 3_600_000), &clock);
+        assert_eq!(said(&cell), (Freshness::Stale, 0, 0));
+        clock.advance(2_000);
+        contact(&cell, &clock);
+        clock.advance(39_999);
+        assert_eq!(said(&cell), (Freshness::Fresh, 39, 2_000));
+        clock.advance(1);
+        assert_eq!(said(&cell), (Freshness::Stale, 40, 2_000));
+        contact(&cell, &clock);
+        assert_eq!(said(&cell), (Freshness::Fresh, 0, 42_000));
+    }
+
+    #[test]
+    fn expiry_is_seen_when_asked_although_nobody_updates_the_cell() {
+        let clock = ManualClock::at(START_MS);
+        let cell = replica(None, Some(START_MS + 10_000), &clock);
+        contact(&cell, &clock);
+        clock.advance(10_001);
+        assert_eq!(said(&cell), (Freshness::Expired, 10, 10_000));
+    }
+
+    #[test]
+    fn age_since_a_contact_of_this_process_ignores_steps_of_the_wall_clock() {
+        let clock = ManualClock::at(START_MS);
+        let cell = replica(None, Some(i64::MAX), &clock);
+        contact(&cell, &clock);
+        for wall_ms in [START_MS + 86_400_000, 0] {
+            clock.set(wall_ms);
+            clock.advance(1_000);
+        }
+        assert_eq!(cell.now().age_s, 2);
+        cell.update(|facts| facts.following.as_mut().expect("a replica").well_since_ms = None);
+        assert_eq!((cell.now().age_s, cell.now().freshness), (2, Freshness::Stale));
+    }
+
+    #[test]
+    fn age_since_a_contact_before_the_start_is_the_wall_clocks_but_no_less_than_the_uptime() {
+        let clock = ManualClock::at(START_MS);
+        let before = Contact { wall_ms: START_MS - 60_000, monotonic_ms: None };
+        let cell = replica(Some(before), Some(i64::MAX), &clock);
+        assert_eq!(said(&cell), (Freshness::Stale, 60, -60_000));
+        clock.advance(5_000);
+        clock.set(START_MS - 86_400_000);
+        assert_eq!(cell.now().age_s, 5);
     }
 }

@@ -12,7 +12,6 @@ use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::recollection::{OpenError, check_note};
 use crate::resolve::Resolver;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::store::read::ReadTxn;
 use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
@@ -216,8 +215,6 @@ pub async fn import_bundle(
         (None, None) => return Err(OfflineError::NoRootKey),
     };
     let resolver = Resolver::new(store.clone(), 0);
-    let position = store.committed().borrow().head.position;
-    let freshness = FreshnessCell::new(Freshly { position, age_s: 0, freshness: crate::api::status::Freshness::Empty });
     let following = Following {
         upstream: None,
         token: None,
@@ -228,7 +225,7 @@ pub async fn import_bundle(
     };
     let opening = store.clone();
     let metrics = crate::metrics::Metrics::new();
-    let open = move || Follower::open(opening, resolver, freshness, metrics, clock, following);
+    let open = move || Follower::open(opening, resolver, metrics, clock, following);
     let mut follower = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
     let good = follower.import(bundle).await;
     let outcome = if good {

@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
 use crate::replication::publisher::Publisher;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store, StoreError};
 use crate::watch::folder;
@@ -64,10 +64,10 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
-    let freshness = follow_commits(&store, &metrics);
+    let freshness = follow_commits(&store, &metrics, Arc::clone(&clock));
     if let Some((_, outdated)) = publisher.outdated() {
         tracing::error!(error = &outdated as &dyn std::error::Error, "this primary does not write or sign");
-        freshness.update(|freshly| freshly.freshness = Freshness::Stale);
+        freshness.update(|facts| facts.outdated = true);
     }
     let stop = CancellationToken::new();
     let status = {
@@ -119,17 +119,15 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
 }
 
 /// Keeps what every answer says of this node up to date with its commits.
-fn follow_commits(store: &Store, metrics: &Metrics) -> FreshnessCell {
+fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> FreshnessCell {
     let now = store.committed().borrow().head.position;
-    let freshness = FreshnessCell::new(Freshly { position: now, age_s: 0, freshness: Freshness::Fresh });
+    let freshness = FreshnessCell::primary(now, clock);
     let (cell, metrics) = (freshness.clone(), metrics.clone());
     store.observe(Box::new(move |committed: &Committed| {
         let position = committed.head.position;
-        cell.store(Freshly { position, age_s: 0, freshness: Freshness::Fresh });
+        cell.update(|facts| facts.position = position);
         metrics.commits.inc();
         metrics.commit_seconds.observe(committed.took.as_secs_f64());
-        metrics.position_epoch.set(i64::try_from(position.epoch).unwrap_or(i64::MAX));
-        metrics.position_seq.set(i64::try_from(position.seq).unwrap_or(i64::MAX));
     }));
     freshness
 }

@@ -16,7 +16,6 @@ use crate::registry::Seat;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::health::Health;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Options, Store};
@@ -61,19 +60,18 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     };
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
-    let freshness = FreshnessCell::new(Freshly { position: held, age_s: 0, freshness: Freshness::Empty });
     let usage = following.usage.clone();
     let follower = {
-        let (store, resolver, freshness, metrics) =
-            (store.clone(), resolver.clone(), freshness.clone(), metrics.clone());
+        let (store, resolver, metrics) = (store.clone(), resolver.clone(), metrics.clone());
         let clock = Arc::clone(&clock);
-        let open = move || Follower::open(store, resolver, freshness, metrics, clock, following);
+        let open = move || Follower::open(store, resolver, metrics, clock, following);
         tokio::task::spawn_blocking(open)
             .await
             .unwrap_or_else(|error| Err(crate::store::StoreError::Io(std::io::Error::other(error)).into()))?
     };
     let stop = CancellationToken::new();
     let committed = store.committed();
+    let freshness = follower.health().freshness();
     let status = {
         let (committed, health, clock) = (committed.clone(), follower.health(), Arc::clone(&clock));
         move || describe(&committed.borrow(), &health, &*clock)

@@ -18,6 +18,7 @@ mod history;
 pub mod outdated;
 pub mod query;
 pub mod read;
+pub mod regular;
 mod record;
 pub mod sums;
 mod tables;

@@ -10,6 +10,7 @@ use bookholder::crypto::lattice::Leaf;
 use bookholder::model::position::Position;
 use bookholder::replication::engine::{Action, Engine, Event, Failure, Memory, Now, Rejection, Settings, Step};
 use bookholder::store::read::{NamespaceState, ViewState, view_state};
+use bookholder::trust::accept::TrustedTime;
 use bookholder::trust::checkpoint::Checkpoint;
 
 use crate::support::primary::{BEGIN_MS, Primary};
@@ -178,7 +179,7 @@ impl World {
                 Action::Apply(step) => {
                     let result = self.apply(node, &step, data);
                     let now = self.now(node);
-                    actions.extend(self.nodes[node].engine.handle(now, Event::Applied(result)));
+                    actions.extend(self.nodes[node].engine.handle(now, Event::Applied(step, result)));
                 }
                 Action::FetchRoot(number) => {
                     let root = self.primary.publisher.root(number).expect("a store");
@@ -327,7 +328,7 @@ async fn fifty_replicas_survive_a_hostile_network_and_agree_in_peace() {
             assert_eq!(node.map, last.map, "seed {seed}, replica {index}");
             assert_eq!(node.engine.position(), Some(node.position));
             let wall_s = (BEGIN_MS + world.now_ms.cast_signed()) / 1_000;
-            assert!(!node.engine.clock_untrusted(wall_s));
+            assert!(TrustedTime::at(wall_s, node.engine.time_floor_s()).clock_trusted);
         }
         for fault in ["syntax", "rollback", "unreachable", "busy", "state", "parse", "expired"] {
             assert!(world.refusals.contains_key(fault), "seed {seed} must show {fault}: {:?}", world.refusals);

@@ -20,6 +20,7 @@ mod process;
 mod registry;
 mod resolving;
 mod shares;
+mod slow_download;
 mod support;
 mod tls;
 mod ui;

@@ -154,7 +154,7 @@ impl Visitor {
 
 /// What pages say of this node to somebody.
 pub(super) fn frame(app: &Shared, who: Who) -> Frame {
-    let freshly = app.freshness.load();
+    let freshly = app.freshness.now();
     let stale = matches!(freshly.freshness, Freshness::Stale | Freshness::Expired);
     let following = || Following { upstream: app.upstream.clone(), age_s: freshly.age_s, stale };
     Frame {

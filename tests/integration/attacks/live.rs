@@ -123,7 +123,7 @@ async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
         resolver.resolve("a@1", &bookholder::resolve::Query::default()).expect_err("nothing").to_string(),
         "this replica holds no verified state yet"
     );
-    assert_eq!(freshness.load().freshness, Freshness::Empty);
+    assert_eq!(freshness.now().freshness, Freshness::Empty);
     stop.cancel();
     running.await.expect("no panic");
     assert!(tokio::time::timeout(std::time::Duration::ZERO, upstream.poll()).await.is_err());
@@ -133,7 +133,7 @@ async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
 async fn what_a_replica_says_of_itself_follows_what_it_verified() {
     let (primary, mut replica) = pair().await;
     assert_eq!(replica.health.view(&replica.clock).freshness, Freshness::Fresh);
-    assert_eq!(replica.freshness.load().position, replica.state().0, "what every answer says");
+    assert_eq!(replica.freshness.now().position, replica.state().0, "what every answer says");
     replica.clock.advance(41_000);
     let view = replica.health.view(&replica.clock);
     assert_eq!((view.freshness, view.age_s), (Freshness::Stale, 41));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bookholder::api::status::{Freshness, Trouble};
+use bookholder::api::status::Trouble;
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::metrics::Metrics;
 use bookholder::model::position::Position;
@@ -11,7 +11,7 @@ use bookholder::replication::follower::{Follower, Following};
 use bookholder::replication::health::Health;
 use bookholder::replication::recollection::OpenError;
 use bookholder::resolve::ResolveError;
-use bookholder::resolve::freshness::{Freshly, FreshnessCell};
+use bookholder::resolve::freshness::FreshnessCell;
 use bookholder::resolve::resolver::{Query, Resolver};
 use bookholder::resolve::usage::Usage;
 use bookholder::store::Store;
@@ -59,13 +59,13 @@ pub fn open_follower_as(
     // Another test may have been first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
-    let nothing = Freshly { position: Position::default(), age_s: 0, freshness: Freshness::Empty };
-    let freshness = FreshnessCell::new(nothing);
+    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };
-    let (store, resolver_, freshness_) = (store.clone(), resolver.clone(), freshness.clone());
-    let follower = outside(move || Follower::open(store, resolver_, freshness_, Metrics::new(), clock, following))?;
+    let (store, resolver_) = (store.clone(), resolver.clone());
+    let follower = outside(move || Follower::open(store, resolver_, Metrics::new(), clock, following))?;
+    let freshness = follower.health().freshness();
     Ok((follower, resolver, freshness))
 }
 

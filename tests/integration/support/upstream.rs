@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,9 @@ use tokio::task::JoinHandle;
 
 /// How long anything that must happen may take.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes of a dripped answer that come one by one.
+const DRIPPED_BYTES: usize = 40;
 
 /// How a poll is answered.
 pub enum Reply {
@@ -26,6 +30,8 @@ pub enum Reply {
     Endless(Vec<u8>),
     /// 200 that promises more than it sends.
     Cut(Vec<u8>),
+    /// 200 with all of these bytes but the last few, which come one by one, as the test says.
+    Drip(Vec<u8>, mpsc::Receiver<()>),
 }
 
 /// A poll that waits for its answer.
@@ -35,7 +41,24 @@ pub struct Poll {
     answer: oneshot::Sender<Reply>,
 }
 
+/// Bytes that come one by one.
+pub struct Drip(mpsc::Sender<()>);
+
+impl Drip {
+    /// Lets one more byte through.
+    pub async fn byte(&self) {
+        let _replica_gone = self.0.send(()).await;
+    }
+}
+
 impl Poll {
+    /// Answers so slowly that the end does not come.
+    pub fn drip(self, bytes: Vec<u8>) -> Drip {
+        let (sender, receiver) = mpsc::channel(1);
+        self.answer(Reply::Drip(bytes, receiver));
+        Drip(sender)
+    }
+
     pub fn answer(self, reply: Reply) {
         let _replica_gone = self.answer.send(reply);
     }
@@ -48,6 +71,7 @@ pub struct Upstream {
     pub sent_bytes: Arc<AtomicUsize>,
     documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     shown: mpsc::Receiver<Vec<u8>>,
+    reports: Arc<Mutex<Vec<Value>>>,
     polls: mpsc::Receiver<Poll>,
     task: JoinHandle<()>,
 }
@@ -66,14 +90,15 @@ impl Upstream {
         let (sender, polls) = mpsc::channel(4);
         let (show, shown) = mpsc::channel(64);
         let sent_bytes = Arc::new(AtomicUsize::new(0));
-        let (shared, sent) = (Arc::clone(&documents), Arc::clone(&sent_bytes));
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let answers = Answers { documents: Arc::clone(&documents), reports: Arc::clone(&reports), polls: sender, show };
+        let sent = Arc::clone(&sent_bytes);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let answers = Answers { documents: Arc::clone(&shared), polls: sender.clone(), show: show.clone() };
-                tokio::spawn(serve(stream, answers, Arc::clone(&sent)));
+                tokio::spawn(serve(stream, answers.clone(), Arc::clone(&sent)));
             }
         });
-        Self { address, sent_bytes, documents, shown, polls, task }
+        Self { address, sent_bytes, documents, shown, reports, polls, task }
     }
 
     /// The next checkpoint that a replica shows.
@@ -91,21 +116,28 @@ impl Upstream {
         self.documents.lock().expect("no panic").insert(path.to_owned(), bytes);
     }
 
+    /// What replicas reported.
+    pub fn reports(&self) -> Vec<Value> {
+        self.reports.lock().expect("no panic").clone()
+    }
+
     /// The next poll.
     pub async fn poll(&mut self) -> Poll {
         tokio::time::timeout(PATIENCE, self.polls.recv()).await.expect("a poll in time").expect("a running upstream")
     }
 }
 
-/// Where the answers of a scripted upstream come from.
+/// Where the answers of a scripted upstream come from, and what it is told goes.
+#[derive(Clone)]
 struct Answers {
     documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    reports: Arc<Mutex<Vec<Value>>>,
     polls: mpsc::Sender<Poll>,
     show: mpsc::Sender<Vec<u8>>,
 }
 
 async fn serve(mut stream: TcpStream, answers: Answers, sent_bytes: Arc<AtomicUsize>) {
-    let Answers { documents, polls, show } = answers;
+    let Answers { documents, reports, polls, show } = answers;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -119,8 +151,12 @@ async fn serve(mut stream: TcpStream, answers: Answers, sent_bytes: Arc<AtomicUs
     if head.starts_with("POST ") {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
         let mut body = vec![0; length.parse().expect("a number")];
-        if stream.read_exact(&mut body).await.is_ok() && path == "view/all/checkpoint" {
-            show.send(body).await.expect("a running test");
+        if stream.read_exact(&mut body).await.is_ok() {
+            match path.as_str() {
+                "view/all/checkpoint" => show.send(body).await.expect("a running test"),
+                "report" => reports.lock().expect("no panic").push(serde_json::from_slice(&body).expect("JSON")),
+                _ => {}
+            }
         }
         let _replica_gone = write(&mut stream, Reply::Status(204)).await;
         return;
@@ -157,6 +193,17 @@ async fn write(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
         Reply::Cut(bytes) => {
             stream.write_all(head(bytes.len() + 1_000).as_bytes()).await?;
             stream.write_all(&bytes).await?;
+        }
+        Reply::Drip(mut bytes, mut let_through) => {
+            stream.write_all(head(bytes.len()).as_bytes()).await?;
+            let last = bytes.split_off(bytes.len() - DRIPPED_BYTES);
+            stream.write_all(&bytes).await?;
+            for byte in last {
+                if let_through.recv().await.is_none() {
+                    break;
+                }
+                stream.write_u8(byte).await?;
+            }
         }
         Reply::Status(status) => {
             let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");

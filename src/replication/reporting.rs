@@ -1,0 +1,64 @@
+//! Tells the upstream how this replica is: at once when it has caught up, and then every half minute.
+//!
+//! It runs beside the follower, so that a replica that is stuck still says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::health::Health;
+use super::transport::Upstream;
+use crate::api::status::{Freshness, ReplicaReport};
+use crate::resolve::usage::Usage;
+
+/// How often a replica reports.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// How often it looks whether it has caught up.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What reports are made of, and where they go.
+pub(super) struct Reports {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) health: Health,
+    /// What this replica calls itself.
+    pub(super) replica: String,
+    pub(super) usage: Usage,
+}
+
+impl Reports {
+    /// Reports until told to stop.
+    pub(super) async fn run(self, stop: &CancellationToken) {
+        let mut report = tokio::time::interval(REPORT_EVERY);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        for interval in [&mut report, &mut look] {
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        }
+        let mut before = Freshness::Empty;
+        loop {
+            let due = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = report.tick() => true,
+                _ = look.tick() => false,
+            };
+            let now = self.health.freshness().now();
+            let caught_up = now.freshness == Freshness::Fresh && before != now.freshness;
+            before = now.freshness;
+            if !due && !caught_up {
+                continue;
+            }
+            let report = ReplicaReport {
+                replica: self.replica.clone(),
+                position: now.position,
+                freshness: now.freshness,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                uses: self.usage.take(),
+                at: None,
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.upstream.report(&report) => {}
+            }
+        }
+    }
+}
