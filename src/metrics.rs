@@ -95,6 +95,10 @@ pub struct Instruments {
     pub catchup: Family<Mode, Counter>,
     pub self_audit_ok: Gauge,
     pub self_audit_age_seconds: Real,
+    pub storage_readable: Gauge,
+    pub storage_writable: Gauge,
+    pub storage_damaged: Gauge,
+    pub contents_refused: Counter,
     registry: Registry,
 }
 
@@ -222,6 +226,10 @@ fn catalogue() -> Instruments {
         catchup: c.add("catchup", "Ways of catching up", Family::default()),
         self_audit_ok: c.gauge("self_audit_ok", "1 while the last check of the stored state against its signature passed"),
         self_audit_age_seconds: c.real("self_audit_age_seconds", "Time since that check"),
+        storage_readable: c.gauge("storage_readable", "1 while the database can be read"),
+        storage_writable: c.gauge("storage_writable", "1 while the database can be written"),
+        storage_damaged: c.gauge("storage_damaged", "1 while stored data is known not to be what was stored"),
+        contents_refused: c.count("contents_refused", "Contents not served because their stored bytes do not fit their id"),
         registry: std::mem::take(&mut c.0),
     }
 }

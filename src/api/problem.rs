@@ -122,6 +122,10 @@ pub enum ErrorCode {
     Busy,
     /// The disk is full.
     StorageFull,
+    /// The disk of this node failed; nothing was written. What was stored is still read, if the disk lets it.
+    DiskFailed,
+    /// What this node stored is not what was stored, and is not served; another node may have it.
+    DataDamaged,
     /// The request took too long to arrive.
     Timeout,
     /// Something inside failed; the log says what.

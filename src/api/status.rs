@@ -68,6 +68,10 @@ pub struct Status {
     /// The last thing that was refused or failed while following, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,
+    /// What is wrong with the disk or the data of this node itself, if anything is: `closed` (nothing can be read),
+    /// `damaged` (stored data is not what was stored, and is not served) or `disk_failed` (nothing can be written).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Trouble>,
     /// Replicas that reported here lately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaReport>,

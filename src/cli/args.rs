@@ -155,6 +155,8 @@ pub enum Command {
     Bundle(bundle::BundleArgs),
     /// Prove that a data directory is what was signed
     Verify(node::VerifyArgs),
+    /// Give unused space of a stopped node's database back to the disk
+    Compact(node::CompactArgs),
     /// Show the keys of a data directory
     Keys(node::KeysArgs),
     /// Print the completions of a shell

@@ -10,6 +10,7 @@ mod backup;
 mod bundle;
 mod can;
 mod changed;
+mod compact;
 mod completions;
 mod context;
 mod demo;
@@ -100,6 +101,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Replica(args) => replica::run(args),
         Command::Demo(args) => demo::run(&args, Output::stdout(globals.json)),
         Command::Verify(args) => verify::run(&args, Output::stdout(globals.json)),
+        Command::Compact(args) => compact::run(&args, Output::stdout(globals.json)),
         Command::Restore(args) => restore::run(&args, Output::stdout(globals.json)),
         Command::Keys(args) => keys::run(args, Output::stdout(globals.json)),
         Command::Audit(args) if args.is_offline() => audit::offline(&args, Output::stdout(globals.json)),

@@ -81,11 +81,14 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     if status.held {
         rows.push(("held", paint(WARN, "the operator froze this replica at its position")));
     }
-    rows.extend(status.trouble.as_ref().map(|trouble| {
-        let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));
-        let since = format!("{} times since {} UTC", trouble.times, moment(trouble.since));
-        ("trouble", format!("{} {}", paint(BAD, detail), paint(DIM, since)))
-    }));
+    let faults = [("storage", &status.storage), ("trouble", &status.trouble)];
+    rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(
+        |(what, trouble)| {
+            let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));
+            let since = format!("{} times since {} UTC", trouble.times, moment(trouble.since));
+            (what, format!("{} {}", paint(BAD, detail), paint(DIM, since)))
+        },
+    ));
     rows
 }
 

@@ -11,11 +11,8 @@ use super::args::node::VerifyArgs;
 use super::error::CliError;
 use super::output::{BAD, DIM, GOOD, Output, paint};
 use crate::server::offline::{Proof, prove_with_progress};
-use crate::store::sums::{self, Finding};
-use crate::store::{Options, Store, StoreError};
-
-/// Changed blocks that are named.
-const BLOCKS_SHOWN: usize = 10;
+use crate::store::StoreError;
+use crate::store::inspect::Inspection;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -47,40 +44,30 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target).with_message("entries");
-    // A damaged file may make the database panic: that is an answer here, not an accident.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let sums = sums::check(data);
-    let proof = std::panic::catch_unwind(|| {
-        let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
-        prove_with_progress(&store.read()?, &mut |done| bar.set_position(done))
-    });
-    std::panic::set_hook(hook);
+    let proof = inspect(data, &mut |done| bar.set_position(done));
     bar.finish_and_clear();
     match proof {
-        Ok(Ok(mut proof)) => {
-            if let Ok(Finding::Changed(blocks)) = sums {
-                proof.report.differ(changed(&blocks));
-            }
-            Ok(proof)
-        }
-        Ok(Err(
+        Ok(proof) => Ok(proof),
+        Err(
             error @ (StoreError::InUse { .. }
             | StoreError::Absent { .. }
             | StoreError::NotWritable { .. }
             | StoreError::Newer { .. }),
-        )) => Err(CliError::usage(error.to_string())),
-        Ok(Err(error)) => Err(damaged(&error.to_string())),
-        Err(_) => Err(damaged("its structure does not hold together")),
+        ) => Err(CliError::usage(error.to_string())),
+        Err(error @ StoreError::Damaged { .. }) => Err(CliError::no(error.to_string())),
+        Err(error) => Err(damaged(&error.to_string())),
     }
 }
 
-/// Which parts of the file somebody else wrote to; the state may be whole all the same.
-fn changed(blocks: &[u64]) -> String {
-    let shown: Vec<String> = blocks.iter().take(BLOCKS_SHOWN).map(u64::to_string).collect();
-    let more =
-        if blocks.len() > BLOCKS_SHOWN { format!(" and {} more", blocks.len() - BLOCKS_SHOWN) } else { String::new() };
-    format!("the database file is not as this program wrote it, in block {}{more} of 4 KiB", shown.join(", "))
+/// Proves what is there, and that every page of it is as it was written.
+fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreError> {
+    let mut inspection = Inspection::open(data)?;
+    let whole = inspection.pages_are_whole()?;
+    let mut proof = inspection.look(|txn| prove_with_progress(txn, progress))?;
+    if !whole {
+        proof.report.differ("a page of the database that is in use is not as it was written");
+    }
+    Ok(proof)
 }
 
 fn damaged(reason: &str) -> CliError {
@@ -130,7 +117,7 @@ pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
             output.line(format!("{} {} more", paint(BAD, "differs"), report.more))?;
         }
         let verdict = if proved {
-            paint(GOOD, "proved: every entry is what the primary signed")
+            paint(GOOD, "proved: every entry is what the primary signed, and every page in use is as it was written")
         } else {
             paint(BAD, "not proved")
         };

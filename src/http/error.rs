@@ -259,7 +259,7 @@ fn request(error: &RequestError) -> Saying {
         E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
         E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
         E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
-        E::NotReady | E::TooOld { .. } => not_ready(),
+        E::NotReady | E::TooOld { .. } | E::Faulty { .. } => not_ready(),
         E::OtherOrigin => (StatusCode::FORBIDDEN, Code::Forbidden, hint("open the page here, and send it from there")),
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
@@ -408,7 +408,20 @@ fn store(error: &StoreError) -> Saying {
         return full();
     }
     match error {
-        StoreError::Busy | StoreError::Aborted => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
+        StoreError::Busy | StoreError::Aborted | StoreError::Interrupted => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None)
+        }
+        StoreError::Disk { .. } | StoreError::Closed { .. } => {
+            let way = hint("nothing was written; what was stored is still read where the disk lets it");
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DiskFailed, way)
+        }
+        StoreError::Content { .. } | StoreError::Torn => {
+            let way = hint("ask another node; an operator restores a backup, or lets a replica fetch everything again");
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DataDamaged, way)
+        }
+        StoreError::Io(error) if error.raw_os_error().is_some() => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DiskFailed, None)
+        }
         StoreError::Full { .. } => full(),
         StoreError::Outdated { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OutdatedPrimary, None),
         StoreError::InUse { .. }
@@ -483,6 +496,8 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::OutdatedPrimary => "Older than what was published",
         ErrorCode::Busy => "Busy",
         ErrorCode::StorageFull => "Disk full",
+        ErrorCode::DiskFailed => "Disk failed",
+        ErrorCode::DataDamaged => "Stored data damaged",
         ErrorCode::Timeout => "Too slow",
         ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
     }
@@ -562,6 +577,10 @@ mod tests {
         let at = |seq| crate::model::position::Position { epoch: 1, seq };
         check(StoreError::Outdated { published: at(9), held: at(7) }.into(), 503, "outdated_primary");
         check(PublishError::Witness(WitnessError::Syntax(String::new())).into(), 400, "bad_request");
+        check(std::io::Error::from_raw_os_error(5).into_store().into(), 503, "disk_failed");
+        check(StoreError::Disk { reason: "writing failed".to_owned() }.into(), 503, "disk_failed");
+        check(StoreError::Closed { reason: "reading failed".to_owned() }.into(), 503, "disk_failed");
+        check(StoreError::Torn.into(), 503, "data_damaged");
         check(RequestError::TokenMissing.into(), 401, "unauthorized");
         check(RequestError::Forwarded { header: "via" }.into(), 401, "unauthorized");
         check(RequestError::WrongHost { host: "a".to_owned() }.into(), 421, "wrong_host");

@@ -19,6 +19,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
 use crate::resolve::{Catalogue, ResolveError};
+use crate::store::StoreError;
 
 /// How long the bytes of a content id may be kept: for ever, as they never change.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
@@ -26,9 +27,14 @@ pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=3153
 /// Asks the catalogue on a thread that may wait for the database.
 async fn ask<T: Send + 'static>(
     app: App,
-    question: impl FnOnce(&Catalogue) -> Result<T, ResolveError> + Send + 'static,
+    question: impl Fn(&Catalogue) -> Result<T, ResolveError> + Send + 'static,
 ) -> Result<Json<T>, Failure> {
-    Ok(Json(blocking(move || question(&app.catalogue)).await??))
+    let asking = move || match question(&app.catalogue) {
+        // The database was opened again beneath it, which takes some milliseconds and is over.
+        Err(ResolveError::Store(StoreError::Interrupted)) => question(&app.catalogue),
+        answer => answer,
+    };
+    Ok(Json(blocking(asking).await??))
 }
 
 /// The exact bytes of a content; `b3sum` of them is the id.
@@ -240,8 +246,8 @@ pub(super) async fn deployments(
     if let Some(name) = &name {
         reader.check(name.as_str())?;
     }
-    let page = ask(app, move |catalogue| match name {
-        Some(name) => catalogue.deployments(&name, label.as_ref(), cursor.as_deref(), limit),
+    let page = ask(app, move |catalogue| match &name {
+        Some(name) => catalogue.deployments(name, label.as_ref(), cursor.as_deref(), limit),
         None => catalogue.all_deployments(cursor.as_deref(), limit),
     })
     .await?;

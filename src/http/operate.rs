@@ -33,7 +33,8 @@ pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether this node should be sent requests: it holds a verified state that is fresh enough.
+/// Whether this node should be sent requests: it holds a verified state that is fresh enough, can read it, and knows of no
+/// damage to it.
 #[utoipa::path(
     get, path = "/readyz", tag = "operator", security(()),
     params(("max_age" = Option<u64>, Query, description = "Oldest state that counts, in seconds since the last verified contact.")),
@@ -48,9 +49,14 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     if let Some((_, outdated)) = app.publisher.as_ref().and_then(Publisher::outdated) {
         return Err(outdated.into());
     }
+    let condition = app.resolver.condition();
+    if let Some(fault) = condition.not_ready() {
+        return Err(RequestError::Faulty { detail: fault.detail }.into());
+    }
     let age_s = app.freshness.now().age_s;
     match max_age_s.filter(|max_age_s| age_s > *max_age_s) {
         Some(max_age_s) => Err(RequestError::TooOld { age_s, max_age_s }.into()),
+        None if condition.fault().is_some() => Ok("ready, for reading alone: the disk takes no writes\n"),
         None => Ok("ready\n"),
     }
 }
@@ -59,6 +65,13 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
 #[utoipa::path(get, path = "/metrics", tag = "operator", security(()), responses((status = 200, description = "OpenMetrics text.", body = String)))]
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     measure(&app.metrics, &(app.status)(), app.clock.now_ms());
+    let (condition, metrics) = (app.resolver.condition(), &app.metrics);
+    let (readable, writable, undamaged) = condition.is_well();
+    metrics.storage_readable.set(readable.into());
+    metrics.storage_writable.set((readable && writable).into());
+    metrics.storage_damaged.set((!undamaged).into());
+    let counted = metrics.contents_refused.get();
+    metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
     ([(header::CONTENT_TYPE, OPENMETRICS_TEXT)], app.metrics.encode()).into_response()
 }
 

@@ -76,6 +76,8 @@ pub enum RequestError {
     NotReady,
     #[error("this node's state is {age_s} s old; ready means at most {max_age_s} s")]
     TooOld { age_s: u64, max_age_s: u64 },
+    #[error("this node is not ready: {detail}")]
+    Faulty { detail: String },
     #[error("a handler panicked")]
     Panicked,
     #[error("a task failed: {0}")]

@@ -64,6 +64,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         clock_untrusted: false,
         held: false,
         trouble: None,
+        storage: None,
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&clock)).expect("a registry");

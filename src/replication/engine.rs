@@ -219,6 +219,13 @@ pub struct Memory {
     pub watermark: Option<Rank>,
 }
 
+/// Signed records with their numbers, to be kept in a new database.
+#[derive(Debug)]
+pub(super) struct Trusted {
+    pub(super) roots: Vec<(u64, Vec<u8>)>,
+    pub(super) epochs: Vec<(u64, Vec<u8>)>,
+}
+
 /// The state machine.
 #[derive(Debug)]
 pub struct Engine {
@@ -301,6 +308,15 @@ impl Engine {
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.held.as_ref().map(|held| held.rank.position)
+    }
+
+    /// The root documents and epoch records that it trusts, each with its number.
+    pub(super) fn trusted(&self) -> Trusted {
+        let roots = self.chain.iter().flat_map(|chain| {
+            (1..=chain.current().version).filter_map(|number| Some((number, chain.get(number)?.note().to_vec())))
+        });
+        let epochs = self.epochs.iter().map(|epoch| (epoch.record().epoch, epoch.note().to_vec()));
+        Trusted { roots: roots.collect(), epochs: epochs.collect() }
     }
 
     /// Takes an event, and says what to do, in order.

@@ -70,6 +70,10 @@ pub struct Follower {
     offers: mpsc::Receiver<PathBuf>,
     offering: mpsc::Sender<PathBuf>,
     scratch: PathBuf,
+    damage: mpsc::Receiver<()>,
+    healing: mpsc::Sender<()>,
+    /// Whether the database is damaged: the next state goes into a new one.
+    damaged: bool,
 }
 
 impl Follower {
@@ -108,6 +112,7 @@ impl Follower {
         let held_at = following.settings.hold_at.is_some();
         let health = Health::at_start(checkpoint, recollection.contact_ms, held_at, Arc::clone(&clock));
         let (offering, offers) = mpsc::channel(OFFERS_MAX);
+        let (healing, damage) = mpsc::channel(1);
         let engine = Engine::new(following.settings.clone(), recollection.memory);
         health.set_time_floor(engine.time_floor_s());
         Ok(Self {
@@ -122,6 +127,9 @@ impl Follower {
             offers,
             offering,
             scratch: directory,
+            damage,
+            healing,
+            damaged: false,
         })
     }
 
@@ -135,6 +143,12 @@ impl Follower {
     #[must_use]
     pub fn offering(&self) -> mpsc::Sender<PathBuf> {
         self.offering.clone()
+    }
+
+    /// Where to say that the database is damaged: the whole state is then fetched again, into a new one.
+    #[must_use]
+    pub fn healing(&self) -> mpsc::Sender<()> {
+        self.healing.clone()
     }
 
     /// Follows until it is told to stop.
@@ -169,6 +183,7 @@ impl Follower {
             let arrived = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(directory) = self.offers.recv() => Arrived::Offer(directory),
+                Some(()) = self.damage.recv() => Arrived::Damage,
                 () = due => Arrived::Fetched(Fetched::Event(Event::Due, None)),
                 Some(fetched) = fetching.join_next() => Arrived::Fetched(fetched.unwrap_or_else(|error| {
                     Fetched::Event(Event::Failed(Failure::Malformed, error.to_string()), None)
@@ -206,6 +221,10 @@ impl Follower {
                     self.import(&directory).await;
                 }
                 Taken { next: None, moved: self.engine.position() != before }
+            }
+            Arrived::Damage => {
+                self.damaged = true;
+                Taken { next: self.step(Event::Damaged, None).await, moved: true }
             }
             Arrived::Fetched(Fetched::Event(event, data)) => Taken { next: self.step(event, data).await, moved: false },
             Arrived::Fetched(Fetched::Data(step, spool)) => {
@@ -368,45 +387,60 @@ impl Follower {
         Ok(())
     }
 
-    async fn apply_spool(&self, step: &Step, spool: Spool) -> Result<(), Rejection> {
+    async fn apply_spool(&mut self, step: &Step, spool: Spool) -> Result<(), Rejection> {
         self.metrics.received("delta", spool.len());
         let io = |error: std::io::Error| Rejection { reason: "store", detail: error.to_string() };
         self.apply(step, spool.into_reader().map_err(io)?).await
     }
 
     /// Applies data to the store, with its note, in one transaction.
-    async fn apply(&self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
+    async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
         let checkpoint = step.accepted.checkpoint.clone();
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
         let target = target_of(&checkpoint, now_ms);
         let live = step.source == Source::Live;
         let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
+        // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
+        // replica keeps beside it.
+        let anew = self.damaged.then(|| (self.following.settings.root_key.to_string(), self.engine.trusted()));
         let before = match step.settled {
-            Some(Settled { seq, given_up }) => {
+            Some(Settled { seq, given_up }) if anew.is_none() => {
                 Some(Before { state: self.store.read().map_err(failed)?, seq, given_up })
             }
-            None => None,
+            _ => None,
         };
-        let result = self
-            .store
-            .write(move |txn| -> Result<Counts, StoreError> {
-                let counts = delta::apply(txn, data, &target, before.as_ref())?;
-                txn.put_meta("note", &note)?;
-                txn.put_meta("registry", registry.as_bytes())?;
-                if contact {
-                    txn.put_meta("contact", &now_ms.to_le_bytes())?;
+        let job = move |txn: &mut WriteTxn<'_>| -> Result<Counts, StoreError> {
+            let counts = delta::apply(txn, data, &target, before.as_ref())?;
+            if let Some((pin, trusted)) = anew {
+                txn.put_meta("pin", pin.as_bytes())?;
+                for (number, note) in trusted.roots {
+                    txn.put_root(number, &note)?;
                 }
-                Ok(counts)
-            })
-            .await;
+                for (number, note) in trusted.epochs {
+                    txn.put_epoch(number, &note)?;
+                }
+            }
+            txn.put_meta("note", &note)?;
+            txn.put_meta("registry", registry.as_bytes())?;
+            if contact {
+                txn.put_meta("contact", &now_ms.to_le_bytes())?;
+            }
+            Ok(counts)
+        };
+        let result = if self.damaged { self.store.write_anew(job).await } else { self.store.write(job).await };
         let counts = match result {
             Ok(counts) => counts,
+            Err(error) if error.is_damage() => {
+                self.damaged = true;
+                return Err(Rejection { reason: "damaged", detail: error.to_string() });
+            }
             Err(StoreError::Delta(error)) => {
                 return Err(Rejection { reason: error.reason(), detail: error.to_string() });
             }
             Err(error) => return Err(failed(error)),
         };
+        self.damaged = false;
         self.resolver.set_ready(true);
         self.mark(step.accepted.held().rank);
         self.health.applied(&step.accepted, counts.given_up);
@@ -457,6 +491,8 @@ impl Follower {
 enum Arrived {
     /// A directory that may hold a bundle.
     Offer(PathBuf),
+    /// What is stored is not what was signed.
+    Damage,
     Fetched(Fetched),
 }
 

@@ -325,7 +325,7 @@ mod tests {
     fn one_access_token_neither_crowds_out_nor_speaks_for_the_replicas_of_another() {
         let followers = Followers::default();
         let by = |token: &str| Some(FollowsAs { principal: token.to_owned(), token: token.to_owned() });
-        let at = |ms| Timestamp::from_ms(1_000_000 + ms);
+        let at = |ms: i64| Timestamp::from_ms(1_000_000 + ms);
         followers.poll("berlin", position("1.7"), by("honest"), at(0));
         for number in 0..REPLICAS_MAX + 10 {
             followers.poll(&format!("f{number:05}"), position("9.9"), by("flood"), at(1));

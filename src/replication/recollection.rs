@@ -15,9 +15,6 @@ use crate::trust::records::read_back;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
 
-/// Contents that a boot checks against their names, found by chance.
-const SAMPLES: usize = 64;
-
 /// Why a replica could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
@@ -40,6 +37,18 @@ pub enum OpenError {
     Upstream(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// Whether what is stored is not what was stored, so that a replica does best to fetch it again.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Trust(_) | Self::State => true,
+            Self::Store(error) => error.is_damage(),
+            Self::IsPrimary | Self::OtherRoot { .. } | Self::Upstream(_) => false,
+        }
+    }
 }
 
 /// What a data directory of a replica holds, proved as far as its signatures go.
@@ -83,11 +92,6 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
         if (txn.head()?.position, state.hash, state.entries) != signed {
             return Err(OpenError::State);
         }
-    }
-    let mut chance = [[0; 32]; SAMPLES];
-    getrandom::fill(chance.as_flattened_mut()).map_err(|error| trust(&error))?;
-    if let Some(wrong) = crate::store::verify::sample(txn, &chance)? {
-        return Err(OpenError::Trust(wrong));
     }
     let number = |key: &str| -> Result<Option<i64>, StoreError> {
         Ok(txn.meta(key)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes))

@@ -27,9 +27,10 @@ use crate::model::reference::{Reference, Selector};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::store::condition::Condition;
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
-use crate::store::{Committed, Store};
+use crate::store::{Committed, Store, StoreError};
 
 /// References that the cache is laid out for at first; it grows with its bytes.
 const CACHE_ITEMS: usize = 1_024;
@@ -139,6 +140,12 @@ impl Resolver {
         self.0.ready.load(Ordering::Acquire)
     }
 
+    /// What is wrong with the disk and the data beneath.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        self.0.store.condition()
+    }
+
     /// Answers a reference, such as `support/agent@production`.
     ///
     /// # Errors
@@ -184,26 +191,36 @@ impl Resolver {
         }
         query.check()?;
         self.check_ready()?;
-        let txn = self.0.store.read()?;
-        let mut composed: HashMap<&str, SharedAnswer> = HashMap::new();
-        let mut answers = Vec::with_capacity(references.len());
-        let mut bytes = 0_usize;
-        for text in references {
-            let compose = || {
-                let reference: Reference = text.parse()?;
-                serve(&txn, &reference, query.at)?.answer(query)
-            };
-            let answer = composed.get(text.as_str()).map_or_else(compose, |known| Ok(Arc::clone(known)));
-            if let Ok(answer) = &answer {
-                bytes = bytes.saturating_add(answer.body().len());
-                if bytes > BATCH_BYTES_MAX {
-                    return Err(ResolveError::BatchTooLarge { reference: text.clone(), bytes_max: BATCH_BYTES_MAX });
+        self.0.store.view(|txn| {
+            let mut composed: HashMap<&str, SharedAnswer> = HashMap::new();
+            let mut answers = Vec::with_capacity(references.len());
+            let mut bytes = 0_usize;
+            for text in references {
+                let compose = || {
+                    let reference: Reference = text.parse()?;
+                    serve(txn, &reference, query.at)?.answer(query)
+                };
+                let answer = composed.get(text.as_str()).map_or_else(compose, |known| Ok(Arc::clone(known)));
+                match &answer {
+                    Ok(answer) => {
+                        bytes = bytes.saturating_add(answer.body().len());
+                        if bytes > BATCH_BYTES_MAX {
+                            return Err(ResolveError::BatchTooLarge {
+                                reference: text.clone(),
+                                bytes_max: BATCH_BYTES_MAX,
+                            });
+                        }
+                        composed.insert(text, Arc::clone(answer));
+                    }
+                    Err(ResolveError::Store(StoreError::Interrupted)) => {
+                        return Err(StoreError::Interrupted.into());
+                    }
+                    Err(_) => {}
                 }
-                composed.insert(text, Arc::clone(answer));
+                answers.push((text.as_str(), answer));
             }
-            answers.push((text.as_str(), answer));
-        }
-        Ok((txn.head()?.position, answers))
+            Ok((txn.head()?.position, answers))
+        })
     }
 
     fn look_up(&self, text: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
@@ -211,8 +228,7 @@ impl Resolver {
         query.check()?;
         self.check_ready()?;
         let reading = self.0.clocks.read(reference.name.as_str());
-        let txn = self.0.store.read()?;
-        let served = serve(&txn, &reference, query.at)?;
+        let served = self.0.store.view(|txn| serve(txn, &reference, query.at))?;
         let answer = served.answer(query)?;
         if query.at.is_none() {
             self.0.cache.insert(text.into(), Arc::new(Cached { reading, served }));
@@ -233,7 +249,7 @@ impl Served {
             Self::Chosen { serving, label, versions } => {
                 let random = getrandom::u64().unwrap_or_default();
                 let choice = choose(serving, query.subject.as_deref(), &query.attributes, random);
-                let said = versions.get(&choice.version).ok_or(crate::store::StoreError::Record {
+                let said = versions.get(&choice.version).ok_or(StoreError::Record {
                     kind: "label",
                     reason: format!("it serves version {}, which is missing", choice.version),
                 })?;

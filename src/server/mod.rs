@@ -5,6 +5,7 @@ pub mod offline;
 mod primary;
 mod replica;
 mod running;
+mod self_audit;
 mod supervisor;
 mod tls;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Running, StartError, Wired, forget_address};
+use super::self_audit;
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
@@ -48,7 +49,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let (store, founded) = {
         let clock = Arc::clone(&clock);
         let open = move || -> Result<_, StartError> {
-            let store = Store::open(&options)?;
+            let store = Store::open_to_serve(&options)?;
             forget_address(&store);
             let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
             Ok((store, founded))
@@ -73,7 +74,11 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let status = {
         let (committed, publisher) = (committed.clone(), publisher.clone());
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
-        move || describe(&committed.borrow(), &name, since, &publisher)
+        let (condition, clock) = (store.condition().clone(), Arc::clone(&clock));
+        move || Status {
+            storage: self_audit::trouble(&condition, &*clock),
+            ..describe(&committed.borrow(), &name, since, &publisher)
+        }
     };
     let dispatching = {
         let (registry, clock) = (registry.clone(), Arc::clone(&clock));
@@ -83,6 +88,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         ("webhooks", tokio::spawn(dispatching)),
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
         ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
+        ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),
         ("tending", tokio::spawn(tend(registry.clone(), stop.clone()))),
     ];
     if let Some(directory) = watch {
@@ -157,6 +163,7 @@ fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: 
         clock_untrusted: false,
         held: false,
         trouble,
+        storage: None,
         replicas: publisher.reports(),
     }
 }

@@ -1,11 +1,11 @@
 //! Wires a replica.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Running, StartError, Wired, forget_address};
+use super::self_audit;
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
@@ -13,30 +13,23 @@ use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Seat;
+use crate::registry::seal::KEYS_FOLDER;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::health::Health;
+use crate::replication::recollection::{OpenError, recollect};
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
-use crate::store::{Committed, Options, Store};
+use crate::store::{Committed, Options, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::inbox;
-
-/// How often a replica proves to itself that what it holds is what was signed.
-const AUDIT_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How often it says how long ago that was.
-const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Starts a replica: proves what it holds, wires the floors, listens, and follows.
 ///
 /// # Errors
 /// The data directory, the root key, the upstream or the address cannot be used.
 pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let options = Options { directory: settings.node.data.clone(), create: true };
-    let store = tokio::task::spawn_blocking(move || Store::open(&options))
-        .await
-        .unwrap_or_else(|error| Err(std::io::Error::other(error).into()))?;
+    let store = opened(&settings).await?;
     forget_address(&store);
     let root_key = pinned(&store, settings.root_key)?;
     let extra_ca = settings
@@ -67,16 +60,21 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         let open = move || Follower::open(store, resolver, metrics, clock, following);
         tokio::task::spawn_blocking(open)
             .await
-            .unwrap_or_else(|error| Err(crate::store::StoreError::Io(std::io::Error::other(error)).into()))?
+            .unwrap_or_else(|error| Err(StoreError::Io(std::io::Error::other(error)).into()))?
     };
     let stop = CancellationToken::new();
     let committed = store.committed();
     let freshness = follower.health().freshness();
     let status = {
         let (committed, health, clock) = (committed.clone(), follower.health(), Arc::clone(&clock));
-        move || describe(&committed.borrow(), &health, &*clock)
+        let condition = store.condition().clone();
+        move || Status {
+            storage: self_audit::trouble(&condition, &*clock),
+            ..describe(&committed.borrow(), &health, &*clock)
+        }
     };
-    let mut tasks = vec![("self-audit", tokio::spawn(audit(store.clone(), metrics.clone(), stop.clone())))];
+    let auditing = self_audit::run(store.clone(), metrics.clone(), Some(follower.healing()), stop.clone());
+    let mut tasks = vec![("self-audit", tokio::spawn(auditing))];
     if let Some(directory) = settings.inbox {
         let watching = inbox::watch(directory, follower.offering(), stop.clone());
         tasks.push((
@@ -112,6 +110,46 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     Wired { settings: settings.node, store, state, root_key, new_token: None, tasks }.listen().await
 }
 
+/// Opens the database; one that is damaged is put aside, where an upstream has all that it held.
+async fn opened(settings: &ReplicaSettings) -> Result<Store, StartError> {
+    let options = Options { directory: settings.node.data.clone(), create: true };
+    let (given, upstream) = (settings.root_key, settings.upstream.is_some());
+    let open = move || -> Result<Store, StartError> {
+        let damage = match open_and_recollect(&options, given) {
+            Err(error) if upstream && !options.directory.join(KEYS_FOLDER).exists() => match error {
+                StartError::Store(error) if error.is_damage() && given.is_some() => error.to_string(),
+                StartError::Replica(error) if error.is_damage() => error.to_string(),
+                error => return Err(error),
+            },
+            opened => return opened,
+        };
+        let aside = Store::put_aside(&options.directory)?;
+        tracing::error!(
+            damage,
+            aside = %aside.display(),
+            "the database of this replica is damaged; it was put aside, and everything is fetched again"
+        );
+        Ok(Store::open_to_serve(&options)?)
+    };
+    tokio::task::spawn_blocking(open)
+        .await
+        .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))
+}
+
+/// Opens the database, and proves what it holds as far as a start does.
+fn open_and_recollect(options: &Options, given: Option<RootKeyId>) -> Result<Store, StartError> {
+    let store = Store::open_to_serve(options)?;
+    if let Ok(root_key) = pinned(&store, given) {
+        let recollected =
+            store.read().map_err(OpenError::from).and_then(|txn| recollect(&txn, store.directory(), &root_key));
+        if let Err(error) = recollected {
+            store.close_blocking();
+            return Err(error.into());
+        }
+    }
+    Ok(store)
+}
+
 /// The root to trust: what was given, or what the first start was given.
 fn pinned(store: &Store, given: Option<RootKeyId>) -> Result<RootKeyId, StartError> {
     if let Some(root_key) = given {
@@ -143,43 +181,8 @@ fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status
         clock_untrusted: view.clock_untrusted,
         held: view.held,
         trouble: view.trouble,
+        storage: None,
         replicas: Vec::new(),
-    }
-}
-
-/// Checks what is stored against what was signed, now and then.
-async fn audit(store: Store, metrics: Metrics, stop: CancellationToken) {
-    let mut age = Duration::ZERO;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(AUDIT_AGE_EVERY) => age += AUDIT_AGE_EVERY,
-        }
-        metrics.self_audit_age_seconds.set(age.as_secs_f64());
-        if age < AUDIT_EVERY {
-            continue;
-        }
-        age = Duration::ZERO;
-        let store = store.clone();
-        let report = tokio::task::spawn_blocking(move || super::offline::prove(&store.read()?)).await;
-        match report {
-            Ok(Ok(proof)) if proof.report.differences.is_empty() => {
-                metrics.self_audit_ok.set(1);
-            }
-            Ok(Ok(proof)) => {
-                metrics.self_audit_ok.set(0);
-                let first = proof.report.differences.first().cloned().unwrap_or_default();
-                tracing::error!(
-                    differences = proof.report.differences.len(),
-                    first,
-                    "what is stored is not what was signed; run `bookholder verify`"
-                );
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done");
-            }
-            Err(error) => tracing::error!(%error, "the self-audit ended badly"),
-        }
     }
 }
 

@@ -80,6 +80,10 @@ impl ReadTxn {
     /// # Errors
     /// The database fails, or an entry cannot be read at all.
     pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
+        self.guarded(|| self.look_through_audit())
+    }
+
+    fn look_through_audit(&self) -> Result<AuditVerdict, StoreError> {
         let table = self.raw().open_table(tables::AUDIT)?;
         let mut verdict =
             AuditVerdict { whole: true, entries: 0, head: AuditEntry::genesis(), broken_at: None, anchored: None };

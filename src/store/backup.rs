@@ -17,7 +17,7 @@ const COPY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// The file exists, or a disk or database fails.
 pub fn copy(txn: &ReadTxn, path: &Path) -> Result<(), StoreError> {
     let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-    let target = Builder::new().set_cache_size(COPY_CACHE_BYTES).create_file(file)?;
+    let mut target = Builder::new().set_cache_size(COPY_CACHE_BYTES).create_file(file)?;
     let mut out = target.begin_write()?;
     out.set_quick_repair(true);
     let from = txn.raw();
@@ -34,6 +34,11 @@ pub fn copy(txn: &ReadTxn, path: &Path) -> Result<(), StoreError> {
     table(from, &out, tables::EPOCHS)?;
     table(from, &out, tables::META)?;
     out.commit()?;
+    // Written in one go, pages are left half full and large texts scattered.
+    target.compact().map_err(|error| match error {
+        redb::CompactionError::Storage(error) => error.into(),
+        error => StoreError::Io(std::io::Error::other(error)),
+    })?;
     Ok(())
 }
 

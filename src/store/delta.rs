@@ -12,6 +12,7 @@ use super::codec;
 use super::entry::{EntryKey, Parts};
 use super::error::StoreError;
 use super::history::History;
+use super::query::Queries;
 use super::read::{Entries, Head, ReadTxn};
 use super::record::{DeltaHeaderV1, OperationV1};
 use super::write::WriteTxn;
@@ -126,7 +127,7 @@ pub fn write(txn: &ReadTxn, scope: &Scope, from: Position, out: impl Write) -> R
         let everything: (&[u8], &[u8]) = (&[], &[0xff; 4]);
         super::read::visit(txn.entries_table(), everything, false, &mut |key, mod_seq, value| {
             counts.puts += 1;
-            frame(&mut encoder, &codec::encode(&put(key, mod_seq, value)?)?)?;
+            frame(&mut encoder, &codec::encode(&put(txn, key, mod_seq, value)?)?)?;
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
     } else {
@@ -147,7 +148,7 @@ pub fn write(txn: &ReadTxn, scope: &Scope, from: Position, out: impl Write) -> R
                 let entry = txn
                     .entry(&key)?
                     .ok_or_else(|| StoreError::Record { kind: "change", reason: "its entry is missing".to_owned() })?;
-                put(&key, entry.mod_seq, &entry.value)?
+                put(txn, &key, entry.mod_seq, &entry.value)?
             };
             frame(&mut encoder, &codec::encode(&operation)?)?;
         }
@@ -157,8 +158,12 @@ pub fn write(txn: &ReadTxn, scope: &Scope, from: Position, out: impl Write) -> R
     Ok(counts)
 }
 
-fn put(key: &[u8], mod_seq: u64, value: &[u8]) -> Result<OperationV1, StoreError> {
+fn put(txn: &ReadTxn, key: &[u8], mod_seq: u64, value: &[u8]) -> Result<OperationV1, StoreError> {
     let parts = parts(key)?;
+    if let Some(id) = parts.content_id() {
+        // No replica would take it, and this one would ask for it again and again.
+        txn.check_content(&id, value)?;
+    }
     Ok(OperationV1::Put {
         namespace: parts.namespace.to_owned(),
         kind: parts.kind,

@@ -176,6 +176,13 @@ impl<'a> Parts<'a> {
         std::str::from_utf8(self.key.get(..end)?).ok()
     }
 
+    /// The id of a content; none for every other kind.
+    #[must_use]
+    pub fn content_id(&self) -> Option<ContentId> {
+        let hash = <[u8; 32]>::try_from(self.key).ok()?;
+        (self.kind == Kind::Content as u8).then(|| ContentId::from_hash(hash))
+    }
+
     /// The text and the number at the end of a version's or deployment's key.
     #[must_use]
     pub fn number(&self) -> Option<u64> {

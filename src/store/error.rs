@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::model::content_id::ContentId;
 use crate::model::position::Position;
 
 /// Why the store could not do something.
@@ -43,9 +44,21 @@ pub enum StoreError {
     Aborted,
     #[error("the delta is refused: {0}")]
     Delta(#[from] super::delta::DeltaError),
-    #[error("{}", if let redb::Error::Io(io) = &**_0 && is_full(io) { FULL } else { "the database failed" })]
+    #[error("the disk failed: {reason}")]
+    Disk { reason: String },
+    #[error("the database is closed after a disk error: {reason}")]
+    Closed { reason: String },
+    #[error("the database was opened again after a disk error while it was being read; ask again")]
+    Interrupted,
+    #[error(
+        "the stored bytes of the content {id} have the hash {found}: they are damaged and not served; run `bookholder verify`"
+    )]
+    Content { id: ContentId, found: ContentId },
+    #[error("the database is damaged: its structure does not hold together; run `bookholder verify`")]
+    Torn,
+    #[error("the database failed")]
     Database(#[source] Box<redb::Error>),
-    #[error("{}", if is_full(_0) { FULL } else { "reading or writing a file failed" })]
+    #[error("{}", if is_full(_0) { FULL.to_owned() } else { format!("reading or writing a file failed: {_0}") })]
     Io(#[from] std::io::Error),
 }
 
@@ -56,8 +69,47 @@ impl StoreError {
         match self {
             Self::Full { .. } => true,
             Self::Io(error) => is_full(error),
-            Self::Database(error) => matches!(&**error, redb::Error::Io(error) if is_full(error)),
             _ => false,
+        }
+    }
+
+    /// Whether stored data is not what was stored.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Content { .. } | Self::Record { .. } | Self::Torn => true,
+            Self::Database(error) => matches!(&**error, redb::Error::Corrupted(_)),
+            _ => false,
+        }
+    }
+
+    /// Whether a database that cannot be opened for writing may be read all the same.
+    pub(super) const fn may_be_read(&self) -> bool {
+        matches!(self, Self::NotWritable { .. } | Self::Disk { .. } | Self::Interrupted | Self::Io(_))
+    }
+
+    /// What happened, with what the operating system said, in one line.
+    pub(super) fn with_cause(&self) -> String {
+        match self {
+            Self::Disk { reason } => reason.clone(),
+            Self::NotWritable { source, .. } => format!("{self} ({source})"),
+            Self::Damaged { reason, .. } => format!("the database is damaged: {reason}"),
+            Self::Database(source) => format!("{self}: {source}"),
+            other => other.to_string(),
+        }
+    }
+
+    /// The same, for another job that it takes along.
+    pub(super) fn for_another(&self) -> Self {
+        match self {
+            Self::Full { free_bytes, needed_bytes } => {
+                Self::Full { free_bytes: *free_bytes, needed_bytes: *needed_bytes }
+            }
+            Self::Io(error) => Self::Io(std::io::Error::new(error.kind(), error.to_string())),
+            Self::Disk { reason } => Self::Disk { reason: reason.clone() },
+            Self::Closed { reason } => Self::Closed { reason: reason.clone() },
+            Self::Torn => Self::Torn,
+            _ => Self::Aborted,
         }
     }
 }
@@ -70,11 +122,22 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge)
 }
 
+impl From<redb::Error> for StoreError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(error) if is_full(&error) => Self::Io(error),
+            redb::Error::Io(error) => Self::Disk { reason: error.to_string() },
+            redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Interrupted,
+            error => Self::Database(Box::new(error)),
+        }
+    }
+}
+
 macro_rules! from_redb {
     ($($error:ident),*) => {
         $(impl From<redb::$error> for StoreError {
             fn from(error: redb::$error) -> Self {
-                Self::Database(Box::new(error.into()))
+                redb::Error::from(error).into()
             }
         })*
     };

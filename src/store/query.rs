@@ -31,8 +31,7 @@ pub trait Queries: Entries {
 
     /// The canonical bytes of a content in the namespace of a prompt.
     fn content_of(&self, name: &PromptName, id: &ContentId) -> Result<Vec<u8>, StoreError> {
-        let entry = self.entry(EntryKey::content(name.namespace(), id).as_bytes())?;
-        entry
+        self.content_in(name.namespace(), id)?
             .map(|entry| entry.value)
             .ok_or_else(|| StoreError::Record { kind: "content", reason: format!("{id} is missing") })
     }
@@ -157,9 +156,24 @@ pub trait Queries: Entries {
         })
     }
 
-    /// The raw entry of a content, for serving its bytes.
+    /// The entry of a content, whose bytes are those that its id says; fails when they are not.
     fn content_in(&self, namespace: &str, id: &ContentId) -> Result<Option<Entry>, StoreError> {
-        self.entry(EntryKey::content(namespace, id).as_bytes())
+        let entry = self.entry(EntryKey::content(namespace, id).as_bytes())?;
+        if let Some(entry) = &entry {
+            self.check_content(id, &entry.value)?;
+        }
+        Ok(entry)
+    }
+
+    /// Fails when the bytes of a content are not those that its id says; what is wrong is noted.
+    fn check_content(&self, id: &ContentId, bytes: &[u8]) -> Result<(), StoreError> {
+        let found = ContentId::of(bytes);
+        if found == *id {
+            return Ok(());
+        }
+        let damage = StoreError::Content { id: *id, found };
+        self.notice_damage(&damage);
+        Err(damage)
     }
 }
 

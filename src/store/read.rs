@@ -8,7 +8,9 @@ use std::ops::Bound;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::codec;
+use super::condition::Condition;
 use super::error::StoreError;
+use super::guard::guarded;
 use super::record::HeadV1;
 use super::tables;
 use crate::crypto::lattice::Lattice;
@@ -42,6 +44,9 @@ pub trait Entries {
     /// # Errors
     /// The database fails, or the visitor does.
     fn visit(&self, from: &[u8], to: &[u8], backwards: bool, visitor: &mut Visitor<'_>) -> Result<(), StoreError>;
+
+    /// Learns that what is stored is not what was stored.
+    fn notice_damage(&self, _damage: &StoreError) {}
 
     /// The prompts that include `name`: `(including prompt, its version, included version)`.
     ///
@@ -147,13 +152,19 @@ impl NamespaceState {
 pub struct ReadTxn {
     txn: ReadTransaction,
     entries: ReadOnlyTable<&'static [u8], (u64, &'static [u8])>,
+    condition: Condition,
 }
 
 impl ReadTxn {
     pub(super) fn begin(database: &redb::Database) -> Result<Self, StoreError> {
         let txn = database.begin_read()?;
         let entries = txn.open_table(tables::ENTRIES)?;
-        Ok(Self { txn, entries })
+        Ok(Self { txn, entries, condition: Condition::default() })
+    }
+
+    /// Says what it finds damaged to this one.
+    pub(super) fn noticing(self, condition: Condition) -> Self {
+        Self { condition, ..self }
     }
 
     /// Where this state stands.
@@ -285,6 +296,15 @@ impl ReadTxn {
         Ok((all(self.txn.open_table(tables::ROOTS)?)?, all(self.txn.open_table(tables::EPOCHS)?)?))
     }
 
+    /// Reads what may lie on a torn page, on which redb panics.
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        guarded(work).unwrap_or_else(|panic| {
+            tracing::error!(panic, "reading the database panicked");
+            self.notice_damage(&StoreError::Torn);
+            Err(StoreError::Torn)
+        })
+    }
+
     pub(super) fn raw(&self) -> &ReadTransaction {
         &self.txn
     }
@@ -296,18 +316,24 @@ impl ReadTxn {
 
 impl Entries for ReadTxn {
     fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError> {
-        Ok(self.entries.get(key)?.map(|value| {
-            let (mod_seq, bytes) = value.value();
-            Entry { mod_seq, value: bytes.to_vec() }
-        }))
+        self.guarded(|| {
+            Ok(self.entries.get(key)?.map(|value| {
+                let (mod_seq, bytes) = value.value();
+                Entry { mod_seq, value: bytes.to_vec() }
+            }))
+        })
     }
 
     fn visit(&self, from: &[u8], to: &[u8], backwards: bool, visitor: &mut Visitor<'_>) -> Result<(), StoreError> {
-        visit(&self.entries, (from, to), backwards, visitor)
+        self.guarded(|| visit(&self.entries, (from, to), backwards, visitor))
+    }
+
+    fn notice_damage(&self, damage: &StoreError) {
+        self.condition.notice_damage(damage.to_string(), matches!(damage, StoreError::Content { .. }));
     }
 
     fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
-        dependents(&self.txn.open_table(tables::DEPENDENTS)?, name)
+        self.guarded(|| dependents(&self.txn.open_table(tables::DEPENDENTS)?, name))
     }
 }
 

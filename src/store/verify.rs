@@ -53,6 +53,10 @@ impl Report {
 /// # Errors
 /// The database cannot be read at all; what is read and wrong is in the report.
 pub fn verify(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreError> {
+    txn.guarded(|| look(txn, progress))
+}
+
+fn look(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreError> {
     let mut report = Report { head: txn.head()?, ..Report::default() };
     let mut namespaces: BTreeMap<String, NamespaceState> = BTreeMap::new();
     let mut homes = BTreeSet::new();
@@ -79,14 +83,17 @@ pub fn verify(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, St
         if changes.get((mod_seq, key))?.is_none_or(|deleted| deleted.value()) {
             report.differ(format!("{} is missing from the index of changes", describe(&parts)));
         }
-        if let Err(error) = check_entry(txn, &parts, value, &mut homes, &mut dependents) {
-            report.differ(format!("{}: {error}", describe(&parts)));
+        match check_entry(txn, &parts, value, &mut homes, &mut dependents) {
+            Err(StoreError::Content { id, found }) => report.differ(changed_text(txn, parts.namespace, &id, &found)?),
+            Err(error) => report.differ(format!("{}: {error}", describe(&parts))),
+            Ok(()) => {}
         }
         Ok(ControlFlow::Continue(()))
     })?;
     report.state = view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state)));
     check_lattices(txn, &namespaces, &mut report)?;
     check_derived(txn, &homes, &dependents, &mut report)?;
+    check_documents(txn, &mut report)?;
     let tombstones = check_tombstones(txn, &mut report)?;
     if changes.len()? != report.state.entries + tombstones {
         report.differ(format!(
@@ -96,30 +103,6 @@ pub fn verify(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, St
         ));
     }
     Ok(report)
-}
-
-/// Checks a few contents, found by chance: what a boot can afford whatever there is. The first that is
-/// not what its name says, in words.
-///
-/// # Errors
-/// The database cannot be read.
-pub fn sample(txn: &ReadTxn, chance: &[[u8; 32]]) -> Result<Option<String>, StoreError> {
-    let namespaces = txn.namespace_names()?;
-    for (namespace, hash) in namespaces.iter().cycle().zip(chance) {
-        let from = EntryKey::content(namespace, &ContentId::from_hash(*hash));
-        let mut wrong = None;
-        txn.visit(from.as_bytes(), &EntryKey::all(namespace, Kind::Content).after(), false, &mut |key, _, value| {
-            let id = ContentId::of(value);
-            if Parts::of(key).is_none_or(|parts| parts.key != id.as_hash()) {
-                wrong = Some(format!("a content of `{namespace}` has bytes with the hash {id}"));
-            }
-            Ok(ControlFlow::Break(()))
-        })?;
-        if wrong.is_some() {
-            return Ok(wrong);
-        }
-    }
-    Ok(None)
 }
 
 /// Checks what one entry's value says by itself.
@@ -152,9 +135,11 @@ fn check_entry(
             }
         }
         Some(Kind::Content) => {
-            let id = ContentId::of(value);
-            if id.as_hash().as_slice() != parts.key {
-                return Err(fault(format!("its bytes have the hash {id}")));
+            let found = ContentId::of(value);
+            let key = <[u8; 32]>::try_from(parts.key).map_err(|_| fault("its key is no hash".to_owned()))?;
+            let id = ContentId::from_hash(key);
+            if id != found {
+                return Err(StoreError::Content { id, found });
             }
             homes.insert((*id.as_hash(), parts.namespace.to_owned()));
         }
@@ -174,6 +159,24 @@ fn check_entry(
         None => {}
     }
     Ok(())
+}
+
+/// Names the versions whose text was changed behind the program's back.
+fn changed_text(txn: &ReadTxn, namespace: &str, id: &ContentId, found: &ContentId) -> Result<String, StoreError> {
+    let mut of = Vec::new();
+    let versions = EntryKey::all(namespace, Kind::Version);
+    txn.visit(versions.as_bytes(), &versions.after(), false, &mut |key, _, value| {
+        let parts = Parts::of(key);
+        if let Some((name, number)) = parts.and_then(|parts| parts.name().zip(parts.number()))
+            && let Ok(version) = decode_version(value, number)
+            && (version.content_id == *id || version.source_id == Some(*id))
+        {
+            of.push(format!("{name}@{number}"));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let of = if of.is_empty() { format!("a content of `{namespace}`") } else { of.join(", ") };
+    Ok(format!("the text of {of} was changed: its id is {id} and its bytes have the hash {found}"))
 }
 
 fn check_lattices(
@@ -215,6 +218,20 @@ fn check_derived(
     }
     if stored != *dependents {
         report.differ("the index of includes is not that of the entries");
+    }
+    Ok(())
+}
+
+/// What governance keeps is in no hash; that it can be read at all is what can be said of it, besides its pages' sums.
+fn check_documents(txn: &ReadTxn, report: &mut Report) -> Result<(), StoreError> {
+    for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::DOCUMENTS)?)? {
+        let (_, value) = item?;
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(value.value()) {
+            report.differ(format!("a document of governance cannot be read: {error}"));
+        }
+    }
+    for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::IMPORTS)?)? {
+        let _readable = item?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
+use super::query::Queries;
 use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
 use super::record::{
     HeadV1, LabelV1, PromptV1, decode_audit, decode_version, encode_audit, encode_deployment, encode_version,
@@ -148,14 +149,27 @@ impl<'t> WriteTxn<'t> {
             Change::Version(name, version) => (EntryKey::version(&name, version.number), encode_version(&version)?),
             Change::Content(namespace, id, bytes) => {
                 let key = EntryKey::content(&namespace, &id);
-                if self.entries.get(key.as_bytes())?.is_some() {
-                    return Ok(());
+                let held = self.entries.get(key.as_bytes())?.map(|held| {
+                    let (mod_seq, value) = held.value();
+                    (mod_seq, ContentId::of(value) == id)
+                });
+                match held {
+                    None => (key, bytes),
+                    Some((_, true)) => return Ok(()),
+                    Some((mod_seq, false)) => {
+                        // Damaged since: the bytes are put back as they were, which changes nothing that was signed.
+                        self.entries.insert(key.as_bytes(), (mod_seq, bytes.as_slice()))?;
+                        return Ok(());
+                    }
                 }
-                (key, bytes)
             }
             Change::Label(name, state) => (EntryKey::label(&name, &state.label), codec::encode(&LabelV1::new(&state))?),
             Change::Unlabel(name, label) => return self.delete(&EntryKey::label(&name, &label), seq, at),
-            Change::Forget(namespace, id) => return self.delete(&EntryKey::content(&namespace, &id), seq, at),
+            Change::Forget(namespace, id) => {
+                // What is taken out of the state's hash must be what was put in.
+                let _fits = self.content_in(&namespace, &id)?;
+                return self.delete(&EntryKey::content(&namespace, &id), seq, at);
+            }
             Change::Deployment(deployment) => (
                 EntryKey::deployment(&deployment.name, &deployment.label, deployment.id),
                 encode_deployment(&deployment)?,

@@ -153,6 +153,17 @@ pub struct VerifyArgs {
     pub data: PathBuf,
 }
 
+/// `compact`
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "Examples:\n  bookholder compact --data /var/lib/bookholder\n\nA node does so itself when it starts, where more than half of a large database is unused."
+)]
+pub struct CompactArgs {
+    /// The data directory; no node may be running on it
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
 /// `restore`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder restore friday.backup --data /var/lib/bookholder")]

@@ -245,6 +245,7 @@ mod tests {
             clock_untrusted: false,
             held: false,
             trouble: None,
+            storage: None,
             replicas: Vec::new(),
         }
     }

@@ -94,8 +94,8 @@ async fn an_expired_bundle_that_is_newer_is_taken_and_called_expired() {
     let store = crate::support::primary::open_store(directory.path());
     let (mut follower, _, freshness) = open_follower(&store, &clock, None, primary.root_key).expect("a replica");
     assert!(follower.import(bundle.path()).await, "{:?}", follower.last_trouble());
-    assert_eq!(freshness.load().freshness, Freshness::Expired);
-    assert_eq!(freshness.load().position, primary.state().0);
+    assert_eq!(freshness.now().freshness, Freshness::Expired);
+    assert_eq!(freshness.now().position, primary.state().0);
 }
 
 #[tokio::test]

@@ -59,7 +59,6 @@ pub fn open_follower_as(
     // Another test may have been first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
-    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };

@@ -1,0 +1,81 @@
+//! Proves, at the start and now and then, that what a node holds is what was signed, and says so when it is not.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::offline::prove;
+use crate::api::status::Trouble;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::model::time::Timestamp;
+use crate::store::condition::Condition;
+use crate::store::{Store, StoreError};
+
+/// How often a node proves what it holds, when nobody comes upon damage before.
+const AUDIT_EVERY: Duration = Duration::from_secs(3_600);
+/// How often it says how long ago that was.
+const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Audits until told to stop; what is damaged is healed by whoever listens to `heal`.
+pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sender<()>>, stop: CancellationToken) {
+    loop {
+        let auditing = store.clone();
+        match tokio::task::spawn_blocking(move || look(&auditing)).await {
+            Ok(Ok(None)) => {
+                metrics.self_audit_ok.set(1);
+                store.condition().set_damaged(None);
+            }
+            Ok(Ok(Some(damage))) => {
+                metrics.self_audit_ok.set(0);
+                tracing::error!(
+                    damage,
+                    "what is stored is not what was signed; run `bookholder verify`, restore a backup or let the replica fetch it again"
+                );
+                store.condition().set_damaged(Some(damage));
+                // A full queue means that healing is under way.
+                let _asked = heal.as_ref().map(|heal| heal.try_send(()));
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done");
+            }
+            Err(error) => tracing::error!(%error, "the self-audit ended badly"),
+        }
+        let audited = Instant::now();
+        while audited.elapsed() < AUDIT_EVERY {
+            metrics.self_audit_age_seconds.set(audited.elapsed().as_secs_f64());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = store.condition().audit_wanted() => break,
+                () = tokio::time::sleep(AUDIT_AGE_EVERY) => {}
+            }
+        }
+    }
+}
+
+/// What is damaged, if anything is.
+fn look(store: &Store) -> Result<Option<String>, StoreError> {
+    let report = match store.read().and_then(|txn| prove(&txn)) {
+        Ok(proof) => proof.report,
+        Err(error) if error.is_damage() => return Ok(Some(error.to_string())),
+        Err(error) => return Err(error),
+    };
+    let more = (report.differences.len() as u64).saturating_sub(1) + report.more;
+    Ok(report.differences.into_iter().next().map(|first| match more {
+        0 => first,
+        more => format!("{first}, and {more} more"),
+    }))
+}
+
+/// What is wrong with the disk and the data, for the status.
+pub(super) fn trouble(condition: &Condition, clock: &dyn Clock) -> Option<Trouble> {
+    let fault = condition.fault()?;
+    let since_ms = i64::try_from(fault.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+    Some(Trouble {
+        reason: fault.reason.to_owned(),
+        detail: fault.detail,
+        since: Timestamp::from_ms(clock.now_ms().saturating_sub(since_ms)),
+        times: fault.times,
+    })
+}

@@ -1,0 +1,131 @@
+//! What is wrong with a node's own disk or data, for readiness, status, metrics and the log.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+/// What is wrong, and since when.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// A stable word: `closed`, `damaged` or `disk_failed`.
+    pub reason: &'static str,
+    /// What happened.
+    pub detail: String,
+    /// Since when it is so.
+    pub since: Instant,
+    /// How often it was noticed since.
+    pub times: u64,
+}
+
+/// How the disk and the data of a node are; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Condition(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    faults: Mutex<Faults>,
+    noticed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Faults {
+    /// Nothing can be read.
+    closed: Option<Fault>,
+    /// Stored data is not what was stored.
+    damaged: Option<Fault>,
+    /// Nothing can be written; what is there is read.
+    disk_failed: Option<Fault>,
+    /// Contents that were refused because their bytes do not fit their id, since the start.
+    contents_refused: u64,
+}
+
+impl Condition {
+    fn lock(&self) -> MutexGuard<'_, Faults> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_closed(&self, detail: Option<String>) {
+        set(&mut self.lock().closed, "closed", detail);
+    }
+
+    pub(super) fn set_disk_failed(&self, detail: Option<String>) {
+        set(&mut self.lock().disk_failed, "disk_failed", detail);
+    }
+
+    pub(super) fn closed(&self) -> Option<String> {
+        self.lock().closed.as_ref().map(|fault| fault.detail.clone())
+    }
+
+    pub(super) fn disk_failed(&self) -> Option<String> {
+        self.lock().disk_failed.as_ref().map(|fault| fault.detail.clone())
+    }
+
+    /// Says that stored data is not what was stored, or that a whole look at it found it right.
+    pub fn set_damaged(&self, detail: Option<String>) {
+        set(&mut self.lock().damaged, "damaged", detail);
+    }
+
+    /// Notes damage that somebody came upon, and asks for a whole look.
+    pub(super) fn notice_damage(&self, detail: String, content: bool) {
+        let mut faults = self.lock();
+        faults.contents_refused += u64::from(content);
+        let first = faults.damaged.is_none();
+        if first {
+            tracing::error!(detail, "stored data is damaged; it is not served");
+        }
+        set(&mut faults.damaged, "damaged", Some(detail));
+        drop(faults);
+        if first {
+            self.0.noticed.notify_one();
+        }
+    }
+
+    /// Asks for a whole look at the data.
+    pub fn ask_for_audit(&self) {
+        self.0.noticed.notify_one();
+    }
+
+    /// Waits until somebody asks for a whole look at the data.
+    pub async fn audit_wanted(&self) {
+        self.0.noticed.notified().await;
+    }
+
+    /// What is wrong, the worst first.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        let faults = self.lock();
+        faults.closed.as_ref().or(faults.damaged.as_ref()).or(faults.disk_failed.as_ref()).cloned()
+    }
+
+    /// What keeps this node from being sent requests: it cannot read, or its data is damaged.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<Fault> {
+        let faults = self.lock();
+        faults.closed.as_ref().or(faults.damaged.as_ref()).cloned()
+    }
+
+    /// Whether the database can be read, whether it can be written, and whether its data is what was stored.
+    #[must_use]
+    pub fn is_well(&self) -> (bool, bool, bool) {
+        let faults = self.lock();
+        (faults.closed.is_none(), faults.disk_failed.is_none(), faults.damaged.is_none())
+    }
+
+    /// Contents that were refused because their bytes do not fit their id, since the start.
+    #[must_use]
+    pub fn contents_refused(&self) -> u64 {
+        self.lock().contents_refused
+    }
+}
+
+fn set(place: &mut Option<Fault>, reason: &'static str, detail: Option<String>) {
+    match (place, detail) {
+        (place, None) => *place = None,
+        (Some(fault), Some(detail)) => {
+            fault.times += 1;
+            fault.detail = detail;
+        }
+        (place, Some(detail)) => *place = Some(Fault { reason, detail, since: Instant::now(), times: 1 }),
+    }
+}

@@ -1,0 +1,48 @@
+//! Work on a database whose pages may be torn: redb panics on some of them, and that is an answer, not an accident.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs work that may panic on a torn page. Nothing is printed, and nothing unwinds further.
+///
+/// What owns a database must live outside of `work`, so that no destructor runs while a panic unwinds.
+///
+/// # Errors
+/// It panicked; with what it said.
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = take_hook();
+        set_hook(Box::new(move |info| {
+            if GUARDED.get() {
+                SAID.set(info.to_string());
+            } else {
+                before(info);
+            }
+        }));
+    });
+    let outer = GUARDED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work)).map_err(|_| SAID.take());
+    GUARDED.set(outer);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_in_what_it_said_and_leaves_the_thread_as_it_was() {
+        let inner = guarded(|| guarded(|| panic!("torn"))).expect("the outer one did not panic");
+        let said: Result<(), String> = inner;
+        assert!(said.expect_err("it panicked").contains("torn"));
+        assert_eq!(guarded(|| 1), Ok(1));
+        assert!(!GUARDED.get());
+    }
+}

@@ -1,0 +1,57 @@
+//! Looking through a database as a whole, without changing a byte of its file, however damaged it is.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Access, FileMedium};
+use super::error::StoreError;
+use super::guard::guarded;
+use super::opening::{Handle, lock, torn};
+use super::read::ReadTxn;
+use super::writer::REGISTRY_FILE;
+
+/// A database that is looked through. No node may be running on it.
+pub struct Inspection {
+    path: PathBuf,
+    handle: Handle,
+    _lock: File,
+}
+
+impl Inspection {
+    /// Opens the database of a data directory for reading alone; what redb repairs stays in memory.
+    ///
+    /// # Errors
+    /// It is absent, in use, from a newer program, or so damaged that it cannot be opened.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(REGISTRY_FILE);
+        if !path.exists() {
+            return Err(StoreError::Absent { path: directory.to_owned() });
+        }
+        let lock = lock(directory, &path)?;
+        let (handle, _) = Handle::ready(&FileMedium::new(path.clone()), &path, Access::Read)?;
+        Ok(Self { path, handle, _lock: lock })
+    }
+
+    /// Whether every page that is in use has the sum that it was written with. Free pages have none, and mean nothing.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn pages_are_whole(&mut self) -> Result<bool, StoreError> {
+        let whole = self.handle.pages_are_whole(&self.path)?;
+        if !whole {
+            // What redb gave up for the check is read as it was.
+            self.handle = Handle::ready(&FileMedium::new(self.path.clone()), &self.path, Access::Read)?.0;
+        }
+        Ok(whole)
+    }
+
+    /// Looks at what is there; a page on which that panics is damage.
+    ///
+    /// # Errors
+    /// The look's own, or the database cannot be read.
+    pub fn look<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let txn = guarded(|| ReadTxn::begin(self.handle.database()?));
+        let txn = txn.unwrap_or_else(|panic| Err(torn(&self.path, &panic)))?;
+        guarded(|| work(&txn)).unwrap_or_else(|panic| Err(torn(&self.path, &panic)))
+    }
+}

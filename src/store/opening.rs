@@ -1,0 +1,255 @@
+//! Opening the database: for writing, or for reading alone; and what is wrong with it, in the words of an operator.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::{Builder, Database, DatabaseError, StorageBackend};
+
+use super::disk::{Access, Fate, Medium, Watched};
+use super::error::StoreError;
+use super::guard::guarded;
+use super::read::ReadTxn;
+use super::tables;
+use super::write::WriteTxn;
+use super::writer::{Committed, Touched};
+
+/// Memory that redb may use for pages, in bytes.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Size from which on it is looked at whether compacting pays, and unused space from which on it does, in bytes.
+const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// What is said of a database on which redb panics.
+const TORN: &str = "its structure does not hold together";
+
+/// An opened database, and what became of it.
+pub(super) struct Handle {
+    database: Option<Database>,
+    fate: Arc<Fate>,
+    access: Access,
+}
+
+impl Handle {
+    /// Opens a database that is there.
+    pub(super) fn open(medium: &dyn Medium, path: &Path, access: Access) -> Result<Self, StoreError> {
+        let bytes = medium.open(access).map_err(|error| refusal(path, error))?;
+        if bytes.len().map_err(|error| refusal(path, error))? == 0 {
+            return Err(damaged(path, "it is empty"));
+        }
+        Self::over(bytes, path, access)
+    }
+
+    /// Makes a new database, beside the one that may be there.
+    pub(super) fn create(medium: &dyn Medium, path: &Path) -> Result<Self, StoreError> {
+        let handle = Self::over(medium.create().map_err(|error| refusal(path, error))?, path, Access::Write)?;
+        prepare(&handle, path)?;
+        Ok(handle)
+    }
+
+    fn over(bytes: Box<dyn StorageBackend>, path: &Path, access: Access) -> Result<Self, StoreError> {
+        let fate = Arc::new(Fate::default());
+        let bytes = Watched::new(bytes, access, Arc::clone(&fate)).map_err(|error| refusal(path, error))?;
+        let opened = guarded(|| Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(bytes));
+        let database = match opened.map_err(|panic| torn(path, &panic))? {
+            Ok(database) => database,
+            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path: path.to_owned() }),
+            Err(DatabaseError::UpgradeRequired(version)) => {
+                return Err(damaged(path, &format!("its file format {version} is too old")));
+            }
+            Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason))) => return Err(damaged(path, &reason)),
+            Err(DatabaseError::Storage(redb::StorageError::Io(error))) => return Err(refusal(path, error)),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { database: Some(database), fate, access })
+    }
+
+    /// Opens a database and makes it ready: its tables are there and its newest state can be read.
+    pub(super) fn ready(medium: &dyn Medium, path: &Path, access: Access) -> Result<(Self, Committed), StoreError> {
+        let handle = Self::open(medium, path, access)?;
+        let first = handle.guarded(path, || {
+            prepare(&handle, path)?;
+            first(&handle)
+        })?;
+        Ok((handle, first))
+    }
+
+    /// Works on the database; a panic on a torn page is an answer.
+    pub(super) fn guarded<T>(
+        &self,
+        path: &Path,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match guarded(work) {
+            Ok(Err(StoreError::Database(error))) if matches!(*error, redb::Error::Corrupted(_)) => {
+                Err(damaged(path, &error.to_string()))
+            }
+            Ok(Err(StoreError::Record { kind, reason })) => {
+                Err(damaged(path, &format!("a record of kind {kind} cannot be read: {reason}")))
+            }
+            Ok(done) => done,
+            Err(panic) => {
+                // Closing it in good order would walk the torn pages once more.
+                self.fate.give_up();
+                Err(torn(path, &panic))
+            }
+        }
+    }
+
+    pub(super) fn database(&self) -> Result<&Database, StoreError> {
+        self.database.as_ref().ok_or(StoreError::Interrupted)
+    }
+
+    /// What became of it.
+    pub(super) fn fate(&self) -> &Fate {
+        &self.fate
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.access == Access::Write
+    }
+
+    /// Commits nothing, durably: whether the disk takes writes.
+    pub(super) fn probe(&self) -> Result<(), StoreError> {
+        let mut txn = self.database()?.begin_write()?;
+        txn.set_quick_repair(true);
+        Ok(txn.commit()?)
+    }
+
+    /// Gives unused space back to the disk; how many bytes.
+    pub(super) fn compact(&mut self, medium: &dyn Medium, path: &Path) -> Result<u64, StoreError> {
+        let length = |medium: &dyn Medium| medium.open(Access::Read).and_then(|bytes| bytes.len());
+        let before = length(medium)?;
+        let fate = Arc::clone(&self.fate);
+        let database = self.database.as_mut().ok_or(StoreError::Interrupted)?;
+        let compacted = guarded(|| database.compact());
+        match compacted {
+            Ok(Ok(_)) => Ok(before.saturating_sub(length(medium)?)),
+            Ok(Err(redb::CompactionError::Storage(error))) => Err(error.into()),
+            Ok(Err(error)) => Err(StoreError::Io(io::Error::other(error))),
+            Err(panic) => {
+                fate.give_up();
+                Err(torn(path, &panic))
+            }
+        }
+    }
+
+    /// Whether compacting pays: more than half of a large file is unused. Looks at every page of a large file.
+    pub(super) fn compacting_pays(&self, medium: &dyn Medium) -> Result<bool, StoreError> {
+        let length = medium.open(Access::Read)?.len()?;
+        if length <= COMPACT_BYTES_MIN {
+            return Ok(false);
+        }
+        let txn = self.database()?.begin_write()?;
+        let stats = txn.stats()?;
+        txn.abort()?;
+        let used = stats.allocated_pages().saturating_mul(stats.page_size() as u64);
+        let unused = length.saturating_sub(used);
+        Ok(unused > COMPACT_BYTES_MIN && unused > length / 2)
+    }
+
+    /// Whether every page that is in use has the sum that it was written with. Repairs nothing in the file when it
+    /// was opened for reading.
+    pub(super) fn pages_are_whole(&mut self, path: &Path) -> Result<bool, StoreError> {
+        let fate = Arc::clone(&self.fate);
+        let database = self.database.as_mut().ok_or(StoreError::Interrupted)?;
+        match guarded(|| database.check_integrity()) {
+            Ok(Ok(whole)) => Ok(whole),
+            Ok(Err(DatabaseError::Storage(redb::StorageError::Io(error)))) => Err(refusal(path, error)),
+            Ok(Err(_)) => Ok(false),
+            Err(_) => {
+                fate.give_up();
+                Ok(false)
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Closing commits once more, which may panic on torn pages.
+        let database = self.database.take();
+        let _closed = guarded(|| drop(database));
+    }
+}
+
+/// Holds the data directory for this process alone, until what is returned is dropped.
+pub(super) fn lock(directory: &Path, path: &Path) -> Result<File, StoreError> {
+    let file = File::open(directory).map_err(|error| refusal(directory, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
+        Ok(()) => return Ok(file),
+        Err(TryLockError::Error(_)) => {}
+    }
+    // Some network file systems lock files alone, and some nothing.
+    let Ok(database) = File::options().read(true).write(true).open(path) else { return Ok(file) };
+    match database.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(database),
+    }
+}
+
+/// What is said of a database on which redb panics.
+pub(super) fn torn(path: &Path, panic: &str) -> StoreError {
+    tracing::debug!(panic, "the database panicked");
+    damaged(path, TORN)
+}
+
+fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// What an error of the operating system means for a database.
+fn refusal(path: &Path, error: io::Error) -> StoreError {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::InvalidData | Kind::UnexpectedEof | Kind::InvalidInput => damaged(path, &error.to_string()),
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => StoreError::Io(error),
+        Kind::PermissionDenied
+        | Kind::ReadOnlyFilesystem
+        | Kind::NotFound
+        | Kind::IsADirectory
+        | Kind::NotADirectory => StoreError::NotWritable { path: path.to_owned(), source: error },
+        _ => {
+            StoreError::Disk { reason: format!("{}: {error}", path.file_name().unwrap_or_default().to_string_lossy()) }
+        }
+    }
+}
+
+/// Makes the tables of a new database, brings an older one up to date, and refuses one of a newer program.
+fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
+    let database = handle.database()?;
+    let found = {
+        let txn = redb::ReadableDatabase::begin_read(database)?;
+        match txn.open_table(tables::META) {
+            Ok(meta) => meta.get("schema")?.map(|value| value.value().to_vec()),
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(redb::TableError::TableTypeMismatch { .. }) => return Err(damaged(path, "it is no registry")),
+            Err(error) => return Err(error.into()),
+        }
+    };
+    let found = found.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes));
+    match found {
+        Some(tables::SCHEMA) => return Ok(()),
+        None | Some(1) => {}
+        Some(found) => return Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
+    }
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    {
+        let mut writer = WriteTxn::begin(&txn, None)?;
+        if found == Some(1) {
+            super::upgrade::from_1(&txn, &mut writer)?;
+        }
+        writer.put_meta("schema", &tables::SCHEMA.to_le_bytes())?;
+        writer.finish()?;
+    }
+    Ok(txn.commit()?)
+}
+
+/// What a database holds.
+pub(super) fn first(handle: &Handle) -> Result<Committed, StoreError> {
+    let txn = ReadTxn::begin(handle.database()?)?;
+    let state = txn.view_state()?;
+    Ok(Committed { head: txn.head()?, state, touched: Touched::Everything, took: Duration::ZERO })
+}

@@ -1,0 +1,366 @@
+//! The writer thread: groups of jobs that share one durable commit, and the way back after an error of the disk.
+//!
+//! After an error redb refuses everything. The thread then opens the database for reading, whatever the disk says to
+//! writes, so that what was readable stays readable; and tries to write again with each group that comes, and about
+//! every second when none does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{oneshot, watch};
+
+use super::disk::Access;
+use super::error::StoreError;
+use super::opening::{Handle, first};
+use super::read::NamespaceState;
+use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
+use super::writer::{Committed, Observer, Seal, Shared, Touched};
+
+/// Jobs that may share one commit: enough to spread the cost of a disk flush thin.
+const GROUP_JOBS_MAX: usize = 256;
+/// Room on the disk below which no write is begun, in bytes: a group, its index and redb's own pages.
+const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// How often writing is tried again while the disk fails and nobody writes.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// A job with the wire to whoever waits for it.
+pub(super) trait Work: Send {
+    /// Runs the job; whether it refused.
+    fn run(&mut self, txn: &mut WriteTxn<'_>) -> bool;
+    /// Answers, once the group is committed or was not.
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// A job, its result, and who waits for it.
+pub(super) struct Task<T, E, F> {
+    job: Option<F>,
+    result: Option<Result<T, E>>,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Task<T, E, F> {
+    pub(super) const fn new(job: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { job: Some(job), result: None, answer }
+    }
+}
+
+impl<T, E, F> Work for Task<T, E, F>
+where
+    T: Send,
+    E: From<StoreError> + Send,
+    F: FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send,
+{
+    fn run(&mut self, txn: &mut WriteTxn<'_>) -> bool {
+        self.result = self.job.take().map(|job| job(txn));
+        matches!(self.result, Some(Err(_)))
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let result = match (self.result, committed) {
+            // What a job says of a disk that failed beneath it is less than what the store knows.
+            (Some(Err(_)) | None, Err(error @ (StoreError::Disk { .. } | StoreError::Closed { .. }))) => {
+                Err(error.into())
+            }
+            (Some(Err(refused)), _) => Err(refused),
+            (_, Err(error)) => Err(error.into()),
+            (Some(done), Ok(())) => done,
+            (None, Ok(())) => Err(StoreError::Aborted.into()),
+        };
+        let _nobody_waits = self.answer.send(result);
+    }
+}
+
+/// What the writer thread is told.
+pub(super) enum Job {
+    Write(Box<dyn Work>),
+    /// A job for a new database, which takes the place of this one.
+    Anew(Box<dyn Work>),
+    Seal(Seal),
+    Observe(Observer, SyncSender<()>),
+    /// Somebody met a database that is of no more use.
+    Wake,
+    Stop(oneshot::Sender<()>),
+}
+
+/// The writer thread's own.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    committed: watch::Sender<Arc<Committed>>,
+    seal: Option<Seal>,
+    observers: Vec<Observer>,
+    namespaces: Option<BTreeMap<String, NamespaceState>>,
+}
+
+impl Writer {
+    pub(super) const fn new(shared: Arc<Shared>, committed: watch::Sender<Arc<Committed>>) -> Self {
+        Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None }
+    }
+
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        loop {
+            let received = if self.is_well() {
+                jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                jobs.recv_timeout(TRY_EVERY)
+            };
+            let first = match received {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.recover();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let (mut group, mut anew, mut stopped) = (Vec::new(), None, None);
+            for job in std::iter::once(first).chain(jobs.try_iter()) {
+                match job {
+                    Job::Write(job) => group.push(job),
+                    Job::Anew(job) => anew = Some(job),
+                    Job::Seal(seal) => self.seal = Some(seal),
+                    Job::Observe(observer, added) => {
+                        self.observers.push(observer);
+                        let _nobody_waits = added.send(());
+                    }
+                    Job::Wake => {}
+                    Job::Stop(done) => stopped = Some(done),
+                }
+                if group.len() == GROUP_JOBS_MAX || stopped.is_some() || anew.is_some() {
+                    break;
+                }
+            }
+            if !group.is_empty() {
+                self.run_group(group);
+            }
+            if let Some(job) = anew {
+                self.run_anew(job);
+            }
+            if let Some(done) = stopped {
+                self.shared.close();
+                let _nobody_waits = done.send(());
+                return;
+            }
+            if self.handle().is_none_or(|handle| handle.fate().is_over()) {
+                self.recover();
+            }
+        }
+    }
+
+    fn handle(&self) -> Option<Arc<Handle>> {
+        self.shared.handle()
+    }
+
+    fn is_well(&self) -> bool {
+        self.handle().is_some_and(|handle| handle.is_writable() && !handle.fate().is_over())
+    }
+
+    fn run_group(&mut self, mut group: Vec<Box<dyn Work>>) {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(&mut group)));
+        let outcome = caught.unwrap_or_else(|_| {
+            tracing::error!("a write panicked; its group was abandoned");
+            Err(StoreError::Aborted)
+        });
+        let failure = match outcome {
+            Ok(committed) => {
+                if let Some(committed) = committed {
+                    self.publish(committed);
+                }
+                None
+            }
+            Err(error) => Some(self.failed(error)),
+        };
+        for task in group {
+            task.finish(failure.as_ref().map_or(Ok(()), |failure| Err(failure.for_another())));
+        }
+    }
+
+    fn publish(&self, committed: Committed) {
+        let committed = Arc::new(committed);
+        for observer in &self.observers {
+            observer(&committed);
+        }
+        self.committed.send_replace(committed);
+    }
+
+    /// What a group that was not committed is told; the database is opened again when it is of no more use.
+    fn failed(&mut self, error: StoreError) -> StoreError {
+        self.namespaces = None;
+        let failure = self.handle().and_then(|handle| handle.fate().failure().map(str::to_owned));
+        if !matches!(error, StoreError::Aborted | StoreError::Full { .. }) {
+            tracing::error!(error = &error as &dyn std::error::Error, failure, "a group of writes was not committed");
+        }
+        if error.is_damage() {
+            self.shared.condition.notice_damage(error.to_string(), false);
+        }
+        let error = match (error, failure) {
+            (error, _) if error.is_full() => check_room(&self.shared.directory)
+                .err()
+                .unwrap_or(StoreError::Full { free_bytes: 0, needed_bytes: FREE_BYTES_MIN }),
+            (StoreError::Interrupted | StoreError::Disk { .. } | StoreError::Aborted, Some(reason)) => {
+                StoreError::Disk { reason }
+            }
+            (error, _) => error,
+        };
+        if self.handle().is_none_or(|handle| handle.fate().is_over()) {
+            self.recover();
+        }
+        error
+    }
+
+    fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<Option<Committed>, StoreError> {
+        check_room(&self.shared.directory)?;
+        if !self.is_well() {
+            self.recover();
+        }
+        let handle = self.handle().filter(|handle| handle.is_writable()).ok_or_else(|| self.cannot_write())?;
+        let began = Instant::now();
+        let mut raw = handle.database()?.begin_write()?;
+        raw.set_quick_repair(true);
+        let finished = {
+            let mut txn = WriteTxn::begin(&raw, self.namespaces.take())?;
+            let before = txn.mutations();
+            for task in group {
+                let mutations = txn.mutations();
+                if task.run(&mut txn) && txn.mutations() != mutations {
+                    return Err(StoreError::Aborted);
+                }
+            }
+            if handle.fate().is_over() {
+                return Err(StoreError::Interrupted);
+            }
+            if txn.mutations() == before {
+                self.namespaces = Some(txn.into_namespaces());
+                return Ok(None);
+            }
+            if let Some(seal) = &mut self.seal {
+                seal(&mut txn)?;
+            }
+            txn.finish()?
+        };
+        raw.commit()?;
+        self.namespaces = Some(finished.namespaces);
+        let touched = if finished.touched.len() > TOUCHED_NAMES_MAX {
+            Touched::Everything
+        } else {
+            Touched::Names(Arc::new(finished.touched))
+        };
+        Ok(Some(Committed { head: finished.head, state: finished.state, touched, took: began.elapsed() }))
+    }
+
+    fn cannot_write(&self) -> StoreError {
+        let condition = &self.shared.condition;
+        match (condition.closed(), condition.disk_failed()) {
+            (Some(reason), _) => StoreError::Closed { reason },
+            (None, Some(reason)) => StoreError::Disk { reason },
+            (None, None) => StoreError::Interrupted,
+        }
+    }
+
+    /// Opens the database again: for reading first, whatever the disk says to writes, then for writing.
+    fn recover(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let (medium, path) = (&*shared.medium, shared.path.as_path());
+        self.namespaces = None;
+        let before = self.handle();
+        if before.as_ref().is_none_or(|handle| handle.fate().is_over()) {
+            let failure = before.as_ref().and_then(|handle| handle.fate().failure().map(str::to_owned));
+            if let Some(before) = &before {
+                before.fate().give_up();
+            }
+            match Handle::ready(medium, path, Access::Read) {
+                Ok((handle, _)) => {
+                    shared.swap(Some(handle));
+                    shared.condition.set_closed(None);
+                    if let Some(failure) = failure {
+                        shared.condition.set_disk_failed(Some(failure));
+                    }
+                }
+                Err(error) => {
+                    if shared.condition.closed().is_none() {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the database is closed after an error; it is opened again when that works"
+                        );
+                    }
+                    shared.condition.set_closed(Some(error.with_cause()));
+                    shared.swap(None);
+                    return;
+                }
+            }
+        }
+        drop(before);
+        match self.try_to_write(path) {
+            Ok(handle) => {
+                shared.swap(Some(handle));
+                shared.condition.set_disk_failed(None);
+                tracing::warn!("opened the database again; writes work");
+            }
+            Err(error) => {
+                if shared.condition.disk_failed().is_none() {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the database cannot be written; reading goes on, and writing is tried again every second"
+                    );
+                }
+                shared.condition.set_disk_failed(Some(error.with_cause()));
+            }
+        }
+    }
+
+    /// A handle for writing that has shown that it works. Its first commit changes no page that is being read.
+    fn try_to_write(&self, path: &Path) -> Result<Handle, StoreError> {
+        let (handle, _) = Handle::ready(&*self.shared.medium, path, Access::Write)?;
+        handle.probe().map_err(|error| match handle.fate().failure() {
+            Some(reason) if !error.is_full() => StoreError::Disk { reason: reason.to_owned() },
+            _ => error,
+        })?;
+        Ok(handle)
+    }
+
+    /// Runs a job on a new database, and puts that in the place of the one that is there.
+    fn run_anew(&mut self, mut job: Box<dyn Work>) {
+        let outcome = self.make_anew(&mut *job);
+        if let Err(error) = &outcome {
+            tracing::error!(error = error as &dyn std::error::Error, "the new database was not finished");
+        }
+        job.finish(outcome);
+    }
+
+    fn make_anew(&mut self, job: &mut dyn Work) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        check_room(&shared.directory)?;
+        let handle = Handle::create(&*shared.medium, &shared.path)?;
+        let mut raw = handle.database()?.begin_write()?;
+        raw.set_quick_repair(true);
+        {
+            let mut txn = WriteTxn::begin(&raw, None)?;
+            if job.run(&mut txn) {
+                return Err(StoreError::Aborted);
+            }
+            txn.finish()?;
+        }
+        raw.commit()?;
+        let committed = first(&handle)?;
+        shared.medium.install(true)?;
+        shared.swap(Some(handle));
+        self.namespaces = None;
+        shared.condition.set_closed(None);
+        shared.condition.set_damaged(None);
+        shared.condition.set_disk_failed(None);
+        tracing::warn!("a new database has taken the place of the damaged one, which is kept beside it");
+        self.publish(committed);
+        Ok(())
+    }
+}
+
+/// Refuses to begin a write that the disk may have no room for, while the database is still sound.
+fn check_room(directory: &Path) -> Result<(), StoreError> {
+    let Ok(status) = rustix::fs::statvfs(directory) else { return Ok(()) };
+    let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
+    if free_bytes < FREE_BYTES_MIN {
+        return Err(StoreError::Full { free_bytes, needed_bytes: FREE_BYTES_MIN });
+    }
+    Ok(())
+}
