@@ -212,7 +212,7 @@ fn catalogue() -> Instruments {
         last_verified_contact_seconds: c.real("last_verified_contact_seconds", "Time since the upstream last sent something that verified"),
         stale: c.gauge("stale", "1 while out of contact for longer than it should be"),
         expired: c.gauge("expired", "1 while the checkpoint's lifetime has passed"),
-        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock lies before verified signatures"),
+        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock does not fit verified signatures, or on a primary its own"),
         held: c.gauge("held", "1 while an operator holds this replica at its position"),
         verify_failures: c.add("verify_failures", "Things received and refused, by reason", Family::default()),
         forks: c.count("forks", "Answers of another history than the one that is held"),

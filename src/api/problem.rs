@@ -128,6 +128,8 @@ pub enum ErrorCode {
     DataDamaged,
     /// The request took too long to arrive.
     Timeout,
+    /// The clock of this node cannot be right, so that nothing is committed.
+    ClockUntrusted,
     /// Something inside failed; the log says what.
     Internal,
     /// A code that this program is too old to know.

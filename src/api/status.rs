@@ -61,7 +61,7 @@ pub struct Status {
     /// When the checkpoint's lifetime ends.
     #[schema(value_type = Option<String>)]
     pub expires: Option<Timestamp>,
-    /// The local clock lies far before verified signatures and is not believed.
+    /// The local clock is far from the times that were signed, and is not trusted.
     pub clock_untrusted: bool,
     /// The operator froze this replica at its position.
     pub held: bool,

@@ -151,6 +151,8 @@ pub enum Command {
     Backup(backup::BackupArgs),
     /// Make a data directory from a backup
     Restore(node::RestoreArgs),
+    /// Bring dates that a wrong clock made into order
+    RepairDates(node::RepairDatesArgs),
     /// Carry a registry's state across an air gap
     Bundle(bundle::BundleArgs),
     /// Prove that a data directory is what was signed

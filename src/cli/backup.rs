@@ -16,7 +16,8 @@ Examples:
   bookholder backup friday.backup
   bookholder backup --force latest.backup       replaces an older file, once the new one is whole
 
-The file holds the registry's private keys and can be read by you alone; keep it so.";
+The file holds every prompt and the hashes of access tokens, and can be read by you alone; keep it so. It holds no private keys, and
+`bookholder restore` needs them: keep a copy of the folder keys of the data directory in a safe place, apart from backups.";
 
 /// `backup`
 #[derive(Clone, Debug, Args)]

@@ -31,7 +31,7 @@ const BUNDLE_DEPTH_MAX: usize = 16;
 const EXAMPLES: &str = "\
 Examples:
   bookholder bundle export /media/usb/bundle
-  bookholder bundle export /media/usb/bundle --lifetime-days 365
+  bookholder bundle export /media/usb/bundle --lifetime-days 90       the longest that a new registry allows
   bookholder bundle import /media/usb/bundle --data /var/lib/bookholder";
 
 /// `bundle`

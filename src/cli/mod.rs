@@ -36,6 +36,7 @@ mod publish;
 mod pull;
 mod push;
 mod remove;
+mod repair_dates;
 mod replica;
 mod report;
 mod request;
@@ -102,6 +103,8 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Demo(args) => demo::run(&args, Output::stdout(globals.json)),
         Command::Verify(args) => verify::run(&args, Output::stdout(globals.json)),
         Command::Compact(args) => compact::run(&args, Output::stdout(globals.json)),
+        Command::RepairDates(args) => repair_dates::run(&args, Output::stdout(globals.json)),
+        Command::Token(args) if args.is_offline() => token::offline(args, Output::stdout(globals.json)),
         Command::Restore(args) => restore::run(&args, Output::stdout(globals.json)),
         Command::Keys(args) => keys::run(args, Output::stdout(globals.json)),
         Command::Audit(args) if args.is_offline() => audit::offline(&args, Output::stdout(globals.json)),

@@ -21,6 +21,7 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
         upstream_ca: args.upstream_ca,
         accept_expired: args.accept_expired.then_some(true),
         accept_fork: args.accept_fork,
+        ignore_clock: args.ignore_clock.then_some(true),
         hold: args.hold.then_some(true),
         ..layer
     };

@@ -11,7 +11,7 @@ use super::output::{ACCENT, DIM, Output, STRONG, WARN, paint};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
-use crate::server::{EndSignals, Running, StartError, run_until_told, start_primary};
+use crate::server::{EndSignals, NewRegistry, StartError, run_until_told, start_primary_announcing};
 
 /// Runs a primary until it is told to stop.
 pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
@@ -22,6 +22,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
         registry: args.registry,
         webhook_allow,
         archive_unused_days: args.archive_unused_days,
+        trust_clock: args.trust_clock.then_some(true),
         ..layer
     };
     let environment = environment();
@@ -30,26 +31,25 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     logging::start(settings.node.log_format == config::LogFormat::Json);
     runtime()?.block_on(async move {
         let signals = EndSignals::take()?;
-        let node = start_primary(settings, Arc::new(SystemClock::new())).await?;
-        greet(output, &node);
+        let announce = move |new: &NewRegistry<'_>| greet(output, new);
+        let node = start_primary_announcing(settings, Arc::new(SystemClock::new()), announce).await?;
         run_until_told(node, signals).await;
         Ok(Verdict::Done)
     })
 }
 
 /// Shows a new registry's access token, once, and what a replica needs.
-fn greet(output: Output, node: &Running) {
-    let Some(token) = &node.new_token else { return };
+fn greet(output: Output, new: &NewRegistry<'_>) {
     output.note(format!("\n{}", paint(STRONG, "A new registry.")));
     output.note(format!(
         "  access token  {}   {}",
-        paint(ACCENT, token.reveal()),
+        paint(ACCENT, new.token.reveal()),
         paint(WARN, "shown only now: keep it")
     ));
-    output.note(format!("  root key      {}", paint(ACCENT, node.root_key)));
+    output.note(format!("  root key      {}", paint(ACCENT, new.root_key)));
     output.note(paint(
         DIM,
-        format!("\n  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=…\n  bookholder publish hello --file hello.prompt -m 'first words' --label production\n", node.url()),
+        format!("\n  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=…\n  bookholder publish hello --file hello.prompt -m 'first words' --label production\n", new.url),
     ));
 }
 

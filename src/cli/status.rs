@@ -76,7 +76,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(status.issued.map(|at| ("signed", format!("{} UTC", moment(at)))));
     rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
     if status.clock_untrusted {
-        rows.push(("clock", paint(BAD, "lies before verified signatures and is not believed; set it")));
+        rows.push(("clock", paint(BAD, "does not fit what was signed, and is not trusted; set it")));
     }
     if status.held {
         rows.push(("held", paint(WARN, "the operator froze this replica at its position")));

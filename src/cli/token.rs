@@ -1,5 +1,8 @@
 //! `token`: makes, rotates, lists and revokes access tokens. Making and rotating are the only verbs that print one.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Verdict;
@@ -7,8 +10,11 @@ use super::args::values::{duration, handle, lifetime};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, moment, paint};
+use super::serve::runtime;
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
+use crate::clock::SystemClock;
 use crate::model::pattern::Pattern;
+use crate::server::repair::create_token;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +24,8 @@ Examples:
   bookholder token create shop --role reader --prompts 'shop/**'
   bookholder token rotate ci --overlap 24h --expires 90d    the old one is good for one more day
   bookholder token list
-  bookholder token revoke ci";
+  bookholder token revoke ci
+  bookholder token create rescue --role admin --data /var/lib/bookholder    with the node stopped, if all tokens are lost";
 
 /// `token`
 #[derive(Clone, Debug, Args)]
@@ -50,6 +57,9 @@ enum TokenCommand {
         /// Bind it to following this view; may be repeated
         #[arg(long, value_name = "NAME", value_parser = handle)]
         view: Vec<String>,
+        /// Make it in this data directory, which no node runs on, without an access token
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
     },
     /// Replace an access token by a new one of the same name; it is shown once and never again
     Rotate {
@@ -71,10 +81,28 @@ enum TokenCommand {
     },
 }
 
+impl TokenArgs {
+    /// Whether no node shall be asked.
+    pub const fn is_offline(&self) -> bool {
+        matches!(&self.command, TokenCommand::Create { data: Some(_), .. })
+    }
+}
+
+/// Makes an access token in a data directory that no node runs on.
+pub fn offline(args: TokenArgs, output: Output) -> Result<Verdict, CliError> {
+    let TokenCommand::Create { name, role, principal, expires, prompts, view, data: Some(data) } = args.command else {
+        return Err(CliError::usage("only `token create` works on a data directory"));
+    };
+    let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
+    let made = runtime()?.block_on(create_token(&data, request, Arc::new(SystemClock::new())))?;
+    print_once(output, &made)?;
+    Ok(Verdict::Done)
+}
+
 pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError> {
     let (client, output) = (&context.client, context.output);
     match args.command {
-        TokenCommand::Create { name, role, principal, expires, prompts, view } => {
+        TokenCommand::Create { name, role, principal, expires, prompts, view, data: _ } => {
             let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
             print_once(output, &client.create_token(&request).await?)?;
         }

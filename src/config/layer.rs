@@ -73,6 +73,10 @@ pub struct Layer {
     pub accept_expired: Option<bool>,
     /// The position whose history is given up for another one that is signed.
     pub accept_fork: Option<Position>,
+    /// Whether to compare no first checkpoint with the clock of this machine.
+    pub ignore_clock: Option<bool>,
+    /// Whether the operator vouches for the clock of a primary.
+    pub trust_clock: Option<bool>,
     /// Whether to stay at the position that the data has.
     pub hold: Option<bool>,
     /// A position not to go beyond.
@@ -102,8 +106,8 @@ impl Layer {
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
             trusted_proxies, access_log, cache_mib, ready_max_age_s, watch, registry, upstream, root_key, inbox,
-            upstream_ca, accept_expired, accept_fork, hold, pin, replica_name, webhook_allow, archive_unused_days,
-            provider, intended_purpose)
+            upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
+            archive_unused_days, provider, intended_purpose)
     }
 
     /// What a settings file says.

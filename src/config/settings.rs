@@ -74,6 +74,8 @@ pub struct PrimarySettings {
     pub provider: Option<String>,
     /// What the system is meant for; said in reports.
     pub intended_purpose: Option<String>,
+    /// Whether the operator vouches for the clock.
+    pub trust_clock: bool,
 }
 
 /// What a replica is told besides.
@@ -95,6 +97,8 @@ pub struct ReplicaSettings {
     pub accept_expired: bool,
     /// The position whose history is given up for another one that is signed.
     pub accept_fork: Option<Position>,
+    /// Whether the first checkpoint is not compared with the clock of this machine.
+    pub ignore_clock: bool,
     /// Whether to stay at the position that the data has.
     pub hold: bool,
     /// A position not to go beyond.
@@ -150,6 +154,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         archive_unused_days: layer.archive_unused_days,
         provider: layer.provider,
         intended_purpose: layer.intended_purpose,
+        trust_clock: layer.trust_clock.unwrap_or(false),
     })
 }
 
@@ -188,6 +193,7 @@ pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<R
         inbox: layer.inbox,
         accept_expired: layer.accept_expired.unwrap_or(false),
         accept_fork: layer.accept_fork,
+        ignore_clock: layer.ignore_clock.unwrap_or(false),
         hold: layer.hold.unwrap_or(false),
         pin: layer.pin,
         read_token,

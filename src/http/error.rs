@@ -21,6 +21,7 @@ use crate::model::name::NameError;
 use crate::model::position::PositionError;
 use crate::model::reference::ReferenceError;
 use crate::registry::RegistryError;
+use crate::registry::primary_clock::CLOCK_HINT;
 use crate::registry::seal::SealError;
 use crate::replication::publisher::PublishError;
 use crate::replication::witness::WitnessError;
@@ -346,6 +347,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::Random(_) => INSIDE,
         E::Interface(_) => (UNFIT, Code::BumpTooSmall, None),
         E::Content(error) => content(error),
+        E::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::ClockUntrusted, hint(CLOCK_HINT)),
         E::Store(error) => store(error),
     }
 }
@@ -499,6 +501,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::DiskFailed => "Disk failed",
         ErrorCode::DataDamaged => "Stored data damaged",
         ErrorCode::Timeout => "Too slow",
+        ErrorCode::ClockUntrusted => "Clock cannot be right",
         ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
     }
 }

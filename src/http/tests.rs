@@ -43,7 +43,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let store = Store::open(&Options { directory: directory.to_owned(), create: true }).expect("a store");
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
-    let founding = Founding { registry: Some("test".to_owned()), admin_token };
+    let founding = Founding { registry: Some("test".to_owned()), admin_token, trust_clock: false };
     // Founding waits for the disk, which a thread of the runtime must not.
     let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
@@ -67,7 +67,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         storage: None,
         replicas: Vec::new(),
     };
-    let registry = Registry::open(store.clone(), Arc::clone(&clock)).expect("a registry");
+    let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     AppState {
         usage: registry.usage(),
         resolver: Resolver::new(store.clone(), 1024 * 1024),

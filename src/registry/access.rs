@@ -429,6 +429,16 @@ pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
     store.write_blocking(move |txn| txn.put_meta(FINDING_KEY, &key))
 }
 
+/// Whether an access token of this hash is kept, whatever it allows.
+pub(super) fn is_known(documents: &impl Documents, hash: &TokenHash) -> Result<bool, StoreError> {
+    let hash = hex(hash);
+    let tokens = documents.documents::<TokenRecord>(Shelf::Token, "")?;
+    let is = |record: &TokenRecord| {
+        record.hash == hash || record.previous.as_ref().is_some_and(|(previous, _)| *previous == hash)
+    };
+    Ok(tokens.iter().any(|(_, record)| is(record)))
+}
+
 fn scan_id(sets: &BTreeMap<String, String>) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());

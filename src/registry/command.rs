@@ -182,7 +182,7 @@ impl Registry {
         about: Subject,
         plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
-        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let now = self.commit_time()?;
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
             let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
@@ -261,9 +261,9 @@ impl Registry {
     /// Writes into the log how many refusals were not recorded one by one, once their minute is over.
     ///
     /// # Errors
-    /// The store fails.
+    /// The clock cannot be right, or the store fails.
     pub async fn record_counted_refusals(&self) -> Result<(), RegistryError> {
-        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let now = self.commit_time()?;
         for (who, command, unrecorded) in self.0.refusals.overdue(now) {
             let entry = AuditEntry {
                 actor: who,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::change_requests::settle;
 use super::command::{Ctx, Subject};
 use super::guard::{Fresh, Terms, Wanted, clear};
-use super::{Actor, Registry, RegistryError, check_message, live_prompt};
+use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
 use crate::api::write::{DeployRequest, Deployed, Move, RollbackRequest, ServingRequest, SplitRequest, Why};
 use crate::experiment::assignment::allocate;
@@ -98,7 +98,7 @@ impl Registry {
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
             let prompt = live_prompt(txn, &name)?;
-            let at = ctx.now.max(prompt.changed);
+            let at = time_of_change(ctx.now, prompt.changed);
             let absent = || RegistryError::LabelNotFound { name: name.clone(), label: label.clone() };
             let state = txn.label(&name, &label)?.ok_or_else(absent)?;
             let wanted = Wanted { name: &name, label: &label, from: Some(&state.serving), to: None, fresh: None };
@@ -173,7 +173,7 @@ pub(super) fn move_labels(
     let mut prompts: BTreeMap<PromptName, Prompt> = BTreeMap::new();
     for (name, label, serving) in moves {
         let prompt = live_prompt(txn, &name)?;
-        let at = ctx.now.max(prompt.changed);
+        let at = time_of_change(ctx.now, prompt.changed);
         let mut mover = Mover::new(&ctx.actor.name, at, txn.next_seq());
         let moved = mover.go(txn, ctx, terms, (&name, &label), serving, action)?;
         if !moved.is_empty() {

@@ -1,5 +1,6 @@
 //! Why a command was refused.
 
+use super::primary_clock::ClockError;
 use crate::experiment::assignment::AssignmentError;
 use crate::governance::interface::InterfaceError;
 use crate::governance::label_policy::{PolicyError, Requirement};
@@ -113,6 +114,8 @@ pub enum RegistryError {
     Name(#[from] NameError),
     #[error(transparent)]
     Content(#[from] ContentError),
+    #[error(transparent)]
+    Clock(#[from] ClockError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

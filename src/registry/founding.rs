@@ -1,11 +1,16 @@
 //! The first start of a primary: its name, its keys, its root document and its first access token.
 //! Every later start: the same, read back and checked.
+//!
+//! A first start works in a folder of its own, and the database gets its place in the data directory by one rename, when
+//! everything is durable and the access token was shown: a process that is killed before leaves nothing that starts,
+//! and the next start begins again.
 
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::access::{FIRST_TOKEN, ensure_finding_key, keep_first};
+use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
+use super::directory::{DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, TRUST_FOLDER, look};
+use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
@@ -14,9 +19,9 @@ use crate::governance::rulebook::OPERATOR;
 use crate::model::audit::AuditEntry;
 use crate::model::principal::PrincipalKind;
 use crate::model::time::Timestamp;
-use crate::store::files::replace;
+use crate::store::files::{replace, sync_directory};
 use crate::store::read::ReadTxn;
-use crate::store::{Store, StoreError};
+use crate::store::{Options, REGISTRY_FILE, Store, StoreError, create};
 use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
 use crate::trust::records::{self, RecordsError};
 use crate::trust::root::{RootDocument, RootError, RootKeyId, sign_root};
@@ -24,18 +29,18 @@ use crate::trust::root_chain::RootChain;
 
 /// The longest lifetime that a root document allows a checkpoint, in seconds: 90 days, for air gaps.
 const MAX_LIFETIME_S: u64 = 90 * 24 * 3_600;
-/// The folder of public records in the data directory.
-const TRUST_FOLDER: &str = "trust";
 /// The name of the first checkpoint key.
 const FIRST_CHECKPOINT_KEY: &str = "checkpoint-1";
 
-/// What a first start needs to know.
+/// What a start needs to know.
 #[derive(Debug, Default)]
 pub struct Founding {
-    /// The registry's name; made up when none.
+    /// The name of a new registry; made up when none.
     pub registry: Option<String>,
-    /// The first access token; made up when none.
+    /// The first access token of a new registry; made up when none.
     pub admin_token: Option<AccessToken>,
+    /// Whether the operator vouches for the clock.
+    pub trust_clock: bool,
 }
 
 /// A registry that is ready to be opened.
@@ -46,6 +51,16 @@ pub struct Founded {
     pub root_key: RootKeyId,
     /// The first access token, when this start made it up.
     pub new_token: Option<AccessToken>,
+    /// Whether an access token was given that this registry does not know: it counts at a first start only.
+    pub unknown_token: bool,
+}
+
+/// What whoever started a new registry has to be shown.
+pub struct FirstStart<'a> {
+    /// The first access token, which is nowhere else to be read.
+    pub token: &'a AccessToken,
+    /// What replicas are given to trust.
+    pub root_key: RootKeyId,
 }
 
 /// Why a registry could not be founded or read back.
@@ -73,6 +88,10 @@ pub enum FoundingError {
     )]
     AuditLog,
     #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error("{0}; {CLOCK_HINT}")]
+    Clock(#[from] ClockError),
+    #[error(transparent)]
     KeyFile(#[from] KeyFileError),
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -90,22 +109,96 @@ pub enum FoundingError {
     Store(#[from] StoreError),
 }
 
+/// Opens the registry in a data directory, or founds one where nothing is; `announce` shows the access token that was
+/// made up, before it counts.
+///
+/// # Errors
+/// The directory belongs to a replica, held a registry whose database is lost, or is in use; a key is missing or another;
+/// the clock cannot be right; or writing fails.
+pub fn open(
+    directory: &Path,
+    founding: Founding,
+    clock: &Arc<dyn Clock>,
+    announce: impl FnOnce(&FirstStart<'_>),
+) -> Result<(Store, Founded), FoundingError> {
+    create::directory(directory)?;
+    let new_token = match look(directory)? {
+        Holds::Nothing => begin(directory, &founding, clock, announce)?,
+        Holds::Database => None,
+    };
+    let store = Store::open_to_serve(&Options { directory: directory.to_owned(), create: false })?;
+    for folder in [FIRST_START_FOLDER, RESTORE_FOLDER] {
+        // Left by a process that was killed right after its work was done.
+        let _there_may_be_none = std::fs::remove_dir_all(directory.join(folder));
+    }
+    let founded = found(&store, founding, clock)?;
+    Ok((store, Founded { new_token, ..founded }))
+}
+
+/// Founds a registry aside, and puts it into its place; the access token, when it was made up.
+fn begin(
+    directory: &Path,
+    founding: &Founding,
+    clock: &Arc<dyn Clock>,
+    announce: impl FnOnce(&FirstStart<'_>),
+) -> Result<Option<AccessToken>, FoundingError> {
+    let _lock = create::lock(directory)?;
+    if look(directory)? == Holds::Database {
+        return Ok(None);
+    }
+    let (aside, keys) = (directory.join(FIRST_START_FOLDER), directory.join(KEYS_FOLDER));
+    // The folder says that the keys are not used yet: it is there before them, and goes after them.
+    create::directory(&aside)?;
+    sync_directory(directory)?;
+    let cut_short = aside.join(REGISTRY_FILE);
+    if cut_short.exists() {
+        std::fs::remove_file(cut_short)?;
+    }
+    let begun = (|| {
+        let store = Store::open(&Options { directory: aside.clone(), create: true })?;
+        let begun = first_start(&store, &keys, founding, clock);
+        store.close_blocking();
+        let begun = begun?;
+        if let Some(token) = &begun.new_token {
+            announce(&FirstStart { token, root_key: begun.root_key });
+        }
+        std::fs::rename(aside.join(REGISTRY_FILE), directory.join(REGISTRY_FILE))?;
+        Ok(begun.new_token)
+    })();
+    if begun.is_err() {
+        let _best_effort = std::fs::remove_dir_all(&keys);
+    }
+    sync_directory(directory)?;
+    let _next_time = std::fs::remove_dir_all(&aside);
+    begun
+}
+
 /// Founds a registry in an empty store, or reads back the one that is there, and seals its commits
 /// from then on.
 ///
 /// # Errors
 /// The directory belongs to a replica, a key is missing or another, or writing fails.
 pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
+    if store.read()?.meta("pin")?.is_some() {
+        return Err(FoundingError::IsReplica);
+    }
+    let new = store.read()?.meta("registry")?.is_none();
+    if new {
+        first_start(store, &store.directory().join(KEYS_FOLDER), &founding, clock)
+    } else {
+        reopen(store, &founding, clock)
+    }
+}
+
+/// Reads back the registry in a store, and seals its commits from then on.
+///
+/// # Errors
+/// There is none, its records or its audit log do not hold together, a key is missing or another, or writing fails.
+pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
+    ensure_finding_key(store)?;
     let txn = store.read()?;
     if txn.meta("pin")?.is_some() {
         return Err(FoundingError::IsReplica);
-    }
-    drop(txn);
-    ensure_finding_key(store)?;
-    let txn = store.read()?;
-    if txn.meta("registry")?.is_none() {
-        drop(txn);
-        return first_start(store, founding, clock);
     }
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
@@ -114,9 +207,15 @@ pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Resul
         return Err(FoundingError::AuditLog);
     }
     publish_trust(store.directory(), &roots, &epochs)?;
-    let signer = signer(&chain, &epoch, store.directory(), clock)?;
+    let unknown_token = match &founding.admin_token {
+        Some(token) => !is_known(&txn, &token.hash())?,
+        None => false,
+    };
+    drop(txn);
+    let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), founding.trust_clock)?);
+    let signer = signer(&chain, &epoch, &store.directory().join(KEYS_FOLDER), &clock)?;
     store.set_seal(signer.seal());
-    Ok(Founded { signer, root_key: chain.key_id(), new_token: None })
+    Ok(Founded { signer, root_key: chain.key_id(), new_token: None, unknown_token })
 }
 
 /// Where an epoch that begins now starts from.
@@ -130,28 +229,31 @@ pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
 
 /// Gives a restored copy of a registry another epoch, so that nobody takes it for the one it was.
 ///
+/// Its number is above `after` and the copy's own. The clock is not compared with what the copy signed, which may be old.
+///
 /// # Errors
-/// The root key is not the registry's, or writing fails.
-pub fn begin_epoch(store: &Store, root_key: &SigningKey, clock: &Arc<dyn Clock>) -> Result<u64, FoundingError> {
+/// A key is missing or not the registry's, the clock cannot be right, or writing fails.
+pub fn begin_epoch(store: &Store, keys: &Path, after: u64, clock: &Arc<dyn Clock>) -> Result<u64, FoundingError> {
+    let root_key = read_key(&keys.join(ROOT_KEY_FILE))?;
+    let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), false));
+    let now = Timestamp::from_ms(clock.commit_ms()?);
     let txn = store.read()?;
     let (roots, epochs) = txn.trust()?;
     let (chain, last) = read_back(&roots, &epochs)?;
     let base = base_of(&txn)?;
     drop(txn);
-    let now_s = clock.now_ms().div_euclid(1_000);
     let record = EpochRecord {
         registry: chain.current().registry.clone(),
-        epoch: last.record().epoch.saturating_add(1),
+        epoch: last.record().epoch.max(after).saturating_add(1),
         base: Some(base),
         checkpoint_key: last.record().checkpoint_key.clone(),
         root: chain.current().version,
-        issued: now_s,
+        issued: now.seconds(),
     };
     let epoch = record.epoch;
-    let note = record.sign_by_roots(&[root_key])?;
+    let note = record.sign_by_roots(&[&root_key])?;
     let verified = VerifiedEpoch::verify(&note, &chain)?;
-    store.set_seal(signer(&chain, &verified, store.directory(), clock)?.seal());
-    let now = Timestamp::from_ms(clock.now_ms());
+    store.set_seal(signer(&chain, &verified, keys, &clock)?.seal());
     let audit = by_operator("begin-epoch", vec![epoch.to_string()], format!("restored at {}", base.position));
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_epoch(epoch, &note)?;
@@ -208,8 +310,9 @@ pub fn install_root(
     }
     drop(txn);
     roots.push(root.to_vec());
-    store.set_seal(signer(&chain, &last, store.directory(), clock)?.seal());
-    let now = Timestamp::from_ms(clock.now_ms());
+    let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), false)?);
+    store.set_seal(signer(&chain, &last, &store.directory().join(KEYS_FOLDER), &clock)?.seal());
+    let now = Timestamp::from_ms(clock.commit_ms()?);
     let root = root.to_vec();
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_root(version, &root)?;
@@ -224,11 +327,12 @@ pub fn install_root(
     Ok(true)
 }
 
-/// Where the checkpoint key of this name lies: in a file of its own until it signs, and then in the usual one.
+/// Where in a folder of keys the checkpoint key of this name lies: in a file of its own until it signs, and then in the
+/// usual one.
 #[must_use]
-pub fn checkpoint_key_file(directory: &Path, name: &str) -> PathBuf {
-    let own = own_key_file(directory, name);
-    if own.exists() { own } else { directory.join(KEYS_FOLDER).join(CHECKPOINT_KEY_FILE) }
+pub fn checkpoint_key_file(keys: &Path, name: &str) -> PathBuf {
+    let own = keys.join(format!("{name}.key"));
+    if own.exists() { own } else { keys.join(CHECKPOINT_KEY_FILE) }
 }
 
 /// The file of a checkpoint key that does not sign yet, or does not sign any more.
@@ -256,15 +360,21 @@ fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]
     Ok(std::fs::File::open(directory.join(KEYS_FOLDER))?.sync_all()?)
 }
 
-fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
-    let keys = store.directory().join(KEYS_FOLDER);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&keys)?;
+fn first_start(
+    store: &Store,
+    keys: &Path,
+    founding: &Founding,
+    clock: &Arc<dyn Clock>,
+) -> Result<Founded, FoundingError> {
+    let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), founding.trust_clock));
+    let now_ms = clock.commit_ms()?;
+    create::directory(keys)?;
+    ensure_finding_key(store)?;
     let root_key = make_key(&keys.join(ROOT_KEY_FILE))?;
     let checkpoint_key = make_key(&keys.join(CHECKPOINT_KEY_FILE))?;
-    let now_ms = clock.now_ms();
     let issued = now_ms.div_euclid(1_000);
     let document = RootDocument {
-        registry: founding.registry.map_or_else(made_up_name, Ok)?,
+        registry: founding.registry.clone().map_or_else(made_up_name, Ok)?,
         version: 1,
         threshold: 1,
         root_keys: vec![root_key.verifying_key()],
@@ -286,13 +396,12 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
     };
     let epoch_note = record.sign_by_roots(&[&root_key])?;
     let epoch = VerifiedEpoch::verify(&epoch_note, &chain)?;
-    let signer = signer(&chain, &epoch, store.directory(), clock)?;
+    let signer = signer(&chain, &epoch, keys, &clock)?;
     store.set_seal(signer.seal());
-    let (token, new) = match founding.admin_token {
+    let (token, new) = match founding.admin_token.clone() {
         Some(token) => (token, false),
         None => (AccessToken::generate()?, true),
     };
-    publish_trust(store.directory(), std::slice::from_ref(&root_note), std::slice::from_ref(&epoch_note))?;
     let (hash, registry) = (token.hash(), document.registry.clone());
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         let now = Timestamp::from_ms(now_ms);
@@ -304,11 +413,11 @@ fn first_start(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Res
         let audit = by_operator("found", vec![registry, FIRST_TOKEN.to_owned()], "first start".to_owned());
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
-    Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token) })
+    Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
 }
 
 /// The entry of what an operator does at the machine itself.
-fn by_operator(command: &str, subjects: Vec<String>, message: String) -> AuditEntry {
+pub(super) fn by_operator(command: &str, subjects: Vec<String>, message: String) -> AuditEntry {
     AuditEntry {
         actor: OPERATOR.to_owned(),
         actor_kind: Some(PrincipalKind::System),
@@ -330,8 +439,8 @@ fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, Verifi
 fn signer(
     chain: &RootChain,
     epoch: &VerifiedEpoch,
-    directory: &Path,
-    clock: &Arc<dyn Clock>,
+    keys: &Path,
+    clock: &Arc<PrimaryClock>,
 ) -> Result<Arc<Signer>, FoundingError> {
     let root = chain.current();
     let record = epoch.record();
@@ -339,7 +448,7 @@ fn signer(
     let listed = root
         .checkpoint_key(name)
         .ok_or_else(|| FoundingError::KeyUnlisted { version: root.version, name: name.clone() })?;
-    let path = checkpoint_key_file(directory, name);
+    let path = checkpoint_key_file(keys, name);
     let key = read_key(&path)?;
     if *listed != key.verifying_key() {
         return Err(FoundingError::OtherKey { path, name: name.clone(), epoch: record.epoch });

@@ -11,6 +11,7 @@ mod archive;
 mod change_requests;
 mod command;
 mod deploy;
+pub mod directory;
 mod draft_room;
 mod drafts;
 pub mod error;
@@ -20,8 +21,10 @@ mod import;
 pub mod outbox;
 mod policies;
 mod preview;
+pub mod primary_clock;
 mod principals;
 mod publish;
+pub mod redate;
 mod remove;
 pub mod report;
 mod retire;
@@ -44,6 +47,7 @@ pub use error::RegistryError;
 
 use self::access::{Known, Prepared};
 use self::command::Refusals;
+use self::primary_clock::PrimaryClock;
 use self::written::Written;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
@@ -65,7 +69,7 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    clock: Arc<dyn Clock>,
+    clock: Arc<PrimaryClock>,
     known: ArcSwap<Known>,
     /// Made ahead for the next change of the rule sets.
     prepared: Mutex<Option<Prepared>>,
@@ -83,9 +87,9 @@ impl Registry {
     ///
     /// # Errors
     /// The store fails.
-    pub fn open(store: Store, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+    pub fn open(store: Store, clock: Arc<PrimaryClock>) -> Result<Self, StoreError> {
         let known = ArcSwap::from_pointee(Known::read(&store, None, None)?);
-        let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock)));
+        let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
         let (webhook_networks, written) = (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock))));
         let inner = Inner { store, clock, known, prepared, changed, refusals, written, usage, webhook_networks };
@@ -102,11 +106,39 @@ impl Registry {
     /// Forgets deletions that every replica has had time to learn of.
     ///
     /// # Errors
-    /// The store fails.
-    pub async fn forget_old_deletions(&self) -> Result<u64, StoreError> {
-        let before = Timestamp::from_ms(self.0.clock.now_ms() - TOMBSTONE_RETENTION_MS);
-        self.0.store.write(move |txn| txn.purge_tombstones(before)).await
+    /// The clock cannot be right, or the store fails.
+    pub async fn forget_old_deletions(&self) -> Result<u64, RegistryError> {
+        let before = Timestamp::from_ms(self.commit_time()?.ms() - TOMBSTONE_RETENTION_MS);
+        Ok(self.0.store.write(move |txn| txn.purge_tombstones(before)).await?)
     }
+
+    /// Keeps the latest time, where what is kept has become old: a registry may rest, and its clock is compared with it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_latest_time(&self) -> Result<(), StoreError> {
+        if self.0.clock.is_kept_long_ago(&self.0.store)?
+            && let Some((name, value)) = self.0.clock.kept()
+        {
+            self.0.store.write(move |txn| txn.put_meta(name, &value)).await?;
+        }
+        Ok(())
+    }
+
+    /// The time for a commit that begins now.
+    fn commit_time(&self) -> Result<Timestamp, RegistryError> {
+        Ok(Timestamp::from_ms(self.0.clock.commit_ms()?))
+    }
+}
+
+/// How far back the time of a change may lie before the last change of its prompt and still be put at that, in
+/// milliseconds: requests that arrive together may be committed in another order than their times.
+const ORDER_SLACK_MS: i64 = 1_000;
+
+/// The time of a change to a prompt that changed last at `last`. After a larger step back of the clock it is now all the
+/// same: a change in the future would not be found by who asks what is served now.
+fn time_of_change(now: Timestamp, last: Timestamp) -> Timestamp {
+    if last.ms().saturating_sub(now.ms()) <= ORDER_SLACK_MS { now.max(last) } else { now }
 }
 
 /// Checks the why of a command, and returns it without the space around it.

@@ -7,7 +7,7 @@ use super::change_requests::settle;
 use super::command::{Ctx, Subject};
 use super::deploy::{Mover, audit_changes, served_versions};
 use super::guard::{Fresh, Terms, content, keep_findings, refuse_secrets};
-use super::{Actor, Registry, RegistryError, check_message};
+use super::{Actor, Registry, RegistryError, check_message, time_of_change};
 use crate::api::govern::InterfaceChange;
 use crate::api::limits::LABELS_MAX;
 use crate::api::write::{PublishRequest, Published};
@@ -75,7 +75,7 @@ pub(super) fn publish(
     if let Some(expected) = request.expected_parent.filter(|expected| *expected != latest) {
         return Err(RegistryError::ParentMoved { name, expected, found: latest });
     }
-    let at = prompt.as_ref().map_or(ctx.now, |prompt| ctx.now.max(prompt.changed));
+    let at = prompt.as_ref().map_or(ctx.now, |prompt| time_of_change(ctx.now, prompt.changed));
     let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
     let why = Why { at, author: ctx.actor.name.clone(), message };
     let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;

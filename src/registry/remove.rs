@@ -3,7 +3,7 @@
 use super::command::{Ctx, Subject};
 use super::deploy::audit_changes;
 use super::publish::{IMPORT, Why as Stamped};
-use super::{Actor, Registry, RegistryError, check_message, live_prompt};
+use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::write::{Deployed, Why};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
@@ -25,7 +25,7 @@ impl Registry {
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Remove, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
-            let at = ctx.now.max(prompt.changed);
+            let at = time_of_change(ctx.now, prompt.changed);
             let (_, deployments) =
                 remove(txn, ctx, "remove", prompt, &Stamped { at, author: ctx.actor.name.clone(), message })?;
             Ok(Deployed { deployments })

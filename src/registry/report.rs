@@ -119,7 +119,7 @@ pub fn sign_report(
         audit: mark(seq, hash)?,
         bytes: written.bytes,
         file: written.hash,
-        issued: signer.clock.now_ms().div_euclid(1_000),
+        issued: signer.clock.signing_s(),
         by: heading.generated_by.clone(),
         tool: format!("{} {}", env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")),
     };

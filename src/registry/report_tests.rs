@@ -6,7 +6,7 @@ use std::sync::Arc;
 use semver::Version as Semver;
 
 use super::*;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::crypto::key::SigningKey;
 use crate::governance::audit_copy::verify_copy;
 use crate::governance::report::{Heading, Question};
@@ -19,6 +19,7 @@ use crate::model::prompt::Prompt;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::registry::primary_clock::PrimaryClock;
 use crate::resolve::catalogue::Catalogue;
 use crate::store::document::{Shelf, joined_key, number_key};
 use crate::store::write::Change;
@@ -66,7 +67,7 @@ fn world() -> World {
     let (root_note, epoch_note) = (sign_root(&document, &[&root]).unwrap(), epoch.sign_by_roots(&[&root]).unwrap());
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock = Arc::new(PrimaryClock::new(Arc::new(SystemClock::new()), false));
     let signer = Arc::new(Signer {
         registry: REGISTRY.to_owned(),
         key_name: KEY_NAME.to_owned(),

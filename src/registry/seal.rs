@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use super::primary_clock::PrimaryClock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::store::read::{Head, ReadTxn, ViewState};
 use crate::store::{Seal, StoreError};
@@ -62,7 +62,7 @@ pub struct Signer {
     /// The longest lifetime that it allows a checkpoint, in seconds.
     pub max_lifetime_s: u64,
     /// Where `issued` comes from.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<PrimaryClock>,
 }
 
 impl Signer {
@@ -76,7 +76,7 @@ impl Signer {
         audit: &str,
         lifetime_s: i64,
     ) -> Checkpoint {
-        let issued = self.clock.now_ms().div_euclid(1_000);
+        let issued = self.clock.signing_s();
         let lifetime_s = lifetime_s.min(i64::try_from(self.max_lifetime_s).unwrap_or(i64::MAX));
         Checkpoint {
             registry: self.registry.clone(),
@@ -137,6 +137,9 @@ impl Signer {
             let note = signer
                 .sign(&checkpoint)
                 .map_err(|error| StoreError::Record { kind: "checkpoint", reason: error.to_string() })?;
+            if let Some((name, value)) = signer.clock.kept() {
+                txn.put_meta(name, &value)?;
+            }
             txn.put_meta("previous", &previous)?;
             txn.put_meta("note", &note)
         })

@@ -204,6 +204,19 @@ pub struct Settings {
     pub accept_expired: bool,
     /// Give up the history that is held at this position for another one that is signed.
     pub accept_fork: Option<Position>,
+    /// Compare no checkpoint with the clock of this machine while nothing is held; for a first start without a clock.
+    pub ignore_clock: bool,
+}
+
+impl Settings {
+    /// Whether a first state is taken although its times do not fit.
+    const fn takes_in_spite_of(&self, refusal: &Refusal) -> bool {
+        match refusal {
+            Refusal::Expired { .. } => self.accept_expired || self.ignore_clock,
+            Refusal::Future { .. } => self.ignore_clock,
+            _ => false,
+        }
+    }
 }
 
 /// What a replica remembered when it was started.
@@ -505,8 +518,8 @@ impl Engine {
             now,
         };
         match accept(note, &expectation(now)) {
-            Err(Refusal::Expired { .. }) if self.settings.accept_expired && self.held.is_none() => {
-                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false, ..now }))
+            Err(refusal) if self.held.is_none() && self.settings.takes_in_spite_of(&refusal) => {
+                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false }))
             }
             // The watermark still says how far back it may not go.
             Err(Refusal::Fork(evidence)) if self.settings.accept_fork == Some(evidence.held) => {

@@ -4,13 +4,10 @@
 use std::path::Path;
 
 use crate::model::position::Position;
-use crate::store::files::replace;
+use crate::store::files::{WATERMARK_FILE, replace};
 use crate::trust::accept::Rank;
 
-/// The file in the data directory: `root epoch.seq` and a newline.
-const WATERMARK_FILE: &str = "watermark";
-
-/// Reads the watermark; none when there is no file, or nothing readable in it.
+/// Reads the watermark, `root epoch.seq` and a newline; none when there is no file, or nothing readable in it.
 pub(super) fn read(directory: &Path) -> Option<Rank> {
     let text = std::fs::read_to_string(directory.join(WATERMARK_FILE)).ok()?;
     let (root, position) = text.trim_end().split_once(' ')?;

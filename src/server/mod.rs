@@ -3,13 +3,15 @@
 pub mod ceremony;
 pub mod offline;
 mod primary;
+pub mod repair;
 mod replica;
+pub mod restore;
 mod running;
 mod self_audit;
 mod supervisor;
 mod tls;
 
-pub use primary::start_primary;
+pub use primary::{NewRegistry, start_primary, start_primary_announcing};
 pub use replica::start_replica;
 pub use running::{Running, StartError};
 pub use supervisor::{EndSignals, run_until_told};

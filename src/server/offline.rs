@@ -1,4 +1,4 @@
-//! Work on a data directory that no node runs on: proving, restoring, importing bundles, showing keys.
+//! Work on a data directory that no node runs on: proving, importing bundles, showing keys.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,12 +6,15 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::model::audit::AuditVerdict;
 use crate::model::position::Position;
-use crate::registry::founding::{FoundingError, base_of, begin_epoch, published_trust};
-use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
+use crate::registry::RegistryError;
+use crate::registry::directory::{DirectoryError, check_for_replica};
+use crate::registry::founding::{FoundingError, base_of, published_trust};
+use crate::registry::seal::{CHECKPOINT_KEY_FILE, ROOT_KEY_FILE};
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::recollection::{OpenError, check_note};
 use crate::resolve::Resolver;
+use crate::store::create::has_database;
 use crate::store::read::ReadTxn;
 use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
@@ -59,8 +62,18 @@ pub enum OfflineError {
     Key(#[from] crate::registry::seal::KeyFileError),
     #[error("the signed records do not hold together: {0}")]
     Trust(String),
-    #[error("{} is not empty; restore into a new directory", path.display())]
-    NotEmpty { path: std::path::PathBuf },
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error("{} is not empty (it holds `{name}`); restore into a new directory", path.display())]
+    NotEmpty { path: std::path::PathBuf, name: String },
+    #[error("{} is another key than the one in {}; move it away, or restore into a new directory", path.display(), keys.display())]
+    OtherKeys { path: std::path::PathBuf, keys: std::path::PathBuf },
+    #[error("{} held the registry with the root key {held}, and the backup is of {backup}; restore into a new directory", path.display())]
+    OtherRegistry { path: std::path::PathBuf, held: RootKeyId, backup: RootKeyId },
+    #[error("the backup {} cannot be restored: {reason}", path.display())]
+    Backup { path: std::path::PathBuf, reason: String },
     #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} and {ROOT_KEY_FILE} of the registry there, or name their folder with --keys", path.display())]
     NoKeys { path: std::path::PathBuf },
     #[error("this directory does not know yet which root to trust: give --root-key")]
@@ -167,34 +180,6 @@ pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
     })
 }
 
-/// Makes a data directory of a backup, with the registry's keys, and begins a new epoch in it, so
-/// that replicas never take the restored copy for the registry that went on after the backup.
-///
-/// # Errors
-/// The directory is not empty, the keys are missing, or the backup does not verify.
-pub fn restore(backup: &Path, data: &Path, keys: &Path, clock: &Arc<dyn Clock>) -> Result<(u64, Proof), OfflineError> {
-    let missing = [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE].iter().any(|name| !keys.join(name).is_file());
-    if missing {
-        return Err(OfflineError::NoKeys { path: keys.to_owned() });
-    }
-    let target_keys = data.join(KEYS_FOLDER);
-    let strangers = std::fs::read_dir(data).into_iter().flatten().filter_map(Result::ok);
-    if strangers.into_iter().any(|entry| entry.file_name() != KEYS_FOLDER) {
-        return Err(OfflineError::NotEmpty { path: data.to_owned() });
-    }
-    std::fs::create_dir_all(&target_keys)?;
-    for name in [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE] {
-        let key = std::fs::read(keys.join(name))?;
-        crate::store::files::replace(&target_keys.join(name), &key, 0o600)?;
-    }
-    Store::install(data, backup)?;
-    let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
-    let root_key = read_key(&target_keys.join(ROOT_KEY_FILE))?;
-    let epoch = begin_epoch(&store, &root_key, clock)?;
-    let proof = prove(&store.read()?)?;
-    Ok((epoch, proof))
-}
-
 /// Imports a bundle into the data directory of a replica that does not run; what was refused, if
 /// anything was.
 ///
@@ -207,6 +192,10 @@ pub async fn import_bundle(
     (accept_expired, accept_fork): (bool, Option<Position>),
     clock: Arc<dyn Clock>,
 ) -> Result<Result<Proof, String>, OfflineError> {
+    check_for_replica(data)?;
+    if root_key.is_none() && !has_database(data) {
+        return Err(OfflineError::NoRootKey);
+    }
     let store = Store::open(&Options { directory: data.to_owned(), create: true })?;
     let pinned = store.read()?.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
     let root_key = match (root_key, pinned) {
@@ -219,7 +208,7 @@ pub async fn import_bundle(
         upstream: None,
         token: None,
         extra_ca: None,
-        settings: Rules { root_key, hold_at: None, accept_expired, accept_fork },
+        settings: Rules { root_key, hold_at: None, accept_expired, accept_fork, ignore_clock: false },
         replica: String::new(),
         usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
     };

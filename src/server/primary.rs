@@ -5,21 +5,24 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Running, StartError, Wired, forget_address};
+use super::running::{Bound, Running, StartError, Wired, forget_address};
 use super::self_audit;
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
+use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::founding::{Founding, found};
+use crate::registry::founding::{self, Founding};
+use crate::registry::primary_clock::{CLOCK_HINT, PrimaryClock, Standing};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
-use crate::store::{Committed, Options, Store, StoreError};
+use crate::store::{Committed, Store, StoreError};
+use crate::trust::root::RootKeyId;
 use crate::watch::folder;
 use crate::webhooks;
 
@@ -30,11 +33,33 @@ const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often uses are kept, and change requests looked after.
 const TEND_EVERY: Duration = Duration::from_secs(15);
 
-/// Starts a primary: opens or founds its registry, wires the floors, and listens.
+/// What has to be shown at the first start of a registry, before its access token counts.
+pub struct NewRegistry<'a> {
+    /// The first access token, which is nowhere else to be read.
+    pub token: &'a AccessToken,
+    /// What replicas are given to trust.
+    pub root_key: RootKeyId,
+    /// Where the node is about to listen.
+    pub url: &'a str,
+}
+
+/// Starts a primary: takes its addresses, opens or founds its registry, wires the floors, and listens.
 ///
 /// # Errors
-/// The data directory, the keys, the folder to watch or the address cannot be used.
+/// The data directory, the keys, the clock, the folder to watch or the address cannot be used.
 pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    start_primary_announcing(settings, clock, |_| {}).await
+}
+
+/// As [`start_primary`]; `announce` shows what a first start made up.
+///
+/// # Errors
+/// As [`start_primary`].
+pub async fn start_primary_announcing(
+    settings: PrimarySettings,
+    clock: Arc<dyn Clock>,
+    announce: impl FnOnce(&NewRegistry<'_>) + Send + 'static,
+) -> Result<Running, StartError> {
     let PrimarySettings {
         node,
         watch,
@@ -44,23 +69,32 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         archive_unused_days,
         provider,
         intended_purpose,
+        trust_clock,
     } = settings;
-    let options = Options { directory: node.data.clone(), create: true };
+    let bound = Bound::of(&node)?;
     let (store, founded) = {
-        let clock = Arc::clone(&clock);
+        let (clock, directory, url) = (Arc::clone(&clock), node.data.clone(), bound.url());
         let open = move || -> Result<_, StartError> {
-            let store = Store::open_to_serve(&options)?;
+            let founding = Founding { registry: name, admin_token, trust_clock };
+            let (store, founded) = founding::open(&directory, founding, &clock, |first| {
+                announce(&NewRegistry { token: first.token, root_key: first.root_key, url: &url });
+            })?;
             forget_address(&store);
-            let founded = found(&store, Founding { registry: name, admin_token }, &clock)?;
             Ok((store, founded))
         };
         tokio::task::spawn_blocking(open)
             .await
             .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
     };
+    if founded.unknown_token {
+        tracing::warn!(
+            "BOOKHOLDER_ADMIN_TOKEN is no access token of this registry and gives nothing: it counts at the first start only; make one with `bookholder token create NAME --role admin --data DIR` while the node is stopped"
+        );
+    }
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
-    let registry = Registry::open(store.clone(), Arc::clone(&clock))?;
+    let primary_clock = Arc::clone(&founded.signer.clock);
+    let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     registry.allow_webhooks(webhook_allow.clone());
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
@@ -74,10 +108,10 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
     let status = {
         let (committed, publisher) = (committed.clone(), publisher.clone());
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
-        let (condition, clock) = (store.condition().clone(), Arc::clone(&clock));
+        let (condition, clock) = (store.condition().clone(), Arc::clone(&primary_clock));
         move || Status {
             storage: self_audit::trouble(&condition, &*clock),
-            ..describe(&committed.borrow(), &name, since, &publisher)
+            ..describe(&committed.borrow(), &name, since, &publisher, &clock)
         }
     };
     let dispatching = {
@@ -89,7 +123,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
         ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
         ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),
-        ("tending", tokio::spawn(tend(registry.clone(), stop.clone()))),
+        ("tending", tokio::spawn(tend(registry.clone(), primary_clock, metrics.clone(), stop.clone()))),
     ];
     if let Some(directory) = watch {
         let (registry, stop) = (registry.clone(), stop.clone());
@@ -121,7 +155,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
         stop,
     };
     let (root_key, new_token) = (founded.root_key, founded.new_token);
-    Wired { settings: node, store, state, root_key, new_token, tasks }.listen().await
+    Wired { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
 }
 
 /// Keeps what every answer says of this node up to date with its commits.
@@ -138,7 +172,13 @@ fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> Fr
     freshness
 }
 
-fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: &Publisher) -> Status {
+fn describe(
+    committed: &Committed,
+    registry: &str,
+    since: Timestamp,
+    publisher: &Publisher,
+    clock: &PrimaryClock,
+) -> Status {
     use base64::Engine;
     let trouble = publisher.outdated().map(|(outdated, error)| Trouble {
         reason: "outdated".to_owned(),
@@ -160,7 +200,7 @@ fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: 
         age_s: 0,
         issued: None,
         expires: None,
-        clock_untrusted: false,
+        clock_untrusted: clock.standing() != Standing::Trusted,
         held: false,
         trouble,
         storage: None,
@@ -168,8 +208,9 @@ fn describe(committed: &Committed, registry: &str, since: Timestamp, publisher: 
     }
 }
 
-/// Keeps what was noted while answering, and looks after change requests that wait for a time.
-async fn tend(registry: Registry, stop: CancellationToken) {
+/// Keeps what was noted while answering, and looks after the clock and after change requests that wait for a time.
+async fn tend(registry: Registry, clock: Arc<PrimaryClock>, metrics: Metrics, stop: CancellationToken) {
+    let mut told = Standing::Trusted;
     let mut interval = tokio::time::interval(TEND_EVERY);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -177,7 +218,12 @@ async fn tend(registry: Registry, stop: CancellationToken) {
             () = stop.cancelled() => true,
             _ = interval.tick() => false,
         };
+        report_clock(&clock, &metrics, &mut told);
         let tended = async {
+            if clock.standing() == Standing::Impossible {
+                return Ok(());
+            }
+            registry.keep_latest_time().await?;
             registry.keep_noted_uses().await?;
             registry.keep_token_uses().await?;
             registry.record_counted_refusals().await?;
@@ -188,6 +234,28 @@ async fn tend(registry: Registry, stop: CancellationToken) {
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Says when the clock stops to fit what was signed and committed, and when it fits again.
+fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &mut Standing) {
+    let standing = clock.standing();
+    metrics.clock_untrusted.set(i64::from(standing != Standing::Trusted));
+    if standing == *told {
+        return;
+    }
+    *told = standing;
+    match standing {
+        Standing::Trusted => tracing::info!("the clock fits what was signed and committed again"),
+        Standing::Behind => tracing::warn!(
+            latest = %clock.latest(),
+            "the clock is behind the latest signature or commit: it is wrong now, or was then; set it, or if it is right now, stop the node and run `bookholder repair-dates`"
+        ),
+        Standing::Impossible => {
+            if let Err(error) = clock.commit_ms() {
+                tracing::error!(%error, hint = CLOCK_HINT, "nothing is committed");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Running, StartError, Wired, forget_address};
+use super::running::{Bound, Running, StartError, Wired, forget_address};
 use super::self_audit;
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
@@ -13,6 +13,7 @@ use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Seat;
+use crate::registry::directory::check_for_replica;
 use crate::registry::seal::KEYS_FOLDER;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
@@ -20,6 +21,7 @@ use crate::replication::health::Health;
 use crate::replication::recollection::{OpenError, recollect};
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
+use crate::store::create::has_database;
 use crate::store::{Committed, Options, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::inbox;
@@ -29,6 +31,12 @@ use crate::watch::inbox;
 /// # Errors
 /// The data directory, the root key, the upstream or the address cannot be used.
 pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let directory = &settings.node.data;
+    check_for_replica(directory)?;
+    if settings.root_key.is_none() && !has_database(directory) {
+        return Err(StartError::NoRootKey);
+    }
+    let bound = Bound::of(&settings.node)?;
     let store = opened(&settings).await?;
     forget_address(&store);
     let root_key = pinned(&store, settings.root_key)?;
@@ -47,6 +55,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
             hold_at: if settings.hold { Some(held) } else { settings.pin },
             accept_expired: settings.accept_expired,
             accept_fork: settings.accept_fork,
+            ignore_clock: settings.ignore_clock,
         },
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),
@@ -107,7 +116,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         clock: Arc::clone(&clock),
         stop,
     };
-    Wired { settings: settings.node, store, state, root_key, new_token: None, tasks }.listen().await
+    Wired { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
 }
 
 /// Opens the database; one that is damaged is put aside, where an upstream has all that it held.

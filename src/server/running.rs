@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpSocket, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, Face, Listener, serve};
+use crate::registry::directory::DirectoryError;
 use crate::registry::founding::FoundingError;
 use crate::replication::recollection::OpenError;
 use crate::resolve::Resolver;
@@ -21,6 +22,8 @@ use crate::watch::WatchError;
 
 /// The file in the data directory that says where the node listens.
 const ADDRESS_FILE: &str = "address";
+/// Connections that may wait to be taken.
+const LISTEN_BACKLOG: u32 = 1_024;
 /// How long the tasks of a node may take to end.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -34,6 +37,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Founding(#[from] FoundingError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
     #[error(transparent)]
     Replica(#[from] OpenError),
     #[error(transparent)]
@@ -66,9 +71,60 @@ pub struct Running {
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
+/// Addresses that a node has taken, and does not answer at yet: they are taken before anything is made or opened, so that
+/// a start that cannot listen leaves nothing behind.
+pub(super) struct Bound {
+    tcp: TcpSocket,
+    pub(super) address: SocketAddr,
+    unix: Option<BoundSocket>,
+    tls: Option<super::tls::Certificates>,
+}
+
+/// A Unix socket, whose file goes away with this unless it is served.
+struct BoundSocket {
+    path: PathBuf,
+    listener: Option<UnixListener>,
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        if self.listener.is_some() {
+            let _best_effort = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Bound {
+    /// Reads the certificates, and takes the addresses of the settings.
+    pub(super) fn of(settings: &Settings) -> Result<Self, StartError> {
+        let tls = settings.tls.as_ref().map(super::tls::Certificates::load).transpose()?;
+        let listen = settings.listen;
+        let fault = |source| StartError::Listen { address: listen.to_string(), source };
+        let tcp = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(fault)?;
+        tcp.set_reuseaddr(true).map_err(fault)?;
+        tcp.bind(listen).map_err(fault)?;
+        let address = tcp.local_addr().map_err(fault)?;
+        let bind = |path: &PathBuf| -> Result<_, StartError> {
+            Ok(BoundSocket { path: path.clone(), listener: Some(bind_socket(path)?) })
+        };
+        let unix = settings.socket.as_ref().map(bind).transpose()?;
+        Ok(Self { tcp, address, unix, tls })
+    }
+
+    /// Where it will listen, as a URL.
+    pub(super) fn url(&self) -> String {
+        url(self.tls.is_some(), self.address)
+    }
+}
+
+fn url(tls: bool, address: SocketAddr) -> String {
+    format!("{}://{address}", if tls { "https" } else { "http" })
+}
+
 /// A node that is wired and not yet reachable.
 pub(super) struct Wired {
     pub(super) settings: Settings,
+    pub(super) bound: Bound,
     pub(super) store: Store,
     pub(super) state: AppState,
     pub(super) root_key: RootKeyId,
@@ -77,16 +133,14 @@ pub(super) struct Wired {
 }
 
 impl Wired {
-    /// Binds the listeners, starts to serve, and writes down where.
-    pub(super) async fn listen(self) -> Result<Running, StartError> {
-        let Self { settings, store, state, root_key, new_token, mut tasks } = self;
+    /// Starts to serve, and writes down where.
+    pub(super) fn listen(self) -> Result<Running, StartError> {
+        let Self { settings, bound, store, state, root_key, new_token, mut tasks } = self;
         let stop = state.stop.clone();
         let resolver = state.resolver.clone();
-        let tls = settings.tls.as_ref().map(super::tls::Certificates::load).transpose()?;
-        let fault = |address: String| move |source| StartError::Listen { address, source };
-        let tcp = TcpListener::bind(settings.listen).await.map_err(fault(settings.listen.to_string()))?;
-        let address = tcp.local_addr().map_err(fault(settings.listen.to_string()))?;
-        let unix = settings.socket.as_ref().map(|path| bind_socket(path)).transpose()?;
+        let Bound { tcp, address, mut unix, tls } = bound;
+        let fault = |source| StartError::Listen { address: address.to_string(), source };
+        let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
         let path = settings.data.join(ADDRESS_FILE);
         let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
         if let Err(error) = written {
@@ -100,7 +154,7 @@ impl Wired {
         let config = tls.map(|certificates| certificates.config());
         let tls = config.is_some();
         tasks.push(("http", tokio::spawn(serve(Listener::Tcp(tcp), config, face.clone(), stop.clone()))));
-        if let Some(unix) = unix {
+        if let Some(unix) = unix.as_mut().and_then(|unix| unix.listener.take()) {
             tasks.push(("socket", tokio::spawn(serve(Listener::Unix(unix), None, face, stop.clone()))));
         }
         tracing::info!(%address, socket = ?settings.socket, tls, data = %settings.data.display(), "listening");
@@ -135,7 +189,7 @@ impl Running {
     /// The address as a URL.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+        url(self.tls, self.address)
     }
 
     /// Ends when something tells the node to stop.

@@ -4,6 +4,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// The file in which a replica keeps the highest rank that it ever accepted.
+pub const WATERMARK_FILE: &str = "watermark";
+
 /// Replaces a file: temporary file, fsync, rename, fsync of the directory. `mode` is its permissions.
 ///
 /// # Errors
@@ -24,4 +27,12 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
         let _best_effort = std::fs::remove_file(&temporary);
     }
     written
+}
+
+/// Makes renames and new names in a directory durable.
+///
+/// # Errors
+/// The file system refuses.
+pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
 }

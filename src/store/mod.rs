@@ -10,6 +10,7 @@ pub mod audit;
 pub mod backup;
 mod codec;
 pub mod condition;
+pub mod create;
 pub mod delta;
 pub mod disk;
 pub mod document;
@@ -33,4 +34,4 @@ mod writer;
 mod writing;
 
 pub use error::StoreError;
-pub use writer::{Committed, Options, Seal, Store, Touched};
+pub use writer::{Committed, Options, REGISTRY_FILE, Seal, Store, Touched};

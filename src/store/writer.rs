@@ -25,7 +25,7 @@ use super::write::WriteTxn;
 use super::writing::{Job, Task, Writer};
 
 /// The database's file in the data directory.
-pub(super) const REGISTRY_FILE: &str = "registry.redb";
+pub const REGISTRY_FILE: &str = "registry.redb";
 /// Writes that may wait; above it, a write is refused as busy.
 const QUEUE_JOBS_MAX: usize = 4_096;
 /// How long a reader waits for a database that is being opened again: that takes some milliseconds.
@@ -158,7 +158,7 @@ impl Store {
     fn begin(options: &Options, medium: Arc<dyn Medium>, serving: bool) -> Result<Self, StoreError> {
         let directory = options.directory.clone();
         if options.create {
-            make_directory(&directory)?;
+            super::create::directory(&directory)?;
         }
         let path = directory.join(REGISTRY_FILE);
         if !options.create && !path.exists() {
@@ -227,19 +227,6 @@ impl Store {
         let aside = super::disk::aside(&path);
         std::fs::rename(&path, &aside).map_err(|source| StoreError::NotWritable { path, source })?;
         Ok(aside)
-    }
-
-    /// Makes a data directory of a copy of a database.
-    ///
-    /// # Errors
-    /// The directory has one already, or the copy cannot be read.
-    pub fn install(directory: &Path, copy: &Path) -> Result<(), StoreError> {
-        make_directory(directory)?;
-        let path = directory.join(REGISTRY_FILE);
-        let mut from = File::open(copy)?;
-        let mut to = File::options().write(true).create_new(true).open(&path)?;
-        std::io::copy(&mut from, &mut to)?;
-        Ok(to.sync_all()?)
     }
 
     /// The data directory.
@@ -420,13 +407,4 @@ impl Store {
             let _already_gone = wait.await;
         }
     }
-}
-
-fn make_directory(path: &Path) -> Result<(), StoreError> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| StoreError::NotWritable { path: path.to_owned(), source })
 }

@@ -19,8 +19,8 @@ use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::webhook::WebhookFormat;
 use bookholder::registry::Registry;
-
 use bookholder::registry::founding::{Founding, found};
+use bookholder::registry::primary_clock::PrimaryClock;
 use bookholder::resolve::{Catalogue, Query, Resolver};
 use bookholder::store::{Options, Store};
 
@@ -152,6 +152,7 @@ async fn the_second_schema_opens_with_everything_that_governs_it() {
     let verdict = store.read().expect("a state").verify_audit().expect("a log");
     assert_eq!((verdict.whole, verdict.anchored), (true, Some(true)));
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
+    let clock = Arc::new(PrimaryClock::open(&store, clock, false).expect("a clock"));
     let registry = Registry::open(store.clone(), clock).expect("a registry");
     let admin = person("admin");
     let names: Vec<String> = registry.principals(&admin).expect("an admin").into_iter().map(|one| one.name).collect();
@@ -178,6 +179,7 @@ async fn the_second_schema_opens_with_everything_that_governs_it() {
 async fn the_first_schema_opens_and_goes_on() {
     let (store, _directory) = open(1);
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
+    let clock = Arc::new(PrimaryClock::open(&store, clock, false).expect("a clock"));
     let registry = Registry::open(store.clone(), clock).expect("a registry");
     let admin = person("admin");
     let one = registry.principals(&admin).expect("the access token's own").pop().expect("one");

@@ -98,6 +98,9 @@ pub struct ServeArgs {
     /// Networks that webhooks may lead into although they are not public, such as 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub webhook_allow: Vec<String>,
+    /// Believe the clock of this machine although it is far from the last commit
+    #[arg(long)]
+    pub trust_clock: bool,
     /// Archive old versions that nothing needed for so many days, at least 184 [default: never]
     #[arg(long, value_name = "DAYS")]
     pub archive_unused_days: Option<u32>,
@@ -128,6 +131,9 @@ pub struct ReplicaArgs {
     /// Give up the history held at this position for another one that the registry signed
     #[arg(long, value_name = "POSITION")]
     pub accept_fork: Option<Position>,
+    /// Take the first state without comparing its times with the clock, on a machine whose clock is wrong
+    #[arg(long)]
+    pub ignore_clock: bool,
     /// Stay at the position that the data has
     #[arg(long)]
     pub hold: bool,
@@ -164,19 +170,50 @@ pub struct CompactArgs {
     pub data: PathBuf,
 }
 
+const RESTORE_EXAMPLES: &str = "\
+Examples:
+  bookholder restore friday.backup --data /var/lib/bookholder --keys /media/safe/keys
+  bookholder restore friday.backup --data /var/lib/bookholder      the keys are in its folder keys already
+
+The keys are those that `keys/` held when the backup was made: a backup does not hold them. The directory may hold what is
+left of a registry that lost its database. A restore that fails leaves nothing; one that was cut short is run again.";
+
 /// `restore`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  bookholder restore friday.backup --data /var/lib/bookholder")]
+#[command(after_help = RESTORE_EXAMPLES)]
 pub struct RestoreArgs {
     /// What `bookholder backup` wrote
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The data directory to make; it must not exist, or hold nothing but the keys
+    /// The data directory to make; it must not exist, or hold no database
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
     /// The folder of the registry's keys [default: keys in the data directory]
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
+}
+
+const REPAIR_EXAMPLES: &str = "\
+Examples:
+  bookholder repair-dates --data /var/lib/bookholder --dry-run      what would change
+  bookholder repair-dates --data /var/lib/bookholder -m 'the clock was in 2038 until Monday'
+
+Set the clock first, and stop the node. Dates in the future, and dates out of the order of the commits, are brought between
+those of the commits before and after. The audit log keeps the times that the clock showed, and says what was changed.";
+
+/// `repair-dates`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = REPAIR_EXAMPLES)]
+pub struct RepairDatesArgs {
+    /// The data directory of the primary; no node may be running on it
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// Why, for the audit log
+    #[arg(short, long, value_name = "TEXT", required_unless_present = "dry_run")]
+    pub message: Option<String>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// `bundle import`

@@ -164,7 +164,7 @@ fn own(frame: &Frame, status: &Status) -> Markup {
         @if let Some(trouble) = &status.trouble { (troubled(frame, trouble)) }
         @if status.held { p.note.warn { "Held: its operator froze it at this position. It answers, and takes nothing new." } }
         @if status.clock_untrusted {
-            p.note.bad { "The clock of this machine lies far before what was signed, and is not believed. Set it right." }
+            p.note.bad { "The clock of this machine does not fit what was signed, and is not trusted. Set it." }
         }
         section {
             h2 { "This replica" }

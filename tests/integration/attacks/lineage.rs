@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use bookholder::clock::Clock;
 use bookholder::crypto::key::SigningKey;
 use bookholder::model::position::Position;
+use bookholder::registry::primary_clock::PrimaryClock;
 use bookholder::registry::seal::Signer;
 use bookholder::replication::engine::{Action, Engine, Event, Memory, Now, Settings};
 use bookholder::store::StoreError;
@@ -119,7 +119,7 @@ async fn rotate(primary: &Primary) {
         issued,
     };
     let epoch = record.sign_by_roots(&[&root_key]).expect("an epoch");
-    let clock: Arc<dyn Clock> = Arc::new(primary.clock.clone());
+    let clock = Arc::new(PrimaryClock::new(Arc::new(primary.clock.clone()), false));
     let signer = Signer {
         registry: document.registry,
         key_name: "checkpoint-2".to_owned(),
@@ -202,7 +202,13 @@ async fn an_epoch_that_is_not_the_one_asked_for_leads_to_a_pause() {
     let (note, _) = unframe(&restored.answer(Position::default()).await);
     let (first, known) = (primary.publisher.root(1), primary.publisher.epoch(1));
     let first = first.expect("a store").expect("a root");
-    let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
+    let settings = Settings {
+        root_key: primary.root_key,
+        hold_at: None,
+        accept_expired: false,
+        accept_fork: None,
+        ignore_clock: false,
+    };
     let mut engine = Engine::new(settings, Memory::default());
     let now = Now { wall_s: primary.now().seconds(), monotonic_ms: 0, random: 7 };
     engine.handle(now, Event::Root(1, first));

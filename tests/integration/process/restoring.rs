@@ -1,9 +1,14 @@
 //! A backup taken while serving, and the registry that goes on from it in a new epoch.
 
-use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
-use crate::support::command::bookholder;
+use crate::support::command::{Bookholder, bookholder, program};
 use crate::support::node::{Launch, Node};
+
+/// Kills of a restore, at moments that are spread over all of it.
+const KILLS: u32 = 12;
 
 #[test]
 fn replicas_follow_a_restored_primary_into_its_new_epoch() {
@@ -50,23 +55,193 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
     let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
 }
 
-#[test]
-fn a_backup_that_is_damaged_is_not_restored() {
-    let primary = Node::primary();
-    primary.publish("a", "what the backup keeps");
-    let file = primary.home().join("backup");
-    let said = bookholder(["backup", "--json"]).arg(&file).server(&primary).ok().json();
-    let bytes = std::fs::read(&file).expect("a file");
-    assert_eq!(said["bytes"], json!(bytes.len()));
-    for (number, part) in
-        [&bytes[..0], &bytes[..bytes.len() / 2], b"nothing that was ever a backup".as_slice()].into_iter().enumerate()
-    {
-        std::fs::write(&file, part).expect("written");
-        let data = primary.home().join(format!("restored-{number}"));
-        let restore =
-            bookholder(["restore"]).arg(&file).arg("--data").arg(&data).arg("--keys").arg(primary.data().join("keys"));
-        let (code, said) = restore.run();
-        assert!(matches!(code, Some(1 | 2)), "{number}: {said:#?}");
-        assert!(said.stderr.contains("error: "), "{number}: {said:#?}");
+/// What a directory holds, sorted.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+fn restore(file: &Path, data: &Path, keys: &Path) -> Bookholder {
+    bookholder(["restore"]).arg(file).arg("--data").arg(data).arg("--keys").arg(keys)
+}
+
+/// A primary that was stopped, a backup of it, and its keys.
+fn backed_up(text: &str) -> (Node, PathBuf, PathBuf) {
+    let mut primary = Node::primary();
+    for number in 0..20 {
+        primary.publish(&format!("p/{number}"), text);
     }
+    let file = primary.home().join("friday.backup");
+    let _said = bookholder(["backup"]).arg(&file).server(&primary).ok();
+    primary.stop();
+    let keys = primary.data().join("keys");
+    (primary, file, keys)
+}
+
+#[test]
+fn a_damaged_backup_is_named_and_leaves_nothing() {
+    let (primary, file, keys) = backed_up(&"what the backup keeps ".repeat(500));
+    let bytes = std::fs::read(&file).expect("a file");
+    let zeroed = |from: usize| {
+        let mut zeroed = bytes.clone();
+        zeroed[from..from + 64 * 1_024].fill(0);
+        zeroed
+    };
+    let flipped = |at: usize| {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x40;
+        flipped
+    };
+    // A place that is in use, whatever else of the file is.
+    let kept = b"what the backup keeps";
+    let place = bytes.windows(kept.len()).position(|window| window == kept).expect("the text");
+    let mut damaged = vec![
+        flipped(place),
+        zeroed(place),
+        Vec::new(),
+        bytes[..bytes.len() / 2].to_vec(),
+        bytes[..bytes.len() - 4_096].to_vec(),
+        b"nothing that was ever a backup".to_vec(),
+        flipped(0),
+        flipped(70),
+    ];
+    damaged.extend((0..8).map(|part| zeroed(part * (bytes.len() - 64 * 1_024) / 8)));
+    damaged.extend((0..24).map(|part| flipped(4_096 + part * (bytes.len() - 8_192) / 24)));
+    let (hurt, data) = (primary.home().join("hurt.backup"), primary.home().join("restored"));
+    let mut refused = 0;
+    for (number, bytes) in damaged.iter().enumerate() {
+        std::fs::write(&hurt, bytes).expect("written");
+        let (code, said) = restore(&hurt, &data, &keys).run();
+        if code == Some(0) && number > 1 {
+            // The damage lies where nothing is kept.
+            assert!(said.stdout.contains("proved"), "{number}: {said:#?}");
+            std::fs::remove_dir_all(&data).expect("removed");
+            continue;
+        }
+        refused += 1;
+        assert_eq!(code, Some(2), "{number}: {said:#?}");
+        assert!(said.stderr.contains("hurt.backup cannot be restored: "), "{number}: {said:#?}");
+        assert!(!said.stderr.contains("registry.redb"), "{number}: {said:#?}");
+        assert!(!data.exists(), "{number}: {:?}", names(&data));
+    }
+    assert!(refused >= 7, "{refused}");
+    let _said = restore(&file, &data, &keys).ok().says("epoch 2 begins here").says("proved");
+}
+
+#[test]
+fn a_restore_that_cannot_be_done_says_why_and_can_be_tried_again() {
+    let (primary, file, keys) = backed_up("text");
+    let (other, home) = (Node::primary(), primary.home());
+    let data = home.join("restored");
+    let _said = restore(&home.join("gone"), &data, &keys).fails(2).says("gone cannot be restored: No such file");
+    let _said = restore(home, &data, &keys).fails(2).says("it is not a regular file");
+    let _said = restore(&file, &data, &other.data().join("keys")).fails(2);
+    assert!(!data.exists(), "{:?}", names(&data));
+
+    // A new file system, with what mkfs leaves on it, and what may lie in a data directory.
+    std::fs::create_dir_all(data.join("lost+found")).expect("a folder");
+    std::fs::write(data.join("letters.txt"), "mine").expect("a file");
+    let _said = restore(&file, &data, &keys).fails(2).says("it holds `letters.txt`");
+    std::fs::remove_file(data.join("letters.txt")).expect("removed");
+    let _said = restore(&file, &data, &other.data().join("keys")).fails(2);
+    assert_eq!(names(&data), ["lost+found"], "no private key lies about");
+    let _said = restore(&file, &data, &keys).ok();
+    assert_eq!(names(&data), ["keys", "lost+found", "registry.redb"]);
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(data.join("keys/root.key")).expect("a key").permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let _said = restore(&file, &data, &keys).fails(2).says("is not empty (it holds `registry.redb`)");
+    assert_eq!(Launch::primary().data(&data).start().text("p/3"), "text");
+}
+
+#[test]
+fn a_registry_that_lost_its_database_is_restored_and_never_begun_again() {
+    let (mut primary, file, _keys) = backed_up("text");
+    let database = primary.data().join("registry.redb");
+    let root_key = primary.root_key();
+    for empty in [false, true] {
+        std::fs::remove_file(&database).expect("removed");
+        if empty {
+            std::fs::write(&database, b"").expect("an empty file");
+        }
+        let before = names(primary.data());
+        let refused = Launch::primary().on(&primary).refused();
+        let state = if empty { "is empty" } else { "is missing" };
+        for part in
+            ["held a registry (keys, trust", state, "bookholder restore FILE --data", "choose an empty directory"]
+        {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+        let replica = Launch::replica().on(&primary).args(["--root-key", &root_key]).refused();
+        assert!(replica.contains("belongs to a primary"), "{replica}");
+        for line in [vec!["verify", "--data"], vec!["keys", "show", "--data"], vec!["audit", "verify", "--data"]] {
+            let (code, said) = bookholder(line).arg(primary.data()).run();
+            assert_ne!(code, Some(0), "{said:#?}");
+        }
+        assert_eq!(names(primary.data()), before, "nothing was made");
+        let said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok();
+        // The second copy of one backup is not taken for the first.
+        let epoch = if empty { "epoch 3 begins here" } else { "epoch 2 begins here" };
+        let _said = said.says(epoch).says("proved");
+        primary.restart();
+        assert_eq!(primary.text("p/3"), "text");
+        primary.stop();
+    }
+}
+
+#[test]
+fn a_replica_that_lost_its_database_begins_again_and_keeps_its_watermark() {
+    let primary = Node::primary();
+    primary.publish("a", "text");
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    std::fs::remove_file(replica.data().join("registry.redb")).expect("removed");
+    let watermark = std::fs::read(replica.data().join("watermark")).expect("a watermark");
+    let refused = Launch::primary().on(&replica).refused();
+    assert!(refused.contains("held a registry (watermark)"), "{refused}");
+    let replica = Launch::replica_of(&primary).data(replica.data()).start();
+    assert_eq!(std::fs::read(replica.data().join("watermark")).expect("a watermark"), watermark);
+    replica.follow(&primary);
+    assert_eq!(replica.text("a"), "text");
+}
+
+#[test]
+fn a_restore_that_is_killed_leaves_a_whole_registry_or_nothing_that_starts() {
+    let (mut primary, file, keys) = backed_up(&"a longer text, so that there is time to die ".repeat(2_000));
+    let whole = Instant::now();
+    let _said = restore(&file, &primary.home().join("measured"), &keys).ok();
+    let whole = whole.elapsed();
+    let (mut whole_after, mut refused_after) = (0, 0);
+    for round in 0..KILLS {
+        let data = primary.home().join(format!("killed-{round}"));
+        let mut command = program(None);
+        command.arg("restore").arg(&file).arg("--data").arg(&data).arg("--keys").arg(&keys);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a process");
+        std::thread::sleep(whole * (round * 7 % KILLS) / KILLS + Duration::from_micros(u64::from(round) * 997 % 5_000));
+        child.kill().expect("a kill");
+        child.wait().expect("an end");
+        if data.join("registry.redb").exists() {
+            whole_after += 1;
+        } else {
+            refused_after += 1;
+            if names(&data).iter().any(|name| name != "lost+found") {
+                let refused = Launch::primary().data(&data).refused();
+                assert!(refused.contains("was cut short"), "{round}: {refused}");
+            }
+            let _said = restore(&file, &data, &keys).ok().says("epoch 2 begins here");
+        }
+        let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("proved");
+        let mut node = Launch::primary().data(&data).start();
+        assert!(node.status()["position"].as_str().expect("a position").starts_with("2."), "{}", node.status());
+        assert!(node.text("p/19").starts_with("a longer text"));
+        node.stop();
+        assert!(!names(&data).iter().any(|name| name.starts_with('.')), "{:?}", names(&data));
+        std::fs::remove_dir_all(&data).expect("removed");
+    }
+    assert!(refused_after > 0 && whole_after + refused_after == KILLS, "{whole_after} whole, {refused_after} refused");
+    primary.restart();
 }

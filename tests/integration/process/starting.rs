@@ -1,9 +1,13 @@
 //! What keeps a node from starting is said before a port is bound, with exit code 2.
 
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::support::command::bookholder;
-use crate::support::node::{Launch, Node};
+use crate::support::command::{bookholder, program};
+use crate::support::node::{ADMIN, Launch, Node};
+
+/// Kills of a first start, at moments that are spread over all of it.
+const KILLS: u32 = 12;
 
 fn check(message: &str, part: &str) {
     assert!(message.contains(part), "`{part}` is missing in: {message}");
@@ -129,6 +133,14 @@ fn wrong_settings_are_named_before_anything_is_made() {
         &Launch::primary().args(["--listen", &taken.address().to_string()]).refused(),
         "is another node running there?",
     );
+    let data = folder.path().join("taken");
+    for launch in [Launch::primary(), Launch::replica().args(["--root-key", &taken.root_key()])] {
+        let refused = launch.data(&data).args(["--listen", &taken.address().to_string()]).refused();
+        check(&refused, "is another node running there?");
+        assert!(!data.exists(), "an address that is taken leaves no directory");
+    }
+    check(&Launch::replica().data(&data).refused(), "--root-key");
+    assert!(!data.exists(), "a replica without a root key makes none either");
     let data = folder.path().join("never");
     let refused = Launch::primary().data(&data).args(["--listen", "0.0.0.0:0"]).refused();
     check(&refused, "--insecure");
@@ -157,4 +169,58 @@ fn the_first_start_shows_an_access_token_once_and_keeps_its_keys_to_itself() {
     node.restart();
     assert_eq!(node.stderr().matches(&token).count(), 1, "it is shown once");
     assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200);
+}
+
+#[test]
+fn a_first_start_that_is_killed_can_be_done_again() {
+    let whole = std::time::Instant::now();
+    drop(Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").start());
+    let whole = whole.elapsed();
+    for round in 0..KILLS {
+        let home = tempfile::tempdir().expect("a folder");
+        let (data, errors) = (home.path().join("data"), home.path().join("errors"));
+        let mut command = program(None);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data);
+        command.stdout(Stdio::null()).stderr(std::fs::File::create(&errors).expect("a file"));
+        let mut child = command.spawn().expect("a process");
+        std::thread::sleep(whole * round / KILLS);
+        child.kill().expect("a kill");
+        child.wait().expect("an end");
+        let shown = std::fs::read_to_string(&errors).expect("a file");
+        let shown = shown.split_whitespace().find(|word| word.starts_with("bh_")).map(str::to_owned);
+        let committed = data.join("registry.redb").exists();
+        assert!(shown.is_some() || !committed, "round {round}: a token counts that nobody saw");
+        let node = Launch::primary().data(&data).start();
+        let said = |token: &str| node.send("GET", "/v1/tokens", &[("authorization", &format!("Bearer {token}"))], b"");
+        let counts = if committed { shown.as_deref().expect("it was shown") } else { ADMIN };
+        assert_eq!(said(counts).status, 200, "round {round}");
+    }
+}
+
+#[test]
+fn a_lost_admin_token_is_made_again_on_the_stopped_node() {
+    let mut node = Node::primary();
+    let data = node.data().to_owned();
+    let create = |name: &str| bookholder(["token", "create", name, "--role", "admin", "--data"]).arg(&data);
+    let _said = create("rescue").fails(2).says("another process is using");
+    node.stop();
+    let token = create("rescue").ok().stdout.trim().to_owned();
+    let _said = create("rescue").fails(2).says("rescue");
+    node.restart();
+    let bearer = format!("Bearer {token}");
+    let tokens = node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").ok();
+    assert_eq!(tokens.as_array().expect("tokens").len(), 2, "{tokens}");
+    let log = node.send("GET", "/v1/audit", &[("authorization", &bearer)], b"").ok();
+    let made = log["items"].as_array().expect("entries").iter().find(|entry| entry["command"] == "create-token");
+    assert_eq!(made.expect("an entry")["actor"], "operator");
+    let _said = bookholder(["token", "create", "x", "--role", "admin", "--data", "/nowhere"]).fails(2).says("/nowhere");
+}
+
+#[test]
+fn another_admin_token_at_a_later_start_is_not_passed_over_in_silence() {
+    let mut node = Node::primary();
+    node.restart();
+    assert!(!node.stderr().contains("BOOKHOLDER_ADMIN_TOKEN"), "{}", node.stderr());
+    node.restart_as(|launch| launch.env("BOOKHOLDER_ADMIN_TOKEN", "bh_test_another_0123456789abcdef"));
+    node.until_logged("BOOKHOLDER_ADMIN_TOKEN is no access token of this registry");
 }

@@ -1,6 +1,7 @@
 //! The governed write path: what each command does, what it refuses, and what a refusal says.
 
 mod access;
+mod dating;
 mod deploying;
 mod governing;
 mod hardened;

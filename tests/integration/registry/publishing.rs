@@ -158,16 +158,3 @@ async fn declaring_less_than_the_change_is_refused_and_says_why() {
         assert_eq!(primary.state(), before);
     }
 }
-
-#[tokio::test]
-async fn a_clock_that_steps_back_never_dates_a_change_before_the_last_one() {
-    let primary = Primary::found();
-    let first = primary.publish("a", "one").await;
-    primary.deploy("a", 1, "production").await;
-    primary.clock.set(first.version.created.ms() - 3_600_000);
-    let second = primary.publish("a", "two").await;
-    assert_eq!(second.version.created, first.version.created);
-    let deployed = primary.deploy("a", 2, "production").await;
-    assert_eq!(deployed.deployments[0].at, first.version.created);
-    assert_eq!(primary.text_at("a", first.version.created).expect("served then"), "two", "the later of one moment");
-}

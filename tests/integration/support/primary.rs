@@ -15,7 +15,7 @@ use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
 use bookholder::model::principal::PrincipalKind;
 use bookholder::model::time::Timestamp;
-use bookholder::registry::founding::{Founded, Founding, begin_epoch, found};
+use bookholder::registry::founding::{self, Founded, Founding, begin_epoch};
 use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
 use bookholder::registry::{Actor, Registry, RegistryError};
 use bookholder::replication::publisher::Publisher;
@@ -61,17 +61,17 @@ impl Primary {
 
     /// Opens what is in a directory, which must not be in use.
     pub fn open(directory: Arc<TempDir>, clock: ManualClock, registry: &str) -> Self {
-        let store = open_store(directory.path());
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let Founded { signer, root_key, .. } = outside({
-            let (store, shared, registry) = (store.clone(), Arc::clone(&shared), registry.to_owned());
+        let (store, Founded { signer, root_key, .. }) = outside({
+            let (directory, shared, registry) = (Arc::clone(&directory), Arc::clone(&shared), registry.to_owned());
             move || {
                 let admin_token = Some(AccessToken::parse("bh_test_0123456789abcdef0123456789").expect("a token"));
-                found(&store, Founding { registry: Some(registry), admin_token }, &shared).expect("a founded registry")
+                let founding = Founding { registry: Some(registry), admin_token, trust_clock: false };
+                founding::open(directory.path(), founding, &shared, |_| {}).expect("a founded registry")
             }
         });
         Self {
-            registry: Registry::open(store.clone(), Arc::clone(&shared)).expect("an open registry"),
+            registry: Registry::open(store.clone(), Arc::clone(&signer.clock)).expect("an open registry"),
             resolver: Resolver::new(store.clone(), CACHE_BYTES),
             catalogue: Catalogue::new(store.clone()),
             publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared, bookholder::metrics::Metrics::new()),
@@ -199,8 +199,8 @@ impl Primary {
 
     /// Begins another epoch, as a restored copy must.
     pub fn begin_epoch(&self) -> u64 {
-        let (store, key, clock) = (self.store.clone(), self.root_signing_key(), self.clock.clone());
-        outside(move || begin_epoch(&store, &key, &(Arc::new(clock) as Arc<dyn Clock>)).expect("an epoch"))
+        let (store, keys, clock) = (self.store.clone(), self.path().join(KEYS_FOLDER), self.clock.clone());
+        outside(move || begin_epoch(&store, &keys, 0, &(Arc::new(clock) as Arc<dyn Clock>)).expect("an epoch"))
     }
 
     /// Copies the database file as a crash would leave it, with the keys, and opens the copy as another primary.

@@ -45,7 +45,7 @@ pub fn open_follower(
     upstream: Option<String>,
     root_key: RootKeyId,
 ) -> Result<(Follower, Resolver, FreshnessCell), OpenError> {
-    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None };
+    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None, ignore_clock: false };
     open_follower_as(store, clock, upstream, settings)
 }
 
@@ -77,7 +77,7 @@ impl Replica {
 
     /// A replica of a primary over a directory, polling.
     pub async fn reopen(primary: &Primary, directory: Arc<TempDir>, clock: ManualClock) -> Self {
-        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
+        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None, ignore_clock: false };
         Self::reopen_as(primary, directory, clock, settings).await
     }
 

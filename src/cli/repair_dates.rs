@@ -1,0 +1,37 @@
+//! `repair-dates`: brings dates that a wrong clock made into order, in a data directory that no node runs on.
+
+use std::sync::Arc;
+
+use super::Verdict;
+use super::args::node::RepairDatesArgs;
+use super::error::CliError;
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, count, paint};
+use crate::clock::{Clock, SystemClock};
+use crate::server::repair;
+
+/// Changes the dates, or says which would change.
+pub fn run(args: &RepairDatesArgs, output: Output) -> Result<Verdict, CliError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let message = args.message.clone().unwrap_or_default();
+    let message = message.trim();
+    if message.is_empty() && !args.dry_run {
+        return Err(CliError::usage("the message is empty: say why with -m"));
+    }
+    let redated = repair::repair_dates(&args.data, message, args.dry_run, &clock)?;
+    if output.json {
+        output.json(&redated)?;
+        return Ok(Verdict::Done);
+    }
+    let mut table = Table::new(&["WHAT", "DATED", "BECOMES"]);
+    for one in &redated {
+        let date = |date: &Option<String>| Cell::new(DIM, date.clone().unwrap_or_default());
+        table.row([Cell::new(ACCENT, &one.subject), date(&one.before), date(&one.after)]);
+    }
+    output.table(&table, "every date is in order")?;
+    if !redated.is_empty() {
+        let dates = count(redated.len(), "date");
+        let said = if args.dry_run { format!("{dates} would change") } else { format!("{dates} changed") };
+        output.note(format!("{} {said}", paint(GOOD, "✓")));
+    }
+    Ok(Verdict::Done)
+}

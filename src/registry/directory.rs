@@ -1,0 +1,167 @@
+//! What the data directory of a primary holds before anything is opened in it: whether a registry may begin there.
+//!
+//! A registry begins only where nothing was. Keys, public records or an empty database file are what is left of a
+//! registry that lost its database: a new one under the old keys would make every replica forget what it holds.
+
+use std::path::{Path, PathBuf};
+
+use super::seal::KEYS_FOLDER;
+use crate::store::REGISTRY_FILE;
+use crate::store::create::has_database;
+use crate::store::files::WATERMARK_FILE;
+
+/// The folder of public records in the data directory.
+pub const TRUST_FOLDER: &str = "trust";
+/// The folder in which a first start works. While it is there and no database, the keys beside it are not used yet.
+pub const FIRST_START_FOLDER: &str = ".first-start";
+/// The folder in which a restore works.
+pub const RESTORE_FOLDER: &str = ".restore";
+
+/// What a data directory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// A database.
+    Database,
+    /// Nothing of a registry, or what a first start left that was cut short.
+    Nothing,
+}
+
+/// Why nothing may begin in a directory.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum DirectoryError {
+    #[error(
+        "{path} held a registry ({found}), and its database {REGISTRY_FILE} is {state}: put the file back, or restore a backup with `bookholder restore FILE --data {path}`; to begin a new registry, which no replica of the old one follows, choose an empty directory",
+        path = path.display()
+    )]
+    DatabaseLost { path: PathBuf, found: String, state: &'static str },
+    #[error(
+        "a restore into {path} was cut short: run `bookholder restore FILE --data {path}` again",
+        path = path.display()
+    )]
+    RestoreCutShort { path: PathBuf },
+    #[error(
+        "{} belongs to a primary (it holds {found}); give the replica another --data",
+        path.display()
+    )]
+    IsPrimary { path: PathBuf, found: String },
+}
+
+/// Looks what a directory holds, for a primary.
+///
+/// # Errors
+/// It held a registry whose database is missing or empty, or a restore was cut short.
+pub fn look(directory: &Path) -> Result<Holds, DirectoryError> {
+    if has_database(directory) {
+        return Ok(Holds::Database);
+    }
+    let path = directory.to_owned();
+    if directory.join(RESTORE_FOLDER).exists() {
+        return Err(DirectoryError::RestoreCutShort { path });
+    }
+    let began = directory.join(FIRST_START_FOLDER).exists();
+    let empty = directory.join(REGISTRY_FILE).exists();
+    let mut found = remains(directory);
+    if began {
+        found.retain(|name| *name != KEYS_FOLDER);
+    }
+    if directory.join(WATERMARK_FILE).exists() {
+        found.push(WATERMARK_FILE);
+    }
+    if empty {
+        found.push(REGISTRY_FILE);
+    }
+    if found.is_empty() {
+        return Ok(Holds::Nothing);
+    }
+    let state = if empty { "empty" } else { "missing" };
+    Err(DirectoryError::DatabaseLost { path, found: found.join(", "), state })
+}
+
+/// Checks that a replica may begin in a directory. What is left of a replica itself is not in its way: it keeps the
+/// highest position that it accepted, and fetches the rest again.
+///
+/// # Errors
+/// It held a primary, whose database is missing.
+pub fn check_for_replica(directory: &Path) -> Result<(), DirectoryError> {
+    let path = directory.to_owned();
+    if has_database(directory) {
+        return Ok(());
+    }
+    if directory.join(RESTORE_FOLDER).exists() {
+        return Err(DirectoryError::RestoreCutShort { path });
+    }
+    let found = remains(directory);
+    if found.is_empty() { Ok(()) } else { Err(DirectoryError::IsPrimary { path, found: found.join(", ") }) }
+}
+
+/// The folders of a primary that hold something.
+fn remains(directory: &Path) -> Vec<&'static str> {
+    let holds = |name: &&str| std::fs::read_dir(directory.join(name)).is_ok_and(|mut files| files.next().is_some());
+    [KEYS_FOLDER, TRUST_FOLDER].into_iter().filter(holds).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory with these files, each with a byte unless its name ends in `=`.
+    fn directory(files: &[&str]) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        for file in files {
+            let path = directory.path().join(file.trim_end_matches(['=', '/']));
+            if file.ends_with('/') {
+                std::fs::create_dir_all(path).expect("a folder");
+                continue;
+            }
+            std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+            std::fs::write(path, if file.ends_with('=') { "" } else { "x" }).expect("a file");
+        }
+        directory
+    }
+
+    #[test]
+    fn a_registry_begins_only_where_none_was() {
+        for (files, expected) in [
+            (&[][..], "nothing"),
+            (&["lost+found/", "bookholder.toml"], "nothing"),
+            (&["keys/", "trust/"], "nothing"),
+            (&["keys/root.key", ".first-start/"], "nothing"),
+            (&["keys/root.key", ".first-start/registry.redb"], "nothing"),
+            (&["registry.redb"], "database"),
+            (&["registry.redb", "keys/root.key", "trust/root-1", ".restore/registry.redb"], "database"),
+            (&["keys/root.key"], "(keys), and its database registry.redb is missing"),
+            (&["trust/root-1"], "(trust), and its database registry.redb is missing"),
+            (&["keys/root.key", "trust/root-1"], "(keys, trust), and"),
+            (&["keys/root.key", "trust/root-1", ".first-start/"], "(trust), and"),
+            (&["watermark"], "(watermark), and"),
+            (&["registry.redb="], "(registry.redb), and its database registry.redb is empty"),
+            (&["registry.redb=", "keys/root.key"], "(keys, registry.redb), and its database registry.redb is empty"),
+            (&[".restore/registry.redb"], "was cut short"),
+            (&[".restore/", "keys/root.key"], "was cut short"),
+        ] {
+            let directory = directory(files);
+            let found = match look(directory.path()) {
+                Ok(Holds::Nothing) => "nothing".to_owned(),
+                Ok(Holds::Database) => "database".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert!(found.contains(expected), "{files:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_replica_begins_where_no_primary_was() {
+        for (files, allowed) in [
+            (&[][..], true),
+            (&["watermark"], true),
+            (&["registry.redb=", "watermark"], true),
+            (&["registry.redb", "keys/root.key"], true),
+            (&["keys/checkpoint.key"], false),
+            (&["trust/root-1", "watermark"], false),
+            (&[".restore/"], false),
+        ] {
+            assert_eq!(check_for_replica(directory(files).path()).is_ok(), allowed, "{files:?}");
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The clock of a primary, compared with the latest time that it signed or committed.
+//!
+//! The time of a commit becomes history, so a primary does not take its clock for granted. Three rules:
+//!
+//! - A step back of up to [`BACK_MS_MAX`] is what time servers do: signatures go on from the latest time.
+//! - A clock further back is reported and used. Either it is wrong now or it was wrong before, and only an operator knows;
+//!   refusing would also keep somebody from rolling back what does harm.
+//! - A clock further ahead than [`AHEAD_MS_MAX`] beyond the latest time and the time that passed since, or before
+//!   [`EARLIEST_MS`], commits nothing: what is dated in the future misleads every question about a moment until then.
+//!
+//! The latest time rises while the process runs, with each commit and signature, and is kept in the database with each
+//! group of commits and at least once a day. So what counts is how long the machine was off, not how long nobody
+//! published.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::clock::Clock;
+use crate::crypto::note::Note;
+use crate::model::time::Timestamp;
+use crate::store::{Store, StoreError};
+use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use crate::trust::time::CLOCK_BEHIND_S_MAX;
+
+/// How far the clock may go back without being called wrong, in milliseconds: as far as replicas allow.
+pub const BACK_MS_MAX: i64 = CLOCK_BEHIND_S_MAX * 1_000;
+/// How far the clock may be beyond the latest time and the time that passed since, in milliseconds: 90 days. Within the
+/// same time every checkpoint that a root document allows by default expires, so a registry that was off for longer is
+/// no longer followed by anybody, and asking its operator costs little. A wrong year is always further away.
+pub const AHEAD_MS_MAX: i64 = 90 * 24 * 3_600_000;
+/// No registry is older than the program: 2026-01-01.
+pub const EARLIEST_MS: i64 = 1_767_225_600_000;
+/// Where the latest time is kept in the database, in milliseconds since 1970.
+const LATEST: &str = "latest_time";
+/// How old the kept latest time may become, in milliseconds: a day.
+const KEEP_EVERY_MS: i64 = 24 * 3_600_000;
+
+/// What a clock is, compared with the latest time that was signed or committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As it should be.
+    Trusted,
+    /// Far behind the latest time.
+    Behind,
+    /// Far beyond it, or before this program existed.
+    Impossible,
+}
+
+/// Why nothing is committed at the time that the clock shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClockError {
+    /// The clock is far beyond the latest time.
+    #[error(
+        "the clock says {now}, {days} days after the last commit or signature at {latest}; nothing is committed at that time"
+    )]
+    Ahead {
+        /// What the clock says.
+        now: Timestamp,
+        /// The latest time that was signed or committed.
+        latest: Timestamp,
+        /// How many days lie between them.
+        days: i64,
+    },
+    /// The clock is before this program existed.
+    #[error("the clock says {now}, which is before this program existed; nothing is committed at that time")]
+    Unset {
+        /// What the clock says.
+        now: Timestamp,
+    },
+}
+
+/// What to do about a [`ClockError`].
+pub const CLOCK_HINT: &str = "set the clock of the primary; if it is right, restart with `serve --trust-clock`";
+
+/// The clock of a primary.
+#[derive(Debug)]
+pub struct PrimaryClock {
+    clock: Arc<dyn Clock>,
+    /// Whether an operator vouches for the clock.
+    vouched: bool,
+    latest: Mutex<Latest>,
+}
+
+/// The latest time that was signed or committed, and what the monotonic clock said then.
+#[derive(Clone, Copy, Debug)]
+struct Latest {
+    at_ms: Option<i64>,
+    monotonic_ms: u64,
+}
+
+impl Latest {
+    /// The earliest time that it can be now.
+    fn extrapolated_ms(self, monotonic_ms: u64) -> Option<i64> {
+        let passed = i64::try_from(monotonic_ms.saturating_sub(self.monotonic_ms)).unwrap_or(i64::MAX);
+        self.at_ms.map(|at_ms| at_ms.saturating_add(passed))
+    }
+}
+
+impl PrimaryClock {
+    /// The clock of a registry that has signed nothing yet; `vouched` says that an operator vouches for it.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, vouched: bool) -> Self {
+        Self::from(clock, vouched, None)
+    }
+
+    /// The clock of the registry in a store, compared with what was kept there.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open(store: &Store, clock: Arc<dyn Clock>, vouched: bool) -> Result<Self, StoreError> {
+        let txn = store.read()?;
+        let kept = txn.meta(LATEST)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+        let note = txn.meta("note")?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
+        let signed = note.and_then(|note| Checkpoint::parse(note.text()).ok());
+        let signed_ms = signed.map(|checkpoint| checkpoint.issued.saturating_mul(1_000));
+        Ok(Self::from(clock, vouched, kept.or(signed_ms)))
+    }
+
+    fn from(clock: Arc<dyn Clock>, vouched: bool, at_ms: Option<i64>) -> Self {
+        let latest = Mutex::new(Latest { at_ms, monotonic_ms: clock.monotonic_ms() });
+        Self { clock, vouched, latest }
+    }
+
+    /// What the clock says, whether or not it can be right: for questions, not for commits.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// The clock that is compared.
+    pub(super) fn source(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Compares the clock with the latest time, which rises to it where it can be trusted.
+    pub fn standing(&self) -> Standing {
+        self.read().1
+    }
+
+    /// The latest time that was signed or committed; now where there is none.
+    #[must_use]
+    pub fn latest(&self) -> Timestamp {
+        let (now_ms, _, latest) = self.read();
+        Timestamp::from_ms(latest.at_ms.unwrap_or(now_ms))
+    }
+
+    /// The time for a commit, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The clock cannot be right, so that history would be dated wrongly.
+    pub fn commit_ms(&self) -> Result<i64, ClockError> {
+        let (now_ms, standing, latest) = self.read();
+        if standing != Standing::Impossible {
+            return Ok(now_ms);
+        }
+        let now = Timestamp::from_ms(now_ms);
+        match latest.at_ms {
+            Some(at_ms) if now_ms > at_ms => {
+                let days = now_ms.saturating_sub(at_ms) / (24 * 3_600_000);
+                Err(ClockError::Ahead { now, latest: Timestamp::from_ms(at_ms), days })
+            }
+            _ => Err(ClockError::Unset { now }),
+        }
+    }
+
+    /// The time for a signature, in seconds since 1970. Never before the latest by a small step back; and where the clock
+    /// cannot be right, the latest time and what passed since.
+    pub fn signing_s(&self) -> i64 {
+        let (now_ms, standing, latest) = self.read();
+        let ms = match standing {
+            Standing::Trusted => latest.at_ms.unwrap_or(now_ms),
+            Standing::Behind => now_ms,
+            Standing::Impossible => latest.extrapolated_ms(self.clock.monotonic_ms()).unwrap_or(now_ms),
+        };
+        ms.div_euclid(1_000)
+    }
+
+    /// The latest time that was signed or committed, as it is kept: a name and a value of the `meta` table.
+    pub(super) fn kept(&self) -> Option<(&'static str, [u8; 8])> {
+        let latest = self.read().2;
+        latest.at_ms.map(|at_ms| (LATEST, at_ms.to_le_bytes()))
+    }
+
+    /// Whether what is kept in a store has become old.
+    pub(super) fn is_kept_long_ago(&self, store: &Store) -> Result<bool, StoreError> {
+        let kept = store.read()?.meta(LATEST)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+        let latest = self.read().2.at_ms;
+        Ok(latest.is_some_and(|latest| kept.is_none_or(|kept| latest.saturating_sub(kept).abs() >= KEEP_EVERY_MS)))
+    }
+
+    fn read(&self) -> (i64, Standing, Latest) {
+        let (now_ms, monotonic_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = match latest.extrapolated_ms(monotonic_ms) {
+            _ if self.vouched => Standing::Trusted,
+            _ if now_ms < EARLIEST_MS => Standing::Impossible,
+            Some(expected_ms) if now_ms > expected_ms.saturating_add(AHEAD_MS_MAX) => Standing::Impossible,
+            _ if latest.at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_sub(BACK_MS_MAX)) => Standing::Behind,
+            _ => Standing::Trusted,
+        };
+        if standing == Standing::Trusted && (self.vouched || latest.at_ms.is_none_or(|at_ms| now_ms > at_ms)) {
+            *latest = Latest { at_ms: Some(now_ms), monotonic_ms };
+        }
+        (now_ms, standing, *latest)
+    }
+}
+
+impl Clock for PrimaryClock {
+    fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.clock.monotonic_ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const NOW_MS: i64 = 1_800_000_000_000;
+    const DAY_MS: i64 = 24 * 3_600_000;
+
+    /// A clock that shows `now_ms`, over a registry whose latest time is `NOW_MS`.
+    fn clock(now_ms: i64, vouched: bool) -> (ManualClock, PrimaryClock) {
+        let manual = ManualClock::at(now_ms);
+        let clock = PrimaryClock::from(Arc::new(manual.clone()), vouched, Some(NOW_MS));
+        (manual, clock)
+    }
+
+    #[test]
+    fn a_clock_is_judged_by_its_distance_from_the_latest_time() {
+        for (distance_ms, standing, signing_ms) in [
+            (0, Standing::Trusted, NOW_MS),
+            (60 * DAY_MS, Standing::Trusted, NOW_MS + 60 * DAY_MS),
+            (AHEAD_MS_MAX, Standing::Trusted, NOW_MS + AHEAD_MS_MAX),
+            (AHEAD_MS_MAX + 1, Standing::Impossible, NOW_MS),
+            (12 * 365 * DAY_MS, Standing::Impossible, NOW_MS),
+            (-1_000, Standing::Trusted, NOW_MS),
+            (-BACK_MS_MAX, Standing::Trusted, NOW_MS),
+            (-BACK_MS_MAX - 1, Standing::Behind, NOW_MS - BACK_MS_MAX - 1),
+            (-300 * DAY_MS, Standing::Behind, NOW_MS - 300 * DAY_MS),
+            (-NOW_MS, Standing::Impossible, NOW_MS),
+        ] {
+            let (_, clock) = clock(NOW_MS + distance_ms, false);
+            assert_eq!(clock.standing(), standing, "{distance_ms}");
+            assert_eq!(clock.signing_s(), signing_ms.div_euclid(1_000), "{distance_ms}");
+            assert_eq!(clock.commit_ms().is_ok(), standing != Standing::Impossible, "{distance_ms}");
+        }
+    }
+
+    #[test]
+    fn a_year_that_passes_while_the_process_runs_is_no_jump() {
+        let (manual, clock) = clock(NOW_MS, false);
+        manual.advance(366 * 24 * 3_600_000);
+        assert_eq!(clock.standing(), Standing::Trusted);
+        manual.set(NOW_MS + 800 * DAY_MS);
+        assert_eq!(clock.standing(), Standing::Impossible);
+        manual.set(NOW_MS + 366 * DAY_MS);
+        assert_eq!(clock.standing(), Standing::Trusted, "it was set right again");
+    }
+
+    #[test]
+    fn an_impossible_clock_signs_with_the_time_that_passed() {
+        let (manual, clock) = clock(NOW_MS, false);
+        manual.set(0);
+        manual.advance(5_000);
+        assert_eq!(clock.signing_s(), NOW_MS / 1_000 + 5);
+        assert_eq!(clock.commit_ms(), Err(ClockError::Unset { now: Timestamp::from_ms(5_000) }));
+    }
+
+    #[test]
+    fn an_operator_can_vouch_for_the_clock_in_both_directions() {
+        for distance_ms in [-NOW_MS, -DAY_MS, 0, 4_000 * DAY_MS] {
+            let (_, clock) = clock(NOW_MS + distance_ms, true);
+            assert_eq!((clock.standing(), clock.commit_ms()), (Standing::Trusted, Ok(NOW_MS + distance_ms)));
+            assert_eq!(clock.kept(), Some((LATEST, (NOW_MS + distance_ms).to_le_bytes())));
+        }
+    }
+
+    #[test]
+    fn a_refused_time_is_said_with_the_latest_one() {
+        let (_, clock) = clock(NOW_MS + 1_000 * DAY_MS, false);
+        let said = clock.commit_ms().expect_err("too far").to_string();
+        assert!(said.contains("1000 days after") && said.contains("2027-01-15T08:00:00Z"), "{said}");
+    }
+}

@@ -1,0 +1,61 @@
+//! Work on a primary that no node runs on, for operators who are locked out or whose clock was wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::offline::OfflineError;
+use crate::api::govern::{TokenRequest, TokenView};
+use crate::clock::Clock;
+use crate::model::time::Timestamp;
+use crate::registry::founding::{Founding, reopen};
+use crate::registry::primary_clock::{ClockError, EARLIEST_MS};
+use crate::registry::redate::{self, Redated};
+use crate::registry::{Actor, Registry};
+use crate::store::{Options, Store};
+
+/// How the audit log names whoever works on the machine itself.
+const METHOD: &str = "the machine itself";
+
+/// Makes an access token in the registry of a data directory.
+///
+/// # Errors
+/// A node runs on it, it holds no registry, the request is refused, or writing fails.
+pub async fn create_token(
+    data: &Path,
+    request: TokenRequest,
+    clock: Arc<dyn Clock>,
+) -> Result<TokenView, OfflineError> {
+    let data = data.to_owned();
+    let opened = tokio::task::spawn_blocking(move || -> Result<_, OfflineError> {
+        let store = Store::open(&Options { directory: data, create: false })?;
+        let signer = reopen(&store, &Founding::default(), &clock)?.signer;
+        Ok((Registry::open(store.clone(), Arc::clone(&signer.clock))?, store))
+    });
+    let (registry, store) = opened.await.map_err(std::io::Error::other)??;
+    let made = registry.create_token(&Actor::operator(METHOD), request).await;
+    store.close().await;
+    Ok(made?)
+}
+
+/// Brings dates that a wrong clock made into the order of their commits, in the registry of a data directory; a dry run
+/// only says which. The clock has to be right now.
+///
+/// # Errors
+/// A node runs on it, it holds no registry, the clock cannot be right, or writing fails.
+pub fn repair_dates(
+    data: &Path,
+    message: &str,
+    dry_run: bool,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Redated>, OfflineError> {
+    let now = Timestamp::from_ms(clock.now_ms());
+    if now.ms() < EARLIEST_MS {
+        return Err(crate::registry::founding::FoundingError::from(ClockError::Unset { now }).into());
+    }
+    let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
+    let founded = reopen(&store, &Founding { trust_clock: true, ..Founding::default() }, clock)?;
+    let redated =
+        if dry_run { redate::plan(&store, now)? } else { redate::apply(&store, &founded.signer.clock, message)? };
+    store.close_blocking();
+    Ok(redated)
+}
