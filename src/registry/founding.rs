@@ -229,7 +229,7 @@ pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
 
 /// Gives a restored copy of a registry another epoch, so that nobody takes it for the one it was.
 ///
-/// Its number is above `after` and the copy's own. The clock is not compared with what the copy signed, which may be old.
+/// Its number is above `after`, the copy's own, and any that was published without the copy knowing. The clock is not compared with what the copy signed, which may be old.
 ///
 /// # Errors
 /// A key is missing or not the registry's, the clock cannot be right, or writing fails.
@@ -241,6 +241,7 @@ pub fn begin_epoch(store: &Store, keys: &Path, after: u64, clock: &Arc<dyn Clock
     let (roots, epochs) = txn.trust()?;
     let (chain, last) = read_back(&roots, &epochs)?;
     let base = base_of(&txn)?;
+    let after = txn.outdated()?.map_or(after, |outdated| outdated.published.epoch.max(after));
     drop(txn);
     let record = EpochRecord {
         registry: chain.current().registry.clone(),

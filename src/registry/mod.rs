@@ -91,7 +91,8 @@ impl Registry {
         let known = ArcSwap::from_pointee(Known::read(&store, None, None)?);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
-        let (webhook_networks, written) = (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock))));
+        let (webhook_networks, written) =
+            (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock) as Arc<dyn Clock>)));
         let inner = Inner { store, clock, known, prepared, changed, refusals, written, usage, webhook_networks };
         let registry = Self(Arc::new(inner));
         let learner = Arc::downgrade(&registry.0);

@@ -8,6 +8,7 @@
 mod attacks;
 mod bad_input;
 mod cli;
+mod clocks;
 mod door;
 mod doors;
 mod durability;

@@ -18,7 +18,10 @@ fn a_directory_in_use_is_not_opened_by_a_second_process() {
     let primary = Node::primary();
     primary.publish("a", "still here");
     let address = std::fs::read(primary.data().join("address")).expect("an address");
-    let said = bookholder(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(primary.data()).fails(2);
+    let socket = primary.home().join("socket");
+    let second = bookholder(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(primary.data());
+    let said = second.arg("--socket").arg(&socket).fails(2);
+    assert!(!socket.exists(), "its socket went away with it");
     check(&said.says("another process is using").stderr, "--data");
     assert_eq!(std::fs::read(primary.data().join("address")).expect("an address"), address);
     let _said = bookholder(["verify", "--data"]).arg(primary.data()).fails(2).says("another process is using");
