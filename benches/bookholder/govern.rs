@@ -47,7 +47,7 @@ pub fn run(bench: &mut Bench) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let admin_token = Some(AccessToken::parse(TOKEN).expect("a token"));
     let founding = Founding { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
-    let founded = found(&store, founding, &clock).expect("a registry");
+    let founded = found(&store, &founding, &clock).expect("a registry");
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let admin = person("admin");

@@ -110,7 +110,7 @@ impl Library {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let admin_token = Some(AccessToken::parse(TOKEN).expect("a token"));
         let founding = Founding { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
-        let founded = found(&store, founding, &clock).expect("a registry");
+        let founded = found(&store, &founding, &clock).expect("a registry");
         let now = Timestamp::from_ms(clock.now_ms());
         for first in (0..prompts).step_by(PROMPTS_A_COMMIT) {
             let numbers = first..prompts.min(first + PROMPTS_A_COMMIT);

@@ -45,7 +45,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
     let founding = Founding { registry: Some("test".to_owned()), admin_token, trust_clock: false };
     // Founding waits for the disk, which a thread of the runtime must not.
-    let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, founding, &clock)).join());
+    let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
     let position = store.committed().borrow().head.position;
     let status = Status {

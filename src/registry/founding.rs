@@ -117,13 +117,13 @@ pub enum FoundingError {
 /// the clock cannot be right; or writing fails.
 pub fn open(
     directory: &Path,
-    founding: Founding,
+    founding: &Founding,
     clock: &Arc<dyn Clock>,
     announce: impl FnOnce(&FirstStart<'_>),
 ) -> Result<(Store, Founded), FoundingError> {
     create::directory(directory)?;
     let new_token = match look(directory)? {
-        Holds::Nothing => begin(directory, &founding, clock, announce)?,
+        Holds::Nothing => begin(directory, founding, clock, announce)?,
         Holds::Database => None,
     };
     let store = Store::open_to_serve(&Options { directory: directory.to_owned(), create: false })?;
@@ -178,15 +178,15 @@ fn begin(
 ///
 /// # Errors
 /// The directory belongs to a replica, a key is missing or another, or writing fails.
-pub fn found(store: &Store, founding: Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
+pub fn found(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
     if store.read()?.meta("pin")?.is_some() {
         return Err(FoundingError::IsReplica);
     }
     let new = store.read()?.meta("registry")?.is_none();
     if new {
-        first_start(store, &store.directory().join(KEYS_FOLDER), &founding, clock)
+        first_start(store, &store.directory().join(KEYS_FOLDER), founding, clock)
     } else {
-        reopen(store, &founding, clock)
+        reopen(store, founding, clock)
     }
 }
 

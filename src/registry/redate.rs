@@ -75,14 +75,14 @@ impl Plan {
                 prompts.push(prompt);
                 Ok(ControlFlow::Continue(()))
             })?;
-            for prompt in prompts {
+            for prompt in &prompts {
                 plan.prompt(txn, &times, prompt)?;
             }
         }
         Ok(plan)
     }
 
-    fn prompt(&mut self, txn: &ReadTxn, times: &CommitTimes, prompt: Prompt) -> Result<(), StoreError> {
+    fn prompt(&mut self, txn: &ReadTxn, times: &CommitTimes, prompt: &Prompt) -> Result<(), StoreError> {
         let name = &prompt.name;
         let mut versions: Vec<Version> = Vec::new();
         txn.visit_versions(name, u64::MAX, &mut |version| {
@@ -117,7 +117,7 @@ impl Plan {
             removed: prompt.removed.map(|removed| removal.unwrap_or(removed).min(times.now)),
             ..prompt.clone()
         };
-        if whole != prompt {
+        if whole != *prompt {
             self.changes.push(Change::Prompt(whole));
         }
         if self.changes.len() != before {

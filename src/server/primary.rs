@@ -76,7 +76,7 @@ pub async fn start_primary_announcing(
         let (clock, directory, url) = (Arc::clone(&clock), node.data.clone(), bound.url());
         let open = move || -> Result<_, StartError> {
             let founding = Founding { registry: name, admin_token, trust_clock };
-            let (store, founded) = founding::open(&directory, founding, &clock, |first| {
+            let (store, founded) = founding::open(&directory, &founding, &clock, |first| {
                 announce(&NewRegistry { token: first.token, root_key: first.root_key, url: &url });
             })?;
             forget_address(&store);

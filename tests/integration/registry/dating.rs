@@ -115,7 +115,7 @@ async fn a_registry_that_rested_goes_on_for_90_days_and_then_by_the_word_of_its_
     let (directory, clock) = (primary.directory(), Arc::new(primary.clock.clone()) as Arc<dyn Clock>);
     outside(move || {
         let founding = Founding { trust_clock: true, ..Founding::default() };
-        let (store, founded) = open(directory.path(), founding, &clock, |_| {}).expect("opens");
+        let (store, founded) = open(directory.path(), &founding, &clock, |_| {}).expect("opens");
         assert_eq!(founded.signer.clock.standing(), Standing::Trusted);
         let kept = |txn: &mut bookholder::store::write::WriteTxn<'_>| txn.put_meta("any", b"thing");
         store.write_blocking(kept).expect("written");
@@ -129,7 +129,7 @@ async fn a_registry_that_rested_goes_on_for_90_days_and_then_by_the_word_of_its_
 fn a_first_start_with_a_clock_in_1970_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = Arc::new(ManualClock::at(3_600_000)) as Arc<dyn Clock>;
-    let refused = open(directory.path(), Founding::default(), &clock, |_| panic!("nothing to show"));
+    let refused = open(directory.path(), &Founding::default(), &clock, |_| panic!("nothing to show"));
     let refused = refused.err().expect("a refusal");
     assert!(matches!(refused, FoundingError::Clock(_)) && refused.to_string().contains("--trust-clock"), "{refused}");
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);

@@ -367,7 +367,7 @@ async fn a_log_whose_end_was_cut_off_is_not_gone_on_with() {
     assert_eq!((verdict.whole, verdict.anchored), (false, Some(false)));
     let clock = std::sync::Arc::new(bookholder::clock::ManualClock::at(crate::support::primary::BEGIN_MS));
     let clock = clock as std::sync::Arc<dyn bookholder::clock::Clock>;
-    let refused = outside(move || found(&store, Founding::default(), &clock).err().map(|error| error.to_string()));
+    let refused = outside(move || found(&store, &Founding::default(), &clock).err().map(|error| error.to_string()));
     assert!(refused.as_deref().is_some_and(|said| said.contains("cut off")), "{refused:?}");
 }
 

@@ -67,7 +67,7 @@ impl Primary {
             move || {
                 let admin_token = Some(AccessToken::parse("bh_test_0123456789abcdef0123456789").expect("a token"));
                 let founding = Founding { registry: Some(registry), admin_token, trust_clock: false };
-                founding::open(directory.path(), founding, &shared, |_| {}).expect("a founded registry")
+                founding::open(directory.path(), &founding, &shared, |_| {}).expect("a founded registry")
             }
         });
         Self {
