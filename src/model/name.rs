@@ -76,7 +76,7 @@ impl PromptName {
         if self.0.is_ascii() {
             return Ok(());
         }
-        if let Some(character) = self.0.chars().find(|c| is_unseen(*c)) {
+        if let Some(character) = unseen(&self.0).find_map(|(character, unseen)| unseen.then_some(character)) {
             return Err(NameError::Lookalike { code: u32::from(character) });
         }
         let composed = NFC.normalize(&self.0);
@@ -87,9 +87,11 @@ impl PromptName {
     /// the rest is written in normalization form C.
     #[must_use]
     pub fn plain(text: &str) -> String {
-        let visible =
-            |c: char| if c.is_whitespace() && !c.is_control() { Some(' ') } else { (!is_unseen(c)).then_some(c) };
-        let visible: String = text.chars().filter_map(visible).collect();
+        let visible = |(c, unseen): (char, bool)| match c {
+            c if c.is_whitespace() && !c.is_control() => Some(' '),
+            c => (!unseen).then_some(c),
+        };
+        let visible: String = unseen(text).filter_map(visible).collect();
         NFC.normalize(&visible).into_owned()
     }
 
@@ -125,6 +127,21 @@ impl PromptName {
             None => Ok(()),
         }
     }
+}
+
+/// Each character of a text, and whether it cannot be seen where it stands: what makes an emoji of a symbol, or one emoji of
+/// several (U+FE0F, U+200D), can be seen behind a symbol.
+fn unseen(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let before = std::iter::once(None).chain(text.chars().map(Some));
+    text.chars().zip(before).map(|(c, before)| {
+        let symbol = |c: char| !c.is_ascii() && !c.is_alphanumeric() && !is_unseen(c) && !c.is_whitespace();
+        let shown = match c {
+            '\u{fe0f}' => before.is_some_and(symbol),
+            '\u{200d}' => before.is_some_and(|c| symbol(c) || c == '\u{fe0f}'),
+            _ => false,
+        };
+        (c, is_unseen(c) && !shown)
+    })
 }
 
 /// Whether a character is shown as nothing, changes the direction or the shape of its neighbours (Unicode's
@@ -284,8 +301,20 @@ mod tests {
     #[test]
     fn a_new_name_cannot_pass_for_another_one() {
         let check = |text: &str| text.parse::<PromptName>().expect(text).check_new();
-        for name in ["support/agent", "caf\u{e9}", "还是维持", "a b", "पाठ", "…", "한국어", "Ωmega", "🚀/launch"]
-        {
+        for name in [
+            "support/agent",
+            "caf\u{e9}",
+            "还是维持",
+            "a b",
+            "पाठ",
+            "…",
+            "한국어",
+            "Ωmega",
+            "🚀/launch",
+            "# 🏗\u{fe0f} SAFE",
+            "👩\u{200d}💻",
+            "❤\u{fe0f}\u{200d}🔥",
+        ] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
         for (name, code) in [
@@ -296,6 +325,12 @@ mod tests {
             ("\u{feff}a", 0xfeff),
             ("a\u{200d}b", 0x200d),
             ("a\u{fe0f}", 0xfe0f),
+            ("\u{fe0f}", 0xfe0f),
+            ("1\u{fe0f}", 0xfe0f),
+            ("é\u{fe0f}", 0xfe0f),
+            ("🏗\u{fe0f}\u{fe0f}", 0xfe0f),
+            ("🏗\u{200d}\u{200d}", 0x200d),
+            ("🏗\u{200b}", 0x200b),
             ("a\u{e0061}", 0xe0061),
             ("a\u{a0}b", 0xa0),
             ("a\u{3000}b", 0x3000),
