@@ -176,9 +176,10 @@ impl Publisher {
         let outdated = Outdated { published, since: self.now() };
         self.0.outdated.store(Some(Arc::new(outdated)));
         self.0.metrics.outdated.set(1);
+        let kept = self.0.store.write(move |txn| txn.set_outdated(outdated, &note)).await;
         let error = self.0.refusal(&outdated);
         tracing::error!(error = &error as &dyn std::error::Error, "this primary stops writing and signing");
-        Ok(self.0.store.write(move |txn| txn.set_outdated(outdated, &note)).await?)
+        Ok(kept?)
     }
 
     /// That more was published than this node knows of, where a replica has shown it.
