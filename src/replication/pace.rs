@@ -7,13 +7,13 @@ use super::engine::{Failure, Now};
 
 /// Shortest and longest pause after a failure, in milliseconds.
 const BACKOFF_MS: (u64, u64) = (250, 60_000);
-/// Refusals in a row that count as the network's mistake, a captive portal's for example.
-const REFUSALS_MAX: u32 = 6;
+/// For how long refusals count as the network's mistake, a captive portal's for example, in milliseconds.
+const REFUSALS_MS_MAX: u64 = 60_000;
 /// Pause after an upstream denied access again and again, in milliseconds: somebody has to change something first.
 const DENIED_MS: u64 = 300_000;
 /// Pause after an upstream did not know the view again and again, in milliseconds.
 const UNKNOWN_VIEW_MS: u64 = 60_000;
-/// Longest `Retry-After` that is followed, in seconds: at first, and after several in a row.
+/// Longest `Retry-After` that is followed, in seconds: at first, and when refusals last.
 const RETRY_AFTER_S_MAX: (u64, u64) = (10, 60);
 /// Shortest and longest time to stay away at an upstream's request, in milliseconds; ours ask for at most 30 s.
 const RECONNECT_MS: (u64, u64) = (250, 30_000);
@@ -43,7 +43,8 @@ pub(super) struct Pace {
     backoff_ms: u64,
     asked_ms: u64,
     repeats: u32,
-    refusals: u32,
+    /// Since when the upstream refuses, by the monotonic clock.
+    refused_since_ms: Option<u64>,
     bust: Option<u64>,
 }
 
@@ -56,7 +57,7 @@ impl Pace {
 
     /// Notes that a new state was applied.
     pub(super) const fn progress(&mut self) {
-        (self.backoff_ms, self.repeats, self.refusals, self.bust) = (0, 0, 0, None);
+        (self.backoff_ms, self.repeats, self.refused_since_ms, self.bust) = (0, 0, None, None);
     }
 
     /// When to ask again after a verified answer that needed no data: `news` when its note was signed later than the
@@ -67,7 +68,7 @@ impl Pace {
             self.bust = Some(now.random);
             return Next::Repeated(self.back_off(now).max(FAST_ANSWER_MS));
         }
-        (self.bust, self.refusals) = (None, 0);
+        (self.bust, self.refused_since_ms) = (None, None);
         let fast = now.monotonic_ms.saturating_sub(self.asked_ms) < FAST_ANSWER_MS;
         let shortest_ms = if fast { spread(now, FAST_ANSWER_MS) } else { 0 };
         let asked_for_ms = reconnect_ms.map(|ms| ms.clamp(RECONNECT_MS.0, RECONNECT_MS.1));
@@ -88,16 +89,16 @@ impl Pace {
             Failure::UnknownView => UNKNOWN_VIEW_MS,
             Failure::Busy { .. } => RETRY_AFTER_S_MAX.1 * 1_000,
         };
-        self.refusals = self.refusals.saturating_add(1);
-        let often = self.refusals > REFUSALS_MAX;
+        let since_ms = *self.refused_since_ms.get_or_insert(now.monotonic_ms);
+        let lasts = now.monotonic_ms.saturating_sub(since_ms) >= REFUSALS_MS_MAX;
         match failure {
             Failure::Busy { retry_after_s } => {
-                let longest_s = if often { RETRY_AFTER_S_MAX.1 } else { RETRY_AFTER_S_MAX.0 };
+                let longest_s = if lasts { RETRY_AFTER_S_MAX.1 } else { RETRY_AFTER_S_MAX.0 };
                 let asked_for_ms = retry_after_s.clamp(1, longest_s) * 1_000;
                 let backed_off_ms = self.back_off(now).min(RETRY_AFTER_S_MAX.0 * 1_000);
                 asked_for_ms.max(backed_off_ms).saturating_add(now.random % asked_for_ms).min(long_ms)
             }
-            _ if often => spread(now, long_ms),
+            _ if lasts => spread(now, long_ms),
             _ => self.back_off(now),
         }
     }
@@ -130,36 +131,35 @@ mod tests {
     }
 
     #[test]
-    fn one_refusal_by_status_costs_seconds_and_many_cost_minutes() {
+    fn refusals_by_status_cost_seconds_until_they_last_a_minute() {
         for (failure, long_ms) in [(Failure::Denied, 300_000), (Failure::UnknownView, 60_000)] {
             let mut pace = Pace::default();
             assert!(pace.failed(at(1), failure) <= 750);
-            let pauses: Vec<u64> = (2..=REFUSALS_MAX.into()).map(|n| pace.failed(at(n), failure)).collect();
+            // However often it is asked: a portal may be asked ten times in four seconds.
+            let pauses: Vec<u64> = (2..=20).map(|n| pace.failed(at(n), failure)).collect();
             assert!(pauses.iter().all(|ms| *ms <= 60_000), "{pauses:?}");
-            assert!((long_ms..=long_ms * 11 / 10).contains(&pace.failed(at(99), failure)));
-            pace.answered(at(100), true, None);
-            assert!(pace.failed(at(101), failure) < long_ms, "a verified answer starts the count again");
+            assert!((long_ms..=long_ms * 11 / 10).contains(&pace.failed(at(60_001), failure)));
+            pace.answered(at(60_100), true, None);
+            assert!(pace.failed(at(60_101), failure) < long_ms, "a verified answer starts the minute again");
         }
     }
 
     #[test]
-    fn an_unreachable_upstream_between_refusals_does_not_start_the_count_again() {
+    fn an_unreachable_upstream_between_refusals_does_not_start_the_minute_again() {
         let mut pace = Pace::default();
-        for n in 0..=u64::from(REFUSALS_MAX) {
-            pace.failed(at(n), Failure::Denied);
-            pace.failed(at(n), Failure::Unreachable);
-        }
-        assert!(pace.failed(at(50), Failure::Denied) >= DENIED_MS);
+        pace.failed(at(0), Failure::Denied);
+        pace.failed(at(30_000), Failure::Unreachable);
+        assert!(pace.failed(at(60_000), Failure::Denied) >= DENIED_MS);
     }
 
     #[test]
     fn retry_after_a_day_is_ten_seconds_at_first_and_a_minute_later() {
         let mut pace = Pace::default();
         let day = Failure::Busy { retry_after_s: 86_400 };
-        for n in 0..REFUSALS_MAX.into() {
+        for n in 0..6 {
             assert!((10_000..20_000).contains(&pace.failed(at(n), day)));
         }
-        assert_eq!(pace.failed(at(99), day), 60_000);
+        assert_eq!(pace.failed(at(60_000), day), 60_000);
         assert!((1_000..2_000).contains(&Pace::default().failed(at(1), Failure::Busy { retry_after_s: 0 })));
     }
 
