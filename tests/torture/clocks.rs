@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::client::Place;
 use super::faults::Faults;
+use super::proxy::Proxy;
 use super::run::Run;
 use super::support::node::{Launch, Node, eventually, segment};
 
@@ -18,6 +20,9 @@ const FOLLOWS: Duration = Duration::from_secs(15);
 /// A primary and its replica, each with a clock of its own.
 struct Pair {
     primary: Node,
+    place: Place,
+    /// Between them, since a primary has another port after each start.
+    _network: Proxy,
     replica: Node,
     of_primary: Faults,
     of_replica: Faults,
@@ -29,14 +34,22 @@ impl Pair {
         let (of_primary, of_replica) = (Faults::new()?, Faults::new()?);
         let primary = of_primary.start(Launch::primary(), false)?;
         primary.publish("a", "first");
-        let replica = of_replica.start(Launch::replica_of(&primary), false)?;
+        let place = Place::new(primary.address());
+        let network = Proxy::start(place.clone());
+        let launch = Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", &network.url()]);
+        let replica = of_replica.start(launch, false)?;
         replica.follow(&primary);
-        Some(Self { primary, replica, of_primary, of_replica })
+        Some(Self { primary, place, _network: network, replica, of_primary, of_replica })
     }
 
     fn clocks(&self, primary_s: i64, replica_s: i64) {
         self.of_primary.clock(primary_s);
         self.of_replica.clock(replica_s);
+    }
+
+    fn restart_primary(&mut self) {
+        self.primary.restart();
+        self.place.set(self.primary.address());
     }
 
     /// The replica says this text of `a` in time.
@@ -127,15 +140,14 @@ fn a_primary_behind_its_own_records_says_so_and_is_followed() {
     for behind in [2 * HOUR, 400 * DAY] {
         let Some(mut pair) = Pair::start() else { return };
         pair.clocks(-behind, 0);
-        pair.primary.restart();
+        pair.restart_primary();
         let untrusted = eventually(FOLLOWS, || (pair.primary.status()["clock_untrusted"] == true).then_some(()));
         let written = offer(&pair.primary, "by a clock behind");
         assert!(untrusted.is_some(), "{behind} s behind, and the primary says nothing: {}", pair.primary.status());
         pair.clocks(0, 0);
         let text = if written { "by a clock behind" } else { "first" };
         assert_eq!(served(&pair.primary, ""), text);
-        pair.primary.restart();
-        pair.replica.restart_as(|launch| launch.args(["--upstream", &pair.primary.url()]));
+        pair.restart_primary();
         pair.primary.publish("a", "by a right clock");
         pair.arrives("by a right clock", &format!("{behind} s behind, then right"));
     }

@@ -84,9 +84,11 @@ __attribute__((constructor)) static void load(void) {
     control->loads++;
 }
 
-/* The file that holds the address of a node is no data: a test needs it to find the node. */
+/* The file that holds the address of a node, and its temporary form, is no data: a test needs it to find the node. */
 static int is_data(const char *path) {
-    return control && path && strncmp(path, data, data_length) == 0 && strcmp(path + data_length, "address") != 0;
+    if (!control || !path || strncmp(path, data, data_length) != 0) return 0;
+    const char *name = path + data_length;
+    return strncmp(name + (*name == '.'), "address", strlen("address")) != 0;
 }
 
 static uint32_t file_of(int descriptor) {

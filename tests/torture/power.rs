@@ -120,7 +120,6 @@ fn proved(run: &Run, data: &std::path::Path, what: &str) {
 }
 
 fn after_loss(run: &Run, data: &std::path::Path, ledger: &Ledger, writes: &[&Write], verify_first: bool, what: &str) {
-    sums_of_another_boot(data);
     if verify_first {
         proved(run, data, what);
     }
@@ -137,7 +136,6 @@ fn after_loss(run: &Run, data: &std::path::Path, ledger: &Ledger, writes: &[&Wri
 }
 
 fn after_loss_of_replica(run: &Run, data: &std::path::Path, primary: &Node, held: (u64, u64), what: &str) {
-    sums_of_another_boot(data);
     let replica = Launch::replica().args(["--upstream", &primary.url()]).data(data).start();
     let now = position(&replica.status());
     if now < held {
@@ -148,9 +146,4 @@ fn after_loss_of_replica(run: &Run, data: &std::path::Path, primary: &Node, held
     assert_eq!(replica.status()["trouble"], json!(null), "{what}");
     drop(replica);
     proved(run, data, what);
-}
-
-/// The sums of blocks say which boot they are from, and a power loss means another one.
-fn sums_of_another_boot(data: &std::path::Path) {
-    let _none = std::fs::remove_file(data.join("registry.sums"));
 }
