@@ -25,6 +25,7 @@ use super::fresh::FreshHeaders;
 use super::read;
 use super::request::RequestError;
 use super::router::{class, router};
+use super::shares::Holder;
 use super::state::{App, AppState, RequestId, Shared};
 use super::ui;
 use crate::metrics::Metrics;
@@ -188,7 +189,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     if let Some(frame) = frame {
         response.extensions_mut().insert(AsPage(frame));
     }
-    let mut response = finish(app.work.counted(response), id);
+    let mut response = finish(app.work.counted(Holder::of(&app, peer, None), response), id);
     if is_page {
         ui::protect(response.headers_mut());
     }

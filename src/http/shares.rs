@@ -60,19 +60,24 @@ impl Shares {
 
     /// Takes one, until what it returns is dropped.
     pub(super) fn take(&self, holder: Holder) -> Result<Share, Failure> {
+        self.take_many(holder, 1)
+    }
+
+    /// Takes several at once.
+    pub(super) fn take_many(&self, holder: Holder, number: usize) -> Result<Share, Failure> {
         let (what, retry_after_s) = (self.what, self.retry_after_s);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let max = if holder == Holder::Local { self.local_max } else { self.each_max };
-        if held.by.get(&holder).is_some_and(|own| *own >= max) {
+        if held.by.get(&holder).copied().unwrap_or(0).saturating_add(number) > max {
             return Err(RequestError::Share { what, max, retry_after_s }.into());
         }
-        if held.all >= self.all_max {
+        if held.all.saturating_add(number) > self.all_max {
             return Err(RequestError::Full { what, retry_after_s }.into());
         }
-        held.all += 1;
-        *held.by.entry(holder.clone()).or_default() += 1;
+        held.all += number;
+        *held.by.entry(holder.clone()).or_default() += number;
         drop(held);
-        Ok(Share { held: Arc::clone(&self.held), holder })
+        Ok(Share { held: Arc::clone(&self.held), holder, number })
     }
 }
 
@@ -80,14 +85,15 @@ impl Shares {
 pub(super) struct Share {
     held: Arc<Mutex<Held>>,
     holder: Holder,
+    number: usize,
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.all = held.all.saturating_sub(1);
+        held.all = held.all.saturating_sub(self.number);
         if let Some(own) = held.by.get_mut(&self.holder) {
-            *own = own.saturating_sub(1);
+            *own = own.saturating_sub(self.number);
             if *own == 0 {
                 held.by.remove(&self.holder);
             }

@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Failure;
 use super::request::RequestError;
+use super::shares::{Holder, Share, Shares};
 use super::state::App;
 use crate::clock::{Clock, Stop};
 
@@ -33,19 +34,19 @@ const HEAVY_MS_MAX: u64 = 5_000;
 const READS_MAX: usize = 64;
 /// Answers from this size on, in bytes, take from the budget of those that are being sent.
 const LARGE_BYTES: u64 = 64 * 1024;
-/// Memory that all large answers together may take until they are sent, in bytes.
-const UNSENT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Memory that all large answers together may take until they are sent, in bytes; that of one network, and that of
+/// this machine.
+const UNSENT_BYTES_MAX: (usize, usize, usize) = (256 * 1024 * 1024, 64 * 1024 * 1024, 192 * 1024 * 1024);
 /// Bytes of a large answer that are handed on at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a request that met too many others is asked to wait, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
 /// Permits for what a process does for its requests.
-#[derive(Debug)]
 pub(super) struct Work {
     heavy: Arc<Semaphore>,
     waiting: Semaphore,
-    unsent: Arc<Semaphore>,
+    unsent: Shares,
 }
 
 impl Work {
@@ -55,11 +56,11 @@ impl Work {
         Self::with(cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE), UNSENT_BYTES_MAX)
     }
 
-    fn with(heavy: usize, waiting: usize, unsent_bytes: usize) -> Self {
+    fn with(heavy: usize, waiting: usize, unsent_bytes: (usize, usize, usize)) -> Self {
         Self {
             heavy: Arc::new(Semaphore::new(heavy)),
             waiting: Semaphore::new(waiting),
-            unsent: Arc::new(Semaphore::new(unsent_bytes)),
+            unsent: Shares::new("bytes of large answers", unsent_bytes),
         }
     }
 
@@ -92,18 +93,13 @@ impl Work {
     }
 
     /// Counts a large answer until it is sent, or refuses it where too many are under way.
-    pub(super) fn counted(&self, response: Response) -> Response {
+    pub(super) fn counted(&self, holder: Holder, response: Response) -> Response {
         let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes >= LARGE_BYTES) else {
             return response;
         };
-        let share =
-            u32::try_from(bytes).ok().and_then(|bytes| Arc::clone(&self.unsent).try_acquire_many_owned(bytes).ok());
-        match share {
-            Some(share) => response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share })),
-            None => {
-                let what = "too many large answers are being sent";
-                Failure::from(RequestError::Busy { what, retry_after_s: RETRY_AFTER_S }).into_response()
-            }
+        match self.unsent.take_many(holder, usize::try_from(bytes).unwrap_or(usize::MAX)) {
+            Ok(share) => response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share })),
+            Err(failure) => failure.into_response(),
         }
     }
 }
@@ -144,7 +140,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 struct Counted {
     body: Body,
     rest: Bytes,
-    _share: OwnedSemaphorePermit,
+    _share: Share,
 }
 
 impl http_body::Body for Counted {
@@ -196,7 +192,7 @@ mod tests {
     #[test]
     fn heavy_work_beyond_the_queue_is_turned_away_with_a_time_to_come_again() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 1, 0));
+            let work = Arc::new(Work::with(1, 1, (0, 0, 0)));
             let (release, held) = mpsc::channel::<()>();
             let (started, running) = tokio::sync::oneshot::channel();
             let first = {
@@ -230,7 +226,7 @@ mod tests {
     #[test]
     fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 8, 0));
+            let work = Arc::new(Work::with(1, 8, (0, 0, 0)));
             let (started, running) = tokio::sync::oneshot::channel();
             let (ended, end) = tokio::sync::oneshot::channel();
             let first = {
@@ -265,19 +261,24 @@ mod tests {
     }
 
     #[test]
-    fn large_answers_count_until_they_are_sent() {
+    fn large_answers_count_until_they_are_sent_in_all_and_for_each_network() {
         runtime().block_on(async {
             let size = usize::try_from(LARGE_BYTES).expect("small");
-            let work = Work::with(1, 1, 3 * size);
+            let work = Work::with(1, 1, (4 * size, 3 * size, size));
+            let here = || Holder::Network(Some([192, 0, 2, 1].into()));
+            let there = || Holder::Network(Some([198, 51, 100, 1].into()));
             let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
-            let first = work.counted(answer(2 * size + 1));
+            let status = |holder, bytes| work.counted(holder, answer(bytes)).status();
+            let first = work.counted(here(), answer(2 * size + 1));
             assert_eq!(first.body().size_hint().exact(), Some(LARGE_BYTES * 2 + 1));
-            assert_eq!(work.counted(answer(size)).status(), StatusCode::SERVICE_UNAVAILABLE);
-            assert_eq!(work.counted(answer(size - 1)).status(), StatusCode::OK, "small ones do not count");
+            assert!(!status(here(), size).is_success(), "of one network");
+            assert!(!status(there(), 2 * size).is_success(), "of all");
+            assert!(!status(Holder::Local, 2 * size).is_success(), "of this machine");
+            assert_eq!(status(there(), size), StatusCode::OK);
+            assert_eq!(status(here(), size - 1), StatusCode::OK, "small ones do not count");
             let sent = first.into_body().collect().await.expect("a body").to_bytes();
             assert_eq!(sent.len(), 2 * size + 1);
-            assert_eq!(work.counted(answer(size)).status(), StatusCode::OK);
-            assert_eq!(work.unsent.available_permits(), 3 * size, "and it was dropped");
+            assert_eq!(status(here(), 3 * size), StatusCode::OK);
         });
     }
 }

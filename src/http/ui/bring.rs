@@ -12,7 +12,7 @@ use axum::response::Response;
 use tokio::sync::Semaphore;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, blocking};
+use super::super::extract::{Params, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::claim;
 use super::super::state::{App, RequestId};
@@ -21,6 +21,7 @@ use super::upload::{Files, Upload, UploadedFile};
 use super::visitor::{Visitor, field};
 use crate::api::problem::ErrorCode;
 use crate::api::write::{ImportRequest, PublishRequest};
+use crate::clock::Stop;
 use crate::files::batches::{Batches, unpack};
 use crate::files::folder::{Rounds, may_wait, understand};
 use crate::files::prompt::PromptFile;
@@ -69,7 +70,7 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
         return Err(RequestError::FormField { field: "message" }.into());
     }
     let left_alone = files.left_alone;
-    let rows = bringing.files(files, &message, label.as_ref()).await?;
+    let rows = bringing.files(&app, files, &message, label.as_ref()).await?;
     Ok(html(blocking(move || brought(&visitor.frame(&app), &rows, left_alone)).await?))
 }
 
@@ -90,8 +91,14 @@ struct Waiting {
 
 impl Bringing {
     /// Publishes prompt files; what became of each, by path.
-    async fn files(&self, files: Files, message: &str, label: Option<&Label>) -> Result<Vec<Brought>, Failure> {
-        let (mut rows, waiting) = blocking(move || read_all(files.kept)).await?;
+    async fn files(
+        &self,
+        app: &App,
+        files: Files,
+        message: &str,
+        label: Option<&Label>,
+    ) -> Result<Vec<Brought>, Failure> {
+        let (mut rows, waiting) = heavy(app, move |stop| read_all(files.kept, stop)).await?;
         let labelled = label.is_some() || waiting.iter().any(|one| !one.file.labels.is_empty());
         if labelled {
             self.registry.keep_noted_uses().await?;
@@ -195,10 +202,15 @@ impl Bringing {
 }
 
 /// Reads prompt files; those that are none are refused at once.
-fn read_all(files: Vec<UploadedFile>) -> (Vec<Brought>, Vec<Waiting>) {
+fn read_all(files: Vec<UploadedFile>, stop: &Stop) -> (Vec<Brought>, Vec<Waiting>) {
     let (mut rows, mut waiting) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<PromptName, String> = BTreeMap::new();
     for UploadedFile { path, bytes } in files {
+        if stop.is_due() {
+            let outcome = Outcome::Refused("reading the files took too long; send fewer of them at once".to_owned());
+            rows.push(Brought { path, name: None, outcome });
+            continue;
+        }
         let understood = understand(Path::new(&path), &bytes);
         let refused = match understood {
             Ok((name, file)) => match names.get(&name) {
