@@ -519,7 +519,7 @@ impl Engine {
         };
         match accept(note, &expectation(now)) {
             Err(refusal) if self.held.is_none() && self.settings.takes_in_spite_of(&refusal) => {
-                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false }))
+                accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false, ..now }))
             }
             // The watermark still says how far back it may not go.
             Err(Refusal::Fork(evidence)) if self.settings.accept_fork == Some(evidence.held) => {
