@@ -135,8 +135,13 @@ async fn a_bundle_of_another_history_is_a_fork() {
 async fn an_operator_accepts_one_other_history_and_no_further_one() {
     let (primary, copy, replica) = parted().await;
     let (held, clock, directory) = (replica.state().0, replica.clock.clone(), replica.stop().await);
-    let settings =
-        |accept_fork| Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork };
+    let settings = |accept_fork| Settings {
+        root_key: primary.root_key,
+        hold_at: None,
+        accept_expired: false,
+        accept_fork,
+        ignore_clock: false,
+    };
     let other = Some(Position { seq: held.seq - 1, ..held });
     let mut replica = Replica::reopen_as(&primary, directory, clock.clone(), settings(other)).await;
     find_out(&mut replica, &copy).await;

@@ -10,7 +10,13 @@ use crate::support::wire::{frame, unframe};
 
 /// An engine that holds what a primary holds, and the note of that.
 async fn holding(primary: &Primary) -> (Engine, Vec<u8>) {
-    let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None };
+    let settings = Settings {
+        root_key: primary.root_key,
+        hold_at: None,
+        accept_expired: false,
+        accept_fork: None,
+        ignore_clock: false,
+    };
     let mut engine = Engine::new(settings, Memory::default());
     let (note, _) = unframe(&primary.answer(Position::default()).await);
     let read = |note: Result<Option<Vec<u8>>, _>| note.expect("a store").expect("a note");

@@ -77,7 +77,13 @@ impl Replica {
 
     /// A replica of a primary over a directory, polling.
     pub async fn reopen(primary: &Primary, directory: Arc<TempDir>, clock: ManualClock) -> Self {
-        let settings = Settings { root_key: primary.root_key, hold_at: None, accept_expired: false, accept_fork: None, ignore_clock: false };
+        let settings = Settings {
+            root_key: primary.root_key,
+            hold_at: None,
+            accept_expired: false,
+            accept_fork: None,
+            ignore_clock: false,
+        };
         Self::reopen_as(primary, directory, clock, settings).await
     }
 
