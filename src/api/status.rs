@@ -72,6 +72,9 @@ pub struct Status {
     /// `damaged` (stored data is not what was stored, and is not served) or `disk_failed` (nothing can be written).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Trouble>,
+    /// What keeps the bundles in the inbox of this replica from being taken, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inbox: Option<Trouble>,
     /// Replicas that reported here lately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaReport>,

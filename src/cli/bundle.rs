@@ -15,7 +15,7 @@ use super::args::node::BundleImportArgs;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, count, paint};
-use super::serve::runtime;
+use super::serve::run_to_end;
 use super::{Verdict, disk, progress, verify};
 use crate::clock::SystemClock;
 use crate::server::offline;
@@ -70,7 +70,7 @@ pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliErr
     let clock = Arc::new(SystemClock::new());
     let import =
         offline::import_bundle(&args.bundle, &args.data, root_key, (args.accept_expired, args.accept_fork), clock);
-    match runtime()?.block_on(import)? {
+    match run_to_end(async { Ok(import.await?) })? {
         Ok(proof) => verify::show(output, &proof),
         Err(reason) => {
             Err(CliError::no(format!("the bundle is refused: {reason}"))

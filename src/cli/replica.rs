@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Verdict;
 use super::args::node::ReplicaArgs;
 use super::error::CliError;
-use super::serve::{environment, layer, runtime};
+use super::serve::{environment, layer, run_to_end};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
@@ -29,7 +29,7 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
     let settings =
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::replica(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
-    runtime()?.block_on(async move {
+    run_to_end(async move {
         let signals = EndSignals::take()?;
         run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?, signals).await;
         Ok(Verdict::Done)

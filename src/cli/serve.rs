@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Verdict;
 use super::args::node::{ListenArgs, ServeArgs};
@@ -12,6 +13,9 @@ use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
 use crate::server::{EndSignals, NewRegistry, StartError, run_until_told, start_primary_announcing};
+
+/// How long threads may take to end when all is done.
+const STUCK_MAX: Duration = Duration::from_secs(2);
 
 /// Runs a primary until it is told to stop.
 pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
@@ -29,7 +33,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let settings =
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;
     logging::start(settings.node.log_format == config::LogFormat::Json);
-    runtime()?.block_on(async move {
+    run_to_end(async move {
         let signals = EndSignals::take()?;
         let announce = move |new: &NewRegistry<'_>| greet(output, new);
         let node = start_primary_announcing(settings, Arc::new(SystemClock::new()), announce).await?;
@@ -80,6 +84,15 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// Runs to the end on a runtime of its own. A thread that is stuck in a file system that does not answer keeps the
+/// process no longer than [`STUCK_MAX`].
+pub(super) fn run_to_end<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(STUCK_MAX);
+    done
 }
 
 /// The runtime of a node: a thread a core.

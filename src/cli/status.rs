@@ -81,7 +81,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     if status.held {
         rows.push(("held", paint(WARN, "the operator froze this replica at its position")));
     }
-    let faults = [("storage", &status.storage), ("trouble", &status.trouble)];
+    let faults = [("storage", &status.storage), ("trouble", &status.trouble), ("inbox", &status.inbox)];
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(
         |(what, trouble)| {
             let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));

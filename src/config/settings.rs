@@ -175,9 +175,6 @@ pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<R
     {
         return Err(ConfigError::Upstream { url: url.clone() });
     }
-    if let Some(inbox) = layer.inbox.as_ref().filter(|inbox| !inbox.is_dir()) {
-        return Err(ConfigError::NoDirectory { what: "the inbox", path: inbox.clone() });
-    }
     let root_key = layer.root_key.map(|given| {
         given
             .trim()

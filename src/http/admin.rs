@@ -1,11 +1,15 @@
 //! What an admin sees and takes: access tokens, the audit log, backups, bundles.
 
+use std::fs::File;
+use std::io::Seek;
+
 use axum::Json as Said;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tempfile::NamedTempFile;
+use futures_util::StreamExt;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::io::ReaderStream;
 
 use super::auth::Writer;
@@ -21,6 +25,10 @@ use crate::replication::publisher::Publisher;
 
 /// Lifetime of a bundle's checkpoint when the request does not say, in days.
 const BUNDLE_LIFETIME_DAYS: u32 = 90;
+/// Backups and bundles that are made and sent at once.
+static COPIES: Semaphore = Semaphore::const_new(2);
+/// What a backup or bundle that met too many others is asked to wait, in seconds.
+const RETRY_AFTER_S: u64 = 5;
 /// Pieces in which files are sent, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -93,9 +101,10 @@ pub(super) async fn audit_verify(
 /// A consistent copy of everything but the keys, while serving.
 #[utoipa::path(get, path = "/v1/backup", tag = "operator", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
+    let claim = claim_copy()?;
     writer.registry.permit(&writer.actor, "backup", Permission::Operate, "the whole registry".to_owned()).await?;
     let file = publisher(&app)?.backup().await?;
-    send(file, "bookholder.backup", "application/octet-stream").await
+    send(file, "bookholder.backup", "application/octet-stream", claim).await
 }
 
 /// A bundle for an air gap: root, epoch, a checkpoint of this lifetime, and a snapshot, as a tar archive.
@@ -108,9 +117,10 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
     let lifetime_days = params.get::<u32>("lifetime_days")?.unwrap_or(BUNDLE_LIFETIME_DAYS);
     params.finish(&["lifetime_days"])?;
     let what = format!("the state, for {lifetime_days} days");
+    let claim = claim_copy()?;
     writer.registry.permit(&writer.actor, "bundle", Permission::Operate, what).await?;
     let file = publisher(&app)?.bundle(lifetime_days).await?;
-    send(file, "bookholder-bundle.tar", "application/x-tar").await
+    send(file, "bookholder-bundle.tar", "application/x-tar", claim).await
 }
 
 /// What replicas follow, where this node has it.
@@ -119,19 +129,31 @@ pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
     app.publisher.as_ref().ok_or_else(absent)
 }
 
-/// Sends a temporary file, which is gone afterwards.
-pub(super) async fn send(file: NamedTempFile, name: &'static str, media: &'static str) -> Result<Response, Failure> {
+/// A claim to make a copy of the registry: each takes as much room as the registry.
+fn claim_copy() -> Result<SemaphorePermit<'static>, Failure> {
+    let busy = |_| RequestError::Busy { what: "too many backups and bundles", retry_after_s: RETRY_AFTER_S }.into();
+    COPIES.try_acquire().map_err(busy)
+}
+
+/// Sends a temporary file that has no name, and holds on to a claim until it is sent.
+pub(super) async fn send(
+    mut file: File,
+    name: &'static str,
+    media: &'static str,
+    claim: SemaphorePermit<'static>,
+) -> Result<Response, Failure> {
     let unreadable = |source| RequestError::File { what: "a temporary file", source };
-    let (opened, bytes) = blocking(move || {
-        let opened = file.reopen()?;
-        let bytes = opened.metadata()?.len();
-        // The name goes at once; what is open can be read to its end.
-        file.close()?;
-        Ok::<_, std::io::Error>((opened, bytes))
+    let (file, bytes) = blocking(move || {
+        file.rewind()?;
+        let bytes = file.metadata()?.len();
+        Ok::<_, std::io::Error>((file, bytes))
     })
     .await?
     .map_err(unreadable)?;
-    let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(opened), PIECE_BYTES);
+    let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_BYTES);
+    let pieces = pieces.inspect(move |_| {
+        let _until_sent = &claim;
+    });
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media)),
         (header::CONTENT_LENGTH, HeaderValue::from(bytes)),

@@ -42,6 +42,8 @@ const PING: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a failing `accept` rests, so that a process without file descriptors does not spin.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// How often that is said in the log at most.
+const ACCEPT_SAID: Duration = Duration::from_secs(1);
 /// What is still read after the last answer, so that the client gets to read it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -102,6 +104,7 @@ impl Stream {
 /// TLS is spoken on TCP when there is a configuration; a new one counts from the next connection on.
 pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, face: Face, stop: CancellationToken) {
     let tasks = TaskTracker::new();
+    let mut said: Option<tokio::time::Instant> = None;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
@@ -111,7 +114,10 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
             Ok(accepted) => accepted,
             Err(error) if is_the_peers(&error) => continue,
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted for a moment");
+                if said.is_none_or(|said| said.elapsed() >= ACCEPT_SAID) {
+                    tracing::warn!(%error, "no connection can be accepted for a moment");
+                    said = Some(tokio::time::Instant::now());
+                }
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = tokio::time::sleep(ACCEPT_REST) => continue,

@@ -159,9 +159,10 @@ pub(super) async fn next(
         publisher.heard(replica, from, follower.follows_as());
     }
     let caching = caching(&follower, "1");
+    let taker = follower.who().to_owned();
     let seated = follower.seated();
     let answer = tokio::select! {
-        answer = publisher.next(view, from, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
+        answer = publisher.next(view, from, &taker, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
         () = seated.lost() => return Err(RequestError::TokenUnknown.into()),
     };
     drop(share);

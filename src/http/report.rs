@@ -6,7 +6,6 @@ use std::path::Path;
 
 use axum::extract::State;
 use axum::response::Response;
-use tempfile::NamedTempFile;
 use tokio::sync::Semaphore;
 
 use super::admin::{publisher, send};
@@ -78,22 +77,13 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
     registry.permit(actor, "report", Permission::Audit, what).await?;
     let by = actor.name.clone();
     // The work goes on when the client goes away, and so does its claim.
-    let work = move || {
-        let _claim = permit;
-        make(&app, &question, by, now, format.unwrap_or_default())
-    };
-    let archive = blocking(work).await??;
-    send(archive, "bookholder-report.tar", "application/x-tar").await
+    let work = move || make(&app, &question, by, now, format.unwrap_or_default()).map(|archive| (archive, permit));
+    let (archive, permit) = blocking(work).await??;
+    send(archive, "bookholder-report.tar", "application/x-tar", permit).await
 }
 
 /// Writes a report, signs it over the state that it was gathered from, and packs both.
-fn make(
-    app: &Shared,
-    question: &Question,
-    by: String,
-    now: Timestamp,
-    format: ReportFormat,
-) -> Result<NamedTempFile, Failure> {
+fn make(app: &Shared, question: &Question, by: String, now: Timestamp, format: ReportFormat) -> Result<File, Failure> {
     let publisher = publisher(app)?;
     let (signer, directory) = (publisher.signer(), publisher.directory());
     let heading = Heading { registry: signer.registry.clone(), generated_at: now, generated_by: by };
@@ -109,16 +99,16 @@ fn make(
     pack(directory, (document, written.bytes), format, &manifest, modified_s).map_err(disk)
 }
 
-/// Packs a document of so many bytes and its manifest into an archive that goes away with its handle.
+/// Packs a document of so many bytes and its manifest into an archive that has no name.
 fn pack(
     directory: &Path,
     (document, bytes): (File, u64),
     format: ReportFormat,
     manifest: &ManifestFile,
     modified_s: u64,
-) -> io::Result<NamedTempFile> {
-    let file = NamedTempFile::new_in(directory)?;
-    let mut archive = tar::Builder::new(BufWriter::new(file.as_file()));
+) -> io::Result<File> {
+    let file = tempfile::tempfile_in(directory)?;
+    let mut archive = tar::Builder::new(BufWriter::new(&file));
     append(&mut archive, &format!("report.{format}"), bytes, modified_s, document)?;
     let manifest = serde_json::to_vec_pretty(manifest)?;
     append(&mut archive, MANIFEST_NAME, manifest.len() as u64, modified_s, manifest.as_slice())?;
@@ -166,8 +156,9 @@ mod tests {
         let note = || "note".to_owned();
         let (how_to_read, manifest, checkpoint) = (note(), note(), note());
         let manifest = ManifestFile { how_to_read, manifest, checkpoint, roots: vec![note()], epochs: Vec::new() };
-        let packed = pack(directory.path(), (document, 3), ReportFormat::Html, &manifest, 7).expect("packed");
-        let mut archive = tar::Archive::new(packed.reopen().expect("opened"));
+        let mut packed = pack(directory.path(), (document, 3), ReportFormat::Html, &manifest, 7).expect("packed");
+        packed.rewind().expect("rewound");
+        let mut archive = tar::Archive::new(packed);
         let mut found = Vec::new();
         for entry in archive.entries().expect("entries") {
             let mut entry = entry.expect("an entry");

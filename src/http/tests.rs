@@ -65,6 +65,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         held: false,
         trouble: None,
         storage: None,
+        inbox: None,
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");

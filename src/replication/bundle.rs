@@ -13,12 +13,15 @@ use super::publisher::PublishError;
 use crate::registry::seal::Signer;
 use crate::store::delta::{self, Scope};
 use crate::store::read::ReadTxn;
+use crate::store::regular::open_regular;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::root::ROOT_BYTES_MAX;
 use crate::trust::root_chain::ROOT_DOCUMENTS_MAX;
 
 /// Where the tree begins in a bundle.
 const TREE: &str = "replication/v1";
+/// The newest checkpoint, below that.
+pub(super) const CHECKPOINT: &str = "view/all/checkpoint";
 /// First line of a manifest.
 const MANIFEST_CONTEXT: &str = "bookholder/manifest/v1";
 /// Largest manifest, in bytes.
@@ -92,7 +95,7 @@ pub(super) fn export(
         manifest.len() as u64,
         manifest.as_bytes(),
     )?;
-    append(&mut archive, "view/all/checkpoint", note.len() as u64, note.as_slice())?;
+    append(&mut archive, CHECKPOINT, note.len() as u64, note.as_slice())?;
     archive.into_inner()?.flush()?;
     Ok(())
 }
@@ -115,7 +118,12 @@ impl Bundle {
     #[must_use]
     pub fn find(directory: &Path) -> Option<Self> {
         let tree = directory.join(TREE);
-        tree.join("view/all/checkpoint").is_file().then_some(Self { tree })
+        tree.join(CHECKPOINT).is_file().then_some(Self { tree })
+    }
+
+    /// Where its files are.
+    pub(super) fn tree(&self) -> &Path {
+        &self.tree
     }
 
     /// Reads everything but the data, for the engine to judge.
@@ -137,7 +145,7 @@ impl Bundle {
         Ok(Event::Offered {
             roots: numbered("root", ROOT_DOCUMENTS_MAX)?,
             epochs: numbered("epoch", EPOCHS_MAX)?,
-            note: read(&self.tree.join("view/all/checkpoint"), CHECKPOINT_BYTES_MAX as u64)?,
+            note: read(&self.tree.join(CHECKPOINT), CHECKPOINT_BYTES_MAX as u64)?,
         })
     }
 
@@ -155,7 +163,7 @@ impl Bundle {
         let (hash, length) = parse_manifest(&manifest).ok_or(BundleError::Manifest)?;
         let path = self.tree.join("view/all/snapshot").join(hash.to_hex().as_str());
         let io = |source| BundleError::Read { path: path.clone(), source };
-        let mut file = File::open(&path).map_err(io)?;
+        let mut file = open_regular(&path).map_err(io)?;
         if file.metadata().map_err(io)?.len() != length || hash_of(&mut file).map_err(io)?.0 != hash {
             return Err(BundleError::Hash { path });
         }
@@ -183,7 +191,7 @@ fn hash_of(file: &mut File) -> std::io::Result<(blake3::Hash, u64)> {
 fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, BundleError> {
     let io = |source| BundleError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
-    File::open(path).map_err(io)?.take(bytes_max + 1).read_to_end(&mut bytes).map_err(io)?;
+    open_regular(path).map_err(io)?.take(bytes_max + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > bytes_max {
         return Err(BundleError::TooLarge { path: path.to_owned(), bytes_max });
     }

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::Bundle;
 use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Settled, Source, Step};
 use super::fetching::{Fetched, Request};
 use super::health::Health;
+use super::importing::BundleRead;
+use super::inbox::{Inbox, Listing, Medium};
 use super::recollection::{OpenError, recollect};
 use super::reporting::Reports;
 use super::transport::{Data, Spool, Upstream};
 use super::watermark;
-use crate::api::status::Trouble;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::resolve::Resolver;
 use crate::resolve::usage::Usage;
@@ -37,8 +38,8 @@ use crate::store::{Store, StoreError};
 use crate::trust::accept::Rank;
 use crate::trust::checkpoint::Checkpoint;
 
-/// Bundles that may wait to be looked at.
-const OFFERS_MAX: usize = 16;
+/// Looks through the inbox that may wait: one more finds whatever came meanwhile.
+const LOOKS_MAX: usize = 1;
 
 /// What a replica follows, and how.
 #[derive(Clone)]
@@ -62,18 +63,22 @@ pub struct Follower {
     store: Store,
     resolver: Resolver,
     metrics: Metrics,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     following: Following,
     engine: Engine,
     upstream: Option<Arc<Upstream>>,
-    health: Health,
-    offers: mpsc::Receiver<PathBuf>,
-    offering: mpsc::Sender<PathBuf>,
+    pub(super) health: Health,
+    looks: mpsc::Receiver<PathBuf>,
+    looking: mpsc::Sender<PathBuf>,
+    pub(super) medium: Medium,
+    pub(super) inbox: Inbox,
+    /// What waits of the last look through the inbox.
+    pub(super) listing: Listing,
     scratch: PathBuf,
     damage: mpsc::Receiver<()>,
     healing: mpsc::Sender<()>,
     /// Whether the database is damaged: the next state goes into a new one.
-    damaged: bool,
+    pub(super) damaged: bool,
 }
 
 impl Follower {
@@ -111,7 +116,7 @@ impl Follower {
         let checkpoint = held.map(|held| held.checkpoint);
         let held_at = following.settings.hold_at.is_some();
         let health = Health::at_start(checkpoint, recollection.contact_ms, held_at, Arc::clone(&clock));
-        let (offering, offers) = mpsc::channel(OFFERS_MAX);
+        let (looking, looks) = mpsc::channel(LOOKS_MAX);
         let (healing, damage) = mpsc::channel(1);
         let engine = Engine::new(following.settings.clone(), recollection.memory);
         health.set_time_floor(engine.time_floor_s());
@@ -124,8 +129,11 @@ impl Follower {
             engine,
             upstream,
             health,
-            offers,
-            offering,
+            looks,
+            looking,
+            medium: Medium::default(),
+            inbox: Inbox::default(),
+            listing: Listing::default(),
             scratch: directory,
             damage,
             healing,
@@ -139,10 +147,10 @@ impl Follower {
         self.health.clone()
     }
 
-    /// Where directories with bundles can be offered.
+    /// Where an inbox is named that is to be looked through.
     #[must_use]
-    pub fn offering(&self) -> mpsc::Sender<PathBuf> {
-        self.offering.clone()
+    pub fn looking(&self) -> mpsc::Sender<PathBuf> {
+        self.looking.clone()
     }
 
     /// Where to say that the database is damaged: the whole state is then fetched again, into a new one.
@@ -173,6 +181,7 @@ impl Follower {
         let mut wait = upstream.is_some().then(tokio::time::Instant::now);
         // At most one; what is in here is aborted when this ends.
         let mut fetching: JoinSet<Fetched> = JoinSet::new();
+        let mut reading: JoinSet<BundleRead> = JoinSet::new();
         loop {
             let due = async {
                 match wait {
@@ -182,7 +191,11 @@ impl Follower {
             };
             let arrived = tokio::select! {
                 () = stop.cancelled() => return,
-                Some(directory) = self.offers.recv() => Arrived::Offer(directory),
+                Some(inbox) = self.looks.recv(), if reading.is_empty() => {
+                    self.look(inbox, &mut reading);
+                    continue;
+                }
+                Some(Ok(read)) = reading.join_next() => Arrived::Read(read),
                 Some(()) = self.damage.recv() => Arrived::Damage,
                 () = due => Arrived::Fetched(Fetched::Event(Event::Due, None)),
                 Some(fetched) = fetching.join_next() => Arrived::Fetched(fetched.unwrap_or_else(|error| {
@@ -192,7 +205,7 @@ impl Follower {
             // The disk may take its time, and a stop must not wait for it; what is written is written whole.
             let taken = tokio::select! {
                 () = stop.cancelled() => return,
-                taken = self.take(arrived) => taken,
+                taken = self.take(arrived, &mut reading) => taken,
             };
             if taken.moved {
                 // What is on its way was asked for from a position that is left behind.
@@ -213,17 +226,17 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, arrived: Arrived) -> Taken {
+    async fn take(&mut self, arrived: Arrived, reading: &mut JoinSet<BundleRead>) -> Taken {
         match arrived {
-            Arrived::Offer(directory) => {
-                let before = self.engine.position();
-                if Bundle::find(&directory).is_some() {
-                    self.import(&directory).await;
-                }
-                Taken { next: None, moved: self.engine.position() != before }
+            Arrived::Read(read) => {
+                let before = self.position();
+                self.read(read, reading).await;
+                Taken { next: None, moved: self.position() != before }
             }
             Arrived::Damage => {
                 self.damaged = true;
+                // A bundle that was taken or passed over before may be what heals it.
+                self.inbox = Inbox::default();
                 Taken { next: self.step(Event::Damaged, None).await, moved: true }
             }
             Arrived::Fetched(Fetched::Event(event, data)) => Taken { next: self.step(event, data).await, moved: false },
@@ -235,54 +248,6 @@ impl Follower {
                 Taken { next: self.step(Event::Applied(step, result), None).await, moved: false }
             }
         }
-    }
-
-    /// Imports a bundle as a live answer is applied; what is wrong with it is reported.
-    ///
-    /// Returns whether the replica now holds what the bundle holds, or newer.
-    pub async fn import(&mut self, directory: &Path) -> bool {
-        let offered = Bundle::find(directory)
-            .ok_or_else(|| Rejection { reason: "missing", detail: format!("{} holds no bundle", directory.display()) })
-            .and_then(|bundle| {
-                let event = bundle.offer();
-                event
-                    .map(|event| (bundle, event))
-                    .map_err(|error| Rejection { reason: error.reason(), detail: error.to_string() })
-            });
-        let (bundle, event) = match offered {
-            Ok(offered) => offered,
-            Err(rejection) => {
-                self.trouble(rejection.reason, &rejection.detail);
-                return false;
-            }
-        };
-        let mut good = true;
-        let mut actions = VecDeque::from(self.decide(event));
-        while let Some(action) = actions.pop_front() {
-            match action {
-                Action::Apply(step) => {
-                    let file = bundle.snapshot(&step.accepted.checkpoint);
-                    let result = match file {
-                        Ok(file) => self.apply(&step, Box::new(std::io::BufReader::new(file))).await,
-                        Err(error) => Err(Rejection { reason: error.reason(), detail: error.to_string() }),
-                    };
-                    good &= result.is_ok();
-                    actions.extend(self.decide(Event::Applied(step, result)));
-                }
-                Action::Trouble { reason, detail } => {
-                    good = false;
-                    self.trouble(reason, &detail);
-                }
-                other => self.keep(other).await,
-            }
-        }
-        good
-    }
-
-    /// What is wrong, if anything is.
-    #[must_use]
-    pub fn last_trouble(&self) -> Option<Trouble> {
-        self.health.view(&*self.clock).trouble
     }
 
     /// Feeds an event to the engine and carries out what it says, up to the next fetch or wait.
@@ -308,15 +273,20 @@ impl Follower {
         next
     }
 
+    /// The position that is held, if any state is.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.engine.position()
+    }
+
     /// What the engine says to an event.
-    fn decide(&mut self, event: Event) -> Vec<Action> {
+    pub(super) fn decide(&mut self, event: Event) -> Vec<Action> {
         let actions = self.engine.handle(self.now(), event);
         self.health.set_time_floor(self.engine.time_floor_s());
         actions
     }
 
     /// Carries out what needs no fetch.
-    async fn keep(&self, action: Action) {
+    pub(super) async fn keep(&self, action: Action) {
         let kept = match action {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
             Action::KeepEpoch(number, note) => self.store.write(move |txn| txn.put_epoch(number, &note)).await,
@@ -394,7 +364,7 @@ impl Follower {
     }
 
     /// Applies data to the store, with its note, in one transaction.
-    async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
+    pub(super) async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
         let checkpoint = step.accepted.checkpoint.clone();
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
         let target = target_of(&checkpoint, now_ms);
@@ -466,13 +436,18 @@ impl Follower {
         Ok(())
     }
 
-    fn trouble(&self, reason: &'static str, detail: &str) {
+    /// Counts something that was refused.
+    pub(super) fn count(&self, reason: &'static str) {
         self.metrics.verify_failed(reason);
         match reason {
             "fork" => self.metrics.forks.inc(),
             "fenced" => self.metrics.fenced.inc(),
             _ => 0,
         };
+    }
+
+    fn trouble(&self, reason: &'static str, detail: &str) {
+        self.count(reason);
         if self.health.trouble(&*self.clock, reason, detail) {
             tracing::warn!(reason, detail, "this replica cannot follow; it goes on with what it has");
         }
@@ -489,8 +464,7 @@ impl Follower {
 
 /// What a follower is waiting for.
 enum Arrived {
-    /// A directory that may hold a bundle.
-    Offer(PathBuf),
+    Read(BundleRead),
     /// What is stored is not what was signed.
     Damage,
     Fetched(Fetched),

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::engine::Rejection;
 use crate::api::status::{Freshness, Trouble};
 use crate::clock::Clock;
 use crate::model::position::Position;
@@ -21,6 +22,8 @@ pub struct Health {
 #[derive(Clone, Debug, Default)]
 struct Rest {
     trouble: Option<Trouble>,
+    /// What keeps bundles from being taken; has nothing to do with the upstream.
+    inbox: Option<Trouble>,
     checkpoint: Option<Checkpoint>,
     time_floor_s: i64,
     held: bool,
@@ -48,6 +51,8 @@ pub struct HealthView {
     pub lost_commits: u64,
     /// What keeps it from following.
     pub trouble: Option<Trouble>,
+    /// What keeps it from taking a bundle from its inbox.
+    pub inbox: Option<Trouble>,
 }
 
 impl Health {
@@ -120,6 +125,16 @@ impl Health {
         note(&mut self.lock().trouble, clock, reason, detail)
     }
 
+    /// Notes what keeps a bundle from being taken; whether it is something else than before.
+    pub(super) fn inbox_trouble(&self, clock: &dyn Clock, rejection: &Rejection) -> bool {
+        note(&mut self.lock().inbox, clock, rejection.reason, &rejection.detail)
+    }
+
+    /// Nothing keeps bundles from being taken any more.
+    pub(super) fn inbox_well(&self) {
+        self.lock().inbox = None;
+    }
+
     /// How the replica is now.
     #[must_use]
     pub fn view(&self, clock: &dyn Clock) -> HealthView {
@@ -135,6 +150,7 @@ impl Health {
             held: rest.held,
             lost_commits: rest.lost_commits,
             trouble: rest.trouble,
+            inbox: rest.inbox,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a primary hands out to replicas: trust, notes, deltas; and copies of itself for operators.
 //!
-//! A poll waits until something changed. One delta is made for all that wait for the same change;
-//! large ones are streamed, a few at a time.
+//! A poll waits until something changed. One delta is made for all that wait for the same change; large ones go
+//! through [`spools`](super::spools).
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use tempfile::NamedTempFile;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::bundle;
 use super::followers::{Arrival, Follower, Followers, FollowsAs};
+use super::spools::{Pieces, Place, Spools};
 use super::witness::{self, WitnessError};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
@@ -40,11 +41,6 @@ const WAITERS_MAX: usize = 12_000;
 const SHARED_CHANGES_MAX: usize = 1_000;
 /// Shared deltas that are kept.
 const SHARED_DELTAS_MAX: usize = 16;
-/// Large deltas that may be streamed at once.
-const STREAMS_MAX: usize = 32;
-/// Chunks of a streamed delta that may wait for a slow reader, and the size of one in bytes.
-const STREAM_CHUNKS: usize = 8;
-const STREAM_CHUNK_BYTES: usize = 64 * 1_024;
 /// A note that was signed longer ago is signed anew before it is handed out, in milliseconds.
 const NOTE_AGE_MS_MAX: i64 = 5_000;
 /// What a busy primary asks for, in seconds.
@@ -55,7 +51,7 @@ pub struct Answer {
     /// The note behind its length, and the delta where it is small.
     pub head: Bytes,
     /// A large delta.
-    pub rest: Option<mpsc::Receiver<std::io::Result<Bytes>>>,
+    pub rest: Option<Pieces>,
     /// How long the replica shall stay away, in milliseconds, when this server is going down.
     pub reconnect_ms: Option<u64>,
 }
@@ -92,7 +88,7 @@ struct Inner {
     note: ArcSwapOption<FreshNote>,
     #[allow(clippy::type_complexity, reason = "deltas by where they begin and end")]
     shared: Mutex<BTreeMap<(Position, u64), Arc<OnceCell<Bytes>>>>,
-    streams: Arc<Semaphore>,
+    spools: Arc<Spools>,
     waiters: AtomicUsize,
     followers: Followers,
     /// That more was published than the store knows of.
@@ -120,7 +116,7 @@ impl Publisher {
             committed,
             note: ArcSwapOption::empty(),
             shared: Mutex::new(BTreeMap::new()),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            spools: Arc::default(),
             waiters: AtomicUsize::new(0),
             followers: Followers::default(),
             outdated: ArcSwapOption::from(outdated.map(Arc::new)),
@@ -195,7 +191,7 @@ impl Publisher {
         self.0.waiters.load(Ordering::Relaxed)
     }
 
-    /// Waits for what comes after a position; none for a view that does not exist.
+    /// Waits for what comes after a position; none for a view that does not exist. `taker` has a share of what is sent.
     ///
     /// # Errors
     /// Too many wait, or the store or signing fails.
@@ -203,6 +199,7 @@ impl Publisher {
         &self,
         view: &str,
         after: Position,
+        taker: &str,
         stop: &CancellationToken,
     ) -> Result<Option<Answer>, PublishError> {
         if view != VIEW_ALL {
@@ -226,15 +223,14 @@ impl Publisher {
             let note = blocking(move || inner.note(&inner.store.read()?)).await?;
             return Ok(Some(Answer { head: framed(&note, &[]), rest: None, reconnect_ms }));
         };
-        let Begun { txn, note, from, small } = made;
-        let answer = if small {
-            let delta = self.shared(txn, from).await?;
-            Answer { head: framed(&note, &delta), rest: None, reconnect_ms }
+        let answer = if made.small {
+            let delta = self.shared(made.txn, made.from).await?;
+            Answer { head: framed(&made.note, &delta), rest: None, reconnect_ms }
         } else {
-            let permit = Arc::clone(&self.0.streams)
-                .try_acquire_owned()
-                .map_err(|_| PublishError::Busy { retry_after_s: RETRY_AFTER_S })?;
-            Answer { head: framed(&note, &[]), rest: Some(self.stream(txn, from, permit)), reconnect_ms }
+            let busy = PublishError::Busy { retry_after_s: RETRY_AFTER_S };
+            let place = self.0.spools.place(taker).ok_or(busy)?;
+            let (note, pieces) = self.spooled(made, place).await?;
+            Answer { head: framed(&note, &[]), rest: Some(pieces), reconnect_ms }
         };
         self.0.metrics.wake_seconds.observe(woken.elapsed().as_secs_f64());
         Ok(Some(answer))
@@ -270,24 +266,18 @@ impl Publisher {
         cell.get_or_try_init(make).await.cloned()
     }
 
-    /// A large delta, made while it is sent.
-    fn stream(
-        &self,
-        txn: ReadTxn,
-        from: Position,
-        permit: OwnedSemaphorePermit,
-    ) -> mpsc::Receiver<std::io::Result<Bytes>> {
-        let (sender, receiver) = mpsc::channel(STREAM_CHUNKS);
+    /// A large delta, made once for all that ask for it.
+    async fn spooled(&self, begun: Begun, place: Place) -> Result<(Bytes, Pieces), PublishError> {
+        let Begun { txn, note, from, .. } = begun;
+        let to = txn.head()?.position;
         let scope = self.0.scope();
-        tokio::task::spawn_blocking(move || {
-            let _held_until_done = permit;
-            let out = std::io::BufWriter::with_capacity(STREAM_CHUNK_BYTES, ChannelWriter(sender.clone()));
-            if let Err(error) = delta::write(&txn, &scope, from, out) {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a delta was not sent to its end");
-                let _reader_gone = sender.blocking_send(Err(std::io::Error::other("the delta could not be made")));
-            }
-        });
-        receiver
+        let make = move |out: &mut dyn Write| -> Result<Bytes, PublishError> {
+            delta::write(&txn, &scope, from, out)?;
+            Ok(note)
+        };
+        let busy = || PublishError::Busy { retry_after_s: RETRY_AFTER_S };
+        let spool = self.0.spools.get((from, to), self.0.store.directory(), make, busy).await?;
+        Ok((spool.note.clone(), spool.send(place)))
     }
 
     /// Notes what a replica says of itself.
@@ -322,11 +312,11 @@ impl Publisher {
         Timestamp::from_ms(self.0.clock.now_ms())
     }
 
-    /// Makes a bundle of everything, as a tar file that goes away with its handle.
+    /// Makes a bundle of everything, as a tar file that goes away with its handle, also when this process is killed.
     ///
     /// # Errors
     /// The lifetime is over what the root allows, or the store, signing or a disk fails.
-    pub async fn bundle(&self, lifetime_days: u32) -> Result<NamedTempFile, PublishError> {
+    pub async fn bundle(&self, lifetime_days: u32) -> Result<File, PublishError> {
         let max = self.0.signer.max_lifetime_s / 86_400;
         if lifetime_days == 0 || u64::from(lifetime_days) > max {
             return Err(PublishError::BadLifetime { days: lifetime_days, max });
@@ -334,14 +324,14 @@ impl Publisher {
         let inner = Arc::clone(&self.0);
         blocking(move || {
             inner.check_newest()?;
-            let file = NamedTempFile::new_in(inner.store.directory())?;
+            let file = tempfile::tempfile_in(inner.store.directory())?;
             let lifetime_s = i64::from(lifetime_days) * 86_400;
             bundle::export(
                 &inner.store.read()?,
                 &inner.signer,
                 &inner.scope(),
                 lifetime_s,
-                file.as_file(),
+                &file,
                 inner.store.directory(),
             )?;
             Ok(file)
@@ -349,17 +339,16 @@ impl Publisher {
         .await
     }
 
-    /// Copies the database as it stands, to a file that goes away with its handle.
+    /// Copies the database as it stands, to a file that goes away with its handle, also when this process is killed.
     ///
     /// # Errors
     /// The store or a disk fails.
-    pub async fn backup(&self) -> Result<NamedTempFile, PublishError> {
+    pub async fn backup(&self) -> Result<File, PublishError> {
         let inner = Arc::clone(&self.0);
         blocking(move || {
-            let file = NamedTempFile::new_in(inner.store.directory())?;
-            std::fs::remove_file(file.path())?;
-            crate::store::backup::copy(&inner.store.read()?, file.path())?;
-            Ok(NamedTempFile::from_parts(std::fs::File::open(file.path())?, file.into_temp_path()))
+            let file = tempfile::tempfile_in(inner.store.directory())?;
+            crate::store::backup::copy_into(&inner.store.read()?, file.try_clone()?)?;
+            Ok(file)
         })
         .await
     }
@@ -459,20 +448,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiters.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.waiters.dec();
-    }
-}
-
-struct ChannelWriter(mpsc::Sender<std::io::Result<Bytes>>);
-
-impl Write for ChannelWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let gone = |_| std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

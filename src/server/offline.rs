@@ -216,11 +216,9 @@ pub async fn import_bundle(
     let metrics = crate::metrics::Metrics::new();
     let open = move || Follower::open(opening, resolver, metrics, clock, following);
     let mut follower = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
-    let good = follower.import(bundle).await;
-    let outcome = if good {
-        Ok(prove(&store.read()?)?)
-    } else {
-        Err(follower.last_trouble().map_or_else(|| "the bundle was refused".to_owned(), |trouble| trouble.detail))
+    let outcome = match follower.import(bundle).await {
+        Ok(()) => Ok(prove(&store.read()?)?),
+        Err(rejection) => Err(rejection.detail),
     };
     store.close().await;
     Ok(outcome)

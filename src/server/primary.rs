@@ -127,12 +127,7 @@ pub async fn start_primary_announcing(
     ];
     if let Some(directory) = watch {
         let (registry, stop) = (registry.clone(), stop.clone());
-        let watching = async move {
-            if let Err(error) = folder::watch(directory, registry, stop).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "the folder is not watched");
-            }
-        };
-        tasks.push(("folder", tokio::spawn(watching)));
+        tasks.push(("folder", tokio::spawn(folder::watch(directory, registry, stop))));
     }
     let state = AppState {
         catalogue: Catalogue::new(store.clone()),
@@ -204,6 +199,7 @@ fn describe(
         held: false,
         trouble,
         storage: None,
+        inbox: None,
         replicas: publisher.reports(),
     }
 }

@@ -85,15 +85,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let auditing = self_audit::run(store.clone(), metrics.clone(), Some(follower.healing()), stop.clone());
     let mut tasks = vec![("self-audit", tokio::spawn(auditing))];
     if let Some(directory) = settings.inbox {
-        let watching = inbox::watch(directory, follower.offering(), stop.clone());
-        tasks.push((
-            "inbox",
-            tokio::spawn(async move {
-                if let Err(error) = watching.await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the inbox is not watched");
-                }
-            }),
-        ));
+        tasks.push(("inbox", tokio::spawn(inbox::watch(directory, follower.looking(), stop.clone()))));
     }
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
@@ -191,6 +183,7 @@ fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status
         held: view.held,
         trouble: view.trouble,
         storage: None,
+        inbox: view.inbox,
         replicas: Vec::new(),
     }
 }

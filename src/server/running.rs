@@ -13,12 +13,12 @@ use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, Face, Listener, serve};
 use crate::registry::directory::DirectoryError;
 use crate::registry::founding::FoundingError;
+use crate::registry::seal::KEYS_FOLDER;
 use crate::replication::recollection::OpenError;
 use crate::resolve::Resolver;
-use crate::store::files::replace;
+use crate::store::files::{replace, sweep};
 use crate::store::{Store, StoreError};
 use crate::trust::root::RootKeyId;
-use crate::watch::WatchError;
 
 /// The file in the data directory that says where the node listens.
 const ADDRESS_FILE: &str = "address";
@@ -41,8 +41,6 @@ pub enum StartError {
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Replica(#[from] OpenError),
-    #[error(transparent)]
-    Watch(#[from] WatchError),
     #[error(
         "this replica does not know yet which root to trust: give it --root-key, as `bookholder keys show` prints it on the primary"
     )]
@@ -165,6 +163,9 @@ impl Wired {
 /// Takes away what a killed node left behind, so that nobody reads an address before there is one.
 pub(super) fn forget_address(store: &Store) {
     let _there_may_be_none = std::fs::remove_file(store.directory().join(ADDRESS_FILE));
+    for folder in ["", KEYS_FOLDER, "trust"] {
+        sweep(&store.directory().join(folder));
+    }
 }
 
 /// Binds a Unix socket; one that a killed process left behind is taken over.

@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
+use futures_util::future::select_all;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
-/// The signals that tell a process to end. They are kept from the moment this is made: make it before a node starts,
-/// or a signal that comes just then kills the process instead.
+/// The number of the signal that says that a file became larger than the process may write; the write fails too.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// The signals that a node minds. They are kept from the moment this is made: make it before a node starts, or a signal
+/// that comes just then kills the process instead.
+///
+/// SIGINT and SIGTERM end it. SIGHUP asks daemons to read their settings again: certificates are read again by
+/// themselves, and nothing else is read while a node runs, so it changes nothing. Nor do SIGUSR1, SIGUSR2 and SIGXFSZ,
+/// which would kill a process that does not mind them.
 pub struct EndSignals {
     interrupt: Signal,
     terminate: Signal,
+    minded: Vec<(&'static str, Signal)>,
 }
 
 impl EndSignals {
@@ -20,14 +29,44 @@ impl EndSignals {
     /// # Errors
     /// The operating system refuses.
     pub fn take() -> std::io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let minded = [
+            ("SIGHUP", SignalKind::hangup()),
+            ("SIGUSR1", SignalKind::user_defined1()),
+            ("SIGUSR2", SignalKind::user_defined2()),
+            ("SIGXFSZ", SignalKind::from_raw(FILE_TOO_LARGE)),
+        ];
+        let mind = |(name, kind)| signal(kind).map(|signal| (name, signal));
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            minded: minded.into_iter().map(mind).collect::<std::io::Result<_>>()?,
+        })
     }
 
     async fn told(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        let mut minded = std::mem::take(&mut self.minded);
+        loop {
+            let others = minded.iter_mut().map(|(name, signal)| {
+                Box::pin(async move {
+                    signal.recv().await;
+                    *name
+                })
+            });
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                (name, ..) = select_all(others) => say(name),
+            }
         }
+    }
+}
+
+/// Logs what a signal means here that does not end the node.
+fn say(name: &'static str) {
+    match name {
+        "SIGHUP" => tracing::info!("SIGHUP: certificates are read again by themselves; other settings take a restart"),
+        "SIGXFSZ" => tracing::error!("a file reached the size that this process may write (see `ulimit -f`)"),
+        name => tracing::info!(name, "this signal means nothing here"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A consistent copy of the database, made while it serves.
 
+use std::fs::File;
 use std::path::Path;
 
 use redb::{Builder, Key, ReadTransaction, ReadableTable, TableDefinition, TableError, Value, WriteTransaction};
@@ -16,7 +17,14 @@ const COPY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 /// # Errors
 /// The file exists, or a disk or database fails.
 pub fn copy(txn: &ReadTxn, path: &Path) -> Result<(), StoreError> {
-    let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+    copy_into(txn, File::options().read(true).write(true).create_new(true).open(path)?)
+}
+
+/// The same into a file that is open already, and empty.
+///
+/// # Errors
+/// A disk or database fails.
+pub fn copy_into(txn: &ReadTxn, file: File) -> Result<(), StoreError> {
     let mut target = Builder::new().set_cache_size(COPY_CACHE_BYTES).create_file(file)?;
     let mut out = target.begin_write()?;
     out.set_quick_repair(true);

@@ -36,3 +36,42 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
 pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
+
+/// Removes what processes left behind that were killed while they replaced a file here.
+pub fn sweep(directory: &Path) {
+    let of_another = |name: &str| {
+        let process =
+            name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).and_then(|(_, id)| id.parse::<u32>().ok());
+        process.is_some_and(|process| process != std::process::id())
+    };
+    for entry in std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.file_name().to_str().is_some_and(of_another) {
+            let _best_effort = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_of_killed_processes_are_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = format!(".watermark.{}", std::process::id());
+        let names = ["registry.redb", ".hidden", ".watermark.12x", own.as_str(), ".watermark.1", ".root.key.4194304"];
+        for name in names {
+            std::fs::write(folder.path().join(name), "text").expect("a file");
+        }
+        std::fs::create_dir(folder.path().join(".folder.1")).expect("a folder");
+        sweep(folder.path());
+        let mut left: Vec<String> = std::fs::read_dir(folder.path())
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        left.sort();
+        let mut kept = vec![".folder.1", ".hidden", ".watermark.12x", own.as_str(), "registry.redb"];
+        kept.sort_unstable();
+        assert_eq!(left, kept);
+    }
+}

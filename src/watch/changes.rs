@@ -1,10 +1,15 @@
 //! Waits for a folder to change, and then for it to come to rest.
+//!
+//! The folder may be missing, and it may be replaced as a whole: a medium that is mounted over it, a link that points
+//! elsewhere. The system says nothing of that, so what the path leads to is looked at every two seconds.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Quiet that ends a burst of changes.
@@ -13,43 +18,76 @@ const QUIET: Duration = Duration::from_millis(150);
 const BURST_MAX: Duration = Duration::from_secs(2);
 /// How often to look without any event, in case one was lost.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
-
-/// A folder cannot be watched.
-#[derive(Debug, thiserror::Error)]
-#[error("{} cannot be watched: {source}", path.display())]
-pub struct WatchError {
-    path: std::path::PathBuf,
-    source: notify::Error,
-}
+/// How often to look whether the path leads to another folder.
+const IDENTITY_EVERY: Duration = Duration::from_secs(2);
 
 /// Changes of a folder and everything below it.
 pub(super) struct Changes {
-    /// Keeps the events coming.
-    _watcher: RecommendedWatcher,
+    directory: PathBuf,
+    /// What the path leads to: device and number. None where it leads nowhere.
+    identity: Option<(u64, u64)>,
+    /// Keeps the events coming; none where the system has no watch for us.
+    watcher: Option<RecommendedWatcher>,
+    sender: mpsc::Sender<()>,
     signal: mpsc::Receiver<()>,
 }
 
 impl Changes {
-    pub(super) fn of(directory: &Path) -> Result<Self, WatchError> {
+    pub(super) async fn of(directory: PathBuf) -> Self {
         // One waiting signal says all there is to say: look again.
         let (sender, signal) = mpsc::channel(1);
-        let fault = |source| WatchError { path: directory.to_owned(), source };
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let mut changes = Self { identity: identity_of(&directory).await, directory, watcher: None, sender, signal };
+        changes.watch();
+        changes
+    }
+
+    /// Begins to watch what the path leads to now.
+    fn watch(&mut self) {
+        self.watcher = None;
+        if self.identity.is_none() {
+            return;
+        }
+        let sender = self.sender.clone();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             if !event.is_ok_and(|event| event.kind.is_access()) {
                 let _one_waits_already = sender.try_send(());
             }
-        })
-        .map_err(fault)?;
-        watcher.watch(directory, RecursiveMode::Recursive).map_err(fault)?;
-        Ok(Self { _watcher: watcher, signal })
+        });
+        let watched = watcher.and_then(|mut watcher| {
+            watcher.watch(&self.directory, RecursiveMode::Recursive)?;
+            Ok(watcher)
+        });
+        match watched {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => {
+                let folder = self.directory.display();
+                tracing::warn!(%folder, %error, "the folder cannot be watched; it is looked at once a minute");
+            }
+        }
     }
 
     /// Waits until the folder has changed and come to rest; false when told to stop.
     pub(super) async fn next(&mut self, stop: &CancellationToken) -> bool {
-        tokio::select! {
-            () = stop.cancelled() => return false,
-            _ = self.signal.recv() => {}
-            () = tokio::time::sleep(LOOK_ANYWAY) => return true,
+        let anyway = Instant::now() + LOOK_ANYWAY;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                _ = self.signal.recv() => break,
+                () = tokio::time::sleep_until(anyway) => {
+                    if self.watcher.is_none() {
+                        self.watch();
+                    }
+                    return true;
+                }
+                () = tokio::time::sleep(IDENTITY_EVERY) => {
+                    let identity = identity_of(&self.directory).await;
+                    if identity != self.identity {
+                        self.identity = identity;
+                        self.watch();
+                        return true;
+                    }
+                }
+            }
         }
         let burst = async {
             while tokio::time::timeout(QUIET, self.signal.recv()).await.is_ok_and(|signal| signal.is_some()) {}
@@ -59,4 +97,10 @@ impl Changes {
             _ = tokio::time::timeout(BURST_MAX, burst) => true,
         }
     }
+}
+
+/// What a path leads to.
+async fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    let folder = tokio::fs::metadata(path).await.ok().filter(std::fs::Metadata::is_dir)?;
+    Some((folder.dev(), folder.ino()))
 }

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use tokio_util::sync::CancellationToken;
 
-use super::WatchError;
 use super::changes::Changes;
 use crate::api::write::PublishRequest;
 use crate::files::folder::understand;
@@ -55,16 +54,13 @@ struct Seen {
 }
 
 /// Publishes from a folder, at the start and after every change, until told to stop.
-///
-/// # Errors
-/// The folder cannot be watched.
-pub async fn watch(directory: PathBuf, registry: Registry, stop: CancellationToken) -> Result<(), WatchError> {
-    let mut changes = Changes::of(&directory)?;
+pub async fn watch(directory: PathBuf, registry: Registry, stop: CancellationToken) {
+    let mut changes = Changes::of(directory.clone()).await;
     let mut folder = Folder { directory, registry, seen: BTreeMap::new() };
     loop {
         folder.look().await;
         if !changes.next(&stop).await {
-            return Ok(());
+            return;
         }
     }
 }

@@ -1,45 +1,23 @@
-//! An inbox: says which directories in it may hold a bundle, whenever something arrived.
+//! An inbox: says when to look through it, at the start, whenever something arrived, and each minute.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::WatchError;
 use super::changes::Changes;
 
-/// Most directories of an inbox that are offered.
-const DIRECTORIES_MAX: usize = 1_000;
-
-/// Offers the inbox and the directories in it, at the start and after every change, until told to stop.
-///
-/// # Errors
-/// The folder cannot be watched.
-pub async fn watch(inbox: PathBuf, offers: mpsc::Sender<PathBuf>, stop: CancellationToken) -> Result<(), WatchError> {
-    let mut changes = Changes::of(&inbox)?;
+/// Names the inbox at the start and after every change, until told to stop. It need not be there: a stick may be
+/// plugged in later.
+pub async fn watch(inbox: PathBuf, looking: mpsc::Sender<PathBuf>, stop: CancellationToken) {
+    let mut changes = Changes::of(inbox.clone()).await;
     loop {
-        for directory in candidates(&inbox) {
-            if offers.send(directory).await.is_err() {
-                return Ok(());
-            }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            sent = looking.send(inbox.clone()) => if sent.is_err() { return },
         }
         if !changes.next(&stop).await {
-            return Ok(());
+            return;
         }
     }
-}
-
-/// The inbox itself, then the directories in it by name.
-fn candidates(inbox: &Path) -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = std::fs::read_dir(inbox)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .take(DIRECTORIES_MAX)
-        .collect();
-    directories.sort();
-    directories.insert(0, inbox.to_owned());
-    directories
 }

@@ -6,5 +6,3 @@
 mod changes;
 pub mod folder;
 pub mod inbox;
-
-pub use changes::WatchError;

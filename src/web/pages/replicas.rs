@@ -162,6 +162,7 @@ fn own(frame: &Frame, status: &Status) -> Markup {
             (freshness_tag(status.freshness)) " " (standing(status.freshness))
         }
         @if let Some(trouble) = &status.trouble { (troubled(frame, trouble)) }
+        @if let Some(trouble) = &status.inbox { (troubled(frame, trouble)) }
         @if status.held { p.note.warn { "Held: its operator froze it at this position. It answers, and takes nothing new." } }
         @if status.clock_untrusted {
             p.note.bad { "The clock of this machine does not fit what was signed, and is not trusted. Set it." }
@@ -246,6 +247,7 @@ mod tests {
             held: false,
             trouble: None,
             storage: None,
+            inbox: None,
             replicas: Vec::new(),
         }
     }

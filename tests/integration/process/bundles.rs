@@ -85,6 +85,135 @@ fn a_bundle_carries_everything_to_a_replica_without_a_network() {
     let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
 }
 
+/// A replica without a network that looks through an inbox.
+fn with_inbox(primary: &Node, inbox: &Path) -> Node {
+    let inbox = [std::ffi::OsString::from("--inbox"), inbox.into()];
+    Launch::replica().args(["--root-key", &primary.root_key()]).args(inbox).start()
+}
+
+fn pipe(path: &Path) {
+    std::fs::remove_file(path).expect("a file in its place");
+    assert!(std::process::Command::new("mkfifo").arg(path).status().expect("mkfifo").success());
+}
+
+#[test]
+fn replica_starts_without_its_inbox_says_so_and_takes_what_is_plugged_in_later() {
+    let primary = Node::primary();
+    primary.publish("a", "from the stick");
+    let bundle = export(&primary, "bundle");
+    let inbox = primary.home().join("stick");
+    let mut replica = with_inbox(&primary, &inbox);
+    let trouble = replica.until("the missing inbox is in the status", || {
+        let status = replica.status();
+        (!status["inbox"].is_null()).then(|| status["inbox"].clone())
+    });
+    assert_eq!(trouble["reason"], "inbox");
+    assert!(trouble["detail"].as_str().expect("a text").contains("is looked for again each minute"), "{trouble}");
+    replica.until_logged("a bundle cannot be taken from the inbox");
+
+    copy(&bundle, &inbox.join("in-a-folder"));
+    replica.until("the bundle is taken", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
+    replica.until("the trouble is over", || replica.status()["inbox"].is_null().then_some(()));
+
+    // The folder is replaced as a whole, as by a mount.
+    primary.publish("a", "from the next stick");
+    let next = primary.home().join("next");
+    copy(&export(&primary, "bundle-2"), &next);
+    std::fs::rename(&inbox, primary.home().join("gone")).expect("moved away");
+    std::fs::rename(&next, &inbox).expect("moved there");
+    replica.until("the next bundle is taken", || (replica.text("a") == "from the next stick").then_some(()));
+    replica.stop();
+}
+
+#[test]
+fn named_pipe_in_a_bundle_hangs_neither_import_nor_replica_nor_its_end() {
+    let primary = Node::primary();
+    primary.publish("a", "first");
+    let good = export(&primary, "good");
+    for (at, file) in files(&good).into_iter().enumerate() {
+        let name = file.strip_prefix(&good).expect("below").to_owned();
+        let bad = primary.home().join(format!("bad-{at}"));
+        copy(&good, &bad);
+        pipe(&bad.join(&name));
+        let data = primary.home().join(format!("data-{at}"));
+        let _said = import(&bad, &data, &primary.root_key()).fails(1).says("the bundle is refused");
+
+        let inbox = primary.home().join(format!("inbox-{at}"));
+        std::fs::create_dir(&inbox).expect("a folder");
+        std::fs::rename(&bad, inbox.join("bad")).expect("moved");
+        let mut replica = with_inbox(&primary, &inbox);
+        if name.ends_with("checkpoint") {
+            assert!(replica.status()["inbox"].is_null(), "a folder without a checkpoint is no bundle");
+        } else {
+            replica.until("the pipe is refused", || (!replica.status()["inbox"].is_null()).then_some(()));
+        }
+        copy(&good, &inbox.join("good"));
+        replica.until("the good bundle is taken", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
+        replica.until("the trouble is over", || replica.status()["inbox"].is_null().then_some(()));
+        replica.stop();
+    }
+}
+
+#[test]
+fn newest_of_1300_bundles_is_taken_and_older_ones_are_no_trouble() {
+    let primary = Node::primary();
+    primary.publish("a", "old");
+    let old = export(&primary, "old");
+    primary.publish("a", "new");
+    let new = export(&primary, "new");
+    let inbox = primary.home().join("inbox");
+    copy(&new, &inbox.join("m-newest"));
+    let checkpoint = Path::new("replication/v1/view/all/checkpoint");
+    for number in 0..1_300 {
+        let folder = inbox.join(format!("{}-{number}", if number % 2 == 0 { "a" } else { "z" }));
+        std::fs::create_dir_all(folder.join("replication/v1/view/all")).expect("folders");
+        std::fs::copy(old.join(checkpoint), folder.join(checkpoint)).expect("a copy");
+    }
+    let mut replica = with_inbox(&primary, &inbox);
+    replica.until("the newest is taken", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
+    assert_eq!(replica.text("a"), "new");
+    let status = replica.status();
+    assert!(status["inbox"].is_null() && status["trouble"].is_null(), "{status}");
+    replica.restart();
+    assert_eq!(replica.text("a"), "new");
+    assert!(replica.status()["inbox"].is_null(), "{}", replica.status());
+    assert!(!replica.stderr().contains("cannot be taken"), "{}", replica.stderr());
+    replica.stop();
+}
+
+#[test]
+fn trouble_of_a_half_copied_bundle_ends_when_it_is_whole_or_gone() {
+    let primary = Node::primary();
+    primary.publish("a", "first");
+    let bundle = export(&primary, "bundle");
+    let inbox = primary.home().join("inbox");
+    let half = inbox.join("half");
+    copy(&bundle, &half);
+    let snapshot = files(&half).into_iter().find(|file| file.to_string_lossy().contains("/snapshot/")).expect("data");
+    let bytes = std::fs::read(&snapshot).expect("data");
+    std::fs::write(&snapshot, &bytes[..bytes.len() / 2]).expect("cut");
+    let mut replica = with_inbox(&primary, &inbox);
+    let reason = |what: &str| replica.until(what, || replica.status()["inbox"]["reason"].as_str().map(str::to_owned));
+    assert_eq!(reason("half a bundle is refused"), "hash");
+    std::fs::write(&snapshot, &bytes).expect("whole");
+    replica.until("it is taken when it is whole", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
+    replica.until("the trouble is over", || replica.status()["inbox"].is_null().then_some(()));
+
+    primary.publish("a", "second");
+    let next = export(&primary, "next");
+    copy(&next, &inbox.join("next"));
+    replica.until("the next is taken", || (replica.text("a") == "second").then_some(()));
+    primary.publish("a", "third");
+    let third = export(&primary, "third");
+    std::fs::remove_dir_all(third.join("replication/v1/view/all/snapshot")).expect("removed");
+    std::fs::rename(&third, inbox.join("third")).expect("moved");
+    let reason = |what: &str| replica.until(what, || replica.status()["inbox"]["reason"].as_str().map(str::to_owned));
+    assert_eq!(reason("a bundle without its data is refused"), "missing");
+    std::fs::remove_dir_all(inbox.join("third")).expect("removed");
+    replica.until("no trouble is left when it is gone", || replica.status()["inbox"].is_null().then_some(()));
+    replica.stop();
+}
+
 #[test]
 fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
     let primary = Node::primary();

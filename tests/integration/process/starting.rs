@@ -227,3 +227,16 @@ fn another_admin_token_at_a_later_start_is_not_passed_over_in_silence() {
     node.restart_as(|launch| launch.env("BOOKHOLDER_ADMIN_TOKEN", "bh_test_another_0123456789abcdef"));
     node.until_logged("BOOKHOLDER_ADMIN_TOKEN is no access token of this registry");
 }
+
+#[test]
+fn signals_that_mean_nothing_here_do_not_end_a_node() {
+    let mut primary = Node::primary();
+    for name in ["HUP", "USR1", "USR2", "XFSZ"] {
+        primary.signal(name);
+    }
+    for said in ["certificates are read again by themselves", "SIGUSR1", "SIGUSR2", "ulimit -f"] {
+        primary.until_logged(said);
+    }
+    primary.publish("a", "still here");
+    primary.stop();
+}

@@ -227,8 +227,13 @@ impl Node {
 
     /// Tells the process to end, and does not wait.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
         // Every Unix has this; Rust alone has no way to send a signal.
-        let script = format!("kill -TERM {}", self.pid());
+        let script = format!("kill -{name} {}", self.pid());
         let sent = std::process::Command::new("sh").args(["-c", &script]).status().expect("a shell");
         assert!(sent.success(), "{sent}");
     }

@@ -1,6 +1,7 @@
 //! A primary in this process: a store in a temporary directory, a clock that a test moves, and words to tell a story with.
 
 use std::collections::BTreeMap;
+use std::io::Seek;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -182,7 +183,8 @@ impl Primary {
     /// What a live upstream would answer to a poll: the framed note, and data.
     pub async fn answer(&self, after: Position) -> Vec<u8> {
         let never = CancellationToken::new();
-        let answer = self.publisher.next("all", after, &never).await.expect("an answer").expect("the view `all`");
+        let answer =
+            self.publisher.next("all", after, "a test", &never).await.expect("an answer").expect("the view `all`");
         let mut bytes = answer.head.to_vec();
         if let Some(mut rest) = answer.rest {
             while let Some(chunk) = rest.recv().await {
@@ -218,11 +220,10 @@ impl Primary {
 
     /// Unpacks a bundle of the present state into a new directory.
     pub async fn bundle(&self) -> TempDir {
-        let file = self.publisher.bundle(7).await.expect("a bundle");
+        let mut file = self.publisher.bundle(7).await.expect("a bundle");
+        file.rewind().expect("the bundle");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        tar::Archive::new(std::fs::File::open(file.path()).expect("the bundle"))
-            .unpack(directory.path())
-            .expect("a tree");
+        tar::Archive::new(file).unpack(directory.path()).expect("a tree");
         directory
     }
 }

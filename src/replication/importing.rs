@@ -1,0 +1,194 @@
+//! Bundles on their way into a replica: from an inbox that is watched, or one by hand.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::bundle::{Bundle, BundleError};
+use super::engine::{Action, Event, Rejection, Step};
+use super::follower::Follower;
+use super::inbox::{Candidate, Claims, Listing};
+use crate::model::position::Position;
+
+/// How long a look through an inbox, or reading all of a bundle but its data, may take.
+const READ_DEADLINE: Duration = Duration::from_secs(60);
+/// How long checking the data of a bundle may take: some 4 GB from the slowest of sticks.
+const DATA_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// Something that was read from the medium of the inbox.
+pub(super) enum BundleRead {
+    Looked(Result<Listing, Rejection>),
+    /// A bundle without its data.
+    Offered(Candidate, Result<Event, Rejection>),
+    /// The data of a verified step, and what was held when that was verified.
+    Opened(Candidate, Box<Step>, Option<Position>, Result<File, Rejection>),
+}
+
+impl Follower {
+    /// Begins to look through an inbox.
+    pub(super) fn look(&self, inbox: PathBuf, reading: &mut JoinSet<BundleRead>) {
+        let (medium, judged, held) = (self.medium.clone(), self.inbox.clone(), self.claims());
+        let now_ms = self.clock.monotonic_ms();
+        reading.spawn(async move {
+            let look = move || {
+                let unreadable = |error| Rejection {
+                    reason: "inbox",
+                    detail: format!("{} cannot be read: {error}; it is looked for again each minute", inbox.display()),
+                };
+                judged.list(&inbox, held, now_ms).map_err(unreadable)
+            };
+            BundleRead::Looked(medium.read(READ_DEADLINE, look).await.flatten())
+        });
+    }
+
+    /// Goes on with what was read, and begins to read what comes next.
+    pub(super) async fn read(&mut self, read: BundleRead, reading: &mut JoinSet<BundleRead>) {
+        match read {
+            BundleRead::Looked(Err(rejection)) => self.inbox_trouble(&rejection),
+            BundleRead::Looked(Ok(listing)) => {
+                if listing.left_out > 0 {
+                    let left_out = listing.left_out;
+                    tracing::warn!(left_out, "the inbox holds more bundles than one look judges; the oldest wait");
+                }
+                self.listing = listing;
+                self.next_bundle(reading);
+            }
+            BundleRead::Offered(candidate, offered) => {
+                let judged = match offered {
+                    Ok(event) => self.judge(event).await,
+                    Err(rejection) => Err(rejection),
+                };
+                match judged {
+                    Ok(Some(step)) => {
+                        let (medium, held) = (self.medium.clone(), self.position());
+                        reading.spawn(async move {
+                            let (directory, signed) = (candidate.directory.clone(), step.accepted.checkpoint.clone());
+                            let open = move || open(&directory, |bundle| bundle.snapshot(&signed));
+                            let file = medium.read(DATA_DEADLINE, open).await.flatten();
+                            BundleRead::Opened(candidate, step, held, file)
+                        });
+                    }
+                    Ok(None) => self.conclude(&candidate, Ok(()), reading),
+                    Err(rejection) => self.conclude(&candidate, Err(rejection), reading),
+                }
+            }
+            BundleRead::Opened(candidate, _, held, Ok(_)) if held != self.position() => {
+                // What was verified meanwhile may be newer.
+                self.listing.candidates.push_front(candidate);
+                self.next_bundle(reading);
+            }
+            BundleRead::Opened(candidate, step, _, file) => {
+                let result = self.finish(step, file).await;
+                self.conclude(&candidate, result, reading);
+            }
+        }
+    }
+
+    /// Begins to read the newest bundle that waits, where it could still be of use.
+    fn next_bundle(&mut self, reading: &mut JoinSet<BundleRead>) {
+        let held = self.claims();
+        while let Some(candidate) = self.listing.candidates.pop_front() {
+            if candidate.concerns(held.as_ref()) {
+                let medium = self.medium.clone();
+                reading.spawn(async move {
+                    let directory = candidate.directory.clone();
+                    let offer = move || open(&directory, Bundle::offer);
+                    let offered = medium.read(READ_DEADLINE, offer).await.flatten();
+                    BundleRead::Offered(candidate, offered)
+                });
+                return;
+            }
+        }
+        if self.listing.is_well(held.as_ref()) {
+            self.health.inbox_well();
+        }
+    }
+
+    /// Remembers how a bundle was judged, and goes on with the next.
+    fn conclude(&mut self, candidate: &Candidate, result: Result<(), Rejection>, reading: &mut JoinSet<BundleRead>) {
+        // What the disk or the medium is to blame for is tried again with the next look.
+        let tried_again = matches!(&result, Err(Rejection { reason: "store" | "slow", .. }));
+        if !tried_again {
+            self.inbox.judged(candidate, result.is_err(), self.clock.monotonic_ms());
+        }
+        if let Err(Rejection { reason, detail }) = result {
+            self.listing.refused.push(candidate.claims);
+            let detail = format!("{}: {detail}", candidate.directory.display());
+            self.inbox_trouble(&Rejection { reason, detail });
+        }
+        self.next_bundle(reading);
+    }
+
+    fn inbox_trouble(&self, rejection: &Rejection) {
+        self.count(rejection.reason);
+        if self.health.inbox_trouble(&*self.clock, rejection) {
+            tracing::warn!(
+                reason = rejection.reason,
+                detail = rejection.detail,
+                "a bundle cannot be taken from the inbox"
+            );
+        }
+    }
+
+    /// Imports the bundle in a folder as a live answer is applied.
+    ///
+    /// # Errors
+    /// It is not there, not whole, or refused; then nothing has changed.
+    pub async fn import(&mut self, directory: &Path) -> Result<(), Rejection> {
+        let (medium, directory) = (self.medium.clone(), directory.to_owned());
+        let folder = directory.clone();
+        let event = medium.read(READ_DEADLINE, move || open(&folder, Bundle::offer)).await.flatten()?;
+        let Some(step) = self.judge(event).await? else { return Ok(()) };
+        let signed = step.accepted.checkpoint.clone();
+        let open = move || open(&directory, |bundle| bundle.snapshot(&signed));
+        let file = medium.read(DATA_DEADLINE, open).await.flatten();
+        self.finish(step, file).await
+    }
+
+    /// Feeds a bundle to the engine: what is to be applied, if anything is.
+    async fn judge(&mut self, event: Event) -> Result<Option<Box<Step>>, Rejection> {
+        let mut step = None;
+        let mut refused = Ok(());
+        for action in self.decide(event) {
+            match action {
+                Action::Apply(verified) => step = Some(verified),
+                Action::Trouble { reason, detail } => refused = refused.and(Err(Rejection { reason, detail })),
+                other => self.keep(other).await,
+            }
+        }
+        refused.map(|()| step)
+    }
+
+    /// Applies the data of a bundle, and tells the engine.
+    async fn finish(&mut self, step: Box<Step>, file: Result<File, Rejection>) -> Result<(), Rejection> {
+        let result = match file {
+            Ok(file) => self.apply(&step, Box::new(BufReader::new(file))).await,
+            Err(rejection) => Err(rejection),
+        };
+        let told = self.judge(Event::Applied(step, result.clone())).await;
+        result.and(told.map(|_| ()))
+    }
+
+    /// What is held, as a bundle would claim it; none where that is damaged.
+    fn claims(&self) -> Option<Claims> {
+        if self.damaged {
+            return None;
+        }
+        self.health.view(&*self.clock).checkpoint.as_ref().map(Claims::of)
+    }
+}
+
+fn open<T>(directory: &Path, read: impl FnOnce(&Bundle) -> Result<T, BundleError>) -> Result<T, Rejection> {
+    let missing = || Rejection { reason: "missing", detail: format!("{} holds no bundle", directory.display()) };
+    let bundle = Bundle::find(directory).ok_or_else(missing)?;
+    read(&bundle).map_err(|error| Rejection { reason: error.reason(), detail: chain(&error) })
+}
+
+/// What failed, down to the cause.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

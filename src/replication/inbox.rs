@@ -1,0 +1,296 @@
+//! The inbox of a replica: which of the bundles in it are worth a look, the newest first.
+//!
+//! A medium that travels by hand holds whatever others put there: bundles of last month, half-copied ones, a thousand
+//! folders, a disk that no longer answers. So it is read by one thread at a time, with a deadline; what claims to be
+//! older than what is held is passed over without a word; and what was judged is not judged again while it stays as
+//! it is. Nothing is decided here by what a bundle claims except the order.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::DirEntry;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::bundle::{Bundle, CHECKPOINT};
+use super::engine::Rejection;
+use crate::crypto::note::Note;
+use crate::store::regular::open_regular;
+use crate::trust::accept::Rank;
+use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
+
+/// Bundles that are judged after one look; those that are left out are the oldest, and wait for the next look.
+const BUNDLES_MAX: usize = 1_000;
+/// Judgements that are remembered; beyond, the oldest are forgotten and made again.
+const JUDGED_MAX: usize = 20_000;
+/// After this a bundle that was refused is judged again: a clock may have been set right, or a key learned.
+const JUDGED_MS: u64 = 5 * 60 * 1_000;
+/// Files of one bundle that its fingerprint looks at.
+const FILES_MAX: usize = 10_000;
+
+/// What a bundle says that it holds; nobody has verified it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claims {
+    rank: Rank,
+    issued: i64,
+    state: [u8; 32],
+}
+
+impl Claims {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Self {
+        let rank = Rank { root: checkpoint.root, position: checkpoint.position() };
+        Self { rank, issued: checkpoint.issued, state: checkpoint.state }
+    }
+
+    /// Whether it could be of any use to a replica that holds this: a newer state, a later signature, or proof of
+    /// another history.
+    pub(super) fn concerns(&self, held: Option<&Self>) -> bool {
+        held.is_none_or(|held| {
+            self.rank > held.rank || (self.rank == held.rank && (self.issued > held.issued || self.state != held.state))
+        })
+    }
+}
+
+/// A bundle that is to be judged.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) directory: PathBuf,
+    /// None when its checkpoint cannot be read; judging says why.
+    pub(super) claims: Option<Claims>,
+    fingerprint: [u8; 32],
+}
+
+/// What one look at an inbox found.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// The newest first.
+    pub(super) candidates: VecDeque<Candidate>,
+    /// How many more there were.
+    pub(super) left_out: usize,
+    /// What those claim that were refused, now or earlier, and have not changed since.
+    pub(super) refused: Vec<Option<Claims>>,
+}
+
+impl Listing {
+    /// Whether nothing in the inbox is refused that could be of use to a replica that holds this.
+    pub(super) fn is_well(&self, held: Option<&Claims>) -> bool {
+        let matters = |claims: &Option<Claims>| claims.is_none_or(|claims| claims.concerns(held));
+        !self.refused.iter().any(matters)
+    }
+}
+
+/// What was judged lately, by fingerprint.
+#[derive(Debug, Default)]
+struct Judged(BTreeMap<[u8; 32], Judgement>);
+
+#[derive(Clone, Copy, Debug)]
+struct Judgement {
+    at_ms: u64,
+    refused: bool,
+}
+
+/// What a replica knows of its inbox; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Inbox(Arc<Mutex<Judged>>);
+
+impl Inbox {
+    /// Looks through a folder and the folders in it for what could be of use to a replica that holds this.
+    pub(super) fn list(&self, inbox: &Path, held: Option<Claims>, now_ms: u64) -> io::Result<Listing> {
+        let folders = std::fs::read_dir(inbox)?.filter_map(Result::ok).map(|entry| entry.path());
+        let mut listing = Listing::default();
+        let mut found = Vec::new();
+        for directory in std::iter::once(inbox.to_owned()).chain(folders.filter(|path| path.is_dir())) {
+            let Some(candidate) = Candidate::find(directory, held.as_ref()) else { continue };
+            match self.judgement(&candidate.fingerprint, now_ms) {
+                Some(Judgement { refused: true, .. }) => listing.refused.push(candidate.claims),
+                Some(_) => {}
+                None => found.push(candidate),
+            }
+            if found.len() >= 2 * BUNDLES_MAX {
+                listing.left_out += keep_newest(&mut found);
+            }
+        }
+        listing.left_out += keep_newest(&mut found);
+        listing.candidates = found.into();
+        Ok(listing)
+    }
+
+    fn judgement(&self, fingerprint: &[u8; 32], now_ms: u64) -> Option<Judgement> {
+        let judged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |judgement: &&Judgement| !judgement.refused || now_ms.saturating_sub(judgement.at_ms) < JUDGED_MS;
+        judged.0.get(fingerprint).filter(fresh).copied()
+    }
+
+    /// Remembers how a bundle was judged, until it changes.
+    pub(super) fn judged(&self, candidate: &Candidate, refused: bool, now_ms: u64) {
+        let mut judged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.0.len() >= JUDGED_MAX
+            && let Some(oldest) = judged.0.iter().min_by_key(|(_, judgement)| judgement.at_ms).map(|(key, _)| *key)
+        {
+            judged.0.remove(&oldest);
+        }
+        judged.0.insert(candidate.fingerprint, Judgement { at_ms: now_ms, refused });
+    }
+}
+
+impl Candidate {
+    /// The bundle in a folder, when there is one that could be of use to a replica that holds this.
+    fn find(directory: PathBuf, held: Option<&Claims>) -> Option<Self> {
+        let bundle = Bundle::find(&directory)?;
+        let mut hasher = blake3::Hasher::new();
+        let mut note = Vec::new();
+        let read = open_regular(&bundle.tree().join(CHECKPOINT))
+            .and_then(|file| file.take(CHECKPOINT_BYTES_MAX as u64 + 1).read_to_end(&mut note));
+        let checkpoint = read.ok().and_then(|_| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
+        let claims = checkpoint.and_then(|note| Checkpoint::parse(note.text()).ok()).map(|it| Claims::of(&it));
+        if claims.is_some_and(|claims| !claims.concerns(held)) {
+            return None;
+        }
+        hasher.update(&note);
+        for folder in ["root", "epoch", "view/all/manifest", "view/all/snapshot"] {
+            hash_files(&mut hasher, &bundle.tree().join(folder));
+        }
+        Some(Self { directory, claims, fingerprint: hasher.finalize().into() })
+    }
+
+    /// Whether it could still be of use to a replica that holds this.
+    pub(super) fn concerns(&self, held: Option<&Claims>) -> bool {
+        self.claims.is_none_or(|claims| claims.concerns(held))
+    }
+}
+
+/// Hashes what a folder says of its files: names, lengths and times, and none of their bytes.
+fn hash_files(hasher: &mut blake3::Hasher, folder: &Path) {
+    let mut entries: Vec<DirEntry> =
+        std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).take(FILES_MAX).collect();
+    entries.sort_by_key(DirEntry::file_name);
+    for entry in entries {
+        hasher.update(entry.file_name().as_encoded_bytes());
+        if let Ok(file) = entry.metadata() {
+            for number in [file.len(), file.mtime().cast_unsigned(), file.mtime_nsec().cast_unsigned(), file.ino()] {
+                hasher.update(&number.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// Sorts bundles, the newest first, and drops those beyond what one look judges; how many.
+fn keep_newest(found: &mut Vec<Candidate>) -> usize {
+    found.sort_by(|one, other| other.claims.cmp(&one.claims).then_with(|| one.directory.cmp(&other.directory)));
+    let left_out = found.len().saturating_sub(BUNDLES_MAX);
+    found.truncate(BUNDLES_MAX);
+    left_out
+}
+
+/// A medium that may never answer: it is read by one thread at a time, with a deadline.
+#[derive(Clone, Debug)]
+pub(super) struct Medium(Arc<Semaphore>);
+
+impl Default for Medium {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
+    }
+}
+
+impl Medium {
+    /// Reads on a thread that may block. One that is still stuck after the deadline is left behind, and nothing is read
+    /// until it is back.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Rejection> {
+        let slow = |detail: String| Rejection { reason: "slow", detail };
+        let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
+            slow("an earlier read of the bundle has not come back yet; is its medium still there?".into())
+        })?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let _until_it_is_back = permit;
+            work()
+        });
+        match tokio::time::timeout(deadline, reading).await {
+            Ok(read) => read.map_err(|error| Rejection { reason: "missing", detail: error.to_string() }),
+            Err(_) => Err(slow(format!("the bundle could not be read within {} s", deadline.as_secs()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::position::Position;
+
+    fn claims(seq: u64, issued: i64) -> Claims {
+        Claims { rank: Rank { root: 1, position: Position { epoch: 1, seq } }, issued, state: [0; 32] }
+    }
+
+    fn candidate(number: usize) -> Candidate {
+        let seq = u64::try_from(number).expect("small");
+        Candidate {
+            directory: PathBuf::from(format!("{number:05}")),
+            claims: Some(claims(seq, 0)),
+            fingerprint: [0; 32],
+        }
+    }
+
+    #[test]
+    fn only_newer_states_later_signatures_and_other_histories_concern_a_replica() {
+        let held = claims(7, 100);
+        let other = Claims { state: [1; 32], ..claims(7, 50) };
+        for (offered, concerns) in [
+            (claims(8, 1), true),
+            (claims(7, 101), true),
+            (claims(7, 100), false),
+            (claims(6, 999), false),
+            (other, true),
+        ] {
+            assert_eq!(offered.concerns(Some(&held)), concerns, "{offered:?}");
+            assert!(offered.concerns(None));
+        }
+    }
+
+    #[test]
+    fn newest_of_1300_bundles_is_first_although_the_oldest_are_left_out() {
+        let mut found: Vec<Candidate> = (0..1_300).map(candidate).collect();
+        found.reverse();
+        found.swap(3, 1_250);
+        found.push(Candidate { claims: None, ..candidate(0) });
+        assert_eq!(keep_newest(&mut found), 301);
+        assert_eq!(found[0].claims, Some(claims(1_299, 0)));
+        assert_eq!(found.last().expect("some").claims, Some(claims(300, 0)));
+    }
+
+    #[test]
+    fn refused_bundle_is_judged_again_when_it_changes_or_after_five_minutes() {
+        let inbox = Inbox::default();
+        let (refused, taken) = (candidate(1), Candidate { fingerprint: [1; 32], ..candidate(2) });
+        inbox.judged(&refused, true, 1_000);
+        inbox.judged(&taken, false, 1_000);
+        let known = |fingerprint, now_ms| inbox.judgement(&fingerprint, now_ms).map(|judgement| judgement.refused);
+        assert_eq!(
+            (known([0; 32], 2_000), known([1; 32], 2_000), known([2; 32], 2_000)),
+            (Some(true), Some(false), None)
+        );
+        assert_eq!((known([0; 32], 1_000 + JUDGED_MS), known([1; 32], 1_000 + JUDGED_MS)), (None, Some(false)));
+    }
+
+    #[tokio::test]
+    async fn medium_that_does_not_answer_is_given_up_and_not_asked_again_until_it_is_back() {
+        let medium = Medium::default();
+        let (release, stuck) = std::sync::mpsc::channel::<()>();
+        let read = medium.read(Duration::ZERO, move || stuck.recv().is_ok()).await;
+        assert_eq!(read.expect_err("too slow").reason, "slow");
+        let second = medium.read(Duration::from_secs(60), || ()).await;
+        assert!(second.expect_err("still stuck").detail.contains("has not come back"));
+        release.send(()).expect("a stuck read");
+        let back = async {
+            while medium.read(Duration::from_secs(60), || ()).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), back).await.expect("it is back");
+    }
+}
