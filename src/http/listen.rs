@@ -169,21 +169,29 @@ async fn connection(
     _open: Open,
     stop: CancellationToken,
 ) {
-    // A connection that breaks is the client's affair: there is nobody to tell, and nothing to log.
+    // A connection that breaks is the client's affair: there is nobody to tell, and nothing to log. Each way is boxed:
+    // ten thousand plain connections that wait need no room for a TLS handshake.
     let _broken = match (stream, tls) {
-        (Stream::Tcp(stream), Some(tls)) => {
-            let handshake = TlsAcceptor::from(tls).accept(stream);
-            match tokio::time::timeout(HANDSHAKE, handshake).await {
-                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                    serve_http2(stream, service, &stop).await
-                }
-                Ok(Ok(stream)) => serve_http1(stream, service, &stop).await,
-                Ok(Err(_)) | Err(_) => Ok(()),
-            }
-        }
-        (Stream::Tcp(stream), None) => serve_http1(stream, service, &stop).await,
-        (Stream::Unix(stream), _) => serve_http1(stream, service, &stop).await,
+        (Stream::Tcp(stream), Some(tls)) => Box::pin(serve_tls(stream, tls, service, &stop)).await,
+        (Stream::Tcp(stream), None) => Box::pin(serve_http1(stream, service, &stop)).await,
+        (Stream::Unix(stream), _) => Box::pin(serve_http1(stream, service, &stop)).await,
     };
+}
+
+async fn serve_tls(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    service: Connection,
+    stop: &CancellationToken,
+) -> Result<(), hyper::Error> {
+    let handshake = Box::pin(TlsAcceptor::from(tls).accept(stream));
+    match tokio::time::timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            Box::pin(serve_http2(stream, service, stop)).await
+        }
+        Ok(Ok(stream)) => Box::pin(serve_http1(stream, service, stop)).await,
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
 }
 
 async fn serve_http1(

@@ -94,7 +94,7 @@ fn measure(metrics: &Metrics, status: &Status, now_ms: i64) {
 /// This description of the interface.
 #[utoipa::path(get, path = "/openapi.json", tag = "operator", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
 pub(super) async fn openapi(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], app.openapi.clone()).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], app.documents().openapi.clone()).into_response()
 }
 
 /// The same, to read.
@@ -104,7 +104,7 @@ pub(super) async fn docs(State(app): State<App>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, DOCS_POLICY),
     ];
-    (headers, app.docs.clone()).into_response()
+    (headers, app.documents().page.clone()).into_response()
 }
 
 /// The page's stylesheet.

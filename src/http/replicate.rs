@@ -149,9 +149,9 @@ pub(super) async fn next(
 ) -> Result<Response, Failure> {
     let _gets_past_a_broken_cache = params.text("b");
     params.finish(&["b"])?;
-    let view = segments.text("view");
+    let view = segments.text("view").to_owned();
     let from: Position = segments.get("position")?;
-    follower.check(view)?;
+    follower.check(&view)?;
     let publisher = publisher(&app)?;
     let share = app.polls.take(Holder::of(&app, peer, follower.seat()))?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
@@ -161,8 +161,10 @@ pub(super) async fn next(
     let caching = caching(&follower, "1");
     let taker = follower.who().to_owned();
     let seated = follower.seated();
+    // Ten thousand of these wait at once: what the request came with, and the buffer that it is part of, are let go.
+    drop((segments, params, headers));
     let answer = tokio::select! {
-        answer = publisher.next(view, from, &taker, &app.stop) => answer?.ok_or_else(|| no_view(view))?,
+        answer = publisher.next(&view, from, &taker, &app.stop) => answer?.ok_or_else(|| no_view(&view))?,
         () = seated.lost() => return Err(RequestError::TokenUnknown.into()),
     };
     drop(share);

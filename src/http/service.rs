@@ -161,7 +161,7 @@ where
             return Either::Left(ready(Ok(response)));
         }
         let routed = route(self.face.clone(), self.peer, request.map(Body::new));
-        Either::Right(async { Ok(routed.await.map(AnswerBody::Right)) }.boxed())
+        Either::Right(routed.map(|response| Ok(response.map(AnswerBody::Right))).boxed())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the handlers work with: the floors below, as `server` wired them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -88,13 +88,16 @@ pub struct AppState {
 /// The state as handlers see it.
 pub(super) type App = Arc<Shared>;
 
+/// What describes the interface.
+pub(super) struct Documents {
+    pub(super) openapi: Bytes,
+    pub(super) page: Bytes,
+}
+
 /// The state, and what the network face keeps beside it.
 pub(super) struct Shared {
     pub(super) state: AppState,
-    /// The OpenAPI document.
-    pub(super) openapi: Bytes,
-    /// The page made of it.
-    pub(super) docs: Bytes,
+    documents: OnceLock<Documents>,
     /// Permits for bytes of request bodies.
     pub(super) bodies: Arc<Semaphore>,
     /// Event streams.
@@ -124,14 +127,10 @@ impl std::ops::Deref for Shared {
 
 impl Shared {
     pub(super) fn new(state: AppState) -> App {
-        let document = super::openapi::document();
-        let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default();
-        let docs = docs::page(&serde_json::to_value(&document).unwrap_or_default());
         Arc::new(Self {
             sessions: Sessions::new(Arc::clone(&state.clock)),
             state,
-            openapi: openapi.into(),
-            docs: docs.into(),
+            documents: OnceLock::new(),
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
@@ -140,6 +139,16 @@ impl Shared {
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),
+        })
+    }
+
+    /// The OpenAPI document and the page made of it; made when somebody first asks, as most nodes are never asked.
+    pub(super) fn documents(&self) -> &Documents {
+        self.documents.get_or_init(|| {
+            let document = super::openapi::document();
+            let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
+            let page = docs::page(&serde_json::to_value(&document).unwrap_or_default()).into();
+            Documents { openapi, page }
         })
     }
 

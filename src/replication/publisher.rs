@@ -216,12 +216,18 @@ impl Publisher {
                 () = tokio::time::sleep(WAIT) => {}
             }
         }
+        // Boxed: while thousands wait, none needs the room for making an answer.
+        Box::pin(self.answer(after, taker, reconnect_ms)).await.map(Some)
+    }
+
+    /// What a replica at `after` needs now.
+    async fn answer(&self, after: Position, taker: &str, reconnect_ms: Option<u64>) -> Result<Answer, PublishError> {
         let woken = Instant::now();
         let inner = Arc::clone(&self.0);
         let Some(made) = blocking(move || inner.begin_answer(after)).await? else {
             let inner = Arc::clone(&self.0);
             let note = blocking(move || inner.note(&inner.store.read()?)).await?;
-            return Ok(Some(Answer { head: framed(&note, &[]), rest: None, reconnect_ms }));
+            return Ok(Answer { head: framed(&note, &[]), rest: None, reconnect_ms });
         };
         let answer = if made.small {
             let delta = self.shared(made.txn, made.from).await?;
@@ -233,7 +239,7 @@ impl Publisher {
             Answer { head: framed(&note, &[]), rest: Some(pieces), reconnect_ms }
         };
         self.0.metrics.wake_seconds.observe(woken.elapsed().as_secs_f64());
-        Ok(Some(answer))
+        Ok(answer)
     }
 
     /// One small delta for all that ask for the same.
