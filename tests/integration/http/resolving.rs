@@ -121,6 +121,15 @@ fn a_batch_is_one_state_and_each_reference_has_its_answer_or_its_problem() {
     assert_eq!(answer["answers"][1]["resolved"]["version"], 1);
     let too_many = json!({"references": vec!["a"; 1_001]});
     assert!(node.change("POST", "/v1/resolve", &too_many).problem(413, "too_large").contains("limit of 1000"));
+    node.publish("large", &"é".repeat(450_000));
+    let large = |number: usize| {
+        let references = [vec!["a"], vec!["large@1"; number]].concat();
+        node.change("POST", "/v1/resolve", &json!({"references": references}))
+    };
+    let answer = large(18).ok();
+    let one = node.get("/v1/resolve/large@1").ok();
+    assert!(answer["answers"].as_array().expect("answers")[1..].iter().all(|item| item["resolved"] == one));
+    assert!(large(19).problem(413, "too_large").contains("with `large@1` the answers"));
 }
 
 #[test]
