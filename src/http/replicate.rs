@@ -162,7 +162,7 @@ pub(super) async fn next(
     let taker = follower.who().to_owned();
     let seated = follower.seated();
     // Ten thousand of these wait at once: what the request came with, and the buffer that it is part of, are let go.
-    drop((segments, params, headers));
+    drop((segments, headers));
     let answer = tokio::select! {
         answer = publisher.next(&view, from, &taker, &app.stop) => answer?.ok_or_else(|| no_view(&view))?,
         () = seated.lost() => return Err(RequestError::TokenUnknown.into()),

@@ -224,7 +224,8 @@ fn unreadable(error: StoreError) -> Result<String, StoreError> {
         }
         StoreError::Absent { .. } => Ok("it is empty".to_owned()),
         error @ (StoreError::Record { .. } | StoreError::RecordVersion { .. }) => Ok(error.to_string()),
-        StoreError::Aborted => Ok("its structure does not hold together".to_owned()),
+        StoreError::Aborted | StoreError::Torn => Ok("its structure does not hold together".to_owned()),
+        error @ StoreError::Content { .. } => Ok(error.to_string()),
         StoreError::Database(error) if matches!(*error, redb::Error::Corrupted(_)) => Ok(error.to_string()),
         error => Err(error),
     }

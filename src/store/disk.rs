@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::error::is_full;
 use redb::StorageBackend;
 
 /// What the bytes are opened for.
@@ -128,13 +129,25 @@ impl StorageBackend for FileBytes {
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     given_up: AtomicBool,
-    failure: OnceLock<String>,
+    failure: OnceLock<Failed>,
+}
+
+/// The first error of the disk.
+#[derive(Debug)]
+struct Failed {
+    what: String,
+    full: bool,
 }
 
 impl Fate {
     /// The first error of the disk, if there was one: since then redb refuses to do anything.
     pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.get().map(String::as_str)
+        self.failure.get().map(|failed| failed.what.as_str())
+    }
+
+    /// Whether that was for want of room.
+    pub(super) fn ran_full(&self) -> bool {
+        self.failure.get().is_some_and(|failed| failed.full)
     }
 
     /// Cuts the database off from its bytes.
@@ -172,7 +185,8 @@ impl Watched {
         }
         let done = work();
         if let Err(error) = &done {
-            let _first_error_stays = self.fate.failure.set(format!("{doing} failed: {error}"));
+            let failed = Failed { what: format!("{doing} failed: {error}"), full: is_full(error) };
+            let _first_error_stays = self.fate.failure.set(failed);
         }
         done
     }

@@ -117,7 +117,7 @@ impl StoreError {
 /// What is said when the disk itself says that there is no room.
 const FULL: &str = "the disk is full; nothing was written, reading goes on";
 
-fn is_full(error: &std::io::Error) -> bool {
+pub(super) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge)
 }

@@ -194,8 +194,9 @@ impl Writer {
         if error.is_damage() {
             self.shared.condition.notice_damage(error.to_string(), false);
         }
+        let full = error.is_full() || self.handle().is_some_and(|handle| handle.fate().ran_full());
         let error = match (error, failure) {
-            (error, _) if error.is_full() => check_room(&self.shared.directory)
+            _ if full => check_room(&self.shared.directory)
                 .err()
                 .unwrap_or(StoreError::Full { free_bytes: 0, needed_bytes: FREE_BYTES_MIN }),
             (StoreError::Interrupted | StoreError::Disk { .. } | StoreError::Aborted, Some(reason)) => {

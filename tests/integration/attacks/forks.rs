@@ -125,9 +125,8 @@ async fn a_bundle_of_another_history_is_a_fork() {
     let (clock, directory) = (replica.clock.clone(), replica.stop().await);
     let store = open_store(directory.path());
     let (mut follower, ..) = open_follower(&store, &clock, None, primary.root_key).expect("a replica");
-    assert!(!follower.import(bundle.path()).await);
-    let trouble = follower.last_trouble().expect("it was refused");
-    assert_eq!(trouble.reason, "fork", "{}", trouble.detail);
+    let refused = follower.import(bundle.path()).await.expect_err("another history");
+    assert_eq!(refused.reason, "fork", "{}", refused.detail);
     assert_eq!(crate::support::primary::state_of(&store), primary.state());
 }
 
@@ -227,7 +226,7 @@ async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
         "this data directory is older than what its registry published: it stands at 1.2, and its key signed 1.4";
     assert!(said.starts_with(expected) && said.contains("bookholder restore"), "{said}");
     let never = tokio_util::sync::CancellationToken::new();
-    let polled = copy.publisher.next("all", Position::default(), &never).await;
+    let polled = copy.publisher.next("all", Position::default(), "replica", &never).await;
     assert!(matches!(polled, Err(PublishError::Store(StoreError::Outdated { .. }))), "nothing is signed");
     assert!(copy.publisher.bundle(7).await.is_err());
     assert_eq!(copy.text("a@1").expect("reading goes on"), "common");
