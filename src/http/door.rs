@@ -93,7 +93,7 @@ fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) ->
 }
 
 fn shown_host(uri: &Uri, headers: &HeaderMap) -> String {
-    let shown = |host: &str| host.chars().take(64).filter(|c| c.is_ascii_graphic()).collect();
+    let shown = |host: &str| host.chars().take(64).filter(char::is_ascii_graphic).collect();
     authorities(uri, headers).next().map(shown).unwrap_or_default()
 }
 

@@ -227,7 +227,6 @@ fn request(error: &RequestError) -> Saying {
         E::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, None),
         E::Busy { .. } | E::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
         E::Share { .. } | E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
-        E::Hosts { .. } => (BAD, Code::BadRequest, None),
         E::WrongHost { .. } => (
             StatusCode::MISDIRECTED_REQUEST,
             Code::WrongHost,
@@ -265,7 +264,7 @@ fn request(error: &RequestError) -> Saying {
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }
-        E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
+        E::Hosts { .. } | E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
         E::FormFields { .. } => {
             (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))
         }

@@ -91,7 +91,8 @@ impl Proxies {
         let standard = headers.contains_key(header::FORWARDED).then(|| elements(headers).unwrap_or_default());
         let addresses = |elements: &Vec<Element>| elements.iter().map(|one| one.client).collect::<Vec<_>>();
         let standard = standard.map(|elements| (self.client(&addresses(&elements)), elements));
-        let client = agreed([plain.map(|(client, _)| client), standard.as_ref().map(|((client, _), _)| *client)]);
+        let of_standard = standard.iter().map(|((client, _), _)| *client);
+        let client = agreed(plain.map(|(client, _)| client).into_iter().chain(of_standard));
         let proto = headers.get_all(FORWARDED_PROTO).iter().next_back();
         let proto = proto.map(|value| {
             let newest = value.to_str().unwrap_or_default().rsplit(',').next().unwrap_or_default().trim();
@@ -99,7 +100,7 @@ impl Proxies {
         });
         // The proxy that the client spoke to wrote the element that names it.
         let of_standard = standard.and_then(|((_, at), elements)| elements.get(at?).and_then(|one| one.encrypted));
-        let encrypted = agreed([proto, of_standard.map(Some)]);
+        let encrypted = agreed(proto.into_iter().chain(of_standard.map(Some)));
         Origin { client, encrypted }
     }
 
@@ -119,8 +120,7 @@ impl Proxies {
 }
 
 /// What the headers say that are there, where all of them say the same.
-fn agreed<T: PartialEq>(said: [Option<Option<T>>; 2]) -> Option<T> {
-    let mut said = said.into_iter().flatten();
+fn agreed<T: PartialEq>(mut said: impl Iterator<Item = Option<T>>) -> Option<T> {
     let first = said.next()?;
     if said.all(|other| other == first) { first } else { None }
 }
@@ -246,9 +246,11 @@ mod tests {
         headers
     }
 
+    type Pairs = &'static [(&'static str, &'static str)];
+
     #[test]
     fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
-        let table: [(&[(&str, &str)], Option<&str>); 32] = [
+        let table: [(Pairs, Option<&str>); 32] = [
             (&[], None),
             (&[("x-forwarded-for", "198.51.100.7")], Some("198.51.100.7")),
             (&[("x-forwarded-for", "1.2.3.4, 198.51.100.7")], Some("198.51.100.7")),
@@ -292,7 +294,7 @@ mod tests {
 
     #[test]
     fn the_scheme_is_what_the_proxy_says_that_the_client_spoke_to() {
-        let table: [(&[(&str, &str)], Option<bool>); 11] = [
+        let table: [(Pairs, Option<bool>); 11] = [
             (&[], None),
             (&[("x-forwarded-proto", "https")], Some(true)),
             (&[("x-forwarded-proto", "HTTPS")], Some(true)),

@@ -113,7 +113,7 @@ mod tests {
         let mut ann = vec![shares.take(token("ann")), shares.take(token("ann"))];
         let third = says(shares.take(token("ann"))).expect("refused");
         assert!(third.contains("2 streams"), "{third}");
-        let _local: Vec<_> = (0..3).map(|_| shares.take(Holder::Local).ok().expect("of those here")).collect();
+        let _local: Vec<_> = (0..3).map(|_| shares.take(Holder::Local).expect("of those here")).collect();
         let full = says(shares.take(token("bob"))).expect("refused");
         assert!(full.contains("too many streams"), "{full}");
         drop(ann.pop());
