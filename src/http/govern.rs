@@ -161,10 +161,10 @@ pub(super) async fn rotate_token(
     Ok((never_kept, Said(token)).into_response())
 }
 
-/// Lists label policies by name; who has to keep a rule may read it.
+/// Lists label policies by name: those that may concern a prompt which the reader can read.
 #[utoipa::path(get, path = "/v1/policies", tag = "compliance", responses((status = 200, body = Vec<Policy>)))]
 pub(super) async fn policies(writer: Writer, _: NoParams) -> Said<Vec<Policy>> {
-    Said(writer.registry.policies())
+    Said(writer.registry.policies_for(&writer.actor))
 }
 
 /// Keeps a label policy, in place of one of the same name.

@@ -88,11 +88,11 @@ pub(super) async fn prompts(
     let removed = params.get::<bool>("removed")?.unwrap_or(false);
     let (cursor, limit) = params.page()?;
     params.finish(&["prefix", "removed", "cursor", "limit"])?;
-    let page = ask(app, move |catalogue| catalogue.prompts(&prefix, removed, cursor.as_deref(), limit)).await?;
-    Ok(page).map(|Json(mut page)| {
-        page.items.retain(|row| reader.reads(row.prompt.name.as_str()));
-        Json(page)
+    let readable = reader.readable();
+    ask(app, move |catalogue| {
+        catalogue.prompts(&|prompt| readable.reads(prompt), &prefix, removed, cursor.as_deref(), limit)
     })
+    .await
 }
 
 /// One prompt, its labels and who includes it; removed ones too.
@@ -246,13 +246,10 @@ pub(super) async fn deployments(
     if let Some(name) = &name {
         reader.check(name.as_str())?;
     }
-    let page = ask(app, move |catalogue| match &name {
+    let readable = reader.readable();
+    ask(app, move |catalogue| match &name {
         Some(name) => catalogue.deployments(name, label.as_ref(), cursor.as_deref(), limit),
-        None => catalogue.all_deployments(cursor.as_deref(), limit),
+        None => catalogue.all_deployments(&|prompt| readable.reads(prompt), cursor.as_deref(), limit),
     })
-    .await?;
-    Ok(page).map(|Json(mut page)| {
-        page.items.retain(|one| reader.reads(one.name.as_str()));
-        Json(page)
-    })
+    .await
 }

@@ -62,8 +62,8 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
 }
 
 /// Everything this process counts and measures, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operator", security(()), responses((status = 200, description = "OpenMetrics text.", body = String)))]
-pub(super) async fn metrics(State(app): State<App>) -> Response {
+#[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, description = "OpenMetrics text.", body = String)))]
+pub(super) async fn metrics(State(app): State<App>, _: Reader) -> Response {
     measure(&app.metrics, &(app.status)(), app.clock.now_ms());
     let (condition, metrics) = (app.resolver.condition(), &app.metrics);
     let (readable, writable, undamaged) = condition.is_well();

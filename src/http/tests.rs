@@ -303,7 +303,9 @@ async fn access_is_open_where_it_should_be_and_nowhere_else() {
         (REMOTE, "/replication/v1/root/1", Some(reader.as_str()), 403),
         (REMOTE, "/replication/v1/root/1", Some(ADMIN), 200),
         (REMOTE, "/healthz", None, 200),
-        (REMOTE, "/metrics", None, 200),
+        (LOCAL, "/metrics", None, 200),
+        (REMOTE, "/metrics", None, 401),
+        (REMOTE, "/metrics", Some(reader.as_str()), 200),
         (REMOTE, "/docs", None, 200),
         (REMOTE, "/v1/status", None, 401),
     ] {

@@ -38,6 +38,18 @@ impl Pattern {
         self.0 == "**"
     }
 
+    /// Whether some name may fit both patterns; no only where none can.
+    #[must_use]
+    pub fn may_overlap(&self, other: &Self) -> bool {
+        let literal = |pattern: &Self| !pattern.0.contains('*');
+        let begin = |pattern: &Self| pattern.0.find('*').unwrap_or(pattern.0.len());
+        if literal(self) || literal(other) {
+            return if literal(self) { other.matches(&self.0) } else { self.matches(&other.0) };
+        }
+        let (one, two) = (self.0.bytes().take(begin(self)), other.0.bytes().take(begin(other)));
+        one.zip(two).all(|(a, b)| a == b)
+    }
+
     /// Whether a name fits; takes time of at most the product of both lengths.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
@@ -116,6 +128,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn patterns_overlap_unless_their_beginnings_differ() {
+        let check = |one: &str, other: &str, expected| {
+            let [one, other] = [one, other].map(|text| text.parse::<Pattern>().expect(text));
+            assert_eq!(one.may_overlap(&other), expected, "{one} {other}");
+            assert_eq!(other.may_overlap(&one), expected, "{other} {one}");
+        };
+        check("support/**", "**", true);
+        check("support/**", "support/agent", true);
+        check("support/**", "secret/plan", false);
+        check("support/**", "secret/**", false);
+        check("support/**", "su*/agent", true);
+        check("support/**", "*/agent", true);
+        check("support/agent", "support/agent", true);
+        check("support/agent", "support/agents", false);
+    }
 
     #[test]
     fn one_star_stays_within_a_segment_and_two_do_not() {

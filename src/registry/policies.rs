@@ -10,10 +10,25 @@ use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
 use crate::store::document::Shelf;
 
 impl Registry {
-    /// Every label policy, by name; who has to keep a rule may read it.
+    /// Every label policy, by name.
     #[must_use]
     pub fn policies(&self) -> Vec<Policy> {
         self.0.known.load().rules.book.policies.values().map(|policy| policy.policy().clone()).collect()
+    }
+
+    /// The label policies that may concern a prompt which somebody can read, by name: a pattern can be a prompt's name. Who
+    /// keeps policies sees them all.
+    #[must_use]
+    pub fn policies_for(&self, actor: &Actor) -> Vec<Policy> {
+        let book = &self.0.known.load().rules.book;
+        let keeps = book.decide(&actor.ask(Permission::Policy, None, None)).allowed;
+        let readable = book.readable(&actor.name);
+        let concerns = |policy: &Policy| {
+            actor.bound.as_ref().is_none_or(|bound| bound.may_overlap(&policy.prompts))
+                && readable.iter().any(|pattern| pattern.may_overlap(&policy.prompts))
+        };
+        let policies = book.policies.values().map(LabelPolicy::policy);
+        policies.filter(|policy| keeps || concerns(policy)).cloned().collect()
     }
 
     /// Keeps a policy, in place of one of the same name.

@@ -47,12 +47,13 @@ impl Catalogue {
         &self.store
     }
 
-    /// Prompts whose names begin with `prefix`, by namespace and then by name.
+    /// Prompts that `reads` lets through and whose names begin with `prefix`, by namespace and then by name.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
     pub fn prompts(
         &self,
+        reads: &dyn Fn(&str) -> bool,
         prefix: &str,
         removed: bool,
         cursor: Option<&str>,
@@ -80,7 +81,8 @@ impl Catalogue {
             txn.visit_prompts(&namespace, from, &mut |prompt| {
                 let wanted = (removed || prompt.removed.is_none()) && resumes.is_none_or(|after| prompt.name > *after);
                 let name = prompt.name.as_str();
-                if name.starts_with(prefix) && wanted {
+                // The cursor is a name of this page, so what may not be read is left out before the page is cut.
+                if name.starts_with(prefix) && wanted && reads(name) {
                     prompts.push(prompt);
                 } else if !name.starts_with(prefix) && name > prefix {
                     return Ok(ControlFlow::Break(()));
@@ -217,17 +219,23 @@ impl Catalogue {
         Ok(Page { items: found, next })
     }
 
-    /// Deployments of all prompts, newest first.
+    /// Deployments of all prompts that `reads` lets through, newest first.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
-    pub fn all_deployments(&self, cursor: Option<&str>, limit: usize) -> Result<DeploymentPage, ResolveError> {
+    pub fn all_deployments(
+        &self,
+        reads: &dyn Fn(&str) -> bool,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<DeploymentPage, ResolveError> {
         let txn = self.store.read()?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let mut found: Vec<Deployment> = Vec::new();
         let mut next = None;
         txn.visit_changes_back(number(cursor)?.saturating_sub(1), &mut |seq, key, deleted| {
-            if deleted || Parts::of(key).is_none_or(|parts| parts.kind != Kind::Deployment as u8) {
+            let shown = |parts: Parts<'_>| parts.kind == Kind::Deployment as u8 && parts.name().is_some_and(reads);
+            if deleted || !Parts::of(key).is_some_and(shown) {
                 return Ok(ControlFlow::Continue(()));
             }
             // Labels that moved together stay on one page, because the cursor is the deployment's id.

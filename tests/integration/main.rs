@@ -13,6 +13,7 @@ mod door;
 mod doors;
 mod durability;
 mod engine;
+mod hidden;
 mod history;
 mod http;
 mod incident;

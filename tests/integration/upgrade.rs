@@ -200,7 +200,7 @@ async fn the_first_schema_opens_and_goes_on() {
     assert!(text("support/agent@staging").is_ok());
     let catalogue = Catalogue::new(store.clone());
     assert_eq!(catalogue.prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1", "support/agent@2"]);
-    assert_eq!(catalogue.all_deployments(None, 100).expect("a page").items.len(), 5);
+    assert_eq!(catalogue.all_deployments(&|_| true, None, 100).expect("a page").items.len(), 5);
 
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;

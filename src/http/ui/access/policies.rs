@@ -12,7 +12,7 @@ use super::policy_form::policy_of;
 use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
 use crate::model::policy::Policy;
 use crate::model::principal::Permission;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::policies::{Policies, page};
 use crate::web::pages::access::policy::{PolicyMatter, page as policy_page};
@@ -24,7 +24,7 @@ const DONE: [(&str, &str); 2] = [
     ("remove", "Removed. Its labels demand nothing of it any more."),
 ];
 
-/// Lists policies: who has to keep a rule may read it.
+/// Lists the policies that may concern a prompt which the visitor can read.
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
@@ -33,16 +33,19 @@ pub(in crate::http::ui) async fn list(
     let outcome = done(params.text("done"), &DONE);
     params.finish(&["done"])?;
     let work = move || {
-        let (registry, _) = asked(&app, &visitor)?;
+        let (registry, actor) = asked(&app, &visitor)?;
         let keeps = visitor.holds(&app, Permission::Policy);
-        Ok::<_, Failure>(page(&visitor.frame(&app), &Policies { policies: registry.policies(), keeps, outcome }))
+        Ok::<_, Failure>(page(
+            &visitor.frame(&app),
+            &Policies { policies: registry.policies_for(actor), keeps, outcome },
+        ))
     };
     Ok(html(blocking(work).await??))
 }
 
-fn find(registry: &Registry, name: &str) -> Result<Policy, Failure> {
+fn find(registry: &Registry, actor: &Actor, name: &str) -> Result<Policy, Failure> {
     let absent = || RegistryError::NotFound { what: "policy", name: name.chars().take(64).collect() };
-    Ok(registry.policies().into_iter().find(|policy| policy.name == name).ok_or_else(absent)?)
+    Ok(registry.policies_for(actor).into_iter().find(|policy| policy.name == name).ok_or_else(absent)?)
 }
 
 /// Shows one policy.
@@ -69,7 +72,7 @@ pub(in crate::http::ui) async fn blank(
 
 fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
-    let policy = name.map(|name| find(&registry, name)).transpose()?;
+    let policy = name.map(|name| find(&registry, actor, name)).transpose()?;
     if policy.is_none() {
         registry.may_look(actor, Permission::Policy)?;
     }
@@ -89,7 +92,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
     let typed = sent.typed();
     let made = async {
         let name = required::<String>(&typed, "name", "Name")?;
-        if find(&registry, &name).is_ok() {
+        if find(&registry, &actor, &name).is_ok() {
             return Err(RegistryError::Exists { what: "a policy", name }.into());
         }
         Ok::<_, Failure>(registry.put_policy(&actor, policy_of(name, &typed)?).await?)
@@ -127,7 +130,7 @@ async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<
     let (registry, actor) = sent.writer(app)?;
     match which(typed) {
         "save" => {
-            unchanged(typed, &find(&registry, name)?)?;
+            unchanged(typed, &find(&registry, &actor, name)?)?;
             registry.put_policy(&actor, policy_of(name.to_owned(), typed)?).await?;
             Ok(saved(name))
         }

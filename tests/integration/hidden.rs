@@ -1,0 +1,435 @@
+//! Nothing hidden is named: every operation there is, asked by whoever may read one namespace only.
+//!
+//! No answer names a prompt that they may not read, unless they named it themselves; and where they did, the answer, and
+//! what is recorded of it, is the same as for a prompt that is not there.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+
+use serde_json::{Value, json};
+
+use crate::support::answer::{Answer, head};
+use crate::support::node::{Node, segment};
+use crate::ui::Browser;
+
+/// What stands for a prompt that is there and hidden, and for one that is not.
+const TYPED: [&str; 2] = ["secret/plan", "secret/none"];
+/// Change requests about hidden prompts, and one that is not there.
+const REQUESTS: [&str; 3] = ["1", "3", "99"];
+/// What no answer holds: parts of names that nobody types.
+const NEVER: [&str; 5] = ["deeper", "aaa-first", "merger", "zzz-last", "withdrawn-name"];
+
+/// What is asked of one operation: a path with query, and a body. `{N}` is a name, `{S}` a name as one segment, `{R}` the
+/// number of a change request.
+type Ask = (&'static str, &'static str);
+
+/// Every operation of the OpenAPI document.
+#[rustfmt::skip]
+const TABLE: &[(&str, &str, &[Ask])] = &[
+    ("GET",    "/v1/resolve/{reference}", &[("/v1/resolve/{N}", ""), ("/v1/resolve/{N}@1", ""), ("/v1/resolve/{N}@nolabel?at=2020-01-01T00:00:00Z", ""), ("/v1/resolve/support/agent@9", ""), ("/v1/resolve/sup", "")]),
+    ("POST",   "/v1/resolve", &[("/v1/resolve", r#"{"references":["{N}","support/agent","{N}@9"]}"#)]),
+    ("POST",   "/v1/render/{reference}", &[("/v1/render/{N}", r#"{"variables":{}}"#), ("/v1/render/support/agent", r#"{"variables":{"x":1}}"#)]),
+    ("GET",    "/v1/events", &[("/v1/events?prefix=secret/&x=1", "")]),
+    ("GET",    "/v1/prompts", &[
+        ("/v1/prompts", ""), ("/v1/prompts?limit=1", ""), ("/v1/prompts?limit=2&removed=true", ""), ("/v1/prompts?removed=true", ""),
+        ("/v1/prompts?prefix=secret/", ""), ("/v1/prompts?prefix=secret/&removed=true&limit=1", ""), ("/v1/prompts?prefix=s&limit=1", ""),
+        ("/v1/prompts?prefix={N}", ""), ("/v1/prompts?cursor={N}", ""), ("/v1/prompts?cursor={N}&limit=1", ""), ("/v1/prompts?cursor=a@b", ""),
+    ]),
+    ("GET",    "/v1/prompts/{name}", &[("/v1/prompts/{S}", ""), ("/v1/prompts/support%2Fpart", ""), ("/v1/prompts/support%2Fagent", "")]),
+    ("DELETE", "/v1/prompts/{name}", &[("/v1/prompts/{S}", r#"{"message":"m"}"#), ("/v1/prompts/support%2Fpart", r#"{"message":"m"}"#)]),
+    ("GET",    "/v1/prompts/{name}/versions", &[("/v1/prompts/{S}/versions", ""), ("/v1/prompts/{S}/versions?limit=1", ""), ("/v1/prompts/support%2Fagent/versions?limit=1", "")]),
+    ("POST",   "/v1/prompts/{name}/versions", &[
+        ("/v1/prompts/{S}/versions", r#"{"content":{"syntax":"plain","text":"x"},"message":"m"}"#),
+        ("/v1/prompts/support%2Fpart/versions", r#"{"content":{"syntax":"mustache","text":"another part"},"message":"m"}"#),
+        ("/v1/prompts/support%2Fagent/versions", r#"{"content":{"syntax":"mustache","text":"{{> {N}@1}}"},"message":"m"}"#),
+        ("/v1/prompts/support%2Fagent/versions", r#"{"content":{"syntax":"mustache","text":"{{> {N}@latest}}"},"message":"m"}"#),
+    ]),
+    ("GET",    "/v1/prompts/{name}/versions/{version}", &[("/v1/prompts/{S}/versions/1", ""), ("/v1/prompts/{S}/versions/9", ""), ("/v1/prompts/support%2Fagent/versions/9", "")]),
+    ("POST",   "/v1/prompts/{name}/versions/{version}/retirement", &[("/v1/prompts/{S}/versions/1/retirement", r#"{"message":"m"}"#), ("/v1/prompts/{S}/versions/9/retirement", r#"{"message":"m"}"#)]),
+    ("DELETE", "/v1/prompts/{name}/versions/{version}/retirement", &[("/v1/prompts/{S}/versions/1/retirement", r#"{"message":"m"}"#)]),
+    ("GET",    "/v1/prompts/{name}/about", &[("/v1/prompts/{S}/about", "")]),
+    ("PUT",    "/v1/prompts/{name}/about", &[("/v1/prompts/{S}/about", r#"{"owner":"me"}"#)]),
+    ("GET",    "/v1/prompts/{name}/diff", &[("/v1/prompts/{S}/diff?from=1&to=2", ""), ("/v1/prompts/{S}/diff?from=1&to=9", "")]),
+    ("GET",    "/v1/prompts/{name}/labels", &[("/v1/prompts/{S}/labels", ""), ("/v1/prompts/support%2Fagent/labels", "")]),
+    ("GET",    "/v1/prompts/{name}/labels/{label}", &[("/v1/prompts/{S}/labels/production", ""), ("/v1/prompts/{S}/labels/nolabel", "")]),
+    ("DELETE", "/v1/prompts/{name}/labels/{label}", &[("/v1/prompts/{S}/labels/production", r#"{"message":"m"}"#), ("/v1/prompts/{S}/labels/nolabel", r#"{"message":"m"}"#)]),
+    ("POST",   "/v1/prompts/{name}/labels/{label}/rollback", &[("/v1/prompts/{S}/labels/production/rollback", r#"{"message":"m"}"#), ("/v1/prompts/{S}/labels/production/rollback", r#"{"message":"m","to":9}"#)]),
+    ("POST",   "/v1/deployments", &[
+        ("/v1/deployments", r#"{"message":"m","moves":[{"name":"{N}","label":"production","serving":{"version":1}}]}"#),
+        ("/v1/deployments", r#"{"message":"m","moves":[{"name":"{N}","label":"production","serving":{"version":9},"expected_deployment":1}]}"#),
+        ("/v1/deployments", r#"{"message":"m","moves":[{"name":"support/agent","label":"production","serving":{"version":1}},{"name":"{N}","label":"production","serving":{"version":1}}]}"#),
+    ]),
+    ("POST",   "/v1/import", &[("/v1/import", r#"{"label":"staging","changes":[{"id":"i-{N}","at":"2026-01-01T00:00:00Z","author":"a","message":"m","name":"{N}","text":"x"},{"id":"j-{N}","at":"2026-01-01T00:00:00Z","author":"a","message":"m","name":"{N}"}]}"#)]),
+    ("GET",    "/v1/prompts/{name}/drafts", &[("/v1/prompts/{S}/drafts", ""), ("/v1/prompts/support%2Fagent/drafts", "")]),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}", &[("/v1/prompts/{S}/drafts/d", ""), ("/v1/prompts/support%2Fagent/drafts/none", "")]),
+    ("PUT",    "/v1/prompts/{name}/drafts/{draft}", &[("/v1/prompts/{S}/drafts/d", r#"{"content":{"syntax":"plain","text":"x"}}"#), ("/v1/prompts/{S}/drafts/d", r#"{"content":{"syntax":"plain","text":"x"},"expected_revision":9}"#)]),
+    ("DELETE", "/v1/prompts/{name}/drafts/{draft}", &[("/v1/prompts/{S}/drafts/d", "")]),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/saves", &[("/v1/prompts/{S}/drafts/d/saves", "")]),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/saves/{revision}", &[("/v1/prompts/{S}/drafts/d/saves/1", ""), ("/v1/prompts/{S}/drafts/d/saves/9", "")]),
+    ("GET",    "/v1/prompts/{name}/drafts/{draft}/merge", &[("/v1/prompts/{S}/drafts/d/merge", "")]),
+    ("POST",   "/v1/prompts/{name}/drafts/{draft}/publication", &[("/v1/prompts/{S}/drafts/d/publication", r#"{"message":"m"}"#)]),
+    ("GET",    "/v1/requests", &[("/v1/requests", ""), ("/v1/requests?limit=1", ""), ("/v1/requests?state=open&limit=1", ""), ("/v1/requests?cursor=9", "")]),
+    ("POST",   "/v1/requests", &[
+        ("/v1/requests", r#"{"message":"m","moves":[{"name":"{N}","label":"production","serving":{"version":1}}]}"#),
+        ("/v1/requests", r#"{"message":"m","publish":{"name":"{N}","content":{"syntax":"plain","text":"x"},"labels":["production"]}}"#),
+        ("/v1/requests", r#"{"message":"m","moves":[{"name":"support/agent","label":"staging","serving":{"version":1}},{"name":"{N}","label":"production","serving":{"version":9}}]}"#),
+    ]),
+    ("GET",    "/v1/requests/{id}", &[("/v1/requests/{R}", ""), ("/v1/requests/2", "")]),
+    ("POST",   "/v1/requests/{id}/amendments", &[("/v1/requests/{R}/amendments", r#"{"message":"m","moves":[{"name":"support/agent","label":"production","serving":{"version":1}}]}"#)]),
+    ("POST",   "/v1/requests/{id}/reviews", &[
+        ("/v1/requests/{R}/reviews", r#"{"kind":"comment","message":"m"}"#), ("/v1/requests/{R}/reviews", r#"{"kind":"approve","message":"m"}"#),
+        ("/v1/requests/{R}/reviews", r#"{"kind":"reject","message":"m"}"#), ("/v1/requests/{R}/reviews", r#"{"kind":"withdraw","message":"m"}"#),
+        ("/v1/requests/2/reviews", r#"{"kind":"comment","message":"m"}"#),
+    ]),
+    ("POST",   "/v1/requests/{id}/application", &[("/v1/requests/{R}/application", r"{}"), ("/v1/requests/{R}/application", r#"{"message":"m","break_glass":"now"}"#)]),
+    ("POST",   "/v1/classify", &[("/v1/classify", r#"{"content":{"syntax":"mustache","text":"{{> {N}@1}}"}}"#)]),
+    ("GET",    "/v1/deployments", &[
+        ("/v1/deployments", ""), ("/v1/deployments?limit=1", ""), ("/v1/deployments?limit=1&cursor=9", ""),
+        ("/v1/deployments?name={N}", ""), ("/v1/deployments?name={N}&label=production&limit=1", ""), ("/v1/deployments?label=production", ""),
+    ]),
+    ("GET",    "/v1/contents/{content_id}", &[("/v1/contents/b3:0000000000000000000000000000000000000000000000000000000000000000", "")]),
+    ("GET",    "/v1/audit", &[("/v1/audit", "")]),
+    ("GET",    "/v1/report", &[("/v1/report", ""), ("/v1/report?prompts={N}", "")]),
+    ("GET",    "/v1/audit/verify", &[("/v1/audit/verify", "")]),
+    ("GET",    "/v1/prompts/{name}/versions/{version}/findings", &[("/v1/prompts/{S}/versions/1/findings", ""), ("/v1/prompts/{S}/versions/9/findings", "")]),
+    ("GET",    "/v1/policies", &[("/v1/policies", "")]),
+    ("PUT",    "/v1/policies/{name}", &[("/v1/policies/p", r#"{"name":"p","prompts":"{N}","labels":"*"}"#), ("/v1/policies/secret-policy", r#"{"name":"secret-policy","labels":"*"}"#)]),
+    ("DELETE", "/v1/policies/{name}", &[("/v1/policies/secret-policy", "")]),
+    ("GET",    "/v1/rules", &[("/v1/rules", "")]),
+    ("GET",    "/v1/rules/{name}", &[("/v1/rules/none", "")]),
+    ("PUT",    "/v1/rules/{name}", &[("/v1/rules/r", r#"{"toml":""}"#)]),
+    ("DELETE", "/v1/rules/{name}", &[("/v1/rules/r", "")]),
+    ("POST",   "/v1/archive", &[("/v1/archive", r#"{"prompts":"{N}","unused_days":365,"dry_run":true}"#), ("/v1/archive", r#"{"prompts":"**","unused_days":365,"dry_run":true}"#)]),
+    ("GET",    "/v1/status", &[("/v1/status", "")]),
+    ("GET",    "/v1/whoami", &[("/v1/whoami", "")]),
+    ("GET",    "/v1/can", &[
+        ("/v1/can?permission=read&prompt={N}", ""), ("/v1/can?permission=deploy&prompt={N}&label=production", ""),
+        ("/v1/can?permission=deploy&prompt={N}&label=production&version=1", ""), ("/v1/can?permission=deploy&prompt={N}&label=production&version=9", ""),
+        ("/v1/can?permission=read&prompt={N}&who=admin", ""), ("/v1/can?permission=deploy&prompt=support/agent&label=production&version=1", ""),
+    ]),
+    ("GET",    "/v1/principals", &[("/v1/principals", "")]),
+    ("POST",   "/v1/principals", &[("/v1/principals", r#"{"name":"x","kind":"person","grants":[{"role":"reader","prompts":"{N}"}]}"#)]),
+    ("PUT",    "/v1/principals/{name}/grants", &[("/v1/principals/deep-one/grants", r#"{"grants":[]}"#)]),
+    ("POST",   "/v1/principals/{name}/suspension", &[("/v1/principals/deep-one/suspension", "")]),
+    ("DELETE", "/v1/principals/{name}/suspension", &[("/v1/principals/deep-one/suspension", "")]),
+    ("GET",    "/v1/roles", &[("/v1/roles", "")]),
+    ("PUT",    "/v1/roles/{name}", &[("/v1/roles/r", r#"{"permissions":["read"]}"#)]),
+    ("DELETE", "/v1/roles/{name}", &[("/v1/roles/keeper", "")]),
+    ("GET",    "/v1/tokens", &[("/v1/tokens", "")]),
+    ("POST",   "/v1/tokens", &[("/v1/tokens", r#"{"name":"t","role":"reader","prompts":"{N}"}"#)]),
+    ("DELETE", "/v1/tokens/{name}", &[("/v1/tokens/deep-one", "")]),
+    ("POST",   "/v1/tokens/{name}/rotation", &[("/v1/tokens/deep-one/rotation", r"{}")]),
+    ("GET",    "/v1/webhooks", &[("/v1/webhooks", "")]),
+    ("PUT",    "/v1/webhooks/{name}", &[("/v1/webhooks/w", r#"{"url":"https://example.com/w","prompts":"{N}"}"#)]),
+    ("DELETE", "/v1/webhooks/{name}", &[("/v1/webhooks/w", "")]),
+    ("POST",   "/v1/webhooks/{name}/rotation", &[("/v1/webhooks/w/rotation", r"{}")]),
+    ("POST",   "/v1/webhooks/{name}/test", &[("/v1/webhooks/w/test", "")]),
+    ("POST",   "/v1/webhooks/{name}/suspension", &[("/v1/webhooks/w/suspension", r#"{"message":"m"}"#)]),
+    ("DELETE", "/v1/webhooks/{name}/suspension", &[("/v1/webhooks/w/suspension", "")]),
+    ("GET",    "/v1/webhooks/{name}/deliveries", &[("/v1/webhooks/w/deliveries", "")]),
+    ("POST",   "/v1/webhooks/{name}/deliveries/{seq}/redelivery", &[("/v1/webhooks/w/deliveries/3/redelivery", "")]),
+    ("GET",    "/v1/backup", &[("/v1/backup", "")]),
+    ("POST",   "/v1/bundle", &[("/v1/bundle", r"{}")]),
+    ("GET",    "/healthz", &[("/healthz", "")]),
+    ("GET",    "/readyz", &[("/readyz", ""), ("/readyz?max_age=x", "")]),
+    ("GET",    "/metrics", &[("/metrics", "")]),
+    ("GET",    "/openapi.json", &[("/openapi.json", "")]),
+    ("GET",    "/docs", &[("/docs", "")]),
+    ("GET",    "/docs/style.css", &[("/docs/style.css", "")]),
+    ("GET",    "/", &[("/", "")]),
+    ("GET",    "/replication/v1/root/{n}", &[("/replication/v1/root/1", "")]),
+    ("GET",    "/replication/v1/epoch/{e}", &[("/replication/v1/epoch/1", "")]),
+    ("GET",    "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "")]),
+    ("GET",    "/replication/v1/view/{view}/next/{position}", &[("/replication/v1/view/all/next/0.0", "")]),
+    ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
+];
+
+/// Pages whose addresses say what they show; the others are asked as their paths stand in the table of routes.
+const PAGES: &[(&str, &[&str])] = &[
+    (
+        "/ui/",
+        &[
+            "/ui/",
+            "/ui/?q=secret",
+            "/ui/?q=deep",
+            "/ui/?q=words&texts=on",
+            "/ui/?folder=secret/",
+            "/ui/?folder=support/",
+            "/ui/?label=production",
+            "/ui/?owner=keeper",
+            "/ui/?tag=hush",
+            "/ui/?risk=low",
+        ],
+    ),
+    ("/ui/prompts/{*name}", &["/ui/prompts/{N}", "/ui/prompts/support/agent", "/ui/prompts/support/part"]),
+    ("/ui/diff/{*name}", &["/ui/diff/{N}?from=1&to=2", "/ui/diff/support/agent?from=1&to=2"]),
+    ("/ui/new", &["/ui/new", "/ui/new?name={N}"]),
+    ("/ui/edit/{*name}", &["/ui/edit/{N}", "/ui/edit/support/agent"]),
+    ("/ui/merge/{*name}", &["/ui/merge/{N}?draft=d", "/ui/merge/support/agent?draft=none"]),
+    (
+        "/ui/deploy/{*name}",
+        &[
+            "/ui/deploy/{N}",
+            "/ui/deploy/support/part?label=production&version=1",
+            "/ui/deploy/support/agent?label=production",
+        ],
+    ),
+    ("/ui/review", &["/ui/review", "/ui/review?state=open", "/ui/review?state=applied"]),
+    ("/ui/review/{id}", &["/ui/review/{R}", "/ui/review/2"]),
+    ("/ui/access/who/{name}", &["/ui/access/who/deep-one"]),
+    ("/ui/access/tokens/{name}", &["/ui/access/tokens/deep-one"]),
+    ("/ui/access/roles/{name}", &["/ui/access/roles/keeper"]),
+    ("/ui/access/policies/{name}", &["/ui/access/policies/secret-policy", "/ui/access/policies/support-policy"]),
+    ("/ui/access/why", &["/ui/access/why", "/ui/access/why?permission=deploy&prompt={N}&label=production&version=1"]),
+];
+
+/// Pages that never end, and those that no page of it is: they show nothing.
+const NO_PAGES: [&str; 1] = ["/ui/live"];
+
+struct World {
+    node: Node,
+    /// Names and access tokens of those who may read `support/**` only.
+    narrow: Vec<(&'static str, String)>,
+}
+
+fn publish(node: &Node, name: &str, text: &str) {
+    let _id = node.publish(name, text);
+}
+
+fn world() -> World {
+    let node = Node::primary();
+    for name in ["aaa-first/one", "secret/plan", "secret/deeper", "secret/merger", "zzz-last/one"] {
+        publish(&node, name, "hidden words");
+        publish(&node, name, "Hidden words: advise the customer which loan to take.");
+    }
+    for text in ["words", "more words"] {
+        publish(&node, "support/part", text);
+        publish(&node, "support/agent", text);
+    }
+    for name in ["secret/plan", "secret/deeper"] {
+        publish(&node, name, "Hidden words about {{> support/part@1}}");
+        let about = json!({"owner": "keeper", "tags": ["hush"], "description": "deeper"});
+        let _about = node.change("PUT", &format!("/v1/prompts/{}/about", segment(name)), &about).ok();
+        let content = json!({"content": {"syntax": "plain", "text": "deeper"}});
+        let _draft = node.change("PUT", &format!("/v1/prompts/{}/drafts/d", segment(name)), &content).ok();
+    }
+    publish(&node, "secret/withdrawn-name", "x");
+    let why = json!({"message": "gone"});
+    let _removed = node.change("DELETE", &format!("/v1/prompts/{}", segment("secret/withdrawn-name")), &why).ok();
+    for (name, prompts) in [("secret-policy", "secret/deeper"), ("secret-folder", "secret/merger*")] {
+        let policy = json!({"name": name, "prompts": prompts, "labels": "production", "approvals": 1});
+        let _policy = node.change("PUT", &format!("/v1/policies/{name}"), &policy).ok();
+    }
+    let policy = json!({"name": "support-policy", "prompts": "support/**", "labels": "production", "approvals": 1});
+    let _policy = node.change("PUT", "/v1/policies/support-policy", &policy).ok();
+    let moving = |name: &str| json!({"name": name, "label": "production", "serving": {"version": 1}});
+    for names in [&["secret/deeper"][..], &["support/part"], &["support/agent", "secret/merger"]] {
+        let moves: Vec<Value> = names.iter().map(|name| moving(name)).collect();
+        let _asked = node.change("POST", "/v1/requests", &json!({"message": "m", "moves": moves})).ok();
+    }
+    let keeper = json!({"permissions": ["read", "remove", "retire", "import"]});
+    let _role = node.change("PUT", "/v1/roles/keeper", &keeper).ok();
+    let mut narrow = Vec::new();
+    for (who, roles) in [("rita", &["reader"][..]), ("pat", &["author", "releaser", "keeper"])] {
+        let grants: Vec<Value> = roles.iter().map(|role| json!({"role": role, "prompts": "support/**"})).collect();
+        let _person =
+            node.change("POST", "/v1/principals", &json!({"name": who, "kind": "person", "grants": grants})).ok();
+        let token = node.change("POST", "/v1/tokens", &json!({"name": who, "principal": who})).ok();
+        narrow.push((who, token["token"].as_str().expect("shown once").to_owned()));
+    }
+    // Somebody whose grants name a hidden prompt, and an admin whose access token is bound.
+    let grants = json!([{"role": "author", "prompts": "secret/deeper"}]);
+    let _one =
+        node.change("POST", "/v1/principals", &json!({"name": "deep-one", "kind": "person", "grants": grants})).ok();
+    let _token = node.change("POST", "/v1/tokens", &json!({"name": "deep-one", "principal": "deep-one"})).ok();
+    let bound = json!({"name": "bound", "principal": "admin", "prompts": "support/**"});
+    let token = node.change("POST", "/v1/tokens", &bound).ok();
+    narrow.push(("bound", token["token"].as_str().expect("shown once").to_owned()));
+    World { node, narrow }
+}
+
+impl World {
+    fn send(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.node.send(method, path, &headers, body.as_bytes())
+    }
+
+    fn commits(&self) -> u64 {
+        let position = self.node.status()["position"].as_str().expect("a position").to_owned();
+        position.split_once('.').and_then(|(_, seq)| seq.parse().ok()).expect("a commit")
+    }
+}
+
+/// What is asked with each of the names or numbers that it has a place for.
+fn filled(text: &str, with: &str) -> String {
+    text.replace("{N}", with).replace("{S}", &segment(with)).replace("{R}", with)
+}
+
+/// What may be typed where; nothing where nothing is typed.
+fn choices(asked: &str) -> &'static [&'static str] {
+    if asked.contains("{R}") {
+        &REQUESTS
+    } else if asked.contains("{N}") || asked.contains("{S}") {
+        &TYPED
+    } else {
+        &[""]
+    }
+}
+
+/// An answer without what was typed.
+fn plain(answer: &str, typed: &str) -> String {
+    if typed.is_empty() {
+        return answer.to_owned();
+    }
+    if typed.bytes().all(|byte| byte.is_ascii_digit()) {
+        return answer.replace(&format!("`{typed}`"), "`R`").replace(&format!("/{typed}"), "/R");
+    }
+    let encoded = typed.replace('/', "%2F");
+    answer.replace(typed, "N").replace(&segment(typed), "N").replace(&encoded, "N")
+}
+
+fn check_names(story: &str, answer: &str) {
+    for hidden in NEVER {
+        assert!(!answer.contains(hidden), "{story} names `{hidden}`: {answer}");
+    }
+}
+
+#[test]
+fn no_operation_names_a_hidden_prompt_or_tells_it_from_an_absent_one() {
+    let world = world();
+    let document = world.node.get("/openapi.json").ok();
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let documented: BTreeSet<(String, String)> = paths
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("operations").keys();
+            methods.map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let listed = TABLE.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    assert_eq!(documented, listed, "every operation stands in the table of this test");
+
+    for (who, token) in &world.narrow {
+        for (method, _, asks) in TABLE {
+            for (path, body) in *asks {
+                let mut first: Option<(&str, u16, String, u64)> = None;
+                for typed in choices(&format!("{path} {body}")) {
+                    let before = world.commits();
+                    let answer = world.send(token, method, &filled(path, typed), &filled(body, typed));
+                    let recorded = world.commits() - before;
+                    let story = format!("{who}: {method} {path} {body} with `{typed}`: {}", answer.status);
+                    assert!(answer.status < 500, "{story}: {}", answer.text());
+                    let says = answer.text();
+                    check_names(&story, &says);
+                    check_names(&story, &answer.head);
+                    let says = plain(&says, typed);
+                    match &first {
+                        None => first = Some((*typed, answer.status, says, recorded)),
+                        Some((other, status, text, commits)) => {
+                            assert_eq!((answer.status, &says), (*status, text), "{story}, unlike `{other}`");
+                            assert_eq!(recorded, *commits, "{story}: recorded unlike `{other}`");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_cursor_leads_through_what_may_be_read_and_no_further() {
+    let world = world();
+    for (who, token) in &world.narrow {
+        for list in ["/v1/prompts?removed=true&limit=1", "/v1/deployments?limit=1", "/v1/requests?limit=1"] {
+            let (mut items, mut next) = (Vec::new(), String::new());
+            loop {
+                let page = world.send(token, "GET", &format!("{list}{next}"), "").ok();
+                let rows = page["items"].as_array().expect("rows").clone();
+                assert!(
+                    rows.len() == 1 || page["next"].is_null(),
+                    "{who}: an empty page says that something is hidden"
+                );
+                items.extend(rows);
+                match page["next"].as_str() {
+                    Some(cursor) => next = format!("&cursor={}", segment(cursor)),
+                    None => break,
+                }
+                assert!(items.len() < 100, "{who}: {list} ends");
+            }
+            let names: BTreeSet<&str> = items
+                .iter()
+                .flat_map(|row| [&row["name"], &row["prompt"]["name"], &row["moves"][0]["name"]])
+                .filter_map(Value::as_str)
+                .collect();
+            assert!(!names.is_empty(), "{who}: {list}");
+            assert!(names.iter().all(|name| name.starts_with("support/")), "{who}: {list}: {names:?}");
+        }
+    }
+}
+
+#[test]
+fn event_streams_tell_nothing_of_hidden_prompts() {
+    let world = world();
+    for (who, token) in &world.narrow {
+        let mut stream = BufReader::new(world.node.connect());
+        let request = format!(
+            "GET /v1/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nlast-event-id: 1.1\r\n\r\n"
+        );
+        stream.get_mut().write_all(request.as_bytes()).expect("written");
+        assert!(head(&mut stream).expect("a head").starts_with("HTTP/1.1 200"));
+        // Not under production, which has policies.
+        for name in ["secret/deeper".to_owned(), format!("support/for-{who}")] {
+            let content = json!({"syntax": "plain", "text": format!("unseen by {who}")});
+            let _id = world.node.publish_content(&name, &content, &[]);
+        }
+        let mut heard = String::new();
+        while !heard.contains(&format!("support/for-{who}")) {
+            let mut line = String::new();
+            assert_ne!(stream.read_line(&mut line).expect("readable"), 0, "{who}: {heard}");
+            heard.push_str(&line);
+        }
+        check_names(who, &heard);
+        assert!(!heard.contains("secret"), "{who}: {heard}");
+    }
+}
+
+#[test]
+fn no_page_names_a_hidden_prompt_or_tells_it_from_an_absent_one() {
+    let world = world();
+    let routes = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/ui/routes.rs"));
+    let routes = routes.expect("the table of pages");
+    let read: Vec<&str> =
+        routes.lines().filter_map(|line| line.trim().strip_prefix("(\"GET\",")?.split('"').nth(1)).collect();
+    assert!(read.len() > 20, "{read:?}");
+    for (who, token) in &world.narrow {
+        let mut browser = Browser::new(&world.node);
+        let _signed_in = browser.sign_in(token);
+        for route in &read {
+            if NO_PAGES.contains(route) {
+                continue;
+            }
+            let own = [*route];
+            let asks = PAGES.iter().find(|(path, _)| path == route).map_or(&own[..], |(_, asks)| asks);
+            assert!(
+                asks.iter().all(|ask| !ask.contains("{*") && !ask.contains("{name}")),
+                "{route} needs a line in PAGES"
+            );
+            for path in asks {
+                let mut first: Option<(u16, String)> = None;
+                for typed in choices(path) {
+                    let answer = browser.get(&filled(path, typed));
+                    let story = format!("{who}: {path} with `{typed}`: {}", answer.status);
+                    assert!(answer.status < 500, "{story}: {}", answer.text());
+                    let says = answer.text();
+                    // What was looked for stands in the field for it.
+                    check_names(&story, &says.replace("value=\"deep\"", ""));
+                    let says = plain(&says, typed);
+                    match &first {
+                        None => first = Some((answer.status, says)),
+                        Some((status, text)) => assert_eq!((answer.status, &says), (*status, text), "{story}"),
+                    }
+                }
+            }
+        }
+    }
+}
