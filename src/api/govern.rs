@@ -275,6 +275,9 @@ pub struct MoveReview {
     pub findings: Vec<Finding>,
     /// What the label's policies demand, met or not.
     pub requirements: Vec<Requirement>,
+    /// Whose approvals of exactly this count now: given since the label last moved away from it, by who may still review.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
     /// Who could approve it, with their roles.
     pub reviewers: Vec<Reviewer>,
     /// Prompts that include this one.

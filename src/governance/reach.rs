@@ -1,62 +1,64 @@
-//! What a change of a serving means for its versions: which of them reach more than they did.
+//! What a change of a serving means for its versions: which of them reach somebody whom they did not reach.
+//!
+//! Rules are tried in order, so a rule that goes, narrows or moves gives its subjects to whatever stands behind it. Every
+//! place that subjects can be in before (a rule, or the default) is therefore compared with every place that they can be
+//! in after, unless nobody can be in both.
+//!
+//! Invariant: if any subject newly gets a version, that version grows. The other way round it is exact for servings whose
+//! conditions are not covered by several earlier rules together, and for splits of one salt to the slot; where salts
+//! differ, every version of the new split counts, as anybody may get it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::serving::{SLOTS, Serving, Target};
+use crate::experiment::assignment::matches;
+use crate::model::serving::{SLOTS, Serving, Slots, Split, Target};
 
-/// Share of a label's default that counts as having been tried there, in slots of 10,000: a tenth.
+/// Share of each rule and of the default that counts as having been tried there, in slots of 10,000: a tenth.
 const TRIED_SLOTS: u16 = SLOTS / 10;
 
-/// The versions that reach somebody through `to` whom they did not reach through `from`, ascending.
-///
-/// A rule and the default are looked at each by itself: a version grows there when its share does. A rule that is new is
-/// compared with the default that its subjects had, a default also with the rules whose subjects fall to it; where the
-/// order of rules changed, everything counts as new.
-#[must_use]
-pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<u64> {
-    let Some(from) = from else { return to.versions() };
-    let kept = |of: &Serving, other: &Serving| -> Vec<_> {
-        let is_there = |when: &_| other.rules.iter().any(|rule| rule.when == *when);
-        of.rules.iter().map(|rule| rule.when.clone()).filter(is_there).collect()
-    };
-    if kept(from, to) != kept(to, from) {
-        return to.versions();
-    }
-    let mut grown = BTreeSet::new();
-    for rule in &to.rules {
-        match from.rules.iter().find(|before| before.when == rule.when) {
-            Some(before) => grow(&mut grown, &[&before.target], &rule.target),
-            // Its subjects may have been anybody's, those of other rules among them.
-            None => grow(&mut grown, &targets(from), &rule.target),
-        }
-    }
-    let gone = from.rules.iter().filter(|before| to.rules.iter().all(|rule| rule.when != before.when));
-    let fed: Vec<&Target> = gone.map(|rule| &rule.target).chain([&from.default]).collect();
-    grow(&mut grown, &fed, &to.default);
-    grown.into_iter().collect()
+/// A version that somebody gets who did not get it before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Which version.
+    pub version: u64,
+    /// What those got before; nothing where the label served nothing.
+    pub instead_of: BTreeSet<u64>,
 }
 
-/// Whether a serving tries a version on enough of everybody to count as served.
+/// The versions that reach somebody through `to` whom they did not reach through `from`, ascending.
+#[must_use]
+pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
+    let Some(from) = from else {
+        return to.versions().into_iter().map(|version| Growth { version, instead_of: BTreeSet::new() }).collect();
+    };
+    let places = Places::new(from, to);
+    let mut grown: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+    for (now, target) in targets(to).enumerate() {
+        for (before, had) in targets(from).enumerate() {
+            if target == had {
+                continue;
+            }
+            let gained = gained(had, target);
+            if !gained.is_empty() && places.share_subjects(before, now) {
+                for (version, instead_of) in gained {
+                    grown.entry(version).or_default().insert(instead_of);
+                }
+            }
+        }
+    }
+    grown.into_iter().map(|(version, instead_of)| Growth { version, instead_of }).collect()
+}
+
+/// Whether a serving gives a version to enough of everybody to count as served: of the default and of each rule, as a
+/// rule may catch all who come.
 #[must_use]
 pub fn tries(serving: &Serving, version: u64) -> bool {
-    share(&serving.default, version) >= TRIED_SLOTS
+    targets(serving).all(|target| share(target, version) >= TRIED_SLOTS)
 }
 
-fn targets(serving: &Serving) -> Vec<&Target> {
-    serving.rules.iter().map(|rule| &rule.target).chain([&serving.default]).collect()
-}
-
-fn grow(grown: &mut BTreeSet<u64>, before: &[&Target], now: &Target) {
-    let versions = match now {
-        Target::Version(number) => vec![*number],
-        Target::Split(split) => split.weights().into_keys().collect(),
-    };
-    for version in versions {
-        let least = before.iter().map(|target| share(target, version)).min().unwrap_or_default();
-        if share(now, version) > least {
-            grown.insert(version);
-        }
-    }
+/// What each rule serves, in order, and at last what the default serves.
+fn targets(serving: &Serving) -> impl Iterator<Item = &Target> {
+    serving.rules.iter().map(|rule| &rule.target).chain([&serving.default])
 }
 
 fn share(target: &Target, version: u64) -> u16 {
@@ -67,57 +69,119 @@ fn share(target: &Target, version: u64) -> u16 {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Each version that somebody gets of `now` who got another of `had`, and that other.
+fn gained(had: &Target, now: &Target) -> BTreeSet<(u64, u64)> {
+    if let (Target::Split(had), Target::Split(now)) = (had, now)
+        && had.salt == now.salt
+    {
+        return moved_slots(had, now);
+    }
+    let versions = |target: &Target| -> BTreeSet<u64> {
+        match target {
+            Target::Version(number) => [*number].into(),
+            Target::Split(split) => split.slots.iter().map(|run| run.version).collect(),
+        }
+    };
+    let had = versions(had);
+    let pairs = versions(now).into_iter().flat_map(|now| had.iter().map(move |had| (now, *had)));
+    pairs.filter(|(now, had)| now != had).collect()
+}
 
-    fn serving(json: &str) -> Serving {
-        serde_json::from_str(json).expect(json)
+/// Subjects keep their slots while the salt stays: only slots that have another version now are gained.
+fn moved_slots(had: &Split, now: &Split) -> BTreeSet<(u64, u64)> {
+    // Of a split that does not hold every slot, the last run answers.
+    let at = |split: &Split, slot: u16| {
+        let run = split.slots.iter().find(|run| run.to > slot);
+        run.or(split.slots.last()).map(|run| Slots { to: if run.to > slot { run.to } else { SLOTS }, ..*run })
+    };
+    let (mut moved, mut slot) = (BTreeSet::new(), 0);
+    while slot < SLOTS {
+        let (Some(had), Some(now)) = (at(had, slot), at(now, slot)) else { break };
+        if had.version != now.version {
+            moved.insert((now.version, had.version));
+        }
+        slot = had.to.min(now.to);
+    }
+    moved
+}
+
+/// The conditions of a rule: attribute to pattern.
+type When = BTreeMap<String, String>;
+
+/// The places that subjects can be in, before and after: the rules by their index, then the default.
+struct Places<'s> {
+    from: Vec<&'s When>,
+    to: Vec<&'s When>,
+    /// For each rule of `from`, then of `to`: what the conditions of each of them (likewise) settle of its own, as bits.
+    settled: Vec<(Option<u64>, Vec<u64>)>,
+}
+
+impl<'s> Places<'s> {
+    fn new(from: &'s Serving, to: &'s Serving) -> Self {
+        let whens = |serving: &'s Serving| -> Vec<&'s When> { serving.rules.iter().map(|rule| &rule.when).collect() };
+        let (from, to) = (whens(from), whens(to));
+        let all = || from.iter().chain(&to);
+        let settled = all().map(|of| (every(of), all().map(|by| settled(by, of)).collect())).collect();
+        Self { from, to, settled }
     }
 
-    #[test]
-    fn a_version_grows_where_its_share_does() {
-        const HALF: &str =
-            r#"{"split":{"salt":"s","slots":[{"version":1,"from":0,"to":5000},{"version":2,"from":5000,"to":10000}]}}"#;
-        const CANARY: &str =
-            r#"{"split":{"salt":"s","slots":[{"version":1,"from":0,"to":9900},{"version":2,"from":9900,"to":10000}]}}"#;
-        let check = |from: &str, to: &str, expected: &[u64]| {
-            let from = (!from.is_empty()).then(|| serving(from));
-            assert_eq!(growing(from.as_ref(), &serving(to)), expected, "{from:?} {to}");
+    /// Whether somebody may be in the one place before and in the other after; no only where that is certain.
+    fn share_subjects(&self, before: usize, now: usize) -> bool {
+        let (when_before, when_now) = (self.from.get(before), self.to.get(now));
+        if when_before.zip(when_now).is_some_and(|(before, now)| exclude(before, now)) {
+            return false;
+        }
+        // Whoever meets both conditions and so that of an earlier rule is in the place of that one.
+        let offset = self.from.len();
+        let met = |(every, by): &(Option<u64>, Vec<u64>)| {
+            let bits = |rule: Option<usize>| rule.and_then(|rule| by.get(rule)).copied().unwrap_or_default();
+            let settled = bits(when_before.map(|_| before)) | bits(when_now.map(|_| offset.saturating_add(now)));
+            *every == Some(settled)
         };
-        check("", r#"{"version":1}"#, &[1]);
-        check(r#"{"version":1}"#, r#"{"version":1}"#, &[]);
-        check(r#"{"version":1}"#, r#"{"version":2}"#, &[2]);
-        check(r#"{"version":1}"#, HALF, &[2]);
-        check(HALF, CANARY, &[1]);
-        check(CANARY, r#"{"version":2}"#, &[2]);
-        check(CANARY, HALF, &[2]);
-        let ruled = r#"{"rules":[{"when":{"tester":"no-such"},"version":2}],"version":1}"#;
-        check(r#"{"version":1}"#, ruled, &[2]);
-        check(ruled, r#"{"version":2}"#, &[2]);
-        check(ruled, r#"{"version":1}"#, &[1]);
-        check(ruled, r#"{"rules":[{"when":{"tester":"no-such"},"version":2}],"version":3}"#, &[3]);
-        check(ruled, r#"{"rules":[{"when":{"locale":"de"},"version":2}],"version":1}"#, &[1, 2]);
-        let two = r#"{"rules":[{"when":{"a":"1"},"version":2},{"when":{"b":"1"},"version":3}],"version":1}"#;
-        let turned = r#"{"rules":[{"when":{"b":"1"},"version":3},{"when":{"a":"1"},"version":2}],"version":1}"#;
-        check(two, turned, &[1, 2, 3]);
-        check(two, two, &[]);
-    }
-
-    #[test]
-    fn a_rule_that_may_match_nobody_tries_nothing() {
-        let check = |json: &str, version, expected| assert_eq!(tries(&serving(json), version), expected, "{json}");
-        check(r#"{"version":2}"#, 2, true);
-        check(r#"{"rules":[{"when":{"x":"y"},"version":2}],"version":1}"#, 2, false);
-        check(
-            r#"{"split":{"salt":"s","slots":[{"version":1,"from":0,"to":9000},{"version":2,"from":9000,"to":10000}]}}"#,
-            2,
-            true,
-        );
-        check(
-            r#"{"split":{"salt":"s","slots":[{"version":1,"from":0,"to":9001},{"version":2,"from":9001,"to":10000}]}}"#,
-            2,
-            false,
-        );
+        let earlier_before = self.settled.iter().take(offset).take(before);
+        let earlier_after = self.settled.iter().skip(offset).take(now);
+        !earlier_before.chain(earlier_after).any(met)
     }
 }
+
+/// A bit for each condition of a rule; none where they are too many for that.
+fn every(of: &When) -> Option<u64> {
+    Some(1_u64.checked_shl(u32::try_from(of.len()).ok()?)?.wrapping_sub(1))
+}
+
+/// Which conditions of a rule hold for whoever meets those of another, as far as can be told one by one.
+fn settled(by: &When, of: &When) -> u64 {
+    let holds = |name: &String, pattern: &String| by.get(name).is_some_and(|narrower| contains(pattern, narrower));
+    let bits = (0..u64::BITS).zip(of).filter(|(_, (name, pattern))| holds(name, pattern));
+    bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
+}
+
+/// Whether everything that fits `narrower` fits `pattern`: a star of the one can only stand for itself in a star of the
+/// other, and so can whatever it stands for.
+fn contains(pattern: &str, narrower: &str) -> bool {
+    matches(pattern, narrower)
+}
+
+/// Whether nobody can meet the conditions of both rules.
+fn exclude(one: &When, other: &When) -> bool {
+    one.iter().any(|(name, pattern)| other.get(name).is_some_and(|other| disjoint(pattern, other)))
+}
+
+/// Whether no text fits both patterns, as far as their ends tell.
+fn disjoint(one: &str, other: &str) -> bool {
+    let ends = |pattern: &str| Some((pattern.find('*')?, pattern.rfind('*')?.saturating_add(1)));
+    match (ends(one), ends(other)) {
+        (None, _) => !matches(other, one),
+        (_, None) => !matches(one, other),
+        (Some((one_begin, one_end)), Some((other_begin, other_end))) => {
+            let begin = one.bytes().take(one_begin).zip(other.bytes().take(other_begin)).any(|(a, b)| a != b);
+            let tail = |text: &str, end: usize| text.len().saturating_sub(end);
+            let backwards = |text: &str, end| text.bytes().rev().take(tail(text, end)).collect::<Vec<_>>();
+            begin || backwards(one, one_end).iter().zip(backwards(other, other_end)).any(|(a, b)| *a != b)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "reach_tests.rs"]
+mod tests;

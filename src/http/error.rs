@@ -321,7 +321,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::VersionRetired { .. } => {
             (CONFLICT, Code::VersionRetired, hint("deploy another version, or take the retirement back"))
         }
-        E::VersionServed { .. } => (CONFLICT, Code::VersionServed, None),
+        E::VersionServed { .. } | E::VersionRolledBackTo { .. } => (CONFLICT, Code::VersionServed, None),
         E::LatestIsAutomatic => (BAD, Code::InvalidName, hint("deploy to another label")),
         E::MovedTwice { .. } | E::NothingToDeploy | E::Unfit(_) => (BAD, Code::BadRequest, None),
         E::Serving { .. } | E::Assignment(_) => (UNFIT, Code::InvalidServing, None),
@@ -331,7 +331,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::HistoryOrder { .. } | E::FromTheFuture { .. } => (CONFLICT, Code::HistoryOrder, None),
         E::Exists { .. } => (CONFLICT, Code::Exists, None),
         E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
-        E::NotFound { .. } => (ABSENT, Code::RecordNotFound, None),
+        E::NotFound { .. } | E::RequestUnreadable { .. } => (ABSENT, Code::RecordNotFound, None),
         E::Handle { .. } | E::Name(_) => (BAD, Code::InvalidName, None),
         E::RoleInUse { .. } | E::BuiltIn { .. } => (CONFLICT, Code::InUse, None),
         E::Policy(_) => (UNFIT, Code::InvalidPolicy, None),

@@ -27,6 +27,9 @@ pub struct ChangeRequest {
     /// When.
     #[schema(value_type = String)]
     pub created: Timestamp,
+    /// The commit that proposed it.
+    #[serde(default)]
+    pub commit: u64,
     /// When it closes by itself.
     #[schema(value_type = String)]
     pub expires: Timestamp,
@@ -131,6 +134,9 @@ pub struct RequestEvent {
     /// When.
     #[schema(value_type = String)]
     pub at: Timestamp,
+    /// The commit that recorded it; an approval counts until the label moves away from what it is of.
+    #[serde(default)]
+    pub commit: u64,
     /// By whom.
     pub by: String,
     /// The roles under which they may review, when it was a review.

@@ -219,6 +219,20 @@ impl Rules {
     }
 }
 
+impl Rules {
+    /// Whether somebody may read a prompt.
+    pub(super) fn reads(&self, actor: &Actor, prompt: &str) -> bool {
+        self.book.decide(&actor.ask(Permission::Read, Some(prompt), None)).allowed
+    }
+
+    /// Takes what somebody may not read out of a list of `name@version`; how many that were.
+    pub(super) fn hide_unreadable(&self, actor: &Actor, references: &mut Vec<String>) -> usize {
+        let count = references.len();
+        references.retain(|one| self.reads(actor, one.split_once('@').map_or(one, |(name, _)| name)));
+        count.saturating_sub(references.len())
+    }
+}
+
 /// What is remembered of the rules and the access tokens.
 pub(super) struct Known {
     pub(super) rules: Arc<Rules>,

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
 use super::guard::open_requests;
+use super::rollback::way_back;
 use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};
@@ -219,6 +220,9 @@ fn needed<Q: Queries + Documents>(
     };
     for state in txn.labels(name)? {
         need(Some(&state.serving), "a label serves it");
+        // However long ago it was: whoever may deploy can go back to it at once.
+        let back = way_back(txn, name, &state.label)?.filter(|back| back.free);
+        need(back.map(|back| back.serving).as_ref(), "a rollback serves it again");
     }
     for deployment in txn.deployments(name)? {
         if deployment.at > since {

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use super::access::Rules;
 use super::command::{Ctx, Subject};
 use super::deploy::{build, check_moves, check_unmoved, move_labels};
-use super::guard::{
-    self, Terms, Wanted, look, makers_of_move, new_versions, open_requests, proposed, proposers, used_by,
-};
+use super::guard::{self, Terms, Wanted, look, open_requests, proposed, used_by};
+use super::makers::{makers_of_move, proposers};
 use super::publish::publish;
+use super::rollback::spent_at;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::govern::{
     AmendRequest, ApplyRequest, InterfaceChange, MoveReview, ProposeRequest, ProposedVersion, RequestPage, RequestView,
@@ -78,6 +78,7 @@ impl Registry {
                 message: message.clone(),
                 author: ctx.actor.name.clone(),
                 created: ctx.now,
+                commit: txn.next_seq(),
                 expires: Timestamp::from_ms(ctx.now.ms() + i64::from(days) * DAY_MS),
                 state: RequestState::Open,
                 moves,
@@ -100,12 +101,12 @@ impl Registry {
         let message = check_message(&request.message)?;
         let about = Subject::new("amend", places(request.publish.as_ref(), &request.moves), &message);
         self.command(actor, about, move |txn, ctx| {
-            let mut found = open(txn, id, ctx.now)?;
+            let mut found = open(txn, ctx, id)?;
             authorise_all(ctx, &found, Permission::Publish)?;
             room(&found, EventKind::Amend)?;
             found.moves = propose(txn, ctx, request.publish, request.moves, &message)?;
             let fingerprints = found.moves.iter().map(|one| one.fingerprint.clone()).collect();
-            found.events.push(event(ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
+            found.events.push(event(txn, ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
             keep(txn, &found)?;
             record(txn, ctx, "amend", &found, message)?;
             Ok(found)
@@ -138,7 +139,7 @@ impl Registry {
         };
         let about = self.about(command, id, Some(&message))?;
         self.command(actor, about, move |txn, ctx| {
-            let mut found = open(txn, id, ctx.now)?;
+            let mut found = open(txn, ctx, id)?;
             room(&found, request.kind)?;
             let (mut roles, mut fingerprints) = (BTreeSet::new(), Vec::new());
             match request.kind {
@@ -170,7 +171,7 @@ impl Registry {
                 }
                 _ => authorise_all(ctx, &found, Permission::Read)?,
             }
-            found.events.push(event(ctx, request.kind, &message, roles.into_iter().collect(), fingerprints));
+            found.events.push(event(txn, ctx, request.kind, &message, roles.into_iter().collect(), fingerprints));
             match request.kind {
                 EventKind::Reject => found.state = RequestState::Rejected,
                 EventKind::Withdraw => found.state = RequestState::Withdrawn,
@@ -194,7 +195,7 @@ impl Registry {
         let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
         let about = self.about("deploy", id, given.as_deref())?;
         self.command(actor, about, move |txn, ctx| {
-            let found = open(txn, id, ctx.now)?;
+            let found = open(txn, ctx, id)?;
             let message = given.unwrap_or_else(|| found.message.clone());
             let ApplyRequest { allow_major, break_glass, .. } = request;
             let terms = Terms { allow_major, break_glass, ..Terms::of(&message) };
@@ -217,7 +218,7 @@ impl Registry {
                 if request.expires <= ctx.now {
                     let ctx = ctx.afresh();
                     request.state = RequestState::Expired;
-                    request.events.push(event(&ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
+                    request.events.push(event(txn, &ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
                     keep(txn, &request)?;
                     record(txn, &ctx, "expire", &request, String::new())?;
                 } else if request.automatic {
@@ -426,12 +427,26 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
             ctx.rules.book.decide(&ask).allowed
         })
     };
+    // What somebody took back since it was wanted is not brought back by a clock.
+    let mut spent = Vec::with_capacity(request.moves.len());
+    for one in &request.moves {
+        let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+        let wanted = wanted(one, from.as_ref());
+        let served = from.as_ref() == Some(&one.serving);
+        let place = (&one.name, &one.label);
+        spent.push(if served { None } else { spent_at(txn, place, &one.serving, &wanted.new_versions())? });
+    }
     // Only whoever wanted exactly this: who approves all of it as it is now, or its author where nobody else amended it.
     let stands = |who: &String| {
-        request.moves.iter().all(|one| request.approvals_of(&one.fingerprint).any(|event| event.by == *who))
+        request.moves.iter().zip(&spent).all(|(one, spent)| {
+            request.approvals_of(&one.fingerprint).any(|event| event.by == *who && Some(event.commit) > *spent)
+        })
     };
     let approvers = request.events.iter().rev().filter(|event| event.kind == EventKind::Approve).map(|event| &event.by);
-    let author = (proposers(request).len() == 1).then_some(&request.author);
+    let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.commit);
+    let asked = amended.fold(request.commit, u64::max);
+    let author =
+        (proposers(request).len() == 1 && spent.iter().all(|spent| Some(asked) > *spent)).then_some(&request.author);
     let Some(who) = approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)) else { return Ok(()) };
     let deployer = Actor {
         name: who.clone(),
@@ -525,7 +540,7 @@ fn close(
 ) -> Result<(), RegistryError> {
     request.state = RequestState::Applied;
     request.deployment = deployment;
-    request.events.push(event(ctx, EventKind::Apply, "", Vec::new(), Vec::new()));
+    request.events.push(event(txn, ctx, EventKind::Apply, "", Vec::new(), Vec::new()));
     Ok(keep(txn, &request)?)
 }
 
@@ -537,9 +552,9 @@ pub(super) fn review_of(
     now: Timestamp,
     asked: Option<(&str, Vec<String>)>,
 ) -> Result<MoveReview, RegistryError> {
-    let Wanted { name, label, from, to, .. } = *wanted;
+    let &Wanted { name, label, from, to, .. } = wanted;
     let mut findings = Vec::new();
-    for number in new_versions(wanted) {
+    for number in wanted.new_versions() {
         findings.extend(guard::findings_of(txn, name, number)?);
     }
     let served = from.and_then(Serving::fixed);
@@ -552,6 +567,7 @@ pub(super) fn review_of(
         interface: None,
         findings,
         requirements: Vec::new(),
+        approved_by: Vec::new(),
         reviewers: Vec::new(),
         dependents: live_dependents(txn, name, u64::MAX)?,
         used_by: from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
@@ -563,14 +579,14 @@ pub(super) fn review_of(
         review.interface = Some(InterfaceChange::between(&old, &new));
     }
     let Some((message, roles)) = asked else { return Ok(review) };
-    review.requirements = look(txn, rules, wanted, (now, message, roles))?;
+    (review.requirements, review.approved_by) = look(txn, rules, wanted, (now, message, roles))?;
     let holders = rules.book.holders(Permission::Review, name.as_str(), label.as_str());
     review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
     Ok(review)
 }
 
 fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> Wanted<'a> {
-    Wanted { name: &one.name, label: &one.label, from, to: Some(&one.serving), fresh: None }
+    Wanted::new((&one.name, &one.label), from, Some(&one.serving))
 }
 
 fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {
@@ -578,11 +594,22 @@ fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> 
     request.moves.iter().try_for_each(|one| ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label)))
 }
 
-fn open(txn: &WriteTxn<'_>, id: u64, now: Timestamp) -> Result<ChangeRequest, RegistryError> {
+/// An open request. Whoever may not read all of it learns no more than of one that is not there; both are recorded.
+fn open(txn: &WriteTxn<'_>, ctx: &Ctx, id: u64) -> Result<ChangeRequest, RegistryError> {
     let found: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
-    let found = found.ok_or_else(|| absent(id))?;
+    let reads =
+        |request: &ChangeRequest| request.moves.iter().all(|one| ctx.rules.reads(&ctx.actor, one.name.as_str()));
+    let Some(found) = found.filter(reads) else {
+        let everything = ctx.actor.ask(Permission::Read, None, None);
+        let actor = ctx.actor.name.clone();
+        return Err(if ctx.rules.book.decide(&everything).allowed {
+            absent(id)
+        } else {
+            RegistryError::RequestUnreadable { id, actor }
+        });
+    };
     match found.state {
-        RequestState::Open if found.expires <= now => {
+        RequestState::Open if found.expires <= ctx.now => {
             Err(RegistryError::RequestClosed { id, state: RequestState::Expired })
         }
         RequestState::Open => Ok(found),
@@ -623,8 +650,17 @@ fn record(
     Ok(())
 }
 
-fn event(ctx: &Ctx, kind: EventKind, message: &str, roles: Vec<String>, fingerprints: Vec<String>) -> RequestEvent {
-    RequestEvent { at: ctx.now, by: ctx.actor.name.clone(), roles, kind, message: message.to_owned(), fingerprints }
+/// What somebody says or does about a request, in the commit that is about to be made.
+fn event(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    kind: EventKind,
+    message: &str,
+    roles: Vec<String>,
+    fingerprints: Vec<String>,
+) -> RequestEvent {
+    let (at, commit, by) = (ctx.now, txn.next_seq(), ctx.actor.name.clone());
+    RequestEvent { at, commit, by, roles, kind, message: message.to_owned(), fingerprints }
 }
 
 fn absent(id: u64) -> RegistryError {

@@ -7,7 +7,7 @@ use super::command::{Ctx, Subject};
 use super::guard::{Fresh, Terms, Wanted, clear};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
-use crate::api::write::{DeployRequest, Deployed, Move, RollbackRequest, ServingRequest, SplitRequest, Why};
+use crate::api::write::{DeployRequest, Deployed, Move, ServingRequest, SplitRequest, Why};
 use crate::experiment::assignment::allocate;
 use crate::model::audit::AuditChange;
 use crate::model::deployment::{Action, Deployment};
@@ -16,7 +16,6 @@ use crate::model::principal::Permission;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::serving::{RULE_ATTRIBUTES_MAX, RULES_MAX, Rule, SERVING_TEXT_BYTES_MAX, Serving, Split, Target};
 use crate::model::time::Timestamp;
-use crate::store::document::Documents;
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
@@ -45,43 +44,6 @@ impl Registry {
         .await
     }
 
-    /// Serves again what a label served before: the last different serving, or one version.
-    ///
-    /// From what was deployed back to the last is always possible for whoever may deploy; another version, or a second
-    /// rollback after the first, needs what a deployment needs.
-    ///
-    /// # Errors
-    /// The actor may not, there is nothing to go back to, it was retired, or the store fails.
-    pub async fn rollback(
-        &self,
-        actor: &Actor,
-        name: PromptName,
-        label: Label,
-        request: RollbackRequest,
-    ) -> Result<Deployed, RegistryError> {
-        let message = check_message(&request.message)?;
-        let about = Subject::new("rollback", [format!("{name}@{label}")], &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
-            live_prompt(txn, &name)?;
-            check_unmoved(txn, &name, &label, request.expected_deployment)?;
-            let last = previous_serving(txn, &name, &label)?;
-            let serving = match (request.to, &last) {
-                (Some(version), _) => Serving::version(version),
-                (None, Some(last)) => last.clone(),
-                (None, None) => return Err(RegistryError::NothingToRollBack { name, label }),
-            };
-            let terms = Terms {
-                allow_major: request.allow_major,
-                break_glass: request.break_glass,
-                stops: last.as_ref() == Some(&serving) && way_back_is_free(txn, &name, &label, &serving)?,
-                ..Terms::of(&message)
-            };
-            move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
-        })
-        .await
-    }
-
     /// Takes a label away; what asks for it gets an error from then on.
     ///
     /// # Errors
@@ -101,7 +63,7 @@ impl Registry {
             let at = time_of_change(ctx.now, prompt.changed);
             let absent = || RegistryError::LabelNotFound { name: name.clone(), label: label.clone() };
             let state = txn.label(&name, &label)?.ok_or_else(absent)?;
-            let wanted = Wanted { name: &name, label: &label, from: Some(&state.serving), to: None, fresh: None };
+            let wanted = Wanted::new((&name, &label), Some(&state.serving), None);
             clear(txn, ctx, &wanted, &Terms { stops: true, ..Terms::of(&message) })?;
             let deployment = Deployment {
                 id: txn.next_seq(),
@@ -248,7 +210,7 @@ impl<'a> Mover<'a> {
             ctx.authorise(Permission::Deploy, Some(name), Some(label))?;
             return Ok(Vec::new());
         }
-        let wanted = Wanted { name, label, from: from.as_ref(), to: Some(&serving), fresh };
+        let wanted = Wanted { fresh, ..Wanted::new((name, label), from.as_ref(), Some(&serving)) };
         let cleared = clear(txn, ctx, &wanted, terms)?;
         let state = LabelState { label: label.clone(), serving: serving.clone(), deployment: self.id, since: self.at };
         let deployment = Deployment {
@@ -288,38 +250,6 @@ pub(super) fn served_versions(changes: &[Change]) -> impl Iterator<Item = String
         }
         _ => None,
     })
-}
-
-/// Whether whoever may deploy can go back to what a label served last without more. Not from a rollback, which would be the
-/// way forth again; not after the label was taken away, which would bring back what somebody stopped; and not to what was
-/// only ever put there against a policy.
-fn way_back_is_free(
-    txn: &WriteTxn<'_>,
-    name: &PromptName,
-    label: &Label,
-    back: &Serving,
-) -> Result<bool, RegistryError> {
-    let (mut last, mut put) = (None, None);
-    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        last.get_or_insert(deployment.action);
-        if deployment.to.as_ref() == Some(back) {
-            put = Some(deployment.id);
-        }
-        Ok(if put.is_some() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) })
-    })?;
-    let entry = put.map(|id| txn.audit_entry(id)).transpose()?.flatten();
-    Ok(last == Some(Action::Deploy) && entry.is_none_or(|entry| entry.overrode.is_empty()))
-}
-
-/// The last serving of a label that differs from what it serves now.
-fn previous_serving(txn: &WriteTxn<'_>, name: &PromptName, label: &Label) -> Result<Option<Serving>, RegistryError> {
-    let now = txn.label(name, label)?.map(|state| state.serving);
-    let mut previous = None;
-    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        previous = deployment.to.filter(|serving| Some(serving) != now.as_ref());
-        Ok(if previous.is_some() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) })
-    })?;
-    Ok(previous)
 }
 
 /// Makes a serving of a request: checks its limits, and lays splits out over their slots.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::command::{Ctx, Subject};
 use super::draft_room;
-use super::guard::makers_of;
+use super::makers::makers_of;
 use super::principals::check_handle;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};

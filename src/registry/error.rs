@@ -52,6 +52,10 @@ pub enum RegistryError {
     ParentMoved { name: PromptName, expected: u64, found: u64 },
     #[error("version {number} of `{name}` was retired by {by}: {why}")]
     VersionRetired { name: PromptName, number: u64, by: String, why: String },
+    #[error(
+        "version {number} of `{name}` is what a rollback of the label `{label}` serves again; deploy another version there first"
+    )]
+    VersionRolledBackTo { name: PromptName, number: u64, label: Label },
     #[error("version {number} of `{name}` is served by the label `{label}`; deploy another there first")]
     VersionServed { name: PromptName, number: u64, label: Label },
     #[error("the label `latest` moves by itself to the newest version")]
@@ -64,8 +68,8 @@ pub enum RegistryError {
     Serving { name: PromptName, label: Label, reason: String },
     #[error("the label `{label}` of `{name}` never served anything else")]
     NothingToRollBack { name: PromptName, label: Label },
-    #[error("`{name}` is included by {}; change those first", by.join(", "))]
-    StillIncluded { name: PromptName, by: Vec<String> },
+    #[error("`{name}` is included by {}; change those first", includers(by, *hidden))]
+    StillIncluded { name: PromptName, by: Vec<String>, hidden: usize },
     #[error("the include `{reference}` cannot be pinned: {reason}")]
     Include { reference: String, reason: String },
     #[error("the change of `{name}` of {at} lies in the future; history has happened")]
@@ -88,6 +92,8 @@ pub enum RegistryError {
     Unfit(String),
     #[error("the change request {id} is {state}")]
     RequestClosed { id: u64, state: RequestState },
+    #[error("there is no change request `{id}` that `{actor}` may read")]
+    RequestUnreadable { id: u64, actor: String },
     #[error("the change request {id} now proposes something else; look at it again")]
     RequestMoved { id: u64 },
     #[error("{place} has moved: deployment {found} made it serve what it serves, not {expected}")]
@@ -128,6 +134,7 @@ impl RegistryError {
         matches!(
             self,
             Self::Forbidden { .. }
+                | Self::RequestUnreadable { .. }
                 | Self::PolicyNotMet { .. }
                 | Self::BreaksCallers { .. }
                 | Self::HoldsSecrets { .. }
@@ -141,6 +148,12 @@ fn said(missing: &[Requirement]) -> String {
     let says: Vec<String> =
         missing.iter().map(|demand| format!("policy {} wants {}", demand.policy, demand.says)).collect();
     says.join("; ")
+}
+
+/// Who includes a prompt, without the names of those that whoever asks may not read.
+fn includers(by: &[String], hidden: usize) -> String {
+    let hidden = (hidden > 0).then(|| "prompts that you may not read".to_owned());
+    by.iter().cloned().chain(hidden).collect::<Vec<_>>().join(", ")
 }
 
 fn secrets(findings: &[Finding]) -> String {

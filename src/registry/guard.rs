@@ -5,16 +5,20 @@ use std::ops::ControlFlow;
 
 use super::access::Rules;
 use super::command::Ctx;
+use super::makers::{makers_of_move, proposers};
+use super::rollback::spent_at;
 use super::uses::used_lately;
 use super::{RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
-use crate::governance::label_policy::{Approval, Facts, Requirement, RequirementKind};
-use crate::governance::reach::{growing, tries};
+use crate::governance::label_policy::{Approval, Facts, LabelPolicy, Requirement, RequirementKind};
+use crate::governance::reach::{Growth, growing, tries};
 use crate::governance::rulebook::Ask;
-use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove};
+use crate::model::change_request::{ChangeRequest, ProposedMove};
 use crate::model::content::Content;
+use crate::model::deployment::Action;
 use crate::model::finding::{Category, Finding, Severity};
 use crate::model::name::{Label, PromptName};
+use crate::model::policy::Policy;
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
@@ -23,7 +27,6 @@ use crate::store::StoreError;
 use crate::store::document::{Documents, Shelf, joined_key, number_key};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
-use crate::template::include::INCLUDE_DEPTH_MAX;
 
 /// How a move is asked for.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +37,7 @@ pub(super) struct Terms {
     pub(super) allow_major: bool,
     /// Overrides what is missing, for this reason.
     pub(super) break_glass: Option<String>,
-    /// Takes a label away, or back to what it served last: whoever may deploy can stop harm at once.
+    /// Takes a label away, or directly back over its newest deployment: whoever may deploy can stop harm at once.
     pub(super) stops: bool,
 }
 
@@ -54,7 +57,6 @@ pub(super) struct Fresh<'a> {
 }
 
 /// One label that shall serve something else.
-#[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a PromptName,
     pub(super) label: &'a Label,
@@ -63,6 +65,24 @@ pub(super) struct Wanted<'a> {
     /// What it shall serve; none when it shall go.
     pub(super) to: Option<&'a Serving>,
     pub(super) fresh: Option<Fresh<'a>>,
+    /// The versions that reach somebody whom the label does not serve them now.
+    pub(super) grows: Vec<Growth>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn new(
+        (name, label): (&'a PromptName, &'a Label),
+        from: Option<&'a Serving>,
+        to: Option<&'a Serving>,
+    ) -> Self {
+        let grows = to.map(|to| growing(from, to)).unwrap_or_default();
+        Self { name, label, from, to, fresh: None, grows }
+    }
+
+    /// The versions that grow, ascending.
+    pub(super) fn new_versions(&self) -> Vec<u64> {
+        self.grows.iter().map(|growth| growth.version).collect()
+    }
 }
 
 /// What let a move pass.
@@ -89,12 +109,23 @@ pub(super) fn clear(
     }
     let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
     let (facts, request) = gather(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?;
-    let unmet: Vec<Requirement> = book
-        .policies_of(name, label)
-        .flat_map(|policy| policy.demands(&facts))
-        .filter(|demand| !demand.met && (!terms.stops || demand.kind == RequirementKind::Deployers))
-        .collect();
-    let broken = if terms.stops || terms.allow_major { None } else { breaks(txn, wanted)? };
+    let mut unmet: Vec<Requirement> =
+        book.policies_of(name, label).flat_map(|policy| policy.demands(&facts)).filter(|demand| !demand.met).collect();
+    if terms.stops {
+        let asked = |demand: &Requirement| demand.kind == RequirementKind::Deployers;
+        let not_asked;
+        (unmet, not_asked) = unmet.into_iter().partition(asked);
+        if unmet.is_empty() {
+            let policies = book.policies_of(name, label).map(LabelPolicy::policy);
+            policies.for_each(|policy| ctx.because(stops_under(policy, &not_asked)));
+            return Ok(Cleared::default());
+        }
+    }
+    let broken = if terms.stops { None } else { breaks(txn, wanted)? };
+    if broken.is_some() && terms.allow_major {
+        ctx.because(format!("callers of {} may break: `allow_major` was given", place(wanted)));
+    }
+    let broken = broken.filter(|_| !terms.allow_major);
     let refused = if unmet.is_empty() {
         broken.map(|reasons| {
             let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now));
@@ -120,27 +151,36 @@ pub(super) fn clear(
             ctx.overrode(what.into_iter().map(|what| format!("{what} — overridden because {why}")));
         }
     }
-    let approved_by: Vec<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
+    // Whoever made something of it approved nothing, unless a policy lets them.
+    let own = book.policies_of(name, label).any(|policy| policy.policy().self_approval);
+    let counts = |approval: &Approval| own || !facts.makers.contains(&approval.by);
+    let approved_by: Vec<String> = facts.approvals.iter().filter(|one| counts(one)).map(|one| one.by.clone()).collect();
     ctx.approved(approved_by.iter().cloned(), request);
     Ok(Cleared { approved_by, change_request: request })
 }
 
-/// What every policy of a label demands of a move, met or not, for whoever wants to know before.
+/// What a policy asked of a move that stops something, for the log: whoever may deploy makes it, whatever else is missing.
+fn stops_under(policy: &Policy, not_asked: &[Requirement]) -> String {
+    let asks = if policy.deployers.is_empty() { "nothing" } else { "no more than its deployers" };
+    let missing = not_asked.iter().filter(|demand| demand.policy == policy.name).map(|demand| demand.says.as_str());
+    let missing = missing.collect::<Vec<_>>().join(", ");
+    let missing = if missing.is_empty() { missing } else { format!(" (not asked: {missing})") };
+    format!("policy {} asks {asks} of what stops something{missing}", policy.name)
+}
+
+/// What every policy of a label demands of a move, met or not, and who approves it, for whoever wants to know before.
 pub(super) fn look<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
     wanted: &Wanted<'_>,
     (now, message, roles): (Timestamp, &str, Vec<String>),
-) -> Result<Vec<Requirement>, StoreError> {
+) -> Result<(Vec<Requirement>, Vec<String>), StoreError> {
     let found = findings_of_new(txn, rules, wanted)?;
     let (facts, _) = gather(txn, rules, wanted, (now, message, roles), found)?;
     let policies = rules.book.policies_of(wanted.name.as_str(), wanted.label.as_str());
-    Ok(policies.flat_map(|policy| policy.demands(&facts)).collect())
-}
-
-/// The versions of a move that reach somebody whom the label does not serve them now.
-pub(super) fn new_versions(wanted: &Wanted<'_>) -> Vec<u64> {
-    wanted.to.map(|to| growing(wanted.from, to)).unwrap_or_default()
+    let demands = policies.flat_map(|policy| policy.demands(&facts)).collect();
+    let approved_by: BTreeSet<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
+    Ok((demands, approved_by.into_iter().collect()))
 }
 
 /// A move, bound to the exact contents of its versions.
@@ -202,7 +242,7 @@ fn findings_of_new<Q: Queries + Documents>(
     wanted: &Wanted<'_>,
 ) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
-    for number in new_versions(wanted) {
+    for number in wanted.new_versions() {
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == number) {
             found.extend_from_slice(fresh.findings);
             continue;
@@ -236,66 +276,6 @@ pub(super) fn keep_findings(
     txn.put_document(Shelf::Scanned, &key, &rules.scan_id)
 }
 
-/// Everybody who made a version.
-pub(super) fn makers_of<Q: Queries + Documents>(
-    txn: &Q,
-    name: &PromptName,
-    version: &Version,
-) -> Result<BTreeSet<String>, StoreError> {
-    makers(txn, name, version, 0)
-}
-
-/// Everybody who made a version: its author, who published or imported it, who saved the draft it was, and the makers of
-/// what it includes.
-fn makers<Q: Queries + Documents>(
-    txn: &Q,
-    name: &PromptName,
-    version: &Version,
-    depth: usize,
-) -> Result<BTreeSet<String>, StoreError> {
-    let mut makers = BTreeSet::from([version.author.clone()]);
-    makers.extend(txn.audit_entry(version.commit)?.map(|entry| entry.actor));
-    let key = joined_key(&[name.as_str(), &number_key(version.number)]);
-    makers.extend(txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
-    if depth < INCLUDE_DEPTH_MAX {
-        for include in &version.includes {
-            if let Some(included) = txn.version(&include.name, include.version)? {
-                makers.extend(self::makers(txn, &include.name, &included, depth + 1)?);
-            }
-        }
-    }
-    Ok(makers)
-}
-
-/// Everybody who made something of what a move brings, or asked for it.
-pub(super) fn makers_of_move<Q: Queries + Documents>(
-    txn: &Q,
-    wanted: &Wanted<'_>,
-) -> Result<BTreeSet<String>, StoreError> {
-    let mut all = BTreeSet::new();
-    for number in new_versions(wanted) {
-        match wanted.fresh.filter(|fresh| fresh.version.number == number) {
-            Some(fresh) => {
-                // Its commit is not made yet: whoever is named in it is who asks now.
-                all.extend(fresh.makers.iter().cloned());
-                all.extend(makers(txn, wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() }, 0)?);
-            }
-            None => {
-                if let Some(version) = txn.version(wanted.name, number)? {
-                    all.extend(makers(txn, wanted.name, &version, 0)?);
-                }
-            }
-        }
-    }
-    Ok(all)
-}
-
-/// Who asked for what a change request proposes: its author, and whoever amended it.
-pub(super) fn proposers(request: &ChangeRequest) -> BTreeSet<String> {
-    let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.by.clone());
-    amended.chain([request.author.clone()]).collect()
-}
-
 /// The facts of a move, and the open change request that proposes exactly it.
 fn gather<Q: Queries + Documents>(
     txn: &Q,
@@ -306,7 +286,7 @@ fn gather<Q: Queries + Documents>(
 ) -> Result<(Facts, Option<u64>), StoreError> {
     let (name, label) = (wanted.name, wanted.label);
     let mut facts = Facts { now, message: message.to_owned(), deployer_roles, findings, ..Facts::default() };
-    let new = new_versions(wanted);
+    let new = wanted.new_versions();
     facts.makers = makers_of_move(txn, wanted)?;
     let mut request = None;
     let fingerprint = wanted.to.map(|to| match proposed(txn, name, label, to, wanted.fresh) {
@@ -314,13 +294,14 @@ fn gather<Q: Queries + Documents>(
         Err(RegistryError::Store(error)) => Err(error),
         Err(_) => Ok(None),
     });
-    if let Some(fingerprint) = fingerprint.transpose()?.flatten() {
-        for open in open_requests(txn)? {
-            if open.expires <= now || open.moves.iter().all(|one| one.fingerprint != fingerprint) {
-                continue;
-            }
+    if let Some((to, fingerprint)) = wanted.to.zip(fingerprint.transpose()?.flatten()) {
+        let concerned =
+            |open: &ChangeRequest| open.expires > now && open.moves.iter().any(|one| one.fingerprint == fingerprint);
+        let open: Vec<_> = open_requests(txn)?.into_iter().filter(concerned).collect();
+        let spent = if open.is_empty() { None } else { spent_at(txn, (name, label), to, &new)? };
+        for open in open {
             facts.makers.extend(proposers(&open));
-            for event in open.approvals_of(&fingerprint) {
+            for event in open.approvals_of(&fingerprint).filter(|event| Some(event.commit) > spent) {
                 // Whoever approved must still be allowed to: a revoked reviewer's word is worth nothing.
                 let ask = Ask::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
                 let roles = rules.book.roles_of(&ask);
@@ -351,7 +332,8 @@ pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, 
     Ok(open)
 }
 
-/// For how long a label has served each of these versions, the least of them; none when one of them never was.
+/// For how long a label has served each of these versions, the least of them; none when one of them never was. What was
+/// stopped there was not tried well: only what came after counts.
 fn served_for<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -362,14 +344,19 @@ fn served_for<Q: Queries + Documents>(
     let mut served: BTreeMap<u64, i64> = BTreeMap::new();
     let mut spans = Vec::new();
     let mut end = now;
+    let mut stopped: BTreeSet<u64> = BTreeSet::new();
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        spans.push((deployment.to, deployment.at, end, deployment.id));
+        let tried = |to: &Serving| versions.iter().copied().filter(|number| tries(to, *number)).collect();
+        let mut tried: Vec<u64> = deployment.to.as_ref().map(tried).unwrap_or_default();
+        tried.retain(|number| !stopped.contains(number));
+        spans.push((tried, deployment.at, end, deployment.id));
         end = deployment.at;
+        if deployment.action != Action::Deploy {
+            stopped.extend(deployment.from.iter().flat_map(Serving::versions));
+        }
         Ok(ControlFlow::Continue(()))
     })?;
-    for (to, at, end, id) in spans {
-        let tried: Vec<u64> =
-            versions.iter().copied().filter(|number| to.as_ref().is_some_and(|to| tries(to, *number))).collect();
+    for (tried, at, end, id) in spans {
         if tried.is_empty() {
             continue;
         }
@@ -389,7 +376,7 @@ pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<
     let mut reasons: Vec<String> = Vec::new();
     for old in from.versions() {
         let Some(old) = content(txn, wanted.name, old)? else { continue };
-        for number in new_versions(wanted) {
+        for number in wanted.new_versions() {
             let new = match wanted.fresh.filter(|fresh| fresh.version.number == number) {
                 Some(fresh) => Some(fresh.content.clone()),
                 None => content(txn, wanted.name, number)?,

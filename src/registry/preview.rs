@@ -66,10 +66,11 @@ impl Registry {
         }
         let state = txn.label(&name, &label)?;
         let from = state.as_ref().map(|state| &state.serving);
-        let wanted = Wanted { name: &name, label: &label, from, to: Some(&to), fresh: None };
+        let wanted = Wanted::new((&name, &label), from, Some(&to));
         let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
-        let review = review_of(&txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
+        let mut review = review_of(&txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
+        known.rules.hide_unreadable(actor, &mut review.dependents);
         let guarded = book.policies_of(name.as_str(), label.as_str()).next().is_some();
         let breaks = if guarded { breaks(&txn, &wanted)?.unwrap_or_default() } else { Vec::new() };
         let deployment = state.as_ref().map(|state| state.deployment);

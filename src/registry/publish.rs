@@ -90,7 +90,8 @@ pub(super) fn publish(
     if created || deployment.is_some() {
         plan.commit(txn, ctx, if created { command } else { "deploy" }, &why)?;
     }
-    let dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
+    let mut dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
+    ctx.rules.hide_unreadable(&ctx.actor, &mut dependents);
     let stamp = stamp(&name, version.number, &version.content_id);
     Ok(Published { name, version, created, stamp, deployment, warnings, dependents, findings, interface })
 }
@@ -167,7 +168,7 @@ fn pin<Q: Queries>(
         text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
     let name = &reference.name;
     // What its author may not read, an include does not show them: not even that it is there.
-    let readable = rules.book.decide(&actor.ask(Permission::Read, Some(name.as_str()), None)).allowed;
+    let readable = rules.reads(actor, name.as_str());
     let prompt = txn.prompt(name)?.filter(|prompt| readable && prompt.removed.is_none());
     let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you may read")))?;
     let version = match &reference.selector {
@@ -191,7 +192,10 @@ fn pin<Q: Queries>(
     })?;
     let mut path = vec![format!("{name}@{}", version.number)];
     let depth = depth(txn, &version, includer, &mut path, measured).map_err(|error| match error {
-        DepthError::Cycle(path) => refuse(format!("it leads back to `{includer}`: {path}")),
+        DepthError::Cycle(mut path) => {
+            rules.hide_unreadable(actor, &mut path);
+            refuse(format!("it leads back to `{includer}`: {}", path.join(" → ")))
+        }
         DepthError::Store(error) => error.into(),
     })?;
     if name == includer {
@@ -213,7 +217,8 @@ fn pin<Q: Queries>(
 type Measured = BTreeMap<(PromptName, u64), usize>;
 
 enum DepthError {
-    Cycle(String),
+    /// The versions that lead back, each as `name@version`.
+    Cycle(Vec<String>),
     Store(crate::store::StoreError),
 }
 
@@ -230,7 +235,7 @@ fn depth<Q: Queries>(
     for include in &version.includes {
         path.push(format!("{}@{}", include.name, include.version));
         if include.name == *includer {
-            return Err(DepthError::Cycle(path.join(" → ")));
+            return Err(DepthError::Cycle(std::mem::take(path)));
         }
         let key = (include.name.clone(), include.version);
         let below = if let Some(below) = measured.get(&key) {

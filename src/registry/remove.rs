@@ -43,9 +43,10 @@ pub(super) fn remove(
     why: &Stamped,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
     let name = prompt.name.clone();
-    let by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
+    let mut by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
     if !by.is_empty() {
-        return Err(RegistryError::StillIncluded { name, by });
+        let hidden = ctx.rules.hide_unreadable(&ctx.actor, &mut by);
+        return Err(RegistryError::StillIncluded { name, by, hidden });
     }
     let id = txn.next_seq();
     let record = |label: Label, from: Serving| Deployment {

@@ -108,6 +108,7 @@ fn fill(world: &World) {
         message: "why".to_owned(),
         author: "ada".to_owned(),
         created: now,
+        commit: 1,
         expires: now,
         state: RequestState::Open,
         moves: vec![ProposedMove::new(

@@ -1,19 +1,20 @@
 //! Retiring a version: nobody deploys it any more. And taking that back.
 
 use super::command::Subject;
+use super::rollback::rolls_back_to;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::Why;
-use crate::model::name::PromptName;
+use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::version::{Retired, Version};
 use crate::store::query::Queries;
 use crate::store::write::Change;
 
 impl Registry {
-    /// Retires a version that no label serves.
+    /// Retires a version that no label serves, and that no label with a policy would serve again after a rollback.
     ///
     /// # Errors
-    /// The actor may not, there is no such version, a label serves it, or the store fails.
+    /// The actor may not, there is no such version, a label serves it or would go back to it, or the store fails.
     pub async fn retire(
         &self,
         actor: &Actor,
@@ -60,6 +61,13 @@ impl Registry {
             let serving = txn.labels(&name)?.into_iter().find(|state| state.serving.versions().contains(&number));
             if let Some(state) = serving.filter(|_| retired) {
                 return Err(RegistryError::VersionServed { name, number, label: state.label });
+            }
+            if retired {
+                let governed =
+                    |label: &Label| ctx.rules.book.policies_of(name.as_str(), label.as_str()).next().is_some();
+                if let Some(label) = rolls_back_to(txn, &name, number, governed)? {
+                    return Err(RegistryError::VersionRolledBackTo { name, number, label });
+                }
             }
             let mark = Retired { at: ctx.now, actor: ctx.actor.name.clone(), message: message.clone() };
             version.retired = retired.then_some(mark);

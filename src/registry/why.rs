@@ -71,9 +71,9 @@ impl Registry {
                 return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
             }
             let from = txn.label(name, label)?.map(|state| state.serving);
-            let wanted = Wanted { name, label, from: from.as_ref(), to: to.as_ref(), fresh: None };
+            let wanted = Wanted::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            answer.requirements = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            (answer.requirements, _) = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
             // What the message will say is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);

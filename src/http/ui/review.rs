@@ -71,7 +71,7 @@ fn queue_row(
     let view = registry.change_request(&|name| visitor.reads(name), request.id)?;
     let missing = view.moves.iter().flat_map(|one| &one.requirements).filter(|demand| !demand.met).count();
     let waits = match visitor.actor() {
-        Some(actor) if missing > 0 && !approves(&view.request, actor) => {
+        Some(actor) if missing > 0 && !approves(&view, actor) => {
             registry.approval_barred(actor, &view.request)?.is_none()
         }
         _ => false,
@@ -85,9 +85,8 @@ fn is_open(app: &Shared, request: &ChangeRequest) -> bool {
 }
 
 /// Whether somebody approves all of it as it is now.
-fn approves(request: &ChangeRequest, who: &Actor) -> bool {
-    let approved = |one: &ProposedMove| request.approvals_of(&one.fingerprint).any(|event| event.by == who.name);
-    request.moves.iter().all(approved)
+fn approves(view: &RequestView, who: &Actor) -> bool {
+    view.moves.iter().all(|one| one.approved_by.contains(&who.name))
 }
 
 /// Shows a change request.
@@ -131,7 +130,7 @@ fn may(registry: &Registry, actor: &Actor, view: &RequestView) -> Result<May, Re
         apply: ask(Permission::Deploy)?,
         withdraw: view.request.author == actor.name,
         overrides: ask(Permission::Override)?.is_ok(),
-        approves: approves(&view.request, actor),
+        approves: approves(view, actor),
     })
 }
 

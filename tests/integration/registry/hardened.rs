@@ -133,7 +133,9 @@ async fn whoever_wrote_part_of_a_version_approves_none_of_it() {
     primary.registry.publish_draft(&person("ann"), name(AGENT), "d".to_owned(), publish).await.expect("published");
     let asked = primary.registry.propose(&person("ann"), propose(1, false)).await.expect("hers");
     assert!(approve(&primary, "rob", &asked).await.is_err(), "the draft was his");
-    // Ann includes what ivy wrote.
+    // That much is served; ann includes what ivy wrote.
+    let glass = DeployRequest { break_glass: Some("a test".to_owned()), ..deploy(fixed(1), "production") };
+    primary.registry.deploy(&primary.admin, glass).await.expect("an admin");
     primary.registry.publish(&person("ivy"), name("support/part"), request("ivy's words")).await.expect("hers");
     let included = request("{{> support/part@1}} and mine");
     primary.registry.publish(&person("ann"), name(AGENT), included).await.expect("hers");

@@ -1,0 +1,176 @@
+//! Who made what a move brings: nobody approves their own words.
+//!
+//! A new version says most of what the ones before it said, so its makers are those of every version that was published
+//! since the one that its subjects have now, and likewise of what these include.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+
+use super::guard::Wanted;
+use crate::governance::reach::Growth;
+use crate::model::change_request::{ChangeRequest, EventKind};
+use crate::model::deployment::Action;
+use crate::model::name::{Label, PromptName};
+use crate::model::serving::Serving;
+use crate::model::version::Version;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key};
+use crate::store::query::Queries;
+
+/// Everybody who made one version: its author, who published or imported it, who saved the draft it was, and the makers of
+/// what it includes.
+pub(super) fn makers_of<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    version: &Version,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = Makers::new(txn, None);
+    found.add(name, version)?;
+    found.finish()
+}
+
+/// Everybody who made something of what a move brings since what its subjects have now.
+pub(super) fn makers_of_move<Q: Queries + Documents>(
+    txn: &Q,
+    wanted: &Wanted<'_>,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut all = BTreeSet::new();
+    for growth in &wanted.grows {
+        let base = base(txn, wanted.name, wanted.label, growth)?;
+        let mut found = Makers::new(txn, Some(included(txn, wanted.name, &base.versions)?));
+        found.note_range(wanted.name, base.after, growth.version);
+        if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
+            // Its commit is not made yet: whoever is named in it is who asks now.
+            all.extend(fresh.makers.iter().cloned());
+            found.add(wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() })?;
+        }
+        all.extend(found.finish()?);
+    }
+    Ok(all)
+}
+
+/// Who asked for what a change request proposes: its author, and whoever amended it.
+pub(super) fn proposers(request: &ChangeRequest) -> BTreeSet<String> {
+    let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.by.clone());
+    amended.chain([request.author.clone()]).collect()
+}
+
+/// What is known already to those whom a version newly reaches.
+struct Base {
+    /// Every later version, up to the new one, has makers of it.
+    after: u64,
+    /// The versions that it follows; none where everything is new.
+    versions: BTreeSet<u64>,
+}
+
+/// What a version follows: the lowest version that its new subjects have now. Where they have nothing, or only newer ones,
+/// the newest one before it that the whole label served until it was replaced, and not stopped.
+fn base<Q: Queries>(txn: &Q, name: &PromptName, label: &Label, growth: &Growth) -> Result<Base, StoreError> {
+    if let Some(lowest) = growth.instead_of.first().filter(|lowest| **lowest < growth.version) {
+        return Ok(Base { after: *lowest, versions: growth.instead_of.clone() });
+    }
+    let mut replaced: BTreeMap<u64, bool> = BTreeMap::new();
+    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+        if let Some(number) = deployment.from.as_ref().and_then(Serving::fixed) {
+            replaced.entry(number).or_insert(deployment.action == Action::Deploy);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let mut accepted = replaced.range(..=growth.version).rev().filter(|(_, replaced)| **replaced);
+    Ok(match accepted.next() {
+        // What the label served as it is has been approved as it is; whoever made that one version counts all the same.
+        Some((number, _)) => {
+            Base { after: (*number).min(growth.version.saturating_sub(1)), versions: BTreeSet::from([*number]) }
+        }
+        None => Base { after: 0, versions: BTreeSet::new() },
+    })
+}
+
+/// The lowest version of each prompt that is included in all of these versions, however deep.
+fn included<Q: Queries>(
+    txn: &Q,
+    name: &PromptName,
+    versions: &BTreeSet<u64>,
+) -> Result<BTreeMap<PromptName, u64>, StoreError> {
+    let mut known: Option<BTreeMap<PromptName, u64>> = None;
+    for number in versions {
+        let one = included_in(txn, name, *number)?;
+        known = Some(match known {
+            None => one,
+            Some(known) => {
+                let both = known.into_iter().filter_map(|(name, lowest)| {
+                    let other = *one.get(&name)?;
+                    Some((name, lowest.min(other)))
+                });
+                both.collect()
+            }
+        });
+    }
+    Ok(known.unwrap_or_default())
+}
+
+/// The lowest version of each prompt that is included in one version, however deep.
+fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BTreeMap<PromptName, u64>, StoreError> {
+    let mut known: BTreeMap<PromptName, u64> = BTreeMap::new();
+    let (mut seen, mut pending) = (BTreeSet::new(), vec![(name.clone(), number)]);
+    while let Some((name, number)) = pending.pop() {
+        for include in txn.version(&name, number)?.map(|version| version.includes).unwrap_or_default() {
+            let lowest = known.entry(include.name.clone()).or_insert(include.version);
+            *lowest = include.version.min(*lowest);
+            if seen.insert((include.name.clone(), include.version)) {
+                pending.push((include.name, include.version));
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// Collects makers; looks at each version once.
+struct Makers<'t, Q> {
+    txn: &'t Q,
+    /// What subjects have of each included prompt already; without it, of what is included its own makers count alone.
+    known: Option<BTreeMap<PromptName, u64>>,
+    seen: BTreeSet<(PromptName, u64)>,
+    /// Versions that were not looked at yet. A list and no recursion: how long chains of includes get is up to authors.
+    pending: Vec<(PromptName, u64)>,
+    makers: BTreeSet<String>,
+}
+
+impl<'t, Q: Queries + Documents> Makers<'t, Q> {
+    const fn new(txn: &'t Q, known: Option<BTreeMap<PromptName, u64>>) -> Self {
+        Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), makers: BTreeSet::new() }
+    }
+
+    /// Notes every version after one, up to another.
+    fn note_range(&mut self, name: &PromptName, after: u64, last: u64) {
+        for number in after.min(last)..last {
+            let version = (name.clone(), number.saturating_add(1));
+            if self.seen.insert(version.clone()) {
+                self.pending.push(version);
+            }
+        }
+    }
+
+    fn add(&mut self, name: &PromptName, version: &Version) -> Result<(), StoreError> {
+        self.makers.insert(version.author.clone());
+        self.makers.extend(self.txn.audit_entry(version.commit)?.map(|entry| entry.actor));
+        let key = joined_key(&[name.as_str(), &number_key(version.number)]);
+        self.makers.extend(self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
+        for include in &version.includes {
+            let alone = include.version.saturating_sub(1);
+            let known = self.known.as_ref().map_or(alone, |known| known.get(&include.name).copied().unwrap_or(0));
+            self.note_range(&include.name, known.min(alone), include.version);
+        }
+        Ok(())
+    }
+
+    /// Looks at what was noted, and at whatever that leads to.
+    fn finish(mut self) -> Result<BTreeSet<String>, StoreError> {
+        while let Some((name, number)) = self.pending.pop() {
+            if let Some(version) = self.txn.version(&name, number)? {
+                self.add(&name, &version)?;
+            }
+        }
+        Ok(self.makers)
+    }
+}

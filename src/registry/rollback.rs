@@ -1,0 +1,126 @@
+//! Going back: what a label served before, and when whoever may deploy can serve it again without more.
+
+use std::ops::ControlFlow;
+
+use super::command::Subject;
+use super::deploy::{check_unmoved, move_labels};
+use super::guard::Terms;
+use super::{Actor, Registry, RegistryError, check_message, live_prompt};
+use crate::api::write::{Deployed, RollbackRequest};
+use crate::model::deployment::{Action, Deployment};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::store::StoreError;
+use crate::store::document::Documents;
+use crate::store::query::Queries;
+
+impl Registry {
+    /// Serves again what a label served before: the last different serving, or one version.
+    ///
+    /// Directly back over the newest deployment is always possible for whoever may deploy; anything else needs what a
+    /// deployment needs.
+    ///
+    /// # Errors
+    /// The actor may not, there is nothing to go back to, it was retired, or the store fails.
+    pub async fn rollback(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        label: Label,
+        request: RollbackRequest,
+    ) -> Result<Deployed, RegistryError> {
+        let message = check_message(&request.message)?;
+        let about = Subject::new("rollback", [format!("{name}@{label}")], &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+            live_prompt(txn, &name)?;
+            check_unmoved(txn, &name, &label, request.expected_deployment)?;
+            let back = way_back(txn, &name, &label)?;
+            let serving = match (request.to, &back) {
+                (Some(version), _) => Serving::version(version),
+                (None, Some(back)) => back.serving.clone(),
+                (None, None) => return Err(RegistryError::NothingToRollBack { name, label }),
+            };
+            let terms = Terms {
+                allow_major: request.allow_major,
+                break_glass: request.break_glass,
+                stops: back.is_some_and(|back| back.free && back.serving == serving),
+                ..Terms::of(&message)
+            };
+            move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
+        })
+        .await
+    }
+}
+
+/// What a rollback without a version serves again.
+pub(super) struct WayBack {
+    pub(super) serving: Serving,
+    /// Whether that asks for no more than the grant and the role to deploy.
+    pub(super) free: bool,
+}
+
+/// Where a rollback of a label leads: to the last serving that differs from what it serves now.
+///
+/// It is free only directly back over the newest deployment. What was taken away, removed or rolled back stays stopped
+/// whatever was deployed since, and what was only put there against a policy was never approved.
+pub(super) fn way_back<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    label: &Label,
+) -> Result<Option<WayBack>, StoreError> {
+    let now = txn.label(name, label)?.map(|state| state.serving);
+    let (mut newer, mut found): (Vec<Deployment>, _) = (Vec::new(), None);
+    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+        if deployment.to.is_some() && deployment.to != now {
+            found = Some(deployment);
+            return Ok(ControlFlow::Break(()));
+        }
+        newer.push(deployment);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let Some(Deployment { id, to: Some(serving), .. }) = found else { return Ok(None) };
+    let direct = matches!(newer.as_slice(), [newest]
+        if newest.action == Action::Deploy && newest.from.as_ref() == Some(&serving));
+    let free = direct && txn.audit_entry(id)?.is_none_or(|entry| entry.overrode.is_empty());
+    Ok(Some(WayBack { serving, free }))
+}
+
+/// The label from under whose policy a version would be taken that a rollback goes back to.
+pub(super) fn rolls_back_to<Q: Queries + Documents>(
+    txn: &Q,
+    name: &PromptName,
+    number: u64,
+    governed: impl Fn(&Label) -> bool,
+) -> Result<Option<Label>, StoreError> {
+    for state in txn.labels(name)?.into_iter().filter(|state| governed(&state.label)) {
+        let back = way_back(txn, name, &state.label)?.filter(|back| back.free);
+        if back.is_some_and(|back| back.serving.versions().contains(&number)) {
+            return Ok(Some(state.label));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest commit after which an approval of a move counts, as the ones before it are spent: the label's last move away
+/// from exactly this serving, or the last time that somebody stopped a version which the move brings.
+pub(super) fn spent_at<Q: Queries>(
+    txn: &Q,
+    (name, label): (&PromptName, &Label),
+    serving: &Serving,
+    brings: &[u64],
+) -> Result<Option<u64>, StoreError> {
+    let mut spent = None;
+    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+        let stopped = |from: &Serving| {
+            deployment.action != Action::Deploy && from.versions().iter().any(|version| brings.contains(version))
+        };
+        if deployment.from.as_ref().is_some_and(|from| from == serving || stopped(from)) {
+            spent = Some(deployment.id);
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(spent)
+}
