@@ -140,6 +140,7 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("GET",    "/replication/v1/root/{n}", &[("/replication/v1/root/1", "")]),
     ("GET",    "/replication/v1/epoch/{e}", &[("/replication/v1/epoch/1", "")]),
     ("GET",    "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "")]),
+    ("POST",   "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "a note")]),
     ("GET",    "/replication/v1/view/{view}/next/{position}", &[("/replication/v1/view/all/next/0.0", "")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
 ];
