@@ -125,7 +125,8 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
 
 /// What replicas follow, where this node has it.
 pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
-    let absent = || RequestError::NoRecord { what: "registry to follow here".to_owned() }.into();
+    let absent =
+        || RequestError::Replica { what: "handing the registry on to replicas", upstream: app.upstream.clone() }.into();
     app.publisher.as_ref().ok_or_else(absent)
 }
 

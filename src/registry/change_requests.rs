@@ -480,7 +480,7 @@ pub(super) fn stop_automatic(
             let message =
                 format!("no longer applied automatically: the access token {token} of {principal} was revoked");
             request.automatic = false;
-            request.events.push(event(ctx, EventKind::Comment, &message, Vec::new(), Vec::new()));
+            request.events.push(event(txn, ctx, EventKind::Comment, &message, Vec::new(), Vec::new()));
             keep(txn, &request)?;
             stopped.push(request.id);
         }

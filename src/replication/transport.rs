@@ -13,6 +13,7 @@ use reqwest::{Response, StatusCode};
 
 use super::engine::Failure;
 use super::followers::REPLICA;
+use crate::api::problem::ErrorCode;
 use crate::crypto::tls::use_ring;
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
@@ -116,8 +117,14 @@ impl Upstream {
             }
             _ => Failure::Malformed,
         };
-        let code = problem_code(response).await.map(|code| format!(" ({code})")).unwrap_or_default();
-        Err((failure, format!("the upstream answered {status}{code} to {path}")))
+        let code = problem_code(response).await;
+        let detail = if code == Some(ErrorCode::ReadOnlyReplica.as_str()) {
+            "the upstream is a replica itself, which hands nothing on to others: follow its primary".to_owned()
+        } else {
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            format!("the upstream answered {status}{code} to {path}")
+        };
+        Err((failure, detail))
     }
 
     async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Failed> {

@@ -240,3 +240,18 @@ fn signals_that_mean_nothing_here_do_not_end_a_node() {
     primary.publish("a", "still here");
     primary.stop();
 }
+
+#[test]
+fn replica_of_a_replica_is_told_to_follow_its_primary() {
+    let primary = Node::primary();
+    let replica = Node::replica(&primary);
+    let launch = Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", &replica.url()]);
+    let second = launch.start();
+    let trouble = second.until("the trouble says what is wrong", || {
+        let status = second.status();
+        status["trouble"]["detail"].as_str().map(str::to_owned)
+    });
+    assert!(trouble.contains("is a replica itself") && trouble.contains("follow its primary"), "{trouble}");
+    let said = replica.get("/replication/v1/root/1").problem(403, "read_only_replica");
+    assert!(said.contains(&primary.url()), "{said}");
+}
