@@ -229,6 +229,32 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
     }
 }
 
+/// A JSON body that arrived and is not read yet, for work that waits for its turn: as values it takes several times the
+/// memory. It keeps its share of the budget of all bodies until it is read.
+pub(super) struct Unread<T> {
+    bytes: Vec<u8>,
+    _share: tokio::sync::OwnedSemaphorePermit,
+    read_as: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> Unread<T> {
+    /// Reads it.
+    pub(super) fn read(self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.bytes).map_err(|error| RequestError::Json { reason: error.to_string() }.into())
+    }
+}
+
+impl<T: Send + 'static> FromRequest<App> for Unread<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        check_content_type(&parts.headers)?;
+        let (bytes, share) = body_in_time(app, &parts.headers, body, BODY_BYTES_MAX).await?;
+        Ok(Self { bytes, _share: share, read_as: std::marker::PhantomData })
+    }
+}
+
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
     let media = found.map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());

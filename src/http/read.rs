@@ -20,7 +20,7 @@ use http_body_util::Full;
 
 use super::auth::{Reader, name_of};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, heavy};
+use super::extract::{NoParams, Params, Segments, Unread, heavy};
 use super::fresh::{FreshHeaders, VERSION, text};
 use super::service::NOSNIFF;
 use super::state::{App, RequestId};
@@ -123,10 +123,11 @@ pub(super) async fn resolve_batch(
     reader: Reader,
     _: NoParams,
     Extension(id): Extension<RequestId>,
-    Json(request): Json<BatchRequest>,
+    body: Unread<BatchRequest>,
 ) -> Result<Response, Failure> {
     let fresh = FreshHeaders::new(app.freshness.now());
-    let body = heavy(&Arc::clone(&app), move |_| {
+    let answer = heavy(&Arc::clone(&app), move |_| {
+        let request = body.read()?;
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
         if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
             reader.check_reference(closed)?;
@@ -157,7 +158,7 @@ pub(super) async fn resolve_batch(
         Ok::<_, Failure>(pieces)
     })
     .await??;
-    let mut response = Response::new(Body::new(body));
+    let mut response = Response::new(Body::new(answer));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     fresh.add(response.headers_mut());
     Ok(response)
@@ -220,16 +221,17 @@ pub(super) async fn render(
     reader: Reader,
     segments: Segments,
     _: NoParams,
-    Json(request): Json<RenderRequest>,
+    body: Unread<RenderRequest>,
 ) -> Result<Response, Failure> {
     let fresh = FreshHeaders::new(app.freshness.now());
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;
     let answer = heavy(&Arc::clone(&app), move |stop| {
+        let request = body.read()?;
         let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
         let answer = app.resolver.resolve(&reference, &query)?;
         app.usage.note(&answer, reader.who());
-        answer.render(&request, stop)
+        Ok::<_, Failure>(answer.render(&request, stop)?)
     })
     .await??;
     let mut response = axum::Json(answer).into_response();
