@@ -223,10 +223,8 @@ fn unreadable(error: StoreError) -> Result<String, StoreError> {
             Ok(format!("it was written by a newer bookholder (schema {found}, this one reads up to {known})"))
         }
         StoreError::Absent { .. } => Ok("it is empty".to_owned()),
-        error @ (StoreError::Record { .. } | StoreError::RecordVersion { .. }) => Ok(error.to_string()),
         StoreError::Aborted | StoreError::Torn => Ok("its structure does not hold together".to_owned()),
-        error @ StoreError::Content { .. } => Ok(error.to_string()),
-        StoreError::Database(error) if matches!(*error, redb::Error::Corrupted(_)) => Ok(error.to_string()),
+        error if error.is_damage() || matches!(error, StoreError::RecordVersion { .. }) => Ok(error.to_string()),
         error => Err(error),
     }
 }

@@ -331,7 +331,7 @@ mod tests {
             "refused &lt;b&gt;",
             "7 times",
             "froze it at this position",
-            "is not believed",
+            "is not trusted",
             "http://&lt;x&gt;",
             "1 min 1 s ago",
             "Good until",
