@@ -24,7 +24,7 @@ pub(super) struct FreshHeaders {
 
 impl FreshHeaders {
     pub(super) fn new(of: Freshly) -> Self {
-        let stale = matches!(of.freshness, Freshness::Stale | Freshness::Expired);
+        let stale = of.freshness != Freshness::Fresh;
         Self {
             position: text(of.position.to_string()),
             age: of.age_s.into(),

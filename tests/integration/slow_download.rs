@@ -107,6 +107,8 @@ async fn slow_download_shows_its_age_in_every_answer_and_bundles_and_reports_go_
     let poll = upstream.poll().await;
     poll.answer(Reply::Bytes(primary.answer(bookholder::model::position::Position::default()).await));
     replica.says("a", "first").await;
+    let fresh = async || replica.get("/v1/status").await.json()["freshness"] == "fresh";
+    replica.until("the replica says that it is fresh", fresh).await;
 
     // The next change begins to arrive, and then hardly goes on.
     primary.publish("a", "slow").await;

@@ -155,7 +155,7 @@ impl Visitor {
 /// What pages say of this node to somebody.
 pub(super) fn frame(app: &Shared, who: Who) -> Frame {
     let freshly = app.freshness.now();
-    let stale = matches!(freshly.freshness, Freshness::Stale | Freshness::Expired);
+    let stale = freshly.freshness != Freshness::Fresh;
     let following = || Following { upstream: app.upstream.clone(), age_s: freshly.age_s, stale };
     Frame {
         registry: (app.status)().registry,
