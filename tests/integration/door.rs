@@ -165,7 +165,8 @@ fn every_way_in(node: &Node, paths: &[(&str, &str, u16)]) {
             "x-forwarded-host: localhost",
         ] {
             let answer = ask(node, method, path, &format!("host: localhost\r\n{proxy}\r\n"));
-            let open = !(path.starts_with("/v1/") || path.starts_with("/replication/") || path.starts_with("/ui/"));
+            let readers = ["/v1/", "/replication/", "/ui/", "/metrics"];
+            let open = !readers.iter().any(|start| path.starts_with(start));
             let public = open || matches!(*path, "/ui/sign-in" | "/ui/app.css");
             match (public, path.starts_with("/ui/")) {
                 (true, _) => assert_eq!(answer.status, *status, "{method} {path} {proxy}"),

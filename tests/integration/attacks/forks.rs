@@ -106,6 +106,8 @@ async fn a_registry_founded_again_under_the_same_keys_is_a_fork_however_far_it_c
     for name in ["root.key", "checkpoint.key"] {
         std::fs::copy(primary.path().join("keys").join(name), keys.join(name)).expect("a copy");
     }
+    // As a first start that was cut short leaves them: else nothing begins beside keys that were used.
+    std::fs::create_dir(directory.path().join(".first-start")).expect("a folder");
     let again = Primary::open(directory, ManualClock::at(BEGIN_MS), "example");
     for number in 0..10 {
         again.publish(&format!("other/p{number}"), "new").await;
