@@ -207,8 +207,7 @@ fn edited(mut serving: Serving, edit: Edit) -> Serving {
 
 fn any_pair() -> impl Strategy<Value = (Serving, Serving)> {
     let edits = prop::collection::vec(any_edit(), 0..4);
-    let close = (any_serving(), edits)
-        .prop_map(|(from, edits)| (from.clone(), edits.into_iter().fold(from, |serving, edit| edited(serving, edit))));
+    let close = (any_serving(), edits).prop_map(|(from, edits)| (from.clone(), edits.into_iter().fold(from, edited)));
     prop_oneof![3 => close, 1 => (any_serving(), any_serving())]
 }
 

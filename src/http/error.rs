@@ -395,11 +395,11 @@ fn content(error: &ContentError) -> Saying {
 fn publish(error: &PublishError) -> Saying {
     match error {
         PublishError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
-        PublishError::BadLifetime { .. } => (BAD, ErrorCode::BadRequest, None),
-        PublishError::Store(error) | PublishError::Seal(SealError::Store(error)) => store(error),
+        PublishError::Store(error)
+        | PublishError::Seal(SealError::Store(error))
+        | PublishError::Witness(WitnessError::Store(error)) => store(error),
+        PublishError::BadLifetime { .. } | PublishError::Witness(_) => (BAD, ErrorCode::BadRequest, None),
         PublishError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => full(),
-        PublishError::Witness(WitnessError::Store(error)) => store(error),
-        PublishError::Witness(_) => (BAD, ErrorCode::BadRequest, None),
         PublishError::Seal(SealError::Checkpoint(_)) | PublishError::Io(_) | PublishError::Stopped => INSIDE,
     }
 }

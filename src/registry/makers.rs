@@ -133,12 +133,12 @@ struct Makers<'t, Q> {
     seen: BTreeSet<(PromptName, u64)>,
     /// Versions that were not looked at yet. A list and no recursion: how long chains of includes get is up to authors.
     pending: Vec<(PromptName, u64)>,
-    makers: BTreeSet<String>,
+    found: BTreeSet<String>,
 }
 
 impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     const fn new(txn: &'t Q, known: Option<BTreeMap<PromptName, u64>>) -> Self {
-        Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), makers: BTreeSet::new() }
+        Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeSet::new() }
     }
 
     /// Notes every version after one, up to another.
@@ -152,10 +152,10 @@ impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     }
 
     fn add(&mut self, name: &PromptName, version: &Version) -> Result<(), StoreError> {
-        self.makers.insert(version.author.clone());
-        self.makers.extend(self.txn.audit_entry(version.commit)?.map(|entry| entry.actor));
+        self.found.insert(version.author.clone());
+        self.found.extend(self.txn.audit_entry(version.commit)?.map(|entry| entry.actor));
         let key = joined_key(&[name.as_str(), &number_key(version.number)]);
-        self.makers.extend(self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
+        self.found.extend(self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
         for include in &version.includes {
             let alone = include.version.saturating_sub(1);
             let known = self.known.as_ref().map_or(alone, |known| known.get(&include.name).copied().unwrap_or(0));
@@ -171,6 +171,6 @@ impl<'t, Q: Queries + Documents> Makers<'t, Q> {
                 self.add(&name, &version)?;
             }
         }
-        Ok(self.makers)
+        Ok(self.found)
     }
 }

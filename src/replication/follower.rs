@@ -260,13 +260,14 @@ impl Follower {
                 Action::FetchEpoch(number) => next = Some(Next::Fetch(Request::Epoch(number, data.take()))),
                 Action::FetchNext { after, bust } => next = Some(Next::Fetch(Request::Next(after, bust))),
                 Action::Wait(ms) => next = Some(Next::Wait(ms)),
-                Action::Apply(step) => match data.take() {
-                    Some(data) => next = Some(Next::Fetch(Request::Data(step, data, self.scratch.clone()))),
-                    None => {
+                Action::Apply(step) => {
+                    if let Some(data) = data.take() {
+                        next = Some(Next::Fetch(Request::Data(step, data, self.scratch.clone())));
+                    } else {
                         let gone = Rejection { reason: "no_delta", detail: "the data is gone".to_owned() };
                         actions.extend(self.decide(Event::Applied(step, Err(gone))));
                     }
-                },
+                }
                 other => self.keep(other).await,
             }
         }

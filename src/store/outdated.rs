@@ -25,7 +25,7 @@ impl Outdated {
     /// What is kept, unless an epoch began since.
     fn read(kept: Option<Vec<u8>>, head: Position) -> Result<Option<Self>, StoreError> {
         let Some(kept) = kept else { return Ok(None) };
-        let number = |at: usize| Some(<[u8; 8]>::try_from(kept.get(at..at + 8)?).ok()?);
+        let number = |at: usize| kept.get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
         let read = || {
             let published = Position { epoch: u64::from_le_bytes(number(0)?), seq: u64::from_le_bytes(number(8)?) };
             Some(Self { published, since: Timestamp::from_ms(i64::from_le_bytes(number(16)?)) })

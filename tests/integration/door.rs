@@ -171,7 +171,7 @@ fn every_way_in(node: &Node, paths: &[(&str, &str, u16)]) {
             match (public, path.starts_with("/ui/")) {
                 (true, _) => assert_eq!(answer.status, *status, "{method} {path} {proxy}"),
                 (false, true) => {
-                    assert!(matches!(answer.status, 303 | 403), "{method} {path} {proxy}: {}", answer.status)
+                    assert!(matches!(answer.status, 303 | 403), "{method} {path} {proxy}: {}", answer.status);
                 }
                 (false, false) => {
                     let said = answer.problem(401, "unauthorized");

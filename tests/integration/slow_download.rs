@@ -60,9 +60,8 @@ impl Slow {
                 tokio::task::yield_now().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, looking).await.is_err() {
-            panic!("{what}: {}", self.get("/v1/status").await.text());
-        }
+        let seen = tokio::time::timeout(PATIENCE, looking).await.is_ok();
+        assert!(seen, "{what}: {}", self.get("/v1/status").await.text());
     }
 
     /// Waits until the replica answers a reference with a text.

@@ -91,7 +91,7 @@ async fn nothing_is_committed_in_2038_or_1970_and_signatures_keep_the_time() {
         let refused = primary.try_publish("a", "two").await.expect_err(part);
         assert!(matches!(refused, RegistryError::Clock(_)) && refused.to_string().contains(part), "{refused}");
         assert!(primary.rollback("a", "production", None).await.is_err());
-        assert_eq!((primary.state(), issued_s(&primary)), (state.clone(), signed_s), "{part}");
+        assert_eq!((primary.state(), issued_s(&primary)), (state, signed_s), "{part}");
         assert_eq!(primary.signer.clock.standing(), Standing::Impossible);
     }
     primary.clock.set(BEGIN_MS + 60_000);
