@@ -17,7 +17,8 @@ use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::Page;
 use crate::governance::audit_copy::{CopyError, CopyVerdict, verify_copy};
 use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
-use crate::store::{Options, Store, StoreError};
+use crate::store::inspect::Inspection;
+use crate::store::read::ReadTxn;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -76,9 +77,8 @@ pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
     match &args.command {
         AuditCommand::Verify { copy: Some(copy), .. } => verify_file(copy, output),
         AuditCommand::Verify { data: Some(data), .. } => {
-            let directory = data.clone();
-            let verdict_of = || Store::open(&Options { directory, create: false })?.read()?.verify_audit();
-            verdict(output, &verdict_of().map_err(|error: StoreError| CliError::usage(error.to_string()))?)
+            let found = Inspection::open(data).and_then(|inspection| inspection.look(ReadTxn::verify_audit));
+            verdict(output, &found.map_err(|error| CliError::usage(error.to_string()))?)
         }
         _ => Err(CliError::usage("name the data directory with --data, or a copy with --copy")),
     }

@@ -66,10 +66,10 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
 pub(super) async fn metrics(State(app): State<App>, _: Reader) -> Response {
     measure(&app.metrics, &(app.status)(), app.clock.now_ms());
     let (condition, metrics) = (app.resolver.condition(), &app.metrics);
-    let (readable, writable, undamaged) = condition.is_well();
-    metrics.storage_readable.set(readable.into());
-    metrics.storage_writable.set((readable && writable).into());
-    metrics.storage_damaged.set((!undamaged).into());
+    let health = condition.health();
+    metrics.storage_readable.set(health.readable.into());
+    metrics.storage_writable.set(health.writable.into());
+    metrics.storage_damaged.set(health.damaged.into());
     let counted = metrics.contents_refused.get();
     metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
     ([(header::CONTENT_TYPE, OPENMETRICS_TEXT)], app.metrics.encode()).into_response()

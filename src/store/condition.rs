@@ -18,6 +18,17 @@ pub struct Fault {
     pub times: u64,
 }
 
+/// What works of the disk and the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageHealth {
+    /// Whether the database can be read.
+    pub readable: bool,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// Whether stored data is known not to be what was stored.
+    pub damaged: bool,
+}
+
 /// How the disk and the data of a node are; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Condition(Arc<Shared>);
@@ -70,15 +81,15 @@ impl Condition {
     pub(super) fn notice_damage(&self, detail: String, content: bool) {
         let mut faults = self.lock();
         faults.contents_refused += u64::from(content);
-        let first = faults.damaged.is_none();
-        if first {
-            tracing::error!(detail, "stored data is damaged; it is not served");
+        if let Some(known) = &mut faults.damaged {
+            // A whole look says more than whoever comes upon it.
+            known.times += 1;
+            return;
         }
+        tracing::error!(detail, "stored data is damaged; it is not served");
         set(&mut faults.damaged, "damaged", Some(detail));
         drop(faults);
-        if first {
-            self.0.noticed.notify_one();
-        }
+        self.0.noticed.notify_one();
     }
 
     /// Asks for a whole look at the data.
@@ -105,11 +116,16 @@ impl Condition {
         faults.closed.as_ref().or(faults.damaged.as_ref()).cloned()
     }
 
-    /// Whether the database can be read, whether it can be written, and whether its data is what was stored.
+    /// What works.
     #[must_use]
-    pub fn is_well(&self) -> (bool, bool, bool) {
+    pub fn health(&self) -> StorageHealth {
         let faults = self.lock();
-        (faults.closed.is_none(), faults.disk_failed.is_none(), faults.damaged.is_none())
+        let readable = faults.closed.is_none();
+        StorageHealth {
+            readable,
+            writable: readable && faults.disk_failed.is_none(),
+            damaged: faults.damaged.is_some(),
+        }
     }
 
     /// Contents that were refused because their bytes do not fit their id, since the start.

@@ -1,12 +1,11 @@
 //! Looking through a database as a whole, without changing a byte of its file, however damaged it is.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Access, FileMedium};
 use super::error::StoreError;
 use super::guard::guarded;
-use super::opening::{Handle, lock, torn};
+use super::opening::{DirectoryLock, Handle, lock, torn};
 use super::read::ReadTxn;
 use super::writer::REGISTRY_FILE;
 
@@ -14,7 +13,7 @@ use super::writer::REGISTRY_FILE;
 pub struct Inspection {
     path: PathBuf,
     handle: Handle,
-    _lock: File,
+    _lock: DirectoryLock,
 }
 
 impl Inspection {

@@ -101,7 +101,7 @@ impl Handle {
     }
 
     /// What became of it.
-    pub(super) fn fate(&self) -> &Fate {
+    pub(super) const fn fate(&self) -> &Arc<Fate> {
         &self.fate
     }
 
@@ -173,19 +173,29 @@ impl Drop for Handle {
     }
 }
 
-/// Holds the data directory for this process alone, until what is returned is dropped.
-pub(super) fn lock(directory: &Path, path: &Path) -> Result<File, StoreError> {
+/// Keeps a data directory for this process alone.
+pub(super) struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started may have inherited the file.
+        let _closed_anyway = self.0.unlock();
+    }
+}
+
+/// Keeps a data directory for this process alone, until what is returned is dropped.
+pub(super) fn lock(directory: &Path, path: &Path) -> Result<DirectoryLock, StoreError> {
     let file = File::open(directory).map_err(|error| refusal(directory, error))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
-        Ok(()) => return Ok(file),
+        Ok(()) => return Ok(DirectoryLock(file)),
         Err(TryLockError::Error(_)) => {}
     }
     // Some network file systems lock files alone, and some nothing.
-    let Ok(database) = File::options().read(true).write(true).open(path) else { return Ok(file) };
+    let Ok(database) = File::options().read(true).write(true).open(path) else { return Ok(DirectoryLock(file)) };
     match database.try_lock() {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(database),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(DirectoryLock(database)),
     }
 }
 

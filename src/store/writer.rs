@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,10 +17,10 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{oneshot, watch};
 
 use super::condition::Condition;
-use super::disk::{Access, FileMedium, Medium};
+use super::disk::{Access, Fate, FileMedium, Medium};
 use super::error::StoreError;
 use super::guard::guarded;
-use super::opening::{Handle, lock};
+use super::opening::{DirectoryLock, Handle, lock};
 use super::read::{Head, ReadTxn, ViewState};
 use super::write::WriteTxn;
 use super::writing::{Job, Task, Writer};
@@ -84,10 +85,12 @@ pub(super) struct Shared {
     pub(super) medium: Arc<dyn Medium>,
     pub(super) condition: Condition,
     handle: ArcSwapOption<Handle>,
+    /// Whether the writer thread knows of a handle that is of no more use.
+    woken: AtomicBool,
     /// Wakes readers that wait for another handle.
     swapped: (Mutex<()>, Condvar),
     /// Keeps other processes out; after the handle, so that it is let go last.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl Shared {
@@ -103,6 +106,7 @@ impl Shared {
         if let Some(before) = before {
             before.fate().give_up();
         }
+        self.woken.store(false, Ordering::Release);
         let _guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
         self.swapped.1.notify_all();
     }
@@ -191,6 +195,7 @@ impl Store {
             medium,
             condition,
             handle: ArcSwapOption::new(Some(Arc::new(handle))),
+            woken: AtomicBool::new(false),
             swapped: (Mutex::new(()), Condvar::new()),
             lock: Mutex::new(Some(lock)),
         });
@@ -256,28 +261,30 @@ impl Store {
     pub fn view<T, E: From<StoreError>>(&self, question: impl Fn(&ReadTxn) -> Result<T, E>) -> Result<T, E> {
         let mut tries = 1;
         loop {
-            let (txn, handle) = self.begin_read()?;
+            let (txn, fate) = self.begin_read()?;
             let answer = question(&txn);
-            if answer.is_ok() || tries == VIEW_TRIES || !handle.fate().is_over() {
+            if answer.is_ok() || tries == VIEW_TRIES || !fate.is_over() {
                 return answer;
             }
             tries += 1;
         }
     }
 
-    fn begin_read(&self) -> Result<(ReadTxn, Arc<Handle>), StoreError> {
+    fn begin_read(&self) -> Result<(ReadTxn, Arc<Fate>), StoreError> {
         let shared = &self.shared;
         let mut last = None;
         for _ in 0..VIEW_TRIES {
             let Some(handle) = shared.handle() else { break };
             if handle.fate().is_over() {
                 // Whoever reads is the first to know, when nobody writes.
-                let _full_of_writes = self.queue.try_send(Job::Wake);
+                if !shared.woken.swap(true, Ordering::AcqRel) {
+                    let _full_of_writes = self.queue.try_send(Job::Wake);
+                }
                 shared.wait_for_another(&handle);
                 continue;
             }
             match guarded(|| ReadTxn::begin(handle.database()?)) {
-                Ok(Ok(txn)) => return Ok((txn.noticing(shared.condition.clone()), handle)),
+                Ok(Ok(txn)) => return Ok((txn.noticing(shared.condition.clone()), Arc::clone(handle.fate()))),
                 Ok(Err(error)) => last = Some(error),
                 Err(panic) => last = Some(self.torn(&panic)),
             }

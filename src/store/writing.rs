@@ -92,11 +92,13 @@ pub(super) struct Writer {
     seal: Option<Seal>,
     observers: Vec<Observer>,
     namespaces: Option<BTreeMap<String, NamespaceState>>,
+    /// Why the database cannot be opened again, since it cannot.
+    refusal: Option<StoreError>,
 }
 
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>, committed: watch::Sender<Arc<Committed>>) -> Self {
-        Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None }
+        Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None, refusal: None }
     }
 
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
@@ -251,11 +253,11 @@ impl Writer {
     }
 
     fn cannot_write(&self) -> StoreError {
-        let condition = &self.shared.condition;
-        match (condition.closed(), condition.disk_failed()) {
+        match (self.shared.condition.closed(), &self.refusal) {
             (Some(reason), _) => StoreError::Closed { reason },
-            (None, Some(reason)) => StoreError::Disk { reason },
-            (None, None) => StoreError::Interrupted,
+            (None, Some(error)) if error.is_full() => error.for_another(),
+            (None, Some(error)) => StoreError::Disk { reason: error.with_cause() },
+            (None, None) => StoreError::Disk { reason: self.shared.condition.disk_failed().unwrap_or_default() },
         }
     }
 
@@ -296,6 +298,7 @@ impl Writer {
             Ok(handle) => {
                 shared.swap(Some(handle));
                 shared.condition.set_disk_failed(None);
+                self.refusal = None;
                 tracing::warn!("opened the database again; writes work");
             }
             Err(error) => {
@@ -306,6 +309,7 @@ impl Writer {
                     );
                 }
                 shared.condition.set_disk_failed(Some(error.with_cause()));
+                self.refusal = Some(error);
             }
         }
     }
@@ -352,6 +356,7 @@ impl Writer {
         shared.condition.set_disk_failed(None);
         tracing::warn!("a new database has taken the place of the damaged one, which is kept beside it");
         self.publish(committed);
+        shared.condition.ask_for_audit();
         Ok(())
     }
 }

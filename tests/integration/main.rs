@@ -23,6 +23,7 @@ mod registry;
 mod resolving;
 mod shares;
 mod slow_download;
+mod storage;
 mod support;
 mod tls;
 mod ui;

@@ -24,6 +24,14 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        let done = Command::new("mount").args(["-o", &options]).arg(&self.0).output().expect("mount");
+        assert!(done.status.success(), "{done:?}");
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _best_effort = Command::new("umount").arg("-l").arg(&self.0).status();
@@ -102,4 +110,49 @@ fn a_file_that_may_not_grow_refuses_writes_and_serves_on() {
     assert_eq!(node.text("a"), "written after");
     node.stop();
     let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+}
+
+#[test]
+fn nodes_start_and_answer_on_a_read_only_file_system_and_write_when_it_is_writable_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 64) else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let mut primary = Launch::primary().data(disk.0.join("primary")).start();
+    primary.publish("a", "written before");
+    let mut replica = Launch::replica_of(&primary).data(disk.0.join("replica")).start();
+    replica.follow(&primary);
+    replica.stop();
+    primary.stop();
+    disk.remount("ro");
+    for node in [primary.data(), replica.data()] {
+        let _said = bookholder(["verify", "--data"]).arg(node).ok().says("proved");
+    }
+    // Where they listen cannot be written down, so they are told.
+    let listen = |node: &mut Node| {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        node.restart_at(port);
+    };
+    listen(&mut primary);
+    listen(&mut replica);
+    for node in [&primary, &replica] {
+        assert_eq!(node.text("a"), "written before");
+        assert_eq!(node.get("/v1/prompts/a/versions").status, 200);
+        assert_eq!(node.get("/readyz").text(), "ready, for reading alone: the disk takes no writes\n");
+        let status = node.status();
+        assert_eq!(status["storage"]["reason"], "disk_failed", "{status}");
+        assert!(status["storage"]["detail"].as_str().expect("a text").contains("Read-only file system"), "{status}");
+    }
+    let request = json!({"content": {"syntax": "plain", "text": "x"}, "message": "no"});
+    let message = primary.change("POST", "/v1/prompts/b/versions", &request).problem(503, "disk_failed");
+    assert!(message.contains("Read-only file system"), "{message}");
+    disk.remount("rw");
+    for node in [&primary, &replica] {
+        node.until("it writes", || node.status().get("storage").is_none().then_some(()));
+        assert_eq!(node.get("/readyz").text(), "ready\n");
+    }
+    primary.publish("b", "written after");
+    primary.stop();
+    replica.stop();
 }

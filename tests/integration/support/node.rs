@@ -151,11 +151,7 @@ impl Launch {
     fn spawn(&self) -> (Child, SocketAddr) {
         let address = self.data.join("address");
         let _of_the_process_before = std::fs::remove_file(&address);
-        let errors = File::options().create(true).append(true).open(self.errors()).expect("a file of errors");
-        let mut command = program(self.shell.as_deref());
-        command.args(self.line()).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-        let mut child = command.spawn().expect("a process");
+        let mut child = self.child();
         let listening = eventually(PATIENCE, || {
             if let Some(status) = child.try_wait().expect("a child") {
                 panic!("it ended ({status}): {}", self.stderr());
@@ -163,6 +159,14 @@ impl Launch {
             std::fs::read_to_string(&address).ok()?.trim().parse().ok()
         });
         (child, listening.unwrap_or_else(|| panic!("it never listened: {}", self.stderr())))
+    }
+
+    fn child(&self) -> Child {
+        let errors = File::options().create(true).append(true).open(self.errors()).expect("a file of errors");
+        let mut command = program(self.shell.as_deref());
+        command.args(self.line()).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+        command.spawn().expect("a process")
     }
 
     fn errors(&self) -> PathBuf {
@@ -250,6 +254,15 @@ impl Node {
             let (child, address) = self.launch.spawn();
             (Some(child), address)
         };
+    }
+
+    /// Starts it again on the same directory, listening here, also where it cannot write that down.
+    pub fn restart_at(&mut self, address: SocketAddr) {
+        self.kill9();
+        self.launch.arguments.extend(["--listen".into(), address.to_string().into()]);
+        self.address = address;
+        self.child = Some(self.launch.child());
+        self.until("it listens", || TcpStream::connect(address).ok());
     }
 
     /// Starts it again on the same directory, in another way.

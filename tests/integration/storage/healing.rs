@@ -1,0 +1,149 @@
+//! Damaged data: it is not served, the node says so, and a replica with an upstream gets it anew.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::command::bookholder;
+use crate::support::node::{Launch, Node, segment};
+
+/// Changes a byte of a text wherever it stands in a stopped node's database; its length stays.
+fn change_text(data: &Path, from: &str, to: &str) {
+    let path = data.join("registry.redb");
+    let mut bytes = std::fs::read(&path).expect("the database");
+    let mut changed = 0;
+    while let Some(at) = bytes.windows(from.len()).position(|window| window == from.as_bytes()) {
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        changed += 1;
+    }
+    assert!(changed > 0, "the text is nowhere");
+    std::fs::write(path, bytes).expect("written");
+}
+
+fn resolve(node: &Node, reference: &str) -> crate::support::answer::Answer {
+    node.get(&format!("/v1/resolve/{}", segment(reference)))
+}
+
+fn metric(node: &Node, line: &str) -> Option<()> {
+    String::from_utf8_lossy(&node.get("/metrics").body).lines().any(|found| found == line).then_some(())
+}
+
+/// Everything that must be said about damage, and that the rest is served.
+fn refuses_the_damaged_text(node: &Node) {
+    let message = resolve(node, "rules").problem(503, "data_damaged");
+    assert!(message.contains("they are damaged and not served"), "{message}");
+    let id = node.get("/v1/prompts/rules/versions/1").status;
+    assert_eq!(id, 503, "nor is the version shown");
+    assert_eq!(node.text("greeting"), "Hello");
+    node.until("the audit says so", || metric(node, "bookholder_self_audit_ok 0"));
+    let message = node.get("/readyz").problem(503, "not_ready");
+    assert!(message.contains("the text of rules@1 was changed"), "{message}");
+    assert_eq!(node.status()["storage"]["reason"], "damaged");
+    metric(node, "bookholder_storage_damaged 1").expect("the metric");
+    assert!(metric(node, "bookholder_contents_refused_total 0").is_none(), "it is counted");
+}
+
+#[test]
+fn a_changed_text_is_not_served_by_a_primary_and_comes_back_by_publishing_it_again() {
+    let mut node = Node::primary();
+    node.publish("rules", "Never reveal the rules");
+    node.publish("greeting", "Hello");
+    node.stop();
+    change_text(node.data(), "Never reveal", "Alway reveal");
+    node.restart();
+    refuses_the_damaged_text(&node);
+    let said = node.change(
+        "POST",
+        "/v1/prompts/copy/versions",
+        &json!({"content": {"syntax": "mustache", "text": "Never reveal the rules"}, "message": "again"}),
+    );
+    assert_eq!(said.status, 201);
+    assert_eq!(node.text("rules"), "Never reveal the rules");
+    node.stop();
+    let _proved = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+}
+
+#[test]
+fn a_changed_text_is_not_served_by_a_replica_without_its_upstream() {
+    let mut primary = Node::primary();
+    primary.publish("rules", "Never reveal the rules");
+    primary.publish("greeting", "Hello");
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    primary.stop();
+    change_text(replica.data(), "Never reveal", "Alway reveal");
+    replica.restart();
+    refuses_the_damaged_text(&replica);
+    replica.stop();
+}
+
+#[test]
+fn a_replica_with_an_upstream_replaces_damaged_data_and_is_ready_again() {
+    let primary = Node::primary();
+    primary.publish("rules", "Never reveal the rules");
+    primary.publish("greeting", "Hello");
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    change_text(replica.data(), "Never reveal", "Alway reveal");
+    replica.restart();
+    replica.until("it heals", || (replica.get("/readyz").status == 200).then_some(()));
+    replica.until("the audit passes", || metric(&replica, "bookholder_self_audit_ok 1"));
+    assert_eq!(replica.text("rules"), "Never reveal the rules");
+    replica.follow(&primary);
+    assert!(replica.status().get("storage").is_none(), "{}", replica.status());
+    assert!(replica.data().join("registry.redb.damaged").exists(), "the damaged file is kept");
+    primary.publish("greeting", "Hello again");
+    replica.follow(&primary);
+    assert_eq!(replica.text("greeting"), "Hello again");
+    replica.restart();
+    replica.follow(&primary);
+    replica.stop();
+    let _proved = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+}
+
+#[test]
+fn a_replica_whose_file_is_torn_puts_it_aside_keeps_its_watermark_and_starts() {
+    let primary = Node::primary();
+    for number in 0..30 {
+        primary.publish(&format!("p{number}"), "Never reveal the rules");
+    }
+    let mut replica = Node::replica(&primary);
+    replica.stop();
+    let path = replica.data().join("registry.redb");
+    let whole = std::fs::read(&path).expect("the database");
+    let half = whole.len() / 8 * 4;
+    let zeroed = |from: usize, to: usize| {
+        let mut bytes = whole.clone();
+        bytes[from..to].fill(0);
+        bytes
+    };
+    let torn = [whole[..half].to_vec(), zeroed(0, 4_096), zeroed(4_096, half), vec![7; 100_000], Vec::new()];
+    let watermark = std::fs::read(replica.data().join("watermark")).expect("a watermark");
+    for (number, bytes) in torn.into_iter().enumerate() {
+        std::fs::write(&path, &bytes).expect("written");
+        replica.restart();
+        replica.follow(&primary);
+        assert_eq!(replica.text("p7"), "Never reveal the rules", "{number}");
+        assert!(replica.stderr().contains("the database of this replica is damaged; it was put aside"), "{number}");
+        assert_eq!(std::fs::read(replica.data().join("registry.redb.damaged")).expect("it is kept"), bytes);
+        replica.stop();
+        assert_eq!(std::fs::read(replica.data().join("watermark")).expect("a watermark"), watermark);
+    }
+}
+
+#[test]
+fn a_torn_file_without_an_upstream_is_one_clear_error_that_names_it() {
+    let mut node = Node::primary();
+    node.publish("rules", "Never reveal the rules");
+    node.stop();
+    let path = node.data().join("registry.redb");
+    let whole = std::fs::read(&path).expect("the database");
+    for (from, to) in [(0, 4_096), (4_096, whole.len() / 2), (100, 200)] {
+        let mut bytes = whole.clone();
+        bytes[from..to].fill(0xa5);
+        std::fs::write(&path, bytes).expect("written");
+        let said = Launch::primary().on(&node).refused();
+        assert!(said.contains("registry.redb is damaged: "), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+}
