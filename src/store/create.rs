@@ -2,18 +2,23 @@
 //!
 //! Whoever makes or restores a database holds the lock of its directory, as whoever has one open does.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::error::StoreError;
-use super::opening;
+use super::opening::refusal;
 use super::writer::REGISTRY_FILE;
 
 /// Keeps other processes from opening, making or restoring a database in the same directory, until it is dropped.
 #[derive(Debug)]
-pub struct DirectoryLock {
-    _file: File,
+pub struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing would not do: a process that is being started may have inherited the file.
+        let _closed_anyway = self.0.unlock();
+    }
 }
 
 /// Takes the lock of a directory.
@@ -21,7 +26,19 @@ pub struct DirectoryLock {
 /// # Errors
 /// Another process holds it, or the directory cannot be opened.
 pub fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
-    Ok(DirectoryLock { _file: opening::lock(directory, &directory.join(REGISTRY_FILE))? })
+    let path = directory.join(REGISTRY_FILE);
+    let file = File::open(directory).map_err(|error| refusal(directory, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path }),
+        Ok(()) => return Ok(DirectoryLock(file)),
+        Err(TryLockError::Error(_)) => {}
+    }
+    // Some network file systems lock files alone, and some nothing.
+    let Ok(database) = File::options().read(true).write(true).open(&path) else { return Ok(DirectoryLock(file)) };
+    match database.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(DirectoryLock(database)),
+    }
 }
 
 /// Makes a directory that only its owner can read, and those above it, where they are absent.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::create::{self, DirectoryLock};
 use super::disk::{Access, FileMedium};
 use super::error::StoreError;
 use super::guard::guarded;
-use super::opening::{DirectoryLock, Handle, lock, torn};
+use super::opening::{Handle, torn};
 use super::read::ReadTxn;
 use super::writer::REGISTRY_FILE;
 
@@ -26,7 +27,7 @@ impl Inspection {
         if !path.exists() {
             return Err(StoreError::Absent { path: directory.to_owned() });
         }
-        let lock = lock(directory, &path)?;
+        let lock = create::lock(directory)?;
         let (handle, _) = Handle::ready(&FileMedium::new(path.clone()), &path, Access::Read)?;
         Ok(Self { path, handle, _lock: lock })
     }

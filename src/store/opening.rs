@@ -1,6 +1,5 @@
 //! Opening the database: for writing, or for reading alone; and what is wrong with it, in the words of an operator.
 
-use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -173,32 +172,6 @@ impl Drop for Handle {
     }
 }
 
-/// Keeps a data directory for this process alone.
-pub(super) struct DirectoryLock(File);
-
-impl Drop for DirectoryLock {
-    fn drop(&mut self) {
-        // Closing would not do: a process that is being started may have inherited the file.
-        let _closed_anyway = self.0.unlock();
-    }
-}
-
-/// Keeps a data directory for this process alone, until what is returned is dropped.
-pub(super) fn lock(directory: &Path, path: &Path) -> Result<DirectoryLock, StoreError> {
-    let file = File::open(directory).map_err(|error| refusal(directory, error))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: path.to_owned() }),
-        Ok(()) => return Ok(DirectoryLock(file)),
-        Err(TryLockError::Error(_)) => {}
-    }
-    // Some network file systems lock files alone, and some nothing.
-    let Ok(database) = File::options().read(true).write(true).open(path) else { return Ok(DirectoryLock(file)) };
-    match database.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(DirectoryLock(database)),
-    }
-}
-
 /// What is said of a database on which redb panics.
 pub(super) fn torn(path: &Path, panic: &str) -> StoreError {
     tracing::debug!(panic, "the database panicked");
@@ -210,7 +183,7 @@ fn damaged(path: &Path, reason: &str) -> StoreError {
 }
 
 /// What an error of the operating system means for a database.
-fn refusal(path: &Path, error: io::Error) -> StoreError {
+pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
     use io::ErrorKind as Kind;
     match error.kind() {
         Kind::InvalidData | Kind::UnexpectedEof | Kind::InvalidInput => damaged(path, &error.to_string()),

@@ -6,7 +6,6 @@
 //! its whole group with it.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -17,10 +16,11 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{oneshot, watch};
 
 use super::condition::Condition;
+use super::create::{self, DirectoryLock};
 use super::disk::{Access, Fate, FileMedium, Medium};
 use super::error::StoreError;
 use super::guard::guarded;
-use super::opening::{DirectoryLock, Handle, lock};
+use super::opening::Handle;
 use super::read::{Head, ReadTxn, ViewState};
 use super::write::WriteTxn;
 use super::writing::{Job, Task, Writer};
@@ -162,13 +162,13 @@ impl Store {
     fn begin(options: &Options, medium: Arc<dyn Medium>, serving: bool) -> Result<Self, StoreError> {
         let directory = options.directory.clone();
         if options.create {
-            super::create::directory(&directory)?;
+            create::directory(&directory)?;
         }
         let path = directory.join(REGISTRY_FILE);
         if !options.create && !path.exists() {
             return Err(StoreError::Absent { path: directory });
         }
-        let lock = lock(&directory, &path)?;
+        let lock = create::lock(&directory)?;
         if !path.exists() {
             drop(Handle::create(&*medium, &path)?);
             medium.install(false).map_err(|source| StoreError::NotWritable { path: path.clone(), source })?;
@@ -215,7 +215,7 @@ impl Store {
         if !path.exists() {
             return Err(StoreError::Absent { path: directory.to_owned() });
         }
-        let _lock = lock(directory, &path)?;
+        let _lock = create::lock(directory)?;
         let medium = FileMedium::new(path.clone());
         let (mut handle, _) = Handle::ready(&medium, &path, Access::Write)?;
         handle.compact(&medium, &path)
@@ -228,7 +228,7 @@ impl Store {
     /// The directory is in use, or the disk refuses.
     pub fn put_aside(directory: &Path) -> Result<PathBuf, StoreError> {
         let path = directory.join(REGISTRY_FILE);
-        let _lock = lock(directory, &path)?;
+        let _lock = create::lock(directory)?;
         let aside = super::disk::aside(&path);
         std::fs::rename(&path, &aside).map_err(|source| StoreError::NotWritable { path, source })?;
         Ok(aside)

@@ -130,7 +130,7 @@ async fn registry() -> (Store, Resolver, Arc<Switches>, Arc<tempfile::TempDir>) 
     let (disk, switches) = FailingDisk::of(directory.path());
     let store = open(directory.path(), disk).expect("a store");
     // More than redb keeps in memory.
-    let fill = store.write(|txn| (0..BIG).try_for_each(|number| txn.put_meta(&big(number), &[7; 100_000])));
+    let fill = store.write(|txn| (0..BIG).try_for_each(|number| txn.put_meta(&big(number), &vec![7; 100_000])));
     fill.await.map_err(|error: StoreError| error).expect("written");
     let resolver = Resolver::new(store.clone(), 0);
     (store, resolver, switches, directory)
