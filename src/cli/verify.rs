@@ -61,10 +61,9 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
 
 /// Proves what is there, and that every page of it is as it was written.
 fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreError> {
-    let mut inspection = Inspection::open(data)?;
-    let whole = inspection.pages_are_whole()?;
+    let inspection = Inspection::open(data)?;
     let mut proof = inspection.look(|txn| prove_with_progress(txn, progress))?;
-    if !whole {
+    if !inspection.pages_are_whole() {
         proof.report.differ("a page of the database that is in use is not as it was written");
     }
     Ok(proof)

@@ -14,6 +14,7 @@ use super::writer::REGISTRY_FILE;
 pub struct Inspection {
     path: PathBuf,
     handle: Handle,
+    whole: bool,
     _lock: DirectoryLock,
 }
 
@@ -28,21 +29,18 @@ impl Inspection {
             return Err(StoreError::Absent { path: directory.to_owned() });
         }
         let lock = create::lock(directory)?;
-        let (handle, _) = Handle::ready(&FileMedium::new(path.clone()), &path, Access::Read)?;
-        Ok(Self { path, handle, _lock: lock })
+        let medium = FileMedium::new(path.clone());
+        // Before anything is brought up to date, in memory: a page that is written gets another checksum.
+        let whole = Handle::open(&medium, &path, Access::Read)?.pages_are_whole(&path)?;
+        let (handle, _) = Handle::ready(&medium, &path, Access::Read)?;
+        Ok(Self { path, handle, whole, _lock: lock })
     }
 
-    /// Whether every page that is in use has the sum that it was written with. Free pages have none, and mean nothing.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn pages_are_whole(&mut self) -> Result<bool, StoreError> {
-        let whole = self.handle.pages_are_whole(&self.path)?;
-        if !whole {
-            // What redb gave up for the check is read as it was.
-            self.handle = Handle::ready(&FileMedium::new(self.path.clone()), &self.path, Access::Read)?.0;
-        }
-        Ok(whole)
+    /// Whether every page that is in use has the checksum that it was written with. Free pages have none, and mean
+    /// nothing.
+    #[must_use]
+    pub const fn pages_are_whole(&self) -> bool {
+        self.whole
     }
 
     /// Looks at what is there; a page on which that panics is damage.

@@ -205,7 +205,11 @@ fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     let found = {
         let txn = redb::ReadableDatabase::begin_read(database)?;
         match txn.open_table(tables::META) {
-            Ok(meta) => meta.get("schema")?.map(|value| value.value().to_vec()),
+            Ok(meta) => match meta.get("schema")? {
+                Some(value) => Some(value.value().to_vec()),
+                // It is written together with the table.
+                None => return Err(damaged(path, "it does not say which schema it has")),
+            },
             Err(redb::TableError::TableDoesNotExist(_)) => None,
             Err(redb::TableError::TableTypeMismatch { .. }) => return Err(damaged(path, "it is no registry")),
             Err(error) => return Err(error.into()),
