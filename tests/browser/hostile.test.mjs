@@ -104,8 +104,11 @@ test("characters that nobody sees are shown by their numbers, and the rest as it
   const odd = await visit.page.locator(".talk .odd").allTextContents();
   assert.deepEqual(new Set(odd), new Set(Object.values(UNSEEN)));
   await open(visit, path("prompts", NAMES[6]));
-  assert.equal(await visit.page.getByRole("heading", { level: 1 }).innerText(), "U+202Egpj.exeU+200BU+2066U+FEFF");
-  assert.equal(await visit.page.title().then((title) => title.includes("\u{202e}")), false);
+  assert.equal(await visit.page.getByRole("heading", { level: 1 }).innerText(), "\u{5d0}\u{5d1}gpj.exe\u{5d2}");
+  const unseen = { content: { syntax: "plain", text: "a" }, message: "b" };
+  const name = segment("hostile/\u{202e}gpj.exe");
+  const refused = await team.node.send("POST", `/v1/prompts/${name}/versions`, unseen, { fails: 400 });
+  assert.equal(refused.code, "invalid_name");
 });
 
 test("lists, searches, the queue, change requests and the log show hostile texts as texts", async () => {

@@ -52,7 +52,7 @@ export const NAMES = [
   `' onmouseover='${RUN}`,
   `javascript:${RUN}`,
   "{{7*7}}${7*7}<%=7*7%>",
-  "\u{202e}gpj.exe\u{200b}\u{2066}\u{feff}",
+  "\u{5d0}\u{5d1}gpj.exe\u{5d2}",
   "%2e%2e/..%2f?version=1&at=x#live;a=b+c",
   "w".repeat(180),
 ].map((name) => `hostile/${name}`);
