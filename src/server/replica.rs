@@ -114,11 +114,14 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
 /// Opens the database; one that is damaged is put aside, where an upstream has all that it held.
 async fn opened(settings: &ReplicaSettings) -> Result<Store, StartError> {
     let options = Options { directory: settings.node.data.clone(), create: true };
-    let (given, upstream) = (settings.root_key, settings.upstream.is_some());
+    let given = settings.root_key;
+    // The root to trust lies in the database itself, and a position that is held cannot be fetched again.
+    let held = settings.hold || settings.pin.is_some();
+    let fetches_again = settings.upstream.is_some() && given.is_some() && !held;
     let open = move || -> Result<Store, StartError> {
         let damage = match open_and_recollect(&options, given) {
-            Err(error) if upstream && !options.directory.join(KEYS_FOLDER).exists() => match error {
-                StartError::Store(error) if error.is_damage() && given.is_some() => error.to_string(),
+            Err(error) if fetches_again && !options.directory.join(KEYS_FOLDER).exists() => match error {
+                StartError::Store(error) if error.is_damage() => error.to_string(),
                 StartError::Replica(error) if error.is_damage() => error.to_string(),
                 error => return Err(error),
             },

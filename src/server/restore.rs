@@ -16,7 +16,7 @@ use crate::registry::directory::{FIRST_START_FOLDER, RESTORE_FOLDER, TRUST_FOLDE
 use crate::registry::founding::{FoundingError, begin_epoch, published_trust};
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
 use crate::store::create;
-use crate::store::files::{replace, sync_directory};
+use crate::store::files::{WATERMARK_FILE, replace, sync_directory};
 use crate::store::regular::open_regular;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError};
 use crate::trust::records::read_back;
@@ -24,11 +24,12 @@ use crate::trust::root::RootKeyId;
 
 /// What a data directory may hold besides when a backup is restored into it: what a registry that lost its database
 /// leaves, what was cut short, and what a new file system holds.
-const ALLOWED: [&str; 9] = [
+const ALLOWED: [&str; 10] = [
     KEYS_FOLDER,
     TRUST_FOLDER,
     FIRST_START_FOLDER,
     RESTORE_FOLDER,
+    WATERMARK_FILE,
     "address",
     "bookholder.toml",
     "lost+found",
@@ -52,9 +53,9 @@ pub fn restore(backup: &Path, data: &Path, keys: &Path, clock: &Arc<dyn Clock>) 
     let source = open_backup(backup)?;
     let mut attempt = Attempt { new: !data.exists(), data, written: Vec::new() };
     create::directory(data)?;
-    let restored = create::lock(data)
-        .map_err(OfflineError::from)
-        .and_then(|_lock| attempt.run(&Work { backup, source, keys, key_files, clock }));
+    // Who has it works in the same folder, which is not this one's to clear.
+    let _lock = create::lock(data)?;
+    let restored = attempt.run(&Work { backup, source, keys, key_files, clock });
     if restored.is_err() {
         attempt.undo();
     }

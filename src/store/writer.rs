@@ -209,7 +209,7 @@ impl Store {
     /// Gives unused space of a database that no node runs on back to the disk; how many bytes.
     ///
     /// # Errors
-    /// As [`Store::open`]; or the disk has no room to move pages.
+    /// As [`Store::open`]; a page in use is damaged, which moving it would hide; or the disk has no room to move pages.
     pub fn compact(directory: &Path) -> Result<u64, StoreError> {
         let path = directory.join(REGISTRY_FILE);
         if !path.exists() {
@@ -217,6 +217,9 @@ impl Store {
         }
         let _lock = create::lock(directory)?;
         let medium = FileMedium::new(path.clone());
+        if !Handle::open(&medium, &path, Access::Read)?.pages_are_whole(&path)? {
+            return Err(StoreError::Damaged { path, reason: "a page in use is not as it was written".to_owned() });
+        }
         let (mut handle, _) = Handle::ready(&medium, &path, Access::Write)?;
         handle.compact(&medium, &path)
     }
