@@ -125,9 +125,9 @@ pub(super) async fn resolve_batch(
     Extension(id): Extension<RequestId>,
     body: Unread<BatchRequest>,
 ) -> Result<Response, Failure> {
-    let fresh = FreshHeaders::new(app.freshness.now());
-    let answer = heavy(&Arc::clone(&app), move |_| {
+    let (fresh, answer) = heavy(&Arc::clone(&app), move |_| {
         let request = body.read()?;
+        let fresh = FreshHeaders::new(app.freshness.now());
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
         if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
             reader.check_reference(closed)?;
@@ -155,7 +155,7 @@ pub(super) async fn resolve_batch(
             pieces.write("}");
         }
         pieces.write("]}");
-        Ok::<_, Failure>(pieces)
+        Ok::<_, Failure>((fresh, pieces))
     })
     .await??;
     let mut response = Response::new(Body::new(answer));
@@ -223,15 +223,15 @@ pub(super) async fn render(
     _: NoParams,
     body: Unread<RenderRequest>,
 ) -> Result<Response, Failure> {
-    let fresh = FreshHeaders::new(app.freshness.now());
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;
-    let answer = heavy(&Arc::clone(&app), move |stop| {
+    let (fresh, answer) = heavy(&Arc::clone(&app), move |stop| {
         let request = body.read()?;
+        let fresh = FreshHeaders::new(app.freshness.now());
         let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
         let answer = app.resolver.resolve(&reference, &query)?;
         app.usage.note(&answer, reader.who());
-        Ok::<_, Failure>(answer.render(&request, stop)?)
+        Ok::<_, Failure>((fresh, answer.render(&request, stop)?))
     })
     .await??;
     let mut response = axum::Json(answer).into_response();
