@@ -146,6 +146,10 @@ async function look(page, visit) {
 async function walk(visit, where) {
   const found = [];
   await visit.page.evaluate((controls) => {
+    // The walk begins above the first control, wherever the focus was before.
+    document.body.tabIndex = -1;
+    document.body.focus();
+    document.body.removeAttribute("tabindex");
     for (const control of document.querySelectorAll(controls))
       control.toggleAttribute("data-unreached", control.checkVisibility());
   }, CONTROLS);
