@@ -60,6 +60,8 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),
     };
+    // A large delta is applied while applications go on asking.
+    store.lower_write_priority();
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
     let usage = following.usage.clone();

@@ -319,6 +319,12 @@ impl Store {
         let _sent = self.queue.send(Job::Seal(seal));
     }
 
+    /// Makes the writer thread give way to threads that answer requests: right where writes come from upstream and are
+    /// not waited for.
+    pub fn lower_write_priority(&self) {
+        let _sent = self.queue.send(Job::LowerPriority);
+    }
+
     /// Adds somebody who learns of every group once it is durable; when this returns, no group will be
     /// missed. Waits for the group that is being written.
     pub fn observe(&self, observer: Observer) {
