@@ -53,7 +53,8 @@ pub struct Status {
     /// Since when `freshness` is what it is.
     #[schema(value_type = String)]
     pub since: Timestamp,
-    /// Seconds since the last verified contact with the upstream; 0 on a primary.
+    /// Seconds since the last verified contact with the upstream, or since the held state was signed if that is later, as
+    /// it is for state from a bundle; kept across restarts. 0 on a primary.
     pub age_s: u64,
     /// When the checkpoint was signed.
     #[schema(value_type = Option<String>)]

@@ -71,7 +71,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("freshness", format!("{} since {} UTC", paint(style, word(status.freshness)), moment(status.since))),
     ];
     if status.role == NodeRole::Replica {
-        rows.push(("contact", format!("{} s ago", status.age_s)));
+        rows.push(("contact", format!("{} ago", age(status.age_s))));
     }
     rows.extend(status.issued.map(|at| ("signed", format!("{} UTC", moment(at)))));
     rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
@@ -90,6 +90,16 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         },
     ));
     rows
+}
+
+/// A length of time that a person reads at once.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }
 
 const fn word(freshness: Freshness) -> &'static str {

@@ -67,8 +67,13 @@ mod tests {
     fn kept_headers_of_a_connection_follow_time_and_position() {
         let clock = ManualClock::at(0);
         let at = |seq| Position { epoch: 1, seq };
-        let mut following =
-            Following { started_monotonic_ms: 0, expires_ms: Some(i64::MAX), contact: None, well_since_ms: None };
+        let mut following = Following {
+            started_monotonic_ms: 0,
+            expires_ms: Some(i64::MAX),
+            contact: None,
+            signed: None,
+            well_since_ms: None,
+        };
         following.contacted(&clock);
         let facts = Facts { position: at(7), started_ms: 0, outdated: false, following: Some(following) };
         let cell = FreshnessCell::new(facts, Arc::new(clock.clone()));

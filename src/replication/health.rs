@@ -66,7 +66,8 @@ impl Health {
         let following = Following {
             started_monotonic_ms: clock.monotonic_ms(),
             expires_ms: checkpoint.as_ref().map(expires_ms),
-            contact: contact_ms.map(|wall_ms| Contact { wall_ms, monotonic_ms: None }),
+            contact: contact_ms.map(before_start),
+            signed: checkpoint.as_ref().map(|checkpoint| before_start(issued_ms(checkpoint).min(clock.now_ms()))),
             well_since_ms: None,
         };
         let position = checkpoint.as_ref().map_or(Position::default(), Checkpoint::position);
@@ -101,17 +102,13 @@ impl Health {
     /// Notes what is held now, and how many commits were given up for it besides those that the registry gave up.
     pub(super) fn applied(&self, accepted: &Accepted, given_up: u64) {
         let checkpoint = accepted.checkpoint.clone();
-        let (position, expires_ms) = (checkpoint.position(), expires_ms(&checkpoint));
+        let (position, issued_ms, expires_ms) =
+            (checkpoint.position(), issued_ms(&checkpoint), expires_ms(&checkpoint));
         let mut rest = self.lock();
         rest.checkpoint = Some(checkpoint);
         rest.lost_commits = rest.lost_commits.saturating_add(accepted.lost_commits).saturating_add(given_up);
         drop(rest);
-        self.freshness.update(|facts| {
-            facts.position = position;
-            if let Some(following) = &mut facts.following {
-                following.expires_ms = Some(expires_ms);
-            }
-        });
+        self.freshness.took(position, issued_ms, expires_ms);
     }
 
     /// Notes below which time the local clock is not believed, in seconds since 1970.
@@ -153,6 +150,14 @@ impl Health {
             inbox: rest.inbox,
         }
     }
+}
+
+const fn before_start(wall_ms: i64) -> Contact {
+    Contact { wall_ms, monotonic_ms: None }
+}
+
+const fn issued_ms(checkpoint: &Checkpoint) -> i64 {
+    checkpoint.issued.saturating_mul(1_000)
 }
 
 const fn expires_ms(checkpoint: &Checkpoint) -> i64 {

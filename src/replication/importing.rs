@@ -168,6 +168,10 @@ impl Follower {
             Ok(file) => self.apply(&step, Box::new(BufReader::new(file))).await,
             Err(rejection) => Err(rejection),
         };
+        if result.is_ok() {
+            let checkpoint = &step.accepted.checkpoint;
+            tracing::info!(position = %checkpoint.position(), issued_s = checkpoint.issued, "applied a bundle");
+        }
         let told = self.judge(Event::Applied(step, result.clone())).await;
         result.and(told.map(|_| ()))
     }

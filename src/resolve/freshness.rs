@@ -50,16 +50,18 @@ pub struct Following {
     pub expires_ms: Option<i64>,
     /// The last verified contact.
     pub contact: Option<Contact>,
+    /// When the held state was signed, which is what its primary said then: without an upstream nothing later is known.
+    pub signed: Option<Contact>,
     /// Since when there has been contact without a failure since, in milliseconds since 1970.
     pub well_since_ms: Option<i64>,
 }
 
-/// A verified contact with an upstream.
+/// A moment at which the upstream said something that verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
     /// When, in milliseconds since 1970.
     pub wall_ms: i64,
-    /// The same on the monotonic clock; none when it was before this process started.
+    /// When this process learned of it, on the monotonic clock; none when that was before it started.
     pub monotonic_ms: Option<u64>,
 }
 
@@ -72,20 +74,40 @@ impl Facts {
             return Freshly { position: self.position, age_s: 0, freshness, since_ms: self.started_ms };
         };
         let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
+        let contact_ms = following.contact_age_ms(now_ms, monotonic_ms);
         let age_ms = following.age_ms(now_ms, monotonic_ms);
         let (freshness, since_ms) = match (following.expires_ms, following.well_since_ms) {
             (None, _) => (Freshness::Empty, self.started_ms),
             (Some(expires_ms), _) if expires_ms < now_ms => (Freshness::Expired, expires_ms),
-            (Some(_), Some(well_since_ms)) if age_ms < CONTACT_MS_MAX => (Freshness::Fresh, well_since_ms),
-            _ => (Freshness::Stale, following.contact.map_or(self.started_ms, |contact| contact.wall_ms)),
+            (Some(_), Some(well_since_ms)) if contact_ms < CONTACT_MS_MAX => (Freshness::Fresh, well_since_ms),
+            _ => (Freshness::Stale, following.last_ms().unwrap_or(self.started_ms)),
         };
         Freshly { position: self.position, age_s: age_ms / 1_000, freshness, since_ms }
     }
 }
 
 impl Following {
-    /// Milliseconds since the last verified contact.
+    /// When the upstream last said something that verified, in milliseconds since 1970: to this node, or into a bundle.
+    fn last_ms(&self) -> Option<i64> {
+        self.contact.into_iter().chain(self.signed).map(|contact| contact.wall_ms).max()
+    }
+
+    /// Milliseconds since then.
     fn age_ms(&self, now_ms: i64, monotonic_ms: u64) -> u64 {
+        let signed_ms = self.signed.map(|Contact { wall_ms, monotonic_ms: learned_ms }| {
+            // A signature of the future is no younger than the time since it came here.
+            let known_ms = monotonic_ms.saturating_sub(learned_ms.unwrap_or(self.started_monotonic_ms));
+            u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(known_ms)
+        });
+        let contact_ms = self.contact_age_ms(now_ms, monotonic_ms);
+        signed_ms.map_or(contact_ms, |signed_ms| match self.contact {
+            Some(_) => signed_ms.min(contact_ms),
+            None => signed_ms,
+        })
+    }
+
+    /// Milliseconds since the last verified contact.
+    fn contact_age_ms(&self, now_ms: i64, monotonic_ms: u64) -> u64 {
         let since_start_ms = monotonic_ms.saturating_sub(self.started_monotonic_ms);
         match self.contact {
             Some(Contact { monotonic_ms: Some(contact_ms), .. }) => monotonic_ms.saturating_sub(contact_ms),
@@ -100,7 +122,7 @@ impl Following {
     /// Notes a verified contact that happens now.
     pub fn contacted(&mut self, clock: &dyn Clock) {
         let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
-        if self.well_since_ms.is_none() || self.age_ms(now_ms, monotonic_ms) >= CONTACT_MS_MAX {
+        if self.well_since_ms.is_none() || self.contact_age_ms(now_ms, monotonic_ms) >= CONTACT_MS_MAX {
             self.well_since_ms = Some(now_ms);
         }
         self.contact = Some(Contact { wall_ms: now_ms, monotonic_ms: Some(monotonic_ms) });
@@ -141,6 +163,20 @@ impl FreshnessCell {
         self.0.facts.load().at(clock)
     }
 
+    /// Notes what is held from now on, when its primary signed it and when that expires, in milliseconds since 1970.
+    pub fn took(&self, position: Position, signed_ms: i64, expires_ms: i64) {
+        let learned_ms = self.0.clock.monotonic_ms();
+        // The clock of the primary may be ahead.
+        let signed_ms = signed_ms.min(self.0.clock.now_ms());
+        self.update(|facts| {
+            facts.position = position;
+            if let Some(following) = &mut facts.following {
+                following.expires_ms = Some(expires_ms);
+                following.signed = Some(Contact { wall_ms: signed_ms, monotonic_ms: Some(learned_ms) });
+            }
+        });
+    }
+
     /// Changes the facts.
     pub fn update(&self, change: impl Fn(&mut Facts)) {
         self.0.facts.rcu(|now| {
@@ -159,7 +195,7 @@ mod tests {
     const START_MS: i64 = 1_800_000_000_000;
 
     fn replica(contact: Option<Contact>, expires_ms: Option<i64>, clock: &ManualClock) -> FreshnessCell {
-        let following = Following { started_monotonic_ms: 0, expires_ms, contact, well_since_ms: None };
+        let following = Following { started_monotonic_ms: 0, expires_ms, contact, signed: None, well_since_ms: None };
         let facts =
             Facts { position: Position::default(), started_ms: START_MS, outdated: false, following: Some(following) };
         FreshnessCell::new(facts, Arc::new(clock.clone()))
@@ -221,5 +257,35 @@ mod tests {
         clock.advance(5_000);
         clock.set(START_MS - 86_400_000);
         assert_eq!(cell.now().age_s, 5);
+    }
+
+    #[test]
+    fn age_without_an_upstream_is_that_of_the_signature_before_and_after_a_restart() {
+        let clock = ManualClock::at(START_MS);
+        let signed_ms = START_MS - 3_600_000;
+        let cell = replica(None, None, &clock);
+        cell.took(Position::default(), signed_ms, i64::MAX);
+        clock.advance(2_000);
+        assert_eq!(said(&cell), (Freshness::Stale, 3_602, -3_600_000));
+        let restarted = replica(None, Some(i64::MAX), &clock);
+        let before = Contact { wall_ms: signed_ms, monotonic_ms: None };
+        restarted.update(|facts| facts.following.as_mut().expect("a replica").signed = Some(before));
+        assert_eq!(said(&restarted), (Freshness::Stale, 3_602, -3_600_000));
+        clock.set(START_MS - 86_400_000);
+        clock.advance(7_000);
+        assert_eq!(cell.now().age_s, 9, "no younger than the time since the bundle was taken");
+    }
+
+    #[test]
+    fn newer_bundle_is_news_of_the_primary_to_a_replica_that_lost_its_upstream() {
+        let clock = ManualClock::at(START_MS);
+        let cell = replica(None, Some(i64::MAX), &clock);
+        contact(&cell, &clock);
+        clock.advance(600_000);
+        assert_eq!(said(&cell), (Freshness::Stale, 600, 0));
+        cell.took(Position::default(), START_MS + 590_000, i64::MAX);
+        assert_eq!(said(&cell), (Freshness::Stale, 10, 590_000));
+        contact(&cell, &clock);
+        assert_eq!(said(&cell), (Freshness::Fresh, 0, 600_000));
     }
 }

@@ -70,6 +70,12 @@ fn a_bundle_carries_everything_to_a_replica_without_a_network() {
         (&json!(true), &json!("stale")),
         "nobody is in contact: {status}"
     );
+    assert_eq!(status["since"], status["issued"], "it knows of nothing later than the signature: {status}");
+    replica.until_logged("applied a bundle");
+    replica.stop();
+    replica.restart();
+    let restarted = replica.status();
+    assert_eq!((&restarted["since"], &restarted["issued"]), (&status["since"], &status["issued"]), "{restarted}");
 
     // An older bundle changes nothing.
     copy(&first, &inbox.join("older"));
