@@ -20,7 +20,12 @@ Examples:
   bookholder webhook redeliver deploy-bot 17
   bookholder webhook rotate deploy-bot --overlap-hours 24
 
-Events are what the audit log records, such as prompt.version.created, prompt.label.moved, prompt.rollback.executed.
+Events, one for each effect of what the audit log records:
+  prompt.label.moved      a label serves something else: by deploy, publish, rollback, unlabel, remove, import, apply
+  prompt.version.created  a prompt has a new version
+  prompt.removed          a prompt was removed
+  prompt.label.blocked    a deployment was refused
+  and COMMAND.granted or COMMAND.denied for the rest, such as propose.granted or create_token.granted
 Receivers check them as Standard Webhooks does: there are libraries for most languages.";
 
 /// Seconds of an hour.
@@ -155,10 +160,12 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
         WebhookCommand::Enable { name } => show(&context, &client.enable_webhook(&name).await?, "is enabled"),
         WebhookCommand::Deliveries { name, failed, limit } => deliveries(&context, &name, failed, limit).await,
         WebhookCommand::Redeliver { name, seq } => {
-            let delivery = client.redeliver(&name, seq).await?;
+            let deliveries = client.redeliver(&name, seq).await?;
             if output.json {
-                output.json(&delivery)?;
-            } else {
+                output.json(&deliveries)?;
+                return Ok(Verdict::Done);
+            }
+            for delivery in deliveries {
                 let what = format!("event {seq} ({}) is on its way to {}", delivery.event_type, paint(ACCENT, &name));
                 output.line(format!("{} {what}", paint(GOOD, "✓")))?;
             }

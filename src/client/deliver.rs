@@ -34,6 +34,8 @@ const ADDRESSES_MAX: usize = 16;
 pub enum UrlError {
     #[error("this is no url of a webhook; write https://host/path")]
     Parse,
+    #[error("the webhook URL holds a `…`, which stands for the rest of an example: write the whole address")]
+    Placeholder,
     #[error("a webhook's url has at most {URL_BYTES_MAX} bytes and this one has {bytes}; shorten it")]
     TooLong { bytes: usize },
     #[error("a webhook's url begins with https://, not {scheme}:")]
@@ -161,6 +163,9 @@ impl Delivery {
 pub fn check_url(url: &str, allow: &[IpNet]) -> Result<Url, UrlError> {
     if url.len() > URL_BYTES_MAX {
         return Err(UrlError::TooLong { bytes: url.len() });
+    }
+    if url.contains('…') {
+        return Err(UrlError::Placeholder);
     }
     let url: Url = url.parse().map_err(|_| UrlError::Parse)?;
     let tls = match url.scheme() {

@@ -73,11 +73,11 @@ impl Client {
         self.rows(format!("{}/deliveries", paths::webhook(name)), Vec::new(), rows)
     }
 
-    /// Sends a webhook an event again.
+    /// Sends a webhook the events of an audit entry again.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn redeliver(&self, name: &str, seq: u64) -> Result<Delivery, ClientError> {
+    pub async fn redeliver(&self, name: &str, seq: u64) -> Result<Vec<Delivery>, ClientError> {
         let path = format!("{}/deliveries/{seq}/redelivery", paths::webhook(name));
         self.call(self.request(Method::POST, &path)).await
     }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::model::public_url::PublicUrlError;
+
 /// Why a node does not start with these settings.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
@@ -45,6 +47,8 @@ pub enum ConfigError {
         "`{given}` in trusted_proxies is no network; write it as 10.0.0.0/8, 127.0.0.1 or fd00::/8, or unix for the socket"
     )]
     Proxy { given: String },
+    #[error("invalid public_url `{given}`: {reason}")]
+    PublicUrl { given: String, reason: PublicUrlError },
     #[error("archive_unused_days is {days}; what was served is kept for at least 184 days")]
     Retention { days: u32 },
     #[error("`{name}` is no name for a registry: use 1 to 64 of a-z 0-9 . -")]

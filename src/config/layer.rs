@@ -14,6 +14,9 @@ const PREFIX: &str = "BOOKHOLDER_";
 /// Variables that are read elsewhere: by client verbs, and where secrets are taken from.
 const ELSEWHERE: [&str; 6] = ["SERVER", "TOKEN", "CA_FILE", "ADMIN_TOKEN", "UPSTREAM_TOKEN", "READ_TOKEN"];
 
+/// Protocols that a Kubernetes Service speaks, as its variables name them.
+const SERVICE_PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -51,6 +54,8 @@ pub struct Layer {
     /// Proxies whose word on clients counts; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub trusted_proxies: Option<Vec<String>>,
+    /// The address by which people reach the pages.
+    pub public_url: Option<String>,
     /// Whether each request is logged.
     pub access_log: Option<bool>,
     /// Memory for composed answers, in MiB.
@@ -105,7 +110,7 @@ impl Layer {
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
-            trusted_proxies, access_log, cache_mib, ready_max_age_s, watch, registry, upstream, root_key, inbox,
+            trusted_proxies, public_url, access_log, cache_mib, ready_max_age_s, watch, registry, upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, provider, intended_purpose)
     }
@@ -127,6 +132,9 @@ impl Layer {
         for (name, value) in environment {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| !ELSEWHERE.contains(key)) else { continue };
             let key = key.to_lowercase();
+            if describes_a_service(&key, value) {
+                continue;
+            }
             // A value is what a TOML file would have: bare where that is a number or a truth, else a text.
             let quoted = toml::Value::String(value.clone()).to_string();
             let parse = |value: &str| toml::from_str::<Self>(&format!("{key} = {value}"));
@@ -143,6 +151,29 @@ impl Layer {
         }
         Ok(layer)
     }
+}
+
+/// Whether a variable describes a Kubernetes Service whose name begins with `bookholder`, as it is put into every container
+/// of the Service's namespace: `bookholder_port=tcp://10.0.0.1:7070`. The value counts as well, so that a setting which
+/// somebody made up (`BOOKHOLDER_PORT=7070`) is still refused.
+fn describes_a_service(key: &str, value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_url = |text: &str| text.split_once("://").is_some_and(|(scheme, _)| SERVICE_PROTOCOLS.contains(&scheme));
+    // The name of the Service stands before these words, and is empty for one that is called `bookholder`.
+    let after = |words: &str| {
+        key.strip_prefix(words).or_else(|| key.rsplit_once(&format!("_{words}")).map(|(_service, rest)| rest))
+    };
+    let is_host = after("service_host") == Some("") && value.parse::<std::net::IpAddr>().is_ok();
+    let is_number_of_port = after("service_port").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+    // `port_7070_tcp`, and behind that `_addr`, `_port` or `_proto`.
+    let names_port = |key: &str| {
+        let mut words = key.rsplit('_');
+        let protocol = words.next().is_some_and(|word| SERVICE_PROTOCOLS.contains(&word));
+        protocol && words.next().is_some_and(is_number) && words.next() == Some("port")
+    };
+    let is_part = ["_addr", "_port", "_proto"].iter().filter_map(|part| key.strip_suffix(part)).any(names_port);
+    let is_address = (names_port(key) || key == "port" || key.ends_with("_port")) && is_url(value);
+    is_host || (is_number_of_port && is_number(value)) || is_part || is_address
 }
 
 /// Reads a list of words, or one text with commas between them, as an environment variable has it.
@@ -186,6 +217,46 @@ mod tests {
                     webhook_allow = ['10.0.0.0/8', 'fd00::/8']\nallowed_hosts = ['prompts.example.com', '10.0.0.7']\n\
                     trusted_proxies = ['127.0.0.1']\naccess_log = true\n";
         assert_eq!(layer, Layer::from_toml(file, Path::new("bookholder.toml")).expect("known keys"));
+    }
+
+    #[test]
+    fn variables_of_kubernetes_services_are_not_taken_for_settings() {
+        let pod = environment(&[
+            ("BOOKHOLDER_SERVICE_HOST", "10.0.0.1"),
+            ("BOOKHOLDER_SERVICE_PORT", "7070"),
+            ("BOOKHOLDER_SERVICE_PORT_HTTP", "7070"),
+            ("BOOKHOLDER_PORT", "tcp://10.0.0.1:7070"),
+            ("BOOKHOLDER_PORT_7070_TCP", "tcp://10.0.0.1:7070"),
+            ("BOOKHOLDER_PORT_7070_TCP_ADDR", "10.0.0.1"),
+            ("BOOKHOLDER_PORT_7070_TCP_PORT", "7070"),
+            ("BOOKHOLDER_PORT_7070_TCP_PROTO", "tcp"),
+            ("BOOKHOLDER_SERVICE_SERVICE_HOST", "10.0.0.1"),
+            ("BOOKHOLDER_SERVICE_PORT_53_UDP", "udp://10.0.0.1:53"),
+            ("BOOKHOLDER_PRIMARY_SERVICE_HOST", "fd00::1"),
+            ("BOOKHOLDER_PRIMARY_SERVICE_PORT_METRICS", "9090"),
+            ("BOOKHOLDER_PRIMARY_PORT", "udp://[fd00::1]:53"),
+            ("BOOKHOLDER_PRIMARY_PORT_53_UDP_ADDR", "fd00::1"),
+            ("BOOKHOLDER_CACHE_MIB", "64"),
+        ]);
+        let layer = Layer::from_environment(&pod).expect("nothing is misspelt");
+        assert_eq!(layer, Layer { cache_mib: Some(64), ..Layer::default() });
+    }
+
+    #[test]
+    fn misspelt_settings_are_refused_although_they_resemble_variables_of_a_service() {
+        for (name, value) in [
+            ("BOOKHOLDER_PORT", "7070"),
+            ("BOOKHOLDER_LISTEN_PORT", "7070"),
+            ("BOOKHOLDER_SERVICE_HOST", "prompts.example.com"),
+            ("BOOKHOLDER_SERVICE_HOSTS", "10.0.0.1"),
+            ("BOOKHOLDER_SERVICE_PORTS", "7070"),
+            ("BOOKHOLDER_PORT_TCP", "tcp://10.0.0.1:7070"),
+            ("BOOKHOLDER_PORT_7070_TCP_NAME", "x"),
+            ("BOOKHOLDER_SERVICE", "10.0.0.1"),
+        ] {
+            let error = Layer::from_environment(&environment(&[(name, value)])).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains("misspelt"), "{error}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::http::{Door, Hosts, Proxies};
 use crate::model::position::Position;
+use crate::model::public_url::PublicUrl;
 use crate::trust::root::RootKeyId;
 
 /// Where the data lies when nobody says otherwise.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub open_to_all: bool,
     /// Which requests count as local, and from whom others come.
     pub door: Door,
+    /// The address by which people reach the pages, where that is another than the one it listens at.
+    pub public_url: Option<PublicUrl>,
     /// Memory for composed answers, in bytes.
     pub cache_bytes: u64,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
@@ -215,6 +218,9 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
         access_log: layer.access_log.unwrap_or(false),
     };
+    let public = |given: &String| {
+        given.parse::<PublicUrl>().map_err(|reason| ConfigError::PublicUrl { given: given.clone(), reason })
+    };
     let cache_mib = layer.cache_mib.unwrap_or(CACHE_MIB_DEFAULT);
     if !(1..=65_536).contains(&cache_mib) {
         return Err(ConfigError::Cache { given: cache_mib });
@@ -228,6 +234,7 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         open_reads: layer.open_reads.unwrap_or(true),
         open_to_all: false,
         door,
+        public_url: layer.public_url.as_ref().map(public).transpose()?,
         cache_bytes: cache_mib * 1_024 * 1_024,
         ready_max_age_s: layer.ready_max_age_s,
     })
@@ -280,6 +287,7 @@ mod tests {
         check(primary(layer("allowed_hosts = ['a.example', 'http://b']"), &none), "`http://b` in allowed_hosts");
         check(replica(layer("trusted_proxies = 'nginx'"), &none), "`nginx` in trusted_proxies");
         assert!(primary(layer("allowed_hosts = '*'\ntrusted_proxies = ['unix', '::1', '10.0.0.0/8']"), &none).is_ok());
+        check(primary(layer("public_url = 'prompts.example.com'"), &none), "invalid public_url `prompts.example.com`");
         check(primary(layer("archive_unused_days = 183"), &none), "archive_unused_days is 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());
         assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());

@@ -1,10 +1,11 @@
-//! What webhooks say of an audit entry: its id, whom it concerns, and the body.
+//! What webhooks say of an effect of an audit entry: its id, whom it concerns, and the body.
 //!
 //! The body follows from the entry alone, so that every attempt and every redelivery says the same. Invariant: it is
 //! smaller than 20 kB whatever the entry holds, and shows no text of a prompt.
 
 use serde_json::{Map, Value, json};
 
+use super::event::{Effect, is_about_prompts, place};
 use crate::model::audit::{AuditChange, AuditEntry};
 use crate::model::pattern::Pattern;
 
@@ -12,30 +13,6 @@ use crate::model::pattern::Pattern;
 pub const TEST_EVENT: &str = "webhook.test";
 /// The command whose entry is that event, for the webhook it names.
 pub const TEST_COMMAND: &str = "test-webhook";
-/// Commands whose subjects are prompts; subjects of the others are principals, policies and their like.
-const PROMPT_COMMANDS: [&str; 21] = [
-    "publish",
-    "deploy",
-    "rollback",
-    "unlabel",
-    "remove",
-    "retire",
-    "reinstate",
-    "import",
-    "archive",
-    "propose",
-    "amend",
-    "approve",
-    "reject",
-    "comment",
-    "withdraw",
-    "apply",
-    "expire",
-    "save-draft",
-    "discard-draft",
-    "publish-draft",
-    "describe",
-];
 /// Most items of a list in a body.
 const ITEMS_MAX: usize = 20;
 /// Longest list in a body, in bytes of JSON: with both lists and every text at its longest, a body has 16 kB.
@@ -47,31 +24,40 @@ const NAME_BYTES_MAX: usize = 600;
 /// How much of an entry's hash is in a message's id, in hex digits: enough that no two entries share one.
 const ID_HASH_DIGITS: usize = 16;
 
-/// The header `webhook-id` of an entry: the same for every attempt, another in every registry and epoch, without dots.
+/// The header `webhook-id` of an effect of an entry: the same for every attempt, another in every registry and epoch,
+/// without dots.
 #[must_use]
-pub fn message_id(entry: &AuditEntry) -> String {
-    format!("msg_{}_{}", entry.hash.get(..ID_HASH_DIGITS).unwrap_or(&entry.hash), entry.seq)
+pub fn message_id(entry: &AuditEntry, effect: u64) -> String {
+    let id = format!("msg_{}_{}", entry.hash.get(..ID_HASH_DIGITS).unwrap_or(&entry.hash), entry.seq);
+    if effect == 0 { id } else { format!("{id}_{effect}") }
 }
 
-/// Whether an entry concerns a prompt that fits; one that concerns no prompt passes only where every prompt fits.
+/// Whether an effect concerns a prompt that fits; one that concerns no prompt passes only where every prompt fits.
 #[must_use]
-pub fn concerns(entry: &AuditEntry, prompts: &Pattern) -> bool {
+pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> bool {
+    let fits = |subject: &String| prompts.matches(place(subject).0);
     prompts.is_everything()
-        || (is_about_prompts(entry) && entry.subjects.iter().any(|subject| prompts.matches(place(subject).0)))
+        || match effect.change {
+            Some(change) => fits(&change.subject),
+            None => is_about_prompts(entry) && entry.subjects.iter().any(fits),
+        }
 }
 
 /// The body: `{type, timestamp, data}`. The time is that of the decision; `data` has `seq`, `actor`, `command`,
 /// `decision`, `subjects` and `hash`, and where they are known `message`, `reason`, `prompt`, `label`, `version`,
-/// `from`, `to`, `approved_by`, `change_request` and `risk`. Where a list was cut, `more_…` counts what is missing.
+/// `from`, `to`, `approved_by`, `change_request` and `risk`. Where a list was cut, `more_…` counts what is missing. A
+/// label without `to` serves nothing any more.
 #[must_use]
-pub fn body(entry: &AuditEntry, event_type: &str) -> Value {
+pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     let mut data = Map::new();
     data.insert("seq".to_owned(), entry.seq.into());
     data.insert("actor".to_owned(), cut(&entry.actor, NAME_BYTES_MAX).into());
     data.insert("command".to_owned(), cut(&entry.command, NAME_BYTES_MAX).into());
     data.insert("decision".to_owned(), entry.decision.to_string().into());
-    if is_about_prompts(entry) {
-        put_place(&mut data, entry);
+    match effect.change {
+        Some(change) => put_change(&mut data, change),
+        None if is_about_prompts(entry) => put_place(&mut data, entry),
+        None => {}
     }
     put_list(&mut data, "subjects", &entry.subjects);
     put_text(&mut data, "message", &entry.message, TEXT_BYTES_MAX);
@@ -86,43 +72,45 @@ pub fn body(entry: &AuditEntry, event_type: &str) -> Value {
         data.insert("risk".to_owned(), json!(risk));
     }
     data.insert("hash".to_owned(), cut(&entry.hash, NAME_BYTES_MAX).into());
-    json!({ "type": event_type, "timestamp": entry.at, "data": data })
+    json!({ "type": effect.event_type, "timestamp": entry.at, "data": data })
 }
 
-fn is_about_prompts(entry: &AuditEntry) -> bool {
-    PROMPT_COMMANDS.contains(&entry.command.as_str())
-}
-
-/// The one prompt, label and version that everything in the entry is about, as far as there is one.
-fn put_place(data: &mut Map<String, Value>, entry: &AuditEntry) {
-    let moved: Vec<&AuditChange> = entry.changes.iter().filter(|change| label(&change.subject).is_some()).collect();
-    let texts = || entry.subjects.iter().chain(entry.changes.iter().map(|change| &change.subject));
-    let Some((prompt, _)) = texts().next().map(|text| place(text)) else { return };
-    if texts().any(|text| place(text).0 != prompt) {
-        return;
-    }
+/// What a change says: a new version, what a label serves now, or that a prompt is gone.
+fn put_change(data: &mut Map<String, Value>, change: &AuditChange) {
+    let (prompt, selector) = place(&change.subject);
     put_text(data, "prompt", prompt, NAME_BYTES_MAX);
-    let mut version = texts().find_map(|text| place(text).1?.parse::<u64>().ok());
-    if let [moved] = moved.as_slice() {
-        put_text(data, "label", label(&moved.subject).unwrap_or_default(), NAME_BYTES_MAX);
-        put_text(data, "from", moved.before.as_deref().unwrap_or_default(), NAME_BYTES_MAX);
-        put_text(data, "to", moved.after.as_deref().unwrap_or_default(), NAME_BYTES_MAX);
-        version = version.or_else(|| moved.after.as_ref()?.parse().ok());
-    }
+    let after = change.after.as_deref().unwrap_or_default();
+    let version = match selector.unwrap_or_default() {
+        "latest" => None,
+        selector if selector.parse::<u64>().is_ok() => selector.parse().ok(),
+        label => {
+            put_text(data, "label", label, NAME_BYTES_MAX);
+            put_text(data, "from", change.before.as_deref().unwrap_or_default(), NAME_BYTES_MAX);
+            put_text(data, "to", after, NAME_BYTES_MAX);
+            after.parse::<u64>().ok()
+        }
+    };
     if let Some(version) = version {
         data.insert("version".to_owned(), version.into());
     }
 }
 
-/// The label that a subject names.
-fn label(subject: &str) -> Option<&str> {
-    place(subject).1.filter(|selector| selector.parse::<u64>().is_err())
-}
-
-/// The name in a subject such as `support/agent@production → 7`, and what stands behind its `@`.
-fn place(subject: &str) -> (&str, Option<&str>) {
-    let what = subject.split_once(" → ").map_or(subject, |(what, _)| what);
-    what.split_once('@').map_or((what, None), |(name, selector)| (name, Some(selector)))
+/// The one prompt, label and version that an entry is about which changed nothing, as far as there is one.
+fn put_place(data: &mut Map<String, Value>, entry: &AuditEntry) {
+    let Some((prompt, _)) = entry.subjects.first().map(|text| place(text)) else { return };
+    if entry.subjects.iter().any(|text| place(text).0 != prompt) {
+        return;
+    }
+    put_text(data, "prompt", prompt, NAME_BYTES_MAX);
+    let selectors: Vec<&str> = entry.subjects.iter().filter_map(|text| place(text).1).collect();
+    let is_version = |selector: &&str| selector.parse::<u64>().is_ok();
+    if let Some(version) = selectors.iter().find_map(|selector| selector.parse::<u64>().ok()) {
+        data.insert("version".to_owned(), version.into());
+    }
+    let mut labels = selectors.iter().filter(|selector| !is_version(selector));
+    if let (Some(label), None) = (labels.next(), labels.next()) {
+        put_text(data, "label", label, NAME_BYTES_MAX);
+    }
 }
 
 fn put_text(data: &mut Map<String, Value>, key: &str, text: &str, bytes_max: usize) {
@@ -173,6 +161,7 @@ const fn json_width(c: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::event::effects;
     use crate::model::audit::Decision;
 
     fn entry(command: &str, subjects: &[&str], changes: &[(&str, Option<&str>, Option<&str>)]) -> AuditEntry {
@@ -197,7 +186,8 @@ mod tests {
 
     #[test]
     fn ids_are_of_one_entry_and_hold_no_dot() {
-        assert_eq!(message_id(&entry("deploy", &[], &[])), "msg_0123456789abcdef_9");
+        assert_eq!(message_id(&entry("deploy", &[], &[]), 0), "msg_0123456789abcdef_9");
+        assert_eq!(message_id(&entry("deploy", &[], &[]), 2), "msg_0123456789abcdef_9_2");
     }
 
     #[test]
@@ -210,37 +200,54 @@ mod tests {
             ("create-token", "support", "**", true),
         ] {
             let pattern = pattern.parse().expect("a pattern");
-            assert_eq!(concerns(&entry(command, &[subject], &[]), &pattern), expected, "{command} {subject}");
+            let entry = entry(command, &[subject], &[]);
+            let effects = effects(&entry);
+            assert_eq!(concerns(&entry, &effects[0], &pattern), expected, "{command} {subject}");
         }
+        let entry = entry("deploy", &["a@x", "b@x"], &[("a@x", None, Some("1")), ("b@x", None, Some("1"))]);
+        let pattern = "b".parse().expect("a pattern");
+        let passed: Vec<bool> = effects(&entry).iter().map(|effect| concerns(&entry, effect, &pattern)).collect();
+        assert_eq!(passed, [false, true], "each effect by its own prompt");
     }
 
     #[test]
-    fn prompt_label_and_versions_stand_alone_where_there_is_one() {
-        let check = |entry: &AuditEntry, expected: Value| {
-            let body = body(entry, "t");
-            let keys = ["prompt", "label", "version", "from", "to"];
-            let found: Map<String, Value> =
-                keys.iter().filter_map(|key| Some(((*key).to_owned(), body["data"].get(*key)?.clone()))).collect();
-            assert_eq!(Value::Object(found), expected, "{}", entry.command);
+    fn each_effect_names_its_prompt_label_and_version() {
+        let check = |entry: &AuditEntry, expected: &[Value]| {
+            let place = |effect: &Effect<'_>| {
+                let body = body(entry, effect);
+                let keys = ["prompt", "label", "version", "from", "to"];
+                keys.iter().filter_map(|key| Some(((*key).to_owned(), body["data"].get(*key)?.clone()))).collect()
+            };
+            let found: Vec<Value> = effects(entry).iter().map(|effect| Value::Object(place(effect))).collect();
+            assert_eq!(found, expected, "{}", entry.command);
         };
         let moved = ("a@production", Some("1"), Some("2"));
+        let to_2 = json!({"prompt": "a", "label": "production", "version": 2, "from": "1", "to": "2"});
+        check(&entry("deploy", &["a@production → 2"], &[moved]), std::slice::from_ref(&to_2));
+        let published = json!({"prompt": "a", "version": 2});
         check(
-            &entry("deploy", &["a@production → 2"], &[moved]),
-            json!({"prompt": "a", "label": "production", "version": 2, "from": "1", "to": "2"}),
+            &entry("publish", &["a@2", "a@production → 2"], &[("a@2", None, Some("b3:0")), moved]),
+            &[published, to_2],
         );
         check(
-            &entry("publish", &["a@2", "a@staging → 2"], &[("a@2", None, Some("sha256:0"))]),
-            json!({"prompt": "a", "version": 2}),
+            &entry(
+                "deploy",
+                &["a@x → 2", "b@y → 2"],
+                &[("a@x", None, Some("2")), ("b@y", None, Some("50 % 1, 50 % 2"))],
+            ),
+            &[
+                json!({"prompt": "a", "label": "x", "version": 2, "to": "2"}),
+                json!({"prompt": "b", "label": "y", "to": "50 % 1, 50 % 2"}),
+            ],
         );
         check(
-            &entry("deploy", &["a@x → 2", "a@y → 2"], &[("a@x", None, Some("2")), ("a@y", None, Some("2"))]),
-            json!({"prompt": "a"}),
+            &entry("remove", &["a"], &[("a@latest", Some("2"), None), ("a@x", Some("2"), None)]),
+            &[json!({"prompt": "a"}), json!({"prompt": "a", "label": "x", "from": "2"})],
         );
-        check(&entry("deploy", &["a@x → 2", "b@x → 2"], &[]), json!({}));
-        check(&entry("create-token", &["ci"], &[]), json!({}));
-        check(&entry("remove", &["a"], &[]), json!({"prompt": "a"}));
-        let unlabelled = entry("unlabel", &["a@x → nothing"], &[("a@x", Some("2"), None)]);
-        check(&unlabelled, json!({"prompt": "a", "label": "x", "from": "2"}));
+        let denied = AuditEntry { decision: Decision::Denied, ..entry("deploy", &["a@production → 2"], &[]) };
+        check(&denied, &[json!({"prompt": "a", "label": "production"})]);
+        check(&entry("retire", &["a@7"], &[]), &[json!({"prompt": "a", "version": 7})]);
+        check(&entry("create-token", &["ci"], &[]), &[json!({})]);
     }
 
     #[test]
@@ -253,9 +260,9 @@ mod tests {
             ..entry("deploy", &["a@x"], &[])
         };
         let expected = json!({"type": "prompt.label.blocked", "timestamp": "1970-01-01T00:00:00Z", "data": {
-            "seq": 9, "actor": "ann", "command": "deploy", "decision": "denied", "prompt": "a", "subjects": ["a@x"],
+            "seq": 9, "actor": "ann", "command": "deploy", "decision": "denied", "prompt": "a", "label": "x", "subjects": ["a@x"],
             "reason": "no grant", "approved_by": ["bob"], "change_request": 3, "hash": "0123456789abcdef0123"}});
-        assert_eq!(body(&entry, "prompt.label.blocked"), expected);
+        assert_eq!(body(&entry, &effects(&entry)[0]), expected);
     }
 
     #[test]
@@ -270,7 +277,8 @@ mod tests {
                 approved_by: vec![long.clone(); 100],
                 ..entry("deploy", &vec![long.as_str(); 1_000], &[(&long, Some(&long), Some(&long))])
             };
-            let body = body(&entry, "prompt.label.moved");
+            let effect = Effect { event_type: "prompt.label.moved".to_owned(), change: entry.changes.first() };
+            let body = body(&entry, &effect);
             let bytes = serde_json::to_vec(&body).expect("JSON").len();
             assert!(bytes < 20_000, "{wild:?}: {bytes}");
             let kept = body["data"]["subjects"].as_array().expect("a list").len();

@@ -15,4 +15,5 @@ pub mod reach;
 pub mod report;
 pub mod risk;
 pub mod rulebook;
+pub mod slack;
 pub mod webhook;

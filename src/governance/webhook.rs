@@ -1,8 +1,6 @@
-//! The rules of webhooks: who hears of what, when to try again, when to give up, and what Slack is told.
+//! The rules of webhooks: who hears of what, when to try again, and when to give up.
 //!
 //! It sends nothing and signs nothing. Follows Standard Webhooks 1.0.0 where that has a rule.
-
-use serde_json::{Value, json};
 
 /// How long to wait before each attempt, in seconds; together a bit more than three days.
 const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
@@ -20,13 +18,6 @@ pub const FAILURES_MIN: u32 = 10;
 pub const FILTERS_MAX: usize = 32;
 /// Longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 100;
-/// Longest text of a Slack message that is shown whole, in characters as they are sent.
-pub const SLACK_TEXT_CHARS_MAX: usize = 3_000;
-/// Longest single value in a Slack message, in characters.
-const SLACK_VALUE_CHARS_MAX: usize = 300;
-/// What a Slack message says first of an event.
-const SLACK_FIRST: [&str; 6] = ["prompt", "label", "version", "version_from", "version_to", "experiment"];
-
 /// What an answer means for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -124,80 +115,6 @@ pub fn check_filters(filters: &[String]) -> Result<(), FilterError> {
     match filters.iter().find(|filter| !fits(filter)) {
         Some(filter) => Err(FilterError::Syntax { filter: filter.chars().take(FILTER_BYTES_MAX).collect() }),
         None => Ok(()),
-    }
-}
-
-/// The event as Slack's incoming webhooks read it: `{text, blocks}`, from `{type, timestamp, data}`.
-///
-/// Every field of `data` becomes a line, what names the prompt first, cut where Slack's limits are. Nothing in an
-/// event can mention a person or channel, or begin a line of its own.
-#[must_use]
-pub fn slack_body(event: &Value) -> Value {
-    let kind = event.get("type").and_then(Value::as_str).unwrap_or("event");
-    let time = event.get("timestamp").and_then(Value::as_str).unwrap_or_default();
-    let mut text = Mrkdwn { text: String::new(), chars_left: SLACK_TEXT_CHARS_MAX };
-    text.push_markup("*");
-    text.push(kind, SLACK_VALUE_CHARS_MAX);
-    text.push_markup("*");
-    if let Some(data) = event.get("data").and_then(Value::as_object) {
-        let first = SLACK_FIRST.iter().filter_map(|key| data.get_key_value(*key));
-        let rest = data.iter().filter(|(key, _)| !SLACK_FIRST.contains(&key.as_str()));
-        for (key, value) in first.chain(rest).filter(|(_, value)| !value.is_null()) {
-            text.push_markup("\n");
-            text.push(key, SLACK_VALUE_CHARS_MAX);
-            text.push_markup(": ");
-            match value {
-                Value::String(value) => text.push(value, SLACK_VALUE_CHARS_MAX),
-                value => text.push(&value.to_string(), SLACK_VALUE_CHARS_MAX),
-            }
-        }
-    }
-    let text = text.text;
-    // Verbatim: what looks like a link stays a text.
-    let mut blocks = vec![json!({"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}})];
-    if !time.is_empty() {
-        let mut when = Mrkdwn { text: String::new(), chars_left: SLACK_VALUE_CHARS_MAX };
-        when.push(time, SLACK_VALUE_CHARS_MAX);
-        blocks.push(json!({"type": "context", "elements": [{"type": "mrkdwn", "text": when.text}]}));
-    }
-    json!({ "text": text, "blocks": blocks })
-}
-
-/// A text in Slack's own markup that never grows beyond its limit nor ends within an escape.
-struct Mrkdwn {
-    text: String,
-    chars_left: usize,
-}
-
-impl Mrkdwn {
-    /// Appends markup of ours, whole or not at all.
-    fn push_markup(&mut self, markup: &str) {
-        match self.chars_left.checked_sub(markup.chars().count()) {
-            Some(left) => {
-                self.chars_left = left;
-                self.text.push_str(markup);
-            }
-            None => self.chars_left = 0,
-        }
-    }
-
-    /// Appends words of somebody else: escaped, on one line, and at most so many characters of them.
-    fn push(&mut self, words: &str, chars_max: usize) {
-        let mut characters = words.chars();
-        for character in characters.by_ref().take(chars_max) {
-            match character {
-                '&' => self.push_markup("&amp;"),
-                '<' => self.push_markup("&lt;"),
-                '>' => self.push_markup("&gt;"),
-                character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
-                    self.push_markup(" ");
-                }
-                character => self.push_markup(character.encode_utf8(&mut [0; 4])),
-            }
-        }
-        if characters.next().is_some() {
-            self.push_markup("…");
-        }
     }
 }
 
@@ -324,39 +241,5 @@ mod tests {
         assert_eq!(check(&["*"; 51]), Err(FilterError::TooMany { count: 51 }));
         let message = check(&["prom*"]).expect_err("no filter").to_string();
         assert!(message.starts_with("`prom*` is no filter; write an event type such as"), "{message}");
-    }
-
-    #[test]
-    fn slack_is_told_in_one_line_a_field() {
-        let event = json!({"type": "prompt.label.moved", "timestamp": "2026-01-02T03:04:05Z",
-            "data": {"actor": "ann", "label": "production", "prompt": "support/reply", "version_to": 4, "reason": null,
-                "window": {"n": 2}}});
-        let text = "*prompt.label.moved*\nprompt: support/reply\nlabel: production\nversion_to: 4\nactor: ann\n\
-                    window: {\"n\":2}";
-        let expected = json!({"text": text, "blocks": [
-            {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}},
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": "2026-01-02T03:04:05Z"}]},
-        ]});
-        assert_eq!(slack_body(&event), expected);
-        assert_eq!(slack_body(&json!(3))["text"], "*event*");
-    }
-
-    #[test]
-    fn slack_gets_no_markup_of_others_and_nothing_too_long() {
-        let text = |data: Value| {
-            let body = slack_body(&json!({"type": "t", "data": data}));
-            let text = body["text"].as_str().expect("a text").to_owned();
-            assert!(text.chars().count() <= SLACK_TEXT_CHARS_MAX, "{}", text.chars().count());
-            text
-        };
-        assert_eq!(
-            text(json!({"reason": "<!channel> a&b\nlabel: production\u{2028}<https://x|y>"})),
-            "*t*\nreason: &lt;!channel&gt; a&amp;b label: production &lt;https://x|y&gt;"
-        );
-        let long = text(json!({"reason": "é".repeat(301)}));
-        assert!(long.ends_with("é…") && long.chars().count() == "*t*\nreason: ".len() + 301, "{long}");
-        let many: serde_json::Map<String, Value> = (0..50).map(|n| (format!("k{n}"), json!("&".repeat(300)))).collect();
-        let many = text(Value::Object(many));
-        assert_eq!(many.matches('&').count(), many.matches("&amp;").count(), "whole escapes");
     }
 }

@@ -130,20 +130,21 @@ pub(super) async fn webhook_deliveries(
     Ok(Said(blocking(read).await??))
 }
 
-/// Sends a webhook an event again, under the same `webhook-id`; refused for one that its filters and prompts do not let pass.
+/// Sends a webhook the events of an audit entry again, under the same `webhook-id`s; refused where its filters and prompts
+/// let none of them pass.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", tag = "operator",
     params(
         ("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot"),
-        ("seq" = u64, Path, description = "The audit entry that the event is.", example = 17),
+        ("seq" = u64, Path, description = "The audit entry that the events are of.", example = 17),
     ),
-    responses((status = 202, description = "It is on its way.", body = Delivery)),
+    responses((status = 202, description = "They are on their way.", body = Vec<Delivery>)),
 )]
 pub(super) async fn redeliver(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-) -> Result<(StatusCode, Said<Delivery>), Failure> {
+) -> Result<(StatusCode, Said<Vec<Delivery>>), Failure> {
     let (name, seq) = (segments.text("name").to_owned(), segments.number("seq")?);
     Ok((StatusCode::ACCEPTED, Said(writer.registry.redeliver(&writer.actor, name, seq).await?)))
 }

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod position;
 pub mod principal;
 pub mod prompt;
+pub mod public_url;
 pub mod reference;
 mod schema;
 pub mod serving;

@@ -85,8 +85,11 @@ pub struct Disabled {
 pub struct Delivery {
     /// To which webhook.
     pub webhook: String,
-    /// The audit entry that the event is.
+    /// The audit entry that the event is of.
     pub seq: u64,
+    /// Which effect of the entry the event is, from 0: publishing under a label makes a version, and moves the label.
+    #[serde(default)]
+    pub effect: u64,
     /// The header `webhook-id`, the same for every attempt.
     pub id: String,
     /// For example `prompt.label.moved`.
@@ -151,10 +154,11 @@ pub struct Attempt {
 impl Delivery {
     /// An event that nobody tried to deliver yet.
     #[must_use]
-    pub fn new(webhook: &str, seq: u64, id: String, event_type: String) -> Self {
+    pub fn new(webhook: &str, (seq, effect): (u64, u64), id: String, event_type: String) -> Self {
         Self {
             webhook: webhook.to_owned(),
             seq,
+            effect,
             id,
             event_type,
             state: DeliveryState::Pending,
@@ -180,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_last_attempts_are_remembered_and_all_are_counted() {
-        let mut delivery = Delivery::new("a", 7, "msg_1_7".to_owned(), "prompt.label.moved".to_owned());
+        let mut delivery = Delivery::new("a", (7, 0), "msg_1_7".to_owned(), "prompt.label.moved".to_owned());
         for took_ms in 0..20 {
             delivery.remember(Attempt { at: Timestamp::from_ms(0), status: Some(500), error: None, took_ms });
         }

@@ -54,6 +54,7 @@ use self::written::Written;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
+use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::resolve::usage::Usage;
@@ -82,6 +83,8 @@ struct Inner {
     usage: Usage,
     /// Where webhooks may lead besides public addresses.
     webhook_networks: OnceLock<Vec<IpNet>>,
+    /// The address of the pages for people, where the settings name one.
+    public_url: OnceLock<PublicUrl>,
 }
 
 impl Registry {
@@ -95,7 +98,18 @@ impl Registry {
         let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
         let (webhook_networks, written) =
             (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock) as Arc<dyn Clock>)));
-        let inner = Inner { store, clock, known, prepared, changed, refusals, written, usage, webhook_networks };
+        let inner = Inner {
+            store,
+            clock,
+            known,
+            prepared,
+            changed,
+            refusals,
+            written,
+            usage,
+            webhook_networks,
+            public_url: OnceLock::new(),
+        };
         let registry = Self(Arc::new(inner));
         let learner = Arc::downgrade(&registry.0);
         registry.0.store.observe(Box::new(move |_| {

@@ -1,6 +1,6 @@
 //! The outbox of webhooks: which audit entries go to whom, what is due, and what became of it.
 //!
-//! Every audit entry is an event, so nothing is lost that was decided: each webhook has a cursor in the log, which
+//! Every effect of an audit entry is an event, so nothing is lost that was decided: each webhook has a cursor in the log, which
 //! moves in the transaction that enqueues what it passes. Nothing here sends anything, and its bookkeeping is in no
 //! audit entry; only that a webhook is disabled is.
 //!
@@ -14,10 +14,12 @@ use super::webhooks::secrets;
 use crate::client::deliver::Delivery as Answer;
 use crate::crypto::webhook::WebhookSecret;
 use crate::governance::announcement::{TEST_COMMAND, TEST_EVENT, body, concerns, message_id};
-use crate::governance::event::event_types;
-use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, slack_body, wants};
+use crate::governance::event::{Effect, effects};
+use crate::governance::slack::slack_body;
+use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, wants};
 use crate::model::audit::{AuditChange, AuditEntry, Decision};
 use crate::model::principal::PrincipalKind;
+use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Attempt, Delivery, DeliveryState, Disabled, Webhook, WebhookFormat};
 use crate::store::StoreError;
@@ -27,7 +29,7 @@ use crate::store::write::WriteTxn;
 
 /// Audit entries that are looked at in one transaction.
 const BATCH_ENTRIES: usize = 500;
-/// Pending deliveries from which on a webhook's cursor waits; with a batch on top, none has more than 1,000.
+/// Pending deliveries from which on a webhook's cursor waits; it has no more than these and the effects of one entry.
 const PENDING_ENOUGH: u64 = 500;
 /// Deliveries that are over and remembered, for each webhook …
 const REMEMBERED_MAX: u64 = 1_000;
@@ -44,8 +46,8 @@ const ITSELF: &str = "bookholder";
 pub struct Sending {
     /// To which webhook.
     pub webhook: String,
-    /// The audit entry that it tells of.
-    pub seq: u64,
+    /// The audit entry that it tells of, and which effect of it.
+    pub event: (u64, u64),
     /// The header `webhook-id`.
     pub id: String,
     /// Where to.
@@ -72,8 +74,8 @@ pub struct Work {
 pub struct Attempted {
     /// To which webhook.
     pub webhook: String,
-    /// The audit entry that it told of.
-    pub seq: u64,
+    /// The audit entry that it told of, and which effect of it.
+    pub event: (u64, u64),
     /// What the receiver said.
     pub answer: Answer,
     /// A random number, which spreads the next attempt.
@@ -103,8 +105,11 @@ impl Registry {
                 self.0.store.write(move |txn| enqueue(txn, from, &entries)).await? && full
             }
         };
-        let store = self.0.store.clone();
-        let due = move || due(&store.read()?, &busy, after.as_deref(), room, now);
+        let (store, base) = (self.0.store.clone(), self.0.public_url.get().cloned());
+        let due = move || {
+            let base = base.as_ref().map(PublicUrl::as_str);
+            due(&store.read()?, &busy, after.as_deref(), room, (base, now))
+        };
         let work = tokio::task::spawn_blocking(due).await.map_err(stop)??;
         Ok(Work { more, ..work })
     }
@@ -139,32 +144,36 @@ impl Registry {
 /// Where a delivery waits: by webhook, then by when it is due; what was never tried comes first, in order.
 pub(super) fn due_key(delivery: &Delivery) -> String {
     let due_ms = delivery.next_at.map_or(0, |at| u64::try_from(at.ms()).unwrap_or(0));
-    joined_key(&[&delivery.webhook, &number_key(due_ms), &number_key(delivery.seq)])
+    joined_key(&[&delivery.webhook, &number_key(due_ms), &number_key(delivery.seq), &number_key(delivery.effect)])
 }
 
-/// The delivery of an audit entry that nobody tried yet.
-pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Delivery {
-    Delivery::new(&webhook.name, entry.seq, message_id(entry), kind(webhook, entry))
+/// Where a delivery is kept.
+pub(super) fn delivery_key(webhook: &str, (seq, effect): (u64, u64)) -> String {
+    joined_key(&[webhook, &number_key(seq), &number_key(effect)])
 }
 
-/// What an entry is called to a webhook: its own tests have a name of their own.
-fn kind(webhook: &Webhook, entry: &AuditEntry) -> String {
+/// The deliveries of an audit entry that a webhook is to get, which nobody tried yet: of the effects that its filters and
+/// its prompts let pass, or of its own test.
+pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Vec<Delivery> {
+    let effects = numbered(webhook, entry);
+    let passes = |effect: &Effect<'_>| {
+        effect.event_type == TEST_EVENT
+            || (wants(&webhook.events, &effect.event_type) && concerns(entry, effect, &webhook.prompts))
+    };
+    let delivery = |(number, effect): (u64, Effect<'_>)| {
+        let id = message_id(entry, number);
+        Delivery::new(&webhook.name, (entry.seq, number), id, effect.event_type)
+    };
+    effects.filter(|(_, effect)| passes(effect)).map(delivery).collect()
+}
+
+/// What an entry did, by number. A webhook's own test has a name of its own.
+fn numbered<'a>(webhook: &Webhook, entry: &'a AuditEntry) -> impl Iterator<Item = (u64, Effect<'a>)> {
     let is_test = entry.command == TEST_COMMAND
         && entry.decision == Decision::Granted
         && entry.subjects.first().is_some_and(|name| *name == webhook.name);
-    if is_test {
-        return TEST_EVENT.to_owned();
-    }
-    // One delivery an entry: it is called by the first of its names that the webhook wants to hear.
-    let types = event_types(entry);
-    let wanted = types.iter().find(|kind| wants(&webhook.events, kind)).or(types.first());
-    wanted.cloned().unwrap_or_default()
-}
-
-/// Whether a webhook is to be told of an entry: its filters and its prompts let it pass, or it is its own test.
-pub(super) fn hears(webhook: &Webhook, entry: &AuditEntry) -> bool {
-    let kind = kind(webhook, entry);
-    kind == TEST_EVENT || (wants(&webhook.events, &kind) && concerns(entry, &webhook.prompts))
+    let test = || vec![Effect { event_type: TEST_EVENT.to_owned(), change: None }];
+    (0..).zip(if is_test { test() } else { effects(entry) })
 }
 
 /// Whether a webhook takes more audit entries now.
@@ -191,9 +200,12 @@ fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<
             continue;
         }
         for entry in entries.iter().filter(|entry| entry.seq > begins) {
-            if hears(&webhook, entry) {
-                let delivery = fresh(&webhook, entry);
-                txn.put_document(Shelf::Delivery, &joined_key(&[&name, &number_key(entry.seq)]), &delivery)?;
+            if !takes(&webhook) {
+                break;
+            }
+            for delivery in fresh(&webhook, entry) {
+                let key = delivery_key(&name, (delivery.seq, delivery.effect));
+                txn.put_document(Shelf::Delivery, &key, &delivery)?;
                 txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
                 webhook.pending += 1;
             }
@@ -212,7 +224,7 @@ fn due(
     busy: &BTreeSet<String>,
     after: Option<&str>,
     room: usize,
-    now: Timestamp,
+    (base, now): (Option<&str>, Timestamp),
 ) -> Result<Work, StoreError> {
     let mut webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
     let turn = webhooks.partition_point(|(name, _)| after.is_some_and(|after| name.as_str() <= after));
@@ -227,7 +239,7 @@ fn due(
         if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&name) || work.due.len() >= room {
             continue;
         }
-        let Some((due_ms, seq)) = first_due(txn, &name)? else { continue };
+        let Some((due_ms, event)) = first_due(txn, &name)? else { continue };
         let quiet = webhook.quiet_until.unwrap_or_default();
         let due_at = Timestamp::from_ms(due_ms).max(quiet);
         if due_at > now {
@@ -238,34 +250,43 @@ fn due(
             let Some(left) = failing_room.checked_sub(1) else { continue };
             failing_room = left;
         }
-        work.due.push(sending(txn, &webhook, seq, now)?);
+        work.due.push(sending(txn, &webhook, event, base, now)?);
     }
     Ok(work)
 }
 
 /// When the first delivery of a webhook is due, in milliseconds since 1970, and which.
-fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, u64)>, StoreError> {
+fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, (u64, u64))>, StoreError> {
     let mut first = None;
     txn.visit_documents(Shelf::DueDelivery, &joined_key(&[name, ""]), "", false, &mut |key, _| {
         let mut parts = key.split('\0').skip(1);
-        first = parts.next().and_then(|due| due.parse().ok()).zip(parts.next().and_then(|seq| seq.parse().ok()));
+        let due_ms = parts.next().and_then(|due| due.parse().ok());
+        let mut number = || parts.next().and_then(|number| number.parse().ok());
+        first = due_ms.zip(number().zip(number()));
         Ok(ControlFlow::Break(()))
     })?;
     Ok(first)
 }
 
-fn sending(txn: &ReadTxn, webhook: &Webhook, seq: u64, now: Timestamp) -> Result<Sending, StoreError> {
+fn sending(
+    txn: &ReadTxn,
+    webhook: &Webhook,
+    (seq, number): (u64, u64),
+    base: Option<&str>,
+    now: Timestamp,
+) -> Result<Sending, StoreError> {
     let gone = || StoreError::Record { kind: "document", reason: format!("audit entry {seq} of a delivery is gone") };
     let entry = txn.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq).ok_or_else(gone)?;
-    let event = body(&entry, &kind(webhook, &entry));
+    let (_, effect) = numbered(webhook, &entry).find(|(one, _)| *one == number).ok_or_else(gone)?;
+    let event = body(&entry, &effect);
     let event = match webhook.format {
         WebhookFormat::Standard => event,
-        WebhookFormat::Slack => slack_body(&event),
+        WebhookFormat::Slack => slack_body(&event, base),
     };
     Ok(Sending {
         webhook: webhook.name.clone(),
-        seq,
-        id: message_id(&entry),
+        event: (seq, number),
+        id: message_id(&entry, number),
         url: webhook.url.clone(),
         body: event.to_string().into_bytes(),
         secrets: secrets(txn, &webhook.name, now)?,
@@ -273,8 +294,8 @@ fn sending(txn: &ReadTxn, webhook: &Webhook, seq: u64, now: Timestamp) -> Result
 }
 
 fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<(), StoreError> {
-    let Attempted { webhook: name, seq, answer, jitter } = attempted;
-    let key = joined_key(&[&name, &number_key(seq)]);
+    let Attempted { webhook: name, event, answer, jitter } = attempted;
+    let key = delivery_key(&name, event);
     let webhook: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
     let delivery: Option<Delivery> = txn.document(Shelf::Delivery, &key)?;
     // Somebody may have removed the webhook meanwhile.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Ctx, Subject};
-use super::outbox::{due_key, fresh, hears};
+use super::outbox::{delivery_key, due_key, fresh};
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::PAGE_ROWS_MAX;
@@ -21,10 +21,11 @@ use crate::governance::announcement::TEST_COMMAND;
 use crate::governance::webhook::check_filters;
 use crate::model::audit::AuditChange;
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Delivery, DeliveryState, Disabled, WEBHOOKS_MAX, Webhook, WebhookFormat};
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::document::{Documents, Shelf, joined_key, read};
 use crate::store::write::WriteTxn;
 
 const WEBHOOK: &str = "webhook";
@@ -44,6 +45,11 @@ impl Registry {
     /// Lets webhooks lead into these networks, whatever they are; said once, before anything is served.
     pub fn allow_webhooks(&self, networks: Vec<IpNet>) {
         let _said_before = self.0.webhook_networks.set(networks);
+    }
+
+    /// Says at which address people reach the pages, for links to them; said once, before anything is served.
+    pub fn link_to(&self, public_url: PublicUrl) {
+        let _said_before = self.0.public_url.set(public_url);
     }
 
     /// Every webhook, by name.
@@ -71,7 +77,11 @@ impl Registry {
     ) -> Result<DeliveryPage, RegistryError> {
         self.may_look(actor, Permission::Webhooks)?;
         let wrong = |_| RegistryError::Unfit("the cursor is none of this list; pass what `next` said".to_owned());
-        let from = cursor.map_or(Ok(u64::MAX), |cursor| cursor.parse::<u64>().map_err(wrong))?;
+        let number = |text: &str| text.parse::<u64>().map_err(wrong);
+        let from = cursor.map_or(Ok((u64::MAX, u64::MAX)), |cursor| {
+            let (seq, effect) = cursor.split_once('-').unwrap_or((cursor, "0"));
+            Ok::<_, RegistryError>((number(seq)?, number(effect)?))
+        })?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let txn = self.0.store.read()?;
         find(&txn, name)?;
@@ -79,11 +89,11 @@ impl Registry {
         let (prefix, mut next) = (joined_key(&[name, ""]), None);
         txn.visit_documents(Shelf::Delivery, &prefix, &prefix, true, &mut |_, bytes| {
             let delivery: Delivery = read(bytes)?;
-            if delivery.seq > from {
+            if (delivery.seq, delivery.effect) > from {
                 return Ok(ControlFlow::Continue(()));
             }
             if items.len() == limit {
-                next = Some(delivery.seq.to_string());
+                next = Some(format!("{}-{}", delivery.seq, delivery.effect));
                 return Ok(ControlFlow::Break(()));
             }
             items.push(delivery);
@@ -291,49 +301,47 @@ impl Registry {
         .await
     }
 
-    /// Sends a webhook an event again, or for the first time where it was disabled when it happened; under the same
-    /// `webhook-id` as ever, with a schedule of its own, and without waiting for a rest to end.
+    /// Sends a webhook the events of an audit entry again, or for the first time where it was disabled when they happened;
+    /// under the same `webhook-id` as ever, with a schedule of their own, and without waiting for a rest to end.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook or audit entry, its filters or prompts do not let it pass, it is
+    /// The actor may not, there is no such webhook or audit entry, its filters or prompts let nothing of it pass, it is
     /// disabled, or the store fails.
-    pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Delivery, RegistryError> {
+    pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Vec<Delivery>, RegistryError> {
         let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
         self.command(actor, about("redeliver-webhook", &name, ""), move |txn, ctx| {
             ctx.authorise(Permission::Webhooks, None, None)?;
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let entry = entry.ok_or_else(|| RegistryError::NotFound { what: "audit entry", name: seq.to_string() })?;
-            if !hears(&webhook, &entry) {
+            let mut deliveries = fresh(&webhook, &entry);
+            if deliveries.is_empty() {
                 return Err(RegistryError::Unfit(format!(
                     "event {seq} does not pass the filters and prompts of the webhook `{name}`, which therefore never \
                      hears of it; change those first"
                 )));
             }
-            let key = joined_key(&[&name, &number_key(seq)]);
-            let mut delivery = match txn.document::<Delivery>(Shelf::Delivery, &key)? {
-                Some(delivery) if delivery.state == DeliveryState::Pending => {
-                    txn.remove_document(Shelf::DueDelivery, &due_key(&delivery))?;
-                    delivery
+            for delivery in &mut deliveries {
+                let key = delivery_key(&name, (seq, delivery.effect));
+                match txn.document::<Delivery>(Shelf::Delivery, &key)? {
+                    Some(before) if before.state == DeliveryState::Pending => {
+                        txn.remove_document(Shelf::DueDelivery, &due_key(&before))?;
+                        delivery.attempts = before.attempts;
+                    }
+                    Some(before) => {
+                        (webhook.over, webhook.pending) = (webhook.over.saturating_sub(1), webhook.pending + 1);
+                        delivery.attempts = before.attempts;
+                    }
+                    None => webhook.pending += 1,
                 }
-                Some(delivery) => {
-                    (webhook.over, webhook.pending) = (webhook.over.saturating_sub(1), webhook.pending + 1);
-                    delivery
-                }
-                None => {
-                    webhook.pending += 1;
-                    fresh(&webhook, &entry)
-                }
-            };
-            delivery.state = DeliveryState::Pending;
-            (delivery.tried, delivery.next_at, delivery.ended) = (0, None, None);
+                txn.put_document(Shelf::Delivery, &key, &*delivery)?;
+                txn.put_document(Shelf::DueDelivery, &due_key(delivery), &())?;
+            }
             webhook.quiet_until = None;
-            txn.put_document(Shelf::Delivery, &key, &delivery)?;
-            txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
             txn.put_document(Shelf::Webhook, &name, &webhook)?;
             let subjects = vec![name, format!("event {seq}")];
             txn.commit(ctx.now, Vec::new(), ctx.audit("redeliver-webhook", subjects, String::new(), Vec::new()))?;
-            Ok(delivery)
+            Ok(deliveries)
         })
         .await
     }

@@ -139,7 +139,7 @@ impl Sender {
         match done {
             Ok(attempted) => {
                 if let Some(error) = &attempted.answer.error {
-                    let (webhook, seq) = (&attempted.webhook, attempted.seq);
+                    let (webhook, (seq, _)) = (&attempted.webhook, attempted.event);
                     tracing::debug!(webhook, seq, error, "a webhook did not take an event");
                 }
                 self.landed.push(attempted);
@@ -173,7 +173,7 @@ impl Sender {
 }
 
 async fn post(sending: Sending, deliverer: Deliverer, clock: Arc<dyn Clock>) -> Attempted {
-    let Sending { webhook, seq, id, url, body, secrets } = sending;
+    let Sending { webhook, event, id, url, body, secrets } = sending;
     let timestamp_s = Timestamp::from_ms(clock.now_ms()).seconds();
     let signatures = sign(&secrets, &id, timestamp_s, &body);
     let mut headers = HeaderMap::from_iter([
@@ -184,5 +184,5 @@ async fn post(sending: Sending, deliverer: Deliverer, clock: Arc<dyn Clock>) -> 
     // Both are of letters, digits and punctuation, which every header can hold.
     headers.extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
     let answer = deliverer.post(&url, headers, Bytes::from(body)).await;
-    Attempted { webhook, seq, answer, jitter: getrandom::u64().unwrap_or_default() }
+    Attempted { webhook, event, answer, jitter: getrandom::u64().unwrap_or_default() }
 }

@@ -63,6 +63,7 @@ impl Sender {
         let layer = Layer {
             data: Some(directory.path().join("data")),
             listen: Some("127.0.0.1:0".parse().expect("an address")),
+            public_url: Some("https://prompts.example.com/books".to_owned()),
             webhook_allow: Some(allow.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect()),
             ..Layer::default()
         };

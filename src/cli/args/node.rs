@@ -77,6 +77,9 @@ pub struct ListenArgs {
     /// Proxies whose X-Forwarded-For and Forwarded are believed: networks, or unix for the socket
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
+    /// The address by which people reach the pages, such as https://prompts.example.com; for links in messages
+    #[arg(long, value_name = "URL")]
+    pub public_url: Option<String>,
     /// How log lines look [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 use bookholder::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation};
+use bookholder::api::write::{DeployRequest, Move, PublishRequest, RollbackRequest, ServingRequest, Why};
+use bookholder::model::name::Label;
 use bookholder::model::webhook::{DeliveryState, WebhookFormat};
 use standardwebhooks::Webhook;
 use tokio::sync::watch;
 
 use super::{Arrived, LOOK, Receiver, Sender, to};
 use crate::support::node::PATIENCE;
+use crate::support::primary::{name, request};
 
 const LOOPBACK: &str = "127.0.0.0/8";
 
@@ -216,9 +219,66 @@ async fn slack_is_told_in_its_own_form() {
     sender.add("team", &WebhookRequest { format: WebhookFormat::Slack, ..to(&receiver.url) }).await;
     sender.publish("support/agent", "hello").await;
     let body = receiver.next().await.json();
-    let text = body["text"].as_str().expect("a text");
-    assert!(text.starts_with("*prompt.version.created*\nprompt: support/agent\nversion: 1\n"), "{text}");
-    assert!(body["blocks"].is_array() && body.get("data").is_none(), "{body}");
+    assert_eq!(body["text"], "*support/agent* has a new version: 1");
+    let shown = body["blocks"].to_string();
+    assert!(
+        shown.contains("|Open>") && shown.contains("https://prompts.example.com/books/ui/prompts/support/agent"),
+        "{shown}"
+    );
+    assert!(body.get("data").is_none(), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remove_each_label_once() {
+    let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    let events = vec!["prompt.label.moved".to_owned(), "prompt.removed".to_owned()];
+    sender.add("bot", &WebhookRequest { events, ..to(&receiver.url) }).await;
+    let (client, agent) = (&sender.client, name("support/agent"));
+    let [production, staging] = ["production", "staging"].map(|label| label.parse::<Label>().expect("a label"));
+    for text in ["one", "two"] {
+        let labels = vec![production.clone(), staging.clone()];
+        client.publish(&agent, &PublishRequest { labels, ..request(text) }).await.expect("published");
+    }
+    let to_one = Move {
+        name: agent.clone(),
+        label: staging.clone(),
+        serving: ServingRequest { version: Some(1), ..ServingRequest::default() },
+        expected_deployment: None,
+    };
+    let message = || "because".to_owned();
+    let deploy = DeployRequest { moves: vec![to_one], message: message(), ..DeployRequest::default() };
+    client.deploy(&deploy).await.expect("deployed");
+    let back = RollbackRequest { message: message(), ..RollbackRequest::default() };
+    client.rollback(&agent, &production, &back).await.expect("rolled back");
+    client.unlabel(&agent, &staging, &Why { message: message() }).await.expect("unlabelled");
+    client.remove(&agent, &Why { message: message() }).await.expect("removed");
+    let mut ids = std::collections::BTreeSet::new();
+    let mut expect = async |kind: &str, command: &str, label: Option<&str>, from: Option<&str>, to: Option<&str>| {
+        let arrived = receiver.next().await;
+        let event = arrived.json();
+        let data = |key: &str| event["data"][key].as_str();
+        let found = (data("command"), data("label"), data("from"), data("to"));
+        assert_eq!(event["type"], kind, "{event}");
+        assert_eq!(found, (Some(command), label, from, to), "{event}");
+        assert_eq!(event["data"]["prompt"], "support/agent");
+        assert!(ids.insert(arrived.id().to_owned()), "an id of its own: {}", arrived.id());
+    };
+    let moved = "prompt.label.moved";
+    for (from, to) in [(None, Some("1")), (Some("1"), Some("2"))] {
+        expect(moved, "publish", Some("production"), from, to).await;
+        expect(moved, "publish", Some("staging"), from, to).await;
+    }
+    expect(moved, "deploy", Some("staging"), Some("2"), Some("1")).await;
+    expect(moved, "rollback", Some("production"), Some("2"), Some("1")).await;
+    expect(moved, "unlabel", Some("staging"), Some("1"), None).await;
+    expect("prompt.removed", "remove", None, None, None).await;
+    expect(moved, "remove", Some("production"), Some("1"), None).await;
+    sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    receiver.nothing();
+    let newest = sender.deliveries("bot").await;
+    assert_eq!(newest.len(), 9);
+    let again = sender.client.redeliver("bot", newest[0].seq).await.expect("both effects again");
+    assert_eq!(again.iter().map(|delivery| delivery.effect).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

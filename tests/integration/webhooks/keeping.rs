@@ -22,6 +22,7 @@ async fn a_webhook_does_not_lead_inside_unless_the_operator_allows_it() {
         ("http://example.com/hook", "without tls"),
         ("https://user:password@example.com/", "no user or password"),
         ("ftp://example.com/", "begins with https://"),
+        ("https://hooks.slack.com/services/…", "stands for the rest of an example"),
     ] {
         let (status, detail) = refused(sender.client.put_webhook("bot", &to(url)).await);
         assert_eq!(status, 400, "{url}: {detail}");

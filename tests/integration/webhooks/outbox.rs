@@ -30,8 +30,8 @@ async fn send_all(primary: &Primary, status: u16) -> Vec<u64> {
         if work.due.is_empty() && !work.more {
             return sent;
         }
-        sent.extend(work.due.iter().map(|one| one.seq));
-        let done = work.due.iter().map(|one| attempted(&one.webhook, one.seq, status));
+        sent.extend(work.due.iter().map(|one| one.event.0));
+        let done = work.due.iter().map(|one| attempted(&one.webhook, one.event.0, status));
         primary.registry.webhook_done(done.collect()).await.expect("recorded");
     }
 }
@@ -39,7 +39,7 @@ async fn send_all(primary: &Primary, status: u16) -> Vec<u64> {
 fn attempted(webhook: &str, seq: u64, status: u16) -> Attempted {
     let error = (status >= 300).then(|| format!("answered {status}"));
     let answer = Answer { status: Some(status), error, retry_after_s: None, took_ms: 1 };
-    Attempted { webhook: webhook.to_owned(), seq, answer, jitter: u64::MAX / 2 }
+    Attempted { webhook: webhook.to_owned(), event: (seq, 0), answer, jitter: u64::MAX / 2 }
 }
 
 fn names(work: &Work) -> Vec<&str> {
@@ -111,7 +111,7 @@ async fn the_cursor_waits_in_the_log_while_much_is_pending_and_nothing_is_lost()
     let page = primary.registry.deliveries(&primary.admin, "bot", None, 10).expect("a page");
     let next = page.next.expect("more");
     let page = primary.registry.deliveries(&primary.admin, "bot", Some(&next), 1).expect("a page");
-    assert_eq!(page.items[0].seq.to_string(), next);
+    assert_eq!(format!("{}-{}", page.items[0].seq, page.items[0].effect), next);
     assert!(page.items.iter().all(|one| one.state == DeliveryState::Delivered));
 }
 
@@ -180,7 +180,8 @@ async fn webhooks_that_failed_last_have_half_of_the_places() {
     }
     primary.publish("p", "one").await;
     let done = look(&primary, None, EVERYTHING).await.due;
-    let done = done.iter().map(|one| attempted(&one.webhook, one.seq, if one.webhook == "well" { 204 } else { 503 }));
+    let done =
+        done.iter().map(|one| attempted(&one.webhook, one.event.0, if one.webhook == "well" { 204 } else { 503 }));
     primary.registry.webhook_done(done.collect()).await.expect("recorded");
     primary.clock.advance(10_000);
     primary.publish("p", "two").await;
@@ -196,7 +197,7 @@ async fn a_webhook_that_is_removed_meanwhile_is_gone_with_everything() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     primary.publish("p", "one").await;
-    let seq = look(&primary, None, EVERYTHING).await.due.first().expect("due").seq;
+    let seq = look(&primary, None, EVERYTHING).await.due.first().expect("due").event.0;
     primary.registry.remove_webhook(&primary.admin, "bot".to_owned()).await.expect("removed");
     primary.registry.webhook_done(vec![attempted("bot", seq, 500)]).await.expect("nothing to record");
     add(&primary, "bot", "prompt.*").await;

@@ -1,0 +1,309 @@
+//! What Slack is told of an event: a sentence that a person reads, and links to act on it.
+//!
+//! It sends nothing. Nothing in an event can mention a person or channel, add a link, or begin a line of its own.
+
+use serde_json::{Value, json};
+
+use super::announcement::TEST_EVENT;
+use super::event::{LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
+
+/// Longest text of a Slack message, in characters as they are sent.
+const TEXT_CHARS_MAX: usize = 3_000;
+/// Longest single value in a Slack message, in characters.
+const VALUE_CHARS_MAX: usize = 300;
+
+/// The event as Slack's incoming webhooks read it: `{text, blocks}`, from `{type, timestamp, data}`. `base` is the address
+/// of the pages, without a `/` at its end; without it there are no links.
+#[must_use]
+pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
+    let event = Event { kind: text_of(event, "type").unwrap_or("event"), data: event.get("data"), event };
+    let mut summary = Mrkdwn::default();
+    event.summarise(&mut summary);
+    let mut text = Mrkdwn::default();
+    event.summarise(&mut text);
+    if let Some(message) = event.text("message") {
+        text.push_markup("\n> ");
+        text.push(message);
+    }
+    if let Some(base) = base {
+        event.link(&mut text, base);
+    }
+    let mut details = Mrkdwn::default();
+    event.detail(&mut details);
+    // Verbatim: what looks like a link or a mention in somebody's words stays a text.
+    let section = json!({"type": "section", "text": {"type": "mrkdwn", "text": text.text, "verbatim": true}});
+    let mut blocks = vec![section];
+    if !details.text.is_empty() {
+        let element = json!({"type": "mrkdwn", "text": details.text, "verbatim": true});
+        blocks.push(json!({"type": "context", "elements": [element]}));
+    }
+    json!({ "text": summary.text, "blocks": blocks })
+}
+
+/// An event, taken apart.
+struct Event<'a> {
+    kind: &'a str,
+    data: Option<&'a Value>,
+    event: &'a Value,
+}
+
+impl Event<'_> {
+    fn text(&self, key: &str) -> Option<&str> {
+        text_of(self.data?, key)
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.data?.get(key)?.as_u64()
+    }
+
+    /// One sentence that says what happened.
+    fn summarise(&self, to: &mut Mrkdwn) {
+        let (prompt, label) = (self.text("prompt").unwrap_or_default(), self.text("label").unwrap_or_default());
+        match self.kind {
+            LABEL_MOVED if !label.is_empty() => {
+                to.push_bold(&[prompt, "@", label]);
+                match (self.text("from"), self.text("to")) {
+                    (from, Some(now)) => {
+                        to.push_markup(if self.text("command") == Some("rollback") {
+                            " was rolled back to "
+                        } else {
+                            " now serves "
+                        });
+                        to.push_serving(now);
+                        if let Some(from) = from {
+                            to.push_markup(" (before: ");
+                            to.push_serving(from);
+                            to.push_markup(")");
+                        }
+                    }
+                    (from, None) => {
+                        to.push_markup(" serves nothing any more");
+                        if let Some(from) = from {
+                            to.push_markup(" (before: ");
+                            to.push_serving(from);
+                            to.push_markup(")");
+                        }
+                    }
+                }
+            }
+            VERSION_CREATED if !prompt.is_empty() => {
+                to.push_bold(&[prompt]);
+                to.push_markup(" has a new version");
+                if let Some(version) = self.number("version") {
+                    to.push_markup(&format!(": {version}"));
+                }
+            }
+            PROMPT_REMOVED if !prompt.is_empty() => {
+                to.push_bold(&[prompt]);
+                to.push_markup(" was removed");
+            }
+            TEST_EVENT => to.push_markup("This is a test from Bookholder."),
+            _ => self.summarise_other(to),
+        }
+    }
+
+    /// What was done or refused, and to what, by the words of the command line.
+    fn summarise_other(&self, to: &mut Mrkdwn) {
+        to.push_bold(&[self.text("command").unwrap_or(self.kind)]);
+        if self.text("decision") == Some("denied") {
+            to.push_markup(" was refused");
+        }
+        let subjects = self.data.and_then(|data| data.get("subjects")).and_then(Value::as_array);
+        let subjects = subjects.into_iter().flatten().filter_map(Value::as_str);
+        for (index, subject) in subjects.enumerate() {
+            to.push_markup(if index == 0 { ": " } else { ", " });
+            to.push(subject);
+        }
+        if let Some(reason) = self.text("reason") {
+            to.push_markup("\n");
+            to.push(reason);
+        }
+    }
+
+    /// Who did it, who approved it, how risky it is, and when.
+    fn detail(&self, to: &mut Mrkdwn) {
+        let approvers: Vec<&str> = self
+            .data
+            .and_then(|data| data.get("approved_by"))
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let facts = [
+            ("by ", self.text("actor").map(str::to_owned)),
+            ("approved by ", (!approvers.is_empty()).then(|| approvers.join(", "))),
+            ("risk: ", self.text("risk").map(str::to_owned)),
+            ("", text_of(self.event, "timestamp").map(str::to_owned)),
+        ];
+        for (index, (what, fact)) in facts.iter().filter_map(|(what, fact)| Some((what, fact.as_ref()?))).enumerate() {
+            if index > 0 {
+                to.push_markup(" · ");
+            }
+            to.push_markup(what);
+            to.push(fact);
+        }
+    }
+
+    /// Where to look at it, compare it, and take it back.
+    fn link(&self, to: &mut Mrkdwn, base: &str) {
+        let mut links = Vec::new();
+        if let Some(prompt) = self.text("prompt").filter(|_| self.kind != PROMPT_REMOVED) {
+            let prompt = path(prompt);
+            links.push((format!("{base}/ui/prompts/{prompt}"), "Open"));
+            let version = |key| self.text(key).and_then(|version| version.parse::<u64>().ok());
+            if let (Some(from), Some(now)) = (version("from"), version("to")) {
+                links.push((format!("{base}/ui/diff/{prompt}?from={from}&amp;to={now}"), "Compare"));
+            }
+            if let Some(label) = self.text("label").filter(|_| self.text("from").is_some()) {
+                let label = encode(label);
+                links.push((format!("{base}/ui/prompts/{prompt}?back={label}#back-{label}"), "Roll back"));
+            }
+        }
+        if let Some(id) = self.number("change_request") {
+            links.push((format!("{base}/ui/review/{id}"), "Change request"));
+        }
+        for (index, (url, text)) in links.iter().enumerate() {
+            to.push_markup(if index == 0 { "\n" } else { " · " });
+            to.push_markup(&format!("<{url}|{text}>"));
+        }
+    }
+}
+
+fn text_of<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    value.get(key).and_then(Value::as_str)
+}
+
+/// The name of a prompt in the path of a page.
+fn path(name: &str) -> String {
+    name.split('/').map(encode).collect::<Vec<_>>().join("/")
+}
+
+fn encode(part: &str) -> String {
+    percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// A text in Slack's own markup that never grows beyond its limit nor ends within an escape.
+struct Mrkdwn {
+    text: String,
+    chars_left: usize,
+}
+
+impl Default for Mrkdwn {
+    fn default() -> Self {
+        Self { text: String::new(), chars_left: TEXT_CHARS_MAX }
+    }
+}
+
+impl Mrkdwn {
+    /// Appends markup of ours, whole or not at all.
+    fn push_markup(&mut self, markup: &str) {
+        match self.chars_left.checked_sub(markup.chars().count()) {
+            Some(left) => {
+                self.chars_left = left;
+                self.text.push_str(markup);
+            }
+            None => self.chars_left = 0,
+        }
+    }
+
+    /// Appends words of somebody else: escaped, on one line, and at most [`VALUE_CHARS_MAX`] of them.
+    fn push(&mut self, words: &str) {
+        let mut characters = words.chars();
+        for character in characters.by_ref().take(VALUE_CHARS_MAX) {
+            match character {
+                '&' => self.push_markup("&amp;"),
+                '<' => self.push_markup("&lt;"),
+                '>' => self.push_markup("&gt;"),
+                character if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') => {
+                    self.push_markup(" ");
+                }
+                character => self.push_markup(character.encode_utf8(&mut [0; 4])),
+            }
+        }
+        if characters.next().is_some() {
+            self.push_markup("…");
+        }
+    }
+
+    fn push_bold(&mut self, words: &[&str]) {
+        self.push_markup("*");
+        words.iter().for_each(|word| self.push(word));
+        self.push_markup("*");
+    }
+
+    /// Appends what a label serves: a version, or a split or rules as they are written.
+    fn push_serving(&mut self, serving: &str) {
+        if serving.parse::<u64>().is_ok() {
+            self.push_markup("version ");
+        }
+        self.push(serving);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "https://prompts.example.com/books";
+
+    fn event(kind: &str, data: &Value) -> Value {
+        json!({"type": kind, "timestamp": "2026-01-02T03:04:05Z", "data": data})
+    }
+
+    #[test]
+    fn moved_label_reads_as_a_sentence_with_the_reason_and_links() {
+        let data = json!({"actor": "rae", "command": "deploy", "decision": "granted", "prompt": "support/agent",
+            "label": "production", "from": "6", "to": "7", "version": 7, "message": "OPS-17 loans",
+            "approved_by": ["cleo"], "risk": "high", "change_request": 3, "hash": "b2f3", "subjects": ["support/agent@production"]});
+        let summary = "*support/agent@production* now serves version 7 (before: version 6)";
+        let links = "<https://prompts.example.com/books/ui/prompts/support/agent|Open> · \
+                     <https://prompts.example.com/books/ui/diff/support/agent?from=6&amp;to=7|Compare> · \
+                     <https://prompts.example.com/books/ui/prompts/support/agent?back=production#back-production|Roll back> · \
+                     <https://prompts.example.com/books/ui/review/3|Change request>";
+        let text = format!("{summary}\n> OPS-17 loans\n{links}");
+        let expected = json!({"text": summary, "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": text, "verbatim": true}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "verbatim": true,
+                "text": "by rae · approved by cleo · risk: high · 2026-01-02T03:04:05Z"}]},
+        ]});
+        assert_eq!(slack_body(&event("prompt.label.moved", &data), Some(BASE)), expected);
+    }
+
+    #[test]
+    fn each_kind_of_event_has_a_sentence_of_its_own() {
+        let check = |kind: &str, data: Value, expected: &str| {
+            assert_eq!(slack_body(&event(kind, &data), None)["text"], expected, "{kind}");
+        };
+        let place = |command: &str, from: Option<&str>, to: Option<&str>| json!({"prompt": "a", "label": "x", "command": command, "from": from, "to": to});
+        let moved = "prompt.label.moved";
+        check(moved, place("rollback", Some("2"), Some("1")), "*a@x* was rolled back to version 1 (before: version 2)");
+        check(moved, place("deploy", None, Some("90 % 1, 10 % 2")), "*a@x* now serves 90 % 1, 10 % 2");
+        check(moved, place("unlabel", Some("2"), None), "*a@x* serves nothing any more (before: version 2)");
+        check("prompt.version.created", json!({"prompt": "a", "version": 2}), "*a* has a new version: 2");
+        check("prompt.removed", json!({"prompt": "a"}), "*a* was removed");
+        check("webhook.test", json!({}), "This is a test from Bookholder.");
+        let denied =
+            json!({"command": "deploy", "decision": "denied", "subjects": ["a@x", "b@x"], "reason": "no grant"});
+        check("prompt.label.blocked", denied, "*deploy* was refused: a@x, b@x\nno grant");
+        assert_eq!(slack_body(&json!(3), None)["text"], "*event*");
+    }
+
+    #[test]
+    fn slack_gets_no_markup_of_others_and_nothing_too_long() {
+        let shown = |data: Value| {
+            let body = slack_body(&event("prompt.label.moved", &data), Some(BASE));
+            let text = body["blocks"][0]["text"]["text"].as_str().expect("a text").to_owned();
+            assert!(text.chars().count() <= TEXT_CHARS_MAX, "{}", text.chars().count());
+            text
+        };
+        let hostile = "<!channel> a&b\nlabel\u{2028}<https://x|y>";
+        let text = shown(json!({"prompt": hostile, "label": hostile, "to": hostile, "message": hostile}));
+        assert_eq!(text.matches("<!").count() + text.matches("<https://x").count(), 0, "{text}");
+        assert_eq!(text.matches("&lt;!channel&gt; a&amp;b label &lt;https://x|y&gt;").count(), 4, "{text}");
+        let long = shown(json!({"message": "é".repeat(301)}));
+        assert!(long.ends_with("é…"), "{long}");
+        let many: Vec<String> = (0..50).map(|_| "&".repeat(300)).collect();
+        let many = slack_body(&event("x", &json!({"subjects": many})), None);
+        let many = many["text"].as_str().expect("a text");
+        assert_eq!(many.matches('&').count(), many.matches("&amp;").count(), "whole escapes");
+    }
+}

@@ -1,0 +1,79 @@
+//! The address by which people reach the pages of a node, where that is not the one it listens at.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Longest public address, in bytes.
+const BYTES_MAX: usize = 500;
+
+/// An address such as `https://prompts.example.com/books`: for links to pages, and for the paths of a proxy that puts the
+/// node below a prefix. It has no `/` at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl(String);
+
+/// Why a text is not the address of pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write it as https://prompts.example.com, or with a prefix as https://example.com/prompts")]
+pub struct PublicUrlError;
+
+impl PublicUrl {
+    /// The address, without a `/` at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The path before every page, such as `/books`; empty where there is none.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
+        let rest = self.0.get(after_scheme..).unwrap_or_default();
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = PublicUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim().trim_end_matches('/');
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(PublicUrlError)?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        // Nothing that Slack's markup or HTML could take for its own, no user, query or fragment.
+        let host_fits = host.bytes().all(|byte| letter(byte) || matches!(byte, b':' | b'[' | b']'));
+        let path_fits = path.bytes().all(|byte| letter(byte) || byte == b'/') && !path.contains("//");
+        let fits = !host.is_empty() && host_fits && path_fits && text.len() <= BYTES_MAX;
+        if fits { Ok(Self(text.to_owned())) } else { Err(PublicUrlError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_has_a_scheme_a_host_and_perhaps_a_prefix() {
+        for (text, shown, prefix) in [
+            ("https://prompts.example.com", "https://prompts.example.com", ""),
+            ("https://prompts.example.com/", "https://prompts.example.com", ""),
+            ("http://10.0.0.7:7070/books/a/", "http://10.0.0.7:7070/books/a", "/books/a"),
+            ("https://[fd00::1]:7070/books", "https://[fd00::1]:7070/books", "/books"),
+        ] {
+            let url: PublicUrl = text.parse().expect(text);
+            assert_eq!((url.as_str(), url.prefix()), (shown, prefix), "{text}");
+        }
+        let wrong = ["", "prompts.example.com", "ftp://x", "https://", "https:///a", "https://u@x", "https://x?a=1"];
+        for text in
+            wrong.into_iter().chain(["https://x/#a", "https://x|y", "https://x/a>b", "https://x/a//b", "https://x/ä"])
+        {
+            assert_eq!(text.parse::<PublicUrl>(), Err(PublicUrlError), "{text}");
+        }
+    }
+}
