@@ -16,5 +16,11 @@ pub fn start(json: bool) {
     let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(colour).try_init() };
     if let Err(already_started) = started {
         tracing::debug!(%already_started, "logging goes on as it is");
+    } else if json {
+        // A panic must not break the stream of JSON lines.
+        std::panic::set_hook(Box::new(|panic| {
+            let place = panic.location().map(ToString::to_string);
+            tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no message"));
+        }));
     }
 }

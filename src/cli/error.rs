@@ -58,6 +58,9 @@ pub struct CliError {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Whether it was said already, as a log line.
+    #[serde(skip)]
+    pub logged: bool,
 }
 
 impl CliError {
@@ -111,7 +114,7 @@ impl CliError {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, code: None, message: message.into(), details: Vec::new(), hint: None }
+        Self { kind, code: None, message: message.into(), details: Vec::new(), hint: None, logged: false }
     }
 }
 

@@ -102,7 +102,7 @@ impl Output {
 
     /// Says why the verb failed, on standard error.
     pub fn error(self, error: &CliError) {
-        if error.kind == Kind::Closed {
+        if error.kind == Kind::Closed || error.logged {
             return;
         }
         let text = if self.json {

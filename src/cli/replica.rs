@@ -5,10 +5,9 @@ use std::sync::Arc;
 use super::Verdict;
 use super::args::node::ReplicaArgs;
 use super::error::CliError;
-use super::serve::{environment, layer, run_to_end};
+use super::serve::{environment, layer, run_node};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
-use crate::logging;
 use crate::server::{EndSignals, run_until_told, start_replica};
 
 /// Runs a replica until it is told to stop.
@@ -28,8 +27,7 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
     let environment = environment();
     let settings =
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::replica(layer, &environment))?;
-    logging::start(settings.node.log_format == config::LogFormat::Json);
-    run_to_end(async move {
+    run_node(settings.node.log_format == config::LogFormat::Json, async move {
         let signals = EndSignals::take()?;
         run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?, signals).await;
         Ok(Verdict::Done)

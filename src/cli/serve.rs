@@ -1,6 +1,7 @@
 //! `serve`: runs a primary.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::output::{ACCENT, DIM, Output, STRONG, WARN, paint};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::logging;
-use crate::server::{EndSignals, NewRegistry, StartError, run_until_told, start_primary_announcing};
+use crate::server::{EndSignals, NewRegistry, PAGES, StartError, run_until_told, start_primary_announcing};
 
 /// How long threads may take to end when all is done.
 const STUCK_MAX: Duration = Duration::from_secs(2);
@@ -32,29 +33,39 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let environment = environment();
     let settings =
         config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;
-    logging::start(settings.node.log_format == config::LogFormat::Json);
-    run_to_end(async move {
+    let json = settings.node.log_format == config::LogFormat::Json;
+    run_node(json, async move {
         let signals = EndSignals::take()?;
-        let announce = move |new: &NewRegistry<'_>| greet(output, new);
+        let for_people = !json && std::io::stderr().is_terminal();
+        let announce = move |new: &NewRegistry<'_>| if for_people { greet(output, new) } else { report(new) };
         let node = start_primary_announcing(settings, Arc::new(SystemClock::new()), announce).await?;
         run_until_told(node, signals).await;
         Ok(Verdict::Done)
     })
 }
 
-/// Shows a new registry's access token, once, and what a replica needs.
+/// Shows somebody at a terminal what they need of a new registry: the one place besides its file where the token stands.
 fn greet(output: Output, new: &NewRegistry<'_>) {
-    output.note(format!("\n{}", paint(STRONG, "A new registry.")));
+    let file = new.token_file.display();
+    output.note(format!("\n{}", paint(STRONG, "Created a new registry.")));
+    output.note(format!("  admin token   {}", paint(ACCENT, new.token.reveal())));
     output.note(format!(
-        "  access token  {}   {}",
-        paint(ACCENT, new.token.reveal()),
-        paint(WARN, "shown only now: keep it")
+        "  saved in      {file}   {}",
+        paint(WARN, "delete this file once the token is in a safe place")
     ));
     output.note(format!("  root key      {}", paint(ACCENT, new.root_key)));
-    output.note(paint(
-        DIM,
-        format!("\n  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=…\n  bookholder publish hello --file hello.prompt -m 'first words' --label production\n", new.url),
-    ));
+    output.note(format!("  pages         {}", paint(ACCENT, format!("{}{PAGES}", new.url))));
+    let export = format!("export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=\"$(cat {file})\"", new.url);
+    output.note(paint(DIM, format!("\n  In another terminal:\n  {export}\n  bookholder list\n")));
+}
+
+/// Says in the log where the admin token of a new registry is; logs are read by others, so the token is not in them.
+fn report(new: &NewRegistry<'_>) {
+    tracing::info!(
+        admin_token_file = %new.token_file.display(),
+        root_key = %new.root_key,
+        "created a new registry; its admin token is in a file that only its owner can read: delete the file once the token is in a safe place"
+    );
 }
 
 /// What the flags of every node say, and which file to read besides.
@@ -68,6 +79,7 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
         insecure: args.insecure.then_some(true),
         allowed_hosts: given(args.allowed_hosts),
         trusted_proxies: given(args.trusted_proxies),
+        public_url: args.public_url,
         log_format: args.log_format,
         ..Layer::default()
     };
@@ -84,6 +96,19 @@ pub(super) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// Runs a node to its end. Where its log lines are JSON, the reason why it did not start is one of them.
+pub(super) fn run_node(json: bool, work: impl Future<Output = Result<Verdict, CliError>>) -> Result<Verdict, CliError> {
+    logging::start(json);
+    run_to_end(work).map_err(|error| {
+        if !json {
+            return error;
+        }
+        let details = (!error.details.is_empty()).then(|| error.details.join("; "));
+        tracing::error!(details, hint = error.hint, "{}", error.message);
+        CliError { logged: true, ..error }
+    })
 }
 
 /// Runs to the end on a runtime of its own. A thread that is stuck in a file system that does not answer keeps the

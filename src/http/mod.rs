@@ -23,6 +23,7 @@ pub mod openapi;
 mod operate;
 mod patience;
 mod read;
+mod refused;
 mod replicate;
 mod report;
 mod request;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
@@ -23,6 +23,7 @@ use super::error::{AsPage, Failure, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
 use super::read;
+use super::refused;
 use super::request::RequestError;
 use super::router::{class, router};
 use super::shares::Holder;
@@ -177,6 +178,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     // Whoever is turned away at the door is shown nothing of this node, not even its name.
     let frame = (is_page && admitted.is_ok()).then(|| ui::frame_of_stranger(&app));
     let checked = admitted.and_then(|()| check_path(request.uri().path()));
+    let shows_token = request.headers().contains_key(header::AUTHORIZATION);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(id);
     let mut response = match checked {
@@ -192,6 +194,9 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let mut response = finish(app.work.counted(Holder::of(&app, peer, None), response), id);
     if is_page {
         ui::protect(response.headers_mut());
+    }
+    if shows_token && response.status() == StatusCode::UNAUTHORIZED {
+        refused::log(peer, Some(id), false);
     }
     app.metrics.request(class, response.status().as_u16());
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {

@@ -14,6 +14,8 @@ use crate::store::files::WATERMARK_FILE;
 pub const TRUST_FOLDER: &str = "trust";
 /// The folder in which a first start works. While it is there and no database, the keys beside it are not used yet.
 pub const FIRST_START_FOLDER: &str = ".first-start";
+/// The file with the admin token that a first start made up, for whoever administers this machine; safe to delete.
+pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// The folder in which a restore works.
 pub const RESTORE_FOLDER: &str = ".restore";
 

@@ -2,14 +2,16 @@
 //! Every later start: the same, read back and checked.
 //!
 //! A first start works in a folder of its own, and the database gets its place in the data directory by one rename, when
-//! everything is durable and the access token was shown: a process that is killed before leaves nothing that starts,
-//! and the next start begins again.
+//! everything is durable, the access token included, which is written to a file that only its owner can read: a process
+//! that is killed before leaves nothing that starts, and the next start begins again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
-use super::directory::{DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, TRUST_FOLDER, look};
+use super::directory::{
+    ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, TRUST_FOLDER, look,
+};
 use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
 use crate::clock::Clock;
@@ -57,8 +59,10 @@ pub struct Founded {
 
 /// What whoever started a new registry has to be shown.
 pub struct FirstStart<'a> {
-    /// The first access token, which is nowhere else to be read.
+    /// The first access token.
     pub token: &'a AccessToken,
+    /// The file that holds it, which only its owner can read.
+    pub token_file: &'a Path,
     /// What replicas are given to trust.
     pub root_key: RootKeyId,
 }
@@ -109,8 +113,8 @@ pub enum FoundingError {
     Store(#[from] StoreError),
 }
 
-/// Opens the registry in a data directory, or founds one where nothing is; `announce` shows the access token that was
-/// made up, before it counts.
+/// Opens the registry in a data directory, or founds one where nothing is; `announce` tells of the access token that was
+/// made up, which is in a file by then, before it counts.
 ///
 /// # Errors
 /// The directory belongs to a replica, held a registry whose database is lost, or is in use; a key is missing or another;
@@ -159,14 +163,19 @@ fn begin(
         let begun = first_start(&store, &keys, founding, clock);
         store.close_blocking();
         let begun = begun?;
+        let token_file = directory.join(ADMIN_TOKEN_FILE);
+        // One of a first start that was cut short counts nowhere.
+        let _there_may_be_none = std::fs::remove_file(&token_file);
         if let Some(token) = &begun.new_token {
-            announce(&FirstStart { token, root_key: begun.root_key });
+            replace(&token_file, format!("{}\n", token.reveal()).as_bytes(), 0o600)?;
+            announce(&FirstStart { token, token_file: &token_file, root_key: begun.root_key });
         }
         std::fs::rename(aside.join(REGISTRY_FILE), directory.join(REGISTRY_FILE))?;
         Ok(begun.new_token)
     })();
     if begun.is_err() {
         let _best_effort = std::fs::remove_dir_all(&keys);
+        let _there_may_be_none = std::fs::remove_file(directory.join(ADMIN_TOKEN_FILE));
     }
     sync_directory(directory)?;
     let _next_time = std::fs::remove_dir_all(&aside);

@@ -96,8 +96,8 @@ impl Follower {
         let directory = store.directory().to_owned();
         let txn = store.read()?;
         let recollection = recollect(&txn, &directory, &following.settings.root_key)?;
-        if txn.meta("pin")?.is_none() {
-            let pin = following.settings.root_key.to_string();
+        let pin = following.settings.root_key.to_string();
+        if txn.meta("pin")?.is_none_or(|held| held != pin.as_bytes()) {
             store.write_blocking(move |txn| txn.put_meta("pin", pin.as_bytes()))?;
         }
         drop(txn);

@@ -66,7 +66,8 @@ pub struct Recollection {
 /// The directory is a primary's or follows another root, or what it holds does not prove itself.
 pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<Recollection, OpenError> {
     match txn.meta("pin")? {
-        Some(pin) if pin != root_key.to_string().as_bytes() => {
+        // Where nothing was ever taken, the first root key may have been a mistake.
+        Some(pin) if pin != root_key.to_string().as_bytes() && !txn.trust()?.0.is_empty() => {
             let held = String::from_utf8_lossy(&pin).into_owned();
             return Err(OpenError::OtherRoot { held, given: *root_key });
         }

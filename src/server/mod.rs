@@ -1,6 +1,7 @@
 //! The composition root: opens, wires, starts and drains a node. Rules and parsing live elsewhere.
 
 pub mod ceremony;
+mod decisions;
 pub mod offline;
 mod primary;
 pub mod repair;
@@ -10,10 +11,11 @@ mod running;
 mod self_audit;
 mod supervisor;
 mod tls;
+mod transitions;
 
 pub use primary::{NewRegistry, start_primary, start_primary_announcing};
 pub use replica::start_replica;
-pub use running::{Running, StartError};
+pub use running::{PAGES, Running, StartError};
 pub use supervisor::{EndSignals, run_until_told};
 
 /// A replica inside an application, without a process of its own.

@@ -1,12 +1,13 @@
 //! Wires a primary.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, Wired, forget_address};
-use super::self_audit;
+use super::{decisions, self_audit};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
@@ -16,7 +17,7 @@ use crate::http::{About, AppState};
 use crate::metrics::Metrics;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::founding::{self, Founding};
+use crate::registry::founding::{self, FirstStart, Founding};
 use crate::registry::primary_clock::{CLOCK_HINT, PrimaryClock, Standing};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
@@ -33,10 +34,12 @@ const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often uses are kept, and change requests looked after.
 const TEND_EVERY: Duration = Duration::from_secs(15);
 
-/// What has to be shown at the first start of a registry, before its access token counts.
+/// What the first start of a registry made, before its access token counts.
 pub struct NewRegistry<'a> {
-    /// The first access token, which is nowhere else to be read.
+    /// The first access token.
     pub token: &'a AccessToken,
+    /// The file that holds it, which only its owner can read.
+    pub token_file: &'a Path,
     /// What replicas are given to trust.
     pub root_key: RootKeyId,
     /// Where the node is about to listen.
@@ -77,7 +80,8 @@ pub async fn start_primary_announcing(
         let open = move || -> Result<_, StartError> {
             let founding = Founding { registry: name, admin_token, trust_clock };
             let (store, founded) = founding::open(&directory, &founding, &clock, |first| {
-                announce(&NewRegistry { token: first.token, root_key: first.root_key, url: &url });
+                let FirstStart { token, token_file, root_key } = *first;
+                announce(&NewRegistry { token, token_file, root_key, url: &url });
             })?;
             forget_address(&store);
             Ok((store, founded))
@@ -88,7 +92,7 @@ pub async fn start_primary_announcing(
     };
     if founded.unknown_token {
         tracing::warn!(
-            "BOOKHOLDER_ADMIN_TOKEN is no access token of this registry and gives nothing: it counts at the first start only; make one with `bookholder token create NAME --role admin --data DIR` while the node is stopped"
+            "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME --role admin --data DIR` while the node is stopped"
         );
     }
     let metrics = Metrics::new();
@@ -96,6 +100,9 @@ pub async fn start_primary_announcing(
     let primary_clock = Arc::clone(&founded.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     registry.allow_webhooks(webhook_allow.clone());
+    if let Some(public_url) = node.public_url.clone() {
+        registry.link_to(public_url);
+    }
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
@@ -120,6 +127,7 @@ pub async fn start_primary_announcing(
     };
     let mut tasks = vec![
         ("webhooks", tokio::spawn(dispatching)),
+        ("decisions", tokio::spawn(decisions::run(store.clone(), committed.clone(), stop.clone()))),
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
         ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
         ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),

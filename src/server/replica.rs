@@ -1,11 +1,12 @@
 //! Wires a replica.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, Wired, forget_address};
-use super::self_audit;
+use super::{self_audit, transitions};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
@@ -36,20 +37,18 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     if settings.root_key.is_none() && !has_database(directory) {
         return Err(StartError::NoRootKey);
     }
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|source| StartError::Read { path: path.clone(), source });
+    let extra_ca = settings.upstream_ca.as_ref().map(read).transpose()?;
     let bound = Bound::of(&settings.node)?;
     let store = opened(&settings).await?;
     forget_address(&store);
     let root_key = pinned(&store, settings.root_key)?;
-    let extra_ca = settings
-        .upstream_ca
-        .as_ref()
-        .map(|path| std::fs::read(path).map_err(|source| StartError::File { path: path.clone(), source }));
     let held = store.committed().borrow().head.position;
     let name = settings.name.unwrap_or_else(|| made_up_name(&settings.node.data));
     let following = Following {
         upstream: settings.upstream.clone(),
         token: settings.upstream_token.map(|token| token.reveal().to_owned()),
-        extra_ca: extra_ca.transpose()?,
+        extra_ca,
         settings: Rules {
             root_key,
             hold_at: if settings.hold { Some(held) } else { settings.pin },
@@ -85,7 +84,8 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         }
     };
     let auditing = self_audit::run(store.clone(), metrics.clone(), Some(follower.healing()), stop.clone());
-    let mut tasks = vec![("self-audit", tokio::spawn(auditing))];
+    let telling = transitions::run(follower.health(), Arc::clone(&clock), stop.clone());
+    let mut tasks = vec![("self-audit", tokio::spawn(auditing)), ("transitions", tokio::spawn(telling))];
     if let Some(directory) = settings.inbox {
         tasks.push(("inbox", tokio::spawn(inbox::watch(directory, follower.looking(), stop.clone()))));
     }

@@ -22,6 +22,8 @@ use crate::trust::root::RootKeyId;
 
 /// The file in the data directory that says where the node listens.
 const ADDRESS_FILE: &str = "address";
+/// The path of the pages for people.
+pub const PAGES: &str = "/ui";
 /// Connections that may wait to be taken.
 const LISTEN_BACKLOG: u32 = 1_024;
 /// How long the tasks of a node may take to end.
@@ -47,8 +49,8 @@ pub enum StartError {
     NoRootKey,
     #[error("cannot listen on {address}: {source}; is another node running there?")]
     Listen { address: String, source: std::io::Error },
-    #[error("{} cannot be written: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    #[error("cannot read {}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
 }
 
 /// A node that runs.
@@ -155,7 +157,9 @@ impl Wired {
         if let Some(unix) = unix.as_mut().and_then(|unix| unix.listener.take()) {
             tasks.push(("socket", tokio::spawn(serve(Listener::Unix(unix), None, face, stop.clone()))));
         }
-        tracing::info!(%address, socket = ?settings.socket, tls, data = %settings.data.display(), "listening");
+        let pages = format!("{}{PAGES}", url(tls, address));
+        let socket = settings.socket.as_ref().map(|socket| tracing::field::display(socket.display()));
+        tracing::info!(%address, socket, tls, data = %settings.data.display(), pages, "listening");
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
     }
 }

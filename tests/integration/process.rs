@@ -4,6 +4,7 @@ mod bundles;
 mod crashes;
 mod damage;
 mod disk;
+mod logs;
 mod restoring;
 mod set_back;
 mod starting;

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::super::auth::{Peer, seat_of};
 use super::super::error::Failure;
 use super::super::extract::Params;
+use super::super::refused;
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
@@ -46,6 +47,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let token = AccessToken::parse(presented.trim()).ok().map(|token| token.hash());
     // Looked at first: whoever has an access token signs in, however many others guess from the same address.
     let Some((token, seat)) = token.and_then(|token| Some((token, seat_of(&app, &token)?))) else {
+        refused::log(peer, None, true);
         let many = |retry_after_s| RequestError::Attempts { retry_after_s };
         app.sessions.failed(peer.address).map_err(many)?;
         return show(&app, peer, &parts.headers, &next, Some(REFUSED));

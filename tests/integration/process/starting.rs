@@ -151,14 +151,16 @@ fn wrong_settings_are_named_before_anything_is_made() {
 }
 
 #[test]
-fn the_first_start_shows_an_access_token_once_and_keeps_its_keys_to_itself() {
+fn first_start_writes_its_admin_token_to_a_file_with_mode_0600_and_not_to_the_log() {
     use std::os::unix::fs::PermissionsExt;
 
     let mut node = Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").start();
-    node.until_logged("shown only now: keep it");
-    let shown = node.stderr();
-    let token = shown.split_whitespace().find(|word| word.starts_with("bh_")).expect("an access token").to_owned();
-    assert!(token.len() > 40 && shown.contains(&node.root_key()), "{shown}");
+    let file = node.data().join("admin-token");
+    let token = std::fs::read_to_string(&file).expect("a file with the token").trim().to_owned();
+    assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+    let said = node.stderr();
+    assert!(token.starts_with("bh_") && token.len() > 40 && !said.contains("bh_"), "{said}");
+    assert!(said.contains("admin-token") && said.contains(&node.root_key()), "{said}");
     let bearer = format!("Bearer {token}");
     assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200);
     let _detail = node.send("GET", "/v1/tokens", &[], b"").problem(401, "unauthorized");
@@ -169,8 +171,9 @@ fn the_first_start_shows_an_access_token_once_and_keeps_its_keys_to_itself() {
     let database = std::fs::read(node.data().join("registry.redb")).expect("a database");
     assert!(!database.windows(token.len()).any(|window| window == token.as_bytes()), "a token is stored hashed");
     node.stop();
+    std::fs::remove_file(&file).expect("it may be deleted");
     node.restart();
-    assert_eq!(node.stderr().matches(&token).count(), 1, "it is shown once");
+    assert!(!file.exists() && !node.stderr().contains(&token), "a later start knows no token");
     assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200);
 }
 
@@ -189,14 +192,14 @@ fn a_first_start_that_is_killed_can_be_done_again() {
         std::thread::sleep(whole * round / KILLS);
         child.kill().expect("a kill");
         child.wait().expect("an end");
-        let shown = std::fs::read_to_string(&errors).expect("a file");
-        let shown = shown.split_whitespace().find(|word| word.starts_with("bh_")).map(str::to_owned);
+        let shown = std::fs::read_to_string(data.join("admin-token")).ok().map(|token| token.trim().to_owned());
         let committed = data.join("registry.redb").exists();
-        assert!(shown.is_some() || !committed, "round {round}: a token counts that nobody saw");
+        assert!(shown.is_some() || !committed, "round {round}: a token counts that nobody can read");
         let node = Launch::primary().data(&data).start();
         let said = |token: &str| node.send("GET", "/v1/tokens", &[("authorization", &format!("Bearer {token}"))], b"");
         let counts = if committed { shown.as_deref().expect("it was shown") } else { ADMIN };
         assert_eq!(said(counts).status, 200, "round {round}");
+        assert_eq!(data.join("admin-token").exists(), committed, "round {round}: a token that counts nowhere is gone");
     }
 }
 
@@ -225,7 +228,78 @@ fn another_admin_token_at_a_later_start_is_not_passed_over_in_silence() {
     node.restart();
     assert!(!node.stderr().contains("BOOKHOLDER_ADMIN_TOKEN"), "{}", node.stderr());
     node.restart_as(|launch| launch.env("BOOKHOLDER_ADMIN_TOKEN", "bh_test_another_0123456789abcdef"));
-    node.until_logged("BOOKHOLDER_ADMIN_TOKEN is no access token of this registry");
+    node.until_logged("BOOKHOLDER_ADMIN_TOKEN is not a token of this registry");
+}
+
+#[test]
+fn first_start_that_fails_leaves_nothing_and_the_next_one_gives_a_token() {
+    let home = tempfile::tempdir().expect("a folder");
+    let taken = Node::primary();
+    let (address, file) = (taken.address().to_string(), home.path().join("a-file"));
+    std::fs::write(&file, "no certificate").expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let below = format!("{file}/bookholder.sock");
+    for wrong in [
+        &["--listen", &address][..],
+        &["--listen", "192.0.2.1:7070", "--insecure"],
+        &["--socket", &below],
+        &["--socket", "/proc/bookholder.sock"],
+        &["--tls-cert", "/nowhere/cert.pem", "--tls-key", "/nowhere/key.pem"],
+        &["--tls-cert", file, "--tls-key", file],
+    ] {
+        let data = home.path().join("primary");
+        let _message = Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").data(&data).args(wrong).refused();
+        assert!(!data.exists(), "{wrong:?} left a directory");
+        let node = Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").data(&data).start();
+        let token = std::fs::read_to_string(data.join("admin-token")).expect("a token");
+        let bearer = format!("Bearer {}", token.trim());
+        assert_eq!(node.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").status, 200, "{wrong:?}");
+        drop(node);
+        std::fs::remove_dir_all(&data).expect("a directory");
+        let replica = home.path().join("replica");
+        let root_key = taken.root_key();
+        let _message = Launch::replica().args(["--root-key", &root_key]).data(&replica).args(wrong).refused();
+        assert!(!replica.exists(), "{wrong:?} left a directory of a replica");
+    }
+    let replica = Launch::replica().data(home.path().join("replica"));
+    let said = replica.args(["--root-key", &taken.root_key(), "--upstream-ca", "/nowhere/ca.pem"]).refused();
+    check(&said, "cannot read /nowhere/ca.pem");
+    assert!(!home.path().join("replica").exists(), "a replica whose authority is missing leaves no directory");
+}
+
+#[test]
+fn replica_given_a_wrong_root_key_at_its_first_start_takes_the_right_one_while_it_holds_nothing() {
+    let (primary, other) = (Node::primary(), Node::primary());
+    primary.publish("a", "text");
+    let mut replica = Launch::replica().args(["--root-key", &other.root_key(), "--upstream", &primary.url()]).start();
+    replica.until("it refuses the primary", || (!replica.status()["trouble"].is_null()).then_some(()));
+    replica.stop();
+    let right = Launch::replica_of(&primary).on(&replica).start();
+    right.follow(&primary);
+    assert_eq!(right.text("a"), "text");
+}
+
+#[test]
+fn json_log_holds_nothing_but_json_lines_from_the_first_start_to_the_end() {
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        text.lines().map(parse).collect()
+    };
+    let mut node = Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").args(["--log-format", "json"]).start();
+    let address = node.address().to_string();
+    node.stop();
+    let said = lines(&node.stderr());
+    let listening = said.iter().find(|line| line["message"] == "listening").expect("a line");
+    assert_eq!(listening["pages"], format!("http://{address}/ui"), "{listening}");
+    assert!(listening.get("socket").is_none(), "{listening}");
+    let created = &said[0];
+    assert!(created["admin_token_file"].as_str().is_some_and(|file| file.ends_with("admin-token")), "{created}");
+    assert!(!node.stderr().contains("bh_"), "{}", node.stderr());
+    let taken = Node::primary();
+    let second = Launch::primary().args(["--log-format", "json", "--listen", &taken.address().to_string()]);
+    let refused = second.exits_with(2);
+    let [error] = lines(&refused).try_into().expect("one line");
+    check(error["message"].as_str().expect("a message"), "cannot listen on");
 }
 
 #[test]

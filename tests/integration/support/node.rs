@@ -139,11 +139,18 @@ impl Launch {
 
     /// Starts it in vain: the message with which it exits, by code 2, before it listens.
     pub fn refused(self) -> String {
+        let said = self.exits_with(2);
+        assert!(said.contains("error: "), "{said}");
+        said
+    }
+
+    /// Starts it in vain: what it writes before it exits with this code, without having listened.
+    pub fn exits_with(self, code: i32) -> String {
         let mut command = bookholder(self.line());
         for (name, value) in &self.environment {
             command = command.env(name, value);
         }
-        let said = command.fails(2);
+        let said = command.exits(code);
         assert!(!self.data.join("address").exists(), "it listened: {said:#?}");
         said.stderr
     }

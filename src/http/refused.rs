@@ -1,0 +1,61 @@
+//! Refused access tokens in the log, for programs that lock addresses out: from where, and never which token.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::auth::Peer;
+use super::state::RequestId;
+
+/// Lines in one second: enough to name who guesses, and too few to fill a disk.
+const LINES_PER_SECOND: u64 = 20;
+
+static LINES: Lines = Lines::new();
+/// When this program began to count.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// How many lines there were in the second of the last one, and how many were kept out since.
+struct Lines {
+    second: AtomicU64,
+    count: AtomicU64,
+    unlogged: AtomicU64,
+}
+
+impl Lines {
+    const fn new() -> Self {
+        Self { second: AtomicU64::new(0), count: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
+    }
+
+    /// How many lines were kept out since the last one, where there is room for one.
+    fn next(&self, second: u64) -> Option<u64> {
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.count.store(0, Ordering::Relaxed);
+        }
+        if self.count.fetch_add(1, Ordering::Relaxed) >= LINES_PER_SECOND {
+            self.unlogged.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(self.unlogged.swap(0, Ordering::Relaxed))
+    }
+}
+
+/// Says that an access token was refused, which somebody showed in a request or to sign in.
+pub(super) fn log(peer: Peer, id: Option<RequestId>, signing_in: bool) {
+    let Some(unlogged) = LINES.next(STARTED.elapsed().as_secs()) else { return };
+    let client = peer.address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string());
+    let request = id.map(tracing::field::display);
+    let unlogged = (unlogged > 0).then_some(unlogged);
+    tracing::warn!(%client, request, signing_in, unlogged, "refused an access token");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_lines_a_second_are_logged_and_the_rest_is_counted() {
+        let lines = Lines::new();
+        let logged = (0..25).filter(|_| lines.next(7).is_some()).count();
+        assert_eq!((logged, lines.next(8), lines.next(8)), (20, Some(5), Some(0)));
+    }
+}

@@ -1,0 +1,70 @@
+//! What a node says in its log: enough for whoever watches many machines, and no secret.
+
+use serde_json::{Value, json};
+
+use crate::support::node::{ADMIN, Launch, Node};
+
+/// The lines of a log in JSON with this message.
+fn lines(node: &Node, message: &str) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    node.stderr().lines().map(parse).filter(|line| line["message"] == message).collect()
+}
+
+fn until(node: &Node, message: &str, count: usize) -> Vec<Value> {
+    node.until(message, || Some(lines(node, message)).filter(|lines| lines.len() >= count))
+}
+
+#[test]
+fn each_decided_command_is_one_line_with_who_what_and_subject() {
+    let primary = Launch::primary().args(["--log-format", "json"]).start();
+    primary.publish("support/agent", "a text that is in no log");
+    let stranger = json!({"name": "pat", "kind": "person", "grants": [{"role": "reader", "prompts": "support/**", "labels": "**"}]});
+    primary.change("POST", "/v1/principals", &stranger).ok();
+    let made = primary.change("POST", "/v1/tokens", &json!({"name": "pat-laptop", "principal": "pat"})).ok();
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let bearer = format!("Bearer {token}");
+    let body = json!({"content": {"text": "another text"}, "message": "the reason"}).to_string();
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let refused = primary.send("POST", "/v1/prompts/support%2Fagent/versions", &headers, body.as_bytes());
+    assert_eq!(refused.status, 403, "{}", refused.text());
+
+    let granted = until(&primary, "command granted", 3);
+    let publish = granted.iter().find(|line| line["command"] == "publish").expect("a line");
+    assert_eq!((&publish["actor"], &publish["level"]), (&json!("admin"), &json!("INFO")), "{publish}");
+    assert!(publish["subjects"].as_str().is_some_and(|subjects| subjects.contains("support/agent@1")), "{publish}");
+    assert_eq!(publish["client"], "127.0.0.1");
+    let denied = until(&primary, "command refused", 1);
+    assert_eq!((&denied[0]["command"], &denied[0]["actor"]), (&json!("publish"), &json!("pat")), "{denied:?}");
+    assert!(denied[0]["reason"].as_str().is_some_and(|reason| reason.contains("pat")), "{denied:?}");
+    let log = primary.stderr();
+    for secret in ["a text that is in no log", "another text", &token, ADMIN, "Some(", "None"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+}
+
+#[test]
+fn refused_access_token_is_logged_with_the_address_it_came_from_and_without_the_token() {
+    let primary = Node::primary();
+    let guess = "bh_guess_0123456789abcdef0123456789";
+    let bearer = format!("Bearer {guess}");
+    let _detail = primary.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").problem(401, "unauthorized");
+    primary.until_logged("refused an access token client=127.0.0.1");
+    let _detail = primary.send("GET", "/v1/tokens", &[("authorization", "")], b"").problem(401, "unauthorized");
+    assert_eq!(primary.stderr().matches("refused an access token").count(), 1, "none was shown the second time");
+    assert!(!primary.stderr().contains("guess"), "{}", primary.stderr());
+}
+
+#[test]
+fn replica_logs_that_it_caught_up_went_stale_and_follows_again() {
+    let mut primary = Launch::primary().start();
+    primary.publish("a", "text");
+    let address = primary.address();
+    let replica = Launch::replica_of(&primary).args(["--log-format", "json"]).start();
+    let caught_up = until(&replica, "caught up with its upstream", 1);
+    assert_eq!(caught_up[0]["position"], primary.status()["position"]);
+    primary.stop();
+    let stale = until(&replica, "stale: out of contact with its upstream", 1);
+    assert_eq!((&stale[0]["level"], stale[0]["trouble"].is_string()), (&json!("WARN"), true), "{stale:?}");
+    primary.restart_at(address);
+    until(&replica, "follows its upstream again", 1);
+}
