@@ -134,6 +134,10 @@ impl From<config::ConfigError> for CliError {
 impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-        Self::usage(error.to_string()).details(causes.map(ToString::to_string).collect())
+        let message = error.to_string();
+        // What a message quotes of its cause is not said twice.
+        let unsaid = causes.map(ToString::to_string).filter(|cause| !message.contains(cause.as_str()));
+        let details = unsaid.collect();
+        Self::usage(message).details(details)
     }
 }

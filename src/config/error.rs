@@ -37,6 +37,8 @@ pub enum ConfigError {
     Upstream { url: String },
     #[error("{what} {} is no directory", path.display())]
     NoDirectory { what: &'static str, path: PathBuf },
+    #[error("keep_alive_s is {given}; it may be 1 to 86,400 s")]
+    KeepAlive { given: u64 },
     #[error("cache_mib is {given}; it may be 1 to 65,536")]
     Cache { given: u64 },
     #[error("`{given}` in webhook_allow is no network; write it as 10.0.0.0/8 or fd00::/8")]

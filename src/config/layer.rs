@@ -1,7 +1,7 @@
 //! One layer of settings: what flags, the environment, or the file say.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -34,7 +34,8 @@ pub enum LogFormat {
 pub struct Layer {
     /// The data directory.
     pub data: Option<PathBuf>,
-    /// Where to listen.
+    /// Where to listen: an address and a port, or a port of this machine alone.
+    #[serde(default, deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
     /// A Unix socket to listen on as well.
     pub socket: Option<PathBuf>,
@@ -58,6 +59,8 @@ pub struct Layer {
     pub public_url: Option<String>,
     /// Whether each request is logged.
     pub access_log: Option<bool>,
+    /// How long a connection between two requests may be silent, in seconds.
+    pub keep_alive_s: Option<u64>,
     /// Memory for composed answers, in MiB.
     pub cache_mib: Option<u64>,
     /// Oldest state that counts as ready, in seconds since the last verified contact.
@@ -110,7 +113,8 @@ impl Layer {
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
-            trusted_proxies, public_url, access_log, cache_mib, ready_max_age_s, watch, registry, upstream, root_key, inbox,
+            trusted_proxies, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, registry, upstream,
+            root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, provider, intended_purpose)
     }
@@ -163,7 +167,7 @@ fn describes_a_service(key: &str, value: &str) -> bool {
     let after = |words: &str| {
         key.strip_prefix(words).or_else(|| key.rsplit_once(&format!("_{words}")).map(|(_service, rest)| rest))
     };
-    let is_host = after("service_host") == Some("") && value.parse::<std::net::IpAddr>().is_ok();
+    let is_host = after("service_host") == Some("") && value.parse::<IpAddr>().is_ok();
     let is_number_of_port = after("service_port").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
     // `port_7070_tcp`, and behind that `_addr`, `_port` or `_proto`.
     let names_port = |key: &str| {
@@ -174,6 +178,33 @@ fn describes_a_service(key: &str, value: &str) -> bool {
     let is_part = ["_addr", "_port", "_proto"].iter().filter_map(|part| key.strip_suffix(part)).any(names_port);
     let is_address = (names_port(key) || key == "port" || key.ends_with("_port")) && is_url(value);
     is_host || (is_number_of_port && is_number(value)) || is_part || is_address
+}
+
+/// Reads where to listen: `10.0.0.7:7070`, `[::]:7070`, or on this machine alone `localhost:7070`, `:7070`, `7070`.
+///
+/// # Errors
+/// It is neither.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
+    let local = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+    let whole = || text.parse::<SocketAddr>();
+    let way = "write it as 127.0.0.1:7070, [::1]:7070, localhost:7070 or 7070";
+    port.parse::<u16>().map(local).or_else(|_| whole()).map_err(|_| format!("invalid address `{text}`: {way}"))
+}
+
+/// Reads where to listen, which may be a number.
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Port(u64),
+        Text(String),
+    }
+    let text = match Said::deserialize(deserializer)? {
+        Said::Port(port) => port.to_string(),
+        Said::Text(text) => text,
+    };
+    listen_address(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// Reads a list of words, or one text with commas between them, as an environment variable has it.
@@ -209,13 +240,14 @@ mod tests {
             ("BOOKHOLDER_ALLOWED_HOSTS", "prompts.example.com,10.0.0.7"),
             ("BOOKHOLDER_TRUSTED_PROXIES", "127.0.0.1"),
             ("BOOKHOLDER_ACCESS_LOG", "true"),
+            ("BOOKHOLDER_KEEP_ALIVE_S", "75"),
             ("BOOKHOLDER_TOKEN", "not-a-setting-here"),
             ("HOME", "/root"),
         ]))
         .expect("known variables");
         let file = "listen = '127.0.0.1:0'\ncache_mib = 64\ninsecure = true\ndata = '/var/lib/bookholder'\n\
                     webhook_allow = ['10.0.0.0/8', 'fd00::/8']\nallowed_hosts = ['prompts.example.com', '10.0.0.7']\n\
-                    trusted_proxies = ['127.0.0.1']\naccess_log = true\n";
+                    trusted_proxies = ['127.0.0.1']\naccess_log = true\nkeep_alive_s = 75\n";
         assert_eq!(layer, Layer::from_toml(file, Path::new("bookholder.toml")).expect("known keys"));
     }
 
@@ -260,6 +292,31 @@ mod tests {
     }
 
     #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for (text, expected) in [
+            ("7071", "127.0.0.1:7071"),
+            (":7071", "127.0.0.1:7071"),
+            ("localhost:7071", "127.0.0.1:7071"),
+            ("0", "127.0.0.1:0"),
+            ("0.0.0.0:7071", "0.0.0.0:7071"),
+            ("[::]:7071", "[::]:7071"),
+        ] {
+            assert_eq!(listen_address(text).map(|address| address.to_string()), Ok(expected.to_owned()), "{text}");
+            let file = Layer::from_toml(&format!("listen = '{text}'"), Path::new("t")).expect(text);
+            let said = environment(&[("BOOKHOLDER_LISTEN", text)]);
+            assert_eq!(Layer::from_environment(&said).expect(text), file, "{text}");
+        }
+        assert_eq!(
+            Layer::from_toml("listen = 7071", Path::new("t")).expect("a number").listen,
+            "127.0.0.1:7071".parse().ok()
+        );
+        for text in ["", ":", "localhost", "127.0.0.1", "70710", "host.example:7071", "::1:7071", "7071x", "-1"] {
+            let said = listen_address(text).expect_err(text);
+            assert!(said.contains(&format!("`{text}`")) && said.contains("localhost:7070"), "{said}");
+        }
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_values_are_refused_by_name() {
         let check = |result: Result<Layer, ConfigError>, parts: &[&str]| {
             let message = result.expect_err("refused").to_string();
@@ -268,6 +325,9 @@ mod tests {
         check(Layer::from_toml("colour = 1", Path::new("b.toml")), &["b.toml", "colour"]);
         check(Layer::from_environment(&environment(&[("BOOKHOLDER_LISTN", "x")])), &["BOOKHOLDER_LISTN", "misspelt"]);
         check(Layer::from_environment(&environment(&[("BOOKHOLDER_CACHE_MIB", "much")])), &["BOOKHOLDER_CACHE_MIB"]);
-        check(Layer::from_environment(&environment(&[("BOOKHOLDER_LISTEN", "7070")])), &["BOOKHOLDER_LISTEN"]);
+        check(
+            Layer::from_environment(&environment(&[("BOOKHOLDER_LISTEN", "70700")])),
+            &["BOOKHOLDER_LISTEN", "`70700`"],
+        );
     }
 }

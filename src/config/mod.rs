@@ -8,5 +8,5 @@ mod layer;
 mod settings;
 
 pub use error::ConfigError;
-pub use layer::{Layer, LogFormat};
+pub use layer::{Layer, LogFormat, listen_address};
 pub use settings::{PrimarySettings, ReplicaSettings, Settings, TlsFiles, merge, primary, replica};

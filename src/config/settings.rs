@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::http::{Door, Hosts, Proxies};
+use crate::http::{Door, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::trust::root::RootKeyId;
@@ -22,6 +22,9 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const FILE_DEFAULT: &str = "bookholder.toml";
 /// Memory for composed answers when nobody says otherwise: 10,000 prompts of 2 KiB fit.
 const CACHE_MIB_DEFAULT: u64 = 32;
+
+/// How long a silent connection may be kept: a day is as good as for ever.
+const KEEP_ALIVE_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 /// What every node is told.
 #[derive(Clone, Debug)]
@@ -217,10 +220,14 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         hosts: Hosts::parse(words(&layer.allowed_hosts)).map_err(|given| ConfigError::Host { given })?,
         proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
         access_log: layer.access_log.unwrap_or(false),
+        keep_alive_s: layer.keep_alive_s.unwrap_or(KEEP_ALIVE_S_DEFAULT),
     };
     let public = |given: &String| {
         given.parse::<PublicUrl>().map_err(|reason| ConfigError::PublicUrl { given: given.clone(), reason })
     };
+    if !KEEP_ALIVE_S.contains(&door.keep_alive_s) {
+        return Err(ConfigError::KeepAlive { given: door.keep_alive_s });
+    }
     let cache_mib = layer.cache_mib.unwrap_or(CACHE_MIB_DEFAULT);
     if !(1..=65_536).contains(&cache_mib) {
         return Err(ConfigError::Cache { given: cache_mib });
@@ -282,6 +289,8 @@ mod tests {
         check(replica(layer("upstream = 'ftp://x'"), &none), "http://");
         check(replica(layer("root_key = 'nonsense'"), &none), "keys show");
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
+        check(primary(layer("keep_alive_s = 0"), &none), "keep_alive_s is 0");
+        check(primary(layer("keep_alive_s = 86_401"), &none), "keep_alive_s is 86401");
         check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
         check(primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none), "`10.0.0.1` in webhook_allow");
         check(primary(layer("allowed_hosts = ['a.example', 'http://b']"), &none), "`http://b` in allowed_hosts");

@@ -54,7 +54,8 @@ impl Peer {
 
     /// Why it is not answered without an access token.
     fn lacks_token(self) -> Failure {
-        match self.forwarded_by {
+        let would_be_local = self.address.is_none_or(|address| address.is_loopback());
+        match self.forwarded_by.filter(|_| would_be_local) {
             Some(header) => RequestError::Forwarded { header }.into(),
             None => RequestError::TokenMissing.into(),
         }

@@ -12,6 +12,7 @@ use super::auth::{Peer, identify};
 use super::error::Failure;
 use super::forwarded::{Proxies, known_sign, sign_of_a_proxy};
 use super::hosts::Hosts;
+use super::listen::KEEP_ALIVE_S_DEFAULT;
 use super::request::RequestError;
 use super::state::Shared;
 use super::ui;
@@ -22,7 +23,7 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 const SITE: &str = "sec-fetch-site";
 
 /// What the operator says of the way to this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// Hosts that it goes by besides those of this machine.
     pub hosts: Hosts,
@@ -30,6 +31,19 @@ pub struct Door {
     pub proxies: Proxies,
     /// Whether each request is logged.
     pub access_log: bool,
+    /// How long a connection between two requests may be silent, in seconds.
+    pub keep_alive_s: u64,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self {
+            hosts: Hosts::default(),
+            proxies: Proxies::default(),
+            access_log: false,
+            keep_alive_s: KEEP_ALIVE_S_DEFAULT,
+        }
+    }
 }
 
 /// Who sent a request that came over a connection: its peer, or whoever a trusted proxy forwards it for.
@@ -46,10 +60,8 @@ pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer
         };
     }
     match sign_of_a_proxy(headers) {
-        Some(header) if connection.local => {
-            Peer { local: false, socket: false, forwarded_by: Some(header), ..connection }
-        }
-        _ => connection,
+        Some(header) => Peer { local: false, socket: false, forwarded_by: Some(header), ..connection },
+        None => connection,
     }
 }
 
@@ -68,7 +80,7 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
         return Ok(());
     }
     let fault = if !names_this_node(&app.door.hosts, peer, uri, headers) {
-        RequestError::WrongHost { host: shown_host(uri, headers) }
+        RequestError::WrongHost { host: shown_host(uri, headers), forwarded: peer.forwarded_by }
     } else if is_foreign(peer, request, is_public) && !(page && *request.method() == Method::POST) {
         // Forms of pages have a check of their own, which is stricter.
         RequestError::OtherSite

@@ -173,6 +173,11 @@ impl IntoResponse for Failure {
 #[derive(Clone)]
 pub(super) struct AsPage(pub(super) Arc<Frame>);
 
+/// Whether an answer is a failure that [`finish`] has yet to word.
+pub(super) fn failed(response: &Response) -> bool {
+    response.extensions().get::<Arc<Failure>>().is_some()
+}
+
 /// Completes the answer to a request: a failure becomes a problem, under the request's id.
 pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
@@ -209,9 +214,13 @@ fn request(error: &RequestError) -> Saying {
     use ErrorCode as Code;
     use RequestError as E;
     match error {
-        E::NoSuchPath => {
-            (ABSENT, Code::NotFound, hint("in resource paths a name is one segment: write its `/` as %2F"))
-        }
+        E::NoSuchPath => (
+            ABSENT,
+            Code::NotFound,
+            hint(
+                "where a part of a prompt's name is a word of this interface, such as `versions`, write its slashes as %2F",
+            ),
+        ),
         E::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, None),
         E::Path { .. } => (BAD, Code::BadRequest, hint("percent-encode UTF-8, once")),
         E::UnknownParameters { .. } | E::Query { .. } | E::Parameter { .. } | E::Json { .. } | E::BodyBroken => {
@@ -227,13 +236,13 @@ fn request(error: &RequestError) -> Saying {
         E::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, None),
         E::Busy { .. } | E::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
         E::Share { .. } | E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
-        E::WrongHost { .. } => (
-            StatusCode::MISDIRECTED_REQUEST,
-            Code::WrongHost,
-            hint(
-                "ask under localhost or this node's address, send an access token, or add the host to the setting allowed_hosts (--allowed-hosts)",
-            ),
-        ),
+        E::WrongHost { forwarded, .. } => {
+            let ways = "ask under localhost or this node's address, send an access token, or add the host to the setting allowed_hosts (--allowed-hosts)";
+            let proxy = forwarded.map(|header| {
+                format!("; a proxy forwarded the request (it has the header {header}): where it is yours, name it in the setting trusted_proxies as well")
+            });
+            (StatusCode::MISDIRECTED_REQUEST, Code::WrongHost, hint(format!("{ways}{}", proxy.unwrap_or_default())))
+        }
         E::OtherSite => (
             StatusCode::FORBIDDEN,
             Code::Forbidden,
@@ -280,10 +289,12 @@ fn registry(error: &RegistryError) -> Saying {
             let would = (!roles.is_empty()).then(|| format!("roles that may: {}", roles.join(", ")));
             (StatusCode::FORBIDDEN, Code::Forbidden, would)
         }
-        E::PolicyNotMet { .. } => {
+        E::PolicyNotMet { rollback, .. } => {
             let way =
                 "propose it as a change request with `bookholder request propose`, or let an admin break the glass";
-            (StatusCode::FORBIDDEN, Code::PolicyNotMet, hint(way))
+            let stop =
+                "; to stop what is served now without any of this, take the label away with `bookholder unlabel`";
+            (StatusCode::FORBIDDEN, Code::PolicyNotMet, hint(format!("{way}{}", if *rollback { stop } else { "" })))
         }
         E::BreaksCallers { by, .. } => {
             let by = if by.is_empty() {
@@ -449,7 +460,7 @@ fn not_ready() -> Saying {
 }
 
 /// A short name of the kind of error.
-const fn title(code: ErrorCode) -> &'static str {
+pub(super) const fn title(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::BadRequest => "Malformed request",
         ErrorCode::InvalidName => "Invalid name",
@@ -585,7 +596,7 @@ mod tests {
         check(StoreError::Torn.into(), 503, "data_damaged");
         check(RequestError::TokenMissing.into(), 401, "unauthorized");
         check(RequestError::Forwarded { header: "via" }.into(), 401, "unauthorized");
-        check(RequestError::WrongHost { host: "a".to_owned() }.into(), 421, "wrong_host");
+        check(RequestError::WrongHost { host: "a".to_owned(), forwarded: None }.into(), 421, "wrong_host");
         check(RequestError::Hosts { count: 2 }.into(), 400, "bad_request");
         check(RequestError::Share { what: "x", max: 1, retry_after_s: 1 }.into(), 429, "rate_limited");
         check(RequestError::Attempts { retry_after_s: 1 }.into(), 429, "rate_limited");

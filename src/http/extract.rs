@@ -12,7 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
+use super::ui::is_page;
 pub(super) use super::work::{blocking, heavy};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 
@@ -47,6 +48,11 @@ pub(super) fn check_path(path: &str) -> Result<(), Failure> {
             Err(RequestError::Path { reason: "a `%` is not followed by two hex digits; write `%25`".to_owned() }.into())
         }
     }
+}
+
+/// Whether a path is looked at by people, in a browser.
+fn is_for_people(path: &str) -> bool {
+    path == "/" || path == "/docs" || path.starts_with("/docs/") || is_page(path)
 }
 
 /// The variable segments of a path, decoded.
@@ -88,26 +94,32 @@ impl FromRequestParts<App> for Segments {
 }
 
 /// The parameters of a query; each is taken once, and [`Params::finish`] refuses what is left.
+///
+/// Those of a page are read leniently: links to pages are shared through programs that add parameters of their own.
 #[derive(Debug, Default)]
-pub(super) struct Params(BTreeMap<String, String>);
+pub(super) struct Params {
+    pairs: BTreeMap<String, String>,
+    is_lenient: bool,
+}
 
 impl Params {
     /// Of the fields of a form that was read otherwise.
     pub(super) fn of(fields: Vec<(String, String)>) -> Self {
-        Self(fields.into_iter().collect())
+        Self { pairs: fields.into_iter().collect(), is_lenient: false }
     }
 
-    /// Reads a query: pairs at `&`, `+` for a space, percent-encoded UTF-8.
-    pub(super) fn parse(query: &str) -> Result<Self, Failure> {
-        Self::read(query, QUERY_PARAMETERS_MAX)
+    /// Those of a request.
+    pub(super) fn of_uri(uri: &Uri) -> Result<Self, Failure> {
+        Self::read(uri.query().unwrap_or_default(), QUERY_PARAMETERS_MAX, is_for_people(uri.path()))
     }
 
     /// Reads a form, which is written like a query and may have more fields.
     pub(super) fn form(body: &str) -> Result<Self, Failure> {
-        Self::read(body, FORM_FIELDS_MAX)
+        Self::read(body, FORM_FIELDS_MAX, false)
     }
 
-    fn read(query: &str, max: usize) -> Result<Self, Failure> {
+    /// Reads pairs at `&`, `+` for a space, percent-encoded UTF-8. What is wrong is refused, or passed over leniently.
+    fn read(query: &str, max: usize, is_lenient: bool) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
@@ -118,8 +130,15 @@ impl Params {
         let mut pairs: BTreeMap<String, String> = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+            let (name, value) = match (decode(name), decode(value)) {
+                (Ok(name), Ok(value)) => (name, value),
+                (Err(_), _) | (_, Err(_)) if is_lenient => continue,
+                (Err(wrong), _) | (_, Err(wrong)) => return Err(wrong),
+            };
             if pairs.contains_key(&name) {
+                if is_lenient {
+                    continue;
+                }
                 return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
             }
             pairs.insert(name, value);
@@ -127,12 +146,12 @@ impl Params {
                 return Err(refuse(&format!("it has more than {max} parameters")));
             }
         }
-        Ok(Self(pairs))
+        Ok(Self { pairs, is_lenient })
     }
 
     /// Takes one parameter.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        self.0.remove(name)
+        self.pairs.remove(name)
     }
 
     /// Takes one parameter as what it means.
@@ -156,7 +175,7 @@ impl Params {
     /// Takes every parameter whose name begins with a prefix, without it.
     pub(super) fn all(&mut self, prefix: &str) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
-        self.0.retain(|name, value| match name.strip_prefix(prefix) {
+        self.pairs.retain(|name, value| match name.strip_prefix(prefix) {
             Some(rest) => {
                 found.insert(rest.to_owned(), value.clone());
                 false
@@ -168,7 +187,7 @@ impl Params {
 
     /// Takes everything that is left.
     pub(super) fn into_fields(self) -> BTreeMap<String, String> {
-        self.0
+        self.pairs
     }
 
     /// Takes `cursor` and `limit`.
@@ -182,10 +201,10 @@ impl Params {
 
     /// Refuses the parameters that nobody took.
     pub(super) fn finish(self, taken: &'static [&'static str]) -> Result<(), Failure> {
-        if self.0.is_empty() {
+        if self.is_lenient || self.pairs.is_empty() {
             return Ok(());
         }
-        let unknown = self.0.keys().map(|name| format!("`{}`", excerpt(name))).collect();
+        let unknown = self.pairs.keys().map(|name| format!("`{}`", excerpt(name))).collect();
         Err(RequestError::UnknownParameters { unknown, taken }.into())
     }
 }
@@ -194,7 +213,7 @@ impl FromRequestParts<App> for Params {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        Self::parse(parts.uri.query().unwrap_or_default())
+        Self::of_uri(&parts.uri)
     }
 }
 
@@ -205,7 +224,7 @@ impl FromRequestParts<App> for NoParams {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Failure> {
-        Params::parse(parts.uri.query().unwrap_or_default())?.finish(&[]).map(|()| Self)
+        Params::of_uri(&parts.uri)?.finish(&[]).map(|()| Self)
     }
 }
 
@@ -329,7 +348,8 @@ mod tests {
 
     #[test]
     fn queries_are_taken_apart_strictly() {
-        let mut params = Params::parse("subject=a+b&attr.locale=de%2DDE&attr.tier=&limit=7").expect("a query");
+        let parse = |query: &str| Params::of_uri(&format!("/v1/x?{query}").parse().expect("a URI"));
+        let mut params = parse("subject=a+b&attr.locale=de%2DDE&attr.tier=&limit=7").expect("a query");
         assert_eq!(params.text("subject").as_deref(), Some("a b"));
         assert_eq!(params.all("attr."), [("locale", "de-DE"), ("tier", "")].map(|(k, v)| (k.into(), v.into())).into());
         assert_eq!(params.page().expect("a page"), (None, 7));
@@ -340,14 +360,31 @@ mod tests {
             ("a=%ff", "not UTF-8"),
             ("a=1&a=2", "`a` is given twice"),
         ] {
-            let message = Params::parse(query).expect_err(query).to_string();
+            let message = parse(query).expect_err(query).to_string();
             assert!(message.contains(part), "{query}: {message}");
         }
-        let left = Params::parse("lable=x&y").expect("a query").finish(&["label"]).expect_err("left over").to_string();
+        let left = parse("lable=x&y").expect("a query").finish(&["label"]).expect_err("left over").to_string();
         assert_eq!(left, "unknown query parameters: `lable`, `y`; this path takes label");
         for limit in ["limit=0", "limit=1001"] {
-            assert!(Params::parse(limit).expect("a query").page().is_err(), "{limit}");
+            assert!(parse(limit).expect("a query").page().is_err(), "{limit}");
         }
+    }
+
+    #[test]
+    fn parameters_of_pages_that_nobody_knows_are_ignored_and_known_ones_still_checked() {
+        for path in ["/ui/", "/ui/prompts/a", "/docs", "/"] {
+            let uri = format!("{path}?q=a&utm_source=slack&q=b&fbclid=%zz&limit=x").parse().expect("a URI");
+            let mut params = Params::of_uri(&uri).expect("a query");
+            assert_eq!(params.text("q").as_deref(), Some("a"), "{path}");
+            assert!(params.page().is_err(), "{path}");
+            params.finish(&["q"]).expect(path);
+        }
+        for path in ["/v1/prompts", "/uix", "/metrics", "/v1/resolve/ui/a"] {
+            let uri = format!("{path}?utm_source=slack").parse().expect("a URI");
+            let refused = Params::of_uri(&uri).expect("a query").finish(&["q"]).expect_err(path).to_string();
+            assert!(refused.contains("`utm_source`"), "{path}: {refused}");
+        }
+        assert!(Params::form("a=1&a=2").is_err(), "forms stay strict");
     }
 
     #[test]

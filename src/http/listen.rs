@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use axum::http::StatusCode;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::server::conn::{http1, http2};
@@ -23,13 +24,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Peer;
-use super::patience::{CoarseTimer, Impatient};
+use super::error::title;
+use super::patience::{Impatient, Tick};
 use super::service::{Connection, Face};
+use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 
 /// Bytes of a request's head, and of the buffer it is read into.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long a request's head may take, and a connection between two requests may be silent.
-const HEAD_ARRIVES: Duration = Duration::from_secs(10);
+/// How long a connection between two requests may be silent where the operator says nothing else, in seconds: longer
+/// than proxies keep theirs (60 s, mostly), so that they are who ends it, and send nothing into its end.
+pub const KEEP_ALIVE_S_DEFAULT: u64 = 75;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a connection looks at its deadlines; they may be late by this much.
@@ -48,12 +52,8 @@ const ACCEPT_SAID: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    x-content-type-options: nosniff\r\nretry-after: 5\r\ncontent-length: 122\r\n\r\n\
-    {\"title\":\"Busy\",\"status\":503,\"code\":\"busy\",\"detail\":\"this node has as many connections as it takes; try again in a while\"}";
-const SLOW: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/problem+json\r\nconnection: close\r\n\
-    x-content-type-options: nosniff\r\ncontent-length: 108\r\n\r\n\
-    {\"title\":\"Too slow\",\"status\":408,\"code\":\"timeout\",\"detail\":\"the head of the request did not arrive in 10 s\"}";
+/// Ticks that the head of a request may take, rounded down: it is at most one tick late.
+const HEAD_TICKS: u32 = 2;
 
 /// Where connections come from.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Stream {
     fn refuse(&self, encrypted: bool) {
         let _said = match self {
             Self::Tcp(_) if encrypted => return,
-            Self::Tcp(stream) => stream.try_write(FULL),
-            Self::Unix(stream) => stream.try_write(FULL),
+            Self::Tcp(stream) => stream.try_write(&full()),
+            Self::Unix(stream) => stream.try_write(&full()),
         };
     }
 }
@@ -179,11 +179,18 @@ async fn connection(
 }
 
 async fn serve_tls(
-    stream: TcpStream,
+    mut stream: TcpStream,
     tls: Arc<ServerConfig>,
     service: Connection,
     stop: &CancellationToken,
 ) -> Result<(), hyper::Error> {
+    let mut first = [0; 1];
+    let began = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await;
+    // A handshake begins with the byte 22, and a request in plain HTTP with a letter.
+    if matches!(began, Ok(Ok(1))) && first.iter().all(u8::is_ascii_uppercase) {
+        let _said = tokio::time::timeout(LINGER, say(&mut stream, &needs_tls(), true)).await;
+        return Ok(());
+    }
     let handshake = Box::pin(TlsAcceptor::from(tls).accept(stream));
     match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
@@ -199,16 +206,18 @@ async fn serve_http1(
     service: Connection,
     stop: &CancellationToken,
 ) -> Result<(), hyper::Error> {
+    let pace = service.pace();
+    let idle_ticks = service.keep_alive_s().div_ceil(TICK.as_secs());
+    let idle_ticks = u32::try_from(idle_ticks).unwrap_or(u32::MAX);
     let mut connection = http1::Builder::new()
-        .timer(CoarseTimer)
-        .header_read_timeout(HEAD_ARRIVES)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream, Arc::clone(&pace))), service);
     // Bells are looked at when they ring, not whenever a request comes: requests are many.
     let mut bells = FuturesUnordered::new();
     bells.push(ring(stop, None));
     bells.push(ring(stop, Some(TICK)));
-    let mut stopping = false;
+    let (mut stopping, mut slow) = (false, false);
     let end = loop {
         tokio::select! {
             biased;
@@ -216,6 +225,14 @@ async fn serve_http1(
             Some(tick) = bells.next() => {
                 if tick.is_some() {
                     bells.push(ring(stop, tick));
+                    match pace.tick(idle_ticks, HEAD_TICKS) {
+                        Tick::Fine => {}
+                        Tick::Idle => Pin::new(&mut connection).graceful_shutdown(),
+                        Tick::SlowHead => {
+                            slow = true;
+                            break Ok(());
+                        }
+                    }
                 } else {
                     stopping = true;
                     Pin::new(&mut connection).graceful_shutdown();
@@ -223,21 +240,21 @@ async fn serve_http1(
             }
         }
     };
-    let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
-    let broke_off_in_head = end.as_ref().is_err_and(hyper::Error::is_timeout) && !parts.read_buf.is_empty();
-    let linger = async {
-        if broke_off_in_head {
-            stream.write_all(SLOW).await?;
-        }
-        stream.shutdown().await?;
-        if !stopping {
-            tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await?;
-        }
-        Ok::<_, io::Error>(())
-    };
-    let _gone = tokio::time::timeout(LINGER, linger).await;
+    let stream = connection.into_parts().io.into_inner();
+    let last = if slow { Some(slow_head()) } else { stream.unread().map(unreadable_head) };
+    let last = last.unwrap_or_default();
+    let _gone = tokio::time::timeout(LINGER, say(&mut stream.into_inner(), &last, !stopping)).await;
     end
+}
+
+/// Says the last that is said on a connection, and reads on for a while, so that the client gets to read it.
+async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8], reads_on: bool) -> io::Result<()> {
+    stream.write_all(last).await?;
+    stream.shutdown().await?;
+    if reads_on {
+        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await?;
+    }
+    Ok(())
 }
 
 /// Waits for a tick and returns it, or for the signal to stop.
@@ -260,7 +277,7 @@ async fn serve_http2(
         .keep_alive_timeout(PING)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .serve_connection(TokioIo::new(Impatient::new(stream)), service);
+        .serve_connection(TokioIo::new(Impatient::new(stream, Arc::default())), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         end = connection.as_mut() => return end,
@@ -269,17 +286,60 @@ async fn serve_http2(
     connection.await
 }
 
+/// What is said where there are too many connections.
+fn full() -> Vec<u8> {
+    let detail = "this node has as many connections as it takes; try again in a while";
+    bare(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, detail, "retry-after: 5\r\n")
+}
+
+fn slow_head() -> Vec<u8> {
+    let detail = format!("the head of the request did not arrive in {} s", u64::from(HEAD_TICKS) * TICK.as_secs());
+    bare(StatusCode::REQUEST_TIMEOUT, ErrorCode::Timeout, &detail, "")
+}
+
+fn needs_tls() -> Vec<u8> {
+    bare(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "this port speaks TLS: use https://", "")
+}
+
+fn unreadable_head(status: StatusCode) -> Vec<u8> {
+    let (code, detail) = match status {
+        StatusCode::URI_TOO_LONG => (ErrorCode::TooLarge, "the path and query are longer than 65,534 bytes"),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            (ErrorCode::TooLarge, "the head of the request is longer than 64 KiB, or has more than 100 headers")
+        }
+        _ => (ErrorCode::BadRequest, "the head of the request is not valid HTTP/1.1"),
+    };
+    bare(status, code, detail, "")
+}
+
+/// An answer of a connection, to which no request came or which was none.
+fn bare(status: StatusCode, code: ErrorCode, detail: &str, more: &str) -> Vec<u8> {
+    let title = title(code).to_owned();
+    let problem =
+        Problem { title, status: status.as_u16(), code, detail: detail.to_owned(), hint: None, errors: Vec::new() };
+    let body = serde_json::to_string(&problem).unwrap_or_default();
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM_JSON}\r\nconnection: close\r\ncache-control: no-store\r\n\
+         x-content-type-options: nosniff\r\n{more}content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn answers_without_a_handler_say_their_length() {
-        for answer in [FULL, SLOW] {
-            let text = std::str::from_utf8(answer).expect("ascii");
+    fn answers_without_a_handler_are_problems_and_say_their_length() {
+        let unread = [StatusCode::BAD_REQUEST, StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];
+        let answers = [full(), slow_head(), needs_tls()].into_iter().chain(unread.map(unreadable_head));
+        for answer in answers {
+            let text = String::from_utf8(answer).expect("ascii");
             let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
             assert!(head.contains(&format!("content-length: {}", body.len())), "{} in {head}", body.len());
-            serde_json::from_str::<crate::api::problem::Problem>(body).expect("a problem");
+            let problem: Problem = serde_json::from_str(body).expect("a problem");
+            assert!(head.starts_with(&format!("HTTP/1.1 {} ", problem.status)), "{head}");
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::model::version::Version;
 #[openapi(
     info(
         title = "Bookholder",
-        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nNames are percent-encoded as one segment in resource paths (`support%2Fagent`); references after `/v1/resolve/` and `/v1/render/` may hold raw slashes. Errors are RFC 9457 problems with a stable `code`. Changing anything takes an access token of somebody who may; reading what is published is open to local callers.",
+        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nThe slashes of a name may stand as they are in every path (`/v1/prompts/support/agent/versions`), or be written `%2F`; a name with a part that is a word of these paths (`team/versions`) needs `%2F`. Errors are RFC 9457 problems with a stable `code`. Changing anything takes an access token of somebody who may; reading what is published is open to local callers.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     tags(
@@ -58,6 +58,10 @@ use crate::model::version::Version;
 )]
 struct Document;
 
+/// What handlers say of a prompt's name in a path, and what is told of it.
+const SEGMENT: &str = "Percent-encoded: one segment.";
+const NAME: &str = "Its slashes may stand as they are, or be written `%2F`.";
+
 /// What all operations share: how errors look, and how an access token is sent.
 struct Common;
 
@@ -70,6 +74,10 @@ impl Modify for Common {
             let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
             for operation in operations.into_iter().filter_map(Option::as_mut) {
                 operation.responses.responses.insert("default".to_owned(), error.clone().into());
+                let names = operation.parameters.iter_mut().flatten();
+                for parameter in names.filter(|one| one.name == "name" && one.description.as_deref() == Some(SEGMENT)) {
+                    parameter.description = Some(NAME.to_owned());
+                }
             }
         }
         let bearer = HttpBuilder::new()

@@ -1,61 +1,154 @@
 //! Deadlines of a connection that cost its requests nothing.
 //!
-//! A timer of the runtime would be set and unset for every request. Here a deadline is a moment that is compared
-//! with the clock when the connection is polled anyway, and the connection's own slow tick sees to it that it is.
+//! A timer of the runtime would be set and unset for every request. Here the reader, the service and the slow tick of a
+//! connection share one number: what it is doing, and for how many ticks. A write that stalls has a moment that is
+//! compared with the clock when the connection is polled anyway.
 
-use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Sleep, Timer};
+use axum::body::{Body, Bytes};
+use axum::http::StatusCode;
+use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// How long a client may take to accept anything of what is sent to it.
 const WRITE_STALLS: Duration = Duration::from_secs(30);
 
-/// A timer for hyper whose sleeps wake nobody: whoever polls them must come back by itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CoarseTimer;
+/// What a connection is doing; below each, the ticks since it began.
+const IDLE: u32 = 0;
+const HEAD: u32 = 1 << 16;
+const BUSY: u32 = 2 << 16;
 
-struct Until(Instant);
+/// How the answers begin that hyper gives by itself to a head that it cannot read, and what all others have.
+const OF_HYPER: [(&[u8], StatusCode); 3] = [
+    (b"HTTP/1.1 400 ", StatusCode::BAD_REQUEST),
+    (b"HTTP/1.1 414 ", StatusCode::URI_TOO_LONG),
+    (b"HTTP/1.1 431 ", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+];
+const OF_NODE: &[u8] = b"x-content-type-options";
 
-impl Timer for CoarseTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+/// How far a connection is: between two requests, in the head of one, or with an answer.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    doing: AtomicU32,
+    /// Whether the client does not take what is sent to it.
+    stalled: AtomicBool,
+}
+
+/// What a tick finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tick {
+    /// Nothing is late.
+    Fine,
+    /// The connection was idle for too long.
+    Idle,
+    /// The head of a request began to arrive and did not end in time.
+    SlowHead,
+}
+
+impl Pace {
+    /// Some bytes arrived.
+    fn received(&self) {
+        if self.doing.load(Ordering::Relaxed) < HEAD {
+            self.doing.store(HEAD, Ordering::Relaxed);
+        }
     }
 
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Until(deadline))
+    /// The head of a request is whole.
+    pub(super) fn begin(&self) {
+        self.doing.store(BUSY, Ordering::Relaxed);
+    }
+
+    /// Its answer is handed on.
+    pub(super) fn end(&self) {
+        self.doing.store(IDLE, Ordering::Relaxed);
+    }
+
+    /// Counts a tick; what is too late by more than so many of them.
+    pub(super) fn tick(&self, idle_max: u32, head_max: u32) -> Tick {
+        if self.stalled.load(Ordering::Relaxed) {
+            return Tick::Fine;
+        }
+        let doing = self.doing.load(Ordering::Relaxed);
+        let late = match doing {
+            BUSY.. => return Tick::Fine,
+            HEAD..BUSY if doing - HEAD >= head_max => Tick::SlowHead,
+            ..HEAD if doing >= idle_max => Tick::Idle,
+            _ => Tick::Fine,
+        };
+        self.doing.store((doing + 1).min(doing | (HEAD - 1)), Ordering::Relaxed);
+        late
     }
 }
 
-impl Sleep for Until {}
+/// The body of an answer, whose end is the end of a request.
+pub struct Paced {
+    body: Body,
+    pace: Arc<Pace>,
+}
 
-impl Future for Until {
-    type Output = ();
+impl Paced {
+    pub(super) const fn new(body: Body, pace: Arc<Pace>) -> Self {
+        Self { body, pace }
+    }
+}
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.0 { Poll::Ready(()) } else { Poll::Pending }
+impl Drop for Paced {
+    fn drop(&mut self) {
+        self.pace.end();
+    }
+}
+
+impl http_body::Body for Paced {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
 /// A stream that fails when its client accepts nothing for too long.
 pub(super) struct Impatient<S> {
     stream: S,
+    pace: Arc<Pace>,
     stalled: Option<Instant>,
+    /// What hyper would have said of a head that it cannot read; that is said better elsewhere.
+    unread: Option<StatusCode>,
 }
 
 impl<S> Impatient<S> {
-    pub(super) const fn new(stream: S) -> Self {
-        Self { stream, stalled: None }
+    pub(super) const fn new(stream: S, pace: Arc<Pace>) -> Self {
+        Self { stream, pace, stalled: None, unread: None }
+    }
+
+    /// The status of a head that could not be read, of which nothing was said yet.
+    pub(super) const fn unread(&self) -> Option<StatusCode> {
+        self.unread
     }
 
     fn watch<T>(&mut self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.pace.stalled.store(false, Ordering::Relaxed);
+            }
             return written;
+        }
+        if self.stalled.is_none() {
+            self.pace.stalled.store(true, Ordering::Relaxed);
         }
         let since = *self.stalled.get_or_insert_with(Instant::now);
         if since.elapsed() >= WRITE_STALLS {
@@ -63,16 +156,31 @@ impl<S> Impatient<S> {
         }
         written
     }
+
+    /// Whether this is hyper's own answer, which is kept back.
+    fn keeps_back(&mut self, bytes: &[u8]) -> bool {
+        let status = OF_HYPER.iter().find(|(begins, _)| bytes.starts_with(begins)).map(|(_, status)| *status);
+        self.unread = status.filter(|_| !bytes.windows(OF_NODE.len()).any(|part| part == OF_NODE)).or(self.unread);
+        self.unread.is_some()
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.pace.received();
+        }
+        read
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.keeps_back(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.watch(written)
     }
@@ -82,6 +190,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if pieces.first().is_some_and(|first| self.keeps_back(first)) {
+            return Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
         self.watch(written)
     }
@@ -97,5 +208,61 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S> Impatient<S> {
+    /// The stream itself.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each of so many ticks finds.
+    fn ticks(pace: &Pace, number: usize) -> Vec<Tick> {
+        (0..number).map(|_| pace.tick(4, 2)).collect()
+    }
+
+    #[test]
+    fn idle_time_counts_between_requests_and_a_head_from_its_first_byte() {
+        use Tick::{Fine, Idle, SlowHead};
+        let pace = Pace::default();
+        assert_eq!(ticks(&pace, 5), [Fine, Fine, Fine, Fine, Idle], "nothing ever came");
+        pace.received();
+        assert_eq!(ticks(&pace, 2), [Fine, Fine], "a head begins");
+        pace.received();
+        assert_eq!(ticks(&pace, 1), [SlowHead], "more of it is no new beginning");
+        pace.begin();
+        pace.received();
+        assert_eq!(ticks(&pace, 9), [Fine; 9], "an answer takes its time, and a body too");
+        pace.end();
+        assert_eq!(ticks(&pace, 5), [Fine, Fine, Fine, Fine, Idle]);
+        pace.begin();
+        pace.end();
+        pace.received();
+        pace.stalled.store(true, Ordering::Relaxed);
+        assert_eq!(ticks(&pace, 9), [Fine; 9], "what is still sent to the client keeps its next request waiting");
+        pace.stalled.store(false, Ordering::Relaxed);
+        assert_eq!(ticks(&pace, 3), [Fine, Fine, SlowHead]);
+        assert_eq!(pace.tick(u32::MAX, u32::MAX), Fine);
+    }
+
+    #[test]
+    fn an_answer_of_hyper_is_kept_back_and_those_of_the_node_are_not() {
+        for (answer, kept) in [
+            (&b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"[..], true),
+            (b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n", true),
+            (b"HTTP/1.1 414 URI Too Long\r\ncontent-length: 0\r\n\r\n", true),
+            (b"HTTP/1.1 400 Bad Request\r\nx-content-type-options: nosniff\r\n\r\n{}", false),
+            (b"HTTP/1.1 200 OK\r\n\r\n", false),
+            (b"some of a body", false),
+            (b"", false),
+        ] {
+            assert_eq!(Impatient::new((), Arc::default()).keeps_back(answer), kept, "{answer:?}");
+        }
     }
 }

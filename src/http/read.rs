@@ -19,6 +19,7 @@ use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
 use super::auth::{Reader, name_of};
+use super::caching::REVALIDATE;
 use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, Unread, heavy};
 use super::fresh::{FreshHeaders, VERSION, text};
@@ -30,7 +31,7 @@ use crate::resolve::{Answer, Query};
 /// What `GET /v1/resolve/…` takes.
 const PARAMETERS: &[&str] = &["subject", "attr.*", "at"];
 /// Headers of an answer, for the map to be made in one piece.
-const HEADERS: usize = 8;
+const HEADERS: usize = 9;
 /// Answers from this size on, in bytes, are shared by a batch rather than copied.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -50,6 +51,7 @@ pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap
     }
     headers.insert(VERSION.clone(), version(answer, &etag));
     headers.insert(header::ETAG, text(etag));
+    headers.insert(header::CACHE_CONTROL, REVALIDATE);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     fresh.add(headers);
     response

@@ -35,7 +35,7 @@ pub enum RequestError {
     #[error("the request has {count} Host headers; it needs exactly one")]
     Hosts { count: usize },
     #[error("`{host}` is not a host that this node answers to without an access token")]
-    WrongHost { host: String },
+    WrongHost { host: String, forwarded: Option<&'static str> },
     #[error("a page of another site sent this request, and without an access token only this node's own pages may")]
     OtherSite,
     #[error("{max} {what} are open for you already; close one, or try again later")]

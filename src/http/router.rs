@@ -4,8 +4,10 @@
 
 use axum::Router;
 use axum::http::Method;
+use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::caching::{is_revalidated, revalidate};
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
@@ -119,7 +121,10 @@ pub(super) const ROUTES: &[Route] = &[
 /// The router over the table.
 pub(super) fn router(app: App) -> Router {
     let routes = ROUTES.iter().chain(ui::routes::ROUTES);
-    let routes = routes.fold(Router::new(), |router, (_, path, answer)| router.route(path, answer()));
+    let routes = routes.fold(Router::new(), |router, (method, path, answer)| {
+        let answer = if is_revalidated(method, path) { answer().route_layer(from_fn(revalidate)) } else { answer() };
+        router.route(path, answer)
+    });
     routes.fallback(no_such_path).method_not_allowed_fallback(other_method).with_state(app)
 }
 

@@ -3,15 +3,17 @@
 //! The hot path allocates nothing but the header map, takes no lock and awaits nothing. It answers only what needs
 //! no look at the query; whatever is unusual about a request sends it to the router, which says the same of it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
@@ -19,16 +21,18 @@ use tower::ServiceExt;
 
 use super::auth::{Peer, identify, name_of};
 use super::door;
-use super::error::{AsPage, Failure, finish};
+use super::error::{AsPage, Failure, failed, finish};
 use super::extract::check_path;
 use super::fresh::FreshHeaders;
+use super::patience::{Pace, Paced};
 use super::read;
 use super::refused;
 use super::request::RequestError;
 use super::router::{class, router};
 use super::shares::Holder;
 use super::state::{App, AppState, RequestId, Shared};
-use super::ui;
+use super::ui::{self, Visitor};
+use super::{caching, compress, names};
 use crate::metrics::Metrics;
 use crate::resolve::usage::LOCAL;
 
@@ -39,7 +43,7 @@ const RESOLVE: &str = "/v1/resolve/";
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A body that is ready, or that a handler makes.
-pub type AnswerBody = http_body_util::Either<Full<Bytes>, Body>;
+pub type AnswerBody = http_body_util::Either<Full<Bytes>, Paced>;
 /// An answer that is there at once, or on its way.
 pub type Answering = Either<
     Ready<Result<Response<AnswerBody>, Infallible>>,
@@ -49,7 +53,7 @@ pub type Answering = Either<
 /// The network face of one node; clones share it.
 #[derive(Clone)]
 pub struct Face {
-    app: App,
+    pub(super) app: App,
     router: Router,
 }
 
@@ -66,7 +70,7 @@ impl Face {
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.now()));
         let open = door::sender(&self.app.door, peer, &HeaderMap::new()).reads_openly(&self.app);
-        Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone() }
+        Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone(), pace: Arc::default() }
     }
 
     /// Room for one more connection, where there is some.
@@ -89,9 +93,20 @@ pub struct Connection {
     own_host: RefCell<Vec<u8>>,
     /// Kept a connection, so that no two share a counter of references to a header.
     fresh: RefCell<FreshHeaders>,
+    /// How far it is, for its deadlines.
+    pace: Arc<Pace>,
 }
 
 impl Connection {
+    pub(super) fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
+    }
+
+    /// How long it may be silent between two requests, in seconds.
+    pub(super) fn keep_alive_s(&self) -> u64 {
+        self.face.app.door.keep_alive_s
+    }
+
     /// The answer from memory, where there is one.
     fn cached<B>(&self, request: &Request<B>) -> Option<Response<AnswerBody>> {
         let uri = request.uri();
@@ -159,11 +174,24 @@ where
 
     fn call(&self, request: Request<B>) -> Answering {
         if let Some(response) = self.cached(&request) {
+            self.pace.end();
             return Either::Left(ready(Ok(response)));
         }
-        let routed = route(self.face.clone(), self.peer, request.map(Body::new));
-        Either::Right(routed.map(|response| Ok(response.map(AnswerBody::Right))).boxed())
+        self.pace.begin();
+        let pace = self.pace();
+        let routed = answer(self.face.clone(), self.peer, request.map(Body::new));
+        let paced = |response: Response<Body>| response.map(|body| AnswerBody::Right(Paced::new(body, pace)));
+        Either::Right(routed.map(|response| Ok(paced(response))).boxed())
     }
+}
+
+/// Answers a request as its client can read it.
+async fn answer(face: Face, peer: Peer, request: Request<Body>) -> Response<Body> {
+    if !request.headers().contains_key(header::ACCEPT_ENCODING) {
+        return route(face, peer, request).await;
+    }
+    let routed = tower::service_fn(|request| route(face.clone(), peer, request).map(Ok));
+    compress::answer(routed, request).await
 }
 
 /// Sends a request through the router, and completes what comes back.
@@ -174,11 +202,19 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let peer = door::sender(&app.door, peer, request.headers());
     let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
     let admitted = door::check(&app, peer, &request);
-    let is_page = ui::is_page(request.uri().path());
+    let visitor = ui::is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
+    let holder = match &visitor {
+        Some(visitor) => Holder::of(&app, peer, visitor.seat()),
+        None => Holder::of(&app, peer, identify(&app, request.headers()).ok().flatten().as_deref()),
+    };
     // Whoever is turned away at the door is shown nothing of this node, not even its name.
-    let frame = (is_page && admitted.is_ok()).then(|| ui::frame_of_stranger(&app));
+    let is_admitted = admitted.is_ok();
+    if let Some(visitor) = &visitor {
+        ui::news::take(&app, visitor, &mut request);
+    }
     let checked = admitted.and_then(|()| check_path(request.uri().path()));
     let shows_token = request.headers().contains_key(header::AUTHORIZATION);
+    read_name(&mut request);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(id);
     let mut response = match checked {
@@ -188,13 +224,15 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
             Err(_) => axum::response::IntoResponse::into_response(Failure::from(RequestError::Panicked)),
         },
     };
-    if let Some(frame) = frame {
-        response.extensions_mut().insert(AsPage(frame));
-    }
-    let mut response = finish(app.work.counted(Holder::of(&app, peer, None), response), id);
-    if is_page {
+    if let Some(visitor) = visitor {
+        ui::news::keep(&app, &visitor, &response);
+        if is_admitted && failed(&response) {
+            response.extensions_mut().insert(AsPage(visitor.frame_of_failure(&app, peer).await));
+        }
         ui::protect(response.headers_mut());
     }
+    let mut response = finish(app.work.counted(holder, response), id);
+    caching::complete(&mut response);
     if shows_token && response.status() == StatusCode::UNAUTHORIZED {
         refused::log(peer, Some(id), false);
     }
@@ -207,6 +245,19 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
         access.log(id, response.status().as_u16());
     }
     response
+}
+
+/// Writes the name of a prompt in the path as the router knows it.
+fn read_name<B>(request: &mut Request<B>) {
+    let uri = request.uri();
+    let Cow::Owned(path) = names::in_one_segment(uri.path()) else { return };
+    let path = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    // A path that gets too long by it stays as it is, and leads nowhere.
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// One request, for the access log: nothing of its query, of its body or of what was answered.

@@ -34,15 +34,25 @@ impl Holder {
     }
 }
 
+/// How many of one kind of thing there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// In all.
+    pub(super) all: usize,
+    /// Of one access token.
+    pub(super) token: usize,
+    /// Of one network, where no access token is shown or many share one.
+    pub(super) network: usize,
+    /// Of this machine without an access token: that may be many programs.
+    pub(super) local: usize,
+}
+
 /// Counts one kind of thing; clones count together.
 #[derive(Clone)]
 pub(super) struct Shares {
     /// What an error calls them.
     what: &'static str,
-    all_max: usize,
-    each_max: usize,
-    /// What those on this machine may have together that show no access token: they may be many programs.
-    local_max: usize,
+    limits: Limits,
     retry_after_s: u64,
     held: Arc<Mutex<Held>>,
 }
@@ -54,8 +64,8 @@ struct Held {
 }
 
 impl Shares {
-    pub(super) fn new(what: &'static str, (all_max, each_max, local_max): (usize, usize, usize)) -> Self {
-        Self { what, all_max, each_max, local_max, retry_after_s: 10, held: Arc::default() }
+    pub(super) fn new(what: &'static str, limits: Limits) -> Self {
+        Self { what, limits, retry_after_s: 10, held: Arc::default() }
     }
 
     /// Takes one, until what it returns is dropped.
@@ -67,11 +77,15 @@ impl Shares {
     pub(super) fn take_many(&self, holder: Holder, number: usize) -> Result<Share, Failure> {
         let (what, retry_after_s) = (self.what, self.retry_after_s);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let max = if holder == Holder::Local { self.local_max } else { self.each_max };
+        let max = match holder {
+            Holder::Token(_) => self.limits.token,
+            Holder::Network(_) => self.limits.network,
+            Holder::Local => self.limits.local,
+        };
         if held.by.get(&holder).copied().unwrap_or(0).saturating_add(number) > max {
             return Err(RequestError::Share { what, max, retry_after_s }.into());
         }
-        if held.all.saturating_add(number) > self.all_max {
+        if held.all.saturating_add(number) > self.limits.all {
             return Err(RequestError::Full { what, retry_after_s }.into());
         }
         held.all += number;
@@ -107,7 +121,7 @@ mod tests {
 
     #[test]
     fn nobody_takes_more_than_their_share_and_all_together_no_more_than_there_is() {
-        let shares = Shares::new("streams", (5, 2, 3));
+        let shares = Shares::new("streams", Limits { all: 5, token: 2, network: 1, local: 3 });
         let token = |name: &str| Holder::Token(name.to_owned());
         let says = |taken: Result<Share, Failure>| taken.err().map(|failure| failure.to_string());
         let mut ann = vec![shares.take(token("ann")), shares.take(token("ann"))];
@@ -119,7 +133,13 @@ mod tests {
         drop(ann.pop());
         let bob = shares.take(token("bob"));
         assert!(bob.is_ok(), "what was given back can be had");
-        drop((ann, bob));
+        let network = Holder::Network(None);
+        let one = shares.take(network.clone());
+        assert!(one.is_err(), "all together have what there is");
+        drop(ann);
+        let one = shares.take(network.clone()).expect("room");
+        assert!(says(shares.take(network)).expect("refused").contains("1 streams"));
+        drop((one, bob));
         assert_eq!(shares.held.lock().expect("counts").by.len(), 1, "who has none is forgotten");
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
-use super::shares::Shares;
+use super::shares::{Limits, Shares};
 use super::ui::session::Sessions;
 use super::work::Work;
 use crate::api::status::Status;
@@ -25,13 +25,12 @@ use crate::web::docs;
 
 /// Memory that all request bodies together may take while they arrive and are read, in bytes.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Open event streams in all, of one access token, and of all local peers without one; each looks at the database once a
-/// commit.
-const LISTENERS_MAX: (usize, usize, usize) = (256, 32, 128);
-/// Open pages that are told of changes, likewise; they do not take from the streams of applications.
-const WATCHERS_MAX: (usize, usize, usize) = (256, 32, 128);
-/// Polls that wait, likewise: thousands of replicas may share one access token, and others still find room.
-const POLLS_MAX: (usize, usize, usize) = (12_000, 11_000, 11_000);
+/// Open event streams; each looks at the database once a commit.
+const LISTENERS_MAX: Limits = Limits { all: 256, token: 32, network: 32, local: 128 };
+/// Open pages that are told of changes; they do not take from the streams of applications.
+const WATCHERS_MAX: Limits = Limits { all: 256, token: 32, network: 32, local: 128 };
+/// Polls that wait: thousands of replicas may share one access token, and others still find room.
+const POLLS_MAX: Limits = Limits { all: 12_000, token: 11_000, network: 11_000, local: 11_000 };
 
 /// Open connections; above it, a new one is refused.
 const CONNECTIONS_MAX: usize = 16_384;

@@ -1,6 +1,8 @@
 //! The face as a client meets it: real floors below, requests in process and over loopback.
 
 mod govern;
+mod sharing;
+mod travelling;
 
 use std::sync::Arc;
 

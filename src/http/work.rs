@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Failure;
 use super::request::RequestError;
-use super::shares::{Holder, Share, Shares};
+use super::shares::{Holder, Limits, Share, Shares};
 use super::state::App;
 use crate::clock::{Clock, Stop};
 
@@ -34,9 +34,10 @@ const HEAVY_MS_MAX: u64 = 5_000;
 const READS_MAX: usize = 64;
 /// Answers from this size on, in bytes, take from the budget of those that are being sent.
 const LARGE_BYTES: u64 = 64 * 1024;
-/// Memory that all large answers together may take until they are sent, in bytes; that of one network, and that of
-/// this machine.
-const UNSENT_BYTES_MAX: (usize, usize, usize) = (256 * 1024 * 1024, 64 * 1024 * 1024, 192 * 1024 * 1024);
+/// Memory that large answers may take until they are sent, in bytes. One access token has room for two of the largest
+/// answers (a batch of 16 MiB), and behind one address there may be several.
+const UNSENT_BYTES_MAX: Limits = Limits { all: 256 * MIB, token: 36 * MIB, network: 64 * MIB, local: 192 * MIB };
+const MIB: usize = 1024 * 1024;
 /// Bytes of a large answer that are handed on at once.
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a request that met too many others is asked to wait, in seconds.
@@ -56,7 +57,7 @@ impl Work {
         Self::with(cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE), UNSENT_BYTES_MAX)
     }
 
-    fn with(heavy: usize, waiting: usize, unsent_bytes: (usize, usize, usize)) -> Self {
+    fn with(heavy: usize, waiting: usize, unsent_bytes: Limits) -> Self {
         Self {
             heavy: Arc::new(Semaphore::new(heavy)),
             waiting: Semaphore::new(waiting),
@@ -181,6 +182,8 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
+    const NOTHING: Limits = Limits { all: 0, token: 0, network: 0, local: 0 };
+
     fn clock() -> Arc<dyn Clock> {
         Arc::new(ManualClock::default())
     }
@@ -192,7 +195,7 @@ mod tests {
     #[test]
     fn heavy_work_beyond_the_queue_is_turned_away_with_a_time_to_come_again() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 1, (0, 0, 0)));
+            let work = Arc::new(Work::with(1, 1, NOTHING));
             let (release, held) = mpsc::channel::<()>();
             let (started, running) = tokio::sync::oneshot::channel();
             let first = {
@@ -226,7 +229,7 @@ mod tests {
     #[test]
     fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 8, (0, 0, 0)));
+            let work = Arc::new(Work::with(1, 8, NOTHING));
             let (started, running) = tokio::sync::oneshot::channel();
             let (ended, end) = tokio::sync::oneshot::channel();
             let first = {
@@ -264,7 +267,7 @@ mod tests {
     fn large_answers_count_until_they_are_sent_in_all_and_for_each_network() {
         runtime().block_on(async {
             let size = usize::try_from(LARGE_BYTES).expect("small");
-            let work = Work::with(1, 1, (4 * size, 3 * size, size));
+            let work = Work::with(1, 1, Limits { all: 4 * size, token: 2 * size, network: 3 * size, local: size });
             let here = || Holder::Network(Some([192, 0, 2, 1].into()));
             let there = || Holder::Network(Some([198, 51, 100, 1].into()));
             let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));

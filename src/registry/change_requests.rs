@@ -410,12 +410,14 @@ fn four_eyes<Q: Queries + Documents>(
     }
     let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
     let wanted = wanted(one, from.as_ref());
-    let mut makers = makers_of_move(txn, &wanted)?;
-    makers.extend(proposers(request));
-    if !makers.contains(who) {
-        return Ok(());
-    }
-    let reason = format!("who wrote or proposed a change to {}@{} may not approve it (four eyes)", one.name, one.label);
+    let did = match makers_of_move(txn, &wanted)?.get(who) {
+        Some(version) => format!("made part of {version}"),
+        None if proposers(request).contains(who) => format!("proposed change request {}", request.id),
+        None => return Ok(()),
+    };
+    let (name, label) = (&one.name, &one.label);
+    let reason =
+        format!("they {did}, and who wrote or proposed a change to {name}@{label} may not approve it (four eyes)");
     Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
 }
 

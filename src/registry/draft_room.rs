@@ -92,3 +92,47 @@ fn change(txn: &mut WriteTxn<'_>, who: &str, by: impl Fn(&mut Room)) -> Result<(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Options, Store};
+
+    fn draft(saved_by: &str) -> Draft {
+        let draft = serde_json::json!({
+            "prompt": "a", "name": "d", "parent": 0, "revision": 1, "content": {"syntax": "plain", "text": "x"},
+            "author": saved_by, "saved_by": saved_by, "saved": "2026-01-01T00:00:00Z",
+        });
+        serde_json::from_value(draft).expect("a draft")
+    }
+
+    /// What a save of `ann` is refused with where drafts take this much already.
+    fn refused(who: &'static str, drafts: u64, bytes: u64, is_new: bool) -> Option<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");
+        let checked = store.write_blocking(move |txn| -> Result<_, RegistryError> {
+            txn.put_document(Shelf::DraftRoom, who, &Room { drafts, bytes })?;
+            Ok(check(txn, &draft("ann"), is_new).err().map(|error| error.to_string()))
+        });
+        checked.expect("written")
+    }
+
+    #[test]
+    fn drafts_of_one_and_of_all_are_bounded_in_number_and_bytes_to_the_last_one() {
+        let bytes = 2 * length(&draft("ann")).expect("a length");
+        for (who, whose, drafts_max, bytes_max) in [
+            ("ann", "`ann`'s", DRAFTS_OF_ONE_MAX, DRAFTS_OF_ONE_BYTES_MAX),
+            (EVERYBODY, "all", DRAFTS_OF_ALL_MAX, DRAFTS_BYTES_MAX),
+        ] {
+            assert_eq!(refused(who, drafts_max - 1, bytes_max - bytes, true), None, "{whose}: the last one");
+            let number = refused(who, drafts_max, 0, true).expect("too many");
+            assert!(number.starts_with(&format!("{whose} drafts")) && number.contains("places"), "{number}");
+            assert_eq!(refused(who, drafts_max, 0, false), None, "{whose}: a save of a draft that is there");
+            for is_new in [true, false] {
+                let long = refused(who, 1, bytes_max - bytes + 1, is_new).expect("too long");
+                assert!(long.starts_with(&format!("{whose} drafts")) && long.contains("bytes"), "{long}");
+            }
+        }
+        assert_eq!(refused("bob", DRAFTS_OF_ONE_MAX, DRAFTS_OF_ONE_BYTES_MAX, true), None, "what others take");
+    }
+}

@@ -21,7 +21,7 @@ pub enum RegistryError {
     #[error("`{actor}` may not: {reason}")]
     Forbidden { actor: String, reason: String, roles: Vec<String> },
     #[error("{place} is not moved: {}", said(missing))]
-    PolicyNotMet { place: String, missing: Vec<Requirement> },
+    PolicyNotMet { place: String, missing: Vec<Requirement>, rollback: bool },
     #[error("{place} is not moved: callers of what it serves would break: {}", reasons.join("; "))]
     BreaksCallers { place: String, reasons: Vec<String>, by: Vec<String> },
     #[error("the content of `{name}` holds {}", secrets(findings))]

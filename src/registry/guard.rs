@@ -39,6 +39,8 @@ pub(super) struct Terms {
     pub(super) break_glass: Option<String>,
     /// Takes a label away, or directly back over its newest deployment: whoever may deploy can stop harm at once.
     pub(super) stops: bool,
+    /// Goes back to what was served before; a refusal then says how to stop what is served now.
+    pub(super) rollback: bool,
 }
 
 impl Terms {
@@ -132,7 +134,7 @@ pub(super) fn clear(
             by.map(|by| RegistryError::BreaksCallers { place: place(wanted), reasons, by })
         })
     } else {
-        Some(Ok(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet.clone() }))
+        Some(Ok(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet.clone(), rollback: terms.rollback }))
     };
     match (refused.transpose()?, &terms.break_glass) {
         (None, _) => {
@@ -287,7 +289,7 @@ fn gather<Q: Queries + Documents>(
     let (name, label) = (wanted.name, wanted.label);
     let mut facts = Facts { now, message: message.to_owned(), deployer_roles, findings, ..Facts::default() };
     let new = wanted.new_versions();
-    facts.makers = makers_of_move(txn, wanted)?;
+    facts.makers = makers_of_move(txn, wanted)?.into_keys().collect();
     let mut request = None;
     let fingerprint = wanted.to.map(|to| match proposed(txn, name, label, to, wanted.fresh) {
         Ok(proposed) => Ok(Some(proposed.fingerprint)),

@@ -26,22 +26,24 @@ pub(super) fn makers_of<Q: Queries + Documents>(
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut found = Makers::new(txn, None);
     found.add(name, version)?;
-    found.finish()
+    Ok(found.finish()?.into_keys().collect())
 }
 
-/// Everybody who made something of what a move brings since what its subjects have now.
+/// Everybody who made something of what a move brings since what its subjects have now, and the newest version that each
+/// of them made.
 pub(super) fn makers_of_move<Q: Queries + Documents>(
     txn: &Q,
     wanted: &Wanted<'_>,
-) -> Result<BTreeSet<String>, StoreError> {
-    let mut all = BTreeSet::new();
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut all = BTreeMap::new();
     for growth in &wanted.grows {
         let base = base(txn, wanted.name, wanted.label, growth)?;
         let mut found = Makers::new(txn, Some(included(txn, wanted.name, &base.versions)?));
         found.note_range(wanted.name, base.after, growth.version);
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
             // Its commit is not made yet: whoever is named in it is who asks now.
-            all.extend(fresh.makers.iter().cloned());
+            let version = format!("{}@{}", wanted.name, growth.version);
+            all.extend(fresh.makers.iter().map(|maker| (maker.clone(), version.clone())));
             found.add(wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() })?;
         }
         all.extend(found.finish()?);
@@ -133,12 +135,13 @@ struct Makers<'t, Q> {
     seen: BTreeSet<(PromptName, u64)>,
     /// Versions that were not looked at yet. A list and no recursion: how long chains of includes get is up to authors.
     pending: Vec<(PromptName, u64)>,
-    found: BTreeSet<String>,
+    /// Who, and which version.
+    found: BTreeMap<String, String>,
 }
 
 impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     const fn new(txn: &'t Q, known: Option<BTreeMap<PromptName, u64>>) -> Self {
-        Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeSet::new() }
+        Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeMap::new() }
     }
 
     /// Notes every version after one, up to another.
@@ -152,10 +155,12 @@ impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     }
 
     fn add(&mut self, name: &PromptName, version: &Version) -> Result<(), StoreError> {
-        self.found.insert(version.author.clone());
-        self.found.extend(self.txn.audit_entry(version.commit)?.map(|entry| entry.actor));
         let key = joined_key(&[name.as_str(), &number_key(version.number)]);
-        self.found.extend(self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default());
+        let savers = self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default();
+        let publisher = self.txn.audit_entry(version.commit)?.map(|entry| entry.actor);
+        for maker in savers.into_iter().chain(publisher).chain([version.author.clone()]) {
+            self.found.entry(maker).or_insert_with(|| format!("{name}@{}", version.number));
+        }
         for include in &version.includes {
             let alone = include.version.saturating_sub(1);
             let known = self.known.as_ref().map_or(alone, |known| known.get(&include.name).copied().unwrap_or(0));
@@ -165,7 +170,7 @@ impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     }
 
     /// Looks at what was noted, and at whatever that leads to.
-    fn finish(mut self) -> Result<BTreeSet<String>, StoreError> {
+    fn finish(mut self) -> Result<BTreeMap<String, String>, StoreError> {
         while let Some((name, number)) = self.pending.pop() {
             if let Some(version) = self.txn.version(&name, number)? {
                 self.add(&name, &version)?;

@@ -46,6 +46,7 @@ impl Registry {
                 allow_major: request.allow_major,
                 break_glass: request.break_glass,
                 stops: back.is_some_and(|back| back.free && back.serving == serving),
+                rollback: true,
                 ..Terms::of(&message)
             };
             move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])

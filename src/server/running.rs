@@ -117,8 +117,14 @@ impl Bound {
     }
 }
 
+/// The URL of an address, which can be opened on this machine also where the address means every one that it has.
 fn url(tls: bool, address: SocketAddr) -> String {
-    format!("{}://{address}", if tls { "https" } else { "http" })
+    let scheme = if tls { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        format!("{scheme}://localhost:{}", address.port())
+    } else {
+        format!("{scheme}://{address}")
+    }
 }
 
 /// A node that is wired and not yet reachable.

@@ -448,3 +448,22 @@ fn what_two_parsers_could_read_differently_is_refused() {
         assert!(matches!(status, None | Some(400)), "{about}: {status:?}");
     }
 }
+
+#[test]
+fn a_refused_host_that_a_proxy_forwarded_names_the_setting_for_proxies_too() {
+    let node = primary(Launch::primary());
+    for (lines, names_proxies) in [
+        ("host: evil.example\r\n", false),
+        ("host: evil.example\r\nx-forwarded-for: 198.51.100.1\r\n", true),
+        ("host: evil.example\r\nforwarded: for=198.51.100.1\r\n", true),
+        ("host: evil.example\r\nvia: 1.1 cache\r\n", true),
+    ] {
+        let said = ask(&node, "GET", "/ui/", lines);
+        assert_eq!(said.status, 421, "{lines:?}: {}", said.text());
+        assert_eq!(said.text().contains("trusted_proxies"), names_proxies, "{lines:?}: {}", said.text());
+        assert!(said.text().contains("allowed_hosts"), "{lines:?}: {}", said.text());
+    }
+    let trusted = primary(Launch::primary().args(["--trusted-proxies", "127.0.0.1"]));
+    let said = ask(&trusted, "GET", "/ui/", "host: evil.example\r\nx-forwarded-for: 198.51.100.1\r\n");
+    assert!(said.status == 421 && !said.text().contains("trusted_proxies"), "{}", said.text());
+}

@@ -156,6 +156,30 @@ fn one_principal_has_200_drafts_wherever_they_lie_and_others_begin_theirs() {
 }
 
 #[test]
+fn one_principal_has_64_mib_of_drafts_and_others_save_theirs() {
+    let node = Node::primary();
+    let (mallory, ann) = (token(&node, "mallory", "author"), token(&node, "ann", "author"));
+    let text = "x".repeat(1_000_000);
+    let write = |bearer: &str, draft: usize, words: &str| {
+        let path = format!("/v1/prompts/m/drafts/d{draft}");
+        send(&node, bearer, "PUT", &path, &json!({"content": {"syntax": "plain", "text": words}}))
+    };
+    let save = |bearer: &str, draft: usize| write(bearer, draft, &text);
+    // Each is kept twice, as the draft and as its save.
+    let room = MINUTE_BYTES / (2 * text.len());
+    let saved = (0..).take_while(|draft| save(&mallory, *draft).status == 200).count();
+    assert!((room - 1..=room).contains(&saved), "{saved} of {room}");
+    let said = save(&mallory, saved).problem(413, "too_large");
+    assert!(said.contains("`mallory`'s drafts") && said.contains("67108864"), "{said}");
+    let other = "y".repeat(text.len());
+    assert_eq!(write(&mallory, 0, &other).status, 413, "another save of a draft that is there");
+    assert_eq!(save(&ann, saved).status, 200, "others save theirs");
+    let away = send(&node, &mallory, "DELETE", "/v1/prompts/m/drafts/d0", &Value::Null);
+    assert!((200..300).contains(&away.status), "{}", away.text());
+    assert_eq!(save(&mallory, 0).status, 200, "there is room again");
+}
+
+#[test]
 fn no_door_makes_a_prompt_whose_name_passes_for_another() {
     let node = Node::primary();
     let content = json!({"syntax": "plain", "text": "x"});

@@ -136,6 +136,33 @@ fn an_access_token_becomes_a_session_that_signing_out_ends() {
 }
 
 #[test]
+fn error_pages_keep_the_navigation_and_whoever_is_signed_in() {
+    let node = Node::primary();
+    node.publish("a", "text");
+    let mut browser = Browser::new(&node);
+    let local = browser.get("/ui/nothing");
+    assert!(local.status == 404 && local.text().contains("Local reader"), "{}", local.text());
+    assert_eq!(browser.sign_in(ADMIN).status, 303);
+    for (method, path, status) in [
+        ("GET", "/ui/nothing", 404),
+        ("GET", "/ui/prompts/nothing", 404),
+        ("GET", "/ui/review/99", 404),
+        ("GET", "/ui/prompts/a?version=x", 400),
+        ("POST", "/ui/prompts/a", 405),
+        ("POST", "/ui/rollback", 403),
+    ] {
+        let answer = browser.send(method, path, &[], "");
+        let page = answer.text();
+        assert_eq!(answer.status, status, "{method} {path}: {page}");
+        for part in
+            ["href=\"/ui/review\"", "href=\"/ui/audit\"", "href=\"/ui/access\"", "Signed in with the access token"]
+        {
+            assert!(page.contains(part), "{part} in {method} {path}: {page}");
+        }
+    }
+}
+
+#[test]
 fn a_revoked_access_token_ends_its_session_at_once() {
     let node = closed();
     node.publish("a", "text");
@@ -234,7 +261,7 @@ fn what_others_wrote_is_shown_and_does_nothing() {
     assert!(browser.page(&prompt).contains("U+202E"), "what turns the writing is shown");
     let wrong = browser.get("/ui/prompts/%3Cscript%3E%22");
     assert!(wrong.status == 404 && wrong.text().contains("&lt;script&gt;"), "{}", wrong.text());
-    for path in ["/ui/nowhere", "/ui/?x=1", "/ui/diff/a", "/ui/prompts/a%40b"] {
+    for path in ["/ui/nowhere", "/ui/?risk=x", "/ui/diff/a", "/ui/prompts/a%40b"] {
         let answer = browser.get(path);
         assert!((400..500).contains(&answer.status) && answer.text().contains("<h1>"), "{path}: {}", answer.text());
     }

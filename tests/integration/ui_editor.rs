@@ -232,6 +232,7 @@ fn who_wrote_what_a_draft_took_in_does_not_approve_it_and_refusals_are_recorded(
     let approval = json!({"kind": "approve", "fingerprints": [looked["request"]["moves"][0]["fingerprint"]]});
     let refused = team.send("cy", "POST", "/v1/requests/1/reviews", &approval);
     assert!(refused.status == 403 && refused.text().contains("four eyes"), "{}", refused.text());
+    assert!(refused.text().contains("made part of support/agent@"), "{}", refused.text());
 
     // What an old window holds is of a draft that is gone.
     let old = form.set("text", "from before").set("do", "save");

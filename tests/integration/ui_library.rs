@@ -84,6 +84,10 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
+    assert!(page.contains("class=\"flash\""), "{page}");
+    for path in ["/ui/prompts/team/a?done=described", "/ui/prompts/team/a?done=described&utm_source=slack"] {
+        assert!(!browser.page(path).contains("class=\"flash\""), "neither a reload nor a link says it again: {path}");
+    }
     let about = json!({"owner": "team-x", "tags": ["risky"]});
     node.change("PUT", "/v1/prompts/team%2Fb/about", &about).ok();
     for (query, expected) in [

@@ -52,7 +52,8 @@ fn a_releaser_asks_compliance_approves_and_the_releaser_deploys() {
     let (mut rob, mut cy) = (signed(&team, "rob"), signed(&team, "cy"));
     let path = ask(&mut rob, first, "please");
     let page = rob.page(&path);
-    assert!(page.contains("may not approve it (four eyes)"), "she sees why: {page}");
+    assert!(page.contains("they proposed change request 1"), "she sees why: {page}");
+    assert!(page.contains("may not approve it (four eyes)"), "{page}");
     assert!(!page.contains(&kind("approve")) && !page.contains(&kind("apply")), "{page}");
     assert!(page.contains(&kind("withdraw")) && page.contains("cy (compliance)"), "{page}");
     let queue = rob.page("/ui/review");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, listen_address};
 
 use crate::crypto::key::VerifyingKey;
 use crate::model::position::Position;
@@ -53,8 +53,8 @@ pub struct ListenArgs {
     /// The data directory [default: ./bookholder-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The address to listen on [default: 127.0.0.1:7070]
-    #[arg(long, value_name = "ADDRESS")]
+    /// The address to listen on; a port alone is one of this machine [default: 127.0.0.1:7070]
+    #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
     /// A unix socket to listen on as well
     #[arg(long, value_name = "PATH")]

@@ -1,7 +1,7 @@
 //! The pages: asks the floors below what a page shows, and answers with what `web` makes of it.
 //!
-//! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, is kept by no cache but where it
-//! says so itself, and every form is checked before anything is done.
+//! Invariant: every answer under `/ui` forbids scripts, styles and frames of others, and every form is checked before
+//! anything is done.
 
 mod about;
 mod access;
@@ -13,6 +13,7 @@ mod diff;
 mod edit;
 mod live;
 mod merge;
+pub(super) mod news;
 mod prompt;
 mod prompts;
 mod replicas;
@@ -24,13 +25,10 @@ mod sign_in;
 mod upload;
 mod visitor;
 
-use std::sync::Arc;
-
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-use super::state::Shared;
-use crate::web::layout::{Frame, Who};
+pub(super) use visitor::Visitor;
 
 /// What browsers let pages do: nothing but with their own node.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -49,15 +47,9 @@ pub(super) fn is_page(path: &str) -> bool {
     path == "/ui" || path.starts_with("/ui/")
 }
 
-/// What a page says of this node to somebody of whom nothing is known.
-pub(super) fn frame_of_stranger(app: &Shared) -> Arc<Frame> {
-    Arc::new(visitor::frame(app, Who::Stranger))
-}
-
 /// Adds what every answer under `/ui` says to browsers.
 pub(super) fn protect(headers: &mut HeaderMap) {
     headers.extend(PROTECTION);
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// What a page says of what was just done, by the word that stands in its address.

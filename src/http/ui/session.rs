@@ -30,7 +30,7 @@ const ATTEMPTS_WITHIN_MS: u64 = 60_000;
 const ATTEMPTS_OF_ONE_MAX: usize = 10;
 /// Most of them from everywhere; it bounds what is remembered, too.
 const ATTEMPTS_MAX: usize = 100;
-/// How long an access token that was just made waits for the page that shows it: a minute.
+/// How long an access token that was just made, or what was done, waits for the page that shows it: a minute.
 const SHOWN_WITHIN_MS: u64 = 60_000;
 /// Bytes of a session's id: 256 random bits.
 const ID_BYTES: usize = 32;
@@ -63,6 +63,13 @@ struct Held {
     began_ms: u64,
     used_ms: u64,
     made: Option<Made>,
+    told: Option<Told>,
+}
+
+/// The address of a page that a form sent its browser to, for what it says of what was done.
+struct Told {
+    path: String,
+    at_ms: u64,
 }
 
 /// An access token that was just made in a session.
@@ -108,7 +115,8 @@ impl Sessions {
         if let Some(crowded) = crowded {
             held.remove(&crowded);
         }
-        let session = Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms, made: None };
+        let session =
+            Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms, made: None, told: None };
         held.insert(kept(&id), session);
         Ok(id)
     }
@@ -146,6 +154,22 @@ impl Sessions {
         let session = held.get_mut(&kept(id))?;
         let made = session.made.take_if(|made| made.name == name)?;
         (now_ms.saturating_sub(made.at_ms) < SHOWN_WITHIN_MS).then_some(made.token)
+    }
+
+    /// Keeps the address of the page that says next, and once, what was done in a session.
+    pub(super) fn tell_once(&self, id: &str, path: &str) {
+        let at_ms = self.clock.monotonic_ms();
+        if let Some(session) = self.held().get_mut(&kept(id)) {
+            session.told = Some(Told { path: path.to_owned(), at_ms });
+        }
+    }
+
+    /// Whether a page is the one that says what was done just now; whoever asks again is told no.
+    pub(super) fn take_told(&self, id: &str, path: &str) -> bool {
+        let now_ms = self.clock.monotonic_ms();
+        let mut held = self.held();
+        let told = held.get_mut(&kept(id)).and_then(|session| session.told.take_if(|told| told.path == path));
+        told.is_some_and(|told| now_ms.saturating_sub(told.at_ms) < SHOWN_WITHIN_MS)
     }
 
     /// Ends a session.
@@ -250,6 +274,21 @@ mod tests {
         sessions.show_once(&ann, "ci", token());
         sessions.end(&ann);
         assert!(sessions.take_shown(&ann, "ci").is_none(), "signed out");
+    }
+
+    #[test]
+    fn what_was_done_is_told_once_at_its_address_and_soon() {
+        let (sessions, clock) = sessions();
+        let (ann, bob) = (sessions.begin(hash(1), "ann"), sessions.begin(hash(2), "bob"));
+        let (ann, bob) = (ann.expect("randomness"), bob.expect("randomness"));
+        sessions.tell_once(&ann, "/ui/prompts/a?done=deployed");
+        assert!(!sessions.take_told(&bob, "/ui/prompts/a?done=deployed"), "another session");
+        assert!(!sessions.take_told(&ann, "/ui/prompts/b?done=deployed"), "another page");
+        assert!(sessions.take_told(&ann, "/ui/prompts/a?done=deployed"), "the first time");
+        assert!(!sessions.take_told(&ann, "/ui/prompts/a?done=deployed"), "once");
+        sessions.tell_once(&ann, "/ui/prompts/a?done=deployed");
+        clock.advance(SHOWN_WITHIN_MS);
+        assert!(!sessions.take_told(&ann, "/ui/prompts/a?done=deployed"), "too late");
     }
 
     #[test]

@@ -27,7 +27,7 @@ const REFUSED: &str = "This access token signs nobody in: it is mistyped, expire
 pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
     let peer = Peer::of(&parts);
-    let mut params = Params::parse(parts.uri.query().unwrap_or_default())?;
+    let mut params = Params::of_uri(&parts.uri)?;
     let next = own_path(params.text("next"));
     params.finish(&["next"])?;
     if session(&app, peer, &parts.headers).is_some() {

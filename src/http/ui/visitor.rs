@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use super::super::auth::{Peer, identify, seat_of, unreadable};
 use super::super::door::is_own_origin;
 use super::super::error::Failure;
-use super::super::extract::{Params, body_in_time};
+use super::super::extract::{Params, blocking, body_in_time};
 use super::super::fresh::text;
 use super::super::request::RequestError;
 use super::super::state::{App, RequestId, Shared};
@@ -80,7 +80,7 @@ impl Cookie {
 }
 
 /// Somebody who may look at pages: signed in, with an access token in the request, or local where reading is open.
-pub(super) struct Visitor {
+pub(in crate::http) struct Visitor {
     seat: Option<Arc<Seat>>,
     session: Option<String>,
     /// Where the registry stood when they asked; none where they sent a form.
@@ -88,6 +88,24 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
+    /// Who sent a request, as far as it says; whether they may look at anything is another question.
+    pub(in crate::http) fn of(app: &Shared, peer: Peer, headers: &HeaderMap) -> Self {
+        match session(app, peer, headers) {
+            Some((id, seat)) => Self { seat: Some(seat), session: Some(id), from: None },
+            None => Self { seat: identify(app, headers).ok().flatten(), session: None, from: None },
+        }
+    }
+
+    /// What a page says of them and of this node where their request failed.
+    pub(in crate::http) async fn frame_of_failure(self, app: &App, peer: Peer) -> Arc<Frame> {
+        if self.seat.is_none() && !peer.reads_openly(app) {
+            return Arc::new(frame(app, Who::Stranger));
+        }
+        let held = Arc::clone(app);
+        let known = blocking(move || self.frame(&held)).await;
+        Arc::new(known.unwrap_or_else(|_| frame(app, Who::Stranger)))
+    }
+
     /// Whether they may read a prompt.
     pub(super) fn reads(&self, prompt: &str) -> bool {
         self.seat.as_ref().is_none_or(|seat| seat.reads(prompt))
@@ -132,7 +150,7 @@ impl Visitor {
     }
 
     /// Whose access token is behind them, where one is.
-    pub(super) fn seat(&self) -> Option<&Seat> {
+    pub(in crate::http) fn seat(&self) -> Option<&Seat> {
         self.seat.as_deref()
     }
 

@@ -104,7 +104,8 @@ fn whoever_stays_connected_goes_with_their_token() {
     let (reader, replica) = (token(&node, "r", "reader"), token(&node, "edge", "replica"));
     let open = |path: &str, bearer: &str| {
         let mut stream = std::io::BufReader::new(node.connect());
-        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: {bearer}\r\n\r\n");
         stream.get_mut().write_all(request.as_bytes()).expect("written");
         stream
     };

@@ -123,7 +123,7 @@ fn wrong_settings_are_named_before_anything_is_made() {
     };
     check(&with("colour = 1").refused(), "colour");
     check(&with("cache_mib = 0").refused(), "cache_mib");
-    check(&with("listen = 7").refused(), "bookholder.toml");
+    check(&with("listen = 70000").refused(), "bookholder.toml");
     check(&with("registry = 'Not A Name'").refused(), "no name for a registry");
     check(&Launch::primary().env("BOOKHOLDER_LISTN", "x").refused(), "BOOKHOLDER_LISTN is not a setting");
     check(&Launch::primary().env("BOOKHOLDER_CACHE_MIB", "much").refused(), "BOOKHOLDER_CACHE_MIB");

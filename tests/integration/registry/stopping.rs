@@ -386,3 +386,19 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
     // What was stopped is nothing that anybody goes back to for nothing.
     retire(2).await.expect("it was stopped");
 }
+
+#[tokio::test]
+async fn a_second_rollback_of_a_canary_that_is_refused_says_that_a_rollback_was_asked_for() {
+    let (primary, _) = world().await;
+    let three = publish(&primary, "three").await;
+    for serving in [weighted(&[(2, 99), (three, 1)]), fixed(three)] {
+        let asked = propose(&primary, serving, false).await;
+        approve(&primary, &asked).await;
+        primary.registry.apply(&person("rob"), asked.id, ApplyRequest::default()).await.expect("approved");
+    }
+    rollback(&primary, None).await.expect("directly back");
+    let again = rollback(&primary, None).await;
+    assert!(matches!(again, Err(RegistryError::PolicyNotMet { rollback: true, .. })), "{again:?}");
+    let forth = deploy(&primary, fixed(three)).await;
+    assert!(matches!(forth, Err(RegistryError::PolicyNotMet { rollback: false, .. })), "{forth:?}");
+}

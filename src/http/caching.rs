@@ -1,0 +1,97 @@
+//! What caches between this node and its clients may do with an answer: one table, by route.
+//!
+//! `no-store` is what is said of every answer that the table does not name and whose handler says nothing itself: how this
+//! node is, and whatever is private. What everybody may read may be kept and must be asked for again each time
+//! (`no-cache`), which costs no more than an entity tag: an old prompt is never served for a new one. What can never
+//! change may be kept for ever; its handlers say so (contents, root documents, stylesheets), as do those of replication,
+//! where caches join the polls of many replicas.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http_body::Body as _;
+
+use super::error::Failure;
+use super::fresh::text;
+use super::read::matches;
+use super::request::RequestError;
+
+/// An answer that may be kept, and is asked for again before it is used.
+pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+/// An answer that is not kept.
+const NEVER: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The paths whose answers to `GET` may be kept and must be revalidated.
+const REVALIDATED: [&str; 14] = [
+    "/v1/resolve/{*reference}",
+    "/v1/prompts",
+    "/v1/prompts/{name}",
+    "/v1/prompts/{name}/versions",
+    "/v1/prompts/{name}/versions/{version}",
+    "/v1/prompts/{name}/versions/{version}/findings",
+    "/v1/prompts/{name}/about",
+    "/v1/prompts/{name}/diff",
+    "/v1/prompts/{name}/labels",
+    "/v1/prompts/{name}/labels/{label}",
+    "/v1/deployments",
+    "/openapi.json",
+    "/docs",
+    "/docs/style.css",
+];
+
+/// Whether the answers of a route are revalidated.
+pub(super) fn is_revalidated(method: &str, path: &str) -> bool {
+    method == "GET" && REVALIDATED.contains(&path)
+}
+
+/// Gives an answer its entity tag, or says that the client has it already.
+pub(super) async fn revalidate(request: Request, next: Next) -> Response {
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    // The body of an answer to `HEAD` is gone by now.
+    let is_whole = *request.method() == Method::GET;
+    let response = next.run(request).await;
+    if response.status() != StatusCode::OK {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    parts.headers.entry(header::CACHE_CONTROL).or_insert(REVALIDATE);
+    let Some(length) = body.size_hint().exact().filter(|_| is_whole && !parts.headers.contains_key(header::ETAG))
+    else {
+        return Response::from_parts(parts, body);
+    };
+    let bytes = match to_bytes(body, usize::try_from(length).unwrap_or(usize::MAX)).await {
+        Ok(bytes) => bytes,
+        Err(error) => return Failure::from(RequestError::Task(error.to_string())).into_response(),
+    };
+    let etag: String = blake3::hash(&bytes).to_hex().chars().take(32).collect();
+    let etag = format!("\"{etag}\"");
+    let has_it = known.is_some_and(|known| matches(&known, etag.as_bytes()));
+    parts.headers.insert(header::ETAG, text(etag));
+    if !has_it {
+        return Response::from_parts(parts, Body::from(bytes));
+    }
+    parts.status = StatusCode::NOT_MODIFIED;
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::empty())
+}
+
+/// Says of an answer of which nothing is said yet that it is not to be kept.
+pub(super) fn complete(response: &mut Response) {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NEVER);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::router::ROUTES;
+    use super::*;
+
+    #[test]
+    fn every_path_of_the_table_is_a_route() {
+        for path in REVALIDATED {
+            assert!(ROUTES.iter().any(|(method, found, _)| (*method, *found) == ("GET", path)), "{path}");
+        }
+    }
+}

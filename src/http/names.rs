@@ -1,0 +1,90 @@
+//! Names of prompts in paths: their slashes may stand as they are.
+//!
+//! The router knows a name as one segment. A path whose name has several is written anew with `%2F` before it is routed,
+//! so that whatever a proxy in between decodes leads to the same prompt. Where a path can be read in several ways, the
+//! shortest name counts: `/v1/prompts/a/versions/3` is version 3 of `a`. A name that has such words in it
+//! (`a/versions`) needs `%2F`.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use super::router::ROUTES;
+
+/// Where paths about prompts begin, and how the router says the rest of them.
+const PROMPTS: &str = "/v1/prompts/";
+const NAME: &str = "{name}";
+
+/// What may follow a name, as segments, the longest first. A segment in braces is any text.
+static ENDINGS: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
+    let behind_names = ROUTES.iter().filter_map(|(_, path, _)| path.strip_prefix(PROMPTS)?.strip_prefix(NAME));
+    let mut endings: Vec<Vec<&str>> = behind_names.map(|rest| rest.split('/').skip(1).collect()).collect();
+    endings.sort_by_key(|ending| std::cmp::Reverse(ending.len()));
+    endings.dedup();
+    endings
+});
+
+/// A path with the name of its prompt in one segment.
+pub(super) fn in_one_segment(path: &str) -> Cow<'_, str> {
+    let Some(rest) = path.strip_prefix(PROMPTS) else { return Cow::Borrowed(path) };
+    let segments: Vec<&str> = rest.split('/').collect();
+    let lengths = ENDINGS.iter().filter(|ending| ends_with(&segments, ending)).map(Vec::len);
+    let behind = lengths.max().unwrap_or(0);
+    match segments.split_at_checked(segments.len().saturating_sub(behind)) {
+        Some((name, ending)) if name.len() > 1 && !name.contains(&"") => {
+            let name = name.join("%2F");
+            let ending: String = ending.iter().flat_map(|segment| ["/", segment]).collect();
+            Cow::Owned(format!("{PROMPTS}{name}{ending}"))
+        }
+        _ => Cow::Borrowed(path),
+    }
+}
+
+/// Whether segments end so, with at least one before that.
+fn ends_with(segments: &[&str], ending: &[&str]) -> bool {
+    let fits = |(found, wanted): (&&str, &&str)| {
+        if wanted.starts_with('{') { !found.is_empty() } else { found == wanted }
+    };
+    segments.len() > ending.len() && segments.iter().rev().zip(ending.iter().rev()).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_several_segments_becomes_one_and_everything_else_stays() {
+        for (path, expected) in [
+            ("/v1/prompts/a", "/v1/prompts/a"),
+            ("/v1/prompts/a/b", "/v1/prompts/a%2Fb"),
+            ("/v1/prompts/a/b/c%20d", "/v1/prompts/a%2Fb%2Fc%20d"),
+            ("/v1/prompts/a/b/versions", "/v1/prompts/a%2Fb/versions"),
+            ("/v1/prompts/a/b/versions/3", "/v1/prompts/a%2Fb/versions/3"),
+            ("/v1/prompts/a/b/versions/3/findings", "/v1/prompts/a%2Fb/versions/3/findings"),
+            ("/v1/prompts/a/b/labels/production/rollback", "/v1/prompts/a%2Fb/labels/production/rollback"),
+            ("/v1/prompts/a/b/drafts/d/saves/2", "/v1/prompts/a%2Fb/drafts/d/saves/2"),
+            ("/v1/prompts/a/b/diff", "/v1/prompts/a%2Fb/diff"),
+            // What was written as one segment stays one.
+            ("/v1/prompts/a%2Fb/versions/3", "/v1/prompts/a%2Fb/versions/3"),
+            ("/v1/prompts/a%2Fversions/versions", "/v1/prompts/a%2Fversions/versions"),
+            // Read in several ways: the shortest name.
+            ("/v1/prompts/a/versions", "/v1/prompts/a/versions"),
+            ("/v1/prompts/a/versions/versions", "/v1/prompts/a/versions/versions"),
+            ("/v1/prompts/a/labels/x/versions", "/v1/prompts/a%2Flabels%2Fx/versions"),
+            ("/v1/prompts/versions", "/v1/prompts/versions"),
+            ("/v1/prompts/versions/versions", "/v1/prompts/versions/versions"),
+            // No name of a prompt: what reads the name refuses it, or no route has it.
+            ("/v1/prompts/a/../b", "/v1/prompts/a%2F..%2Fb"),
+            ("/v1/prompts/", "/v1/prompts/"),
+            ("/v1/prompts/a/", "/v1/prompts/a/"),
+            ("/v1/prompts/a//b", "/v1/prompts/a//b"),
+            ("/v1/prompts/a/b/labels/", "/v1/prompts/a/b/labels/"),
+            // Other paths.
+            ("/v1/prompts", "/v1/prompts"),
+            ("/v1/resolve/a/b", "/v1/resolve/a/b"),
+            ("/v1/promptsx/a/b", "/v1/promptsx/a/b"),
+            ("/ui/prompts/a/b", "/ui/prompts/a/b"),
+        ] {
+            assert_eq!(in_one_segment(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What one access token may hold, and that the next one at the same address still finds room.
+
+use super::*;
+use crate::http::shares::Holder;
+
+async fn token(node: &Node, name: &str, role: &str) -> String {
+    let (status, made) = node.change("POST", "/v1/tokens", &json!({"name": name, "role": role})).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    format!("Bearer {}", made["token"].as_str().expect("a token"))
+}
+
+fn ask(path: &str, bearer: &str) -> Request<Body> {
+    let request = Request::get(path).header(header::HOST, "localhost").header(header::AUTHORIZATION, bearer);
+    request.body(Body::empty()).expect("a request")
+}
+
+#[tokio::test]
+async fn unsent_answers_of_one_access_token_leave_room_for_another_at_the_same_address() {
+    let node = Node::start(true);
+    let (reader, other) = (token(&node, "a", "reader").await, token(&node, "b", "reader").await);
+    assert_eq!(node.publish("a", &"x".repeat(900_000)).await.0, StatusCode::CREATED);
+    let connection = node.face.connection(REMOTE);
+    let send = async |bearer: &str| connection.call(ask("/v1/resolve/a?subject=s", bearer)).await.expect("infallible");
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = send(&reader).await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        held.push(answer);
+        assert!(held.len() < 64, "its share is bounded");
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(held.len() >= 36, "room for two of the largest answers: {}", held.len());
+    assert_eq!(send(&other).await.status(), StatusCode::OK, "another at the same address");
+    held.pop();
+    assert_eq!(send(&reader).await.status(), StatusCode::OK, "what was sent is given back");
+}
+
+#[tokio::test]
+async fn long_polls_of_one_access_token_leave_room_for_another() {
+    let node = Node::start(true);
+    let (edge, other) = (token(&node, "edge", "replica").await, token(&node, "other", "replica").await);
+    let next = "/replication/v1/view/all/next/0.0";
+    let taken = node.face.app.polls.take_many(Holder::Token("edge".to_owned()), 11_000).expect("its share");
+    let (status, headers, _) = node.send(REMOTE, ask(next, &edge)).await;
+    assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (StatusCode::TOO_MANY_REQUESTS, true));
+    assert_eq!(node.send(REMOTE, ask(next, &other)).await.0, StatusCode::OK);
+    drop(taken);
+    assert_eq!(node.send(REMOTE, ask(next, &edge)).await.0, StatusCode::OK, "what ended is given back");
+}

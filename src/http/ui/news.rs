@@ -1,0 +1,65 @@
+//! What a page says once of what was just done.
+//!
+//! A form that was done sends its browser on to a page whose address says which sentence to show (`done=…`). The session
+//! remembers that address until it is asked for, at most a minute: loading the page again, or following the address as a
+//! link, shows the page without the sentence.
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, Uri, header};
+
+use super::super::state::Shared;
+use super::visitor::Visitor;
+
+/// The parameter of an address that says what was done.
+const DONE: &str = "done=";
+
+/// Remembers where a form that was done sends its browser.
+pub(in crate::http) fn keep(app: &Shared, visitor: &Visitor, response: &Response<Body>) {
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let Some((session, location)) = visitor.session().zip(location) else { return };
+    if response.status() == StatusCode::SEE_OTHER && says_done(location) {
+        // What stands behind the `#` stays in the browser.
+        app.sessions.tell_once(session, location.split('#').next().unwrap_or_default());
+    }
+}
+
+/// Takes `done` out of the address of a request that no form sent its browser to just now.
+pub(in crate::http) fn take<B>(app: &Shared, visitor: &Visitor, request: &mut Request<B>) {
+    let Some(path) = request.uri().path_and_query().map(|path| path.as_str()).filter(|path| says_done(path)) else {
+        return;
+    };
+    if visitor.session().is_some_and(|session| app.sessions.take_told(session, path)) {
+        return;
+    }
+    if let Ok(uri) = without_done(path).parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+}
+
+fn says_done(path: &str) -> bool {
+    path.split_once('?').is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with(DONE)))
+}
+
+fn without_done(path: &str) -> String {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let rest: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with(DONE)).collect();
+    if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn done_is_taken_out_of_an_address_and_the_rest_stays() {
+        for (path, expected) in [
+            ("/ui/a?done=x", "/ui/a"),
+            ("/ui/a?version=2&done=x", "/ui/a?version=2"),
+            ("/ui/a?done=x&version=2", "/ui/a?version=2"),
+            ("/ui/a?undone=x", "/ui/a?undone=x"),
+        ] {
+            assert_eq!(without_done(path), expected, "{path}");
+            assert_eq!(says_done(path), path != expected, "{path}");
+        }
+    }
+}
