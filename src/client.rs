@@ -30,7 +30,7 @@ use crate::api::read::{
 };
 use crate::api::status::Status;
 use crate::api::write::{
-    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RollbackRequest, Why,
+    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RemoveRequest, RollbackRequest, Why,
 };
 use crate::crypto::secret::AccessToken;
 use crate::crypto::tls::use_ring;
@@ -255,7 +255,7 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn remove(&self, name: &PromptName, why: &Why) -> Result<Deployed, ClientError> {
+    pub async fn remove(&self, name: &PromptName, why: &RemoveRequest) -> Result<Deployed, ClientError> {
         self.call(self.request(Method::DELETE, &paths::prompt(name)).json(why)).await
     }
 

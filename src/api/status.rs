@@ -76,9 +76,34 @@ pub struct Status {
     /// What keeps the bundles in the inbox of this replica from being taken, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inbox: Option<Trouble>,
+    /// The folder that this primary publishes from, if it watches one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchStatus>,
     /// Replicas that reported here lately.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaReport>,
+}
+
+/// A folder of prompt files that a primary publishes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WatchStatus {
+    /// Where it lies.
+    pub folder: String,
+    /// Prompt files in it.
+    pub files: usize,
+    /// Files and links that are left out, or that change nothing.
+    pub skipped_count: usize,
+    /// The first 100 of them.
+    pub skipped: Vec<SkippedFile>,
+}
+
+/// A file that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SkippedFile {
+    /// Where it lies, in the folder.
+    pub path: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What keeps a replica from following.

@@ -176,6 +176,23 @@ pub struct Why {
     pub message: String,
 }
 
+/// A prompt to remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveRequest {
+    /// Why; 1 to 2,000 characters.
+    pub message: String,
+    /// The reason for which an admin overrides what the policies of its labels demand; it is recorded loudly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<String>,
+}
+
+impl From<Why> for RemoveRequest {
+    fn from(Why { message }: Why) -> Self {
+        Self { message, break_glass: None }
+    }
+}
+
 /// Changes of another library's history, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

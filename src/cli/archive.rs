@@ -109,7 +109,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let prompt = LockedPrompt::new("support/agent".parse().expect("a name"), 7, ContentId::of(b"x"));
         let lockfile =
-            Lockfile::new(Label::production(), "main".to_owned(), Position { epoch: 1, seq: 2 }, vec![prompt]);
+            Lockfile::new(Some(Label::production()), "main".to_owned(), Position { epoch: 1, seq: 2 }, vec![prompt]);
         let path = folder.path().join(LOCKFILE_NAME);
         std::fs::write(&path, lockfile.write().expect("a lock file")).expect("a file");
         let expected = vec![ContentId::of(b"x").to_string()];

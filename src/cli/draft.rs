@@ -116,7 +116,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
     let (client, output) = (&context.client, context.output);
     match args.command {
         DraftCommand::Save { which: Which { prompt, draft }, file, parent, expect } => {
-            let (file, _) = folder::read_file(&file)?;
+            let file = folder::read_file(&file)?.file;
             if !file.labels.is_empty() {
                 output.note(paint(DIM, "the labels in the file are left out; name them when the draft is published"));
             }

@@ -4,20 +4,17 @@
 //! is one that `files` can read.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::disk;
 use super::error::CliError;
+use super::output::{Output, WARN, count, one_line, paint};
+use crate::files::compare::{FileIds, Written, read as read_prompt};
+use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, Lockfile};
 use crate::files::path::name_of;
-use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION, PromptFile, parse};
-use crate::model::content_id::ContentId;
+use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PromptFile};
 use crate::model::name::PromptName;
-
-/// Most prompt files of one folder.
-pub const FILES_MAX: usize = 100_000;
-/// How deep folders may lie in each other: a name has at most this many segments.
-const DEPTH_MAX: usize = 100;
+use crate::watch::tree;
 
 /// One prompt file.
 #[derive(Clone, Debug)]
@@ -26,29 +23,29 @@ pub struct FolderFile {
     pub path: PathBuf,
     /// What it says.
     pub file: PromptFile,
-    /// The id of its content, as it is written.
-    pub content_id: ContentId,
+    /// The ids under which a registry may have that.
+    pub ids: FileIds,
 }
 
-/// Reads a prompt file and the id of what it says.
-pub fn read_file(path: &Path) -> Result<(PromptFile, ContentId), CliError> {
+/// Reads a prompt file and the ids of what it says.
+pub fn read_file(path: &Path) -> Result<Written, CliError> {
     let wrong = |error: String| CliError::usage(format!("{}: {error}", path.display()));
-    let file = parse(&disk::read_text(path, PROMPT_FILE_BYTES_MAX)?).map_err(|error| wrong(error.to_string()))?;
-    let content_id = file.content.id().map_err(|error| wrong(error.to_string()))?;
-    Ok((file, content_id))
+    read_prompt(&disk::read_text(path, PROMPT_FILE_BYTES_MAX)?).map_err(wrong)
 }
 
-/// Reads every prompt file below a folder; hidden files and links are left alone.
+/// Reads every prompt file below a folder, as `serve --watch` does; whatever is skipped is named in a warning.
 ///
 /// # Errors
 /// Every file that cannot be read is named, not only the first.
-pub fn read(folder: &Path) -> Result<BTreeMap<PromptName, FolderFile>, CliError> {
-    let mut paths = Vec::new();
-    walk(folder, Path::new(""), 0, &mut paths)?;
-    paths.sort();
+pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, FolderFile>, CliError> {
+    let found = tree::find(folder).map_err(|error| CliError::file("read", folder, &error))?;
+    for (path, reason) in &found.skipped {
+        let path = one_line(&path.display().to_string());
+        output.note(format!("{}: {path} is skipped: {reason}", paint(WARN.bold(), "warning")));
+    }
     let mut files = BTreeMap::new();
     let mut wrong = Vec::new();
-    for path in paths {
+    for path in found.files.into_keys() {
         let name = match name_of(&path) {
             Ok(name) => name,
             Err(error) => {
@@ -57,8 +54,8 @@ pub fn read(folder: &Path) -> Result<BTreeMap<PromptName, FolderFile>, CliError>
             }
         };
         match read_file(&folder.join(&path)) {
-            Ok((file, content_id)) => {
-                if let Some(other) = files.insert(name, FolderFile { path: path.clone(), file, content_id }) {
+            Ok(Written { file, ids }) => {
+                if let Some(other) = files.insert(name, FolderFile { path: path.clone(), file, ids }) {
                     wrong.push(format!("{} is the same prompt as {}", path.display(), other.path.display()));
                 }
             }
@@ -68,33 +65,18 @@ pub fn read(folder: &Path) -> Result<BTreeMap<PromptName, FolderFile>, CliError>
     if wrong.is_empty() {
         return Ok(files);
     }
-    let message = format!("{} cannot be used; nothing was changed", super::output::count(wrong.len(), "prompt file"));
+    let message = format!("{} cannot be used; nothing was changed", count(wrong.len(), "prompt file"));
     Err(CliError::usage(message).details(wrong))
 }
 
-fn walk(root: &Path, below: &Path, depth: usize, paths: &mut Vec<PathBuf>) -> Result<(), CliError> {
-    let folder = root.join(below);
-    let fail = |error: std::io::Error| CliError::file("read", &folder, &error);
-    for entry in fs::read_dir(&folder).map_err(fail)? {
-        let entry = entry.map_err(fail)?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
-            continue;
-        }
-        let path = below.join(entry.file_name());
-        let kind = entry.file_type().map_err(fail)?;
-        if kind.is_dir() {
-            if depth >= DEPTH_MAX {
-                return Err(CliError::usage(format!("{} lies too deep; no name has so many folders", path.display())));
-            }
-            walk(root, &path, depth + 1, paths)?;
-        } else if kind.is_file() && path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION) {
-            if paths.len() >= FILES_MAX {
-                return Err(CliError::usage(format!("{} holds more than {FILES_MAX} prompt files", root.display())));
-            }
-            paths.push(path);
-        }
+/// Reads the lock file of a folder, if it has one.
+pub fn read_lockfile(out: &Path) -> Result<Option<Lockfile>, CliError> {
+    let path = out.join(LOCKFILE_NAME);
+    if path.symlink_metadata().is_err() {
+        return Ok(None);
     }
-    Ok(())
+    let text = disk::read_text(&path, LOCKFILE_BYTES_MAX)?;
+    Lockfile::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -109,14 +91,15 @@ mod tests {
         put("b.prompt", "{{role \"user\"}}\nHi\n");
         put(".hidden/x.prompt", "---\n");
         put("README.md", "---\n");
-        let files = read(folder.path()).expect("two files");
+        let output = Output::stdout(true);
+        let files = read(folder.path(), output).expect("two files");
         let names: Vec<_> = files.keys().map(PromptName::as_str).collect();
         assert_eq!(names, ["b", "support/agent"]);
         put("bad.prompt", "---\n");
         put("wor@se.prompt", "");
         put("b%20.prompt", "");
         put("%62.prompt", "");
-        let error = read(folder.path()).expect_err("four are wrong");
+        let error = read(folder.path(), output).expect_err("four are wrong");
         assert_eq!(error.details.len(), 4, "{error:?}");
         assert!(error.details.iter().any(|detail| detail.contains("same prompt as")), "{error:?}");
     }

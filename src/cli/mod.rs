@@ -12,6 +12,7 @@ mod can;
 mod changed;
 mod compact;
 mod completions;
+mod confirm;
 mod context;
 mod demo;
 mod deploy;

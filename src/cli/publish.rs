@@ -56,7 +56,7 @@ pub fn bump(text: &str) -> Result<Bump, String> {
 }
 
 pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliError> {
-    let (file, _) = folder::read_file(&args.file)?;
+    let file = folder::read_file(&args.file)?.file;
     let mut labels = file.labels;
     labels.extend(args.label);
     labels.sort();

@@ -18,16 +18,16 @@ use crate::api::limits::{BATCH_REFERENCES_MAX, PAGE_ROWS_MAX};
 use crate::api::problem::ErrorCode;
 use crate::api::read::{BatchRequest, Resolved};
 use crate::client::{ClientError, PromptFilter};
-use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, LockedPrompt, Lockfile};
+use crate::files::compare::FileIds;
+use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::files::path::path_of;
 use crate::files::prompt;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
+use crate::model::serving::Target;
 
 /// How often a pull of more than one request starts again because the registry changed in between.
 const ATTEMPTS_MAX: usize = 5;
-/// Who asks: the same subject gets the same version of a split in every pull.
-const SUBJECT: &str = "bookholder pull";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,25 +58,34 @@ pub struct PullArgs {
 struct Served {
     position: Position,
     prompts: BTreeMap<PromptName, Resolved>,
+    /// Prompts of which it serves several versions, and the one that was taken.
+    split: BTreeMap<PromptName, u64>,
 }
 
 pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> {
-    let old = read_lockfile(&args.out)?;
+    let old = folder::read_lockfile(&args.out)?;
     let registry = context.client.status().await?.registry;
     let served = served(&context, &args.label).await?;
-    for (name, resolved) in served.prompts.iter().filter(|(_, resolved)| resolved.assignment.is_some()) {
-        let version = paint(ACCENT, format!("{name}@{}", resolved.version));
+    for (name, version) in &served.split {
+        let version = paint(ACCENT, format!("{name}@{version}"));
+        let warning = paint(WARN.bold(), "warning");
         context
             .output
-            .note(format!("{}: {name} serves several versions; took {version}", paint(WARN.bold(), "warning")));
+            .note(format!("{warning}: {name} serves several versions; took the one with most weight, {version}"));
     }
     let locked = |(name, resolved): (&PromptName, &Resolved)| {
-        LockedPrompt::new(name.clone(), resolved.version, resolved.content_id)
+        let locked = LockedPrompt::new(name.clone(), resolved.version, resolved.content_id);
+        // A file that a person wrote may say the same in other words: with includes, or without what was added to it.
+        match old.as_ref().and_then(|old| old.get(name)).filter(|before| before.content_id == locked.content_id) {
+            Some(before) => before.written_id.map_or(locked.clone(), |id| locked.written_as(id)),
+            None => locked,
+        }
     };
-    let new = Lockfile::new(args.label, registry, served.position, served.prompts.iter().map(locked).collect());
+    let prompts = served.prompts.iter().map(locked).collect();
+    let new = Lockfile::new(Some(args.label.clone()), registry, served.position, prompts);
     let changes = changes(&args.out, old.as_ref(), &new);
     if args.check {
-        return check(&context, &changes, &new);
+        return check(&context, &changes, &new, &args.label);
     }
     let touched: Vec<String> =
         changes.iter().filter(|change| change.local).map(|change| path_of(&change.name)).collect();
@@ -91,7 +100,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
         context.output.json(&new)?;
     } else {
         print(&context, &changes)?;
-        let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), new.label, new.position);
+        let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), args.label, new.position);
         context.output.line(format!("{} {what} in {}", paint(GOOD, "✓"), paint(ACCENT, args.out.display())))?;
     }
     Ok(Verdict::Done)
@@ -110,8 +119,20 @@ async fn served(context: &Context, label: &Label) -> Result<Served, CliError> {
 async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>, CliError> {
     let views: Vec<_> = context.client.prompts(&PromptFilter::default(), PAGE_ROWS_MAX).try_collect().await?;
     let has = |labels: &[crate::model::prompt::LabelState]| labels.iter().any(|state| state.label == *label);
-    let names = views.into_iter().filter(|view| label.is_latest() || has(&view.labels));
-    let references: Vec<String> = names.map(|view| format!("{}@{label}", view.prompt.name)).collect();
+    let mut split = BTreeMap::new();
+    let mut references = Vec::new();
+    for view in views.into_iter().filter(|view| label.is_latest() || has(&view.labels)) {
+        let state = view.labels.iter().find(|state| state.label == *label);
+        let name = view.prompt.name;
+        // Which arm somebody gets depends on who asks; a folder holds what most get.
+        match state.and_then(|state| heaviest(&state.serving.default)) {
+            Some(version) => {
+                references.push(format!("{name}@{version}"));
+                split.insert(name, version);
+            }
+            None => references.push(format!("{name}@{label}")),
+        }
+    }
     if references.is_empty() {
         return Err(CliError::no(format!("no prompt has the label {label}")));
     }
@@ -119,11 +140,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
     let mut prompts = BTreeMap::new();
     let mut batches: Vec<&[String]> = references.chunks(BATCH_REFERENCES_MAX).rev().collect();
     while let Some(references) = batches.pop() {
-        let batch = BatchRequest {
-            references: references.to_vec(),
-            subject: Some(SUBJECT.to_owned()),
-            ..BatchRequest::default()
-        };
+        let batch = BatchRequest { references: references.to_vec(), ..BatchRequest::default() };
         let answer = match context.client.batch(&batch).await {
             // Its answers are too large together.
             Err(ClientError::Problem(problem)) if problem.code == ErrorCode::TooLarge && references.len() > 1 => {
@@ -153,7 +170,17 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
             }
         }
     }
-    Ok(position.map(|position| Served { position, prompts }))
+    Ok(position.map(|position| Served { position, prompts, split }))
+}
+
+/// The version of a split with most weight, the newest of several; none where everybody gets the same.
+fn heaviest(target: &Target) -> Option<u64> {
+    let Target::Split(split) = target else { return None };
+    let mut weights: BTreeMap<u64, u32> = BTreeMap::new();
+    for slots in &split.slots {
+        *weights.entry(slots.version).or_default() += u32::from(slots.to.saturating_sub(slots.from));
+    }
+    weights.into_iter().max_by_key(|(version, weight)| (*weight, *version)).map(|(version, _)| version)
 }
 
 /// One prompt of the folder that is not as the label says.
@@ -177,10 +204,13 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     for name in names {
         let (before, after) = (old.and_then(|old| old.get(name)), new.get(name));
         let path = out.join(path_of(name));
-        let present = folder::read_file(&path).ok().map(|(_, content_id)| content_id);
-        let known = |locked: Option<&LockedPrompt>| locked.is_some_and(|locked| Some(locked.content_id) == present);
-        let local = path.symlink_metadata().is_ok() && !known(before) && !known(after);
-        if before != after || !known(after) {
+        let present = folder::read_file(&path).ok().map(|written| written.ids);
+        let pulled = |locked: &LockedPrompt| says(present.as_ref(), locked);
+        let pushed = before == after && before.is_some_and(|locked| was_pushed(present.as_ref(), locked));
+        let local = path.symlink_metadata().is_ok() && !before.is_some_and(pulled) && !after.is_some_and(pulled);
+        // In a folder that was never pulled, a person's files count by what they say.
+        let moved = old.is_some() && before != after;
+        if moved || !(after.is_some_and(pulled) || pushed) {
             let version = |locked: Option<&LockedPrompt>| locked.map(|locked| locked.version);
             changes.push(Change { name: name.clone(), from: version(before), to: version(after), local });
         }
@@ -188,12 +218,22 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     changes
 }
 
-fn check(context: &Context, changes: &[Change], new: &Lockfile) -> Result<Verdict, CliError> {
+/// Whether a file says what a version says, as it is served.
+fn says(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
+    present.is_some_and(|ids| ids.contain(&locked.content_id))
+}
+
+/// Whether a file is the one that a version was pushed from, with its includes.
+fn was_pushed(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
+    present.is_some_and(|ids| locked.written_id.is_some_and(|id| ids.contain(&id)))
+}
+
+fn check(context: &Context, changes: &[Change], new: &Lockfile, label: &Label) -> Result<Verdict, CliError> {
     if context.output.json {
         context.output.json(&serde_json::json!({ "position": new.position, "changes": changes }))?;
     } else {
         print(context, changes)?;
-        let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), new.label, new.position);
+        let what = format!("{} of {label} at {}", count(new.prompts().len(), "prompt"), new.position);
         if changes.is_empty() {
             context.output.line(format!("{} {what}, all as they should be", paint(GOOD, "✓")))?;
         } else {
@@ -221,9 +261,10 @@ fn print(context: &Context, changes: &[Change]) -> Result<(), CliError> {
 fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &Served) -> Result<(), CliError> {
     for (name, resolved) in &served.prompts {
         let path = out.join(path_of(name));
-        let text = prompt::write(&resolved.content);
-        if fs::read(&path).ok().as_deref() != Some(text.as_bytes()) {
-            disk::write(&path, text.as_bytes())?;
+        let present = folder::read_file(&path).ok().map(|written| written.ids);
+        // A file that says the same already stays as its author formatted it, with its labels and comments.
+        if !new.get(name).is_some_and(|new| says(present.as_ref(), new) || was_pushed(present.as_ref(), new)) {
+            disk::write(&path, prompt::write(&resolved.content).as_bytes())?;
         }
     }
     let lockfile = new.write().map_err(|error| CliError::no(error.to_string()))?;
@@ -250,15 +291,6 @@ fn remove_empty_folders(out: &Path, folder: &Path) {
     }
 }
 
-fn read_lockfile(out: &Path) -> Result<Option<Lockfile>, CliError> {
-    let path = out.join(LOCKFILE_NAME);
-    if path.symlink_metadata().is_err() {
-        return Ok(None);
-    }
-    let text = disk::read_text(&path, LOCKFILE_BYTES_MAX)?;
-    Lockfile::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,8 +308,8 @@ mod tests {
         };
         let prompts: BTreeMap<_, _> = prompts.iter().map(resolved).collect();
         let locked = prompts.values().map(|r| LockedPrompt::new(r.name.clone(), r.version, r.content_id)).collect();
-        let lockfile = Lockfile::new(Label::production(), "main".to_owned(), position, locked);
-        (lockfile, Served { position, prompts })
+        let lockfile = Lockfile::new(Some(Label::production()), "main".to_owned(), position, locked);
+        (lockfile, Served { position, prompts, split: BTreeMap::new() })
     }
 
     #[test]
@@ -287,7 +319,7 @@ mod tests {
         let (first, state) = served(&[("a", 1, "one"), ("b/c", 2, "two")]);
         assert_eq!(changes(&out, None, &first).len(), 2);
         write(&out, None, &first, &state).expect("written");
-        assert_eq!(read_lockfile(&out).expect("a lock file"), Some(first.clone()));
+        assert_eq!(folder::read_lockfile(&out).expect("a lock file"), Some(first.clone()));
         assert!(changes(&out, Some(&first), &first).is_empty());
         fs::write(out.join("b/README.md"), "mine").expect("a file");
         let (second, state) = served(&[("a", 3, "three")]);

@@ -1,36 +1,45 @@
-//! `push`: publishes the prompt files of a folder that differ from the newest versions.
+//! `push`: publishes the prompt files of a folder that changed since it was last pulled or pushed.
 //!
-//! Nothing is removed unless `--prune` asks for it. A file that cannot be published because what it includes is not
+//! What was last done stands in `bookholder.lock`, and `files::compare` decides. Nothing is removed unless `--prune` asks for it. A file that cannot be published because what it includes is not
 //! published yet is tried again after the others, as long as a round brings anything forward.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 
-use super::Verdict;
 use super::args::values::WhyArgs;
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::findings::summary;
 use super::folder::{self, FolderFile};
 use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, one_line, paint};
+use super::{Verdict, disk};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
-use crate::api::write::{PublishRequest, Why};
-use crate::client::{ClientError, PromptFilter};
+use crate::api::write::{DeployRequest, Move, PublishRequest, RemoveRequest, ServingRequest};
+use crate::client::{ClientError, DeploymentFilter, PromptFilter};
+use crate::files::compare::{Done, FileIds, LabelPresent, Moved, Plan, Present, compare};
 use crate::files::folder::{Rounds, may_wait};
+use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
+use crate::model::content_id::ContentId;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
+use crate::model::version::Version;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder push prompts/ -m 'Release 14' --dry-run
   bookholder push prompts/ -m 'Release 14' --label staging
-  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts that have no file";
+  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts that have no file
+
+bookholder.lock in the folder remembers which version each file is. A file that did not change since is left alone; one
+that changed is refused where somebody else published a newer version. Without that file, a file is refused where it says
+what an older version said.";
 
 /// `push`
 #[derive(Clone, Debug, Args)]
@@ -50,6 +59,12 @@ pub struct PushArgs {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Publish and label although others published, deployed or rolled back since the folder was last pulled or pushed
+    #[arg(long)]
+    force: bool,
+    /// Do not ask before prompts are removed
+    #[arg(short, long)]
+    yes: bool,
 }
 
 /// What to push, and how.
@@ -59,6 +74,8 @@ pub struct Push {
     pub labels: Vec<Label>,
     pub prune: bool,
     pub dry_run: bool,
+    pub force: bool,
+    pub yes: bool,
 }
 
 /// What became of one prompt.
@@ -72,11 +89,18 @@ struct Pushed {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Finding>,
+    /// What the file is now, for the lock file.
+    #[serde(skip)]
+    locked: Option<LockedPrompt>,
 }
 
 impl Pushed {
     const fn new(name: PromptName, what: What) -> Self {
-        Self { name, what, version: None, reason: None, findings: Vec::new() }
+        Self { name, what, version: None, reason: None, findings: Vec::new(), locked: None }
+    }
+
+    fn refused(name: PromptName, reason: String) -> Self {
+        Self { reason: Some(reason), ..Self::new(name, What::Refused) }
     }
 }
 
@@ -91,17 +115,27 @@ enum What {
 }
 
 pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> {
-    let PushArgs { folder, why, label, prune, dry_run } = args;
-    push(&context, Push { folder, message: why.message, labels: label, prune, dry_run }).await
+    let PushArgs { folder, why, label, prune, dry_run, force, yes } = args;
+    push(&context, Push { folder, message: why.message, labels: label, prune, dry_run, force, yes }).await
+}
+
+/// What is to be done with one file.
+struct Job<'a> {
+    name: PromptName,
+    file: &'a FolderFile,
+    labels: BTreeSet<Label>,
+    plan: Plan,
 }
 
 /// Pushes a folder and prints what became of each prompt.
 pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
-    let files = folder::read(&what.folder)?;
+    let files = folder::read(&what.folder, context.output)?;
     if files.is_empty() {
         let message = format!("{} holds no prompt files", what.folder.display());
         return Err(CliError::usage(message).hint("a prompt file ends in .prompt"));
     }
+    let registry = context.client.status().await?.registry;
+    let old = folder::read_lockfile(&what.folder)?.filter(|lock| lock.registry == registry);
     let filter = PromptFilter { prefix: None, removed: true };
     let prompts: Vec<PromptView> = context.client.prompts(&filter, PAGE_ROWS_MAX).try_collect().await?;
     let prompts: BTreeMap<_, _> = prompts.into_iter().map(|view| (view.prompt.name.clone(), view)).collect();
@@ -109,86 +143,227 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
     let mut waiting = Vec::new();
     for (name, file) in &files {
         let labels: BTreeSet<_> = file.file.labels.iter().chain(&what.labels).cloned().collect();
-        match differs(context, name, file, prompts.get(name), &labels).await? {
-            None => done.push(Pushed::new(name.clone(), What::Unchanged)),
-            Some(kind) if what.dry_run => done.push(Pushed::new(name.clone(), kind)),
-            Some(_) => {
-                let request = PublishRequest {
-                    content: file.file.content.clone(),
-                    message: what.message.clone(),
-                    bump: None,
-                    expected_parent: Some(prompts.get(name).map_or(0, |view| view.prompt.latest)),
-                    labels: labels.into_iter().collect(),
-                    allow_major: false,
-                    break_glass: None,
-                };
-                waiting.push((name.clone(), request));
-            }
-        }
+        let last = old.as_ref().and_then(|old| old.get(name)).map(LockedPrompt::done);
+        let present = match prompts.get(name) {
+            Some(view) => Some(present(context, view, &file.ids, &labels, last.as_ref()).await?),
+            None => None,
+        };
+        let plan = compare(&file.ids, &labels, last.as_ref(), present.as_ref());
+        let plan = if what.force { insist(plan) } else { plan };
+        waiting.push(Job { name: name.clone(), file, labels, plan });
     }
-    publish(context, waiting, &mut done).await?;
-    if what.prune {
-        for (name, _) in
-            prompts.iter().filter(|(name, view)| view.prompt.removed.is_none() && !files.contains_key(name))
-        {
-            let mut pushed = Pushed::new(name.clone(), What::Removed);
-            if !what.dry_run {
-                let why = Why { message: what.message.clone() };
-                refuse(&mut pushed, context.client.remove(name, &why).await.map(drop))?;
-            }
+    let gone: Vec<PromptName> = if what.prune {
+        let live = prompts.values().filter(|view| view.prompt.removed.is_none());
+        live.map(|view| view.prompt.name.clone()).filter(|name| !files.contains_key(name)).collect()
+    } else {
+        Vec::new()
+    };
+    if what.dry_run {
+        done.extend(waiting.into_iter().map(foreseen));
+        done.extend(gone.into_iter().map(|name| Pushed::new(name, What::Removed)));
+    } else {
+        if !gone.is_empty() {
+            let question =
+                format!("Remove {} without a file in {}?", count(gone.len(), "prompt"), what.folder.display());
+            let names = gone.iter().map(ToString::to_string).collect();
+            confirm(context.output, what.yes, &question, names)?;
+        }
+        publish(context, &what.message, waiting, &mut done).await?;
+        for name in gone {
+            let mut pushed = Pushed::new(name, What::Removed);
+            let why = RemoveRequest { message: what.message.clone(), break_glass: None };
+            let removed = context.client.remove(&pushed.name, &why).await.map(drop);
+            refuse(&mut pushed, removed)?;
             done.push(pushed);
         }
+        remember(context, &what.folder, old, registry, &done).await?;
     }
     done.sort_by(|a, b| a.name.cmp(&b.name));
     print(context, &done, what.dry_run)
 }
 
-/// Whether a file says something else than the newest version, or a label should serve it and does not.
-async fn differs(
+/// What the registry has under the name of a file.
+async fn present(
     context: &Context,
-    name: &PromptName,
-    file: &FolderFile,
-    prompt: Option<&PromptView>,
+    view: &PromptView,
+    ids: &FileIds,
     labels: &BTreeSet<Label>,
-) -> Result<Option<What>, CliError> {
-    let Some(view) = prompt.filter(|view| view.prompt.removed.is_none()) else { return Ok(Some(What::Published)) };
-    let latest = context.client.version(name, view.prompt.latest).await?.version;
-    // A pulled file says what is served; one that its author keeps says what was written, before includes.
-    if latest.content_id != file.content_id && latest.source_id != Some(file.content_id) {
-        return Ok(Some(What::Published));
-    }
-    let serves = |label: &Label| {
-        label.is_latest()
-            || view.labels.iter().any(|state| state.label == *label && state.serving.fixed() == Some(latest.number))
-    };
-    Ok((!labels.iter().all(serves)).then_some(What::Labelled))
-}
-
-async fn publish(
-    context: &Context,
-    waiting: Vec<(PromptName, PublishRequest)>,
-    done: &mut Vec<Pushed>,
-) -> Result<(), CliError> {
-    let mut rounds = Rounds::new(waiting.into_iter().map(|(name, request)| (name, request, None)).collect());
-    while let Some((name, request, _)) = rounds.next_to_try() {
-        let mut pushed = Pushed::new(name.clone(), What::Published);
-        let published = context.client.publish(&name, &request).await;
-        let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
-        if let Ok(published) = &published {
-            pushed.version = Some(published.version.number);
-            pushed.findings.clone_from(&published.findings);
-            if !published.created {
-                pushed.what = What::Labelled;
+    last: Option<&Done>,
+) -> Result<Present, CliError> {
+    let (name, newest) = (&view.prompt.name, view.prompt.latest);
+    let latest = context.client.version(name, newest).await?.version;
+    let gone = view.prompt.removed.is_some() || latest.retired.is_some();
+    let mut present = Present { newest, gone, same: ids.say(&latest).then_some(newest), labels: BTreeMap::new() };
+    if present.same.is_none() && last.is_none() {
+        // Nobody knows what the file was made from: perhaps it says what an old version said.
+        let mut versions = context.client.versions(name, PAGE_ROWS_MAX);
+        while let Some(version) = versions.try_next().await? {
+            if ids.say(&version) {
+                present.same = Some(version.number);
+                break;
             }
         }
-        refuse(&mut pushed, published.map(drop))?;
-        if retry {
-            rounds.put_back((name, request, Some(pushed)));
-        } else {
-            done.push(pushed);
+    }
+    for label in labels.iter().filter(|label| !label.is_latest()) {
+        let state = view.labels.iter().find(|state| state.label == *label);
+        let serves = state.is_some_and(|state| state.serving.fixed() == Some(newest));
+        let mut served = serves;
+        if !serves {
+            let filter = DeploymentFilter { name: Some(name.clone()), label: Some(label.clone()) };
+            let mut deployments = context.client.deployments(&filter, PAGE_ROWS_MAX);
+            while let Some(deployment) = deployments.try_next().await? {
+                served |= deployment.to.is_some_and(|to| to.versions().contains(&newest));
+            }
+        }
+        present.labels.insert(label.clone(), LabelPresent { serves, served });
+    }
+    Ok(present)
+}
+
+/// A plan of whoever wants the folder to win over what others did.
+fn insist(plan: Plan) -> Plan {
+    match plan {
+        Plan::Conflict(moved) | Plan::Left(moved) => Plan::Publish { parent: moved.newest },
+        Plan::Same { version, mut deploy, left } => {
+            deploy.extend(left);
+            Plan::Same { version, deploy, left: Vec::new() }
+        }
+        plan @ Plan::Publish { .. } => plan,
+    }
+}
+
+/// What a plan comes to, unless the server refuses it.
+fn foreseen(job: Job<'_>) -> Pushed {
+    let Job { name, file, labels: _, plan } = job;
+    match plan {
+        Plan::Publish { .. } => Pushed::new(name, What::Published),
+        Plan::Same { version, deploy, left } => {
+            let what = if deploy.is_empty() { What::Unchanged } else { What::Labelled };
+            Pushed { version: Some(version), reason: stays(version, &left), ..Pushed::new(name, what) }
+        }
+        Plan::Left(moved) => {
+            let reason = format!("{moved}; `bookholder pull` brings it");
+            Pushed { version: Some(moved.from), reason: Some(reason), ..Pushed::new(name, What::Unchanged) }
+        }
+        Plan::Conflict(moved) => {
+            let reason = format!("{moved}; {}", how_to_merge(&name, file, moved));
+            Pushed::refused(name, reason)
         }
     }
-    done.extend(rounds.left().into_iter().filter_map(|(_, _, refused)| refused));
+}
+
+/// Why labels were left where they are.
+fn stays(version: u64, left: &[Label]) -> Option<String> {
+    let labels: Vec<&str> = left.iter().map(Label::as_str).collect();
+    let labels = labels.join(", ");
+    (!left.is_empty()).then(|| format!("{labels} served version {version} and was moved since; it stays there"))
+}
+
+/// How to bring together what a file says and what was published since.
+fn how_to_merge(name: &PromptName, file: &FolderFile, moved: Moved) -> String {
+    if moved.gone {
+        return "pull, or --force publishes it again".to_owned();
+    }
+    format!(
+        "merge both with `bookholder draft save {name} mine --file {} --parent {}` and `bookholder draft merge {name} mine`, \
+         or take the newest with `bookholder pull`; --force publishes the file over it",
+        file.path.display(),
+        moved.from
+    )
+}
+
+/// Does what was planned, what others include first.
+async fn publish(context: &Context, message: &str, jobs: Vec<Job<'_>>, done: &mut Vec<Pushed>) -> Result<(), CliError> {
+    let mut rounds = Rounds::new(jobs.into_iter().map(|job| (job, None)).collect());
+    while let Some((job, _)) = rounds.next_to_try() {
+        let mut pushed = Pushed::new(job.name.clone(), What::Published);
+        let written = job.file.ids.written();
+        match &job.plan {
+            Plan::Publish { parent } => {
+                let request = PublishRequest {
+                    content: job.file.file.content.clone(),
+                    message: message.to_owned(),
+                    bump: None,
+                    expected_parent: Some(*parent),
+                    labels: job.labels.iter().cloned().collect(),
+                    allow_major: false,
+                    break_glass: None,
+                };
+                let published = context.client.publish(&job.name, &request).await;
+                let retry = matches!(&published, Err(ClientError::Problem(problem)) if may_wait(problem.code));
+                if let Ok(published) = &published {
+                    let version = &published.version;
+                    pushed.version = Some(version.number);
+                    pushed.findings.clone_from(&published.findings);
+                    pushed.locked = Some(locked(&job.name, version, written));
+                    if !published.created {
+                        pushed.what = if published.deployment.is_some() { What::Labelled } else { What::Unchanged };
+                    }
+                }
+                refuse(&mut pushed, published.map(drop))?;
+                if retry {
+                    rounds.put_back((job, Some(pushed)));
+                    continue;
+                }
+            }
+            Plan::Same { version, deploy, .. } => {
+                pushed = foreseen(Job { plan: job.plan.clone(), ..job });
+                let latest = context.client.version(&pushed.name, *version).await?.version;
+                pushed.locked = Some(locked(&pushed.name, &latest, written));
+                if !deploy.is_empty() {
+                    let to = |label: &Label| Move {
+                        name: pushed.name.clone(),
+                        label: label.clone(),
+                        serving: ServingRequest { version: Some(*version), ..ServingRequest::default() },
+                        expected_deployment: None,
+                    };
+                    let request = DeployRequest {
+                        moves: deploy.iter().map(to).collect(),
+                        message: message.to_owned(),
+                        ..DeployRequest::default()
+                    };
+                    let deployed = context.client.deploy(&request).await.map(drop);
+                    refuse(&mut pushed, deployed)?;
+                }
+            }
+            Plan::Left(_) | Plan::Conflict(_) => pushed = foreseen(job),
+        }
+        done.push(pushed);
+    }
+    done.extend(rounds.left().into_iter().filter_map(|(_, refused)| refused));
+    Ok(())
+}
+
+fn locked(name: &PromptName, version: &Version, written: ContentId) -> LockedPrompt {
+    LockedPrompt::new(name.clone(), version.number, version.content_id).written_as(written)
+}
+
+/// Notes in the lock file what each file is now.
+async fn remember(
+    context: &Context,
+    folder: &Path,
+    old: Option<Lockfile>,
+    registry: String,
+    done: &[Pushed],
+) -> Result<(), CliError> {
+    let removed: BTreeSet<&PromptName> =
+        done.iter().filter(|pushed| pushed.what == What::Removed).map(|pushed| &pushed.name).collect();
+    // The first of two with one name counts.
+    let mut prompts: Vec<LockedPrompt> = done.iter().filter_map(|pushed| pushed.locked.clone()).collect();
+    let label = old.as_ref().and_then(|old| old.label.clone());
+    let before = old.iter().flat_map(Lockfile::prompts).filter(|prompt| !removed.contains(&prompt.name)).cloned();
+    prompts.extend(before);
+    let position = context.client.status().await?.position;
+    let new = Lockfile::new(label, registry, position, prompts);
+    if old.is_some_and(|old| old.prompts() == new.prompts()) {
+        return Ok(());
+    }
+    let written = new.write().map_err(|error| CliError::no(error.to_string()));
+    let written = written.and_then(|text| disk::write(&folder.join(LOCKFILE_NAME), text.as_bytes()));
+    if let Err(error) = written {
+        let warning = paint(WARN.bold(), "warning");
+        context.output.note(format!("{warning}: what was pushed is not remembered in the folder: {error}"));
+    }
     Ok(())
 }
 
@@ -215,12 +390,13 @@ fn print(context: &Context, done: &[Pushed], dry_run: bool) -> Result<Verdict, C
     if output.json {
         output.json(&serde_json::json!({ "dry_run": dry_run, "prompts": done }))?;
     } else {
-        for pushed in done.iter().filter(|pushed| pushed.what != What::Unchanged) {
+        for pushed in done.iter().filter(|pushed| pushed.what != What::Unchanged || pushed.reason.is_some()) {
             let (sign, style) = match pushed.what {
                 What::Removed => ("-", BAD),
                 What::Refused => ("✗", BAD),
                 What::Labelled => ("→", WARN),
-                What::Published | What::Unchanged => ("+", GOOD),
+                What::Published => ("+", GOOD),
+                What::Unchanged => ("=", DIM),
             };
             let version = pushed.version.map(|number| format!("@{number}")).unwrap_or_default();
             let reason = pushed.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();

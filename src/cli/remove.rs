@@ -2,16 +2,19 @@
 
 use clap::Args;
 
-use super::args::values::WhyArgs;
+use super::args::values::{WhyArgs, YesArgs};
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
-use crate::api::write::Why;
+use crate::api::write::RemoveRequest;
 use crate::model::name::PromptName;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder remove support/agent -m 'Replaced by support/concierge'";
+  bookholder remove support/agent -m 'Replaced by support/concierge'
+
+On a terminal it asks first, unless --yes is given. A label with a policy is given up by its deployers alone.";
 
 /// `remove`
 #[derive(Clone, Debug, Args)]
@@ -21,10 +24,17 @@ pub struct RemoveArgs {
     name: PromptName,
     #[command(flatten)]
     why: WhyArgs,
+    /// Override what the policies of its labels demand, for this reason; it is recorded loudly
+    #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    break_glass: Option<String>,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 pub async fn run(args: RemoveArgs, context: Context) -> Result<Verdict, CliError> {
-    let why = Why { message: args.why.message };
+    let question = format!("Remove {}? Its labels then serve nothing; its history stays.", args.name);
+    confirm(context.output, args.yes.yes, &question, Vec::new())?;
+    let why = RemoveRequest { message: args.why.message, break_glass: args.break_glass };
     changed::deployed(context.output, &context.client.remove(&args.name, &why).await?)?;
     Ok(Verdict::Done)
 }

@@ -222,7 +222,7 @@ async fn contents(args: &ProposeArgs, context: &Context) -> Result<(Option<Propo
         let [Proposed::Prompt(name)] = args.what.as_slice() else {
             return Err(CliError::usage("with --file, name one prompt without a version, such as support/agent"));
         };
-        let (file, _) = folder::read_file(path)?;
+        let file = folder::read_file(path)?.file;
         let version = ProposedVersion {
             name: name.clone(),
             content: file.content,

@@ -145,7 +145,7 @@ fn checked(what: &Path) -> Result<Checked, CliError> {
 fn read(path: &Path) -> Result<Content, CliError> {
     let is_prompt_file = path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION);
     if is_prompt_file {
-        return Ok(folder::read_file(path)?.0.content);
+        return Ok(folder::read_file(path)?.file.content);
     }
     Ok(Content::text(Syntax::Plain, disk::read_text(path, PROMPT_FILE_BYTES_MAX)?))
 }

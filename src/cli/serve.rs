@@ -24,6 +24,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let webhook_allow = given(args.webhook_allow);
     let flags = Layer {
         watch: args.watch,
+        watch_quiet_ms: args.watch_quiet_ms,
         registry: args.registry,
         webhook_allow,
         archive_unused_days: args.archive_unused_days,

@@ -5,8 +5,8 @@ use clap::Args;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint};
-use crate::api::status::{Freshness, NodeRole, Status};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint};
+use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,6 +77,12 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
     if status.clock_untrusted {
         rows.push(("clock", paint(BAD, "does not fit what was signed, and is not trusted; set it")));
+    }
+    if let Some(watch) = &status.watch {
+        rows.push(("watch", format!("{}, {}", one_line(&watch.folder), count(watch.files, "prompt file"))));
+        let skipped =
+            |file: &SkippedFile| ("skipped", paint(WARN, one_line(&format!("{}: {}", file.path, file.reason))));
+        rows.extend(watch.skipped.iter().map(skipped));
     }
     if status.held {
         rows.push(("held", paint(WARN, "the operator froze this replica at its position")));

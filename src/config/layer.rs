@@ -67,6 +67,8 @@ pub struct Layer {
     pub ready_max_age_s: Option<u64>,
     /// A folder of prompt files to publish from.
     pub watch: Option<PathBuf>,
+    /// How long a file of that folder must not have changed before it is published, in milliseconds.
+    pub watch_quiet_ms: Option<u64>,
     /// The name of a new registry.
     pub registry: Option<String>,
     /// The node to follow.
@@ -113,8 +115,8 @@ impl Layer {
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
-            trusted_proxies, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, registry, upstream,
-            root_key, inbox,
+            trusted_proxies, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
+            upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, provider, intended_purpose)
     }

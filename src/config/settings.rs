@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -53,6 +54,11 @@ pub struct Settings {
     pub ready_max_age_s: Option<u64>,
 }
 
+/// How long a watched file must not have changed before it is published, by default: writers pause.
+const WATCH_QUIET_MS: u64 = 2_000;
+/// Longest such wait: an hour.
+const WATCH_QUIET_MS_MAX: u64 = 3_600_000;
+
 /// A certificate and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the two files")]
@@ -68,6 +74,8 @@ pub struct PrimarySettings {
     pub node: Settings,
     /// A folder of prompt files to publish from.
     pub watch: Option<PathBuf>,
+    /// How long a file of that folder must not have changed before it is published.
+    pub watch_quiet: Duration,
     /// The name of a new registry.
     pub registry: Option<String>,
     /// The first access token, where the operator chose it.
@@ -154,6 +162,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     Ok(PrimarySettings {
         node,
         watch: layer.watch,
+        watch_quiet: Duration::from_millis(layer.watch_quiet_ms.unwrap_or(WATCH_QUIET_MS).min(WATCH_QUIET_MS_MAX)),
         registry: layer.registry,
         admin_token,
         webhook_allow,

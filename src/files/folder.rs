@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use super::compare::{Written, read};
 use super::path::name_of;
-use super::prompt::{PromptFile, parse};
 use crate::api::problem::ErrorCode;
 use crate::model::name::PromptName;
 
@@ -12,11 +12,11 @@ use crate::model::name::PromptName;
 ///
 /// # Errors
 /// What is wrong with it, as a sentence.
-pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, PromptFile), String> {
+pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, Written), String> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
     let name = name_of(path).map_err(|error| error.to_string())?;
-    Ok((name, parse(text).map_err(|error| error.to_string())?))
+    Ok((name, read(text)?))
 }
 
 /// Whether a file may be refused because what it includes is not published yet.

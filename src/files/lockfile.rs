@@ -1,10 +1,11 @@
-//! `bookholder.lock`: which versions a folder of pulled prompt files holds.
+//! `bookholder.lock`: which versions the prompt files of a folder are, as they were last pulled or pushed.
 //!
 //! It does not compare the folder with anything; `cli` does. Invariant: prompts are sorted by name, each once, and
 //! each lies where `path_of` its name says, so a lock file can never point outside its folder.
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::Done;
 use super::path::path_of;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
@@ -17,16 +18,17 @@ pub const LOCKFILE_VERSION: u32 = 1;
 /// Largest lock file, in bytes: 100,000 prompts with long names.
 pub const LOCKFILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What a lock file begins with, for whoever opens it.
-const HEADING: &str = "# Written by `bookholder pull`. Do not edit: pull again.\n";
+const HEADING: &str = "# Written by `bookholder pull` and `bookholder push`. Do not edit: pull again.\n";
 
-/// What was pulled, from where, and when in the registry's history.
+/// What was last pulled or pushed, from or to where, and when in the registry's history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lockfile {
     /// The version of the format.
     version: u32,
-    /// The label whose versions these are.
-    pub label: Label,
+    /// The label whose versions were pulled; none in a folder that was only pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
     /// The name of the registry.
     pub registry: String,
     /// The state that they were read from.
@@ -48,6 +50,10 @@ pub struct LockedPrompt {
     pub content_id: ContentId,
     /// Where its file lies, relative to the lock file.
     pub file: String,
+    /// The id of the content as the file writes it, where that differs: without the variables that the server added, or
+    /// with includes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_id: Option<ContentId>,
 }
 
 /// Why a text is no lock file, or a lock file no text.
@@ -73,14 +79,26 @@ impl LockedPrompt {
     #[must_use]
     pub fn new(name: PromptName, version: u64, content_id: ContentId) -> Self {
         let file = path_of(&name);
-        Self { name, version, content_id, file }
+        Self { name, version, content_id, file, written_id: None }
+    }
+
+    /// The same, of a file that writes its content in another way.
+    #[must_use]
+    pub fn written_as(self, id: ContentId) -> Self {
+        Self { written_id: (id != self.content_id).then_some(id), ..self }
+    }
+
+    /// What was last done with this file.
+    #[must_use]
+    pub fn done(&self) -> Done {
+        Done { version: self.version, content_id: self.written_id.unwrap_or(self.content_id) }
     }
 }
 
 impl Lockfile {
     /// A lock file of these prompts, in whatever order they come.
     #[must_use]
-    pub fn new(label: Label, registry: String, position: Position, mut prompts: Vec<LockedPrompt>) -> Self {
+    pub fn new(label: Option<Label>, registry: String, position: Position, mut prompts: Vec<LockedPrompt>) -> Self {
         prompts.sort_by(|a, b| a.name.cmp(&b.name));
         prompts.dedup_by(|a, b| a.name == b.name);
         Self { version: LOCKFILE_VERSION, label, registry, position, prompts }
@@ -149,7 +167,7 @@ mod tests {
             |name: &str, version| LockedPrompt::new(name.parse().expect(name), version, ContentId::of(name.as_bytes()));
         let position = Position { epoch: 1, seq: 4529 };
         let prompts = vec![prompt("support/agent", 7), prompt("a \"b\"?", 1)];
-        Lockfile::new(Label::production(), "main".to_owned(), position, prompts)
+        Lockfile::new(Some(Label::production()), "main".to_owned(), position, prompts)
     }
 
     #[test]

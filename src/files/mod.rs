@@ -4,6 +4,7 @@
 //! `cli` and `watch` do. Invariant: what is written here reads back as the same value.
 
 pub mod batches;
+pub mod compare;
 pub mod folder;
 mod front_matter;
 pub mod history;

@@ -68,6 +68,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         trouble: None,
         storage: None,
         inbox: None,
+        watch: None,
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");

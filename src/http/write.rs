@@ -9,7 +9,8 @@ use super::error::Failure;
 use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Segments};
 use super::state::RequestId;
 use crate::api::write::{
-    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RefusedChange, RollbackRequest, Why,
+    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RefusedChange, RemoveRequest,
+    RollbackRequest, Why,
 };
 use crate::model::name::{Label, PromptName};
 use crate::model::reference::Selector;
@@ -40,16 +41,16 @@ pub(super) async fn publish(
 #[utoipa::path(
     delete, path = "/v1/prompts/{name}", tag = "engineer",
     params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
-    request_body(content = Why, example = json!({"message": "Replaced by support/concierge"})),
+    request_body(content = RemoveRequest, example = json!({"message": "Replaced by support/concierge"})),
     responses((status = 200, body = Deployed)),
 )]
 pub(super) async fn remove(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-    Json(why): Json<Why>,
+    Json(request): Json<RemoveRequest>,
 ) -> Result<Said<Deployed>, Failure> {
-    Ok(Said(writer.registry.remove(&writer.actor, segments.get("name")?, why).await?))
+    Ok(Said(writer.registry.remove(&writer.actor, segments.get("name")?, request).await?))
 }
 
 /// Retires a version: it cannot be deployed any more.

@@ -106,7 +106,7 @@ fn import(
             None => return Err(RegistryError::PromptNotFound { name }),
             Some(prompt) => {
                 ctx.authorise(Permission::Remove, Some(&name), None)?;
-                (remove(txn, ctx, IMPORT, prompt, &why)?.0, Outcome::Removed)
+                (remove(txn, ctx, IMPORT, prompt, &why, Terms::of(&why.message))?.0, Outcome::Removed)
             }
         },
         Some(text) => {

@@ -32,6 +32,7 @@ mod retire;
 mod rollback;
 mod rule_sets;
 pub mod seal;
+mod sources;
 mod tokens;
 mod uses;
 mod webhooks;
@@ -46,6 +47,7 @@ use tokio::sync::watch;
 
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
+pub use sources::FileOutcome;
 
 use self::access::{Known, Prepared};
 use self::command::Refusals;

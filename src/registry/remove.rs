@@ -2,9 +2,10 @@
 
 use super::command::{Ctx, Subject};
 use super::deploy::audit_changes;
+use super::guard::{Terms, Wanted, clear};
 use super::publish::{IMPORT, Why as Stamped};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
-use crate::api::write::{Deployed, Why};
+use crate::api::write::{Deployed, RemoveRequest};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -18,16 +19,23 @@ impl Registry {
     /// Removes a prompt. A later version brings it back, and goes on counting.
     ///
     /// # Errors
-    /// The actor may not, there is no such prompt, others include it, or the store fails.
-    pub async fn remove(&self, actor: &Actor, name: PromptName, request: Why) -> Result<Deployed, RegistryError> {
+    /// The actor may not, or may not take away a label that has a policy; there is no such prompt, others include it, or
+    /// the store fails.
+    pub async fn remove(
+        &self,
+        actor: &Actor,
+        name: PromptName,
+        request: RemoveRequest,
+    ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Subject::new("remove", [name.to_string()], &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Remove, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
             let at = time_of_change(ctx.now, prompt.changed);
-            let (_, deployments) =
-                remove(txn, ctx, "remove", prompt, &Stamped { at, author: ctx.actor.name.clone(), message })?;
+            let terms = Terms { break_glass: request.break_glass, ..Terms::of(&message) };
+            let why = Stamped { at, author: ctx.actor.name.clone(), message };
+            let (_, deployments) = remove(txn, ctx, "remove", prompt, &why, terms)?;
             Ok(Deployed { deployments })
         })
         .await
@@ -41,6 +49,7 @@ pub(super) fn remove(
     command: &'static str,
     prompt: Prompt,
     why: &Stamped,
+    terms: Terms,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
     let name = prompt.name.clone();
     let mut by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
@@ -62,9 +71,14 @@ pub(super) fn remove(
         approved_by: Vec::new(),
         change_request: None,
     };
+    let terms = Terms { stops: true, ..terms };
     let mut changes = Vec::new();
     let mut deployments = vec![record(Label::latest(), Serving::version(prompt.latest))];
     for state in txn.labels(&name)? {
+        // Without a policy, the permission to remove is enough; with one, a label goes as `unlabel` takes it.
+        if ctx.rules.book.policies_of(name.as_str(), state.label.as_str()).next().is_some() {
+            clear(txn, ctx, &Wanted::new((&name, &state.label), Some(&state.serving), None), &terms)?;
+        }
         changes.push(Change::Unlabel(name.clone(), state.label.clone()));
         deployments.push(record(state.label, state.serving));
     }

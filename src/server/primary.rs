@@ -24,7 +24,7 @@ use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Committed, Store, StoreError};
 use crate::trust::root::RootKeyId;
-use crate::watch::folder;
+use crate::watch::folder::{self, WatchReport};
 use crate::webhooks;
 
 /// How often old deletions are forgotten.
@@ -66,6 +66,7 @@ pub async fn start_primary_announcing(
     let PrimarySettings {
         node,
         watch,
+        watch_quiet,
         registry: name,
         admin_token,
         webhook_allow,
@@ -112,12 +113,15 @@ pub async fn start_primary_announcing(
         freshness.update(|facts| facts.outdated = true);
     }
     let stop = CancellationToken::new();
+    let watch_report = WatchReport::default();
     let status = {
+        let watch_report = watch_report.clone();
         let (committed, publisher) = (committed.clone(), publisher.clone());
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         let (condition, clock) = (store.condition().clone(), Arc::clone(&primary_clock));
         move || Status {
             storage: self_audit::trouble(&condition, &*clock),
+            watch: watch_report.get(),
             ..describe(&committed.borrow(), &name, since, &publisher, &clock)
         }
     };
@@ -135,7 +139,8 @@ pub async fn start_primary_announcing(
     ];
     if let Some(directory) = watch {
         let (registry, stop) = (registry.clone(), stop.clone());
-        tasks.push(("folder", tokio::spawn(folder::watch(directory, registry, stop))));
+        let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
+        tasks.push(("folder", tokio::spawn(watching)));
     }
     let state = AppState {
         catalogue: Catalogue::new(store.clone()),
@@ -208,6 +213,7 @@ fn describe(
         trouble,
         storage: None,
         inbox: None,
+        watch: None,
         replicas: publisher.reports(),
     }
 }

@@ -189,6 +189,7 @@ fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status
         trouble: view.trouble,
         storage: None,
         inbox: view.inbox,
+        watch: None,
         replicas: Vec::new(),
     }
 }

@@ -66,6 +66,8 @@ pub enum Shelf {
     Samples = 21,
     /// By principal: how many drafts they have, and how much room those take.
     DraftRoom = 22,
+    /// By place and prompt: what was last done from there.
+    Source = 23,
 }
 
 /// A number as a part of a key, so that keys sort as their numbers do.

@@ -66,15 +66,15 @@ impl Changes {
         }
     }
 
-    /// Waits until the folder has changed and come to rest; false when told to stop.
-    pub(super) async fn next(&mut self, stop: &CancellationToken) -> bool {
-        let anyway = Instant::now() + LOOK_ANYWAY;
+    /// Waits until the folder has changed and come to rest, or until it is to be looked at again; false when told to stop.
+    pub(super) async fn next(&mut self, stop: &CancellationToken, again: Option<Duration>) -> bool {
+        let anyway = Instant::now() + again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return false,
                 _ = self.signal.recv() => break,
                 () = tokio::time::sleep_until(anyway) => {
-                    if self.watcher.is_none() {
+                    if again.is_none() && self.watcher.is_none() {
                         self.watch();
                     }
                     return true;

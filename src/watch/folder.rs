@@ -1,27 +1,50 @@
-//! A folder of prompt files that is published from: whatever differs becomes a version.
+//! A folder of prompt files that is published from.
 //!
-//! A file is published when its bytes are others than the last time, so nothing is published twice
-//! and nobody else's version is undone by a file that did not change. A file that goes away changes
-//! nothing: removing a prompt is said explicitly. A file that is wrong is reported and skipped.
+//! A file is taken when it has been quiet for a while, so that none is published half-written, and compared with what
+//! was last published from it: the registry remembers that (`registry/sources.rs`), so a restart changes nothing. A file
+//! that goes away changes nothing either: prompts are removed explicitly. Whatever is left out or left alone is logged
+//! once for each reason, and listed in the status for as long as it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
-use crate::api::write::PublishRequest;
-use crate::files::folder::understand;
-use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION, PromptFile};
+use super::tree;
+use crate::api::status::{SkippedFile, WatchStatus};
+use crate::files::compare::{Plan, Written};
+use crate::files::folder::{Rounds, understand};
+use crate::files::path::name_of;
+use crate::files::prompt::PROMPT_FILE_BYTES_MAX;
 use crate::model::name::PromptName;
-use crate::registry::{Actor, Registry};
+use crate::registry::{Actor, Registry, RegistryError};
 
-/// Most files of a folder that are looked at.
-const FILES_MAX: usize = 100_000;
-/// Deepest folder that is looked into: as deep as a name can be.
-const DEPTH_MAX: usize = 100;
+/// What is left out that the status lists; the log names the rest.
+const LISTED_MAX: usize = 100;
+/// When to try again what failed for no fault of its file.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What a watched folder is like; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct WatchReport(Arc<Mutex<Option<WatchStatus>>>);
+
+impl WatchReport {
+    /// What the last look found; none when no folder is watched.
+    #[must_use]
+    pub fn get(&self) -> Option<WatchStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, status: WatchStatus) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+}
 
 /// What tells that a file is the one that was looked at, without reading it.
 ///
@@ -44,22 +67,42 @@ impl Stat {
             changed_ns: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
-}
 
-/// What a file was like when it was last read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Seen {
-    stat: Stat,
-    hash: blake3::Hash,
+    /// For how long the file has been as it is, by the clock of this machine.
+    fn age(&self) -> Duration {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (seconds, ns) = self.modified_ns.max(self.changed_ns);
+        let changed = Duration::new(u64::try_from(seconds).unwrap_or_default(), u32::try_from(ns).unwrap_or_default());
+        now.saturating_sub(changed)
+    }
 }
 
 /// Publishes from a folder, at the start and after every change, until told to stop.
-pub async fn watch(directory: PathBuf, registry: Registry, stop: CancellationToken) {
+pub async fn watch(
+    directory: PathBuf,
+    quiet: Duration,
+    registry: Registry,
+    report: WatchReport,
+    stop: CancellationToken,
+) {
     let mut changes = Changes::of(directory.clone()).await;
-    let mut folder = Folder { directory, registry, seen: BTreeMap::new() };
+    let absolute = std::path::absolute(&directory).unwrap_or_else(|_| directory.clone());
+    let place = blake3::hash(absolute.as_os_str().as_encoded_bytes()).to_hex();
+    let mut folder = Folder {
+        directory,
+        quiet,
+        registry,
+        report,
+        source: format!("watch {place}"),
+        first: true,
+        seen: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        told: BTreeMap::new(),
+        blocked: BTreeSet::new(),
+    };
     loop {
-        folder.look().await;
-        if !changes.next(&stop).await {
+        let again = folder.look().await;
+        if !changes.next(&stop, again).await {
             return;
         }
     }
@@ -67,98 +110,248 @@ pub async fn watch(directory: PathBuf, registry: Registry, stop: CancellationTok
 
 struct Folder {
     directory: PathBuf,
+    quiet: Duration,
     registry: Registry,
-    seen: BTreeMap<PathBuf, Seen>,
+    report: WatchReport,
+    /// Under which name the registry remembers what was done from here.
+    source: String,
+    /// Whether this is the first look: then files that are old by the clock need not be watched for being quiet.
+    first: bool,
+    /// Files that were dealt with, and what they were like.
+    seen: BTreeMap<PathBuf, Stat>,
+    /// Files that may still be written, what they were like, and since when.
+    waiting: BTreeMap<PathBuf, (Stat, Instant)>,
+    /// Files that are left out or left alone, and why, as it was logged.
+    told: BTreeMap<PathBuf, String>,
+    /// Files that wait for what they include.
+    blocked: BTreeSet<PathBuf>,
+}
+
+/// A file that is to be dealt with.
+struct Taken {
+    path: PathBuf,
+    name: PromptName,
+    written: Written,
 }
 
 impl Folder {
-    async fn look(&mut self) {
-        let mut files = BTreeMap::new();
-        collect(&self.directory, 0, &mut files);
-        for path in self.seen.keys().filter(|path| !files.contains_key(*path)) {
-            let path = self.shown(path);
+    /// Looks through the folder; when to look again although nothing changes.
+    async fn look(&mut self) -> Option<Duration> {
+        let tree = match tree::find(&self.directory) {
+            Ok(tree) => tree,
+            Err(error) => {
+                self.tell(Path::new("."), format!("the folder cannot be read: {error}"));
+                self.publish_report();
+                return Some(AGAIN);
+            }
+        };
+        for path in self.seen.keys().filter(|path| !tree.files.contains_key(*path)) {
             tracing::info!(path = %path.display(), "a prompt file is gone; its prompt stays until it is removed");
         }
-        self.seen.retain(|path, _| files.contains_key(path));
-        for (path, stat) in files {
-            if self.seen.get(&path).is_some_and(|seen| seen.stat == stat) {
+        self.seen.retain(|path, _| tree.files.contains_key(path));
+        self.waiting.retain(|path, _| tree.files.contains_key(path));
+        self.told.retain(|path, _| tree.files.contains_key(path) || tree.skipped.contains_key(path));
+        for (path, reason) in tree.skipped {
+            self.tell(&path, reason);
+        }
+        self.retry_includes();
+        let mut again = None;
+        let mut owners: BTreeMap<PromptName, &PathBuf> = BTreeMap::new();
+        let mut taken = Vec::new();
+        for (path, metadata) in &tree.files {
+            let name = match name_of(path) {
+                Ok(name) => name,
+                Err(error) => {
+                    self.tell(path, error.to_string());
+                    continue;
+                }
+            };
+            if let Some(other) = owners.insert(name.clone(), path) {
+                self.tell(path, format!("it is the same prompt as {}", other.display()));
+                owners.insert(name, other);
                 continue;
             }
-            let Some(bytes) = self.read(&path) else { continue };
-            let seen = Seen { stat, hash: blake3::hash(&bytes) };
-            let before = self.seen.insert(path.clone(), seen.clone());
-            if before.is_some_and(|before| before.hash == seen.hash) {
+            let stat = Stat::of(metadata);
+            if self.seen.get(path) == Some(&stat) {
                 continue;
             }
-            match understand(self.shown(&path), &bytes) {
-                Ok((name, file)) => self.publish(&path, name, file).await,
-                Err(reason) => {
-                    let path = self.shown(&path);
-                    tracing::warn!(path = %path.display(), reason, "a prompt file is skipped");
-                }
+            if let Some(wait) = self.still_busy(path, stat) {
+                again = Some(again.map_or(wait, |again: Duration| again.min(wait)));
+                continue;
             }
+            match self.read(path, stat) {
+                Ok(Some((name, written))) => taken.push(Taken { path: path.clone(), name, written }),
+                // It changed while it was read.
+                Ok(None) => {
+                    again = Some(again.map_or(self.quiet, |again: Duration| again.min(self.quiet)));
+                    continue;
+                }
+                Err(reason) => self.tell(path, reason),
+            }
+            self.waiting.remove(path);
+            self.seen.insert(path.clone(), stat);
         }
+        self.first = false;
+        if self.publish_all(taken).await {
+            again = Some(again.map_or(AGAIN, |again: Duration| again.min(AGAIN)));
+        }
+        self.publish_report();
+        again
     }
 
-    async fn publish(&mut self, path: &Path, name: PromptName, file: PromptFile) {
-        let shown = self.shown(path).display().to_string();
-        let request = PublishRequest {
-            content: file.content,
-            message: format!("changed in the file {shown}"),
-            bump: None,
-            expected_parent: None,
-            labels: file.labels,
-            allow_major: false,
-            break_glass: None,
-        };
-        match self.registry.publish(&Actor::operator("folder watch"), name, request).await {
-            Ok(published) if published.created => {
-                tracing::info!(path = shown, stamp = published.stamp, "published a prompt file");
-            }
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(path = shown, reason = %error, "a prompt file is skipped");
-                if matches!(error, crate::registry::RegistryError::Store(_)) {
-                    // Not the file's fault: try it again with the next look.
-                    self.seen.remove(path);
-                }
-            }
-        }
+    /// How much longer a file has to be left alone until it counts as quiet; none when it does.
+    fn still_busy(&mut self, path: &Path, stat: Stat) -> Option<Duration> {
+        // The clock of another machine may have stamped the file, so its age counts only at the start.
+        let age = if self.first { stat.age() } else { Duration::ZERO };
+        let waited = waited(&mut self.waiting, path, stat, Instant::now());
+        let left = self.quiet.saturating_sub(waited.max(age));
+        (!left.is_zero()).then_some(left)
     }
 
-    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+    /// Reads a file; nothing when it changed meanwhile.
+    fn read(&self, path: &Path, stat: Stat) -> Result<Option<(PromptName, Written)>, String> {
+        let wrong = |error: std::io::Error| format!("it cannot be read: {error}");
+        let mut file = std::fs::File::open(self.directory.join(path)).map_err(wrong)?;
         let mut bytes = Vec::new();
         let limit = PROMPT_FILE_BYTES_MAX as u64 + 1;
-        let read = std::fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-        match read {
-            Ok(_) => Some(bytes),
-            Err(reason) => {
-                let path = self.shown(path);
-                tracing::warn!(path = %path.display(), %reason, "a prompt file is skipped");
-                None
+        (&mut file).take(limit).read_to_end(&mut bytes).map_err(wrong)?;
+        if Stat::of(&file.metadata().map_err(wrong)?) != stat {
+            return Ok(None);
+        }
+        understand(path, &bytes).map(Some)
+    }
+
+    /// Publishes what was taken, what others include first; whether some of it has to be tried again.
+    async fn publish_all(&mut self, taken: Vec<Taken>) -> bool {
+        let mut rounds = Rounds::new(taken);
+        let (mut refused, mut again) = (BTreeMap::new(), false);
+        while let Some(one) = rounds.next_to_try() {
+            let message = format!("changed in the file {}", one.path.display());
+            let actor = Actor::operator("folder watch");
+            let (name, written) = (one.name.clone(), one.written.clone());
+            match self.registry.publish_file(&actor, Some(&self.source), name, written, &message).await {
+                Ok(outcome) => {
+                    let path = one.path.display().to_string();
+                    if let Some(stamp) = outcome.stamp {
+                        tracing::info!(path, stamp, "published a prompt file");
+                    } else if outcome.changed {
+                        tracing::info!(path, "labels serve a prompt file that was published before");
+                    }
+                    match left_alone(&one.name, &outcome.plan) {
+                        Some(reason) => self.tell(&one.path, reason),
+                        None => drop(self.told.remove(&one.path)),
+                    }
+                }
+                Err(RegistryError::Include { reference, reason }) => {
+                    refused.insert(one.path.clone(), RegistryError::Include { reference, reason }.to_string());
+                    rounds.put_back(one);
+                }
+                Err(error) => {
+                    if matches!(error, RegistryError::Store(_) | RegistryError::Clock(_)) {
+                        // Not the file's fault: it is tried again.
+                        again = true;
+                        self.seen.remove(&one.path);
+                    }
+                    self.tell(&one.path, reason_of(&error));
+                }
+            }
+        }
+        for one in rounds.left() {
+            self.tell(&one.path, refused.remove(&one.path).unwrap_or_default());
+            self.blocked.insert(one.path);
+        }
+        again
+    }
+
+    /// Brings files again that wait for what they include: it may be there by now.
+    fn retry_includes(&mut self) {
+        for path in std::mem::take(&mut self.blocked) {
+            if let Some(stat) = self.seen.remove(&path) {
+                // It is quiet already.
+                let since = Instant::now().checked_sub(self.quiet).unwrap_or_else(Instant::now);
+                self.waiting.insert(path, (stat, since));
             }
         }
     }
 
-    fn shown<'a>(&self, path: &'a Path) -> &'a Path {
-        path.strip_prefix(&self.directory).unwrap_or(path)
+    /// Logs once why a file is left out or left alone.
+    fn tell(&mut self, path: &Path, reason: String) {
+        if self.told.get(path) != Some(&reason) {
+            tracing::warn!(path = %path.display(), reason, "a prompt file is skipped");
+            self.told.insert(path.to_owned(), reason);
+        }
+    }
+
+    fn publish_report(&self) {
+        let skipped = |(path, reason): (&PathBuf, &String)| SkippedFile {
+            path: path.display().to_string(),
+            reason: reason.clone(),
+        };
+        self.report.set(WatchStatus {
+            folder: self.directory.display().to_string(),
+            files: self.seen.len().saturating_add(self.waiting.len()),
+            skipped_count: self.told.len(),
+            skipped: self.told.iter().take(LISTED_MAX).map(skipped).collect(),
+        });
     }
 }
 
-/// Finds the prompt files below a folder; links and hidden names are left out.
-fn collect(directory: &Path, depth: usize, files: &mut BTreeMap<PathBuf, Stat>) {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
-        let path = entry.path();
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        let Ok(kind) = entry.file_type() else { continue };
-        if hidden || files.len() >= FILES_MAX {
-            continue;
+/// For how long a file has been as it is, as far as it was looked at.
+fn waited(waiting: &mut BTreeMap<PathBuf, (Stat, Instant)>, path: &Path, stat: Stat, now: Instant) -> Duration {
+    match waiting.get(path) {
+        Some((before, since)) if *before == stat => now.saturating_duration_since(*since),
+        _ => {
+            waiting.insert(path.to_owned(), (stat, now));
+            Duration::ZERO
         }
-        let is_prompt = path.extension().is_some_and(|extension| extension == PROMPT_FILE_EXTENSION);
-        if kind.is_dir() && depth < DEPTH_MAX {
-            collect(&path, depth + 1, files);
-        } else if kind.is_file() && is_prompt {
-            files.extend(entry.metadata().ok().map(|metadata| (path, Stat::of(&metadata))));
+    }
+}
+
+/// Why a file that was understood changes nothing, or not all that it says.
+fn left_alone(name: &PromptName, plan: &Plan) -> Option<String> {
+    match plan {
+        Plan::Left(moved) => {
+            let version = moved.newest;
+            Some(format!("it did not change, and {moved}; `bookholder pull`, or copy {name}@{version} into the file"))
+        }
+        Plan::Conflict(moved) => Some(format!(
+            "{moved}; merge both with `bookholder draft merge`, or publish the file with `bookholder publish {name}`"
+        )),
+        Plan::Same { version, left, .. } if !left.is_empty() => {
+            let labels: Vec<&str> = left.iter().map(crate::model::name::Label::as_str).collect();
+            let labels = labels.join(", ");
+            Some(format!(
+                "{labels} served version {version} and was moved since; it stays: `bookholder deploy` moves it"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// Why a file was refused, and how to do what it asks for.
+fn reason_of(error: &RegistryError) -> String {
+    match error {
+        RegistryError::BreaksCallers { .. } => {
+            format!("{error}; publish it by hand with `bookholder publish --label LABEL --allow-major`")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_for_quiet_begins_again_with_every_change_of_a_file() {
+        let (mut waiting, path, start) = (BTreeMap::new(), Path::new("a.prompt"), Instant::now());
+        let at = |ms| start + Duration::from_millis(ms);
+        let stat = |length| Stat { inode: 1, length, modified_ns: (1, 0), changed_ns: (1, 0) };
+        for (length, now_ms, waited_ms) in
+            [(10, 0, 0), (10, 1_900, 1_900), (20, 1_950, 0), (20, 3_949, 1_999), (20, 3_950, 2_000)]
+        {
+            let waited = waited(&mut waiting, path, stat(length), at(now_ms));
+            assert_eq!(waited, Duration::from_millis(waited_ms), "at {now_ms}");
         }
     }
 }

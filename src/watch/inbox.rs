@@ -16,7 +16,7 @@ pub async fn watch(inbox: PathBuf, looking: mpsc::Sender<PathBuf>, stop: Cancell
             () = stop.cancelled() => return,
             sent = looking.send(inbox.clone()) => if sent.is_err() { return },
         }
-        if !changes.next(&stop).await {
+        if !changes.next(&stop, None).await {
             return;
         }
     }

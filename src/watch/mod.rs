@@ -6,3 +6,4 @@
 mod changes;
 pub mod folder;
 pub mod inbox;
+pub mod tree;

@@ -1,6 +1,7 @@
 //! Every verb of a client against a real node, as a person and as a script sees it.
 
 mod changing;
+mod compared;
 mod folders;
 mod operating;
 mod reading;

@@ -1,9 +1,10 @@
 //! `serve --watch`: whatever editors do to a folder, each text is published once.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::node::{Launch, Node, segment};
 
@@ -18,17 +19,30 @@ impl Watched {
         let launch = Launch::primary();
         let folder = launch.data.with_file_name("prompts");
         fs::create_dir(&folder).expect("a folder");
-        let watched = Self { node: launch.args(["--watch".into(), folder.clone().into_os_string()]).start(), folder };
         for (path, text) in files {
-            watched.write(path, text);
+            put(&folder, path, text);
         }
-        watched
+        let args = ["--watch-quiet-ms".into(), "100".into(), "--watch".into(), folder.clone().into_os_string()];
+        Self { node: launch.args(args).start(), folder }
     }
 
     fn write(&self, path: &str, text: &str) {
-        let file = self.folder.join(path);
-        fs::create_dir_all(file.parent().expect("a folder")).expect("folders");
-        fs::write(file, text).expect("a file");
+        put(&self.folder, path, text);
+    }
+
+    /// What the status says is left out or left alone: paths and reasons.
+    fn skipped(&self) -> Vec<(String, String)> {
+        let status = self.node.get("/v1/status").ok();
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let skipped = status["watch"]["skipped"].as_array().expect("a list").iter();
+        skipped.map(|one| (text(&one["path"]), text(&one["reason"]))).collect()
+    }
+
+    /// Waits until the status says that a file is left out or left alone for this reason.
+    fn until_skipped(&self, path: &str, reason: &str) {
+        self.node.until(&format!("{path} is skipped: {reason}"), || {
+            self.skipped().iter().any(|(found, why)| found == path && why.contains(reason)).then_some(())
+        });
     }
 
     /// As editors save: a new file beside the old one, renamed into its place.
@@ -49,6 +63,12 @@ impl Watched {
         let page = self.node.get(&format!("/v1/prompts/{}/versions", segment(name))).ok();
         page["items"].as_array().expect("versions").clone()
     }
+}
+
+fn put(folder: &Path, path: &str, text: &str) {
+    let file = folder.join(path);
+    fs::create_dir_all(file.parent().expect("a folder")).expect("folders");
+    fs::write(file, text).expect("a file");
 }
 
 #[test]
@@ -145,4 +165,80 @@ fn a_file_that_goes_away_removes_nothing() {
     watched.write("last.prompt", "seen after it\n");
     watched.says("last", "seen after it");
     assert_eq!(watched.versions("stays").len(), 1, "what comes back as it was is no new version");
+}
+
+#[test]
+fn restart_undoes_neither_a_rollback_nor_a_version_of_a_colleague() {
+    let mut watched = Watched::start(&[("a.prompt", "---\nlabels: [production]\n---\none\n"), ("b.prompt", "one\n")]);
+    watched.says("a", "one");
+    watched.says("b", "one");
+    watched.write("a.prompt", "---\nlabels: [production]\n---\ntwo\n");
+    watched.says("a", "two");
+    let why = json!({"message": "it promised refunds"});
+    let _done = watched.node.change("POST", "/v1/prompts/a/labels/production/rollback", &why).ok();
+    let hotfix = json!({"content": {"text": "hotfix"}, "message": "hotfix", "labels": ["production"]});
+    let _done = watched.node.change("POST", "/v1/prompts/b/versions", &hotfix).ok();
+    let before = watched.node.get("/v1/status").ok()["position"].clone();
+    watched.node.stop();
+    watched.node.restart();
+    watched.until_skipped("a.prompt", "production served version 2 and was moved since");
+    watched.until_skipped("b.prompt", "the registry is at version 2, and the file is from version 1");
+    assert_eq!(watched.node.get("/v1/status").ok()["position"], before, "a restart commits nothing");
+    assert_eq!((watched.node.text("a@production"), watched.node.text("b@production")), ("one".into(), "hotfix".into()));
+    // Both changed: somebody has to merge.
+    watched.write("b.prompt", "two\n");
+    watched.until_skipped("b.prompt", "draft merge");
+    watched.write("b.prompt", "hotfix\n");
+    watched.node.until("the file says what the colleague says", || {
+        watched.skipped().iter().all(|(path, _)| path != "b.prompt").then_some(())
+    });
+    watched.write("b.prompt", "three\n");
+    watched.says("b", "three");
+    assert_eq!(watched.node.text("b@production"), "hotfix");
+}
+
+#[test]
+fn file_that_changed_while_the_node_was_down_is_published_once() {
+    let mut watched = Watched::start(&[("a.prompt", "one\n")]);
+    watched.says("a", "one");
+    watched.node.stop();
+    watched.write("a.prompt", "two\n");
+    watched.node.restart();
+    watched.says("a", "two");
+    watched.node.stop();
+    watched.write("a.prompt", "one\n");
+    watched.node.restart();
+    watched.says("a", "one");
+    assert_eq!(watched.versions("a").len(), 3);
+}
+
+#[test]
+fn config_map_is_published_and_its_swap_is_noticed() {
+    let watched = Watched::start(&[("..2026_1/a.prompt", "one\n"), ("..2026_1/support/b.prompt", "one\n")]);
+    let link = |target: &str, name: &str| symlink(target, watched.folder.join(name)).expect(name);
+    link("..2026_1", "..data");
+    link("..data/a.prompt", "a.prompt");
+    link("..data/support", "support");
+    watched.says("a", "one");
+    watched.says("support/b", "one");
+    // As kubelet does: the new folder first, then one rename of a link.
+    watched.write("..2026_2/a.prompt", "two\n");
+    watched.write("..2026_2/support/b.prompt", "one\n");
+    link("..2026_2", "..data_tmp");
+    fs::rename(watched.folder.join("..data_tmp"), watched.folder.join("..data")).expect("renamed");
+    fs::remove_dir_all(watched.folder.join("..2026_1")).expect("removed");
+    watched.says("a", "two");
+    link("/etc/hostname", "host.prompt");
+    watched.until_skipped("host.prompt", "leads out of the folder");
+    assert_eq!((watched.versions("a").len(), watched.versions("support/b").len()), (2, 1));
+}
+
+#[test]
+fn file_that_includes_another_is_published_when_that_is_there() {
+    let watched = Watched::start(&[("a.prompt", "{{> tone@latest}}\nHelp.\n"), ("tone.prompt", "Be kind.\n")]);
+    watched.says("a", "Be kind.\nHelp.");
+    watched.write("b.prompt", "{{> later@latest}}\n");
+    watched.until_skipped("b.prompt", "later");
+    watched.write("later.prompt", "Here now.\n");
+    watched.says("b", "Here now.");
 }

@@ -95,6 +95,9 @@ pub struct ServeArgs {
     /// A folder of prompt files to publish whenever they change
     #[arg(long, value_name = "DIR")]
     pub watch: Option<PathBuf>,
+    /// How long a file must not have changed before it is published [default: 2000]
+    #[arg(long, value_name = "MS")]
+    pub watch_quiet_ms: Option<u64>,
     /// The name of a new registry [default: made up]
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,

@@ -20,6 +20,14 @@ pub struct WhyArgs {
     pub message: String,
 }
 
+/// Whether to go on without a question.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct YesArgs {
+    /// Do not ask; without a terminal nothing is asked anyway
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
 /// What a move may override.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OverrideArgs {

@@ -20,14 +20,14 @@ use super::html;
 use super::upload::{Files, Upload, UploadedFile};
 use super::visitor::{Visitor, field};
 use crate::api::problem::ErrorCode;
-use crate::api::write::{ImportRequest, PublishRequest};
+use crate::api::write::ImportRequest;
 use crate::clock::Stop;
 use crate::files::batches::{Batches, unpack};
+use crate::files::compare::{Plan, Written};
 use crate::files::folder::{Rounds, may_wait, understand};
-use crate::files::prompt::PromptFile;
 use crate::model::content::Syntax;
 use crate::model::name::{Label, PromptName};
-use crate::registry::{Actor, Registry};
+use crate::registry::{Actor, FileOutcome, Registry};
 use crate::web::pages::bring::{Brought, Imported, LISTED_MAX, Outcome, brought, imported, page};
 
 /// Forms with files that are worked on at a time: each holds its files in memory.
@@ -85,7 +85,7 @@ struct Bringing {
 struct Waiting {
     path: String,
     name: PromptName,
-    file: PromptFile,
+    written: Written,
     refused: String,
 }
 
@@ -99,27 +99,27 @@ impl Bringing {
         label: Option<&Label>,
     ) -> Result<Vec<Brought>, Failure> {
         let (mut rows, waiting) = heavy(app, move |stop| read_all(files.kept, stop)).await?;
-        let labelled = label.is_some() || waiting.iter().any(|one| !one.file.labels.is_empty());
+        let labelled = label.is_some() || waiting.iter().any(|one| !one.written.file.labels.is_empty());
         if labelled {
             self.registry.keep_noted_uses().await?;
         }
         let mut rounds = Rounds::new(waiting);
         while let Some(mut one) = rounds.next_to_try() {
-            let mut labels = one.file.labels.clone();
-            labels.extend(label.filter(|label| !one.file.labels.contains(label)).cloned());
-            let request = PublishRequest {
-                content: one.file.content.clone(),
-                message: message.to_owned(),
-                bump: None,
-                expected_parent: None,
-                labels,
-                allow_major: false,
-                break_glass: None,
-            };
-            let outcome = match self.registry.publish(&self.actor, one.name.clone(), request).await {
-                Ok(done) if done.created => Outcome::Published(done.version.number),
-                Ok(done) if done.deployment.is_some() => Outcome::Labelled(done.version.number),
-                Ok(done) => Outcome::Unchanged(done.version.number),
+            one.written.file.labels.extend(label.cloned());
+            let (name, written) = (one.name.clone(), one.written.clone());
+            let outcome = match self.registry.publish_file(&self.actor, None, name, written, message).await {
+                Ok(FileOutcome { plan: Plan::Conflict(moved) | Plan::Left(moved), .. }) => Outcome::Refused(format!(
+                    "{moved}; copy the newest version into the file, or deploy version {}",
+                    moved.from
+                )),
+                Ok(FileOutcome { plan, changed, version, .. }) => {
+                    let version = version.unwrap_or_default();
+                    match plan {
+                        Plan::Publish { .. } if changed => Outcome::Published(version),
+                        _ if changed => Outcome::Labelled(version),
+                        _ => Outcome::Unchanged(version),
+                    }
+                }
                 Err(error) => {
                     let (code, reason) = self.said(&error.into());
                     if may_wait(code) {
@@ -213,10 +213,10 @@ fn read_all(files: Vec<UploadedFile>, stop: &Stop) -> (Vec<Brought>, Vec<Waiting
         }
         let understood = understand(Path::new(&path), &bytes);
         let refused = match understood {
-            Ok((name, file)) => match names.get(&name) {
+            Ok((name, written)) => match names.get(&name) {
                 None => {
                     names.insert(name.clone(), path.clone());
-                    waiting.push(Waiting { path, name, file, refused: String::new() });
+                    waiting.push(Waiting { path, name, written, refused: String::new() });
                     continue;
                 }
                 Some(other) => format!("it is the same prompt as {other}"),

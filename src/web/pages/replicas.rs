@@ -248,6 +248,7 @@ mod tests {
             trouble: None,
             storage: None,
             inbox: None,
+            watch: None,
             replicas: Vec::new(),
         }
     }

@@ -230,7 +230,7 @@ async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() 
             ("deploy", registry.deploy(&bob, deploy).await.err()),
             ("deploy", registry.rollback(&bob, name("a"), label("production"), rollback).await.err()),
             ("deploy", registry.unlabel(&bob, name("a"), label("production"), why()).await.err()),
-            ("remove", registry.remove(&bob, name("a"), why()).await.err()),
+            ("remove", registry.remove(&bob, name("a"), why().into()).await.err()),
             ("retire", registry.retire(&bob, name("a"), 1, why()).await.err()),
             ("retire", registry.reinstate(&bob, name("a"), 1, why()).await.err()),
             ("access", registry.create_token(&bob, token).await.err()),

@@ -152,7 +152,7 @@ const WAYS: &[Way] = &[
     ("a removed prompt that came back", |primary| {
         Box::pin(async move {
             publish(primary, "rob", AGENT, "rob's words").await;
-            primary.registry.remove(&primary.admin, name(AGENT), why()).await.expect("removed");
+            primary.registry.remove(&primary.admin, name(AGENT), why().into()).await.expect("removed");
             publish(primary, "ann", AGENT, "rob's words.").await
         })
     }),

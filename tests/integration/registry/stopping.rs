@@ -101,7 +101,7 @@ const STOPS: &[Step] = &[
     }),
     ("remove", |primary| {
         Box::pin(async move {
-            primary.registry.remove(&primary.admin, name(AGENT), why()).await.expect("an admin");
+            primary.registry.remove(&primary.admin, name(AGENT), why().into()).await.expect("an admin");
             publish(primary, "back again").await;
         })
     }),

@@ -104,7 +104,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
             registry.rollback(&actor, agent, production, back).await.is_ok()
         }
         4 => registry.unlabel(&actor, agent, production, why()).await.is_ok(),
-        5 => registry.remove(&actor, agent, why()).await.is_ok(),
+        5 => registry.remove(&actor, agent, why().into()).await.is_ok(),
         6 => registry.retire(&actor, agent, 1, why()).await.is_ok(),
         7 => registry.reinstate(&actor, agent, 1, why()).await.is_ok(),
         8 => {

@@ -154,7 +154,7 @@ impl Primary {
 
     /// Removes a prompt.
     pub async fn remove(&self, prompt: &str) -> Result<Deployed, RegistryError> {
-        self.registry.remove(&self.admin, name(prompt), why()).await
+        self.registry.remove(&self.admin, name(prompt), why().into()).await
     }
 
     /// The text that a reference answers with, now.

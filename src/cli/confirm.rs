@@ -1,0 +1,48 @@
+//! Asking before something is taken away.
+//!
+//! Only a person at a terminal is asked. A script that calls the same verb goes on, as it always did; `--yes` is for
+//! people who know what they do, and for programs that have a terminal.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use super::error::CliError;
+use super::output::{Output, WARN, harmless, one_line, paint};
+
+/// Things that are listed above the question.
+const LISTED_MAX: usize = 20;
+
+/// Asks whether to go on; an answer other than `y` or `yes` changes nothing.
+///
+/// # Errors
+/// The answer is no.
+pub fn confirm(output: Output, yes: bool, question: &str, mut details: Vec<String>) -> Result<(), CliError> {
+    if yes || !is_interactive() {
+        return Ok(());
+    }
+    let more = details.len().saturating_sub(LISTED_MAX);
+    details.truncate(LISTED_MAX);
+    if more > 0 {
+        details.push(format!("… and {more} more"));
+    }
+    let mut stderr = anstream::stderr();
+    for detail in details {
+        writeln!(stderr, "  {} {}", paint(WARN, "•"), harmless(&detail))?;
+    }
+    write!(stderr, "{} [y/N] ", one_line(question))?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    if !answer.ends_with('\n') {
+        output.note("");
+    }
+    Err(CliError::no("nothing was changed").hint("answer y, or use --yes"))
+}
+
+/// Whether somebody reads the question and can answer it.
+#[must_use]
+pub fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}

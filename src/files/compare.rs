@@ -1,0 +1,265 @@
+//! What a prompt file means for the registry: compared with what was last done from there, and with what is there now.
+//!
+//! `push`, `import DIR`, uploaded files and `serve --watch` all ask [`compare`], and a dry run asks nothing else. It is
+//! pure: who asks gathers the facts, remembers what was done ([`Done`]) and acts. Invariant: a file that did not change
+//! since it was last published never replaces what others did.
+//!
+//! Line ends alone are no change. A file in which every line ends in `\r\n` is read as if they ended in `\n`, as version
+//! control writes them on Windows; a file is compared in its own line ends and in both others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::prompt::{PromptFile, PromptFileError, parse};
+use crate::model::content_id::ContentId;
+use crate::model::name::Label;
+use crate::model::version::Version;
+use crate::template::variables::complete;
+
+/// A prompt file that was read, and the ids under which a registry may have what it says.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// What the file says.
+    pub file: PromptFile,
+    /// The ids of that.
+    pub ids: FileIds,
+}
+
+/// The ids under which a registry may have what a file says: as it is written, with its variables completed as the
+/// server completes them, and both with other line ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileIds {
+    written: ContentId,
+    all: BTreeSet<ContentId>,
+}
+
+impl FileIds {
+    /// The id of the content as the file writes it.
+    #[must_use]
+    pub const fn written(&self) -> ContentId {
+        self.written
+    }
+
+    /// Whether a content of this id says the same.
+    #[must_use]
+    pub fn contain(&self, id: &ContentId) -> bool {
+        self.all.contains(id)
+    }
+
+    /// Whether a version says the same, as it is served or as its author wrote it.
+    #[must_use]
+    pub fn say(&self, version: &Version) -> bool {
+        self.contain(&version.content_id) || version.source_id.is_some_and(|source| self.contain(&source))
+    }
+}
+
+/// Reads a prompt file.
+///
+/// # Errors
+/// What is wrong with it, as a sentence.
+pub fn read(text: &str) -> Result<Written, String> {
+    let said = |error: PromptFileError| error.to_string();
+    let unix = text.replace("\r\n", "\n");
+    let windows = unix.replace('\n', "\r\n");
+    let read_as = if text == windows { &unix } else { text };
+    let file = parse(read_as).map_err(said)?;
+    let written = file.content.id().map_err(|error| error.to_string())?;
+    let mut all = BTreeSet::from([written]);
+    let others = [text, &unix, &windows].into_iter().filter_map(|text| parse(text).ok());
+    for mut content in others.map(|file| file.content) {
+        all.extend(content.id().ok());
+        if complete(&mut content).is_ok() {
+            all.extend(content.id().ok());
+        }
+    }
+    Ok(Written { file, ids: FileIds { written, all } })
+}
+
+/// What was last done from a place for one prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The version that the file became, or was found to be.
+    pub version: u64,
+    /// The id of the content as the file wrote it then.
+    pub content_id: ContentId,
+}
+
+/// What a registry has under the name of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Present {
+    /// Its newest version.
+    pub newest: u64,
+    /// Whether it was removed, or its newest version retired: then nothing says the same any more.
+    pub gone: bool,
+    /// The newest version that says what the file says.
+    pub same: Option<u64>,
+    /// The labels that the file names, as far as they are there.
+    pub labels: BTreeMap<Label, LabelPresent>,
+}
+
+/// What one label does with the newest version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LabelPresent {
+    /// It serves that version and no other.
+    pub serves: bool,
+    /// It served that version at some time.
+    pub served: bool,
+}
+
+/// What is to be done with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// A new version, over this newest one (0: none yet).
+    Publish {
+        /// The version that has to be the newest when it is published.
+        parent: u64,
+    },
+    /// The newest version says the same.
+    Same {
+        /// That version.
+        version: u64,
+        /// Labels that are to serve it and never did.
+        deploy: Vec<Label>,
+        /// Labels that served it and were moved since: they stay where they are.
+        left: Vec<Label>,
+    },
+    /// The file is as it was when it was last published, and the registry moved on: nothing is to be done.
+    Left(Moved),
+    /// The file changed, and so did the registry; or it says what an older version said and nobody knows why.
+    Conflict(Moved),
+}
+
+/// How a registry moved on since a file was published from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The version that the file was, or was made from.
+    pub from: u64,
+    /// The newest version now.
+    pub newest: u64,
+    /// Whether the prompt was removed, or that version retired.
+    pub gone: bool,
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, newest, gone } = self;
+        if *gone {
+            write!(f, "version {newest} was removed or retired since the file was version {from}")
+        } else {
+            write!(f, "the registry is at version {newest}, and the file is from version {from}")
+        }
+    }
+}
+
+/// Decides what a file means.
+///
+/// Labels follow one rule: a label is moved to a version from a file once. Where it served that version and was moved
+/// since, somebody rolled back or deployed another one, and an unchanged file does not undo that.
+#[must_use]
+pub fn compare(ids: &FileIds, labels: &BTreeSet<Label>, done: Option<&Done>, present: Option<&Present>) -> Plan {
+    let Some(present) = present else { return Plan::Publish { parent: 0 } };
+    let Present { newest, gone, same, .. } = *present;
+    // A registry that was restored from an older backup does not know what was done.
+    let done = done.filter(|done| done.version <= newest);
+    let unchanged = done.is_some_and(|done| ids.contain(&done.content_id));
+    let is_newest = done.is_some_and(|done| done.version == newest);
+    if !gone && (same == Some(newest) || (unchanged && is_newest)) {
+        let (mut deploy, mut left) = (Vec::new(), Vec::new());
+        for label in labels.iter().filter(|label| !label.is_latest()) {
+            match present.labels.get(label) {
+                Some(LabelPresent { serves: true, .. }) => {}
+                Some(LabelPresent { served: true, .. }) => left.push(label.clone()),
+                _ => deploy.push(label.clone()),
+            }
+        }
+        return Plan::Same { version: newest, deploy, left };
+    }
+    match (done, same) {
+        (Some(done), _) if unchanged => Plan::Left(Moved { from: done.version, newest, gone }),
+        (Some(done), _) if !is_newest || gone => Plan::Conflict(Moved { from: done.version, newest, gone }),
+        (None, Some(from)) => Plan::Conflict(Moved { from, newest, gone }),
+        _ => Plan::Publish { parent: newest },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &str) -> FileIds {
+        read(text).expect(text).ids
+    }
+
+    fn done(version: u64, text: &str) -> Done {
+        Done { version, content_id: ids(text).written() }
+    }
+
+    fn present(newest: u64, same: Option<u64>) -> Present {
+        Present { newest, same, ..Present::default() }
+    }
+
+    #[test]
+    fn only_what_changed_since_it_was_last_done_is_published() {
+        let none = BTreeSet::new();
+        let moved = |from, newest| Moved { from, newest, gone: false };
+        let same = |version| Plan::Same { version, deploy: Vec::new(), left: Vec::new() };
+        for (case, last, now, plan) in [
+            ("new name", None, None, Plan::Publish { parent: 0 }),
+            ("never done, newest says it", None, Some(present(2, Some(2))), same(2)),
+            ("never done, other words", None, Some(present(2, None)), Plan::Publish { parent: 2 }),
+            ("never done, old words", None, Some(present(2, Some(1))), Plan::Conflict(moved(1, 2))),
+            ("changed", Some(done(2, "old")), Some(present(2, None)), Plan::Publish { parent: 2 }),
+            ("changed back", Some(done(2, "old")), Some(present(2, Some(1))), Plan::Publish { parent: 2 }),
+            ("unchanged, moved on", Some(done(1, "new")), Some(present(2, Some(1))), Plan::Left(moved(1, 2))),
+            ("both changed", Some(done(1, "old")), Some(present(2, None)), Plan::Conflict(moved(1, 2))),
+            ("both changed alike", Some(done(1, "old")), Some(present(2, Some(2))), same(2)),
+            ("unchanged, include moved", Some(done(2, "new")), Some(present(2, None)), same(2)),
+            ("restored to before it", Some(done(3, "new")), Some(present(2, None)), Plan::Publish { parent: 2 }),
+        ] {
+            assert_eq!(compare(&ids("new"), &none, last.as_ref(), now.as_ref()), plan, "{case}");
+        }
+    }
+
+    #[test]
+    fn removed_prompt_comes_back_only_from_other_words() {
+        let gone = |same| Present { gone: true, ..present(2, same) };
+        let moved = |from| Moved { from, newest: 2, gone: true };
+        for (last, same, plan) in [
+            (Some(done(2, "new")), Some(2), Plan::Left(moved(2))),
+            (Some(done(2, "old")), None, Plan::Conflict(moved(2))),
+            (None, Some(2), Plan::Conflict(moved(2))),
+            (None, None, Plan::Publish { parent: 2 }),
+        ] {
+            assert_eq!(compare(&ids("new"), &BTreeSet::new(), last.as_ref(), Some(&gone(same))), plan, "{last:?}");
+        }
+    }
+
+    #[test]
+    fn label_that_served_the_version_and_was_moved_stays_where_it_is() {
+        let label = |name: &str| name.parse::<Label>().expect(name);
+        let labels = ["latest", "here", "moved", "elsewhere", "absent"].into_iter().map(label).collect();
+        let states = [("here", true, true), ("moved", false, true), ("elsewhere", false, false)];
+        let states = states.into_iter().map(|(name, serves, served)| (label(name), LabelPresent { serves, served }));
+        let present = Present { labels: states.collect(), ..present(2, Some(2)) };
+        let plan = compare(&ids("new"), &labels, None, Some(&present));
+        let (deploy, left) = (vec![label("absent"), label("elsewhere")], vec![label("moved")]);
+        assert_eq!(plan, Plan::Same { version: 2, deploy, left });
+    }
+
+    #[test]
+    fn line_ends_and_undeclared_variables_are_no_change() {
+        let unix = read("---\nlabels: [production]\n---\nHi {{who}}\nBye\n").expect("a file");
+        let windows = read("---\r\nlabels: [production]\r\n---\r\nHi {{who}}\r\nBye\r\n").expect("a file");
+        assert_eq!(unix.file, windows.file);
+        assert_eq!(unix.ids.written(), windows.ids.written());
+        let mut completed = unix.file.content.clone();
+        complete(&mut completed).expect("complete");
+        assert!(unix.ids.contain(&completed.id().expect("small")));
+        let mixed = read("one\r\ntwo\nthree\r\n").expect("a file");
+        assert_eq!(mixed.file, parse("one\r\ntwo\nthree\r\n").expect("a file"), "odd line ends are kept");
+        assert!(mixed.ids.contain(&ids("one\ntwo\nthree\n").written()));
+        assert!(!unix.ids.contain(&ids("Hi {{who}}\nBye!\n").written()));
+    }
+}

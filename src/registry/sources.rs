@@ -1,0 +1,187 @@
+//! Publishing from places outside: a watched folder, and files that somebody sends.
+//!
+//! What was last done from a place stands in the registry, written in the transaction that did it. Whether something is
+//! to be done is decided by [`compare`] alone, within that transaction.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use super::access::Rules;
+use super::command::{Ctx, Subject};
+use super::deploy::move_labels;
+use super::guard::Terms;
+use super::publish::publish;
+use super::{Actor, Registry, RegistryError, check_message};
+use crate::api::write::PublishRequest;
+use crate::files::compare::{Done, FileIds, LabelPresent, Plan, Present, Written, compare};
+use crate::model::deployment::Action;
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key};
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// What became of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOutcome {
+    /// What was decided.
+    pub plan: Plan,
+    /// What to log beside a response, where a version was made.
+    pub stamp: Option<String>,
+    /// The version that says what the file says, where one does now.
+    pub version: Option<u64>,
+    /// Whether a version was made or a label moved.
+    pub changed: bool,
+}
+
+impl Registry {
+    /// Does what a prompt file asks for, compared with what was last done from its place.
+    ///
+    /// A place without a name (`source`) remembers nothing. A plan that changes nothing ([`Plan::Left`],
+    /// [`Plan::Conflict`]) is an answer, not an error.
+    ///
+    /// # Errors
+    /// What publishing and deploying are refused for.
+    pub async fn publish_file(
+        &self,
+        actor: &Actor,
+        source: Option<&str>,
+        name: PromptName,
+        written: Written,
+        message: &str,
+    ) -> Result<FileOutcome, RegistryError> {
+        let message = check_message(message)?;
+        let key = source.map(|source| joined_key(&[source, name.as_str()]));
+        let labels: BTreeSet<Label> = written.file.labels.iter().cloned().collect();
+        {
+            let (txn, known) = (self.0.store.read()?, self.0.known.load());
+            if reads(&known.rules, actor, &name) {
+                let (plan, done) = plan(&txn, key.as_deref(), &name, &written.ids, &labels)?;
+                if settled(&plan, &written.ids, key.is_some(), done.as_ref()) {
+                    return Ok(FileOutcome::unchanged(plan));
+                }
+            }
+        }
+        let places = labels.iter().map(|label| format!("{name}@{label}"));
+        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
+        self.command(actor, about, move |txn, ctx| {
+            ctx.authorise(Permission::Publish, Some(&name), None)?;
+            let (plan, done) = plan(txn, key.as_deref(), &name, &written.ids, &labels)?;
+            let content_id = written.ids.written();
+            let outcome = carry_out(txn, ctx, name, written, labels, message, plan)?;
+            if let (Some(key), Some(version)) = (key, outcome.version) {
+                let now = Done { version, content_id };
+                if done.as_ref() != Some(&now) {
+                    txn.put_document(Shelf::Source, &key, &now)?;
+                }
+            }
+            Ok(outcome)
+        })
+        .await
+    }
+}
+
+impl FileOutcome {
+    fn unchanged(plan: Plan) -> Self {
+        let version = if let Plan::Same { version, .. } = plan { Some(version) } else { None };
+        Self { plan, stamp: None, version, changed: false }
+    }
+}
+
+/// Whether somebody may know what a prompt holds; those who may not are told by the command.
+fn reads(rules: &Rules, actor: &Actor, name: &PromptName) -> bool {
+    rules.reads(actor, name.as_str())
+}
+
+/// Whether a plan leaves nothing to do or to remember.
+fn settled(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&Done>) -> bool {
+    match plan {
+        Plan::Publish { .. } => false,
+        Plan::Same { version, deploy, .. } => {
+            let known = Done { version: *version, content_id: ids.written() };
+            deploy.is_empty() && (!remembers || done == Some(&known))
+        }
+        Plan::Left(_) | Plan::Conflict(_) => true,
+    }
+}
+
+fn carry_out(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    name: PromptName,
+    written: Written,
+    labels: BTreeSet<Label>,
+    message: String,
+    plan: Plan,
+) -> Result<FileOutcome, RegistryError> {
+    match &plan {
+        Plan::Publish { parent } => {
+            let request = PublishRequest {
+                content: written.file.content,
+                message: message.clone(),
+                bump: None,
+                expected_parent: Some(*parent),
+                labels: labels.into_iter().collect(),
+                allow_major: false,
+                break_glass: None,
+            };
+            let published = publish(txn, ctx, "publish", name, request, (message, Vec::new()))?;
+            let changed = published.created || published.deployment.is_some();
+            let stamp = published.created.then_some(published.stamp);
+            Ok(FileOutcome { plan, stamp, version: Some(published.version.number), changed })
+        }
+        Plan::Same { version, deploy, .. } if !deploy.is_empty() => {
+            let moves = deploy.iter().map(|label| (name.clone(), label.clone(), Serving::version(*version)));
+            let deployed = move_labels(txn, ctx, &Terms::of(&message), Action::Deploy, moves.collect())?;
+            Ok(FileOutcome { changed: !deployed.deployments.is_empty(), ..FileOutcome::unchanged(plan) })
+        }
+        _ => Ok(FileOutcome::unchanged(plan)),
+    }
+}
+
+/// What is to be done with a file, and what was last done from its place.
+fn plan<T: Queries + Documents>(
+    txn: &T,
+    key: Option<&str>,
+    name: &PromptName,
+    ids: &FileIds,
+    labels: &BTreeSet<Label>,
+) -> Result<(Plan, Option<Done>), StoreError> {
+    let done = key.map(|key| txn.document(Shelf::Source, key)).transpose()?.flatten();
+    let present = present(txn, name, ids, labels)?;
+    Ok((compare(ids, labels, done.as_ref(), present.as_ref()), done))
+}
+
+/// What the registry has under the name of a file.
+fn present<T: Queries>(
+    txn: &T,
+    name: &PromptName,
+    ids: &FileIds,
+    labels: &BTreeSet<Label>,
+) -> Result<Option<Present>, StoreError> {
+    let Some(prompt) = txn.prompt(name)? else { return Ok(None) };
+    let newest = prompt.latest;
+    let mut present = Present { newest, gone: prompt.removed.is_some(), ..Present::default() };
+    txn.visit_versions(name, u64::MAX, &mut |version| {
+        present.gone |= version.number == newest && version.retired.is_some();
+        if ids.say(&version) {
+            present.same = Some(version.number);
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for label in labels.iter().filter(|label| !label.is_latest()) {
+        let serves = txn.label(name, label)?.is_some_and(|state| state.serving.fixed() == Some(newest));
+        let mut served = serves;
+        if !serves {
+            txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+                served = deployment.to.is_some_and(|to| to.versions().contains(&newest));
+                Ok(if served { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+        }
+        present.labels.insert(label.clone(), LabelPresent { serves, served });
+    }
+    Ok(Some(present))
+}

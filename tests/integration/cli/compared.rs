@@ -1,0 +1,161 @@
+//! Folders beside other people's work: what is pushed is compared with what was last pulled or pushed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{line, publish};
+use crate::support::command::{Bookholder, bookholder};
+use crate::support::node::Node;
+
+struct Folder {
+    node: Node,
+    _temporary: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::tempdir().expect("a folder");
+        let folder = Self { node: Node::primary(), path: temporary.path().join("prompts"), _temporary: temporary };
+        files.iter().for_each(|(path, text)| folder.write(path, text));
+        folder
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let file = self.path.join(path);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("folders");
+        fs::write(file, text).expect("a file");
+    }
+
+    fn run(&self, verb: &[&str]) -> Bookholder {
+        bookholder(verb).arg(&self.path).server(&self.node)
+    }
+
+    fn push(&self) -> Bookholder {
+        self.run(&["push", "-m", "why"])
+    }
+
+    fn pull(&self, label: &str) -> Bookholder {
+        self.run(&["pull", "--label", label, "--out"])
+    }
+
+    fn versions(&self, name: &str) -> usize {
+        let page = self.node.get(&format!("/v1/prompts/{name}/versions")).ok();
+        page["items"].as_array().map_or(0, Vec::len)
+    }
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("a file")
+}
+
+#[test]
+fn push_leaves_alone_what_a_colleague_published_and_refuses_to_bury_it() {
+    let folder = Folder::new(&[]);
+    let published = |name: &str, text: &str| drop(publish(&folder.node, name, text, &["--label", "production"]));
+    published("a", "one");
+    published("b", "one");
+    let _said = folder.pull("production").ok();
+    published("a", "two by a colleague");
+    folder.write("b.prompt", "two\n");
+    let _said = folder.push().arg("--dry-run").ok().says("1 published, 1 unchanged");
+    let _said = folder.push().ok().says("+ b@2").says("the registry is at version 2").says("1 published, 1 unchanged");
+    assert_eq!((folder.versions("a"), folder.versions("b")), (2, 2));
+    let _said = folder.push().ok().says("2 unchanged");
+
+    folder.write("a.prompt", "two by me\n");
+    let _said = folder.push().arg("--dry-run").exits(1).says("✗ a").says("draft merge").says("1 refused");
+    let _said = folder.push().exits(1).says("✗ a").says("--parent 1").says("bookholder pull").says("1 refused");
+    assert_eq!(folder.node.text("a@latest"), "two by a colleague");
+    folder.write("a.prompt", "two by a colleague\n");
+    let _said = folder.push().ok().says("2 unchanged");
+    folder.write("a.prompt", "three\n");
+    let _said = folder.push().ok().says("+ a@3");
+    published("a", "four by a colleague");
+    folder.write("a.prompt", "four by me\n");
+    let _said = folder.push().arg("--force").ok().says("+ a@5");
+}
+
+#[test]
+fn folder_of_staging_is_pushed_without_bringing_old_texts_back() {
+    let folder = Folder::new(&[]);
+    let _old = publish(&folder.node, "a", "old", &["--label", "staging"]);
+    let _new = publish(&folder.node, "a", "new", &[]);
+    let _said = folder.pull("staging").ok();
+    let _said = folder.push().ok().says("1 unchanged");
+    fs::remove_file(folder.path.join("bookholder.lock")).expect("removed");
+    let _said = folder.push().exits(1).says("the file is from version 1").says("1 refused");
+    let import = folder.run(&["import", "--label", "production"]);
+    let _said = import.exits(1).says("the file is from version 1").says("1 refused");
+    assert_eq!((folder.versions("a"), folder.node.text("a@latest")), (2, "new".to_owned()));
+}
+
+#[test]
+fn rollback_is_not_undone_by_an_unchanged_file_or_the_same_label_again() {
+    let folder = Folder::new(&[("a.prompt", "---\nlabels: [production]\n---\none\n")]);
+    let _said = folder.push().ok().says("+ a@1");
+    folder.write("a.prompt", "---\nlabels: [production]\n---\ntwo\n");
+    let _said = folder.push().ok().says("+ a@2");
+    let _said = line(&folder.node, "rollback a --label production -m harm").ok();
+    for more in [&[][..], &["--label", "production"], &["--dry-run"]] {
+        let _said =
+            folder.push().args(more).ok().says("production served version 2 and was moved since").says("1 unchanged");
+    }
+    fs::remove_file(folder.path.join("bookholder.lock")).expect("removed");
+    let _said = folder.push().ok().says("1 unchanged");
+    let _said = folder.run(&["import", "--label", "production"]).ok().says("1 unchanged");
+    assert_eq!(folder.node.text("a@production"), "one");
+    let _said = folder.push().args(["--label", "staging"]).ok().says("→ a@2").says("1 labelled");
+    assert_eq!(folder.node.text("a@staging"), "two");
+    let _said = folder.push().arg("--force").ok().says("→ a@2").says("1 labelled");
+    assert_eq!(folder.node.text("a@production"), "two");
+}
+
+#[test]
+fn folder_that_a_person_wrote_shows_no_change_where_there_is_none() {
+    let written = "---\n# Ours.\nlabels: [production]\n---\nHello {{who}}\n";
+    let windows = written.replace('\n', "\r\n");
+    let folder = Folder::new(&[("a.prompt", written), ("tone.prompt", "Be kind.\n")]);
+    folder.write("b.prompt", "---\nlabels: [production]\n---\n{{> tone}}\nHelp.\n");
+    let _said = folder.push().args(["--label", "production"]).ok().says("3 published");
+    fs::remove_file(folder.path.join("bookholder.lock")).expect("removed");
+    let _said = folder.push().arg("--dry-run").ok().says("3 prompts: would be 3 unchanged");
+    let _said = folder.push().ok().says("3 unchanged");
+    let _said = folder.pull("production").arg("--check").ok().says("all as they should be");
+    folder.write("a.prompt", &windows);
+    let _said = folder.push().arg("--dry-run").ok().says("3 unchanged");
+    let _said = folder.pull("production").ok();
+    assert_eq!(read(&folder.path.join("a.prompt")), windows, "a file that says the same stays as it is written");
+    assert!(read(&folder.path.join("b.prompt")).contains("{{> tone}}"));
+    folder.write("a.prompt", &windows.replace("Hello", "Hi"));
+    let _said = folder.push().ok().says("+ a@2");
+    assert_eq!(folder.node.text("a@latest"), "Hi {{who}}", "line ends of Windows are not published");
+    // What a pull would replace by its flat text is named first.
+    let _tone = publish(&folder.node, "tone", "Be kinder.", &["--label", "production"]);
+    let _b = publish(&folder.node, "b", "Flat.", &["--label", "production"]);
+    let _said = folder.pull("production").fails(1).says("b.prompt");
+}
+
+#[test]
+fn pull_takes_the_heaviest_version_of_a_split() {
+    let folder = Folder::new(&[]);
+    for text in ["one", "two", "three"] {
+        let _published = publish(&folder.node, "a", text, &[]);
+    }
+    let _said = line(&folder.node, "deploy a@1=30 a@2=45 a@3=25 --to production -m try").ok();
+    let _said = folder.pull("production").ok().says("took the one with most weight, a@2");
+    assert_eq!(read(&folder.path.join("a.prompt")), "two\n");
+    let _said = folder.pull("production").arg("--check").ok();
+}
+
+#[test]
+fn links_in_a_pushed_folder_are_followed_or_named() {
+    let folder = Folder::new(&[("..data/a.prompt", "one\n")]);
+    std::os::unix::fs::symlink("..data/a.prompt", folder.path.join("a.prompt")).expect("a link");
+    std::os::unix::fs::symlink("/etc/hostname", folder.path.join("b.prompt")).expect("a link");
+    let _said = folder.push().ok().says("+ a@1").says("b.prompt is skipped: the link leads out of the folder");
+    let dry = folder.push().args(["--dry-run", "--json"]).ok().json();
+    assert_eq!(dry["prompts"], json!([{"name": "a", "what": "unchanged", "version": 1}]));
+}
