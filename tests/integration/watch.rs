@@ -34,7 +34,7 @@ impl Watched {
     fn skipped(&self) -> Vec<(String, String)> {
         let status = self.node.get("/v1/status").ok();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let skipped = status["watch"]["skipped"].as_array().expect("a list").iter();
+        let skipped = status["watch"]["skipped"].as_array().into_iter().flatten();
         skipped.map(|one| (text(&one["path"]), text(&one["reason"]))).collect()
     }
 
