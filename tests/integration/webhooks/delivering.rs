@@ -251,7 +251,7 @@ async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remo
     let back = RollbackRequest { message: message(), ..RollbackRequest::default() };
     client.rollback(&agent, &production, &back).await.expect("rolled back");
     client.unlabel(&agent, &staging, &Why { message: message() }).await.expect("unlabelled");
-    client.remove(&agent, &Why { message: message() }).await.expect("removed");
+    client.remove(&agent, &Why { message: message() }.into()).await.expect("removed");
     let mut ids = std::collections::BTreeSet::new();
     let mut expect = async |kind: &str, command: &str, label: Option<&str>, from: Option<&str>, to: Option<&str>| {
         let arrived = receiver.next().await;
