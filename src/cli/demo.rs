@@ -20,7 +20,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::name::{Label, PromptName};
 use crate::resolve::Query;
 use crate::server::offline::prove;
-use crate::server::{EndSignals, Running, run_until_told, start_primary, start_replica};
+use crate::server::{EndSignals, PAGES, Running, run_until_told, start_primary, start_replica};
 use crate::store::{Options, Store};
 
 /// Longest wait for the replica, whatever the machine.
@@ -116,13 +116,15 @@ impl Story {
         let address = primary.address.to_string();
         primary.stop().await;
         let each = time_answers(&replica)?;
-        self.fact("answers go on", format!("{} each, {ANSWERS} in a row, with no network", microseconds(each)))?;
+        self.fact(
+            "answers go on",
+            format!("{} each inside this process, {ANSWERS} in a row, with no network", microseconds(each)),
+        )?;
         let status = client_of(&replica, None)?.status().await?;
         self.fact("and it says so", format!("stale since {}", status.since))?;
 
         self.chapter("The primary comes back; the replica is stopped, and proves what it holds.")?;
         let (primary, _) = self.start_primary(&address, Some(&token)).await?;
-        let url = primary.url();
         replica.stop().await;
         let proof = {
             let store = Store::open(&Options { directory: self.directory.join("replica"), create: false })
@@ -144,7 +146,7 @@ impl Story {
         let (replica, _) = self.start_replica(&primary).await?;
         self.say(&format!(
             "\n{}",
-            paint(GOOD, format!("Done. {url} kept every version, and the replica never stopped answering."))
+            paint(GOOD, "Done. The primary kept every version, and the replica never stopped answering.")
         ))?;
         Ok((primary, replica, token))
     }
@@ -188,7 +190,7 @@ impl Story {
         self.say(&format!("  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN={}", primary.url(), token.reveal()))?;
         self.say(&format!("  bookholder history {AGENT}"))?;
         self.say(&format!("  curl {}/v1/resolve/{REFERENCE}", replica.url()))?;
-        self.say(&format!("  {}/docs", primary.url()))
+        self.say(&format!("  {}{PAGES} in a browser, and {}/docs", primary.url(), primary.url()))
     }
 
     fn chapter(&self, text: &str) -> Result<(), CliError> {

@@ -24,7 +24,18 @@ Examples:
   bookholder rules check support/agent@7                   what they said when it was
   bookholder rules remove house
 
-Exit codes of check: 0 nothing grave, 1 something high or worse.";
+Exit codes of check: 0 nothing grave, 1 something high or worse.
+
+A rule file; test_pos must be found and test_neg must not, and `rules show` prints all that there are:
+  [[rule]]
+  id = 'house.discount'
+  version = 1
+  description = 'Promises a discount.'
+  category = 'legal'
+  severity = 'high'
+  regex = '(?i)\\bdiscount'
+  test_pos = ['Offer a discount of 10 %.']
+  test_neg = ['Never mention prices.']";
 
 /// Largest rule file that is sent, in bytes; the server has a limit of its own.
 const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -173,6 +184,13 @@ fn table(sets: &[RuleSetView]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::governance::risk::RuleSet;
+
+    #[test]
+    fn rule_file_in_the_help_is_one_that_can_be_added() {
+        let (_, file) = EXAMPLES.split_once("all that there are:\n").expect("a rule file");
+        RuleSet::parse(file).expect("its own tests pass");
+    }
 
     #[test]
     fn a_file_is_meant_before_a_version() {

@@ -163,7 +163,10 @@ impl Wired {
         if let Some(unix) = unix.as_mut().and_then(|unix| unix.listener.take()) {
             tasks.push(("socket", tokio::spawn(serve(Listener::Unix(unix), None, face, stop.clone()))));
         }
-        let pages = format!("{}{PAGES}", url(tls, address));
+        let pages = match &settings.public_url {
+            Some(public) => format!("{public}{PAGES}"),
+            None => format!("{}{PAGES}", url(tls, address)),
+        };
         let socket = settings.socket.as_ref().map(|socket| tracing::field::display(socket.display()));
         tracing::info!(%address, socket, tls, data = %settings.data.display(), pages, "listening");
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })

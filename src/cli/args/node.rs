@@ -68,7 +68,7 @@ pub struct ListenArgs {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Listen beyond this machine without TLS, or without access tokens
+    /// Allow plain HTTP where other machines reach it; a replica without BOOKHOLDER_READ_TOKEN is then open to all of them
     #[arg(long)]
     pub insecure: bool,
     /// Hosts that this node also answers to without an access token, such as prompts.example.com; * for all
