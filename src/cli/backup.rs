@@ -1,12 +1,13 @@
 //! `backup`: everything that a registry holds, in one file.
 
-use std::path::PathBuf;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::Verdict;
 use super::context::Context;
-use super::disk::Replacement;
+use super::disk::{Replacement, check_folder};
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, paint};
 use super::progress;
@@ -15,6 +16,7 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder backup friday.backup
   bookholder backup --force latest.backup       replaces an older file, once the new one is whole
+  bookholder backup - | age -r KEY > friday.age                          to the standard output
 
 The file holds every prompt and the hashes of access tokens, and can be read by you alone; keep it so. It holds no private keys, and
 `bookholder restore` needs them: keep a copy of the folder keys of the data directory in a safe place, apart from backups.";
@@ -23,7 +25,7 @@ The file holds every prompt and the hashes of access tokens, and can be read by 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BackupArgs {
-    /// The file to write
+    /// The file to write; - for the standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Replace the file if it exists
@@ -32,11 +34,15 @@ pub struct BackupArgs {
 }
 
 pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError> {
-    let exists = args.file.symlink_metadata().is_ok();
+    let exists = args.file != Path::new("-") && args.file.symlink_metadata().is_ok();
     if exists && !args.force {
         let message = format!("{} exists", args.file.display());
         return Err(CliError::usage(message).hint("choose another file, or replace it with --force"));
     }
+    if args.file == Path::new("-") {
+        return to_stdout(&context).await;
+    }
+    check_folder(&args.file)?;
     let mut replacement = Replacement::of(&args.file, true)?;
     let bar = progress::bytes(context.output, "backup", None);
     let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
@@ -49,5 +55,16 @@ pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError
         let file = paint(ACCENT, args.file.display());
         context.output.line(format!("{} {file} {}", paint(GOOD, "✓"), paint(DIM, progress::size(bytes))))?;
     }
+    Ok(Verdict::Done)
+}
+
+/// Writes the backup to the standard output, for a program that encrypts it or takes it elsewhere.
+async fn to_stdout(context: &Context) -> Result<Verdict, CliError> {
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        return Err(CliError::usage("a backup is no text for a terminal").hint("send it into a file or a program"));
+    }
+    context.client.backup(&mut stdout, &mut |_, _| {}).await?;
+    stdout.flush()?;
     Ok(Verdict::Done)
 }

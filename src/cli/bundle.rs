@@ -91,7 +91,8 @@ pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError
         let message = format!("{} exists and is no empty folder", args.folder.display());
         return Err(CliError::usage(message).hint("choose a folder that does not exist"));
     }
-    let mut archive = tempfile::tempfile_in(existing(&args.folder))?;
+    disk::check_folder(&args.folder)?;
+    let mut archive = tempfile::tempfile_in(disk::parent(&args.folder))?;
     let bar = progress::bytes(context.output, "bundle", None);
     let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
     let days = args.lifetime_days;
@@ -108,11 +109,6 @@ pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError
         context.output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, args.folder.display())))?;
     }
     Ok(Verdict::Done)
-}
-
-/// The nearest folder above that exists, so that the archive lies on the disk that has to hold the bundle anyway.
-fn existing(folder: &Path) -> &Path {
-    folder.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("."))
 }
 
 /// Renames a finished folder into its place; an empty folder there is replaced.

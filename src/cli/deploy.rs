@@ -3,13 +3,20 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, rule};
 use super::context::Context;
 use super::error::CliError;
+use super::log::labels;
+use super::output::moment;
 use super::{Verdict, changed};
 use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitRequest};
-use crate::model::name::Label;
+use crate::model::name::{Label, PromptName};
+use crate::model::version::Version;
+
+/// Versions that are named to somebody who named none.
+const NEWEST: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +63,9 @@ pub async fn moves(
 ) -> Result<Vec<Move>, CliError> {
     let mut by_name: BTreeMap<_, Vec<(u64, Option<u32>)>> = BTreeMap::new();
     for choice in versions {
+        if !choice.versioned {
+            return Err(unversioned(context, &choice.reference.name).await?);
+        }
         let number = context.number(&choice.reference).await?;
         by_name.entry(choice.reference.name.clone()).or_default().push((number, choice.weight));
     }
@@ -75,6 +85,22 @@ pub async fn moves(
         }
     }
     Ok(moves)
+}
+
+/// What somebody is told who named a prompt and none of its versions: the newest ones, to choose from.
+async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, CliError> {
+    let prompt = context.client.prompt(name).await?;
+    let versions: Vec<Version> = context.client.versions(name, NEWEST).take(NEWEST).try_collect().await?;
+    let line = |version: &Version| {
+        let labels = labels(&prompt, version.number);
+        let labels = if labels.is_empty() { String::new() } else { format!(" ({labels})") };
+        let (when, who) = (moment(version.created), &version.author);
+        format!("{name}@{}{labels}  {when} UTC  {who}: {}", version.number, version.message)
+    };
+    let error = CliError::usage(format!("which version of {name}? The newest are:"));
+    Ok(error
+        .details(versions.iter().map(line).collect())
+        .hint(format!("name one, such as {name}@{}", prompt.prompt.latest)))
 }
 
 fn serving(versions: &[(u64, Option<u32>)], rules: &[RuleRequest]) -> Result<ServingRequest, &'static str> {

@@ -78,7 +78,6 @@ pub fn write(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
 /// A new folder beside `target`, to be renamed into its place.
 pub fn folder_beside(target: &Path) -> Result<tempfile::TempDir, CliError> {
     let folder = parent(target);
-    fs::create_dir_all(folder).map_err(|error| CliError::file("make", folder, &error))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".bookholder-");
     if let Some(permissions) = mode(0o777) {
@@ -93,6 +92,16 @@ pub fn sync_folder(folder: &Path) {
         // Some file systems cannot; the files themselves are synced.
         let _ = folder.sync_all();
     }
+}
+
+/// Refuses a place whose folder is not there: a disk that is not mounted, or a name that is misspelt.
+pub fn check_folder(path: &Path) -> Result<(), CliError> {
+    let folder = parent(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let message = format!("the folder {} does not exist", folder.display());
+    Err(CliError::usage(message).hint("mount the disk that it is on, or make it with mkdir"))
 }
 
 /// The folder that a path lies in.

@@ -128,6 +128,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     let to = to.unwrap_or_else(|| When { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
     let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", from.in_name(), to.in_name()));
     let out = out.unwrap_or_else(name);
+    disk::check_folder(&out)?;
     let beside = manifest_of(&out);
     if let Some(taken) = [&out, &beside].into_iter().find(|path| !force && path.symlink_metadata().is_ok()) {
         let message = format!("{} exists", taken.display());

@@ -14,7 +14,7 @@ use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 const EXAMPLES: &str = "\
 Examples:
   bookholder webhook add deploy-bot https://bot.example.com/bookholder --event 'prompt.label.*' --prompts 'support/**'
-  bookholder webhook add team https://hooks.slack.com/services/… --slack --event prompt.label.moved
+  bookholder webhook add team $SLACK_WEBHOOK_URL --slack --event prompt.label.moved
   bookholder webhook test deploy-bot
   bookholder webhook deliveries deploy-bot --failed
   bookholder webhook redeliver deploy-bot 17

@@ -64,6 +64,18 @@ pub struct Verdict {
     pub roles: Vec<String>,
 }
 
+impl Verdict {
+    /// What somebody lacks who may not, in words for people: one of these roles.
+    #[must_use]
+    pub fn lacks(&self) -> String {
+        match self.roles.as_slice() {
+            [] => "no role gives permission for that here".to_owned(),
+            [role] => format!("it takes the role {role}"),
+            roles => format!("it takes one of the roles {}", roles.join(", ")),
+        }
+    }
+}
+
 /// What a grant gives of what is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {

@@ -287,7 +287,7 @@ impl Registry {
             let ask = actor.ask(Permission::Review, Some(one.name.as_str()), Some(one.label.as_str()));
             let verdict = known.rules.book.decide(&ask);
             if !verdict.allowed {
-                return Ok(Some(verdict.reason));
+                return Ok(Some(verdict.lacks()));
             }
             match four_eyes(&txn, &known.rules, &actor.name, request, one) {
                 Err(RegistryError::Forbidden { reason, .. }) => return Ok(Some(reason)),

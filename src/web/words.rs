@@ -73,7 +73,7 @@ pub(super) fn when(at: Timestamp, now: Timestamp) -> Markup {
 }
 
 /// How long ago something was, in one unit; the day where it was more than a month.
-fn ago(at: Timestamp, now: Timestamp) -> String {
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.ms().saturating_sub(at.ms()) / 1_000;
     match seconds {
         ..-59 => moment(at).chars().take(16).collect(),

@@ -193,9 +193,9 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await prompt("live/chosen", "One", "Two", "Three");
   await team.deploy("rob", "live/chosen", "staging", 1, "To begin with");
   const rob = await at("rob", "/ui/deploy/live/chosen?label=staging");
-  await shows(rob, "#outcome", "It serves exactly this already");
+  await shows(rob, "#outcome", "v3");
   await rob.page.getByLabel("Why?", { exact: true }).fill("Better");
-  await rob.page.getByLabel("Version 1 of the default", { exact: true }).fill("2");
+  await rob.page.getByLabel("Version 1 of the default", { exact: true }).selectOption("2");
   const enabled = await rob.page.locator("#buttons button:enabled").count();
   assert.equal(enabled, 0, "until it is shown nothing can be decided");
   await shows(rob, "#differences", "What it says differently");

@@ -6,6 +6,7 @@ import { after, test } from "node:test";
 
 import { closeBrowser } from "./support/chromium.mjs";
 import {
+  chooseVersion,
   deploy,
   findPrompt,
   openEditor,
@@ -259,12 +260,13 @@ story("a version goes live with shares and a rule, exactly as it was shown", {},
 
   await rob.link("Change what staging serves");
   await rob.button("Split with another version");
-  await rob.type("Version 2 of the default", "2");
+  await chooseVersion(rob, "Version 1 of the default", 1);
+  await chooseVersion(rob, "Version 2 of the default", 2);
   await rob.type(/^Share of version 1 of the default in/, "60");
   await rob.type(/^Share of version 2 of the default in/, "40");
   await rob.button("Add a rule");
   await rob.type("If", "locale=de*");
-  await rob.type("Version 1 of rule 1", "3");
+  await chooseVersion(rob, "Version 1 of rule 1", 3);
   await rob.type(/^Subject/, "user-42");
   await rob.type(/^Attributes/, "locale=en");
   await rob.button("Show what changes");

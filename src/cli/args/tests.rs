@@ -83,7 +83,6 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
     for (line, part) in [
         ("bookholder publish a@b --file x -m why", "`@`"),
         ("bookholder publish a --file x", "--message"),
-        ("bookholder deploy a --to production -m why", "which version"),
         ("bookholder deploy a@7 --to Production -m why", "no label"),
         ("bookholder get a --at yesterday", "RFC 3339"),
         ("bookholder status --token secret", "--token"),

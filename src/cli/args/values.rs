@@ -68,8 +68,10 @@ pub fn variable(text: &str) -> Result<(String, Value), String> {
 /// A version to deploy, and its weight where several share a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Which version of which prompt; never a name alone.
+    /// Which version of which prompt.
     pub reference: Reference,
+    /// Whether a version was named; a name alone is answered with its newest ones.
+    pub versioned: bool,
     /// Its share; only proportions count.
     pub weight: Option<u32>,
 }
@@ -80,7 +82,8 @@ pub struct Choice {
 /// How to write it instead.
 pub fn choice(text: &str) -> Result<Choice, String> {
     let Some((_, selector)) = text.split_once('@') else {
-        return Err("say which version, such as support/agent@7 or support/agent@staging".to_owned());
+        let reference = text.parse().map_err(|error| format!("{error}"))?;
+        return Ok(Choice { reference, weight: None, versioned: false });
     };
     let (reference, weight) = match selector.split_once('=') {
         None => (text, None),
@@ -89,7 +92,7 @@ pub fn choice(text: &str) -> Result<Choice, String> {
             (text.get(..text.len() - weight.len() - 1).unwrap_or_default(), Some(number))
         }
     };
-    Ok(Choice { reference: reference.parse().map_err(|error| format!("{error}"))?, weight })
+    Ok(Choice { reference: reference.parse().map_err(|error| format!("{error}"))?, weight, versioned: true })
 }
 
 /// Reads a reference that must name a version, such as `support/agent@7`.
@@ -97,9 +100,12 @@ pub fn choice(text: &str) -> Result<Choice, String> {
 /// # Errors
 /// How to write it instead.
 pub fn versioned(text: &str) -> Result<Reference, String> {
-    choice(text).and_then(|choice| match choice.weight {
-        None => Ok(choice.reference),
-        Some(_) => Err("a weight has no meaning here".to_owned()),
+    choice(text).and_then(|choice| match choice {
+        Choice { versioned: false, .. } => {
+            Err("say which version, such as support/agent@7 or support/agent@staging".to_owned())
+        }
+        Choice { weight: Some(_), .. } => Err("a weight has no meaning here".to_owned()),
+        choice => Ok(choice.reference),
     })
 }
 
@@ -204,7 +210,8 @@ mod tests {
         assert!(pair("=b").is_err() && pair("b").is_err());
         let canary = choice("a b=c/d@7=90").expect("a choice");
         assert_eq!((canary.reference.to_string().as_str(), canary.weight), ("a b=c/d@7", Some(90)));
-        assert!(choice("support/agent").expect_err("no version").contains("which version"));
+        assert!(!choice("support/agent").expect("a name alone").versioned);
+        assert!(versioned("support/agent").expect_err("no version").contains("which version"));
         assert!(choice("a@7=x").expect_err("no weight").contains("whole number"));
         assert!(versioned("a@7=1").is_err() && versioned("a@7").is_ok());
         let found = rule("locale=de*,tier=power:8").expect("a rule");

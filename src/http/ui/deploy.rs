@@ -17,14 +17,15 @@ use crate::clock::Stop;
 use crate::experiment::assignment::{Choice, choose};
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
+use crate::model::serving::Serving;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::layout::{prompt_path, query, request_path, whole_query};
 use crate::web::pages::deploy::{DeployMatter, MayMove, Tried, deploy_path, page};
 use crate::web::typed::Fields;
 use crate::web::typed::serving::{TypedServing, attributes};
 
-/// Versions to choose from that the page names; any other can be typed.
-const VERSIONS: usize = 30;
+/// Versions to choose from; older ones have a link on the prompt's page.
+const VERSIONS: usize = 100;
 /// What a replica is told that it is not for.
 const DEPLOYING: &str = "deploying";
 
@@ -49,11 +50,20 @@ impl Chosen {
             _ if has(PRODUCTION) || view.labels.is_empty() => PRODUCTION.to_owned(),
             _ => view.labels.first().map(|state| state.label.to_string()).unwrap_or_default(),
         };
+        let newest = app.catalogue.versions(&name, None, VERSIONS)?.items;
+        let newest = newest.iter().find(|one| one.retired.is_none() && one.archived.is_none()).map(|one| one.number);
         let typed =
             TypedServing::sent(fields).or_else(|| fields.get("version")?.parse().ok().map(TypedServing::version));
         let typed = typed.unwrap_or_else(|| {
             let state = view.labels.iter().find(|state| state.label.as_str() == label);
-            state.map_or_else(|| TypedServing::version(view.prompt.latest), |state| TypedServing::of(&state.serving))
+            match (state.map(|state| &state.serving), newest) {
+                // Who looks here means to change it: for one version, to the newest that is there.
+                (Some(now), Some(newest)) if now.versions().iter().all(|one| *one < newest) && is_plain(now) => {
+                    TypedServing::version(newest)
+                }
+                (Some(now), _) => TypedServing::of(now),
+                (None, newest) => TypedServing::version(newest.unwrap_or(view.prompt.latest)),
+            }
         });
         // A subject is what it is, also with spaces around it.
         let subject = fields.get("subject").cloned().unwrap_or_default();
@@ -91,6 +101,7 @@ impl Chosen {
             MayMove { propose: may(Permission::Publish, None), overrides: may(Permission::Override, label.as_ref()) };
         Ok(DeployMatter {
             labels: view.labels.iter().map(|state| state.label.to_string()).collect(),
+            serving: view.labels.iter().map(|state| (state.label.to_string(), state.serving.versions())).collect(),
             versions: app.catalogue.versions(&self.name, None, VERSIONS)?.items,
             tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
             name: self.name.to_string(),
@@ -102,6 +113,12 @@ impl Chosen {
             message: self.message,
         })
     }
+}
+
+/// Whether a label serves one version to everybody.
+fn is_plain(serving: &Serving) -> bool {
+    let typed = TypedServing::of(serving);
+    typed.rules.is_empty() && typed.default.rows.len() == 1
 }
 
 /// What somebody gets of what is served now, and of what would be.
@@ -214,7 +231,7 @@ mod tests {
             let review = json!({"name": "a", "label": "production", "findings": [], "requirements": [],
                 "reviewers": [], "dependents": [], "used_by": []});
             MovePreview {
-                from: Some(crate::model::serving::Serving::version(6)),
+                from: Some(Serving::version(6)),
                 deployment: Some(3),
                 to: serde_json::from_value(to).expect("a serving"),
                 deploys: Verdict { allowed: true, reason: String::new(), roles: Vec::new() },

@@ -19,7 +19,8 @@ use crate::clock::Stop;
 use crate::governance::diff::diff;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
-use crate::model::name::{LABEL_BYTES_MAX, Label, PromptName};
+use crate::model::name::{LABEL_BYTES_MAX, Label, PRODUCTION, PromptName};
+use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::registry::{Actor, Registry, RegistryError};
@@ -108,12 +109,27 @@ impl Desk {
             meaning,
             others,
             labels: self.labels.clone(),
+            direct: self.direct()?,
             refused: None,
             overtaken: false,
             message: String::new(),
             label: String::new(),
             done: None,
         })
+    }
+
+    /// The labels at which nothing stands between whoever writes and a new version that goes live.
+    fn direct(&self) -> Result<Vec<String>, Failure> {
+        let mut direct = Vec::new();
+        let production = (!self.labels.iter().any(|label| label == PRODUCTION)).then_some(PRODUCTION);
+        for label in self.labels.iter().map(String::as_str).chain(production) {
+            let Ok(known) = label.parse::<Label>() else { continue };
+            let (who, name) = (&self.actor.name, Some(&self.name));
+            if self.registry.can(&self.actor, who, Permission::Deploy, name, Some(&known), None)?.allowed {
+                direct.push(label.to_owned());
+            }
+        }
+        Ok(direct)
     }
 
     fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent, stop: &Stop) -> Meaning {

@@ -145,7 +145,7 @@ fn first_lack(
         let answer = registry.can(actor, &actor.name, permission, Some(&one.name), Some(&one.label), None)?;
         let CanAnswer { permission: verdict, requirements, .. } = answer;
         if !verdict.allowed {
-            return Ok(Err(verdict.reason));
+            return Ok(Err(verdict.lacks()));
         }
         let role = |demand: &&Requirement| demand.kind == RequirementKind::Deployers && !demand.met;
         if let Some(demand) = requirements.iter().find(role) {

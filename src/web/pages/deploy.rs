@@ -13,7 +13,10 @@ use crate::model::version::Version;
 use crate::web::form::Refusal;
 use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
-use crate::web::words::{Visible, plain, sentence, when};
+use crate::web::words::{Visible, ago, plain, sentence};
+
+/// Longest message of a version in the choice of versions, in characters.
+const MESSAGE_CHARACTERS: usize = 60;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct DeployMatter {
     pub labels: Vec<String>,
     /// Its newest versions, newest first.
     pub versions: Vec<Version>,
+    /// Which versions each label serves.
+    pub serving: Vec<(String, Vec<u64>)>,
     /// Which label, as it is typed.
     pub label: String,
     /// What it shall serve, as it is typed.
@@ -109,11 +114,10 @@ fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
             label for="label" { "Label" }
             input #label name="label" list="labels" value=(plain(&matter.label)) required maxlength="36" autocomplete="off" spellcheck="false";
             datalist #labels { @for label in &matter.labels { option value=(label) {} } }
-            datalist #versions { @for one in &matter.versions { option value=(one.number) label=(plain(&format!("v{} · {}", one.number, one.message.chars().take(60).collect::<String>()))) {} } }
-            @for (number, rule) in matter.typed.rules.iter().enumerate() { (rule_fields(matter, number, rule)) }
+            @for (number, rule) in matter.typed.rules.iter().enumerate() { (rule_fields(frame, matter, number, rule)) }
             fieldset.target {
                 legend { (if matter.typed.rules.is_empty() { "What it serves" } else { "Everybody else" }) }
-                (target_fields(matter, "d", &matter.typed.default))
+                (target_fields(frame, matter, "d", &matter.typed.default))
             }
             div.inline { (act("add-d", "Split with another version")) (act("rule", "Add a rule")) }
             fieldset.target {
@@ -124,17 +128,56 @@ fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
             }
             button type="submit" { "Show what changes" }
         }
-        (known(frame, matter))
     }
 }
 
-fn rule_fields(matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup {
+/// The choice of a version: the newest first, and whichever else was asked for.
+fn version_field(frame: &Frame, matter: &DeployMatter, name: &str, typed: &str, several: bool) -> Markup {
+    let known = version_of(matter, typed).is_some();
+    // What cannot be deployed is no choice, unless it was made elsewhere.
+    let offered = |one: &&Version| one.retired.is_none() && one.archived.is_none() || one.number.to_string() == typed;
+    html! {
+        select.which name=(name) {
+            @if several || typed.is_empty() { option value="" selected[typed.is_empty()] { "Choose a version" } }
+            @if !known && !typed.is_empty() {
+                option value=(plain(typed)) selected { @if typed.parse::<u64>().is_ok() { "v" } (plain(typed)) }
+            }
+            @for one in matter.versions.iter().filter(offered) {
+                option value=(one.number) selected[one.number.to_string() == typed] { (described(frame, matter, one)) }
+            }
+        }
+    }
+}
+
+/// A version in one line: what it is, why, by whom and when, and which labels serve it.
+fn described(frame: &Frame, matter: &DeployMatter, one: &Version) -> String {
+    let served: Vec<&str> = matter
+        .serving
+        .iter()
+        .filter(|(_, versions)| versions.contains(&one.number))
+        .map(|(label, _)| label.as_str())
+        .collect();
+    let served = if served.is_empty() { String::new() } else { format!(" ({})", served.join(", ")) };
+    let message = shorten_end(&one.message, MESSAGE_CHARACTERS);
+    plain(&format!("v{}{served} · {message} · {} · {}", one.number, one.author, ago(one.created, frame.now)))
+}
+
+fn shorten_end(text: &str, characters: usize) -> String {
+    let mut characters_left = text.chars();
+    let mut start: String = characters_left.by_ref().take(characters).collect();
+    if characters_left.next().is_some() {
+        start.push('…');
+    }
+    start
+}
+
+fn rule_fields(frame: &Frame, matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup {
     let shown = number + 1;
     html! {
         fieldset.target {
             legend { "Rule " (shown) }
             label { span { "If" } input name={ "r" (number) ".when" } value=(plain(&rule.when)) placeholder="locale=de* tier=power" maxlength="2000" autocomplete="off" spellcheck="false"; }
-            (target_fields(matter, &format!("r{number}"), &rule.target))
+            (target_fields(frame, matter, &format!("r{number}"), &rule.target))
             div.inline {
                 button type="submit" name="do" value={ "add-r" (number) } { "Split rule " (shown) }
                 @if number > 0 { button type="submit" name="do" value={ "up-r" (number) } { "Move rule " (shown) " up" } }
@@ -144,7 +187,7 @@ fn rule_fields(matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup
     }
 }
 
-fn target_fields(matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> Markup {
+fn target_fields(frame: &Frame, matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> Markup {
     let several = target.rows.len() > 1;
     let place = if prefix == "d" { "the default".to_owned() } else { format!("rule {}", number_of(prefix)) };
     html! {
@@ -153,13 +196,13 @@ fn target_fields(matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> M
                 @let name = |end: &str| format!("{prefix}.{number}.{end}");
                 div.share-row {
                     label { span.hidden { "Version " (number + 1) " of " (place) }
-                        input.which name=(name("version")) list="versions" value=(plain(version)) inputmode="numeric" placeholder="version" maxlength="20" autocomplete="off"; }
+                        (version_field(frame, matter, &name("version"), version, several)) }
                     @if several {
                         // The slider has no name: what is sent is the number, which people without scripts type.
                         input.slider hidden type="range" min="0" max="100" step="0.01" value=(share) aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
                         label { span.hidden { "Share of version " (number + 1) " of " (place) " in per cent" }
                             input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share); " %" }
-                    } @else { input type="hidden" name=(name("share")) value="100"; @if let Some(one) = version_of(matter, version) { span.quiet { (Visible(&one.message)) } } }
+                    } @else { input type="hidden" name=(name("share")) value="100"; }
                 }
             }
         }
@@ -176,20 +219,6 @@ fn number_of(prefix: &str) -> usize {
 
 fn version_of<'a>(matter: &'a DeployMatter, typed: &str) -> Option<&'a Version> {
     matter.versions.iter().find(|one| one.number.to_string() == typed)
-}
-
-/// The newest versions, to choose from.
-fn known(frame: &Frame, matter: &DeployMatter) -> Markup {
-    html! {
-        details.act {
-            summary { "Newest versions" }
-            ul.facts {
-                @for one in &matter.versions {
-                    li { a.version href={ (prompt_path(&matter.name)) "?version=" (one.number) } { "v" (one.number) } " " (Visible(&one.message)) " " span.quiet { (Visible(&one.author)) ", " (when(one.created, frame.now)) } }
-                }
-            }
-        }
-    }
 }
 
 /// What somebody gets, now and then.
@@ -336,13 +365,13 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     if preview.from.as_ref() == Some(&preview.to) {
         return html! { button type="button" disabled { "Deploy" } p.quiet { "There is nothing to change." } };
     }
-    let barred = if preview.deploys.allowed { None } else { Some(preview.deploys.reason.as_str()) };
+    let barred = if preview.deploys.allowed { None } else { Some(preview.deploys.lacks()) };
     html! {
         @if barred.is_none() && !preview.breaks.is_empty() {
             label.check { input type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
         }
-        @match barred {
-            Some(why) => { button type="button" disabled { "Deploy" } p.quiet { "You cannot: " (Visible(why)) "." } },
+        @match &barred {
+            Some(lacks) => { button type="button" disabled { "Deploy" } p.quiet { "You cannot: " (Visible(lacks)) "." } },
             None if complete => button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) },
             None => { button type="button" disabled { "Deploy" } p.quiet { "Something is missing, marked ✗." } },
         }

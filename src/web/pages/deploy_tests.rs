@@ -24,6 +24,7 @@ fn matter(preview: MovePreview) -> DeployMatter {
         name: "a<b>".to_owned(),
         labels: vec!["production".to_owned()],
         versions: Vec::new(),
+        serving: Vec::new(),
         label: "production".to_owned(),
         typed: TypedServing::of(&preview.to),
         preview: Ok(Box::new(preview)),
@@ -80,9 +81,12 @@ fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
     });
     assert!(wrong.contains("`seven` is no version &lt;b&gt;.") && !wrong.contains("value=\"deploy\""), "{wrong}");
     let mut barred = preview(json!({"version": 7}), json!({"version": 8}));
-    barred.deploys = Verdict { allowed: false, reason: "no <grant>".to_owned(), roles: Vec::new() };
+    barred.deploys = Verdict { allowed: false, reason: "no grant".to_owned(), roles: vec!["<admin>".to_owned()] };
     let barred = shown(&matter(barred));
-    assert!(barred.contains("You cannot: no &lt;grant&gt;.") && !barred.contains("allow_major"), "{barred}");
+    assert!(
+        barred.contains("You cannot: it takes the role &lt;admin&gt;.") && !barred.contains("allow_major"),
+        "{barred}"
+    );
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct EditorMatter {
     pub others: Vec<DraftSummary>,
     /// The labels that there are.
     pub labels: Vec<String>,
+    /// The labels that whoever looks may let serve a new version at once, without a review.
+    pub direct: Vec<String>,
     /// What became of what was asked for, and why not more.
     pub refused: Option<(&'static str, Refusal)>,
     /// Whether somebody else saved meanwhile.
@@ -297,7 +299,12 @@ fn publishing(matter: &EditorMatter) -> Markup {
                 datalist #labels { @for label in &matter.labels { option value=(label) {} } }
                 button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
                 button type="submit" name="do" value="publish" { "Only publish" }
-                button type="submit" name="do" value="deploy" { "Publish and put it live" }
+                @if !matter.direct.is_empty() {
+                    button type="submit" name="do" value="deploy" { "Publish and put it live" }
+                    @if !matter.direct.iter().any(|label| label.as_str() == likely) {
+                        p.quiet { (Visible(likely)) " takes a review; you can put it live yourself on " (Visible(&matter.direct.join(", "))) "." }
+                    }
+                }
                 p.quiet { "Only publishing changes nothing for anybody: a version is served when a label says so. What a label demands is asked for before anything is put live." }
             }
         }

@@ -19,6 +19,7 @@ fn matter(content: &Content) -> EditorMatter {
         meaning: Meaning { warnings: lint(content), rendered: Some(Ok(content.clone())), ..Meaning::default() },
         others: Vec::new(),
         labels: vec!["production".to_owned(), "staging".to_owned()],
+        direct: vec!["staging".to_owned()],
         refused: None,
         overtaken: false,
         message: "why <i>".to_owned(),
@@ -86,4 +87,19 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
 fn who_is_not_signed_in_gets_no_form() {
     let page = page(&sample(Who::Local), &matter(&Content::text(Syntax::Plain, "x")));
     assert!(!page.contains("<textarea") && page.contains("Sign in to write"), "{page}");
+}
+
+#[test]
+fn button_that_puts_a_version_live_is_offered_only_where_no_policy_refuses_it() {
+    let content: Content = serde_json::from_value(json!({"syntax": "mustache", "text": "Hello"})).expect("a content");
+    let with = |label: &str, direct: &[&str]| {
+        let direct = direct.iter().map(|label| (*label).to_owned()).collect();
+        shown(&EditorMatter { label: label.to_owned(), direct, ..matter(&content) })
+    };
+    let free = with("staging", &["staging"]);
+    assert!(free.contains("value=\"deploy\"") && !free.contains("takes a review"), "{free}");
+    let elsewhere = with("production", &["staging"]);
+    assert!(elsewhere.contains("production takes a review; you can put it live yourself on staging."), "{elsewhere}");
+    let nowhere = with("production", &[]);
+    assert!(!nowhere.contains("value=\"deploy\"") && nowhere.contains("value=\"propose\""), "{nowhere}");
 }

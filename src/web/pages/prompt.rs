@@ -17,7 +17,7 @@ use crate::model::prompt::LabelState;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
-use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path, query, request_path};
+use crate::web::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 use crate::web::words::{Visible, moment, plain, when};
 
 /// What the page shows.
@@ -373,7 +373,7 @@ fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
         table.list.cards {
             thead { tr {
                 th scope="col" { "Version" } th scope="col" { "Why" } th scope="col" { "Author" }
-                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { "Compare" }
+                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { "Deploy, compare" }
             } }
             tbody {
                 @for one in &matter.versions {
@@ -390,7 +390,10 @@ fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
                                 (severity(worst))
                             }
                         }
-                        td data-label="Compare" {
+                        td data-label="Actions" {
+                            @if frame.form().is_some() && (matter.publishes || !matter.deploys.is_empty()) && one.retired.is_none() && one.archived.is_none() {
+                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) title=(plain(&format!("Deploy v{}", one.number))) { "Deploy" span.hidden { " v" (one.number) } } " "
+                            }
                             @if one.number > 1 { a href=(diff_path(name, one.number - 1, one.number)) title=(plain(&format!("What v{} changed", one.number))) { "with v" (one.number - 1) } }
                         }
                     }

@@ -52,12 +52,18 @@ export async function requestNumber(way) {
   return Number(/^Change request (\d+)$/.exec(heading)[1]);
 }
 
+/** Chooses a version by its number, whatever the list says of it. */
+export async function chooseVersion(way, label, version) {
+  const option = way.field(label).locator(`option[value="${version}"]`);
+  await way.choose(label, await option.textContent());
+}
+
 /** Looks at what it would mean if a label served a version. */
 export async function tryDeploying(way, name, { label, version }) {
   await findPrompt(way, name);
   await way.link("Deploy");
   await way.type("Label", label);
-  await way.type("Version 1 of the default", `${version}`);
+  await chooseVersion(way, "Version 1 of the default", version);
   await way.button("Show what changes");
 }
 

@@ -162,3 +162,17 @@ fn exit_codes_tell_no_from_usage_from_a_server_that_is_not_there() {
         let _said = bookholder([verb, "--help"]).ok().says("Examples:");
     }
 }
+
+#[test]
+fn deploying_without_a_version_names_the_newest_ones() {
+    let node = Node::primary();
+    for text in ["one", "two"] {
+        node.publish("support/agent", text);
+    }
+    let said = line(&node, "deploy support/agent --to production -m why").fails(2);
+    let said = said.says("which version of support/agent? The newest are:").says("name one, such as support/agent@2");
+    let two = said.stderr.find("support/agent@2 (").expect("the newest, with its labels");
+    let one = said.stderr.find("support/agent@1 ").expect("the one before");
+    assert!(two < one, "newest first: {said:#?}");
+    let _said = line(&node, "deploy nothing --to production -m why").fails(1).says("nothing");
+}

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{line, publish};
-use crate::support::command::bookholder;
-use crate::support::node::Node;
+use crate::support::command::{bookholder, program};
+use crate::support::node::{ADMIN, Node};
 
 #[test]
 fn status_says_how_both_roles_are() {
@@ -108,4 +108,35 @@ fn shells_get_their_completions() {
         assert!(said.stdout.contains("rollback") && said.stdout.len() > 5_000, "{shell}");
     }
     let _said = bookholder(["completions", "cobol"]).fails(2).says("cobol");
+}
+
+#[test]
+fn backups_bundles_and_reports_are_not_written_into_a_folder_that_is_not_there() {
+    let node = Node::primary();
+    let missing = node.home().join("usb");
+    for verb in [&["backup"][..], &["bundle", "export"], &["report", "--from", "2026-01-01", "--out"]] {
+        let said = bookholder(verb).arg(missing.join("file")).server(&node).fails(2);
+        let _said = said.says("/usb does not exist").says("mount the disk");
+        assert!(!missing.exists(), "{verb:?} made a folder where a disk should be");
+    }
+}
+
+#[test]
+fn backup_to_the_standard_output_is_a_whole_one() {
+    let node = Node::primary();
+    node.publish("a", "text");
+    let file = node.home().join("piped.backup");
+    let mut command = program(None);
+    command.args(["backup", "-"]).env("BOOKHOLDER_SERVER", node.url()).env("BOOKHOLDER_TOKEN", ADMIN);
+    let status = command.stdout(std::fs::File::create(&file).expect("a file")).status().expect("a process");
+    assert!(status.success(), "{status}");
+    let restored = node.home().join("restored");
+    let _said = bookholder(["restore"])
+        .arg(&file)
+        .arg("--data")
+        .arg(&restored)
+        .arg("--keys")
+        .arg(node.data().join("keys"))
+        .ok();
+    let _said = bookholder(["verify", "--data"]).arg(&restored).ok().says("proved");
 }
