@@ -195,7 +195,7 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   const rob = await at("rob", "/ui/deploy/live/chosen?label=staging");
   await shows(rob, "#outcome", "v3");
   await rob.page.getByLabel("Why?", { exact: true }).fill("Better");
-  await rob.page.getByLabel("Version 1 of the default", { exact: true }).selectOption("2");
+  await rob.page.getByRole("combobox", { name: "Version 1 of the default", exact: true }).selectOption("2");
   const enabled = await rob.page.locator("#buttons button:enabled").count();
   assert.equal(enabled, 0, "until it is shown nothing can be decided");
   await shows(rob, "#differences", "What it says differently");
