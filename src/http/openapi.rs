@@ -82,7 +82,7 @@ impl Modify for Common {
         }
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An access token, such as the one that the first start shows."))
+            .description(Some("An access token, such as the one that the first start writes to the file admin-token."))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));

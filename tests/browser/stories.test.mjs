@@ -384,7 +384,7 @@ story("a replica shows its pages while its primary is down, and changes nothing"
     await sees(reader, /It last heard from its primary \d+ s ago\./);
     await sees(reader, "Advise the customer which loan to take");
     await sees(reader, "What was live when");
-    await reader.link("with v1");
+    await reader.link("Compare with v1");
     await sees(reader, "From v1 to v2");
     for (const path of ["/ui/", `/ui/prompts/${AGENT}`, `/ui/diff/${AGENT}?from=1&to=2`, "/ui/sign-in"]) {
       await reader.goto(path);

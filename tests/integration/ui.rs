@@ -275,7 +275,7 @@ fn the_first_page_shows_ways_in_and_a_browser_finds_it() {
     assert_eq!(node.get("/").header("location"), Some("/docs"));
     let mut browser = Browser::new(&node);
     let page = browser.page("/ui/");
-    assert!(page.contains("An empty book") && !page.contains("<table"), "{page}");
+    assert!(page.contains("No prompts yet") && !page.contains("<table"), "{page}");
     assert!(page.contains("Local reader"), "{page}");
     for asset in page.split('"').filter(|part| part.starts_with("/ui/app") || *part == "/ui/icon.svg") {
         let answer = browser.get(asset);

@@ -109,7 +109,7 @@ pub(super) fn sign_in(frame: &Frame) -> Markup {
         @if frame.who == Who::Local {
             div.empty {
                 h2 { "Sign in to bring prompts in" }
-                p { "It takes an access token of somebody who may publish; the one that the first start printed does." }
+                p { "It takes an access token of somebody who may publish; the one that the first start wrote to the file admin-token does." }
                 p { a.button.primary href="/ui/sign-in?next=/ui/bring" { "Sign in" } }
             }
         }
@@ -117,7 +117,7 @@ pub(super) fn sign_in(frame: &Frame) -> Markup {
 }
 
 /// The form for a folder.
-pub(super) fn folder_form(form: &str) -> Markup {
+fn folder_form(form: &str) -> Markup {
     html! {
         h2 { "Import a folder" }
         p { "Each " code { "support/agent.prompt" } " in it is the prompt " code { "support/agent" } ". Files that say what is there already change nothing, so it can be done again." }
@@ -139,7 +139,7 @@ pub(super) fn folder_form(form: &str) -> Markup {
 }
 
 /// The form for a history.
-pub(super) fn history_form(form: &str) -> Markup {
+fn history_form(form: &str) -> Markup {
     html! {
         h2 { "Import a file" }
         p { "The history of another library, with its times, authors and removals: one change a line as JSON, packed with zstd or not. Importing it again brings only what is new." }

@@ -1,8 +1,7 @@
-//! The first page of an empty registry: three ways in, and the same for who prefers a terminal.
+//! The first page of an empty registry: writing a prompt first, importing below it, and the same in a terminal.
 
 use maud::{Markup, html};
 
-use super::bring::{folder_form, history_form};
 use crate::web::layout::{Frame, Page, Who, command};
 
 /// A prompt to begin with.
@@ -18,32 +17,28 @@ const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
 pub fn page(frame: &Frame) -> String {
     let main = html! {
         div.welcome {
-            h1 { "An empty book" }
+            h1 { "No prompts yet" }
             @if frame.replica.is_some() {
                 p.lead { "This replica has not received any prompt yet. What the primary signs appears here." }
             } @else {
-                p.lead {
-                    "Every version of every prompt will stand here, with who wrote it, why, and what was live when. "
-                    "There are three ways in."
-                }
-                @if let Some(form) = frame.form() { (forms(form)) } @else { (commands(frame)) }
+                p.lead { "Create your first prompt, or import the ones you have." }
+                @if frame.form().is_some() { (ways()) } @else { (commands(frame)) }
             }
         }
     };
     frame.page(&Page { title: "Welcome", above: &[], done: None, search: "", main })
 }
 
-/// The ways in for who is signed in.
-fn forms(form: &str) -> Markup {
+/// The ways in for who is signed in: one that everybody has, and where the others are.
+fn ways() -> Markup {
     html! {
         ol.ways {
             li {
-                h2 { "Write one" }
-                p { "With roles, examples and variables; nothing is served until you say so." }
-                p { a.button.primary href="/ui/new" { "Write a prompt" } }
+                h2 { "New prompt" }
+                p { "With roles, examples and variables. You start with a draft: nothing is live until you deploy it." }
+                p { a.button.primary href="/ui/new" { "New prompt" } }
+                p { "Or " a href="/ui/bring" { "import a folder of prompt files, or the history of another library" } "." }
             }
-            li { (folder_form(form)) }
-            li { (history_form(form)) }
         }
         details.act {
             summary { "The same in a terminal" }
@@ -57,11 +52,11 @@ fn commands(frame: &Frame) -> Markup {
     html! {
         @if frame.who == Who::Local {
             p { a.button.primary href="/ui/sign-in?next=/ui/" { "Sign in" } " and do it here, or in a terminal:" }
-            p.quiet { "The access token that the first start printed signs you in, and goes into " code { "BOOKHOLDER_TOKEN" } "." }
+            p.quiet { "The first start wrote an access token to the file " code { "admin-token" } " in the data directory. It signs you in, and goes into " code { "BOOKHOLDER_TOKEN" } "." }
         }
         ol.ways {
-            (way("Write one", "A prompt is a file that one can read and compare.", FIRST_PROMPT))
-            (way("Bring a folder", "Files of a repository, pushed by hand or by CI.", FOLDER))
+            (way("New prompt", "A prompt is a file that one can read and compare.", FIRST_PROMPT))
+            (way("Import a folder", "Files of a repository, pushed by hand or by CI.", FOLDER))
             (way("Import a history", "Of another library, with its times, authors and removals.", HISTORY))
         }
     }
@@ -77,14 +72,14 @@ mod tests {
     use crate::web::layout::{Following, sample};
 
     #[test]
-    fn an_empty_registry_shows_three_ways_in_and_no_table() {
+    fn empty_registry_offers_a_new_prompt_first_and_links_to_the_imports() {
         let mut frame = sample(Who::Local);
         let shown = page(&frame);
         assert_eq!(shown.matches("class=\"command\"").count(), 3, "{shown}");
         assert!(!shown.contains("<table") && shown.contains("/ui/sign-in?next=/ui/"), "{shown}");
         let signed = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
         let forms = page(&sample(signed));
-        for part in ["href=\"/ui/new\"", "webkitdirectory", "name=\"history\"", "class=\"command\""] {
+        for part in ["href=\"/ui/new\"", "href=\"/ui/bring\"", "class=\"command\""] {
             assert!(forms.contains(part), "{part} in {forms}");
         }
         frame.replica = Some(Following { upstream: None, age_s: 0, stale: false });

@@ -373,7 +373,7 @@ fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
         table.list.cards {
             thead { tr {
                 th scope="col" { "Version" } th scope="col" { "Why" } th scope="col" { "Author" }
-                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { "Deploy, compare" }
+                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { span.hidden { "Actions" } }
             } }
             tbody {
                 @for one in &matter.versions {
@@ -392,9 +392,9 @@ fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
                         }
                         td data-label="Actions" {
                             @if frame.form().is_some() && (matter.publishes || !matter.deploys.is_empty()) && one.retired.is_none() && one.archived.is_none() {
-                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) title=(plain(&format!("Deploy v{}", one.number))) { "Deploy" span.hidden { " v" (one.number) } } " "
+                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) title=(plain(&format!("Deploy v{}", one.number))) { "Deploy" span.hidden { " v" (one.number) } } " · "
                             }
-                            @if one.number > 1 { a href=(diff_path(name, one.number - 1, one.number)) title=(plain(&format!("What v{} changed", one.number))) { "with v" (one.number - 1) } }
+                            @if one.number > 1 { a href=(diff_path(name, one.number - 1, one.number)) title=(plain(&format!("What v{} changed", one.number))) { "Compare with v" (one.number - 1) } }
                         }
                     }
                 }
