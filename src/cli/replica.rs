@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Verdict;
 use super::args::node::ReplicaArgs;
 use super::error::CliError;
-use super::serve::{environment, layer, run_node};
+use super::serve::{layer, run_node, settings};
 use crate::clock::SystemClock;
 use crate::config::{self, Layer};
 use crate::server::{EndSignals, run_until_told, start_replica};
@@ -24,9 +24,7 @@ pub fn run(args: ReplicaArgs) -> Result<Verdict, CliError> {
         hold: args.hold.then_some(true),
         ..layer
     };
-    let environment = environment();
-    let settings =
-        config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::replica(layer, &environment))?;
+    let settings = settings(flags, file.as_deref(), config::replica)?;
     run_node(settings.node.log_format == config::LogFormat::Json, async move {
         let signals = EndSignals::take()?;
         run_until_told(start_replica(settings, Arc::new(SystemClock::new())).await?, signals).await;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +31,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
         trust_clock: args.trust_clock.then_some(true),
         ..layer
     };
-    let environment = environment();
-    let settings =
-        config::merge(flags, file.as_deref(), &environment).and_then(|layer| config::primary(layer, &environment))?;
+    let settings = settings(flags, file.as_deref(), config::primary)?;
     let json = settings.node.log_format == config::LogFormat::Json;
     run_node(json, async move {
         let signals = EndSignals::take()?;
@@ -93,7 +91,7 @@ fn given(words: Vec<String>) -> Option<Vec<String>> {
 }
 
 /// The environment, as far as it is Unicode.
-pub(super) fn environment() -> BTreeMap<String, String> {
+fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
@@ -102,14 +100,39 @@ pub(super) fn environment() -> BTreeMap<String, String> {
 /// Runs a node to its end. Where its log lines are JSON, the reason why it did not start is one of them.
 pub(super) fn run_node(json: bool, work: impl Future<Output = Result<Verdict, CliError>>) -> Result<Verdict, CliError> {
     logging::start(json);
-    run_to_end(work).map_err(|error| {
-        if !json {
-            return error;
+    run_to_end(work).map_err(|error| failed(json, error))
+}
+
+/// Reads the settings of a node. Where its log lines are to be JSON, so is what is wrong with the settings, as far as the
+/// format is known by then.
+pub(super) fn settings<T>(
+    flags: Layer,
+    file: Option<&Path>,
+    of: impl FnOnce(Layer, &BTreeMap<String, String>) -> Result<T, config::ConfigError>,
+) -> Result<T, CliError> {
+    let environment = environment();
+    let is_json = |layer: &Layer| layer.log_format == Some(config::LogFormat::Json);
+    let mut json = is_json(&flags) || environment.get("BOOKHOLDER_LOG_FORMAT").is_some_and(|format| format == "json");
+    let merged = config::merge(flags, file, &environment).and_then(|layer| {
+        json = is_json(&layer);
+        of(layer, &environment)
+    });
+    merged.map_err(|error| {
+        if json {
+            logging::start(true);
         }
-        let details = (!error.details.is_empty()).then(|| error.details.join("; "));
-        tracing::error!(details, hint = error.hint, "{}", error.message);
-        CliError { logged: true, ..error }
+        failed(json, error.into())
     })
+}
+
+/// Why a node did not start: as a log line where those are JSON, else for the command line to say.
+fn failed(json: bool, error: CliError) -> CliError {
+    if !json {
+        return error;
+    }
+    let details = (!error.details.is_empty()).then(|| error.details.join("; "));
+    tracing::error!(details, hint = error.hint, "{}", error.message);
+    CliError { logged: true, ..error }
 }
 
 /// Runs to the end on a runtime of its own. A thread that is stuck in a file system that does not answer keeps the

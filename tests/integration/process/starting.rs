@@ -300,6 +300,24 @@ fn json_log_holds_nothing_but_json_lines_from_the_first_start_to_the_end() {
     let refused = second.exits_with(2);
     let [error] = lines(&refused).try_into().expect("one line");
     check(error["message"].as_str().expect("a message"), "cannot listen on");
+    let misspelt = Launch::primary().args(["--log-format", "json"]).env("BOOKHOLDER_LISTN", "x");
+    let [error] = lines(&misspelt.exits_with(2)).try_into().expect("one line");
+    check(error["message"].as_str().expect("a message"), "BOOKHOLDER_LISTN");
+}
+
+#[test]
+fn node_in_a_pod_beside_a_service_of_its_name_starts() {
+    let pod = [
+        ("BOOKHOLDER_SERVICE_HOST", "10.0.0.1"),
+        ("BOOKHOLDER_SERVICE_PORT", "7070"),
+        ("BOOKHOLDER_PORT", "tcp://10.0.0.1:7070"),
+        ("BOOKHOLDER_PORT_7070_TCP_ADDR", "10.0.0.1"),
+        ("BOOKHOLDER_PRIMARY_SERVICE_HOST", "10.0.0.2"),
+    ];
+    let in_pod = |launch: Launch| pod.iter().fold(launch, |launch, (name, value)| launch.env(name, *value));
+    let primary = in_pod(Launch::primary()).start();
+    in_pod(Launch::replica_of(&primary)).start().follow(&primary);
+    check(&in_pod(Launch::primary()).env("BOOKHOLDER_PRT", "7070").refused(), "BOOKHOLDER_PRT is not a setting");
 }
 
 #[test]
