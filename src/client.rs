@@ -33,7 +33,7 @@ use crate::api::write::{
     DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RemoveRequest, RollbackRequest, Why,
 };
 use crate::crypto::secret::AccessToken;
-use crate::crypto::tls::use_ring;
+use crate::crypto::tls::{trusting, use_ring};
 use crate::model::audit::AuditVerdict;
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
@@ -122,13 +122,7 @@ impl Client {
             builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
         }
         if let Some(pem) = &options.ca_pem {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
-            if certificates.is_empty() {
-                return Err(ClientError::Certificates);
-            }
-            for certificate in certificates {
-                builder = builder.add_root_certificate(certificate);
-            }
+            builder = builder.use_preconfigured_tls(trusting(pem)?);
         }
         let http = builder.build().map_err(|error| address(&error.to_string()))?;
         Ok(Self { http, base, server: shown(&options.server) })

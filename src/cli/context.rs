@@ -72,7 +72,7 @@ fn access_token(file: Option<&Path>, environment: Option<String>) -> Result<Opti
         (None, Some(text)) if !text.trim().is_empty() => (text, format!("the access token in {TOKEN_ENV}")),
         (None, _) => return Ok(None),
     };
-    AccessToken::parse(text.trim()).map(Some).map_err(|error| CliError::usage(format!("{place} is none: {error}")))
+    AccessToken::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{place} is none: {error}")))
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::client::ClientError;
 /// Most details that are shown under one error.
 const DETAILS_MAX: usize = 20;
 
+/// What helps where a certificate is not trusted.
+const OWN_CERTIFICATE: &str = "if you made the certificate yourself, name it, or the authority that signed it, with --ca-file; openssl makes a right one: openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout key.pem -out cert.pem";
+
 /// Why a verb failed, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,12 +137,11 @@ impl From<ClientError> for CliError {
             ClientError::Address { .. } => {
                 Self::usage(message).hint("such as http://127.0.0.1:7070 or unix:/run/bookholder.sock")
             }
-            ClientError::Certificates => Self::usage(message),
+            ClientError::Certificates(_) => Self::usage(message),
             ClientError::Unreachable { .. } => {
                 Self::server(message).hint("is a node running there? name another with --server or BOOKHOLDER_SERVER")
             }
-            ClientError::Untrusted { .. } => Self::server(message)
-                .hint("if your own authority signed its certificate, name that authority with --ca-file"),
+            ClientError::Untrusted { .. } => Self::server(message).hint(OWN_CERTIFICATE),
             ClientError::Answer { .. } => {
                 Self::server(message).hint("is that a bookholder node, and this program as new as it?")
             }
@@ -189,7 +191,7 @@ mod tests {
             (CliError::from(problem(ErrorCode::Forbidden)), 1),
             (CliError::from(problem(ErrorCode::Unauthorized)), 2),
             (CliError::from(problem(ErrorCode::NotReady)), 3),
-            (CliError::from(ClientError::Certificates), 2),
+            (CliError::from(ClientError::from(crate::crypto::tls::NoCertificates)), 2),
             (CliError::from(ClientError::Answer { server: "s".to_owned(), reason: "r".to_owned() }), 3),
             (CliError::from(io::Error::from(io::ErrorKind::BrokenPipe)), 0),
             (CliError::from(io::Error::from(io::ErrorKind::NotFound)), 2),

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::io;
 
 use crate::api::problem::{ErrorCode, Problem};
+use crate::crypto::tls::{NoCertificates, tls_fault};
 
 /// Why a call gave no value.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +17,8 @@ pub enum ClientError {
     Problem(Box<Problem>),
     #[error("`{server}` is no server's address: {reason}")]
     Address { server: String, reason: String },
-    #[error("the file of certificates holds none; give it as PEM")]
-    Certificates,
+    #[error(transparent)]
+    Certificates(#[from] NoCertificates),
     #[error("cannot reach {server}: {reason}")]
     Unreachable { server: String, reason: String, source: reqwest::Error },
     #[error("cannot trust {server}: {reason}")]
@@ -33,7 +34,7 @@ impl ClientError {
     pub(super) fn sending(server: &str, source: reqwest::Error) -> Self {
         let source = source.without_url();
         let server = server.to_owned();
-        match tls_error(&source) {
+        match tls_fault(&source) {
             Some(reason) => Self::Untrusted { server, reason, source },
             None => Self::Unreachable { server, reason: innermost(&source), source },
         }
@@ -52,31 +53,29 @@ pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
     })
 }
 
-/// What TLS has against the server, if that is what went wrong.
-fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls.to_string());
-        }
-        // An `io::Error` skips what it wraps when it is asked for its source.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner as &(dyn Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
-}
-
 /// The cause behind all causes, and whether it was only time that ran out.
 fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it took too long".to_owned();
+    }
+    if speaks_no_http(error) {
+        return "it answers with something that is not HTTP: if that port speaks TLS, use https://".to_owned();
     }
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Whether something answered that is not HTTP, as a port does that speaks TLS.
+fn speaks_no_http(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(cause) = next {
+        if cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }

@@ -57,12 +57,14 @@ impl AccessToken {
         Ok(Self(text))
     }
 
-    /// Accepts a text that a caller sent or an operator chose: 16 to 200 visible ASCII characters.
+    /// Accepts a text that a caller sent or an operator chose: 16 to 200 visible ASCII characters, and perhaps the line
+    /// end behind them that files and secrets from files have.
     ///
     /// # Errors
     ///
     /// [`SecretError::Length`] or [`SecretError::Character`], neither of which repeats the text.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
+        let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(SecretError::Character);
         }
@@ -124,7 +126,11 @@ mod tests {
             ("a".repeat(200), None),
             ("a".repeat(201), Some(SecretError::Length { chars: 201 })),
             ("correct horse battery".to_owned(), Some(SecretError::Character)),
-            ("a-long-enough-token\n".to_owned(), Some(SecretError::Character)),
+            ("a-long-enough-token\n".to_owned(), None),
+            ("a-long-enough-token\r\n".to_owned(), None),
+            ("a-long-enough-token\n\n".to_owned(), Some(SecretError::Character)),
+            ("a-long-enough-token\r".to_owned(), Some(SecretError::Character)),
+            ("\na-long-enough-token".to_owned(), Some(SecretError::Character)),
             ("a-long-enough-t\u{f6}ken".to_owned(), Some(SecretError::Character)),
         ] {
             assert_eq!(AccessToken::parse(&text).err(), expected, "{text:?}");

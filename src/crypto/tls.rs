@@ -1,7 +1,149 @@
-//! The one provider of TLS in this program: ring, because it builds with a C compiler alone.
+//! The one provider of TLS in this program, and whom its clients trust besides the public authorities.
+//!
+//! The provider is ring, because it builds with a C compiler alone. A certificate that is named may be an authority's, or
+//! the server's own: `openssl req -x509` makes one that calls itself an authority, which nobody but its owner minds. Then
+//! it counts for exactly that certificate, for the names in it, and while it is valid.
+
+use std::error::Error as StdError;
+use std::io;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 /// Makes ring the provider for whatever in this process speaks TLS; any number of calls come to the same.
 pub fn use_ring() {
     // An error means that somebody was first, with the same provider: there is no other.
     let _same = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A text that should hold certificates holds none, or one that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the file of certificates holds none; give it as PEM")]
+pub struct NoCertificates;
+
+/// How a client speaks TLS that trusts the certificates in a PEM text, besides the public authorities.
+///
+/// # Errors
+/// The text holds no certificate that can be read.
+pub fn trusting(pem: &[u8]) -> Result<ClientConfig, NoCertificates> {
+    let named = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoCertificates)?;
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    for certificate in &named {
+        roots.add(certificate.clone()).map_err(|_| NoCertificates)?;
+    }
+    if named.is_empty() {
+        return Err(NoCertificates);
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let authorities = authorities.build().map_err(|_| NoCertificates)?;
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|_| NoCertificates)?.dangerous();
+    let mut config =
+        config.with_custom_certificate_verifier(Arc::new(Named { authorities, named })).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Trusts authorities, and the certificates that were named.
+#[derive(Debug)]
+struct Named {
+    authorities: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        server: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.authorities.verify_server_cert(server, between, name, ocsp, now) {
+            // Found after the time of the certificate was looked at, and before its name is.
+            Err(error) if calls_itself_an_authority(&error) && self.named.contains(server) => {
+                let parsed = ParsedCertificate::try_from(server)?;
+                rustls::client::verify_server_name(&parsed, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+/// How rustls names the fault of a server's certificate that says `CA:TRUE` of itself.
+const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+
+fn calls_itself_an_authority(error: &Error) -> bool {
+    match error {
+        Error::InvalidCertificate(CertificateError::Other(other)) => format!("{other:?}").contains(AUTHORITY_AS_SERVER),
+        _ => false,
+    }
+}
+
+/// What is wrong with the certificate of a server, or with what it speaks, in words; none where rustls has good ones.
+fn explain(error: &Error) -> Option<String> {
+    let text = match error {
+        _ if calls_itself_an_authority(error) => {
+            "its certificate is that of an authority (CA:TRUE), and not the one that was named"
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "nobody who is trusted signed its certificate",
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })
+            if presented.is_empty() =>
+        {
+            "its certificate names no host (it has no subjectAltName)"
+        }
+        Error::InvalidMessage(_) => {
+            "it answers with something that is not TLS: if that port speaks plain HTTP, use http://"
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// What TLS has against a server, if that is what went wrong.
+#[must_use]
+pub fn tls_fault(error: &(dyn StdError + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(tls) = error.downcast_ref::<Error>() {
+            return Some(explain(tls).unwrap_or_else(|| tls.to_string()));
+        }
+        // An `io::Error` skips what it wraps when it is asked for its source.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }

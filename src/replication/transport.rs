@@ -14,7 +14,7 @@ use reqwest::{Response, StatusCode};
 use super::engine::Failure;
 use super::followers::REPLICA;
 use crate::api::problem::ErrorCode;
-use crate::crypto::tls::use_ring;
+use crate::crypto::tls::{NoCertificates, tls_fault, trusting, use_ring};
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
@@ -68,13 +68,22 @@ pub(super) struct Data {
     first: Bytes,
 }
 
+/// The upstream cannot be asked as it is set up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    #[error(transparent)]
+    Certificates(#[from] NoCertificates),
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
+
 impl Upstream {
     pub(super) fn new(
         base: &str,
         token: Option<String>,
         extra_ca: Option<&[u8]>,
         replica: &str,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, UpstreamError> {
         use_ring();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -82,9 +91,7 @@ impl Upstream {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("bookholder/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = extra_ca {
-            for certificate in reqwest::Certificate::from_pem_bundle(pem)? {
-                builder = builder.add_root_certificate(certificate);
-            }
+            builder = builder.use_preconfigured_tls(trusting(pem)?);
         }
         let replica = HeaderValue::from_bytes(replica.as_bytes()).ok();
         let (http, base) = (builder.build()?, base.trim_end_matches('/').to_owned());
@@ -306,6 +313,9 @@ async fn problem_code(mut response: Response) -> Option<String> {
 /// Tells what failed, down to the cause: `connection refused` says more than `error sending request`.
 fn unreachable(error: reqwest::Error) -> Failed {
     let error = error.without_url();
+    if let Some(fault) = tls_fault(&error) {
+        return (Failure::Unreachable, format!("cannot trust the upstream: {fault}"));
+    }
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
     (Failure::Unreachable, text)

@@ -56,7 +56,7 @@ fn a_replica_and_a_client_speak_tls_with_a_primary_of_their_own_authority() {
     let empty = bookholder(["get", "a", "--ca-file"]).arg(&files.key).server(&primary);
     let _said = empty.fails(2).says("holds none");
     let plain = bookholder(["get", "a"]).env("BOOKHOLDER_SERVER", primary.url().replace("https", "http"));
-    let _said = plain.fails(3);
+    let _said = plain.fails(1).says("use https://");
 
     let follow = || Launch::replica_of(&primary).env("BOOKHOLDER_UPSTREAM_TOKEN", ADMIN);
     let mut replica =
@@ -130,4 +130,62 @@ fn a_replica_with_a_read_token_asks_for_it_also_on_this_machine_when_reading_is_
         |token: &str| replica.send("GET", "/v1/resolve/a", &[("authorization", &format!("Bearer {token}"))], b"");
     assert_eq!(with(token).ok()["content"]["text"], "for readers");
     let _detail = with("bh_of_somebody_else_entirely").problem(401, "unauthorized");
+}
+
+/// A certificate that `openssl req -x509` makes: it signs itself, and calls itself an authority.
+fn self_signed(
+    names: &[&str],
+    change: impl FnOnce(&mut rcgen::CertificateParams),
+) -> (tempfile::TempDir, PathBuf, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut parameters = rcgen::CertificateParams::new(names).expect("parameters");
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    change(&mut parameters);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = parameters.self_signed(&key).expect("a certificate");
+    let (path, key_path) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&path, certificate.pem()).expect("a file");
+    std::fs::write(&key_path, key.serialize_pem()).expect("a file");
+    (folder, path, key_path)
+}
+
+#[test]
+fn a_self_signed_certificate_that_calls_itself_an_authority_is_trusted_where_it_is_named() {
+    let (_folder, certificate, key) = self_signed(&["localhost", "127.0.0.1"], |_| {});
+    let primary = Launch::primary().tls(&certificate, &key).start();
+    let get = |authority: &PathBuf| bookholder(["status", "--ca-file"]).arg(authority).server(&primary);
+    let _said = get(&certificate).ok();
+    let mut replica = Launch::replica_of(&primary).env("BOOKHOLDER_UPSTREAM_TOKEN", ADMIN);
+    replica = replica.args([std::ffi::OsString::from("--upstream-ca"), certificate.clone().into()]);
+    let replica = replica.start();
+    replica.until("the replica follows", || (replica.get("/readyz").status == 200).then_some(()));
+
+    let (_other_folder, other, _) = self_signed(&["localhost", "127.0.0.1"], |_| {});
+    let _said = get(&other).fails(3).says("cannot trust https://127.0.0.1").says("subjectAltName");
+}
+
+#[test]
+fn a_named_certificate_counts_for_the_names_in_it_and_while_it_is_valid() {
+    let refused = |names: &[&str], change: fn(&mut rcgen::CertificateParams), part: &str| {
+        let (_folder, certificate, key) = self_signed(names, change);
+        let primary = Launch::primary().tls(&certificate, &key).start();
+        let asked = bookholder(["status", "--ca-file"]).arg(&certificate).server(&primary);
+        let _said = asked.fails(3).says("cannot trust https://127.0.0.1").says(part);
+    };
+    refused(&["prompts.example.com"], |_| {}, "prompts.example.com");
+    refused(&[], |_| {}, "names no host");
+    refused(&["127.0.0.1"], |made| made.not_after = rcgen::date_time_ymd(2020, 1, 1), "expired");
+}
+
+#[test]
+fn plain_http_to_a_tls_port_and_tls_to_a_plain_port_are_told_what_to_use() {
+    let files = Certificates::make();
+    let encrypted = files.launch(Launch::primary()).start();
+    let answer = encrypted.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("an answer");
+    assert!(answer.problem(400, "bad_request").contains("use https://"), "{}", answer.text());
+    let status = |url: String| bookholder(["status"]).env("BOOKHOLDER_SERVER", url);
+    let _said = status(encrypted.url().replace("https", "http")).fails(1).says("this port speaks TLS: use https://");
+    let plain = Node::primary();
+    let _said = status(plain.url().replace("http", "https")).fails(3).says("use http://");
 }
