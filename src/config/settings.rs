@@ -225,14 +225,17 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         return Err(ConfigError::Insecure { listen });
     }
     let words = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
+    let public = |given: &String| {
+        given.parse::<PublicUrl>().map_err(|reason| ConfigError::PublicUrl { given: given.clone(), reason })
+    };
+    let public_url = layer.public_url.as_ref().map(public).transpose()?;
+    let hosts = words(&layer.allowed_hosts).into_iter().chain(public_url.as_ref().map(PublicUrl::authority));
     let door = Door {
-        hosts: Hosts::parse(words(&layer.allowed_hosts)).map_err(|given| ConfigError::Host { given })?,
+        hosts: Hosts::parse(hosts).map_err(|given| ConfigError::Host { given })?,
         proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
         access_log: layer.access_log.unwrap_or(false),
         keep_alive_s: layer.keep_alive_s.unwrap_or(KEEP_ALIVE_S_DEFAULT),
-    };
-    let public = |given: &String| {
-        given.parse::<PublicUrl>().map_err(|reason| ConfigError::PublicUrl { given: given.clone(), reason })
+        public_url: public_url.clone(),
     };
     if !KEEP_ALIVE_S.contains(&door.keep_alive_s) {
         return Err(ConfigError::KeepAlive { given: door.keep_alive_s });
@@ -250,7 +253,7 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         open_reads: layer.open_reads.unwrap_or(true),
         open_to_all: false,
         door,
-        public_url: layer.public_url.as_ref().map(public).transpose()?,
+        public_url,
         cache_bytes: cache_mib * 1_024 * 1_024,
         ready_max_age_s: layer.ready_max_age_s,
     })
@@ -260,7 +263,7 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
 fn token(environment: &BTreeMap<String, String>, names: &[&'static str]) -> Result<Option<AccessToken>, ConfigError> {
     let found = names
         .iter()
-        .find_map(|name| environment.get(*name).filter(|value| !value.is_empty()).map(|value| (*name, value)));
+        .find_map(|name| environment.get(*name).filter(|value| !value.trim().is_empty()).map(|value| (*name, value)));
     found
         .map(|(name, value)| {
             AccessToken::parse(value).map_err(|error| ConfigError::Token { name, reason: error.to_string() })
@@ -312,6 +315,24 @@ mod tests {
         check(primary(layer("watch = '/nowhere/at/all'"), &none), "no directory");
         let short = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), "short".to_owned())]);
         check(primary(Layer::default(), &short), "BOOKHOLDER_ADMIN_TOKEN");
+    }
+
+    #[test]
+    fn a_token_that_ends_in_a_newline_is_the_same_in_every_variable() {
+        for end in ["", "\n", "\r\n"] {
+            let said = |name: &str| BTreeMap::from([(name.to_owned(), format!("bh_0123456789abcdef{end}"))]);
+            let admin = primary(Layer::default(), &said("BOOKHOLDER_ADMIN_TOKEN")).expect("a token").admin_token;
+            let upstream = |name| replica(Layer::default(), &said(name)).expect("a token").upstream_token;
+            for token in [admin, upstream("BOOKHOLDER_UPSTREAM_TOKEN"), upstream("BOOKHOLDER_TOKEN")] {
+                assert_eq!(token.expect("one").reveal(), "bh_0123456789abcdef", "{end:?}");
+            }
+            let read = replica(Layer::default(), &said("BOOKHOLDER_READ_TOKEN")).expect("a token").read_token;
+            assert_eq!(read, Some(AccessToken::parse("bh_0123456789abcdef").expect("a token").hash()), "{end:?}");
+        }
+        for wrong in ["\n\n", " ", "\t", "\nbh_0123456789abcdef"] {
+            let said = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), format!("bh_0123456789abcdef{wrong}"))]);
+            check(primary(Layer::default(), &said), "BOOKHOLDER_ADMIN_TOKEN");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Peer {
     pub reached: Option<IpAddr>,
     /// The header by which a proxy that is not trusted gave itself away: then nothing it sends is local.
     pub forwarded_by: Option<&'static str>,
+    /// By a proxy that is trusted.
+    pub by_trusted_proxy: bool,
 }
 
 impl Peer {

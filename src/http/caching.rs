@@ -8,7 +8,7 @@
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
@@ -22,6 +22,9 @@ use super::request::RequestError;
 pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 /// An answer that is not kept.
 const NEVER: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The header that keeps nginx from holding back a stream.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The paths whose answers to `GET` may be kept and must be revalidated.
 const REVALIDATED: [&str; 14] = [
@@ -78,9 +81,14 @@ pub(super) async fn revalidate(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-/// Says of an answer of which nothing is said yet that it is not to be kept.
+/// Says of an answer of which nothing is said yet that it is not to be kept, and of a stream that it is not to be held
+/// back, as nginx does unless it is told.
 pub(super) fn complete(response: &mut Response) {
-    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(NEVER);
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(NEVER);
+    if headers.get(header::CONTENT_TYPE).is_some_and(|media| media == "text/event-stream") {
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+    }
 }
 
 #[cfg(test)]

@@ -10,12 +10,13 @@ use axum::http::{HeaderMap, Method, Request, Uri, Version, header};
 
 use super::auth::{Peer, identify};
 use super::error::Failure;
-use super::forwarded::{Proxies, known_sign, sign_of_a_proxy};
+use super::forwarded::{Proxies, host_of_proxy, known_sign, sign_of_a_proxy};
 use super::hosts::Hosts;
 use super::listen::KEEP_ALIVE_S_DEFAULT;
 use super::request::RequestError;
 use super::state::Shared;
 use super::ui;
+use crate::model::public_url::PublicUrl;
 
 /// Tell no more than whether this node runs, and are asked under whatever address a probe knows.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
@@ -33,6 +34,15 @@ pub struct Door {
     pub access_log: bool,
     /// How long a connection between two requests may be silent, in seconds.
     pub keep_alive_s: u64,
+    /// The address by which people reach the pages, where that is another than the one it listens at.
+    pub public_url: Option<PublicUrl>,
+}
+
+impl Door {
+    /// The path below which people find this node; empty where that is the root.
+    pub(super) fn prefix(&self) -> &str {
+        self.public_url.as_ref().map_or("", PublicUrl::prefix)
+    }
 }
 
 impl Default for Door {
@@ -42,6 +52,7 @@ impl Default for Door {
             proxies: Proxies::default(),
             access_log: false,
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
+            public_url: None,
         }
     }
 }
@@ -56,6 +67,7 @@ pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer
             socket: false,
             address: origin.client.or(connection.address),
             encrypted: origin.encrypted.unwrap_or(connection.encrypted),
+            by_trusted_proxy: true,
             ..connection
         };
     }
@@ -80,8 +92,8 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
         return Ok(());
     }
     let fault = if !names_this_node(&app.door.hosts, peer, uri, headers) {
-        RequestError::WrongHost { host: shown_host(uri, headers), forwarded: peer.forwarded_by }
-    } else if is_foreign(peer, request, is_public) && !(page && *request.method() == Method::POST) {
+        RequestError::WrongHost { host: asked_host(peer, uri, headers), forwarded: peer.forwarded_by }
+    } else if is_foreign(&app.door, peer, request, is_public) && !(page && *request.method() == Method::POST) {
         // Forms of pages have a check of their own, which is stricter.
         RequestError::OtherSite
     } else {
@@ -100,18 +112,28 @@ fn authorities<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item =
 
 /// Whether the host of a request is this node; where a request names two in different places, both.
 fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+    if let Some(host) = forwarded_host(peer, headers) {
+        return hosts.owns(&host, peer.reached);
+    }
     let mut named = authorities(uri, headers).peekable();
     named.peek().is_some() && named.all(|host| hosts.owns(host, peer.reached))
 }
 
-fn shown_host(uri: &Uri, headers: &HeaderMap) -> String {
-    let shown = |host: &str| host.chars().take(64).filter(char::is_ascii_graphic).collect();
-    authorities(uri, headers).next().map(shown).unwrap_or_default()
+/// The host that a client asked a trusted proxy for, where the proxy says so.
+fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
+    if peer.by_trusted_proxy { host_of_proxy(headers) } else { None }
+}
+
+/// The host that was asked for, to be shown.
+pub(super) fn asked_host(peer: Peer, uri: &Uri, headers: &HeaderMap) -> String {
+    let asked = forwarded_host(peer, headers);
+    let asked = asked.as_deref().or_else(|| authorities(uri, headers).next()).unwrap_or_default();
+    asked.chars().take(64).filter(char::is_ascii_graphic).collect()
 }
 
 /// Whether a page of another site sent a request. A link may lead to what people look at, as it shows the page that
 /// has it nothing.
-fn is_foreign<B>(peer: Peer, request: &Request<B>, is_public: bool) -> bool {
+fn is_foreign<B>(door: &Door, peer: Peer, request: &Request<B>, is_public: bool) -> bool {
     let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     match said(SITE) {
         Some("same-origin" | "none") => false,
@@ -122,15 +144,23 @@ fn is_foreign<B>(peer: Peer, request: &Request<B>, is_public: bool) -> bool {
                 && said("sec-fetch-mode") == Some("navigate")
                 && said("sec-fetch-dest") == Some("document"))
         }
-        None => said("origin").is_some_and(|origin| !is_own_origin(origin, peer, request.uri(), request.headers())),
+        None => {
+            said("origin").is_some_and(|origin| !is_own_origin(door, origin, peer, request.uri(), request.headers()))
+        }
     }
 }
 
-/// Whether an `Origin` is the one under which the request reached this node: its scheme, host and port.
-pub(super) fn is_own_origin(origin: &str, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+/// Whether an `Origin` is this node's own: the public address, or the scheme, host and port that the request was sent to,
+/// as a trusted proxy or the request itself names them.
+pub(super) fn is_own_origin(door: &Door, origin: &str, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
+    if door.public_url.as_ref().is_some_and(|public| public.origin().eq_ignore_ascii_case(origin)) {
+        return true;
+    }
     let scheme = if peer.encrypted { "https" } else { "http" };
+    let forwarded = forwarded_host(peer, headers);
+    let asked = forwarded.as_deref().or_else(|| authorities(uri, headers).next());
     let own = |(said, host): (&str, &str)| {
-        said == scheme && authorities(uri, headers).next().is_some_and(|authority| authority.eq_ignore_ascii_case(host))
+        said == scheme && asked.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
     };
     origin.split_once("://").is_some_and(own)
 }
@@ -162,7 +192,41 @@ mod tests {
             ("", plain, false),
         ] {
             let request = Request::get("/ui/").header("host", "here:1").body(()).expect("a request");
-            assert_eq!(is_own_origin(origin, peer, request.uri(), request.headers()), expected, "{origin}");
+            let own = is_own_origin(&Door::default(), origin, peer, request.uri(), request.headers());
+            assert_eq!(own, expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_public_address_and_what_a_trusted_proxy_was_asked_for_are_own_origins() {
+        let public = |url: &str| Door { public_url: Some(url.parse().expect("a URL")), ..Door::default() };
+        let (here, proxied) = (Peer::default(), Peer { by_trusted_proxy: true, encrypted: true, ..Peer::default() });
+        let asked: &[(&str, &str)] = &[("x-forwarded-host", "prompts.example.com")];
+        for (door, peer, headers, origin, expected) in [
+            (Door::default(), here, &[][..], "https://prompts.example.com", false),
+            (public("https://prompts.example.com/books"), here, &[], "https://prompts.example.com", true),
+            (public("https://prompts.example.com/books"), here, &[], "http://prompts.example.com", false),
+            (public("https://prompts.example.com/books"), here, &[], "https://evil.example", false),
+            (Door::default(), proxied, asked, "https://prompts.example.com", true),
+            (Door::default(), proxied, asked, "http://prompts.example.com", false),
+            (Door::default(), proxied, asked, "https://node:1", false),
+            (
+                Door::default(),
+                proxied,
+                &[("forwarded", "for=1.2.3.4;host=\"a.example:8443\"")],
+                "https://a.example:8443",
+                true,
+            ),
+            (Door::default(), here, asked, "http://prompts.example.com", false),
+            (Door::default(), here, asked, "http://node:1", true),
+        ] {
+            let mut request = Request::get("/ui/").header("host", "node:1");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let request = request.body(()).expect("a request");
+            let own = is_own_origin(&door, origin, peer, request.uri(), request.headers());
+            assert_eq!(own, expected, "{origin} {headers:?} {door:?}");
         }
     }
 }

@@ -270,6 +270,13 @@ fn request(error: &RequestError) -> Saying {
         E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } | E::Faulty { .. } => not_ready(),
         E::OtherOrigin => (StatusCode::FORBIDDEN, Code::Forbidden, hint("open the page here, and send it from there")),
+        E::UnknownOrigin { origin, .. } => (
+            StatusCode::FORBIDDEN,
+            Code::Forbidden,
+            hint(format!(
+                "where a proxy leads from {origin} to this node, start it with --public-url {origin} (the setting public_url), or have the proxy keep the host (nginx: proxy_set_header Host $http_host) and name the proxy in trusted_proxies"
+            )),
+        ),
         E::FormStale => {
             (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
         }

@@ -18,6 +18,7 @@ const SOCKET: &str = "unix";
 const HOPS_MAX: usize = 64;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The header of a request that only a proxy adds, where there is one.
@@ -37,6 +38,16 @@ pub(super) fn known_sign(name: &str) -> Option<&'static str> {
         "via" => "via",
         _ => return None,
     })
+}
+
+/// The host that the proxy next to this node was asked for, as it says.
+pub(super) fn host_of_proxy(headers: &HeaderMap) -> Option<String> {
+    let newest = |value: &str| value.rsplit(',').next().map(|host| host.trim().to_owned());
+    let plain = headers.get_all(FORWARDED_HOST).iter().next_back();
+    let plain = plain.map(|value| value.to_str().ok().and_then(newest));
+    let standard = headers.contains_key(header::FORWARDED).then(|| elements(headers)).flatten();
+    let standard = standard.and_then(|elements| elements.last().and_then(|one| one.host.clone()));
+    agreed(plain.into_iter().chain(standard.map(Some))).filter(|host| !host.is_empty())
 }
 
 /// The proxies whose word on clients counts.
@@ -152,6 +163,7 @@ fn node(text: &str) -> Option<IpAddr> {
 struct Element {
     client: Option<IpAddr>,
     encrypted: Option<bool>,
+    host: Option<String>,
 }
 
 /// The elements of `Forwarded`, the newest last; none where the header breaks its grammar, as whatever a proxy added may
@@ -174,6 +186,7 @@ fn elements(headers: &HeaderMap) -> Option<Vec<Element>> {
                     match name.to_ascii_lowercase().as_str() {
                         "for" => element.client = node(&value),
                         "proto" => element.encrypted = scheme(&value),
+                        "host" => element.host = Some(value),
                         _ => {}
                     }
                     rest = behind.trim_start_matches([' ', '\t']);

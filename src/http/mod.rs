@@ -25,6 +25,7 @@ mod names;
 pub mod openapi;
 mod operate;
 mod patience;
+mod place;
 mod read;
 mod refused;
 mod replicate;

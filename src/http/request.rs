@@ -52,6 +52,8 @@ pub enum RequestError {
     Attempts { retry_after_s: u64 },
     #[error("this form came from a page that is not of this node")]
     OtherOrigin,
+    #[error("this form came from a page of {origin}, and this node was asked for as `{asked}`")]
+    UnknownOrigin { origin: String, asked: String },
     #[error("this form is of a session that has ended")]
     FormStale,
     #[error("the form lacks `{field}`")]

@@ -32,7 +32,7 @@ use super::router::{class, router};
 use super::shares::Holder;
 use super::state::{App, AppState, RequestId, Shared};
 use super::ui::{self, Visitor};
-use super::{caching, compress, names};
+use super::{caching, compress, names, place};
 use crate::metrics::Metrics;
 use crate::resolve::usage::LOCAL;
 
@@ -186,7 +186,8 @@ where
 }
 
 /// Answers a request as its client can read it.
-async fn answer(face: Face, peer: Peer, request: Request<Body>) -> Response<Body> {
+async fn answer(face: Face, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+    place::take_off(face.app.door.prefix(), &mut request);
     if !request.headers().contains_key(header::ACCEPT_ENCODING) {
         return route(face, peer, request).await;
     }
@@ -231,6 +232,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
         }
         ui::protect(response.headers_mut());
     }
+    let response = place::put_before(app.door.prefix(), finish(response, id)).await;
     let mut response = finish(app.work.counted(holder, response), id);
     caching::complete(&mut response);
     if shows_token && response.status() == StatusCode::UNAUTHORIZED {

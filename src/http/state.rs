@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::Server;
 
 use super::door::Door;
 use super::shares::{Limits, Shares};
@@ -144,7 +145,10 @@ impl Shared {
     /// The OpenAPI document and the page made of it; made when somebody first asks, as most nodes are never asked.
     pub(super) fn documents(&self) -> &Documents {
         self.documents.get_or_init(|| {
-            let document = super::openapi::document();
+            let mut document = super::openapi::document();
+            if let Some(public) = &self.door.public_url {
+                document.servers = Some(vec![Server::new(public.as_str())]);
+            }
             let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
             let page = docs::page(&serde_json::to_value(&document).unwrap_or_default()).into();
             Documents { openapi, page }

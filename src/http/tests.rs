@@ -1,6 +1,7 @@
 //! The face as a client meets it: real floors below, requests in process and over loopback.
 
 mod govern;
+mod proxied;
 mod sharing;
 mod travelling;
 
@@ -30,8 +31,15 @@ use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
 const ADMIN: &str = "an-admin-token-for-tests";
-const LOCAL: Peer =
-    Peer { local: true, encrypted: false, address: None, socket: true, reached: None, forwarded_by: None };
+const LOCAL: Peer = Peer {
+    local: true,
+    encrypted: false,
+    address: None,
+    socket: true,
+    reached: None,
+    forwarded_by: None,
+    by_trusted_proxy: false,
+};
 const REMOTE: Peer = Peer { local: false, socket: false, ..LOCAL };
 
 /// A node over an empty registry.

@@ -32,6 +32,23 @@ impl PublicUrl {
     }
 }
 
+impl PublicUrl {
+    /// The scheme, host and port, as browsers name where a page is from; a port that goes without saying is left out.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let origin = self.0.strip_suffix(self.prefix()).unwrap_or(&self.0).to_ascii_lowercase();
+        let usual = if origin.starts_with("https://") { ":443" } else { ":80" };
+        origin.strip_suffix(usual).map_or_else(|| origin.clone(), str::to_owned)
+    }
+
+    /// The host and port of it.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let origin = self.origin();
+        origin.split_once("://").map_or_else(String::new, |(_, authority)| authority.to_owned())
+    }
+}
+
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -68,6 +85,16 @@ mod tests {
         ] {
             let url: PublicUrl = text.parse().expect(text);
             assert_eq!((url.as_str(), url.prefix()), (shown, prefix), "{text}");
+        }
+        for (text, origin) in [
+            ("https://Prompts.example.com/books", "https://prompts.example.com"),
+            ("https://prompts.example.com:443", "https://prompts.example.com"),
+            ("http://prompts.example.com:80/a/b", "http://prompts.example.com"),
+            ("https://[fd00::1]:7070/books", "https://[fd00::1]:7070"),
+        ] {
+            let url: PublicUrl = text.parse().expect(text);
+            assert_eq!(url.origin(), origin, "{text}");
+            assert!(url.origin().ends_with(&url.authority()), "{text}");
         }
         let wrong = ["", "prompts.example.com", "ftp://x", "https://", "https:///a", "https://u@x", "https://x?a=1"];
         for text in

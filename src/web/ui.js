@@ -3,6 +3,8 @@
 // the part of the same id in the page as it is now.
 (() => {
   "use strict";
+  // Where the pages are: below a path, where a proxy puts them there.
+  const home = document.currentScript.src;
   const typing = (element) => /^(INPUT|SELECT|TEXTAREA)$/.test(element.tagName) || element.isContentEditable;
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const parse = (text) => new DOMParser().parseFromString(text, "text/html");
@@ -171,7 +173,7 @@
     const wanted = from && !document.hidden && document.querySelector("[data-live]") && !document.querySelector("[data-editor]");
     if (!wanted) deaf();
     else if (!stream) {
-      stream = new EventSource(`/ui/live?from=${from}`);
+      stream = new EventSource(new URL(`live?from=${from}`, home));
       stream.onmessage = look;
       stream.onerror = () => {
         if (stream?.readyState !== EventSource.CLOSED) return;

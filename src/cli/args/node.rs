@@ -77,7 +77,7 @@ pub struct ListenArgs {
     /// Proxies whose X-Forwarded-For and Forwarded are believed: networks, or unix for the socket
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
-    /// The address by which people reach the pages, such as https://prompts.example.com; for links in messages
+    /// The address by which people reach the pages, such as https://prompts.example.com/books; a proxy may lead there
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// How log lines look [default: text]

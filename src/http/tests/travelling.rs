@@ -116,6 +116,8 @@ async fn every_answer_says_what_caches_may_do_with_it() {
             None => "no-store",
         };
         assert_eq!(said, expected, "{method} {path} ({status})");
+        let unbuffered = text(&headers, "x-accel-buffering") == "no";
+        assert_eq!(unbuffered, ["/v1/events", "/ui/live"].contains(route), "{path}");
         if expected == "no-cache" {
             assert_eq!(status, StatusCode::OK, "{path}");
             let etag = text(&headers, "etag").to_owned();

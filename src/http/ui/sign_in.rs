@@ -13,7 +13,7 @@ use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::session::new_id;
-use super::visitor::{Cookie, Sent, field, frame, read_visit_form, redirect, session};
+use super::visitor::{Cookie, Sent, Way, field, frame, read_visit_form, redirect, session};
 use crate::crypto::secret::AccessToken;
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignIn, page};
@@ -40,7 +40,7 @@ pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Res
 pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, body): (_, Body) = request.into_parts();
     let peer = Peer::of(&parts);
-    let visit = Cookie::Visit.read(peer, &parts.headers).unwrap_or_default().to_owned();
+    let visit = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
     let mut form = read_visit_form(&app, &parts, body, &visit).await?;
     let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
     form.finish(&["token", "next", "form"])?;
@@ -59,8 +59,8 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let client = peer.address.map(|address| address.to_string());
     tracing::info!(principal = seat.actor().name, token = seat.token(), client, "signed in to the pages");
     let mut response = redirect(&next);
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(peer, &id));
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(peer));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(Way::of(&app, peer), &id));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(Way::of(&app, peer)));
     Ok(response)
 }
 
@@ -75,14 +75,14 @@ pub(super) async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Respo
         app.sessions.end(&session);
     }
     let mut response = redirect("/ui/sign-in");
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(peer));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(Way::of(&app, peer)));
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
 }
 
 /// Shows the form, tied to this browser by a cookie.
 fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
-    let known = Cookie::Visit.read(peer, headers).map(str::to_owned);
+    let known = Cookie::Visit.read(Way::of(app, peer), headers).map(str::to_owned);
     let visit = known.map_or_else(new_id, Ok)?;
     let takes_tokens = app.registry.is_some() || app.read_token.is_some();
     let form = app.sessions.form_token(&visit);
@@ -90,7 +90,7 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     let who = if peer.reads_openly(app) { Who::Local } else { Who::Stranger };
     let mut response = html(page(&frame(app, who), &matter));
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(peer, &visit));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(Way::of(app, peer), &visit));
     Ok(response.into_response())
 }
 

@@ -87,7 +87,7 @@ async fn read(
     body: Body,
     session: &str,
 ) -> Result<(Params, Files, OwnedSemaphorePermit), Failure> {
-    check_origin(parts)?;
+    check_origin(&app.door, parts)?;
     let said = |name: header::HeaderName| parts.headers.get(name)?.to_str().ok();
     let announced = said(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
     if announced.is_some_and(|announced| announced > UPLOAD_BYTES_MAX) {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::super::auth::{Peer, identify, seat_of, unreadable};
-use super::super::door::is_own_origin;
+use super::super::door::{Door, asked_host, is_own_origin};
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking, body_in_time};
 use super::super::fresh::text;
@@ -30,13 +30,27 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 const VISIT_FORM_BYTES_MAX: usize = 8 * 1024;
 /// Largest form that holds a content: three bytes for each byte that has to be encoded, and its samples.
 pub(super) const CONTENT_FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Names of the cookie of a session, over TLS and without; the prefix keeps other hosts of the domain from setting it.
-const SESSION: (&str, &str) = ("__Host-bookholder", "bookholder_session");
+/// Names of the cookie of a session: over TLS, over TLS below a path of a host that others share, and without TLS. The
+/// first prefix keeps other hosts of the domain from setting it, and demands the root path.
+const SESSION: (&str, &str, &str) = ("__Host-bookholder", "__Secure-bookholder", "bookholder_session");
 /// And of that which ties the form for signing in to the browser that asked for it.
-const VISIT: (&str, &str) = ("__Host-bookholder-visit", "bookholder_visit");
+const VISIT: (&str, &str, &str) = ("__Host-bookholder-visit", "__Secure-bookholder-visit", "bookholder_visit");
 
 /// What a page says where its script asks and nobody acts.
 const BY_ITSELF: &str = "bookholder-live";
+
+/// The way between a browser and this node, as its cookies depend on it.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'a> {
+    encrypted: bool,
+    prefix: &'a str,
+}
+
+impl<'a> Way<'a> {
+    pub(super) fn of(app: &'a Shared, peer: Peer) -> Self {
+        Self { encrypted: peer.encrypted, prefix: app.door.prefix() }
+    }
+}
 
 /// Which cookie.
 #[derive(Clone, Copy)]
@@ -48,17 +62,21 @@ pub(super) enum Cookie {
 }
 
 impl Cookie {
-    const fn name(self, peer: Peer) -> &'static str {
-        let (encrypted, plain) = match self {
+    const fn name(self, way: Way<'_>) -> &'static str {
+        let (root, below, plain) = match self {
             Self::Session => SESSION,
             Self::Visit => VISIT,
         };
-        if peer.encrypted { encrypted } else { plain }
+        match (way.encrypted, way.prefix.is_empty()) {
+            (true, true) => root,
+            (true, false) => below,
+            (false, _) => plain,
+        }
     }
 
     /// Its value in a request.
-    pub(super) fn read(self, peer: Peer, headers: &HeaderMap) -> Option<&str> {
-        let name = self.name(peer);
+    pub(super) fn read<'h>(self, way: Way<'_>, headers: &'h HeaderMap) -> Option<&'h str> {
+        let name = self.name(way);
         let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let value = pairs.find(|(found, _)| *found == name).map(|(_, value)| value);
@@ -67,15 +85,19 @@ impl Cookie {
     }
 
     /// The header that sets it until the browser is closed.
-    pub(super) fn set(self, peer: Peer, value: &str) -> HeaderValue {
-        let secure = if peer.encrypted { "; Secure" } else { "" };
-        text(format!("{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}", self.name(peer)))
+    pub(super) fn set(self, way: Way<'_>, value: &str) -> HeaderValue {
+        self.header(way, value, "")
     }
 
     /// The header that takes it away.
-    pub(super) fn clear(self, peer: Peer) -> HeaderValue {
-        let secure = if peer.encrypted { "; Secure" } else { "" };
-        text(format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{secure}", self.name(peer)))
+    pub(super) fn clear(self, way: Way<'_>) -> HeaderValue {
+        self.header(way, "", "; Max-Age=0")
+    }
+
+    fn header(self, way: Way<'_>, value: &str, age: &str) -> HeaderValue {
+        let secure = if way.encrypted { "; Secure" } else { "" };
+        let (name, prefix) = (self.name(way), way.prefix);
+        text(format!("{name}={value}; Path={prefix}/; HttpOnly; SameSite=Strict{age}{secure}"))
     }
 }
 
@@ -209,7 +231,7 @@ impl FromRequestParts<App> for Visitor {
 
 /// The session of a request, and who it is of; ends it where the access token behind it is gone.
 pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
-    let id = Cookie::Session.read(peer, headers)?;
+    let id = Cookie::Session.read(Way::of(app, peer), headers)?;
     let token = app.sessions.find(id, !headers.contains_key(BY_ITSELF))?;
     let Some(seat) = seat_of(app, &token) else {
         app.sessions.end(id);
@@ -280,7 +302,7 @@ pub(super) async fn read_visit_form(app: &App, parts: &Parts, body: Body, id: &s
 
 /// Reads a form, which must come from a page of this node and carry what the holder of an id was given.
 async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &str) -> Result<Params, Failure> {
-    check_origin(parts)?;
+    check_origin(&app.door, parts)?;
     let (bytes, _share) = body_in_time(app, &parts.headers, body, max).await?;
     let unread = |_| RequestError::Query { reason: "the form is not UTF-8".to_owned() };
     let mut form = Params::form(std::str::from_utf8(&bytes).map_err(unread)?)?;
@@ -290,14 +312,19 @@ async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &st
 
 /// Refuses what a page of somebody else sent. Browsers say where a form is from; where they say nothing, the form's own
 /// token decides.
-pub(super) fn check_origin(parts: &Parts) -> Result<(), Failure> {
+pub(super) fn check_origin(door: &Door, parts: &Parts) -> Result<(), Failure> {
     let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let own = match (said("sec-fetch-site"), said("origin")) {
-        (Some(site), _) => site == "same-origin",
-        (None, Some(origin)) => is_own_origin(origin, Peer::of(parts), &parts.uri, &parts.headers),
-        (None, None) => true,
-    };
-    if own { Ok(()) } else { Err(RequestError::OtherOrigin.into()) }
+    let peer = Peer::of(parts);
+    match (said("sec-fetch-site"), said("origin")) {
+        (Some("same-origin"), _) | (None, None) => Ok(()),
+        (None, Some(origin)) if is_own_origin(door, origin, peer, &parts.uri, &parts.headers) => Ok(()),
+        // A browser that names a page of a host, and does not say that it is foreign: a proxy may have changed the host.
+        (None, Some(origin)) if origin.contains("://") => {
+            let origin = origin.chars().take(200).filter(char::is_ascii_graphic).collect();
+            Err(RequestError::UnknownOrigin { origin, asked: asked_host(peer, &parts.uri, &parts.headers) }.into())
+        }
+        _ => Err(RequestError::OtherOrigin.into()),
+    }
 }
 
 /// One field of a form, which must be there.
@@ -320,15 +347,17 @@ impl From<NoRandomness> for Failure {
 mod tests {
     use super::*;
 
-    const PLAIN: Peer =
-        Peer { local: false, encrypted: false, address: None, socket: false, reached: None, forwarded_by: None };
-    const TLS: Peer = Peer { encrypted: true, ..PLAIN };
+    const PLAIN: Way<'_> = Way { encrypted: false, prefix: "" };
+    const TLS: Way<'_> = Way { encrypted: true, prefix: "" };
 
     #[test]
     fn cookies_are_for_this_host_and_no_script() {
-        let set = |peer| Cookie::Session.set(peer, "x").to_str().expect("ascii").to_owned();
+        let set = |way| Cookie::Session.set(way, "x").to_str().expect("ascii").to_owned();
         assert_eq!(set(PLAIN), "bookholder_session=x; Path=/; HttpOnly; SameSite=Strict");
         assert_eq!(set(TLS), "__Host-bookholder=x; Path=/; HttpOnly; SameSite=Strict; Secure");
+        let below = |encrypted| set(Way { encrypted, prefix: "/books" });
+        assert_eq!(below(false), "bookholder_session=x; Path=/books/; HttpOnly; SameSite=Strict");
+        assert_eq!(below(true), "__Secure-bookholder=x; Path=/books/; HttpOnly; SameSite=Strict; Secure");
         let gone = Cookie::Session.clear(TLS).to_str().expect("ascii").to_owned();
         assert!(gone.starts_with("__Host-bookholder=;") && gone.contains("Max-Age=0"), "{gone}");
         let mut headers = HeaderMap::new();
@@ -360,7 +389,7 @@ mod tests {
                 request = request.header(*name, *value);
             }
             let (parts, ()) = request.body(()).expect("a request").into_parts();
-            assert_eq!(check_origin(&parts).is_ok(), expected, "{headers:?}");
+            assert_eq!(check_origin(&Door::default(), &parts).is_ok(), expected, "{headers:?}");
         }
     }
 }
