@@ -146,7 +146,7 @@ impl Client {
     ) -> Result<Resolved, ClientError> {
         let mut query: Vec<(String, String)> = Vec::new();
         query.extend(who.subject.iter().map(|subject| ("subject".to_owned(), subject.clone())));
-        query.extend(who.attributes.iter().map(|(name, value)| (format!("attr.{name}"), value.clone())));
+        query.extend(who.attributes.iter().map(|(name, value)| ("attr".to_owned(), format!("{name}={value}"))));
         query.extend(at.map(|at| ("at".to_owned(), at.to_string())));
         let request = self.request(Method::GET, &paths::resolve(reference)).query(&query);
         self.call(request).await

@@ -71,7 +71,6 @@ pub struct TokenRequest {
     pub expires_s: Option<u64>,
     /// The prompts it is bound to, whatever its principal may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub prompts: Option<Pattern>,
     /// The views that it may follow; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -98,23 +97,18 @@ pub struct TokenView {
     /// Whose it is.
     pub principal: String,
     /// Since when.
-    #[schema(value_type = String)]
     pub created: Timestamp,
     /// Until when; none for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub expires: Option<Timestamp>,
     /// Until when the one before the last rotation is still good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub previous_until: Option<Timestamp>,
     /// When it was used last, to the minute; none for never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub last_used: Option<Timestamp>,
     /// The prompts it is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub prompts: Option<Pattern>,
     /// The views that it may follow; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,11 +133,9 @@ pub struct WhoAmI {
     pub permissions: Vec<Permission>,
     /// The prompts that the access token is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub prompts: Option<Pattern>,
     /// Until when the access token is good; none for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub expires: Option<Timestamp>,
 }
 
@@ -184,7 +176,6 @@ pub struct ProposeRequest {
 #[serde(deny_unknown_fields)]
 pub struct ProposedVersion {
     /// Of which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// What it says.
     pub content: Content,
@@ -195,7 +186,6 @@ pub struct ProposedVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_parent: Option<u64>,
     /// The labels that shall serve it.
-    #[schema(value_type = Vec<String>)]
     pub labels: Vec<Label>,
 }
 
@@ -217,7 +207,8 @@ pub struct AmendRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewRequest {
-    /// `approve`, `reject`, `comment` or `withdraw`.
+    /// What they decide.
+    #[schema(value_type = ReviewKind)]
     pub kind: EventKind,
     /// In their words; may be empty for an approval.
     #[serde(default)]
@@ -225,6 +216,17 @@ pub struct ReviewRequest {
     /// The moves that they looked at, by fingerprint: an approval of anything else is refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<String>,
+}
+
+/// What can be said of a change request, in the document.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[allow(dead_code, missing_docs, reason = "it names those kinds of events that somebody may send")]
+enum ReviewKind {
+    Approve,
+    Reject,
+    Comment,
+    Withdraw,
 }
 
 /// How to apply a change request.
@@ -257,10 +259,8 @@ pub struct RequestView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MoveReview {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which label.
-    #[schema(value_type = String)]
     pub label: Label,
     /// The version that differs is compared with this one, which the label serves now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -373,7 +373,6 @@ pub struct PublishDraftRequest {
     pub bump: Option<Bump>,
     /// Labels that serve the new version at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>)]
     pub labels: Vec<Label>,
     /// The revision that was looked at; refused when somebody saved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -438,7 +437,6 @@ pub struct Classified {
 pub struct ArchiveRequest {
     /// Of which prompts.
     #[serde(default = "Pattern::everything")]
-    #[schema(value_type = String)]
     pub prompts: Pattern,
     /// Days for which nothing may have served or used it; at least 184.
     pub unused_days: u32,
@@ -474,7 +472,6 @@ pub struct Archived {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct VersionUse {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which version.
     pub version: u64,

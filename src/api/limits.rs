@@ -1,5 +1,7 @@
 //! Limits that a client meets, each with its unit.
 
+/// Largest whole number in a request or an answer: 2^53 - 1, which every JSON reader keeps exactly.
+pub const WHOLE_MAX: u64 = (1 << 53) - 1;
 /// Largest JSON body of a request, in bytes: a content at its limit, JSON-escaped, and a message.
 pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most references of one batch.

@@ -32,6 +32,8 @@ pub struct Problem {
 pub enum ErrorCode {
     /// The request is malformed: its JSON, a query parameter, a path.
     BadRequest,
+    /// The request has the right form and breaks a rule that its form does not show.
+    InvalidRequest,
     /// A name, label or reference breaks the rule for it.
     InvalidName,
     /// The content breaks a rule: its shape, a limit, its template, its variables, an include.
@@ -113,7 +115,7 @@ pub enum ErrorCode {
     /// Without this access token nobody could change anything.
     LastAdmin,
     /// This node is a replica: changes go to the primary.
-    ReadOnlyReplica,
+    PrimaryOnly,
     /// This node holds no verified state yet.
     NotReady,
     /// This primary's data is older than what its registry published; it takes no changes until a new epoch begins.

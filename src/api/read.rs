@@ -1,10 +1,13 @@
 //! Reading: resolving, rendering, looking at prompts and their history.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
 use crate::governance::diff::Diff;
@@ -16,6 +19,7 @@ use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
+use crate::model::schema;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::template::render::Rendered;
@@ -24,15 +28,12 @@ use crate::template::render::Rendered;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Resolved {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which of its versions.
     pub version: u64,
     /// Which bytes.
-    #[schema(value_type = String)]
     pub content_id: ContentId,
     /// The label that was asked for; none when a version was.
-    #[schema(value_type = Option<String>)]
     pub label: Option<Label>,
     /// What the version says; its canonical JSON has the content id.
     pub content: Content,
@@ -79,7 +80,6 @@ pub struct BatchRequest {
     pub attributes: BTreeMap<String, String>,
     /// As of when; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub at: Option<Timestamp>,
 }
 
@@ -87,7 +87,6 @@ pub struct BatchRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchAnswer {
     /// The one state that all answers are from.
-    #[schema(value_type = String)]
     pub position: Position,
     /// One for each reference.
     pub answers: Vec<BatchItem>,
@@ -126,7 +125,6 @@ pub struct RenderRequest {
     pub attributes: BTreeMap<String, String>,
     /// As of when; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub at: Option<Timestamp>,
 }
 
@@ -134,15 +132,12 @@ pub struct RenderRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RenderAnswer {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which of its versions.
     pub version: u64,
     /// Which bytes the template has.
-    #[schema(value_type = String)]
     pub content_id: ContentId,
     /// The label that was asked for.
-    #[schema(value_type = Option<String>)]
     pub label: Option<Label>,
     /// What to log beside the response.
     pub stamp: String,
@@ -198,13 +193,39 @@ pub struct VersionView {
 }
 
 /// One page of a list; `next` asks for the following one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
     /// What to pass as `cursor` for more; none at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+}
+
+/// Each kind of row has a page of its own in the document: `VersionPage` for rows `Version`.
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let rows = ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The rows."));
+        let next = schema::text("What to pass as `cursor` for the next page; none at the end.", "support/agent");
+        ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .description(Some("One page of a list."))
+            .property("items", rows)
+            .required("items")
+            .property("next", next)
+            .into()
+    }
 }
 
 /// Pages as the OpenAPI document names them.
@@ -220,7 +241,6 @@ pub type AuditPage = Page<AuditEntry>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DiffAnswer {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// The number of the one side.
     pub from: u64,
@@ -235,9 +255,7 @@ pub struct DiffAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeEvent {
     /// The state that has the change.
-    #[schema(value_type = String)]
     pub position: Position,
     /// Names of the prompts that changed, sorted; empty when they are too many to list.
-    #[schema(value_type = Vec<String>)]
     pub names: Vec<PromptName>,
 }

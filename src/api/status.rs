@@ -40,7 +40,6 @@ pub struct Status {
     /// Version of this program.
     pub version: String,
     /// What this node holds.
-    #[schema(value_type = String)]
     pub position: Position,
     /// Hash of all it holds (base64), as signed; two nodes at one position have the same.
     pub state: String,
@@ -51,16 +50,13 @@ pub struct Status {
     /// Whether that is less fresh than it should be.
     pub stale: bool,
     /// Since when `freshness` is what it is.
-    #[schema(value_type = String)]
     pub since: Timestamp,
     /// Seconds since the last verified contact with the upstream, or since the held state was signed if that is later, as
     /// it is for state from a bundle; kept across restarts. 0 on a primary.
     pub age_s: u64,
     /// When the checkpoint was signed.
-    #[schema(value_type = Option<String>)]
     pub issued: Option<Timestamp>,
     /// When the checkpoint's lifetime ends.
-    #[schema(value_type = Option<String>)]
     pub expires: Option<Timestamp>,
     /// The local clock is far from the times that were signed, and is not trusted.
     pub clock_untrusted: bool,
@@ -114,7 +110,6 @@ pub struct Trouble {
     /// What happened.
     pub detail: String,
     /// Since when it is so.
-    #[schema(value_type = String)]
     pub since: Timestamp,
     /// How often it happened since.
     pub times: u64,
@@ -127,7 +122,6 @@ pub struct ReplicaReport {
     /// The replica's own id.
     pub replica: String,
     /// What it holds.
-    #[schema(value_type = String)]
     pub position: Position,
     /// How fresh that is.
     pub freshness: Freshness,
@@ -138,6 +132,5 @@ pub struct ReplicaReport {
     pub uses: Vec<super::govern::VersionUse>,
     /// When the report arrived; set by the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub at: Option<Timestamp>,
 }

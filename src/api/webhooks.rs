@@ -19,7 +19,6 @@ pub struct WebhookRequest {
     pub events: Vec<String>,
     /// Which prompts; an event of no prompt passes only where every prompt does.
     #[serde(default = "Pattern::everything")]
-    #[schema(value_type = String)]
     pub prompts: Pattern,
     /// How the receiver wants to be told.
     #[serde(default)]
@@ -65,19 +64,16 @@ pub struct WebhookView {
     /// Which events.
     pub events: Vec<String>,
     /// Which prompts.
-    #[schema(value_type = String)]
     pub prompts: Pattern,
     /// How it wants to be told.
     pub format: WebhookFormat,
     /// Since when.
-    #[schema(value_type = String)]
     pub created: Timestamp,
     /// Since when nothing is sent, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,
     /// The first failure since something arrived last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub failing_since: Option<Timestamp>,
     /// Attempts that failed since something arrived last.
     pub failures: u32,
@@ -87,7 +83,6 @@ pub struct WebhookView {
     pub cursor: u64,
     /// Until when the secret before the last rotation signs as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub previous_until: Option<Timestamp>,
     /// The secret; only in the answer that makes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -30,7 +30,6 @@ pub struct PublishRequest {
     pub expected_parent: Option<u64>,
     /// Labels that serve the new version at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<String>)]
     pub labels: Vec<Label>,
     /// Whether to deploy although callers of what is served now break.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -44,7 +43,6 @@ pub struct PublishRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Published {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// The version; an old one when the latest already says the same.
     pub version: Version,
@@ -89,10 +87,8 @@ pub struct DeployRequest {
 #[serde(deny_unknown_fields)]
 pub struct Move {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which label.
-    #[schema(value_type = String)]
     pub label: Label,
     /// What it shall serve.
     pub serving: ServingRequest,
@@ -204,7 +200,6 @@ pub struct ImportRequest {
     pub syntax: Syntax,
     /// The label that serves each version from its time on.
     #[serde(default = "Label::production")]
-    #[schema(value_type = String)]
     pub label: Label,
 }
 
@@ -215,14 +210,12 @@ pub struct ImportChange {
     /// Names this change for ever, so that a repeated import skips it; at most 64 bytes.
     pub id: String,
     /// When it happened.
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// Who did it.
     pub author: String,
     /// Why.
     pub message: String,
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// What it said from then on; null when it was removed.
     pub text: Option<String>,

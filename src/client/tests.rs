@@ -44,7 +44,7 @@ async fn a_call_carries_its_path_its_query_and_the_token() {
     let who = Subject { subject: Some("u&1".to_owned()), attributes: [("locale".to_owned(), "de".to_owned())].into() };
     let at = Some("2026-03-20T15:00:00Z".parse().expect("a time"));
     let error = client.resolve(&reference, &who, at).await.expect_err("a problem");
-    let path = "/v1/resolve/a%20b/c@staging?subject=u%261&attr.locale=de&at=2026-03-20T15%3A00%3A00Z";
+    let path = "/v1/resolve/a%20b/c@staging?subject=u%261&attr=locale%3Dde&at=2026-03-20T15%3A00%3A00Z";
     assert_eq!(error.to_string(), format!("{path} Bearer {TOKEN}"));
     assert!(matches!(error, ClientError::Problem(_)));
     assert!(!format!("{client:?}").contains(TOKEN));

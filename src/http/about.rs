@@ -13,8 +13,8 @@ use crate::model::name::PromptName;
 
 /// Who answers for a prompt, under which tags it is found, and what it is for. Kept by the primary alone.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/about", tag = "author",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    get, path = "/v1/prompts/{name}/about", operation_id = "get_about", tag = "prompts", security((), ("token" = [])),
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     responses((status = 200, body = About)),
 )]
 pub(super) async fn about(
@@ -31,8 +31,8 @@ pub(super) async fn about(
 
 /// Says who answers for a prompt, under which tags it is found, and what it is for, in place of what was said before.
 #[utoipa::path(
-    put, path = "/v1/prompts/{name}/about", tag = "author",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    put, path = "/v1/prompts/{name}/about", operation_id = "put_about", tag = "prompts",
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     request_body(content = About, example = json!({"owner": "support-team", "tags": ["customers", "chat"], "description": "Answers customers of the shop."})),
     responses((status = 200, body = About)),
 )]

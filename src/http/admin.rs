@@ -21,6 +21,7 @@ use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
 use crate::model::audit::AuditVerdict;
 use crate::model::principal::Permission;
+use crate::model::schema::Handle;
 use crate::replication::publisher::Publisher;
 
 /// Lifetime of a bundle's checkpoint when the request does not say, in days.
@@ -33,14 +34,14 @@ const RETRY_AFTER_S: u64 = 5;
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Lists access tokens, without the tokens themselves.
-#[utoipa::path(get, path = "/v1/tokens", tag = "operator", responses((status = 200, body = Vec<TokenView>)))]
+#[utoipa::path(get, path = "/v1/tokens", operation_id = "list_tokens", tag = "access", responses((status = 200, body = Vec<TokenView>)))]
 pub(super) async fn tokens(writer: Writer, _: NoParams) -> Result<Said<Vec<TokenView>>, Failure> {
     Ok(Said(writer.registry.tokens(&writer.actor)?))
 }
 
 /// Makes an access token; the answer is the only place where it stands.
 #[utoipa::path(
-    post, path = "/v1/tokens", tag = "operator",
+    post, path = "/v1/tokens", operation_id = "create_token", tag = "access",
     request_body(content = TokenRequest, example = json!({"name": "replica-plant-7", "role": "replica"})),
     responses((status = 201, body = TokenView)),
 )]
@@ -57,8 +58,8 @@ pub(super) async fn create_token(
 /// Revokes an access token, for every request from now on. Open change requests that its principal proposed, amended or
 /// approved are no longer applied automatically.
 #[utoipa::path(
-    delete, path = "/v1/tokens/{name}", tag = "operator",
-    params(("name" = String, Path, description = "The name of the access token.", example = "replica-plant-7")),
+    delete, path = "/v1/tokens/{name}", operation_id = "revoke_token", tag = "access",
+    params(("name" = Handle, Path, description = "The name of the access token.", example = "replica-plant-7")),
     responses((status = 204, description = "It is revoked.")),
 )]
 pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
@@ -68,10 +69,10 @@ pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams
 
 /// Lists audit entries, oldest first.
 #[utoipa::path(
-    get, path = "/v1/audit", tag = "compliance",
+    get, path = "/v1/audit", operation_id = "list_audit_entries", tag = "audit",
     params(
         ("cursor" = Option<String>, Query, description = "What `next` of the page before said; or the commit to begin with."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        ("limit" = Option<u32>, Query, description = "Rows of a page.", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, body = AuditPage)),
 )]
@@ -87,7 +88,7 @@ pub(super) async fn audit(
 }
 
 /// Checks that every audit entry fits itself and the one before.
-#[utoipa::path(get, path = "/v1/audit/verify", tag = "compliance", responses((status = 200, body = AuditVerdict)))]
+#[utoipa::path(get, path = "/v1/audit/verify", operation_id = "verify_audit_log", tag = "audit", responses((status = 200, body = AuditVerdict)))]
 pub(super) async fn audit_verify(
     State(app): State<App>,
     writer: Writer,
@@ -99,7 +100,7 @@ pub(super) async fn audit_verify(
 }
 
 /// A consistent copy of everything but the keys, while serving.
-#[utoipa::path(get, path = "/v1/backup", tag = "operator", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
+#[utoipa::path(get, path = "/v1/backup", operation_id = "download_backup", tag = "operations", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
     let claim = claim_copy()?;
     writer.registry.permit(&writer.actor, "backup", Permission::Operate, "the whole registry".to_owned()).await?;
@@ -109,7 +110,7 @@ pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) 
 
 /// A bundle for an air gap: root, epoch, a checkpoint of this lifetime, and a snapshot, as a tar archive.
 #[utoipa::path(
-    post, path = "/v1/bundle", tag = "operator",
+    post, path = "/v1/bundle", operation_id = "create_bundle", tag = "operations",
     params(("lifetime_days" = Option<u32>, Query, description = "How long the checkpoint is good, in days; 90 by default, never longer than the root allows.")),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]

@@ -304,7 +304,8 @@ impl FromRequestParts<App> for Writer {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
+        let what = if parts.method.is_safe() { "reading this" } else { "changing anything" };
+        let replica = || RequestError::Replica { what, upstream: app.upstream.clone() };
         let registry = app.registry.clone().ok_or_else(replica)?;
         let seat = identify(app, &parts.headers)?.ok_or(RequestError::TokenMissing)?;
         let request_id = parts.extensions.get::<RequestId>().map(ToString::to_string);

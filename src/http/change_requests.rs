@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use super::auth::{Reader, Writer};
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking, heavy};
+use super::openapi::params::Paging;
 use super::rule_sets::primary;
 use super::state::App;
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest};
@@ -18,11 +19,10 @@ const KEEPING: &str = "keeping change requests";
 
 /// Lists change requests, newest first: those whose every prompt the reader may read.
 #[utoipa::path(
-    get, path = "/v1/requests", tag = "engineer",
+    get, path = "/v1/requests", operation_id = "list_change_requests", tag = "change_requests", security((), ("token" = [])),
     params(
         ("state" = Option<String>, Query, description = "Only those that are `open`, `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        Paging,
     ),
     responses((status = 200, body = RequestPage)),
 )]
@@ -42,8 +42,8 @@ pub(super) async fn requests(
 
 /// One change request with everything that a reviewer needs: diff, risk, dependents, who uses it, what is missing.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}", tag = "engineer",
-    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    get, path = "/v1/requests/{id}", operation_id = "get_change_request", tag = "change_requests", security((), ("token" = [])),
+    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
     responses((status = 200, body = RequestView)),
 )]
 pub(super) async fn request(
@@ -59,7 +59,7 @@ pub(super) async fn request(
 
 /// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.
 #[utoipa::path(
-    post, path = "/v1/requests", tag = "author",
+    post, path = "/v1/requests", operation_id = "propose_change_request", tag = "change_requests",
     request_body(content = ProposeRequest, example = json!({"message": "Greet by name", "publish": {"name": "support/agent", "content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "labels": ["production"]}, "automatic": true})),
     responses((status = 201, body = ChangeRequest)),
 )]
@@ -74,8 +74,8 @@ pub(super) async fn propose(
 
 /// Proposes something else under the same number; approvals of other content do not count for it.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/amendments", tag = "author",
-    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    post, path = "/v1/requests/{id}/amendments", operation_id = "amend_change_request", tag = "change_requests",
+    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
     request_body(content = AmendRequest, example = json!({"message": "Without the loan offer", "moves": [{"name": "support/agent", "label": "production", "serving": {"version": 8}}]})),
     responses((status = 200, body = ChangeRequest)),
 )]
@@ -90,8 +90,8 @@ pub(super) async fn amend(
 
 /// Approves, rejects, comments on or withdraws a change request.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/reviews", tag = "compliance",
-    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    post, path = "/v1/requests/{id}/reviews", operation_id = "review_change_request", tag = "change_requests",
+    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
     request_body(content = ReviewRequest, example = json!({"kind": "approve", "message": "Says nothing of loans"})),
     responses((status = 200, body = ChangeRequest)),
 )]
@@ -111,8 +111,8 @@ pub(super) async fn review(
 
 /// Serves what a change request proposes, when nothing is missing.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/application", tag = "engineer",
-    params(("id" = u64, Path, description = "Its number.", example = 12)),
+    post, path = "/v1/requests/{id}/application", operation_id = "apply_change_request", tag = "change_requests",
+    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
     request_body(content = ApplyRequest, example = json!({"message": "Approved by compliance"})),
     responses((status = 200, body = Deployed)),
 )]

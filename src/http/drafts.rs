@@ -15,11 +15,12 @@ use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::PromptName;
+use crate::model::schema::Handle;
 
 /// Lists the drafts of a prompt, which may not exist yet, by name and without what they say.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/drafts", tag = "author",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    get, path = "/v1/prompts/{name}/drafts", operation_id = "list_drafts", tag = "drafts",
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     responses((status = 200, body = Vec<DraftSummary>)),
 )]
 pub(super) async fn drafts(
@@ -33,10 +34,10 @@ pub(super) async fn drafts(
 
 /// One draft as it was saved last.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    get, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "get_draft", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = Draft)),
 )]
@@ -47,10 +48,10 @@ pub(super) async fn draft(writer: Writer, segments: Segments, _: NoParams) -> Re
 
 /// Saves a draft; one that is not there yet begins with it. Nothing is published.
 #[utoipa::path(
-    put, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    put, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "save_draft", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft; 1 to 64 of a-z 0-9 . _ - @.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft; 1 to 64 of a-z 0-9 . _ - @.", example = "friendlier"),
     ),
     request_body(content = DraftRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}!"}, "expected_revision": 3})),
     responses((status = 200, body = Draft)),
@@ -67,10 +68,10 @@ pub(super) async fn save_draft(
 
 /// Throws a draft away, with everything that was saved of it.
 #[utoipa::path(
-    delete, path = "/v1/prompts/{name}/drafts/{draft}", tag = "author",
+    delete, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "discard_draft", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 204, description = "It is gone.")),
 )]
@@ -82,10 +83,10 @@ pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParam
 
 /// Lists what was saved of a draft, newest first and without what it said: at most the last hundred, and the last 8 MiB.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/drafts/{draft}/saves", tag = "author",
+    get, path = "/v1/prompts/{name}/drafts/{draft}/saves", operation_id = "list_draft_saves", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = Vec<DraftSummary>)),
 )]
@@ -100,11 +101,11 @@ pub(super) async fn draft_saves(
 
 /// A draft as it was at one of its saves.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/drafts/{draft}/saves/{revision}", tag = "author",
+    get, path = "/v1/prompts/{name}/drafts/{draft}/saves/{revision}", operation_id = "get_draft_save", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
-        ("revision" = u64, Path, description = "Which save.", example = 3),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
+        ("revision" = u64, Path, description = "Which save.", minimum = 1, example = 3),
     ),
     responses((status = 200, body = Draft)),
 )]
@@ -116,10 +117,10 @@ pub(super) async fn draft_save(writer: Writer, segments: Segments, _: NoParams) 
 
 /// A draft brought together with what was published since it began; conflicts are shown, and nothing is saved.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/drafts/{draft}/merge", tag = "author",
+    get, path = "/v1/prompts/{name}/drafts/{draft}/merge", operation_id = "merge_draft", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = DraftMerge)),
 )]
@@ -135,10 +136,10 @@ pub(super) async fn merge_draft(
 
 /// Publishes a draft, which is then gone; refused when somebody published since it began.
 #[utoipa::path(
-    post, path = "/v1/prompts/{name}/drafts/{draft}/publication", tag = "author",
+    post, path = "/v1/prompts/{name}/drafts/{draft}/publication", operation_id = "publish_draft", tag = "drafts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("draft" = String, Path, description = "The draft.", example = "friendlier"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     request_body(content = PublishDraftRequest, example = json!({"message": "Greet by name", "labels": ["staging"]})),
     responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),

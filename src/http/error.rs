@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::code::{status, title};
 use super::request::RequestError;
 use super::state::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
@@ -80,13 +81,9 @@ pub enum Failure {
 }
 
 /// How a failure is said.
-type Saying = (StatusCode, ErrorCode, Option<String>);
+type Saying = (ErrorCode, Option<String>);
 
-const BAD: StatusCode = StatusCode::BAD_REQUEST;
-const CONFLICT: StatusCode = StatusCode::CONFLICT;
-const UNFIT: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
-const ABSENT: StatusCode = StatusCode::NOT_FOUND;
-const INSIDE: Saying = (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, None);
+const INSIDE: Saying = (ErrorCode::Internal, None);
 
 impl Failure {
     fn saying(&self) -> Saying {
@@ -110,13 +107,14 @@ impl Failure {
             )
             | Self::Registry(RegistryError::TooFast { retry_after_s, .. })
             | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
-            _ => (self.saying().1 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
+            _ => (self.saying().0 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
         }
     }
 
     /// What a page says beside the form that was refused, and under which status; none where this program failed.
     pub(super) fn refusal(&self) -> Option<(StatusCode, Refusal)> {
-        let (status, _, hint) = self.saying();
+        let (code, hint) = self.saying();
+        let status = status(code);
         let refusal = || Refusal { says: self.to_string(), errors: self.errors(), hint };
         (!status.is_server_error()).then(|| (status, refusal()))
     }
@@ -140,7 +138,8 @@ impl Failure {
 
     /// The problem that the client sees; logs the failure when it is this program's own.
     pub(super) fn problem(&self, id: RequestId) -> Problem {
-        let (status, code, hint) = self.saying();
+        let (code, hint) = self.saying();
+        let status = status(code);
         let (detail, hint) = if code == ErrorCode::Internal {
             tracing::error!(request = %id, error = chain(self), "a request failed inside");
             ("something inside this program failed".to_owned(), Some(format!("the log says what, under request {id}")))
@@ -163,7 +162,7 @@ impl Failure {
 impl IntoResponse for Failure {
     /// An answer that [`finish`] completes, because only the way out knows the request's id.
     fn into_response(self) -> Response {
-        let mut response = self.saying().0.into_response();
+        let mut response = status(self.saying().0).into_response();
         response.extensions_mut().insert(Arc::new(self));
         response
     }
@@ -215,75 +214,62 @@ fn request(error: &RequestError) -> Saying {
     use RequestError as E;
     match error {
         E::NoSuchPath => (
-            ABSENT,
             Code::NotFound,
             hint(
                 "where a part of a prompt's name is a word of this interface, such as `versions`, write its slashes as %2F",
             ),
         ),
-        E::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, Code::MethodNotAllowed, None),
-        E::Path { .. } => (BAD, Code::BadRequest, hint("percent-encode UTF-8, once")),
-        E::UnknownParameters { .. } | E::Query { .. } | E::Parameter { .. } | E::Json { .. } | E::BodyBroken => {
-            (BAD, Code::BadRequest, None)
-        }
-        E::PageSize { .. } => (BAD, Code::TooLarge, None),
-        E::ContentType { .. } => (
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Code::UnsupportedMediaType,
-            hint("send the header Content-Type: application/json"),
-        ),
-        E::BodyTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send it in several requests")),
-        E::BodySlow { .. } => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, None),
-        E::Busy { .. } | E::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, Code::Busy, None),
-        E::Share { .. } | E::Attempts { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
+        E::Method { .. } => (Code::MethodNotAllowed, None),
+        E::Path { .. } => (Code::BadRequest, hint("percent-encode UTF-8, once")),
+        E::UnknownParameters { .. }
+        | E::Query { .. }
+        | E::Parameter { .. }
+        | E::PageSize { .. }
+        | E::Json { .. }
+        | E::BodyBroken => (Code::BadRequest, None),
+        E::Unfit { .. } => (Code::InvalidRequest, None),
+        E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
+        E::BodyTooLarge { .. } => (Code::TooLarge, hint("send it in several requests")),
+        E::BodySlow { .. } => (Code::Timeout, None),
+        E::Busy { .. } | E::Full { .. } => (Code::Busy, None),
+        E::Share { .. } | E::Attempts { .. } => (Code::RateLimited, None),
         E::WrongHost { forwarded, .. } => {
             let ways = "ask under localhost or this node's address, send an access token, or add the host to the setting allowed_hosts (--allowed-hosts)";
             let proxy = forwarded.map(|header| {
                 format!("; a proxy forwarded the request (it has the header {header}): where it is yours, name it in the setting trusted_proxies as well")
             });
-            (StatusCode::MISDIRECTED_REQUEST, Code::WrongHost, hint(format!("{ways}{}", proxy.unwrap_or_default())))
+            (Code::WrongHost, hint(format!("{ways}{}", proxy.unwrap_or_default())))
         }
         E::OtherSite => (
-            StatusCode::FORBIDDEN,
             Code::Forbidden,
             hint(
                 "open the page here; programs leave out the headers Origin and Sec-Fetch-Site, or send an access token",
             ),
         ),
         E::Forwarded { .. } => (
-            StatusCode::UNAUTHORIZED,
             Code::Unauthorized,
             hint(
                 "send the header Authorization: Bearer bh_…; where this is your proxy, name it in the setting trusted_proxies",
             ),
         ),
-        E::TokenMissing => {
-            (StatusCode::UNAUTHORIZED, Code::Unauthorized, hint("send the header Authorization: Bearer bh_…"))
+        E::TokenMissing => (Code::Unauthorized, hint("send the header Authorization: Bearer bh_…")),
+        E::TokenUnknown => {
+            (Code::Unauthorized, hint("it may have been revoked; an admin creates another with POST /v1/tokens"))
         }
-        E::TokenUnknown => (
-            StatusCode::UNAUTHORIZED,
-            Code::Unauthorized,
-            hint("it may have been revoked; an admin creates another with POST /v1/tokens"),
-        ),
-        E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (StatusCode::FORBIDDEN, Code::Forbidden, None),
-        E::Replica { .. } => (StatusCode::FORBIDDEN, Code::ReadOnlyReplica, hint("send the request to the primary")),
-        E::NoRecord { .. } => (ABSENT, Code::RecordNotFound, None),
+        E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (Code::Forbidden, None),
+        E::Replica { .. } => (Code::PrimaryOnly, hint("send the request to the primary")),
+        E::NoRecord { .. } => (Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } | E::Faulty { .. } => not_ready(),
-        E::OtherOrigin => (StatusCode::FORBIDDEN, Code::Forbidden, hint("open the page here, and send it from there")),
+        E::OtherOrigin => (Code::Forbidden, hint("open the page here, and send it from there")),
         E::UnknownOrigin { origin, .. } => (
-            StatusCode::FORBIDDEN,
             Code::Forbidden,
             hint(format!(
                 "where a proxy leads from {origin} to this node, start it with --public-url {origin} (the setting public_url), or have the proxy keep the host (nginx: proxy_set_header Host $http_host) and name the proxy in trusted_proxies"
             )),
         ),
-        E::FormStale => {
-            (StatusCode::FORBIDDEN, Code::Forbidden, hint("go back, load the page again, and send it once more"))
-        }
-        E::Hosts { .. } | E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (BAD, Code::BadRequest, None),
-        E::FormFields { .. } => {
-            (UNFIT, Code::InvalidContent, hint("what you typed is still here: mend it and save again"))
-        }
+        E::FormStale => (Code::Forbidden, hint("go back, load the page again, and send it once more")),
+        E::Hosts { .. } | E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (Code::BadRequest, None),
+        E::FormFields { .. } => (Code::InvalidContent, hint("what you typed is still here: mend it and save again")),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
 }
@@ -294,14 +280,14 @@ fn registry(error: &RegistryError) -> Saying {
     match error {
         E::Forbidden { roles, .. } => {
             let would = (!roles.is_empty()).then(|| format!("roles that may: {}", roles.join(", ")));
-            (StatusCode::FORBIDDEN, Code::Forbidden, would)
+            (Code::Forbidden, would)
         }
         E::PolicyNotMet { rollback, .. } => {
             let way =
                 "propose it as a change request with `bookholder request propose`, or let an admin break the glass";
             let stop =
                 "; to stop what is served now without any of this, take the label away with `bookholder unlabel`";
-            (StatusCode::FORBIDDEN, Code::PolicyNotMet, hint(format!("{way}{}", if *rollback { stop } else { "" })))
+            (Code::PolicyNotMet, hint(format!("{way}{}", if *rollback { stop } else { "" })))
         }
         E::BreaksCallers { by, .. } => {
             let by = if by.is_empty() {
@@ -309,62 +295,54 @@ fn registry(error: &RegistryError) -> Saying {
             } else {
                 format!("used in the last day by {}", by.join(", "))
             };
-            (
-                CONFLICT,
-                Code::BreaksCallers,
-                hint(format!("{by}; deploy with `allow_major` (--allow-major) when they are ready")),
-            )
+            (Code::BreaksCallers, hint(format!("{by}; deploy with `allow_major` (--allow-major) when they are ready")))
         }
         E::HoldsSecrets { .. } => (
-            UNFIT,
             Code::HoldsSecrets,
             hint(
                 "take the secret out, give it to the model's tools at run time, and revoke it; an admin may publish a dummy with break_glass",
             ),
         ),
-        E::MessageMissing | E::MessageTooLong { .. } => (BAD, Code::InvalidMessage, None),
-        E::TextTooLong { .. } => (BAD, Code::TooLarge, None),
-        E::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, Code::RateLimited, None),
-        E::DraftRoom { .. } => {
-            (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("publish or discard drafts that you no longer need"))
-        }
-        E::TooMany { .. } => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("send them in several requests")),
-        E::PromptNotFound { .. } => (ABSENT, Code::PromptNotFound, None),
-        E::PromptRemoved { .. } => (StatusCode::GONE, Code::PromptRemoved, None),
-        E::VersionNotFound { .. } => (ABSENT, Code::VersionNotFound, None),
-        E::LabelNotFound { .. } => (ABSENT, Code::LabelNotFound, None),
+        E::MessageMissing | E::MessageTooLong { .. } => (Code::InvalidMessage, None),
+        E::TextTooLong { .. } => (Code::BadRequest, None),
+        E::TooFast { .. } => (Code::RateLimited, None),
+        E::DraftRoom { .. } => (Code::TooLarge, hint("publish or discard drafts that you no longer need")),
+        E::TooMany { .. } => (Code::TooLarge, hint("send them in several requests")),
+        E::PromptNotFound { .. } => (Code::PromptNotFound, None),
+        E::PromptRemoved { .. } => (Code::PromptRemoved, None),
+        E::VersionNotFound { .. } => (Code::VersionNotFound, None),
+        E::LabelNotFound { .. } => (Code::LabelNotFound, None),
         E::ParentMoved { found, .. } => {
-            (CONFLICT, Code::ParentMoved, hint(format!("look at what version {found} changed, then publish on it")))
+            (Code::ParentMoved, hint(format!("look at what version {found} changed, then publish on it")))
         }
-        E::VersionRetired { .. } => {
-            (CONFLICT, Code::VersionRetired, hint("deploy another version, or take the retirement back"))
-        }
-        E::VersionServed { .. } | E::VersionRolledBackTo { .. } => (CONFLICT, Code::VersionServed, None),
-        E::LatestIsAutomatic => (BAD, Code::InvalidName, hint("deploy to another label")),
-        E::MovedTwice { .. } | E::NothingToDeploy | E::Unfit(_) => (BAD, Code::BadRequest, None),
-        E::Serving { .. } | E::Assignment(_) => (UNFIT, Code::InvalidServing, None),
-        E::NothingToRollBack { .. } => (CONFLICT, Code::NothingToRollBack, hint("name a version in `to`")),
-        E::StillIncluded { .. } => (CONFLICT, Code::StillIncluded, None),
-        E::Include { .. } | E::Included(_) | E::Template(_) => (UNFIT, Code::InvalidContent, None),
-        E::HistoryOrder { .. } | E::FromTheFuture { .. } => (CONFLICT, Code::HistoryOrder, None),
-        E::Exists { .. } => (CONFLICT, Code::Exists, None),
-        E::LastAdmin { .. } => (CONFLICT, Code::LastAdmin, None),
-        E::NotFound { .. } | E::RequestUnreadable { .. } => (ABSENT, Code::RecordNotFound, None),
-        E::Handle { .. } | E::Name(_) => (BAD, Code::InvalidName, None),
-        E::RoleInUse { .. } | E::BuiltIn { .. } => (CONFLICT, Code::InUse, None),
-        E::Policy(_) => (UNFIT, Code::InvalidPolicy, None),
-        E::Rules(_) => (UNFIT, Code::InvalidRules, None),
-        E::RequestClosed { .. } => (CONFLICT, Code::RequestClosed, None),
+        E::VersionRetired { .. } => (Code::VersionRetired, hint("deploy another version, or take the retirement back")),
+        E::VersionServed { .. } | E::VersionRolledBackTo { .. } => (Code::VersionServed, None),
+        E::LatestIsAutomatic => (Code::InvalidName, hint("deploy to another label")),
+        E::MovedTwice { .. } | E::NothingToDeploy | E::Unfit(_) => (Code::InvalidRequest, None),
+        E::Disabled { .. } => (Code::InUse, None),
+        E::Serving { .. } | E::Assignment(_) => (Code::InvalidServing, None),
+        E::NothingToRollBack { .. } => (Code::NothingToRollBack, hint("name a version in `to`")),
+        E::StillIncluded { .. } => (Code::StillIncluded, None),
+        E::Include { .. } | E::Included(_) | E::Template(_) => (Code::InvalidContent, None),
+        E::HistoryOrder { .. } | E::FromTheFuture { .. } => (Code::HistoryOrder, None),
+        E::Exists { .. } => (Code::Exists, None),
+        E::LastAdmin { .. } => (Code::LastAdmin, None),
+        E::NotFound { .. } | E::RequestUnreadable { .. } => (Code::RecordNotFound, None),
+        E::Handle { .. } | E::Name(_) => (Code::InvalidName, None),
+        E::RoleInUse { .. } | E::BuiltIn { .. } => (Code::InUse, None),
+        E::Policy(_) => (Code::InvalidPolicy, None),
+        E::Rules(_) => (Code::InvalidRules, None),
+        E::RequestClosed { .. } => (Code::RequestClosed, None),
         E::RequestMoved { id } => {
-            (CONFLICT, Code::RequestMoved, hint(format!("GET /v1/requests/{id} shows what it proposes now")))
+            (Code::RequestMoved, hint(format!("GET /v1/requests/{id} shows what it proposes now")))
         }
-        E::LabelMoved { .. } => (CONFLICT, Code::LabelMoved, hint("look at what it serves now, and decide again")),
-        E::DraftMoved { .. } => (CONFLICT, Code::DraftMoved, hint("read it again, and save on that revision")),
-        E::VersionArchived { .. } => (StatusCode::GONE, Code::VersionArchived, None),
+        E::LabelMoved { .. } => (Code::LabelMoved, hint("look at what it serves now, and decide again")),
+        E::DraftMoved { .. } => (Code::DraftMoved, hint("read it again, and save on that revision")),
+        E::VersionArchived { .. } => (Code::VersionArchived, None),
         E::Random(_) => INSIDE,
-        E::Interface(_) => (UNFIT, Code::BumpTooSmall, None),
+        E::Interface(_) => (Code::BumpTooSmall, None),
         E::Content(error) => content(error),
-        E::Clock(_) => (StatusCode::SERVICE_UNAVAILABLE, Code::ClockUntrusted, hint(CLOCK_HINT)),
+        E::Clock(_) => (Code::ClockUntrusted, hint(CLOCK_HINT)),
         E::Store(error) => store(error),
     }
 }
@@ -373,24 +351,22 @@ fn resolve(error: &ResolveError) -> Saying {
     use ErrorCode as Code;
     use ResolveError as E;
     match error {
-        E::Reference(_) | E::Name(_) => (BAD, Code::InvalidName, None),
-        E::PromptNotFound { .. } => (ABSENT, Code::PromptNotFound, None),
+        E::Reference(_) | E::Name(_) => (Code::InvalidName, None),
+        E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => {
-            (StatusCode::GONE, Code::PromptRemoved, hint("`at` asks for what was served before; its versions remain"))
+            (Code::PromptRemoved, hint("`at` asks for what was served before; its versions remain"))
         }
-        E::VersionNotFound { .. } => (ABSENT, Code::VersionNotFound, None),
-        E::LabelNotFound { .. } => (ABSENT, Code::LabelNotFound, None),
-        E::ContentNotFound(_) => (ABSENT, Code::ContentNotFound, None),
-        E::VersionArchived { .. } => (StatusCode::GONE, Code::VersionArchived, None),
-        E::Limit { .. } | E::Render(RenderError::InputTooLong) => (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, None),
+        E::VersionNotFound { .. } => (Code::VersionNotFound, None),
+        E::LabelNotFound { .. } => (Code::LabelNotFound, None),
+        E::ContentNotFound(_) => (Code::ContentNotFound, None),
+        E::VersionArchived { .. } => (Code::VersionArchived, None),
+        E::Limit { .. } | E::Render(RenderError::InputTooLong) => (Code::TooLarge, None),
         E::NotReady => not_ready(),
-        E::Cursor(_) => (BAD, Code::BadRequest, hint("pass what `next` of the page before said")),
-        E::Render(RenderError::Variables(_)) => (UNFIT, Code::InvalidVariables, None),
-        E::BatchTooLarge { .. } => {
-            (StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, hint("ask for fewer references at once"))
-        }
+        E::Cursor(_) => (Code::InvalidRequest, hint("pass what `next` of the page before said")),
+        E::Render(RenderError::Variables(_)) => (Code::InvalidVariables, None),
+        E::BatchTooLarge { .. } => (Code::TooLarge, hint("ask for fewer references at once")),
         E::Render(RenderError::Template { .. } | RenderError::TooLong | RenderError::Stopped) => {
-            (UNFIT, Code::RenderFailed, None)
+            (Code::RenderFailed, None)
         }
         E::Content(_) => INSIDE,
         E::Store(error) => store(error),
@@ -399,24 +375,25 @@ fn resolve(error: &ResolveError) -> Saying {
 
 fn content(error: &ContentError) -> Saying {
     match error {
-        ContentError::TooLong { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, None),
+        ContentError::TooLong { .. } => (ErrorCode::TooLarge, None),
         ContentError::Body(_)
         | ContentError::Message(_)
         | ContentError::TooMany { .. }
         | ContentError::Number(_)
         | ContentError::Variable { .. }
         | ContentError::Twice { .. }
-        | ContentError::Decode { .. } => (UNFIT, ErrorCode::InvalidContent, None),
+        | ContentError::Decode { .. } => (ErrorCode::InvalidContent, None),
     }
 }
 
 fn publish(error: &PublishError) -> Saying {
     match error {
-        PublishError::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None),
+        PublishError::Busy { .. } => (ErrorCode::Busy, None),
         PublishError::Store(error)
         | PublishError::Seal(SealError::Store(error))
         | PublishError::Witness(WitnessError::Store(error)) => store(error),
-        PublishError::BadLifetime { .. } | PublishError::Witness(_) => (BAD, ErrorCode::BadRequest, None),
+        PublishError::BadLifetime { .. } => (ErrorCode::InvalidRequest, None),
+        PublishError::Witness(_) => (ErrorCode::BadRequest, None),
         PublishError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => full(),
         PublishError::Seal(SealError::Checkpoint(_)) | PublishError::Io(_) | PublishError::Stopped => INSIDE,
     }
@@ -427,22 +404,18 @@ fn store(error: &StoreError) -> Saying {
         return full();
     }
     match error {
-        StoreError::Busy | StoreError::Aborted | StoreError::Interrupted => {
-            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, None)
-        }
+        StoreError::Busy | StoreError::Aborted | StoreError::Interrupted => (ErrorCode::Busy, None),
         StoreError::Disk { .. } | StoreError::Closed { .. } => {
             let way = hint("nothing was written; what was stored is still read where the disk lets it");
-            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DiskFailed, way)
+            (ErrorCode::DiskFailed, way)
         }
         StoreError::Content { .. } | StoreError::Torn => {
             let way = hint("ask another node; an operator restores a backup, or lets a replica fetch everything again");
-            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DataDamaged, way)
+            (ErrorCode::DataDamaged, way)
         }
-        StoreError::Io(error) if error.raw_os_error().is_some() => {
-            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::DiskFailed, None)
-        }
+        StoreError::Io(error) if error.raw_os_error().is_some() => (ErrorCode::DiskFailed, None),
         StoreError::Full { .. } => full(),
-        StoreError::Outdated { .. } => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OutdatedPrimary, None),
+        StoreError::Outdated { .. } => (ErrorCode::OutdatedPrimary, None),
         StoreError::InUse { .. }
         | StoreError::NotWritable { .. }
         | StoreError::Absent { .. }
@@ -459,68 +432,11 @@ fn store(error: &StoreError) -> Saying {
 
 fn full() -> Saying {
     let free = hint("nothing was written and reading goes on; writes work again when there is room");
-    (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::StorageFull, free)
+    (ErrorCode::StorageFull, free)
 }
 
 fn not_ready() -> Saying {
-    (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::NotReady, hint("GET /v1/status says what keeps it"))
-}
-
-/// A short name of the kind of error.
-pub(super) const fn title(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::BadRequest => "Malformed request",
-        ErrorCode::InvalidName => "Invalid name",
-        ErrorCode::InvalidContent => "Invalid content",
-        ErrorCode::InvalidServing => "Invalid serving",
-        ErrorCode::InvalidVariables => "Variables do not fit",
-        ErrorCode::RenderFailed => "Rendering failed",
-        ErrorCode::InvalidMessage => "Message missing or too long",
-        ErrorCode::TooLarge => "Over a limit",
-        ErrorCode::UnsupportedMediaType => "Unsupported content type",
-        ErrorCode::Unauthorized => "Access token missing or unknown",
-        ErrorCode::WrongHost => "Wrong host",
-        ErrorCode::RateLimited => "Too much for one",
-        ErrorCode::Forbidden => "Not allowed",
-        ErrorCode::NotFound => "No such path",
-        ErrorCode::MethodNotAllowed => "Method not allowed",
-        ErrorCode::PromptNotFound => "No such prompt",
-        ErrorCode::PromptRemoved => "Prompt removed",
-        ErrorCode::VersionNotFound => "No such version",
-        ErrorCode::LabelNotFound => "No such label",
-        ErrorCode::ContentNotFound => "No such content",
-        ErrorCode::RecordNotFound => "No such record",
-        ErrorCode::ParentMoved => "Somebody published meanwhile",
-        ErrorCode::VersionRetired => "Version retired",
-        ErrorCode::VersionServed => "Version in use",
-        ErrorCode::Exists => "It exists already",
-        ErrorCode::InUse => "In use",
-        ErrorCode::InvalidPolicy => "Invalid policy",
-        ErrorCode::InvalidRules => "Invalid rules",
-        ErrorCode::PolicyNotMet => "A policy is not met",
-        ErrorCode::BreaksCallers => "Callers would break",
-        ErrorCode::HoldsSecrets => "Content holds a secret",
-        ErrorCode::RequestClosed => "Change request is closed",
-        ErrorCode::LabelMoved => "Label moved meanwhile",
-        ErrorCode::RequestMoved => "Change request moved on",
-        ErrorCode::DraftMoved => "Somebody saved meanwhile",
-        ErrorCode::VersionArchived => "Version archived",
-        ErrorCode::LastAdmin => "Last admin",
-        ErrorCode::BumpTooSmall => "Declared bump too small",
-        ErrorCode::StillIncluded => "Still included by others",
-        ErrorCode::NothingToRollBack => "Nothing to roll back to",
-        ErrorCode::HistoryOrder => "Older than what is there",
-        ErrorCode::ReadOnlyReplica => "This node is a replica",
-        ErrorCode::NotReady => "Not ready",
-        ErrorCode::OutdatedPrimary => "Older than what was published",
-        ErrorCode::Busy => "Busy",
-        ErrorCode::StorageFull => "Disk full",
-        ErrorCode::DiskFailed => "Disk failed",
-        ErrorCode::DataDamaged => "Stored data damaged",
-        ErrorCode::Timeout => "Too slow",
-        ErrorCode::ClockUntrusted => "Clock cannot be right",
-        ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
-    }
+    (ErrorCode::NotReady, hint("GET /v1/status says what keeps it"))
 }
 
 /// Each thing that does not fit, in words.
@@ -581,8 +497,8 @@ mod tests {
     fn errors_have_their_status_and_code() {
         let name = || "a/b".parse().expect("a name");
         let check = |failure: Failure, status: u16, code: &str| {
-            let (found, found_code, _) = failure.saying();
-            assert_eq!((found.as_u16(), found_code.as_str().as_str()), (status, code), "{failure}");
+            let (found_code, _) = failure.saying();
+            assert_eq!((super::status(found_code).as_u16(), found_code.as_str().as_str()), (status, code), "{failure}");
         };
         check(RegistryError::MessageMissing.into(), 400, "invalid_message");
         check(RegistryError::ParentMoved { name: name(), expected: 1, found: 2 }.into(), 409, "parent_moved");
@@ -607,7 +523,7 @@ mod tests {
         check(RequestError::Hosts { count: 2 }.into(), 400, "bad_request");
         check(RequestError::Share { what: "x", max: 1, retry_after_s: 1 }.into(), 429, "rate_limited");
         check(RequestError::Attempts { retry_after_s: 1 }.into(), 429, "rate_limited");
-        check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "read_only_replica");
+        check(RequestError::Replica { what: "publishing", upstream: None }.into(), 403, "primary_only");
         check(RequestError::BodyTooLarge { max: 1 }.into(), 413, "too_large");
         check(PublishError::Busy { retry_after_s: 3 }.into(), 503, "busy");
     }

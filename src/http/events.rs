@@ -39,10 +39,10 @@ const RECONNECT_MS: u32 = 2_000;
 
 /// Tells which prompts change, as server-sent events.
 #[utoipa::path(
-    get, path = "/v1/events", tag = "application",
+    get, path = "/v1/events", operation_id = "stream_events", tag = "resolve", security((), ("token" = [])),
     params(
         ("prefix" = Option<String>, Query, description = "Only prompts whose names begin with this."),
-        ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event the client has; it is told everything since."),
+        ("Last-Event-ID" = Option<Position>, Header, description = "The position of the last event the client has; it is told everything since."),
     ),
     responses((status = 200, description = "Events `change` with the position as id; without names anything may have changed.", body = ChangeEvent, content_type = "text/event-stream")),
 )]

@@ -22,7 +22,7 @@ use super::request::RequestError;
 use super::state::App;
 use super::ui::is_page;
 pub(super) use super::work::{blocking, heavy};
-use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WHOLE_MAX};
 
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
@@ -75,7 +75,9 @@ impl Segments {
     /// One of them, as a number.
     pub(super) fn number(&self, key: &'static str) -> Result<u64, Failure> {
         let text = self.text(key);
-        text.parse().map_err(|_| RequestError::Path { reason: format!("`{}` is not a number", excerpt(text)) }.into())
+        let number = text.parse().ok().filter(|number| *number <= WHOLE_MAX);
+        let reason = || format!("`{}` is not a whole number of at most {WHOLE_MAX}", excerpt(text));
+        number.ok_or_else(|| RequestError::Path { reason: reason() }.into())
     }
 }
 
@@ -93,33 +95,37 @@ impl FromRequestParts<App> for Segments {
     }
 }
 
+/// The parameter that a query may have several times.
+const ATTRIBUTE: &str = "attr";
+
 /// The parameters of a query; each is taken once, and [`Params::finish`] refuses what is left.
 ///
 /// Those of a page are read leniently: links to pages are shared through programs that add parameters of their own.
 #[derive(Debug, Default)]
 pub(super) struct Params {
     pairs: BTreeMap<String, String>,
+    attributes: Vec<String>,
     is_lenient: bool,
 }
 
 impl Params {
     /// Of the fields of a form that was read otherwise.
     pub(super) fn of(fields: Vec<(String, String)>) -> Self {
-        Self { pairs: fields.into_iter().collect(), is_lenient: false }
+        Self { pairs: fields.into_iter().collect(), attributes: Vec::new(), is_lenient: false }
     }
 
     /// Those of a request.
     pub(super) fn of_uri(uri: &Uri) -> Result<Self, Failure> {
-        Self::read(uri.query().unwrap_or_default(), QUERY_PARAMETERS_MAX, is_for_people(uri.path()))
+        Self::read(uri.query().unwrap_or_default(), QUERY_PARAMETERS_MAX, Some(ATTRIBUTE), is_for_people(uri.path()))
     }
 
     /// Reads a form, which is written like a query and may have more fields.
     pub(super) fn form(body: &str) -> Result<Self, Failure> {
-        Self::read(body, FORM_FIELDS_MAX, false)
+        Self::read(body, FORM_FIELDS_MAX, None, false)
     }
 
     /// Reads pairs at `&`, `+` for a space, percent-encoded UTF-8. What is wrong is refused, or passed over leniently.
-    fn read(query: &str, max: usize, is_lenient: bool) -> Result<Self, Failure> {
+    fn read(query: &str, max: usize, repeats: Option<&str>, is_lenient: bool) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
         let decode = |text: &str| {
             let spaced = text.replace('+', " ");
@@ -127,7 +133,7 @@ impl Params {
             let decoded = percent_decode_str(&spaced).decode_utf8();
             decoded.map(std::borrow::Cow::into_owned).map_err(|_| refuse("it is not UTF-8 when decoded"))
         };
-        let mut pairs: BTreeMap<String, String> = BTreeMap::new();
+        let (mut pairs, mut attributes) = (BTreeMap::<String, String>::new(), Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = match (decode(name), decode(value)) {
@@ -135,18 +141,21 @@ impl Params {
                 (Err(_), _) | (_, Err(_)) if is_lenient => continue,
                 (Err(wrong), _) | (_, Err(wrong)) => return Err(wrong),
             };
-            if pairs.contains_key(&name) {
+            if repeats == Some(name.as_str()) {
+                attributes.push(value);
+            } else if pairs.contains_key(&name) {
                 if is_lenient {
                     continue;
                 }
                 return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
+            } else {
+                pairs.insert(name, value);
             }
-            pairs.insert(name, value);
-            if pairs.len() > max {
+            if pairs.len() + attributes.len() > max {
                 return Err(refuse(&format!("it has more than {max} parameters")));
             }
         }
-        Ok(Self { pairs, is_lenient })
+        Ok(Self { pairs, attributes, is_lenient })
     }
 
     /// Takes one parameter.
@@ -163,6 +172,16 @@ impl Params {
         self.text(name).map(|text| text.parse::<T>().map_err(wrong)).transpose()
     }
 
+    /// Takes one parameter that is a whole number.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Failure> {
+        let number = self.get::<u64>(name)?;
+        let reason = || format!("it is greater than {WHOLE_MAX}");
+        match number {
+            Some(number) if number > WHOLE_MAX => Err(RequestError::Parameter { name, reason: reason() }.into()),
+            number => Ok(number),
+        }
+    }
+
     /// Takes one parameter that must be there.
     pub(super) fn require<T: FromStr>(&mut self, name: &'static str) -> Result<T, Failure>
     where
@@ -170,6 +189,22 @@ impl Params {
     {
         let missing = || RequestError::Parameter { name, reason: "it is missing".to_owned() }.into();
         self.get(name)?.ok_or_else(missing)
+    }
+
+    /// Takes the attributes of whoever asks: each parameter `attr` is one, as `name=value`.
+    pub(super) fn attributes(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        let wrong = |reason: String| Failure::from(RequestError::Parameter { name: ATTRIBUTE, reason });
+        let mut found = BTreeMap::new();
+        for text in std::mem::take(&mut self.attributes) {
+            let (name, value) = text
+                .split_once('=')
+                .filter(|(name, _)| !name.is_empty())
+                .ok_or_else(|| wrong(format!("`{}` has no name; write it as attr=locale=de-DE", excerpt(&text))))?;
+            if found.insert(name.to_owned(), value.to_owned()).is_some() {
+                return Err(wrong(format!("`{}` is given twice", excerpt(name))));
+            }
+        }
+        Ok(found)
     }
 
     /// Takes every parameter whose name begins with a prefix, without it.
@@ -201,10 +236,15 @@ impl Params {
 
     /// Refuses the parameters that nobody took.
     pub(super) fn finish(self, taken: &'static [&'static str]) -> Result<(), Failure> {
-        if self.is_lenient || self.pairs.is_empty() {
+        if self.is_lenient {
             return Ok(());
         }
-        let unknown = self.pairs.keys().map(|name| format!("`{}`", excerpt(name))).collect();
+        let attribute = (!self.attributes.is_empty()).then_some(ATTRIBUTE);
+        let unknown: Vec<String> =
+            self.pairs.keys().map(String::as_str).chain(attribute).map(|name| format!("`{}`", excerpt(name))).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
         Err(RequestError::UnknownParameters { unknown, taken }.into())
     }
 }
@@ -349,9 +389,16 @@ mod tests {
     #[test]
     fn queries_are_taken_apart_strictly() {
         let parse = |query: &str| Params::of_uri(&format!("/v1/x?{query}").parse().expect("a URI"));
-        let mut params = parse("subject=a+b&attr.locale=de%2DDE&attr.tier=&limit=7").expect("a query");
+        let mut params = parse("subject=a+b&attr=locale%3Dde%2DDE&attr=tier=&limit=7").expect("a query");
         assert_eq!(params.text("subject").as_deref(), Some("a b"));
-        assert_eq!(params.all("attr."), [("locale", "de-DE"), ("tier", "")].map(|(k, v)| (k.into(), v.into())).into());
+        let attributes = [("locale", "de-DE"), ("tier", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert_eq!(params.attributes().expect("attributes"), attributes);
+        for (query, part) in
+            [("attr=locale", "has no name"), ("attr==x", "has no name"), ("attr=a=1&attr=a=2", "`a` is given twice")]
+        {
+            let message = parse(query).expect("a query").attributes().expect_err(query).to_string();
+            assert!(message.contains(part), "{query}: {message}");
+        }
         assert_eq!(params.page().expect("a page"), (None, 7));
         params.finish(&[]).expect("nothing is left");
         for (query, part) in [
@@ -363,8 +410,8 @@ mod tests {
             let message = parse(query).expect_err(query).to_string();
             assert!(message.contains(part), "{query}: {message}");
         }
-        let left = parse("lable=x&y").expect("a query").finish(&["label"]).expect_err("left over").to_string();
-        assert_eq!(left, "unknown query parameters: `lable`, `y`; this path takes label");
+        let left = parse("lable=x&y&attr=a=1").expect("a query").finish(&["label"]).expect_err("left over").to_string();
+        assert_eq!(left, "unknown query parameters: `lable`, `y`, `attr`; this path takes label");
         for limit in ["limit=0", "limit=1001"] {
             assert!(parse(limit).expect("a query").page().is_err(), "{limit}");
         }

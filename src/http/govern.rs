@@ -12,22 +12,23 @@ use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest
 use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
 use crate::model::principal::{Permission, Principal, Role};
+use crate::model::schema::Handle;
 
 /// Whose access token this is, and what they may.
-#[utoipa::path(get, path = "/v1/whoami", tag = "operator", responses((status = 200, body = WhoAmI)))]
+#[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "access", responses((status = 200, body = WhoAmI)))]
 pub(super) async fn whoami(writer: Writer, _: NoParams) -> Said<WhoAmI> {
     Said(writer.registry.whoami(&writer.seat))
 }
 
 /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access tokens.
 #[utoipa::path(
-    get, path = "/v1/can", tag = "operator",
+    get, path = "/v1/can", operation_id = "check_permission", tag = "access",
     params(
-        ("who" = Option<String>, Query, description = "A principal; by default whoever asks.", example = "ada"),
+        ("who" = Option<Handle>, Query, description = "A principal; by default whoever asks.", example = "ada"),
         ("permission" = String, Query, description = "What they want, for example `publish` or `deploy`.", example = "deploy"),
-        ("prompt" = Option<String>, Query, description = "Of which prompt; by default of the whole registry.", example = "support/agent"),
-        ("label" = Option<String>, Query, description = "Which label of it.", example = "production"),
-        ("version" = Option<u64>, Query, description = "Which version of it; with `deploy` and a label, what policies demand of exactly that.", example = 7),
+        ("prompt" = Option<PromptName>, Query, description = "Of which prompt; by default of the whole registry.", example = "support/agent"),
+        ("label" = Option<Label>, Query, description = "Which label of it.", example = "production"),
+        ("version" = Option<u64>, Query, description = "Which version of it; with `deploy` and a label, what policies demand of exactly that.", minimum = 1, example = 7),
     ),
     responses((status = 200, body = CanAnswer)),
 )]
@@ -35,12 +36,12 @@ pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAn
     let who = params.text("who").unwrap_or_else(|| writer.actor.name.clone());
     let permission: Permission = params.require("permission")?;
     let (prompt, label) = (params.get::<PromptName>("prompt")?, params.get::<Label>("label")?);
-    let version = params.get::<u64>("version")?;
+    let version = params.number("version")?;
     params.finish(&["who", "permission", "prompt", "label", "version"])?;
     for (name, given) in [("label", label.is_some()), ("version", version.is_some())] {
         if given && prompt.is_none() {
             let reason = format!("a {name} belongs to a prompt; give its `prompt` too");
-            return Err(RequestError::Parameter { name, reason }.into());
+            return Err(RequestError::Unfit { reason }.into());
         }
     }
     if let Some(prompt) = prompt.as_ref().filter(|_| version.is_some()) {
@@ -54,14 +55,14 @@ pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAn
 }
 
 /// Lists principals by name.
-#[utoipa::path(get, path = "/v1/principals", tag = "operator", responses((status = 200, body = Vec<Principal>)))]
+#[utoipa::path(get, path = "/v1/principals", operation_id = "list_principals", tag = "access", responses((status = 200, body = Vec<Principal>)))]
 pub(super) async fn principals(writer: Writer, _: NoParams) -> Result<Said<Vec<Principal>>, Failure> {
     Ok(Said(writer.registry.principals(&writer.actor)?))
 }
 
 /// Makes a principal: a person or a service, with what they are allowed.
 #[utoipa::path(
-    post, path = "/v1/principals", tag = "operator",
+    post, path = "/v1/principals", operation_id = "create_principal", tag = "access",
     request_body(content = PrincipalRequest, example = json!({"name": "ada", "kind": "person", "grants": [{"role": "author", "prompts": "support/**"}]})),
     responses((status = 201, body = Principal)),
 )]
@@ -76,8 +77,8 @@ pub(super) async fn create_principal(
 
 /// Sets what a principal is allowed from now on, in place of everything before.
 #[utoipa::path(
-    put, path = "/v1/principals/{name}/grants", tag = "operator",
-    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    put, path = "/v1/principals/{name}/grants", operation_id = "set_grants", tag = "access",
+    params(("name" = Handle, Path, description = "The principal.", example = "ada")),
     request_body(content = GrantsRequest, example = json!({"grants": [{"role": "releaser", "prompts": "support/**", "labels": "staging"}]})),
     responses((status = 200, body = Principal)),
 )]
@@ -92,8 +93,8 @@ pub(super) async fn set_grants(
 
 /// Refuses every access token of a principal from now on.
 #[utoipa::path(
-    post, path = "/v1/principals/{name}/suspension", tag = "operator",
-    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    post, path = "/v1/principals/{name}/suspension", operation_id = "suspend_principal", tag = "access",
+    params(("name" = Handle, Path, description = "The principal.", example = "ada")),
     responses((status = 200, body = Principal)),
 )]
 pub(super) async fn disable(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Principal>, Failure> {
@@ -102,8 +103,8 @@ pub(super) async fn disable(writer: Writer, segments: Segments, _: NoParams) -> 
 
 /// Takes the access tokens of a principal again.
 #[utoipa::path(
-    delete, path = "/v1/principals/{name}/suspension", tag = "operator",
-    params(("name" = String, Path, description = "The principal.", example = "ada")),
+    delete, path = "/v1/principals/{name}/suspension", operation_id = "resume_principal", tag = "access",
+    params(("name" = Handle, Path, description = "The principal.", example = "ada")),
     responses((status = 200, body = Principal)),
 )]
 pub(super) async fn enable(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Principal>, Failure> {
@@ -111,15 +112,15 @@ pub(super) async fn enable(writer: Writer, segments: Segments, _: NoParams) -> R
 }
 
 /// Lists roles by name, those that come with the program too.
-#[utoipa::path(get, path = "/v1/roles", tag = "operator", responses((status = 200, body = Vec<Role>)))]
+#[utoipa::path(get, path = "/v1/roles", operation_id = "list_roles", tag = "access", responses((status = 200, body = Vec<Role>)))]
 pub(super) async fn roles(writer: Writer, _: NoParams) -> Said<Vec<Role>> {
     Said(writer.registry.roles())
 }
 
 /// Keeps a role of one's own, in place of one of the same name.
 #[utoipa::path(
-    put, path = "/v1/roles/{name}", tag = "operator",
-    params(("name" = String, Path, description = "The role.", example = "medical-reviewer")),
+    put, path = "/v1/roles/{name}", operation_id = "put_role", tag = "access",
+    params(("name" = Handle, Path, description = "The role.", example = "medical-reviewer")),
     request_body(content = RoleRequest, example = json!({"permissions": ["read", "review"], "description": "Reviews what patients read"})),
     responses((status = 200, body = Role)),
 )]
@@ -134,8 +135,8 @@ pub(super) async fn put_role(
 
 /// Takes a role of one's own away; refused while it is granted.
 #[utoipa::path(
-    delete, path = "/v1/roles/{name}", tag = "operator",
-    params(("name" = String, Path, description = "The role.", example = "medical-reviewer")),
+    delete, path = "/v1/roles/{name}", operation_id = "delete_role", tag = "access",
+    params(("name" = Handle, Path, description = "The role.", example = "medical-reviewer")),
     responses((status = 204, description = "It is gone.")),
 )]
 pub(super) async fn remove_role(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
@@ -145,8 +146,8 @@ pub(super) async fn remove_role(writer: Writer, segments: Segments, _: NoParams)
 
 /// Replaces an access token by another of the same name; the answer is the only place where it stands.
 #[utoipa::path(
-    post, path = "/v1/tokens/{name}/rotation", tag = "operator",
-    params(("name" = String, Path, description = "The name of the access token.", example = "replica-plant-7")),
+    post, path = "/v1/tokens/{name}/rotation", operation_id = "rotate_token", tag = "access",
+    params(("name" = Handle, Path, description = "The name of the access token.", example = "replica-plant-7")),
     request_body(content = RotationRequest, example = json!({"overlap_s": 3600})),
     responses((status = 200, body = TokenView)),
 )]
@@ -162,15 +163,15 @@ pub(super) async fn rotate_token(
 }
 
 /// Lists label policies by name: those that may concern a prompt which the reader can read.
-#[utoipa::path(get, path = "/v1/policies", tag = "compliance", responses((status = 200, body = Vec<Policy>)))]
+#[utoipa::path(get, path = "/v1/policies", operation_id = "list_policies", tag = "governance", responses((status = 200, body = Vec<Policy>)))]
 pub(super) async fn policies(writer: Writer, _: NoParams) -> Said<Vec<Policy>> {
     Said(writer.registry.policies_for(&writer.actor))
 }
 
 /// Keeps a label policy, in place of one of the same name.
 #[utoipa::path(
-    put, path = "/v1/policies/{name}", tag = "compliance",
-    params(("name" = String, Path, description = "The policy, named in the body too.", example = "production")),
+    put, path = "/v1/policies/{name}", operation_id = "put_policy", tag = "governance",
+    params(("name" = Handle, Path, description = "The policy, named in the body too.", example = "production")),
     request_body(content = Policy, example = json!({"name": "production", "labels": "production", "approvals": 1, "after": {"label": "staging", "for_s": 3600}, "risk": {"from": "high"}})),
     responses((status = 200, body = Policy)),
 )]
@@ -181,16 +182,16 @@ pub(super) async fn put_policy(
     Json(policy): Json<Policy>,
 ) -> Result<Said<Policy>, Failure> {
     if policy.name != segments.text("name") {
-        let reason = "its `name` is another than the path's".to_owned();
-        return Err(RequestError::Json { reason }.into());
+        let reason = "the policy's `name` is another than the path's".to_owned();
+        return Err(RequestError::Unfit { reason }.into());
     }
     Ok(Said(writer.registry.put_policy(&writer.actor, policy).await?))
 }
 
 /// Takes a label policy away.
 #[utoipa::path(
-    delete, path = "/v1/policies/{name}", tag = "compliance",
-    params(("name" = String, Path, description = "The policy.", example = "production")),
+    delete, path = "/v1/policies/{name}", operation_id = "delete_policy", tag = "governance",
+    params(("name" = Handle, Path, description = "The policy.", example = "production")),
     responses((status = 204, description = "It is gone.")),
 )]
 pub(super) async fn remove_policy(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {

@@ -10,6 +10,7 @@ use super::auth::{Reader, name_of};
 use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, blocking, heavy};
 use super::fresh::text;
+use super::openapi::params::Paging;
 use super::read::matches;
 use super::request::RequestError;
 use super::state::App;
@@ -39,8 +40,8 @@ async fn ask<T: Send + 'static>(
 
 /// The exact bytes of a content; `b3sum` of them is the id.
 #[utoipa::path(
-    get, path = "/v1/contents/{content_id}", tag = "compliance",
-    params(("content_id" = String, Path, description = "`b3:` and 64 hex digits.")),
+    get, path = "/v1/contents/{content_id}", operation_id = "get_content", tag = "prompts", security((), ("token" = [])),
+    params(("content_id" = ContentId, Path, description = "`b3:` and 64 hex digits.")),
     responses((status = 200, description = "Canonical JSON (RFC 8785).", body = crate::model::content::Content), (status = 304, description = "The client has it.")),
 )]
 pub(super) async fn content(
@@ -70,12 +71,11 @@ pub(super) async fn content(
 
 /// Lists prompts by name.
 #[utoipa::path(
-    get, path = "/v1/prompts", tag = "author",
+    get, path = "/v1/prompts", operation_id = "list_prompts", tag = "prompts", security((), ("token" = [])),
     params(
         ("prefix" = Option<String>, Query, description = "What the names begin with, for example `support/`."),
         ("removed" = Option<bool>, Query, description = "Whether removed prompts are listed too."),
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        Paging,
     ),
     responses((status = 200, body = PromptPage)),
 )]
@@ -97,8 +97,8 @@ pub(super) async fn prompts(
 
 /// One prompt, its labels and who includes it; removed ones too.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}", tag = "author",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    get, path = "/v1/prompts/{name}", operation_id = "get_prompt", tag = "prompts", security((), ("token" = [])),
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     responses((status = 200, body = PromptView)),
 )]
 pub(super) async fn prompt(
@@ -116,11 +116,10 @@ pub(super) async fn prompt(
 
 /// Lists the versions of a prompt, newest first.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/versions", tag = "author",
+    get, path = "/v1/prompts/{name}/versions", operation_id = "list_versions", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        Paging,
     ),
     responses((status = 200, body = VersionPage)),
 )]
@@ -139,10 +138,10 @@ pub(super) async fn versions(
 
 /// One version with what it says, and what its author wrote.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/versions/{version}", tag = "author",
+    get, path = "/v1/prompts/{name}/versions/{version}", operation_id = "get_version", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("version" = String, Path, description = "A number, `b3:…`, or a label.", example = "7"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("version" = Selector, Path, description = "A number, `b3:…`, or a label.", example = "7"),
     ),
     responses((status = 200, body = VersionView)),
 )]
@@ -160,11 +159,11 @@ pub(super) async fn version(
 
 /// What differs between two versions.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/diff", tag = "author",
+    get, path = "/v1/prompts/{name}/diff", operation_id = "diff_versions", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("from" = String, Query, description = "A number, `b3:…`, or a label.", example = "production"),
-        ("to" = String, Query, description = "A number, `b3:…`, or a label.", example = "latest"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("from" = Selector, Query, description = "A number, `b3:…`, or a label.", example = "production"),
+        ("to" = Selector, Query, description = "A number, `b3:…`, or a label.", example = "latest"),
     ),
     responses((status = 200, body = DiffAnswer)),
 )]
@@ -184,8 +183,8 @@ pub(super) async fn diff(
 
 /// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/labels", tag = "engineer",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    get, path = "/v1/prompts/{name}/labels", operation_id = "list_labels", tag = "deployments", security((), ("token" = [])),
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     responses((status = 200, body = Vec<LabelState>)),
 )]
 pub(super) async fn labels(
@@ -201,10 +200,10 @@ pub(super) async fn labels(
 
 /// What one label serves.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/labels/{label}", tag = "engineer",
+    get, path = "/v1/prompts/{name}/labels/{label}", operation_id = "get_label", tag = "deployments", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("label" = String, Path, description = "A label.", example = "production"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("label" = Label, Path, description = "A label.", example = "production"),
     ),
     responses((status = 200, body = LabelState)),
 )]
@@ -222,12 +221,11 @@ pub(super) async fn label(
 
 /// Lists deployments, newest first: of everything, of a prompt, or of one of its labels.
 #[utoipa::path(
-    get, path = "/v1/deployments", tag = "compliance",
+    get, path = "/v1/deployments", operation_id = "list_deployments", tag = "deployments", security((), ("token" = [])),
     params(
-        ("name" = Option<String>, Query, description = "Only of this prompt."),
-        ("label" = Option<String>, Query, description = "Only of this label of it."),
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        ("name" = Option<PromptName>, Query, description = "Only of this prompt.", example = "support/agent"),
+        ("label" = Option<Label>, Query, description = "Only of this label of it."),
+        Paging,
     ),
     responses((status = 200, body = DeploymentPage)),
 )]
@@ -241,7 +239,7 @@ pub(super) async fn deployments(
     params.finish(&["name", "label", "cursor", "limit"])?;
     if name.is_none() && label.is_some() {
         let reason = "a label belongs to a prompt; give its `name` too".to_owned();
-        return Err(RequestError::Parameter { name: "label", reason }.into());
+        return Err(RequestError::Unfit { reason }.into());
     }
     if let Some(name) = &name {
         reader.check(name.as_str())?;

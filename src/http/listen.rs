@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::auth::Peer;
-use super::error::title;
+use super::code::title;
 use super::patience::{Impatient, Tick};
 use super::service::{Connection, Face};
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};

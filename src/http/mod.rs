@@ -9,6 +9,7 @@ mod admin;
 pub mod auth;
 mod caching;
 mod change_requests;
+mod code;
 mod compress;
 mod door;
 mod drafts;

@@ -22,13 +22,13 @@ const DOCS_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'");
 
 /// How this node is: what it holds, how fresh that is, and since when.
-#[utoipa::path(get, path = "/v1/status", tag = "operator", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/v1/status", operation_id = "get_status", tag = "operations", security((), ("token" = [])), responses((status = 200, body = Status)))]
 pub(super) async fn status(State(app): State<App>, _: Reader, _: NoParams) -> Said<Status> {
     Said((app.status)())
 }
 
 /// Whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", tag = "operator", security(()), responses((status = 200, description = "It does.", body = String)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "get_liveness", tag = "operations", security(()), responses((status = 200, description = "It does.", body = String)))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
@@ -36,12 +36,12 @@ pub(super) async fn healthz() -> &'static str {
 /// Whether this node should be sent requests: it holds a verified state that is fresh enough, can read it, and knows of no
 /// damage to it.
 #[utoipa::path(
-    get, path = "/readyz", tag = "operator", security(()),
+    get, path = "/readyz", operation_id = "get_readiness", tag = "operations", security(()),
     params(("max_age" = Option<u64>, Query, description = "Oldest state that counts, in seconds since the last verified contact.")),
     responses((status = 200, description = "It is ready.", body = String), (status = 503, description = "It is not.", body = crate::api::problem::Problem)),
 )]
 pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result<&'static str, Failure> {
-    let max_age_s = params.get::<u64>("max_age")?.or(app.ready_max_age_s);
+    let max_age_s = params.number("max_age")?.or(app.ready_max_age_s);
     params.finish(&["max_age"])?;
     if !app.resolver.is_ready() {
         return Err(RequestError::NotReady.into());
@@ -62,7 +62,7 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
 }
 
 /// Everything this process counts and measures, for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "operator", responses((status = 200, description = "OpenMetrics text.", body = String)))]
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "operations", security((), ("token" = [])), responses((status = 200, description = "OpenMetrics text.", body = String)))]
 pub(super) async fn metrics(State(app): State<App>, _: Reader) -> Response {
     measure(&app.metrics, &(app.status)(), app.clock.now_ms());
     let (condition, metrics) = (app.resolver.condition(), &app.metrics);
@@ -92,13 +92,13 @@ fn measure(metrics: &Metrics, status: &Status, now_ms: i64) {
 }
 
 /// This description of the interface.
-#[utoipa::path(get, path = "/openapi.json", tag = "operator", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
+#[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
 pub(super) async fn openapi(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.documents().openapi.clone()).into_response()
 }
 
 /// The same, to read.
-#[utoipa::path(get, path = "/docs", tag = "operator", security(()), responses((status = 200, description = "A page.", body = String, content_type = "text/html")))]
+#[utoipa::path(get, path = "/docs", operation_id = "get_docs", tag = "operations", security(()), responses((status = 200, description = "A page.", body = String, content_type = "text/html")))]
 pub(super) async fn docs(State(app): State<App>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -108,13 +108,13 @@ pub(super) async fn docs(State(app): State<App>) -> Response {
 }
 
 /// The page's stylesheet.
-#[utoipa::path(get, path = "/docs/style.css", tag = "operator", security(()), responses((status = 200, description = "A stylesheet.", body = String, content_type = "text/css")))]
+#[utoipa::path(get, path = "/docs/style.css", operation_id = "get_docs_style", tag = "operations", security(()), responses((status = 200, description = "A stylesheet.", body = String, content_type = "text/css")))]
 pub(super) async fn docs_style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], docs::STYLE).into_response()
 }
 
 /// Sends a browser to the pages, and everybody else to the documentation.
-#[utoipa::path(get, path = "/", tag = "operator", security(()), responses((status = 302, description = "To `/ui/` where the header `Accept` names `text/html`, else to `/docs`.")))]
+#[utoipa::path(get, path = "/", operation_id = "get_home", tag = "operations", security(()), responses((status = 302, description = "To `/ui/` where the header `Accept` names `text/html`, else to `/docs`.")))]
 pub(super) async fn home(headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     let to = if accepts.contains("text/html") { "/ui/" } else { "/docs" };

@@ -23,13 +23,16 @@ use super::caching::REVALIDATE;
 use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, Unread, heavy};
 use super::fresh::{FreshHeaders, VERSION, text};
+use super::openapi::params::Attributes;
 use super::service::NOSNIFF;
 use super::state::{App, RequestId};
 use crate::api::read::{BatchAnswer, BatchRequest, RenderAnswer, RenderRequest, Resolved};
+use crate::model::reference::Reference;
+use crate::model::time::Timestamp;
 use crate::resolve::{Answer, Query};
 
 /// What `GET /v1/resolve/…` takes.
-const PARAMETERS: &[&str] = &["subject", "attr.*", "at"];
+const PARAMETERS: &[&str] = &["subject", "attr", "at"];
 /// Headers of an answer, for the map to be made in one piece.
 const HEADERS: usize = 9;
 /// Answers from this size on, in bytes, are shared by a batch rather than copied.
@@ -71,12 +74,12 @@ pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
 
 /// Resolves a reference to exactly one version and what it says.
 #[utoipa::path(
-    get, path = "/v1/resolve/{reference}", tag = "application",
+    get, path = "/v1/resolve/{reference}", operation_id = "resolve", tag = "resolve", security((), ("token" = [])),
     params(
-        ("reference" = String, Path, description = "`name@label`, `name@7`, `name@b3:…`; a bare name means `@production`. Slashes may stand as they are.", example = "support/agent@production"),
-        ("subject" = Option<String>, Query, description = "A user, a conversation: whoever should always get the same arm of a split."),
-        ("attr.K" = Option<String>, Query, description = "An attribute `K` that rules look at, for example `attr.locale=de-DE`."),
-        ("at" = Option<String>, Query, description = "What was served then: RFC 3339, for example `2026-03-20T15:00:00Z`."),
+        ("reference" = Reference, Path, description = "`name@label`, `name@7`, `name@b3:…`; a bare name means `@production`. Slashes may stand as they are.", example = "support/agent@production"),
+        ("subject" = Option<String>, Query, description = "A user, a conversation: whoever should always get the same arm of a split.", max_length = 1024, example = "user-17"),
+        Attributes,
+        ("at" = Option<Timestamp>, Query, description = "What was served then.", example = "2026-03-20T15:00:00Z"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that the client has."),
     ),
     responses(
@@ -97,7 +100,7 @@ pub(super) async fn resolve(
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let query = Query { subject: params.text("subject"), attributes: params.all("attr."), at: params.get("at")? };
+    let query = Query { subject: params.text("subject"), attributes: params.attributes()?, at: params.get("at")? };
     params.finish(PARAMETERS)?;
     reader.check_reference(segments.text("reference"))?;
     let started = Instant::now();
@@ -113,7 +116,7 @@ pub(super) async fn resolve(
 
 /// Resolves many references from one consistent state.
 #[utoipa::path(
-    post, path = "/v1/resolve", tag = "application",
+    post, path = "/v1/resolve", operation_id = "resolve_batch", tag = "resolve", security((), ("token" = [])),
     request_body(content = BatchRequest, example = json!({"references": ["support/agent", "support/tone@3"], "subject": "user-17"})),
     responses(
         (status = 200, body = BatchAnswer),
@@ -213,8 +216,8 @@ impl http_body::Body for Pieces {
 
 /// Resolves a reference and fills in its variables.
 #[utoipa::path(
-    post, path = "/v1/render/{reference}", tag = "application",
-    params(("reference" = String, Path, description = "As for resolving.", example = "support/agent@production")),
+    post, path = "/v1/render/{reference}", operation_id = "render", tag = "resolve", security((), ("token" = [])),
+    params(("reference" = Reference, Path, description = "As for resolving.", example = "support/agent@production")),
     request_body(content = RenderRequest, example = json!({"variables": {"customer": "Ada"}, "subject": "user-17"})),
     responses((status = 200, body = RenderAnswer)),
 )]

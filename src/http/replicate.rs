@@ -40,8 +40,8 @@ fn caching(follower: &Follower, seconds: &str) -> HeaderValue {
 
 /// A signed root document.
 #[utoipa::path(
-    get, path = "/replication/v1/root/{n}", tag = "replica",
-    params(("n" = u64, Path, description = "Its number, from 1.")),
+    get, path = "/replication/v1/root/{n}", operation_id = "get_root", tag = "replication", security((), ("token" = [])),
+    params(("n" = u64, Path, description = "Its number, from 1.", minimum = 1)),
     responses((status = 200, description = "A signed note.", body = String)),
 )]
 pub(super) async fn root(
@@ -57,8 +57,8 @@ pub(super) async fn root(
 
 /// The signed record of an epoch.
 #[utoipa::path(
-    get, path = "/replication/v1/epoch/{e}", tag = "replica",
-    params(("e" = u64, Path, description = "Its number, from 1.")),
+    get, path = "/replication/v1/epoch/{e}", operation_id = "get_epoch", tag = "replication", security((), ("token" = [])),
+    params(("e" = u64, Path, description = "Its number, from 1.", minimum = 1)),
     responses((status = 200, description = "A signed note.", body = String)),
 )]
 pub(super) async fn epoch(
@@ -74,7 +74,7 @@ pub(super) async fn epoch(
 
 /// The newest checkpoint of a view.
 #[utoipa::path(
-    get, path = "/replication/v1/view/{view}/checkpoint", tag = "replica",
+    get, path = "/replication/v1/view/{view}/checkpoint", operation_id = "get_checkpoint", tag = "replication", security((), ("token" = [])),
     params(("view" = String, Path, description = "Its name.", example = "all")),
     responses((status = 200, description = "A signed note.", body = String), (status = 304, description = "The client has it.")),
 )]
@@ -102,7 +102,7 @@ pub(super) async fn checkpoint(
 /// Takes a checkpoint that a replica holds, where this node sent it an older one or another history: a primary that finds
 /// its own signature on something that it does not know stops writing and signing until it is given a new epoch.
 #[utoipa::path(
-    post, path = "/replication/v1/view/{view}/checkpoint", tag = "replica",
+    post, path = "/replication/v1/view/{view}/checkpoint", operation_id = "submit_checkpoint", tag = "replication", security((), ("token" = [])),
     params(("view" = String, Path, description = "Its name.", example = "all")),
     request_body(content = String, content_type = "text/plain", description = "A signed note of at most 16 KiB."),
     responses((status = 204, description = "It was looked at."), (status = 400, description = "It is not signed by the key of this primary.", body = crate::api::problem::Problem)),
@@ -130,10 +130,10 @@ pub(super) async fn show_checkpoint(
 
 /// Waits for a change after a position, then answers with the checkpoint and the net delta.
 #[utoipa::path(
-    get, path = "/replication/v1/view/{view}/next/{position}", tag = "replica",
+    get, path = "/replication/v1/view/{view}/next/{position}", operation_id = "poll_view", tag = "replication", security((), ("token" = [])),
     params(
         ("view" = String, Path, description = "Its name.", example = "all"),
-        ("position" = String, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
+        ("position" = Position, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
         ("b" = Option<String>, Query, description = "Anything: gets past a broken cache on the way."),
         ("Bookholder-Replica" = Option<String>, Header, description = "What the replica calls itself, 1 to 200 bytes: the primary then shows at once what it holds, without waiting for a report."),
     ),
@@ -188,7 +188,7 @@ pub(super) async fn next(
 
 /// Takes note of how a replica is, for `/v1/status`.
 #[utoipa::path(
-    post, path = "/replication/v1/report", tag = "replica",
+    post, path = "/replication/v1/report", operation_id = "report_replica", tag = "replication", security((), ("token" = [])),
     request_body = ReplicaReport,
     responses((status = 204, description = "It is noted.")),
 )]

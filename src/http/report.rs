@@ -36,11 +36,11 @@ const MANIFEST_NAME: &str = "manifest.json";
 /// unpacks it; `bookholder report verify` checks it on any machine with the root key alone. Supports record keeping
 /// under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689.
 #[utoipa::path(
-    get, path = "/v1/report", operation_id = "compliance_report", tag = "compliance",
+    get, path = "/v1/report", operation_id = "get_report", tag = "audit",
     params(
-        ("from" = String, Query, description = "The first moment, as RFC 3339.", example = "2026-03-01T00:00:00Z"),
-        ("to" = Option<String>, Query, description = "The moment behind the last; now by default."),
-        ("prompt" = Option<String>, Query, description = "Which prompts, for example `support/**`; all by default."),
+        ("from" = Timestamp, Query, description = "The first moment.", example = "2026-03-01T00:00:00Z"),
+        ("to" = Option<Timestamp>, Query, description = "The moment behind the last; now by default."),
+        ("prompt" = Option<Pattern>, Query, description = "Which prompts, for example `support/**`; all by default."),
         ("format" = Option<String>, Query, description = "`html`, `csv` or `jsonl`; html by default."),
     ),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
@@ -69,7 +69,7 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
     let question = Question { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
         let reason = format!("the report would end at {} and begin at {}", question.to, question.from);
-        return Err(RequestError::Parameter { name: "to", reason }.into());
+        return Err(RequestError::Unfit { reason }.into());
     }
     let busy = |_| RequestError::Busy { what: "too many reports", retry_after_s: RETRY_AFTER_S };
     let permit = REPORTS.try_acquire().map_err(busy)?;

@@ -20,6 +20,8 @@ pub enum RequestError {
     Parameter { name: &'static str, reason: String },
     #[error("`limit` is {limit}; a page has 1 to {PAGE_ROWS_MAX} rows")]
     PageSize { limit: usize },
+    #[error("{reason}")]
+    Unfit { reason: String },
     #[error("the body is not JSON of the shape this path takes: {reason}")]
     Json { reason: String },
     #[error("the body's content type is {found}, and this path takes application/json")]
@@ -70,7 +72,7 @@ pub enum RequestError {
     Unreadable { name: String, prompt: String },
     #[error("`{name}` may not read all prompts, and this takes that: {what}")]
     Narrow { name: String, what: &'static str },
-    #[error("this node is a replica; {what} is the primary's business{}", upstream.as_ref().map(|url| format!(", at {url}")).unwrap_or_default())]
+    #[error("this node is a replica, and {what} takes its primary{}", upstream.as_ref().map(|url| format!(" ({url})")).unwrap_or_default())]
     Replica { what: &'static str, upstream: Option<String> },
     #[error("there is no {what}")]
     NoRecord { what: String },

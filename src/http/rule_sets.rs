@@ -13,6 +13,8 @@ use super::state::{App, Shared};
 use super::write::version;
 use crate::api::govern::{ArchiveRequest, Archived, Classified, ClassifyRequest, RuleSetRequest, RuleSetView};
 use crate::model::finding::Finding;
+use crate::model::name::PromptName;
+use crate::model::schema::Handle;
 use crate::registry::{Registry, RegistryError};
 
 /// Largest body with a rule set, in bytes: the rules that are in wide use are a tenth of it.
@@ -29,15 +31,15 @@ const RETRY_AFTER_S: u64 = 2;
 const ARCHIVE_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Lists rule sets, without the rules themselves; those that come with the program first.
-#[utoipa::path(get, path = "/v1/rules", tag = "compliance", responses((status = 200, body = Vec<RuleSetView>)))]
+#[utoipa::path(get, path = "/v1/rules", operation_id = "list_rule_sets", tag = "governance", responses((status = 200, body = Vec<RuleSetView>)))]
 pub(super) async fn rule_sets(writer: Writer, _: NoParams) -> Result<Said<Vec<RuleSetView>>, Failure> {
     Ok(Said(blocking(move || writer.registry.rule_sets()).await??))
 }
 
 /// One rule set of one's own, with its rules.
 #[utoipa::path(
-    get, path = "/v1/rules/{name}", tag = "compliance",
-    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
+    get, path = "/v1/rules/{name}", operation_id = "get_rule_set", tag = "governance",
+    params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
     responses((status = 200, body = RuleSetView)),
 )]
 pub(super) async fn rule_set(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<RuleSetView>, Failure> {
@@ -46,9 +48,9 @@ pub(super) async fn rule_set(writer: Writer, segments: Segments, _: NoParams) ->
 
 /// Keeps a rule set, in place of one of the same name; every later version is classified by it.
 #[utoipa::path(
-    put, path = "/v1/rules/{name}", tag = "compliance",
-    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
-    request_body(content = RuleSetRequest, example = json!({"toml": "[[rule]]\nid = \"house.loan\"\n…"})),
+    put, path = "/v1/rules/{name}", operation_id = "put_rule_set", tag = "governance",
+    params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
+    request_body(content = RuleSetRequest, example = json!({"toml": "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\n"})),
     responses((status = 200, body = RuleSetView)),
 )]
 pub(super) async fn put_rule_set(
@@ -72,8 +74,8 @@ pub(super) async fn put_rule_set(
 
 /// Takes a rule set away; what it found stays recorded.
 #[utoipa::path(
-    delete, path = "/v1/rules/{name}", tag = "compliance",
-    params(("name" = String, Path, description = "The rule set.", example = "house-rules")),
+    delete, path = "/v1/rules/{name}", operation_id = "delete_rule_set", tag = "governance",
+    params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
     responses((status = 204, description = "It is gone.")),
 )]
 pub(super) async fn remove_rule_set(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
@@ -83,7 +85,7 @@ pub(super) async fn remove_rule_set(writer: Writer, segments: Segments, _: NoPar
 
 /// What the risk rules find in a content that nobody publishes; nothing is kept of it.
 #[utoipa::path(
-    post, path = "/v1/classify", tag = "author",
+    post, path = "/v1/classify", operation_id = "classify_content", tag = "governance", security((), ("token" = [])),
     request_body(content = ClassifyRequest, example = json!({"content": {"syntax": "plain", "text": "Take 400 mg of ibuprofen twice a day."}})),
     responses((status = 200, body = Classified)),
 )]
@@ -106,10 +108,10 @@ pub(super) async fn classify(
 
 /// What the risk rules found in a version when it was published.
 #[utoipa::path(
-    get, path = "/v1/prompts/{name}/versions/{version}/findings", tag = "compliance",
+    get, path = "/v1/prompts/{name}/versions/{version}/findings", operation_id = "list_findings", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("version" = u64, Path, description = "Its number.", example = 7),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
     ),
     responses((status = 200, body = Vec<Finding>)),
 )]
@@ -127,7 +129,7 @@ pub(super) async fn findings(
 
 /// Archives versions that nothing needs: their contents are dropped, their ids and all else stay. By default a dry run.
 #[utoipa::path(
-    post, path = "/v1/archive", tag = "compliance",
+    post, path = "/v1/archive", operation_id = "archive_versions", tag = "governance",
     request_body(content = ArchiveRequest, example = json!({"prompts": "support/**", "unused_days": 365, "dry_run": true})),
     responses((status = 200, body = Archived)),
 )]

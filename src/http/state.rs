@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::Server;
 
 use super::door::Door;
 use super::shares::{Limits, Shares};
@@ -147,10 +146,10 @@ impl Shared {
         self.documents.get_or_init(|| {
             let mut document = super::openapi::document();
             if let Some(public) = &self.door.public_url {
-                document.servers = Some(vec![Server::new(public.as_str())]);
+                document["servers"] = serde_json::json!([{"url": public.as_str()}]);
             }
             let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
-            let page = docs::page(&serde_json::to_value(&document).unwrap_or_default()).into();
+            let page = docs::page(&document).into();
             Documents { openapi, page }
         })
     }

@@ -230,9 +230,9 @@ async fn malformed_requests_are_answered_by_problems() {
         ("/v1/resolve/a?at=yesterday", 400, "bad_request", "`at`"),
         ("/v1/prompts/%2e%2e", 400, "invalid_name", "`..`"),
         ("/v1/prompts/a/versions/0", 400, "invalid_name", "count from 1"),
-        ("/v1/prompts?limit=0", 400, "too_large", "1000 rows"),
-        ("/v1/prompts?cursor=%7C", 400, "bad_request", "cursor"),
-        ("/v1/deployments?label=production", 400, "bad_request", "`name`"),
+        ("/v1/prompts?limit=0", 400, "bad_request", "1000 rows"),
+        ("/v1/prompts?cursor=%7C", 422, "invalid_request", "cursor"),
+        ("/v1/deployments?label=production", 422, "invalid_request", "`name`"),
         ("/v1/contents/b3:12", 400, "bad_request", "64 lower-case"),
         ("/v1/nothing", 404, "not_found", "/docs"),
         ("/replication/v1/view/some/checkpoint", 404, "record_not_found", "view `some`"),
@@ -339,7 +339,7 @@ async fn access_is_open_where_it_should_be_and_nowhere_else() {
 async fn a_replica_sends_changes_to_its_primary() {
     let node = Node::start(false);
     let (status, problem) = node.publish("a", "text").await;
-    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("read_only_replica")));
+    assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("primary_only")));
     assert!(problem["detail"].as_str().expect("a detail").contains("http://primary:1"), "{problem}");
 }
 

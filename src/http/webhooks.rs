@@ -7,19 +7,21 @@ use axum::response::{IntoResponse, Response};
 use super::auth::Writer;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
+use super::openapi::params::Paging;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, TestAnswer, WebhookRequest, WebhookRotation, WebhookView};
+use crate::model::schema::Handle;
 use crate::model::webhook::Delivery;
 
 /// Lists webhooks, without their secrets.
-#[utoipa::path(get, path = "/v1/webhooks", tag = "operator", responses((status = 200, body = Vec<WebhookView>)))]
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", responses((status = 200, body = Vec<WebhookView>)))]
 pub(super) async fn webhooks(writer: Writer, _: NoParams) -> Result<Said<Vec<WebhookView>>, Failure> {
     Ok(Said(blocking(move || writer.registry.webhooks(&writer.actor)).await??))
 }
 
 /// Keeps a webhook; the answer that makes one is the only place where its secret stands.
 #[utoipa::path(
-    put, path = "/v1/webhooks/{name}", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    put, path = "/v1/webhooks/{name}", operation_id = "put_webhook", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     request_body(content = WebhookRequest, example = json!({"url": "https://bot.example.com/bookholder", "events": ["prompt.label.*"], "prompts": "support/**"})),
     responses((status = 201, description = "It was made.", body = WebhookView), (status = 200, description = "It was changed.", body = WebhookView)),
 )]
@@ -35,8 +37,8 @@ pub(super) async fn put_webhook(
 
 /// Takes a webhook away, with its deliveries.
 #[utoipa::path(
-    delete, path = "/v1/webhooks/{name}", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    delete, path = "/v1/webhooks/{name}", operation_id = "delete_webhook", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     responses((status = 204, description = "It is gone.")),
 )]
 pub(super) async fn remove_webhook(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
@@ -46,8 +48,8 @@ pub(super) async fn remove_webhook(writer: Writer, segments: Segments, _: NoPara
 
 /// Gives a webhook another secret; both sign for the overlap.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/rotation", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    post, path = "/v1/webhooks/{name}/rotation", operation_id = "rotate_webhook_secret", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     request_body(content = WebhookRotation, example = json!({"overlap_s": 86_400})),
     responses((status = 201, description = "The only place where the new secret stands.", body = WebhookView)),
 )]
@@ -64,8 +66,8 @@ pub(super) async fn rotate_webhook(
 
 /// Sends a webhook an event of type `webhook.test`.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/test", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    post, path = "/v1/webhooks/{name}/test", operation_id = "test_webhook", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     responses((status = 202, description = "It is on its way.", body = TestAnswer)),
 )]
 pub(super) async fn test_webhook(
@@ -79,8 +81,8 @@ pub(super) async fn test_webhook(
 
 /// Sends a webhook nothing until it is enabled; what happens meanwhile passes it by.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/suspension", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    post, path = "/v1/webhooks/{name}/suspension", operation_id = "suspend_webhook", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     request_body(content = SuspensionRequest, example = json!({"message": "The bot moves house"})),
     responses((status = 200, body = WebhookView)),
 )]
@@ -96,8 +98,8 @@ pub(super) async fn disable_webhook(
 
 /// Sends a webhook what is pending, and what happens from now on.
 #[utoipa::path(
-    delete, path = "/v1/webhooks/{name}/suspension", tag = "operator",
-    params(("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot")),
+    delete, path = "/v1/webhooks/{name}/suspension", operation_id = "resume_webhook", tag = "webhooks",
+    params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     responses((status = 200, body = WebhookView)),
 )]
 pub(super) async fn enable_webhook(
@@ -110,11 +112,10 @@ pub(super) async fn enable_webhook(
 
 /// Lists what became of a webhook's events, newest first: the last 1,000 that are over, of 30 days, and what waits.
 #[utoipa::path(
-    get, path = "/v1/webhooks/{name}/deliveries", tag = "operator",
+    get, path = "/v1/webhooks/{name}/deliveries", operation_id = "list_webhook_deliveries", tag = "webhooks",
     params(
-        ("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot"),
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said."),
-        ("limit" = Option<usize>, Query, description = "Rows of a page: 1 to 1,000, by default 100."),
+        ("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot"),
+        Paging,
     ),
     responses((status = 200, body = DeliveryPage)),
 )]
@@ -133,10 +134,10 @@ pub(super) async fn webhook_deliveries(
 /// Sends a webhook the events of an audit entry again, under the same `webhook-id`s; refused where its filters and prompts
 /// let none of them pass.
 #[utoipa::path(
-    post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", tag = "operator",
+    post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", operation_id = "redeliver_webhook", tag = "webhooks",
     params(
-        ("name" = String, Path, description = "The name of the webhook.", example = "deploy-bot"),
-        ("seq" = u64, Path, description = "The audit entry that the events are of.", example = 17),
+        ("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot"),
+        ("seq" = u64, Path, description = "The audit entry that the events are of.", minimum = 1, example = 17),
     ),
     responses((status = 202, description = "They are on their way.", body = Vec<Delivery>)),
 )]

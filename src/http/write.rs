@@ -18,8 +18,8 @@ use crate::model::version::Version;
 
 /// Publishes a version; what the latest version says already creates nothing.
 #[utoipa::path(
-    post, path = "/v1/prompts/{name}/versions", tag = "author",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    post, path = "/v1/prompts/{name}/versions", operation_id = "publish_version", tag = "prompts",
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     request_body(content = PublishRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "message": "Greet by name", "labels": ["staging"]})),
     responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),
 )]
@@ -39,8 +39,8 @@ pub(super) async fn publish(
 
 /// Removes a prompt: nothing is served under its name until it is published again. Its history stays.
 #[utoipa::path(
-    delete, path = "/v1/prompts/{name}", tag = "engineer",
-    params(("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent")),
+    delete, path = "/v1/prompts/{name}", operation_id = "remove_prompt", tag = "prompts",
+    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
     request_body(content = RemoveRequest, example = json!({"message": "Replaced by support/concierge"})),
     responses((status = 200, body = Deployed)),
 )]
@@ -55,10 +55,10 @@ pub(super) async fn remove(
 
 /// Retires a version: it cannot be deployed any more.
 #[utoipa::path(
-    post, path = "/v1/prompts/{name}/versions/{version}/retirement", tag = "engineer",
+    post, path = "/v1/prompts/{name}/versions/{version}/retirement", operation_id = "retire_version", tag = "prompts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("version" = u64, Path, description = "Its number.", example = 7),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
     ),
     request_body(content = Why, example = json!({"message": "Promises refunds"})),
     responses((status = 200, body = Version)),
@@ -75,10 +75,10 @@ pub(super) async fn retire(
 
 /// Takes a retirement back.
 #[utoipa::path(
-    delete, path = "/v1/prompts/{name}/versions/{version}/retirement", tag = "engineer",
+    delete, path = "/v1/prompts/{name}/versions/{version}/retirement", operation_id = "reinstate_version", tag = "prompts",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("version" = u64, Path, description = "Its number.", example = 7),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
     ),
     request_body(content = Why, example = json!({"message": "It was version 6"})),
     responses((status = 200, body = Version)),
@@ -95,7 +95,7 @@ pub(super) async fn reinstate(
 
 /// Moves labels, of one or several prompts, all at once or not at all.
 #[utoipa::path(
-    post, path = "/v1/deployments", tag = "engineer",
+    post, path = "/v1/deployments", operation_id = "deploy", tag = "deployments",
     request_body(content = DeployRequest, example = json!({"moves": [{"name": "support/agent", "label": "production", "serving": {"version": 7}}], "message": "Greets by name; staging was fine for a week"})),
     responses((status = 200, body = Deployed)),
 )]
@@ -111,10 +111,10 @@ pub(super) async fn deploy(
 
 /// Takes a label away: what asks for it gets an error from then on.
 #[utoipa::path(
-    delete, path = "/v1/prompts/{name}/labels/{label}", tag = "engineer",
+    delete, path = "/v1/prompts/{name}/labels/{label}", operation_id = "remove_label", tag = "deployments",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("label" = String, Path, description = "A label.", example = "trial"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("label" = Label, Path, description = "A label.", example = "trial"),
     ),
     request_body(content = Why, example = json!({"message": "The trial is over"})),
     responses((status = 200, body = Deployed)),
@@ -131,10 +131,10 @@ pub(super) async fn unlabel(
 
 /// Serves again what a label served before: the last different serving, or the version `to`.
 #[utoipa::path(
-    post, path = "/v1/prompts/{name}/labels/{label}/rollback", tag = "engineer",
+    post, path = "/v1/prompts/{name}/labels/{label}/rollback", operation_id = "roll_back_label", tag = "deployments",
     params(
-        ("name" = String, Path, description = "Percent-encoded: one segment.", example = "support%2Fagent"),
-        ("label" = String, Path, description = "A label.", example = "production"),
+        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("label" = Label, Path, description = "A label.", example = "production"),
     ),
     request_body(content = RollbackRequest, example = json!({"message": "Answers in French"})),
     responses((status = 200, body = Deployed)),
@@ -152,7 +152,7 @@ pub(super) async fn rollback(
 
 /// Imports changes of another library's history, oldest first, each once.
 #[utoipa::path(
-    post, path = "/v1/import", tag = "engineer",
+    post, path = "/v1/import", operation_id = "import_history", tag = "prompts",
     request_body(content = ImportRequest, example = json!({"changes": [{"id": "c1", "at": "2026-03-20T15:00:00Z", "author": "ada", "message": "First text", "name": "support/agent", "text": "Hello."}]})),
     responses((status = 200, body = Imported)),
 )]

@@ -24,7 +24,6 @@ pub struct AuditEntry {
     /// The commit this entry belongs to.
     pub seq: u64,
     /// When the registry did it (never an imported time).
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// Who asked.
     pub actor: String,
@@ -33,7 +32,6 @@ pub struct AuditEntry {
     pub on_behalf_of: Option<String>,
     /// When it happened elsewhere, where an import brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub occurred: Option<Timestamp>,
     /// Person, service or system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +44,7 @@ pub struct AuditEntry {
     pub request_id: Option<String>,
     /// The address that the request came from, as trusted proxies say it; none for what came over the Unix socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub client: Option<IpAddr>,
     /// Which command, for example `publish`.
     pub command: String,

@@ -25,13 +25,11 @@ pub struct ChangeRequest {
     /// Who proposed it.
     pub author: String,
     /// When.
-    #[schema(value_type = String)]
     pub created: Timestamp,
     /// The commit that proposed it.
     #[serde(default)]
     pub commit: u64,
     /// When it closes by itself.
-    #[schema(value_type = String)]
     pub expires: Timestamp,
     /// What has become of it.
     pub state: RequestState,
@@ -97,15 +95,12 @@ impl std::fmt::Display for RequestState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProposedMove {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which label.
-    #[schema(value_type = String)]
     pub label: Label,
     /// What it shall serve.
     pub serving: Serving,
     /// The content of every version in it.
-    #[schema(value_type = std::collections::BTreeMap<u64, String>)]
     pub contents: BTreeMap<u64, ContentId>,
     /// Hash over all of the above, as hex: what an approval binds to.
     pub fingerprint: String,
@@ -132,7 +127,6 @@ impl ProposedMove {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestEvent {
     /// When.
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// The commit that recorded it; an approval counts until the label moves away from what it is of.
     #[serde(default)]

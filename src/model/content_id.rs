@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::{built_schema, text};
+
 /// What every content id begins with.
 pub const CONTENT_ID_PREFIX: &str = "b3:";
 /// Fewest hex digits that a reference may shorten a content id to.
@@ -16,6 +18,14 @@ pub const CONTENT_ID_HEX_MIN: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContentId([u8; 32]);
+
+built_schema!(
+    ContentId = text(
+        "`b3:` and the hex BLAKE3 hash of a content's canonical JSON (RFC 8785).",
+        "b3:3f9a1c2b7d4105e6f8a90b1c2d3e4f5061728394a5b6c7d8e9fa0b1c2d3e4f50",
+    )
+    .pattern(Some(r"^b3:[0-9a-f]{64}$"))
+);
 
 /// The text is no content id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

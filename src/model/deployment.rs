@@ -13,13 +13,10 @@ pub struct Deployment {
     /// The commit that made it; the same for all labels that it moved.
     pub id: u64,
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which of its labels; `latest` only when the prompt was removed.
-    #[schema(value_type = String)]
     pub label: Label,
     /// When.
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// By whom.
     pub actor: String,

@@ -29,7 +29,6 @@ pub const DRAFT_SAVES_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Draft {
     /// Of which prompt; it may not exist yet.
-    #[schema(value_type = String)]
     pub prompt: PromptName,
     /// Its name among that prompt's drafts.
     pub name: String,
@@ -47,7 +46,6 @@ pub struct Draft {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub makers: BTreeSet<String>,
     /// When.
-    #[schema(value_type = String)]
     pub saved: Timestamp,
 }
 
@@ -55,7 +53,6 @@ pub struct Draft {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DraftSummary {
     /// Of which prompt; it may not exist yet.
-    #[schema(value_type = String)]
     pub prompt: PromptName,
     /// Its name among that prompt's drafts.
     pub name: String,
@@ -71,6 +68,5 @@ pub struct DraftSummary {
     /// Who saved this.
     pub saved_by: String,
     /// When.
-    #[schema(value_type = String)]
     pub saved: Timestamp,
 }

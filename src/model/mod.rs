@@ -20,7 +20,7 @@ pub mod principal;
 pub mod prompt;
 pub mod public_url;
 pub mod reference;
-mod schema;
+pub(crate) mod schema;
 pub mod serving;
 pub mod stamp;
 pub mod time;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{built_schema, format, text};
+
 /// Longest name of a prompt, in bytes of UTF-8.
 pub const NAME_BYTES_MAX: usize = 200;
 /// Longest label, in bytes; long enough for `production-eu-west-1`, short enough for a table.
@@ -53,6 +55,18 @@ pub enum NameError {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PromptName(String);
+
+built_schema!(
+    PromptName = text(
+        "A prompt's name: segments between `/`, at most 200 bytes of UTF-8. No segment is `.` or `..`, or begins or ends \
+         with a space; a new name is in normalization form C and holds no invisible characters.",
+        "support/agent",
+    )
+    .format(format("prompt-name"))
+    .min_length(Some(1))
+    .max_length(Some(NAME_BYTES_MAX))
+    .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f@\\|/]+(/[^\u0000-\u001f\u007f-\u009f@\\|/]+)*$"))
+);
 
 impl PromptName {
     /// The name as it was given.
@@ -191,6 +205,16 @@ impl fmt::Display for PromptName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
+
+built_schema!(
+    Label = text(
+        "A label: 1 to 36 of a-z, 0-9, `.`, `_` and `-`, with at least one letter, starting with a letter or digit.",
+        "production",
+    )
+    .min_length(Some(1))
+    .max_length(Some(LABEL_BYTES_MAX))
+    .pattern(Some(r"^([a-z]|[0-9][0-9._-]*[a-z])[a-z0-9._-]*$"))
+);
 
 impl Label {
     /// The label as text.

@@ -6,11 +6,21 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::name::NAME_BYTES_MAX;
+use super::schema::{built_schema, text};
 
 /// A pattern that names of prompts or labels fit, for example `support/**`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern(String);
+
+built_schema!(
+    Pattern = text(
+        "A pattern of names: `*` stands for any text between slashes, `**` for any text. At most 200 bytes of UTF-8.",
+        "support/**",
+    )
+    .min_length(Some(1))
+    .max_length(Some(NAME_BYTES_MAX))
+);
 
 /// A text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

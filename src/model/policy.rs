@@ -23,10 +23,8 @@ pub struct Policy {
     pub name: String,
     /// Of which prompts.
     #[serde(default = "Pattern::everything")]
-    #[schema(value_type = String)]
     pub prompts: Pattern,
     /// Which labels.
-    #[schema(value_type = String)]
     pub labels: Pattern,
     /// Roles of which one is needed to deploy; empty where a grant of `deploy` is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,7 +60,6 @@ pub struct Policy {
 #[serde(deny_unknown_fields)]
 pub struct After {
     /// Which label.
-    #[schema(value_type = String)]
     pub label: Label,
     /// For how many seconds altogether.
     #[serde(default)]
@@ -88,10 +85,8 @@ pub enum Freeze {
     /// Once.
     Once {
         /// First moment.
-        #[schema(value_type = String)]
         from: Timestamp,
         /// First moment after it.
-        #[schema(value_type = String)]
         to: Timestamp,
         /// Why.
         #[serde(default)]

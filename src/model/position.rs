@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::schema::{built_schema, text};
+
 /// A point in a registry's history: the commit `seq` within the reign `epoch` of one primary.
 ///
 /// Written `epoch.seq`, for example `1.4529`. Ordered by epoch first.
@@ -16,6 +18,12 @@ pub struct Position {
     /// The number of the commit, registry-wide; continues across epochs.
     pub seq: u64,
 }
+
+built_schema!(
+    Position = text("A point in the registry's history, as `epoch.commit`.", "1.4529")
+        .max_length(Some(41))
+        .pattern(Some(r"^(0|[1-9][0-9]{0,18})\.(0|[1-9][0-9]{0,18})$"))
+);
 
 /// The text is not `epoch.seq`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

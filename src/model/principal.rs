@@ -144,6 +144,7 @@ pub struct PermissionError(String);
 
 /// A named set of permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = AccessRole)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// Its name.
@@ -193,11 +194,9 @@ pub struct Grant {
     pub role: String,
     /// Which prompts.
     #[serde(default = "Pattern::everything")]
-    #[schema(value_type = String)]
     pub prompts: Pattern,
     /// Which of their labels; means something to `deploy` and `review` alone.
     #[serde(default = "Pattern::everything")]
-    #[schema(value_type = String)]
     pub labels: Pattern,
 }
 
@@ -247,14 +246,12 @@ pub struct Principal {
     /// Person or service.
     pub kind: PrincipalKind,
     /// Since when.
-    #[schema(value_type = String)]
     pub created: Timestamp,
     /// What they are allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
     /// Since when all of their access tokens are refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub disabled: Option<Timestamp>,
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::content_id::{CONTENT_ID_HEX_MIN, CONTENT_ID_PREFIX};
 use super::name::{Label, NameError, PromptName};
+use super::schema::{built_schema, format, text};
 
 /// `name@label`, `name@7`, `name@b3:3f9a…`; a bare `name` means `name@production`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +15,28 @@ pub struct Reference {
     /// Which of its versions.
     pub selector: Selector,
 }
+
+built_schema!(
+    Reference = text(
+        "Which version of which prompt: `name@label`, `name@7`, or `name@b3:…` with 8 to 64 hex digits of its content id; \
+         a bare name means `@production`.",
+        "support/agent@production",
+    )
+    .format(format("prompt-reference"))
+    .min_length(Some(1))
+    .max_length(Some(268))
+);
+
+built_schema!(
+    Selector = text("A version: its number, a label, or `b3:` and 8 to 64 hex digits of its content id.", "7")
+        .min_length(Some(1))
+        .max_length(Some(67))
+        .pattern(Some(SELECTOR_PATTERN))
+);
+
+/// The forms of a [`Selector`].
+const SELECTOR_PATTERN: &str =
+    r"^([1-9][0-9]{0,15}|b3:[0-9a-f]{8,64}|([a-z]|[0-9][0-9._-]{0,34}[a-z])[a-z0-9._-]{0,35})$";
 
 /// What stands behind the `@` of a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +55,7 @@ pub enum Selector {
 pub enum ReferenceError {
     #[error(transparent)]
     Name(#[from] NameError),
-    #[error("`{0}` is not a version number; versions count from 1 to 18446744073709551615")]
+    #[error("`{0}` is not a version number; versions count from 1 to 9007199254740991")]
     Version(String),
     #[error("`{0}` does not name a content; write `b3:` and 8 to 64 lower-case hex digits")]
     Content(String),
@@ -71,7 +94,7 @@ impl FromStr for Selector {
             return if fits { Ok(Self::Content(hex.to_owned())) } else { Err(ReferenceError::Content(excerpt())) };
         }
         if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            let number = text.parse::<u64>().ok().filter(|n| *n >= 1);
+            let number = text.parse::<u64>().ok().filter(|n| (1..1 << 53).contains(n));
             return number.map(Self::Version).ok_or_else(|| ReferenceError::Version(excerpt()));
         }
         Ok(Self::Label(text.parse()?))

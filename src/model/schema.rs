@@ -1,4 +1,16 @@
-//! Lets a type whose JSON is that of another (its `…Form`) share that one's OpenAPI schema.
+//! OpenAPI schemas of what serde writes in another form than Rust holds it.
+
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+
+/// A text, as the schemas of names, times and their like begin.
+pub(crate) fn text(description: &str, example: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description)).examples([example])
+}
+
+/// A format that no vocabulary of JSON Schema has; readers that do not know it pass it over.
+pub(crate) fn format(name: &str) -> Option<SchemaFormat> {
+    Some(SchemaFormat::Custom(name.to_owned()))
+}
 
 /// Implements `ToSchema` for `$type` by the schema of its form.
 macro_rules! schema_of {
@@ -21,4 +33,42 @@ macro_rules! schema_of {
     };
 }
 
-pub(crate) use schema_of;
+/// Implements `ToSchema` for a type that is a text as JSON.
+macro_rules! built_schema {
+    ($type:ident = $text:expr) => {
+        impl utoipa::PartialSchema for $type {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $text.into()
+            }
+        }
+
+        impl utoipa::ToSchema for $type {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    };
+}
+
+pub(crate) use {built_schema, schema_of};
+
+use super::principal::HANDLE_BYTES_MAX;
+use super::version::MESSAGE_CHARACTERS_MAX;
+
+/// Names a principal, role, access token, policy, rule set, webhook or draft in the document.
+pub struct Handle;
+built_schema!(
+    Handle = text("A name: 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`, but neither `.` nor `..`.", "ada")
+        .min_length(Some(1))
+        .max_length(Some(HANDLE_BYTES_MAX))
+        .pattern(Some(r"^([a-z0-9_@-]|\.[a-z0-9_@-]|\.\.[a-z0-9._@-])[a-z0-9._@-]*$"))
+);
+
+/// Why something was done, in the document.
+pub struct Message;
+built_schema!(
+    Message = text("Why, in the words of whoever asks; the history and the audit log show it.", "Greet by name")
+        .min_length(Some(1))
+        .max_length(Some(MESSAGE_CHARACTERS_MAX))
+        .pattern(Some(r"\S"))
+);

@@ -4,11 +4,19 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{KnownFormat, SchemaFormat};
+
+use super::schema::{built_schema, text};
 
 /// A moment in UTC, in milliseconds since 1970; printed as RFC 3339.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
+
+built_schema!(
+    Timestamp = text("A moment, as RFC 3339, to the millisecond.", "2026-03-20T15:00:00Z")
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+);
 
 /// The text is no moment that the registry can record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -19,21 +19,18 @@ pub struct Version {
     /// 1, 2, 3 … per prompt; never used twice.
     pub number: u64,
     /// Which bytes it serves.
-    #[schema(value_type = String)]
     pub content_id: ContentId,
     /// Which bytes its author wrote, where includes were flattened into what it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub source_id: Option<ContentId>,
     /// Derived from what changed for callers: major, minor or patch.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, pattern = r"^[0-9]+\.[0-9]+\.[0-9]+$", example = "2.1.0")]
     pub semver: Semver,
     /// Who wrote it.
     pub author: String,
     /// Why.
     pub message: String,
     /// When it was published.
-    #[schema(value_type = String)]
     pub created: Timestamp,
     /// The commit that published it.
     pub commit: u64,
@@ -45,7 +42,6 @@ pub struct Version {
     pub retired: Option<Retired>,
     /// Since when its content is dropped; its id and everything else stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub archived: Option<Timestamp>,
 }
 
@@ -53,12 +49,10 @@ pub struct Version {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Include {
     /// Which prompt.
-    #[schema(value_type = String)]
     pub name: PromptName,
     /// Which version of it.
     pub version: u64,
     /// Which bytes.
-    #[schema(value_type = String)]
     pub content_id: ContentId,
 }
 
@@ -66,7 +60,6 @@ pub struct Include {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[allow(missing_docs, reason = "when, by whom and why")]
 pub struct Retired {
-    #[schema(value_type = String)]
     pub at: Timestamp,
     pub actor: String,
     pub message: String,

@@ -74,7 +74,6 @@ pub struct Webhook {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Disabled {
     /// Since when.
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// Who or what disabled it, and why.
     pub why: String,
@@ -103,11 +102,9 @@ pub struct Delivery {
     pub tried: u32,
     /// When the next attempt is due; none when it is over, or due as soon as it is its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub next_at: Option<Timestamp>,
     /// When it was over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub ended: Option<Timestamp>,
 }
 
@@ -139,7 +136,6 @@ impl DeliveryState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// When it ended.
-    #[schema(value_type = String)]
     pub at: Timestamp,
     /// What the receiver answered; none when it could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -90,6 +90,8 @@ pub enum RegistryError {
     BuiltIn { what: &'static str, name: String },
     #[error("{0}")]
     Unfit(String),
+    #[error("the webhook `{name}` is disabled since {since}, {why}; enable it first")]
+    Disabled { name: String, since: Timestamp, why: String },
     #[error("the change request {id} is {state}")]
     RequestClosed { id: u64, state: RequestState },
     #[error("there is no change request `{id}` that `{actor}` may read")]

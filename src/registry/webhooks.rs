@@ -398,10 +398,9 @@ fn find(txn: &impl Documents, name: &str) -> Result<Webhook, RegistryError> {
 
 fn enabled(webhook: &Webhook) -> Result<(), RegistryError> {
     match &webhook.disabled {
-        Some(disabled) => Err(RegistryError::Unfit(format!(
-            "the webhook `{}` is disabled since {}, {}; enable it first",
-            webhook.name, disabled.at, disabled.why
-        ))),
+        Some(Disabled { at, why }) => {
+            Err(RegistryError::Disabled { name: webhook.name.clone(), since: *at, why: why.clone() })
+        }
         None => Ok(()),
     }
 }

@@ -125,7 +125,7 @@ impl Upstream {
             _ => Failure::Malformed,
         };
         let code = problem_code(response).await;
-        let detail = if code == Some(ErrorCode::ReadOnlyReplica.as_str()) {
+        let detail = if code == Some(ErrorCode::PrimaryOnly.as_str()) {
             "the upstream is a replica itself, which hands nothing on to others: follow its primary".to_owned()
         } else {
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();

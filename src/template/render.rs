@@ -9,9 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType};
 
 use crate::clock::Stop;
 use crate::model::content::{Body, Content, Message, Syntax, Variable};
+use crate::model::schema::{built_schema, schema_of, text};
 
 use super::error::{Place, TemplateError, excerpt, list};
 use super::jinja::{self, Failure};
@@ -28,15 +30,46 @@ const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 const NAMES_MAX: usize = 256;
 
 /// What a content says once it is filled in: `{"text":…}` or `{"messages":[…]}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rendered {
     /// Of a text prompt.
     Text(String),
     /// Of a chat prompt: messages with `role` and `content`.
-    #[schema(value_type = Vec<Object>)]
     Messages(Vec<Value>),
 }
+
+schema_of!(Rendered = RenderedForm);
+
+/// What was filled in: `text` or `messages`.
+#[derive(ToSchema)]
+#[allow(
+    dead_code,
+    reason = "it says what the JSON looks like, which client generators read better than a choice of objects"
+)]
+struct RenderedForm {
+    /// Of a text prompt.
+    text: Option<String>,
+    /// Of a chat prompt.
+    messages: Option<Vec<RenderedMessage>>,
+}
+
+/// A message for a model, in the document.
+struct RenderedMessage;
+
+built_schema!(
+    RenderedMessage = ObjectBuilder::new()
+        .description(Some(
+            "A message for a model, as chat interfaces take it; those of a placeholder come with all their fields."
+        ))
+        .property("role", text("`system`, `user`, `assistant` or `tool`.", "system"))
+        .required("role")
+        .property(
+            "content",
+            ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("A text, or a list of parts."))
+        )
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+);
 
 /// Everything that does not fit between what a caller gives and what a content takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -281,7 +281,7 @@ story("a version goes live with shares and a rule, exactly as it was shown", {},
   await rob.type("Why?", "Four in ten, and all of Austria");
   await rob.button("Deploy to staging");
   const given = async (locale) =>
-    (await team.send("rob", "GET", `/v1/resolve/${AGENT}@staging?subject=user-42&attr.locale=${locale}`)).version;
+    (await team.send("rob", "GET", `/v1/resolve/${AGENT}@staging?subject=user-42&attr=locale=${locale}`)).version;
   assert.deepEqual([await given("en"), await given("de-AT")], [english, 3]);
 });
 

@@ -77,7 +77,7 @@ impl Slow {
     async fn age(&self) -> (u64, bool) {
         let status = self.get("/v1/status").await.ok();
         let said = (status["age_s"].as_u64().expect("an age"), status["stale"] == json!(true));
-        for path in ["/v1/resolve/a@latest", "/v1/resolve/a@latest?attr.plan=pro"] {
+        for path in ["/v1/resolve/a@latest", "/v1/resolve/a@latest?attr=plan=pro"] {
             let answer = self.get(path).await;
             let header = |name| answer.header(name).expect("a header of freshness").to_owned();
             let headers = (header("bookholder-age"), header("bookholder-stale"));

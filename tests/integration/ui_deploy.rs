@@ -24,7 +24,7 @@ fn signed<'n>(team: &'n Team, who: &str) -> Browser<'n> {
 }
 
 fn resolved(team: &Team, subject: &str, locale: &str) -> u64 {
-    let path = format!("/v1/resolve/{AGENT}@staging?subject={subject}&attr.locale={locale}");
+    let path = format!("/v1/resolve/{AGENT}@staging?subject={subject}&attr=locale={locale}");
     team.send("admin", "GET", &path, &Value::Null).ok()["version"].as_u64().expect("a version")
 }
 

@@ -110,14 +110,14 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
     assert_eq!(browser.get("/ui/?risk=terrible").status, 400);
     let bad = [fields[0], fields[1], ("owner", "Team X"), ("tags", ""), ("description", "")];
     let refused = browser.submit("/ui/describe", &bad);
-    assert!(refused.status == 400 && refused.text().contains("is no name of an owner"), "{}", refused.text());
+    assert!(refused.status == 422 && refused.text().contains("is no name of an owner"), "{}", refused.text());
     let nothing = [fields[0], fields[1], ("owner", ""), ("tags", ""), ("description", "")];
     assert_eq!(browser.submit("/ui/describe", &nothing).status, 303);
     assert_eq!(node.get("/v1/prompts/team%2Fa").ok().get("about"), None);
     let replica = Node::replica(&node);
     let list = Browser::new(&replica).page("/ui/");
     assert!(list.contains("team/") && !list.contains("name=\"owner\"") && !list.contains("team-x"), "{list}");
-    assert_eq!(Browser::new(&replica).get("/ui/?owner=team-x").status, 403, "owners are the primary's business");
+    assert_eq!(Browser::new(&replica).get("/ui/?owner=team-x").status, 403, "owners take the primary");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn what_is_said_about_a_prompt_is_said_by_authors_and_on_record() {
     assert_eq!(team.send("ann", "PUT", path, &about).ok(), about, "the same again is no change");
     let refused = team.send("cy", "PUT", path, &json!({"owner": "cy"}));
     assert_eq!(refused.status, 403, "{}", refused.text());
-    for (body, status) in [(json!({"tags": ["Big"]}), 400), (json!({"tag": []}), 400), (json!({"owner": ""}), 400)] {
+    for (body, status) in [(json!({"tags": ["Big"]}), 422), (json!({"tag": []}), 400), (json!({"owner": ""}), 422)] {
         assert_eq!(team.send("ann", "PUT", path, &body).status, status, "{body}");
     }
     assert_eq!(team.send("admin", "PUT", "/v1/prompts/nowhere/about", &about).status, 404);

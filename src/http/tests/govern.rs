@@ -71,7 +71,7 @@ async fn principals_roles_and_policies_are_kept() {
             ("GET", "/v1/roles", none.clone(), 200, "releaser"),
             ("DELETE", "/v1/roles/nurse", none.clone(), 409, "still granted to ann"),
             ("PUT", "/v1/policies/production", policy.clone(), 200, "\"approvals\":1"),
-            ("PUT", "/v1/policies/staging", policy, 400, "another than the path's"),
+            ("PUT", "/v1/policies/staging", policy, 422, "another than the path's"),
             ("GET", "/v1/policies", none.clone(), 200, "production"),
             ("DELETE", "/v1/policies/production", none.clone(), 204, "null"),
             ("DELETE", "/v1/policies/production", none.clone(), 404, "no policy `production`"),
@@ -133,8 +133,8 @@ async fn a_decision_is_explained_to_whoever_may_know() {
             ("GET", "/v1/can?permission=publish&who=admin", none(), 403, "forbidden"),
             ("GET", "/v1/can", none(), 400, "`permission` is wrong: it is missing"),
             ("GET", "/v1/can?permission=fly", none(), 400, "no permission `fly`"),
-            ("GET", "/v1/can?permission=deploy&label=production", none(), 400, "give its `prompt` too"),
-            ("GET", "/v1/can?permission=deploy&version=1", none(), 400, "give its `prompt` too"),
+            ("GET", "/v1/can?permission=deploy&label=production", none(), 422, "give its `prompt` too"),
+            ("GET", "/v1/can?permission=deploy&version=1", none(), 422, "give its `prompt` too"),
         ],
     )
     .await;
@@ -167,7 +167,7 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
             ("GET", &saves, none(), 200, "\"revision\":2"),
             ("GET", &save, none(), 200, "\"text\":\"one\""),
             ("GET", &format!("{path}/saves/3"), none(), 404, "no remembered save `kind 3`"),
-            ("GET", &format!("{path}/saves/x"), none(), 400, "`x` is not a number"),
+            ("GET", &format!("{path}/saves/x"), none(), 400, "`x` is not a whole number"),
             ("GET", &merge, none(), 200, "\"parent\":0"),
         ],
     )
@@ -264,9 +264,9 @@ async fn a_change_request_goes_its_way() {
             ("GET", "/v1/requests?state=open&limit=1", none(), 200, "\"id\":1"),
             ("GET", "/v1/requests?state=applied", none(), 200, "{\"items\":[]"),
             ("GET", "/v1/requests?state=opened", none(), 400, "no change request is `opened`"),
-            ("GET", "/v1/requests?cursor=x", none(), 400, "cursor"),
+            ("GET", "/v1/requests?cursor=x", none(), 422, "cursor"),
             ("GET", "/v1/requests/1", none(), 200, "\"complete\":false"),
-            ("GET", "/v1/requests/x", none(), 400, "`x` is not a number"),
+            ("GET", "/v1/requests/x", none(), 400, "`x` is not a whole number"),
             ("GET", "/v1/requests/2", none(), 404, "change request `2`"),
         ],
     )
@@ -284,7 +284,7 @@ async fn a_change_request_goes_its_way() {
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve", &first), 409, "request_moved")])
         .await;
     let now = seen().await;
-    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("apply", &now), 400, "approved, rejected")])
+    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("apply", &now), 422, "approved, rejected")])
         .await;
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve", &now), 200, "\"approve\"")]).await;
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/application", json!({}), 403, "forbidden")]).await;
@@ -324,7 +324,7 @@ async fn risk_rules_are_kept_and_asked() {
             ("GET", "/v1/prompts/a/versions/1/findings", none(), 200, "[]"),
             ("GET", "/v1/prompts/a/versions/2/findings", none(), 404, "version_not_found"),
             ("GET", "/v1/prompts/b/versions/1/findings", none(), 404, "prompt_not_found"),
-            ("GET", "/v1/prompts/a/versions/production/findings", none(), 400, "is not a number"),
+            ("GET", "/v1/prompts/a/versions/production/findings", none(), 400, "is not a whole number"),
         ],
     )
     .await;
@@ -336,7 +336,7 @@ async fn risk_rules_are_kept_and_asked() {
             ("DELETE", "/v1/rules/house", none(), 204, "null"),
             ("DELETE", "/v1/rules/house", none(), 404, "no rule set `house`"),
             ("GET", "/v1/prompts/a/versions/2/findings", none(), 200, "house.loan"),
-            ("POST", "/v1/archive", json!({"unused_days": 100}), 400, "184 days"),
+            ("POST", "/v1/archive", json!({"unused_days": 100}), 422, "184 days"),
             ("POST", "/v1/archive", json!({"unused_days": 365}), 200, "\"dry_run\":true"),
             ("POST", "/v1/archive", json!({"unused_days": 365, "dry_run": false}), 400, "invalid_message"),
             ("POST", "/v1/archive", json!({"unused_days": 365, "dry_run": false, "message": "tidy"}), 200, "false"),
@@ -385,13 +385,13 @@ async fn callers_of_a_moment_ago_are_named_before_they_break() {
 async fn a_replica_governs_nothing() {
     let node = Node::start(false);
     let none = || Value::Null;
-    let refused = "read_only_replica";
+    let refused = "primary_only";
     node.expect(
         None,
         &[
             ("GET", "/v1/whoami", none(), 403, refused),
             ("GET", "/v1/requests", none(), 403, refused),
-            ("GET", "/v1/requests/1", none(), 403, "keeping change requests is the primary's business"),
+            ("GET", "/v1/requests/1", none(), 403, "keeping change requests takes its primary"),
             ("POST", "/v1/classify", json!({"content": {"syntax": "plain", "text": "x"}}), 403, refused),
             ("GET", "/v1/prompts/a/drafts", none(), 403, refused),
             ("GET", "/v1/prompts/a/versions/1/findings", none(), 403, "http://primary:1"),

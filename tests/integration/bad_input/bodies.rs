@@ -143,9 +143,9 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     let _detail = serving(json!({"version": 1, "split": {"weights": {"1": 1}}})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": 0})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": u64::MAX})).problem(404, "version_not_found");
-    let _detail = deploy(json!([])).problem(400, "bad_request");
+    let _detail = deploy(json!([])).problem(422, "invalid_request");
     let twice = json!([{"name": "a", "label": "l", "serving": {"version": 1}}, {"name": "a", "label": "l", "serving": {"version": 1}}]);
-    assert!(deploy(twice).problem(400, "bad_request").contains("moved twice"));
+    assert!(deploy(twice).problem(422, "invalid_request").contains("moved twice"));
 
     let attributes: Value = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     let batch = |body: Value| target.0.change("POST", "/v1/resolve", &body);

@@ -85,7 +85,7 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
         ("GET", "/v1/audit"),
         ("GET", "/v1/backup"),
     ] {
-        let detail = replica.change(method, path, &json!({})).problem(403, "read_only_replica");
+        let detail = replica.change(method, path, &json!({})).problem(403, "primary_only");
         assert!(
             detail.contains("this node is a replica") && detail.contains(&primary.url()),
             "{method} {path}: {detail}"

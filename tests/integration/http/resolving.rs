@@ -182,7 +182,7 @@ fn every_query_is_understood_or_refused() {
         let detail = node.get(path).problem(400, "bad_request");
         assert!(detail.contains(part), "{path}: {detail}");
     }
-    assert!(node.get("/v1/prompts?limit=1001").problem(400, "too_large").contains("1 to 1000 rows"));
+    assert!(node.get("/v1/prompts?limit=1001").problem(400, "bad_request").contains("1 to 1000 rows"));
     let answer = node.change("POST", "/v1/resolve/a", &json!({}));
     assert!(answer.problem(405, "method_not_allowed").contains("does not take POST"));
     assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")), "{}", answer.head);

@@ -344,6 +344,6 @@ fn replica_of_a_replica_is_told_to_follow_its_primary() {
         status["trouble"]["detail"].as_str().map(str::to_owned)
     });
     assert!(trouble.contains("is a replica itself") && trouble.contains("follow its primary"), "{trouble}");
-    let said = replica.get("/replication/v1/root/1").problem(403, "read_only_replica");
+    let said = replica.get("/replication/v1/root/1").problem(403, "primary_only");
     assert!(said.contains(&primary.url()), "{said}");
 }

@@ -65,11 +65,11 @@ async fn filters_and_patterns_choose_and_a_test_passes_them() {
     verify(&secret, &arrived);
     assert_eq!((arrived.json()["type"].as_str(), arrived.seq()), (Some("webhook.test"), test.seq));
     let (status, detail) = super::refused(sender.client.redeliver("bot", sold).await);
-    assert!(status == 400 && detail.contains("does not pass the filters and prompts of the webhook `bot`"), "{detail}");
+    assert!(status == 422 && detail.contains("does not pass the filters and prompts of the webhook `bot`"), "{detail}");
     let prompts = "other/**".parse().expect("a pattern");
     sender.client.put_webhook("bot", &WebhookRequest { prompts, ..request }).await.expect("of other prompts");
     let (status, detail) = super::refused(sender.client.redeliver("bot", seq).await);
-    assert!(status == 400 && detail.contains("never hears of it; change those first"), "{detail}");
+    assert!(status == 422 && detail.contains("never hears of it; change those first"), "{detail}");
     sender.client.redeliver("bot", test.seq).await.expect("its own test");
     assert_eq!(receiver.next().await.seq(), test.seq);
     receiver.nothing();

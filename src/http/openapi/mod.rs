@@ -1,34 +1,53 @@
 //! The OpenAPI document, generated from the handlers and the wire types.
+//!
+//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), and how shapes are said so
+//! that client generators can use them ([`shapes`]).
 
-use utoipa::openapi::content::ContentBuilder;
+pub(super) mod params;
+mod refusals;
+mod shapes;
+
+use serde_json::Value;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{OpenApi, Ref, RefOr, Response};
 use utoipa::{Modify, OpenApi as _};
 
 use super::{
     about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
     webhooks, write,
 };
-use crate::api::problem::{PROBLEM_JSON, Problem};
-use crate::api::read::PromptView;
-use crate::model::audit::AuditEntry;
-use crate::model::deployment::Deployment;
-use crate::model::version::Version;
+use crate::api::problem::Problem;
+use crate::model::content_id::ContentId;
+use crate::model::name::{Label, PromptName};
+use crate::model::pattern::Pattern;
+use crate::model::position::Position;
+use crate::model::reference::{Reference, Selector};
+use crate::model::schema::{Handle, Message};
+use crate::model::time::Timestamp;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Bookholder",
-        description = "Keeps every version of every prompt, and whispers the right one to the application beside it.\n\nThe slashes of a name may stand as they are in every path (`/v1/prompts/support/agent/versions`), or be written `%2F`; a name with a part that is a word of these paths (`team/versions`) needs `%2F`. Errors are RFC 9457 problems with a stable `code`. Changing anything takes an access token of somebody who may; reading what is published is open to local callers.",
+        description = "A registry of prompts: it keeps every version, and serves the right one to applications.\n\nA prompt is called `support/agent`. Client libraries write the `/` of a name in a path as `%2F`; it may also stand as it is (`/v1/prompts/support/agent/versions`), unless a part of the name is a word of these paths (`team/versions`).\n\nErrors are problems of RFC 9457 (`application/problem+json`) with a stable `code`; each operation lists its own. Where the access token is optional, callers on the same machine may leave it out (setting `open_reads`); everybody else sends one. A token that the node knows not to be valid is refused everywhere.\n\nLists come in pages: pass `next` as `cursor`. Words listed under `x-extensible-enum` may become more, and so may the fields of answers.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
+    servers(
+        (url = "/", description = "The node that this document comes from."),
+        (url = "http://127.0.0.1:7070", description = "A node on this machine, where it listens by default."),
+    ),
     tags(
-        (name = "application", description = "What applications call: resolve, render, listen."),
-        (name = "author", description = "Prompts, their versions and drafts, and proposing changes."),
-        (name = "engineer", description = "What labels serve, change requests, and taking it back."),
-        (name = "compliance", description = "What was served when, by whom, and why; label policies and risk rules."),
-        (name = "operator", description = "Health, metrics, principals, roles, access tokens, backups, bundles."),
-        (name = "replica", description = "What replicas fetch; signed, so that nobody on the way is trusted."),
+        (name = "resolve", description = "What applications call: resolve, render, listen for changes."),
+        (name = "prompts", description = "Prompts and their versions."),
+        (name = "deployments", description = "What labels serve, and taking it back."),
+        (name = "drafts", description = "Working copies that nobody is served."),
+        (name = "change_requests", description = "Proposing changes, reviewing and applying them."),
+        (name = "governance", description = "Label policies, risk rules, retention."),
+        (name = "access", description = "Principals, roles, access tokens, and who may do what."),
+        (name = "audit", description = "Who changed what, when and why; signed reports."),
+        (name = "webhooks", description = "Telling other programs what happens."),
+        (name = "operations", description = "Health, metrics, backups, bundles, this documentation."),
+        (name = "replication", description = "What replicas fetch; signed, so that nobody on the way is trusted."),
     ),
     paths(
         read::resolve, read::resolve_batch, read::render, events::events,
@@ -53,33 +72,30 @@ use crate::model::version::Version;
         webhooks::redeliver,
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report,
     ),
-    components(schemas(Problem, AuditEntry, Deployment, PromptView, Version)),
-    modifiers(&Common),
+    components(schemas(
+        Problem, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle, Message,
+        params::Attribute,
+    )),
+    modifiers(&Security),
 )]
 struct Document;
 
-/// What handlers say of a prompt's name in a path, and what is told of it.
-const SEGMENT: &str = "Percent-encoded: one segment.";
-const NAME: &str = "Its slashes may stand as they are, or be written `%2F`.";
+/// The OpenAPI document of this program.
+#[must_use]
+pub fn document() -> Value {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    shapes::refine(&mut document);
+    refusals::describe_codes(&mut document);
+    refusals::document(&mut document);
+    shapes::drop_unused(&mut document);
+    document
+}
 
-/// What all operations share: how errors look, and how an access token is sent.
-struct Common;
+/// How an access token is sent.
+struct Security;
 
-impl Modify for Common {
+impl Modify for Security {
     fn modify(&self, document: &mut OpenApi) {
-        let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
-        let mut error = Response::new("What went wrong: `code` for programs, `detail` and `hint` for people.");
-        error.content.insert(PROBLEM_JSON.to_owned(), ContentBuilder::new().schema(Some(problem)).build());
-        for item in document.paths.paths.values_mut() {
-            let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-            for operation in operations.into_iter().filter_map(Option::as_mut) {
-                operation.responses.responses.insert("default".to_owned(), error.clone().into());
-                let names = operation.parameters.iter_mut().flatten();
-                for parameter in names.filter(|one| one.name == "name" && one.description.as_deref() == Some(SEGMENT)) {
-                    parameter.description = Some(NAME.to_owned());
-                }
-            }
-        }
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("An access token, such as the one that the first start writes to the file admin-token."))
@@ -88,12 +104,6 @@ impl Modify for Common {
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
         document.security = Some(vec![SecurityRequirement::new("token", [""; 0])]);
     }
-}
-
-/// The OpenAPI document of this program.
-#[must_use]
-pub fn document() -> OpenApi {
-    Document::openapi()
 }
 
 #[cfg(test)]
@@ -107,7 +117,7 @@ mod tests {
     fn every_route_is_documented_and_every_document_routed() {
         let routed: BTreeSet<(String, String)> =
             ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), path.replace("{*", "{"))).collect();
-        let document = serde_json::to_value(document()).expect("a JSON value");
+        let document = document();
         let paths = document["paths"].as_object().expect("paths");
         let documented: BTreeSet<(String, String)> = paths
             .iter()
@@ -122,7 +132,7 @@ mod tests {
 
     #[test]
     fn every_reference_of_the_document_leads_somewhere() {
-        let document = serde_json::to_value(document()).expect("a JSON value");
+        let document = document();
         let text = document.to_string();
         for name in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(document["components"]["schemas"].get(name).is_some(), "{name} is missing");

@@ -1,0 +1,118 @@
+//! What each code of an error means to HTTP: its status, and a title.
+//!
+//! One code has one status, so the OpenAPI document says of each operation which codes it answers under which status.
+
+use axum::http::StatusCode;
+
+use crate::api::problem::ErrorCode;
+
+/// The status of a code.
+pub(super) const fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::BadRequest | ErrorCode::InvalidName | ErrorCode::InvalidMessage => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden | ErrorCode::PolicyNotMet | ErrorCode::PrimaryOnly => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound
+        | ErrorCode::PromptNotFound
+        | ErrorCode::VersionNotFound
+        | ErrorCode::LabelNotFound
+        | ErrorCode::ContentNotFound
+        | ErrorCode::RecordNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::Timeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::ParentMoved
+        | ErrorCode::VersionRetired
+        | ErrorCode::VersionServed
+        | ErrorCode::StillIncluded
+        | ErrorCode::NothingToRollBack
+        | ErrorCode::HistoryOrder
+        | ErrorCode::Exists
+        | ErrorCode::InUse
+        | ErrorCode::BreaksCallers
+        | ErrorCode::RequestClosed
+        | ErrorCode::LabelMoved
+        | ErrorCode::RequestMoved
+        | ErrorCode::DraftMoved
+        | ErrorCode::LastAdmin => StatusCode::CONFLICT,
+        ErrorCode::PromptRemoved | ErrorCode::VersionArchived => StatusCode::GONE,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+        ErrorCode::InvalidRequest
+        | ErrorCode::InvalidContent
+        | ErrorCode::InvalidServing
+        | ErrorCode::InvalidVariables
+        | ErrorCode::RenderFailed
+        | ErrorCode::BumpTooSmall
+        | ErrorCode::InvalidPolicy
+        | ErrorCode::InvalidRules
+        | ErrorCode::HoldsSecrets => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::NotReady
+        | ErrorCode::OutdatedPrimary
+        | ErrorCode::Busy
+        | ErrorCode::DiskFailed
+        | ErrorCode::DataDamaged
+        | ErrorCode::ClockUntrusted => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        ErrorCode::Internal | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// A short name of the kind of error.
+pub(super) const fn title(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::BadRequest => "Malformed request",
+        ErrorCode::InvalidRequest => "Invalid request",
+        ErrorCode::InvalidName => "Invalid name",
+        ErrorCode::InvalidContent => "Invalid content",
+        ErrorCode::InvalidServing => "Invalid serving",
+        ErrorCode::InvalidVariables => "Variables do not fit",
+        ErrorCode::RenderFailed => "Rendering failed",
+        ErrorCode::InvalidMessage => "Message missing or too long",
+        ErrorCode::TooLarge => "Over a limit",
+        ErrorCode::UnsupportedMediaType => "Unsupported content type",
+        ErrorCode::Unauthorized => "Access token missing or unknown",
+        ErrorCode::WrongHost => "Wrong host",
+        ErrorCode::RateLimited => "Too much for one",
+        ErrorCode::Forbidden => "Not allowed",
+        ErrorCode::NotFound => "No such path",
+        ErrorCode::MethodNotAllowed => "Method not allowed",
+        ErrorCode::PromptNotFound => "No such prompt",
+        ErrorCode::PromptRemoved => "Prompt removed",
+        ErrorCode::VersionNotFound => "No such version",
+        ErrorCode::LabelNotFound => "No such label",
+        ErrorCode::ContentNotFound => "No such content",
+        ErrorCode::RecordNotFound => "No such record",
+        ErrorCode::ParentMoved => "Somebody published meanwhile",
+        ErrorCode::VersionRetired => "Version retired",
+        ErrorCode::VersionServed => "Version in use",
+        ErrorCode::Exists => "It exists already",
+        ErrorCode::InUse => "In use",
+        ErrorCode::InvalidPolicy => "Invalid policy",
+        ErrorCode::InvalidRules => "Invalid rules",
+        ErrorCode::PolicyNotMet => "A policy is not met",
+        ErrorCode::BreaksCallers => "Callers would break",
+        ErrorCode::HoldsSecrets => "Content holds a secret",
+        ErrorCode::RequestClosed => "Change request is closed",
+        ErrorCode::LabelMoved => "Label moved meanwhile",
+        ErrorCode::RequestMoved => "Change request moved on",
+        ErrorCode::DraftMoved => "Somebody saved meanwhile",
+        ErrorCode::VersionArchived => "Version archived",
+        ErrorCode::LastAdmin => "Last admin",
+        ErrorCode::BumpTooSmall => "Declared bump too small",
+        ErrorCode::StillIncluded => "Still included by others",
+        ErrorCode::NothingToRollBack => "Nothing to roll back to",
+        ErrorCode::HistoryOrder => "Older than what is there",
+        ErrorCode::PrimaryOnly => "This node is a replica",
+        ErrorCode::NotReady => "Not ready",
+        ErrorCode::OutdatedPrimary => "Older than what was published",
+        ErrorCode::Busy => "Busy",
+        ErrorCode::StorageFull => "Disk full",
+        ErrorCode::DiskFailed => "Disk failed",
+        ErrorCode::DataDamaged => "Stored data damaged",
+        ErrorCode::Timeout => "Too slow",
+        ErrorCode::ClockUntrusted => "Clock cannot be right",
+        ErrorCode::Internal | ErrorCode::Unknown => "Internal error",
+    }
+}

@@ -1,0 +1,257 @@
+//! Which errors each operation answers, and the headers that all answers have.
+//!
+//! What is not here is not answered: the integration tests read every answer against the document.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::super::code::{status, title};
+use crate::api::problem::ErrorCode::{self, *};
+use crate::api::problem::PROBLEM_JSON;
+
+/// What any request may meet before it is looked at.
+const ANY: &[ErrorCode] = &[BadRequest, WrongHost, Forbidden, Internal];
+/// Where an access token counts.
+const TOKEN: &[ErrorCode] = &[Unauthorized, Forbidden];
+/// What has a body.
+const BODY: &[ErrorCode] = &[UnsupportedMediaType, TooLarge, Timeout, Busy];
+/// What looks into the database.
+const LOOKS: &[ErrorCode] = &[Busy, DiskFailed, DataDamaged];
+/// What resolves references.
+const RESOLVES: &[ErrorCode] =
+    &[InvalidName, PromptNotFound, PromptRemoved, VersionNotFound, LabelNotFound, VersionArchived, NotReady, TooLarge];
+/// What changes something, or asks who may.
+const CHANGES: &[ErrorCode] = &[
+    PrimaryOnly,
+    InvalidMessage,
+    RateLimited,
+    TooLarge,
+    Busy,
+    StorageFull,
+    DiskFailed,
+    DataDamaged,
+    OutdatedPrimary,
+    ClockUntrusted,
+];
+/// What makes a version.
+const PUBLISHES: &[ErrorCode] =
+    &[InvalidContent, InvalidServing, HoldsSecrets, BumpTooSmall, ParentMoved, VersionArchived, VersionNotFound];
+/// What moves labels.
+const MOVES: &[ErrorCode] = &[
+    InvalidServing,
+    PolicyNotMet,
+    BreaksCallers,
+    LabelMoved,
+    VersionRetired,
+    VersionArchived,
+    VersionNotFound,
+    HoldsSecrets,
+];
+
+/// What one operation adds to what its kind may meet.
+#[rustfmt::skip]
+fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
+    match operation {
+        "resolve" | "resolve_batch" => &[RESOLVES],
+        "render" => &[RESOLVES, &[InvalidVariables, RenderFailed]],
+        "stream_events" => &[&[RateLimited, NotReady, Busy]],
+        "list_prompts" => &[&[NotReady]],
+        "get_prompt" | "list_versions" | "list_labels" => &[&[InvalidName, PromptNotFound, NotReady]],
+        "remove_prompt" => &[&[InvalidName, PromptNotFound, PromptRemoved, StillIncluded]],
+        "publish_version" => &[&[InvalidName, PromptNotFound, LabelNotFound], PUBLISHES, MOVES],
+        "get_version" | "diff_versions" => &[&[InvalidName, PromptNotFound, PromptRemoved, VersionNotFound, LabelNotFound, VersionArchived, NotReady, TooLarge]],
+        "retire_version" | "reinstate_version" => &[&[InvalidName, PromptNotFound, PromptRemoved, VersionNotFound, VersionServed]],
+        "get_about" => &[&[InvalidName, PromptNotFound, PrimaryOnly, NotReady]],
+        "put_about" => &[&[InvalidName, PromptNotFound, PromptRemoved]],
+        "get_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, NotReady]],
+        "remove_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, PolicyNotMet]],
+        "roll_back_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, NothingToRollBack], MOVES],
+        "deploy" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound], MOVES],
+        "import_history" => &[&[InvalidName, InvalidContent, HistoryOrder]],
+        "list_drafts" => &[&[InvalidName]],
+        "get_draft" | "list_draft_saves" | "get_draft_save" | "discard_draft" => &[&[InvalidName, RecordNotFound]],
+        "save_draft" => &[&[InvalidName, InvalidContent, DraftMoved, VersionNotFound, PromptNotFound, Exists]],
+        "merge_draft" => &[&[InvalidName, RecordNotFound, PromptNotFound, PromptRemoved, VersionNotFound, VersionArchived, InvalidContent, TooLarge]],
+        "publish_draft" => &[&[InvalidName, RecordNotFound, DraftMoved, PromptNotFound, LabelNotFound], PUBLISHES, MOVES],
+        "list_change_requests" => &[&[PrimaryOnly]],
+        "get_change_request" => &[&[PrimaryOnly, RecordNotFound, VersionArchived]],
+        "propose_change_request" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound], PUBLISHES, MOVES],
+        "amend_change_request" => &[&[InvalidName, RecordNotFound, RequestClosed, PromptNotFound, PromptRemoved, LabelNotFound], PUBLISHES, MOVES],
+        "review_change_request" => &[&[RecordNotFound, RequestClosed, RequestMoved]],
+        "apply_change_request" => &[&[RecordNotFound, RequestClosed, RequestMoved, PromptNotFound, PromptRemoved, LabelNotFound], MOVES],
+        "put_policy" => &[&[InvalidName, InvalidPolicy]],
+        "delete_policy" | "delete_rule_set" => &[&[RecordNotFound]],
+        "get_rule_set" => &[&[PrimaryOnly, RecordNotFound]],
+        "put_rule_set" => &[&[InvalidName, InvalidRules]],
+        "classify_content" => &[&[PrimaryOnly, InvalidContent]],
+        "list_findings" => &[&[PrimaryOnly, InvalidName, PromptNotFound, VersionNotFound]],
+        "archive_versions" => &[&[InvalidContent]],
+        "check_permission" => &[&[InvalidName, RecordNotFound, PromptNotFound, PromptRemoved, VersionNotFound]],
+        "create_principal" => &[&[InvalidName, Exists, RecordNotFound]],
+        "set_grants" => &[&[RecordNotFound, LastAdmin, InUse]],
+        "suspend_principal" => &[&[RecordNotFound, LastAdmin, InUse]],
+        "resume_principal" => &[&[RecordNotFound, InUse]],
+        "put_role" => &[&[InvalidName, InUse, LastAdmin]],
+        "delete_role" => &[&[RecordNotFound, InUse]],
+        "create_token" => &[&[InvalidName, Exists, RecordNotFound]],
+        "revoke_token" | "rotate_token" => &[&[RecordNotFound, LastAdmin]],
+        "get_content" => &[&[ContentNotFound, NotReady]],
+        "list_deployments" => &[&[InvalidName, PromptNotFound, NotReady]],
+        "put_webhook" => &[&[InvalidName]],
+        "delete_webhook" | "rotate_webhook_secret" | "suspend_webhook" | "resume_webhook" | "list_webhook_deliveries" => &[&[RecordNotFound]],
+        "test_webhook" | "redeliver_webhook" => &[&[RecordNotFound, InUse]],
+        "get_readiness" => &[&[NotReady, OutdatedPrimary, DataDamaged, DiskFailed]],
+        "get_root" | "get_epoch" | "get_checkpoint" => &[&[PrimaryOnly, RecordNotFound, NotReady]],
+        "submit_checkpoint" => &[&[PrimaryOnly, RecordNotFound, OutdatedPrimary, TooLarge, Timeout, Busy, StorageFull]],
+        "poll_view" => &[&[PrimaryOnly, RecordNotFound, RateLimited, OutdatedPrimary, NotReady]],
+        "report_replica" => &[&[PrimaryOnly, StorageFull, OutdatedPrimary]],
+        _ => &[],
+    }
+}
+
+/// Says of every operation how it refuses, under which status and with which codes. Equal refusals are said once.
+pub(super) fn document(document: &mut Value) {
+    let mut all = document["paths"].take();
+    let mut shared = Shared::default();
+    for (path, item) in all.as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let codes = codes(method, path, operation);
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+                describe(&document["components"]["schemas"], response);
+                // What is answered from memory has no id: no log line is ever about it.
+                if id != "resolve" || !matches!(status.as_str(), "200" | "304") {
+                    response["headers"][REQUEST] = json!({"$ref": format!("#/components/headers/{REQUEST}")});
+                }
+            }
+            for (status, codes) in by_status(&codes) {
+                operation["responses"][status.to_string()] = shared.refusal(status, &codes);
+            }
+            if let Some(responses) = operation["responses"].as_object_mut() {
+                responses.sort_keys();
+            }
+        }
+    }
+    document["paths"] = all;
+    document["components"]["responses"] = shared.0.into();
+    document["components"]["headers"][REQUEST] =
+        header("The request, as the log of this node names it.", "req-17c0a9d2b4");
+}
+
+/// The header that names a request.
+const REQUEST: &str = "Bookholder-Request";
+
+/// Refusals by name, in the document's order.
+#[derive(Default)]
+struct Shared(Map<String, Value>);
+
+impl Shared {
+    /// A reference to a refusal.
+    fn refusal(&mut self, status: u16, codes: &[ErrorCode]) -> Value {
+        let refusal = refusal(status, codes);
+        let known = self.0.iter().find(|(_, known)| **known == refusal).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| {
+            let before = self.0.keys().filter(|name| name.starts_with(&format!("Refused{status}"))).count();
+            let name = if before == 0 { format!("Refused{status}") } else { format!("Refused{status}_{}", before + 1) };
+            self.0.insert(name.clone(), refusal);
+            name
+        });
+        json!({"$ref": format!("#/components/responses/{name}")})
+    }
+}
+
+/// The codes of an operation, each once.
+pub(super) fn codes(method: &str, path: &str, operation: &Value) -> Vec<ErrorCode> {
+    let id = operation["operationId"].as_str().unwrap_or_default();
+    let api = path.starts_with("/v1/") || path.starts_with("/replication/");
+    let takes_token = !operation["security"].as_array().is_some_and(|ways| ways.iter().all(|way| way == &json!({})));
+    let must = operation["security"].is_null();
+    let mut sets: Vec<&[ErrorCode]> = vec![ANY];
+    if takes_token {
+        sets.push(TOKEN);
+    }
+    if api {
+        sets.push(LOOKS);
+    }
+    if operation["requestBody"]["content"]["application/json"].is_object() {
+        sets.push(BODY);
+    }
+    if must && (method != "get" || api) {
+        sets.push(if method == "get" { &[PrimaryOnly, RateLimited, TooLarge] } else { CHANGES });
+    }
+    sets.extend(own(id));
+    let mut codes: Vec<ErrorCode> = Vec::new();
+    for code in sets.into_iter().flatten() {
+        if !codes.contains(code) {
+            codes.push(*code);
+        }
+    }
+    codes
+}
+
+fn by_status(codes: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
+    let mut by = BTreeMap::<u16, Vec<ErrorCode>>::new();
+    for code in codes {
+        by.entry(status(*code).as_u16()).or_default().push(*code);
+    }
+    by
+}
+
+fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
+    let said: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), title(*code))).collect();
+    let mut response = json!({
+        "description": said.join(" "),
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    });
+    response["headers"][REQUEST] = json!({"$ref": format!("#/components/headers/{REQUEST}")});
+    match status {
+        401 => response["headers"]["WWW-Authenticate"] = header("How to authenticate.", "Bearer realm=\"bookholder\""),
+        429 | 503 => {
+            response["headers"]["Retry-After"] = header("Seconds after which to try again, where that helps.", "1");
+        }
+        _ => {}
+    }
+    response
+}
+
+fn header(description: &str, example: &str) -> Value {
+    json!({"description": description, "schema": {"type": "string"}, "example": example})
+}
+
+/// Says what an answer is where its handler does not: what its shape is.
+fn describe(schemas: &Value, response: &mut Value) {
+    if response["description"].as_str().is_some_and(|said| !said.is_empty()) {
+        return;
+    }
+    let contents = response["content"].as_object().into_iter().flatten();
+    let said = contents.map(|(_, content)| {
+        let schema = &content["schema"];
+        let list = super::shapes::reference(&schema["items"]).map(|name| format!("A list of `{name}`."));
+        let one = super::shapes::reference(schema).and_then(|name| schemas[name]["description"].as_str());
+        list.or_else(|| one.map(str::to_owned)).unwrap_or_default()
+    });
+    let said: Vec<String> = said.collect();
+    response["description"] = said.join(" ").into();
+}
+
+/// The codes that this program knows, as the document says them: `code` may have others in later versions.
+pub(super) fn describe_codes(document: &mut Value) {
+    let schema = &mut document["components"]["schemas"]["ErrorCode"];
+    let words: Vec<ErrorCode> = schema["x-extensible-enum"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|word| serde_json::from_value(word.clone()).ok())
+        .filter(|code| *code != Unknown)
+        .collect();
+    let lines =
+        words.iter().map(|code| format!("- `{}` ({}): {}", code.as_str(), status(*code).as_u16(), title(*code)));
+    let lines: Vec<String> = lines.collect();
+    let head = "The stable name of an error; each has one status. New ones may be added: judge one that you do not know by its status.";
+    let words: Vec<String> = words.iter().map(|code| code.as_str()).collect();
+    *schema =
+        json!({"type": "string", "description": format!("{head}\n\n{}", lines.join("\n")), "x-extensible-enum": words});
+}
