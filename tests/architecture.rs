@@ -173,7 +173,7 @@ fn refusals_get_their_status_in_one_file() {
     // The other two answer what hyper refused or would never read.
     let tables = ["http/code.rs", "http/listen.rs", "http/patience.rs"];
     for source in
-        sources().iter().filter(|source| inside("http/")(&source.path) && !tables.contains(&source.path.as_str()))
+        sources().iter().filter(|source| source.path.starts_with("http/") && !tables.contains(&source.path.as_str()))
     {
         for (number, line) in &source.lines {
             let mut named = line.split("StatusCode::").skip(1);
