@@ -24,13 +24,15 @@ const IDLE: u32 = 0;
 const HEAD: u32 = 1 << 16;
 const BUSY: u32 = 2 << 16;
 
-/// How the answers begin that hyper gives by itself to a head that it cannot read, and what all others have.
+/// How the answers begin that hyper gives by itself to a head that it cannot read.
 const OF_HYPER: [(&[u8], StatusCode); 3] = [
     (b"HTTP/1.1 400 ", StatusCode::BAD_REQUEST),
     (b"HTTP/1.1 414 ", StatusCode::URI_TOO_LONG),
     (b"HTTP/1.1 431 ", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
 ];
-const OF_NODE: &[u8] = b"x-content-type-options";
+/// The rest that makes them out: they are short, end with their head, and have no body, which every refusal of this node has.
+const OF_HYPER_BYTES_MAX: usize = 200;
+const NO_BODY: &[u8] = b"content-length: 0\r\n";
 
 /// How far a connection is: between two requests, in the head of one, or with an answer.
 #[derive(Debug, Default)]
@@ -67,6 +69,10 @@ impl Pace {
     /// Its answer is handed on.
     pub(super) fn end(&self) {
         self.doing.store(IDLE, Ordering::Relaxed);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.doing.load(Ordering::Relaxed) >= BUSY
     }
 
     /// Counts a tick; what is too late by more than so many of them.
@@ -157,10 +163,16 @@ impl<S> Impatient<S> {
         written
     }
 
-    /// Whether this is hyper's own answer, which is kept back.
+    /// Whether this is hyper's own answer, which is kept back. Some part of another answer that begins alike is not: it has
+    /// more behind it, or is written before the body has ended.
     fn keeps_back(&mut self, bytes: &[u8]) -> bool {
-        let status = OF_HYPER.iter().find(|(begins, _)| bytes.starts_with(begins)).map(|(_, status)| *status);
-        self.unread = status.filter(|_| !bytes.windows(OF_NODE.len()).any(|part| part == OF_NODE)).or(self.unread);
+        let Some((_, status)) = OF_HYPER.iter().find(|(begins, _)| bytes.starts_with(begins)) else { return false };
+        let is_whole = bytes.len() <= OF_HYPER_BYTES_MAX
+            && bytes.ends_with(b"\r\n\r\n")
+            && bytes.windows(NO_BODY.len()).any(|part| part == NO_BODY);
+        if is_whole && !self.pace.is_busy() {
+            self.unread = Some(*status);
+        }
         self.unread.is_some()
     }
 }
@@ -258,11 +270,15 @@ mod tests {
             (b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n", true),
             (b"HTTP/1.1 414 URI Too Long\r\ncontent-length: 0\r\n\r\n", true),
             (b"HTTP/1.1 400 Bad Request\r\nx-content-type-options: nosniff\r\n\r\n{}", false),
+            (b"HTTP/1.1 400 and some more of a prompt about HTTP, with content-length: 0\r\n in it\r\n", false),
             (b"HTTP/1.1 200 OK\r\n\r\n", false),
             (b"some of a body", false),
             (b"", false),
         ] {
-            assert_eq!(Impatient::new((), Arc::default()).keeps_back(answer), kept, "{answer:?}");
+            let pace = Arc::<Pace>::default();
+            assert_eq!(Impatient::new((), Arc::clone(&pace)).keeps_back(answer), kept, "{answer:?}");
+            pace.begin();
+            assert!(!Impatient::new((), pace).keeps_back(answer), "part of an answer under way: {answer:?}");
         }
     }
 }

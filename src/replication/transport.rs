@@ -129,7 +129,9 @@ impl Upstream {
             "the upstream is a replica itself, which hands nothing on to others: follow its primary".to_owned()
         } else {
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-            format!("the upstream answered {status}{code} to {path}")
+            let in_plain = status == StatusCode::BAD_REQUEST && self.base.starts_with("http://");
+            let way = if in_plain { ": if that port speaks TLS, use https://" } else { "" };
+            format!("the upstream answered {status}{code} to {path}{way}")
         };
         Err((failure, detail))
     }

@@ -112,6 +112,9 @@ fn a_listener_that_others_can_reach_needs_tls_and_tokens_or_somebody_who_says_ot
 
     let mut insecure = everywhere(Launch::primary()).args(["--insecure"]).start();
     assert_eq!(insecure.address().ip().to_string(), "0.0.0.0");
+    let pages = format!("http://localhost:{}/ui", insecure.address().port());
+    assert!(insecure.stderr().contains(&pages), "an address that can be opened: {}", insecure.stderr());
+    assert!(!insecure.stderr().contains("://0.0.0.0"), "{}", insecure.stderr());
     insecure.publish("a", "said to be fine");
     insecure.stop();
 }

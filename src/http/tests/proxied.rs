@@ -114,3 +114,24 @@ async fn a_form_under_a_host_that_nobody_named_is_refused_with_the_setting_that_
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(!String::from_utf8_lossy(&body).contains("--public-url"), "what a browser calls foreign is foreign");
 }
+
+#[tokio::test]
+async fn the_host_that_a_trusted_proxy_was_asked_for_counts_and_that_of_others_does_not() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let proxies = crate::http::Proxies::parse(["10.0.0.1".to_owned()]).expect("an address");
+    let hosts = crate::http::Hosts::parse(["prompts.example.com".to_owned()]).expect("a host");
+    let state = AppState { door: Door { proxies, hosts, ..Door::default() }, ..state(directory.path(), true) };
+    let node = Node { stop: state.stop.clone(), face: Face::new(state), _directory: directory };
+    for (from, forwarded, expected) in [
+        ([10, 0, 0, 1], Some("prompts.example.com"), StatusCode::OK),
+        ([10, 0, 0, 1], Some("evil.example"), StatusCode::MISDIRECTED_REQUEST),
+        ([10, 0, 0, 1], None, StatusCode::MISDIRECTED_REQUEST),
+        ([10, 0, 0, 2], Some("prompts.example.com"), StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let peer = Peer { address: Some(from.into()), ..REMOTE };
+        let mut headers = vec![("host", "node"), ("x-forwarded-for", "198.51.100.7")];
+        headers.extend(forwarded.map(|host| ("x-forwarded-host", host)));
+        let (status, ..) = node.send(peer, ask("GET", "/ui/sign-in", &headers, "")).await;
+        assert_eq!(status, expected, "{from:?} {forwarded:?}");
+    }
+}

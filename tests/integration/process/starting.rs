@@ -140,6 +140,7 @@ fn wrong_settings_are_named_before_anything_is_made() {
     for launch in [Launch::primary(), Launch::replica().args(["--root-key", &taken.root_key()])] {
         let refused = launch.data(&data).args(["--listen", &taken.address().to_string()]).refused();
         check(&refused, "is another node running there?");
+        assert_eq!(refused.matches("Address already in use").count(), 1, "said once: {refused}");
         assert!(!data.exists(), "an address that is taken leaves no directory");
     }
     check(&Launch::replica().data(&data).refused(), "--root-key");
