@@ -20,7 +20,10 @@ pub fn start(json: bool) {
         // A panic must not break the stream of JSON lines.
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string);
-            tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("no message"));
+            let payload = panic.payload();
+            let said = payload.downcast_ref::<&str>().copied();
+            let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            tracing::error!(place, "panicked: {}", said.unwrap_or("no message"));
         }));
     }
 }

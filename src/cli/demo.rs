@@ -138,10 +138,7 @@ impl Story {
         }
         self.fact(
             "proved",
-            format!(
-                "{} entries at {} are what the primary signed",
-                proof.report.state.entries, proof.report.head.position
-            ),
+            format!("all {} records that it holds are what the primary signed", proof.report.state.entries),
         )?;
         let (replica, _) = self.start_replica(&primary).await?;
         self.say(&format!(

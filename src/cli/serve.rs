@@ -45,7 +45,8 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
 
 /// Shows somebody at a terminal what they need of a new registry: the one place besides its file where the token stands.
 fn greet(output: Output, new: &NewRegistry<'_>) {
-    let file = new.token_file.display();
+    let file = std::path::absolute(new.token_file).unwrap_or_else(|_| new.token_file.to_owned());
+    let file = file.display();
     output.note(format!("\n{}", paint(STRONG, "Created a new registry.")));
     output.note(format!("  admin token   {}", paint(ACCENT, new.token.reveal())));
     output.note(format!(
@@ -55,7 +56,8 @@ fn greet(output: Output, new: &NewRegistry<'_>) {
     output.note(format!("  root key      {}", paint(ACCENT, new.root_key)));
     output.note(format!("  pages         {}", paint(ACCENT, format!("{}{PAGES}", new.url))));
     let export = format!("export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=\"$(cat {file})\"", new.url);
-    output.note(paint(DIM, format!("\n  In another terminal:\n  {export}\n  bookholder list\n")));
+    let first = "echo 'Hello {{name}}' | bookholder publish hello --file - -m 'First words' --label production";
+    output.note(paint(DIM, format!("\n  In another terminal:\n  {export}\n  {first}\n")));
 }
 
 /// Says in the log where the admin token of a new registry is; logs are read by others, so the token is not in them.

@@ -51,10 +51,8 @@ pub struct Effect<'a> {
 pub fn effects(entry: &AuditEntry) -> Vec<Effect<'_>> {
     let granted = entry.decision == Decision::Granted;
     let changed = |change| Some(Effect { event_type: type_of(change)?.to_owned(), change: Some(change) });
-    let mut effects: Vec<Effect<'_>> = match is_about_prompts(entry) && granted {
-        true => entry.changes.iter().filter_map(changed).collect(),
-        false => Vec::new(),
-    };
+    let changes = entry.changes.iter().filter(|_| granted && is_about_prompts(entry));
+    let mut effects: Vec<Effect<'_>> = changes.filter_map(changed).collect();
     if effects.is_empty() || !ONLY_EFFECTS.contains(&entry.command.as_str()) {
         effects.insert(0, Effect { event_type: event_type(entry), change: None });
     }

@@ -16,7 +16,8 @@ const VALUE_CHARS_MAX: usize = 300;
 /// of the pages, without a `/` at its end; without it there are no links.
 #[must_use]
 pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
-    let event = Event { kind: text_of(event, "type").unwrap_or("event"), data: event.get("data"), event };
+    let kind = text_of(event, "type").unwrap_or("event");
+    let event = Event { kind, data: event.get("data"), at: text_of(event, "timestamp") };
     let mut summary = Mrkdwn::default();
     event.summarise(&mut summary);
     let mut text = Mrkdwn::default();
@@ -44,7 +45,7 @@ pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
 struct Event<'a> {
     kind: &'a str,
     data: Option<&'a Value>,
-    event: &'a Value,
+    at: Option<&'a str>,
 }
 
 impl Event<'_> {
@@ -132,7 +133,7 @@ impl Event<'_> {
             ("by ", self.text("actor").map(str::to_owned)),
             ("approved by ", (!approvers.is_empty()).then(|| approvers.join(", "))),
             ("risk: ", self.text("risk").map(str::to_owned)),
-            ("", text_of(self.event, "timestamp").map(str::to_owned)),
+            ("", self.at.map(str::to_owned)),
         ];
         for (index, (what, fact)) in facts.iter().filter_map(|(what, fact)| Some((what, fact.as_ref()?))).enumerate() {
             if index > 0 {
@@ -226,7 +227,9 @@ impl Mrkdwn {
 
     fn push_bold(&mut self, words: &[&str]) {
         self.push_markup("*");
-        words.iter().for_each(|word| self.push(word));
+        for word in words {
+            self.push(word);
+        }
         self.push_markup("*");
     }
 

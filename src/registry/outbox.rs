@@ -39,6 +39,8 @@ const REMEMBERED_MS: i64 = 30 * 24 * 3_600 * 1_000;
 const QUIET_S_MAX: u64 = 86_400;
 /// Longest explanation of a failure that is remembered, in characters.
 const ERROR_CHARACTERS_MAX: usize = 300;
+/// An audit entry, and which effect of it.
+pub type EventNumber = (u64, u64);
 /// Who does what nobody asks for.
 const ITSELF: &str = "bookholder";
 
@@ -47,7 +49,7 @@ pub struct Sending {
     /// To which webhook.
     pub webhook: String,
     /// The audit entry that it tells of, and which effect of it.
-    pub event: (u64, u64),
+    pub event: EventNumber,
     /// The header `webhook-id`.
     pub id: String,
     /// Where to.
@@ -75,7 +77,7 @@ pub struct Attempted {
     /// To which webhook.
     pub webhook: String,
     /// The audit entry that it told of, and which effect of it.
-    pub event: (u64, u64),
+    pub event: EventNumber,
     /// What the receiver said.
     pub answer: Answer,
     /// A random number, which spreads the next attempt.
@@ -148,7 +150,7 @@ pub(super) fn due_key(delivery: &Delivery) -> String {
 }
 
 /// Where a delivery is kept.
-pub(super) fn delivery_key(webhook: &str, (seq, effect): (u64, u64)) -> String {
+pub(super) fn delivery_key(webhook: &str, (seq, effect): EventNumber) -> String {
     joined_key(&[webhook, &number_key(seq), &number_key(effect)])
 }
 
@@ -256,7 +258,7 @@ fn due(
 }
 
 /// When the first delivery of a webhook is due, in milliseconds since 1970, and which.
-fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, (u64, u64))>, StoreError> {
+fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, EventNumber)>, StoreError> {
     let mut first = None;
     txn.visit_documents(Shelf::DueDelivery, &joined_key(&[name, ""]), "", false, &mut |key, _| {
         let mut parts = key.split('\0').skip(1);
@@ -271,7 +273,7 @@ fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, (u64, u64))>, Sto
 fn sending(
     txn: &ReadTxn,
     webhook: &Webhook,
-    (seq, number): (u64, u64),
+    (seq, number): EventNumber,
     base: Option<&str>,
     now: Timestamp,
 ) -> Result<Sending, StoreError> {

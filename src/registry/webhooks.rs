@@ -48,8 +48,8 @@ impl Registry {
     }
 
     /// Says at which address people reach the pages, for links to them; said once, before anything is served.
-    pub fn link_to(&self, public_url: PublicUrl) {
-        let _said_before = self.0.public_url.set(public_url);
+    pub fn link_to(&self, public_url: Option<PublicUrl>) {
+        let _said_before = public_url.map(|public_url| self.0.public_url.set(public_url));
     }
 
     /// Every webhook, by name.

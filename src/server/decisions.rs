@@ -56,7 +56,7 @@ fn log(entry: &AuditEntry) {
     let mut subjects = entry.subjects.iter().take(SUBJECTS_MAX).cloned().collect::<Vec<_>>().join(", ");
     let more = entry.subjects.len().saturating_sub(SUBJECTS_MAX);
     if more > 0 {
-        subjects.push_str(&format!(" and {more} more"));
+        subjects = format!("{subjects} and {more} more");
     }
     // A text is escaped in the log, whatever it was sent.
     let (client, request) = (entry.client.map(tracing::field::display), entry.request_id.as_deref());

@@ -34,6 +34,11 @@ const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often uses are kept, and change requests looked after.
 const TEND_EVERY: Duration = Duration::from_secs(15);
 
+/// What is said of an admin token in the environment that this registry does not know.
+const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin \
+    token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME \
+    --role admin --data DIR` while the node is stopped";
+
 /// What the first start of a registry made, before its access token counts.
 pub struct NewRegistry<'a> {
     /// The first access token.
@@ -92,18 +97,14 @@ pub async fn start_primary_announcing(
             .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
     };
     if founded.unknown_token {
-        tracing::warn!(
-            "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME --role admin --data DIR` while the node is stopped"
-        );
+        tracing::warn!("{UNKNOWN_TOKEN}");
     }
     let metrics = Metrics::new();
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let primary_clock = Arc::clone(&founded.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     registry.allow_webhooks(webhook_allow.clone());
-    if let Some(public_url) = node.public_url.clone() {
-        registry.link_to(public_url);
-    }
+    registry.link_to(node.public_url.clone());
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();

@@ -68,7 +68,7 @@ pub struct ListenArgs {
     /// The key of the certificate, as PEM
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Allow plain HTTP where other machines reach it; a replica without BOOKHOLDER_READ_TOKEN is then open to all of them
+    /// Allow plain HTTP where other machines reach it; a replica without a read token is then open to all of them
     #[arg(long)]
     pub insecure: bool,
     /// Hosts that this node also answers to without an access token, such as prompts.example.com; * for all
@@ -77,7 +77,7 @@ pub struct ListenArgs {
     /// Proxies whose X-Forwarded-For and Forwarded are believed: networks, or unix for the socket
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
-    /// The address by which people reach the pages, such as https://prompts.example.com/books; a proxy may lead there
+    /// The address by which people reach the pages, which may have a path; for links, and where a proxy leads there
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
     /// How log lines look [default: text]
