@@ -25,7 +25,8 @@ Events, one for each effect of what the audit log records:
   prompt.version.created  a prompt has a new version
   prompt.removed          a prompt was removed
   prompt.label.blocked    a deployment was refused
-  and COMMAND.granted or COMMAND.denied for the rest, such as propose.granted or create_token.granted
+  propose.granted         somebody asks for a review
+  and COMMAND.granted or COMMAND.denied for the rest, such as approve.granted or create_token.granted
 Receivers check them as Standard Webhooks does: there are libraries for most languages.";
 
 /// Seconds of an hour.

@@ -105,9 +105,24 @@ impl Event<'_> {
 
     /// What was done or refused, and to what, by the words of the command line.
     fn summarise_other(&self, to: &mut Mrkdwn) {
-        to.push_bold(&[self.text("command").unwrap_or(self.kind)]);
-        if self.text("decision") == Some("denied") {
-            to.push_markup(" was refused");
+        let (command, denied) = (self.text("command").unwrap_or(self.kind), self.text("decision") == Some("denied"));
+        let reviewing = match command {
+            "propose" => Some(" asks for a review"),
+            "amend" => Some(" changed a change request"),
+            "approve" => Some(" approved a change request"),
+            "reject" => Some(" rejected a change request"),
+            "comment" => Some(" commented on a change request"),
+            _ => None,
+        };
+        match (reviewing, self.text("actor")) {
+            (Some(what), Some(actor)) if !denied => {
+                to.push_bold(&[actor]);
+                to.push_markup(what);
+            }
+            _ => {
+                to.push_bold(&[command]);
+                to.push_markup(if denied { " was refused" } else { "" });
+            }
         }
         let subjects = self.data.and_then(|data| data.get("subjects")).and_then(Value::as_array);
         let subjects = subjects.into_iter().flatten().filter_map(Value::as_str);
@@ -286,6 +301,8 @@ mod tests {
         check("webhook.test", json!({}), "This is a test from Bookholder.");
         let denied =
             json!({"command": "deploy", "decision": "denied", "subjects": ["a@x", "b@x"], "reason": "no grant"});
+        let asked = json!({"command": "propose", "decision": "granted", "actor": "pat", "subjects": ["a@x → 2"]});
+        check("propose.granted", asked, "*pat* asks for a review: a@x → 2");
         check("prompt.label.blocked", denied, "*deploy* was refused: a@x, b@x\nno grant");
         assert_eq!(slack_body(&json!(3), None)["text"], "*event*");
     }
