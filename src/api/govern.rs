@@ -377,6 +377,9 @@ pub struct PublishDraftRequest {
     /// The revision that was looked at; refused when somebody saved since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
+    /// Whether to deploy although callers of what is served now break.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_major: bool,
 }
 
 /// A draft brought together with what was published since it began.

@@ -3,10 +3,14 @@
 //! Only a person at a terminal is asked. A script that calls the same verb goes on, as it always did; `--yes` is for
 //! people who know what they do, and for programs that have a terminal.
 
+use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
 
+use super::args::values::OverrideArgs;
 use super::error::CliError;
 use super::output::{Output, WARN, harmless, one_line, paint};
+use crate::api::problem::ErrorCode;
+use crate::client::ClientError;
 
 /// Things that are listed above the question.
 const LISTED_MAX: usize = 20;
@@ -39,6 +43,28 @@ pub fn confirm(output: Output, yes: bool, question: &str, mut details: Vec<Strin
         output.note("");
     }
     Err(CliError::no("nothing was changed").hint("answer y, or use --yes"))
+}
+
+/// Moves labels, and asks at a terminal whether to move them although callers break.
+///
+/// # Errors
+/// The server refuses, or the answer is no.
+pub async fn deploying<T, F: Future<Output = Result<T, ClientError>>>(
+    output: Output,
+    overrides: &OverrideArgs,
+    deploy: impl Fn(bool) -> F,
+) -> Result<T, CliError> {
+    match deploy(overrides.allow_major).await {
+        Err(ClientError::Problem(problem))
+            if problem.code == ErrorCode::BreaksCallers && !overrides.allow_major && is_interactive() =>
+        {
+            output.note(format!("{}: {}", paint(WARN.bold(), "warning"), one_line(&problem.detail)));
+            output.note(problem.hint.as_deref().map(one_line).unwrap_or_default());
+            confirm(output, overrides.yes, "Deploy although callers break?", problem.errors)?;
+            Ok(deploy(true).await?)
+        }
+        deployed => Ok(deployed?),
+    }
 }
 
 /// Whether somebody reads the question and can answer it.

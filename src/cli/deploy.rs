@@ -6,6 +6,7 @@ use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, rule};
+use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::log::labels;
@@ -48,9 +49,14 @@ pub struct DeployArgs {
 
 pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError> {
     let moves = moves(&context, &args.versions, &args.rule, std::slice::from_ref(&args.to)).await?;
-    let OverrideArgs { allow_major, break_glass } = args.overrides;
-    let request = DeployRequest { moves, message: args.why.message, allow_major, break_glass };
-    changed::deployed(context.output, &context.client.deploy(&request).await?)?;
+    let break_glass = args.overrides.break_glass.clone();
+    let request = DeployRequest { moves, message: args.why.message, allow_major: false, break_glass };
+    let client = &context.client;
+    let deploy = |allow_major| {
+        let request = DeployRequest { allow_major, ..request.clone() };
+        async move { client.deploy(&request).await }
+    };
+    changed::deployed(context.output, &deploying(context.output, &args.overrides, deploy).await?)?;
     Ok(Verdict::Done)
 }
 

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::args::values::{WhyArgs, handle};
+use super::args::values::{OverrideArgs, WhyArgs, YesArgs, handle};
+use super::confirm::{confirm, deploying};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, count, moment, one_line, paint};
@@ -13,7 +14,6 @@ use super::publish::bump;
 use super::{Verdict, changed, folder};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::problem::ErrorCode;
-use crate::client::ClientError;
 use crate::files::prompt::write;
 use crate::governance::merge::Conflict;
 use crate::model::draft::{Draft, DraftSummary};
@@ -104,11 +104,16 @@ enum DraftCommand {
         /// How much it changes for callers; worked out when not given
         #[arg(long, value_name = "HOW", value_parser = bump)]
         bump: Option<Bump>,
+        /// Deploy although callers of what is served now break; without it, a terminal asks
+        #[arg(long)]
+        allow_major: bool,
     },
     /// Throw a draft away, with everything that was saved of it
     Discard {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        yes: YesArgs,
     },
 }
 
@@ -144,12 +149,25 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             }
         }
         DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
-        DraftCommand::Publish { which: Which { prompt, draft }, why, label, bump } => {
-            let request = PublishDraftRequest { message: why.message, bump, labels: label, expected_revision: None };
-            let published = client.publish_draft(&prompt, &draft, &request).await;
+        DraftCommand::Publish { which: Which { prompt, draft }, why, label, bump, allow_major } => {
+            let (expected_revision, allowed) = (None, OverrideArgs { allow_major, ..OverrideArgs::default() });
+            let request =
+                PublishDraftRequest { message: why.message, bump, labels: label, expected_revision, allow_major };
+            let publish = |allow_major| {
+                let request = PublishDraftRequest { allow_major, ..request.clone() };
+                let (prompt, draft) = (&prompt, &draft);
+                async move { client.publish_draft(prompt, draft, &request).await }
+            };
+            let published = deploying(output, &allowed, publish).await;
             changed::published(output, &published.map_err(|error| moved(error, &prompt, &draft))?)?;
         }
-        DraftCommand::Discard { which: Which { prompt, draft } } => {
+        DraftCommand::Discard { which: Which { prompt, draft }, yes } => {
+            confirm(
+                output,
+                yes.yes,
+                &format!("Discard the draft {draft} of {prompt}, and every save of it?"),
+                Vec::new(),
+            )?;
             client.discard_draft(&prompt, &draft).await?;
             if output.json {
                 output.json(&serde_json::json!({ "discarded": draft }))?;
@@ -191,10 +209,8 @@ async fn merge(context: &Context, Which { prompt, draft }: &Which, save: bool) -
 }
 
 /// The server's no, and how to go on where the prompt has a newer version.
-fn moved(error: ClientError, prompt: &PromptName, draft: &str) -> CliError {
-    let moved = matches!(&error, ClientError::Problem(problem) if problem.code == ErrorCode::ParentMoved);
-    let error = CliError::from(error);
-    if moved {
+fn moved(error: CliError, prompt: &PromptName, draft: &str) -> CliError {
+    if error.code == Some(ErrorCode::ParentMoved) {
         return error
             .hint(format!("`bookholder draft merge {prompt} {draft} --save` brings it onto the newest version"));
     }
@@ -269,7 +285,7 @@ variables.who  —     {}    —
     fn a_moved_parent_hints_at_the_merge() {
         let problem = |code: &str| {
             let json = format!(r#"{{"title":"t","status":409,"code":"{code}","detail":"d","hint":"h"}}"#);
-            ClientError::Problem(Box::new(serde_json::from_str(&json).expect("a problem")))
+            CliError::from(serde_json::from_str::<crate::api::problem::Problem>(&json).expect("a problem"))
         };
         let name: PromptName = "support/agent".parse().expect("a name");
         let hint = |code| moved(problem(code), &name, "warmer").hint.expect("a hint");

@@ -91,8 +91,16 @@ pub async fn run(args: ImportArgs, context: Context) -> Result<Verdict, CliError
     if args.file.is_dir() {
         let message = args.message.unwrap_or_else(|| format!("Imported from {}", args.file.display()));
         let labels = vec![args.label];
-        let push =
-            push::Push { folder: args.file, message, labels, prune: false, dry_run: false, force: false, yes: false };
+        let push = push::Push {
+            folder: args.file,
+            message,
+            labels,
+            prune: false,
+            dry_run: false,
+            force: false,
+            allow_major: false,
+            yes: false,
+        };
         return push::push(&context, push).await;
     }
     if args.message.is_some() {

@@ -181,6 +181,10 @@ impl Table {
             if let Some(width) = width {
                 layout.set_width(width);
             }
+            // A terminal that does not know its width says 0.
+            if layout.width() == Some(0) {
+                layout.set_content_arrangement(ContentArrangement::Disabled);
+            }
             layout.set_header(self.headings.iter().map(|heading| styled(heading, DIM)));
         } else {
             layout.set_content_arrangement(ContentArrangement::Disabled).force_no_tty();

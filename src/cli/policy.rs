@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 
+use super::args::values::YesArgs;
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Table, count, paint};
@@ -82,6 +84,8 @@ enum PolicyCommand {
     Remove {
         /// Which
         name: String,
+        #[command(flatten)]
+        yes: YesArgs,
     },
 }
 
@@ -129,7 +133,13 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
                 output.json(&kept)?;
             }
         }
-        PolicyCommand::Remove { name } => {
+        PolicyCommand::Remove { name, yes } => {
+            confirm(
+                output,
+                yes.yes,
+                &format!("Remove the policy {name}? Its labels then ask for nothing more than a grant."),
+                Vec::new(),
+            )?;
             client.remove_policy(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;

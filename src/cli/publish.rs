@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::args::values::{OverrideArgs, WhyArgs};
+use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed, folder};
@@ -67,10 +68,15 @@ pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliErro
         bump: args.bump,
         expected_parent: args.expect,
         labels,
-        allow_major: args.overrides.allow_major,
-        break_glass: args.overrides.break_glass,
+        allow_major: false,
+        break_glass: args.overrides.break_glass.clone(),
     };
-    let published = context.client.publish(&args.name, &request).await?;
+    let (client, name) = (&context.client, &args.name);
+    let publish = |allow_major| {
+        let request = PublishRequest { allow_major, ..request.clone() };
+        async move { client.publish(name, &request).await }
+    };
+    let published = deploying(context.output, &args.overrides, publish).await?;
     changed::published(context.output, &published)?;
     if let (Some(_), false) = (published.deployment, context.output.json) {
         let labels: Vec<_> = request.labels.iter().map(ToString::to_string).collect();

@@ -62,6 +62,9 @@ pub struct PushArgs {
     /// Publish and label although others published, deployed or rolled back since the folder was last pulled or pushed
     #[arg(long)]
     force: bool,
+    /// Deploy although callers of what is served now break
+    #[arg(long)]
+    allow_major: bool,
     /// Do not ask before prompts are removed
     #[arg(short, long)]
     yes: bool,
@@ -75,6 +78,7 @@ pub struct Push {
     pub prune: bool,
     pub dry_run: bool,
     pub force: bool,
+    pub allow_major: bool,
     pub yes: bool,
 }
 
@@ -115,8 +119,9 @@ enum What {
 }
 
 pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> {
-    let PushArgs { folder, why, label, prune, dry_run, force, yes } = args;
-    push(&context, Push { folder, message: why.message, labels: label, prune, dry_run, force, yes }).await
+    let PushArgs { folder, why, label, prune, dry_run, force, allow_major, yes } = args;
+    let message = why.message;
+    push(&context, Push { folder, message, labels: label, prune, dry_run, force, allow_major, yes }).await
 }
 
 /// What is to be done with one file.
@@ -168,7 +173,7 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
             let names = gone.iter().map(ToString::to_string).collect();
             confirm(context.output, what.yes, &question, names)?;
         }
-        publish(context, &what.message, waiting, &mut done).await?;
+        publish(context, (&what.message, what.allow_major), waiting, &mut done).await?;
         for name in gone {
             let mut pushed = Pushed::new(name, What::Removed);
             let why = RemoveRequest { message: what.message.clone(), break_glass: None };
@@ -273,7 +278,12 @@ fn how_to_merge(name: &PromptName, file: &FolderFile, moved: Moved) -> String {
 }
 
 /// Does what was planned, what others include first.
-async fn publish(context: &Context, message: &str, jobs: Vec<Job<'_>>, done: &mut Vec<Pushed>) -> Result<(), CliError> {
+async fn publish(
+    context: &Context,
+    (message, allow_major): (&str, bool),
+    jobs: Vec<Job<'_>>,
+    done: &mut Vec<Pushed>,
+) -> Result<(), CliError> {
     let mut rounds = Rounds::new(jobs.into_iter().map(|job| (job, None)).collect());
     while let Some((job, _)) = rounds.next_to_try() {
         let mut pushed = Pushed::new(job.name.clone(), What::Published);
@@ -286,7 +296,7 @@ async fn publish(context: &Context, message: &str, jobs: Vec<Job<'_>>, done: &mu
                     bump: None,
                     expected_parent: Some(*parent),
                     labels: job.labels.iter().cloned().collect(),
-                    allow_major: false,
+                    allow_major,
                     break_glass: None,
                 };
                 let published = context.client.publish(&job.name, &request).await;
@@ -320,6 +330,7 @@ async fn publish(context: &Context, message: &str, jobs: Vec<Job<'_>>, done: &mu
                     let request = DeployRequest {
                         moves: deploy.iter().map(to).collect(),
                         message: message.to_owned(),
+                        allow_major,
                         ..DeployRequest::default()
                     };
                     let deployed = context.client.deploy(&request).await.map(drop);

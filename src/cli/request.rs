@@ -9,6 +9,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, request_state, rule};
+use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint};
@@ -16,6 +17,7 @@ use super::publish::bump;
 use super::{Verdict, changed, deploy, folder};
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, ReviewRequest};
 use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::problem::ErrorCode;
 use crate::api::write::{Move, RuleRequest};
 use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
 use crate::model::name::{Label, PromptName};
@@ -167,9 +169,14 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
             return Ok(Verdict::Done);
         }
         RequestCommand::Apply { id, message, overrides } => {
-            let OverrideArgs { allow_major, break_glass } = overrides;
-            let request = ApplyRequest { message: message.unwrap_or_default(), allow_major, break_glass };
-            changed::deployed(output, &context.client.apply_request(id, &request).await?)?;
+            let (client, break_glass) = (&context.client, overrides.break_glass.clone());
+            let request = ApplyRequest { message: message.unwrap_or_default(), allow_major: false, break_glass };
+            let apply = |allow_major| {
+                let request = ApplyRequest { allow_major, ..request.clone() };
+                async move { client.apply_request(id, &request).await }
+            };
+            let applied = deploying(output, &overrides, apply).await.map_err(|error| incomplete(error, id))?;
+            changed::deployed(output, &applied)?;
             return Ok(Verdict::Done);
         }
         RequestCommand::Approve(args) => return approve::run(args, &context).await,
@@ -184,6 +191,16 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
         told(output, &request, kind)?;
     }
     Ok(Verdict::Done)
+}
+
+/// An error of applying a change request that lacks something: it is proposed already.
+fn incomplete(error: CliError, id: u64) -> CliError {
+    if error.code == Some(ErrorCode::PolicyNotMet) {
+        return error.hint(format!(
+            "`bookholder request show {id}` says who could give what is missing; --break-glass overrides it"
+        ));
+    }
+    error
 }
 
 async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliError> {

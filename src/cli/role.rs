@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use clap::{Args, Subcommand};
 
 use super::Verdict;
-use super::args::values::handle;
+use super::args::values::{YesArgs, handle};
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Table, paint};
@@ -49,6 +50,8 @@ enum RoleCommand {
     Remove {
         /// Which
         name: String,
+        #[command(flatten)]
+        yes: YesArgs,
     },
 }
 
@@ -73,7 +76,8 @@ pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> 
                 output.line(format!("{} {} may {may}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
-        RoleCommand::Remove { name } => {
+        RoleCommand::Remove { name, yes } => {
+            confirm(output, yes.yes, &format!("Remove the role {name}?"), Vec::new())?;
             client.remove_role(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::args::values::{OverrideArgs, WhyArgs};
+use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
@@ -33,10 +34,19 @@ pub struct RollbackArgs {
 }
 
 pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
-    let OverrideArgs { allow_major, break_glass } = args.overrides;
-    let request =
-        RollbackRequest { message: args.why.message, to: args.to, expected_deployment: None, allow_major, break_glass };
-    let deployed = context.client.rollback(&args.name, &args.label, &request).await?;
+    let request = RollbackRequest {
+        message: args.why.message,
+        to: args.to,
+        expected_deployment: None,
+        allow_major: false,
+        break_glass: args.overrides.break_glass.clone(),
+    };
+    let (client, name, label) = (&context.client, &args.name, &args.label);
+    let rollback = |allow_major| {
+        let request = RollbackRequest { allow_major, ..request.clone() };
+        async move { client.rollback(name, label, &request).await }
+    };
+    let deployed = deploying(context.output, &args.overrides, rollback).await?;
     changed::deployed(context.output, &deployed)?;
     Ok(Verdict::Done)
 }

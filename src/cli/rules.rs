@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::args::values::handle;
+use super::args::values::{YesArgs, handle};
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::findings::{self, GRAVE};
@@ -72,6 +73,8 @@ enum RulesCommand {
     Remove {
         /// Which
         name: String,
+        #[command(flatten)]
+        yes: YesArgs,
     },
     /// Show what the rules find in a prompt file, a text or a version
     Check {
@@ -111,7 +114,8 @@ pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError>
             let toml = disk::read_text(&file, RULE_FILE_BYTES_MAX)?;
             added(output, &client.put_rule_set(&name, &RuleSetRequest { toml, gitleaks }).await?)?;
         }
-        RulesCommand::Remove { name } => {
+        RulesCommand::Remove { name, yes } => {
+            confirm(output, yes.yes, &format!("Remove the rule set {name}?"), Vec::new())?;
             client.remove_rule_set(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;

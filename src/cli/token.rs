@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Verdict;
-use super::args::values::{duration, handle, lifetime};
+use super::args::values::{YesArgs, duration, handle, lifetime};
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, moment, paint};
@@ -78,6 +79,8 @@ enum TokenCommand {
     Revoke {
         /// What it is for
         name: String,
+        #[command(flatten)]
+        yes: YesArgs,
     },
 }
 
@@ -124,7 +127,13 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
                 output.table(&table(&tokens), "no access tokens")?;
             }
         }
-        TokenCommand::Revoke { name } => {
+        TokenCommand::Revoke { name, yes } => {
+            confirm(
+                output,
+                yes.yes,
+                &format!("Revoke the access token {name}? Whoever uses it is refused at once."),
+                Vec::new(),
+            )?;
             client.revoke_token(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "revoked": name }))?;

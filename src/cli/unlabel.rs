@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::args::values::WhyArgs;
+use super::args::values::{WhyArgs, YesArgs};
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
@@ -24,9 +25,13 @@ pub struct UnlabelArgs {
     label: Label,
     #[command(flatten)]
     why: WhyArgs,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 pub async fn run(args: UnlabelArgs, context: Context) -> Result<Verdict, CliError> {
+    let question = format!("Take the label {} away from {}? It then serves nothing.", args.label, args.name);
+    confirm(context.output, args.yes.yes, &question, Vec::new())?;
     let why = Why { message: args.why.message };
     changed::deployed(context.output, &context.client.unlabel(&args.name, &args.label, &why).await?)?;
     Ok(Verdict::Done)

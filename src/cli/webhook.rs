@@ -4,6 +4,8 @@ use clap::{Args, Subcommand};
 use futures_util::TryStreamExt;
 
 use super::Verdict;
+use super::args::values::YesArgs;
+use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, moment, paint};
@@ -52,6 +54,8 @@ enum WebhookCommand {
     Remove {
         /// Which
         name: String,
+        #[command(flatten)]
+        yes: YesArgs,
     },
     /// Give a webhook another secret, which is shown once
     Rotate {
@@ -127,7 +131,8 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
             show(&context, &kept, "is kept")
         }
         WebhookCommand::List => list(&context).await,
-        WebhookCommand::Remove { name } => {
+        WebhookCommand::Remove { name, yes } => {
+            confirm(context.output, yes.yes, &format!("Remove the webhook {name}, with its deliveries?"), Vec::new())?;
             client.remove_webhook(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;

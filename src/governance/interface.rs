@@ -1,7 +1,8 @@
 //! The interface of a content: how much of a change its callers notice, as a semantic version bump.
 //!
 //! Major is what makes a caller's request or its reading of the answer fail; minor is what it may use; patch is
-//! other words. Compares what is declared, so both contents' variables must be complete. Judges no texts.
+//! other words. A variable that was removed is minor: rendering remarks on variables that a content does not use, and
+//! goes on. A placeholder that was removed is major: messages that a caller sends would be lost. Compares what is declared, so both contents' variables must be complete. Judges no texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,7 +81,8 @@ impl Changes {
     fn variables(&mut self, previous: &Content, next: &Content) {
         let (before, after) = (by_name(previous), by_name(next));
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
-            self.major.push(format!("the variable `{name}` was removed"));
+            // Whoever still sends it gets a remark and no error.
+            self.minor.push(format!("the variable `{name}` was removed"));
         }
         for (name, variable) in after {
             match before.get(name) {
@@ -186,7 +188,7 @@ mod tests {
             Bump::Major,
             &["the required variable `x` is new"],
         );
-        check(base, &edit(r#",{"name":"w","type":"number"}"#, ""), Bump::Major, &["the variable `w` was removed"]);
+        check(base, &edit(r#",{"name":"w","type":"number"}"#, ""), Bump::Minor, &["the variable `w` was removed"]);
         check(
             base,
             &edit(r#""w","type":"number""#, r#""w","required":true"#),

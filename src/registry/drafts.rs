@@ -221,7 +221,7 @@ impl Registry {
                 bump: request.bump,
                 expected_parent: Some(found.parent),
                 labels: request.labels,
-                allow_major: false,
+                allow_major: request.allow_major,
                 break_glass: None,
             };
             // Whoever saved some of it made some of it, whoever publishes it.

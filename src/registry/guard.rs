@@ -39,6 +39,8 @@ pub(super) struct Terms {
     pub(super) break_glass: Option<String>,
     /// Takes a label away, or directly back over its newest deployment: whoever may deploy can stop harm at once.
     pub(super) stops: bool,
+    /// It was made elsewhere and earlier: whoever broke then did.
+    pub(super) history: bool,
     /// Goes back to what was served before; a refusal then says how to stop what is served now.
     pub(super) rollback: bool,
 }
@@ -106,11 +108,13 @@ pub(super) fn clear(
     let (name, label) = (wanted.name.as_str(), wanted.label.as_str());
     let found = findings_of_new(txn, &ctx.rules, wanted)?;
     ctx.found(&found);
-    if book.policies_of(name, label).next().is_none() {
-        return Ok(Cleared::default());
-    }
-    let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
-    let (facts, request) = gather(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?;
+    let governed = book.policies_of(name, label).next().is_some();
+    let (facts, request) = if governed {
+        let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
+        gather(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?
+    } else {
+        (Facts::default(), None)
+    };
     let mut unmet: Vec<Requirement> =
         book.policies_of(name, label).flat_map(|policy| policy.demands(&facts)).filter(|demand| !demand.met).collect();
     if terms.stops {
@@ -123,7 +127,8 @@ pub(super) fn clear(
             return Ok(Cleared::default());
         }
     }
-    let broken = if terms.stops { None } else { breaks(txn, wanted)? };
+    // Callers are protected on every label, whether or not a policy looks after it.
+    let broken = if terms.stops || (terms.history && !governed) { None } else { breaks(txn, wanted)? };
     if broken.is_some() && terms.allow_major {
         ctx.because(format!("callers of {} may break: `allow_major` was given", place(wanted)));
     }

@@ -113,7 +113,8 @@ fn import(
             let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &Content::text(syntax, text))?;
             refuse_secrets(ctx, &name, &prepared.findings, None)?;
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
-            plan.deploy(txn, ctx, &Terms::of(&why.message), &why, std::slice::from_ref(label))?;
+            let terms = Terms { history: true, ..Terms::of(&why.message) };
+            plan.deploy(txn, ctx, &terms, &why, std::slice::from_ref(label))?;
             if plan.changes.is_empty() {
                 // Later changes would make this one look out of order when the import is repeated.
                 txn.remember_import(&id, plan.version.commit)?;

@@ -71,8 +71,7 @@ impl Registry {
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
         let mut review = review_of(&txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
         known.rules.hide_unreadable(actor, &mut review.dependents);
-        let guarded = book.policies_of(name.as_str(), label.as_str()).next().is_some();
-        let breaks = if guarded { breaks(&txn, &wanted)?.unwrap_or_default() } else { Vec::new() };
+        let breaks = breaks(&txn, &wanted)?.unwrap_or_default();
         let deployment = state.as_ref().map(|state| state.deployment);
         let from = from.cloned();
         Ok(MovePreview { from, deployment, to, deploys: book.decide(&ask), breaks, review })

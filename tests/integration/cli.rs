@@ -5,6 +5,8 @@ mod compared;
 mod folders;
 mod operating;
 mod reading;
+mod readme;
+mod terminal;
 
 use serde_json::Value;
 

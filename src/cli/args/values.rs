@@ -31,9 +31,12 @@ pub struct YesArgs {
 /// What a move may override.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OverrideArgs {
-    /// Deploy although callers of what is served now break
+    /// Deploy although callers of what is served now break; without it, a terminal asks
     #[arg(long)]
     pub allow_major: bool,
+    /// On a terminal, deploy without a question although callers break
+    #[arg(short, long)]
+    pub yes: bool,
     /// Override what policies demand, for this reason; it is recorded loudly
     #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub break_glass: Option<String>,

@@ -410,7 +410,8 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
     registry.keep_noted_uses().await?;
     // What was typed is what is published, and nothing that somebody saved in between.
     let expected_revision = Some(revision);
-    let request = PublishDraftRequest { message: message.clone(), bump: None, labels, expected_revision };
+    let allow_major = fields.contains_key("allow_major");
+    let request = PublishDraftRequest { message: message.clone(), bump: None, labels, expected_revision, allow_major };
     let published = registry.publish_draft(actor, name.clone(), desk.draft.clone(), request).await?;
     let number = published.version.number;
     let done = match asked {

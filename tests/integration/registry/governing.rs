@@ -3,7 +3,7 @@
 use bookholder::api::govern::{
     AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest, TokenRequest,
 };
-use bookholder::api::write::{DeployRequest, PublishRequest, RollbackRequest};
+use bookholder::api::write::{DeployRequest, PublishRequest, RemoveRequest, RollbackRequest};
 use bookholder::governance::label_policy::RequirementKind;
 use bookholder::model::audit::{AuditEntry, Decision};
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
@@ -378,6 +378,53 @@ async fn callers_that_would_break_are_named() {
     }
     let meant = DeployRequest { message: "they know".to_owned(), allow_major: true, ..DeployRequest::default() };
     deploy(&primary, "rob", two, meant).await.expect("said so");
+}
+
+#[tokio::test]
+async fn label_without_a_policy_gets_what_breaks_its_callers_only_when_that_is_allowed() {
+    let primary = Primary::found();
+    let (admin, registry) = (&primary.admin, &primary.registry);
+    let publish = |text: &str, label_too: bool, allow_major: bool| {
+        let labels = if label_too { vec![label("production")] } else { Vec::new() };
+        registry.publish(admin, name("a"), PublishRequest { labels, allow_major, ..request(text) })
+    };
+    let breaks =
+        |error: Option<RegistryError>| assert!(matches!(error, Some(RegistryError::BreaksCallers { .. })), "{error:?}");
+    let deploy = |to, allow_major| {
+        let moves = vec![moving("a", "production", fixed(to))];
+        registry.deploy(admin, DeployRequest { moves, message: "why".to_owned(), allow_major, break_glass: None })
+    };
+    publish("Hello {{who}}", true, false).await.expect("nothing was served before");
+    publish("Hello", true, false).await.expect("a variable that is gone breaks nobody");
+    breaks(publish("Hello {{who}} {{where}}", true, false).await.err());
+    publish("Hello {{who}} {{where}}", false, false).await.expect("no label moves");
+    breaks(deploy(3, false).await.err());
+    deploy(3, true).await.expect("said so");
+    deploy(2, false).await.expect("fewer variables");
+    breaks(deploy(1, false).await.err());
+    let back = RollbackRequest { message: "why".to_owned(), to: Some(1), ..RollbackRequest::default() };
+    breaks(registry.rollback(admin, name("a"), label("production"), back).await.err());
+    let direct = RollbackRequest { message: "harm".to_owned(), ..RollbackRequest::default() };
+    registry.rollback(admin, name("a"), label("production"), direct).await.expect("directly back is always free");
+}
+
+#[tokio::test]
+async fn removal_asks_the_policies_of_the_labels_that_it_takes_away() {
+    let primary = team().await;
+    policy(&primary, r#","deployers":["releaser"]"#).await;
+    primary.publish(AGENT, "Hello").await;
+    deploy_as(&primary, "rob", 1).await.expect("a releaser");
+    let remove = |break_glass: Option<&str>| {
+        let request = RemoveRequest { message: "gone".to_owned(), break_glass: break_glass.map(str::to_owned) };
+        primary.registry.remove(&primary.admin, name(AGENT), request)
+    };
+    let refused = remove(None).await.expect_err("an admin is no releaser");
+    assert!(matches!(refused, RegistryError::PolicyNotMet { .. }), "{refused:?}");
+    assert_eq!(primary.text(AGENT).expect("still served"), "Hello");
+    let removed = remove(Some("it leaks")).await.expect("overridden");
+    assert_eq!(removed.deployments.len(), 2);
+    let newest = last(&primary);
+    assert!(newest.overrode.iter().any(|one| one.contains("it leaks")), "{newest:?}");
 }
 
 #[tokio::test]

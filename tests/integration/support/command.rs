@@ -46,6 +46,15 @@ pub fn program(shell: Option<&str>) -> Command {
     command
 }
 
+/// Whether the program `script` is here, which gives a command a terminal.
+pub fn has_terminal() -> bool {
+    let found = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
+    if !found {
+        println!("SKIPPED: there is no program `script` to make a terminal with");
+    }
+    found
+}
+
 /// A command line of the program.
 pub fn bookholder<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Bookholder {
     let arguments: Vec<OsString> = arguments.into_iter().map(|argument| argument.as_ref().to_owned()).collect();
@@ -84,6 +93,17 @@ impl Bookholder {
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
+    }
+
+    /// Runs it at a terminal at which somebody answers; the last line that it prints is `exit` and its exit code.
+    pub fn on_terminal(self, answer: &str) -> Said {
+        let word = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args()).map(word);
+        let script = words.collect::<Vec<_>>().join(" ") + "; echo exit $?";
+        let mut command = Command::new("script");
+        command.args(["-qc", &script, "/dev/null"]).current_dir(std::env::temp_dir());
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { command, ..self }.input(answer).ok()
     }
 
     /// Runs it; it must exit with 0.
