@@ -5,7 +5,6 @@ mod compared;
 mod folders;
 mod operating;
 mod reading;
-mod readme;
 mod terminal;
 
 use serde_json::Value;
