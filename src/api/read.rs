@@ -22,7 +22,7 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::schema;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
-use crate::template::render::Rendered;
+use crate::template::render::{Remark, Rendered};
 
 /// The answer to a reference: exactly which bytes, and how they were chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -113,10 +113,14 @@ pub struct RenderRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub variables: Map<String, Value>,
-    /// Lists of messages for placeholders.
+    /// Lists of messages for placeholders; a placeholder without one is left empty, with a remark.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub messages: BTreeMap<String, Vec<Value>>,
+    /// Whether it is an error to give what the version does not use, or no messages for a placeholder, rather than a
+    /// remark in the answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// Who asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -146,6 +150,9 @@ pub struct RenderAnswer {
     /// The text, or the messages.
     #[serde(flatten)]
     pub rendered: Rendered,
+    /// What was given and ignored, or not given and left empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
     /// The model it is meant for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,

@@ -56,7 +56,9 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
         output.table(&findings::table(&published.findings), "")?;
     }
     for warning in &published.warnings {
-        output.note(format!("{}: {}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
+        let text = if warning.text > 1 { format!("text {}, ", warning.text) } else { String::new() };
+        let place = format!("{text}line {}", warning.line);
+        output.note(format!("{}: {place}: {}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }
     if !published.dependents.is_empty() {
         let names = published.dependents.join(", ");

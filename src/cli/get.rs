@@ -10,9 +10,9 @@ use super::args::values::{pair, variable};
 use super::context::Context;
 use super::disk;
 use super::error::CliError;
-use super::output::{DIM, Output, STRONG, harmless, paint};
+use super::output::{ACCENT, DIM, Output, STRONG, harmless, one_line, paint};
 use crate::api::limits::BODY_BYTES_MAX;
-use crate::api::read::{RenderRequest, Subject};
+use crate::api::read::{Assignment, RenderRequest, Subject};
 use crate::model::content::Body;
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
@@ -26,7 +26,8 @@ Examples:
   bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
   bookholder get support/chat --messages history=chat.json      fills a placeholder with messages
 
-A text is printed byte for byte when the output is no terminal, messages as JSON.";
+A text is printed byte for byte when the output is not a terminal, messages as JSON. --json prints the whole answer:
+model, tools, response schema and config beside the text or messages.";
 
 /// `get`
 #[derive(Clone, Debug, Args)]
@@ -44,6 +45,9 @@ pub struct GetArgs {
     /// Render although no variable is given
     #[arg(long)]
     render: bool,
+    /// Refuse variables and messages that the version does not use, and placeholders without messages
+    #[arg(long)]
+    strict: bool,
     /// As of when
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
@@ -61,36 +65,74 @@ pub struct GetArgs {
 pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
     let rendering = args.render || !args.variables.is_empty() || !args.messages.is_empty();
+    let chance;
     let (value, stamp, said) = if rendering {
         let mut request = RenderRequest {
             variables: args.variables.into_iter().collect(),
             subject: args.subject,
             attributes: args.attributes.into_iter().collect(),
             at: args.at,
+            strict: args.strict,
             ..RenderRequest::default()
         };
         for (name, file) in &args.messages {
             request.messages.insert(name.clone(), read_messages(Path::new(file))?);
         }
         let answer = context.client.render(&args.reference, &request).await?;
+        for remark in &answer.remarks {
+            note(output, &remark.message);
+        }
+        chance = by_chance(answer.assignment.as_ref());
         (serde_json::to_value(&answer), answer.stamp, answer.rendered)
     } else {
         let who = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
         let answer = context.client.resolve(&args.reference, &who, args.at).await?;
+        chance = by_chance(answer.assignment.as_ref());
         let said = match &answer.content.body {
             Body::Text(text) => Rendered::Text(text.clone()),
             Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
         };
         (serde_json::to_value(&answer), answer.stamp, said)
     };
+    if chance {
+        note(
+            output,
+            "the label serves several versions, and this one was chosen by chance; --subject WHO makes it last",
+        );
+    }
+    let value = value.map_err(|error| CliError::no(error.to_string()))?;
     if args.stamp {
         output.line(stamp)?;
     } else if output.json {
-        output.json(&value.map_err(|error| CliError::no(error.to_string()))?)?;
+        output.json(&value)?;
     } else {
+        let unsaid = unsaid(&value);
+        if matches!(said, Rendered::Messages(_)) && !output.terminal && !unsaid.is_empty() {
+            note(output, &format!("not printed: {}; --json prints everything", unsaid.join(", ")));
+        }
         say(output, &said)?;
     }
     Ok(Verdict::Done)
+}
+
+/// Tells a person something on standard error.
+fn note(output: Output, text: &str) {
+    output.note(format!("{}: {}", paint(ACCENT.bold(), "note"), one_line(text)));
+}
+
+/// Whether a split answered without knowing who asks.
+fn by_chance(assignment: Option<&Assignment>) -> bool {
+    assignment.is_some_and(|assignment| assignment.bucket.is_some() && !assignment.sticky)
+}
+
+/// What an answer has beside its messages.
+fn unsaid(answer: &Value) -> Vec<&'static str> {
+    let content = answer.get("content").unwrap_or(answer);
+    [("model", "the model"), ("tools", "its tools"), ("response_schema", "the response schema"), ("config", "config")]
+        .into_iter()
+        .filter(|(key, _)| content.get(*key).is_some_and(|value| !value.is_null()))
+        .map(|(_, what)| what)
+        .collect()
 }
 
 /// Prints a text or messages.

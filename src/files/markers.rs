@@ -1,25 +1,32 @@
 //! The body of a prompt file: markers, and the texts between them.
 //!
-//! It does not know front matter. Invariant: a text that looks like a marker is never taken for one after `write`,
-//! because it has a backslash more.
+//! It does not know front matter. A marker may stand anywhere in a line, as in dotprompt: blanks beside it belong to
+//! it, and the end of its line where nothing follows. Invariant: a text that looks like a marker is never taken for
+//! one after `write`, because it has a backslash more.
 
 use super::prompt::PromptFileError;
 use crate::model::content::{Body, Message, MessageContent, Part, Role, Said};
 
 /// The placeholder that `{{history}}` stands for.
 const HISTORY: &str = "history";
+/// What stands between words on one line.
+const BLANKS: [char; 2] = [' ', '\t'];
+/// Words behind a name that make an expression of jinja.
+const JINJA_WORDS: [&str; 7] = ["if", "else", "is", "in", "not", "and", "or"];
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Marker<'a> {
     /// `{{role "system"}}`
     Role(&'a str),
     /// `{{placeholder "examples"}}`, or `{{history}}`
     Placeholder(&'a str),
-    /// `{{media url="…"}}`, or `{{media url=variable}}`; none when it is neither.
-    Media(Option<String>),
+    /// `{{media url="…"}}`, or `{{media url=variable}}`
+    Media(String),
+    /// Meant as a marker and none; how it is written.
+    Wrong(&'static str),
 }
 
-/// Which lines are markers: only roles, while none has been seen that makes the body a conversation.
+/// Which markers there are: `{{history}}` is a variable, while no role makes the body a conversation.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Text,
@@ -28,40 +35,92 @@ enum Kind {
 
 /// Reads a body that begins at line `first` of the file.
 pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
-    let chat = body.split_inclusive('\n').any(|line| matches!(marker(line, Kind::Text), Some(Marker::Role(_))));
-    if !chat {
-        let text: String = body.split_inclusive('\n').map(|line| unescape(line, Kind::Text)).collect();
-        return Ok(Body::Text(without_last_line_end(text)));
-    }
-    let mut messages = Vec::new();
-    let mut open: Option<Open> = None;
-    for (index, line) in body.split_inclusive('\n').enumerate() {
-        let number = first + index;
-        match marker(line, Kind::Chat) {
-            Some(Marker::Role(name)) => {
-                messages.extend(open.take().map(Open::close));
-                let role = role(name).ok_or_else(|| PromptFileError::Role { line: number, role: name.to_owned() })?;
-                open = Some(Open { role, text: String::new(), parts: Vec::new() });
-            }
-            Some(Marker::Placeholder(name)) => {
-                messages.extend(open.take().map(Open::close));
-                messages.push(Message::Placeholder { name: name.to_owned() });
-            }
-            Some(Marker::Media(url)) => {
-                let open = open.as_mut().ok_or(PromptFileError::MediaWithoutRole { line: number })?;
-                open.close_text();
-                open.parts.push(Part::Image { url: url.ok_or(PromptFileError::Media { line: number })? });
-            }
-            None => match &mut open {
-                Some(open) => open.text.push_str(unescape(line, Kind::Chat)),
-                None if line.trim().is_empty() => {}
-                None if messages.is_empty() => return Err(PromptFileError::TextWithoutRole { line: number }),
-                None => return Err(PromptFileError::TextAfterPlaceholder { line: number }),
-            },
+    let is_role = |found: Found<'_>| !found.is_escaped(body) && matches!(found.marker, Marker::Role(_));
+    let chat = markers(body, Kind::Text).any(is_role);
+    let kind = if chat { Kind::Chat } else { Kind::Text };
+    let mut reader = Reader { messages: Vec::new(), open: None, text: String::new() };
+    let (mut from, mut line, mut counted) = (0, first, 0);
+    for found in markers(body, kind) {
+        line += newlines(body, counted, found.start);
+        counted = found.start;
+        if found.is_escaped(body) {
+            reader.text.push_str(between(body, from, found.start.saturating_sub(1)));
+            reader.text.push_str(between(body, found.start, found.end));
+            from = found.end;
+            continue;
         }
+        reader.text.push_str(between(body, from, found.start));
+        let rest = between(body, found.end, body.len());
+        from = found.end + behind(rest);
+        let beside = reader.text.rsplit('\n').next().is_some_and(|line| !line.trim().is_empty());
+        reader.text.truncate(reader.text.trim_end_matches(BLANKS).len());
+        if matches!(found.marker, Marker::Placeholder(_)) && (beside || !ends_line(rest, kind)) {
+            return Err(PromptFileError::PlaceholderInLine { line, written: found.written(body) });
+        }
+        if !chat {
+            return Err(match found.marker {
+                Marker::Wrong(form) => PromptFileError::Marker { line, written: found.written(body), form },
+                Marker::Media(_) => PromptFileError::MediaWithoutRole { line },
+                _ => PromptFileError::PlaceholderInText { line },
+            });
+        }
+        reader.settle(line)?;
+        reader.take(&found, body, line)?;
     }
-    messages.extend(open.map(Open::close));
-    Ok(Body::Messages(messages))
+    reader.text.push_str(between(body, from, body.len()));
+    if !chat {
+        return Ok(Body::Text(without_last_line_end(reader.text)));
+    }
+    line += newlines(body, counted, body.len());
+    reader.settle(line)?;
+    reader.messages.extend(reader.open.map(Open::close));
+    Ok(Body::Messages(reader.messages))
+}
+
+/// A conversation that is being read.
+struct Reader {
+    messages: Vec<Message>,
+    open: Option<Open>,
+    /// What stands behind the last marker.
+    text: String,
+}
+
+impl Reader {
+    /// Gives the text that ends before this line's marker to the message that is open.
+    fn settle(&mut self, line: usize) -> Result<(), PromptFileError> {
+        let text = std::mem::take(&mut self.text);
+        let start = line.saturating_sub(text.trim_start().matches('\n').count());
+        match &mut self.open {
+            Some(open) => open.text.push_str(&text),
+            None if text.trim().is_empty() => {}
+            None if self.messages.is_empty() => return Err(PromptFileError::TextWithoutRole { line: start }),
+            None => return Err(PromptFileError::TextAfterPlaceholder { line: start }),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, found: &Found<'_>, body: &str, line: usize) -> Result<(), PromptFileError> {
+        match &found.marker {
+            Marker::Role(name) => {
+                let role = role(name).ok_or_else(|| PromptFileError::Role { line, role: (*name).to_owned() })?;
+                self.messages.extend(self.open.take().map(Open::close));
+                self.open = Some(Open { role, text: String::new(), parts: Vec::new() });
+            }
+            Marker::Placeholder(name) => {
+                self.messages.extend(self.open.take().map(Open::close));
+                self.messages.push(Message::Placeholder { name: (*name).to_owned() });
+            }
+            Marker::Media(url) => {
+                let open = self.open.as_mut().ok_or(PromptFileError::MediaWithoutRole { line })?;
+                open.close_text();
+                open.parts.push(Part::Image { url: url.clone() });
+            }
+            Marker::Wrong(form) => {
+                return Err(PromptFileError::Marker { line, written: found.written(body), form });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes a body; none when markers cannot say it.
@@ -142,33 +201,112 @@ impl Open {
     }
 }
 
-/// The marker that a line is, if it is nothing else.
-fn marker(line: &str, kind: Kind) -> Option<Marker<'_>> {
-    let line = line.trim_end_matches([' ', '\t', '\r', '\n']);
-    let inner = line.strip_prefix("{{")?.strip_suffix("}}")?.trim_matches([' ', '\t']);
-    let (word, argument) = inner.split_once([' ', '\t']).map_or((inner, ""), |(word, rest)| (word, rest.trim()));
-    match (word, kind) {
-        ("role", _) => quoted(argument).map(Marker::Role),
-        (HISTORY, Kind::Chat) if argument.is_empty() => Some(Marker::Placeholder(HISTORY)),
-        ("placeholder", Kind::Chat) => quoted(argument).map(Marker::Placeholder),
-        ("media", Kind::Chat) => argument.strip_prefix("url=").map(|url| Marker::Media(media_url(url))),
-        _ => None,
+/// What looks like a marker, and where.
+struct Found<'a> {
+    marker: Marker<'a>,
+    start: usize,
+    end: usize,
+}
+
+impl Found<'_> {
+    /// Whether a backslash makes it text.
+    fn is_escaped(&self, body: &str) -> bool {
+        between(body, 0, self.start).ends_with('\\')
+    }
+
+    /// The marker as it is written, short enough for a message.
+    fn written(&self, body: &str) -> String {
+        let rest = between(body, self.start, body.len());
+        let line = rest.lines().next().unwrap_or_default();
+        let end = line.find("}}").map_or(line.len(), |end| end + 2);
+        between(line, 0, end).chars().take(60).collect()
     }
 }
 
-/// A quoted text is the address, a bare word the variable that holds it.
-fn media_url(argument: &str) -> Option<String> {
-    let variable = |word: &str| !word.is_empty() && word.chars().all(|c| c == '_' || c == '.' || c.is_alphanumeric());
-    match quoted(argument) {
-        Some(url) => Some(url.to_owned()),
-        None if variable(argument) => Some(format!("{{{{{argument}}}}}")),
-        None => None,
+/// Everything in a text that looks like a marker, in its order.
+fn markers(text: &str, kind: Kind) -> impl Iterator<Item = Found<'_>> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        while let Some(offset) = text.get(from..)?.find("{{") {
+            let start = from + offset;
+            let rest = between(text, start, text.len());
+            let run = rest.bytes().take_while(|byte| *byte == b'{').count();
+            from = start + run;
+            if run == 2
+                && let Some((marker, length)) = read(rest, kind)
+            {
+                // Behind what is no marker there may be one.
+                from = if matches!(marker, Marker::Wrong(_)) { from } else { start + length };
+                return Some(Found { marker, start, end: from });
+            }
+        }
+        None
+    })
+}
+
+/// The marker that a text begins with, and its length.
+fn read(text: &str, kind: Kind) -> Option<(Marker<'_>, usize)> {
+    let inner = text.strip_prefix("{{")?.trim_start_matches(BLANKS);
+    let length = inner.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(inner.len());
+    let (word, rest) = inner.split_at_checked(length)?;
+    let argument = rest.trim_start_matches(BLANKS);
+    let spaced = argument.len() < rest.len();
+    let (marker, rest) = match word {
+        HISTORY if kind == Kind::Chat && argument.starts_with("}}") => (Marker::Placeholder(HISTORY), argument),
+        "role" if spaced => match quoted(argument) {
+            Some((name, rest)) => (Marker::Role(name), rest),
+            None if is_written_wrong(argument) => return Some((Marker::Wrong("{{role \"system\"}}"), 2)),
+            None => return None,
+        },
+        "placeholder" if spaced => match quoted(argument) {
+            Some((name, rest)) => (Marker::Placeholder(name), rest),
+            None if is_written_wrong(argument) => return Some((Marker::Wrong("{{placeholder \"examples\"}}"), 2)),
+            None => return None,
+        },
+        "media" if spaced => match argument.strip_prefix("url=").and_then(media_url) {
+            Some((url, rest)) => (Marker::Media(url), rest),
+            None if is_written_wrong(argument) => return Some((Marker::Wrong(MEDIA), 2)),
+            None => return None,
+        },
+        "section" if spaced && is_written_wrong(argument) => return Some((Marker::Wrong(SECTION), 2)),
+        _ => return None,
+    };
+    match rest.trim_start_matches(BLANKS).strip_prefix("}}") {
+        Some(rest) => Some((marker, text.len() - rest.len())),
+        None => match marker {
+            Marker::Role(_) => Some((Marker::Wrong("{{role \"system\"}}"), 2)),
+            Marker::Media(_) => Some((Marker::Wrong(MEDIA), 2)),
+            _ => Some((Marker::Wrong("{{placeholder \"examples\"}}"), 2)),
+        },
     }
 }
 
-fn quoted(argument: &str) -> Option<&str> {
-    let inside = |quote: char| argument.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains(quote));
-    inside('"').or_else(|| inside('\''))
+const MEDIA: &str = "{{media url=\"https://…\"}} or {{media url=variable}}";
+const SECTION: &str = "{{placeholder \"name\"}}, as there are no sections";
+
+/// Whether what follows a marker's word is a text, a name or `key=`, which no expression of a template has there.
+fn is_written_wrong(argument: &str) -> bool {
+    let length = argument.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(argument.len());
+    let word = between(argument, 0, length);
+    argument.starts_with(['"', '\'']) || !word.is_empty() && !JINJA_WORDS.contains(&word)
+}
+
+/// A quoted text is the address, a bare word the variable that holds it; and what follows.
+fn media_url(argument: &str) -> Option<(String, &str)> {
+    if let Some((url, rest)) = quoted(argument) {
+        return Some((url.to_owned(), rest));
+    }
+    let length = argument.find(|c: char| c != '_' && c != '.' && !c.is_alphanumeric()).unwrap_or(argument.len());
+    let (variable, rest) = argument.split_at_checked(length).filter(|(word, _)| !word.is_empty())?;
+    Some((format!("{{{{{variable}}}}}"), rest))
+}
+
+/// A text in quotes, and what follows.
+fn quoted(argument: &str) -> Option<(&str, &str)> {
+    let quote = argument.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let inside = argument.get(1..)?;
+    let end = inside.find(['\n', quote])?;
+    Some((inside.get(..end)?, inside.get(end..)?.strip_prefix(quote)?))
 }
 
 /// The text when it can stand between quotes on one line.
@@ -176,23 +314,38 @@ fn quotable(text: &str) -> Option<&str> {
     (!text.contains(['"', '\n'])).then_some(text)
 }
 
-fn escaped(line: &str, kind: Kind) -> bool {
-    marker(line.trim_start_matches('\\'), kind).is_some()
+/// How much of what stands behind a marker belongs to it: blanks, and the end of the line.
+fn behind(rest: &str) -> usize {
+    let text = rest.trim_start_matches(BLANKS);
+    let next = text.trim_start_matches('\r').strip_prefix('\n');
+    rest.len() - next.unwrap_or(text).len()
 }
 
-fn unescape(line: &str, kind: Kind) -> &str {
-    line.strip_prefix('\\').filter(|rest| escaped(rest, kind)).unwrap_or(line)
+/// Whether no text stands between a marker and the end of its line, or the next marker.
+fn ends_line(rest: &str, kind: Kind) -> bool {
+    let rest = rest.trim_start_matches(BLANKS);
+    let line = rest.trim_start_matches('\r');
+    line.is_empty() || line.starts_with('\n') || read(rest, kind).is_some()
+}
+
+fn between(text: &str, from: usize, to: usize) -> &str {
+    text.get(from..to).unwrap_or_default()
+}
+
+fn newlines(text: &str, from: usize, to: usize) -> usize {
+    between(text, from, to).matches('\n').count()
 }
 
 /// The text with its markers defused and the line end that closes it.
 fn escape(text: &str, kind: Kind) -> String {
     let mut written = String::with_capacity(text.len() + 2);
-    for line in text.split_inclusive('\n') {
-        if escaped(line, kind) {
-            written.push('\\');
-        }
-        written.push_str(line);
+    let mut from = 0;
+    for found in markers(text, kind) {
+        written.push_str(between(text, from, found.start));
+        written.push('\\');
+        from = found.start;
     }
+    written.push_str(between(text, from, text.len()));
     written.push_str(if text.ends_with('\r') { "\r\n" } else { "\n" });
     written
 }

@@ -4,9 +4,9 @@
 //! Invariant: `parse(write(content))` is `content`, for every content that has a canonical form and whose file is
 //! within the limit.
 //!
-//! The body is a text prompt, byte for byte, unless a line is a role marker such as `{{role "system"}}`; then it is a
-//! chat prompt, and each message is what stands between its marker and the next. A line in the text that looks like a
-//! marker is written with a backslash in front, and one backslash is taken away when it is read. A conversation that
+//! The body is a text prompt, byte for byte, unless it has a role marker such as `{{role "system"}}`; then it is a
+//! chat prompt, and each message is what stands between its marker and the next. What looks like a marker in a text
+//! is written with a backslash in front, and one backslash is taken away when it is read. A conversation that
 //! markers cannot say (names, tool calls, odd parts) stands in the front matter under `messages:`, the body empty.
 //!
 //! The last line end (`\n` or `\r\n`) of a body, and of each message, is the file's and not the text's; a text that
@@ -47,7 +47,10 @@ pub enum PromptFileError {
     Unclosed,
     #[error("the front matter is wrong: {reason}")]
     FrontMatter { reason: String },
-    #[error("line {line}: text stands before the first role marker; write {{{{role \"user\"}}}} above it")]
+    #[error(
+        "line {line}: text stands before the first role marker; write {{{{role \"user\"}}}} above it, or put a backslash \
+         before every {{{{role …}}}} that is text"
+    )]
     TextWithoutRole { line: usize },
     #[error("line {line}: text stands below a placeholder; write {{{{role \"user\"}}}} above it, or whoever speaks")]
     TextAfterPlaceholder { line: usize },
@@ -55,8 +58,18 @@ pub enum PromptFileError {
     Role { line: usize, role: String },
     #[error("line {line}: an image stands before the first role marker; write {{{{role \"user\"}}}} above it")]
     MediaWithoutRole { line: usize },
-    #[error("line {line}: write the image as {{{{media url=\"https://…\"}}}}, or {{{{media url=variable}}}}")]
-    Media { line: usize },
+    #[error(
+        "line {line}: a placeholder belongs into a conversation; write {{{{role \"user\"}}}} where its first message \
+         begins, or put a backslash before the placeholder if it is text"
+    )]
+    PlaceholderInText { line: usize },
+    #[error(
+        "line {line}: `{written}` stands beside text; put it on a line of its own, or a backslash before it if it is \
+         a variable or text"
+    )]
+    PlaceholderInLine { line: usize, written: String },
+    #[error("line {line}: `{written}` is not a marker; write {form}, or put a backslash before it if it is text")]
+    Marker { line: usize, written: String, form: &'static str },
     #[error("the front matter has `messages`, so the body must be empty; line {line} has text")]
     BodyBesideMessages { line: usize },
 }

@@ -31,7 +31,12 @@ fn a_simple_text_is_a_plain_file() {
     check("a\r", "a\r\r\n");
     check("---\nx", "---\n---\n---\nx\n");
     check("\u{feff}x", "---\n---\n\u{feff}x\n");
-    check("{{history}}\n{{placeholder \"x\"}}", "{{history}}\n{{placeholder \"x\"}}\n");
+    check("{{history}}\n{{placeholder \"x\"}}", "{{history}}\n\\{{placeholder \"x\"}}\n");
+    check("a {{role \"x\"}} b{{section \"c\"}}", "a \\{{role \"x\"}} b\\{{section \"c\"}}\n");
+    check(
+        "{{ role | upper }} {{media if media else ''}} {{role}}",
+        "{{ role | upper }} {{media if media else ''}} {{role}}\n",
+    );
     check("{{role \"user\"}}\n", "\\{{role \"user\"}}\n\n");
     check("\\{{role \"user\"}}", "\\\\{{role \"user\"}}\n");
     check("\\x", "\\x\n");
@@ -74,6 +79,28 @@ fn dotprompt_spellings_are_understood() {
     assert_eq!(messages[0], said(Role::Assistant, "Hi\r\n"));
     let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[1] else { panic!("parts") };
     assert_eq!(parts, &[Part::Image { url: "{{photo}}".to_owned() }]);
+}
+
+#[test]
+fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
+    for file in [
+        "{{role \"system\"}}Be kind.{{role \"user\"}}Hi {{who}}",
+        "{{role \"system\"}} Be kind. {{role \"user\"}} Hi {{who}}\n",
+        "  {{role \"system\"}}\nBe kind.\n\t{{role \"user\"}}\nHi {{who}}\n",
+        "{{role \"system\"}}\nBe kind.\n{{ role 'user' }}Hi {{who}}\n",
+    ] {
+        let read = parse(file).expect(file).content;
+        assert_eq!(read, chat(vec![said(Role::System, "Be kind."), said(Role::User, "Hi {{who}}")]), "{file:?}");
+        assert_eq!(parse(&write(&read)).expect("reads back").content, read);
+    }
+    let file =
+        "{{role \"user\"}}Look at {{media url=photo}} and answer.\n{{history}}{{role \"model\"}}\nSure \\{{history}}\n";
+    let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
+    let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[0] else { panic!("parts") };
+    let text = |text: &str| Part::Text { text: text.to_owned() };
+    assert_eq!(parts, &[text("Look at"), Part::Image { url: "{{photo}}".to_owned() }, text("and answer.")]);
+    assert_eq!(messages[1], Message::Placeholder { name: "history".to_owned() });
+    assert_eq!(messages[2], said(Role::Assistant, "Sure {{history}}"));
 }
 
 #[test]
@@ -150,7 +177,15 @@ fn a_mistake_is_named_with_its_line() {
         ("{{role \"user\"}}\nx\n{{history}}\nmore\n", "line 4: text stands below"),
         ("{{role \"wizard\"}}\nx\n", "line 1: `wizard` is no role"),
         ("---\n---\n{{media url=\"u\"}}\n{{role \"user\"}}\n", "line 3: an image stands before"),
-        ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: write the image as {{media url=\"https://…\"}}"),
+        ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: `{{media url=a b}}` is not a marker; write {{media url="),
+        ("a\nb {{role system}}\n", "line 2: `{{role system}}` is not a marker; write {{role \"system\"}}"),
+        ("{{role \"user}}\n", "line 1: `{{role \"user}}` is not a marker"),
+        ("{{role \"user\"}}\nx {{section \"y\"}}\n", "line 2: `{{section \"y\"}}` is not a marker"),
+        ("Look\n{{media url=photo}}\n", "line 2: an image stands before the first role marker"),
+        ("Hi\n{{placeholder \"p\"}}\n", "line 2: a placeholder belongs into a conversation"),
+        ("{{role \"user\"}}\nSo far: {{history}}\n", "line 2: `{{history}}` stands beside text"),
+        ("{{role \"user\"}}x\n{{history}} so far\n", "line 2: `{{history}}` stands beside text"),
+        ("Hi {{role \"user\"}}x\n", "line 1: text stands before"),
     ] {
         let message = parse(file).expect_err(file).to_string();
         assert!(message.contains(part), "{file:?}: {message}");
@@ -160,7 +195,15 @@ fn a_mistake_is_named_with_its_line() {
 }
 
 /// Lines that could be taken for something else.
-const HOSTILE: [&str; 22] = [
+const HOSTILE: [&str; 30] = [
+    "a {{role \"user\"}} b",
+    "a{{history}}b",
+    "{{role \"user}}",
+    "{{role user}}{{role \"user\"}}",
+    "\\{{media url=a b}}",
+    "{{section \"s\"}} {{placeholder x}}",
+    "{{{role \"user\"}}}",
+    "{{media url=\"{{role \"user\"}}\"}}",
     "---",
     "--- ",
     "...",
@@ -309,6 +352,25 @@ fn content() -> impl Strategy<Value = Content> {
         variables.dedup_by(|a, b| a.name == b.name);
         Content { syntax, body, variables, model, tools, response_schema, config }
     })
+}
+
+#[test]
+fn hostile_bodies_take_linear_time() {
+    for unit in [
+        "{{history}}",
+        "{{role \"user\"}}",
+        "{{role \"",
+        "\\{{history}}",
+        "{{media url=",
+        "{{ ",
+        "{{section \"",
+        "{",
+        "\\",
+    ] {
+        for first in ["", "{{role \"user\"}}\n"] {
+            let _ended = parse(&format!("{first}{}", unit.repeat((1 << 20) / unit.len())));
+        }
+    }
 }
 
 proptest! {

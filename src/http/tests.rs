@@ -355,7 +355,11 @@ async fn a_batch_answers_each_reference() {
     assert_eq!(node.change("POST", "/v1/resolve", &too_many).await.0, StatusCode::PAYLOAD_TOO_LARGE);
     let (status, rendered) = node.change("POST", "/v1/render/a", &json!({"variables": {}})).await;
     assert_eq!((status, &rendered["text"]), (StatusCode::OK, &json!("text")), "{rendered}");
-    let (status, problem) = node.change("POST", "/v1/render/a", &json!({"variables": {"x": 1}})).await;
+    let (status, rendered) = node.change("POST", "/v1/render/a", &json!({"variables": {"x": 1}})).await;
+    assert_eq!((status, &rendered["text"]), (StatusCode::OK, &json!("text")), "{rendered}");
+    assert_eq!(rendered["remarks"][0]["names"], json!(["x"]), "{rendered}");
+    let strict = json!({"variables": {"x": 1}, "strict": true});
+    let (status, problem) = node.change("POST", "/v1/render/a", &strict).await;
     assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_variables")));
     assert!(problem["errors"][0].as_str().expect("an error").contains("`x`"), "{problem}");
 }

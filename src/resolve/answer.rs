@@ -13,7 +13,7 @@ use crate::model::content::Content;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::stamp::stamp;
-use crate::template::render::render;
+use crate::template::render::{Filled, Given, render};
 
 /// What a version says, before it is known who asks.
 #[derive(Clone, Debug)]
@@ -127,10 +127,12 @@ impl Answer {
     /// Fills in the variables and the message lists; ends when `stop` is due.
     ///
     /// # Errors
-    /// Everything that is missing, unknown or of the wrong type, at once; or the template fails.
+    /// Everything that is missing or of the wrong type, at once (with `strict`, what is unknown too); or the template
+    /// fails.
     pub fn render(&self, request: &RenderRequest, stop: &Stop) -> Result<RenderAnswer, ResolveError> {
         let content = self.content()?;
-        let rendered = render(&content, &request.variables, &request.messages, stop)?;
+        let given = Given { variables: &request.variables, messages: &request.messages, strict: request.strict };
+        let Filled { rendered, remarks } = render(&content, given, stop)?;
         Ok(RenderAnswer {
             name: self.name.clone(),
             version: self.version,
@@ -139,6 +141,7 @@ impl Answer {
             stamp: self.stamp.clone(),
             assignment: self.assignment.clone(),
             rendered,
+            remarks,
             model: content.model,
             tools: content.tools,
             response_schema: content.response_schema,

@@ -1,24 +1,27 @@
-//! Warns about what is allowed but suspicious: texts that other clients render differently, characters that nobody
-//! sees, and control tokens of chat templates.
+//! Warns about what is allowed but suspicious: delimiters that are printed as they are, characters that cannot be
+//! seen, and control tokens of chat templates.
 //!
 //! Warnings never stop a publication, and nothing is changed. At most [`WARNINGS_MAX`] of them, in the order of
 //! the texts.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Part, Role, Said, Syntax};
+use crate::model::content::{Content, Syntax};
 
-use super::error::excerpt;
 use super::mustache::{self, Kind};
-use super::{jinja, scan};
 
 /// Most warnings of one content.
 pub const WARNINGS_MAX: usize = 100;
 /// Most warnings of one kind in one text.
 const SAME_MAX: usize = 10;
+/// Most characters that are shown of what is printed as it is.
+const SHOWN_CHARACTERS_MAX: usize = 60;
+/// Words that begin a statement of jinja.
+const STATEMENTS: [&str; 15] = [
+    "if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro", "include", "raw", "endraw",
+    "with", "filter",
+];
 /// Control tokens of widespread chat templates.
 const CONTROL_TOKENS: [&str; 19] = [
     "<|im_start|>",
@@ -59,23 +62,25 @@ pub struct Warning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// Mustache that other clients render and this syntax leaves as it is.
+    /// Mustache that other clients render and this syntax prints as it is: sections, comments, `{{{x}}}`.
     OtherClients,
+    /// `{{…}}` that is neither a variable nor an include, and is printed as it is.
+    UnknownTag,
+    /// `{{` without its `}}`, which is printed as it is.
+    UnclosedTag,
     /// Delimiters of another syntax than the content's.
     OtherSyntax,
     /// A character that nobody sees, or that turns the direction of text.
     InvisibleCharacter,
     /// A control token of a chat template.
     ControlToken,
-    /// For information: a variable in a system message, where untrusted values should not be.
-    SystemVariable,
 }
 
 /// Looks for what is suspicious in a content.
 #[must_use]
 pub fn lint(content: &Content) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    for (index, (text, system)) in texts(content).into_iter().enumerate() {
+    for (index, text) in content.texts().enumerate() {
         if warnings.len() >= WARNINGS_MAX {
             break;
         }
@@ -83,37 +88,11 @@ pub fn lint(content: &Content) -> Vec<Warning> {
         report.syntax(content.syntax);
         report.characters();
         report.control_tokens();
-        if system {
-            report.system_variables(content.syntax);
-        }
         report.found.sort_by_key(|(at, _, _)| *at);
         warnings.extend(report.warnings());
     }
     warnings.truncate(WARNINGS_MAX);
     warnings
-}
-
-/// Every text, and whether it is said in the role of the system.
-fn texts(content: &Content) -> Vec<(&str, bool)> {
-    match &content.body {
-        Body::Text(text) => vec![(text.as_str(), false)],
-        Body::Messages(messages) => messages.iter().flat_map(message_texts).collect(),
-    }
-}
-
-fn message_texts(message: &Message) -> Vec<(&str, bool)> {
-    let Message::Said(Said { role, content, .. }) = message else { return Vec::new() };
-    let system = *role == Role::System;
-    match content {
-        MessageContent::Text(text) => vec![(text.as_str(), system)],
-        MessageContent::Parts(parts) => parts
-            .iter()
-            .map(|part| {
-                let (Part::Text { text } | Part::Image { url: text }) = part;
-                (text.as_str(), system)
-            })
-            .collect(),
-    }
 }
 
 /// What is found in one text.
@@ -141,16 +120,17 @@ impl Report<'_> {
         match syntax {
             Syntax::Plain => {
                 if let Some(at) = self.first_variable() {
-                    let message = "looks like a variable, but the syntax is plain and it stays as it is";
+                    let message = "looks like a variable, but the syntax is plain and it is printed as it is";
                     self.found.push((at, Code::OtherSyntax, message.to_owned()));
                 }
             }
             Syntax::Mustache => {
                 if let Some(at) = find_any(self.text, &["{%", "{#"]).filter(|at| jinja_statement(self.text, *at)) {
-                    let message = "looks like jinja, but the syntax is mustache and it stays as it is; choose jinja";
+                    let message =
+                        "looks like jinja, but the syntax is mustache and it is printed as it is; use `syntax: jinja`";
                     self.found.push((at, Code::OtherSyntax, message.to_owned()));
                 }
-                self.other_clients();
+                self.printed_tags();
             }
             Syntax::Jinja => {}
         }
@@ -162,8 +142,8 @@ impl Report<'_> {
             .map(|found| found.span.start)
     }
 
-    /// Mustache that this syntax leaves as it is.
-    fn other_clients(&mut self) {
+    /// What looks like a tag and is printed as it is.
+    fn printed_tags(&mut self) {
         let text = self.text;
         let literals = mustache::segments(text).filter_map(|segment| match segment.kind {
             Kind::Text(literal) => Some((segment.span.start, literal)),
@@ -176,20 +156,8 @@ impl Report<'_> {
                 let open = from.saturating_add(offset);
                 let rest = literal.get(open..).unwrap_or_default();
                 let run = rest.bytes().take_while(|b| *b == b'{').count();
-                let inside = rest.get(run..).unwrap_or_default().trim_start_matches([' ', '\t']);
-                let what = match (run, inside.chars().next()) {
-                    (3, Some(c)) if c == '_' || c.is_alphabetic() => "`{{{…}}}`",
-                    (2, Some('#' | '^' | '/')) => "a section",
-                    (2, Some('&')) => "`{{&…}}`",
-                    (2, Some('!')) => "a comment",
-                    (2, Some('>')) => "an include without a usable name",
-                    (2, Some('=')) => "a change of delimiters",
-                    _ => "",
-                };
-                if !what.is_empty() {
-                    let message =
-                        format!("{what} stays as it is here, but some clients (Langfuse's for JavaScript) render it");
-                    found.push((start.saturating_add(open), Code::OtherClients, message));
+                if let Some((code, message)) = tag_like(run, rest) {
+                    found.push((start.saturating_add(open), code, message));
                     if found.len() >= SAME_MAX {
                         self.found.append(&mut found);
                         return;
@@ -232,54 +200,63 @@ impl Report<'_> {
             }
         }
     }
-
-    fn system_variables(&mut self, syntax: Syntax) {
-        let names: BTreeSet<&str> = match syntax {
-            Syntax::Plain => return,
-            Syntax::Mustache => mustache::segments(self.text)
-                .filter_map(|segment| match segment.kind {
-                    Kind::Variable(name) => Some(name),
-                    _ => None,
-                })
-                .collect(),
-            Syntax::Jinja => jinja::names(self.text).map(|names| names.into_keys().collect()).unwrap_or_default(),
-        };
-        let text = self.text;
-        for name in names.into_iter().take(SAME_MAX) {
-            let message =
-                format!("the system message holds the variable `{}`; do not fill it from users' input", excerpt(name));
-            self.found.push((place_of(text, syntax, name), Code::SystemVariable, message));
-        }
-    }
-}
-
-/// The byte where a variable stands first.
-fn place_of(text: &str, syntax: Syntax, name: &str) -> usize {
-    let place = match syntax {
-        Syntax::Mustache => {
-            mustache::segments(text).find(|segment| segment.kind == Kind::Variable(name)).map(|found| found.span.start)
-        }
-        _ => scan::pieces(text).filter_map(Result::ok).find_map(|piece| match piece {
-            scan::Piece::Tag(tag) => tag.tokens.iter().find(|token| token.named(name)).map(|token| token.at),
-            _ => None,
-        }),
-    };
-    place.unwrap_or(0)
 }
 
 fn find_any(text: &str, needles: &[&str]) -> Option<usize> {
     needles.iter().filter_map(|needle| text.find(needle)).min()
 }
 
-/// Whether a `{%` or `{#` is closed on the same line.
+/// Whether a `{%` or `{#` is closed on its line, or begins as a statement or comment does.
 fn jinja_statement(text: &str, at: usize) -> bool {
     let line = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-    line.contains("%}") || line.contains("#}")
+    let inside = line.get(2..).unwrap_or_default();
+    let word = inside.trim_start_matches(['-', '+', ' ', '\t']).split(|c: char| !c.is_ascii_lowercase()).next();
+    let is_statement = line.starts_with("{%") && word.is_some_and(|word| STATEMENTS.contains(&word));
+    let is_comment = line.starts_with("{#") && inside.starts_with([' ', '-']);
+    line.contains("%}") || line.contains("#}") || is_statement || is_comment
+}
+
+/// What is to be said about `{{` (or more braces) in a mustache text that begin no tag of ours.
+fn tag_like(run: usize, rest: &str) -> Option<(Code, String)> {
+    let line = rest.lines().next().unwrap_or_default();
+    let inside = line.get(run..).unwrap_or_default();
+    let closed = inside.find("}}").filter(|close| inside.find("{{").is_none_or(|open| open > *close));
+    let first = inside.trim_start_matches([' ', '\t']).chars().next();
+    let is_name = first.is_some_and(|c| c == '_' || c.is_alphabetic());
+    let end = closed.map_or_else(|| inside.find("{{").unwrap_or(inside.len()), |close| close.saturating_add(2));
+    let end = run.saturating_add(end).saturating_add(usize::from(run == 3 && closed.is_some()));
+    let written = line.get(..end).unwrap_or(line).trim_end();
+    let mut shown: String = written.chars().take(SHOWN_CHARACTERS_MAX).collect();
+    if shown.len() < written.len() {
+        shown.push('…');
+    }
+    let what = match (run, first) {
+        (3, _) if is_name => "variables have two braces, as nothing is escaped here",
+        (2, Some('#' | '^' | '/')) => "loops and conditions need `syntax: jinja`",
+        (2, Some('&')) => "write the variable without `&`, as nothing is escaped here",
+        (2, Some('!')) => "comments need `syntax: jinja`, as {# … #}",
+        (2, Some('>')) => "write an include as {{> name}} or {{> name@3}}",
+        (2, Some('=')) => "delimiters cannot be changed",
+        (2, _) if closed.is_none() => {
+            let message = format!("`{shown}` has no `}}}}` on its line and is printed as it is; close it");
+            return Some((Code::UnclosedTag, message));
+        }
+        (2, _) => {
+            let message = format!(
+                "`{shown}` is neither a variable nor an include and is printed as it is; a variable is one name of \
+                 letters, digits, `_`, `.` and `-`, for anything else use `syntax: jinja`"
+            );
+            return Some((Code::UnknownTag, message));
+        }
+        _ => return None,
+    };
+    Some((Code::OtherClients, format!("`{shown}` is printed as it is, while some clients render it; {what}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::content::{Body, Message, MessageContent, Role, Said};
 
     fn run(content: &Content) -> Vec<(Code, usize, usize)> {
         lint(content).into_iter().map(|warning| (warning.code, warning.text, warning.line)).collect()
@@ -289,7 +266,7 @@ mod tests {
     fn what_is_suspicious_is_found_with_its_line() {
         use Code::{ControlToken, InvisibleCharacter, OtherClients, OtherSyntax};
         for (syntax, text, expected) in [
-            (Syntax::Mustache, "Hi {{a}}, {\"k\": {}} and {{ 1 }} 100%", vec![]),
+            (Syntax::Mustache, "Hi {{a}}, {\"k\": {}} and {1} 100%", vec![]),
             (Syntax::Mustache, "a\n{{#c}}x\n{{/c}}", vec![(OtherClients, 2), (OtherClients, 3)]),
             (Syntax::Mustache, "{{{x}}} {{&x}} {{! x}} {{^x}}", vec![(OtherClients, 1); 4]),
             (Syntax::Mustache, "a\n{% if x %}", vec![(OtherSyntax, 2)]),
@@ -316,14 +293,28 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_in_a_system_message_is_named() {
-        for (syntax, text) in [("mustache", "x\\n{{a}}"), ("jinja", "x\\n{{ a }}")] {
-            let json = format!(
-                r#"{{"messages":[{{"role":"user","content":"{{{{a}}}}"}},{{"role":"system","content":"{text}"}}],"syntax":"{syntax}"}}"#
-            );
-            let content = Content::from_json(json.as_bytes()).expect("a content");
-            assert_eq!(run(&content), [(Code::SystemVariable, 2, 2)], "{syntax}");
-            assert!(lint(&content)[0].message.contains("`a`"));
+    fn tags_that_are_printed_as_they_are_are_shown_with_what_to_do() {
+        for (text, code, part) in [
+            ("Hello {{name} and {{ b", Code::UnclosedTag, "`{{name} and` has no `}}`"),
+            ("x\n{{ b", Code::UnclosedTag, "`{{ b` has no `}}`"),
+            ("{{role \"system\"}}", Code::UnknownTag, "`{{role \"system\"}}` is neither"),
+            ("{{upper name}}", Code::UnknownTag, "`{{upper name}}` is neither"),
+            ("{{1st}}", Code::UnknownTag, "one name of letters"),
+            ("{{ \"k\": 1 }}", Code::UnknownTag, "neither a variable"),
+            ("{{#each items}}", Code::OtherClients, "loops and conditions need `syntax: jinja`"),
+            ("{{!comment}}", Code::OtherClients, "comments need"),
+            ("{{{raw}}}", Code::OtherClients, "`{{{raw}}}` is printed as it is"),
+            ("{{&x}}", Code::OtherClients, "without `&`"),
+            ("a {% if x", Code::OtherSyntax, "syntax: jinja"),
+            ("a {# note", Code::OtherSyntax, "syntax: jinja"),
+        ] {
+            let warnings = lint(&Content::text(Syntax::Mustache, text));
+            let first = warnings.first().expect(text);
+            assert_eq!(first.code, code, "{text}");
+            assert!(first.message.contains(part), "{text}: {}", first.message);
+        }
+        for text in ["{\"a\": {\"b\": 1}}", "\\frac{a}{b}", "{{a}} {b} {{> c@2}} 100%}", "{{{{a", "{%", "{#1}"] {
+            assert_eq!(lint(&Content::text(Syntax::Mustache, text)), [], "{text}");
         }
     }
 

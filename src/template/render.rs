@@ -1,8 +1,9 @@
 //! Fills in a content's variables and placeholders.
 //!
 //! Expects a content whose list of variables is complete (see `variables::complete`), and checks what a caller
-//! gives against that list before it renders: one answer names everything that is missing, unknown or of another
-//! type. A value is never read as a template.
+//! gives against that list before it renders: one error names every variable that is missing or of another type.
+//! What the content does not use is ignored and a placeholder without messages is empty, both with a [`Remark`],
+//! so that a version that drops a variable does not break its callers. A value is never read as a template.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,6 +72,51 @@ built_schema!(
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
 );
 
+/// What a caller gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'g> {
+    /// Values of variables.
+    pub variables: &'g Map<String, Value>,
+    /// Lists of messages for placeholders.
+    pub messages: &'g BTreeMap<String, Vec<Value>>,
+    /// Whether remarks are errors.
+    pub strict: bool,
+}
+
+/// A content that is filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filled {
+    /// What it says.
+    pub rendered: Rendered,
+    /// What was ignored or left empty.
+    pub remarks: Vec<Remark>,
+}
+
+/// Something that a rendering ignored or left empty. With `strict` it is an error instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RenderRemark)]
+pub struct Remark {
+    /// Which kind, for machines.
+    pub code: RemarkCode,
+    /// Which variables or placeholders.
+    pub names: Vec<String>,
+    /// The same for people.
+    pub message: String,
+}
+
+/// The kinds of remarks on a rendering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RenderRemarkCode)]
+#[serde(rename_all = "snake_case")]
+pub enum RemarkCode {
+    /// Values for variables that the version does not have; ignored.
+    UnknownVariables,
+    /// Messages for placeholders that the version does not have; ignored.
+    UnknownPlaceholders,
+    /// Placeholders without a list of messages; nothing stands in their place.
+    MissingPlaceholders,
+}
+
 /// Everything that does not fit between what a caller gives and what a content takes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problems {
@@ -133,17 +179,30 @@ pub enum RenderError {
 /// Fills in a content: `variables` by name, and for each placeholder a list of messages. Ends when `stop` is due.
 ///
 /// # Errors
-/// What is given does not fit what the content takes, a Jinja text fails, or a limit is passed.
-pub fn render(
+/// A required variable is missing, a value or message is of another type, a Jinja text fails, or a limit is passed.
+/// With `strict`, everything that would be a remark.
+pub fn render(content: &Content, given: Given<'_>, stop: &Stop) -> Result<Filled, RenderError> {
+    let mut problems = check(content, given.variables, given.messages);
+    let mut fatal = problems.clone();
+    let remarks = fatal.take_remarks();
+    if fatal != Problems::default() || given.strict && !remarks.is_empty() {
+        // Names that are not known are named in any case: one may be a missing one, misspelt.
+        if !given.strict {
+            problems.missing_placeholders.clear();
+        }
+        return Err(RenderError::Variables(Box::new(problems)));
+    }
+    let rendered = fill(content, given.variables, given.messages, stop)?;
+    Ok(Filled { rendered, remarks })
+}
+
+/// Fills in what was checked.
+fn fill(
     content: &Content,
     variables: &Map<String, Value>,
     messages: &BTreeMap<String, Vec<Value>>,
     stop: &Stop,
 ) -> Result<Rendered, RenderError> {
-    let problems = check(content, variables, messages);
-    if problems != Problems::default() {
-        return Err(RenderError::Variables(Box::new(problems)));
-    }
     let given = variables.values().chain(messages.values().flatten());
     let input = given.fold(0_usize, |bytes, value| bytes.saturating_add(weight(value)));
     if input > INPUT_BYTES_MAX {
@@ -338,6 +397,32 @@ fn weight(value: &Value) -> usize {
     }
 }
 
+impl Problems {
+    /// Takes out what a rendering can go on without.
+    fn take_remarks(&mut self) -> Vec<Remark> {
+        [
+            (RemarkCode::UnknownVariables, &mut self.unknown, "ignored, as this version has no such variable:"),
+            (
+                RemarkCode::UnknownPlaceholders,
+                &mut self.unknown_placeholders,
+                "messages ignored, as this version has no such placeholder:",
+            ),
+            (
+                RemarkCode::MissingPlaceholders,
+                &mut self.missing_placeholders,
+                "left empty, as no messages were given for the placeholder:",
+            ),
+        ]
+        .into_iter()
+        .filter(|(_, names, _)| !names.is_empty())
+        .map(|(code, names, what)| {
+            let names = std::mem::take(names);
+            Remark { code, message: format!("{what} {}", list(&names)), names }
+        })
+        .collect()
+    }
+}
+
 impl std::fmt::Display for Problems {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut parts: Vec<String> = Vec::new();
@@ -373,8 +458,40 @@ mod tests {
         let content: Content = serde_json::from_value(content.clone()).expect("a content");
         let variables = variables.as_object().expect("an object");
         let messages = serde_json::from_value(messages.clone()).expect("lists by name");
-        render(&content, variables, &messages, &Stop::never())
-            .map(|rendered| serde_json::to_string(&rendered).expect("JSON"))
+        let given = Given { variables, messages: &messages, strict: false };
+        render(&content, given, &Stop::never()).map(|filled| serde_json::to_string(&filled.rendered).expect("JSON"))
+    }
+
+    #[test]
+    fn what_a_version_does_not_use_is_a_remark_and_strict_makes_it_an_error() {
+        let content = json!({
+            "messages": [{"type": "placeholder", "name": "h"}, {"role": "user", "content": "{{a}}"}],
+            "variables": [{"name": "a", "required": true}],
+        });
+        let content: Content = serde_json::from_value(content).expect("a content");
+        let variables = json!({"a": "x", "old": 1, "older": [2]});
+        let variables = variables.as_object().expect("an object");
+        let messages = BTreeMap::from([("gone".to_owned(), vec![json!("no message at all")])]);
+        let given = Given { variables, messages: &messages, strict: false };
+        let filled = render(&content, given, &Stop::never()).expect("rendered");
+        assert_eq!(filled.rendered, Rendered::Messages(vec![json!({"role": "user", "content": "x"})]));
+        let remarks = serde_json::to_value(&filled.remarks).expect("JSON");
+        assert_eq!(
+            remarks,
+            json!([
+                {"code": "unknown_variables", "names": ["old", "older"],
+                 "message": "ignored, as this version has no such variable: `old`, `older`"},
+                {"code": "unknown_placeholders", "names": ["gone"],
+                 "message": "messages ignored, as this version has no such placeholder: `gone`"},
+                {"code": "missing_placeholders", "names": ["h"],
+                 "message": "left empty, as no messages were given for the placeholder: `h`"},
+            ])
+        );
+        let strict = render(&content, Given { strict: true, ..given }, &Stop::never()).expect_err("strict");
+        assert_eq!(
+            strict.to_string(),
+            "unknown variables: `old`, `older`; missing placeholders: `h`; unknown placeholders: `gone`"
+        );
     }
 
     #[test]
@@ -437,7 +554,12 @@ mod tests {
                 {"name": "c", "type": "number"}, {"name": "d"}],
         });
         let messages = json!({"x": [], "i": [3, {"role": "wizard", "content": ""}, {"role": "user"}]});
-        let error = run(&content, &json!({"c": "x", "d": [], "e": 1}), &messages).expect_err("nothing fits");
+        let content: Content = serde_json::from_value(content).expect("a content");
+        let variables = json!({"c": "x", "d": [], "e": 1});
+        let messages = serde_json::from_value(messages).expect("lists by name");
+        let variables = variables.as_object().expect("an object");
+        let given = Given { variables, messages: &messages, strict: true };
+        let error = render(&content, given, &Stop::never()).expect_err("nothing fits");
         assert_eq!(
             error.to_string(),
             "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; \

@@ -25,8 +25,8 @@ use crate::model::reference::Selector;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::ResolveError;
-use crate::template::lint::{Code, lint};
-use crate::template::render::{Rendered, render};
+use crate::template::lint::lint;
+use crate::template::render::{Given, Rendered, render};
 use crate::web::form::Refusal;
 use crate::web::layout::{prompt_path, query, request_path};
 use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
@@ -134,9 +134,7 @@ impl Desk {
 
     fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent, stop: &Stop) -> Meaning {
         let findings = self.registry.classify(written).findings;
-        let mut warnings = lint(written);
-        // The risk rules say it, and more of it.
-        warnings.retain(|one| one.code != Code::SystemVariable);
+        let warnings = lint(written);
         let mut meaning = Meaning { warnings, findings, ..Meaning::default() };
         let preview = match self.registry.preview_version(&self.actor, &self.name, written) {
             Ok(preview) => preview,
@@ -186,8 +184,9 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
         }
         lists.insert(name.to_owned(), list);
     }
-    let rendered = render(content, &values, &lists, stop).map_err(|error| error.to_string());
-    let shown = rendered.and_then(|rendered| match rendered {
+    let given = Given { variables: &values, messages: &lists, strict: false };
+    let filled = render(content, given, stop).map_err(|error| error.to_string());
+    let shown = filled.and_then(|filled| match filled.rendered {
         Rendered::Text(text) => Ok(Content::text(Syntax::Plain, text)),
         Rendered::Messages(messages) => {
             let messages = messages.into_iter().map(serde_json::from_value::<Message>).collect::<Result<_, _>>();

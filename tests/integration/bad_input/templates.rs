@@ -79,7 +79,7 @@ fn values_are_bounded_and_never_templates() {
     assert_eq!(render(json!("{{ 7 * 7 }}{% raw %}")).ok()["text"], "{{ 7 * 7 }}{% raw %}{{ 7 * 7 }}{% raw %}");
     let _detail = render(json!("x".repeat(3 * 1024 * 1024))).problem(422, "render_failed");
     let many: serde_json::Map<String, serde_json::Value> = (0..5_000).map(|n| (format!("v{n}"), json!(n))).collect();
-    let answer = target.0.change("POST", "/v1/render/echo", &json!({"variables": many}));
+    let answer = target.0.change("POST", "/v1/render/echo", &json!({"variables": many, "strict": true}));
     let _detail = answer.problem(422, "invalid_variables");
     assert!(answer.body.len() < 100_000, "{} bytes", answer.body.len());
     target.is_well();

@@ -120,6 +120,6 @@ fn prompts_versions_and_differences_are_listed() {
         rendered,
         json!([{"role": "system", "content": "You help Globe."}, {"role": "user", "content": "Where is it?"}])
     );
-    let missing = bookholder(["get", "support/agent", "--var", "shop=Globe"]).server(&node).fails(1);
+    let missing = bookholder(["get", "support/agent", "--var", "shop=Globe"]).server(&node).ok();
     let _said = missing.says("`history`");
 }

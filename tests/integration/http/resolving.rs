@@ -143,7 +143,8 @@ fn a_rendering_that_does_not_fit_lists_everything_that_is_wrong() {
         "variables": [{"name": "count", "type": "number", "required": true}]});
     node.publish_content("chat", &content, &["production"]);
     let render = |body: Value| node.change("POST", "/v1/render/chat@production", &body);
-    let wrong = render(json!({"variables": {"count": "three", "shopp": "Globe"}, "messages": {"histroy": []}}));
+    let given = json!({"variables": {"count": "three", "shopp": "Globe"}, "messages": {"histroy": []}, "strict": true});
+    let wrong = render(given);
     let _detail = wrong.problem(422, "invalid_variables");
     let errors = wrong.json()["errors"].clone();
     for name in ["`shop`", "`shopp`", "`count`", "`history`", "`histroy`"] {
