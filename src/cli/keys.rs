@@ -2,6 +2,8 @@
 
 mod ceremony;
 
+pub use ceremony::show_draft;
+
 use serde::Serialize;
 
 use super::Verdict;

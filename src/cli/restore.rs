@@ -5,23 +5,24 @@ use std::sync::Arc;
 use super::Verdict;
 use super::args::node::RestoreArgs;
 use super::error::CliError;
+use super::keys::show_draft;
 use super::output::{DIM, Output, moment, paint};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::model::time::Timestamp;
 use crate::registry::seal::KEYS_FOLDER;
-use crate::server::restore::restore;
+use crate::server::restore::{Signing, draft_epoch, restore};
 
-/// Restores, begins a new epoch, and proves the result.
+/// Restores, begins a new epoch, and proves the result; or drafts that epoch.
 pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let keys = args.keys.clone().unwrap_or_else(|| args.data.join(KEYS_FOLDER));
-    // A damaged backup may make the database panic: that is an answer here, not an accident.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let restored = restore(&args.file, &args.data, &keys, &clock);
-    std::panic::set_hook(hook);
-    let (epoch, proof) = restored?;
+    if let Some(out) = &args.draft {
+        let draft = quietly(|| draft_epoch(&args.file, &args.data, &keys, out, &clock))?;
+        return show_draft(output, &draft, out);
+    }
+    let signing = args.signed.as_deref().map_or(Signing::Keys(&args.root_key_file), Signing::Signed);
+    let (epoch, proof) = quietly(|| restore(&args.file, &args.data, &keys, signing, &clock))?;
     output.note(paint(
         DIM,
         format!(
@@ -31,4 +32,13 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
         ),
     ));
     verify::show(output, &proof)
+}
+
+/// Keeps panics off the terminal: a damaged backup may make the database panic, which is an answer here.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let done = work();
+    std::panic::set_hook(hook);
+    done
 }

@@ -16,6 +16,8 @@ use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::write::WriteTxn;
 
+/// Commands that stop something bad: they may use the last room on a disk that is full.
+const STOPPING_COMMANDS: [&str; 4] = ["rollback", "unlabel", "retire", "revoke-token"];
 /// Refusals of one command to one principal that are recorded one by one in a minute; further ones are counted.
 const REFUSALS_PER_MINUTE: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
@@ -183,6 +185,7 @@ impl Registry {
         plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
         let now = self.commit_time()?;
+        let urgent = STOPPING_COMMANDS.contains(&about.command);
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
             let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
@@ -194,7 +197,7 @@ impl Registry {
                 result => Ok(Ok(result?)),
             }
         };
-        self.0.store.write(job).await?
+        if urgent { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? }
     }
 
     /// Records a refusal, unless this principal has been refused too often in the last minute.

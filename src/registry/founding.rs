@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
-use super::directory::{
-    ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, TRUST_FOLDER, look,
-};
+use super::directory::{ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, look};
 use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
+use super::trust_files;
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
@@ -87,6 +86,22 @@ pub enum FoundingError {
         "{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped"
     )]
     MovedOn { drafted: String, base: String, found: String },
+    #[error(
+        "the data directory held the registry with the root key {held}, and the backup is of {backup}; restore into a new directory"
+    )]
+    OtherRegistry { held: RootKeyId, backup: RootKeyId },
+    #[error(
+        "the files in the folder `trust` do not hold together: {0}; put back those that the registry wrote, or restore into a new directory"
+    )]
+    TrustFiles(RecordsError),
+    #[error("{what} in the folder `trust` is another one than in the backup; restore into a new directory")]
+    OtherTrust { what: String },
+    #[error(
+        "root document {version} wants {needed} of its root keys to sign the new epoch, and {found} of them here can; name the files of others with --root-key-file, or have the epoch signed where they are: --draft"
+    )]
+    TooFewRootKeys { version: u64, needed: u8, found: usize },
+    #[error("no root document lists the key in {}: the backup is older than a change of keys; put the folder `trust` of the registry into the data directory", path.display())]
+    UnknownCheckpointKey { path: PathBuf },
     #[error(
         "the audit log does not end with the entry that the checkpoint signed: entries were cut off or put in its place; restore a backup"
     )]
@@ -215,7 +230,7 @@ pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Res
         // Going on would sign what somebody made of the log.
         return Err(FoundingError::AuditLog);
     }
-    publish_trust(store.directory(), &roots, &epochs)?;
+    trust_files::publish(store.directory(), &roots, &epochs)?;
     let unknown_token = match &founding.admin_token {
         Some(token) => !is_known(&txn, &token.hash())?,
         None => false,
@@ -234,43 +249,6 @@ pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Res
 pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
     let state = txn.view_state()?;
     Ok(EpochBase { position: txn.head()?.position, state: state.hash })
-}
-
-/// Gives a restored copy of a registry another epoch, so that nobody takes it for the one it was.
-///
-/// Its number is above `after`, the copy's own, and any that was published without the copy knowing. The clock is not compared with what the copy signed, which may be old.
-///
-/// # Errors
-/// A key is missing or not the registry's, the clock cannot be right, or writing fails.
-pub fn begin_epoch(store: &Store, keys: &Path, after: u64, clock: &Arc<dyn Clock>) -> Result<u64, FoundingError> {
-    let root_key = read_key(&keys.join(ROOT_KEY_FILE))?;
-    let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), false));
-    let now = Timestamp::from_ms(clock.commit_ms()?);
-    let txn = store.read()?;
-    let (roots, epochs) = txn.trust()?;
-    let (chain, last) = read_back(&roots, &epochs)?;
-    let base = base_of(&txn)?;
-    let after = txn.outdated()?.map_or(after, |outdated| outdated.published.epoch.max(after));
-    drop(txn);
-    let record = EpochRecord {
-        registry: chain.current().registry.clone(),
-        epoch: last.record().epoch.max(after).saturating_add(1),
-        base: Some(base),
-        checkpoint_key: last.record().checkpoint_key.clone(),
-        root: chain.current().version,
-        issued: now.seconds(),
-    };
-    let epoch = record.epoch;
-    let note = record.sign_by_roots(&[&root_key])?;
-    let verified = VerifiedEpoch::verify(&note, &chain)?;
-    store.set_seal(signer(&chain, &verified, keys, &clock)?.seal());
-    let audit = by_operator("begin-epoch", vec![epoch.to_string()], format!("restored at {}", base.position));
-    store.write_blocking(move |txn| -> Result<(), StoreError> {
-        txn.put_epoch(epoch, &note)?;
-        txn.set_epoch(epoch);
-        txn.commit(now, Vec::new(), audit).map(|_| ())
-    })?;
-    Ok(epoch)
 }
 
 /// Installs the next root document, and the epoch that it may begin: checks the signatures, keeps both, and signs the
@@ -292,7 +270,7 @@ pub fn install_root(
     let (mut chain, mut last) = read_back(&roots, &epochs)?;
     if chain.documents().any(|known| known.note() == root) {
         settle_checkpoint_key(store.directory(), &chain, &epochs)?;
-        publish_trust(store.directory(), &roots, &epochs)?;
+        trust_files::publish(store.directory(), &roots, &epochs)?;
         return Ok(false);
     }
     let document = chain.extend(root)?;
@@ -333,7 +311,7 @@ pub fn install_root(
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
     settle_checkpoint_key(store.directory(), &chain, &epochs)?;
-    publish_trust(store.directory(), &roots, &epochs)?;
+    trust_files::publish(store.directory(), &roots, &epochs)?;
     Ok(true)
 }
 
@@ -446,7 +424,7 @@ fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, Verifi
     Ok((chain, epoch))
 }
 
-fn signer(
+pub(super) fn signer(
     chain: &RootChain,
     epoch: &VerifiedEpoch,
     keys: &Path,
@@ -471,35 +449,6 @@ fn signer(
         max_lifetime_s: root.max_lifetime_s,
         clock: Arc::clone(clock),
     }))
-}
-
-/// Keeps the public records of trust as files too, so that they can be read while a node runs.
-fn publish_trust(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> std::io::Result<()> {
-    let folder = directory.join(TRUST_FOLDER);
-    std::fs::create_dir_all(&folder)?;
-    for (kind, notes) in [("root", roots), ("epoch", epochs)] {
-        for (index, note) in notes.iter().enumerate() {
-            let path = folder.join(format!("{kind}-{}", index + 1));
-            // A start writes nothing that is there already: the file system may be read-only.
-            if !std::fs::read(&path).is_ok_and(|there| there == *note) {
-                replace(&path, note, 0o644)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The signed root documents and epoch records that a running node keeps as files.
-///
-/// # Errors
-/// A file cannot be read.
-#[allow(clippy::type_complexity, reason = "two lists of signed notes")]
-pub fn published_trust(directory: &Path) -> std::io::Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
-    let read = |kind: &str| {
-        let path = |number: u64| directory.join(TRUST_FOLDER).join(format!("{kind}-{number}"));
-        (1..).map(path).take_while(|path| path.exists()).map(std::fs::read).collect::<Result<Vec<_>, _>>()
-    };
-    Ok((read("root")?, read("epoch")?))
 }
 
 /// Makes a key and its file; a file from a first start that was cut short is used as it is.

@@ -43,8 +43,10 @@ pub(super) type Pieces = mpsc::Receiver<std::io::Result<Bytes>>;
 
 /// Large deltas, by where they begin.
 pub(super) struct Spools {
-    /// How long a delta is handed out after it was made.
+    /// How long a delta in a file is handed out after it was made.
     good: Duration,
+    /// The same when no more files may be made.
+    good_in_need: Duration,
     slots: Mutex<BTreeMap<Position, Arc<Slot>>>,
     files: Arc<AtomicUsize>,
     takers: Arc<Takers>,
@@ -80,7 +82,13 @@ impl Drop for Counted {
 
 impl Default for Spools {
     fn default() -> Self {
-        Self { good: GOOD, slots: Mutex::default(), files: Arc::default(), takers: Arc::default() }
+        Self {
+            good: GOOD,
+            good_in_need: GOOD_IN_NEED,
+            slots: Mutex::default(),
+            files: Arc::default(),
+            takers: Arc::default(),
+        }
     }
 }
 
@@ -98,7 +106,7 @@ impl Spools {
     ) -> Result<Arc<Spool>, PublishError> {
         let slot = {
             let mut slots = self.lock();
-            let good = if self.files.load(Ordering::Relaxed) < FILES_MAX { self.good } else { GOOD_IN_NEED };
+            let good = self.good();
             // One that is still being made is as new as can be.
             let of_use = |spool: &Arc<Spool>| spool.to == to || (spool.is_file() && spool.at.elapsed() < good);
             if slots.get(&from).and_then(|slot| slot.made.get()).is_some_and(|spool| !of_use(spool)) {
@@ -147,13 +155,22 @@ impl Spools {
         }
     }
 
-    /// Gives up a delta when nobody will be given it any more.
+    /// How long a delta in a file is handed out now.
+    fn good(&self) -> Duration {
+        if self.files.load(Ordering::Relaxed) < FILES_MAX { self.good } else { self.good_in_need }
+    }
+
+    /// Gives up a delta when it is not handed out any more.
     fn forget_later(self: &Arc<Self>, from: Position, slot: &Arc<Slot>) {
-        let (spools, slot, good) = (Arc::downgrade(self), Arc::downgrade(slot), self.good);
+        let (spools, slot, pause) = (Arc::downgrade(self), Arc::downgrade(slot), self.good);
         tokio::spawn(async move {
-            tokio::time::sleep(good).await;
-            if let (Some(spools), Some(slot)) = (spools.upgrade(), slot.upgrade()) {
-                spools.forget(from, &slot);
+            loop {
+                tokio::time::sleep(pause).await;
+                let (Some(spools), Some(slot)) = (spools.upgrade(), slot.upgrade()) else { return };
+                let of_use = |spool: &Arc<Spool>| spool.is_file() && spool.at.elapsed() < spools.good();
+                if !slot.made.get().is_some_and(of_use) {
+                    return spools.forget(from, &slot);
+                }
             }
         });
     }
@@ -344,6 +361,39 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the first file is gone");
+    }
+
+    #[tokio::test]
+    async fn delta_is_handed_out_for_longer_while_no_more_files_may_be_made() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (good, good_in_need) = (Duration::from_millis(5), Duration::from_secs(3));
+        let spools = Arc::new(Spools { good, good_in_need, ..Spools::default() });
+        let made = Arc::new(AtomicUsize::new(0));
+        let get = |from, to| {
+            let range = (Position { epoch: 1, seq: from }, Position { epoch: 1, seq: to });
+            spools.get(range, folder.path(), make(MEMORY_BYTES * 2, &made), BUSY)
+        };
+        let until_forgotten = async || {
+            let forgotten = async {
+                while !spools.lock().is_empty() {
+                    tokio::time::sleep(good).await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), forgotten).await.expect("all deltas are forgotten");
+        };
+        let _only = get(0, 100).await.expect("a delta");
+        until_forgotten().await;
+        let mut held = Vec::new();
+        for from in 0..7 {
+            held.push(get(from, 100).await.expect("a delta"));
+        }
+        // With the first, which is still being sent, these are all files that there may be.
+        let began = Instant::now();
+        assert_eq!(spools.files.load(Ordering::Relaxed), FILES_MAX);
+        let last = spools.lock().keys().next_back().copied().expect("a delta");
+        assert!(matches!(get(9, 200).await, Err(PublishError::Busy { .. })), "there is no room for another file");
+        until_forgotten().await;
+        assert!(began.elapsed() > good_in_need / 2, "{last} was forgotten after {:?}", began.elapsed());
     }
 
     #[tokio::test]

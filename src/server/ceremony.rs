@@ -61,6 +61,8 @@ pub enum CeremonyError {
     Outdated { drafted: u64, installed: u64 },
     #[error("the draft does not carry enough signatures")]
     Unsigned { missing: Vec<Tally> },
+    #[error("reading or writing a file failed: {0}")]
+    Io(#[from] std::io::Error),
     #[error(transparent)]
     Offline(#[from] OfflineError),
     #[error(transparent)]
@@ -267,10 +269,7 @@ pub struct Installed {
 /// Signatures are missing, it was drafted from another state, a node is running, or writing fails.
 pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<Installed, CeremonyError> {
     let draft = Draft::read(path)?;
-    let missing: Vec<Tally> = draft.tallies()?.into_iter().filter(|tally| tally.missing() > 0).collect();
-    if !missing.is_empty() {
-        return Err(CeremonyError::Unsigned { missing });
-    }
+    draft.check_signed()?;
     let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
     let root = draft.root.to_bytes();
     let epoch = draft.epoch.as_ref().map(Part::to_bytes);
@@ -357,6 +356,46 @@ impl Draft {
             tallies.push(tally("epoch", epoch, self.next())?);
         }
         Ok(tallies)
+    }
+
+    /// Drafts an epoch for a restored copy, with a root document that says again what the one in force says: whoever
+    /// signs the one signs the other.
+    pub(super) fn of_epoch(
+        chain: RootChain,
+        record: impl FnOnce(u64) -> EpochRecord,
+        issued: i64,
+        out: &Path,
+    ) -> Result<Self, CeremonyError> {
+        if out.symlink_metadata().is_ok() {
+            return Err(CeremonyError::Exists { path: out.to_owned() });
+        }
+        let now = chain.current();
+        let next = RootDocument { version: now.version.saturating_add(1), reset: None, issued, ..now.clone() };
+        let record = record(next.version);
+        let draft = Self {
+            root: Part::Text(next.to_text()),
+            epoch: Some(Part::Text(record.to_text())),
+            document: next,
+            record: Some(record),
+            chain,
+        };
+        draft.write(out)?;
+        Ok(draft)
+    }
+
+    /// The root document and the epoch record of a draft that carries all signatures.
+    pub(super) fn read_signed(path: &Path) -> Result<(Vec<u8>, Vec<u8>), CeremonyError> {
+        let draft = Self::read(path)?;
+        draft.check_signed()?;
+        let no_epoch = || "it begins no epoch; make one with `bookholder restore --draft`".to_owned();
+        let epoch =
+            draft.epoch.as_ref().ok_or_else(|| CeremonyError::NoDraft { path: path.to_owned(), reason: no_epoch() })?;
+        Ok((draft.root.to_bytes(), epoch.to_bytes()))
+    }
+
+    fn check_signed(&self) -> Result<(), CeremonyError> {
+        let missing: Vec<Tally> = self.tallies()?.into_iter().filter(|tally| tally.missing() > 0).collect();
+        if missing.is_empty() { Ok(()) } else { Err(CeremonyError::Unsigned { missing }) }
     }
 
     fn read(path: &Path) -> Result<Self, CeremonyError> {

@@ -8,8 +8,9 @@ use crate::model::audit::AuditVerdict;
 use crate::model::position::Position;
 use crate::registry::RegistryError;
 use crate::registry::directory::{DirectoryError, check_for_replica};
-use crate::registry::founding::{FoundingError, base_of, published_trust};
-use crate::registry::seal::{CHECKPOINT_KEY_FILE, ROOT_KEY_FILE};
+use crate::registry::founding::{FoundingError, base_of};
+use crate::registry::seal::CHECKPOINT_KEY_FILE;
+use crate::registry::trust_files;
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, Following};
 use crate::replication::recollection::{OpenError, check_note};
@@ -70,11 +71,9 @@ pub enum OfflineError {
     NotEmpty { path: std::path::PathBuf, name: String },
     #[error("{} is another key than the one in {}; move it away, or restore into a new directory", path.display(), keys.display())]
     OtherKeys { path: std::path::PathBuf, keys: std::path::PathBuf },
-    #[error("{} held the registry with the root key {held}, and the backup is of {backup}; restore into a new directory", path.display())]
-    OtherRegistry { path: std::path::PathBuf, held: RootKeyId, backup: RootKeyId },
     #[error("the backup {} cannot be restored: {reason}", path.display())]
     Backup { path: std::path::PathBuf, reason: String },
-    #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} and {ROOT_KEY_FILE} of the registry there, or name their folder with --keys", path.display())]
+    #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} of the registry there, or name their folder with --keys", path.display())]
     NoKeys { path: std::path::PathBuf },
     #[error("this directory does not know yet which root to trust: give --root-key")]
     NoRootKey,
@@ -242,7 +241,10 @@ pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
             let txn = store.read()?;
             (Some(base_of(&txn)?), txn.meta("pin")?.is_some(), txn.trust()?)
         }
-        Err(in_use @ StoreError::InUse { .. }) => (None, false, published_trust(data).map_err(|_| in_use)?),
+        Err(in_use @ StoreError::InUse { .. }) => {
+            let files = trust_files::published(data).map_err(|_| in_use)?;
+            (None, false, (files.roots, files.epochs))
+        }
         Err(error) => return Err(error.into()),
     };
     let (chain, mut epochs) =

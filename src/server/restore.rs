@@ -2,25 +2,28 @@
 //!
 //! The backup is copied into a folder of its own in the data directory and proved there, before anything else is done.
 //! Then the copy gets another epoch, the keys are put where they belong, and one rename puts the database into its place.
+//! Root keys sign the epoch: here, or where they are, in a draft of it.
 //! A process that is killed before leaves nothing that starts, and the same command begins again; one that fails leaves
 //! nothing at all.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ceremony::{CeremonyError, Draft};
 use super::offline::{OfflineError, Proof, prove};
 use crate::clock::Clock;
 use crate::registry::directory::{FIRST_START_FOLDER, RESTORE_FOLDER, TRUST_FOLDER};
-use crate::registry::founding::{FoundingError, begin_epoch, published_trust};
+use crate::registry::founding::FoundingError;
+use crate::registry::new_epoch::NewEpoch;
 use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
+use crate::registry::trust_files;
 use crate::store::create;
 use crate::store::files::{WATERMARK_FILE, replace, sync_directory};
 use crate::store::regular::open_regular;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError};
-use crate::trust::records::read_back;
-use crate::trust::root::RootKeyId;
 
 /// What a data directory may hold besides when a backup is restored into it: what a registry that lost its database
 /// leaves, what was cut short, and what a new file system holds.
@@ -39,15 +42,80 @@ const ALLOWED: [&str; 10] = [
 /// What every private key file is called.
 const KEY_SUFFIX: &str = "key";
 
+/// Who signs the new epoch.
+#[derive(Clone, Copy, Debug)]
+pub enum Signing<'a> {
+    /// `root.key` in the folder of keys, where it is, and the root keys in these files.
+    Keys(&'a [PathBuf]),
+    /// Whoever signed the draft in this file.
+    Signed(&'a Path),
+}
+
 /// Makes a data directory of a backup, with the registry's keys, and begins a new epoch in it, so
 /// that replicas never take the restored copy for the registry that went on after the backup.
 ///
 /// # Errors
 /// The directory is not empty or held another registry, keys are missing or of another one, the backup cannot be read or
 /// does not prove itself, or writing fails. Then the directory is as it was.
-pub fn restore(backup: &Path, data: &Path, keys: &Path, clock: &Arc<dyn Clock>) -> Result<(u64, Proof), OfflineError> {
-    if [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE].iter().any(|name| !keys.join(name).is_file()) {
-        return Err(OfflineError::NoKeys { path: keys.to_owned() });
+pub fn restore(
+    backup: &Path,
+    data: &Path,
+    keys: &Path,
+    signing: Signing<'_>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(u64, Proof), CeremonyError> {
+    attempt(backup, data, keys, |attempt, work| {
+        let restored = attempt.prepare(work, |store, next| match signing {
+            Signing::Keys(files) => {
+                let mut signers = Vec::new();
+                let own = keys.join(ROOT_KEY_FILE);
+                for path in files.iter().chain(own.exists().then_some(&own)) {
+                    signers.push(read_key(path)?);
+                }
+                let epoch = next.sign(&signers, clock.now_ms().div_euclid(1_000))?;
+                Ok(next.begin(store, keys, (None, &epoch), clock)?)
+            }
+            Signing::Signed(path) => {
+                let (root, epoch) = Draft::read_signed(path)?;
+                Ok(next.begin(store, keys, (Some(&root), &epoch), clock)?)
+            }
+        })?;
+        attempt.finish(work)?;
+        Ok(restored)
+    })
+}
+
+/// Drafts the epoch that a restore of this backup into this directory begins, into a new file, for root keys that are on
+/// other machines. Nothing is restored.
+///
+/// # Errors
+/// As [`restore`], or the file exists or cannot be written.
+pub fn draft_epoch(
+    backup: &Path,
+    data: &Path,
+    keys: &Path,
+    out: &Path,
+    clock: &Arc<dyn Clock>,
+) -> Result<Draft, CeremonyError> {
+    attempt(backup, data, keys, |attempt, work| {
+        let issued = clock.now_ms().div_euclid(1_000);
+        let drafted = attempt.prepare(work, |_, next| {
+            Draft::of_epoch(next.chain().clone(), |root| next.record(root, issued), issued, out)
+        });
+        attempt.undo();
+        Ok(drafted?.0)
+    })
+}
+
+/// Works in a data directory, and leaves it as it was where the work fails.
+fn attempt<T>(
+    backup: &Path,
+    data: &Path,
+    keys: &Path,
+    work: impl FnOnce(&mut Attempt<'_>, &Work<'_>) -> Result<T, CeremonyError>,
+) -> Result<T, CeremonyError> {
+    if !keys.join(CHECKPOINT_KEY_FILE).is_file() {
+        return Err(OfflineError::NoKeys { path: keys.to_owned() }.into());
     }
     let key_files = key_files(keys)?;
     let source = open_backup(backup)?;
@@ -55,11 +123,11 @@ pub fn restore(backup: &Path, data: &Path, keys: &Path, clock: &Arc<dyn Clock>) 
     create::directory(data)?;
     // Who has it works in the same folder, which is not this one's to clear.
     let _lock = create::lock(data)?;
-    let restored = attempt.run(&Work { backup, source, keys, key_files, clock });
-    if restored.is_err() {
+    let done = work(&mut attempt, &Work { backup, source, keys, key_files });
+    if done.is_err() {
         attempt.undo();
     }
-    restored
+    done
 }
 
 /// What is to be restored.
@@ -68,7 +136,6 @@ struct Work<'a> {
     source: File,
     keys: &'a Path,
     key_files: Vec<KeyFile>,
-    clock: &'a Arc<dyn Clock>,
 }
 
 /// A private key, as its file has it.
@@ -87,26 +154,36 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    fn run(&mut self, work: &Work<'_>) -> Result<(u64, Proof), OfflineError> {
+    /// Copies the backup aside, proves it, and lets `step` work on it with the epoch that is to come; what it made, and
+    /// the proof of what is there now.
+    fn prepare<T>(
+        &self,
+        work: &Work<'_>,
+        step: impl FnOnce(&Store, NewEpoch) -> Result<T, CeremonyError>,
+    ) -> Result<(T, Proof), CeremonyError> {
         self.check_target()?;
         self.check_keys(work)?;
         let aside = self.data.join(RESTORE_FOLDER);
         clear(&aside)?;
         create::directory(&aside)?;
-        let copy = aside.join(REGISTRY_FILE);
-        let mut to = std::fs::OpenOptions::new().write(true).create_new(true).open(&copy)?;
+        let mut to =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(aside.join(REGISTRY_FILE))?;
         std::io::copy(&mut &work.source, &mut to)?;
         to.sync_all()?;
         drop(to);
-        let restored = renew(&aside, self.data, work)?;
+        renew(&aside, self.data, work, step)
+    }
+
+    /// Puts the keys and the database into their places.
+    fn finish(&mut self, work: &Work<'_>) -> Result<(), OfflineError> {
         self.put_keys(work)?;
-        std::fs::rename(&copy, self.data.join(REGISTRY_FILE))?;
+        std::fs::rename(self.data.join(RESTORE_FOLDER).join(REGISTRY_FILE), self.data.join(REGISTRY_FILE))?;
         sync_directory(self.data)?;
         // From here on it is restored; what is left of the work is cleared by the next start too.
         for folder in [RESTORE_FOLDER, FIRST_START_FOLDER] {
             let _next_time = clear(&self.data.join(folder));
         }
-        Ok(restored)
+        Ok(())
     }
 
     /// Refuses to restore over something.
@@ -165,55 +242,45 @@ impl Attempt<'_> {
     }
 }
 
-/// Proves the copy of a backup, and begins another epoch in it.
-fn renew(aside: &Path, data: &Path, work: &Work<'_>) -> Result<(u64, Proof), OfflineError> {
+/// Proves the copy of a backup before and after a step.
+fn renew<T>(
+    aside: &Path,
+    data: &Path,
+    work: &Work<'_>,
+    step: impl FnOnce(&Store, NewEpoch) -> Result<T, CeremonyError>,
+) -> Result<(T, Proof), CeremonyError> {
     let refuse = |reason: String| OfflineError::Backup { path: work.backup.to_owned(), reason };
-    let in_backup = |error: OfflineError| match error {
-        OfflineError::Store(error) | OfflineError::Founding(FoundingError::Store(error)) => match unreadable(error) {
-            Ok(reason) => refuse(reason),
+    let in_backup = |error: CeremonyError| match error {
+        CeremonyError::Offline(OfflineError::Store(error) | OfflineError::Founding(FoundingError::Store(error)))
+        | CeremonyError::Founding(FoundingError::Store(error))
+        | CeremonyError::Store(error) => match unreadable(error) {
+            Ok(reason) => refuse(reason).into(),
             Err(error) => error.into(),
         },
+        CeremonyError::Founding(error) => OfflineError::Founding(error).into(),
         error => error,
     };
     // Damage may make the database panic: that is an answer here.
-    let shattered = || refuse("its structure does not hold together".to_owned());
-    let guarded = |step: &mut dyn FnMut() -> Result<Proof, OfflineError>| {
-        catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Err(shattered())).map_err(in_backup)
-    };
+    let shattered = || refuse("its structure does not hold together".to_owned()).into();
     let opened = catch_unwind(|| Store::open(&Options { directory: aside.to_owned(), create: false }));
-    let store = opened.map_err(|_| shattered())?.map_err(|error| in_backup(error.into()))?;
-    let restored = (|| {
-        let mut proving = || {
-            let proof = prove(&store.read()?)?;
-            match proof.report.differences.first() {
-                Some(first) => Err(refuse(format!("{first} ({} differences)", proof.report.differences.len()))),
-                None => Ok(proof),
-            }
-        };
-        let root_key = guarded(&mut proving)?.root_key;
-        let root_key = root_key.ok_or_else(|| refuse("it holds no registry".to_owned()))?;
-        let after = last_epoch(data, root_key)?;
-        let mut epoch = 0;
-        let mut beginning = || {
-            epoch = begin_epoch(&store, work.keys, after, work.clock)?;
-            proving()
-        };
-        let proof = guarded(&mut beginning)?;
-        Ok((epoch, proof))
-    })();
+    let store = opened.unwrap_or_else(|_| Err(StoreError::Torn)).map_err(|error| in_backup(error.into()))?;
+    let proving = || -> Result<Proof, CeremonyError> {
+        let proof = prove(&store.read()?)?;
+        match proof.report.differences.first() {
+            Some(first) => Err(refuse(format!("{first} ({} differences)", proof.report.differences.len())).into()),
+            None => Ok(proof),
+        }
+    };
+    let steps = || -> Result<(T, Proof), CeremonyError> {
+        if proving()?.root_key.is_none() {
+            return Err(refuse("it holds no registry".to_owned()).into());
+        }
+        let next = NewEpoch::of(&store, &trust_files::published(data)?, work.keys)?;
+        Ok((step(&store, next)?, proving()?))
+    };
+    let renewed = catch_unwind(AssertUnwindSafe(steps)).unwrap_or_else(|_| Err(shattered())).map_err(in_backup);
     store.close_blocking();
-    restored
-}
-
-/// The last epoch that the directory's own records know, when a registry lost its database there: the new one has to be
-/// above it, whatever the backup knows.
-fn last_epoch(data: &Path, root_key: RootKeyId) -> Result<u64, OfflineError> {
-    let (roots, epochs) = published_trust(data)?;
-    let Ok((chain, epochs)) = read_back(None, &roots, &epochs) else { return Ok(0) };
-    if chain.key_id() != root_key {
-        return Err(OfflineError::OtherRegistry { path: data.to_owned(), held: chain.key_id(), backup: root_key });
-    }
-    Ok(epochs.iter().map(|epoch| epoch.record().epoch).max().unwrap_or(0))
+    renewed
 }
 
 /// What is wrong with a backup, where an error says so; else the error, which is of this machine.
@@ -230,11 +297,9 @@ fn unreadable(error: StoreError) -> Result<String, StoreError> {
     }
 }
 
-/// The private keys in a folder; the two that every registry has must hold keys.
+/// The private keys in a folder; the one that signs checkpoints must hold a key.
 fn key_files(keys: &Path) -> Result<Vec<KeyFile>, OfflineError> {
-    for name in [CHECKPOINT_KEY_FILE, ROOT_KEY_FILE] {
-        read_key(&keys.join(name))?;
-    }
+    read_key(&keys.join(CHECKPOINT_KEY_FILE))?;
     let mut found = Vec::new();
     for entry in std::fs::read_dir(keys)? {
         let path = entry?.path();

@@ -53,10 +53,14 @@ pub fn directory(path: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::NotWritable { path: path.to_owned(), source })
 }
 
-/// Whether a directory has a database file with something in it.
+/// Whether a directory has a database file with something in it, or one that cannot be looked at: nothing begins beside
+/// that.
 #[must_use]
 pub fn has_database(directory: &Path) -> bool {
-    std::fs::metadata(directory.join(REGISTRY_FILE)).is_ok_and(|file| file.len() > 0)
+    match std::fs::metadata(directory.join(REGISTRY_FILE)) {
+        Ok(file) => file.len() > 0,
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]

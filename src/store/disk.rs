@@ -45,6 +45,9 @@ pub trait Medium: Send + Sync + 'static {
     /// # Errors
     /// The disk refuses; then nothing has moved.
     fn install(&self, keep: bool) -> io::Result<()>;
+
+    /// Gives up what [`Medium::create`] made, and its room on the disk.
+    fn discard(&self) {}
 }
 
 /// A file of the data directory.
@@ -96,6 +99,10 @@ impl Medium for FileMedium {
         std::fs::rename(self.beside(".new"), &self.path)?;
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         File::open(directory)?.sync_all()
+    }
+
+    fn discard(&self) {
+        let _there_may_be_none = std::fs::remove_file(self.beside(".new"));
     }
 }
 

@@ -186,8 +186,13 @@ impl Store {
             opened => opened?,
         };
         if serving && handle.is_writable() && handle.compacting_pays(&*medium).unwrap_or(false) {
-            let bytes = handle.compact(&*medium, &path)?;
-            tracing::info!(bytes, "gave unused space of the database back to the disk");
+            // Moving a damaged page would hide the damage.
+            if handle.pages_are_whole(&path)? {
+                let bytes = handle.compact(&*medium, &path)?;
+                tracing::info!(bytes, "gave unused space of the database back to the disk");
+            } else {
+                condition.notice_damage("a page in use is not as it was written".to_owned(), false);
+            }
         }
         let shared = Arc::new(Shared {
             directory,
@@ -368,6 +373,23 @@ impl Store {
     {
         let (answer, wait) = oneshot::channel();
         self.submit(job, answer)?;
+        wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// As [`Store::write`], and may use the last room on the disk: for small writes that stop something bad.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_urgently<T, E>(
+        &self,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        self.send(Job::Write(Box::new(Task::new(job, answer).urgent())))?;
         wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 

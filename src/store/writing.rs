@@ -23,6 +23,8 @@ use super::writer::{Committed, Observer, Seal, Shared, Touched};
 const GROUP_JOBS_MAX: usize = 256;
 /// Room on the disk below which no write is begun, in bytes: a group, its index and redb's own pages.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
+/// The same for urgent writes, which are small: what others may not use is left for them.
+const FREE_BYTES_MIN_URGENT: u64 = 512 * 1024;
 /// How often writing is tried again while the disk fails and nobody writes.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,8 @@ const WRITER_NICE: i32 = 10;
 
 /// A job with the wire to whoever waits for it.
 pub(super) trait Work: Send {
+    /// Whether it may use the last room on the disk.
+    fn is_urgent(&self) -> bool;
     /// Runs the job; whether it refused.
     fn run(&mut self, txn: &mut WriteTxn<'_>) -> bool;
     /// Answers, once the group is committed or was not.
@@ -43,11 +47,16 @@ pub(super) struct Task<T, E, F> {
     job: Option<F>,
     result: Option<Result<T, E>>,
     answer: oneshot::Sender<Result<T, E>>,
+    urgent: bool,
 }
 
 impl<T, E, F> Task<T, E, F> {
     pub(super) const fn new(job: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
-        Self { job: Some(job), result: None, answer }
+        Self { job: Some(job), result: None, answer, urgent: false }
+    }
+
+    pub(super) fn urgent(self) -> Self {
+        Self { urgent: true, ..self }
     }
 }
 
@@ -57,6 +66,10 @@ where
     E: From<StoreError> + Send,
     F: FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send,
 {
+    fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
     fn run(&mut self, txn: &mut WriteTxn<'_>) -> bool {
         self.result = self.job.take().map(|job| job(txn));
         matches!(self.result, Some(Err(_)))
@@ -174,6 +187,16 @@ impl Writer {
     }
 
     fn run_group(&mut self, mut group: Vec<Box<dyn Work>>) {
+        if let Err(full) = check_room(&self.shared.directory, FREE_BYTES_MIN) {
+            let (urgent, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|work| work.is_urgent());
+            for task in others {
+                task.finish(Err(full.for_another()));
+            }
+            if urgent.is_empty() {
+                return;
+            }
+            group = urgent;
+        }
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(&mut group)));
         let outcome = caught.unwrap_or_else(|_| {
             tracing::error!("a write panicked; its group was abandoned");
@@ -213,7 +236,7 @@ impl Writer {
         }
         let full = error.is_full() || self.handle().is_some_and(|handle| handle.fate().ran_full());
         let error = match (error, failure) {
-            _ if full => check_room(&self.shared.directory)
+            _ if full => check_room(&self.shared.directory, FREE_BYTES_MIN)
                 .err()
                 .unwrap_or(StoreError::Full { free_bytes: 0, needed_bytes: FREE_BYTES_MIN }),
             (StoreError::Interrupted | StoreError::Disk { .. } | StoreError::Aborted, Some(reason)) => {
@@ -228,7 +251,7 @@ impl Writer {
     }
 
     fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<Option<Committed>, StoreError> {
-        check_room(&self.shared.directory)?;
+        check_room(&self.shared.directory, FREE_BYTES_MIN_URGENT)?;
         if !self.is_well() {
             self.recover();
         }
@@ -341,16 +364,32 @@ impl Writer {
 
     /// Runs a job on a new database, and puts that in the place of the one that is there.
     fn run_anew(&mut self, mut job: Box<dyn Work>) {
-        let outcome = self.make_anew(&mut *job);
-        if let Err(error) = &outcome {
-            tracing::error!(error = error as &dyn std::error::Error, "the new database was not finished");
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make_anew(&mut *job)));
+        let outcome = caught.unwrap_or(Err(StoreError::Aborted));
+        match &outcome {
+            Ok(()) => self.drop_damaged_without_room(),
+            Err(error) => {
+                tracing::error!(error = error as &dyn std::error::Error, "the new database was not finished");
+                self.shared.medium.discard();
+            }
         }
         job.finish(outcome);
     }
 
+    /// Removes the damaged database that was put aside, where it takes more room than is left.
+    fn drop_damaged_without_room(&self) {
+        let aside = super::disk::aside(&self.shared.path);
+        let Ok(length) = std::fs::metadata(&aside).map(|file| file.len()) else { return };
+        if check_room(&self.shared.directory, length.max(FREE_BYTES_MIN)).is_err()
+            && std::fs::remove_file(&aside).is_ok()
+        {
+            tracing::warn!(bytes = length, "removed the damaged database, as the disk has no room for both");
+        }
+    }
+
     fn make_anew(&mut self, job: &mut dyn Work) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
-        check_room(&shared.directory)?;
+        check_room(&shared.directory, FREE_BYTES_MIN)?;
         let handle = Handle::create(&*shared.medium, &shared.path)?;
         let mut raw = handle.database()?.begin_write()?;
         raw.set_quick_repair(true);
@@ -377,11 +416,11 @@ impl Writer {
 }
 
 /// Refuses to begin a write that the disk may have no room for, while the database is still sound.
-fn check_room(directory: &Path) -> Result<(), StoreError> {
+fn check_room(directory: &Path, needed_bytes: u64) -> Result<(), StoreError> {
     let Ok(status) = rustix::fs::statvfs(directory) else { return Ok(()) };
     let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
-    if free_bytes < FREE_BYTES_MIN {
-        return Err(StoreError::Full { free_bytes, needed_bytes: FREE_BYTES_MIN });
+    if free_bytes < needed_bytes {
+        return Err(StoreError::Full { free_bytes, needed_bytes });
     }
     Ok(())
 }

@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bookholder::model::position::Position;
-use bookholder::registry::founding::published_trust;
 use bookholder::registry::seal::{MIN_READER, VIEW_ALL, read_key};
+use bookholder::registry::trust_files::{TrustFiles, published};
 use bookholder::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
 use bookholder::trust::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition};
 use bookholder::trust::epoch::VerifiedEpoch;
@@ -13,7 +13,7 @@ use bookholder::trust::root_chain::RootChain;
 use serde_json::{Value, json};
 
 use crate::support::command::{Bookholder, Said, bookholder};
-use crate::support::node::Node;
+use crate::support::node::{Launch, Node};
 
 /// What a replica that knows these roots and epochs, and holds nothing, says of a note.
 fn decide(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
@@ -180,7 +180,7 @@ fn a_stolen_checkpoint_key_is_replaced_and_signs_nothing_any_more() {
     let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
 
     // Whoever has the old key signs in vain.
-    let (roots, epochs) = published_trust(primary.data()).expect("the public records");
+    let TrustFiles { roots, epochs } = published(primary.data()).expect("the public records");
     let mut chain = RootChain::begin(&primary.root_key().parse().expect("an id"), &roots[0]).expect("the first root");
     let before = chain.clone();
     chain.extend(&roots[1]).expect("the second root");
@@ -277,4 +277,136 @@ fn forged(registry: String, position: Position) -> Checkpoint {
         expires: 1_800_000_060,
         min_reader: 1,
     }
+}
+
+/// A backup that is older than a change of keys, and what restores it.
+struct OldBackup {
+    primary: Node,
+    replica: Node,
+    file: PathBuf,
+    restored: PathBuf,
+}
+
+impl OldBackup {
+    /// Takes a backup, then changes the root to this many of three keys and rotates the checkpoint key; a replica follows.
+    fn before_new_keys(threshold: &str, holders: &[(PathBuf, String)]) -> Self {
+        let mut primary = Node::primary();
+        primary.publish("a", "before the backup");
+        let replica = Node::replica(&primary);
+        let (file, draft_file) = (primary.home().join("old.backup"), primary.home().join("root-2.draft"));
+        let _said = bookholder(["backup"]).arg(&file).server(&primary).ok();
+        primary.publish("a", "after the backup");
+        replica.follow(&primary);
+        primary.stop();
+        let line = draft(&primary, &draft_file).arg("--rotate-checkpoint").arg("--threshold").arg(threshold);
+        let _said = holders.iter().fold(line, |line, (_, public)| line.arg("--root-key").arg(public)).ok();
+        let _said = sign(&draft_file, &root_key_file(&primary)).ok();
+        for (key, _) in holders {
+            let _said = sign(&draft_file, key).ok();
+        }
+        let _said = install(&draft_file, &primary).ok();
+        std::fs::remove_file(root_key_file(&primary)).expect("a root key to take offline");
+        start_again(&mut primary);
+        primary.publish("a", "under new keys");
+        replica.follow(&primary);
+        assert!(replica.status()["position"].as_str().expect("a position").starts_with("2."), "{}", replica.status());
+        primary.stop();
+        let restored = primary.home().join("restored");
+        Self { primary, replica, file, restored }
+    }
+
+    fn restore(&self) -> Bookholder {
+        let keys = self.primary.data().join("keys");
+        bookholder(["restore"]).arg(&self.file).arg("--data").arg(&self.restored).arg("--keys").arg(keys)
+    }
+
+    /// Puts the files of the lost registry's trust where the restore looks for them.
+    fn bring_trust(&self) {
+        let to = self.restored.join("trust");
+        std::fs::create_dir_all(&to).expect("a folder");
+        for entry in std::fs::read_dir(self.primary.data().join("trust")).expect("a folder") {
+            let from = entry.expect("an entry").path();
+            std::fs::copy(&from, to.join(from.file_name().expect("a name"))).expect("copied");
+        }
+    }
+
+    /// The replica that followed the registry under its new keys follows the restored one.
+    fn is_followed(&self) {
+        let address = self.primary.address().to_string();
+        let restored = Launch::primary().data(&self.restored).args(["--listen", &address]).start();
+        assert_eq!(restored.text("a"), "before the backup");
+        answers(&self.replica, "before the backup");
+        restored.publish("a", "life goes on");
+        self.replica.follow(&restored);
+        answers(&self.replica, "life goes on");
+        assert!(self.replica.status()["position"].as_str().expect("a position").starts_with("3."));
+    }
+}
+
+#[test]
+fn a_backup_older_than_a_change_of_keys_is_restored_under_the_newest_root() {
+    let (home, holder) = one_holder();
+    let old = OldBackup::before_new_keys("1", std::slice::from_ref(&holder));
+    let with_key = || old.restore().arg("--root-key-file").arg(&holder.0);
+    // Without the newer root documents the copy could not know whose checkpoint key that is.
+    let _said = with_key().fails(2).says("no root document lists the key").says("put the folder `trust`");
+    old.bring_trust();
+    let _said = old.restore().fails(2).says("root document 2 wants 1 of its root keys").says("--root-key-file");
+    let _said = with_key().ok().says("epoch 3 begins here").says("proved");
+    assert_eq!(mode(&old.restored.join("keys")), 0o700);
+    for path in ["registry.redb", "keys/checkpoint.key"] {
+        assert_eq!(mode(&old.restored.join(path)), 0o600, "{path}");
+    }
+    old.is_followed();
+    drop(home);
+}
+
+#[test]
+fn a_registry_with_two_of_three_root_keys_is_restored_by_their_files_or_by_a_signed_draft() {
+    let home = tempfile::tempdir().expect("a directory");
+    let holders = ["ada.key", "bob.key", "eve.key"].map(|name| new_key(home.path(), name));
+    let [(ada, _), (bob, _), (eve, _)] = &holders;
+    let old = OldBackup::before_new_keys("2", &holders);
+    old.bring_trust();
+    let one = old.restore().arg("--root-key-file").arg(ada);
+    let _said = one.fails(2).says("root document 2 wants 2 of its root keys to sign the new epoch, and 1 of them");
+
+    let file = home.path().join("epoch.draft");
+    let _said = old.restore().arg("--draft").arg(&file).ok().says("epoch 3 begins after 1.").says("keys sign");
+    assert!(!old.restored.join("registry.redb").exists() && !old.restored.join("keys").exists());
+    let _said = old.restore().arg("--draft").arg(&file).fails(2).says("is not overwritten");
+    let signed = || old.restore().arg("--signed").arg(&file);
+    let _said = sign(&file, bob).ok();
+    let _said = signed().fails(1).says("does not carry enough signatures");
+    let _said = sign(&file, eve).ok();
+    let _said = signed().ok().says("epoch 3 begins here").says("proved");
+    old.is_followed();
+
+    // With the files at hand it takes one step, in another directory.
+    let again = OldBackup { restored: home.path().join("again"), ..old };
+    again.bring_trust();
+    let both = again.restore().arg("--root-key-file").arg(ada).arg("--root-key-file").arg(eve);
+    let _said = both.ok().says("epoch 3 begins here").says("proved");
+}
+
+#[test]
+fn a_restore_refuses_records_of_trust_that_were_changed() {
+    let (home, holder) = one_holder();
+    let old = OldBackup::before_new_keys("1", std::slice::from_ref(&holder));
+    old.bring_trust();
+    let root = old.restored.join("trust/root-2");
+    let mut bytes = std::fs::read(&root).expect("a root document");
+    bytes[20] ^= 1;
+    std::fs::write(&root, bytes).expect("written");
+    let restore = old.restore().arg("--root-key-file").arg(&holder.0);
+    let _said = restore.fails(2).says("the files in the folder `trust` do not hold together");
+    assert!(!old.restored.join("registry.redb").exists());
+    drop(home);
+}
+
+/// Somebody with a root key.
+fn one_holder() -> (tempfile::TempDir, (PathBuf, String)) {
+    let home = tempfile::tempdir().expect("a directory");
+    let holder = new_key(home.path(), "ada.key");
+    (home, holder)
 }

@@ -180,9 +180,14 @@ const RESTORE_EXAMPLES: &str = "\
 Examples:
   bookholder restore friday.backup --data /var/lib/bookholder --keys /media/safe/keys
   bookholder restore friday.backup --data /var/lib/bookholder      the keys are in its folder keys already
+  bookholder restore friday.backup --data D --keys K --root-key-file ada.key --root-key-file bob.key
+  bookholder restore friday.backup --data D --keys K --draft epoch.draft      then `bookholder keys sign epoch.draft`
+  bookholder restore friday.backup --data D --keys K --signed epoch.draft
 
-The keys are those that `keys/` held when the backup was made: a backup does not hold them. The directory may hold what is
-left of a registry that lost its database. A restore that fails leaves nothing; one that was cut short is run again.";
+The keys are those that `keys/` held last: a backup does not hold them. If keys were changed after the backup was made, put
+the folder `trust` of the registry into the data directory first, or replicas refuse what is restored. The directory may
+hold what is left of a registry that lost its database. A restore that fails leaves nothing; one that was cut short is run
+again.";
 
 /// `restore`
 #[derive(Clone, Debug, Args)]
@@ -197,6 +202,15 @@ pub struct RestoreArgs {
     /// The folder of the registry's keys [default: keys in the data directory]
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
+    /// A root key that signs the new epoch, besides root.key in the folder of keys; repeat it for several
+    #[arg(long, value_name = "FILE")]
+    pub root_key_file: Vec<PathBuf>,
+    /// Restore nothing yet: write the new epoch into this file, to be signed where the root keys are
+    #[arg(long, value_name = "FILE", conflicts_with = "root_key_file")]
+    pub draft: Option<PathBuf>,
+    /// Restore with the epoch in this file, which `bookholder keys sign` has signed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["root_key_file", "draft"])]
+    pub signed: Option<PathBuf>,
 }
 
 const REPAIR_EXAMPLES: &str = "\

@@ -89,6 +89,16 @@ pub fn install(args: &KeysInstallArgs, output: Output) -> Result<Verdict, CliErr
     Ok(Verdict::Done)
 }
 
+/// Shows the epoch of a restored copy, which was drafted.
+pub fn show_draft(output: Output, draft: &Draft, file: &Path) -> Result<Verdict, CliError> {
+    show(output, file, draft, None, true)?;
+    output.note(paint(
+        DIM,
+        "nothing is restored yet: sign the draft with `bookholder keys sign`, then restore with --signed",
+    ));
+    Ok(Verdict::Done)
+}
+
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::new())
 }
@@ -156,6 +166,7 @@ impl From<CeremonyError> for CliError {
                 Self::no(message)
             }
             CeremonyError::Offline(_)
+            | CeremonyError::Io(_)
             | CeremonyError::File { .. }
             | CeremonyError::Store(_)
             | CeremonyError::KeyFile(_)

@@ -64,9 +64,17 @@ fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
     let ballast = disk.0.join("ballast");
     std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).expect("room");
     let mut node = Launch::primary().data(disk.0.join("data")).start();
+    node.publish("bad", "right");
+    node.publish("bad", "wrong");
+    node.publish("worse", "wrong from the start");
     node.publish("a", "written before");
     let (_, message) = fill(&node);
     assert!(message.contains("the disk is full") && message.contains("reading goes on"), "{message}");
+    // What stops something bad has room left.
+    let _said = bookholder(["rollback", "bad", "-l", "production", "-m", "the answers are wrong"]).server(&node).ok();
+    assert_eq!(node.text("bad"), "right");
+    let _said = bookholder(["unlabel", "worse", "-l", "production", "-m", "the answers are wrong"]).server(&node).ok();
+    let _detail = node.get("/v1/resolve/worse").problem(404, "label_not_found");
     let before = node.status();
     for _ in 0..3 {
         let request = json!({"content": {"syntax": "plain", "text": "x".repeat(500_000)}, "message": "why"});

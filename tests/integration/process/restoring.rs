@@ -36,11 +36,18 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
 
     let restored = primary.home().join("restored");
     let missing = bookholder(["restore"]).arg(&file).arg("--data").arg(&restored);
-    let _said = missing.fails(2).says("copy checkpoint.key and root.key").says("--keys");
+    let _said = missing.fails(2).says("copy checkpoint.key").says("--keys");
     let restore = || {
         bookholder(["restore"]).arg(&file).arg("--data").arg(&restored).arg("--keys").arg(primary.data().join("keys"))
     };
     let _said = restore().ok().says("epoch 2 begins here").says("proved");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &str| std::fs::metadata(restored.join(path)).expect("a file").permissions().mode() & 0o777;
+        assert_eq!(["", "keys"].map(mode), [0o700; 2]);
+        assert_eq!(["registry.redb", "keys/checkpoint.key", "keys/root.key"].map(mode), [0o600; 3]);
+    }
     let _said = restore().fails(2).says("is not empty");
 
     let restored = Launch::primary().data(&restored).args(["--listen", &primary.address().to_string()]).start();

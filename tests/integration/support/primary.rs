@@ -16,8 +16,10 @@ use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
 use bookholder::model::principal::PrincipalKind;
 use bookholder::model::time::Timestamp;
-use bookholder::registry::founding::{self, Founded, Founding, begin_epoch};
+use bookholder::registry::founding::{self, Founded, Founding};
+use bookholder::registry::new_epoch::NewEpoch;
 use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
+use bookholder::registry::trust_files::TrustFiles;
 use bookholder::registry::{Actor, Registry, RegistryError};
 use bookholder::replication::publisher::Publisher;
 use bookholder::resolve::resolver::{Query, Resolver};
@@ -202,7 +204,13 @@ impl Primary {
     /// Begins another epoch, as a restored copy must.
     pub fn begin_epoch(&self) -> u64 {
         let (store, keys, clock) = (self.store.clone(), self.path().join(KEYS_FOLDER), self.clock.clone());
-        outside(move || begin_epoch(&store, &keys, 0, &(Arc::new(clock) as Arc<dyn Clock>)).expect("an epoch"))
+        outside(move || {
+            let clock: Arc<dyn Clock> = Arc::new(clock);
+            let next = NewEpoch::of(&store, &TrustFiles::default(), &keys).expect("a registry");
+            let root_key = read_key(&keys.join(ROOT_KEY_FILE)).expect("a root key");
+            let epoch = next.sign(&[root_key], clock.now_ms() / 1_000).expect("a signed epoch");
+            next.begin(&store, &keys, (None, &epoch), &clock).expect("an epoch")
+        })
     }
 
     /// Copies the database file as a crash would leave it, with the keys, and opens the copy as another primary.
