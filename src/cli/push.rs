@@ -42,6 +42,7 @@ that changed is refused where somebody else published a newer version. Without t
 what an older version said.";
 
 /// `push`
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PushArgs {
@@ -71,6 +72,7 @@ pub struct PushArgs {
 }
 
 /// What to push, and how.
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Push {
     pub folder: PathBuf,
     pub message: String,

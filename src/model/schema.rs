@@ -8,6 +8,7 @@ pub(crate) fn text(description: &str, example: &str) -> ObjectBuilder {
 }
 
 /// A format that no vocabulary of JSON Schema has; readers that do not know it pass it over.
+#[allow(clippy::unnecessary_wraps, reason = "the builder takes an option")]
 pub(crate) fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))
 }

@@ -29,6 +29,7 @@ use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
 /// How a move is asked for.
+#[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Terms {
     /// Why.

@@ -69,6 +69,7 @@ impl Stat {
     }
 
     /// For how long the file has been as it is, by the clock of this machine.
+    #[allow(clippy::disallowed_methods, reason = "the clock that stamps files, which no Clock stands for")]
     fn age(&self) -> Duration {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let (seconds, ns) = self.modified_ns.max(self.changed_ns);
