@@ -15,6 +15,7 @@ pub mod experiment;
 pub mod files;
 pub mod governance;
 pub mod http;
+pub mod json;
 pub mod logging;
 pub mod metrics;
 pub mod model;

@@ -56,7 +56,7 @@ fn show(answer: &DiffAnswer) -> String {
 pub fn changes(diff: &Diff) -> String {
     let mut shown = String::new();
     if let Some(change) = diff.syntax {
-        values(&mut shown, "syntax", &ValueChange { before: json(&change.before), after: json(&change.after) });
+        values(&mut shown, "syntax", &ValueChange::new(json(&change.before), json(&change.after)));
     }
     if let Some(text) = &diff.text {
         heading(&mut shown, "text");
@@ -69,7 +69,7 @@ pub fn changes(diff: &Diff) -> String {
     }
     for variable in &diff.variables {
         let side = |side: Option<&_>| side.map_or(Value::Null, json);
-        let change = ValueChange { before: side(variable.before.as_ref()), after: side(variable.after.as_ref()) };
+        let change = ValueChange::new(side(variable.before.as_ref()), side(variable.after.as_ref()));
         values(&mut shown, &format!("variable {}", harmless(&variable.name)), &change);
     }
     rest(&mut shown, diff);
@@ -110,7 +110,7 @@ fn hunks(shown: &mut String, unified: &str) {
 }
 
 fn values(shown: &mut String, what: &str, change: &ValueChange) {
-    heading(shown, what);
+    heading(shown, &if change.order_only { format!("{what} (key order changed)") } else { what.to_owned() });
     let mut side = |sign: char, value: &Value| {
         if !value.is_null() {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();

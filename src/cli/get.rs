@@ -185,8 +185,8 @@ pub fn as_value(message: &crate::model::content::Message) -> Value {
 
 fn read_messages(path: &Path) -> Result<Vec<Value>, CliError> {
     let bytes = disk::read(path, BODY_BYTES_MAX)?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| CliError::usage(format!("{} is no JSON list of messages: {error}", path.display())))
+    crate::json::read(&bytes)
+        .map_err(|error| CliError::usage(format!("{} is not a JSON list of messages: {error}", path.display())))
 }
 
 #[cfg(test)]

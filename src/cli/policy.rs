@@ -175,9 +175,10 @@ fn read(path: &Path) -> Result<Vec<Policy>, CliError> {
 fn parse(text: &str) -> Result<Vec<Policy>, String> {
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     match (signs.next(), signs.next()) {
-        (Some('['), Some('{' | ']')) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        (Some('['), Some('{' | ']')) => crate::json::read(text.as_bytes()).map_err(|error| error.to_string()),
         (Some('{'), _) => {
-            let fields: serde_json::Map<_, _> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+            let fields: serde_json::Map<_, _> =
+                crate::json::read(text.as_bytes()).map_err(|error| error.to_string())?;
             if fields.contains_key("policy") {
                 return serde_json::from_str(text).map(|file: Several| file.policy).map_err(|error| error.to_string());
             }

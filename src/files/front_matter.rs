@@ -10,6 +10,8 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::yaml;
+use crate::json::{self, JsonError};
 use crate::model::content::{Message, Model, Syntax, Variable, VariableType};
 use crate::model::name::Label;
 
@@ -19,7 +21,7 @@ const YAML_BYTES_MAX: usize = 64 * 1024;
 const YAML_BRACKETS_MAX: usize = 2_048;
 
 /// Everything that front matter can say.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct FrontMatter {
     pub syntax: Syntax,
     pub model: Option<Model>,
@@ -31,12 +33,28 @@ pub(super) struct FrontMatter {
     pub messages: Option<Vec<Message>>,
 }
 
+impl PartialEq for FrontMatter {
+    fn eq(&self, other: &Self) -> bool {
+        let schemas = match (&self.response_schema, &other.response_schema) {
+            (Some(a), Some(b)) => json::same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        schemas
+            && self.syntax == other.syntax
+            && self.model == other.model
+            && self.variables == other.variables
+            && json::same_list(&self.tools, &other.tools)
+            && json::same_fields(&self.config, &other.config)
+            && self.labels == other.labels
+            && self.messages == other.messages
+    }
+}
+
 /// Reads front matter; a reason names the key and the line of the file.
 pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
     let form = if is_small(yaml) {
-        // The parser counts lines of what it is given: one empty line stands for the opening `---`.
-        let form: Option<Form> = serde_norway::from_str(&format!("\n{yaml}")).map_err(|error| error.to_string())?;
-        form.unwrap_or_default()
+        // The first line of the file is the opening `---`.
+        form_of(yaml::read(yaml, 2)?)?
     } else {
         parse_lines(yaml)?
     };
@@ -82,7 +100,7 @@ pub(super) fn write(front: &FrontMatter) -> String {
         labels: front.labels.clone(),
         messages: front.messages.clone(),
     };
-    if form == Form::default() {
+    if *front == FrontMatter::default() {
         return String::new();
     }
     let yaml = serde_norway::to_string(&form).unwrap_or_default();
@@ -101,24 +119,49 @@ fn is_small(yaml: &str) -> bool {
     yaml.len() <= YAML_BYTES_MAX && brackets <= YAML_BRACKETS_MAX
 }
 
+/// What values say; a reason names the key and its line.
+fn form_of(read: yaml::Read) -> Result<Form, String> {
+    let yaml::Read { fields, lines } = read;
+    let whole = serde_json::from_value(Value::Object(fields.clone()));
+    whole.map_err(|error: serde_json::Error| {
+        let wrong = fields.into_iter().find_map(|(key, value)| {
+            let alone = Map::from_iter([(key.clone(), value)]);
+            Some((key, serde_json::from_value::<Form>(Value::Object(alone)).err()?))
+        });
+        match wrong {
+            Some((key, error)) => match lines.get(&key) {
+                Some(line) => format!("line {line}: `{key}`: {error}"),
+                None => format!("`{key}`: {error}"),
+            },
+            None => error.to_string(),
+        }
+    })
+}
+
 /// Reads front matter that is one `key: JSON` a line.
 fn parse_lines(text: &str) -> Result<Form, String> {
-    let mut fields = Map::new();
+    let mut read = yaml::Read::default();
     // The first line of the file is the opening `---`.
     for (number, line) in (2_usize..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let field =
-            line.split_once(": ").and_then(|(key, json)| Some((key, serde_json::from_str::<Value>(json).ok()?)));
-        let Some((key, value)) = field else {
-            return Err(format!(
-                "front matter with more than {YAML_BYTES_MAX} bytes or {YAML_BRACKETS_MAX} brackets has one `key: JSON` \
-                 on each line, and line {number} is none; make it smaller or write its value as JSON"
-            ));
+        let (key, text) = line.split_once(": ").unwrap_or((line, ""));
+        let value = match json::read(text.as_bytes()) {
+            Ok(value) => value,
+            Err(error @ (JsonError::Twice { .. } | JsonError::Number { .. })) => {
+                return Err(format!("line {number}: in `{key}`: {error}"));
+            }
+            Err(JsonError::Form { .. }) => {
+                return Err(format!(
+                    "front matter with more than {YAML_BYTES_MAX} bytes or {YAML_BRACKETS_MAX} brackets has one `key: JSON` \
+                     on each line, and line {number} is none; make it smaller or write its value as JSON"
+                ));
+            }
         };
-        if fields.insert(key.to_owned(), value).is_some() {
+        read.lines.insert(key.to_owned(), number);
+        if read.fields.insert(key.to_owned(), value).is_some() {
             return Err(format!("line {number}: `{key}` is written twice; keep one of them"));
         }
     }
-    serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())
+    form_of(read)
 }
 
 /// The form as one `key: JSON` line each, as [`parse_lines`] reads it.
@@ -148,7 +191,7 @@ fn json_lines(form: &Form) -> String {
     fields.into_iter().map(line).collect()
 }
 
-#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
     #[serde(default, skip_serializing_if = "is_default")]
@@ -171,7 +214,7 @@ struct Form {
     messages: Option<Vec<Message>>,
 }
 
-#[derive(PartialEq, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "`model` is a name, or a map of `name` and `parameters`")]
 enum ModelForm {
     Name(String),

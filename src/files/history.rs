@@ -76,7 +76,7 @@ impl HistoryReader {
             return Err(HistoryError::TooMany { line });
         }
         let form: Line =
-            serde_json::from_slice(text).map_err(|error| HistoryError::Line { line, reason: error.to_string() })?;
+            crate::json::read(text).map_err(|error| HistoryError::Line { line, reason: error.to_string() })?;
         if form.name.len() > NAME_BYTES_MAX {
             let reason = format!("the name is longer than {NAME_BYTES_MAX} bytes");
             return Err(HistoryError::Line { line, reason });

@@ -102,7 +102,7 @@ impl Reader {
     fn take(&mut self, found: &Found<'_>, body: &str, line: usize) -> Result<(), PromptFileError> {
         match &found.marker {
             Marker::Role(name) => {
-                let role = role(name).ok_or_else(|| PromptFileError::Role { line, role: (*name).to_owned() })?;
+                let role = Role::named(name).ok_or_else(|| PromptFileError::Role { line, role: (*name).to_owned() })?;
                 self.messages.extend(self.open.take().map(Open::close));
                 self.open = Some(Open { role, text: String::new(), parts: Vec::new() });
             }
@@ -113,7 +113,7 @@ impl Reader {
             Marker::Media(url) => {
                 let open = self.open.as_mut().ok_or(PromptFileError::MediaWithoutRole { line })?;
                 open.close_text();
-                open.parts.push(Part::Image { url: url.clone() });
+                open.parts.push(Part::image(url.clone()));
             }
             Marker::Wrong(form) => {
                 return Err(PromptFileError::Marker { line, written: found.written(body), form });
@@ -148,27 +148,28 @@ pub(super) fn write(body: &Body) -> Option<String> {
 }
 
 fn write_said(written: &mut String, said: &Said) -> Option<()> {
-    if said.name.is_some() || !said.tool_calls.is_empty() || said.tool_call_id.is_some() {
+    if !said.fields.is_empty() {
         return None;
     }
-    written.extend(["{{role \"", role_name(said.role), "\"}}\n"]);
+    written.extend(["{{role \"", said.role.as_str(), "\"}}\n"]);
     let parts = match &said.content {
         MessageContent::Text(text) => {
             written.push_str(&escape(text, Kind::Chat));
             return Some(());
         }
         MessageContent::Parts(parts) => parts,
+        MessageContent::Null | MessageContent::Absent => return None,
     };
-    let image = |part: &Part| matches!(part, Part::Image { .. });
+    let image = |part: &Part| part.only_image().is_some();
     let texts_meet = parts.iter().zip(parts.iter().skip(1)).any(|(a, b)| !image(a) && !image(b));
     if texts_meet || !parts.iter().any(image) {
         return None;
     }
     for part in parts {
-        match part {
-            Part::Text { text } if text.trim().is_empty() => return None,
-            Part::Text { text } => written.push_str(&escape(text, Kind::Chat)),
-            Part::Image { url } => written.extend(["{{media url=\"", quotable(url)?, "\"}}\n"]),
+        match (part.only_text(), part.only_image()) {
+            (Some(text), _) if !text.trim().is_empty() => written.push_str(&escape(text, Kind::Chat)),
+            (_, Some(url)) => written.extend(["{{media url=\"", quotable(url)?, "\"}}\n"]),
+            _ => return None,
         }
     }
     Some(())
@@ -186,7 +187,7 @@ impl Open {
     fn close_text(&mut self) {
         let text = std::mem::take(&mut self.text);
         if !text.trim().is_empty() {
-            self.parts.push(Part::Text { text: without_last_line_end(text) });
+            self.parts.push(Part::text(without_last_line_end(text)));
         }
     }
 
@@ -197,7 +198,7 @@ impl Open {
             self.close_text();
             MessageContent::Parts(self.parts)
         };
-        Message::Said(Said { role: self.role, content, name: None, tool_calls: Vec::new(), tool_call_id: None })
+        Message::Said(Said::new(self.role, content))
     }
 }
 
@@ -358,24 +359,4 @@ fn without_last_line_end(mut text: String) -> String {
         }
     }
     text
-}
-
-/// Reads a role; `model` is what dotprompt calls the assistant.
-fn role(name: &str) -> Option<Role> {
-    match name {
-        "system" => Some(Role::System),
-        "user" => Some(Role::User),
-        "assistant" | "model" => Some(Role::Assistant),
-        "tool" => Some(Role::Tool),
-        _ => None,
-    }
-}
-
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
 }

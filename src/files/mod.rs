@@ -15,3 +15,4 @@ pub mod path;
 pub mod prompt;
 #[cfg(test)]
 mod prompt_tests;
+mod yaml;

@@ -54,7 +54,7 @@ pub enum PromptFileError {
     TextWithoutRole { line: usize },
     #[error("line {line}: text stands below a placeholder; write {{{{role \"user\"}}}} above it, or whoever speaks")]
     TextAfterPlaceholder { line: usize },
-    #[error("line {line}: `{role}` is no role; use system, user, assistant or tool")]
+    #[error("line {line}: `{role}` is not a role; use system, developer, user, assistant, model, tool or function")]
     Role { line: usize, role: String },
     #[error("line {line}: an image stands before the first role marker; write {{{{role \"user\"}}}} above it")]
     MediaWithoutRole { line: usize },

@@ -10,7 +10,7 @@ use crate::model::content::{
 
 fn said(role: Role, text: &str) -> Message {
     let content = MessageContent::Text(text.to_owned());
-    Message::Said(Said { role, content, name: None, tool_calls: Vec::new(), tool_call_id: None })
+    Message::Said(Said::new(role, content))
 }
 
 fn chat(messages: Vec<Message>) -> Content {
@@ -51,16 +51,13 @@ fn a_text_without_a_final_line_end_is_the_same_text() {
 
 #[test]
 fn a_conversation_is_written_with_markers() {
-    let image = Message::Said(Said {
-        role: Role::User,
-        content: MessageContent::Parts(vec![
-            Part::Text { text: "What is on\n{{media url=\"x\"}}".to_owned() },
-            Part::Image { url: "https://example.com/{{id}}.png".to_owned() },
+    let image = Message::Said(Said::new(
+        Role::User,
+        MessageContent::Parts(vec![
+            Part::text("What is on\n{{media url=\"x\"}}"),
+            Part::image("https://example.com/{{id}}.png"),
         ]),
-        name: None,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
-    });
+    ));
     let history = Message::Placeholder { name: "history".to_owned() };
     let examples = Message::Placeholder { name: "examples".to_owned() };
     let content = chat(vec![said(Role::System, "Be kind.\n{{history}}"), examples, history, image]);
@@ -76,9 +73,9 @@ fn a_conversation_is_written_with_markers() {
 fn dotprompt_spellings_are_understood() {
     let file = "{{ role 'model' }}  \r\nHi\r\n\n{{role \"user\"}}\n{{media url=photo}}\n\n";
     let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
-    assert_eq!(messages[0], said(Role::Assistant, "Hi\r\n"));
+    assert_eq!(messages[0], said(Role::Model, "Hi\r\n"), "roles are kept as they are written");
     let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[1] else { panic!("parts") };
-    assert_eq!(parts, &[Part::Image { url: "{{photo}}".to_owned() }]);
+    assert_eq!(parts, &[Part::image("{{photo}}")]);
 }
 
 #[test]
@@ -107,7 +104,7 @@ fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
 fn what_markers_cannot_say_stands_in_the_front_matter() {
     let mut named = said(Role::Tool, "42");
     if let Message::Said(said) = &mut named {
-        said.tool_call_id = Some("call-1".to_owned());
+        said.fields.insert("tool_call_id".to_owned(), Value::from("call-1"));
     }
     for content in [chat(vec![]), chat(vec![Message::Placeholder { name: "h".to_owned() }]), chat(vec![named])] {
         let file = write(&content);
@@ -167,7 +164,7 @@ fn a_mistake_is_named_with_its_line() {
         ("---\nmodel: 3\n---\n", "`model` is a name"),
         ("---\nparameters: {a: 1}\n---\n", "belong to a model"),
         ("---\nmodel: {name: m}\nparameters: {a: 1}\n---\n", "put them into the map"),
-        ("---\nvariables: {a: , a: }\n---\n", "declared twice"),
+        ("---\nvariables: {a: , a: }\n---\n", "line 2: `variables.a` is written twice"),
         ("---\nvariables: {a: {tpye: string}}\n---\n", "unknown field `tpye`"),
         ("---\nlabels: [Production]\n---\n", "`Production` is no label"),
         ("---\nmessages: [{role: user, content: Hi}]\n---\n\ntext\n", "line 5 has text"),
@@ -175,7 +172,7 @@ fn a_mistake_is_named_with_its_line() {
         ("---\n- a\n---\n", "front matter is wrong"),
         ("Hi\n{{role \"user\"}}\nx\n", "line 1: text stands before"),
         ("{{role \"user\"}}\nx\n{{history}}\nmore\n", "line 4: text stands below"),
-        ("{{role \"wizard\"}}\nx\n", "line 1: `wizard` is no role"),
+        ("{{role \"wizard\"}}\nx\n", "line 1: `wizard` is not a role"),
         ("---\n---\n{{media url=\"u\"}}\n{{role \"user\"}}\n", "line 3: an image stands before"),
         ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: `{{media url=a b}}` is not a marker; write {{media url="),
         ("a\nb {{role system}}\n", "line 2: `{{role system}}` is not a marker; write {{role \"system\"}}"),
@@ -292,23 +289,37 @@ fn map() -> impl Strategy<Value = Map<String, Value>> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let role = prop::sample::select(vec![Role::System, Role::User, Role::Assistant, Role::Tool]);
+    let role = prop::sample::select(Role::ALL.to_vec());
+    let odd = (map(), text()).prop_filter_map("a part that may be", |(fields, kind)| {
+        Part::try_from(std::iter::once(("type".to_owned(), Value::String(kind))).chain(fields).collect::<Map<_, _>>())
+            .ok()
+    });
     let part = prop_oneof![
-        text().prop_map(|text| Part::Text { text }),
-        prop_oneof![text(), "[ -~]{0,12}"].prop_map(|url| Part::Image { url }),
+        3 => text().prop_map(Part::text),
+        3 => prop_oneof![text(), "[ -~]{0,12}"].prop_map(Part::image),
+        1 => odd,
     ];
     let content = prop_oneof![
-        3 => text().prop_map(MessageContent::Text),
-        1 => prop::collection::vec(part, 0..4).prop_map(MessageContent::Parts),
+        6 => text().prop_map(MessageContent::Text),
+        2 => prop::collection::vec(part, 0..4).prop_map(MessageContent::Parts),
+        1 => Just(MessageContent::Null),
+        1 => Just(MessageContent::Absent),
     ];
-    let extras = prop_oneof![
-        6 => Just((None, Vec::new(), None)),
-        1 => (prop::option::of(text()), prop::collection::vec(value(), 0..2), prop::option::of(text())),
+    let fields = prop_oneof![
+        6 => Just(Map::new()),
+        1 => (prop::option::of(text()), prop::collection::vec(value(), 0..2), prop::option::of(text()), map()).prop_map(
+            |(name, calls, call, others)| {
+                let named = [("name", name.map(Value::String)), ("tool_calls", Some(Value::Array(calls))), ("tool_call_id", call.map(Value::String))];
+                others.into_iter().chain(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)))).collect()
+            },
+        ),
     ];
     prop_oneof![
         1 => prop_oneof!["[a-z]{1,4}", Just("history".to_owned()), text()].prop_map(|name| Message::Placeholder { name }),
-        5 => (role, content, extras).prop_map(|(role, content, (name, tool_calls, tool_call_id))| {
-            Message::Said(Said { role, content, name, tool_calls, tool_call_id })
+        5 => (role, content, fields).prop_filter_map("a message that may be", |(role, content, fields)| {
+            let message = Message::Said(Said { role, content, fields });
+            let Ok(Value::Object(json)) = serde_json::to_value(&message) else { return None };
+            Message::try_from(json).is_ok().then_some(message)
         }),
     ]
 }

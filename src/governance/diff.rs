@@ -13,7 +13,8 @@ use serde_json::Value;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices, group_diff_ops};
 use utoipa::ToSchema;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Part, Said, Syntax, Variable};
+use crate::json;
+use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax, Variable};
 
 /// Lines shown around a change.
 const CONTEXT_LINES: usize = 3;
@@ -91,6 +92,9 @@ pub struct VariableChange {
 pub struct ValueChange {
     pub before: Value,
     pub after: Value,
+    /// Whether nothing changed but the order of keys. Models answer in the order of a schema, so it is a change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub order_only: bool,
 }
 
 /// How much of what stayed the same stands around what changed.
@@ -139,9 +143,23 @@ impl Diff {
     }
 }
 
-fn change<T: Serialize + PartialEq>(before: Option<&T>, after: Option<&T>) -> Option<ValueChange> {
+fn change<T: Serialize>(before: Option<&T>, after: Option<&T>) -> Option<ValueChange> {
     let json = |value: Option<&T>| value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or(Value::Null);
-    (before != after).then(|| ValueChange { before: json(before), after: json(after) })
+    let (before, after) = (json(before), json(after));
+    (!json::same(&before, &after)).then(|| ValueChange::new(before, after))
+}
+
+impl ValueChange {
+    /// A change from one value to another.
+    #[must_use]
+    pub fn new(before: Value, after: Value) -> Self {
+        Self { order_only: json::reordered(&before, &after), before, after }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn variables(from: &Content, to: &Content) -> Vec<VariableChange> {
@@ -297,11 +315,11 @@ fn print(message: &Message) -> String {
 }
 
 fn print_said(output: &mut String, said: &Said) -> fmt::Result {
-    write!(output, "{}", serde_json::to_value(said.role).ok().as_ref().and_then(Value::as_str).unwrap_or_default())?;
-    if let Some(name) = &said.name {
+    output.write_str(said.role.as_str())?;
+    if let Some(name) = said.name() {
         write!(output, " ({name})")?;
     }
-    if let Some(call) = &said.tool_call_id {
+    if let Some(call) = said.tool_call_id() {
         write!(output, " answering {call}")?;
     }
     output.write_str(":\n")?;
@@ -309,17 +327,23 @@ fn print_said(output: &mut String, said: &Said) -> fmt::Result {
         MessageContent::Text(text) => push_text(output, text)?,
         MessageContent::Parts(parts) => {
             for part in parts {
-                match part {
-                    Part::Text { text } => {
-                        output.write_str("[text]\n")?;
-                        push_text(output, text)?;
-                    }
-                    Part::Image { url } => writeln!(output, "[image] {url}")?,
+                if let Some(text) = part.only_text() {
+                    output.write_str("[text]\n")?;
+                    push_text(output, text)?;
+                } else if let Some(url) = part.only_image() {
+                    writeln!(output, "[image] {url}")?;
+                } else {
+                    let fields = part.fields().iter().filter(|(key, _)| *key != "type");
+                    writeln!(output, "[{}]", part.kind())?;
+                    fields.into_iter().try_for_each(|(key, value)| writeln!(output, "{key}: {value}"))?;
                 }
             }
         }
+        MessageContent::Null => output.write_str("null\n")?,
+        MessageContent::Absent => {}
     }
-    said.tool_calls.iter().try_for_each(|call| writeln!(output, "[tool call] {call}"))
+    said.tool_calls().iter().try_for_each(|call| writeln!(output, "[tool call] {call}"))?;
+    said.other_fields().try_for_each(|(key, value)| writeln!(output, "[{key}] {value}"))
 }
 
 fn push_text(output: &mut String, text: &str) -> fmt::Result {
@@ -367,8 +391,9 @@ impl fmt::Display for Diff {
             ("config", &self.config),
         ];
         for (heading, change) in values {
-            let Some(ValueChange { before, after }) = change else { continue };
-            write!(f, "{heading}\n{}", work.values(before, after))?;
+            let Some(ValueChange { before, after, order_only }) = change else { continue };
+            let note = if *order_only { " (key order changed)" } else { "" };
+            write!(f, "{heading}{note}\n{}", work.values(before, after))?;
         }
         Ok(())
     }
@@ -477,8 +502,7 @@ mod tests {
                 (0..1_000)
                     .map(|n| {
                         let content = MessageContent::Text(format!("{n}{}", lines(word, 300)));
-                        let role = crate::model::content::Role::User;
-                        Message::Said(Said { role, content, name: None, tool_calls: Vec::new(), tool_call_id: None })
+                        Message::Said(Said::new(crate::model::content::Role::User, content))
                     })
                     .collect(),
             ),

@@ -8,14 +8,14 @@
 //! content; any three contents are merged within a fixed amount of work.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem::discriminant;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 use utoipa::ToSchema;
 
+use crate::json;
 use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, Said, Variable};
 
 /// Most conflicts that are listed: nobody settles more by hand.
@@ -25,8 +25,6 @@ const OBJECT_LEVELS: u8 = 1;
 /// Most steps of comparing one side with the base, a few hundredths of a second. Myers needs up to the square of the
 /// lines it is given, and a limit in time would make the result depend on the machine.
 const WORK_STEPS_MAX: usize = 32_000_000;
-/// From here on not every integer is a floating point number.
-const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// Two contents put together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -175,7 +173,7 @@ impl Merging<'_> {
 
     /// Which side a value comes from; ours, and a conflict, where both changed it.
     fn side(&mut self, place: &str, values: Three<Option<Value>>) -> Side {
-        if let Some(side) = values.as_ref().map(|value| value.as_ref().map(comparable)).settled() {
+        if let Some(side) = values.as_ref().map(|value| Exact(value.as_ref())).settled() {
             return side;
         }
         self.conflict(place, values.map(|value| value.map(|value| value.to_string())))
@@ -214,8 +212,8 @@ impl Merging<'_> {
     }
 
     fn fields(&mut self, place: &str, three: Three<&Map<String, Value>>, levels: u8) -> Map<String, Value> {
-        let keys: BTreeSet<&String> = three.base.keys().chain(three.ours.keys()).chain(three.theirs.keys()).collect();
-        let merged = keys.into_iter().filter_map(|key| {
+        let order = self.key_order(place, three);
+        let merged = order.into_iter().filter_map(|key| {
             let place = format!("{place}.{key}");
             let values = three.map(|fields| fields.get(key));
             let value = match values.map(|value| value.and_then(Value::as_object)) {
@@ -227,6 +225,39 @@ impl Merging<'_> {
             value.map(|value| (key.clone(), value))
         });
         merged.collect()
+    }
+
+    /// The keys of both sides in the order of the merged object. Keys that both have stand as the side has them that moved
+    /// some (a conflict where both did, each in its own way); a key of one side stands behind the one that it follows there.
+    fn key_order<'m>(&mut self, place: &str, three: Three<&'m Map<String, Value>>) -> Vec<&'m String> {
+        let is_shared = |key: &&String| three.ours.contains_key(*key) && three.theirs.contains_key(*key);
+        let orders = three.map(|fields| fields.keys().filter(is_shared).collect::<Vec<&String>>());
+        let side = orders.as_ref().settled().unwrap_or_else(|| {
+            let shown = |keys: &Vec<&String>| Some(Value::from_iter(keys.iter().map(|key| key.as_str())).to_string());
+            self.conflict(&format!("{place} (key order)"), orders.as_ref().map(shown))
+        });
+        let behind = |fields: &'m Map<String, Value>| {
+            let mut groups: BTreeMap<Option<&String>, Vec<&String>> = BTreeMap::new();
+            let mut before = None;
+            for key in fields.keys() {
+                if is_shared(&key) {
+                    before = Some(key);
+                } else {
+                    groups.entry(before).or_default().push(key);
+                }
+            }
+            groups
+        };
+        let (mut ours, mut theirs) = (behind(three.ours), behind(three.theirs));
+        let mut order = Vec::with_capacity(three.ours.len());
+        for shared in std::iter::once(None).chain(orders.pick(side).into_iter().map(Some)) {
+            order.extend(shared);
+            // Which of both sides comes first must not depend on which is ours.
+            let mut added = [ours.remove(&shared).unwrap_or_default(), theirs.remove(&shared).unwrap_or_default()];
+            added.sort();
+            order.extend(added.into_iter().flatten());
+        }
+        order
     }
 
     fn body(&mut self, three: Three<&Body>) -> Body {
@@ -252,9 +283,9 @@ impl Merging<'_> {
     }
 
     /// A text by lines. What stands between line ends is a line, so that a text may end without one and still grow.
-    fn text(&mut self, place: &str, three: Three<&String>) -> String {
+    fn text(&mut self, place: &str, three: Three<&str>) -> String {
         if let Some(side) = three.settled() {
-            return three.pick(side).clone();
+            return three.pick(side).to_owned();
         }
         let lines = three.map(|text| text.split('\n').collect::<Vec<&str>>());
         let lines = lines.as_ref().map(Vec::as_slice);
@@ -278,9 +309,7 @@ impl Merging<'_> {
     fn messages(&mut self, three: Three<&Vec<Message>>) -> Vec<Message> {
         let three = three.map(Vec::as_slice);
         // A message is what it serialises to.
-        let keys = three.map(|messages| {
-            messages.iter().map(|message| json(message).as_ref().map(comparable).unwrap_or_default().to_string())
-        });
+        let keys = three.map(|messages| messages.iter().map(|message| json(message).unwrap_or_default().to_string()));
         let keys = keys.map(Iterator::collect::<Vec<String>>);
         let keys = keys.as_ref().map(Vec::as_slice);
         let matches = self.matches(keys);
@@ -319,9 +348,7 @@ impl Merging<'_> {
         Message::Said(Said {
             role: ours.role,
             content: self.message_content(place, said.map(|said| &said.content)),
-            name: self.maybe(&format!("{place}.name"), said.map(|said| said.name.as_ref())),
-            tool_calls: self.whole(&format!("{place}.tool_calls"), said.map(|said| &said.tool_calls)),
-            tool_call_id: self.maybe(&format!("{place}.tool_call_id"), said.map(|said| said.tool_call_id.as_ref())),
+            fields: self.fields(place, said.map(|said| &said.fields), 0),
         })
     }
 
@@ -331,22 +358,26 @@ impl Merging<'_> {
                 MessageContent::Text(self.text(place, Three { base, ours, theirs }))
             }
             (MessageContent::Parts(base), MessageContent::Parts(ours), MessageContent::Parts(theirs))
-                if [ours, theirs]
-                    .iter()
-                    .all(|side| base.iter().map(discriminant).eq(side.iter().map(discriminant))) =>
+                if [ours, theirs].iter().all(|side| base.iter().map(Part::kind).eq(side.iter().map(Part::kind))) =>
             {
                 let rows = Three { base, ours, theirs }.map(Vec::as_slice).rows().enumerate();
                 let parts = rows.map(|(index, row)| self.part(&format!("{place}.content[{index}]"), row));
                 MessageContent::Parts(parts.collect())
             }
-            _ => self.whole(&format!("{place}.content"), three),
+            _ => {
+                let place = format!("{place}.content");
+                let said =
+                    |content: &MessageContent| if *content == MessageContent::Absent { None } else { json(content) };
+                let side = self.side(&place, three.map(said));
+                three.pick(side).clone()
+            }
         }
     }
 
     fn part(&mut self, place: &str, three: Three<&Part>) -> Part {
-        match (three.base, three.ours, three.theirs) {
-            (Part::Text { text: base }, Part::Text { text: ours }, Part::Text { text: theirs }) => {
-                Part::Text { text: self.text(place, Three { base, ours, theirs }) }
+        match three.map(Part::only_text) {
+            Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } => {
+                Part::text(self.text(place, Three { base, ours, theirs }))
             }
             _ => self.whole(place, three),
         }
@@ -524,16 +555,15 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Option<Value> {
     serde_json::to_value(value).ok()
 }
 
-/// The value with every number in one form: canonical JSON writes `1.0` and `1` alike, so they are no change.
-fn comparable(value: &Value) -> Value {
-    match value {
-        Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.abs() < EXACT_BELOW).and_then(Number::from_f64);
-            Value::Number(float.unwrap_or_else(|| number.clone()))
+/// A value that equals another only when the order of keys and the form of numbers do, too.
+struct Exact<'a>(Option<&'a Value>);
+
+impl PartialEq for Exact<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.0, other.0) {
+            (Some(a), Some(b)) => json::same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
         }
-        Value::Array(items) => items.iter().map(comparable).collect(),
-        Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), comparable(value))).collect(),
-        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
 }
 

@@ -377,7 +377,6 @@ fn content(error: &ContentError) -> Saying {
     match error {
         ContentError::TooLong { .. } => (ErrorCode::TooLarge, None),
         ContentError::Body(_)
-        | ContentError::Message(_)
         | ContentError::TooMany { .. }
         | ContentError::Number(_)
         | ContentError::Variable { .. }

@@ -280,7 +280,7 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
         let (bytes, share) = body_in_time(app, &parts.headers, body, MAX).await?;
         let inline = bytes.len() <= INLINE_JSON_BYTES_MAX;
         let parse = move || {
-            let value = serde_json::from_slice::<T>(&bytes);
+            let value = crate::json::read::<T>(&bytes);
             drop(share);
             value.map_err(|error| Failure::from(RequestError::Json { reason: error.to_string() }))
         };
@@ -299,7 +299,7 @@ pub(super) struct Unread<T> {
 impl<T: DeserializeOwned> Unread<T> {
     /// Reads it.
     pub(super) fn read(self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.bytes).map_err(|error| RequestError::Json { reason: error.to_string() }.into())
+        crate::json::read(&self.bytes).map_err(|error| RequestError::Json { reason: error.to_string() }.into())
     }
 }
 

@@ -1,8 +1,10 @@
 //! The content of a version: what is said, to which model, with which variables.
 //!
-//! A content is kept, hashed and served as its canonical JSON (RFC 8785), so its id can be checked
-//! by anyone with the bytes. Values of this type hold the shape; which texts are valid templates is
-//! the business of `template`.
+//! A content is kept, hashed and served as one encoding (ARCHITECTURE.md, "The encoding of a content"), so its id can be
+//! checked by anyone with the bytes. In it the fields of the format have their one order, and everything that an author
+//! writes as JSON (tools, schema, parameters, configuration, parts of messages) has the author's order of keys: models
+//! answer in the order of a schema. Values of this type hold the shape; which texts are valid templates is the business
+//! of `template`. Contents are equal when their encodings are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,8 +12,11 @@ use utoipa::ToSchema;
 
 use super::content_id::ContentId;
 use super::schema::schema_of;
+use crate::json;
 
-/// Largest canonical form of a content, in bytes.
+pub use super::message::{Message, MessageContent, MessageError, Part, Role, Said};
+
+/// Largest encoding of a content, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 1024 * 1024;
 /// Most variables of one content.
 pub const VARIABLES_MAX: usize = 256;
@@ -19,11 +24,9 @@ pub const VARIABLES_MAX: usize = 256;
 pub const MESSAGES_MAX: usize = 1_000;
 /// Longest name of a variable or placeholder, in bytes.
 pub const VARIABLE_BYTES_MAX: usize = 100;
-/// Largest integer that every JSON reader keeps exactly: 2^53 - 1.
-const INTEGER_MAX: u64 = (1 << 53) - 1;
 
 /// Everything that one version says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "ContentForm", into = "ContentForm")]
 pub struct Content {
     /// How variables are written in the texts.
@@ -64,76 +67,8 @@ pub enum Syntax {
     Plain,
 }
 
-/// One entry of a chat prompt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "MessageForm", into = "MessageForm")]
-pub enum Message {
-    /// Something said by one role.
-    Said(Said),
-    /// A gap that the caller fills with a list of messages, such as the history.
-    Placeholder {
-        /// What the caller calls the list.
-        name: String,
-    },
-}
-
-/// Something said by one role.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Said {
-    /// Who speaks.
-    pub role: Role,
-    /// What is said.
-    pub content: MessageContent,
-    /// Who exactly, where a model's interface has names.
-    pub name: Option<String>,
-    /// Calls of tools that an assistant's example message makes, passed on as they are.
-    pub tool_calls: Vec<Value>,
-    /// Which call a tool's message answers.
-    pub tool_call_id: Option<String>,
-}
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[allow(missing_docs, reason = "the four roles of every chat interface")]
-pub enum Role {
-    System,
-    User,
-    Assistant,
-    Tool,
-}
-
-/// A message's text, or its parts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "a message's content is a text, or a list of parts {type: text, text} and {type: image, url}"
-)]
-pub enum MessageContent {
-    /// One text.
-    Text(String),
-    /// Texts and images in order.
-    Parts(Vec<Part>),
-}
-
-/// One part of a message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Part {
-    /// A text.
-    Text {
-        /// What it says; may hold variables.
-        text: String,
-    },
-    /// A reference to an image.
-    Image {
-        /// Where the image is; may hold variables.
-        url: String,
-    },
-}
-
 /// One thing that a caller fills in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
     /// Its name in the text.
@@ -167,7 +102,7 @@ pub enum VariableType {
 }
 
 /// A model and its parameters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// The model's name, as its provider writes it.
@@ -184,9 +119,7 @@ pub struct Model {
 pub enum ContentError {
     #[error("a content has either `text` or `messages`; this one has {0}")]
     Body(&'static str),
-    #[error("a message has `role` and `content`, or is {{\"type\":\"placeholder\",\"name\":…}}; this one {0}")]
-    Message(&'static str),
-    #[error("the content is {bytes} bytes long as canonical JSON; the limit is {CONTENT_BYTES_MAX} bytes")]
+    #[error("the content is {bytes} bytes long in its encoding; the limit is {CONTENT_BYTES_MAX} bytes")]
     TooLong { bytes: usize },
     #[error("the content has {count} {what}; the limit is {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
@@ -217,7 +150,7 @@ impl Content {
         }
     }
 
-    /// Checks the limits and returns the canonical JSON bytes (RFC 8785), whose hash is the content id.
+    /// Checks the limits and returns the encoding, whose hash is the content id.
     ///
     /// # Errors
     /// A limit that is passed, a number that JSON readers would not agree on, or a name that no
@@ -243,10 +176,8 @@ impl Content {
             }
             previous = Some(&variable.name);
         }
-        let value = serde_json::to_value(self).map_err(|error| ContentError::Decode { reason: error.to_string() })?;
-        check_numbers(&value)?;
-        let bytes = serde_json_canonicalizer::to_vec(&value)
-            .map_err(|error| ContentError::Decode { reason: error.to_string() })?;
+        self.values().try_for_each(check_numbers)?;
+        let bytes = json::encode(self).map_err(|error| ContentError::Decode { reason: error.to_string() })?;
         if bytes.len() > CONTENT_BYTES_MAX {
             return Err(ContentError::TooLong { bytes: bytes.len() });
         }
@@ -258,10 +189,35 @@ impl Content {
     /// # Errors
     /// The bytes are no JSON of a content.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ContentError> {
-        serde_json::from_slice(bytes).map_err(|error| ContentError::Decode { reason: error.to_string() })
+        json::read(bytes).map_err(|error| ContentError::Decode { reason: error.to_string() })
     }
 
-    /// The content id: the hash of the canonical bytes.
+    /// Every JSON value that an author wrote.
+    fn values(&self) -> impl Iterator<Item = &Value> {
+        let messages = match &self.body {
+            Body::Text(_) => [].as_slice(),
+            Body::Messages(messages) => messages.as_slice(),
+        };
+        let said = messages.iter().filter_map(|message| match message {
+            Message::Said(said) => Some(said),
+            Message::Placeholder { .. } => None,
+        });
+        let in_messages = said.flat_map(|said| {
+            let parts = match &said.content {
+                MessageContent::Parts(parts) => parts.as_slice(),
+                _ => &[],
+            };
+            said.fields.values().chain(parts.iter().flat_map(|part| part.fields().values()))
+        });
+        in_messages
+            .chain(self.variables.iter().filter_map(|variable| variable.default.as_ref()))
+            .chain(self.model.iter().flat_map(|model| model.parameters.values()))
+            .chain(&self.tools)
+            .chain(&self.response_schema)
+            .chain(self.config.values())
+    }
+
+    /// The content id: the hash of the encoding.
     ///
     /// # Errors
     /// As [`Content::to_canonical`].
@@ -275,7 +231,7 @@ impl Content {
             Body::Text(text) => (Some(text.as_str()), [].as_slice()),
             Body::Messages(messages) => (None, messages.as_slice()),
         };
-        text.into_iter().chain(messages.iter().flat_map(Message::texts))
+        text.into_iter().chain(messages.iter().flat_map(Message::templates))
     }
 
     /// Replaces every template text by what `change` makes of it, in the order of [`Content::texts`].
@@ -291,16 +247,7 @@ impl Content {
             Body::Messages(messages) => messages.iter_mut(),
         };
         for message in said {
-            let Message::Said(said) = message else { continue };
-            match &mut said.content {
-                MessageContent::Text(text) => *text = change(text)?,
-                MessageContent::Parts(parts) => {
-                    for part in parts {
-                        let (Part::Text { text } | Part::Image { url: text }) = part;
-                        *text = change(text)?;
-                    }
-                }
-            }
+            message.try_map_templates(&mut change)?;
         }
         Ok(())
     }
@@ -318,17 +265,39 @@ impl Content {
     }
 }
 
-impl Message {
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        let (text, parts) = match self {
-            Self::Said(Said { content: MessageContent::Text(text), .. }) => (Some(text.as_str()), [].as_slice()),
-            Self::Said(Said { content: MessageContent::Parts(parts), .. }) => (None, parts.as_slice()),
-            Self::Placeholder { .. } => (None, [].as_slice()),
+impl PartialEq for Content {
+    fn eq(&self, other: &Self) -> bool {
+        let schemas = match (&self.response_schema, &other.response_schema) {
+            (Some(a), Some(b)) => json::same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
         };
-        text.into_iter().chain(parts.iter().map(|part| {
-            let (Part::Text { text } | Part::Image { url: text }) = part;
-            text.as_str()
-        }))
+        self.syntax == other.syntax
+            && self.body == other.body
+            && self.variables == other.variables
+            && self.model == other.model
+            && json::same_list(&self.tools, &other.tools)
+            && schemas
+            && json::same_fields(&self.config, &other.config)
+    }
+}
+
+impl PartialEq for Model {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && json::same_fields(&self.parameters, &other.parameters)
+    }
+}
+
+impl PartialEq for Variable {
+    fn eq(&self, other: &Self) -> bool {
+        let defaults = match (&self.default, &other.default) {
+            (Some(a), Some(b)) => json::same(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        self.name == other.name
+            && self.required == other.required
+            && self.kind == other.kind
+            && defaults
+            && self.description == other.description
     }
 }
 
@@ -353,7 +322,7 @@ fn check_numbers(value: &Value) -> Result<(), ContentError> {
         Value::Number(number) => {
             let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
             match magnitude {
-                Some(magnitude) if magnitude > INTEGER_MAX => Err(ContentError::Number(number.to_string())),
+                Some(magnitude) if magnitude > json::INTEGER_MAX => Err(ContentError::Number(number.to_string())),
                 _ => Ok(()),
             }
         }
@@ -429,70 +398,7 @@ impl From<Content> for ContentForm {
     }
 }
 
-/// The JSON form of a message.
-#[derive(Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct MessageForm {
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    role: Option<Role>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    content: Option<MessageContent>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tool_call_id: Option<String>,
-}
-
-impl TryFrom<MessageForm> for Message {
-    type Error = ContentError;
-
-    fn try_from(form: MessageForm) -> Result<Self, Self::Error> {
-        match (form.kind.as_deref(), form.role, form.content, form.name) {
-            (Some("placeholder"), None, None, Some(name)) => Ok(Self::Placeholder { name }),
-            (Some("placeholder"), ..) => Err(ContentError::Message("is a placeholder with something else than a name")),
-            (Some(_), ..) => Err(ContentError::Message("has another `type`")),
-            (None, None, ..) => Err(ContentError::Message("has no `role`")),
-            (None, Some(_), None, _) => Err(ContentError::Message("has no `content`")),
-            (None, Some(role), Some(content), name) => Ok(Self::Said(Said {
-                role,
-                content,
-                name,
-                tool_calls: form.tool_calls,
-                tool_call_id: form.tool_call_id,
-            })),
-        }
-    }
-}
-
-impl From<Message> for MessageForm {
-    fn from(message: Message) -> Self {
-        match message {
-            Message::Placeholder { name } => Self {
-                kind: Some("placeholder".to_owned()),
-                role: None,
-                content: None,
-                name: Some(name),
-                tool_calls: Vec::new(),
-                tool_call_id: None,
-            },
-            Message::Said(said) => Self {
-                kind: None,
-                role: Some(said.role),
-                content: Some(said.content),
-                name: said.name,
-                tool_calls: said.tool_calls,
-                tool_call_id: said.tool_call_id,
-            },
-        }
-    }
-}
-
 schema_of!(Content = ContentForm);
-schema_of!(Message = MessageForm);
 
 #[cfg(test)]
 mod tests {
@@ -502,24 +408,42 @@ mod tests {
         Content::from_json(json.as_bytes())
     }
 
+    fn encoded(json: &str) -> String {
+        let bytes = parse(json).and_then(|content| content.to_canonical()).expect(json);
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
     #[test]
-    fn equal_contents_have_equal_bytes_whatever_the_order_of_their_json() {
-        let a = parse(r#"{"text":"Hi {{who}}","syntax":"mustache","config":{"b":1.0,"a":"é"}}"#).expect("a content");
-        let b = parse(r#"{"config":{"a":"\u00e9","b":1},"text":"Hi {{who}}"}"#).expect("a content");
-        let bytes = a.to_canonical().expect("within limits");
-        assert_eq!(bytes, b.to_canonical().expect("within limits"));
-        assert_eq!(
-            String::from_utf8_lossy(&bytes),
-            r#"{"config":{"a":"é","b":1},"syntax":"mustache","text":"Hi {{who}}"}"#
-        );
-        assert_eq!(Content::from_json(&bytes), parse(&String::from_utf8_lossy(&bytes)));
+    fn fields_of_the_format_have_one_order_and_escapes_one_form() {
+        let expected = r#"{"syntax":"mustache","text":"Hi {{who}}","config":{"a":"é","b":1}}"#;
+        assert_eq!(encoded(r#"{"text":"Hi {{who}}","config":{"a":"\u00e9","b":1},"syntax":"mustache"}"#), expected);
+        assert_eq!(encoded(r#"{"config":{"a":"é","b":1}, "text":"Hi {{who}}"}"#), expected);
+        assert_eq!(encoded(expected), expected);
+    }
+
+    #[test]
+    fn values_of_the_author_keep_their_order_and_their_numbers() {
+        let json = r#"{"syntax":"mustache","messages":[{"role":"user","content":"x","z":1,"a":2}],"model":{"name":"m","parameters":{"top_p":1.0,"seed":1,"b":{"z":0.5,"a":1e+21}}},"tools":[{"type":"function","function":{"name":"f","parameters":{"z":{},"a":{}}}}],"response_schema":{"type":"object","properties":{"reasoning":{"type":"string"},"answer":{"type":"string"}}},"config":{"z":1,"a":2}}"#;
+        assert_eq!(encoded(json), json);
+        let content = parse(json).expect("a content");
+        for (before, after) in [
+            (r#""z":1,"a":2}]"#, r#""a":2,"z":1}]"#),
+            (r#""top_p":1.0,"seed":1"#, r#""seed":1,"top_p":1.0"#),
+            ("1.0", "1"),
+            (r#""z":{},"a":{}"#, r#""a":{},"z":{}"#),
+            (r#"{"z":1,"a":2}}"#, r#"{"a":2,"z":1}}"#),
+        ] {
+            let other = parse(&json.replacen(before, after, 1)).expect(after);
+            assert_ne!(content, other, "{before}");
+            assert_ne!(content.id(), other.id(), "{before}");
+        }
     }
 
     #[test]
     fn a_conversation_reads_back() {
-        let json = r#"{"messages":[{"content":"Be kind","role":"system"},{"name":"history","type":"placeholder"},{"content":[{"text":"{{q}}","type":"text"},{"type":"image","url":"{{u}}"}],"role":"user"}],"syntax":"mustache"}"#;
+        let json = r#"{"syntax":"mustache","messages":[{"role":"system","content":"Be kind"},{"type":"placeholder","name":"history"},{"role":"user","content":[{"text":"{{q}}","type":"text"},{"type":"image","url":"{{u}}"}]}]}"#;
+        assert_eq!(encoded(json), json);
         let content = parse(json).expect("a content");
-        assert_eq!(String::from_utf8_lossy(&content.to_canonical().expect("within limits")), json);
         assert_eq!(content.placeholders().collect::<Vec<_>>(), ["history"]);
         assert_eq!(content.texts().collect::<Vec<_>>(), ["Be kind", "{{q}}", "{{u}}"]);
     }
@@ -535,9 +459,9 @@ mod tests {
         check(r#"{"text":"a","colour":1}"#, "unknown field `colour`");
         check(r#"{"messages":[{"role":"user"}]}"#, "no `content`");
         check(r#"{"messages":[{"content":"x"}]}"#, "no `role`");
-        check(r#"{"messages":[{"role":"wizard","content":"x"}]}"#, "unknown variant `wizard`");
-        check(r#"{"messages":[{"type":"message","role":"user","content":"x"}]}"#, "another `type`");
-        check(r#"{"messages":[{"role":"user","content":3}]}"#, "a text, or a list of parts");
+        check(r#"{"messages":[{"role":"wizard","content":"x"}]}"#, "`wizard` is not a role");
+        check(r#"{"messages":[{"type":"item","role":"user","content":"x"}]}"#, "another `type`");
+        check(r#"{"messages":[{"role":"user","content":3}]}"#, "a list of parts");
         check(r#"{"text":"a","config":{"n":9007199254740993}}"#, "2^53 - 1");
         check(r#"{"text":"a","variables":[{"name":"a b"}]}"#, "no name for a variable");
         check(r#"{"text":"a","variables":[{"name":"a"},{"name":"a"}]}"#, "declared twice");

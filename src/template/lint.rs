@@ -326,13 +326,7 @@ mod tests {
                 assert!(lint(&content).len() <= WARNINGS_MAX, "{unit}");
             }
         }
-        let said = Message::Said(Said {
-            role: Role::System,
-            content: MessageContent::Text("{{#a}}\u{200B}".repeat(100)),
-            name: None,
-            tool_calls: Vec::new(),
-            tool_call_id: None,
-        });
+        let said = Message::Said(Said::new(Role::System, MessageContent::Text("{{#a}}\u{200B}".repeat(100))));
         let content = Content { body: Body::Messages(vec![said; 100]), ..Content::text(Syntax::Mustache, "") };
         assert_eq!(lint(&content).len(), WARNINGS_MAX);
     }

@@ -25,8 +25,6 @@ use super::variables::{expected, fits, kind_name};
 pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes that the values of one rendering may have, and its placeholders' messages.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Roles that a placeholder's message may have.
-const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 /// Most names that are listed under one heading.
 const NAMES_MAX: usize = 256;
 
@@ -348,7 +346,7 @@ fn check(content: &Content, variables: &Map<String, Value>, messages: &BTreeMap<
         messages.iter().filter(|(name, _)| placeholders.contains(name.as_str())).flat_map(|(name, given)| {
             given.iter().enumerate().filter_map(move |(index, message)| {
                 let reason = message_problem(message)?;
-                Some(WrongMessage { name: name.clone(), index, reason: reason.to_owned() })
+                Some(WrongMessage { name: name.clone(), index, reason })
             })
         });
     Problems {
@@ -369,18 +367,15 @@ fn names<'n>(all: impl Iterator<Item = &'n str>, fits: impl Fn(&str) -> bool) ->
     all.filter(|name| fits(name)).take(NAMES_MAX).map(excerpt).collect()
 }
 
-/// What a placeholder's message lacks.
-fn message_problem(message: &Value) -> Option<&'static str> {
-    let Some(fields) = message.as_object() else { return Some("is no object with `role` and `content`") };
-    let role = fields.get("role").and_then(Value::as_str);
-    let calls = role == Some("assistant") && fields.get("tool_calls").is_some_and(Value::is_array);
-    if !role.is_some_and(|role| ROLES.contains(&role)) {
-        return Some("has no `role` that is system, user, assistant or tool");
-    }
-    match fields.get("content") {
-        Some(Value::String(_) | Value::Array(_)) => None,
-        Some(Value::Null) | None if calls => None,
-        _ => Some("has no `content` that is a text or a list of parts"),
+/// What a placeholder's message lacks; it is a message as a content has them.
+fn message_problem(message: &Value) -> Option<String> {
+    let Some(fields) = message.as_object() else {
+        return Some("is not an object with `role` and `content`".to_owned());
+    };
+    match Message::try_from(fields.clone()) {
+        Ok(Message::Said(_)) => None,
+        Ok(Message::Placeholder { .. }) => Some("is a placeholder; give the messages themselves".to_owned()),
+        Err(error) => Some(format!("is not a message: {error}")),
     }
 }
 
@@ -527,9 +522,9 @@ mod tests {
                 {"role": "user", "content": [{"type": "text", "text": "{{a}}"}, {"type": "image", "url": "{{a}}"}]}],
                 "variables": [v("a")]}),
                 json!({"a": "x"}),
-                json!({"h": [{"role": "user", "content": "{{a}}", "extra": 1}, {"role": "assistant", "tool_calls": []}]}),
+                json!({"h": [{"role": "user", "content": "{{a}}", "extra": 1}, {"role": "assistant", "tool_calls": [{}]}]}),
                 json!({"messages": [{"role": "system", "content": "x"}, {"role": "user", "content": "{{a}}", "extra": 1},
-                {"role": "assistant", "tool_calls": []},
+                {"role": "assistant", "tool_calls": [{}]},
                 {"role": "user", "content": [{"type": "text", "text": "x"}, {"type": "image", "url": "x"}]}]}),
             ),
             (
@@ -564,9 +559,11 @@ mod tests {
             error.to_string(),
             "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; \
              unknown placeholders: `x`; `c` takes number, not string; `d` takes string, number or boolean, not array; \
-             message 0 for `i` is no object with `role` and `content`; \
-             message 1 for `i` has no `role` that is system, user, assistant or tool; \
-             message 2 for `i` has no `content` that is a text or a list of parts"
+             message 0 for `i` is not an object with `role` and `content`; \
+             message 1 for `i` is not a message: `wizard` is not a role of a message; use system, developer, user, assistant, \
+             model, tool or function; \
+             message 2 for `i` is not a message: a message has `role` and `content`, or is \
+             {\"type\":\"placeholder\",\"name\":…}; this one has no `content`"
         );
     }
 

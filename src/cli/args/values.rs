@@ -61,9 +61,9 @@ pub fn variable(text: &str) -> Result<(String, Value), String> {
     let (key, value) = pair(text)?;
     match key.strip_suffix(':') {
         None => Ok((key, Value::String(value))),
-        Some(key) => match serde_json::from_str(&value) {
+        Some(key) => match crate::json::read(value.as_bytes()) {
             Ok(value) => Ok((key.to_owned(), value)),
-            Err(error) => Err(format!("what follows := is no JSON: {error}")),
+            Err(error) => Err(format!("what follows := is not taken as JSON: {error}")),
         },
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(variable("n=3"), Ok(("n".to_owned(), json!("3"))));
         assert_eq!(variable("n:=3"), Ok(("n".to_owned(), json!(3))));
-        assert!(variable("n:=x").expect_err("no JSON").contains("no JSON"));
+        assert!(variable("n:=x").expect_err("no JSON").contains("not taken as JSON"));
         assert!(pair("=b").is_err() && pair("b").is_err());
         let canary = choice("a b=c/d@7=90").expect("a choice");
         assert_eq!((canary.reference.to_string().as_str(), canary.weight), ("a b=c/d@7", Some(90)));

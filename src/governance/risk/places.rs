@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Part, Role, Said, Syntax};
+use crate::model::content::{Body, Content, Message, MessageContent, Role, Syntax};
 
 /// Longest name of a place, in bytes; deeper JSON is named by its beginning.
 const TARGET_BYTES_MAX: usize = 200;
@@ -123,32 +123,34 @@ fn visit_messages(messages: &[Message], syntax: Syntax, visit: &mut dyn FnMut(&P
     let mut system_seen = false;
     for (index, message) in messages.iter().enumerate() {
         let Message::Said(said) = message else { continue };
-        let Said { role, content, name, tool_calls, tool_call_id } = said;
-        let scopes: &'static [Scope] = match role {
-            Role::User | Role::Assistant if system_seen => &[Scope::Template, Scope::FewShot],
+        let scopes: &'static [Scope] = match said.role {
+            Role::User | Role::Assistant | Role::Model if system_seen => &[Scope::Template, Scope::FewShot],
             _ => &[Scope::Template],
         };
-        let system = *role == Role::System;
+        let system = said.role.is_system();
         system_seen |= system;
-        let mut said_in =
-            |target: &str, text: &str| visit(&Place { scopes, system, syntax, ..Place::text(target, text) });
-        match content {
-            MessageContent::Text(text) => said_in(&format!("messages[{index}]"), text),
+        let place = |target: &str, text| Place { scopes, system, syntax, ..Place::text(target, text) };
+        match &said.content {
+            MessageContent::Text(text) => visit(&place(&format!("messages[{index}]"), text)),
             MessageContent::Parts(parts) => {
                 for (part_index, part) in parts.iter().enumerate() {
-                    let (Part::Text { text } | Part::Image { url: text }) = part;
-                    said_in(&format!("messages[{index}].content[{part_index}]"), text);
+                    let target = format!("messages[{index}].content[{part_index}]");
+                    let template = part.template();
+                    if let Some(text) = template {
+                        visit(&place(&target, text));
+                    }
+                    let rest = part.fields().iter().enumerate().filter(|(_, (key, value))| {
+                        key.as_str() != "type" && (template.is_none() || value.as_str() != template)
+                    });
+                    for (at, (key, value)) in rest {
+                        visit_entry(&mut target.clone(), (at, key, value), scopes, visit);
+                    }
                 }
             }
+            MessageContent::Null | MessageContent::Absent => {}
         }
-        if let Some(name) = name {
-            visit(&Place { scopes: &[], ..Place::text(&format!("messages[{index}].name"), name) });
-        }
-        if let Some(id) = tool_call_id {
-            visit(&Place { scopes: &[], ..Place::text(&format!("messages[{index}].tool_call_id"), id) });
-        }
-        for (call_index, call) in tool_calls.iter().enumerate() {
-            visit_json(&mut format!("messages[{index}].tool_calls[{call_index}]"), None, call, &[], visit);
+        for (at, (key, value)) in said.fields.iter().enumerate() {
+            visit_entry(&mut format!("messages[{index}]"), (at, key, value), &[], visit);
         }
     }
 }

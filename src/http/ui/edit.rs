@@ -175,7 +175,7 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
     }
     for name in content.placeholders() {
         let typed = samples.get(name).map_or("", String::as_str).trim();
-        let list = if typed.is_empty() { Ok(Vec::new()) } else { serde_json::from_str::<Vec<Value>>(typed) };
+        let list = if typed.is_empty() { Ok(Vec::new()) } else { crate::json::read::<Vec<Value>>(typed.as_bytes()) };
         let Ok(list) = list else {
             return (Err(format!("the sample for the placeholder `{name}` is no JSON array of messages")), missing);
         };

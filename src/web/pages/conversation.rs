@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Part, Role, Said, Syntax};
+use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax};
 use crate::template::marks::{Mark, marks};
 use crate::web::words::Visible;
 
@@ -27,8 +27,8 @@ fn message(syntax: Syntax, message: &Message) -> Markup {
             div.gap { "The caller’s messages " code { (Visible(name)) } }
         },
         Message::Said(said) => html! {
-            div.said.(role(said.role)) {
-                p.role { (role(said.role)) @if let Some(name) = &said.name { " " span.quiet { (Visible(name)) } } }
+            div.said.(said.role.as_str()) {
+                p.role { (said.role.as_str()) @if let Some(name) = said.name() { " " span.quiet { (Visible(name)) } } }
                 (said_by(syntax, said))
             }
         },
@@ -41,16 +41,22 @@ fn said_by(syntax: Syntax, said: &Said) -> Markup {
             MessageContent::Text(one) => (text(syntax, one)),
             MessageContent::Parts(parts) => {
                 @for part in parts {
-                    @match part {
-                        Part::Text { text: one } => (text(syntax, one)),
-                        // An address is shown and never followed: what it names is fetched by nobody here.
-                        Part::Image { url } => p.image { "Image at " code { (marked(syntax, url)) } },
+                    @match part.template() {
+                        // An address is shown and never followed: this page fetches nothing that it names.
+                        Some(url) if part.is_image() => p.image { "Image at " code { (marked(syntax, url)) } },
+                        Some(one) => (text(syntax, one)),
+                        None => {}
+                    }
+                    @if part.only_text().is_none() && part.only_image().is_none() {
+                        (json(&format!("Part of type {}", part.kind()), &Value::Object(part.fields().clone())))
                     }
                 }
             }
+            MessageContent::Null | MessageContent::Absent => {}
         }
-        @if let Some(call) = &said.tool_call_id { p.quiet { "Answers the call " code { (Visible(call)) } } }
-        @for call in &said.tool_calls { (json("Calls a tool", call)) }
+        @if let Some(call) = said.tool_call_id() { p.quiet { "Answers the call " code { (Visible(call)) } } }
+        @for call in said.tool_calls() { (json("Calls a tool", call)) }
+        @for (key, value) in said.other_fields() { (json(key, value)) }
     }
 }
 
@@ -75,15 +81,6 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
 pub(super) fn json(heading: &str, value: &Value) -> Markup {
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
     html! { details.json { summary { (Visible(heading)) } pre tabindex="0" { code { (Visible(&pretty)) } } } }
-}
-
-const fn role(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-    }
 }
 
 #[cfg(test)]

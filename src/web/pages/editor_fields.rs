@@ -7,7 +7,9 @@ use super::editor::EditorMatter;
 use crate::model::content::{Role, Syntax};
 use crate::model::finding::Finding;
 use crate::template::lint::Warning;
-use crate::web::typed::content::{ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedVariable};
+use crate::web::typed::content::{
+    ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable, Unsaid,
+};
 use crate::web::words::Visible;
 
 /// Least and most lines that a field shows before it scrolls.
@@ -66,7 +68,9 @@ fn body(matter: &EditorMatter) -> Markup {
         },
         TypedBody::Messages(messages) => {
             // Texts are counted from 1 through all messages, as warnings count them.
-            let texts = |one: &TypedMessage| if one.role.is_some() { one.parts.len() } else { 0 };
+            let texts = |one: &TypedMessage| {
+                if one.role.is_some() { one.parts.iter().filter(|part| part.is_template()).count() } else { 0 }
+            };
             let first = |number: usize| 1 + messages.iter().take(number).map(texts).sum::<usize>();
             html! {
                 section.stack aria-labelledby="messages-head" {
@@ -112,13 +116,23 @@ fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessag
                 @for (index, part) in one.parts.iter().enumerate() { input type="hidden" name=(field(&format!("p{index}.text"))) value=(part.text); }
             } @else {
                 @if one.listed { input type="hidden" name=(field("listed")) value="yes"; }
+                @if let Some(unsaid) = one.unsaid {
+                    input type="hidden" name=(field("unsaid")) value=(if unsaid == Unsaid::Null { "null" } else { "absent" });
+                    p.quiet { "No text: it says only what stands below." }
+                }
+                @if !one.order.is_empty() { input type="hidden" name=(field("order")) value=(one.order); }
                 @for (index, part) in one.parts.iter().enumerate() {
-                    (said(matter, (number, index), part, first_text + index, &part_target(one, &target, index)))
+                    (said(matter, (number, index), part, first_text + before(one, index), &part_target(one, &target, index)))
                 }
                 (calls(matter, number, one))
             }
         }
     }
+}
+
+/// How many texts of the content a message has before one of its parts.
+fn before(one: &TypedMessage, index: usize) -> usize {
+    one.parts.iter().take(index).filter(|part| part.is_template()).count()
 }
 
 /// What findings call a part of a message.
@@ -129,12 +143,20 @@ fn part_target(one: &TypedMessage, message: &str, index: usize) -> String {
 fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart, text: usize, target: &str) -> Markup {
     let id = format!("m{number}-p{index}");
     html! {
-        @if part.image {
-            label for=(id) { "Image at" }
-            (line(Some(&id), &format!("m{number}.p{index}.url"), &part.text, ""))
-        } @else {
-            label.hidden for=(id) { "Text of message " (number + 1) }
-            (area(&id, &format!("m{number}.p{index}.text"), &part.text, true))
+        @match part.kind {
+            TypedPartKind::Image => {
+                label for=(id) { "Image at" }
+                (line(Some(&id), &format!("m{number}.p{index}.url"), &part.text, ""))
+            }
+            TypedPartKind::Text => {
+                label.hidden for=(id) { "Text of message " (number + 1) }
+                (area(&id, &format!("m{number}.p{index}.text"), &part.text, true))
+            }
+            TypedPartKind::Other => {
+                label for=(id) { "Part of the message, as a JSON object" }
+                (area(&id, &format!("m{number}.p{index}.json"), &part.text, false))
+                (complaint(matter, &format!("m{number}.p{index}.json")))
+            }
         }
         (beside(matter, &id, text, target, &part.text))
     }
@@ -143,14 +165,20 @@ fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart
 fn calls(matter: &EditorMatter, number: usize, one: &TypedMessage) -> Markup {
     let field = |end: &str| format!("m{number}.{end}");
     html! {
-        @if one.role == Some(Role::Tool) || !one.answers.is_empty() {
+        @if matches!(one.role, Some(Role::Tool | Role::Function)) || !one.answers.is_empty() {
             label for={ "m" (number) "-answers" } { "Answers the call" }
             input id={ "m" (number) "-answers" } name=(field("answers")) value=(one.answers) maxlength="200" autocomplete="off" spellcheck="false";
         }
-        @if one.role == Some(Role::Assistant) || !one.calls.is_empty() {
+        @if one.role.is_some_and(Role::is_model) || !one.calls.is_empty() {
             details.json open[!one.calls.is_empty()] {
                 summary { "Calls of tools" }
                 (json_area(matter, &field("calls"), "Calls of tools, as a JSON array", &one.calls))
+            }
+        }
+        @if !one.rest.is_empty() || matter.wrong.contains_key(&field("rest")) {
+            details.json open {
+                summary { "Other fields" }
+                (json_area(matter, &field("rest"), "Other fields of the message, as a JSON object", &one.rest))
             }
         }
     }

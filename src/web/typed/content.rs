@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::Fields;
+use crate::json;
 use crate::model::content::{
     Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, VARIABLES_MAX, Variable, VariableType,
 };
@@ -53,7 +54,7 @@ pub struct TypedMessage {
     pub role: Option<Role>,
     /// The speaker's name, or what the placeholder is called.
     pub name: String,
-    /// What is said; more than one where it has images.
+    /// What is said; more than one where it has images, and none where something else stands for words.
     pub parts: Vec<TypedPart>,
     /// Whether it is written as a list of parts even where it is one text.
     pub listed: bool,
@@ -61,15 +62,54 @@ pub struct TypedMessage {
     pub calls: String,
     /// The call that it answers.
     pub answers: String,
+    /// Its other fields, as a JSON object.
+    pub rest: String,
+    /// The names of all its fields in their order, as a JSON array.
+    pub order: String,
+    /// Where it says nothing: whether its content is null or absent.
+    pub unsaid: Option<Unsaid>,
 }
 
-/// A text, or the address of an image.
+/// How a message without words is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Unsaid {
+    Null,
+    Absent,
+}
+
+/// A part of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TypedPart {
-    /// Whether it is an address.
-    pub image: bool,
+    /// What it is.
+    pub kind: TypedPartKind,
     /// What is typed.
     pub text: String,
+}
+
+/// What a part of a message is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TypedPartKind {
+    /// A text.
+    #[default]
+    Text,
+    /// The address of an image.
+    Image,
+    /// Anything else, as a JSON object.
+    Other,
+}
+
+impl TypedPart {
+    /// Whether it has what may hold variables, so that it counts among the texts of the content.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        match self.kind {
+            TypedPartKind::Text | TypedPartKind::Image => true,
+            TypedPartKind::Other => {
+                json::read::<Part>(self.text.as_bytes()).is_ok_and(|part| part.template().is_some())
+            }
+        }
+    }
 }
 
 /// What is known of one variable.
@@ -96,11 +136,11 @@ impl TypedBody {
         let Self::Messages(messages) = self else { return None };
         match messages.as_slice() {
             [] => Some(""),
-            [TypedMessage { role: Some(_), name, parts, listed: false, calls, answers }]
-                if [name, calls, answers].iter().all(|field| field.is_empty()) =>
+            [TypedMessage { role: Some(_), name, parts, listed: false, calls, answers, rest, unsaid: None, .. }]
+                if [name, calls, answers, rest].iter().all(|field| field.is_empty()) =>
             {
                 match parts.as_slice() {
-                    [TypedPart { image: false, text }] => Some(text),
+                    [TypedPart { kind: TypedPartKind::Text, text }] => Some(text),
                     _ => None,
                 }
             }
@@ -128,11 +168,14 @@ pub const TYPES: [(&str, VariableType); 6] = [
 pub const SYNTAXES: [(&str, Syntax); 3] =
     [("mustache", Syntax::Mustache), ("jinja", Syntax::Jinja), ("plain", Syntax::Plain)];
 /// Who speaks, as a form says it; a placeholder is nobody.
-pub const ROLES: [(&str, Option<Role>); 5] = [
+pub const ROLES: [(&str, Option<Role>); 8] = [
     ("system", Some(Role::System)),
+    ("developer", Some(Role::Developer)),
     ("user", Some(Role::User)),
     ("assistant", Some(Role::Assistant)),
+    ("model", Some(Role::Model)),
     ("tool", Some(Role::Tool)),
+    ("function", Some(Role::Function)),
     ("placeholder", None),
 ];
 
@@ -253,7 +296,7 @@ impl TypedContent {
                 Body::Messages(numbered.map(|(number, one)| one.message(number, &mut wrong)).collect())
             }
         };
-        let parameters = json(&mut wrong, "parameters", &self.parameters).unwrap_or_default();
+        let parameters = typed_json(&mut wrong, "parameters", &self.parameters).unwrap_or_default();
         if self.model.is_empty() && !self.parameters.trim().is_empty() {
             wrong.insert("model".to_owned(), "parameters need a model that they are for".to_owned());
         }
@@ -262,9 +305,9 @@ impl TypedContent {
             body,
             variables: self.variables.iter().filter_map(|(name, one)| one.variable(name)).collect(),
             model: (!self.model.is_empty()).then(|| Model { name: self.model.clone(), parameters }),
-            tools: json(&mut wrong, "tools", &self.tools).unwrap_or_default(),
-            response_schema: json(&mut wrong, "response_schema", &self.response_schema),
-            config: json(&mut wrong, "config", &self.config).unwrap_or_default(),
+            tools: typed_json(&mut wrong, "tools", &self.tools).unwrap_or_default(),
+            response_schema: typed_json(&mut wrong, "response_schema", &self.response_schema),
+            config: typed_json(&mut wrong, "config", &self.config).unwrap_or_default(),
         };
         if wrong.is_empty() { Ok(content) } else { Err(wrong) }
     }
@@ -323,32 +366,62 @@ fn reorder(messages: &mut Vec<TypedMessage>, verb: &str, number: &str) -> bool {
 
 impl TypedMessage {
     fn said(role: Role, text: String) -> Self {
-        Self { role: Some(role), parts: vec![TypedPart { image: false, text }], ..Self::default() }
+        Self { role: Some(role), parts: vec![TypedPart { kind: TypedPartKind::Text, text }], ..Self::default() }
     }
 
     fn message(&self, number: usize, wrong: &mut Fields) -> Message {
         let Some(role) = self.role else { return Message::Placeholder { name: self.name.trim().to_owned() } };
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let content = match self.parts.as_slice() {
-            [TypedPart { image: false, text }] if !self.listed => MessageContent::Text(text.clone()),
-            parts => MessageContent::Parts(
+        let place = |end: &str| format!("m{number}.{end}");
+        let content = match (self.parts.as_slice(), self.unsaid) {
+            ([], Some(Unsaid::Null)) => Some(Value::Null),
+            ([], Some(Unsaid::Absent)) => None,
+            ([TypedPart { kind: TypedPartKind::Text, text }], _) if !self.listed => Some(Value::String(text.clone())),
+            (parts, _) => Some(
                 parts
                     .iter()
-                    .map(
-                        |TypedPart { image, text }| {
-                            if *image { Part::Image { url: text.clone() } } else { Part::Text { text: text.clone() } }
-                        },
-                    )
+                    .enumerate()
+                    .filter_map(|(index, part)| match part.kind {
+                        TypedPartKind::Text => Some(Part::text(&part.text)),
+                        TypedPartKind::Image => Some(Part::image(&part.text)),
+                        TypedPartKind::Other => typed_json(wrong, &place(&format!("p{index}.json")), &part.text),
+                    })
+                    .map(|part| Value::Object(part.fields().clone()))
                     .collect(),
             ),
         };
-        Message::Said(Said {
-            role,
-            content,
-            name: given(&self.name),
-            tool_calls: json(wrong, &format!("m{number}.calls"), &self.calls).unwrap_or_default(),
-            tool_call_id: given(&self.answers),
+        let mut fields = Map::new();
+        fields.insert("role".to_owned(), role.as_str().into());
+        fields.extend(content.map(|content| ("content".to_owned(), content)));
+        fields.extend(self.fields(number, wrong));
+        Message::try_from(fields).unwrap_or_else(|error| {
+            wrong.entry(place("rest")).or_insert_with(|| error.to_string());
+            Message::Said(Said::new(role, MessageContent::Text(String::new())))
         })
+    }
+
+    /// What the message has besides role and content, in its order.
+    fn fields(&self, number: usize, wrong: &mut Fields) -> Map<String, Value> {
+        let mut all: Map<String, Value> = Map::new();
+        let calls: Option<Vec<Value>> = typed_json(wrong, &format!("m{number}.calls"), &self.calls);
+        let given = |text: &String| (!text.is_empty()).then(|| Value::String(text.clone()));
+        let named = [
+            ("name", given(&self.name)),
+            ("tool_calls", calls.map(Value::Array)),
+            ("tool_call_id", given(&self.answers)),
+        ];
+        all.extend(named.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        let rest: Map<String, Value> = typed_json(wrong, &format!("m{number}.rest"), &self.rest).unwrap_or_default();
+        for (key, value) in rest {
+            if matches!(key.as_str(), "role" | "content") || all.contains_key(&key) {
+                wrong.insert(format!("m{number}.rest"), format!("`{key}` has a field of its own"));
+            } else {
+                all.insert(key, value);
+            }
+        }
+        let order: Vec<String> = json::read(self.order.as_bytes()).unwrap_or_default();
+        let mut fields: Map<String, Value> = order.iter().filter_map(|key| all.shift_remove_entry(key)).collect();
+        fields.extend(all);
+        fields
     }
 }
 
@@ -372,7 +445,7 @@ pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
     if typed.is_empty() {
         return None;
     }
-    let parsed = serde_json::from_str::<Value>(typed).ok();
+    let parsed = json::read::<Value>(typed.as_bytes()).ok();
     let fits = parsed.filter(|value| kind != VariableType::String || value.is_string());
     Some(fits.unwrap_or_else(|| Value::String(typed.to_owned())))
 }
@@ -402,11 +475,11 @@ fn held(text: &str) -> String {
 }
 
 /// What a field says as JSON; nothing where it is empty, and a complaint where it says something else.
-fn json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) -> Option<T> {
+fn typed_json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) -> Option<T> {
     if typed.trim().is_empty() {
         return None;
     }
-    match serde_json::from_str(typed) {
+    match json::read(typed.as_bytes()) {
         Ok(value) => Some(value),
         Err(error) => {
             wrong.insert(name.to_owned(), format!("this is not the JSON that belongs here: {error}"));
@@ -431,26 +504,44 @@ fn typed_message(message: &Message) -> TypedMessage {
         Message::Placeholder { name } => return TypedMessage { name: name.clone(), ..TypedMessage::default() },
         Message::Said(said) => said,
     };
-    let (listed, parts) = match &said.content {
-        MessageContent::Text(text) => (false, vec![TypedPart { image: false, text: text.clone() }]),
-        MessageContent::Parts(parts) => (
-            true,
-            parts
-                .iter()
-                .map(|part| match part {
-                    Part::Text { text } => TypedPart { image: false, text: text.clone() },
-                    Part::Image { url } => TypedPart { image: true, text: url.clone() },
-                })
-                .collect(),
-        ),
+    let part = |part: &Part| match (part.only_text(), part.only_image()) {
+        (Some(text), _) => TypedPart { kind: TypedPartKind::Text, text: text.to_owned() },
+        (_, Some(url)) => TypedPart { kind: TypedPartKind::Image, text: url.to_owned() },
+        _ => TypedPart { kind: TypedPartKind::Other, text: whole(part) },
     };
+    let (listed, parts, unsaid) = match &said.content {
+        MessageContent::Text(text) => (false, vec![TypedPart { kind: TypedPartKind::Text, text: text.clone() }], None),
+        MessageContent::Parts(parts) => (true, parts.iter().map(part).collect(), None),
+        MessageContent::Null => (false, Vec::new(), Some(Unsaid::Null)),
+        MessageContent::Absent => (false, Vec::new(), Some(Unsaid::Absent)),
+    };
+    // What a field for a name cannot hold is edited as JSON.
+    let mut rest = said.fields.clone();
+    let mut named = |key: &str| {
+        let text = rest.get(key).and_then(Value::as_str).filter(|text| !text.is_empty() && held(text) == *text);
+        let text = text.map(str::to_owned);
+        if text.is_some() {
+            rest.shift_remove(key);
+        }
+        text.unwrap_or_default()
+    };
+    let (name, answers) = (named("name"), named("tool_call_id"));
+    let calls = said.tool_calls();
+    if !calls.is_empty() {
+        rest.shift_remove("tool_calls");
+    }
+    let order =
+        if said.fields.is_empty() { String::new() } else { json!(said.fields.keys().collect::<Vec<_>>()).to_string() };
     TypedMessage {
         role: Some(said.role),
-        name: said.name.clone().unwrap_or_default(),
+        name,
         parts,
         listed,
-        calls: pretty(&said.tool_calls),
-        answers: said.tool_call_id.clone().unwrap_or_default(),
+        calls: pretty(&calls),
+        answers,
+        rest: pretty(&rest),
+        order,
+        unsaid,
     }
 }
 
@@ -473,18 +564,23 @@ fn sent_message(
 ) -> TypedMessage {
     let role = chosen(&ROLES, &field(&format!("m{number}.role"))).unwrap_or(Some(Role::User));
     let part = |index: usize| {
-        let name = |end: &str| format!("m{number}.p{index}.{end}");
-        if fields.contains_key(&name("text")) {
-            Some(TypedPart { image: false, text: text(&name("text")) })
-        } else {
-            let address = name("url");
-            fields.contains_key(&address).then(|| TypedPart { image: true, text: text(&address) })
-        }
+        let typed = |kind, end: &str| {
+            let name = format!("m{number}.p{index}.{end}");
+            fields.contains_key(&name).then(|| TypedPart { kind, text: text(&name) })
+        };
+        typed(TypedPartKind::Text, "text")
+            .or_else(|| typed(TypedPartKind::Image, "url"))
+            .or_else(|| typed(TypedPartKind::Other, "json"))
     };
     let mut parts: Vec<TypedPart> = (0_usize..).map_while(part).collect();
     let listed = fields.contains_key(&format!("m{number}.listed"));
-    if parts.is_empty() && role.is_some() && !listed {
-        // A placeholder that became somebody's words.
+    let unsaid = match field(&format!("m{number}.unsaid")).as_str() {
+        "null" => Some(Unsaid::Null),
+        "absent" => Some(Unsaid::Absent),
+        _ => None,
+    };
+    if parts.is_empty() && role.is_some() && !listed && unsaid.is_none() {
+        // A placeholder that became a message.
         parts.push(TypedPart::default());
     }
     TypedMessage {
@@ -494,6 +590,9 @@ fn sent_message(
         listed,
         calls: field(&format!("m{number}.calls")),
         answers: field(&format!("m{number}.answers")),
+        rest: field(&format!("m{number}.rest")),
+        order: field(&format!("m{number}.order")),
+        unsaid,
     }
 }
 

@@ -21,11 +21,21 @@ fn fields(typed: &TypedContent) -> Fields {
                 put(format!("m{number}.name"), &one.name);
                 put(format!("m{number}.calls"), &one.calls);
                 put(format!("m{number}.answers"), &one.answers);
+                put(format!("m{number}.rest"), &one.rest);
+                put(format!("m{number}.order"), &one.order);
+                if let Some(unsaid) = one.unsaid {
+                    put(format!("m{number}.unsaid"), if unsaid == Unsaid::Null { "null" } else { "absent" });
+                }
                 if one.listed {
                     put(format!("m{number}.listed"), "yes");
                 }
                 for (index, part) in one.parts.iter().enumerate() {
-                    put(format!("m{number}.p{index}.{}", if part.image { "url" } else { "text" }), &held(&part.text));
+                    let end = match part.kind {
+                        TypedPartKind::Text => "text",
+                        TypedPartKind::Image => "url",
+                        TypedPartKind::Other => "json",
+                    };
+                    put(format!("m{number}.p{index}.{end}"), &held(&part.text));
                 }
             }
         }
@@ -57,6 +67,17 @@ fn fields(typed: &TypedContent) -> Fields {
 fn what_nobody_touches_comes_back_to_the_letter() {
     for value in [
         json!({"syntax": "mustache", "text": ""}),
+        json!({"syntax": "plain", "messages": [
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "c", "b": 1, "a": 1.0}]},
+            {"role": "assistant", "tool_calls": [{"id": "c"}], "name": "n", "refusal": null},
+            {"role": "assistant", "content": "x", "tool_calls": [], "name": ""},
+            {"role": "developer", "content": "x", "z": {"b": 1, "a": 2}, "name": "n", "cache_control": {"type": "ephemeral"}},
+            {"role": "function", "content": "1", "name": "f\r"},
+            {"role": "model", "content": [{"type": "text", "text": "t", "cache_control": {"type": "ephemeral"}},
+                {"type": "image_url", "image_url": {"url": "u", "detail": "low"}}, {"text": "order", "type": "text"},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}, {"type": "text", "text": "a\rb"}]},
+            {"role": "user", "content": []},
+        ]}),
         json!({"syntax": "mustache", "text": "one\r\ntwo\rthree\n\u{0}{{shop}} \u{200b}"}),
         json!({"syntax": "plain", "text": "\n\nleading {{x}}"}),
         json!({"syntax": "mustache", "text": "{{> shared/part@1}} {{a}}", "response_schema": {}, "model": {"name": " m "},

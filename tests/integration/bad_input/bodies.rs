@@ -121,7 +121,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     assert!(publish(json!({"syntax": "mustache", "text": variables})).problem(422, "invalid_content").contains("257"));
     assert!(
         publish(json!({"syntax": "plain", "text": "x", "config": {"n": 9_007_199_254_740_993_u64}}))
-            .problem(422, "invalid_content")
+            .problem(400, "invalid_request")
             .contains("2^53")
     );
     for (message, part) in

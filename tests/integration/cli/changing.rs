@@ -41,7 +41,7 @@ fn what_cannot_be_published_says_why_and_how_to_mend_it() {
         ("publish a --file - -m why", "---\nmodel: {nam: x}\n---\ntext", 2, "nam"),
         ("publish a --file - -m why", "{{> nobody/here}}", 1, "nobody/here"),
         ("publish a --file - -m why", "---\nsyntax: jinja\n---\n{% for x in %}", 1, "line 1"),
-        ("publish a --file - -m why", "{{role \"wizard\"}}\nhi", 2, "is no role"),
+        ("publish a --file - -m why", "{{role \"wizard\"}}\nhi", 2, "is not a role"),
         ("publish a --file /nowhere/a.prompt -m why", "", 2, "cannot read /nowhere/a.prompt"),
         ("publish a@b --file - -m why", "text", 2, "`@`"),
         ("publish a --file - -m why --label 7", "text", 2, "label"),

@@ -24,7 +24,8 @@ fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
     assert_eq!(found, expected);
     let refused = line(&node, &format!("get {name} --var whom=Ada")).fails(1);
     let _said = refused.says("`who`").says("`n`").says("`whom`");
-    let _said = line(&node, &format!("get {name} --var n:=three")).fails(2).says("what follows := is no JSON");
+    let _said =
+        line(&node, &format!("get {name} --var n:=three")).fails(2).says("what follows := is not taken as JSON");
     let id = resolved["content_id"].as_str().expect("an id");
     let by_content = format!("{}@{}", "a b/ünïcode", &id[..15]);
     let _said = bookholder(["get", &by_content, "--stamp"]).server(&node).ok().says("@1+");

@@ -1,0 +1,295 @@
+//! Reads YAML as the values of JSON that it writes down, or refuses it.
+//!
+//! YAML has more ways to write a value than there are values, and its versions disagree about some. What is taken means
+//! the same to every reader: texts in every style, `null` and `~`, `true` and `false`, numbers as JSON writes them, lists
+//! and maps. What would come out as another value than somebody may have meant is refused with its line and path: a key
+//! that is written twice or is not a text, anchors, aliases and merge keys, tags, more than one document, and words that
+//! are a number to one reader and a text to the other (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`, `.nan`, `+1`).
+//! Words such as `yes` and dates are the texts that they are written as.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use serde_json::{Map, Value};
+
+use crate::json::{Path, Step, number};
+
+/// How deep values may be nested; JSON readers stop there, too.
+const LEVELS_MAX: usize = 100;
+
+/// A map, and the line of each of its keys.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub fields: Map<String, Value>,
+    pub lines: HashMap<String, usize>,
+}
+
+/// Reads one map whose first line is line `first`; nothing at all is an empty map.
+pub(super) fn read(text: &str, first: usize) -> Result<Read, String> {
+    let mut reader = Reader { parser: Parser::new_from_str(text), path: Path::default(), first, lines: HashMap::new() };
+    let value = loop {
+        match reader.next()? {
+            (Event::StreamStart | Event::DocumentStart(_), _) => {}
+            (Event::StreamEnd, _) => return Ok(Read::default()),
+            (event, span) => break reader.value(event, span)?,
+        }
+    };
+    let end = loop {
+        match reader.next()? {
+            (Event::DocumentEnd | Event::Nothing, _) => {}
+            (Event::StreamEnd, _) => break None,
+            (_, span) => break Some(span),
+        }
+    };
+    if let Some(span) = end {
+        return Err(format!("line {}: a second document begins here; keep one", reader.line(span)));
+    }
+    match value {
+        Value::Object(fields) => Ok(Read { fields, lines: reader.lines }),
+        Value::Null => Ok(Read::default()),
+        _ => Err(format!("line {first}: front matter is a map of keys; write `key: value`")),
+    }
+}
+
+struct Reader<'a> {
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    path: Path,
+    first: usize,
+    /// Of the keys of the outermost map.
+    lines: HashMap<String, usize>,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), String> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => {
+                let line = self.first.saturating_add(error.marker().line()).saturating_sub(1);
+                Err(format!("line {line}: {}", error.info()))
+            }
+            None => Ok((Event::StreamEnd, Span::default())),
+        }
+    }
+
+    fn line(&self, span: Span) -> usize {
+        self.first.saturating_add(span.start.line()).saturating_sub(1)
+    }
+
+    /// An error at a place, and what to do.
+    fn refuse(&self, span: Span, what: &str) -> String {
+        format!("line {}: {} {what}", self.line(span), self.path.place())
+    }
+
+    fn value(&mut self, event: Event<'a>, span: Span) -> Result<Value, String> {
+        if self.path.0.len() > LEVELS_MAX {
+            return Err(format!("line {}: values are nested more than {LEVELS_MAX} levels deep", self.line(span)));
+        }
+        match event {
+            Event::Alias(_) => Err(self.refuse(span, "is an alias (`*name`); write the value itself")),
+            Event::Scalar(_, _, anchor, _) | Event::SequenceStart(anchor, _) | Event::MappingStart(anchor, _)
+                if anchor > 0 =>
+            {
+                Err(self.refuse(span, "has an anchor (`&name`); write the value without it"))
+            }
+            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+                Err(self.refuse(span, "has a tag (`!name`); write the value without it"))
+            }
+            Event::Scalar(text, ScalarStyle::Plain, ..) => self.plain(&text, span),
+            Event::Scalar(text, ..) => Ok(Value::String(text.into_owned())),
+            Event::SequenceStart(..) => self.list(),
+            Event::MappingStart(..) => self.map(span),
+            _ => Err(self.refuse(span, "has no value")),
+        }
+    }
+
+    fn list(&mut self) -> Result<Value, String> {
+        let mut items = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(Value::Array(items)),
+                (event, span) => {
+                    self.path.0.push(Step::Index(items.len()));
+                    items.push(self.value(event, span)?);
+                    self.path.0.pop();
+                }
+            }
+        }
+    }
+
+    fn map(&mut self, start: Span) -> Result<Value, String> {
+        let mut fields = Map::new();
+        loop {
+            let key = match self.next()? {
+                (Event::MappingEnd, _) => return Ok(Value::Object(fields)),
+                (event @ Event::Scalar(..), span) => {
+                    let plain = matches!(&event, Event::Scalar(_, ScalarStyle::Plain, ..));
+                    let key = match self.value(event, span)? {
+                        Value::String(key) if plain && key == "<<" => {
+                            return Err(self.refuse(span, "has a merge key (`<<`); write the keys themselves"));
+                        }
+                        Value::String(key) => key,
+                        other => {
+                            let what = format!("has the key {other}, which is not a text; write it in quotes");
+                            return Err(self.refuse(span, &what));
+                        }
+                    };
+                    if self.path.0.is_empty() {
+                        self.lines.insert(key.clone(), self.line(span));
+                    }
+                    self.path.0.push(Step::Key(key.clone()));
+                    if fields.contains_key(&key) {
+                        return Err(self.refuse(span, "is written twice; keep one of them"));
+                    }
+                    key
+                }
+                (Event::StreamEnd, _) => return Err(self.refuse(start, "does not end")),
+                (_, span) => return Err(self.refuse(span, "has a key that is not a text; write a text")),
+            };
+            let (event, span) = self.next()?;
+            let value = self.value(event, span)?;
+            self.path.0.pop();
+            fields.insert(key, value);
+        }
+    }
+
+    /// A value without quotes.
+    fn plain(&self, text: &str, span: Span) -> Result<Value, String> {
+        match text {
+            "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
+            "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
+            "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
+            _ => {}
+        }
+        if !is_numeric(text) {
+            return Ok(Value::String(text.to_owned()));
+        }
+        number(text).map(Value::Number).map_err(|fault| {
+            let short: String = text.chars().take(48).collect();
+            self.refuse(span, &format!("is {short}, {fault}"))
+        })
+    }
+}
+
+/// Whether some reader of YAML takes a word for a number.
+fn is_numeric(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let word = unsigned.to_ascii_lowercase();
+    if matches!(word.as_str(), ".inf" | ".nan") {
+        return true;
+    }
+    let radix = |prefix: &str, digits: fn(&u8) -> bool| {
+        word.strip_prefix(prefix)
+            .is_some_and(|rest| !rest.is_empty() && rest.as_bytes().iter().all(|b| digits(b) || *b == b'_'))
+    };
+    if radix("0x", u8::is_ascii_hexdigit)
+        || radix("0o", |b| (b'0'..b'8').contains(b))
+        || radix("0b", |b| b"01".contains(b))
+    {
+        return true;
+    }
+    let (mantissa, exponent) =
+        word.split_once('e').map_or((word.as_str(), None), |(mantissa, exponent)| (mantissa, Some(exponent)));
+    let digits = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '_' || more.contains(c))
+    };
+    // `12:30` was a number in base 60.
+    let sexagesimal = exponent.is_none()
+        && mantissa.split(':').count() > 1
+        && mantissa.split(':').all(|part| digits(part, "."))
+        && mantissa.split(':').skip(1).all(|part| part.split('.').next().is_some_and(|part| part.len() <= 2));
+    let decimal = mantissa.bytes().any(|byte| byte.is_ascii_digit())
+        && mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && mantissa.matches('.').count() <= 1
+        && digits(mantissa, ".")
+        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent), ""));
+    decimal || sexagesimal
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn value(yaml: &str) -> Value {
+        read(&format!("v: {yaml}"), 2).expect(yaml).fields.remove("v").expect(yaml)
+    }
+
+    #[test]
+    fn yaml_is_taken_as_the_values_that_every_reader_sees() {
+        for (yaml, expected) in [
+            ("null", Value::Null),
+            ("", Value::Null),
+            ("~", Value::Null),
+            ("true", json!(true)),
+            ("False", json!(false)),
+            ("yes", json!("yes")),
+            ("2001-01-01", json!("2001-01-01")),
+            ("2001-12-14t21:59:43.10-05:00", json!("2001-12-14t21:59:43.10-05:00")),
+            ("1.2.3", json!("1.2.3")),
+            ("1e", json!("1e")),
+            ("3 apples", json!("3 apples")),
+            ("\n  -", json!([null])),
+            ("'010'", json!("010")),
+            ("\"1_000\"", json!("1_000")),
+            ("-12", json!(-12)),
+            ("1.0", json!(1.0)),
+            ("1e3", json!(1000.0)),
+            ("|\n  a\n  b\n", json!("a\nb\n")),
+            (">\n  a\n  b\n", json!("a b\n")),
+            ("{z: 1, a: [x, {y: 2}]}", json!({"z": 1, "a": ["x", {"y": 2}]})),
+            ("192.168.0.1", json!("192.168.0.1")),
+            ("https://example.com:80", json!("https://example.com:80")),
+        ] {
+            assert!(crate::json::same(&value(yaml), &expected), "{yaml}: {}", value(yaml));
+        }
+        assert!(read("", 2).expect("nothing").fields.is_empty());
+        assert!(read("# a remark\n", 2).expect("nothing").fields.is_empty());
+    }
+
+    #[test]
+    fn what_would_come_out_as_another_value_is_refused_with_line_and_path() {
+        for (yaml, part) in [
+            ("a: 1\nb:\n  c: 1\n  c: 2", "line 5: `b.c` is written twice"),
+            ("a: 1\n'a': 2", "line 3: `a` is written twice"),
+            ("a: [{b: 1, b: 2}]", "line 2: `a[0].b` is written twice"),
+            ("a: 12345678901234567890", "line 2: `a` is 12345678901234567890, beyond 2^53 - 1"),
+            ("a: 9007199254740993", "beyond 2^53 - 1"),
+            ("a: [1, 0.1000000000000000055]", "`a[1]` is 0.1000000000000000055, which would become 0.1"),
+            ("a: 1e400", "beyond the numbers"),
+            ("a: -0", "write 0 or -0.0"),
+            ("a: .inf", "`a` is .inf, which is not a number as JSON writes it"),
+            ("a: -.INF", "not a number as JSON"),
+            ("a: .NaN", "not a number as JSON"),
+            ("a: 0x1F", "not a number as JSON"),
+            ("a: 0o17", "not a number as JSON"),
+            ("a: 0b11", "not a number as JSON"),
+            ("a: 010", "not a number as JSON"),
+            ("a: 1_000", "not a number as JSON"),
+            ("a: +1", "not a number as JSON"),
+            ("a: .5", "not a number as JSON"),
+            ("a: 1.", "not a number as JSON"),
+            ("a: 12:30", "not a number as JSON"),
+            ("a: 190:20:30.15", "not a number as JSON"),
+            ("a: &x 1\nb: *x", "line 2: `a` has an anchor"),
+            ("a: *x", "line 2"),
+            ("a:\n  <<: {b: 1}", "`a` has a merge key"),
+            ("1: a", "has the key 1, which is not a text"),
+            ("a: {true: 1}", "`a` has the key true, which is not a text"),
+            ("~: a", "has the key null"),
+            ("? [a]\n: b", "has a key that is not a text"),
+            ("a: !!int '3'", "`a` has a tag"),
+            ("a: !x {b: 1}", "`a` has a tag"),
+            ("a: 1\n---\nb: 2", "a second document"),
+            ("- a", "a map of keys"),
+            ("text", "a map of keys"),
+            ("a: [", "line "),
+            ("a: \"", "line "),
+        ] {
+            let error = read(yaml, 2).expect_err(yaml);
+            assert!(error.contains(part), "{yaml}: {error}");
+        }
+        let deep = format!("a: {}1{}", "[".repeat(500), "]".repeat(500));
+        assert!(read(&deep, 2).is_err());
+    }
+}
