@@ -103,14 +103,15 @@ pub(super) fn write(front: &FrontMatter) -> String {
     if *front == FrontMatter::default() {
         return String::new();
     }
-    let yaml = serde_norway::to_string(&form).unwrap_or_default();
+    let Ok(Value::Object(fields)) = serde_json::to_value(&form) else { return String::new() };
+    let yaml = yaml::write(&fields);
     // YAML has many corners. What does not read back as it was is written in the JSON subset, which has none.
     let stands = yaml.ends_with('\n') && !yaml.split('\n').any(super::prompt::is_fence);
     if stands && is_small(&yaml) && parse(&yaml).as_ref() == Ok(front) {
         return yaml;
     }
-    let escaped = json_lines(&form);
-    if is_small(&escaped) { escaped } else { plain_lines(&form) }
+    let escaped = json_lines(&fields);
+    if is_small(&escaped) { escaped } else { plain_lines(&fields) }
 }
 
 /// Whether the YAML parser reads a text in time that is bounded.
@@ -165,15 +166,13 @@ fn parse_lines(text: &str) -> Result<Form, String> {
 }
 
 /// The form as one `key: JSON` line each, as [`parse_lines`] reads it.
-fn plain_lines(form: &Form) -> String {
-    let Ok(Value::Object(fields)) = serde_json::to_value(form) else { return String::new() };
-    fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
+fn plain_lines(fields: &Map<String, Value>) -> String {
+    fields.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
 /// The form as one `key: JSON` line each, every character outside ASCII escaped.
-fn json_lines(form: &Form) -> String {
-    let Ok(Value::Object(fields)) = serde_json::to_value(form) else { return String::new() };
-    let line = |(key, value): (String, Value)| {
+fn json_lines(fields: &Map<String, Value>) -> String {
+    let line = |(key, value): (&String, &Value)| {
         let mut line = format!("{key}: ");
         for character in value.to_string().chars() {
             match u32::from(character) {
@@ -188,7 +187,7 @@ fn json_lines(form: &Form) -> String {
         }
         line + "\n"
     };
-    fields.into_iter().map(line).collect()
+    fields.iter().map(line).collect()
 }
 
 #[derive(Default, Serialize, Deserialize)]

@@ -46,7 +46,7 @@ pub struct LockedPrompt {
     pub name: PromptName,
     /// Which of its versions.
     pub version: u64,
-    /// Which bytes its content has in canonical form.
+    /// The hash of its content's encoding.
     pub content_id: ContentId,
     /// Where its file lies, relative to the lock file.
     pub file: String,

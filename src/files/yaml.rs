@@ -1,11 +1,12 @@
-//! Reads YAML as the values of JSON that it writes down, or refuses it.
+//! Reads YAML as the values of JSON that it writes down, or refuses it; and writes such values.
 //!
 //! YAML has more ways to write a value than there are values, and its versions disagree about some. What is taken means
 //! the same to every reader: texts in every style, `null` and `~`, `true` and `false`, numbers as JSON writes them, lists
 //! and maps. What would come out as another value than somebody may have meant is refused with its line and path: a key
 //! that is written twice or is not a text, anchors, aliases and merge keys, tags, more than one document, and words that
 //! are a number to one reader and a text to the other (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`, `.nan`, `+1`).
-//! Words such as `yes` and dates are the texts that they are written as.
+//! Words such as `yes` and dates are the texts that they are written as. What is written puts everything in quotes that
+//! could be taken for something else.
 
 use std::collections::HashMap;
 
@@ -170,6 +171,102 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Spaces by which each level is indented.
+const INDENT: usize = 2;
+/// Longest text that stands on one line as a key, in bytes; YAML allows 1,024 characters.
+const KEY_BYTES_MAX: usize = 1_000;
+
+/// Writes a map, each value in the style that people use.
+pub(super) fn write(fields: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    for (key, value) in fields {
+        write_entry(&mut out, 0, key, value);
+    }
+    out
+}
+
+/// Writes a key, where its line has begun, and its value.
+fn write_entry(out: &mut String, indent: usize, key: &str, value: &Value) {
+    let key = scalar(key);
+    if key.len() > KEY_BYTES_MAX {
+        out.extend(["? ", &key, "\n", &" ".repeat(indent)]);
+    } else {
+        out.push_str(&key);
+    }
+    out.push(':');
+    write_value(out, indent, value);
+}
+
+/// Writes a value behind a `:` or a `-` that stands at an indent.
+fn write_value(out: &mut String, indent: usize, value: &Value) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            out.push('\n');
+            for (key, value) in fields {
+                out.push_str(&" ".repeat(indent + INDENT));
+                write_entry(out, indent + INDENT, key, value);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            out.push('\n');
+            for item in items {
+                out.push_str(&" ".repeat(indent));
+                out.push('-');
+                write_item(out, indent, item);
+            }
+        }
+        Value::String(text) => match block(text, indent + INDENT) {
+            Some(block) => out.push_str(&block),
+            None => out.extend([" ", &scalar(text), "\n"]),
+        },
+        other => out.extend([" ", &other.to_string(), "\n"]),
+    }
+}
+
+/// Writes an item of a list behind its `-`; a map begins on the same line.
+fn write_item(out: &mut String, indent: usize, item: &Value) {
+    match item {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (number, (key, value)) in fields.iter().enumerate() {
+                out.push_str(&if number == 0 { " ".to_owned() } else { " ".repeat(indent + INDENT) });
+                write_entry(out, indent + INDENT, key, value);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => write_value(out, indent + INDENT, item),
+        _ => write_value(out, indent, item),
+    }
+}
+
+/// A text of several lines as a block, where one says it.
+fn block(text: &str, indent: usize) -> Option<String> {
+    let (lines, header) = match text.strip_suffix('\n') {
+        Some(lines) => (lines, " |\n"),
+        None => (text, " |-\n"),
+    };
+    let shown = |c: char| c == '\n' || (c.is_ascii() && !c.is_ascii_control()) || c.is_alphanumeric();
+    let fits = text.contains('\n')
+        && text.chars().all(shown)
+        && !lines.is_empty()
+        && !lines.starts_with([' ', '\n'])
+        && !lines.ends_with('\n');
+    fits.then(|| {
+        let pad = " ".repeat(indent);
+        let line = |line: &str| if line.is_empty() { "\n".to_owned() } else { format!("{pad}{line}\n") };
+        lines.split('\n').map(line).fold(header.to_owned(), |all, line| all + &line)
+    })
+}
+
+/// A text on one line: as it is where every reader takes it for this text, else in quotes.
+fn scalar(text: &str) -> String {
+    const WORDS: [&str; 10] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "none"];
+    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ' | '$');
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$' | '/'))
+        && text.chars().all(inside)
+        && !text.ends_with(' ')
+        && !WORDS.contains(&text.to_ascii_lowercase().as_str());
+    if plain { text.to_owned() } else { Value::from(text).to_string() }
+}
+
 /// Whether some reader of YAML takes a word for a number.
 fn is_numeric(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -245,6 +342,24 @@ mod tests {
         }
         assert!(read("", 2).expect("nothing").fields.is_empty());
         assert!(read("# a remark\n", 2).expect("nothing").fields.is_empty());
+    }
+
+    #[test]
+    fn what_is_written_reads_back_as_the_same_values() {
+        let long = "k".repeat(2_000);
+        let fields = json!({"z": 1, "a": {"yes": "no", "010": "1_000", "t": "12:30", "": "", "<<": "~", "x: y": " # "},
+            "list": [[1, [2.0, []]], {"b": "x", "a": {}}, "one\ntwo\n", "- a", null, true, -0.0, 1e21],
+            "text": "a\n\n  b: {{x}}\n---", "odd": "\u{85}\u{2028}\u{feff}\u{7f}\u{0}é", "tail": "a \nb\n\n",
+            "version": "1.2.3", "path": "/a/b", "ref": "$ref", long: {"deep": [{"c": [{"d": "e"}]}]}});
+        let fields = fields.as_object().expect("a map");
+        let written = write(fields);
+        let read = read(&written, 2).expect(&written).fields;
+        assert!(crate::json::same_fields(&read, fields), "{written}");
+        for part in
+            ["z: 1\n", "  t: \"12:30\"\n", "text: |-\n  a\n\n    b: {{x}}\n  ---\n", "ref: $ref\n", "- b: x\n  a: {}\n"]
+        {
+            assert!(written.contains(part), "{part} in {written}");
+        }
     }
 
     #[test]
