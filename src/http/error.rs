@@ -380,6 +380,7 @@ fn content(error: &ContentError) -> Saying {
         | ContentError::TooMany { .. }
         | ContentError::Number(_)
         | ContentError::Variable { .. }
+        | ContentError::NotComposed { .. }
         | ContentError::Twice { .. }
         | ContentError::Decode { .. } => (ErrorCode::InvalidContent, None),
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::content_id::ContentId;
+use super::name::composed;
 use super::schema::schema_of;
 use crate::json;
 
@@ -129,6 +130,10 @@ pub enum ContentError {
         "`{name}` is no name for a variable or placeholder; use a letter or _ and then letters, digits, _ (at most {VARIABLE_BYTES_MAX} bytes)"
     )]
     Variable { name: String },
+    #[error(
+        "the variable or placeholder `{name}` is not in Unicode normalization form C, so that it can pass for another one; write it as `{composed}`"
+    )]
+    NotComposed { name: String, composed: String },
     #[error("the variable `{name}` is declared twice")]
     Twice { name: String },
     #[error("these bytes are no content: {reason}")]
@@ -314,7 +319,13 @@ fn check_variable(name: &str) -> Result<(), ContentError> {
     let fits = name.len() <= VARIABLE_BYTES_MAX
         && characters.next().is_some_and(letter)
         && characters.all(|c| letter(c) || c.is_alphanumeric() || c == '.' || c == '-');
-    if fits { Ok(()) } else { Err(ContentError::Variable { name: name.chars().take(VARIABLE_BYTES_MAX).collect() }) }
+    if !fits {
+        return Err(ContentError::Variable { name: name.chars().take(VARIABLE_BYTES_MAX).collect() });
+    }
+    match composed(name) {
+        None => Ok(()),
+        Some(composed) => Err(ContentError::NotComposed { name: name.to_owned(), composed }),
+    }
 }
 
 fn check_numbers(value: &Value) -> Result<(), ContentError> {
@@ -464,6 +475,7 @@ mod tests {
         check(r#"{"messages":[{"role":"user","content":3}]}"#, "a list of parts");
         check(r#"{"text":"a","config":{"n":9007199254740993}}"#, "2^53 - 1");
         check(r#"{"text":"a","variables":[{"name":"a b"}]}"#, "no name for a variable");
+        check(r#"{"text":"a","variables":[{"name":"\u212b"}]}"#, "write it as `\u{c5}`");
         check(r#"{"text":"a","variables":[{"name":"a"},{"name":"a"}]}"#, "declared twice");
         check(&format!(r#"{{"text":"{}"}}"#, "x".repeat(CONTENT_BYTES_MAX)), "the limit is 1048576 bytes");
         check(

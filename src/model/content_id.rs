@@ -12,7 +12,7 @@ pub const CONTENT_ID_PREFIX: &str = "b3:";
 /// Fewest hex digits that a reference may shorten a content id to.
 pub const CONTENT_ID_HEX_MIN: usize = 8;
 
-/// `b3:` and the hex BLAKE3 hash of a version's canonical JSON bytes.
+/// `b3:` and the hex BLAKE3 hash of a version's encoding.
 ///
 /// It never changes for given bytes, and `b3sum` on what the server sent proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -93,8 +93,15 @@ impl PromptName {
         if let Some(character) = unseen(&self.0).find_map(|(character, unseen)| unseen.then_some(character)) {
             return Err(NameError::Lookalike { code: u32::from(character) });
         }
-        let composed = NFC.normalize(&self.0);
-        if composed == self.0 { Ok(()) } else { Err(NameError::NotComposed { composed: composed.into_owned() }) }
+        composed(&self.0).map_or(Ok(()), |composed| Err(NameError::NotComposed { composed }))
+    }
+
+    /// Whether addresses, shells, patterns and file names take the name as it is: letters and digits of ASCII, `.`, `_`, `-`,
+    /// and no folder or name that begins with a sign which means something there.
+    #[must_use]
+    pub fn is_portable(&self) -> bool {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        self.0.split('/').all(|segment| segment.bytes().all(allowed) && !segment.starts_with(['.', '-']))
     }
 
     /// A text without what no new name may hold: characters that cannot be seen go, spaces in disguise become spaces, and
@@ -141,6 +148,15 @@ impl PromptName {
             None => Ok(()),
         }
     }
+}
+
+/// A text in normalization form C, where it is not in that form already.
+pub(super) fn composed(text: &str) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    let composed = NFC.normalize(text);
+    (composed != text).then(|| composed.into_owned())
 }
 
 /// Each character of a text, and whether it cannot be seen where it stands: what makes an emoji of a symbol, or one emoji of

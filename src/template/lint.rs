@@ -7,8 +7,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::content::{Content, Syntax};
+use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax};
+use crate::model::name::PromptName;
 
+use super::error::excerpt;
 use super::mustache::{self, Kind};
 
 /// Most warnings of one content.
@@ -52,9 +54,9 @@ pub struct Warning {
     pub code: Code,
     /// What it is and what to do, for people.
     pub message: String,
-    /// Which of the content's texts, counted from 1.
+    /// Which of the content's texts, counted from 1; 0 where it is about none of them.
     pub text: usize,
-    /// Which line of that text, counted from 1.
+    /// Which line of that text, counted from 1; 0 likewise.
     pub line: usize,
 }
 
@@ -74,6 +76,30 @@ pub enum Code {
     InvisibleCharacter,
     /// A control token of a chat template.
     ControlToken,
+    /// Braces in a part of a message that is passed on as it is.
+    PassedOn,
+    /// A name of a prompt that has to be quoted or encoded in shells, patterns, addresses or files.
+    Name,
+}
+
+impl Warning {
+    /// About something that is not in a text.
+    fn beside(code: Code, message: String) -> Self {
+        Self { code, message, text: 0, line: 0 }
+    }
+}
+
+/// Warns about the name of a new prompt that is not made of what every shell, pattern, address and file takes as it is.
+#[must_use]
+pub fn lint_name(name: &PromptName) -> Option<Warning> {
+    (!name.is_portable()).then(|| {
+        let message = format!(
+            "the name `{}` has to be quoted or encoded in addresses, shells, patterns and file names; names of a-z A-Z 0-9 . _ - \
+             with / between folders never have to",
+            excerpt(name.as_str())
+        );
+        Warning::beside(Code::Name, message)
+    })
 }
 
 /// Looks for what is suspicious in a content.
@@ -91,7 +117,31 @@ pub fn lint(content: &Content) -> Vec<Warning> {
         report.found.sort_by_key(|(at, _, _)| *at);
         warnings.extend(report.warnings());
     }
+    warnings.extend(passed_on(content));
     warnings.truncate(WARNINGS_MAX);
+    warnings
+}
+
+/// Parts that are passed on as they are, and hold what would be a variable in a text.
+fn passed_on(content: &Content) -> Vec<Warning> {
+    let messages = match &content.body {
+        Body::Messages(messages) if content.syntax != Syntax::Plain => messages.as_slice(),
+        _ => &[],
+    };
+    let mut warnings = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = message else { continue };
+        for (at, part) in parts.iter().enumerate().filter(|(_, part)| part.template().is_none()) {
+            if warnings.len() < SAME_MAX && part.fields().values().any(|value| value.to_string().contains("{{")) {
+                let kind = excerpt(part.kind());
+                let message = format!(
+                    "messages[{index}].content[{at}] is a part of type `{kind}`, which is passed on as it is: {{{{…}}}} in it is not \
+                     filled in"
+                );
+                warnings.push(Warning::beside(Code::PassedOn, message));
+            }
+        }
+    }
     warnings
 }
 
@@ -256,7 +306,7 @@ fn tag_like(run: usize, rest: &str) -> Option<(Code, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::content::{Body, Message, MessageContent, Role, Said};
+    use crate::model::content::Role;
 
     fn run(content: &Content) -> Vec<(Code, usize, usize)> {
         lint(content).into_iter().map(|warning| (warning.code, warning.text, warning.line)).collect()
@@ -316,6 +366,22 @@ mod tests {
         for text in ["{\"a\": {\"b\": 1}}", "\\frac{a}{b}", "{{a}} {b} {{> c@2}} 100%}", "{{{{a", "{%", "{#1}"] {
             assert_eq!(lint(&Content::text(Syntax::Mustache, text)), [], "{text}");
         }
+    }
+
+    #[test]
+    fn names_and_parts_that_surprise_are_warned_about() {
+        let name = |text: &str| lint_name(&text.parse().expect(text)).map(|warning| warning.code);
+        for portable in ["a", "support/agent", "Support/agent-2.b_c", "_a/0"] {
+            assert_eq!(name(portable), None, "{portable}");
+        }
+        for odd in ["support agent", "Support/\u{c4}gent", "what?", "a*", "-rf", "a/.hidden", "100%"] {
+            assert_eq!(name(odd), Some(Code::Name), "{odd}");
+        }
+        let parts = r#"{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"{{id}}"}},{"type":"text","text":"{{id}}"}]}]}"#;
+        let warnings = lint(&Content::from_json(parts.as_bytes()).expect("a content"));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert_eq!(warnings[0].code, Code::PassedOn);
+        assert!(warnings[0].message.starts_with("messages[0].content[0] is a part of type `file`"), "{warnings:?}");
     }
 
     #[test]
