@@ -35,7 +35,7 @@ pub struct Resolved {
     pub content_id: ContentId,
     /// The label that was asked for; none when a version was.
     pub label: Option<Label>,
-    /// What the version says; its canonical JSON has the content id.
+    /// What the version says; the content id is the hash of its encoding.
     pub content: Content,
     /// What to log beside a model's response, for example `support/agent@7+3f9a1c2b7d41`.
     pub stamp: String,

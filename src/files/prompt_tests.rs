@@ -94,10 +94,10 @@ fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
         "{{role \"user\"}}Look at {{media url=photo}} and answer.\n{{history}}{{role \"model\"}}\nSure \\{{history}}\n";
     let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
     let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[0] else { panic!("parts") };
-    let text = |text: &str| Part::Text { text: text.to_owned() };
-    assert_eq!(parts, &[text("Look at"), Part::Image { url: "{{photo}}".to_owned() }, text("and answer.")]);
+    let text = |text: &str| Part::text(text);
+    assert_eq!(parts, &[text("Look at"), Part::image("{{photo}}"), text("and answer.")]);
     assert_eq!(messages[1], Message::Placeholder { name: "history".to_owned() });
-    assert_eq!(messages[2], said(Role::Assistant, "Sure {{history}}"));
+    assert_eq!(messages[2], said(Role::Model, "Sure {{history}}"));
 }
 
 #[test]

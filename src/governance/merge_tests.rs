@@ -267,7 +267,7 @@ fn everything_with_a_name_is_merged_by_name() {
                 None,
                 Some(r#"{"name":"a","required":false,"type":"string"}"#),
             ),
-            conflict("config.n.y", Some(r#"{"z":1}"#), Some(r#"{"z":2}"#), Some(r#"{"w":2,"z":1}"#)),
+            conflict("config.n.y", Some(r#"{"z":1}"#), Some(r#"{"z":2}"#), Some(r#"{"z":1,"w":2}"#)),
         ],
     );
 }

@@ -94,7 +94,7 @@ impl Answer {
         self.etag.clone()
     }
 
-    /// The canonical JSON bytes of the content, whose hash is the content id.
+    /// The encoding of the content, whose hash is the content id.
     #[must_use]
     pub fn content_bytes(&self) -> Bytes {
         self.body.slice(self.content.clone())

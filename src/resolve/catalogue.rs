@@ -251,7 +251,7 @@ impl Catalogue {
         Ok(Page { items: found, next })
     }
 
-    /// The canonical bytes of a content, wherever it is used.
+    /// The encoding of a content, wherever it is used.
     ///
     /// # Errors
     /// No version has it, or the store fails.

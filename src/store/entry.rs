@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | 1 prompt | name | record |
 //! | 2 version | name 0x00 number (8 bytes) | record |
-//! | 3 content | hash (32 bytes) | canonical JSON, as it is |
+//! | 3 content | hash (32 bytes) | its encoding, as it is |
 //! | 4 label | name 0x00 label | record |
 //! | 5 deployment | name 0x00 label 0x00 commit (8 bytes) | record |
 //!

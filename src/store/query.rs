@@ -29,7 +29,7 @@ pub trait Queries: Entries {
         entry.map(|entry| decode_version(&entry.value, number)).transpose()
     }
 
-    /// The canonical bytes of a content in the namespace of a prompt.
+    /// The encoding of a content in the namespace of a prompt.
     fn content_of(&self, name: &PromptName, id: &ContentId) -> Result<Vec<u8>, StoreError> {
         self.content_in(name.namespace(), id)?
             .map(|entry| entry.value)

@@ -36,5 +36,6 @@ mod ui_replicas;
 mod ui_review;
 mod units;
 mod upgrade;
+mod values;
 mod watch;
 mod webhooks;

@@ -121,7 +121,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     assert!(publish(json!({"syntax": "mustache", "text": variables})).problem(422, "invalid_content").contains("257"));
     assert!(
         publish(json!({"syntax": "plain", "text": "x", "config": {"n": 9_007_199_254_740_993_u64}}))
-            .problem(400, "invalid_request")
+            .problem(400, "bad_request")
             .contains("2^53")
     );
     for (message, part) in
@@ -142,7 +142,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     let _detail = serving(json!({})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": 1, "split": {"weights": {"1": 1}}})).problem(422, "invalid_serving");
     let _detail = serving(json!({"version": 0})).problem(422, "invalid_serving");
-    let _detail = serving(json!({"version": u64::MAX})).problem(404, "version_not_found");
+    let _detail = serving(json!({"version": 9_007_199_254_740_991_u64})).problem(404, "version_not_found");
     let _detail = deploy(json!([])).problem(422, "invalid_request");
     let twice = json!([{"name": "a", "label": "l", "serving": {"version": 1}}, {"name": "a", "label": "l", "serving": {"version": 1}}]);
     assert!(deploy(twice).problem(422, "invalid_request").contains("moved twice"));
