@@ -253,6 +253,9 @@ pub struct RequestView {
     pub moves: Vec<MoveReview>,
     /// Whether nothing is missing but somebody who deploys it.
     pub complete: bool,
+    /// What it waits for although its policies are met: callers that would break, or somebody who may deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 /// One move of a change request, looked at from all sides.

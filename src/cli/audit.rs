@@ -171,7 +171,9 @@ pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError>
             if context.output.json {
                 context.output.json(&Page { items, next: None })?;
             } else {
-                context.output.table(&table(&items), "nothing was ever done")?;
+                let filtered = who.is_some() || denied;
+                let empty = if filtered { "no audit entry fits these filters" } else { "the audit log is empty" };
+                context.output.table(&table(&items), empty)?;
             }
             Ok(Verdict::Done)
         }

@@ -70,7 +70,16 @@ impl Replacement {
 
 /// Writes a file whole; what was there before is replaced.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let mut replacement = Replacement::of(target, false)?;
+    write_as(target, bytes, false)
+}
+
+/// The same, of a file that only its owner can read.
+pub fn write_private(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    write_as(target, bytes, true)
+}
+
+fn write_as(target: &Path, bytes: &[u8], private: bool) -> Result<(), CliError> {
+    let mut replacement = Replacement::of(target, private)?;
     replacement.writer().write_all(bytes).map_err(|error| CliError::file("write", target, &error))?;
     replacement.commit()
 }

@@ -150,6 +150,24 @@ impl From<ClientError> for CliError {
     }
 }
 
+/// What the server says of requests, and what that is on the command line.
+const IN_FLAGS: [(&str, &str); 9] = [
+    ("send the header Authorization: Bearer bh_…", "set BOOKHOLDER_TOKEN, or pass --token-file FILE"),
+    ("the request has none", "none was given"),
+    ("creates another with POST /v1/tokens", "creates another with `bookholder token create`"),
+    ("deploy with `allow_major` (--allow-major)", "deploy with --allow-major"),
+    ("name a version in `to`", "name a version with --to"),
+    ("`at` asks for", "--at asks for"),
+    ("with break_glass", "with --break-glass"),
+    ("GET /v1/status says", "`bookholder status` says"),
+    ("GET /v1/requests/", "`bookholder request show` with the number "),
+];
+
+/// The same text in the words of the command line.
+fn in_flags(text: &str) -> String {
+    IN_FLAGS.iter().fold(text.to_owned(), |text, (request, flags)| text.replace(request, flags))
+}
+
 impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
         let kind = match problem.code {
@@ -163,7 +181,9 @@ impl From<Problem> for CliError {
             }
             _ => None,
         });
-        Self { code: Some(problem.code), hint, ..Self::new(kind, problem.detail) }.details(problem.errors)
+        let hint = hint.as_deref().map(in_flags);
+        let details = problem.errors.iter().map(|error| in_flags(error)).collect();
+        Self { code: Some(problem.code), hint, ..Self::new(kind, in_flags(&problem.detail)) }.details(details)
     }
 }
 
@@ -197,6 +217,27 @@ mod tests {
             (CliError::from(io::Error::from(io::ErrorKind::NotFound)), 2),
         ] {
             assert_eq!(error.kind.code(), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_server_speak_of_flags() {
+        for (code, hint, shown) in [
+            (ErrorCode::Unauthorized, "send the header Authorization: Bearer bh_…", "BOOKHOLDER_TOKEN"),
+            (ErrorCode::Unauthorized, "an admin creates another with POST /v1/tokens", "bookholder token create"),
+            (ErrorCode::NothingToRollBack, "name a version in `to`", "--to"),
+            (ErrorCode::PromptRemoved, "`at` asks for what was served before", "--at asks"),
+            (ErrorCode::BreaksCallers, "deploy with `allow_major` (--allow-major) when", "with --allow-major when"),
+            (
+                ErrorCode::RequestMoved,
+                "GET /v1/requests/7 shows what it proposes now",
+                "request show` with the number 7",
+            ),
+            (ErrorCode::NotReady, "GET /v1/status says what keeps it", "`bookholder status` says"),
+        ] {
+            let problem = Problem { hint: Some(hint.to_owned()), ..problem(code) };
+            let found = CliError::from(problem).hint.expect("a hint");
+            assert!(found.contains(shown) && !found.contains("/v1/") && !found.contains("header"), "{found}");
         }
     }
 

@@ -34,13 +34,19 @@ pub struct HistoryArgs {
 }
 
 pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliError> {
+    let empty = match (&args.name, &args.label) {
+        (None, None) => "no label was ever moved".to_owned(),
+        (Some(name), None) => format!("no label of {name} was ever moved"),
+        (None, Some(label)) => format!("no prompt's label {label} was ever moved"),
+        (Some(name), Some(label)) => format!("{name}@{label} was never moved"),
+    };
     let filter = DeploymentFilter { name: args.name, label: args.label };
     let rows = context.client.deployments(&filter, args.limit.min(PAGE_ROWS_MAX)).take(args.limit);
     let items: Vec<Deployment> = rows.try_collect().await?;
     if context.output.json {
         context.output.json(&Page { items, next: None })?;
     } else {
-        context.output.table(&table(&items, filter.name.is_none()), "no label was ever moved")?;
+        context.output.table(&table(&items, filter.name.is_none()), &empty)?;
     }
     Ok(Verdict::Done)
 }

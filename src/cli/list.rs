@@ -6,7 +6,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, Table, moment};
+use super::output::{ACCENT, BAD, Cell, DIM, Table, moment, one_line};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{Page, PromptView};
 use crate::client::PromptFilter;
@@ -33,13 +33,17 @@ pub struct ListArgs {
 
 pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> {
     let limit = args.limit.unwrap_or(usize::MAX);
+    let empty = match &args.prefix {
+        Some(prefix) => format!("no prompt's name begins with {}", one_line(prefix)),
+        None => "no prompts; `bookholder publish` makes one".to_owned(),
+    };
     let filter = PromptFilter { prefix: args.prefix, removed: args.removed };
     let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX)).take(limit);
     let items: Vec<PromptView> = rows.try_collect().await?;
     if context.output.json {
         context.output.json(&Page { items, next: None })?;
     } else {
-        context.output.table(&table(&items), "no prompts; `bookholder publish` makes one")?;
+        context.output.table(&table(&items), &empty)?;
     }
     Ok(Verdict::Done)
 }

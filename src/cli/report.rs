@@ -228,7 +228,7 @@ fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -
         return Err(broken("it is not the report that its manifest signs"));
     }
     document.commit()?;
-    disk::write(beside, &json)?;
+    disk::write_private(beside, &json)?;
     Ok(manifest)
 }
 

@@ -155,7 +155,11 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
             if output.json {
                 output.json(&page)?;
             } else {
-                output.table(&view::table(&page.items), "no change requests")?;
+                let empty = match state {
+                    Some(state) => format!("no {state} change requests"),
+                    None => "no change requests".to_owned(),
+                };
+                output.table(&view::table(&page.items), &empty)?;
             }
             return Ok(Verdict::Done);
         }

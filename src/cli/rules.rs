@@ -38,6 +38,23 @@ A rule file; test_pos must be found and test_neg must not, and `rules show` prin
   test_pos = ['Offer a discount of 10 %.']
   test_neg = ['Never mention prices.']";
 
+/// A rule file, for whoever writes the first one; a test reads it.
+const RULE_FILE: &str = "\
+A rule file:
+  [[rule]]
+  id = \"house.competitor\"
+  version = 1
+  description = \"Names a competitor: say our product's name instead.\"
+  category = \"legal\"
+  severity = \"medium\"
+  keywords = [\"acme\"]
+  regex = '(?i)\\bacme corp\\b'
+  test_pos = [\"Ask Acme Corp.\"]
+  test_neg = [\"the acme of service\"]
+
+The server runs test_pos and test_neg of every rule before it takes the file. ⟂ in them is left out, so that scanners of
+source code do not find them. `bookholder rules show secrets` prints the rules that come with the program.";
+
 /// Largest rule file that is sent, in bytes; the server has a limit of its own.
 const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -59,6 +76,7 @@ enum RulesCommand {
         name: String,
     },
     /// Keep a rule set, in place of one of the same name; its own tests must pass
+    #[command(after_help = RULE_FILE)]
     Add {
         /// What to call it
         #[arg(value_parser = handle)]

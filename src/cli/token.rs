@@ -1,17 +1,17 @@
 //! `token`: makes, rotates, lists and revokes access tokens. Making and rotating are the only verbs that print one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::Verdict;
 use super::args::values::{YesArgs, duration, handle, lifetime};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, moment, paint};
 use super::serve::runtime;
+use super::{Verdict, disk};
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
 use crate::clock::SystemClock;
 use crate::model::pattern::Pattern;
@@ -21,7 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder token create ann-laptop --for ann --expires 90d
   bookholder token create ci --role admin
-  bookholder token create edge-7 --role replica --view support > edge-7.token
+  bookholder token create edge-7 --role replica --view support --out edge-7.token
   bookholder token create shop --role reader --prompts 'shop/**'
   bookholder token rotate ci --overlap 24h --expires 90d    the old one is good for one more day
   bookholder token list
@@ -61,6 +61,9 @@ enum TokenCommand {
         /// Make it in this data directory, which no node runs on, without an access token
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
+        /// Write the token into this new file, which only you can read, instead of printing it
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Replace an access token by a new one of the same name; it is shown once and never again
     Rotate {
@@ -93,21 +96,24 @@ impl TokenArgs {
 
 /// Makes an access token in a data directory that no node runs on.
 pub fn offline(args: TokenArgs, output: Output) -> Result<Verdict, CliError> {
-    let TokenCommand::Create { name, role, principal, expires, prompts, view, data: Some(data) } = args.command else {
+    let TokenCommand::Create { name, role, principal, expires, prompts, view, data: Some(data), out } = args.command
+    else {
         return Err(CliError::usage("only `token create` works on a data directory"));
     };
     let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
+    check_new(out.as_deref())?;
     let made = runtime()?.block_on(create_token(&data, request, Arc::new(SystemClock::new())))?;
-    print_once(output, &made)?;
+    print_once(output, &made, out.as_deref())?;
     Ok(Verdict::Done)
 }
 
 pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError> {
     let (client, output) = (&context.client, context.output);
     match args.command {
-        TokenCommand::Create { name, role, principal, expires, prompts, view, data: _ } => {
+        TokenCommand::Create { name, role, principal, expires, prompts, view, data: _, out } => {
+            check_new(out.as_deref())?;
             let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
-            print_once(output, &client.create_token(&request).await?)?;
+            print_once(output, &client.create_token(&request).await?, out.as_deref())?;
         }
         TokenCommand::Rotate { name, overlap, expires } => {
             let request = RotationRequest { overlap_s: overlap, expires_s: expires };
@@ -117,7 +123,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
                 None => "worthless now".to_owned(),
             };
             output.note(format!("{} the old one is {old}", paint(GOOD, "✓")));
-            print_once(output, &made)?;
+            print_once(output, &made, None)?;
         }
         TokenCommand::List => {
             let tokens = client.tokens().await?;
@@ -145,8 +151,24 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
     Ok(Verdict::Done)
 }
 
-/// Prints a new access token: alone on the standard output, so that it can go into a file.
-fn print_once(output: Output, made: &TokenView) -> Result<(), CliError> {
+/// Checks that a file can be made, before a token is that would be lost.
+fn check_new(out: Option<&Path>) -> Result<(), CliError> {
+    let Some(out) = out else { return Ok(()) };
+    if out.symlink_metadata().is_ok() {
+        return Err(CliError::usage(format!("{} exists", out.display())).hint("choose another file"));
+    }
+    disk::check_folder(out)
+}
+
+/// Prints a new access token: alone on the standard output, so that it can go into a file; or writes it into one.
+fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<(), CliError> {
+    if let (Some(out), Some(token)) = (out, &made.token) {
+        disk::write_private(out, format!("{token}\n").as_bytes())?;
+        if output.json {
+            return output.json(&TokenView { token: None, ..made.clone() });
+        }
+        return output.line(format!("{} {} is in {}", paint(GOOD, "✓"), made.name, paint(ACCENT, out.display())));
+    }
     if output.json {
         return output.json(made);
     }

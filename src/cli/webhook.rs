@@ -261,6 +261,6 @@ async fn deliveries(context: &Context, name: &str, failed: bool, limit: usize) -
             answer.unwrap_or_default().into(),
         ]);
     }
-    output.table(&table, "no deliveries")?;
+    output.table(&table, if failed { "no failed deliveries" } else { "no deliveries" })?;
     Ok(Verdict::Done)
 }

@@ -2,12 +2,13 @@
 //!
 //! A name that a prompt may have stays as it is. In any other, in this order: what cannot be seen goes, spaces of other
 //! widths become spaces, and the rest is written in normalization form C; every character that no name may hold becomes
-//! `-`; the spaces around each segment go; a segment that is then empty, `.` or `..` becomes `-`; a name of
-//! more than 200 bytes is cut at a character, and ends in `~` and 12 hex digits of the BLAKE3 of the original. Where
-//! two originals of one import would meet in one name, the later one gets that ending too.
+//! `-`; the spaces around each segment go; a segment that is then empty, `.` or `..` becomes `-`; the result is cut where
+//! it would be too long, and ends in `~` and 12 hex digits of the BLAKE3 of the original.
 //!
-//! It does not say which names a registry has already. Invariant: within one `Mapper`, different originals have
-//! different names, the same original has the same name, and every name is a `PromptName`.
+//! The ending is always there, so that what a name becomes depends on that name alone, and not on which others are in the
+//! same import or were in an earlier one: `pay|ment` never lands on a prompt that was called `pay-ment` from the start,
+//! and that one is never renamed. Invariant: the same original has the same name, different originals of one `Mapper`
+//! have different names, and every name is a `PromptName`.
 
 use std::collections::HashMap;
 
@@ -16,8 +17,8 @@ use crate::model::name::{NAME_BYTES_MAX, NAME_FORBIDDEN, PromptName};
 /// The rule, for whoever asks why a name looks different.
 pub const RULE: &str = "\
 A name that Bookholder takes stays as it is. In any other, invisible characters go and the rest is composed (NFC),
-control characters, @, \\ and | become -, spaces around each /segment go, an empty, . or .. segment becomes -, and a name over 200 bytes is cut and ends in ~ and 12 hex digits
-of the BLAKE3 of the original. Where two names of one import would meet, the later one gets that ending too.";
+control characters, @, \\ and | become -, spaces around each /segment go, an empty, . or .. segment becomes -, and the
+name ends in ~ and 12 hex digits of the BLAKE3 of the original, so that it meets no other one.";
 
 /// Hex digits behind the `~`; more only where so many are not enough to tell two names apart.
 const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];
@@ -60,10 +61,14 @@ impl Mapper {
 
     fn free_name(&self, original: &str) -> PromptName {
         let shaped = shape(original);
-        let plain = if shaped.len() <= NAME_BYTES_MAX { shaped.parse().ok() } else { None };
+        if shaped == original
+            && let Ok(plain) = original.parse()
+        {
+            return plain;
+        }
         let free = |name: &PromptName| !self.taken.contains_key(name);
-        let ended = || ENDING_DIGITS.iter().filter_map(|digits| ended(&shaped, original, *digits)).find(free);
-        plain.filter(free).or_else(ended).expect("64 hex digits of BLAKE3 tell any two originals apart")
+        let mut ended = ENDING_DIGITS.iter().filter_map(|digits| ended(&shaped, original, *digits));
+        ended.find(free).expect("64 hex digits of BLAKE3 tell any two originals apart")
     }
 }
 
@@ -91,6 +96,10 @@ mod tests {
 
     use super::*;
 
+    fn ending(original: &str) -> String {
+        format!("~{}", &blake3::hash(original.as_bytes()).to_hex()[..12])
+    }
+
     #[test]
     fn names_are_mapped_by_the_rule() {
         for (original, name) in [
@@ -108,22 +117,24 @@ mod tests {
             ("a\u{a0}b\u{3000}", "a b"),
         ] {
             let mapped = Mapper::new().map(original);
-            assert_eq!((mapped.name.as_str(), mapped.changed), (name, name != original));
+            let expected = if name == original { name.to_owned() } else { name.to_owned() + &ending(original) };
+            assert_eq!((mapped.name.as_str(), mapped.changed), (expected.as_str(), name != original));
         }
         let long = Mapper::new().map(&"é".repeat(150));
         assert!(long.name.as_str().len() <= NAME_BYTES_MAX && long.changed);
-        let hex = blake3::hash("é".repeat(150).as_bytes()).to_hex();
-        assert!(long.name.as_str().ends_with(&format!("é~{}", &hex[..12])), "{}", long.name);
+        assert!(long.name.as_str().ends_with(&format!("é{}", ending(&"é".repeat(150)))), "{}", long.name);
     }
 
     #[test]
-    fn the_later_of_two_that_meet_gets_an_ending() {
-        let mut mapper = Mapper::new();
-        assert_eq!(mapper.map("a|b").name.as_str(), "a-b");
-        let clean = mapper.map("a-b");
-        let hex = blake3::hash(b"a-b").to_hex();
-        assert_eq!((clean.name.as_str(), clean.changed), (format!("a-b~{}", &hex[..12]).as_str(), true));
-        assert_eq!(mapper.map("a|b").name.as_str(), "a-b", "the first one keeps its name");
+    fn mapped_name_meets_no_other_and_renames_none_whatever_comes_first() {
+        for originals in [["pay|ment", "pay-ment"], ["pay-ment", "pay|ment"]] {
+            let mut mapper = Mapper::new();
+            for original in originals.iter().chain(&originals) {
+                let name = mapper.map(original).name;
+                assert_eq!(name, Mapper::new().map(original).name, "no other name matters");
+                assert_eq!(name.as_str() == *original, *original == "pay-ment");
+            }
+        }
     }
 
     #[test]

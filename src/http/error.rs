@@ -325,6 +325,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::StillIncluded { .. } => (Code::StillIncluded, None),
         E::Include { .. } | E::Included(_) | E::Template(_) => (Code::InvalidContent, None),
         E::HistoryOrder { .. } | E::FromTheFuture { .. } => (Code::HistoryOrder, None),
+        E::ImportedOver { .. } => (Code::ParentMoved, None),
         E::Exists { .. } => (Code::Exists, None),
         E::LastAdmin { .. } => (Code::LastAdmin, None),
         E::NotFound { .. } | E::RequestUnreadable { .. } => (Code::RecordNotFound, None),

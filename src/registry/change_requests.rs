@@ -209,7 +209,7 @@ impl Registry {
     /// # Errors
     /// The store fails.
     pub async fn tend_change_requests(&self) -> Result<(), RegistryError> {
-        if self.0.store.read()?.documents::<()>(Shelf::OpenRequest, "")?.is_empty() {
+        if !self.change_request_is_due()? {
             return Ok(());
         }
         let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
@@ -228,6 +228,21 @@ impl Registry {
             Ok(())
         })
         .await
+    }
+
+    /// Whether the time of a change request is over, or an automatic one lacks nothing any more and would be applied.
+    fn change_request_is_due(&self) -> Result<bool, RegistryError> {
+        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        for request in open_requests(&txn)? {
+            if request.expires <= now {
+                return Ok(true);
+            }
+            if request.automatic && waits_for(&txn, &known.rules, &request, now)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Change requests whose prompts somebody may read, newest first.
@@ -321,7 +336,8 @@ impl Registry {
         }
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
-        Ok(RequestView { request, moves, complete })
+        let waits_for = if complete { waits_for(&txn, rules, &request, now)? } else { None };
+        Ok(RequestView { request, moves, complete, waits_for })
     }
 }
 
@@ -421,12 +437,17 @@ fn four_eyes<Q: Queries + Documents>(
     Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
 }
 
-/// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.
-fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest) -> Result<(), RegistryError> {
+/// In whose name a change request is applied by itself, once nothing is missing; none where nobody wanted exactly that and
+/// may deploy it.
+fn applier<'a, Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    request: &'a ChangeRequest,
+) -> Result<Option<&'a String>, RegistryError> {
     let may = |who: &str| {
         request.moves.iter().all(|one| {
             let ask = Ask::on_label(who, Permission::Deploy, one.name.as_str(), one.label.as_str());
-            ctx.rules.book.decide(&ask).allowed
+            rules.book.decide(&ask).allowed
         })
     };
     // What somebody took back since it was wanted is not brought back by a clock.
@@ -449,7 +470,47 @@ fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest)
     let asked = amended.fold(request.commit, u64::max);
     let author =
         (proposers(request).len() == 1 && spent.iter().all(|spent| Some(asked) > *spent)).then_some(&request.author);
-    let Some(who) = approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)) else { return Ok(()) };
+    Ok(approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)))
+}
+
+/// What an open change request still waits for, as a sentence; none when nothing is missing.
+fn waits_for<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    request: &ChangeRequest,
+    now: Timestamp,
+) -> Result<Option<String>, RegistryError> {
+    let by = applier(txn, rules, request)?;
+    let mut broken = Vec::new();
+    for one in &request.moves {
+        let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+        let wanted = wanted(one, from.as_ref());
+        let roles = match by.filter(|_| request.automatic) {
+            Some(by) => {
+                let ask = Ask::on_label(by, Permission::Deploy, one.name.as_str(), one.label.as_str());
+                rules.book.roles_of(&ask)
+            }
+            None => rules.book.roles.keys().cloned().collect(),
+        };
+        let (requirements, _) = look(txn, rules, &wanted, (now, &request.message, roles))?;
+        if let Some(missing) = requirements.into_iter().find(|demand| !demand.met) {
+            return Ok(Some(format!("policy {} asks for {}", missing.policy, missing.says)));
+        }
+        broken.extend(guard::breaks(txn, &wanted)?.unwrap_or_default());
+    }
+    if !broken.is_empty() {
+        return Ok(Some(format!("callers would break ({}); apply it with --allow-major", broken.join("; "))));
+    }
+    if request.automatic && by.is_none() {
+        let waits = "neither its author nor anyone who approved it may deploy there; somebody who may has to apply it";
+        return Ok(Some(waits.to_owned()));
+    }
+    Ok(None)
+}
+
+/// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.
+fn apply_if_complete(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: &ChangeRequest) -> Result<(), RegistryError> {
+    let Some(who) = applier(txn, &ctx.rules, request)? else { return Ok(()) };
     let deployer = Actor {
         name: who.clone(),
         kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),

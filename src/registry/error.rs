@@ -76,6 +76,10 @@ pub enum RegistryError {
     FromTheFuture { name: PromptName, at: Timestamp },
     #[error("the change of {at} is older than the last one of `{name}`, of {last}; a history only grows at its end")]
     HistoryOrder { name: PromptName, at: Timestamp, last: Timestamp },
+    #[error(
+        "the prompt `{name}` was changed here since the last import (version {brought} then, version {newest} now); publish the text by hand"
+    )]
+    ImportedOver { name: PromptName, brought: u64, newest: u64 },
     #[error("there is {what} `{name}` already; choose another name")]
     Exists { what: &'static str, name: String },
     #[error("there is no {what} `{name}`")]

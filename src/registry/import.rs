@@ -1,5 +1,7 @@
 //! Importing another library's history: each change at its own time, by its own author, once.
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{Ctx, Subject};
 use super::guard::{Terms, refuse_secrets};
 use super::publish::{IMPORT, Plan, Why, prepare};
@@ -11,6 +13,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::name::Label;
 use crate::model::principal::Permission;
 use crate::model::version::ACTOR_BYTES_MAX;
+use crate::store::document::{Documents, Shelf, joined_key};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -18,6 +21,13 @@ use crate::store::write::WriteTxn;
 const CLOCK_SLACK_MS: i64 = 60_000;
 /// Longest id of an imported change, in bytes.
 const IMPORT_ID_BYTES_MAX: usize = 64;
+
+/// What the last imported change of a prompt left there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Brought {
+    version: u64,
+    removed: bool,
+}
 
 /// What one change did.
 enum Outcome {
@@ -95,6 +105,15 @@ fn import(
     let ImportChange { id, at, author, message, name, text } = change;
     let why = Why { at, author, message: check_message(&message)? };
     let prompt = txn.prompt(&name)?;
+    let key = joined_key(&[IMPORT, name.as_str()]);
+    if let Some(prompt) = &prompt {
+        // What others made of an imported prompt since is not overwritten.
+        let done: Option<Brought> = txn.document(Shelf::Source, &key)?;
+        let now = Brought { version: prompt.latest, removed: prompt.removed.is_some() };
+        if let Some(done) = done.filter(|done| *done != now) {
+            return Err(RegistryError::ImportedOver { name, brought: done.version, newest: now.version });
+        }
+    }
     if at.ms() > ctx.now.ms().saturating_add(CLOCK_SLACK_MS) {
         return Err(RegistryError::FromTheFuture { name, at });
     }
@@ -124,5 +143,9 @@ fn import(
         }
     };
     txn.remember_import(&id, seq)?;
+    if let Some(prompt) = txn.prompt(&name)? {
+        let brought = Brought { version: prompt.latest, removed: prompt.removed.is_some() };
+        txn.put_document(Shelf::Source, &key, &brought)?;
+    }
     Ok(outcome)
 }

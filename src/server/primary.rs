@@ -33,6 +33,8 @@ const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
 /// How often uses are kept, and change requests looked after.
 const TEND_EVERY: Duration = Duration::from_secs(15);
+/// How often to look whether an automatic change request lacks nothing any more, or one has expired.
+const APPLY_EVERY: Duration = Duration::from_secs(1);
 
 /// What is said of an admin token in the environment that this registry does not know.
 const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin \
@@ -136,6 +138,7 @@ pub async fn start_primary_announcing(
         ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
         ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
         ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),
+        ("applying", tokio::spawn(apply_change_requests(registry.clone(), stop.clone()))),
         ("tending", tokio::spawn(tend(registry.clone(), primary_clock, metrics.clone(), stop.clone()))),
     ];
     if let Some(directory) = watch {
@@ -237,14 +240,28 @@ async fn tend(registry: Registry, clock: Arc<PrimaryClock>, metrics: Metrics, st
             registry.keep_latest_time().await?;
             registry.keep_noted_uses().await?;
             registry.keep_token_uses().await?;
-            registry.record_counted_refusals().await?;
-            registry.tend_change_requests().await
+            registry.record_counted_refusals().await
         };
         if let Err(error) = tended.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "uses and change requests wait for the next time");
         }
         if stopping {
             return;
+        }
+    }
+}
+
+/// Applies and closes change requests whose time has come.
+async fn apply_change_requests(registry: Registry, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(APPLY_EVERY);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => {}
+        }
+        if let Err(error) = registry.tend_change_requests().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "change requests wait for the next time");
         }
     }
 }

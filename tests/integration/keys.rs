@@ -93,7 +93,9 @@ fn one_root_key_becomes_two_of_three_held_offline() {
     let file = home.join("root-2.draft");
     let drafted = |threshold: &str| {
         let keys = [&ada_public, &bob_public, &eve_public].into_iter();
-        keys.fold(draft(&primary, &file), |line, key| line.arg("--root-key").arg(key)).arg("--threshold").arg(threshold)
+        keys.fold(draft(&primary, &file), |line, key| line.arg("--public-key").arg(key))
+            .arg("--threshold")
+            .arg(threshold)
     };
     let _said = drafted("4").fails(1).says("at most the number of root keys");
     let _said = drafted("2").ok().says("1 of 1 → 2 of 3").says(&pinned).says("2 signatures missing");

@@ -34,14 +34,14 @@ Examples:
 From one root key on the primary to two of three, held by three people:
   bookholder keys new ada.key                  each, on a machine of their own; prints PUBLIC
   bookholder keys draft --data /var/lib/bookholder --out root-2.draft \\
-      --root-key ADA --root-key BOB --root-key EVE --threshold 2
+      --public-key ADA --public-key BOB --public-key EVE --threshold 2
   bookholder keys sign root-2.draft --key /var/lib/bookholder/keys/root.key
   bookholder keys sign root-2.draft --key ada.key      and another of the three
   bookholder keys install root-2.draft --data /var/lib/bookholder      with the node stopped";
 
 const KEYS_DRAFT_EXAMPLES: &str = "\
 Examples:
-  bookholder keys draft --data /var/lib/bookholder --out root-2.draft --root-key ADA --root-key BOB --threshold 2
+  bookholder keys draft --data /var/lib/bookholder --out root-2.draft --public-key ADA --public-key BOB --threshold 2
   bookholder keys draft --data /var/lib/bookholder --out root-3.draft --rotate-checkpoint
 
 A new checkpoint key begins a new epoch after the last commit: leave the node stopped until the draft is installed.
@@ -304,8 +304,8 @@ pub struct KeysDraftArgs {
     /// The draft to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// The root keys from then on, all of them [default: those in force]
-    #[arg(long, value_name = "PUBLIC")]
+    /// The public root keys from then on, as `keys new` prints them, all of them [default: those in force]
+    #[arg(long = "public-key", value_name = "KEY")]
     pub root_key: Vec<VerifyingKey>,
     /// How many root keys must sign from then on [default: as many as now]
     #[arg(long, value_name = "M")]

@@ -67,7 +67,11 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
         view.request.events.iter().try_for_each(|event| output.line(said(event)))?;
     }
     let id = view.request.id;
-    if view.complete {
+    if let Some(waits_for) = &view.waits_for {
+        output.line(format!("\n{} its policies are met, but {}", paint(WARN, "…"), one_line(waits_for)))
+    } else if view.complete && view.request.automatic {
+        output.line(format!("\n{} nothing is missing: it is applied within seconds", paint(GOOD, "✓")))
+    } else if view.complete {
         output.line(format!("\n{} nothing is missing: `bookholder request apply {id}`", paint(GOOD, "✓")))
     } else if view.request.state == RequestState::Open {
         output.line(format!("\n{} something is missing, marked ✗ above", paint(WARN, "…")))

@@ -70,7 +70,7 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "remove_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, PolicyNotMet]],
         "roll_back_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, NothingToRollBack], MOVES],
         "deploy" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound], MOVES],
-        "import_history" => &[&[InvalidName, InvalidContent, HistoryOrder]],
+        "import_history" => &[&[InvalidName, InvalidContent, HistoryOrder, ParentMoved]],
         "list_drafts" => &[&[InvalidName]],
         "get_draft" | "list_draft_saves" | "get_draft_save" | "discard_draft" => &[&[InvalidName, RecordNotFound]],
         "save_draft" => &[&[InvalidName, InvalidContent, DraftMoved, VersionNotFound, PromptNotFound, Exists]],

@@ -80,3 +80,62 @@ fn terminal_without_a_width_gets_whole_words() {
     // `script` without a terminal of its own reports 0 columns.
     let _said = typed(&node, "list", "").says("support/agent").says("production").says("exit 0");
 }
+
+#[test]
+fn rule_file_in_the_help_of_rules_add_is_taken() {
+    let node = Node::primary();
+    let help = bookholder(["rules", "add", "--help"]).ok().stdout;
+    let rules: String = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .skip_while(|line| *line != "[[rule]]")
+        .take_while(|line| !line.is_empty())
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let _said = bookholder(["rules", "add", "house", "-"]).input(rules).server(&node).ok();
+    let check = bookholder(["rules", "check", "-"]).input("Ask Acme Corp. about it.").server(&node);
+    let _said = check.exits(0).says("house.competitor");
+}
+
+#[test]
+fn empty_lists_name_the_filter_that_emptied_them() {
+    if !has_terminal() {
+        return;
+    }
+    let node = Node::primary();
+    let _published = publish(&node, "support/agent", "Hi", &["--label", "production"]);
+    for (line, said) in [
+        ("list agent", "no prompt's name begins with agent"),
+        ("history support/agent --label staging", "support/agent@staging was never moved"),
+        ("audit log --denied", "no audit entry fits these filters"),
+        ("request list --state open", "no open change requests"),
+    ] {
+        let _said = typed(&node, line, "").says(said).says("exit 0");
+    }
+}
+
+#[test]
+fn errors_name_flags_and_not_fields_of_requests() {
+    let node = Node::primary();
+    let _published = publish(&node, "a", "Hi", &["--label", "production"]);
+    let _said = line(&node, "rollback a --label production -m why").fails(1).says("name a version with --to");
+    let _said = bookholder(["token", "list"]).env("BOOKHOLDER_SERVER", node.url()).fails(2).says("--token-file");
+    let _removed = line(&node, "remove a -m gone").ok();
+    let _said = line(&node, "get a").fails(1).says("--at asks for");
+}
+
+#[test]
+fn access_token_is_written_into_a_new_file_that_only_its_owner_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("edge.token");
+    let create =
+        |name: &str| bookholder(["token", "create", name, "--role", "reader", "--out"]).arg(&file).server(&node);
+    let said = create("edge").ok();
+    assert!(!said.stdout.contains("bh_"), "{said:?}");
+    assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&file).expect("a token").starts_with("bh_"));
+    let _said = create("edge-2").fails(2).says("exists");
+    let tokens = line(&node, "token list").ok().stdout;
+    assert!(!tokens.contains("edge-2"), "no token was made that nobody has");
+}
