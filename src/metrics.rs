@@ -86,6 +86,7 @@ pub struct Instruments {
     pub verify_failures: Family<Reason, Counter>,
     pub forks: Counter,
     pub fenced: Counter,
+    pub heals_uncompared: Counter,
     pub outdated: Gauge,
     pub no_progress: Counter,
     pub apply_seconds: Histogram,
@@ -217,6 +218,10 @@ fn catalogue() -> Instruments {
         verify_failures: c.add("verify_failures", "Things received and refused, by reason", Family::default()),
         forks: c.count("forks", "Answers of another history than the one that is held"),
         fenced: c.count("fenced", "Answers of a primary whose epoch is over"),
+        heals_uncompared: c.count(
+            "heals_uncompared",
+            "Damaged databases that were replaced by a newer state, whose history could not be compared",
+        ),
         outdated: c.gauge("outdated", "1 while this primary refuses to sign, as more was published than it knows of"),
         no_progress: c.count("no_progress", "Answers that brought nothing new at once"),
         apply_seconds: c.seconds("apply_seconds", "Time to apply a delta or snapshot", 0.000_25),

@@ -544,14 +544,16 @@ impl Engine {
         // A note that is known already proves nothing about now, nor does one that has expired: anybody can keep
         // sending it.
         let contact = live && !expired && accepted.verdict != Verdict::Known;
+        let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
         let mut actions = Vec::new();
-        if contact {
+        if self.damaged && beyond {
+            actions.push(self.cannot_heal(&accepted.checkpoint));
+        } else if contact {
             actions.push(Action::Contact);
         } else if live && expired {
             let refusal = Refusal::Expired { expires: accepted.checkpoint.expires, now_s: now.wall_s };
             actions.push(trouble(refusal.reason(), refusal.to_string()));
         }
-        let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
         let verdict = match accepted.verdict {
             // What is stored cannot be relied on: take all of it, though nothing else has changed.
             _ if self.damaged && pending.delta => Verdict::Newer,
@@ -561,6 +563,10 @@ impl Engine {
             Verdict::Newer if beyond => actions.extend(live.then(|| Action::Wait(Pace::held(now)))),
             Verdict::Newer if pending.delta => {
                 let settled = self.settled(&accepted.checkpoint);
+                if self.damaged && live && self.position() != Some(accepted.checkpoint.position()) {
+                    // Histories cannot be compared here: the upstream compares the note that is held with its own.
+                    actions.extend(self.show(now));
+                }
                 let step = Step { accepted, note: pending.note, source: pending.source, contact, settled };
                 actions.push(Action::Apply(Box::new(step)));
             }
@@ -592,6 +598,15 @@ impl Engine {
             }
         }
         actions
+    }
+
+    /// Says that a damaged replica, which an operator holds at a position, cannot get that position again.
+    fn cannot_heal(&self, offered: &Checkpoint) -> Action {
+        let (held, offered) = (self.settings.hold_at.unwrap_or_default(), offered.position());
+        let detail = format!(
+            "what this replica holds is damaged, and cannot be fetched again: it is held at {held}, and {offered} is offered; give it a bundle of {held}, or start it without --hold and --pin"
+        );
+        trouble("held_damaged", detail)
     }
 
     /// Holds what a checkpoint says; the history that it belongs to is the right one.

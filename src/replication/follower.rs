@@ -411,7 +411,10 @@ impl Follower {
             }
             Err(error) => return Err(failed(error)),
         };
-        self.damaged = false;
+        if self.damaged {
+            self.damaged = false;
+            self.healed(step);
+        }
         self.resolver.set_ready(true);
         self.mark(step.accepted.held().rank);
         self.health.applied(&step.accepted, counts.given_up);
@@ -435,6 +438,19 @@ impl Follower {
         }
         tracing::debug!(position = %checkpoint.position(), puts = counts.puts, deletes = counts.deletes, "applied a delta");
         Ok(())
+    }
+
+    /// Says that a damaged database was replaced, and whether by another state than the one that was held.
+    fn healed(&self, step: &Step) {
+        let (held, taken) = (self.position(), step.accepted.checkpoint.position());
+        // At the same position the state that was held is signed; another history that a root key began may differ.
+        let Some(held) = held.filter(|held| *held != taken && step.settled.is_some()) else { return };
+        self.metrics.heals_uncompared.inc();
+        tracing::warn!(
+            %held,
+            %taken,
+            "the damaged database was replaced by a newer state; whether its history goes on from the one that was held could not be compared here"
+        );
     }
 
     /// Counts something that was refused.

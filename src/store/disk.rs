@@ -12,9 +12,15 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::error::is_full;
 use redb::StorageBackend;
+
+/// How often bytes are read before the disk counts as failed: redb gives up everything after one error.
+const READ_TRIES: u32 = 8;
+/// How long they are read again; a disk that fails slowly is not asked eight times.
+const READ_TRIES_TIME: Duration = Duration::from_millis(200);
 
 /// What the bytes are opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +216,7 @@ impl StorageBackend for Watched {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.watch("reading", || match &self.memory {
             Some(memory) => lock(memory).read(&*self.inner, offset, out),
-            None => self.inner.read(offset, out),
+            None => read_again(&*self.inner, offset, out),
         })
     }
 
@@ -244,6 +250,18 @@ fn lock(memory: &Mutex<Memory>) -> std::sync::MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Reads bytes, and tries again at once when the operating system reports an error.
+fn read_again(bytes: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
+    let began = Instant::now();
+    for _ in 1..READ_TRIES {
+        match bytes.read(offset, out) {
+            Err(error) if error.raw_os_error().is_some() && began.elapsed() < READ_TRIES_TIME => {}
+            done => return done,
+        }
+    }
+    bytes.read(offset, out)
+}
+
 const BLOCK_BYTES: u64 = 4_096;
 type Block = [u8; 4_096];
 
@@ -269,7 +287,7 @@ impl Memory {
         out.fill(0);
         let held = size(self.visible.min(end).saturating_sub(offset));
         if let Some(held) = out.get_mut(..held).filter(|held| !held.is_empty()) {
-            beneath.read(offset, held)?;
+            read_again(beneath, offset, held)?;
         }
         for (number, block) in self.blocks.range(offset / BLOCK_BYTES..end.div_ceil(BLOCK_BYTES)) {
             let start = number * BLOCK_BYTES;

@@ -1,8 +1,8 @@
 //! The writer thread: groups of jobs that share one durable commit, and the way back after an error of the disk.
 //!
 //! After an error redb refuses everything. The thread then opens the database for reading, whatever the disk says to
-//! writes, so that what was readable stays readable; and tries to write again with each group that comes, and about
-//! every second when none does.
+//! writes, so that what was readable stays readable; and tries to write again with each group that comes, and every
+//! second when none does, at first sooner.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,8 +25,10 @@ const GROUP_JOBS_MAX: usize = 256;
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// The same for urgent writes, which are small: what others may not use is left for them.
 const FREE_BYTES_MIN_URGENT: u64 = 512 * 1024;
-/// How often writing is tried again while the disk fails and nobody writes.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+/// How soon the database is opened again while the disk fails and nobody writes: the first pause, which doubles, and the
+/// longest.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// By how much a writer thread that gives way is nicer than other threads: a tenth of the processor where all is taken.
 #[cfg(target_os = "linux")]
@@ -121,11 +123,13 @@ pub(super) struct Writer {
     namespaces: Option<BTreeMap<String, NamespaceState>>,
     /// Why the database cannot be opened again, since it cannot.
     refusal: Option<StoreError>,
+    /// How long to wait before the database is opened again.
+    pause: Duration,
 }
 
 impl Writer {
     pub(super) const fn new(shared: Arc<Shared>, committed: watch::Sender<Arc<Committed>>) -> Self {
-        Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None, refusal: None }
+        Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None, refusal: None, pause: PAUSE_MIN }
     }
 
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
@@ -133,7 +137,7 @@ impl Writer {
             let received = if self.is_well() {
                 jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                jobs.recv_timeout(TRY_EVERY)
+                jobs.recv_timeout(self.pause)
             };
             let first = match received {
                 Ok(first) => first,
@@ -304,6 +308,7 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let (medium, path) = (&*shared.medium, shared.path.as_path());
         self.namespaces = None;
+        self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
         let before = self.handle();
         if before.as_ref().is_none_or(|handle| handle.fate().is_over()) {
             let failure = before.as_ref().and_then(|handle| handle.fate().failure().map(str::to_owned));
@@ -337,6 +342,7 @@ impl Writer {
                 shared.swap(Some(handle));
                 shared.condition.set_disk_failed(None);
                 self.refusal = None;
+                self.pause = PAUSE_MIN;
                 tracing::warn!("opened the database again; writes work");
             }
             Err(error) => {

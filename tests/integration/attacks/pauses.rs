@@ -10,13 +10,13 @@ use crate::support::wire::{frame, unframe};
 
 /// An engine that holds what a primary holds, and the note of that.
 async fn holding(primary: &Primary) -> (Engine, Vec<u8>) {
-    let settings = Settings {
-        root_key: primary.root_key,
-        hold_at: None,
-        accept_expired: false,
-        accept_fork: None,
-        ignore_clock: false,
-    };
+    holding_up_to(primary, None).await
+}
+
+/// The same, which goes no further than this position.
+async fn holding_up_to(primary: &Primary, hold_at: Option<Position>) -> (Engine, Vec<u8>) {
+    let settings =
+        Settings { root_key: primary.root_key, hold_at, accept_expired: false, accept_fork: None, ignore_clock: false };
     let mut engine = Engine::new(settings, Memory::default());
     let (note, _) = unframe(&primary.answer(Position::default()).await);
     let read = |note: Result<Option<Vec<u8>>, _>| note.expect("a store").expect("a note");
@@ -106,6 +106,36 @@ async fn a_damaged_state_is_fetched_whole_though_its_position_is_held() {
     let actions = engine.handle(now(&primary, 25_020), Event::Applied(step, Ok(())));
     let [Action::FetchNext { after, .. }] = &actions[..] else { panic!("{actions:?}") };
     assert_ne!(*after, Position::default(), "once");
+}
+
+#[tokio::test]
+async fn a_damaged_replica_that_takes_a_newer_state_shows_the_upstream_the_note_that_it_held() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let (mut engine, _) = holding(&primary).await;
+    assert!(engine.handle(now(&primary, 1), Event::Damaged).is_empty());
+    primary.publish("a", "two").await;
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let actions =
+        engine.handle(now(&primary, 25_000), Event::Answer { note: note.clone(), delta: true, reconnect_ms: None });
+    let [Action::Contact, Action::ShowHeld, Action::Apply(step)] = &actions[..] else { panic!("{actions:?}") };
+    assert!(step.settled.is_some(), "its history goes on from the one that was held");
+}
+
+#[tokio::test]
+async fn a_damaged_replica_that_is_held_below_its_upstream_says_that_it_cannot_heal() {
+    let primary = Primary::found();
+    primary.publish("a", "one").await;
+    let held = primary.store.committed().borrow().head.position;
+    let (mut engine, _) = holding_up_to(&primary, Some(held)).await;
+    assert!(engine.handle(now(&primary, 1), Event::Damaged).is_empty());
+    primary.publish("a", "two").await;
+    let (note, _) = unframe(&primary.answer(Position::default()).await);
+    let actions = engine.handle(now(&primary, 25_000), Event::Answer { note, delta: true, reconnect_ms: None });
+    let [Action::Trouble { reason: "held_damaged", detail }, Action::Wait(_)] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert!(detail.contains(&format!("held at {held}")) && detail.contains("without --hold"), "{detail}");
 }
 
 #[tokio::test]

@@ -34,13 +34,15 @@ struct Switches {
     open_to_write: AtomicBool,
     /// Of a hundred writes and flushes, so many fail.
     percent: AtomicU32,
+    /// Of a hundred reads, so many fail.
+    read_percent: AtomicU32,
     asked: AtomicU32,
 }
 
 impl Switches {
-    fn check_percent(&self) -> io::Result<()> {
+    fn check_percent(&self, percent: &AtomicU32) -> io::Result<()> {
         let asked = self.asked.fetch_add(1, Ordering::SeqCst);
-        let fails = asked.wrapping_mul(2_654_435_761) % 100 < self.percent.load(Ordering::SeqCst);
+        let fails = asked.wrapping_mul(2_654_435_761) % 100 < percent.load(Ordering::SeqCst);
         if fails { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
     }
 }
@@ -97,6 +99,7 @@ impl StorageBackend for FailingBytes {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         check(&self.switches.read, EIO)?;
+        self.switches.check_percent(&self.switches.read_percent)?;
         self.inner.read(offset, out)
     }
 
@@ -107,13 +110,13 @@ impl StorageBackend for FailingBytes {
 
     fn sync_data(&self) -> io::Result<()> {
         check(&self.switches.flush, EIO)?;
-        self.switches.check_percent()?;
+        self.switches.check_percent(&self.switches.percent)?;
         self.inner.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         check(&self.switches.write, EIO)?;
-        self.switches.check_percent()?;
+        self.switches.check_percent(&self.switches.percent)?;
         self.inner.write(offset, data)
     }
 }
@@ -200,6 +203,23 @@ async fn an_error_of_a_moment_while_reading_is_over_a_moment_later_though_nobody
     eventually(PATIENCE, || text(&resolver, 3).ok()).expect("it reads again");
     until_writable(&store);
     assert!(store.condition().fault().is_none());
+    put(&store, "kept").await.expect("writes work");
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_third_of_all_reads_failing_every_question_is_answered_and_writes_work() {
+    let (store, resolver, switches, _directory) = registry().await;
+    switches.read_percent.store(33, Ordering::SeqCst);
+    let before = switches.asked.load(Ordering::SeqCst);
+    for number in 0..10 * BIG {
+        let value = store.view(|txn| txn.meta(&big(number % BIG))).expect("it is read");
+        assert_eq!(value, Some(vec![7; 100_000]));
+        assert_eq!(text(&resolver, number), Ok(format!("text {}", number % 20)));
+        assert_eq!(store.condition().fault().map(|fault| fault.detail), None, "question {number}");
+    }
+    let asked = switches.asked.load(Ordering::SeqCst) - before;
+    assert!(asked > 300, "the disk was asked {asked} times");
     put(&store, "kept").await.expect("writes work");
     store.close().await;
 }
