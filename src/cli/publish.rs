@@ -19,8 +19,10 @@ Examples:
   bookholder publish support/agent --file agent.prompt -m 'Shorter' --label staging --bump patch
   generate-prompt | bookholder publish support/agent --file - -m 'Nightly build' --expect 41
 
-A prompt file is text, or YAML front matter between --- lines and then the text. A line {{role \"system\"}} (user,
-assistant, tool) begins a message of a chat prompt.";
+A prompt file is text, or YAML front matter between --- lines and then the text. Keys of the front matter: syntax
+(mustache, jinja or plain), model, parameters, variables (type, required, default, description), tools,
+response_schema, config, labels, messages. {{role \"system\"}} (user, assistant, tool) begins a message of a chat
+prompt, {{history}} stands for messages that are given when it is rendered. docs/prompt-files.md has all of it.";
 
 /// `publish`
 #[derive(Clone, Debug, Args)]

@@ -26,8 +26,8 @@ pub struct Place {
 pub enum TemplateError {
     #[error("{place}: {message}")]
     Syntax { place: Place, message: String },
-    #[error("declared but not used: {}; remove them from `variables`, or use them", list(names))]
-    Unused { names: Vec<String> },
+    #[error("declared but not used: {}; remove them from `variables`, or use them{hint}", list(names))]
+    Unused { names: Vec<String>, hint: &'static str },
     #[error("{} cannot be both a variable and a placeholder; rename one of the two", list(names))]
     Shared { names: Vec<String> },
     #[error("the syntax is plain, where no text has variables; remove {} or choose mustache or jinja", list(names))]

@@ -8,12 +8,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, filters, functions, tests};
 
 use super::budget::{Budget, NAMESPACE_MARK, VALUE_BYTES, length, refusal};
 use super::listed::laid_out;
-use super::sandbox::{ENTER, KEEP, NUMBER, PUT, SEARCHED, TEXT, WALKED, WEIGH};
+use super::methods;
+use super::python;
+use super::sandbox::{ENTER, KEEP, NUMBER, PERCENT, PUT, SEARCHED, TEXT, WALKED, WEIGH};
 
 /// Widest field of the `format` filter, in digits of its width.
 const FORMAT_DIGITS_MAX: usize = 3;
@@ -28,6 +30,7 @@ pub(super) fn add_all(environment: &mut Environment<'static>, budget: &Arc<Budge
     add_functions(environment, budget);
     add_filters(environment, budget);
     add_tests(environment, budget);
+    methods::add(environment, budget);
     environment.remove_global("debug");
     environment.remove_filter("pprint");
 }
@@ -55,11 +58,40 @@ fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     environment.add_filter(SEARCHED, move |value: Value| search(&searched, &value).map(|()| value));
     let walked = Arc::clone(budget);
     environment.add_filter(WALKED, move |value: Value| walked.glance(&value).map(|()| value));
+    add_percent(environment, budget);
     environment.add_filter(NUMBER, |value: Value| match value.kind() {
         ValueKind::Number | ValueKind::Bool | ValueKind::Undefined => Ok(value),
         kind => {
             Err(refusal(format!("`*` multiplies numbers, and this is a {kind}; text and lists cannot be repeated")))
         }
+    });
+}
+
+/// Gives an environment the filter that stands for `%` behind a text: what `format` does, with Python's arguments.
+fn add_percent(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
+    let budget = Arc::clone(budget);
+    let format = Value::from_function(filters::format);
+    environment.add_filter(PERCENT, move |state: &mut State, pattern: Value, given: Value| {
+        let mut arguments = vec![pattern];
+        if given.is_tuple() {
+            arguments.extend(given.try_iter()?);
+        } else if given.kind() == ValueKind::Map {
+            let mut named = Vec::new();
+            for key in given.try_iter()? {
+                let value = given.get_item(&key)?;
+                named.push((key.to_string(), value));
+            }
+            arguments.push(Kwargs::from_iter(named).into());
+        } else {
+            arguments.push(given);
+        }
+        let mut weight = 0_u64;
+        for argument in &arguments {
+            weight = weight.saturating_add(budget.weigh_inside(argument)?);
+        }
+        budget.spend(growth("format", &arguments, weight)?)?;
+        let result = format.call(state, &arguments)?;
+        budget.weigh(&result).map(|()| result)
     });
 }
 
@@ -167,8 +199,8 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     add("capitalize", Value::from_function(filters::capitalize));
     add("chain", Value::from_function(chain));
     add("dictsort", Value::from_function(filters::dictsort));
-    add("e", Value::from_function(filters::escape));
-    add("escape", Value::from_function(filters::escape));
+    add("e", Value::from_function(python::escape));
+    add("escape", Value::from_function(python::escape));
     add("format", Value::from_function(filters::format));
     add("groupby", Value::from_function(filters::groupby));
     add("indent", Value::from_function(filters::indent));
@@ -182,7 +214,7 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     add("min", Value::from_function(filters::min));
     add("reject", Value::from_function(filters::reject));
     add("rejectattr", Value::from_function(filters::rejectattr));
-    add("replace", Value::from_function(filters::replace));
+    add("replace", Value::from_function(python::replace));
     add("reverse", Value::from_function(filters::reverse));
     add("round", Value::from_function(filters::round));
     add("safe", Value::from_function(filters::safe));
@@ -213,8 +245,8 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     glance("d", Value::from_function(filters::default));
     glance("default", Value::from_function(filters::default));
     glance("first", Value::from_function(filters::first));
-    glance("float", Value::from_function(filters::float));
-    glance("int", Value::from_function(filters::int));
+    glance("float", Value::from_function(python::to_float));
+    glance("int", Value::from_function(python::to_int));
     glance("last", Value::from_function(filters::last));
     glance("length", Value::from_function(filters::length));
     // The key is compared with those of a map, whatever it is.
@@ -243,19 +275,18 @@ fn chain(state: &State, first: Value, others: Rest<Value>) -> Result<Value, Erro
     Ok(Value::from(fields))
 }
 
-/// A value as JSON; `indent` for one field a line.
+/// A value as JSON; `indent` for one field a line, in steps of so many blanks.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
-fn to_json(value: &Value, indent: Option<Value>, options: minijinja::value::Kwargs) -> Result<String, Error> {
+fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let indent = match indent {
         None => options.get::<Option<Value>>("indent")?,
         some => some,
     };
     options.assert_all_used()?;
-    let json = match indent {
-        Some(width) if width.is_true() => serde_json::to_string_pretty(value),
-        _ => serde_json::to_string(value),
-    };
-    json.map_err(|error| refusal(format!("this value is no JSON: {error}")))
+    let indent = indent.filter(|indent| !indent.is_none()).map(|indent| {
+        indent.as_usize().ok_or_else(|| refusal(format!("`indent` of `tojson` is a number, not a {}", indent.kind())))
+    });
+    python::json(value, indent.transpose()?)
 }
 
 /// How much work a filter may do beyond what its arguments and its result weigh.
@@ -276,7 +307,7 @@ fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
             if options.is_empty() {
                 0
             } else {
-                weight.saturating_mul(8)
+                weight.saturating_mul(32)
             }
         }
         // Each character at the ends is looked for among those to take away.

@@ -11,10 +11,14 @@ pub mod error;
 mod guards;
 pub mod include;
 mod jinja;
+#[cfg(test)]
+mod jinja_tests;
 pub mod lint;
 mod listed;
 pub mod marks;
+mod methods;
 mod mustache;
+mod python;
 pub mod render;
 mod sandbox;
 mod scan;

@@ -7,6 +7,8 @@
 //! The guards change no result; they weigh, and stop the template past its budget. No line break is added and no
 //! text outside of tags is touched. Filters, tests and functions need none: `guards` replaces those of the engine.
 
+use std::collections::BTreeSet;
+
 use super::error::TemplateError;
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
@@ -31,6 +33,8 @@ pub(super) const WEIGH: &str = "__weigh";
 pub(super) const SEARCHED: &str = "__searched";
 /// Weighs what a subscript has to walk through: a text or a lazy list, nothing of a list or map.
 pub(super) const WALKED: &str = "__walked";
+/// Formats with `%`.
+pub(super) const PERCENT: &str = "__percent";
 /// Refuses to multiply what is no number.
 pub(super) const NUMBER: &str = "__num";
 
@@ -61,7 +65,7 @@ impl Guarded {
 /// # Errors
 /// What the sandbox refuses, with its place.
 pub(super) fn guard(text: &str) -> Result<Guarded, TemplateError> {
-    let mut walk = Walk { text, inserts: Vec::new(), open: Vec::new(), pending: None };
+    let mut walk = Walk { text, inserts: Vec::new(), percents: BTreeSet::new(), open: Vec::new(), pending: None };
     for piece in pieces(text) {
         if let Piece::Tag(tag) = piece? {
             walk.settle(tag.edges.span.start);
@@ -113,6 +117,8 @@ struct Walk<'t> {
     text: &'t str,
     /// Where, in which order at the same place, and what.
     inserts: Vec<(usize, Rank, String)>,
+    /// The `%` behind texts, for which a filter stands.
+    percents: BTreeSet<usize>,
     open: Vec<Open>,
     pending: Option<Pending>,
 }
@@ -198,6 +204,10 @@ impl Walk<'_> {
             let guards = match (token.kind, token.text) {
                 (Kind::Operator, "+" | "~") => Some((TEXT, TEXT)),
                 (Kind::Operator, "*") => Some((NUMBER, NUMBER)),
+                (Kind::Operator, "%") if previous.is_some_and(|before| before.kind == Kind::String) => {
+                    self.percent(&tag.tokens, index)?;
+                    None
+                }
                 (Kind::Operator, "==" | "!=" | "<" | "<=" | ">" | ">=") => Some((WEIGH, WEIGH)),
                 (Kind::Name, "in") if Some(index) != loop_in && is_operator(&tag.tokens, index) => {
                     Some((WEIGH, SEARCHED))
@@ -248,6 +258,22 @@ impl Walk<'_> {
             }
             previous = Some(token);
         }
+        Ok(())
+    }
+
+    /// Lets a filter stand for the `%` behind a text.
+    fn percent(&mut self, tokens: &[Token<'_>], index: usize) -> Result<(), TemplateError> {
+        let Some(percent) = tokens.get(index) else { return Ok(()) };
+        let Some(end) = operand_end(tokens, index.saturating_add(1)) else {
+            return self.refuse(percent, "`%` needs a value on both sides");
+        };
+        let before = tokens.get(..index).unwrap_or_default().iter().rev().find(|token| token.kind != Kind::String);
+        if before.is_some_and(|before| ["*", "**", "/", "//", "%", "."].iter().any(|operator| before.is(operator))) {
+            return self.refuse(percent, "put the text and what `%` writes into it into brackets");
+        }
+        self.percents.insert(percent.at);
+        self.insert(percent.at, Rank::Filter, format!("|{PERCENT}(("));
+        self.insert(end, Rank::Close, "))");
         Ok(())
     }
 
@@ -406,8 +432,10 @@ impl Walk<'_> {
         for (at, _, text) in &self.inserts {
             source.push_str(self.text.get(from..*at).unwrap_or_default());
             source.push_str(text);
-            guards.push((*at, text.len()));
-            from = *at;
+            // The filter stands in the place of the operator.
+            let replaced = usize::from(self.percents.contains(at) && text.contains(PERCENT));
+            guards.push((*at, text.len().saturating_sub(replaced)));
+            from = at.saturating_add(replaced);
         }
         source.push_str(self.text.get(from..).unwrap_or_default());
         Guarded { source, guards }

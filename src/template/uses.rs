@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::TemplateError;
+use super::methods;
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
 /// Names that the engine provides as functions.
@@ -195,7 +196,15 @@ impl<'t> Walk<'t> {
             let is_test = before.is_some_and(|before| before.named("is")) && !token.named("not")
                 || before.is_some_and(|before| before.named("not"))
                     && at(index.checked_sub(2)).is_some_and(|before| before.named("is"));
-            if token.kind != Kind::Name || before.is_some_and(|before| before.is(".")) {
+            if token.kind != Kind::Name {
+                continue;
+            }
+            if before.is_some_and(|before| before.is(".")) {
+                if behind.first().is_some_and(|next| next.is("("))
+                    && let Some(message) = methods::unknown(token.text)
+                {
+                    return Err(TemplateError::at(self.text, token.at, message));
+                }
                 continue;
             }
             if before.is_some_and(|before| before.is("|")) {
@@ -210,7 +219,11 @@ impl<'t> Walk<'t> {
                     if FUNCTIONS.contains(&token.text) {
                         continue;
                     }
-                    let message = format!("`{}` is no function or macro", super::error::excerpt(token.text));
+                    let message = format!(
+                        "there is no function or macro `{}`; the functions are {}",
+                        super::error::excerpt(token.text),
+                        FUNCTIONS.join(", ")
+                    );
                     return Err(TemplateError::at(self.text, token.at, message));
                 }
                 let provided = defined == Some(token.text)
@@ -280,7 +293,10 @@ mod tests {
         assert_eq!(found.filters.into_keys().collect::<Vec<_>>(), ["f", "g"]);
         assert_eq!(found.tests.into_keys().collect::<Vec<_>>(), ["t"]);
         let message = uses("a {{ b() }}").expect_err("no function").to_string();
-        assert_eq!(message, "line 1, column 6: `b` is no function or macro");
+        assert_eq!(
+            message,
+            "line 1, column 6: there is no function or macro `b`; the functions are dict, namespace, range"
+        );
     }
 
     #[test]

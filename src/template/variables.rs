@@ -63,7 +63,13 @@ pub fn complete(content: &mut Content) -> Result<(), TemplateError> {
     let unused: Vec<String> =
         declared.iter().filter(|name| !found.contains_key(**name)).map(|name| (*name).to_owned()).collect();
     if !unused.is_empty() {
-        return Err(TemplateError::Unused { names: unused });
+        let is_printed = |text: &str| ["{{#", "{{^", "{{&", "{{{"].iter().any(|tag| text.contains(tag));
+        let hint = if content.syntax == Syntax::Mustache && content.texts().any(is_printed) {
+            "; mustache here has no sections and prints `{{#…}}` as it is: for loops and conditions use `syntax: jinja`"
+        } else {
+            ""
+        };
+        return Err(TemplateError::Unused { names: unused, hint });
     }
     let placeholders: BTreeSet<&str> = content.placeholders().collect();
     let shared: Vec<String> = found.keys().filter(|name| placeholders.contains(name.as_str())).cloned().collect();

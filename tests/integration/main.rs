@@ -19,6 +19,7 @@ mod http;
 mod incident;
 mod keys;
 mod process;
+mod prompt_files;
 mod readme;
 mod registry;
 mod resolving;

@@ -1,0 +1,215 @@
+//! How Python reads and writes numbers, and jinja2's filters that differ from the engine's.
+
+use std::io;
+
+use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::{Error, ErrorKind};
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
+
+use super::budget::refusal;
+
+/// Widest step of indented JSON, in blanks.
+const INDENT_MAX: usize = 16;
+
+/// A number with a fraction as Python writes it; nothing for other values.
+pub(super) fn float(value: &Value) -> Option<String> {
+    if value.kind() != ValueKind::Number || value.is_integer() {
+        return None;
+    }
+    f64::try_from(value.clone()).ok().map(repr)
+}
+
+/// The shortest digits that say the number: plain from 0.0001 to below 10¹⁶, else with an exponent.
+fn repr(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".to_owned();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
+    }
+    let magnitude = number.abs();
+    if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
+        return format!("{number:?}");
+    }
+    let written = format!("{number:e}");
+    let Some((digits, exponent)) = written.split_once('e') else { return written };
+    let (sign, exponent) = exponent.strip_prefix('-').map_or(("+", exponent), |exponent| ("-", exponent));
+    format!("{digits}e{sign}{exponent:0>2}")
+}
+
+/// A value as Python's `json.dumps` writes it, but in the order of its keys and with letters as they are.
+pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let blanks = vec![b' '; indent.unwrap_or(0).min(INDENT_MAX)];
+    let written = match indent {
+        None => {
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within: Within::Line }))
+        }
+        Some(_) => {
+            let within = Within::Lines(PrettyFormatter::with_indent(&blanks));
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within }))
+        }
+    };
+    written.map_err(|error| refusal(format!("this value is not JSON: {error}")))?;
+    String::from_utf8(bytes).map_err(|error| refusal(error.to_string()))
+}
+
+/// `int`: a whole number, or the default where the value is none.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
+pub(super) fn to_int(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default_of(value, default, &options)?.unwrap_or_else(|| Value::from(0));
+    let whole = match value.as_str() {
+        Some(text) => {
+            text.trim().parse::<i128>().ok().map(Value::from).or_else(|| truncated(text.trim().parse().ok()?))
+        }
+        None if value.is_number() || value.kind() == ValueKind::Bool => match i128::try_from(value.clone()) {
+            Ok(number) => Some(Value::from(number)),
+            Err(_) => f64::try_from(value.clone()).ok().and_then(truncated),
+        },
+        None => None,
+    };
+    Ok(whole.unwrap_or(default))
+}
+
+/// `float`: a number with a fraction, or the default where the value is none.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
+pub(super) fn to_float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default_of(value, default, &options)?.unwrap_or_else(|| Value::from(0.0));
+    let number = match value.as_str() {
+        Some(text) => text.trim().parse::<f64>().ok(),
+        None if value.kind() == ValueKind::Bool => Some(if value.is_true() { 1.0 } else { 0.0 }),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    Ok(number.map_or(default, Value::from))
+}
+
+fn default_of(value: &Value, default: Option<Value>, options: &Kwargs) -> Result<Option<Value>, Error> {
+    if value.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    let default = match default {
+        None => options.get::<Option<Value>>("default")?,
+        some => some,
+    };
+    options.assert_all_used()?;
+    Ok(default)
+}
+
+/// A number without its fraction.
+fn truncated(number: f64) -> Option<Value> {
+    format!("{:.0}", number.trunc()).parse::<i128>().ok().map(Value::from)
+}
+
+/// `replace`: every text in a text by another, or the first so many.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
+pub(super) fn replace(text: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<String, Error> {
+    let written = |value: &Value| match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None if value.is_number() => Ok(value.to_string()),
+        None if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
+        None => Err(refusal(format!("`replace` takes texts, not a {}", value.kind()))),
+    };
+    let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
+    Ok(written(text)?.replacen(&written(old)?, &written(new)?, count))
+}
+
+/// `escape`: a value for HTML, once.
+pub(super) fn escape(value: &Value) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    if value.is_safe() {
+        return Ok(value.clone());
+    }
+    let mut escaped = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&#34;"),
+            '\'' => escaped.push_str("&#39;"),
+            _ => escaped.push(c),
+        }
+    }
+    Ok(Value::from_safe_string(escaped))
+}
+
+/// Where JSON is written: on one line, or one value a line.
+enum Within<'i> {
+    Line,
+    Lines(PrettyFormatter<'i>),
+}
+
+/// Puts a blank behind commas and colons, and writes numbers as Python does.
+struct Spaced<'i> {
+    within: Within<'i>,
+}
+
+/// Hands what lays JSON out to what lays it out here.
+macro_rules! laid_out {
+    ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
+        $(fn $name<W: ?Sized + io::Write>(&mut self, writer: &mut W $(, $argument: $kind)*) -> io::Result<()> {
+            match &mut self.within {
+                Within::Line => CompactFormatter.$name(writer $(, $argument)*),
+                Within::Lines(lines) => lines.$name(writer $(, $argument)*),
+            }
+        })*
+    };
+}
+
+impl Formatter for Spaced<'_> {
+    laid_out! {
+        begin_array();
+        end_array();
+        end_array_value();
+        begin_object();
+        end_object();
+        end_object_value();
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(repr(value).as_bytes())
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        match &mut self.within {
+            Within::Line => writer.write_all(if first { b"" } else { b", " }),
+            Within::Lines(lines) => lines.begin_array_value(writer, first),
+        }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        match &mut self.within {
+            Within::Line => writer.write_all(if first { b"" } else { b", " }),
+            Within::Lines(lines) => lines.begin_object_key(writer, first),
+        }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_python_writes_them() {
+        for (number, expected) in [
+            (1e16, "1e+16"),
+            (1.5e300, "1.5e+300"),
+            (0.00001, "1e-05"),
+            (0.0001, "0.0001"),
+            (-123_456_789.125, "-123456789.125"),
+            (2.0, "2.0"),
+            (0.0, "0.0"),
+            (9_999_999_999_999_998.0, "9999999999999998.0"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(repr(number), expected);
+        }
+    }
+}

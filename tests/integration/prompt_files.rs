@@ -1,0 +1,54 @@
+//! The reference of prompt files: every example publishes, and the keys are those that the program takes.
+
+use std::fs;
+
+use crate::support::command::bookholder;
+use crate::support::node::Node;
+
+const REFERENCE: &str = include_str!("../../docs/prompt-files.md");
+
+#[test]
+fn every_example_of_the_reference_publishes_without_a_warning() {
+    let node = Node::primary();
+    let folder = tempfile::tempdir().expect("a folder");
+    let examples: Vec<&str> = REFERENCE
+        .split("```prompt\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```\n").expect("an end of the example").0)
+        .collect();
+    assert!(examples.len() >= 4, "{} examples", examples.len());
+    for (number, example) in examples.into_iter().enumerate() {
+        let file = folder.path().join(format!("{number}.prompt"));
+        fs::write(&file, example).expect("a file");
+        let name = format!("example-{number}");
+        let file = file.to_str().expect("a path");
+        let published = bookholder(["publish", &name, "--file", file, "-m", "An example"]).server(&node).ok();
+        assert!(!published.stderr.contains("warning"), "{example}{}", published.stderr);
+    }
+}
+
+#[test]
+fn the_keys_of_the_reference_are_those_that_front_matter_takes() {
+    let check = |heading: &str, file: &str| {
+        let section = REFERENCE.split_once(heading).expect(heading).1;
+        let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+        let mut documented: Vec<String> = rows
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| line.split('`').nth(1).expect("a key").to_owned())
+            .collect();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("wrong.prompt");
+        fs::write(&path, file).expect("a file");
+        let path = path.to_str().expect("a path");
+        let node = Node::primary();
+        let refused = bookholder(["publish", "a", "--file", path, "-m", "Why"]).server(&node).fails(2);
+        let (_, expected) = refused.stderr.split_once("expected one of ").expect("the keys that there are");
+        let mut taken: Vec<String> =
+            expected.lines().next().unwrap_or_default().split('`').skip(1).step_by(2).map(ToOwned::to_owned).collect();
+        documented.sort_unstable();
+        taken.sort_unstable();
+        assert_eq!(documented, taken, "{heading}");
+    };
+    check("## Front matter", "---\nnone: 1\n---\nx\n");
+    check("A declaration in `variables`", "---\nvariables: {a: {none: 1}}\n---\nx\n");
+}
