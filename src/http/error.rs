@@ -226,6 +226,7 @@ fn request(error: &RequestError) -> Saying {
         | E::Parameter { .. }
         | E::PageSize { .. }
         | E::Json { .. }
+        | E::Field { .. }
         | E::BodyBroken => (Code::BadRequest, None),
         E::Unfit { .. } => (Code::InvalidRequest, None),
         E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),

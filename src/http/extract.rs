@@ -23,6 +23,7 @@ use super::state::App;
 use super::ui::is_page;
 pub(super) use super::work::{blocking, heavy};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WHOLE_MAX};
+use crate::json::JsonError;
 
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
@@ -280,11 +281,44 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
         let (bytes, share) = body_in_time(app, &parts.headers, body, MAX).await?;
         let inline = bytes.len() <= INLINE_JSON_BYTES_MAX;
         let parse = move || {
-            let value = crate::json::read::<T>(&bytes);
+            let value = read_json::<T>(&bytes);
             drop(share);
-            value.map_err(|error| Failure::from(RequestError::Json { reason: error.to_string() }))
+            value
         };
         if inline { parse().map(Self) } else { blocking(parse).await?.map(Self) }
+    }
+}
+
+/// Reads a body, or says which of its fields is wrong.
+fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    crate::json::read(bytes).map_err(|error| unread::<T>(bytes, &error).into())
+}
+
+/// What is wrong with a body: the field, its value and the rule, where it is JSON at all.
+fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError {
+    let reason = without_types(&error.to_string());
+    let JsonError::Form { .. } = error else { return RequestError::Json { reason } };
+    // Read again, as following the path takes time that only mistakes are worth.
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
+        return RequestError::Json { reason };
+    };
+    let path = error.path().to_string();
+    if !error.inner().is_data() || path.is_empty() || path == "." {
+        return RequestError::Json { reason };
+    }
+    let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason).to_owned();
+    RequestError::Field { path: excerpt(&path), reason }
+}
+
+/// A reason that calls what this program calls a struct by what its reader knows.
+fn without_types(reason: &str) -> String {
+    match reason.split_once("expected struct ") {
+        Some((before, rest)) => {
+            let after = rest.find(|c: char| !c.is_alphanumeric()).and_then(|end| rest.get(end..)).unwrap_or_default();
+            format!("{before}expected an object{after}")
+        }
+        None => reason.to_owned(),
     }
 }
 
@@ -299,7 +333,7 @@ pub(super) struct Unread<T> {
 impl<T: DeserializeOwned> Unread<T> {
     /// Reads it.
     pub(super) fn read(self) -> Result<T, Failure> {
-        crate::json::read(&self.bytes).map_err(|error| RequestError::Json { reason: error.to_string() }.into())
+        read_json(&self.bytes)
     }
 }
 

@@ -24,6 +24,8 @@ pub enum RequestError {
     Unfit { reason: String },
     #[error("the body is not JSON of the shape this path takes: {reason}")]
     Json { reason: String },
+    #[error("`{path}` in the body is wrong: {reason}")]
+    Field { path: String, reason: String },
     #[error("the body's content type is {found}, and this path takes application/json")]
     ContentType { found: String },
     #[error("the body is longer than {max} bytes, which is the limit of this path")]

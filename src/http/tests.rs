@@ -365,6 +365,39 @@ async fn a_batch_answers_each_reference() {
 }
 
 #[tokio::test]
+async fn a_wrong_field_of_a_body_is_named_with_its_value_and_rule() {
+    let node = Node::start(true);
+    node.publish("a", "text").await;
+    for (path, body, field, value) in [
+        (
+            "/v1/prompts/a/versions",
+            json!({"content": {"text": "x"}, "message": "m", "labels": ["staging", "Production"]}),
+            "`labels[1]` in the body is wrong",
+            "`Production` is no",
+        ),
+        (
+            "/v1/deployments",
+            json!({"moves": [{"name": "a", "label": "9", "serving": {"version": 1}}], "message": "m"}),
+            "`moves[0].label` in the body is wrong",
+            "use 1 to 36 of a-z",
+        ),
+        (
+            "/v1/deployments",
+            json!({"moves": [{"name": "a//b", "label": "x", "serving": {"version": 1}}], "message": "m"}),
+            "`moves[0].name` in the body is wrong",
+            "`a//b`",
+        ),
+        ("/v1/render/a", json!({"at": "yesterday"}), "`at` in the body is wrong", "`yesterday` is not a time"),
+        ("/v1/render/a", json!({"messages": {"h": 3}}), "`messages.h` in the body is wrong", "invalid type"),
+    ] {
+        let (status, problem) = node.change("POST", path, &body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains(field) && detail.contains(value) && !detail.contains("column"), "{detail}");
+    }
+}
+
+#[tokio::test]
 async fn listeners_are_told_of_changes_and_resume() {
     let node = Node::start(true);
     let request = Request::get("/v1/events?prefix=a").body(Body::empty()).expect("a request");
