@@ -10,7 +10,7 @@ use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::log::labels;
-use super::output::moment;
+use super::output::{ACCENT, moment, paint};
 use super::{Verdict, changed};
 use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitRequest};
 use crate::model::name::{Label, PromptName};
@@ -49,6 +49,9 @@ pub struct DeployArgs {
 
 pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError> {
     let moves = moves(&context, &args.versions, &args.rule, std::slice::from_ref(&args.to)).await?;
+    for share in moves.iter().filter_map(shares) {
+        context.output.note(format!("{}: {share}", paint(ACCENT.bold(), "note")));
+    }
     let break_glass = args.overrides.break_glass.clone();
     let request = DeployRequest { moves, message: args.why.message, allow_major: false, break_glass };
     let client = &context.client;
@@ -107,6 +110,19 @@ async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, C
     Ok(error
         .details(versions.iter().map(line).collect())
         .hint(format!("name one, such as {name}@{}", prompt.prompt.latest)))
+}
+
+/// How much of those who ask gets which version of a split: weights are relative, and need not add up to 100.
+fn shares(moved: &Move) -> Option<String> {
+    let weights = &moved.serving.split.as_ref()?.weights;
+    let sum: u64 = weights.values().map(|weight| u64::from(*weight)).sum();
+    let share = |weight: u32| {
+        let hundredths = u64::from(weight).saturating_mul(10_000).saturating_add(sum / 2).checked_div(sum).unwrap_or(0);
+        let (whole, rest) = (hundredths / 100, hundredths % 100);
+        if rest == 0 { format!("{whole}%") } else { format!("{whole}.{rest:02}%") }
+    };
+    let each = weights.iter().map(|(number, weight)| format!("version {number} gets {}", share(*weight)));
+    Some(format!("{}: {}", moved.name, each.collect::<Vec<_>>().join(", ")))
 }
 
 fn serving(versions: &[(u64, Option<u32>)], rules: &[RuleRequest]) -> Result<ServingRequest, &'static str> {

@@ -185,15 +185,26 @@ mod tests {
     use crate::model::serving::{Rule, Split};
 
     #[test]
-    fn buckets_are_those_of_every_other_language() {
-        for (salt, subject, expected) in [
-            ("s1", "user-42", 1062),
-            ("s1", "user-43", 3157),
-            ("s2", "user-42", 8383),
-            ("s1", "användare-ü", 1491),
-            ("s1", "", 9626),
-        ] {
-            assert_eq!(bucket(salt, subject), expected, "{salt}.{subject}");
+    fn buckets_and_versions_are_those_of_the_published_vectors() {
+        #[derive(serde::Deserialize)]
+        struct Vectors {
+            slots: Vec<Slots>,
+            vectors: Vec<Vector>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Vector {
+            salt: String,
+            subject: String,
+            bucket: u16,
+            version: u64,
+        }
+        let Vectors { slots, vectors } =
+            serde_json::from_str(include_str!("../../fixtures/buckets.json")).expect("vectors");
+        assert!(vectors.len() >= 20);
+        for Vector { salt, subject, bucket: expected, version } in vectors {
+            assert_eq!(bucket(&salt, &subject), expected, "{salt}.{subject}");
+            let run = slots.iter().find(|run| (run.from..run.to).contains(&expected)).expect("a run");
+            assert_eq!(run.version, version, "{salt}.{subject}");
         }
     }
 

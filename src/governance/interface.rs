@@ -2,7 +2,9 @@
 //!
 //! Major is what makes a caller's request or its reading of the answer fail; minor is what it may use; patch is
 //! other words. A variable that was removed is minor: rendering remarks on variables that a content does not use, and
-//! goes on. A placeholder that was removed is major: messages that a caller sends would be lost. Compares what is declared, so both contents' variables must be complete. Judges no texts.
+//! goes on. So is a placeholder that is new: without messages it is empty. A placeholder that was removed is major:
+//! messages that a caller sends would be lost. Compares what is declared, so both contents' variables must be complete.
+//! Judges no texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -108,7 +110,8 @@ impl Changes {
             self.major.push(format!("the placeholder `{name}` was removed"));
         }
         for name in after.difference(&before) {
-            self.major.push(format!("the placeholder `{name}` is new"));
+            // Without messages it is empty, and the caller gets a remark.
+            self.minor.push(format!("the placeholder `{name}` is new"));
         }
     }
 
@@ -203,7 +206,7 @@ mod tests {
         check(r#"{"text":"a"}"#, chat, Bump::Major, &["text became chat"]);
         check(chat, r#"{"text":"a"}"#, Bump::Major, &["chat became text"]);
         let history = r#"{"messages":[{"role":"user","content":"a"},{"type":"placeholder","name":"h"}]}"#;
-        check(chat, history, Bump::Major, &["the placeholder `h` is new"]);
+        check(chat, history, Bump::Minor, &["the placeholder `h` is new"]);
         check(history, chat, Bump::Major, &["the placeholder `h` was removed"]);
     }
 

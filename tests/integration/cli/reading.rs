@@ -22,7 +22,10 @@ fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
     let mut found = keys;
     found.sort_unstable();
     assert_eq!(found, expected);
-    let refused = line(&node, &format!("get {name} --var whom=Ada")).fails(1);
+    let rendered = line(&node, &format!("get {name} --var who=Ada --var n:=3 --var whom=Bo")).ok();
+    assert_eq!(rendered.stdout, "Hello Ada, 3 times.\n");
+    let _said = rendered.says("note: ignored, as this version has no such variable: `whom`");
+    let refused = line(&node, &format!("get {name} --var whom=Ada --strict")).fails(1);
     let _said = refused.says("`who`").says("`n`").says("`whom`");
     let _said =
         line(&node, &format!("get {name} --var n:=three")).fails(2).says("what follows := is not taken as JSON");
@@ -45,6 +48,32 @@ fn the_same_subject_always_gets_the_same_arm() {
     let versions: Vec<u64> = (0..12).map(|number| version(&format!("user-{number}"))).collect();
     assert!(versions.contains(&1) && versions.contains(&2), "{versions:?}");
     assert_eq!((0..12).map(|number| version(&format!("user-{number}"))).collect::<Vec<_>>(), versions);
+    let _said = line(&node, "get a").ok().says("chosen by chance; --subject");
+    let sticky = line(&node, "get a --subject user-1").ok();
+    assert!(!sticky.stderr.contains("chance"), "{}", sticky.stderr);
+}
+
+#[test]
+fn what_a_pipe_does_not_get_of_a_chat_prompt_is_said_on_standard_error() {
+    let node = Node::primary();
+    let file = "---\nmodel: m\nresponse_schema: {type: object}\n---\n{{role \"user\"}}Hi\n";
+    publish(&node, "chat", file, &["--label", "production"]);
+    let printed = line(&node, "get chat").ok().says("note: not printed: the model, the response schema; --json prints");
+    assert!(printed.stdout.starts_with('['), "{}", printed.stdout);
+    publish(&node, "bare", "{{role \"user\"}}Hi\n", &["--label", "production"]);
+    assert_eq!(line(&node, "get bare").ok().stderr, "");
+}
+
+#[test]
+fn weights_that_are_not_per_cent_are_told_as_shares() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &[]);
+    publish(&node, "a", "two", &[]);
+    let _said =
+        line(&node, "deploy a@1=60 a@2=60 --to staging -m even").ok().says("a: version 1 gets 50%, version 2 gets 50%");
+    let _said = line(&node, "deploy a@1=2 a@2=1 --to staging -m third")
+        .ok()
+        .says("version 1 gets 66.67%, version 2 gets 33.33%");
 }
 
 #[test]
