@@ -4,21 +4,87 @@
 //! instruments themselves: counting is one relaxed atomic addition, so the hot path may do it; histograms take a
 //! lock and belong to what takes longer than a microsecond.
 //!
-//! Invariant: no label's value comes from outside, so the number of time series is bounded.
+//! Invariant: but for the names of some replicas, no label's value comes from outside, so the number of time series is
+//! bounded.
 
+use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
 
-/// The media type of [`Metrics::encode`].
-pub const OPENMETRICS_TEXT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+mod process;
+mod text_format;
+
+/// A form in which measurements are said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// What every collector reads.
+    Text,
+    /// What newer ones ask for.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The form that a collector asks for by its header `Accept`.
+    #[must_use]
+    pub fn asked(accept: &str) -> Self {
+        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// Its media type.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// Whose measurements a process has: those of the other role are not there, so no alert reads them as zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It accepts changes.
+    Primary,
+    /// It follows a primary.
+    Replica,
+}
+
+/// A gauge that has no sample before it is set for the first time: what nobody knows yet is not 0.
+#[derive(Clone, Debug, Default)]
+pub struct Known<G = Gauge>(Arc<OnceLock<G>>);
+/// The same of something that is not whole.
+pub type KnownReal = Known<Real>;
+
+impl<G: Default> Known<G> {
+    /// The gauge, which has a sample from now on.
+    pub fn gauge(&self) -> &G {
+        self.0.get_or_init(G::default)
+    }
+}
+
+impl<G: EncodeMetric + TypedMetric> EncodeMetric for Known<G> {
+    fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
+        self.0.get().map_or(Ok(()), |gauge| gauge.encode(encoder))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        G::TYPE
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.get().is_none()
+    }
+}
 
 /// A gauge of something that is not whole, such as seconds.
 pub type Real = Gauge<f64, AtomicU64>;
@@ -37,6 +103,27 @@ pub struct RequestLabels {
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct Reason {
     pub reason: &'static str,
+}
+
+/// One label: what requests are for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the label is its name")]
+pub struct Class {
+    pub class: &'static str,
+}
+
+/// One label: how fresh something is, or what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the label is its name")]
+pub struct State {
+    pub state: &'static str,
+}
+
+/// One label: a replica that shows an access token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+#[allow(missing_docs, reason = "the label is its name")]
+pub struct ReplicaName {
+    pub replica: String,
 }
 
 /// One label: what kind of thing was transferred.
@@ -61,6 +148,8 @@ pub struct Metrics(Arc<Instruments>);
 #[allow(missing_docs, reason = "the catalogue below says what each one means")]
 pub struct Instruments {
     pub requests: Family<RequestLabels, Counter>,
+    pub request_seconds: Family<Class, Histogram>,
+    pub access_refused: Family<Reason, Counter>,
     pub connections: Gauge,
     pub connections_refused: Counter,
     pub resolve_cached: Counter,
@@ -77,8 +166,8 @@ pub struct Instruments {
     pub delta_cache_misses: Counter,
     pub position_epoch: Gauge,
     pub position_seq: Gauge,
-    pub checkpoint_age_seconds: Real,
-    pub last_verified_contact_seconds: Real,
+    pub checkpoint_age_seconds: KnownReal,
+    pub last_verified_contact_age_seconds: KnownReal,
     pub stale: Gauge,
     pub expired: Gauge,
     pub clock_untrusted: Gauge,
@@ -92,14 +181,22 @@ pub struct Instruments {
     pub apply_seconds: Histogram,
     pub apply_operations: Histogram,
     pub propagation_seconds: Histogram,
-    pub bytes_in: Family<Kind, Counter>,
+    pub received_bytes: Family<Kind, Counter>,
     pub catchup: Family<Mode, Counter>,
-    pub self_audit_ok: Gauge,
-    pub self_audit_age_seconds: Real,
+    pub self_audit_ok: Known,
+    pub self_audit_age_seconds: KnownReal,
     pub storage_readable: Gauge,
     pub storage_writable: Gauge,
     pub storage_damaged: Gauge,
     pub contents_refused: Counter,
+    cached_counted: AtomicU64,
+    pub database_bytes: Known,
+    pub replicas: Family<State, Gauge>,
+    pub replica_lag_commits: Family<ReplicaName, Gauge>,
+    pub open_change_requests: Known,
+    pub webhook_deliveries_pending: Known,
+    pub webhooks: Family<State, Gauge>,
+    process: process::Process,
     registry: Registry,
 }
 
@@ -111,17 +208,11 @@ impl Deref for Metrics {
     }
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Metrics {
-    /// Everything at zero.
+    /// Everything at zero, or unknown.
     #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(catalogue()))
+    pub fn new(role: Role) -> Self {
+        Self(Arc::new(catalogue(role)))
     }
 
     /// Counts one request.
@@ -142,7 +233,7 @@ impl Metrics {
 
     /// Counts bytes received.
     pub fn received(&self, kind: &'static str, bytes: u64) {
-        self.bytes_in.get_or_create(&Kind { kind }).inc_by(bytes);
+        self.received_bytes.get_or_create(&Kind { kind }).inc_by(bytes);
     }
 
     /// Counts one way of catching up.
@@ -150,22 +241,65 @@ impl Metrics {
         self.catchup.get_or_create(&Mode { mode }).inc();
     }
 
-    /// All of it, as OpenMetrics text.
+    /// Counts what could not be answered because of who asked.
+    pub fn refused(&self, status: u16) {
+        let reason = match status {
+            401 => "unauthorized",
+            403 => "forbidden",
+            421 => "wrong_host",
+            429 => "rate_limited",
+            _ => return,
+        };
+        self.access_refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// All of it, in this form.
     #[must_use]
-    pub fn encode(&self) -> String {
+    pub fn encode(&self, format: Format) -> String {
+        self.count_cached();
+        self.process.measure();
         let mut out = String::new();
         // Writing to a string does not fail; what was written so far is still worth sending.
         let _written = text::encode(&mut out, &self.0.registry);
-        out
+        match format {
+            Format::Text => text_format::of_openmetrics(&out),
+            Format::OpenMetrics => out,
+        }
+    }
+
+    /// Counts resolves from memory among the requests; where they are answered, that is one atomic addition less.
+    fn count_cached(&self) {
+        let counted = self.resolve_cached.get();
+        let already = self.cached_counted.swap(counted, Ordering::Relaxed);
+        let requests = self.requests.get_or_create(&RequestLabels { class: "resolve", status: "2xx" });
+        requests.inc_by(counted.saturating_sub(already));
     }
 }
 
-/// Registers an instrument under a name and a help text, and returns it.
-struct Catalogue(Registry);
+/// Buckets of requests, in seconds: from a read of the database to a backup.
+fn request_seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_25, 4.0, 9))
+}
+
+/// Registers an instrument under a name and a help text, and returns it; one of the other role is not registered.
+struct Catalogue {
+    registry: Registry,
+    role: Role,
+    only: Option<Role>,
+}
 
 impl Catalogue {
+    /// What follows is of one role alone, or of both.
+    fn only(&mut self, role: impl Into<Option<Role>>) -> &mut Self {
+        self.only = role.into();
+        self
+    }
+
     fn add<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
-        self.0.register(name, help, metric.clone());
+        if self.only.is_none_or(|only| only == self.role) {
+            let registry = self.registry.sub_registry_with_prefix("bookholder");
+            registry.register(name, help, metric.clone());
+        }
         metric
     }
 
@@ -177,10 +311,6 @@ impl Catalogue {
         self.add(name, help, Gauge::default())
     }
 
-    fn real(&mut self, name: &'static str, help: &'static str) -> Real {
-        self.add(name, help, Real::default())
-    }
-
     /// Seconds in buckets that double, from `first` on.
     fn seconds(&mut self, name: &'static str, help: &'static str, first: f64) -> Histogram {
         self.add(name, help, Histogram::new(exponential_buckets(first, 2.0, 16)))
@@ -189,53 +319,69 @@ impl Catalogue {
 
 /// Every instrument with its name and its meaning.
 #[rustfmt::skip]
-fn catalogue() -> Instruments {
-    let c = &mut Catalogue(Registry::with_prefix("bookholder"));
+fn catalogue(role: Role) -> Instruments {
+    let mut registry = Registry::default();
+    let process = process::Process::register(&mut registry);
+    registry.register("bookholder_build", "The program: its version, and what it is for", Info::new(vec![
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("role", match role { Role::Primary => "primary", Role::Replica => "replica" }),
+    ]));
+    let c = &mut Catalogue { registry, role, only: None };
     Instruments {
-        requests: c.add("requests", "Requests, but for resolves from memory, by what they are for and how they ended", Family::default()),
+        requests: c.add("requests", "Requests by what they are for and how they ended; resolves from memory count as resolve 2xx", Family::default()),
+        request_seconds: c.add("request_seconds", "Time from a request to its answer, by what it is for; without resolves from memory, which take microseconds", Family::new_with_constructor(request_seconds as fn() -> Histogram)),
+        access_refused: c.add("access_refused", "Requests refused because of who sent them, by reason", Family::default()),
         connections: c.gauge("connections", "Open connections"),
-        connections_refused: c.count("connections_refused", "Connections refused at the limit"),
+        connections_refused: c.count("connections_refused", "Connections refused because too many were open"),
         resolve_cached: c.count("resolve_cached", "Resolves answered from memory"),
-        resolve_composed: c.count("resolve_composed", "Resolves answered from the database or chosen for a subject"),
+        resolve_composed: c.count("resolve_composed", "Resolves answered from the database, or chosen for a subject"),
         resolve_errors: c.count("resolve_errors", "Resolves that had no answer"),
         resolve_seconds: c.seconds("resolve_seconds", "Time of a resolve that was not answered from memory", 1e-6),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
-        commits: c.count("commits", "Commits"),
-        commit_seconds: c.seconds("commit_seconds", "Time from a commit's request until it is durable", 0.000_25),
+        commits: c.only(Role::Primary).count("commits", "Commits since the start"),
+        commit_seconds: c.seconds("commit_seconds", "Time from a commit's request until it is on the disk", 0.000_25),
         sign_seconds: c.seconds("sign_seconds", "Time to sign a checkpoint", 0.000_01),
-        wake_seconds: c.seconds("wake_seconds", "Time from a commit until its waiting replicas are answered", 0.000_1),
-        waiters: c.gauge("waiters", "Replicas that wait for a change"),
-        delta_cache_hits: c.count("delta_cache_hits", "Deltas that were encoded already"),
-        delta_cache_misses: c.count("delta_cache_misses", "Deltas that had to be encoded"),
-        position_epoch: c.gauge("position_epoch", "Epoch of the position this node holds"),
-        position_seq: c.gauge("position_seq", "Commit number of the position this node holds"),
-        checkpoint_age_seconds: c.real("checkpoint_age_seconds", "Time since the newest checkpoint was signed"),
-        last_verified_contact_seconds: c.real("last_verified_contact_seconds", "Time since the upstream last sent something that verified"),
-        stale: c.gauge("stale", "1 while out of contact for longer than it should be"),
-        expired: c.gauge("expired", "1 while the checkpoint's lifetime has passed"),
-        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock does not fit verified signatures, or on a primary its own"),
+        wake_seconds: c.seconds("wake_seconds", "Time from a commit until the waiting replicas are answered", 0.000_1),
+        waiters: c.gauge("waiters", "Replicas whose poll waits for a change"),
+        delta_cache_hits: c.count("delta_cache_hits", "Deltas for replicas that were encoded already"),
+        delta_cache_misses: c.count("delta_cache_misses", "Deltas for replicas that had to be encoded"),
+        outdated: c.gauge("outdated", "1 while this primary refuses to sign, as more was published than it knows of"),
+        replicas: c.add("replicas", "Replicas heard in the last two minutes, by how fresh they say they are", Family::default()),
+        replica_lag_commits: c.add("replica_lag_commits", "Commits that a replica lacks; the 100 that lack most of those that show an access token", Family::default()),
+        open_change_requests: c.add("open_change_requests", "Change requests that are open", Known::default()),
+        webhook_deliveries_pending: c.add("webhook_deliveries_pending", "Webhook deliveries that wait for an attempt", Known::default()),
+        webhooks: c.add("webhooks", "Webhooks: those whose last attempt arrived (ok), failed (failing), and those that are disabled", Family::default()),
+        last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time since the primary last sent something whose signature was verified", Known::default()),
+        stale: c.gauge("stale", "1 while this replica is out of contact for longer than it should be"),
+        expired: c.gauge("expired", "1 while the lifetime of the checkpoint that this replica holds has passed"),
         held: c.gauge("held", "1 while an operator holds this replica at its position"),
         verify_failures: c.add("verify_failures", "Things received and refused, by reason", Family::default()),
-        forks: c.count("forks", "Answers of another history than the one that is held"),
+        forks: c.count("forks", "Answers of another history than the one that this replica holds"),
         fenced: c.count("fenced", "Answers of a primary whose epoch is over"),
         heals_uncompared: c.count(
             "heals_uncompared",
             "Damaged databases that were replaced by a newer state, whose history could not be compared",
         ),
-        outdated: c.gauge("outdated", "1 while this primary refuses to sign, as more was published than it knows of"),
-        no_progress: c.count("no_progress", "Answers that brought nothing new at once"),
-        apply_seconds: c.seconds("apply_seconds", "Time to apply a delta or snapshot", 0.000_25),
-        apply_operations: c.add("apply_operations", "Operations of an applied delta or snapshot", Histogram::new(exponential_buckets(1.0, 4.0, 12))),
+        no_progress: c.count("no_progress", "Answers to a poll that came at once and brought nothing new"),
+        apply_seconds: c.seconds("apply_seconds", "Time to apply a delta", 0.000_25),
+        apply_operations: c.add("apply_operations", "Entries changed by an applied delta", Histogram::new(exponential_buckets(1.0, 4.0, 12))),
         propagation_seconds: c.seconds("propagation_seconds", "Time from the signature of a change until it is applied here", 0.001),
-        bytes_in: c.add("bytes_in", "Bytes received from upstream, by kind", Family::default()),
-        catchup: c.add("catchup", "Ways of catching up", Family::default()),
-        self_audit_ok: c.gauge("self_audit_ok", "1 while the last check of the stored state against its signature passed"),
-        self_audit_age_seconds: c.real("self_audit_age_seconds", "Time since that check"),
+        received_bytes: c.add("received_bytes", "Bytes received from the primary, by kind", Family::default()),
+        catchup: c.add("catchup", "Times that this replica caught up, by way", Family::default()),
+        position_epoch: c.only(None).gauge("position_epoch", "Epoch of the position that this node holds"),
+        position_seq: c.gauge("position_seq", "Number of the commit that this node holds"),
+        checkpoint_age_seconds: c.add("checkpoint_age_seconds", "Time since the newest checkpoint was signed", Known::default()),
+        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock does not fit signed times"),
+        self_audit_ok: c.add("self_audit_ok", "1 where the last check of the stored state against its signature passed, 0 where it failed", Known::default()),
+        self_audit_age_seconds: c.add("self_audit_age_seconds", "Time since that check, to the minute", Known::default()),
         storage_readable: c.gauge("storage_readable", "1 while the database can be read"),
         storage_writable: c.gauge("storage_writable", "1 while the database can be written"),
         storage_damaged: c.gauge("storage_damaged", "1 while stored data is known not to be what was stored"),
         contents_refused: c.count("contents_refused", "Contents not served because their stored bytes do not fit their id"),
-        registry: std::mem::take(&mut c.0),
+        database_bytes: c.add("database_bytes", "Size of the database's file", Known::default()),
+        cached_counted: AtomicU64::new(0),
+        process,
+        registry: std::mem::take(&mut c.registry),
     }
 }
 
@@ -245,22 +391,38 @@ mod tests {
 
     #[test]
     fn instruments_are_encoded_under_their_names() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Role::Primary);
         let elsewhere = metrics.clone();
         elsewhere.request("read", 404);
-        elsewhere.verify_failed("rollback");
-        elsewhere.received("delta", 12);
-        elsewhere.checkpoint_age_seconds.set(1.5);
-        let text = metrics.encode();
-        for line in [
-            "bookholder_requests_total{class=\"read\",status=\"4xx\"} 1",
-            "bookholder_verify_failures_total{reason=\"rollback\"} 1",
-            "bookholder_bytes_in_total{kind=\"delta\"} 12",
-            "bookholder_checkpoint_age_seconds 1.5",
-            "bookholder_commits_total 0",
-            "# EOF",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        elsewhere.resolve_cached.inc();
+        elsewhere.checkpoint_age_seconds.gauge().set(1.5);
+        for format in [Format::Text, Format::OpenMetrics] {
+            let text = metrics.encode(format);
+            for line in [
+                "bookholder_requests_total{class=\"read\",status=\"4xx\"} 1",
+                "bookholder_requests_total{class=\"resolve\",status=\"2xx\"} 1",
+                "bookholder_checkpoint_age_seconds 1.5",
+                "bookholder_commits_total 0",
+            ] {
+                assert!(text.lines().any(|found| found == line), "{line} in {text}");
+            }
+            assert_eq!(text.contains("# EOF"), format == Format::OpenMetrics, "{text}");
+            assert_eq!(text.contains("# TYPE bookholder_commits_total counter"), format == Format::Text, "{text}");
+            assert!(text.contains("bookholder_build_info{version="), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_not_known_and_what_is_of_the_other_role_has_no_sample() {
+        let (primary, replica) = (Metrics::new(Role::Primary), Metrics::new(Role::Replica));
+        let samples = |metrics: &Metrics| {
+            let text = metrics.encode(Format::Text);
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>().join("\n")
+        };
+        assert!(!samples(&primary).contains("self_audit") && !samples(&primary).contains("_age_seconds"));
+        assert!(!samples(&primary).contains("bookholder_stale") && samples(&replica).contains("bookholder_stale 0"));
+        assert!(!samples(&replica).contains("bookholder_commits") && samples(&primary).contains("bookholder_commits"));
+        primary.self_audit_ok.gauge().set(0);
+        assert!(samples(&primary).contains("bookholder_self_audit_ok 0"));
     }
 }

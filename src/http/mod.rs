@@ -22,6 +22,7 @@ mod govern;
 mod hosts;
 mod library;
 pub mod listen;
+mod measure;
 mod names;
 pub mod openapi;
 mod operate;

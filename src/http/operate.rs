@@ -1,7 +1,5 @@
 //! What operators and their machines look at: health, metrics, status, and the documentation.
 
-use std::time::Duration;
-
 use axum::Json as Said;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,11 +7,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::Reader;
 use super::error::Failure;
-use super::extract::{NoParams, Params};
+use super::extract::{NoParams, Params, blocking};
+use super::measure;
 use super::request::RequestError;
 use super::state::App;
-use crate::api::status::{Freshness, Status};
-use crate::metrics::{Metrics, OPENMETRICS_TEXT};
+use crate::api::status::Status;
+use crate::metrics::Format;
 use crate::replication::publisher::Publisher;
 use crate::web::docs;
 
@@ -61,34 +60,22 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     }
 }
 
-/// Everything this process counts and measures, for Prometheus.
-#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "operations", security((), ("token" = [])), responses((status = 200, description = "OpenMetrics text.", body = String)))]
-pub(super) async fn metrics(State(app): State<App>, _: Reader) -> Response {
-    measure(&app.metrics, &(app.status)(), app.clock.now_ms());
-    let (condition, metrics) = (app.resolver.condition(), &app.metrics);
-    let health = condition.health();
-    metrics.storage_readable.set(health.readable.into());
-    metrics.storage_writable.set(health.writable.into());
-    metrics.storage_damaged.set(health.damaged.into());
-    let counted = metrics.contents_refused.get();
-    metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
-    ([(header::CONTENT_TYPE, OPENMETRICS_TEXT)], app.metrics.encode()).into_response()
-}
-
-/// Sets what the gauges show of this node to what its status says now.
-fn measure(metrics: &Metrics, status: &Status, now_ms: i64) {
-    let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    metrics.position_epoch.set(whole(status.position.epoch));
-    metrics.position_seq.set(whole(status.position.seq));
-    metrics.stale.set(i64::from(status.stale));
-    metrics.expired.set(i64::from(status.freshness == Freshness::Expired));
-    metrics.clock_untrusted.set(i64::from(status.clock_untrusted));
-    metrics.held.set(i64::from(status.held));
-    metrics.last_verified_contact_seconds.set(Duration::from_secs(status.age_s).as_secs_f64());
-    if let Some(issued) = status.issued {
-        let age_ms = u64::try_from(now_ms.saturating_sub(issued.ms())).unwrap_or(0);
-        metrics.checkpoint_age_seconds.set(Duration::from_millis(age_ms).as_secs_f64());
-    }
+/// Everything this process counts and measures, for Prometheus: as OpenMetrics where `Accept` names it, else as text 0.0.4.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "get_metrics", tag = "operations", security((), ("token" = [])),
+    responses((status = 200, description = "The measurements.", content(
+        (String = "text/plain"), (String = "application/openmetrics-text"),
+    ))),
+)]
+pub(super) async fn metrics(State(app): State<App>, _: Reader, headers: HeaderMap) -> Result<Response, Failure> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let format = Format::asked(accept);
+    let text = blocking(move || {
+        measure::all(&app);
+        app.metrics.encode(format)
+    })
+    .await?;
+    Ok(([(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept")], text).into_response())
 }
 
 /// This description of the interface.

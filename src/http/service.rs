@@ -33,7 +33,7 @@ use super::shares::Holder;
 use super::state::{App, AppState, RequestId, Shared};
 use super::ui::{self, Visitor};
 use super::{caching, compress, names, place};
-use crate::metrics::Metrics;
+use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 
 /// Where every reference is resolved.
@@ -199,7 +199,7 @@ async fn answer(face: Face, peer: Peer, mut request: Request<Body>) -> Response<
 async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     let Face { app, router } = face;
     let id = app.next_request();
-    let class = class(request.uri().path());
+    let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());
     let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
     let admitted = door::check(&app, peer, &request);
@@ -238,7 +238,10 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     if shows_token && response.status() == StatusCode::UNAUTHORIZED {
         refused::log(peer, Some(id), false);
     }
-    app.metrics.request(class, response.status().as_u16());
+    let status = response.status().as_u16();
+    app.metrics.request(class, status);
+    app.metrics.refused(status);
+    app.metrics.request_seconds.get_or_create(&Class { class }).observe(began.elapsed().as_secs_f64());
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("bookholder-request", id);
     }

@@ -21,7 +21,7 @@ use super::{Door, Face, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{Founding, found};
@@ -86,12 +86,19 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),
         about: About::default(),
-        publisher: primary.then(|| Publisher::new(store.clone(), founded.signer, Arc::clone(&clock), Metrics::new())),
+        publisher: primary.then(|| {
+            Publisher::new(
+                store.clone(),
+                founded.signer,
+                Arc::clone(&clock),
+                Metrics::new(if primary { Role::Primary } else { Role::Replica }),
+            )
+        }),
         freshness: FreshnessCell::primary(position, Arc::clone(&clock)),
         status: Arc::new(move || status.clone()),
         upstream: (!primary).then(|| "http://primary:1".to_owned()),
         committed: store.committed(),
-        metrics: Metrics::new(),
+        metrics: Metrics::new(if primary { Role::Primary } else { Role::Replica }),
         open_reads: true,
         open_to_all: false,
         door: Door::default(),

@@ -41,6 +41,16 @@ struct Secrets {
     previous: Option<(String, Timestamp)>,
 }
 
+/// How many webhooks are how, and how many deliveries wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct WebhookFigures {
+    pub ok: u64,
+    pub failing: u64,
+    pub disabled: u64,
+    pub pending: u64,
+}
+
 impl Registry {
     /// Lets webhooks lead into these networks, whatever they are; said once, before anything is served.
     pub fn allow_webhooks(&self, networks: Vec<IpNet>) {
@@ -50,6 +60,23 @@ impl Registry {
     /// Says at which address people reach the pages, for links to them; said once, before anything is served.
     pub fn link_to(&self, public_url: Option<PublicUrl>) {
         let _said_before = public_url.map(|public_url| self.0.public_url.set(public_url));
+    }
+
+    /// How many webhooks are how, and how many deliveries wait, for whoever measures this node.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn webhook_figures(&self) -> Result<WebhookFigures, RegistryError> {
+        let mut figures = WebhookFigures::default();
+        for (_, webhook) in self.0.store.read()?.documents::<Webhook>(Shelf::Webhook, "")? {
+            figures.pending += webhook.pending;
+            match (&webhook.disabled, &webhook.failing_since) {
+                (Some(_), _) => figures.disabled += 1,
+                (None, Some(_)) => figures.failing += 1,
+                (None, None) => figures.ok += 1,
+            }
+        }
+        Ok(figures)
     }
 
     /// Every webhook, by name.

@@ -37,6 +37,12 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
+    /// Size of the database's file, where that can be read.
+    #[must_use]
+    pub fn database_bytes(&self) -> Option<u64> {
+        Some(std::fs::metadata(self.store.file()).ok()?.len())
+    }
+
     /// Answers from a store.
     #[must_use]
     pub const fn new(store: Store) -> Self {

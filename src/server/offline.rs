@@ -212,7 +212,7 @@ pub async fn import_bundle(
         usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
     };
     let opening = store.clone();
-    let metrics = crate::metrics::Metrics::new();
+    let metrics = crate::metrics::Metrics::new(crate::metrics::Role::Replica);
     let open = move || Follower::open(opening, resolver, metrics, clock, following);
     let mut follower = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
     let outcome = match follower.import(bundle).await {

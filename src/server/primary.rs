@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::PrimarySettings;
 use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{self, FirstStart, Founding};
@@ -101,7 +101,7 @@ pub async fn start_primary_announcing(
     if founded.unknown_token {
         tracing::warn!("{UNKNOWN_TOKEN}");
     }
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(Role::Primary);
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let primary_clock = Arc::clone(&founded.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;

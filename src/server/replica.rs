@@ -11,7 +11,7 @@ use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::{ConfigError, ReplicaSettings};
 use crate::http::{About, AppState};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Seat;
 use crate::registry::directory::check_for_replica;
@@ -61,7 +61,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     };
     // A large delta is applied while applications go on asking.
     store.lower_write_priority();
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(Role::Replica);
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
     let usage = following.usage.clone();
     let follower = {

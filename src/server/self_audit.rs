@@ -20,15 +20,18 @@ const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Audits until told to stop; what is damaged is healed by whoever listens to `heal`.
 pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sender<()>>, stop: CancellationToken) {
+    let mut done = false;
     loop {
         let auditing = store.clone();
         match tokio::task::spawn_blocking(move || look(&auditing)).await {
             Ok(Ok(None)) => {
-                metrics.self_audit_ok.set(1);
+                done = true;
+                metrics.self_audit_ok.gauge().set(1);
                 store.condition().set_damaged(None);
             }
             Ok(Ok(Some(damage))) => {
-                metrics.self_audit_ok.set(0);
+                done = true;
+                metrics.self_audit_ok.gauge().set(0);
                 tracing::error!(
                     damage,
                     "what is stored is not what was signed; run `bookholder verify`, restore a backup or let the replica fetch it again"
@@ -44,7 +47,9 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
         }
         let audited = Instant::now();
         while audited.elapsed() < AUDIT_EVERY {
-            metrics.self_audit_age_seconds.set(audited.elapsed().as_secs_f64());
+            if done {
+                metrics.self_audit_age_seconds.gauge().set(audited.elapsed().as_secs_f64());
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = store.condition().audit_wanted() => break,

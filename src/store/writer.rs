@@ -248,6 +248,12 @@ impl Store {
         &self.shared.directory
     }
 
+    /// The database's file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.shared.path
+    }
+
     /// What is wrong with the disk and the data, if anything is.
     #[must_use]
     pub fn condition(&self) -> &Condition {

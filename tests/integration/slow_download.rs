@@ -88,7 +88,7 @@ impl Slow {
             let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("bookholder_{name} ")));
             line.expect(name).parse::<f64>().expect("a number")
         };
-        assert!((gauge("last_verified_contact_seconds") - Duration::from_secs(said.0).as_secs_f64()).abs() < 0.5);
+        assert!((gauge("last_verified_contact_age_seconds") - Duration::from_secs(said.0).as_secs_f64()).abs() < 0.5);
         assert!((gauge("stale") - f64::from(u8::from(said.1))).abs() < 0.5);
         let ready = self.get("/readyz").await.status == 200;
         assert_eq!(ready, said.0 <= READY_MAX_AGE_S, "{status}");

@@ -19,7 +19,7 @@ const TOKEN: &[ErrorCode] = &[Unauthorized, Forbidden];
 /// What has a body.
 const BODY: &[ErrorCode] = &[UnsupportedMediaType, TooLarge, Timeout, Busy];
 /// What looks into the database.
-const LOOKS: &[ErrorCode] = &[Busy, DiskFailed, DataDamaged];
+const LOOKS: &[ErrorCode] = &[InvalidRequest, Busy, DiskFailed, DataDamaged];
 /// What resolves references.
 const RESOLVES: &[ErrorCode] =
     &[InvalidName, PromptNotFound, PromptRemoved, VersionNotFound, LabelNotFound, VersionArchived, NotReady, TooLarge];

@@ -77,7 +77,12 @@ impl Primary {
             registry: Registry::open(store.clone(), Arc::clone(&signer.clock)).expect("an open registry"),
             resolver: Resolver::new(store.clone(), CACHE_BYTES),
             catalogue: Catalogue::new(store.clone()),
-            publisher: Publisher::new(store.clone(), Arc::clone(&signer), shared, bookholder::metrics::Metrics::new()),
+            publisher: Publisher::new(
+                store.clone(),
+                Arc::clone(&signer),
+                shared,
+                bookholder::metrics::Metrics::new(bookholder::metrics::Role::Primary),
+            ),
             signer,
             root_key,
             admin: person("admin"),

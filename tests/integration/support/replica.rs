@@ -63,7 +63,9 @@ pub fn open_follower_as(
     let usage = Usage::new(Arc::clone(&clock));
     let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };
     let (store, resolver_) = (store.clone(), resolver.clone());
-    let follower = outside(move || Follower::open(store, resolver_, Metrics::new(), clock, following))?;
+    let follower = outside(move || {
+        Follower::open(store, resolver_, Metrics::new(bookholder::metrics::Role::Replica), clock, following)
+    })?;
     let freshness = follower.health().freshness();
     Ok((follower, resolver, freshness))
 }

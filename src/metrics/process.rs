@@ -1,0 +1,76 @@
+//! What the system says of this process, under the names that all programs use for it. Linux alone says it.
+
+use std::fs;
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::{Known, KnownReal};
+
+/// Hundredths of a second, in which Linux counts the time of processes on every machine that this program runs on.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// The instruments.
+#[derive(Default)]
+pub(super) struct Process {
+    resident_bytes: Known,
+    cpu_seconds: KnownReal,
+    open_fds: Known,
+    max_fds: Known,
+}
+
+impl Process {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let process = Self::default();
+        let start = Gauge::<f64, AtomicU64>::default();
+        start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64().floor()));
+        registry.register("process_start_time_seconds", "When this process began, in seconds since 1970", start);
+        let all: [(&str, &str, &Known); 3] = [
+            ("process_resident_memory_bytes", "Memory of this process that is in RAM", &process.resident_bytes),
+            ("process_open_fds", "File descriptors that this process has open", &process.open_fds),
+            ("process_max_fds", "File descriptors that this process may have open", &process.max_fds),
+        ];
+        for (name, help, metric) in all {
+            registry.register(name, help, Known::clone(metric));
+        }
+        registry.register("process_cpu_seconds", "Processor time of this process", process.cpu_seconds.clone());
+        process
+    }
+
+    /// Looks at how the process is now.
+    pub(super) fn measure(&self) {
+        let set = |gauge: &Known, value: Option<i64>| {
+            if let Some(value) = value {
+                gauge.gauge().set(value);
+            }
+        };
+        set(&self.resident_bytes, resident_bytes());
+        set(&self.open_fds, fs::read_dir("/proc/self/fd").ok().and_then(|entries| i64::try_from(entries.count()).ok()));
+        set(&self.max_fds, max_fds());
+        if let Some(seconds) = cpu_seconds() {
+            self.cpu_seconds.gauge().set(seconds);
+        }
+    }
+}
+
+fn resident_bytes() -> Option<i64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<i64>().ok()?.checked_mul(1024)
+}
+
+fn max_fds() -> Option<i64> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name in brackets, which may hold anything: the state first, `utime` and `stime` as the 12th and 13th.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some((f64::from(user) + f64::from(system)) / TICKS_A_SECOND)
+}
