@@ -75,7 +75,7 @@ pub(super) async fn metrics(State(app): State<App>, _: Reader, headers: HeaderMa
         app.metrics.encode(format)
     })
     .await?;
-    Ok(([(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept")], text).into_response())
+    Ok(([(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept, accept-encoding")], text).into_response())
 }
 
 /// This description of the interface.
