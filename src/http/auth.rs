@@ -25,6 +25,18 @@ use crate::resolve::usage::LOCAL;
 /// How often a connection that stays looks whether its access token has expired.
 const EXPIRY_LOOK: Duration = Duration::from_secs(5);
 
+/// Whether a proxy forwarded a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// As far as can be seen, none did.
+    #[default]
+    Nobody,
+    /// One that gave itself away by this header and is not trusted: nothing that it sends is local.
+    Stranger(&'static str),
+    /// One whose word on clients counts.
+    Trusted,
+}
+
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
@@ -38,10 +50,8 @@ pub struct Peer {
     pub socket: bool,
     /// The address of this node that it connected to.
     pub reached: Option<IpAddr>,
-    /// The header by which a proxy that is not trusted gave itself away: then nothing it sends is local.
-    pub forwarded_by: Option<&'static str>,
-    /// By a proxy that is trusted.
-    pub by_trusted_proxy: bool,
+    /// Through which kind of proxy, if through any.
+    pub via: Via,
 }
 
 impl Peer {
@@ -57,9 +67,9 @@ impl Peer {
     /// Why it is not answered without an access token.
     fn lacks_token(self) -> Failure {
         let would_be_local = self.address.is_none_or(|address| address.is_loopback());
-        match self.forwarded_by.filter(|_| would_be_local) {
-            Some(header) => RequestError::Forwarded { header }.into(),
-            None => RequestError::TokenMissing.into(),
+        match self.via {
+            Via::Stranger(header) if would_be_local => RequestError::Forwarded { header }.into(),
+            _ => RequestError::TokenMissing.into(),
         }
     }
 }

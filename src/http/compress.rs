@@ -40,8 +40,8 @@ impl Predicate for Worthwhile {
     fn should_compress<B: http_body::Body>(&self, response: &Response<B>) -> bool {
         let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
         let media = media.and_then(|media| media.split(';').next()).unwrap_or_default().trim();
-        !self.is_resolved
-            && !(self.is_page && media == "text/html")
+        let is_barred = self.is_resolved || (self.is_page && media == "text/html");
+        !is_barred
             && MEDIA.contains(&media)
             // A stream has no length, and is not held back until there is enough of it.
             && response.body().size_hint().exact().is_some_and(|bytes| bytes >= BYTES_MIN)

@@ -8,7 +8,7 @@
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Request, Uri, Version, header};
 
-use super::auth::{Peer, identify};
+use super::auth::{Peer, Via, identify};
 use super::error::Failure;
 use super::forwarded::{Proxies, host_of_proxy, known_sign, sign_of_a_proxy};
 use super::hosts::Hosts;
@@ -67,12 +67,12 @@ pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer
             socket: false,
             address: origin.client.or(connection.address),
             encrypted: origin.encrypted.unwrap_or(connection.encrypted),
-            by_trusted_proxy: true,
+            via: Via::Trusted,
             ..connection
         };
     }
     match sign_of_a_proxy(headers) {
-        Some(header) => Peer { local: false, socket: false, forwarded_by: Some(header), ..connection },
+        Some(header) => Peer { local: false, socket: false, via: Via::Stranger(header), ..connection },
         None => connection,
     }
 }
@@ -92,7 +92,8 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
         return Ok(());
     }
     let fault = if !names_this_node(&app.door.hosts, peer, uri, headers) {
-        RequestError::WrongHost { host: asked_host(peer, uri, headers), forwarded: peer.forwarded_by }
+        let forwarded = if let Via::Stranger(header) = peer.via { Some(header) } else { None };
+        RequestError::WrongHost { host: asked_host(peer, uri, headers), forwarded }
     } else if is_foreign(&app.door, peer, request, is_public) && !(page && *request.method() == Method::POST) {
         // Forms of pages have a check of their own, which is stricter.
         RequestError::OtherSite
@@ -121,7 +122,7 @@ fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) ->
 
 /// The host that a client asked a trusted proxy for, where the proxy says so.
 fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
-    if peer.by_trusted_proxy { host_of_proxy(headers) } else { None }
+    if peer.via == Via::Trusted { host_of_proxy(headers) } else { None }
 }
 
 /// The host that was asked for, to be shown.
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn a_public_address_and_what_a_trusted_proxy_was_asked_for_are_own_origins() {
         let public = |url: &str| Door { public_url: Some(url.parse().expect("a URL")), ..Door::default() };
-        let (here, proxied) = (Peer::default(), Peer { by_trusted_proxy: true, encrypted: true, ..Peer::default() });
+        let (here, proxied) = (Peer::default(), Peer { via: Via::Trusted, encrypted: true, ..Peer::default() });
         let asked: &[(&str, &str)] = &[("x-forwarded-host", "prompts.example.com")];
         for (door, peer, headers, origin, expected) in [
             (Door::default(), here, &[][..], "https://prompts.example.com", false),

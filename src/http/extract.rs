@@ -4,6 +4,7 @@
 //! bytes, a deadline to arrive by, and a share of one budget of memory.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -144,13 +145,14 @@ impl Params {
             };
             if repeats == Some(name.as_str()) {
                 attributes.push(value);
-            } else if pairs.contains_key(&name) {
-                if is_lenient {
-                    continue;
-                }
-                return Err(refuse(&format!("`{}` is given twice", excerpt(&name))));
             } else {
-                pairs.insert(name, value);
+                match pairs.entry(name) {
+                    Entry::Vacant(place) => drop(place.insert(value)),
+                    Entry::Occupied(_) if is_lenient => {}
+                    Entry::Occupied(twice) => {
+                        return Err(refuse(&format!("`{}` is given twice", excerpt(twice.key()))));
+                    }
+                }
             }
             if pairs.len() + attributes.len() > max {
                 return Err(refuse(&format!("it has more than {max} parameters")));

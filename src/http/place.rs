@@ -5,6 +5,7 @@
 //! are attributes; as every text in a page is escaped, no text of anybody can pass for one.
 
 use axum::body::{Body, to_bytes};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
 
@@ -19,7 +20,7 @@ const ROOTS: [&str; 8] = ["/ui", "/v1/", "/docs", "/replication/", "/healthz", "
 
 /// Takes a prefix off the path of a request, where the proxy left it on.
 pub(super) fn take_off<B>(prefix: &str, request: &mut Request<B>) {
-    let Some(target) = request.uri().path_and_query().map(|target| target.as_str()) else { return };
+    let Some(target) = request.uri().path_and_query().map(PathAndQuery::as_str) else { return };
     let Some(rest) = target.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return };
     let inside = match rest {
         "" | "/" => "/".to_owned(),

@@ -145,8 +145,8 @@ impl Shared {
     pub(super) fn documents(&self) -> &Documents {
         self.documents.get_or_init(|| {
             let mut document = super::openapi::document();
-            if let Some(public) = &self.door.public_url {
-                document["servers"] = serde_json::json!([{"url": public.as_str()}]);
+            if let Some((public, document)) = self.door.public_url.as_ref().zip(document.as_object_mut()) {
+                document.insert("servers".to_owned(), serde_json::json!([{"url": public.as_str()}]));
             }
             let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
             let page = docs::page(&document).into();

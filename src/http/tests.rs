@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use super::auth::Via;
 use super::state::{About, AppState, RequestId, Shared};
 use super::{Door, Face, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
@@ -31,15 +32,8 @@ use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 
 const ADMIN: &str = "an-admin-token-for-tests";
-const LOCAL: Peer = Peer {
-    local: true,
-    encrypted: false,
-    address: None,
-    socket: true,
-    reached: None,
-    forwarded_by: None,
-    by_trusted_proxy: false,
-};
+const LOCAL: Peer =
+    Peer { local: true, encrypted: false, address: None, socket: true, reached: None, via: Via::Nobody };
 const REMOTE: Peer = Peer { local: false, socket: false, ..LOCAL };
 
 /// A node over an empty registry.

@@ -3,6 +3,7 @@
 //! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), and how shapes are said so
 //! that client generators can use them ([`shapes`]).
 
+mod caching;
 pub(super) mod params;
 mod refusals;
 mod shapes;
@@ -85,6 +86,7 @@ struct Document;
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     shapes::refine(&mut document);
+    caching::document(&mut document);
     refusals::describe_codes(&mut document);
     refusals::document(&mut document);
     shapes::drop_unused(&mut document);
@@ -128,6 +130,29 @@ mod tests {
             .collect();
         assert_eq!(routed, documented);
         assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn every_answer_that_may_be_revalidated_is_documented_as_such() {
+        let document = document();
+        let mut number = 0;
+        for (path, item) in document["paths"].as_object().expect("paths") {
+            for (method, operation) in item.as_object().expect("operations") {
+                let route = ROUTES
+                    .iter()
+                    .find(|(said, found, _)| said.eq_ignore_ascii_case(method) && found.replace("{*", "{") == *path);
+                let (said, route, _) = route.expect("a route");
+                if super::super::caching::is_revalidated(said, route) {
+                    number += 1;
+                    assert!(!operation["responses"]["304"].is_null(), "{method} {path}");
+                    assert!(!operation["responses"]["200"]["headers"]["ETag"].is_null(), "{method} {path}");
+                    let parameters = operation["parameters"].as_array().expect("parameters");
+                    let known = parameters.iter().filter(|one| one["name"] == "If-None-Match").count();
+                    assert_eq!(known, 1, "{method} {path}");
+                }
+            }
+        }
+        assert_eq!(number, 14);
     }
 
     #[test]

@@ -22,8 +22,8 @@ fn ask(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reques
 
 /// The value of a cookie that an answer sets, and what it says of it.
 fn cookie(headers: &HeaderMap, name: &str) -> (String, String) {
-    let all = headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().expect("ascii"));
-    let found = all.filter_map(|one| one.strip_prefix(&format!("{name}="))).next().expect("the cookie");
+    let mut all = headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().expect("ascii"));
+    let found = all.find_map(|one| one.strip_prefix(&format!("{name}="))).expect("the cookie");
     let (value, says) = found.split_once(';').expect("attributes");
     (value.to_owned(), says.to_owned())
 }
@@ -120,7 +120,7 @@ async fn the_host_that_a_trusted_proxy_was_asked_for_counts_and_that_of_others_d
     let directory = tempfile::tempdir().expect("a directory");
     let proxies = crate::http::Proxies::parse(["10.0.0.1".to_owned()]).expect("an address");
     let hosts = crate::http::Hosts::parse(["prompts.example.com".to_owned()]).expect("a host");
-    let state = AppState { door: Door { proxies, hosts, ..Door::default() }, ..state(directory.path(), true) };
+    let state = AppState { door: Door { hosts, proxies, ..Door::default() }, ..state(directory.path(), true) };
     let node = Node { stop: state.stop.clone(), face: Face::new(state), _directory: directory };
     for (from, forwarded, expected) in [
         ([10, 0, 0, 1], Some("prompts.example.com"), StatusCode::OK),

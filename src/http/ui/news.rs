@@ -5,6 +5,7 @@
 //! link, shows the page without the sentence.
 
 use axum::body::Body;
+use axum::http::uri::PathAndQuery;
 use axum::http::{Request, Response, StatusCode, Uri, header};
 
 use super::super::state::Shared;
@@ -25,7 +26,7 @@ pub(in crate::http) fn keep(app: &Shared, visitor: &Visitor, response: &Response
 
 /// Takes `done` out of the address of a request that no form sent its browser to just now.
 pub(in crate::http) fn take<B>(app: &Shared, visitor: &Visitor, request: &mut Request<B>) {
-    let Some(path) = request.uri().path_and_query().map(|path| path.as_str()).filter(|path| says_done(path)) else {
+    let Some(path) = request.uri().path_and_query().map(PathAndQuery::as_str).filter(|path| says_done(path)) else {
         return;
     };
     if visitor.session().is_some_and(|session| app.sessions.take_told(session, path)) {

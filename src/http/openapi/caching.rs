@@ -1,0 +1,34 @@
+//! Which answers have an entity tag, by the table of `http/caching.rs`.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
+
+use serde_json::{Value, json};
+
+use super::super::caching::is_revalidated;
+use super::super::router::ROUTES;
+
+/// Says of every answer that may be revalidated how a client does that.
+pub(super) fn document(document: &mut Value) {
+    for (method, route, _) in ROUTES.iter().filter(|(method, path, _)| is_revalidated(method, path)) {
+        let operation = &mut document["paths"][route.replace("{*", "{")][method.to_ascii_lowercase()];
+        let responses = &mut operation["responses"];
+        if responses["304"].is_null() {
+            responses["304"] = json!({"description": "The client has this answer."});
+        }
+        if responses["200"]["headers"]["ETag"].is_null() {
+            responses["200"]["headers"]["ETag"] = json!({
+                "description": "Changes whenever the answer does.", "schema": {"type": "string"}, "example": "\"3f9a1c2b7d41\"",
+            });
+        }
+        if operation["parameters"].is_null() {
+            operation["parameters"] = json!([]);
+        }
+        let known = |parameters: &Vec<Value>| parameters.iter().any(|one| one["name"] == "If-None-Match");
+        if let Some(parameters) = operation["parameters"].as_array_mut().filter(|parameters| !known(parameters)) {
+            parameters.push(json!({
+                "name": "If-None-Match", "in": "header", "required": false, "schema": {"type": "string"},
+                "description": "The ETag of the answer that the client has.",
+            }));
+        }
+    }
+}
