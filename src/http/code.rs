@@ -6,6 +6,11 @@ use axum::http::StatusCode;
 
 use crate::api::problem::ErrorCode;
 
+/// Whether an answer says that an access token is missing or not known.
+pub(super) fn refuses_token(status: StatusCode) -> bool {
+    status == StatusCode::UNAUTHORIZED
+}
+
 /// The status of a code.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {
     match code {

@@ -32,7 +32,7 @@ use super::router::{class, router};
 use super::shares::Holder;
 use super::state::{App, AppState, RequestId, Shared};
 use super::ui::{self, Visitor};
-use super::{caching, compress, names, place};
+use super::{caching, code, compress, names, place};
 use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 
@@ -235,7 +235,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let response = place::put_before(app.door.prefix(), finish(response, id)).await;
     let mut response = finish(app.work.counted(holder, response), id);
     caching::complete(&mut response);
-    if shows_token && response.status() == StatusCode::UNAUTHORIZED {
+    if shows_token && code::refuses_token(response.status()) {
         refused::log(peer, Some(id), false);
     }
     let status = response.status().as_u16();
