@@ -32,6 +32,8 @@ pub struct Problem {
 pub enum ErrorCode {
     /// The request is malformed: its JSON, a query parameter, a path.
     BadRequest,
+    /// A field of the body or a query parameter breaks the rule for its kind: `detail` has the field, value and rule.
+    InvalidField,
     /// The request has the right form and breaks a rule that its form does not show.
     InvalidRequest,
     /// A name, label or reference breaks the rule for it.

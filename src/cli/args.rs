@@ -14,8 +14,8 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     archive, audit, backup, bundle, can, completions, deploy, describe, diff, draft, get, history, import, list, log,
-    policy, principal, publish, pull, push, remove, report, request, retire, role, rollback, rules, show, status,
-    token, unlabel, webhook, whoami,
+    policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules, show,
+    status, token, unlabel, webhook, whoami,
 };
 
 /// Where a node listens when nobody says otherwise.
@@ -163,6 +163,8 @@ pub enum Command {
     Keys(node::KeysArgs),
     /// Print the completions of a shell
     Completions(completions::CompletionsArgs),
+    /// Print the reference of the prompt file format
+    PromptFile(prompt_file::PromptFileArgs),
 }
 
 #[cfg(test)]

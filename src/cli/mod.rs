@@ -33,6 +33,7 @@ pub mod output;
 mod policy;
 mod principal;
 mod progress;
+mod prompt_file;
 mod publish;
 mod pull;
 mod push;
@@ -114,6 +115,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         }
         Command::Bundle(args) => ask(globals, |context| bundle::run(args, context)),
         Command::Completions(args) => completions::run(&args),
+        Command::PromptFile(_) => prompt_file::run(),
         Command::Publish(args) => ask(globals, |context| publish::run(args, context)),
         Command::Deploy(args) => ask(globals, |context| deploy::run(args, context)),
         Command::Rollback(args) => ask(globals, |context| rollback::run(args, context)),

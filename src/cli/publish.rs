@@ -22,7 +22,7 @@ Examples:
 A prompt file is text, or YAML front matter between --- lines and then the text. Keys of the front matter: syntax
 (mustache, jinja or plain), model, parameters, variables (type, required, default, description), tools,
 response_schema, config, labels, messages. {{role \"system\"}} (user, assistant, tool) begins a message of a chat
-prompt, {{history}} stands for messages that are given when it is rendered. docs/prompt-files.md has all of it.";
+prompt, {{history}} stands for messages that are given when it is rendered. `bookholder help prompt-file` has all of it.";
 
 /// `publish`
 #[derive(Clone, Debug, Args)]

@@ -14,7 +14,9 @@ pub(super) fn refuses_token(status: StatusCode) -> bool {
 /// The status of a code.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest | ErrorCode::InvalidName | ErrorCode::InvalidMessage => StatusCode::BAD_REQUEST,
+        ErrorCode::BadRequest | ErrorCode::InvalidField | ErrorCode::InvalidName | ErrorCode::InvalidMessage => {
+            StatusCode::BAD_REQUEST
+        }
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden | ErrorCode::PolicyNotMet | ErrorCode::PrimaryOnly => StatusCode::FORBIDDEN,
         ErrorCode::NotFound
@@ -68,6 +70,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
 pub(super) const fn title(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::BadRequest => "Malformed request",
+        ErrorCode::InvalidField => "Invalid field",
         ErrorCode::InvalidRequest => "Invalid request",
         ErrorCode::InvalidName => "Invalid name",
         ErrorCode::InvalidContent => "Invalid content",

@@ -226,8 +226,8 @@ fn request(error: &RequestError) -> Saying {
         | E::Parameter { .. }
         | E::PageSize { .. }
         | E::Json { .. }
-        | E::Field { .. }
         | E::BodyBroken => (Code::BadRequest, None),
+        E::Field { .. } | E::QueryValue { .. } => (Code::InvalidField, None),
         E::Unfit { .. } => (Code::InvalidRequest, None),
         E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
         E::BodyTooLarge { .. } => (Code::TooLarge, hint("send it in several requests")),

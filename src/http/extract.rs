@@ -171,8 +171,12 @@ impl Params {
     where
         T::Err: Display,
     {
-        let wrong = |error: T::Err| RequestError::Parameter { name, reason: error.to_string() }.into();
-        self.text(name).map(|text| text.parse::<T>().map_err(wrong)).transpose()
+        let Some(text) = self.text(name) else { return Ok(None) };
+        text.parse::<T>().map(Some).map_err(|error| {
+            let (error, value) = (error.to_string(), excerpt(&text));
+            let reason = if error.contains(&value) { error } else { format!("`{value}`: {error}") };
+            RequestError::QueryValue { name, reason }.into()
+        })
     }
 
     /// Takes one parameter that is a whole number.

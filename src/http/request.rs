@@ -20,6 +20,8 @@ pub enum RequestError {
     Parameter { name: &'static str, reason: String },
     #[error("`limit` is {limit}; a page has 1 to {PAGE_ROWS_MAX} rows")]
     PageSize { limit: usize },
+    #[error("the query parameter `{name}` is wrong: {reason}")]
+    QueryValue { name: &'static str, reason: String },
     #[error("{reason}")]
     Unfit { reason: String },
     #[error("the body is not JSON of the shape this path takes: {reason}")]

@@ -14,10 +14,12 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 use super::budget::{Budget, WORK_BYTES_MAX};
 use super::error::{Place, TemplateError, excerpt};
 use super::guards::add_all;
+use super::methods;
 use super::python;
 use super::sandbox::{ENTER, Guarded, KEEP, NUMBER, PERCENT, PUT, SEARCHED, TEXT, WALKED, WEIGH, guard};
-use super::uses::uses;
+use super::uses::{Call, uses};
 use crate::clock::Stop;
+use crate::model::content::{Variable, VariableType};
 
 /// Most steps of one rendering, all its texts together.
 const FUEL_MAX: u64 = 200_000;
@@ -112,6 +114,25 @@ pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
         }
     }
     Ok(uses.variables)
+}
+
+/// Checks the methods that a text calls on its variables against their declared types.
+///
+/// # Errors
+/// A type has no such method.
+pub(super) fn check_methods(text: &str, declared: &[Variable]) -> Result<(), TemplateError> {
+    for Call { variable, method, at } in uses(text)?.calls {
+        let kind = match variable {
+            None => VariableType::String,
+            Some(name) => {
+                declared.iter().find(|found| found.name == name).map_or(VariableType::Any, |found| found.kind)
+            }
+        };
+        if let Some(message) = methods::missing(method, kind) {
+            return Err(TemplateError::at(text, at, message));
+        }
+    }
+    Ok(())
 }
 
 /// What to write instead of a filter of jinja2 that there is not.

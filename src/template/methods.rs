@@ -10,6 +10,8 @@ use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 use super::budget::{Budget, VALUE_BYTES, length, refusal};
+use super::error::type_name;
+use crate::model::content::VariableType;
 
 /// Every method, for texts to be checked by before they run.
 pub(super) const METHODS: [&str; 45] = [
@@ -94,6 +96,20 @@ pub(super) fn unknown(name: &str) -> Option<String> {
     } else {
         format!("there is no method `{name}`; there are those of Python's texts, lists and mappings that print")
     })
+}
+
+/// What is wrong with calling a method that there is on a value of this type; nothing where the type has it.
+pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
+    let of_map = matches!(name, "get" | "items" | "keys" | "values");
+    let is_there = match kind {
+        VariableType::Any => true,
+        VariableType::Object => of_map,
+        VariableType::Array => matches!(name, "count" | "index"),
+        VariableType::String => !of_map && !matches!(name, "cycle" | "changed"),
+        VariableType::Number | VariableType::Boolean => false,
+    };
+    let kind = type_name(kind);
+    (!is_there).then(|| format!("a value of type {kind} has no method `{name}`; declare another type, or use a filter"))
 }
 
 /// Gives an environment the methods.

@@ -27,6 +27,19 @@ pub(super) struct Uses<'t> {
     pub filters: BTreeMap<&'t str, usize>,
     /// Its tests, and the byte where each is used first.
     pub tests: BTreeMap<&'t str, usize>,
+    /// The methods that it calls on a variable, or on a text in quotes.
+    pub calls: Vec<Call<'t>>,
+}
+
+/// A method called on what is known before the text runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call<'t> {
+    /// The variable; none for a text in quotes.
+    pub variable: Option<&'t str>,
+    /// Which method.
+    pub method: &'t str,
+    /// The byte where its name stands.
+    pub at: usize,
 }
 
 /// Follows the names of a text.
@@ -174,6 +187,20 @@ impl<'t> Walk<'t> {
         }
     }
 
+    /// Notes a call of the method whose name is this token, where it is known on what.
+    fn call(&mut self, tokens: &[Token<'t>], index: usize) {
+        let at = |distance: usize| index.checked_sub(distance).and_then(|at| tokens.get(at));
+        let (Some(method), Some(owner)) = (at(0), at(2)) else { return };
+        let is_part = at(3).is_some_and(|before| before.is(".") || before.is("|") || before.named("is"));
+        let is_bound = self.scopes.iter().any(|scope| scope.contains(owner.text));
+        let variable = match owner.kind {
+            Kind::String => None,
+            Kind::Name if !is_part && !is_bound && !KEYWORDS.contains(&owner.text) => Some(owner.text),
+            _ => return,
+        };
+        self.uses.calls.push(Call { variable, method: method.text, at: method.at });
+    }
+
     fn bind(&mut self, name: &'t str) {
         if let Some(scope) = self.scopes.last_mut() {
             scope.insert(name);
@@ -204,6 +231,9 @@ impl<'t> Walk<'t> {
                     && let Some(message) = methods::unknown(token.text)
                 {
                     return Err(TemplateError::at(self.text, token.at, message));
+                }
+                if behind.first().is_some_and(|next| next.is("(")) {
+                    self.call(tokens, index);
                 }
                 continue;
             }

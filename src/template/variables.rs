@@ -29,7 +29,9 @@ pub fn derive(content: &Content) -> Result<BTreeMap<String, Found>, TemplateErro
     for (index, text) in content.texts().enumerate() {
         let names: BTreeMap<&str, bool> = match content.syntax {
             Syntax::Plain => BTreeMap::new(),
-            Syntax::Jinja => jinja::names(text).map_err(|error| error.in_text(index))?,
+            Syntax::Jinja => jinja::names(text)
+                .and_then(|names| jinja::check_methods(text, &content.variables).map(|()| names))
+                .map_err(|error| error.in_text(index))?,
             Syntax::Mustache => mustache::segments(text)
                 .filter_map(|segment| match segment.kind {
                     mustache::Kind::Variable(name) => Some((name, false)),
@@ -174,6 +176,10 @@ mod tests {
                 r#"[{"name":"a","required":false,"type":"array","default":[]}]"#,
             ),
             (r#"{"text":"{{a}} {% b %}","syntax":"plain"}"#, "[]"),
+            (
+                r#"{"text":"{% for a in a.values() %}{{ a.strip() }}{% endfor %}{{ a.get('k').strip() }}","syntax":"jinja","variables":[{"name":"a","type":"object"}]}"#,
+                r#"[{"name":"a","required":false,"type":"object"}]"#,
+            ),
         ] {
             assert_eq!(run(json), Ok(expected.to_owned()), "{json}");
         }
@@ -201,6 +207,16 @@ mod tests {
         );
         check(r#"{"text":"{{a}}","variables":[{"name":"a","default":[]}]}"#, "its type is string, number or boolean");
         check(r#"{"text":"{{a}}","variables":[{"name":"a","type":"object"}]}"#, "mustache text cannot print");
+        for (text, kind, part) in [
+            ("x\\n{{ a.strip() }}", "number", "line 2, column 6: a value of type number has no method `strip`"),
+            ("{{ a.items() }}", "string", "a value of type string has no method `items`"),
+            ("{% for k, v in a.items() %}{{ k }}{% endfor %}", "array", "type array has no method `items`"),
+            ("{{ a }}{{ 'x'.keys() }}", "any", "type string has no method `keys`"),
+        ] {
+            let content =
+                format!(r#"{{"text":"{text}","syntax":"jinja","variables":[{{"name":"a","type":"{kind}"}}]}}"#);
+            check(&content, part);
+        }
         check(
             r#"{"messages":[{"role":"user","content":"{{ a }}"},{"role":"user","content":"x\n{% if %}"}],"syntax":"jinja"}"#,
             "text 2, line 2",

@@ -28,6 +28,15 @@ fn every_example_of_the_reference_publishes_without_a_warning() {
 }
 
 #[test]
+fn help_and_the_verb_print_the_reference() {
+    assert_eq!(bookholder(["prompt-file"]).ok().stdout, REFERENCE);
+    let help = bookholder(["help", "prompt-file"]).ok().stdout;
+    for part in ["## Front matter", "`response_schema`", "## Syntaxes"] {
+        assert!(help.contains(part), "{help}");
+    }
+}
+
+#[test]
 fn the_keys_of_the_reference_are_those_that_front_matter_takes() {
     let check = |heading: &str, file: &str| {
         let section = REFERENCE.split_once(heading).expect(heading).1;

@@ -13,7 +13,7 @@ use crate::api::problem::ErrorCode::{self, *};
 use crate::api::problem::PROBLEM_JSON;
 
 /// What any request may meet before it is looked at.
-const ANY: &[ErrorCode] = &[BadRequest, WrongHost, Forbidden, Internal];
+const ANY: &[ErrorCode] = &[BadRequest, InvalidField, WrongHost, Forbidden, Internal];
 /// Where an access token counts.
 const TOKEN: &[ErrorCode] = &[Unauthorized, Forbidden];
 /// What has a body.

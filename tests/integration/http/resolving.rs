@@ -173,14 +173,16 @@ fn every_query_is_understood_or_refused() {
     node.publish("a", "one");
     for (path, part) in [
         ("/v1/resolve/a?lable=x", "unknown query parameters: `lable`"),
-        ("/v1/resolve/a?at=yesterday", "`at` is wrong"),
+        ("/v1/resolve/a?at=yesterday", "invalid_field: the query parameter `at` is wrong: `yesterday`"),
         ("/v1/resolve/a?subject=%ff", "not UTF-8"),
-        ("/v1/prompts?limit=many", "`limit` is wrong"),
+        ("/v1/prompts?limit=many", "invalid_field: the query parameter `limit` is wrong: `many`"),
         ("/v1/prompts/a/diff?from=1", "`to` is wrong: it is missing"),
         ("/v1/status?x=1", "this path takes none"),
-        ("/readyz?max_age=soon", "`max_age` is wrong"),
+        ("/readyz?max_age=soon", "`max_age` is wrong: `soon`"),
     ] {
-        let detail = node.get(path).problem(400, "bad_request");
+        let problem = node.get(path).json();
+        let text = |key: &str| problem[key].as_str().unwrap_or_default().to_owned();
+        let detail = format!("{}: {}", text("code"), text("detail"));
         assert!(detail.contains(part), "{path}: {detail}");
     }
     assert!(node.get("/v1/prompts?limit=1001").problem(400, "bad_request").contains("1 to 1000 rows"));
