@@ -233,7 +233,7 @@ impl Merging<'_> {
         let is_shared = |key: &&String| three.ours.contains_key(*key) && three.theirs.contains_key(*key);
         let orders = three.map(|fields| fields.keys().filter(is_shared).collect::<Vec<&String>>());
         let side = orders.as_ref().settled().unwrap_or_else(|| {
-            let shown = |keys: &Vec<&String>| Some(Value::from_iter(keys.iter().map(|key| key.as_str())).to_string());
+            let shown = |keys: &Vec<&String>| Some(keys.iter().map(|key| key.as_str()).collect::<Value>().to_string());
             self.conflict(&format!("{place} (key order)"), orders.as_ref().map(shown))
         });
         let behind = |fields: &'m Map<String, Value>| {

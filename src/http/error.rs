@@ -226,7 +226,11 @@ fn request(error: &RequestError) -> Saying {
         | E::Parameter { .. }
         | E::PageSize { .. }
         | E::Json { .. }
-        | E::BodyBroken => (Code::BadRequest, None),
+        | E::BodyBroken
+        | E::Hosts { .. }
+        | E::FormField { .. }
+        | E::FormValue { .. }
+        | E::Upload { .. } => (Code::BadRequest, None),
         E::Field { .. } | E::QueryValue { .. } => (Code::InvalidField, None),
         E::Unfit { .. } => (Code::InvalidRequest, None),
         E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
@@ -269,7 +273,6 @@ fn request(error: &RequestError) -> Saying {
             )),
         ),
         E::FormStale => (Code::Forbidden, hint("go back, load the page again, and send it once more")),
-        E::Hosts { .. } | E::FormField { .. } | E::FormValue { .. } | E::Upload { .. } => (Code::BadRequest, None),
         E::FormFields { .. } => (Code::InvalidContent, hint("what you typed is still here: mend it and save again")),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
@@ -320,7 +323,6 @@ fn registry(error: &RegistryError) -> Saying {
         E::VersionServed { .. } | E::VersionRolledBackTo { .. } => (Code::VersionServed, None),
         E::LatestIsAutomatic => (Code::InvalidName, hint("deploy to another label")),
         E::MovedTwice { .. } | E::NothingToDeploy | E::Unfit(_) => (Code::InvalidRequest, None),
-        E::Disabled { .. } => (Code::InUse, None),
         E::Serving { .. } | E::Assignment(_) => (Code::InvalidServing, None),
         E::NothingToRollBack { .. } => (Code::NothingToRollBack, hint("name a version in `to`")),
         E::StillIncluded { .. } => (Code::StillIncluded, None),
@@ -331,7 +333,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::LastAdmin { .. } => (Code::LastAdmin, None),
         E::NotFound { .. } | E::RequestUnreadable { .. } => (Code::RecordNotFound, None),
         E::Handle { .. } | E::Name(_) => (Code::InvalidName, None),
-        E::RoleInUse { .. } | E::BuiltIn { .. } => (Code::InUse, None),
+        E::RoleInUse { .. } | E::BuiltIn { .. } | E::Disabled { .. } => (Code::InUse, None),
         E::Policy(_) => (Code::InvalidPolicy, None),
         E::Rules(_) => (Code::InvalidRules, None),
         E::RequestClosed { .. } => (Code::RequestClosed, None),

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;

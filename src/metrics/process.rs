@@ -22,6 +22,7 @@ pub(super) struct Process {
 }
 
 impl Process {
+    #[allow(clippy::disallowed_methods, reason = "the wall clock of the machine, as scrapers compare it with theirs")]
     pub(super) fn register(registry: &mut Registry) -> Self {
         let process = Self::default();
         let start = Gauge::<f64, AtomicU64>::default();

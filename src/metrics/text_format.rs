@@ -1,17 +1,18 @@
 //! The text format 0.0.4 of Prometheus, made of OpenMetrics text: it names a counter by its sample, and has no end mark.
 
+use std::fmt::Write;
+
 /// Says the same in the older format.
 pub(super) fn of_openmetrics(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut family = Vec::new();
     for line in text.lines() {
-        match line.strip_prefix("# ") {
-            Some(about) => family.push(about),
-            None => {
-                describe(&mut out, &std::mem::take(&mut family));
-                out.push_str(line);
-                out.push('\n');
-            }
+        if let Some(about) = line.strip_prefix("# ") {
+            family.push(about);
+        } else {
+            describe(&mut out, &std::mem::take(&mut family));
+            out.push_str(line);
+            out.push('\n');
         }
     }
     out
@@ -31,11 +32,11 @@ fn describe(out: &mut String, about: &[&str]) {
         match line.split_once(' ') {
             Some(("HELP", rest)) => {
                 let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));
-                *out += &format!("# HELP {name}{suffix} {help}\n");
+                let _fits = writeln!(out, "# HELP {name}{suffix} {help}");
             }
             Some(("TYPE", rest)) => {
                 let name = rest.split(' ').next().unwrap_or_default();
-                *out += &format!("# TYPE {name}{suffix} {kind}\n");
+                let _fits = writeln!(out, "# TYPE {name}{suffix} {kind}");
             }
             _ => {}
         }

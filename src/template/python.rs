@@ -42,15 +42,8 @@ fn repr(number: f64) -> String {
 pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let blanks = vec![b' '; indent.unwrap_or(0).min(INDENT_MAX)];
-    let written = match indent {
-        None => {
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within: Within::Line }))
-        }
-        Some(_) => {
-            let within = Within::Lines(PrettyFormatter::with_indent(&blanks));
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within }))
-        }
-    };
+    let within = if indent.is_some() { Within::Lines(PrettyFormatter::with_indent(&blanks)) } else { Within::Line };
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within }));
     written.map_err(|error| refusal(format!("this value is not JSON: {error}")))?;
     String::from_utf8(bytes).map_err(|error| refusal(error.to_string()))
 }

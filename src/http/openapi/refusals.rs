@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::code::{status, title};
+#[allow(clippy::enum_glob_use, reason = "a table of these names and nothing else")]
 use crate::api::problem::ErrorCode::{self, *};
 use crate::api::problem::PROBLEM_JSON;
 
@@ -53,6 +54,7 @@ const MOVES: &[ErrorCode] = &[
 
 /// What one operation adds to what its kind may meet.
 #[rustfmt::skip]
+#[allow(clippy::match_same_arms, reason = "a line for each operation, in the order of the document")]
 fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
     match operation {
         "resolve" | "resolve_batch" => &[RESOLVES],
