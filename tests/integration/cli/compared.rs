@@ -19,7 +19,9 @@ impl Folder {
     fn new(files: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().expect("a folder");
         let folder = Self { node: Node::primary(), path: temporary.path().join("prompts"), _temporary: temporary };
-        files.iter().for_each(|(path, text)| folder.write(path, text));
+        for (path, text) in files {
+            folder.write(path, text);
+        }
         folder
     }
 

@@ -47,6 +47,7 @@ pub fn program(shell: Option<&str>) -> Command {
 }
 
 /// Whether the program `script` is here, which gives a command a terminal.
+#[allow(clippy::print_stdout, reason = "whoever runs it wants to know what was not tested")]
 pub fn has_terminal() -> bool {
     let found = Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success());
     if !found {
