@@ -301,7 +301,7 @@ impl OldBackup {
         replica.follow(&primary);
         primary.stop();
         let line = draft(&primary, &draft_file).arg("--rotate-checkpoint").arg("--threshold").arg(threshold);
-        let _said = holders.iter().fold(line, |line, (_, public)| line.arg("--root-key").arg(public)).ok();
+        let _said = holders.iter().fold(line, |line, (_, public)| line.arg("--public-key").arg(public)).ok();
         let _said = sign(&draft_file, &root_key_file(&primary)).ok();
         for (key, _) in holders {
             let _said = sign(&draft_file, key).ok();

@@ -79,7 +79,7 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     let ann = "/ui/access/who/ann";
     let grant = [("do", "grant"), ("role", "releaser"), ("prompts", "support/agent"), ("labels", "staging")];
     assert_eq!(accepted(&mut admin, ann, &grant), "/ui/access/who/ann?done=grant");
-    assert!(refused(&mut admin, ann, 400, &grant).contains("is there already"));
+    assert!(refused(&mut admin, ann, 422, &grant).contains("is there already"));
     let page = refused(&mut admin, ann, 404, &[("do", "grant"), ("role", "nobody"), ("prompts", "a/*")]);
     assert!(page.contains("no role `nobody`") && page.contains("value=\"a/*\""), "{page}");
     assert!(refused(&mut admin, ann, 400, &[("do", "grant"), ("role", "")]).contains("Role: choose one"));

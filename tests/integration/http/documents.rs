@@ -29,7 +29,10 @@ fn metrics_count_what_happens() {
     for _ in 0..3 {
         let _text = node.text("a");
     }
-    let answer = node.get("/metrics");
+    let plain = node.get("/metrics");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let accept = ("accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5");
+    let answer = node.send("GET", "/metrics", &[accept], b"");
     assert!(answer.header("content-type").is_some_and(|kind| kind.contains("openmetrics-text")), "{}", answer.head);
     let text = answer.text();
     assert!(text.ends_with("# EOF\n"), "{text}");

@@ -275,7 +275,7 @@ fn a_bundle_of_another_registry_or_into_a_wrong_directory_is_refused() {
     let replica = Node::replica(&primary);
     let _said =
         bookholder(["bundle", "export"]).arg(primary.home().join("r5")).server(&replica).fails(1).says("replica");
-    assert_eq!(primary.send("POST", "/v1/bundle?lifetime_days=0", &[], b"").status, 400);
+    assert_eq!(primary.send("POST", "/v1/bundle?lifetime_days=0", &[], b"").status, 422);
     primary.stop();
     let before = bookholder(["verify", "--json", "--data"]).arg(primary.data()).ok().json();
     let (code, said) = import(&bundle, primary.data(), &primary.root_key()).run();
