@@ -275,7 +275,11 @@
         return;
       }
       // What is to be said about the version is no part of the draft.
-      for (const old of fields(document.getElementById("publish"))) fresh.querySelector(`#${old.id}`).value = old.value;
+      for (const old of fields(document.getElementById("publish"))) {
+        const { value, checked } = old;
+        const kept = fresh.querySelector(`#${old.id}`);
+        if (kept) Object.assign(kept, { value, checked });
+      }
       const failed = fresh.querySelector("#problem .note") !== null;
       dirty = failed;
       const more = document.getElementById("more").open;

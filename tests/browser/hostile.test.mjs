@@ -144,7 +144,7 @@ test("what is asked for in the address is text where it is refused", async () =>
   for (const [at, status] of [
     [path("prompts", `${PAYLOADS[1]}/x`), 404],
     [path("prompts", "a", `?version=${segment(PAYLOADS[1])}`), 400],
-    [path("prompts", "a", `?${segment(PAYLOADS[1])}=1`), 400],
+    [path("prompts", "a", `?${segment(PAYLOADS[1])}=1`), 404],
     [`/ui/?label=${segment(PAYLOADS[1])}`, 400],
     [`/ui/?cursor=${segment(PAYLOADS[1])}`, undefined],
     [`/ui/review/${segment(PAYLOADS[1])}`, 400],

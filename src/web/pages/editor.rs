@@ -298,7 +298,7 @@ fn publishing(matter: &EditorMatter) -> Markup {
                 input #label name="label" list="labels" value=(plain(likely)) maxlength="36" autocomplete="off" spellcheck="false";
                 datalist #labels { @for label in &matter.labels { option value=(label) {} } }
                 @if wrong || matter.meaning.interface.as_ref().is_some_and(|change| change.bump == Bump::Major) {
-                    label.check { input type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
+                    label.check { input #allow-major type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
                 }
                 button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
                 button type="submit" name="do" value="publish" { "Only publish" }
