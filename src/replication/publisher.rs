@@ -209,7 +209,8 @@ impl Publisher {
         let mut committed = self.0.committed.clone();
         let up_to_date = |head: Head| after.epoch == head.position.epoch && after.seq >= head.changed;
         let mut reconnect_ms = None;
-        if up_to_date(committed.borrow_and_update().head) && after.seq <= committed.borrow().head.position.seq {
+        let head = committed.borrow_and_update().head;
+        if up_to_date(head) && after.seq <= head.position.seq {
             tokio::select! {
                 () = stop.cancelled() => reconnect_ms = Some(self.spread()),
                 _ = committed.wait_for(|committed| !up_to_date(committed.head)) => {}
@@ -305,13 +306,15 @@ impl Publisher {
     /// Where this node stands, and every replica that it heard lately, by their ids.
     #[must_use]
     pub fn followers(&self) -> (Head, Vec<Follower>) {
-        (self.0.committed.borrow().head, self.0.followers.all(self.now()))
+        let head = self.0.committed.borrow().head;
+        (head, self.0.followers.all(self.now()))
     }
 
     /// How many of the replicas that were heard lately hold at least a position, and which do not.
     #[must_use]
     pub fn arrival(&self, position: Position) -> Arrival {
-        self.0.followers.arrival(position, self.0.committed.borrow().head, self.now())
+        let head = self.0.committed.borrow().head;
+        self.0.followers.arrival(position, head, self.now())
     }
 
     fn now(&self) -> Timestamp {

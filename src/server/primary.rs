@@ -122,10 +122,14 @@ pub async fn start_primary_announcing(
         let (committed, publisher) = (committed.clone(), publisher.clone());
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         let (condition, clock) = (store.condition().clone(), Arc::clone(&primary_clock));
-        move || Status {
-            storage: self_audit::trouble(&condition, &*clock),
-            watch: watch_report.get(),
-            ..describe(&committed.borrow(), &name, since, &publisher, &clock)
+        move || {
+            // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
+            let committed = committed.borrow().clone();
+            Status {
+                storage: self_audit::trouble(&condition, &*clock),
+                watch: watch_report.get(),
+                ..describe(&committed, &name, since, &publisher, &clock)
+            }
         }
     };
     let dispatching = {

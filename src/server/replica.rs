@@ -78,9 +78,9 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let status = {
         let (committed, health, clock) = (committed.clone(), follower.health(), Arc::clone(&clock));
         let condition = store.condition().clone();
-        move || Status {
-            storage: self_audit::trouble(&condition, &*clock),
-            ..describe(&committed.borrow(), &health, &*clock)
+        move || {
+            let committed = committed.borrow().clone();
+            Status { storage: self_audit::trouble(&condition, &*clock), ..describe(&committed, &health, &*clock) }
         }
     };
     let auditing = self_audit::run(store.clone(), metrics.clone(), Some(follower.healing()), stop.clone());

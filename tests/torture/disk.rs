@@ -174,7 +174,7 @@ fn during(client: &mut Client, fault: Fault, unasked: &Unasked) -> Vec<String> {
         wrong.push(format!("unasked during {fault:?}: {} {}", answer.status, answer.text()));
     }
     for path in ["/v1/prompts?limit=3", "/v1/prompts/unasked%2Fprompt-0001/versions", "/v1/status"] {
-        let answer = client.get(path).expect("an answer");
+        let answer = client.get(path).unwrap_or_else(|| panic!("no answer to {path} during {fault:?}"));
         if answer.status != 200 {
             wrong.push(format!("{path} during {fault:?}: {} {}", answer.status, answer.text()));
         }
