@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, Wired, forget_address};
@@ -122,14 +123,10 @@ pub async fn start_primary_announcing(
         let (committed, publisher) = (committed.clone(), publisher.clone());
         let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         let (condition, clock) = (store.condition().clone(), Arc::clone(&primary_clock));
-        move || {
-            // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
-            let committed = committed.borrow().clone();
-            Status {
-                storage: self_audit::trouble(&condition, &*clock),
-                watch: watch_report.get(),
-                ..describe(&committed, &name, since, &publisher, &clock)
-            }
+        move || Status {
+            storage: self_audit::trouble(&condition, &*clock),
+            watch: watch_report.get(),
+            ..describe(&committed, &name, since, &publisher, &clock)
         }
     };
     let dispatching = {
@@ -189,13 +186,15 @@ fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> Fr
 }
 
 fn describe(
-    committed: &Committed,
+    committed: &Receiver<Arc<Committed>>,
     registry: &str,
     since: Timestamp,
     publisher: &Publisher,
     clock: &PrimaryClock,
 ) -> Status {
     use base64::Engine;
+    // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
+    let committed = committed.borrow().clone();
     let trouble = publisher.outdated().map(|(outdated, error)| Trouble {
         reason: "outdated".to_owned(),
         detail: error.to_string(),

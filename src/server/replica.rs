@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, Wired, forget_address};
@@ -78,10 +79,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let status = {
         let (committed, health, clock) = (committed.clone(), follower.health(), Arc::clone(&clock));
         let condition = store.condition().clone();
-        move || {
-            let committed = committed.borrow().clone();
-            Status { storage: self_audit::trouble(&condition, &*clock), ..describe(&committed, &health, &*clock) }
-        }
+        move || Status { storage: self_audit::trouble(&condition, &*clock), ..describe(&committed, &health, &*clock) }
     };
     let auditing = self_audit::run(store.clone(), metrics.clone(), Some(follower.healing()), stop.clone());
     let telling = transitions::run(follower.health(), Arc::clone(&clock), stop.clone());
@@ -166,8 +164,10 @@ fn pinned(store: &Store, given: Option<RootKeyId>) -> Result<RootKeyId, StartErr
     text.parse::<RootKeyId>().map_err(|error| ConfigError::RootKey { given: text, reason: error.to_string() }.into())
 }
 
-fn describe(committed: &Committed, health: &Health, clock: &dyn Clock) -> Status {
+fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn Clock) -> Status {
     use base64::Engine;
+    // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
+    let committed = committed.borrow().clone();
     let view = health.view(clock);
     let seconds = |seconds: i64| Timestamp::from_ms(seconds.saturating_mul(1_000));
     let checkpoint = view.checkpoint.as_ref();
