@@ -35,11 +35,7 @@ pub(super) struct FrontMatter {
 
 impl PartialEq for FrontMatter {
     fn eq(&self, other: &Self) -> bool {
-        let schemas = match (&self.response_schema, &other.response_schema) {
-            (Some(a), Some(b)) => json::same(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        schemas
+        json::same_option(self.response_schema.as_ref(), other.response_schema.as_ref())
             && self.syntax == other.syntax
             && self.model == other.model
             && self.variables == other.variables

@@ -560,10 +560,7 @@ struct Exact<'a>(Option<&'a Value>);
 
 impl PartialEq for Exact<'_> {
     fn eq(&self, other: &Self) -> bool {
-        match (self.0, other.0) {
-            (Some(a), Some(b)) => json::same(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        }
+        json::same_option(self.0, other.0)
     }
 }
 

@@ -52,6 +52,15 @@ pub fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
+/// Whether two values are the same, or neither is there.
+#[must_use]
+pub fn same_option(a: Option<&Value>, b: Option<&Value>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => same(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 /// Whether two lists hold the same values in the same order.
 #[must_use]
 pub fn same_list(a: &[Value], b: &[Value]) -> bool {

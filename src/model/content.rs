@@ -272,16 +272,12 @@ impl Content {
 
 impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
-        let schemas = match (&self.response_schema, &other.response_schema) {
-            (Some(a), Some(b)) => json::same(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
         self.syntax == other.syntax
             && self.body == other.body
             && self.variables == other.variables
             && self.model == other.model
             && json::same_list(&self.tools, &other.tools)
-            && schemas
+            && json::same_option(self.response_schema.as_ref(), other.response_schema.as_ref())
             && json::same_fields(&self.config, &other.config)
     }
 }
@@ -294,14 +290,10 @@ impl PartialEq for Model {
 
 impl PartialEq for Variable {
     fn eq(&self, other: &Self) -> bool {
-        let defaults = match (&self.default, &other.default) {
-            (Some(a), Some(b)) => json::same(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
         self.name == other.name
             && self.required == other.required
             && self.kind == other.kind
-            && defaults
+            && json::same_option(self.default.as_ref(), other.default.as_ref())
             && self.description == other.description
     }
 }

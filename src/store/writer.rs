@@ -377,9 +377,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (answer, wait) = oneshot::channel();
-        self.submit(job, answer)?;
-        wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        self.submit(Task::new, job)?.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
     /// As [`Store::write`], and may use the last room on the disk: for small writes that stop something bad.
@@ -394,9 +392,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (answer, wait) = oneshot::channel();
-        self.send(Job::Write(Box::new(Task::new(job, answer).urgent())))?;
-        wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        self.submit(Task::urgent, job)?.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
     /// As [`Store::write`], for threads outside of the async runtime.
@@ -411,21 +407,23 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let (answer, wait) = oneshot::channel();
-        self.submit(job, answer)?;
-        wait.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+        self.submit(Task::new, job)?.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
-    fn submit<T, E>(
+    /// Queues a job as the task that `task` makes of it; where its answer arrives.
+    fn submit<T, E, F>(
         &self,
-        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
-        answer: oneshot::Sender<Result<T, E>>,
-    ) -> Result<(), E>
+        task: impl FnOnce(F, oneshot::Sender<Result<T, E>>) -> Task<T, E, F>,
+        job: F,
+    ) -> Result<oneshot::Receiver<Result<T, E>>, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
     {
-        Ok(self.send(Job::Write(Box::new(Task::new(job, answer))))?)
+        let (answer, wait) = oneshot::channel();
+        self.send(Job::Write(Box::new(task(job, answer))))?;
+        Ok(wait)
     }
 
     fn send(&self, job: Job) -> Result<(), StoreError> {

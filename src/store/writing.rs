@@ -57,8 +57,9 @@ impl<T, E, F> Task<T, E, F> {
         Self { job: Some(job), result: None, answer, urgent: false }
     }
 
-    pub(super) fn urgent(self) -> Self {
-        Self { urgent: true, ..self }
+    /// One that may use the last room on the disk.
+    pub(super) const fn urgent(job: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
+        Self { job: Some(job), result: None, answer, urgent: true }
     }
 }
 
