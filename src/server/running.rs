@@ -147,12 +147,6 @@ impl Wired {
         let Bound { tcp, address, mut unix, tls } = bound;
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
-        let path = settings.data.join(ADDRESS_FILE);
-        let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
-        if let Err(error) = written {
-            // A node whose disk takes no writes still answers.
-            tracing::warn!(path = %path.display(), %error, "the file that says where this node listens is not written");
-        }
         let face = Face::new(state);
         if let Some(certificates) = &tls {
             tasks.push(("certificates", tokio::spawn(certificates.clone().watch(stop.clone()))));
@@ -169,6 +163,13 @@ impl Wired {
         };
         let socket = settings.socket.as_ref().map(|socket| tracing::field::display(socket.display()));
         tracing::info!(%address, socket, tls, data = %settings.data.display(), pages, "listening");
+        // After the line above, so that whoever waits for the file finds the line in the log.
+        let path = settings.data.join(ADDRESS_FILE);
+        let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
+        if let Err(error) = written {
+            // A node whose disk takes no writes still answers.
+            tracing::warn!(path = %path.display(), %error, "the file that says where this node listens is not written");
+        }
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
     }
 }

@@ -7,7 +7,9 @@ use crate::support::node::{ADMIN, Launch, Node};
 /// The lines of a log in JSON with this message.
 fn lines(node: &Node, message: &str) -> Vec<Value> {
     let parse = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-    node.stderr().lines().map(parse).filter(|line| line["message"] == message).collect()
+    let log = node.stderr();
+    let (whole, _still_being_written) = log.rsplit_once('\n').unwrap_or_default();
+    whole.lines().map(parse).filter(|line| line["message"] == message).collect()
 }
 
 fn until(node: &Node, message: &str, count: usize) -> Vec<Value> {
