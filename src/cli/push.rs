@@ -243,7 +243,10 @@ fn insist(plan: Plan) -> Plan {
 fn foreseen(job: Job<'_>) -> Pushed {
     let Job { name, file, labels: _, plan } = job;
     match plan {
-        Plan::Publish { .. } => Pushed::new(name, What::Published),
+        Plan::Publish { parent } => match name.check_new() {
+            Err(error) if parent == 0 => Pushed::refused(name, error.to_string()),
+            _ => Pushed::new(name, What::Published),
+        },
         Plan::Same { version, deploy, left } => {
             let what = if deploy.is_empty() { What::Unchanged } else { What::Labelled };
             Pushed { version: Some(version), reason: stays(version, &left), ..Pushed::new(name, what) }

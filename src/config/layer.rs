@@ -138,11 +138,14 @@ impl Layer {
         for (name, value) in environment {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| !ELSEWHERE.contains(key)) else { continue };
             let key = key.to_lowercase();
+            // A value that was read from a file or a mounted secret often ends in a line end.
+            let value =
+                value.strip_suffix('\n').map_or(value.as_str(), |value| value.strip_suffix('\r').unwrap_or(value));
             if describes_a_service(&key, value) {
                 continue;
             }
             // A value is what a TOML file would have: bare where that is a number or a truth, else a text.
-            let quoted = toml::Value::String(value.clone()).to_string();
+            let quoted = toml::Value::String(value.to_owned()).to_string();
             let parse = |value: &str| toml::from_str::<Self>(&format!("{key} = {value}"));
             let known = match parse(value).or_else(|_| parse(&quoted)) {
                 Ok(one) => one,
@@ -229,6 +232,19 @@ mod tests {
 
     fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn line_end_behind_a_value_of_the_environment_is_no_part_of_it() {
+        for end in ["", "\n", "\r\n"] {
+            let pairs =
+                [("LISTEN", "127.0.0.1:0"), ("CACHE_MIB", "64"), ("TLS_CERT", "/etc/cert.pem"), ("REGISTRY", "mine")];
+            let said = |pairs: &[(&str, &str)], end| {
+                let pairs = pairs.iter().map(|(key, value)| (format!("BOOKHOLDER_{key}"), format!("{value}{end}")));
+                Layer::from_environment(&pairs.collect()).expect("settings")
+            };
+            assert_eq!(said(&pairs, end), said(&pairs, ""), "{end:?}");
+        }
     }
 
     #[test]

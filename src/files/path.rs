@@ -1,6 +1,7 @@
 //! Where a prompt's file lies below its folder, and which prompt a file is.
 //!
-//! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path.
+//! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path. The file
+//! of a name that a new prompt may have is that name and `.prompt`, on every system; older names are escaped.
 
 use std::fmt::Write;
 use std::path::{Component, Path};
@@ -8,12 +9,10 @@ use std::path::{Component, Path};
 use percent_encoding::percent_decode_str;
 
 use super::prompt::PROMPT_FILE_EXTENSION;
-use crate::model::name::{NameError, PromptName};
+use crate::model::name::{NameError, PromptName, is_device};
 
 /// Characters of names that some file system refuses, and `%`, which escapes them.
 const ESCAPED: [char; 7] = ['<', '>', ':', '"', '?', '*', '%'];
-/// Names that Windows keeps for devices, whatever follows a dot.
-const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 
 /// Why a path is no prompt's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,9 +74,7 @@ pub fn name_of(path: &Path) -> Result<PromptName, PathError> {
 
 fn encode_segment(path: &mut String, segment: &str, folder: bool) {
     let lower = segment.to_ascii_lowercase();
-    let stem = lower.split('.').next().unwrap_or_default();
-    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'1'..=b'9']));
-    let device = DEVICES.contains(&stem) || numbered("com") || numbered("lpt");
+    let device = is_device(segment);
     // A folder `a.prompt` would lie where the file of the prompt `a` lies.
     let ends_like_file = folder && lower.ends_with(".prompt");
     let last_dot = segment.rfind('.');
@@ -151,6 +148,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn file_of_a_new_name_is_that_name(text in "(\\PC|[.%A-Z /-]|prompt|nul){1,40}") {
+            if let Ok(name) = PromptName::portable(&text).parse::<PromptName>() {
+                prop_assert_eq!(path_of(&name), format!("{name}.prompt"));
+            }
+        }
+
         #[test]
         fn every_name_has_a_path_of_its_own(name in "(\\PC|[.%<>:?* ]|prompt|nul|/){1,40}") {
             if let Ok(name) = name.parse::<PromptName>() {

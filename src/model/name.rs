@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use serde::{Deserialize, Serialize};
 
 use super::schema::{built_schema, format, text};
@@ -22,8 +22,12 @@ pub const LATEST: &str = "latest";
 /// The label that a bare name means.
 pub const PRODUCTION: &str = "production";
 
+/// Names that Windows keeps for devices, whatever follows a dot; so are `com` and `lpt` with a digit.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Unicode normalization form C.
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
+/// Unicode normalization form KD, in which a letter stands apart from its accents.
+const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
 
 /// Why a text is no name or label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,13 +40,9 @@ pub enum NameError {
     #[error("the name `{name}` holds the character {character}, which no name may hold; leave it out or write `-`")]
     Character { name: String, character: String },
     #[error(
-        "the new name holds U+{code:04X}, which is invisible or looks like a space, so that it can pass for another name; leave it out"
+        "a new prompt cannot be called `{name}`: {what}; use a-z, 0-9, `.`, `_` and `-` between `/`, for example `{instead}`"
     )]
-    Lookalike { code: u32 },
-    #[error(
-        "the new name is not in Unicode normalization form C, so that it can pass for another name; write it as `{composed}`"
-    )]
-    NotComposed { composed: String },
+    New { name: String, what: String, instead: String },
     #[error("the name `{name}` has a segment that is {what}; name every folder between `/`")]
     Segment { name: String, what: &'static str },
     #[error(
@@ -59,7 +59,7 @@ pub struct PromptName(String);
 built_schema!(
     PromptName = text(
         "A prompt's name: segments between `/`, at most 200 bytes of UTF-8. No segment is `.` or `..`, or begins or ends \
-         with a space; a new name is in normalization form C and holds no invisible characters.",
+         with a space. A new name has only a-z, 0-9, `.`, `_` and `-` between `/`, and can be a file on every system.",
         "support/agent",
     )
     .format(format("prompt-name"))
@@ -81,39 +81,25 @@ impl PromptName {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
     }
 
-    /// Checks that a prompt may be made under this name: that nobody can take it for the name of another one. What is
-    /// there already goes on under the name that it has.
+    /// Checks that a prompt may be made under this name: that it can be a file on every system, and that no other new name is
+    /// the same file or looks the same there. A prompt that exists keeps the name it has.
     ///
     /// # Errors
-    /// A character of it cannot be seen or is a space in disguise, or it is not written in normalization form C.
+    /// The first thing in it that a new name may not have, and a name that it may have.
     pub fn check_new(&self) -> Result<(), NameError> {
-        if self.0.is_ascii() {
-            return Ok(());
-        }
-        if let Some(character) = unseen(&self.0).find_map(|(character, unseen)| unseen.then_some(character)) {
-            return Err(NameError::Lookalike { code: u32::from(character) });
-        }
-        composed(&self.0).map_or(Ok(()), |composed| Err(NameError::NotComposed { composed }))
+        let fault = self.0.split('/').find_map(unportable);
+        fault.map_or(Ok(()), |what| {
+            let name =
+                self.0.chars().map(|c| if c.is_ascii() || c.is_alphanumeric() { c } else { '\u{fffd}' }).collect();
+            Err(NameError::New { name, what, instead: Self::portable(&self.0) })
+        })
     }
 
-    /// Whether addresses, shells, patterns and file names take the name as it is: letters and digits of ASCII, `.`, `_`, `-`,
-    /// and no folder or name that begins with a sign which means something there.
+    /// A text by the letters of new names, of whatever length: lower case, letters without their accents, `-` for every run
+    /// of other characters, and `_` for a segment of which nothing stays. A name that may be new stays as it is.
     #[must_use]
-    pub fn is_portable(&self) -> bool {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-        self.0.split('/').all(|segment| segment.bytes().all(allowed) && !segment.starts_with(['.', '-']))
-    }
-
-    /// A text without what no new name may hold: characters that cannot be seen go, spaces in disguise become spaces, and
-    /// the rest is written in normalization form C.
-    #[must_use]
-    pub fn plain(text: &str) -> String {
-        let visible = |(c, unseen): (char, bool)| match c {
-            c if c.is_whitespace() && !c.is_control() => Some(' '),
-            c => (!unseen).then_some(c),
-        };
-        let visible: String = unseen(text).filter_map(visible).collect();
-        NFC.normalize(&visible).into_owned()
+    pub fn portable(text: &str) -> String {
+        text.split('/').map(portable_segment).collect::<Vec<_>>().join("/")
     }
 
     /// Checks a borrowed text by the same rule, without taking it.
@@ -159,30 +145,51 @@ pub(super) fn composed(text: &str) -> Option<String> {
     (composed != text).then(|| composed.into_owned())
 }
 
-/// Each character of a text, and whether it cannot be seen where it stands: what makes an emoji of a symbol, or one emoji of
-/// several (U+FE0F, U+200D), can be seen behind a symbol.
-fn unseen(text: &str) -> impl Iterator<Item = (char, bool)> {
-    let before = std::iter::once(None).chain(text.chars().map(Some));
-    text.chars().zip(before).map(|(c, before)| {
-        let symbol = |c: char| !c.is_ascii() && !c.is_alphanumeric() && !is_unseen(c) && !c.is_whitespace();
-        let shown = match c {
-            '\u{fe0f}' => before.is_some_and(symbol),
-            '\u{200d}' => before.is_some_and(|c| symbol(c) || c == '\u{fe0f}'),
-            _ => false,
-        };
-        (c, is_unseen(c) && !shown)
-    })
+/// What in a segment keeps a new name from having it.
+fn unportable(segment: &str) -> Option<String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    if let Some(other) = segment.chars().find(|c| !allowed(*c)) {
+        let seen = other.is_ascii_graphic() || other.is_alphanumeric();
+        return Some(if seen { format!("it holds `{other}`") } else { format!("it holds U+{:04X}", u32::from(other)) });
+    }
+    if is_device(segment) {
+        return Some(format!("`{segment}` is a device on Windows"));
+    }
+    let sign = ['.', '-'].into_iter().find(|sign| segment.starts_with(*sign));
+    if let Some(sign) = sign {
+        return Some(format!("`{segment}` begins with `{sign}`"));
+    }
+    let ending = [".", ".prompt"].into_iter().find(|ending| segment.ends_with(ending));
+    ending.map(|ending| format!("`{segment}` ends in `{ending}`"))
 }
 
-/// Whether a character is shown as nothing, changes the direction or the shape of its neighbours (Unicode's
-/// `Default_Ignorable_Code_Point`, and the interlinear marks), or is a space other than the usual one.
-fn is_unseen(c: char) -> bool {
-    (c.is_whitespace() && c != ' ' && !c.is_control())
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// A segment by the letters of new names.
+fn portable_segment(segment: &str) -> String {
+    if unportable(segment).is_none() && !segment.is_empty() {
+        return segment.to_owned();
+    }
+    let mut portable = String::with_capacity(segment.len());
+    for c in NFKD.normalize(segment).chars() {
+        match c.to_ascii_lowercase() {
+            c if c.is_ascii_alphanumeric() || "._".contains(c) => portable.push(c),
+            '\u{300}'..='\u{36f}' => {}
+            _ if portable.ends_with('-') => {}
+            _ => portable.push('-'),
+        }
+    }
+    let mut kept = portable.trim_start_matches(['.', '-']).trim_end_matches(['.', '-']);
+    while let Some(stem) = kept.strip_suffix(".prompt") {
+        kept = stem.trim_end_matches(['.', '-']);
+    }
+    if kept.is_empty() || is_device(kept) { format!("_{kept}") } else { kept.to_owned() }
+}
+
+/// Whether Windows keeps a file name for a device: in any case, and whatever follows a dot.
+#[must_use]
+pub fn is_device(segment: &str) -> bool {
+    let stem = segment.split('.').next().unwrap_or_default().to_ascii_lowercase();
+    let numbered = |prefix| stem.strip_prefix(prefix).is_some_and(|rest| matches!(rest.as_bytes(), [b'0'..=b'9']));
+    DEVICES.contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }
 
 impl FromStr for PromptName {
@@ -339,50 +346,54 @@ mod tests {
     }
 
     #[test]
-    fn a_new_name_cannot_pass_for_another_one() {
+    fn new_name_is_portable_or_refused_with_the_reason_and_one_that_is() {
         let check = |text: &str| text.parse::<PromptName>().expect(text).check_new();
-        for name in [
-            "support/agent",
-            "caf\u{e9}",
-            "还是维持",
-            "a b",
-            "पाठ",
-            "…",
-            "한국어",
-            "Ωmega",
-            "🚀/launch",
-            "# 🏗\u{fe0f} SAFE",
-            "👩\u{200d}💻",
-            "❤\u{fe0f}\u{200d}🔥",
-        ] {
+        for name in ["a", "support/agent", "a.b-c_d", "_a/0", "con-1", "a/console", "com", "com10", "a--b", "2026.11"] {
             assert_eq!(check(name), Ok(()), "{name}");
+            assert_eq!(PromptName::portable(name), name);
         }
-        for (name, code) in [
-            ("support/ag\u{200b}ent", 0x200b),
-            ("support/agent\u{202e}", 0x202e),
-            ("a\u{ad}b", 0xad),
-            ("a\u{2066}b", 0x2066),
-            ("\u{feff}a", 0xfeff),
-            ("a\u{200d}b", 0x200d),
-            ("a\u{fe0f}", 0xfe0f),
-            ("\u{fe0f}", 0xfe0f),
-            ("1\u{fe0f}", 0xfe0f),
-            ("é\u{fe0f}", 0xfe0f),
-            ("🏗\u{fe0f}\u{fe0f}", 0xfe0f),
-            ("🏗\u{200d}\u{200d}", 0x200d),
-            ("🏗\u{200b}", 0x200b),
-            ("a\u{e0061}", 0xe0061),
-            ("a\u{a0}b", 0xa0),
-            ("a\u{3000}b", 0x3000),
-            ("a\u{2028}b", 0x2028),
-            ("a\u{3164}b", 0x3164),
+        for (name, what, instead) in [
+            ("Agent", "it holds `A`", "agent"),
+            ("Support/agent", "it holds `S`", "support/agent"),
+            ("support agent", "it holds U+0020", "support-agent"),
+            ("con", "`con` is a device on Windows", "_con"),
+            ("a/nul.txt", "`nul.txt` is a device", "a/_nul.txt"),
+            ("lpt0/a", "`lpt0` is a device", "_lpt0/a"),
+            ("a.", "`a.` ends in `.`", "a"),
+            ("a./b", "`a.` ends in `.`", "a/b"),
+            (".hidden", "`.hidden` begins with `.`", "hidden"),
+            ("a/-rf", "`-rf` begins with `-`", "a/rf"),
+            ("a.prompt", "`a.prompt` ends in `.prompt`", "a"),
+            ("con.prompt.prompt", "is a device", "_con"),
+            ("100%", "it holds `%`", "100"),
+            ("what?", "it holds `?`", "what"),
+            ("a*b", "it holds `*`", "a-b"),
+            ("caf\u{e9}", "it holds `\u{e9}`", "cafe"),
+            ("cafe\u{301}", "it holds U+0301", "cafe"),
+            ("\u{212a}", "it holds `\u{212a}`", "k"),
+            ("p\u{430}yments", "it holds `\u{430}`", "p-yments"),
+            ("support/ag\u{200b}ent", "it holds U+200B", "support/ag-ent"),
+            ("support/agent\u{202e}", "it holds U+202E", "support/agent"),
+            ("还是/维持", "it holds `还`", "_/_"),
+            ("Münchener Skyline…", "it holds `M`", "munchener-skyline"),
         ] {
-            assert_eq!(check(name), Err(NameError::Lookalike { code }), "{name:?}");
+            let message = check(name).expect_err(name).to_string();
+            assert!(
+                message.contains(what) && message.ends_with(&format!("for example `{instead}`")),
+                "{name}: {message}"
+            );
+            assert_eq!(check(&PromptName::portable(name)), Ok(()), "{name}");
         }
-        for (name, composed) in
-            [("cafe\u{301}", "caf\u{e9}"), ("\u{212b}", "\u{c5}"), ("\u{1112}\u{1161}\u{11ab}", "한")]
-        {
-            assert_eq!(check(name), Err(NameError::NotComposed { composed: composed.to_owned() }), "{name:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn portable_name_of_any_text_may_be_new(text in "(\\PC|[A-Z.%/ -]|prompt|nul|con|com1){0,40}") {
+            let portable = PromptName::portable(&text);
+            proptest::prop_assert_eq!(PromptName::portable(&portable), portable.clone());
+            if portable.len() <= NAME_BYTES_MAX {
+                proptest::prop_assert_eq!(portable.parse::<PromptName>().and_then(|name| name.check_new()), Ok(()));
+            }
         }
     }
 

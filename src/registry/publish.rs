@@ -30,7 +30,7 @@ use crate::store::document::{Shelf, joined_key, number_key};
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 use crate::template::include::{INCLUDE_DEPTH_MAX, Included, flatten};
-use crate::template::lint::{lint, lint_name};
+use crate::template::lint::lint;
 use crate::template::variables::complete;
 
 impl Registry {
@@ -69,11 +69,8 @@ pub(super) fn publish(
     }
     let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &request.content)?;
     refuse_secrets(ctx, &name, &prepared.findings, request.break_glass.as_ref())?;
-    let mut warnings = lint(&prepared.content);
+    let warnings = lint(&prepared.content);
     let prompt = txn.prompt(&name)?;
-    if prompt.is_none() {
-        warnings.extend(lint_name(&name));
-    }
     let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
     if let Some(expected) = request.expected_parent.filter(|expected| *expected != latest) {
         return Err(RegistryError::ParentMoved { name, expected, found: latest });

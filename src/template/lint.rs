@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax};
-use crate::model::name::PromptName;
 
 use super::error::excerpt;
 use super::mustache::{self, Kind};
@@ -78,8 +77,6 @@ pub enum Code {
     ControlToken,
     /// Braces in a part of a message that is passed on as it is.
     PassedOn,
-    /// A name of a prompt that has to be quoted or encoded in shells, patterns, addresses or files.
-    Name,
 }
 
 impl Warning {
@@ -87,19 +84,6 @@ impl Warning {
     fn beside(code: Code, message: String) -> Self {
         Self { code, message, text: 0, line: 0 }
     }
-}
-
-/// Warns about the name of a new prompt that is not made of what every shell, pattern, address and file takes as it is.
-#[must_use]
-pub fn lint_name(name: &PromptName) -> Option<Warning> {
-    (!name.is_portable()).then(|| {
-        let message = format!(
-            "the name `{}` has to be quoted or encoded in addresses, shells, patterns and file names; names of a-z A-Z 0-9 . _ - \
-             with / between folders never have to",
-            excerpt(name.as_str())
-        );
-        Warning::beside(Code::Name, message)
-    })
 }
 
 /// Looks for what is suspicious in a content.
@@ -369,14 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_parts_that_surprise_are_warned_about() {
-        let name = |text: &str| lint_name(&text.parse().expect(text)).map(|warning| warning.code);
-        for portable in ["a", "support/agent", "Support/agent-2.b_c", "_a/0"] {
-            assert_eq!(name(portable), None, "{portable}");
-        }
-        for odd in ["support agent", "Support/\u{c4}gent", "what?", "a*", "-rf", "a/.hidden", "100%"] {
-            assert_eq!(name(odd), Some(Code::Name), "{odd}");
-        }
+    fn part_that_is_passed_on_with_braces_is_warned_about() {
         let parts = r#"{"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"{{id}}"}},{"type":"text","text":"{{id}}"}]}]}"#;
         let warnings = lint(&Content::from_json(parts.as_bytes()).expect("a content"));
         assert_eq!(warnings.len(), 1, "{warnings:?}");

@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 
 import { Visit, closeBrowser, visiting } from "./support/chromium.mjs";
-import { NAMES, PAYLOADS, UNSEEN, UNSEEN_MESSAGE, question, wrongs } from "./support/hostile.mjs";
+import { NAMES, PAYLOADS, REFUSED_NAMES, UNSEEN, UNSEEN_MESSAGE, question, wrongs } from "./support/hostile.mjs";
 import { NARROW, WIDE, sticksOut } from "./support/layout.mjs";
 import { ROOT, segment } from "./support/node.mjs";
 import { besieged } from "./support/siege.mjs";
@@ -103,12 +103,17 @@ test("characters that nobody sees are shown by their numbers, and the rest as it
   for (const payload of PAYLOADS) assert.ok(said.includes(payload), `${payload} is shown in ${said}`);
   const odd = await visit.page.locator(".talk .odd").allTextContents();
   assert.deepEqual(new Set(odd), new Set(Object.values(UNSEEN)));
-  await open(visit, path("prompts", NAMES[6]));
-  assert.equal(await visit.page.getByRole("heading", { level: 1 }).innerText(), "\u{5d0}\u{5d1}gpj.exe\u{5d2}");
-  const unseen = { content: { syntax: "plain", text: "a" }, message: "b" };
-  const name = segment("hostile/\u{202e}gpj.exe");
-  const refused = await team.node.send("POST", `/v1/prompts/${name}/versions`, unseen, { fails: 400 });
-  assert.equal(refused.code, "invalid_name");
+});
+
+test("a name that wants to be more than text is refused everywhere, and is text where that is said", async () => {
+  for (const name of REFUSED_NAMES) {
+    const content = { content: { syntax: "plain", text: "a" }, message: "b" };
+    const refused = await team.node.send("POST", `/v1/prompts/${segment(name)}/versions`, content, { fails: 400 });
+    assert.equal(refused.code, "invalid_name", name);
+    await open(visit, `/ui/new?name=${segment(name)}`);
+    await visit.page.getByRole("alert").filter({ hasText: "use a-z, 0-9" }).waitFor();
+    await open(visit, path("prompts", name), { status: 404 });
+  }
 });
 
 test("lists, searches, the queue, change requests and the log show hostile texts as texts", async () => {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use bookholder::api::write::{ImportChange, ImportRequest};
+use bookholder::files::mapping::Mapper;
 use bookholder::model::content::Syntax;
 use bookholder::model::name::PromptName;
 use bookholder::model::time::Timestamp;
 use serde::Deserialize;
 
-use crate::support::primary::{Primary, label, name};
+use crate::support::primary::{Primary, label};
 
 /// Changes that one request carries.
 const BATCH: usize = 200;
@@ -24,11 +25,12 @@ struct Line {
     text: Option<String>,
 }
 
-/// The history; its names without what no name may hold.
+/// The history, under the names that an import gives it.
 pub fn read() -> Vec<ImportChange> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
     let file = std::fs::File::open(path).expect("the history of the fixtures");
     let text = String::from_utf8(zstd::decode_all(file).expect("a zstd frame")).expect("utf-8");
+    let mut mapper = Mapper::new();
     let change = |(number, line): (usize, &str)| {
         let line: Line = serde_json::from_str(line).expect("a change");
         ImportChange {
@@ -36,19 +38,11 @@ pub fn read() -> Vec<ImportChange> {
             at: line.at.parse().expect("a time"),
             author: line.author,
             message: line.message,
-            name: plain_name(&line.name),
+            name: mapper.map(&line.name).name,
             text: line.text,
         }
     };
     text.lines().enumerate().map(change).collect()
-}
-
-/// The name as it is, or what may stay of it and a hash of the whole.
-fn plain_name(original: &str) -> PromptName {
-    original.parse().unwrap_or_else(|_| {
-        let kept: String = original.chars().filter(|c| c.is_alphanumeric()).take(40).collect();
-        name(&format!("{kept}~{}", &blake3::hash(original.as_bytes()).to_hex()[..12]))
-    })
 }
 
 async fn import(primary: &Primary, changes: &[ImportChange]) -> (u64, u64, u64, Vec<String>) {
@@ -88,7 +82,7 @@ async fn three_years_of_a_real_library_answer_at_every_moment_as_they_did() {
     }
     let mut longest: Vec<&PromptName> = oracle.keys().copied().collect();
     longest.sort_by_key(|name| std::cmp::Reverse(oracle[name].len()));
-    let war = name(EDIT_WAR);
+    let war = Mapper::new().map(EDIT_WAR).name;
     assert_eq!(oracle[&war].len(), 246 + 3, "the edit war is all there");
     for name in longest.into_iter().take(31) {
         check(&primary, name, &oracle[name]);

@@ -180,14 +180,18 @@ fn one_principal_has_64_mib_of_drafts_and_others_save_theirs() {
 }
 
 #[test]
-fn no_door_makes_a_prompt_whose_name_passes_for_another() {
+fn no_door_makes_a_prompt_whose_name_is_not_portable() {
     let node = Node::primary();
     let content = json!({"syntax": "plain", "text": "x"});
     let admin = format!("Bearer {}", crate::support::node::ADMIN);
     for (name, part) in [
         ("support/ag\u{200b}ent", "U+200B"),
         ("support/agent\u{202e}", "U+202E"),
-        ("support/cafe\u{301}", "normalization form C"),
+        ("support/cafe\u{301}", "for example `support/cafe`"),
+        ("Support/Agent", "for example `support/agent`"),
+        ("con", "`con` is a device on Windows"),
+        ("support/agent.", "ends in `.`"),
+        ("support agent", "for example `support-agent`"),
     ] {
         let prompt = format!("/v1/prompts/{}", segment(name));
         let published = json!({"content": content, "message": "m", "labels": ["production"]});

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bookholder::api::write::ImportRequest;
+use bookholder::files::mapping::Mapper;
 use bookholder::model::content::Syntax;
 use serde_json::{Value, json};
 
@@ -238,19 +239,19 @@ fn wrong_sign_ins_are_slowed_and_a_right_access_token_always_signs_in() {
 #[test]
 fn what_others_wrote_is_shown_and_does_nothing() {
     let node = Node::primary();
-    let name = "support/<script>alert(1)<b";
+    let name = "support/script-alert";
     let hostile =
         "</div></script><script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}\u{200b}javascript:alert(1)";
     for text in [hostile.to_owned(), format!("{hostile} and more\n{{{{ x }}}}")] {
         let content = json!({"syntax": "plain", "messages": [{"role": "user", "content": text, "name": "</title>"}],
             "config": {"</pre><script>": hostile}, "tools": [{"name": "<svg onload=alert(1)>"}]});
         let request = json!({"content": content, "message": hostile, "labels": ["production"]});
-        let path = format!("/v1/prompts/{}/versions", encode(name));
+        let path = format!("/v1/prompts/{name}/versions");
         let _published = node.change("POST", &path, &request).ok();
     }
     let mut browser = Browser::new(&node);
-    let prompt = format!("/ui/prompts/{}", encode(name));
-    let diff = format!("/ui/diff/{}?from=1&to=2", encode(name));
+    let prompt = format!("/ui/prompts/{name}");
+    let diff = format!("/ui/diff/{name}?from=1&to=2");
     let search = format!("/ui/?q={}", encode("\"><script>"));
     for path in ["/ui/", &search, &prompt, &format!("{prompt}?version=1"), &diff] {
         let page = browser.page(path);
@@ -344,9 +345,10 @@ fn every_page_of_a_real_library_answers() {
     for path in prompts.iter().step_by(25) {
         browser.page(path);
     }
-    let war = browser.page("/ui/prompts/Code%20Review%20Assistant");
+    let name = Mapper::new().map("Code Review Assistant").name;
+    let war = browser.page(&format!("/ui/prompts/{name}"));
     assert!(war.contains("class=\"timeline\""), "the edit war is drawn");
-    let then = browser.page("/ui/prompts/Code%20Review%20Assistant?at=2026-01-01T00:00");
+    let then = browser.page(&format!("/ui/prompts/{name}?at=2026-01-01T00:00"));
     assert!(then.contains("At <b>2026-01-01 00:00:00 UTC</b>"), "{then}");
     let found = browser.page("/ui/?q=linux&texts=yes");
     assert!(found.to_lowercase().contains("linux"), "{found}");

@@ -235,7 +235,8 @@ pub(super) async fn new(State(app): State<App>, visitor: Visitor, mut params: Pa
     if visitor.signed().is_none() {
         return Ok(sign_in_first("/ui/new"));
     }
-    let wrong = match typed.trim().parse::<PromptName>() {
+    let named = typed.trim().parse::<PromptName>().and_then(|name| name.check_new().map(|()| name));
+    let wrong = match named {
         Ok(name) => return Ok(redirect(&edit_path(name.as_str(), ""))),
         Err(error) => (!typed.is_empty()).then(|| error.to_string()),
     };

@@ -44,8 +44,8 @@ export const EVERYTHING = [...PAYLOADS, UNSEEN_TEXT].join("\n");
 /** A text that is very long, and one long word. */
 export const LONG = `${EVERYTHING}\n${"All work and no play. ".repeat(6_500)}\n${"w".repeat(8_000)}`;
 
-/** Names are short, and hold neither `@`, `\`, `|` nor controls; anything else is a name. */
-export const NAMES = [
+/** Names that no new prompt may have, although they hold neither `@`, `\`, `|` nor controls. */
+export const REFUSED_NAMES = [
   `<script data-injected>${RUN}</script>`,
   `<img data-injected src=x onerror=${RUN}>`,
   `"><svg data-injected onload=${RUN}>`,
@@ -53,9 +53,14 @@ export const NAMES = [
   `javascript:${RUN}`,
   "{{7*7}}${7*7}<%=7*7%>",
   "\u{5d0}\u{5d1}gpj.exe\u{5d2}",
+  "\u{202e}gpj.exe",
   "%2e%2e/..%2f?version=1&at=x#live;a=b+c",
-  "w".repeat(180),
 ].map((name) => `hostile/${name}`);
+
+/** Names of the prompts that hold all this: whatever a name can be, and the longest. */
+export const NAMES = ["script", "onerror", "a.b", "_", "javascript", "7-7", "gpj.exe", "2e/2f", "w".repeat(180)].map(
+  (name) => `hostile/${name}`,
+);
 
 /** A content with a wish in every place that takes a text. */
 export const CONTENT = {

@@ -22,12 +22,12 @@ fn a_folder_is_pushed_pulled_and_checked() {
     // The one that includes comes first in the folder, and is published once what it includes is there.
     write(&from, "a/agent.prompt", "---\nlabels: [production]\n---\n{{> shared/tone}}\nHelp {{who}}.\n");
     write(&from, "shared/tone.prompt", "---\nlabels: [production]\n---\nBe kind.\n");
-    write(&from, "what%3F.prompt", "---\nlabels: [production]\n---\nA name with a question mark.\n");
+    write(&from, "why.prompt", "---\nlabels: [production]\n---\nWhy?\n");
     write(&from, "README.md", "not a prompt");
     let push = |more: &[&str]| bookholder(["push", "-m", "release"]).arg(&from).args(more).server(&node);
     let _said = push(&["--dry-run"]).ok().says("3 prompts: would be 3 published");
     assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]), "a dry run changes nothing");
-    let _said = push(&[]).ok().says("+ a/agent@1").says("+ what?@1").says("3 prompts: 3 published");
+    let _said = push(&[]).ok().says("+ a/agent@1").says("+ why@1").says("3 prompts: 3 published");
     let _said = push(&[]).ok().says("3 prompts: 3 unchanged");
     let _said = push(&["--label", "staging"]).ok().says("3 labelled");
     write(&from, "shared/tone.prompt", "---\nlabels: [production]\n---\nBe kinder.\n");
@@ -43,7 +43,7 @@ fn a_folder_is_pushed_pulled_and_checked() {
         fs::read_to_string(to.join("a/agent.prompt")).expect("a file"),
         "---\nvariables:\n  who:\n    required: true\n---\nBe kind.\nHelp {{who}}.\n"
     );
-    assert!(to.join("what%3F.prompt").is_file());
+    assert!(to.join("why.prompt").is_file());
     let lock = fs::read_to_string(to.join("bookholder.lock")).expect("a lock file");
     assert!(lock.contains("content_id = \"b3:") && lock.contains("label = \"production\""), "{lock}");
 
@@ -54,17 +54,17 @@ fn a_folder_is_pushed_pulled_and_checked() {
     let _said = pull(&[]).fails(1).says("shared/tone.prompt").says("--force overwrites");
     let _said = pull(&["--force"]).ok();
     let _said = pull(&["--check"]).ok();
-    let _said = line(&node, "remove what? -m gone").ok();
-    let _said = pull(&["--check"]).exits(1).says("- what? 1");
+    let _said = line(&node, "remove why -m gone").ok();
+    let _said = pull(&["--check"]).exits(1).says("- why 1");
     let _said = pull(&[]).ok();
-    assert!(!to.join("what%3F.prompt").exists());
+    assert!(!to.join("why.prompt").exists());
     let _said = bookholder(["pull", "--label", "nobody", "--out"])
         .arg(&to)
         .server(&node)
         .fails(1)
         .says("no prompt has the label nobody");
 
-    fs::remove_file(from.join("what%3F.prompt")).expect("removed");
+    fs::remove_file(from.join("why.prompt")).expect("removed");
     publish(&node, "stray", "x", &[]);
     let _said = push(&["--prune"]).ok().says("- stray");
     write(&from, "broken.prompt", "---\nnever closed\n");
@@ -94,9 +94,9 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
     let said = bookholder(["import"]).arg(&plain).server(&node).ok();
     let _said = said
         .says("1 prompt under another name:")
-        .says("a|b → a-b~")
+        .says("a|b → a-b-")
         .says("✓ 3 versions published, 1 removed, 0 known already, 0 refused");
-    let mapped = format!("a-b~{}", &blake3::hash(b"a|b").to_hex()[..12]);
+    let mapped = format!("a-b-{}", &blake3::hash(b"a|b").to_hex()[..12]);
     let again = bookholder(["import", "--json"]).arg(&packed).server(&node).ok().json();
     assert_eq!(
         (&again["published"], &again["known"], &again["renamed"]),

@@ -58,9 +58,16 @@ fn an_answer_has_exactly_its_fields_and_says_how_fresh_it_is() {
 }
 
 #[test]
-fn names_with_spaces_folders_and_every_script_are_reached_by_either_spelling() {
+fn names_in_folders_are_reached_by_either_spelling_and_absent_ones_named_as_they_were_asked_for() {
     let node = Node::primary();
     for name in ["a b/c d", "还是维持/ünïcode", "100%/what?#&=+", "a:b;c,d'e\"f<g>h", "~tilde/.dot/-dash"] {
+        let folders = name.split('/').map(segment).collect::<Vec<_>>().join("/");
+        for path in [segment(name), folders.clone(), format!("{}@1", segment(name))] {
+            let said = node.get(&format!("/v1/resolve/{path}")).problem(404, "prompt_not_found");
+            assert!(said.contains(&format!("`{name}`")), "{path}: {said}");
+        }
+    }
+    for name in ["a", "a/b", "a/b-c/d_e.f", "_a/0/2026.11"] {
         node.publish(name, &format!("text of {name}"));
         let folders = name.split('/').map(segment).collect::<Vec<_>>().join("/");
         for path in

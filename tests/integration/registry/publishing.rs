@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use bookholder::api::write::PublishRequest;
+use bookholder::model::audit::AuditEntry;
 use bookholder::model::content::{Content, Syntax};
-use bookholder::model::version::Bump;
+use bookholder::model::prompt::Prompt;
+use bookholder::model::version::{Bump, Version};
 use bookholder::registry::RegistryError;
+use bookholder::store::StoreError;
+use bookholder::store::write::Change;
 use semver::Version as Semver;
 use serde_json::json;
 
@@ -157,4 +161,36 @@ async fn declaring_less_than_the_change_is_refused_and_says_why() {
         assert!(refused.contains(part) && refused.ends_with(needed), "{refused}");
         assert_eq!(primary.state(), before);
     }
+}
+
+#[tokio::test]
+async fn prompt_from_before_the_rule_for_new_names_keeps_its_name_and_new_ones_are_refused() {
+    let primary = Primary::found();
+    let first = primary.publish("agent", "one").await.version;
+    let bytes = Content::text(Syntax::Mustache, "one").to_canonical().expect("a content");
+    let (old, now) = (["Agent", "con", "a b/Über."].map(name), primary.now());
+    let names = old.clone();
+    let written = primary.store.write(move |txn| {
+        let mut changes = Vec::new();
+        for name in names {
+            let version = Version { commit: txn.next_seq(), ..first.clone() };
+            changes.push(Change::Content(name.namespace().to_owned(), version.content_id, bytes.clone()));
+            changes.push(Change::Version(name.clone(), version));
+            changes.push(Change::Prompt(Prompt { name, created: now, changed: now, latest: 1, removed: None }));
+        }
+        txn.commit(now, changes, AuditEntry { command: "publish".to_owned(), ..AuditEntry::default() })
+    });
+    let _seq: Result<u64, StoreError> = Ok(written.await.expect("a commit"));
+    for name in old.iter().map(|name| name.as_str()) {
+        assert_eq!(primary.publish(name, "two").await.version.number, 2, "{name}");
+        primary.deploy(name, 2, "production").await;
+        primary.remove(name).await.expect("removed");
+        assert_eq!(primary.publish(name, "three").await.version.number, 3, "{name} comes back");
+        assert_eq!(primary.text(&format!("{name}@latest")).expect("a text"), "three");
+    }
+    for (new, part) in [("AGENT", "example `agent`"), ("aux", "a device"), ("a b/c", "U+0020"), ("Agent/x", "`A`")] {
+        let refused = primary.try_publish(new, "one").await.expect_err(new).to_string();
+        assert!(refused.contains(part), "{refused}");
+    }
+    primary.verify();
 }

@@ -60,7 +60,7 @@ async fn what_is_not_there_cannot_be_removed() {
 #[tokio::test]
 async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
     let primary = Primary::found();
-    for prompt in ["b", "a", "team/x", "team/y", "teams/z", "Über/uns"] {
+    for prompt in ["b", "a", "team/x", "team/y", "teams/z", "us/all"] {
         primary.publish(prompt, "text").await;
     }
     primary.remove("team/x").await.expect("it is there");
@@ -77,10 +77,10 @@ async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
         }
     };
     for limit in [1, 2, 100] {
-        assert_eq!(list("", false, limit), ["a", "b", "team/y", "teams/z", "Über/uns"], "{limit}");
+        assert_eq!(list("", false, limit), ["a", "b", "team/y", "teams/z", "us/all"], "{limit}");
         assert_eq!(list("team/", true, limit), ["team/x", "team/y"], "{limit}");
         assert_eq!(list("team", false, limit), ["team/y", "teams/z"], "{limit}");
-        assert_eq!(list("Ü", false, limit), ["Über/uns"], "{limit}");
+        assert_eq!(list("us", false, limit), ["us/all"], "{limit}");
         assert_eq!(list("nothing", true, limit), Vec::<String>::new(), "{limit}");
     }
     let error = primary.catalogue.prompts(&|_| true, "", false, Some("a@b"), 1).expect_err("no cursor");
