@@ -49,6 +49,7 @@ use tokio::sync::watch;
 
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
+pub use publish::IMPORT;
 pub use sources::FileOutcome;
 
 use self::access::{Known, Prepared};

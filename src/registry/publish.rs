@@ -97,7 +97,7 @@ pub(super) fn publish(
 }
 
 /// The command of changes that were made elsewhere.
-pub(super) const IMPORT: &str = "import";
+pub const IMPORT: &str = "import";
 
 /// When, by whom and why.
 pub(super) struct Why {

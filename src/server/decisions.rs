@@ -1,47 +1,67 @@
 //! Every command that was decided, as a line in the log: who did what to what, and whether they might.
 //!
-//! The audit log has more (messages, changes, reasons in full); this is for whoever watches the log of all machines.
+//! The audit log has more (messages, changes, reasons in full); this is for whoever watches the log of all machines. An
+//! import of thousands of changes is one line when it is over, and a line for each of them at the level debug.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::audit::{AuditEntry, Decision};
+use crate::registry::IMPORT;
 use crate::store::{Committed, Store, StoreError};
 
 /// Entries that are read at once.
 const ENTRIES_MAX: usize = 200;
 /// Subjects of one entry that are named.
 const SUBJECTS_MAX: usize = 10;
+/// An import is over when nothing of it came for so long; a client sends it in several requests.
+const IMPORT_QUIET: Duration = Duration::from_secs(3);
 
 /// Writes a line for each command, from the next one on, until told to stop.
 pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committed>>, stop: CancellationToken) {
     let mut last = committed.borrow_and_update().head.position.seq;
+    let mut import: Option<Import> = None;
     loop {
+        let quiet = import.as_ref().map(|import| import.grew + IMPORT_QUIET);
         let stopping = tokio::select! {
             () = stop.cancelled() => true,
+            () = tokio::time::sleep_until(quiet.unwrap_or_else(Instant::now)), if quiet.is_some() => {
+                tell_import(&mut import);
+                continue;
+            }
             changed = committed.changed() => changed.is_err(),
         };
         if committed.borrow_and_update().head.position.seq > last {
-            match tell(&store, last).await {
+            match tell(&store, last, &mut import).await {
                 Ok(told) => last = told,
                 Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "commands are not in this log"),
             }
         }
         if stopping {
+            tell_import(&mut import);
             return;
         }
     }
 }
 
-/// Writes a line for each entry behind this one; the last that was told.
-async fn tell(store: &Store, mut last: u64) -> Result<u64, StoreError> {
+/// Writes a line for each entry behind this one but those of an import, which is gathered; the last that was told.
+async fn tell(store: &Store, mut last: u64, import: &mut Option<Import>) -> Result<u64, StoreError> {
     loop {
         let store = store.clone();
         let read = tokio::task::spawn_blocking(move || store.read()?.audit_from(last.saturating_add(1), ENTRIES_MAX));
         let entries = read.await.map_err(|error| StoreError::Io(std::io::Error::other(error)))??;
         for entry in &entries {
+            let belongs = import.as_ref().is_none_or(|import| import.has(entry));
+            if !belongs {
+                tell_import(import);
+            }
+            if is_imported(entry) {
+                import.get_or_insert_with(|| Import::begin(entry)).add(entry);
+            }
             log(entry);
             last = entry.seq;
         }
@@ -49,6 +69,45 @@ async fn tell(store: &Store, mut last: u64) -> Result<u64, StoreError> {
             return Ok(last);
         }
     }
+}
+
+/// Changes that one actor imports, one after another.
+struct Import {
+    first: AuditEntry,
+    last: AuditEntry,
+    changes: u64,
+    grew: Instant,
+}
+
+impl Import {
+    fn begin(first: &AuditEntry) -> Self {
+        Self { first: first.clone(), last: first.clone(), changes: 0, grew: Instant::now() }
+    }
+
+    /// Whether an entry belongs to it, and does not end it.
+    fn has(&self, entry: &AuditEntry) -> bool {
+        let AuditEntry { actor, method, client, .. } = &self.first;
+        is_imported(entry) && (&entry.actor, &entry.method, &entry.client) == (actor, method, client)
+    }
+
+    fn add(&mut self, entry: &AuditEntry) {
+        (self.last, self.grew) = (entry.clone(), Instant::now());
+        self.changes = self.changes.saturating_add(1);
+    }
+}
+
+fn is_imported(entry: &AuditEntry) -> bool {
+    entry.command == IMPORT && entry.decision == Decision::Granted
+}
+
+/// Writes the line of an import that is over, if there is one.
+fn tell_import(import: &mut Option<Import>) {
+    let Some(Import { first, last, changes, .. }) = import.take() else { return };
+    let AuditEntry { actor, method, .. } = &first;
+    let client = first.client.map(tracing::field::display);
+    let (command, elapsed_ms) = (IMPORT, last.at.ms().saturating_sub(first.at.ms()).max(0));
+    let (first_seq, seq) = (first.seq, last.seq);
+    tracing::info!(command, actor, changes, elapsed_ms, method, client, first_seq, seq, "changes imported");
 }
 
 fn log(entry: &AuditEntry) {
@@ -61,6 +120,9 @@ fn log(entry: &AuditEntry) {
     // A text is escaped in the log, whatever it was sent.
     let (client, request) = (entry.client.map(tracing::field::display), entry.request_id.as_deref());
     match entry.decision {
+        Decision::Granted if command == IMPORT => {
+            tracing::debug!(command, actor, subjects, method, client, request, seq, "command granted");
+        }
         Decision::Granted => tracing::info!(command, actor, subjects, method, client, request, seq, "command granted"),
         Decision::Denied => {
             tracing::warn!(command, actor, subjects, reason, method, client, request, seq, "command refused");

@@ -48,13 +48,23 @@ pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error
     String::from_utf8(bytes).map_err(|error| refusal(error.to_string()))
 }
 
-/// `int`: a whole number, or the default where the value is none.
+/// `int`: a whole number, of a text in a base, or the default where the value is none.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
-pub(super) fn to_int(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+pub(super) fn to_int(
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let base = match base {
+        None => options.get::<Option<u32>>("base")?,
+        some => some,
+    };
     let default = default_of(value, default, &options)?.unwrap_or_else(|| Value::from(0));
     let whole = match value.as_str() {
         Some(text) => {
-            text.trim().parse::<i128>().ok().map(Value::from).or_else(|| truncated(text.trim().parse().ok()?))
+            let whole = in_base(text.trim(), base.unwrap_or(10)).map(Value::from);
+            whole.or_else(|| truncated(text.trim().parse().ok()?))
         }
         None if value.is_number() || value.kind() == ValueKind::Bool => match i128::try_from(value.clone()) {
             Ok(number) => Some(Value::from(number)),
@@ -63,6 +73,32 @@ pub(super) fn to_int(value: &Value, default: Option<Value>, options: Kwargs) -> 
         None => None,
     };
     Ok(whole.unwrap_or(default))
+}
+
+/// The number that a text is in a base from 2 to 36; in base 0, the one that its prefix names.
+fn in_base(text: &str, base: u32) -> Option<i128> {
+    let negative = text.starts_with('-');
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let mut letters = digits.chars();
+    let named = match (letters.next(), letters.next().map(|letter| letter.to_ascii_lowercase())) {
+        (Some('0'), Some('b')) => Some(2),
+        (Some('0'), Some('o')) => Some(8),
+        (Some('0'), Some('x')) => Some(16),
+        _ => None,
+    };
+    let (base, digits) = match named {
+        // In other bases the letter is a digit, or nothing.
+        Some(named) if base == named || base == 0 => (named, letters.as_str()),
+        _ if base == 0 && digits.starts_with('0') && digits.contains(|digit| digit != '0') => return None,
+        _ if base == 0 => (10, digits),
+        _ if (2..=36).contains(&base) => (base, digits),
+        _ => return None,
+    };
+    if digits.starts_with(['-', '+']) {
+        return None;
+    }
+    let sign = if negative { "-" } else { "" };
+    i128::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
 /// `float`: a number with a fraction, or the default where the value is none.

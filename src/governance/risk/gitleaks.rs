@@ -132,7 +132,8 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
         severity: Some(IMPORTED_SEVERITY),
         keywords: leak.keywords.into_iter().filter(|keyword| !keyword.is_empty()).collect(),
         regex: Some(pattern),
-        entropy: leak.entropy.filter(|entropy| *entropy > 0.0),
+        // 0 is how gitleaks writes that there is none; what is no amount of bits is refused as in our own form.
+        entropy: leak.entropy.filter(|entropy| *entropy != 0.0),
         secret_group,
         ..RuleForm::default()
     };
@@ -305,6 +306,20 @@ regex = '''a(?=b)'''
         let findings = classifier.classify_text("text", &format!("acme_{key}"), &[0; 32]);
         assert_eq!((findings[0].start, findings[0].end), (5, 25), "the group is the secret");
         assert_eq!(findings[0].severity, Severity::High);
+    }
+
+    #[test]
+    fn an_entropy_that_is_no_amount_of_bits_is_named_and_its_rule_left_out() {
+        for (entropy, named) in [("nan", "NaN"), ("inf", "inf"), ("-1.0", "-1"), ("8.5", "8.5")] {
+            let good = "[[rules]]\nid = 'good'\nregex = 'good'\nkeywords = ['good']\nentropy = 0.0\n";
+            let (text, skipped) =
+                import_gitleaks(&format!("{good}[[rules]]\nid = 'odd'\nregex = 'odd'\nentropy = {entropy}\n"))
+                    .expect("an import");
+            let reasons: Vec<_> = skipped.iter().map(|skip| (skip.id.as_str(), skip.reason.as_str())).collect();
+            let expected = format!("the rule `odd` has the entropy {named}; give 0 to 8 bits a character");
+            assert_eq!(reasons, [("odd", expected.as_str())]);
+            assert!(!text.contains("entropy"), "{text}");
+        }
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub(super) const ALLOW_MAX: usize = 64;
 pub(super) const STOPWORDS_MAX: usize = 2_000;
 /// Most matches of one rule in one text that are looked at, so that a text made of near misses stays cheap.
 const CANDIDATES_MAX: usize = 2_000;
+/// Most entropy of a text, in bits a character: one byte says no more.
+const ENTROPY_BITS_MAX: f64 = 8.0;
 /// Removed from tests before they run, so that no scanner takes the test of a secret for a secret.
 const TEST_JOINER: char = '⟂';
 
@@ -287,8 +289,9 @@ impl Rule {
             (None, Some(detector)) => Finder::Detector(detector),
             _ => return fail("needs either a regex or a detector".to_owned()),
         };
-        if form.entropy.is_some_and(|entropy| !(0.0..=8.0).contains(&entropy)) {
-            return fail("has an entropy outside 0 to 8 bits a character".to_owned());
+        // Also false for what is no number, with which every comparison is.
+        if let Some(entropy) = form.entropy.filter(|entropy| !(0.0..=ENTROPY_BITS_MAX).contains(entropy)) {
+            return fail(format!("has the entropy {entropy}; give 0 to {ENTROPY_BITS_MAX} bits a character"));
         }
         Ok(Self {
             id: form.id.clone(),

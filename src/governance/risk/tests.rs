@@ -42,7 +42,12 @@ fn a_wrong_rule_file_is_refused_with_its_reason() {
     check(tests, "either a regex or a detector");
     check(&format!("{tests}regex = 'a'\ndetector = 'zero_width'"), "either a regex or a detector");
     check(&format!("{tests}regex = 'a'\nsecret_group = 1"), "its regex has 0 groups");
-    check(&format!("{tests}regex = 'a'\nentropy = 9.0"), "entropy outside");
+    for (entropy, named) in
+        [("9.0", "9"), ("-0.1", "-0.1"), ("nan", "NaN"), ("-nan", "NaN"), ("inf", "inf"), ("-inf", "-inf")]
+    {
+        let expected = format!("has the entropy {named}; give 0 to 8 bits a character");
+        check(&format!("{tests}regex = 'a'\nentropy = {entropy}"), &expected);
+    }
     check(&format!("{tests}regex = 'a'\nallow = ['(']"), "unclosed group");
     check(&format!("{tests}regex = 'a'\nkeywords = ['']"), "keywords that are too many or too long");
     check(&format!("{tests}regex = 'a'\ncolour = 1"), "unknown field `colour`");

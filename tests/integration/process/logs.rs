@@ -45,6 +45,41 @@ fn each_decided_command_is_one_line_with_who_what_and_subject() {
 }
 
 #[test]
+fn import_in_several_requests_is_one_line_with_its_number_of_changes() {
+    let primary = Launch::primary().args(["--log-format", "json"]).start();
+    for request in 0..3 {
+        let change = |number: usize| {
+            let at = format!("2026-01-01T00:0{request}:00Z");
+            json!({"id": format!("{request}-{number}"), "at": at, "author": "ann", "message": "m",
+                "name": format!("old/{number}"), "text": format!("text {request}")})
+        };
+        let changes: Vec<Value> = (0..4).map(change).collect();
+        assert_eq!(primary.change("POST", "/v1/import", &json!({"changes": changes})).ok()["published"], 4);
+    }
+    // What comes next ends the import at once; else it is over after a while.
+    primary.publish("a", "text");
+    let granted = until(&primary, "command granted", 1);
+    let commands: Vec<&Value> = granted.iter().map(|line| &line["command"]).collect();
+    assert_eq!(commands, ["publish"], "the imported changes have no lines of their own");
+    let imports = lines(&primary, "changes imported");
+    assert_eq!(imports.len(), 1, "{imports:?}");
+    let line = &imports[0];
+    assert_eq!((&line["level"], &line["actor"], &line["changes"]), (&json!("INFO"), &json!("admin"), &json!(12)));
+    assert!(line["elapsed_ms"].is_u64(), "{line}");
+    let seqs = |key: &str| line[key].as_u64().expect("a commit");
+    assert_eq!(seqs("seq") - seqs("first_seq"), 11, "{line}");
+}
+
+#[test]
+fn import_is_logged_when_nothing_comes_after_it() {
+    let primary = Launch::primary().args(["--log-format", "json"]).start();
+    let change =
+        json!({"id": "1", "at": "2026-01-01T00:00:00Z", "author": "ann", "message": "m", "name": "a", "text": "x"});
+    primary.change("POST", "/v1/import", &json!({"changes": [change]})).ok();
+    assert_eq!(until(&primary, "changes imported", 1)[0]["changes"], 1);
+}
+
+#[test]
 fn refused_access_token_is_logged_with_the_address_it_came_from_and_without_the_token() {
     let primary = Node::primary();
     let guess = "bh_guess_0123456789abcdef0123456789";
