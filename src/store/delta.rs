@@ -12,6 +12,7 @@ use super::codec;
 use super::entry::{EntryKey, Parts};
 use super::error::StoreError;
 use super::history::History;
+use super::priority::give_way;
 use super::query::Queries;
 use super::read::{Entries, Head, ReadTxn};
 use super::record::{DeltaHeaderV1, OperationV1};
@@ -242,6 +243,7 @@ pub fn apply(
     let to = target.head.position.seq;
     let mut previous: Option<EntryKey> = None;
     while let Some(record) = reader.record()? {
+        give_way();
         let operation: OperationV1 = codec::decode(record).map_err(|error| DeltaError::Operation(error.to_string()))?;
         let key = |namespace: &str, kind, key: &[u8]| {
             EntryKey::from_parts(namespace, kind, key)

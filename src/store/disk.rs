@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::error::is_full;
+use super::priority::give_way;
 use redb::StorageBackend;
 
 /// How often bytes are read before the disk counts as failed: redb gives up everything after one error.
@@ -196,6 +197,7 @@ impl Watched {
         if self.fate.given_up.load(Ordering::Acquire) {
             return Err(io::Error::other("the database was given up"));
         }
+        give_way();
         let done = work();
         if let Err(error) = &done {
             let failed = Failed { what: format!("{doing} failed: {error}"), full: is_full(error) };

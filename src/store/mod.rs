@@ -22,6 +22,7 @@ mod history;
 pub mod inspect;
 mod opening;
 pub mod outdated;
+mod priority;
 pub mod query;
 pub mod read;
 mod record;

@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use super::disk::Access;
 use super::error::StoreError;
 use super::opening::{Handle, first};
+use super::priority;
 use super::read::NamespaceState;
 use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
 use super::writer::{Committed, Observer, Seal, Shared, Touched};
@@ -29,10 +30,6 @@ const FREE_BYTES_MIN_URGENT: u64 = 512 * 1024;
 /// longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// By how much a writer thread that gives way is nicer than other threads: a tenth of the processor where all is taken.
-#[cfg(target_os = "linux")]
-const WRITER_NICE: i32 = 10;
 
 /// A job with the wire to whoever waits for it.
 pub(super) trait Work: Send {
@@ -107,14 +104,6 @@ pub(super) enum Job {
     Stop(oneshot::Sender<()>),
 }
 
-/// Lets other threads of this process go first where all want to run; only Linux has priorities for single threads.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, WRITER_NICE) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "the writer thread keeps its priority");
-    }
-}
-
 /// The writer thread's own.
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -158,7 +147,7 @@ impl Writer {
                         self.observers.push(observer);
                         let _nobody_waits = added.send(());
                     }
-                    Job::LowerPriority => lower_priority(),
+                    Job::LowerPriority => priority::lower(),
                     Job::Wake => {}
                     Job::Stop(done) => stopped = Some(done),
                 }
@@ -166,6 +155,7 @@ impl Writer {
                     break;
                 }
             }
+            priority::begin();
             if !group.is_empty() {
                 self.run_group(group);
             }

@@ -1,0 +1,72 @@
+//! Lets the threads that answer requests go first, on a thread for whose work nobody waits.
+//!
+//! A low priority is not enough: once such a thread runs, the system lets it go on for a time slice of milliseconds,
+//! although a thread that has to answer was woken on the same core. So it also pauses by itself in the middle of large
+//! work. On all other threads [`give_way`] does nothing.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// By how much a thread that gives way is nicer than others: a tenth of the processor where all is taken.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+/// How long it works without a pause: less than an answer may be late.
+const STRETCH: Duration = Duration::from_micros(150);
+/// How long it pauses at least; the system adds what its timers are late, about 50 µs.
+const PAUSE: Duration = Duration::from_micros(1);
+
+thread_local! {
+    /// When the thread last paused; none where it does not give way.
+    static PAUSED: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// Makes this thread one that gives way; only Linux has priorities for single threads.
+pub(super) fn lower() {
+    PAUSED.set(Some(Instant::now()));
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the thread keeps its priority");
+    }
+}
+
+/// Begins work after a time without any, which counts as a pause.
+pub(super) fn begin() {
+    if PAUSED.get().is_some() {
+        PAUSED.set(Some(Instant::now()));
+    }
+}
+
+/// Pauses where this thread gives way and has worked for long enough.
+pub(super) fn give_way() {
+    if PAUSED.get().is_some_and(|paused| paused.elapsed() >= STRETCH) {
+        std::thread::sleep(PAUSE);
+        PAUSED.set(Some(Instant::now()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lowered_thread_pauses_and_only_after_a_stretch_of_work() {
+        assert_eq!(PAUSED.get(), None);
+        give_way();
+        assert_eq!(PAUSED.get(), None, "another thread's work has no pauses");
+        std::thread::spawn(|| {
+            lower();
+            let long_ago = Instant::now().checked_sub(STRETCH).expect("a clock that runs");
+            PAUSED.set(Some(long_ago));
+            give_way();
+            let paused = PAUSED.get().expect("lowered");
+            assert!(paused > long_ago, "it paused");
+            // Ahead of the clock, no stretch of work is over.
+            let later = Instant::now() + Duration::from_secs(3_600);
+            PAUSED.set(Some(later));
+            give_way();
+            assert_eq!(PAUSED.get(), Some(later), "it goes on");
+        })
+        .join()
+        .expect("no panic");
+    }
+}
