@@ -17,6 +17,7 @@ use crate::registry::seal::KEYS_FOLDER;
 use crate::replication::recollection::OpenError;
 use crate::resolve::Resolver;
 use crate::store::files::{replace, sweep};
+use crate::store::volume::network_file_system;
 use crate::store::{Store, StoreError};
 use crate::trust::root::RootKeyId;
 
@@ -142,6 +143,13 @@ impl Wired {
     /// Starts to serve, and writes down where.
     pub(super) fn listen(self) -> Result<Running, StartError> {
         let Self { settings, bound, store, state, root_key, new_token, mut tasks } = self;
+        if let Some(file_system) = network_file_system(store.directory()) {
+            tracing::warn!(
+                data = %store.directory().display(),
+                file_system,
+                "the data directory lies on a network file system, whose locks and flushes may not hold: two nodes can damage it, and a power loss can; use a disk of this machine"
+            );
+        }
         let stop = state.stop.clone();
         let resolver = state.resolver.clone();
         let Bound { tcp, address, mut unix, tls } = bound;

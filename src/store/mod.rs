@@ -30,6 +30,7 @@ pub mod regular;
 mod tables;
 mod upgrade;
 pub mod verify;
+pub mod volume;
 pub mod write;
 mod writer;
 mod writing;
