@@ -70,6 +70,7 @@ mod tests {
         let mut following = Following {
             started_monotonic_ms: 0,
             expires_ms: Some(i64::MAX),
+            lifetime_ms: u64::MAX,
             contact: None,
             signed: None,
             well_since_ms: None,

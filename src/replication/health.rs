@@ -11,6 +11,9 @@ use crate::resolve::freshness::{Contact, Facts, Following, FreshnessCell};
 use crate::trust::accept::{Accepted, TrustedTime};
 use crate::trust::checkpoint::Checkpoint;
 
+/// Why a replica needs all of its state again.
+pub const DAMAGED: &str = "damaged";
+
 /// How a replica is, for status and for every answer; clones share it.
 #[derive(Clone)]
 pub struct Health {
@@ -66,6 +69,7 @@ impl Health {
         let following = Following {
             started_monotonic_ms: clock.monotonic_ms(),
             expires_ms: checkpoint.as_ref().map(expires_ms),
+            lifetime_ms: checkpoint.as_ref().map_or(0, lifetime_ms),
             contact: contact_ms.map(before_start),
             signed: checkpoint.as_ref().map(|checkpoint| before_start(issued_ms(checkpoint).min(clock.now_ms()))),
             well_since_ms: None,
@@ -106,9 +110,15 @@ impl Health {
             (checkpoint.position(), issued_ms(&checkpoint), expires_ms(&checkpoint));
         let mut rest = self.lock();
         rest.checkpoint = Some(checkpoint);
+        rest.trouble.take_if(|trouble| trouble.reason == DAMAGED);
         rest.lost_commits = rest.lost_commits.saturating_add(accepted.lost_commits).saturating_add(given_up);
         drop(rest);
         self.freshness.took(position, issued_ms, expires_ms);
+    }
+
+    /// Notes that what was held is damaged and not there any more, until a state is taken.
+    pub fn lost(&self, clock: &dyn Clock, detail: &str) {
+        self.trouble(clock, DAMAGED, detail);
     }
 
     /// Notes below which time the local clock is not believed, in seconds since 1970.
@@ -158,6 +168,11 @@ const fn before_start(wall_ms: i64) -> Contact {
 
 const fn issued_ms(checkpoint: &Checkpoint) -> i64 {
     checkpoint.issued.saturating_mul(1_000)
+}
+
+/// How long a checkpoint is good for.
+fn lifetime_ms(checkpoint: &Checkpoint) -> u64 {
+    u64::try_from(expires_ms(checkpoint).saturating_sub(issued_ms(checkpoint))).unwrap_or(0)
 }
 
 const fn expires_ms(checkpoint: &Checkpoint) -> i64 {

@@ -48,6 +48,8 @@ pub struct Following {
     pub started_monotonic_ms: u64,
     /// When the checkpoint of the held state expires, in milliseconds since 1970; none while nothing is held.
     pub expires_ms: Option<i64>,
+    /// How long that checkpoint is good for after it was signed, in milliseconds.
+    pub lifetime_ms: u64,
     /// The last verified contact.
     pub contact: Option<Contact>,
     /// When the held state was signed, which is what its primary said then: without an upstream nothing later is known.
@@ -79,6 +81,11 @@ impl Facts {
         let (freshness, since_ms) = match (following.expires_ms, following.well_since_ms) {
             (None, _) => (Freshness::Empty, self.started_ms),
             (Some(expires_ms), _) if expires_ms < now_ms => (Freshness::Expired, expires_ms),
+            // The clock may have been set back since; no state is good for longer here than it was signed for.
+            (Some(_), _) if following.held_ms(monotonic_ms) > following.lifetime_ms => {
+                let over_ms = following.held_ms(monotonic_ms) - following.lifetime_ms;
+                (Freshness::Expired, now_ms.saturating_sub(i64::try_from(over_ms).unwrap_or(i64::MAX)))
+            }
             (Some(_), Some(well_since_ms)) if contact_ms < CONTACT_MS_MAX => (Freshness::Fresh, well_since_ms),
             _ => (Freshness::Stale, following.last_ms().unwrap_or(self.started_ms)),
         };
@@ -92,12 +99,17 @@ impl Following {
         self.contact.into_iter().chain(self.signed).map(|contact| contact.wall_ms).max()
     }
 
+    /// For how long this process has held the signature of the state, in milliseconds, by a clock that never steps.
+    fn held_ms(&self, monotonic_ms: u64) -> u64 {
+        let learned_ms = self.signed.and_then(|signed| signed.monotonic_ms).unwrap_or(self.started_monotonic_ms);
+        monotonic_ms.saturating_sub(learned_ms)
+    }
+
     /// Milliseconds since then.
     fn age_ms(&self, now_ms: i64, monotonic_ms: u64) -> u64 {
-        let signed_ms = self.signed.map(|Contact { wall_ms, monotonic_ms: learned_ms }| {
+        let signed_ms = self.signed.map(|Contact { wall_ms, .. }| {
             // A signature of the future is no younger than the time since it came here.
-            let known_ms = monotonic_ms.saturating_sub(learned_ms.unwrap_or(self.started_monotonic_ms));
-            u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(known_ms)
+            u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(self.held_ms(monotonic_ms))
         });
         let contact_ms = self.contact_age_ms(now_ms, monotonic_ms);
         signed_ms.map_or(contact_ms, |signed_ms| match self.contact {
@@ -166,12 +178,14 @@ impl FreshnessCell {
     /// Notes what is held from now on, when its primary signed it and when that expires, in milliseconds since 1970.
     pub fn took(&self, position: Position, signed_ms: i64, expires_ms: i64) {
         let learned_ms = self.0.clock.monotonic_ms();
+        let lifetime_ms = u64::try_from(expires_ms.saturating_sub(signed_ms)).unwrap_or(0);
         // The clock of the primary may be ahead.
         let signed_ms = signed_ms.min(self.0.clock.now_ms());
         self.update(|facts| {
             facts.position = position;
             if let Some(following) = &mut facts.following {
                 following.expires_ms = Some(expires_ms);
+                following.lifetime_ms = lifetime_ms;
                 following.signed = Some(Contact { wall_ms: signed_ms, monotonic_ms: Some(learned_ms) });
             }
         });
@@ -195,7 +209,14 @@ mod tests {
     const START_MS: i64 = 1_800_000_000_000;
 
     fn replica(contact: Option<Contact>, expires_ms: Option<i64>, clock: &ManualClock) -> FreshnessCell {
-        let following = Following { started_monotonic_ms: 0, expires_ms, contact, signed: None, well_since_ms: None };
+        let following = Following {
+            started_monotonic_ms: 0,
+            expires_ms,
+            lifetime_ms: u64::MAX,
+            contact,
+            signed: None,
+            well_since_ms: None,
+        };
         let facts =
             Facts { position: Position::default(), started_ms: START_MS, outdated: false, following: Some(following) };
         FreshnessCell::new(facts, Arc::new(clock.clone()))
@@ -274,6 +295,40 @@ mod tests {
         clock.set(START_MS - 86_400_000);
         clock.advance(7_000);
         assert_eq!(cell.now().age_s, 9, "no younger than the time since the bundle was taken");
+    }
+
+    #[test]
+    fn state_expires_after_its_lifetime_although_the_wall_clock_was_set_back() {
+        const LIFETIME_MS: u64 = 3_600_000;
+        let clock = ManualClock::at(START_MS);
+        let cell = replica(None, None, &clock);
+        let expires_ms = START_MS + 3_600_000;
+        cell.took(Position::default(), START_MS, expires_ms);
+        contact(&cell, &clock);
+        clock.advance(LIFETIME_MS - 1_000);
+        clock.set(START_MS - 86_400_000);
+        contact(&cell, &clock);
+        assert_eq!(cell.now().freshness, Freshness::Fresh);
+        clock.advance(1_001);
+        contact(&cell, &clock);
+        assert_eq!(said(&cell), (Freshness::Expired, 0, -86_400_000 + 1_000));
+        // A later signature counts anew.
+        cell.took(Position::default(), START_MS + 3_600_000, expires_ms + 3_600_000);
+        assert_eq!(cell.now().freshness, Freshness::Fresh);
+        clock.advance(LIFETIME_MS + 1);
+        contact(&cell, &clock);
+        assert_eq!(cell.now().freshness, Freshness::Expired);
+    }
+
+    #[test]
+    fn lifetime_counts_from_the_start_of_the_process_for_what_it_held_before() {
+        let clock = ManualClock::at(START_MS - 86_400_000);
+        let cell = replica(None, Some(START_MS), &clock);
+        cell.update(|facts| facts.following.as_mut().expect("a replica").lifetime_ms = 5_000);
+        clock.advance(5_000);
+        assert_eq!(cell.now().freshness, Freshness::Stale);
+        clock.advance(1);
+        assert_eq!(cell.now().freshness, Freshness::Expired);
     }
 
     #[test]
