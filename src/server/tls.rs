@@ -32,24 +32,39 @@ impl Certificates {
 
     /// Takes new files for new connections, until told to stop; files that are wrong change nothing.
     pub(super) async fn watch(self, stop: CancellationToken) {
-        let mut seen = modified(&self.files);
+        let mut seen = None;
         loop {
+            let files = self.files.clone();
+            // Files may lie on a disk that answers slowly.
+            let looked = tokio::task::spawn_blocking(move || {
+                let now = modified(&files);
+                let changed = seen.is_some_and(|seen| seen != now);
+                (Some(now), changed.then(|| read(&files)))
+            });
+            let looked = tokio::select! {
+                () = stop.cancelled() => return,
+                looked = looked => looked,
+            };
+            match looked {
+                Ok((now, config)) => {
+                    seen = now;
+                    match config {
+                        Some(Ok(config)) => {
+                            self.config.store(Arc::new(config));
+                            tracing::info!("took the new certificate");
+                        }
+                        Some(Err(error)) => {
+                            tracing::warn!(%error, "the new certificate is not taken; the old one goes on");
+                        }
+                        None => {}
+                    }
+                }
+                Err(error) => tracing::error!(%error, "the certificate could not be looked at"),
+            }
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            let now = modified(&self.files);
-            if now == seen {
-                continue;
-            }
-            match read(&self.files) {
-                Ok(config) => {
-                    self.config.store(Arc::new(config));
-                    tracing::info!("took the new certificate");
-                }
-                Err(error) => tracing::warn!(%error, "the new certificate is not taken; the old one goes on"),
-            }
-            seen = now;
         }
     }
 }

@@ -37,27 +37,28 @@ impl Changes {
         // One waiting signal says all there is to say: look again.
         let (sender, signal) = mpsc::channel(1);
         let mut changes = Self { identity: identity_of(&directory).await, directory, watcher: None, sender, signal };
-        changes.watch();
+        changes.watch().await;
         changes
     }
 
     /// Begins to watch what the path leads to now.
-    fn watch(&mut self) {
+    async fn watch(&mut self) {
         self.watcher = None;
         if self.identity.is_none() {
             return;
         }
-        let sender = self.sender.clone();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if !event.is_ok_and(|event| event.kind.is_access()) {
-                let _one_waits_already = sender.try_send(());
-            }
-        });
-        let watched = watcher.and_then(|mut watcher| {
-            watcher.watch(&self.directory, RecursiveMode::Recursive)?;
+        let (sender, directory) = (self.sender.clone(), self.directory.clone());
+        // Every folder below is visited for it.
+        let watched = tokio::task::spawn_blocking(move || {
+            let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                if !event.is_ok_and(|event| event.kind.is_access()) {
+                    let _one_waits_already = sender.try_send(());
+                }
+            })?;
+            watcher.watch(&directory, RecursiveMode::Recursive)?;
             Ok(watcher)
         });
-        match watched {
+        match watched.await.unwrap_or_else(|error| Err(notify::Error::generic(&error.to_string()))) {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => {
                 let folder = self.directory.display();
@@ -75,7 +76,7 @@ impl Changes {
                 _ = self.signal.recv() => break,
                 () = tokio::time::sleep_until(anyway) => {
                     if again.is_none() && self.watcher.is_none() {
-                        self.watch();
+                        self.watch().await;
                     }
                     return true;
                 }
@@ -83,7 +84,7 @@ impl Changes {
                     let identity = identity_of(&self.directory).await;
                     if identity != self.identity {
                         self.identity = identity;
-                        self.watch();
+                        self.watch().await;
                         return true;
                     }
                 }

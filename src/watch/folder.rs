@@ -102,11 +102,39 @@ pub async fn watch(
         blocked: BTreeSet::new(),
     };
     loop {
-        let again = folder.look().await;
+        // What is looked at may be large, or lie on a disk that answers slowly.
+        let looked = tokio::task::spawn_blocking(move || {
+            let look = folder.look();
+            (folder, look)
+        });
+        let looked = tokio::select! {
+            () = stop.cancelled() => return,
+            looked = looked => looked,
+        };
+        let look = match looked {
+            Ok((back, look)) => {
+                folder = back;
+                look
+            }
+            Err(error) => {
+                tracing::error!(%error, "the folder is not watched any more");
+                return;
+            }
+        };
+        let again = folder.publish(look).await;
         if !changes.next(&stop, again).await {
             return;
         }
     }
+}
+
+/// What a look through the folder found.
+#[derive(Default)]
+struct Look {
+    /// Files to publish.
+    taken: Vec<Taken>,
+    /// When to look again although nothing changes.
+    again: Option<Duration>,
 }
 
 struct Folder {
@@ -136,14 +164,13 @@ struct Taken {
 }
 
 impl Folder {
-    /// Looks through the folder; when to look again although nothing changes.
-    async fn look(&mut self) -> Option<Duration> {
+    /// Looks through the folder, and reads what changed.
+    fn look(&mut self) -> Look {
         let tree = match tree::find(&self.directory) {
             Ok(tree) => tree,
             Err(error) => {
                 self.tell(Path::new("."), format!("the folder cannot be read: {error}"));
-                self.publish_report();
-                return Some(AGAIN);
+                return Look { again: Some(AGAIN), ..Look::default() };
             }
         };
         for path in self.seen.keys().filter(|path| !tree.files.contains_key(*path)) {
@@ -193,8 +220,14 @@ impl Folder {
             self.seen.insert(path.clone(), stat);
         }
         self.first = false;
+        Look { taken, again }
+    }
+
+    /// Publishes what a look found; when to look again although nothing changes.
+    async fn publish(&mut self, look: Look) -> Option<Duration> {
+        let Look { taken, mut again } = look;
         if self.publish_all(taken).await {
-            again = Some(again.map_or(AGAIN, |again: Duration| again.min(AGAIN)));
+            again = Some(again.map_or(AGAIN, |again| again.min(AGAIN)));
         }
         self.publish_report();
         again
