@@ -175,6 +175,7 @@ pub struct Instruments {
     pub verify_failures: Family<Reason, Counter>,
     pub forks: Counter,
     pub fenced: Counter,
+    pub heals: Counter,
     pub heals_uncompared: Counter,
     pub outdated: Gauge,
     pub no_progress: Counter,
@@ -358,6 +359,7 @@ fn catalogue(role: Role) -> Instruments {
         verify_failures: c.add("verify_failures", "Things received and refused, by reason", Family::default()),
         forks: c.count("forks", "Answers of another history than the one that this replica holds"),
         fenced: c.count("fenced", "Answers of a primary whose epoch is over"),
+        heals: c.count("heals", "Damaged databases that were replaced by a state from the upstream or a bundle"),
         heals_uncompared: c.count(
             "heals_uncompared",
             "Damaged databases that were replaced by a newer state, whose history could not be compared",

@@ -11,8 +11,9 @@ use super::extract::{NoParams, Params, blocking};
 use super::measure;
 use super::request::RequestError;
 use super::state::App;
-use crate::api::status::Status;
+use crate::api::status::{Status, Trouble};
 use crate::metrics::Format;
+use crate::replication::health::DAMAGED;
 use crate::replication::publisher::Publisher;
 use crate::web::docs;
 
@@ -43,7 +44,9 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     let max_age_s = params.number("max_age")?.or(app.ready_max_age_s);
     params.finish(&["max_age"])?;
     if !app.resolver.is_ready() {
-        return Err(RequestError::NotReady.into());
+        let damaged = (app.status)().trouble.filter(|trouble| trouble.reason == DAMAGED);
+        let faulty = |trouble: Trouble| RequestError::Faulty { detail: trouble.detail };
+        return Err(damaged.map_or(RequestError::NotReady, faulty).into());
     }
     if let Some((_, outdated)) = app.publisher.as_ref().and_then(Publisher::outdated) {
         return Err(outdated.into());

@@ -20,8 +20,8 @@ use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
 use crate::registry::seal::VIEW_ALL;
 use crate::replication::followers::{ID_BYTES_MAX, REPLICA, is_replica_id};
+use crate::replication::witness::PROOF_BYTES_MAX;
 use crate::resolve::usage::LOCAL;
-use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
 
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
@@ -99,13 +99,14 @@ pub(super) async fn checkpoint(
     Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, note).into_response() })
 }
 
-/// Takes a checkpoint that a replica holds, where this node sent it an older one or another history: a primary that finds
-/// its own signature on something that it does not know stops writing and signing until it is given a new epoch.
+/// Takes the proof of a checkpoint that a replica holds, where this node sent it an older one or another history: a
+/// primary that finds a signature of its registry on something that it does not know stops writing and signing until it
+/// is given a new epoch.
 #[utoipa::path(
     post, path = "/replication/v1/view/{view}/checkpoint", operation_id = "submit_checkpoint", tag = "replication", security((), ("token" = [])),
     params(("view" = String, Path, description = "Its name.", example = "all")),
-    request_body(content = String, content_type = "text/plain", description = "A signed note of at most 16 KiB."),
-    responses((status = 204, description = "It was looked at."), (status = 400, description = "It is not signed by the key of this primary.", body = crate::api::problem::Problem)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The checkpoint, the record of its epoch, and the root documents after the first in ascending order: signed notes, each after its length (`u32`, big-endian). At most 1 MiB."),
+    responses((status = 204, description = "It was looked at."), (status = 400, description = "It is not signed by a key of this registry.", body = crate::api::problem::Problem)),
 )]
 pub(super) async fn show_checkpoint(
     State(app): State<App>,
@@ -120,8 +121,8 @@ pub(super) async fn show_checkpoint(
     if view != VIEW_ALL {
         return Err(no_view(view));
     }
-    let (note, _share) = body_in_time(&app, &headers, body, CHECKPOINT_BYTES_MAX).await?;
-    let shown = publisher.shown(note).await;
+    let (proof, _share) = body_in_time(&app, &headers, body, PROOF_BYTES_MAX).await?;
+    let shown = publisher.shown(proof).await;
     if publisher.outdated().is_some() {
         app.freshness.update(|facts| facts.outdated = true);
     }

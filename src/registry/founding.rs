@@ -12,7 +12,7 @@ use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
 use super::directory::{ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, look};
 use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
-use super::trust_files;
+use super::{new_epoch, trust_files};
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
@@ -235,7 +235,14 @@ pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Res
         Some(token) => !is_known(&txn, &token.hash())?,
         None => false,
     };
+    let outdated = match txn.outdated()? {
+        Some(_) => None,
+        None => new_epoch::published_beyond(store, Timestamp::from_ms(clock.now_ms()))?,
+    };
     drop(txn);
+    if let Some(outdated) = outdated {
+        store.write_blocking(move |txn| txn.set_outdated(outdated, &[]))?;
+    }
     let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), founding.trust_clock)?);
     let signer = signer(&chain, &epoch, &store.directory().join(KEYS_FOLDER), &clock)?;
     store.set_seal(signer.seal());

@@ -11,15 +11,44 @@ use std::sync::Arc;
 use super::founding::{FoundingError, base_of, by_operator, signer};
 use super::primary_clock::PrimaryClock;
 use super::seal::{CHECKPOINT_KEY_FILE, read_key};
-use super::trust_files::TrustFiles;
+use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
+use crate::model::position::Position;
 use crate::model::time::Timestamp;
+use crate::store::outdated::Outdated;
 use crate::store::{Store, StoreError};
 use crate::trust::epoch::{EpochBase, EpochRecord, VerifiedEpoch};
 use crate::trust::records;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::{RootChain, SignedRoot};
+
+/// What the files of a registry know to be published that its database does not have, which then was set back: they are
+/// written after it. Files that do not hold together say nothing.
+///
+/// # Errors
+/// The database fails.
+pub fn published_beyond(store: &Store, now: Timestamp) -> Result<Option<Outdated>, StoreError> {
+    let files = published(store.directory())?;
+    let next = match NewEpoch::joined(store, &files) {
+        Err(FoundingError::Store(error)) => return Err(error),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the files in the folder `trust` are not those that this registry wrote");
+            return Ok(None);
+        }
+        Ok(next) => next,
+    };
+    let record = next.last.record();
+    let began = record.epoch > next.base.position.epoch;
+    if next.roots.is_empty() && !began {
+        return Ok(None);
+    }
+    // Installing it was a commit: the first of its epoch, or one that comes after this database.
+    let base = record.base.filter(|_| began).unwrap_or(next.base);
+    let published = Position { epoch: record.epoch, seq: base.position.seq.saturating_add(1) };
+    Ok(Some(Outdated { published, since: now }))
+}
 
 /// What the new epoch of a restored copy has to follow.
 #[derive(Debug)]

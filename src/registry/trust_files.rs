@@ -21,7 +21,10 @@ pub struct TrustFiles {
 }
 
 /// Writes the files that are not there yet as they should be.
-pub(super) fn publish(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<()> {
+///
+/// # Errors
+/// An epoch record cannot be read, or a file cannot be written.
+pub fn publish(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<()> {
     let folder = directory.join(TRUST_FOLDER);
     std::fs::create_dir_all(&folder)?;
     let roots = (1_u64..).zip(roots).map(|(version, note)| Ok::<_, Error>((format!("root-{version}"), note)));

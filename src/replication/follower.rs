@@ -2,12 +2,9 @@
 //!
 //! Whatever takes long because of others (an answer, data that comes slowly) happens in a task beside this one, so that
 //! bundles are taken meanwhile. How fresh the replica is does not depend on this task at all: see [`Health`].
-//!
-//! Data, note, position and contact are written in one transaction; what resolves never waits for
-//! any of this.
+//! What arrived is taken by [`applying`](super::applying).
 
 use std::collections::VecDeque;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +13,22 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Settled, Source, Step};
+use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Trusted};
 use super::fetching::{Fetched, Request};
 use super::health::Health;
 use super::importing::BundleRead;
 use super::inbox::{Inbox, Listing, Medium};
 use super::recollection::{OpenError, recollect};
 use super::reporting::Reports;
-use super::transport::{Data, Spool, Upstream};
-use super::watermark;
+use super::transport::{Data, Upstream};
+use super::witness;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::position::Position;
-use crate::model::time::Timestamp;
 use crate::resolve::Resolver;
 use crate::resolve::usage::Usage;
-use crate::store::delta::{self, Before, Counts, Scope, Target};
-use crate::store::read::Head;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
-use crate::trust::accept::Rank;
-use crate::trust::checkpoint::Checkpoint;
 
 /// Looks through the inbox that may wait: one more finds whatever came meanwhile.
 const LOOKS_MAX: usize = 1;
@@ -52,6 +44,8 @@ pub struct Following {
     pub extra_ca: Option<Vec<u8>>,
     /// The root to trust, and the rest that the engine is told.
     pub settings: Settings,
+    /// Where bundles arrive, if they do.
+    pub inbox: Option<PathBuf>,
     /// What this replica calls itself in polls and reports.
     pub replica: String,
     /// Where uses of versions are noted, for the reports.
@@ -60,12 +54,12 @@ pub struct Following {
 
 /// A replica at work.
 pub struct Follower {
-    store: Store,
-    resolver: Resolver,
-    metrics: Metrics,
+    pub(super) store: Store,
+    pub(super) resolver: Resolver,
+    pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
-    following: Following,
-    engine: Engine,
+    pub(super) following: Following,
+    pub(super) engine: Engine,
     upstream: Option<Arc<Upstream>>,
     pub(super) health: Health,
     looks: mpsc::Receiver<PathBuf>,
@@ -74,7 +68,7 @@ pub struct Follower {
     pub(super) inbox: Inbox,
     /// What waits of the last look through the inbox.
     pub(super) listing: Listing,
-    scratch: PathBuf,
+    pub(super) scratch: PathBuf,
     damage: mpsc::Receiver<()>,
     healing: mpsc::Sender<()>,
     /// Whether the database is damaged: the next state goes into a new one.
@@ -237,6 +231,10 @@ impl Follower {
                 self.damaged = true;
                 // A bundle that was taken or passed over before may be what heals it.
                 self.inbox = Inbox::default();
+                if let Some(inbox) = &self.following.inbox {
+                    // Full: a look is about to begin.
+                    let _looks = self.looking.try_send(inbox.clone());
+                }
                 Taken { next: self.step(Event::Damaged, None).await, moved: true }
             }
             Arrived::Fetched(Fetched::Event(event, data)) => Taken { next: self.step(event, data).await, moved: false },
@@ -301,7 +299,10 @@ impl Follower {
                 self.store.write(keep).await
             }
             Action::KeepNote(step) => self.keep_note(*step).await,
-            Action::ShowHeld => self.show_held(),
+            Action::ShowHeld => {
+                self.show_held();
+                Ok(())
+            }
             Action::Contact => {
                 self.health.contact(&*self.clock);
                 Ok::<(), StoreError>(())
@@ -322,135 +323,18 @@ impl Follower {
         }
     }
 
-    /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
-    async fn keep_note(&self, step: Step) -> Result<(), StoreError> {
-        let rank = step.accepted.held().rank;
-        let moves = self.store.committed().borrow().head.position != rank.position;
-        let (note, contact_ms) = (step.note, step.contact.then(|| self.clock.now_ms()));
-        let keep = move |txn: &mut WriteTxn<'_>| {
-            if moves {
-                txn.set_position(rank.position);
+    /// Shows the upstream what is held and whose key signed it, so that a primary that was set back learns of it.
+    fn show_held(&self) {
+        let (store, Trusted { roots, epochs }) = (self.store.clone(), self.engine.trusted());
+        let epoch = self.position().and_then(|held| epochs.into_iter().find(|(number, _)| *number == held.epoch));
+        let (Some(upstream), Some((_, epoch))) = (self.upstream.clone(), epoch) else { return };
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || store.read()?.meta("note"));
+            if let Ok(Ok(Some(note))) = read.await {
+                let later_roots = roots.iter().skip(1).map(|(_, root)| root.as_slice());
+                upstream.show(witness::pack(&note, &epoch, later_roots)).await;
             }
-            txn.put_meta("note", &note)?;
-            contact_ms.map_or(Ok(()), |now_ms| txn.put_meta("contact", &now_ms.to_le_bytes()))
-        };
-        self.health.applied(&step.accepted, 0);
-        self.store.write(keep).await?;
-        if moves {
-            self.mark(rank);
-        }
-        Ok(())
-    }
-
-    /// Raises the watermark; the note in the database says the same.
-    fn mark(&self, rank: Rank) {
-        if let Err(error) = watermark::write(&self.scratch, rank) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
-        }
-    }
-
-    /// Shows the upstream what is held, so that a primary that was set back learns of it.
-    fn show_held(&self) -> Result<(), StoreError> {
-        let note = self.store.read()?.meta("note")?;
-        if let (Some(upstream), Some(note)) = (self.upstream.clone(), note) {
-            tokio::spawn(async move { upstream.show(note).await });
-        }
-        Ok(())
-    }
-
-    async fn apply_spool(&mut self, step: &Step, spool: Spool) -> Result<(), Rejection> {
-        self.metrics.received("delta", spool.len());
-        let io = |error: std::io::Error| Rejection { reason: "store", detail: error.to_string() };
-        self.apply(step, spool.into_reader().map_err(io)?).await
-    }
-
-    /// Applies data to the store, with its note, in one transaction.
-    pub(super) async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
-        let checkpoint = step.accepted.checkpoint.clone();
-        let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
-        let target = target_of(&checkpoint, now_ms);
-        let live = step.source == Source::Live;
-        let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
-        let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
-        // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
-        // replica keeps beside it.
-        let anew = self.damaged.then(|| (self.following.settings.root_key.to_string(), self.engine.trusted()));
-        let before = match step.settled {
-            Some(Settled { seq, given_up }) if anew.is_none() => {
-                Some(Before { state: self.store.read().map_err(failed)?, seq, given_up })
-            }
-            _ => None,
-        };
-        let job = move |txn: &mut WriteTxn<'_>| -> Result<Counts, StoreError> {
-            let counts = delta::apply(txn, data, &target, before.as_ref())?;
-            if let Some((pin, trusted)) = anew {
-                txn.put_meta("pin", pin.as_bytes())?;
-                for (number, note) in trusted.roots {
-                    txn.put_root(number, &note)?;
-                }
-                for (number, note) in trusted.epochs {
-                    txn.put_epoch(number, &note)?;
-                }
-            }
-            txn.put_meta("note", &note)?;
-            txn.put_meta("registry", registry.as_bytes())?;
-            if contact {
-                txn.put_meta("contact", &now_ms.to_le_bytes())?;
-            }
-            Ok(counts)
-        };
-        let result = if self.damaged { self.store.write_anew(job).await } else { self.store.write(job).await };
-        let counts = match result {
-            Ok(counts) => counts,
-            Err(error) if error.is_damage() => {
-                self.damaged = true;
-                return Err(Rejection { reason: "damaged", detail: error.to_string() });
-            }
-            Err(StoreError::Delta(error)) => {
-                return Err(Rejection { reason: error.reason(), detail: error.to_string() });
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        if self.damaged {
-            self.damaged = false;
-            self.healed(step);
-        }
-        self.resolver.set_ready(true);
-        self.mark(step.accepted.held().rank);
-        self.health.applied(&step.accepted, counts.given_up);
-        let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
-        self.metrics.caught_up(match (live, counts.whole) {
-            (false, _) => "bundle",
-            (true, true) => "snapshot",
-            (true, false) => "delta",
         });
-        self.metrics.apply_seconds.observe(seconds(self.clock.monotonic_ms().saturating_sub(began_ms)));
-        self.metrics
-            .apply_operations
-            .observe(f64::from(u32::try_from(counts.puts + counts.deletes).unwrap_or(u32::MAX)));
-        let age_ms = u64::try_from(self.clock.now_ms() - checkpoint.issued * 1_000).unwrap_or(0);
-        if live {
-            self.metrics.propagation_seconds.observe(seconds(age_ms));
-        }
-        let lost_commits = step.accepted.lost_commits.saturating_add(counts.given_up);
-        if lost_commits > 0 {
-            tracing::error!(lost_commits, "the registry went back before commits that this replica had; they are gone");
-        }
-        tracing::debug!(position = %checkpoint.position(), puts = counts.puts, deletes = counts.deletes, "applied a delta");
-        Ok(())
-    }
-
-    /// Says that a damaged database was replaced, and whether by another state than the one that was held.
-    fn healed(&self, step: &Step) {
-        let (held, taken) = (self.position(), step.accepted.checkpoint.position());
-        // At the same position the state that was held is signed; another history that a root key began may differ.
-        let Some(held) = held.filter(|held| *held != taken && step.settled.is_some()) else { return };
-        self.metrics.heals_uncompared.inc();
-        tracing::warn!(
-            %held,
-            %taken,
-            "the damaged database was replaced by a newer state; whether its history goes on from the one that was held could not be compared here"
-        );
     }
 
     /// Counts something that was refused.
@@ -498,26 +382,4 @@ struct Taken {
     next: Option<Next>,
     /// Whether a bundle moved the replica, so that a poll from before is of no use.
     moved: bool,
-}
-
-/// What a verified checkpoint says that a delta leads to.
-fn target_of(checkpoint: &Checkpoint, now_ms: i64) -> Target {
-    Target {
-        scope: Scope {
-            registry: checkpoint.registry.clone(),
-            view: checkpoint.view.clone(),
-            view_generation: checkpoint.view_definition.0,
-        },
-        head: Head {
-            position: checkpoint.position(),
-            changed: checkpoint.changed,
-            floor: checkpoint.floor,
-            tombstones: checkpoint.tombstones,
-        },
-        entries: checkpoint.entries,
-        bytes: checkpoint.bytes,
-        tombstones: checkpoint.tombstones,
-        state: checkpoint.state,
-        now: Timestamp::from_ms(now_ms),
-    }
 }

@@ -4,8 +4,10 @@
 //! [`publisher`] answers it on a primary, and [`bundle`] is the same tree in a directory. Nobody on
 //! the way is trusted: what is applied is what a verified checkpoint signs, or nothing.
 
+mod applying;
 pub mod bundle;
 pub mod engine;
+pub mod exchange;
 mod fetching;
 pub mod follower;
 pub mod followers;

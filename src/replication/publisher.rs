@@ -19,13 +19,14 @@ use tokio_util::sync::CancellationToken;
 use super::bundle;
 use super::followers::{Arrival, Follower, Followers, FollowsAs};
 use super::spools::{Pieces, Place, Spools};
-use super::witness::{self, WitnessError};
+use super::witness::{self, Unknown, WitnessError};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::registry::seal::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
+use crate::registry::trust_files;
 use crate::store::delta::{self, Scope};
 use crate::store::outdated::Outdated;
 use crate::store::read::{Head, ReadTxn};
@@ -160,21 +161,26 @@ impl Publisher {
         if view == VIEW_ALL { Ok(Some(self.0.note(&self.0.store.read()?)?)) } else { Ok(None) }
     }
 
-    /// Takes a checkpoint that a replica holds. One that this primary signed and does not know ends its signing, for
-    /// good, until a new epoch begins.
+    /// Takes the proof of a checkpoint that a replica holds ([`witness::pack`]). One that this registry signed and this
+    /// primary does not know ends its signing, for good, until a new epoch begins. The signed records that it brought
+    /// are kept with the others: the new epoch has to go on from them.
     ///
     /// # Errors
-    /// It is not signed by the key of this primary, or the store fails.
-    pub async fn shown(&self, note: Vec<u8>) -> Result<(), PublishError> {
-        let (inner, shown) = (Arc::clone(&self.0), note.clone());
-        let unknown = blocking(move || Ok(witness::unknown(&shown, &inner.signer, &inner.store.read()?)?)).await?;
-        let Some(published) = unknown.filter(|_| self.outdated().is_none()) else { return Ok(()) };
+    /// It is not signed by a key of this registry, or the store fails.
+    pub async fn shown(&self, proof: Vec<u8>) -> Result<(), PublishError> {
+        let inner = Arc::clone(&self.0);
+        let unknown =
+            blocking(move || Ok(witness::unknown(&proof, &inner.signer.registry, &inner.store.read()?)?)).await?;
+        let Some(unknown) = unknown.filter(|_| self.outdated().is_none()) else { return Ok(()) };
+        let Unknown { published, note, roots, epochs } = unknown;
         let outdated = Outdated { published, since: self.now() };
         self.0.outdated.store(Some(Arc::new(outdated)));
         self.0.metrics.outdated.set(1);
         let kept = self.0.store.write(move |txn| txn.set_outdated(outdated, &note)).await;
         let error = self.0.refusal(&outdated);
         tracing::error!(error = &error as &dyn std::error::Error, "this primary stops writing and signing");
+        let inner = Arc::clone(&self.0);
+        blocking(move || Ok(trust_files::publish(inner.store.directory(), &roots, &epochs)?)).await?;
         Ok(kept?)
     }
 
@@ -231,7 +237,7 @@ impl Publisher {
             return Ok(Answer { head: framed(&note, &[]), rest: None, reconnect_ms });
         };
         let answer = if made.small {
-            let delta = self.shared(made.txn, made.from).await?;
+            let delta = self.shared(made.txn, (made.from, made.to.seq)).await?;
             Answer { head: framed(&made.note, &delta), rest: None, reconnect_ms }
         } else {
             let busy = PublishError::Busy { retry_after_s: RETRY_AFTER_S };
@@ -244,8 +250,7 @@ impl Publisher {
     }
 
     /// One small delta for all that ask for the same.
-    async fn shared(&self, txn: ReadTxn, from: Position) -> Result<Bytes, PublishError> {
-        let to = txn.head()?.position.seq;
+    async fn shared(&self, txn: ReadTxn, (from, to): (Position, u64)) -> Result<Bytes, PublishError> {
         let cell = {
             let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
             while shared.len() >= SHARED_DELTAS_MAX && !shared.contains_key(&(from, to)) {
@@ -275,8 +280,7 @@ impl Publisher {
 
     /// A large delta, made once for all that ask for it.
     async fn spooled(&self, begun: Begun, place: Place) -> Result<(Bytes, Pieces), PublishError> {
-        let Begun { txn, note, from, .. } = begun;
-        let to = txn.head()?.position;
+        let Begun { txn, note, from, to, .. } = begun;
         let scope = self.0.scope();
         let make = move |out: &mut dyn Write| -> Result<Bytes, PublishError> {
             delta::write(&txn, &scope, from, out)?;
@@ -374,6 +378,7 @@ struct Begun {
     txn: ReadTxn,
     note: Bytes,
     from: Position,
+    to: Position,
     small: bool,
 }
 
@@ -399,7 +404,7 @@ impl Inner {
             && from.seq > 0
             && txn.changes_after(from.seq, SHARED_CHANGES_MAX + 1)?.len() <= SHARED_CHANGES_MAX;
         let note = self.note(&txn)?;
-        Ok(Some(Begun { txn, note, from, small }))
+        Ok(Some(Begun { txn, note, from, to: head.position, small }))
     }
 
     /// Whether a position of the epoch before is one that this epoch went on from.

@@ -3,13 +3,14 @@
 //! What arrives here is not verified yet; this file only bounds how much of it there can be and how
 //! slowly it may come.
 
-use std::io::{Read, Seek, Write};
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::engine::Failure;
 use super::followers::REPLICA;
@@ -39,8 +40,8 @@ const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Longest problem that is read, in bytes.
 const PROBLEM_BYTES_MAX: usize = 4_096;
-/// What a note is sent as.
-const NOTE_TYPE: &str = "text/plain; charset=utf-8";
+/// What the proof of a checkpoint is sent as.
+const PROOF_TYPE: &str = "application/octet-stream";
 
 /// A fetch that failed, and how.
 pub(super) type Failed = (Failure, String);
@@ -172,10 +173,10 @@ impl Upstream {
         }
     }
 
-    /// Shows the upstream a note that it should know; whatever comes of it.
-    pub(super) async fn show(&self, note: Vec<u8>) {
+    /// Shows the upstream the proof of a checkpoint that it should know; whatever comes of it.
+    pub(super) async fn show(&self, proof: Vec<u8>) {
         let request = self.http.post(format!("{}/replication/v1/view/{VIEW_ALL}/checkpoint", self.base));
-        let request = request.timeout(DOCUMENT_TIMEOUT).header(CONTENT_TYPE, NOTE_TYPE).body(note);
+        let request = request.timeout(DOCUMENT_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(proof);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -229,7 +230,7 @@ impl Data {
     /// Takes everything that comes, at most so many bytes.
     pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<Spool, Failed> {
         let io = |error: std::io::Error| (Failure::Malformed, format!("the data cannot be put down: {error}"));
-        let mut spool = Spool::Memory(Vec::new());
+        let mut spool = Spooling::default();
         let (mut total, mut window_bytes) = (0_u64, 0_u64);
         let started = tokio::time::Instant::now();
         let mut window = started;
@@ -243,7 +244,7 @@ impl Data {
                     format!("more than the {bytes_max} bytes came that the checkpoint allows"),
                 ));
             }
-            spool.push(&bytes, directory).map_err(io)?;
+            spool.push(&bytes, directory).await.map_err(io)?;
             if window.elapsed() > SLOW_WINDOW {
                 if window_bytes < SLOW_BYTES_MIN {
                     return Err((
@@ -258,48 +259,67 @@ impl Data {
             }
             chunk = self.response.chunk().await.map_err(unreachable)?;
         }
-        Ok(spool)
+        spool.finish(total).await.map_err(io)
     }
 }
 
-/// Data that has arrived: in memory while small.
-pub(super) enum Spool {
+/// Data that has arrived.
+pub(super) struct Spool {
+    bytes: u64,
+    place: Place,
+}
+
+/// Where it is: in memory while small.
+enum Place {
     Memory(Vec<u8>),
     File(std::fs::File),
 }
 
 impl Spool {
-    fn push(&mut self, bytes: &[u8], directory: &Path) -> std::io::Result<()> {
-        if let Self::Memory(memory) = self
-            && memory.len() + bytes.len() > SPOOL_MEMORY_BYTES
-        {
-            let mut file = tempfile::tempfile_in(directory)?;
-            file.write_all(memory)?;
-            *self = Self::File(file);
-        }
-        match self {
-            Self::Memory(memory) => memory.extend_from_slice(bytes),
-            Self::File(file) => file.write_all(bytes)?,
-        }
-        Ok(())
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        match self {
-            Self::Memory(memory) => memory.len() as u64,
-            Self::File(file) => file.metadata().map_or(0, |metadata| metadata.len()),
-        }
+    /// How much it is.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Reads it from the start.
-    pub(super) fn into_reader(self) -> std::io::Result<Box<dyn Read + Send>> {
-        Ok(match self {
-            Self::Memory(memory) => Box::new(std::io::Cursor::new(memory)),
-            Self::File(mut file) => {
-                file.rewind()?;
-                Box::new(std::io::BufReader::new(file))
-            }
-        })
+    pub(super) fn into_reader(self) -> Box<dyn Read + Send> {
+        match self.place {
+            Place::Memory(memory) => Box::new(std::io::Cursor::new(memory)),
+            Place::File(file) => Box::new(std::io::BufReader::new(file)),
+        }
+    }
+}
+
+/// Takes data as it comes; a disk that is slow keeps no other task from running.
+#[derive(Default)]
+struct Spooling {
+    memory: Vec<u8>,
+    file: Option<tokio::fs::File>,
+}
+
+impl Spooling {
+    async fn push(&mut self, bytes: &[u8], directory: &Path) -> std::io::Result<()> {
+        if self.file.is_none() && self.memory.len() + bytes.len() <= SPOOL_MEMORY_BYTES {
+            self.memory.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let file = if let Some(file) = &mut self.file {
+            file
+        } else {
+            let directory = directory.to_owned();
+            let made = tokio::task::spawn_blocking(move || tempfile::tempfile_in(directory)).await;
+            let file = self.file.insert(tokio::fs::File::from_std(made.map_err(std::io::Error::other)??));
+            file.write_all(&std::mem::take(&mut self.memory)).await?;
+            file
+        };
+        file.write_all(bytes).await
+    }
+
+    async fn finish(self, bytes: u64) -> std::io::Result<Spool> {
+        let Some(mut file) = self.file else { return Ok(Spool { bytes, place: Place::Memory(self.memory) }) };
+        file.flush().await?;
+        file.rewind().await?;
+        Ok(Spool { bytes, place: Place::File(file.into_std().await) })
     }
 }
 

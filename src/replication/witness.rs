@@ -1,50 +1,129 @@
 //! What a replica's checkpoint proves to the primary that it follows.
 //!
-//! A replica that is offered less than it holds, or another history, shows what it holds. Only this primary's key makes
-//! such a note: so a signature of its own over something that its data directory does not know is proof that it was
-//! set back, copied, or restored without a new epoch, or that its key was stolen. Whoever shows it need not be believed.
+//! A replica that is offered less than it holds, or another history, shows what it holds, and the signed records that say
+//! whose key that is: an epoch record, and the root documents up to the newest. So a primary whose directory is older than
+//! a change of keys can verify it, too. Only the keys of its own registry make such a proof: of a commit that the directory
+//! does not know, it says that the directory was set back, copied, or restored without a new epoch, or that a key was
+//! stolen. Whoever shows it need not be believed.
 
 use crate::crypto::note::{Note, Signed};
 use crate::model::position::Position;
-use crate::registry::seal::{Signer, VIEW_ALL};
+use crate::registry::seal::VIEW_ALL;
 use crate::store::StoreError;
 use crate::store::read::ReadTxn;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
+use crate::trust::epoch::{EpochRecord, VerifiedEpoch};
 use crate::trust::names::signer_name;
+use crate::trust::records;
+use crate::trust::root_chain::RootChain;
+
+/// Largest proof, in bytes: the longest chain of root documents of the usual size.
+pub const PROOF_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// Why a checkpoint proves nothing.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum WitnessError {
-    #[error("the body is not a signed checkpoint: {0}")]
+    #[error(
+        "the body is not a signed checkpoint, the record of its epoch and the later root documents, each after its length: {0}"
+    )]
     Syntax(String),
     #[error("the checkpoint is for {found}, not {expected}")]
     Foreign { found: String, expected: String },
-    #[error("the checkpoint is not signed by the key `{key}`, which signs here")]
-    OtherKey { key: String },
+    #[error("the root documents are not signed by the root keys of this registry: {0}")]
+    Roots(String),
+    #[error("the checkpoint is not signed by the key of epoch {epoch} of this registry")]
+    OtherKey { epoch: u64 },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The position of a checkpoint that this primary signed and does not know; none where it knows it, or where its epoch
-/// is over.
-pub(super) fn unknown(bytes: &[u8], signer: &Signer, txn: &ReadTxn) -> Result<Option<Position>, WitnessError> {
+/// Packs a proof: a checkpoint, the record of its epoch, and the root documents after the first, ascending; each after
+/// its length (`u32`, big-endian).
+pub fn pack<'a>(checkpoint: &'a [u8], epoch: &'a [u8], later_roots: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut proof = Vec::new();
+    for note in [checkpoint, epoch].into_iter().chain(later_roots) {
+        proof.extend_from_slice(&u32::try_from(note.len()).unwrap_or(u32::MAX).to_be_bytes());
+        proof.extend_from_slice(note);
+    }
+    proof
+}
+
+/// The notes of a proof; none where its lengths do not fit.
+fn unpack(mut proof: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut notes = Vec::new();
+    while !proof.is_empty() {
+        let (length, rest) = proof.split_first_chunk()?;
+        let (note, rest) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        notes.push(note);
+        proof = rest;
+    }
+    Some(notes)
+}
+
+/// A commit that the registry signed and a directory does not know.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    pub(super) published: Position,
+    /// The signed checkpoint of it.
+    pub(super) note: Vec<u8>,
+    /// All root documents that are known now, ascending.
+    pub(super) roots: Vec<Vec<u8>>,
+    /// All epoch records that are known now.
+    pub(super) epochs: Vec<Vec<u8>>,
+}
+
+/// What a proof shows that the registry signed and this directory does not know; none where it knows it, or where its
+/// epoch is over.
+pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Option<Unknown>, WitnessError> {
     let syntax = |error: &dyn std::fmt::Display| WitnessError::Syntax(error.to_string());
-    let note = Note::parse(bytes, CHECKPOINT_BYTES_MAX).map_err(|error| syntax(&error))?;
+    let notes = unpack(proof).ok_or_else(|| syntax(&"a length does not fit"))?;
+    let [shown, epoch, later_roots @ ..] = notes.as_slice() else { return Err(syntax(&"it holds no two notes")) };
+    let note = Note::parse(shown, CHECKPOINT_BYTES_MAX).map_err(|error| syntax(&error))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| syntax(&error))?;
     let of = |registry: &str, view: &str| format!("view {view} of registry {registry}");
-    let (found, expected) = (of(&checkpoint.registry, &checkpoint.view), of(&signer.registry, VIEW_ALL));
+    let (found, expected) = (of(&checkpoint.registry, &checkpoint.view), of(registry, VIEW_ALL));
     if found != expected {
         return Err(WitnessError::Foreign { found, expected });
     }
-    let key = signer.key.verifying_key();
-    match note.verify(&signer_name(&signer.registry, &signer.key_name), &key).map_err(|error| syntax(&error))? {
-        Signed::Yes => {}
-        Signed::No => return Err(WitnessError::OtherKey { key: signer.key_name.clone() }),
+    let (mut roots, mut epochs) = txn.trust()?;
+    let roots_error = |error: &dyn std::fmt::Display| WitnessError::Roots(error.to_string());
+    let (mut chain, own) = records::read_back(None, &roots, &epochs).map_err(|error| roots_error(&error))?;
+    // The first that is shown is the second there is.
+    for (version, root) in (2..).zip(later_roots) {
+        match chain.get(version) {
+            Some(known) if known.note() == *root => {}
+            Some(_) => return Err(roots_error(&format!("root document {version} is another one here"))),
+            None => {
+                chain.extend(root).map_err(|error| roots_error(&error))?;
+                roots.push(root.to_vec());
+            }
+        }
     }
-    let (shown, head) = (checkpoint.position(), txn.head()?.position);
-    let known = shown.epoch < head.epoch || (shown <= head && agrees(&checkpoint, txn)?);
-    Ok((!known).then_some(shown))
+    let number = checkpoint.epoch;
+    let own = own.iter().find(|own| own.record().epoch == number);
+    let signed_under = |record: &EpochRecord| is_signed(&note, record, &chain);
+    let known_reign = own.is_some_and(|own| signed_under(own.record()));
+    if !known_reign {
+        let epoch = VerifiedEpoch::verify(epoch, &chain).map_err(|error| syntax(&error))?;
+        if epoch.record().epoch != number || !signed_under(epoch.record()) {
+            return Err(WitnessError::OtherKey { epoch: number });
+        }
+        if own.is_none() {
+            epochs.push(epoch.note().to_vec());
+        }
+    }
+    let (published, head) = (checkpoint.position(), txn.head()?.position);
+    let known = published.epoch < head.epoch || (known_reign && published <= head && agrees(&checkpoint, txn)?);
+    Ok((!known).then(|| Unknown { published, note: shown.to_vec(), roots, epochs }))
+}
+
+/// Whether the key that an epoch record names signed a note, and counts to this day: one that was replaced may be stolen.
+fn is_signed(note: &Note, epoch: &EpochRecord, chain: &RootChain) -> bool {
+    let name = &epoch.checkpoint_key;
+    let key = chain.get(epoch.root).and_then(|root| root.document().checkpoint_key(name));
+    let counts = key.filter(|key| chain.current().checkpoint_key(name) == Some(*key));
+    counts.is_some_and(|key| matches!(note.verify(&signer_name(&epoch.registry, name), key), Ok(Signed::Yes)))
 }
 
 /// Whether a checkpoint of this epoch, up to where the directory stands, is of its history: each commit has one audit

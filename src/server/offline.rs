@@ -207,7 +207,8 @@ pub async fn import_bundle(
         upstream: None,
         token: None,
         extra_ca: None,
-        settings: Rules { root_key, hold_at: None, accept_expired, accept_fork, ignore_clock: false },
+        settings: Rules { accept_expired, accept_fork, ..Rules::of(root_key) },
+        inbox: None,
         replica: String::new(),
         usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
     };

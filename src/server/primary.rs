@@ -37,6 +37,10 @@ const TEND_EVERY: Duration = Duration::from_secs(15);
 /// How often to look whether an automatic change request lacks nothing any more, or one has expired.
 const APPLY_EVERY: Duration = Duration::from_secs(1);
 
+/// What an operator does about damaged data.
+const REMEDY: &str =
+    "restore a backup with `bookholder restore`; a damaged text is put back, too, by publishing the same text again";
+
 /// What is said of an admin token in the environment that this registry does not know.
 const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin \
     token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME \
@@ -102,6 +106,7 @@ pub async fn start_primary_announcing(
     if founded.unknown_token {
         tracing::warn!("{UNKNOWN_TOKEN}");
     }
+    store.condition().set_remedy(REMEDY.to_owned());
     let metrics = Metrics::new(Role::Primary);
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let primary_clock = Arc::clone(&founded.signer.clock);

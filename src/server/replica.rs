@@ -41,7 +41,9 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let read = |path: &PathBuf| std::fs::read(path).map_err(|source| StartError::Read { path: path.clone(), source });
     let extra_ca = settings.upstream_ca.as_ref().map(read).transpose()?;
     let bound = Bound::of(&settings.node)?;
-    let store = opened(&settings).await?;
+    let remedy = remedy(&settings);
+    let (store, put_aside) = opened(&settings, &remedy).await?;
+    store.condition().set_remedy(remedy.clone());
     forget_address(&store);
     let root_key = pinned(&store, settings.root_key)?;
     let held = store.committed().borrow().head.position;
@@ -57,6 +59,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
             accept_fork: settings.accept_fork,
             ignore_clock: settings.ignore_clock,
         },
+        inbox: settings.inbox.clone(),
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),
     };
@@ -73,6 +76,11 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
             .await
             .unwrap_or_else(|error| Err(StoreError::Io(std::io::Error::other(error)).into()))?
     };
+    if let Some(damage) = put_aside {
+        follower
+            .health()
+            .lost(&*clock, &format!("what this replica held was damaged ({damage}) and is put aside; {remedy}"));
+    }
     let stop = CancellationToken::new();
     let committed = store.committed();
     let freshness = follower.health().freshness();
@@ -111,29 +119,47 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     Wired { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
 }
 
-/// Opens the database; one that is damaged is put aside, where an upstream has all that it held.
-async fn opened(settings: &ReplicaSettings) -> Result<Store, StartError> {
+/// What an operator does about damaged data, or the replica itself.
+fn remedy(settings: &ReplicaSettings) -> String {
+    let inbox = settings.inbox.as_ref().map(|inbox| {
+        let inbox = inbox.display();
+        format!("put the newest bundle into the inbox {inbox}, or the one that was taken last once more")
+    });
+    match (&settings.upstream, inbox) {
+        (Some(_), None) => "it is fetched again from the upstream".to_owned(),
+        (Some(_), Some(inbox)) => format!("it is fetched again from the upstream, or {inbox}"),
+        (None, Some(inbox)) => inbox,
+        (None, None) => "start this replica with --upstream, or with --inbox and a bundle in there".to_owned(),
+    }
+}
+
+/// Opens the database; one that is damaged is put aside, where an upstream or bundles have all that it held. Then it
+/// says what was damaged.
+async fn opened(settings: &ReplicaSettings, remedy: &str) -> Result<(Store, Option<String>), StartError> {
     let options = Options { directory: settings.node.data.clone(), create: true };
     let given = settings.root_key;
     // The root to trust lies in the database itself, and a position that is held cannot be fetched again.
     let held = settings.hold || settings.pin.is_some();
-    let fetches_again = settings.upstream.is_some() && given.is_some() && !held;
-    let open = move || -> Result<Store, StartError> {
+    let fed = settings.upstream.is_some() || settings.inbox.is_some();
+    let fetches_again = fed && given.is_some() && !held;
+    let remedy = remedy.to_owned();
+    let open = move || -> Result<_, StartError> {
         let damage = match open_and_recollect(&options, given) {
             Err(error) if fetches_again && !options.directory.join(KEYS_FOLDER).exists() => match error {
                 StartError::Store(error) if error.is_damage() => error.to_string(),
                 StartError::Replica(error) if error.is_damage() => error.to_string(),
                 error => return Err(error),
             },
-            opened => return opened,
+            opened => return opened.map(|store| (store, None)),
         };
         let aside = Store::put_aside(&options.directory)?;
         tracing::error!(
             damage,
             aside = %aside.display(),
-            "the database of this replica is damaged; it was put aside, and everything is fetched again"
+            remedy,
+            "the database of this replica is damaged and was put aside"
         );
-        Ok(Store::open_to_serve(&options)?)
+        Ok((Store::open_to_serve(&options)?, Some(damage)))
     };
     tokio::task::spawn_blocking(open)
         .await

@@ -32,11 +32,9 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
             Ok(Ok(Some(damage))) => {
                 done = true;
                 metrics.self_audit_ok.gauge().set(0);
-                tracing::error!(
-                    damage,
-                    "what is stored is not what was signed; run `bookholder verify`, restore a backup or let the replica fetch it again"
-                );
                 store.condition().set_damaged(Some(damage));
+                let damage = store.condition().not_ready().map(|fault| fault.detail);
+                tracing::error!(damage, "what is stored is not what was signed");
                 // A full queue means that healing is under way.
                 let _asked = heal.as_ref().map(|heal| heal.try_send(()));
             }

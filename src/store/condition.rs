@@ -49,6 +49,16 @@ struct Faults {
     disk_failed: Option<Fault>,
     /// Contents that were refused because their bytes do not fit their id, since the start.
     contents_refused: u64,
+    /// What is to be done about damaged data; nothing is said where this is empty.
+    remedy: String,
+}
+
+impl Faults {
+    fn set_damaged(&mut self, detail: Option<String>) {
+        let with_remedy = |detail| if self.remedy.is_empty() { detail } else { format!("{detail}; {}", self.remedy) };
+        let detail = detail.map(with_remedy);
+        set(&mut self.damaged, "damaged", detail);
+    }
 }
 
 impl Condition {
@@ -74,7 +84,13 @@ impl Condition {
 
     /// Says that stored data is not what was stored, or that a whole look at it found it right.
     pub fn set_damaged(&self, detail: Option<String>) {
-        set(&mut self.lock().damaged, "damaged", detail);
+        self.lock().set_damaged(detail);
+    }
+
+    /// Says what an operator is to do about damaged data, or what this node does itself; told with all damage from now
+    /// on.
+    pub fn set_remedy(&self, remedy: String) {
+        self.lock().remedy = remedy;
     }
 
     /// Notes damage that somebody came upon, and asks for a whole look.
@@ -86,8 +102,9 @@ impl Condition {
             known.times += 1;
             return;
         }
+        faults.set_damaged(Some(detail));
+        let detail = faults.damaged.as_ref().map(|fault| fault.detail.as_str());
         tracing::error!(detail, "stored data is damaged; it is not served");
-        set(&mut faults.damaged, "damaged", Some(detail));
         drop(faults);
         self.0.noticed.notify_one();
     }

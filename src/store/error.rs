@@ -33,7 +33,7 @@ pub enum StoreError {
     #[error("a record of kind {kind} has version {version}, which this program does not know; upgrade it")]
     RecordVersion { kind: &'static str, version: u8 },
     #[error(
-        "this data directory is older than what its registry published: it stands at {held}, and its key signed {published}, which is not in it; nothing is written or signed here until a new epoch begins: restore the newest backup with `bookholder restore`"
+        "this data directory is older than what its registry published: it stands at {held}, and the registry signed {published}, which is not in it; nothing is written or signed here until a new epoch begins: restore the newest backup with `bookholder restore`"
     )]
     Outdated { published: Position, held: Position },
     #[error("the writer has stopped; the log says why")]

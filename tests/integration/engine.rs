@@ -113,13 +113,7 @@ async fn record() -> (Primary, Vec<Moment>) {
 impl World {
     async fn new(seed: u64) -> Self {
         let (primary, history) = record().await;
-        let settings = Settings {
-            root_key: primary.root_key,
-            hold_at: None,
-            accept_expired: false,
-            accept_fork: None,
-            ignore_clock: false,
-        };
+        let settings = Settings::of(primary.root_key);
         let node = || Node {
             engine: Engine::new(settings.clone(), Memory::default()),
             map: Map::new(),

@@ -130,8 +130,7 @@ async fn an_expired_first_state_takes_a_setting() {
     let late = ManualClock::at(BEGIN_MS + YEAR_MS);
     for (accept_expired, reason) in [(false, Some("expired")), (true, None)] {
         let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        let root_key = primary.root_key;
-        let settings = Settings { root_key, hold_at: None, accept_expired, accept_fork: None, ignore_clock: false };
+        let settings = Settings { accept_expired, ..Settings::of(primary.root_key) };
         let mut replica = Replica::reopen_as(&primary, directory, late.clone(), settings).await;
         let answer = primary.answer(Position::default()).await;
         let trouble = replica.offer(Reply::Bytes(answer)).await.expect("a warning either way");

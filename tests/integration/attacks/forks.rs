@@ -8,6 +8,7 @@ use bookholder::model::position::Position;
 use bookholder::registry::RegistryError;
 use bookholder::replication::engine::Settings;
 use bookholder::replication::publisher::PublishError;
+use bookholder::replication::witness::pack;
 use bookholder::store::StoreError;
 
 use crate::support::primary::{BEGIN_MS, Primary, open_store};
@@ -54,7 +55,8 @@ async fn another_history_with_a_higher_number_is_a_fork_and_not_taken() {
     let kept = |key| txn.meta(key).expect("a table");
     assert_eq!(kept("fork"), Some(unframe(&copy.answer(Position::default()).await).0), "the other note");
     assert_eq!(kept("fork_held"), held, "and its own");
-    assert_eq!(replica.upstream.shown().await, held.expect("a note"), "the upstream is shown what it should know");
+    let proof = pack(&held.expect("a note"), &primary.epoch(1), []);
+    assert_eq!(replica.upstream.shown().await, proof, "the upstream is shown what it should know");
     // The whole is not fetched again and again, and the alarm stays.
     for _ in 0..3 {
         let trouble = replica.refuses(Reply::Bytes(copy.answer(replica.asks_after()).await), "fork").await;
@@ -136,13 +138,7 @@ async fn a_bundle_of_another_history_is_a_fork() {
 async fn an_operator_accepts_one_other_history_and_no_further_one() {
     let (primary, copy, replica) = parted().await;
     let (held, clock, directory) = (replica.state().0, replica.clock.clone(), replica.stop().await);
-    let settings = |accept_fork| Settings {
-        root_key: primary.root_key,
-        hold_at: None,
-        accept_expired: false,
-        accept_fork,
-        ignore_clock: false,
-    };
+    let settings = |accept_fork| Settings { accept_fork, ..Settings::of(primary.root_key) };
     let other = Some(Position { seq: held.seq - 1, ..held });
     let mut replica = Replica::reopen_as(&primary, directory, clock.clone(), settings(other)).await;
     find_out(&mut replica, &copy).await;
@@ -218,14 +214,14 @@ async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
     primary.publish("a", "three").await;
     let mut replica = Replica::synced(&primary).await;
     replica.refuses(Reply::Bytes(copy.answer(Position::default()).await), "rollback").await;
-    let note = replica.upstream.shown().await;
+    let proof = replica.upstream.shown().await;
 
-    primary.publisher.shown(note.clone()).await.expect("it knows that note");
+    primary.publisher.shown(proof.clone()).await.expect("it knows that note");
     assert!(primary.publisher.outdated().is_none());
-    copy.publisher.shown(note).await.expect("it knows its own signature");
+    copy.publisher.shown(proof).await.expect("it knows its own signature");
     let said = refusal(&copy).await;
     let expected =
-        "this data directory is older than what its registry published: it stands at 1.2, and its key signed 1.4";
+        "this data directory is older than what its registry published: it stands at 1.2, and the registry signed 1.4";
     assert!(said.starts_with(expected) && said.contains("bookholder restore"), "{said}");
     let never = tokio_util::sync::CancellationToken::new();
     let polled = copy.publisher.next("all", Position::default(), "replica", &never).await;
@@ -249,9 +245,9 @@ async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
     let (primary, copy, replica) = parted().await;
     let held = replica.store.read().expect("a state").meta("note").expect("a table").expect("a note");
     assert!(copy.state().0 > primary.state().0);
-    copy.publisher.shown(held).await.expect("its own signature");
+    copy.publisher.shown(pack(&held, &primary.epoch(1), [])).await.expect("its own signature");
     let said = refusal(&copy).await;
-    assert!(said.contains("it stands at 1.5, and its key signed 1.4, which is not in it"), "{said}");
+    assert!(said.contains("it stands at 1.5, and the registry signed 1.4, which is not in it"), "{said}");
 }
 
 #[tokio::test]
@@ -285,23 +281,33 @@ async fn only_its_own_signature_stops_a_primary() {
     let mut flipped = note.clone();
     flipped[40] ^= 1;
     let long = [note.clone(), vec![b'x'; 20_000]].concat();
-    for (bytes, part) in [
-        (forged, "is not signed by the key `checkpoint-1`"),
-        (strange, "is not signed by the key `checkpoint-1`"),
-        (elsewhere, "is for view all of registry another"),
-        (flipped, "is not a signed checkpoint"),
-        (long, "is not a signed checkpoint"),
+    let (epoch, root) = (copy.epoch(1), copy.root(1));
+    let whole = pack(&note, &epoch, []);
+    for (proof, part) in [
+        (pack(&forged, &epoch, []), "is not signed by the key of epoch 1"),
+        (pack(&strange, &epoch, []), "is not signed by the key of epoch 1"),
+        (pack(&strange, &stranger.epoch(1), []), "is not a signed checkpoint"),
+        (pack(&note, &epoch, [stranger.root(1).as_slice()]), "are not signed by the root keys"),
+        (pack(&note, &epoch, [root.as_slice()]), "are not signed by the root keys"),
+        (pack(&elsewhere, &epoch, []), "is for view all of registry another"),
+        (pack(&flipped, &epoch, []), "is not a signed checkpoint"),
+        (pack(&long, &epoch, []), "is not a signed checkpoint"),
+        (pack(&note[..note.len() - 9], &epoch, []), "is not a signed checkpoint"),
+        (note.clone(), "is not a signed checkpoint"),
+        (whole[..whole.len() - 1].to_vec(), "is not a signed checkpoint"),
+        (pack(&note, &epoch, [])[..4 + note.len()].to_vec(), "is not a signed checkpoint"),
         (Vec::new(), "is not a signed checkpoint"),
-        (note[..note.len() - 9].to_vec(), "is not a signed checkpoint"),
     ] {
-        let said = copy.publisher.shown(bytes).await.expect_err(part).to_string();
+        let said = copy.publisher.shown(proof).await.expect_err(part).to_string();
         assert!(said.contains(part), "{said}");
     }
+    assert!(copy.publisher.outdated().is_none());
     // What it signed before its last commit, and before an epoch, it knows.
-    copy.publisher.shown(unframe(&copy.answer(Position::default()).await).0).await.expect("its newest");
+    let newest = unframe(&copy.answer(Position::default()).await).0;
+    copy.publisher.shown(pack(&newest, &epoch, [])).await.expect("its newest");
     copy.begin_epoch();
     let copy = copy.restart().await;
-    copy.publisher.shown(note).await.expect("an epoch that is over");
+    copy.publisher.shown(whole).await.expect("an epoch that is over");
     assert!(copy.publisher.outdated().is_none());
     copy.publish("a", "more").await;
 }

@@ -97,7 +97,7 @@ async fn a_replica_that_lost_nothing_follows_into_a_new_epoch_without_a_snapshot
 /// Root document 2 takes the stolen key away; epoch 2 goes on where the registry was honest.
 async fn rotate(primary: &Primary) {
     let root_key = primary.root_signing_key();
-    let first = primary.publisher.root(1).expect("a store").expect("a root");
+    let first = primary.root(1);
     let chain = RootChain::begin(&primary.root_key, &first).expect("the pinned root");
     let key = SigningKey::from_seed([42; 32]);
     let issued = primary.now().seconds();
@@ -200,21 +200,12 @@ async fn an_epoch_that_is_not_the_one_asked_for_leads_to_a_pause() {
     let restored = primary.crashed_copy();
     restored.begin_epoch();
     let (note, _) = unframe(&restored.answer(Position::default()).await);
-    let (first, known) = (primary.publisher.root(1), primary.publisher.epoch(1));
-    let first = first.expect("a store").expect("a root");
-    let settings = Settings {
-        root_key: primary.root_key,
-        hold_at: None,
-        accept_expired: false,
-        accept_fork: None,
-        ignore_clock: false,
-    };
-    let mut engine = Engine::new(settings, Memory::default());
+    let mut engine = Engine::new(Settings::of(primary.root_key), Memory::default());
     let now = Now { wall_s: primary.now().seconds(), monotonic_ms: 0, random: 7 };
-    engine.handle(now, Event::Root(1, first));
+    engine.handle(now, Event::Root(1, primary.root(1)));
     let asked = engine.handle(now, Event::Answer { note, delta: true, reconnect_ms: None });
     assert!(matches!(asked[..], [Action::FetchEpoch(2)]), "{asked:?}");
-    let told = engine.handle(now, Event::Epoch(2, known.expect("a store").expect("an epoch")));
+    let told = engine.handle(now, Event::Epoch(2, primary.epoch(1)));
     assert!(told.iter().any(|action| matches!(action, Action::Wait(_))), "{told:?}");
     assert!(!told.iter().any(|action| matches!(action, Action::KeepEpoch(..) | Action::FetchEpoch(_))), "{told:?}");
     drop(replica);

@@ -99,9 +99,8 @@ async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
     let (primary, other) = (Primary::found(), Primary::found());
     other.publish("a", "evil").await;
     let mut upstream = Upstream::start().await;
-    let document = |path: &str, note: Option<Vec<u8>>| upstream.document(path, note.expect("it is there"));
-    document("root/1", other.publisher.root(1).expect("a store"));
-    document("epoch/1", other.publisher.epoch(1).expect("a store"));
+    upstream.document("root/1", other.root(1));
+    upstream.document("epoch/1", other.epoch(1));
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = crate::support::primary::open_store(directory.path());
     let url = format!("http://{}", upstream.address);

@@ -129,14 +129,7 @@ async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
     let fresh = || {
         let txn = replica.store.read().expect("a state");
         let recollection = recollect(&txn, replica.directory.path(), &primary.root_key).expect("a proof");
-        let settings = Settings {
-            root_key: primary.root_key,
-            hold_at: None,
-            accept_expired: false,
-            accept_fork: None,
-            ignore_clock: false,
-        };
-        Engine::new(settings, recollection.memory)
+        Engine::new(Settings::of(primary.root_key), recollection.memory)
     };
     let believes = |note: Vec<u8>| {
         let answer = Event::Answer { note, delta: true, reconnect_ms: None };

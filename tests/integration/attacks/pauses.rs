@@ -15,14 +15,12 @@ async fn holding(primary: &Primary) -> (Engine, Vec<u8>) {
 
 /// The same, which goes no further than this position.
 async fn holding_up_to(primary: &Primary, hold_at: Option<Position>) -> (Engine, Vec<u8>) {
-    let settings =
-        Settings { root_key: primary.root_key, hold_at, accept_expired: false, accept_fork: None, ignore_clock: false };
+    let settings = Settings { hold_at, ..Settings::of(primary.root_key) };
     let mut engine = Engine::new(settings, Memory::default());
     let (note, _) = unframe(&primary.answer(Position::default()).await);
-    let read = |note: Result<Option<Vec<u8>>, _>| note.expect("a store").expect("a note");
-    engine.handle(now(primary, 0), Event::Root(1, read(primary.publisher.root(1))));
+    engine.handle(now(primary, 0), Event::Root(1, primary.root(1)));
     engine.handle(now(primary, 0), Event::Answer { note: note.clone(), delta: true, reconnect_ms: None });
-    let mut actions = engine.handle(now(primary, 0), Event::Epoch(1, read(primary.publisher.epoch(1))));
+    let mut actions = engine.handle(now(primary, 0), Event::Epoch(1, primary.epoch(1)));
     let Some(Action::Apply(step)) = actions.pop() else { panic!("{actions:?}") };
     let polled = engine.handle(now(primary, 0), Event::Applied(step, Ok(())));
     assert!(matches!(polled[..], [Action::FetchNext { bust: None, .. }]), "{polled:?}");

@@ -1,6 +1,6 @@
-//! A primary whose machine went back to a snapshot: its replicas stay, tell it, and it stops until it is restored.
+//! A primary that went back to a snapshot or a backup: its replicas stay, tell it, and it stops until it is restored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -20,13 +20,132 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Waits until a primary that was set back is not ready any more, and says so wherever it can be asked.
+fn refuses(primary: &Node, published: &str) {
+    primary.until("it stops", || (primary.get("/readyz").status == 503).then_some(()));
+    let ready = primary.get("/readyz").problem(503, "outdated_primary");
+    let request = json!({"content": {"syntax": "plain", "text": "x"}, "message": "m", "labels": []});
+    let answer = primary.change("POST", "/v1/prompts/a/versions", &request);
+    for detail in [ready, answer.problem(503, "outdated_primary")] {
+        assert!(detail.contains(published) && detail.contains("bookholder restore"), "{detail}");
+    }
+    let status = primary.status();
+    assert_eq!((&status["trouble"]["reason"], &status["freshness"]), (&json!("outdated"), &json!("stale")));
+    let metrics = primary.get("/metrics");
+    assert!(metrics.text().contains("bookholder_outdated 1\n"), "{}", metrics.text());
+}
+
+fn position(node: &Node) -> String {
+    node.status()["position"].as_str().expect("a position").to_owned()
+}
+
+/// A backup of a running primary.
+fn back_up(primary: &Node, name: &str) -> PathBuf {
+    let file = primary.home().join(name);
+    let _said = bookholder(["backup"]).arg(&file).server(primary).ok();
+    file
+}
+
+/// Gives a stopped primary another checkpoint key, which begins an epoch.
+fn change_keys(primary: &Node) {
+    let (draft, data) = (primary.home().join("root-2.draft"), primary.data());
+    let _said =
+        bookholder(["keys", "draft", "--data"]).arg(data).arg("--out").arg(&draft).arg("--rotate-checkpoint").ok();
+    let _said = bookholder(["keys", "sign"]).arg(&draft).arg("--key").arg(data.join("keys/root.key")).ok();
+    let _said = bookholder(["keys", "install"]).arg(&draft).arg("--data").arg(data).ok();
+}
+
+#[test]
+fn primary_on_a_backup_put_back_by_hand_stops_when_its_replica_holds_more() {
+    let mut primary = Node::primary();
+    let address = primary.address().to_string();
+    primary.publish("a", "in the backup");
+    let file = back_up(&primary, "old.backup");
+    primary.publish("a", "after the backup");
+    let replica = Node::replica(&primary);
+    let published = position(&primary);
+    primary.stop();
+    std::fs::copy(&file, primary.data().join("registry.redb")).expect("a copy");
+    primary.restart_as(|launch| launch.args(["--listen", &address]));
+    refuses(&primary, &published);
+    primary.until_logged("this primary stops writing and signing");
+    assert_eq!(primary.text("a"), "in the backup", "reading goes on");
+    assert_eq!((replica.text("a").as_str(), position(&replica)), ("after the backup", published));
+}
+
+#[test]
+fn primary_on_a_backup_from_before_a_change_of_keys_stops_without_a_replica() {
+    let mut primary = Node::primary();
+    primary.publish("a", "in the backup");
+    let file = back_up(&primary, "old.backup");
+    primary.stop();
+    change_keys(&primary);
+    let database = primary.data().join("registry.redb");
+    std::fs::copy(&file, &database).expect("a copy");
+    primary.restart();
+    refuses(&primary, "2.");
+    primary.until_logged("this primary does not write or sign");
+    assert_eq!(primary.text("a"), "in the backup", "reading goes on");
+    primary.restart();
+    refuses(&primary, "2.");
+    primary.stop();
+    let offline = bookholder(["token", "create", "late", "--role", "admin", "--data"]).arg(primary.data());
+    let _said = offline.fails(2).says("older than what its registry published");
+
+    std::fs::remove_file(&database).expect("removed");
+    let _said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok().says("epoch 3 begins here");
+    primary.restart();
+    primary.publish("a", "in the new epoch");
+}
+
+#[test]
+fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_and_stops() {
+    let mut primary = Node::primary();
+    let address = primary.address().to_string();
+    primary.publish("a", "in the snapshot");
+    primary.stop();
+    let (data, snapshot) = (primary.data().to_owned(), primary.home().join("snapshot"));
+    copy(&data, &snapshot);
+    change_keys(&primary);
+    primary.restart_as(|launch| launch.args(["--listen", &address]));
+    let replica = Node::replica(&primary);
+    primary.publish("a", "under the new keys");
+    let file = back_up(&primary, "new.backup");
+    replica.follow(&primary);
+    let published = position(&primary);
+    primary.stop();
+
+    let keys = primary.home().join("keys");
+    copy(&data.join("keys"), &keys);
+    std::fs::remove_dir_all(&data).expect("gone");
+    copy(&snapshot, &data);
+    primary.restart();
+    primary.until_logged("this primary stops writing and signing");
+    refuses(&primary, &published);
+    primary.restart();
+    refuses(&primary, &published);
+    replica.until("it says why", || {
+        replica.status()["trouble"]["detail"].to_string().contains("(outdated_primary)").then_some(())
+    });
+    assert_eq!((replica.text("a").as_str(), position(&replica)), ("under the new keys", published));
+    primary.stop();
+
+    // What the replica showed is kept, so the epoch that a restore begins goes on from it.
+    std::fs::remove_file(data.join("registry.redb")).expect("removed");
+    std::fs::remove_dir_all(data.join("keys")).expect("removed");
+    let restore = bookholder(["restore"]).arg(&file).arg("--data").arg(&data).arg("--keys").arg(&keys);
+    let _said = restore.ok().says("epoch 3 begins here");
+    primary.restart();
+    primary.publish("a", "in the new epoch");
+    replica.until("it follows", || (replica.text("a") == "in the new epoch").then_some(()));
+}
+
 #[test]
 fn a_primary_set_back_to_a_snapshot_stops_and_a_restored_one_goes_on() {
     let mut primary = Node::primary();
     let address = primary.address().to_string();
     primary.publish("a", "before the snapshot");
-    let file = primary.home().join("newest.backup");
-    let _said = bookholder(["backup"]).arg(&file).server(&primary).ok();
+    let file = back_up(&primary, "newest.backup");
     primary.stop();
     let (data, snapshot) = (primary.data().to_owned(), primary.home().join("snapshot"));
     copy(&data, &snapshot);
@@ -34,29 +153,17 @@ fn a_primary_set_back_to_a_snapshot_stops_and_a_restored_one_goes_on() {
     let replica = Node::replica(&primary);
     primary.publish("a", "after the snapshot");
     replica.follow(&primary);
-    let published = primary.status()["position"].as_str().expect("a position").to_owned();
+    let published = position(&primary);
     primary.stop();
 
     std::fs::remove_dir_all(&data).expect("gone");
     copy(&snapshot, &data);
     primary.restart();
-    let refuses = |primary: &Node| {
-        primary.until("it stops", || (primary.get("/readyz").status == 503).then_some(()));
-        let _detail = primary.get("/readyz").problem(503, "outdated_primary");
-        let request = json!({"content": {"syntax": "plain", "text": "x"}, "message": "m", "labels": []});
-        let answer = primary.change("POST", "/v1/prompts/a/versions", &request);
-        let detail = answer.problem(503, "outdated_primary");
-        assert!(detail.contains(&published) && detail.contains("bookholder restore"), "{detail}");
-        let status = primary.status();
-        assert_eq!((&status["trouble"]["reason"], &status["freshness"]), (&json!("outdated"), &json!("stale")));
-        let metrics = primary.get("/metrics");
-        assert!(metrics.text().contains("bookholder_outdated 1\n"), "{}", metrics.text());
-        assert_eq!(primary.text("a"), "before the snapshot", "reading goes on");
-        primary.until_logged("does not write or sign");
-    };
     primary.until_logged("this primary stops writing and signing");
     primary.restart();
-    refuses(&primary);
+    refuses(&primary, &published);
+    assert_eq!(primary.text("a"), "before the snapshot", "reading goes on");
+    primary.until_logged("does not write or sign");
     replica.until("it says why", || {
         replica.status()["trouble"]["detail"].to_string().contains("(outdated_primary)").then_some(())
     });

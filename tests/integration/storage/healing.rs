@@ -1,5 +1,6 @@
 //! Damaged data: it is not served, the node says so, and a replica with an upstream gets it anew.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use serde_json::json;
@@ -124,7 +125,7 @@ fn a_replica_whose_file_is_torn_puts_it_aside_keeps_its_watermark_and_starts() {
         replica.restart();
         replica.follow(&primary);
         assert_eq!(replica.text("p7"), "Never reveal the rules", "{number}");
-        assert!(replica.stderr().contains("the database of this replica is damaged; it was put aside"), "{number}");
+        assert!(replica.stderr().contains("the database of this replica is damaged and was put aside"), "{number}");
         assert_eq!(std::fs::read(replica.data().join("registry.redb.damaged")).expect("it is kept"), bytes);
         replica.stop();
         assert_eq!(std::fs::read(replica.data().join("watermark")).expect("a watermark"), watermark);
@@ -146,4 +147,87 @@ fn a_torn_file_without_an_upstream_is_one_clear_error_that_names_it() {
         assert!(said.contains("registry.redb is damaged: "), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+/// A replica without an upstream, fed by an inbox.
+fn fed_by(inbox: &Path, primary: &Node) -> Launch {
+    let inbox = [OsString::from("--inbox"), inbox.into()];
+    Launch::replica().args(["--root-key", &primary.root_key()]).args(inbox)
+}
+
+/// A bundle of what a primary holds, in a folder of this name below the inbox.
+fn put_bundle(primary: &Node, inbox: &Path, name: &str) {
+    let aside = primary.home().join(name);
+    let _said = bookholder(["bundle", "export"]).arg(&aside).server(primary).ok();
+    std::fs::create_dir_all(inbox).expect("a folder");
+    std::fs::rename(&aside, inbox.join(name)).expect("one moment");
+}
+
+#[test]
+fn a_replica_fed_by_bundles_says_what_to_put_into_its_inbox_and_heals_from_that() {
+    let primary = Node::primary();
+    primary.publish("rules", "Never reveal the rules");
+    primary.publish("greeting", "Hello");
+    let inbox = primary.home().join("inbox");
+    put_bundle(&primary, &inbox, "first");
+    let mut replica = fed_by(&inbox, &primary).start();
+    replica.until("the bundle is taken", || (replica.get("/readyz").status == 200).then_some(()));
+    let state = replica.status()["state"].clone();
+
+    // The same bundle heals, and a newer one. While none is there, it says what is missing.
+    for (round, newer) in [(1, false), (2, true)] {
+        replica.stop();
+        let away = primary.home().join(format!("away-{round}"));
+        std::fs::rename(&inbox, &away).expect("the medium is unplugged");
+        std::fs::create_dir(&inbox).expect("an empty one");
+        change_text(replica.data(), "Never reveal", "Alway reveal");
+        replica.restart();
+        refuses_the_damaged_text(&replica);
+        let remedy = format!("put the newest bundle into the inbox {}", inbox.display());
+        let message = replica.get("/readyz").problem(503, "not_ready");
+        assert!(message.contains(&remedy), "{message}");
+        let status = replica.status();
+        assert!(status["storage"]["detail"].as_str().expect("a text").contains(&remedy), "{status}");
+        replica.until_logged(&remedy);
+        if newer {
+            primary.publish("greeting", "Hello again");
+            put_bundle(&primary, &inbox, "second");
+        } else {
+            std::fs::rename(away.join("first"), inbox.join("first")).expect("plugged in again");
+        }
+        replica.until("it heals", || (replica.get("/readyz").status == 200).then_some(()));
+        assert_eq!(replica.text("rules"), "Never reveal the rules");
+        assert!(replica.status()["storage"].is_null(), "{}", replica.status());
+        replica.until("it is counted", || metric(&replica, "bookholder_heals_total 1"));
+        replica.until_logged("this replica is whole again");
+        assert_eq!(replica.status()["state"] == state, !newer);
+    }
+    assert_eq!(replica.text("greeting"), "Hello again");
+    replica.stop();
+    let _proved = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+}
+
+#[test]
+fn a_replica_fed_by_bundles_whose_database_cannot_be_opened_waits_for_the_next_bundle() {
+    let primary = Node::primary();
+    primary.publish("rules", "Never reveal the rules");
+    let inbox = primary.home().join("inbox");
+    put_bundle(&primary, &inbox, "first");
+    let mut replica = fed_by(&inbox, &primary).start();
+    replica.until("the bundle is taken", || (replica.get("/readyz").status == 200).then_some(()));
+    replica.stop();
+    let away = primary.home().join("away");
+    std::fs::rename(&inbox, &away).expect("the medium is unplugged");
+    std::fs::create_dir(&inbox).expect("an empty one");
+    std::fs::write(replica.data().join("registry.redb"), [0x55; 100_000]).expect("torn");
+    replica.restart();
+    let message = replica.get("/readyz").problem(503, "not_ready");
+    let remedy = format!("is put aside; put the newest bundle into the inbox {}", inbox.display());
+    assert!(message.contains("damaged") && message.contains(&remedy), "{message}");
+    assert_eq!(replica.status()["trouble"]["reason"], "damaged");
+    assert_eq!(resolve(&replica, "rules").status, 503);
+    std::fs::rename(away.join("first"), inbox.join("first")).expect("plugged in again");
+    replica.until("it heals", || (replica.get("/readyz").status == 200).then_some(()));
+    assert_eq!(replica.text("rules"), "Never reveal the rules");
+    assert!(replica.status()["trouble"].is_null(), "{}", replica.status());
 }

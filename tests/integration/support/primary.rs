@@ -201,6 +201,16 @@ impl Primary {
         bytes
     }
 
+    /// The signed root document of this number.
+    pub fn root(&self, number: u64) -> Vec<u8> {
+        self.publisher.root(number).expect("a store").expect("a root document")
+    }
+
+    /// The signed record of this epoch.
+    pub fn epoch(&self, number: u64) -> Vec<u8> {
+        self.publisher.epoch(number).expect("a store").expect("an epoch record")
+    }
+
     /// The key that signs root documents and epochs.
     pub fn root_signing_key(&self) -> SigningKey {
         read_key(&self.path().join(KEYS_FOLDER).join(ROOT_KEY_FILE)).expect("the root key")

@@ -45,8 +45,7 @@ pub fn open_follower(
     upstream: Option<String>,
     root_key: RootKeyId,
 ) -> Result<(Follower, Resolver, FreshnessCell), OpenError> {
-    let settings = Settings { root_key, hold_at: None, accept_expired: false, accept_fork: None, ignore_clock: false };
-    open_follower_as(store, clock, upstream, settings)
+    open_follower_as(store, clock, upstream, Settings::of(root_key))
 }
 
 /// The same, set up in another way.
@@ -61,7 +60,8 @@ pub fn open_follower_as(
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
-    let following = Following { upstream, token: None, extra_ca: None, settings, replica: "plant-7".to_owned(), usage };
+    let replica = "plant-7".to_owned();
+    let following = Following { upstream, token: None, extra_ca: None, settings, inbox: None, replica, usage };
     let (store, resolver_) = (store.clone(), resolver.clone());
     let follower = outside(move || {
         Follower::open(store, resolver_, Metrics::new(bookholder::metrics::Role::Replica), clock, following)
@@ -79,14 +79,7 @@ impl Replica {
 
     /// A replica of a primary over a directory, polling.
     pub async fn reopen(primary: &Primary, directory: Arc<TempDir>, clock: ManualClock) -> Self {
-        let settings = Settings {
-            root_key: primary.root_key,
-            hold_at: None,
-            accept_expired: false,
-            accept_fork: None,
-            ignore_clock: false,
-        };
-        Self::reopen_as(primary, directory, clock, settings).await
+        Self::reopen_as(primary, directory, clock, Settings::of(primary.root_key)).await
     }
 
     /// The same, set up in another way.

@@ -1,0 +1,177 @@
+//! What a replica takes: verified data, or a note for what it holds, into its store and then into what it says of itself.
+//!
+//! Data, note, position and contact are written in one transaction; what resolves never waits for any of this.
+
+use std::io::Read;
+use std::time::Duration;
+
+use super::engine::{Rejection, Settled, Source, Step};
+use super::follower::Follower;
+use super::health::DAMAGED;
+use super::transport::Spool;
+use super::watermark;
+use crate::model::time::Timestamp;
+use crate::store::StoreError;
+use crate::store::delta::{self, Before, Counts, Scope, Target};
+use crate::store::read::Head;
+use crate::store::write::WriteTxn;
+use crate::trust::accept::Rank;
+use crate::trust::checkpoint::Checkpoint;
+
+impl Follower {
+    /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
+    pub(super) async fn keep_note(&self, step: Step) -> Result<(), StoreError> {
+        let rank = step.accepted.held().rank;
+        let moves = self.store.committed().borrow().head.position != rank.position;
+        let (note, contact_ms) = (step.note, step.contact.then(|| self.clock.now_ms()));
+        let keep = move |txn: &mut WriteTxn<'_>| {
+            if moves {
+                txn.set_position(rank.position);
+            }
+            txn.put_meta("note", &note)?;
+            contact_ms.map_or(Ok(()), |now_ms| txn.put_meta("contact", &now_ms.to_le_bytes()))
+        };
+        self.health.applied(&step.accepted, 0);
+        self.store.write(keep).await?;
+        if moves {
+            self.mark(rank).await;
+        }
+        Ok(())
+    }
+
+    /// Raises the watermark; the note in the database says the same.
+    async fn mark(&self, rank: Rank) {
+        let directory = self.scratch.clone();
+        let written = tokio::task::spawn_blocking(move || watermark::write(&directory, rank)).await;
+        if let Err(error) = written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
+        }
+    }
+
+    /// Applies data that came from the upstream.
+    pub(super) async fn apply_spool(&mut self, step: &Step, spool: Spool) -> Result<(), Rejection> {
+        self.metrics.received("delta", spool.bytes());
+        self.apply(step, spool.into_reader()).await
+    }
+
+    /// Applies data to the store, with its note, in one transaction.
+    pub(super) async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
+        let checkpoint = step.accepted.checkpoint.clone();
+        let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
+        let target = target_of(&checkpoint, now_ms);
+        let live = step.source == Source::Live;
+        let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
+        let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
+        // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
+        // replica keeps beside it.
+        let anew = self.damaged.then(|| (self.following.settings.root_key.to_string(), self.engine.trusted()));
+        let before = match step.settled {
+            Some(Settled { seq, given_up }) if anew.is_none() => {
+                let store = self.store.clone();
+                let read = tokio::task::spawn_blocking(move || store.read()).await;
+                let state = read.unwrap_or(Err(StoreError::Aborted)).map_err(failed)?;
+                Some(Before { state, seq, given_up })
+            }
+            _ => None,
+        };
+        let job = move |txn: &mut WriteTxn<'_>| -> Result<Counts, StoreError> {
+            let counts = delta::apply(txn, data, &target, before.as_ref())?;
+            if let Some((pin, trusted)) = anew {
+                txn.put_meta("pin", pin.as_bytes())?;
+                for (number, note) in trusted.roots {
+                    txn.put_root(number, &note)?;
+                }
+                for (number, note) in trusted.epochs {
+                    txn.put_epoch(number, &note)?;
+                }
+            }
+            txn.put_meta("note", &note)?;
+            txn.put_meta("registry", registry.as_bytes())?;
+            if contact {
+                txn.put_meta("contact", &now_ms.to_le_bytes())?;
+            }
+            Ok(counts)
+        };
+        let result = if self.damaged { self.store.write_anew(job).await } else { self.store.write(job).await };
+        let counts = match result {
+            Ok(counts) => counts,
+            Err(error) if error.is_damage() => {
+                self.damaged = true;
+                return Err(Rejection { reason: DAMAGED, detail: error.to_string() });
+            }
+            Err(StoreError::Delta(error)) => {
+                return Err(Rejection { reason: error.reason(), detail: error.to_string() });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if self.damaged {
+            self.damaged = false;
+            self.healed(step);
+        }
+        // Whoever sees that it is ready sees also how fresh it is.
+        self.health.applied(&step.accepted, counts.given_up);
+        self.resolver.set_ready(true);
+        self.mark(step.accepted.held().rank).await;
+        let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
+        self.metrics.caught_up(match (live, counts.whole) {
+            (false, _) => "bundle",
+            (true, true) => "snapshot",
+            (true, false) => "delta",
+        });
+        self.metrics.apply_seconds.observe(seconds(self.clock.monotonic_ms().saturating_sub(began_ms)));
+        self.metrics
+            .apply_operations
+            .observe(f64::from(u32::try_from(counts.puts + counts.deletes).unwrap_or(u32::MAX)));
+        let age_ms = u64::try_from(self.clock.now_ms() - checkpoint.issued * 1_000).unwrap_or(0);
+        if live {
+            self.metrics.propagation_seconds.observe(seconds(age_ms));
+        }
+        let lost_commits = step.accepted.lost_commits.saturating_add(counts.given_up);
+        if lost_commits > 0 {
+            tracing::error!(lost_commits, "the registry went back before commits that this replica had; they are gone");
+        }
+        tracing::debug!(position = %checkpoint.position(), puts = counts.puts, deletes = counts.deletes, "applied a delta");
+        Ok(())
+    }
+
+    /// Says that a damaged database was replaced, and whether by another state than the one that was held.
+    fn healed(&self, step: &Step) {
+        let (held, taken) = (self.position(), step.accepted.checkpoint.position());
+        let source = match step.source {
+            Source::Live => "upstream",
+            Source::Bundle => "bundle",
+        };
+        self.metrics.heals.inc();
+        tracing::info!(position = %taken, source, "this replica is whole again: its damaged database was replaced");
+        // At the same position the state that was held is signed; another history that a root key began may differ.
+        let Some(held) = held.filter(|held| *held != taken && step.settled.is_some()) else { return };
+        self.metrics.heals_uncompared.inc();
+        tracing::warn!(
+            %held,
+            %taken,
+            "the damaged database was replaced by a newer state; whether its history goes on from the one that was held could not be compared here"
+        );
+    }
+}
+
+/// What a verified checkpoint says that a delta leads to.
+fn target_of(checkpoint: &Checkpoint, now_ms: i64) -> Target {
+    Target {
+        scope: Scope {
+            registry: checkpoint.registry.clone(),
+            view: checkpoint.view.clone(),
+            view_generation: checkpoint.view_definition.0,
+        },
+        head: Head {
+            position: checkpoint.position(),
+            changed: checkpoint.changed,
+            floor: checkpoint.floor,
+            tombstones: checkpoint.tombstones,
+        },
+        entries: checkpoint.entries,
+        bytes: checkpoint.bytes,
+        tombstones: checkpoint.tombstones,
+        state: checkpoint.state,
+        now: Timestamp::from_ms(now_ms),
+    }
+}
