@@ -104,7 +104,9 @@ async fn a_replica_without_a_clock_begins_when_it_is_told_to_ignore_it() {
         let resolver = told.resolver.clone();
         let text = until(move || resolver.resolve("a@latest", &Query::default()).ok()).await;
         assert_eq!(text.version, 1);
-        assert_ne!(asked.status().await.expect("a status").freshness, Freshness::Empty);
+        let runtime = tokio::runtime::Handle::current();
+        let freshness = move || runtime.block_on(asked.status()).expect("a status").freshness;
+        let _not_empty = until(move || Some(freshness()).filter(|freshness| *freshness != Freshness::Empty)).await;
         told.stop().await;
         let (again, _) = replica(&data, &clock, &node, false).await;
         assert!(again.resolver.resolve("a@latest", &Query::default()).is_ok(), "once is enough");
