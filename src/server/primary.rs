@@ -117,10 +117,7 @@ pub async fn start_primary_announcing(
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics, Arc::clone(&clock));
-    if let Some((_, outdated)) = publisher.outdated() {
-        tracing::error!(error = &outdated as &dyn std::error::Error, "this primary does not write or sign");
-        freshness.update(|facts| facts.outdated = true);
-    }
+    note_outdated(&publisher, &freshness);
     let stop = CancellationToken::new();
     let watch_report = WatchReport::default();
     let status = {
@@ -188,6 +185,14 @@ fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> Fr
         metrics.commit_seconds.observe(committed.took.as_secs_f64());
     }));
     freshness
+}
+
+/// Says that this primary was set back, where that is known.
+fn note_outdated(publisher: &Publisher, freshness: &FreshnessCell) {
+    if let Some((_, outdated)) = publisher.outdated() {
+        tracing::error!(error = &outdated as &dyn std::error::Error, "this primary does not write or sign");
+        freshness.update(|facts| facts.outdated = true);
+    }
 }
 
 fn describe(

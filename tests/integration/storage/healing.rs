@@ -219,7 +219,7 @@ fn a_replica_fed_by_bundles_whose_database_cannot_be_opened_waits_for_the_next_b
     let away = primary.home().join("away");
     std::fs::rename(&inbox, &away).expect("the medium is unplugged");
     std::fs::create_dir(&inbox).expect("an empty one");
-    std::fs::write(replica.data().join("registry.redb"), [0x55; 100_000]).expect("torn");
+    std::fs::write(replica.data().join("registry.redb"), vec![0x55; 100_000]).expect("torn");
     replica.restart();
     let message = replica.get("/readyz").problem(503, "not_ready");
     let remedy = format!("is put aside; put the newest bundle into the inbox {}", inbox.display());
