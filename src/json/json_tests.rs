@@ -69,13 +69,31 @@ fn numbers_are_laid_out_by_the_rule() {
         (f64::MAX, "1.7976931348623157e+308"),
         (0.1 + 0.2, "0.30000000000000004"),
     ] {
-        assert_eq!(number::written(float), text);
+        assert_eq!(written(float), text);
         assert_eq!(encode(&float).expect("JSON"), text.as_bytes());
     }
     assert_eq!(
         encode(&json!({"b":1,"a":[1.0,"\u{e9}\u{1}\u{7f}/\""]})).expect("JSON"),
         "{\"b\":1,\"a\":[1.0,\"\u{e9}\\u0001\u{7f}/\\\"\"]}".as_bytes()
     );
+}
+
+#[test]
+fn number_between_two_shortest_ones_is_written_with_the_even_digit_as_other_languages_do() {
+    for (exact, shortest) in [
+        ("652868501553132.25", "652868501553132.2"),
+        ("652868501553132.75", "652868501553132.8"),
+        ("1529575015804966.25", "1529575015804966.2"),
+        ("772250749854238.75", "772250749854238.8"),
+        ("1106250950383684.75", "1106250950383684.8"),
+        ("944593014243954.75", "944593014243954.8"),
+        ("-988391760921650.75", "-988391760921650.8"),
+        ("1549649289646338.25", "1549649289646338.2"),
+    ] {
+        assert_eq!(written(exact.parse().expect("a number")), shortest);
+        assert!(read::<Value>(shortest.as_bytes()).is_ok(), "{shortest}");
+        refused(exact, &format!("which would become {shortest};"));
+    }
 }
 
 #[test]
@@ -97,7 +115,7 @@ proptest! {
     fn every_float_reads_back_as_itself(bits in any::<u64>()) {
         let float = f64::from_bits(bits);
         prop_assume!(float.is_finite());
-        let text = number::written(float);
+        let text = written(float);
         let back = number(&text).expect(&text);
         prop_assert_eq!(back.as_f64().map(f64::to_bits), Some(bits));
         prop_assert_eq!(read::<f64>(text.as_bytes()).map(f64::to_bits), Ok(bits));

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use encode::encode;
-pub use number::{INTEGER_MAX, NumberError, number};
+pub use number::{INTEGER_MAX, NumberError, number, scientific, written};
 pub use path::{Path, Step};
 
 /// Why a text is not taken as JSON.

@@ -38,17 +38,26 @@ pub fn number(text: &str) -> Result<Number, NumberError> {
     }
     let float: f64 = text.parse().map_err(|_| NumberError::Form)?;
     let number = Number::from_f64(float).ok_or(NumberError::Infinite)?;
-    if Decimal::of(text) == Decimal::of(&format!("{float:e}")) {
+    if Decimal::of(text) == Decimal::shortest(float) {
         Ok(number)
     } else {
         Err(NumberError::Changed { becomes: written(float) })
     }
 }
 
+/// The shortest digits that read back as a number, with a point behind the first of several, and the power of ten.
+#[must_use]
+pub fn scientific(float: f64) -> (String, i64) {
+    let Decimal { digits, point, .. } = Decimal::shortest(float);
+    let (first, rest) = digits.split_at_checked(1).unwrap_or(("0", ""));
+    let sign = if float.is_sign_negative() { "-" } else { "" };
+    (format!("{sign}{first}{}{rest}", if rest.is_empty() { "" } else { "." }), point.saturating_sub(1))
+}
+
 /// Writes a floating point number: the shortest digits that read back as it, laid out as ECMAScript and RFC 8785 do,
 /// and always with a `.` or an `e`, so that it stays apart from an integer.
-pub(super) fn written(float: f64) -> String {
-    let decimal = Decimal::of(&format!("{float:e}"));
+pub fn written(float: f64) -> String {
+    let decimal = Decimal::shortest(float);
     let sign = if float.is_sign_negative() { "-" } else { "" };
     let Decimal { digits, point, .. } = decimal;
     let count = i64::try_from(digits.len()).unwrap_or(i64::MAX);
@@ -64,10 +73,8 @@ pub(super) fn written(float: f64) -> String {
     } else if -6 < point && point <= 0 {
         format!("{sign}0.{}{digits}", zeros(point.saturating_neg()))
     } else {
-        let exponent = point.saturating_sub(1);
-        let (first, rest) = digits.split_at_checked(1).unwrap_or((&digits, ""));
-        let dot = if rest.is_empty() { "" } else { "." };
-        format!("{sign}{first}{dot}{rest}e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
+        let (digits, exponent) = scientific(float);
+        format!("{digits}e{}{}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
     }
 }
 
@@ -80,7 +87,13 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Of a text that JSON writes, or Rust.
+    /// The shortest that reads back as a number: of two that are equally near the one that ends in an even digit, as
+    /// ECMAScript and Python have it and Rust's own formatting does not.
+    fn shortest(float: f64) -> Self {
+        Self::of(&Number::from_f64(float).map_or_else(|| float.to_string(), |number| number.to_string()))
+    }
+
+    /// Of a text that JSON writes.
     fn of(text: &str) -> Self {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));

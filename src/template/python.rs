@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 
 use super::budget::refusal;
+use crate::json::{scientific, written};
 
 /// Widest step of indented JSON, in blanks.
 const INDENT_MAX: usize = 16;
@@ -30,12 +31,10 @@ fn repr(number: f64) -> String {
     }
     let magnitude = number.abs();
     if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
-        return format!("{number:?}");
+        return written(number);
     }
-    let written = format!("{number:e}");
-    let Some((digits, exponent)) = written.split_once('e') else { return written };
-    let (sign, exponent) = exponent.strip_prefix('-').map_or(("+", exponent), |exponent| ("-", exponent));
-    format!("{digits}e{sign}{exponent:0>2}")
+    let (digits, exponent) = scientific(number);
+    format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
 }
 
 /// A value as Python's `json.dumps` writes it, but in the order of its keys and with letters as they are.
