@@ -12,6 +12,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::budget::{Budget, WORK_BYTES_MAX};
+use super::calls;
 use super::error::{Place, TemplateError, excerpt};
 use super::guards::add_all;
 use super::methods;
@@ -95,7 +96,7 @@ fn render(
 /// The text is no template, uses what there is not, or the sandbox refuses it.
 pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
     let guarded = guard(text)?;
-    let environment = environment(&Arc::new(Budget::new(WORK_BYTES_MAX, Stop::never())));
+    let environment = environment_of(&Stop::never());
     compile(&environment, &guarded.source).map_err(|error| explain(text, &guarded, &error))?;
     let uses = uses(text)?;
     let mut state = environment.empty_state();
@@ -113,6 +114,7 @@ pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
             return Err(TemplateError::at(text, at, format!("there is no test `{}`", excerpt(name))));
         }
     }
+    calls::check(text, &|| environment_of(&Stop::never()))?;
     Ok(uses.variables)
 }
 
@@ -154,19 +156,23 @@ fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
     environment.template_from_str(source).map(|_| ())
 }
 
+/// Why the engine failed, without the guards in the text.
+pub(super) fn said(error: &Error) -> String {
+    let kind = error.kind();
+    if kind == ErrorKind::OutOfFuel {
+        return "the template takes too many steps; loop less, or over less".to_owned();
+    }
+    let detail = error.detail().unwrap_or_default();
+    let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
+    for guard in [KEEP, PUT, ENTER, TEXT, NUMBER, PERCENT, WEIGH, SEARCHED, WALKED] {
+        message = message.replace(&format!("|{guard}"), "").replace(guard, "");
+    }
+    excerpt(&message)
+}
+
 /// Says where and why in terms of the text as it was written.
 fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
-    let kind = error.kind();
-    let message = if kind == ErrorKind::OutOfFuel {
-        "the template takes too many steps; loop less, or over less".to_owned()
-    } else {
-        let detail = error.detail().unwrap_or_default();
-        let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
-        for guard in [KEEP, PUT, ENTER, TEXT, NUMBER, PERCENT, WEIGH, SEARCHED, WALKED] {
-            message = message.replace(&format!("|{guard}"), "").replace(guard, "");
-        }
-        excerpt(&message)
-    };
+    let message = said(error);
     let place = match (error.range(), error.line()) {
         (Some(range), _) => Place::of(1, text, guarded.written(range.start)),
         (None, line) => Place { text: 1, line: line.unwrap_or(1), column: 1 },
@@ -194,6 +200,10 @@ impl io::Write for Output {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn environment_of(stop: &Stop) -> Environment<'static> {
+    environment(&Arc::new(Budget::new(WORK_BYTES_MAX, stop.clone())))
 }
 
 fn environment(budget: &Arc<Budget>) -> Environment<'static> {
@@ -459,8 +469,8 @@ mod tests {
                 let mut bare = Environment::new();
                 bare.set_undefined_behavior(UndefinedBehavior::Strict);
                 match bare.render_str(&text, Value::from(minijinja::value::Serde(&variables))) {
-                    // Large and small numbers are written as Python does.
-                    Ok(_) if ours.contains("e+") || ours.contains("e-") => {}
+                    // Numbers that are large, small or none are written as Python does.
+                    Ok(_) if ["e+", "e-", "nan", "inf"].iter().any(|python| ours.contains(python)) => {}
                     Ok(theirs) => prop_assert_eq!(ours, theirs, "{}", text),
                     // The engine alone has no `%` behind a text.
                     Err(_) if text.contains("' % ") => {}

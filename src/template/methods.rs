@@ -108,6 +108,12 @@ pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
         VariableType::String => !of_map && !matches!(name, "cycle" | "changed"),
         VariableType::Number | VariableType::Boolean => false,
     };
+    // The operator, which is noted as a call where a variable stands in front of it.
+    if name == "%" {
+        let message = "a pattern in a variable is used as in `x|format(y)`; `%` takes one in quotes, or numbers";
+        let is_number = matches!(kind, VariableType::Any | VariableType::Number | VariableType::Boolean);
+        return (!is_number).then(|| message.to_owned());
+    }
     let kind = type_name(kind);
     (!is_there).then(|| format!("a value of type {kind} has no method `{name}`; declare another type, or use a filter"))
 }
@@ -155,12 +161,12 @@ impl<'a> Arguments<'a> {
     fn take<const N: usize>(&self, names: [&str; N], needed: usize) -> Result<[Option<Value>; N], Error> {
         let method = self.method;
         if self.positional.len() > N {
-            return Err(refusal(format!("`{method}` takes at most {N} arguments")));
+            return Err(Error::new(ErrorKind::TooManyArguments, format!("`{method}` takes at most {N} arguments")));
         }
         if let Some(named) = self.named {
             for key in named.try_iter()? {
                 if !key.as_str().is_some_and(|key| names.contains(&key)) {
-                    return Err(refusal(format!("`{method}` has no argument `{key}`")));
+                    return Err(Error::new(ErrorKind::TooManyArguments, format!("`{method}` has no argument `{key}`")));
                 }
             }
         }
@@ -173,7 +179,10 @@ impl<'a> Arguments<'a> {
             index = index.saturating_add(1);
             value
         });
-        if missing { Err(refusal(format!("`{method}` needs {needed} arguments"))) } else { Ok(taken) }
+        if missing {
+            return Err(Error::new(ErrorKind::MissingArgument, format!("`{method}` needs {needed} arguments")));
+        }
+        Ok(taken)
     }
 
     fn none(&self) -> Result<(), Error> {

@@ -7,6 +7,9 @@
 #[cfg(test)]
 mod bombs;
 mod budget;
+mod calls;
+#[cfg(test)]
+mod calls_tests;
 pub mod error;
 mod guards;
 pub mod include;

@@ -470,7 +470,7 @@ fn is_operator(tokens: &[Token<'_>], index: usize) -> bool {
 }
 
 /// Whether a token is the name of a test: `x is name`, `x is not name`.
-fn is_test_name(tokens: &[Token<'_>], index: usize) -> bool {
+pub(super) fn is_test_name(tokens: &[Token<'_>], index: usize) -> bool {
     let named = |distance, name| nth_before(tokens, index, distance).is_some_and(|token| token.named(name));
     named(1, "is") || named(1, "not") && named(2, "is")
 }
@@ -499,7 +499,7 @@ fn is_literal(expression: &[Token<'_>]) -> bool {
 }
 
 /// Where the value starts whose last token this is: the value itself, and what is called or looked up on it.
-fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
+pub(super) fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
     let before = |at: usize| at.checked_sub(1).and_then(|before| Some((before, tokens.get(before)?)));
     let mut first = last;
     loop {
@@ -524,7 +524,7 @@ fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
 }
 
 /// Where the value ends that starts at a token: signs, the value, what is called or looked up on it, and filters.
-fn operand_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
+pub(super) fn operand_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
     let operator = |at: usize, what: &str| tokens.get(at).is_some_and(|token| token.is(what));
     let kind = |at: usize, kind: Kind| tokens.get(at).is_some_and(|token| token.kind == kind);
     let step = |at: usize, by: usize| at.saturating_add(by);

@@ -47,7 +47,13 @@ pub(super) struct Call<'t> {
 /// # Errors
 /// The text cannot be cut into tags, or calls something that is no function.
 pub(super) fn uses(text: &str) -> Result<Uses<'_>, TemplateError> {
-    let mut walk = Walk { text, uses: Uses::default(), scopes: vec![BTreeSet::new()], open: Vec::new() };
+    let mut walk = Walk {
+        text,
+        uses: Uses::default(),
+        scopes: vec![BTreeSet::new()],
+        open: Vec::new(),
+        patterns: BTreeSet::new(),
+    };
     for piece in pieces(text) {
         if let Piece::Tag(tag) = piece? {
             walk.tag(&tag)?;
@@ -74,6 +80,8 @@ struct Walk<'t> {
     /// Names that have a value, the innermost scope last.
     scopes: Vec<BTreeSet<&'t str>>,
     open: Vec<Open<'t>>,
+    /// Names that were last given a text in quotes.
+    patterns: BTreeSet<&'t str>,
 }
 
 impl<'t> Walk<'t> {
@@ -92,6 +100,11 @@ impl<'t> Walk<'t> {
                         return self.read(target, None);
                     }
                     self.assign(target);
+                    if let ([name], [_, value]) = (target, value)
+                        && value.kind == Kind::String
+                    {
+                        self.patterns.insert(name.text);
+                    }
                     Ok(())
                 } else {
                     let target = tokens.first().filter(|token| token.kind == Kind::Name);
@@ -187,11 +200,16 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes a call of the method whose name is this token, where it is known on what.
-    fn call(&mut self, tokens: &[Token<'t>], index: usize) {
+    /// Notes a call of the method, or `%`, that is this token, where it is known on what: so many tokens before.
+    fn call(&mut self, tokens: &[Token<'t>], index: usize, distance: usize) {
         let at = |distance: usize| index.checked_sub(distance).and_then(|at| tokens.get(at));
-        let (Some(method), Some(owner)) = (at(0), at(2)) else { return };
-        let is_part = at(3).is_some_and(|before| before.is(".") || before.is("|") || before.named("is"));
+        let (Some(method), Some(owner)) = (at(0), at(distance)) else { return };
+        let before = at(distance.saturating_add(1));
+        let is_part = before.is_some_and(|before| before.is(".") || before.is("|") || before.named("is"));
+        if method.is("%") && self.patterns.contains(owner.text) && owner.kind == Kind::Name && !is_part {
+            self.uses.calls.push(Call { variable: None, method: method.text, at: method.at });
+            return;
+        }
         let is_bound = self.scopes.iter().any(|scope| scope.contains(owner.text));
         let variable = match owner.kind {
             Kind::String => None,
@@ -210,6 +228,7 @@ impl<'t> Walk<'t> {
     /// Gives a value to every name of a target.
     fn assign(&mut self, target: &[Token<'t>]) {
         for token in target.iter().filter(|token| token.kind == Kind::Name) {
+            self.patterns.remove(token.text);
             self.bind(token.text);
         }
     }
@@ -223,6 +242,9 @@ impl<'t> Walk<'t> {
             let is_test = before.is_some_and(|before| before.named("is")) && !token.named("not")
                 || before.is_some_and(|before| before.named("not"))
                     && at(index.checked_sub(2)).is_some_and(|before| before.named("is"));
+            if token.is("%") && before.is_some_and(|before| before.kind == Kind::Name) {
+                self.call(tokens, index, 1);
+            }
             if token.kind != Kind::Name {
                 continue;
             }
@@ -233,7 +255,7 @@ impl<'t> Walk<'t> {
                     return Err(TemplateError::at(self.text, token.at, message));
                 }
                 if behind.first().is_some_and(|next| next.is("(")) {
-                    self.call(tokens, index);
+                    self.call(tokens, index, 2);
                 }
                 continue;
             }

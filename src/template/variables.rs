@@ -211,7 +211,9 @@ mod tests {
             ("x\\n{{ a.strip() }}", "number", "line 2, column 6: a value of type number has no method `strip`"),
             ("{{ a.items() }}", "string", "a value of type string has no method `items`"),
             ("{% for k, v in a.items() %}{{ k }}{% endfor %}", "array", "type array has no method `items`"),
-            ("{{ a }}{{ 'x'.keys() }}", "any", "type string has no method `keys`"),
+            ("{{ a % 2 }}", "string", "column 6: a pattern in a variable is used as in `x|format(y)`"),
+            ("{% set p = '%s' %}{{ p % a }}", "any", "a pattern in a variable is used as in"),
+            ("{{ a }}{{ 'x'.keys() }}", "any", "this string has no method `keys`"),
         ] {
             let content =
                 format!(r#"{{"text":"{text}","syntax":"jinja","variables":[{{"name":"a","type":"{kind}"}}]}}"#);
