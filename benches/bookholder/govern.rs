@@ -118,6 +118,7 @@ fn report(bench: &mut Bench, runtime: &Runtime, registry: &Registry, catalogue: 
             message: format!("change {number}"),
             name: name(number % 1_724).parse().expect("a name"),
             text: Some(text(number, BYTES / 2)),
+            original: None,
         };
         let changes = (first..CHANGES.min(first + CHANGES_A_BATCH)).map(change).collect();
         let request = ImportRequest { changes, syntax: Syntax::Plain, label: Label::production() };

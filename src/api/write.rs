@@ -219,6 +219,10 @@ pub struct ImportChange {
     pub name: PromptName,
     /// What it said from then on; null when it was removed.
     pub text: Option<String>,
+    /// What the prompt was called elsewhere, where that cannot be its name here: the description of a prompt that the
+    /// import makes, of which 1,000 characters are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
 }
 
 /// What became of an import.

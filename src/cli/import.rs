@@ -1,7 +1,7 @@
 //! `import`: brings another library's history, change by change with its times and authors, or a folder as it is.
 //!
 //! An import can be repeated: changes that an earlier one brought are skipped. Names that no prompt may have are
-//! mapped by the rule of `files::mapping`, and said.
+//! mapped by the rule of `files::mapping`, and listed; the first name becomes the description.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,6 +31,9 @@ const WINDOW_LOG_MAX: u32 = 27;
 /// How long to wait, and how often, where a batch is more than may be written in a minute.
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSES_MAX: u32 = 15;
+
+/// Most names that are listed.
+const LISTED_MAX: usize = 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -189,9 +192,13 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
     } else {
         if !total.renamed.is_empty() {
             output.line(format!("{} under another name:", count(total.renamed.len(), "prompt")))?;
-            for (original, name) in &total.renamed {
+            for (original, name) in total.renamed.iter().take(LISTED_MAX) {
                 let original: String = one_line(original).chars().take(100).collect();
                 output.line(format!("  {} → {}", paint(DIM, original), paint(ACCENT, name)))?;
+            }
+            if total.renamed.len() > LISTED_MAX {
+                output
+                    .line(format!("  and {} more; --json lists all", total.renamed.len().saturating_sub(LISTED_MAX)))?;
             }
             output.line(paint(DIM, RULE))?;
         }

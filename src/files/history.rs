@@ -86,9 +86,11 @@ impl HistoryReader {
         let id = form.id(*occurrence);
         *occurrence += 1;
         let mapped = self.mapper.map(&form.name);
+        let original = mapped.changed.then_some(form.name);
         Ok(Some(HistoryChange {
-            renamed_from: mapped.changed.then_some(form.name),
+            renamed_from: original.clone(),
             change: ImportChange {
+                original,
                 id,
                 at: form.at,
                 author: form.author,

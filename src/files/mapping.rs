@@ -16,7 +16,7 @@ use crate::model::name::{NAME_BYTES_MAX, PromptName};
 /// The rule, for whoever asks why a name looks different.
 pub const RULE: &str = "\
 A name of a-z, 0-9, . _ and - between / stays as it is. Any other is written in lower case, accents go, every run of other
-characters becomes -, and it ends in - and 12 hex digits of the BLAKE3 of the original, so that it meets no other name.";
+characters becomes -, and it ends in - and 12 hex digits of the BLAKE3 of the original, so that it meets no other name; its description is the original.";
 
 /// Hex digits at the end; more only where so many are not enough to tell two names apart.
 const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];

@@ -158,6 +158,11 @@ fn a_mistake_is_named_with_its_line() {
     for (file, part) in [
         ("---\nsyntax: plain\n", "no later `---` line"),
         ("---\nsyntax: plain\ncolour: red\n---\n", "unknown field `colour`"),
+        (
+            "---\nmodel: m\ninput:\n  schema: {text: string}\noutput: {format: json}\n---\n",
+            "line 3: `input`: unknown field",
+        ),
+        ("---\nname: Basic\nauthors: [ada]\nmodel: {api: chat}\n---\nsystem:\nHi\n", "line 2: `name`: unknown field"),
         ("---\nsyntax: plain\ncolour: red\n---\n", "line 3"),
         ("---\nsyntax: perl\n---\n", "unknown variant `perl`"),
         ("---\nsyntax: [\n---\n", "line "),

@@ -9,6 +9,7 @@ use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::IMPORT_CHANGES_MAX;
 use crate::api::write::{ImportChange, ImportRequest, Imported};
+use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX};
 use crate::model::content::{Content, Syntax};
 use crate::model::name::Label;
 use crate::model::principal::Permission;
@@ -102,10 +103,11 @@ fn import(
     if txn.imported(&change.id)?.is_some() {
         return Ok(Outcome::Known);
     }
-    let ImportChange { id, at, author, message, name, text } = change;
+    let ImportChange { id, at, author, message, name, text, original } = change;
     let why = Why { at, author, message: check_message(&message)? };
     let prompt = txn.prompt(&name)?;
     let key = joined_key(&[IMPORT, name.as_str()]);
+    let is_new = prompt.is_none();
     if let Some(prompt) = &prompt {
         // What others made of an imported prompt since is not overwritten.
         let done: Option<Brought> = txn.document(Shelf::Source, &key)?;
@@ -143,6 +145,12 @@ fn import(
         }
     };
     txn.remember_import(&id, seq)?;
+    if let Some(original) = original.filter(|_| is_new) {
+        let description = original.chars().take(DESCRIPTION_CHARACTERS_MAX).collect();
+        let about = About { description, ..About::default() }.checked();
+        let about = about.map_err(|error| RegistryError::Unfit(error.to_string()))?;
+        txn.put_document(Shelf::About, name.as_str(), &about)?;
+    }
     if let Some(prompt) = txn.prompt(&name)? {
         let brought = Brought { version: prompt.latest, removed: prompt.removed.is_some() };
         txn.put_document(Shelf::Source, &key, &brought)?;

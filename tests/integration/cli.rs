@@ -5,6 +5,7 @@ mod compared;
 mod folders;
 mod operating;
 mod reading;
+mod round_trip;
 mod terminal;
 
 use serde_json::Value;

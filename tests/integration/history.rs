@@ -40,6 +40,7 @@ pub fn read() -> Vec<ImportChange> {
             message: line.message,
             name: mapper.map(&line.name).name,
             text: line.text,
+            original: None,
         }
     };
     text.lines().enumerate().map(change).collect()

@@ -77,6 +77,22 @@ fn a_folder_is_pushed_pulled_and_checked() {
 }
 
 #[test]
+fn file_whose_name_no_new_prompt_may_have_is_refused_by_push_and_foreseen_by_its_dry_run() {
+    let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
+    for path in ["Agent.prompt", "agent.prompt", "a b.prompt", "con/x.prompt"] {
+        write(folder.path(), path, "Hi\n");
+    }
+    for more in [&["--dry-run"][..], &[]] {
+        let said = bookholder(["push", "-m", "why"]).arg(folder.path()).args(more).server(&node).exits(1);
+        let said =
+            said.says("✗ Agent").says("for example `agent`").says("for example `a-b`").says("for example `_con/x`");
+        let _said = said.says("+ agent").says("3 refused");
+    }
+    let listed = node.get("/v1/prompts").ok();
+    assert_eq!((&listed["items"][0]["name"], &listed["items"][1]), (&json!("agent"), &json!(null)));
+}
+
+#[test]
 fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_effect() {
     let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
     let change = |minute: u32, name: &str, text: Option<&str>| {
@@ -104,6 +120,8 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
     );
     let _said = bookholder(["import", "-"]).input(history.clone()).server(&node).ok().says("4 known already");
     assert_eq!(line(&node, &format!("get {mapped} --at 2024-05-01T10:00:30Z")).ok().stdout, "one");
+    let about = node.get(&format!("/v1/prompts/{mapped}/about")).ok();
+    assert_eq!(about["description"], "a|b", "what it was called before");
     let _said = line(&node, "get c").fails(1).says("was removed at 2024-05-01T10:03:00Z");
     let log = line(&node, &format!("log {mapped} --json")).ok().json();
     assert_eq!(

@@ -263,6 +263,7 @@ async fn an_import_is_decided_change_by_change() {
         message: "m".to_owned(),
         name: name("a"),
         text: Some("one".to_owned()),
+        original: None,
     };
     let import = ImportRequest { changes: vec![change], syntax: Syntax::Plain, label: label("production") };
     let before = primary.state().1;

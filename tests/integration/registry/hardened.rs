@@ -53,6 +53,7 @@ fn change(primary: &Primary, id: &str, text: Option<&str>) -> ImportChange {
         message: "m".to_owned(),
         name: name(AGENT),
         text: text.map(str::to_owned),
+        original: None,
     }
 }
 

@@ -78,6 +78,7 @@ const WAYS: &[Way] = &[
                 message: "m".to_owned(),
                 name: name(AGENT),
                 text: Some("rob's words.".to_owned()),
+                original: None,
             };
             let import = ImportRequest { changes: vec![change], syntax: Syntax::Mustache, label: label("staging") };
             let outcome = primary.registry.import(&primary.admin, import).await.expect("an import");

@@ -14,6 +14,7 @@ fn change(id: &str, at_ms: i64, prompt: &str, text: Option<&str>) -> ImportChang
         message: "an edit".to_owned(),
         name: name(prompt),
         text: text.map(str::to_owned),
+        original: None,
     }
 }
 

@@ -115,6 +115,7 @@ const STOPS: &[Step] = &[
                     message: "m".to_owned(),
                     name: name(AGENT),
                     text,
+                    original: None,
                 };
                 let import = ImportRequest { changes: vec![change], syntax: Syntax::Mustache, label: label("staging") };
                 let outcome = primary.registry.import(&primary.admin, import).await.expect("an import");

@@ -73,6 +73,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         message: "m".to_owned(),
         name: agent.clone(),
         text: Some("imported".to_owned()),
+        original: None,
     };
     let draft = || DraftRequest { content: request("mine").content, parent: None, expected_revision: None };
     let review = |kind| ReviewRequest { kind, message: "m".to_owned(), fingerprints: Vec::new() };
