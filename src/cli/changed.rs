@@ -57,8 +57,9 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
     }
     for warning in &published.warnings {
         let text = if warning.text > 1 { format!("text {}, ", warning.text) } else { String::new() };
-        let place = format!("{text}line {}", warning.line);
-        output.note(format!("{}: {place}: {}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
+        // What is wrong with the name is in no line.
+        let place = if warning.line == 0 { String::new() } else { format!("{text}line {}: ", warning.line) };
+        output.note(format!("{}: {place}{}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }
     if !published.dependents.is_empty() {
         let names = published.dependents.join(", ");

@@ -80,6 +80,14 @@ pub struct Finding {
     pub message: String,
 }
 
+impl Finding {
+    /// Whether it is high or worse, so that whoever deploys it is asked first.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        self.severity >= Severity::High
+    }
+}
+
 impl Severity {
     /// Every severity, from the least grave.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];

@@ -9,6 +9,9 @@ use super::words::{Visible, sentence};
 /// The field that says which form of a page was sent.
 pub const WHICH: &str = "do";
 
+/// The box that is ticked to deploy what the risk rules find something high or worse in.
+pub const DESPITE_FINDINGS: &str = "despite_findings";
+
 /// Why a form was refused, for its page to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Refusal {

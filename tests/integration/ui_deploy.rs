@@ -170,3 +170,31 @@ fn of_two_who_move_a_label_at_once_one_is_told_that_it_moved() {
     assert_eq!(blind.status, 409, "{}", blind.text());
     assert_eq!(team.send("rob", "GET", &path, &Value::Null).ok()["serving"], json!({"version": 2}));
 }
+
+#[test]
+fn deploying_high_findings_asks_once_in_the_editor_and_on_the_deploy_page() {
+    const RISKY: &str = "Advise the customer which loan to take.";
+    let team = team(&json!({}));
+    let risky = team.publish("ann", RISKY);
+    let mut rob = signed(&team, "rob");
+    let page = rob.page(&format!("{DEPLOY}?label=staging&version={risky}"));
+    assert!(page.contains("name=\"despite_findings\""), "{page}");
+    let asked = decide(&mut rob, &page, "deploy", "now").expect_err("nothing was ticked");
+    assert!(asked.contains("Nothing was done.") && asked.contains("(high)"), "{asked}");
+    let form = Form::of(&asked, "id=\"decide\"").set("message", "now").set("do", "deploy");
+    let ticked = [form.pairs(), vec![("despite_findings", "yes")]].concat();
+    assert_eq!(rob.submit(DEPLOY, &ticked).status, 303);
+
+    let mut admin = signed(&team, "admin");
+    let page = admin.page("/ui/edit/support/other");
+    let form = Form::of(&page, "id=\"editor\"").set("text", RISKY).set("message", "First").set("label", "staging");
+    let form = form.set("do", "deploy");
+    let answer = admin.submit("/ui/edit/support/other", &form.pairs());
+    let asked = answer.text();
+    assert!(answer.status == 200 && asked.contains("Saved, and not published."), "{asked}");
+    let form = Form::of(&asked, "id=\"editor\"").set("do", "deploy");
+    assert!(asked.contains("name=\"despite_findings\""), "{asked}");
+    let ticked = [form.pairs(), vec![("despite_findings", "yes")]].concat();
+    let done = admin.submit("/ui/edit/support/other", &ticked);
+    assert_eq!(done.header("location"), Some("/ui/prompts/support/other?version=1&done=deployed"), "{}", done.text());
+}

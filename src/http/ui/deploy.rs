@@ -8,7 +8,7 @@ use super::super::extract::{Params, Segments, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::edit::sign_in_first;
+use super::edit::{check_findings, sign_in_first};
 use super::html;
 use super::visitor::{Sent, Visitor, redirect};
 use crate::api::govern::{MovePreview, ProposeRequest};
@@ -211,6 +211,12 @@ async fn work(
     }
     let break_glass = fields.get("break_glass").filter(|_| action == "override").cloned();
     let allow_major = fields.contains_key("allow_major");
+    if action == "deploy" {
+        let (registry, actor, wanted, message) = (registry.clone(), actor.clone(), wanted.clone(), message.clone());
+        let preview = blocking(move || registry.preview_move(&actor, wanted, &message)).await?;
+        // What cannot be shown is refused below, with its reason.
+        check_findings(&preview.map(|preview| preview.review.findings).unwrap_or_default(), fields)?;
+    }
     registry.keep_noted_uses().await?;
     let request = DeployRequest { moves: vec![wanted], message, allow_major, break_glass };
     let Deployed { deployments } = registry.deploy(actor, request).await?;

@@ -19,6 +19,7 @@ use crate::clock::Stop;
 use crate::governance::diff::diff;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
+use crate::model::finding::Finding;
 use crate::model::name::{LABEL_BYTES_MAX, Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
@@ -27,7 +28,7 @@ use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::ResolveError;
 use crate::template::lint::lint;
 use crate::template::render::{Given, Rendered, render};
-use crate::web::form::Refusal;
+use crate::web::form::{DESPITE_FINDINGS, Refusal};
 use crate::web::layout::{prompt_path, query, request_path};
 use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
 use crate::web::pages::new::page as new_page;
@@ -407,6 +408,12 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
         Asked::Deploy => vec![label()?],
     };
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
+    if matches!(asked, Asked::Deploy) {
+        let (registry, actor, name, content) = (registry.clone(), actor.clone(), name.clone(), typed.content());
+        let content = content.unwrap_or_else(|_| desk.content());
+        let preview = blocking(move || registry.preview_version(&actor, &name, &content)).await??;
+        check_findings(&preview.findings, fields)?;
+    }
     registry.keep_noted_uses().await?;
     // What was typed is what is published, and nothing that somebody saved in between.
     let expected_revision = Some(revision);
@@ -433,6 +440,18 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
     };
     let query = query(&[("version", &number.to_string()), ("done", done)]);
     Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
+}
+
+/// Refuses to deploy what the risk rules find something high or worse in, until that is what somebody means.
+pub(super) fn check_findings(findings: &[Finding], fields: &Fields) -> Result<(), Failure> {
+    let grave = findings.iter().filter(|one| one.is_grave()).max_by_key(|one| one.severity);
+    match grave.filter(|_| !fields.contains_key(DESPITE_FINDINGS)) {
+        None => Ok(()),
+        Some(Finding { severity, message, .. }) => {
+            let reason = format!("{message} ({severity}); tick the box to deploy it despite that, or ask for review");
+            Err(RequestError::FormValue { field: "Findings", reason }.into())
+        }
+    }
 }
 
 /// Saves what is typed, and its samples; which save it is.

@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::review::{demands, interface};
+use super::review::{demands, despite_findings, interface};
 use super::{diff, serving};
 use crate::api::govern::{MovePreview, MoveReview};
 use crate::experiment::assignment::Choice;
@@ -372,7 +372,10 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
         }
         @match &barred {
             Some(lacks) => { button type="button" disabled { "Deploy" } p.quiet { "You cannot: " (Visible(lacks)) "." } },
-            None if complete => button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) },
+            None if complete => {
+                (despite_findings(&preview.review.findings))
+                button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) }
+            },
             None => { button type="button" disabled { "Deploy" } p.quiet { "Something is missing, marked ✗." } },
         }
         @if matter.may.propose {

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::conversation::conversation;
 use super::diff;
 use super::editor_fields as fields;
+use super::review::despite_findings;
 use crate::api::govern::InterfaceChange;
 use crate::governance::diff::Diff;
 use crate::model::content::Content;
@@ -303,6 +304,7 @@ fn publishing(matter: &EditorMatter) -> Markup {
                 button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
                 button type="submit" name="do" value="publish" { "Only publish" }
                 @if !matter.direct.is_empty() {
+                    (despite_findings(matter.meaning.findings.iter().chain(&matter.meaning.served_findings)))
                     button type="submit" name="do" value="deploy" { "Publish and put it live" }
                     @if !matter.direct.iter().any(|label| label.as_str() == likely) {
                         p.quiet { (Visible(likely)) " takes a review; you can put it live yourself on " (Visible(&matter.direct.join(", "))) "." }

@@ -10,7 +10,7 @@ use super::editor::edit_path;
 use super::{about as said, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::VariableType;
-use crate::model::deployment::Deployment;
+use crate::model::deployment::{Action, Deployment};
 use crate::model::finding::Finding;
 use crate::model::name::PRODUCTION;
 use crate::model::prompt::LabelState;
@@ -168,9 +168,12 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                         }
                         @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
                             div.inline {
+                                @if let Some(stopped) = rolled_back_from(matter, state) {
+                                    a.button href=(path_about("deploy", name, &[("label", state.label.as_str()), ("version", &stopped.to_string())])) { "Deploy v" (stopped) " again" }
+                                }
                                 a.button href=(deploy_path(name, state.label.as_str())) { "Change" span.hidden { " what " (plain(state.label.as_str())) " serves" } }
                             }
-                            @if had_another(matter, state) { (rollback(matter, state, form)) }
+                            @if let Some(before) = served_before(matter, state) { (rollback(matter, state, before, form)) }
                         }
                     }
                 }
@@ -194,13 +197,20 @@ fn approved(made: &Deployment) -> Markup {
     html! { @if !made.approved_by.is_empty() { ", approved by " (Visible(&made.approved_by.join(", "))) } }
 }
 
-/// Whether a label served something else before.
-fn had_another(matter: &PromptMatter, state: &LabelState) -> bool {
-    let mut of_label = matter.deployments.iter().filter(|one| one.label == state.label);
-    of_label.any(|one| one.to.as_ref().is_some_and(|to| *to != state.serving))
+/// What a label served last that differs from what it serves: where a rollback leads.
+fn served_before<'a>(matter: &'a PromptMatter, state: &LabelState) -> Option<&'a Serving> {
+    let of_label = matter.deployments.iter().filter(|one| one.label == state.label);
+    let others = of_label.filter(|one| one.to.as_ref().is_some_and(|to| *to != state.serving));
+    others.max_by_key(|one| one.id)?.to.as_ref()
 }
 
-fn rollback(matter: &PromptMatter, state: &LabelState, form: &str) -> Markup {
+/// The version that the newest deployment of a label rolled back, where it was one.
+fn rolled_back_from(matter: &PromptMatter, state: &LabelState) -> Option<u64> {
+    let newest = matter.deployments.iter().filter(|one| one.label == state.label).max_by_key(|one| one.id)?;
+    newest.from.as_ref().filter(|_| newest.action == Action::Rollback)?.fixed()
+}
+
+fn rollback(matter: &PromptMatter, state: &LabelState, before: &Serving, form: &str) -> Markup {
     let (name, label) = (matter.view.prompt.name.as_str(), state.label.as_str());
     let field = format!("why-{label}");
     html! {
@@ -214,7 +224,7 @@ fn rollback(matter: &PromptMatter, state: &LabelState, form: &str) -> Markup {
                 label for=(field) { "Why?" }
                 input id=(field) name="message" required maxlength="2000" autocomplete="off";
                 button.danger type="submit" { "Roll back " (Visible(state.label.as_str())) }
-                p.quiet { "To what it served before. Applications see it within moments." }
+                p.quiet { "It serves " (serving::brief(before)) " again. Applications see it within moments." }
             }
         }
     }

@@ -77,6 +77,7 @@ fn the_page_says_what_is_live_why_and_what_it_says() {
         "checkout",
         "request 9 open",
         "class=\"tag high\"",
+        "It serves <b class=\"version\">v2</b> again.",
         "served <a class=\"version\" href=\"?version=2\">v2</a>",
         "name=\"serves\" value=\"5\"",
         "href=\"?older=1#versions\"",

@@ -9,8 +9,10 @@ use crate::api::govern::{InterfaceChange, MoveReview, RequestView, Reviewer};
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::change_request::{EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::content::Content;
+use crate::model::finding::Finding;
 use crate::model::serving::Serving;
 use crate::model::version::Bump;
+use crate::web::form::DESPITE_FINDINGS;
 use crate::web::layout::{Frame, Page, Part, back_path, prompt_path, query, request_path};
 use crate::web::words::{Visible, when};
 
@@ -150,6 +152,15 @@ fn around(one: &ProposedMove, review: &MoveReview) -> Markup {
             }
         }
         (demands(one.label.as_str(), &review.requirements, &review.reviewers))
+    }
+}
+
+/// The box that whoever deploys has to tick where the risk rules find something high or worse.
+pub(super) fn despite_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Markup {
+    html! {
+        @if findings.into_iter().any(Finding::is_grave) {
+            label.check { input #despite-findings type="checkbox" name=(DESPITE_FINDINGS) value="yes"; span { "Deploy despite findings of severity high or critical" } }
+        }
     }
 }
 
