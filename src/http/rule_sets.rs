@@ -15,7 +15,7 @@ use crate::api::govern::{ArchiveRequest, Archived, Classified, ClassifyRequest, 
 use crate::model::finding::Finding;
 use crate::model::name::PromptName;
 use crate::model::schema::Handle;
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Actor, Registry, RegistryError};
 
 /// Largest body with a rule set, in bytes: the rules that are in wide use are a tenth of it.
 const RULES_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -60,7 +60,16 @@ pub(super) async fn put_rule_set(
     Json(request): Json<RuleSetRequest, RULES_BODY_BYTES_MAX>,
 ) -> Result<Said<RuleSetView>, Failure> {
     let Writer { registry, actor, .. } = writer;
-    let name = segments.text("name").to_owned();
+    Ok(Said(put_patiently(registry, actor, segments.text("name").to_owned(), request).await?))
+}
+
+/// Keeps a rule set when it is its turn: whatever compiles many rules does so alone.
+pub(super) async fn put_patiently(
+    registry: Registry,
+    actor: Actor,
+    name: String,
+    request: RuleSetRequest,
+) -> Result<RuleSetView, Failure> {
     let place = claim(&WAITING, "too many rule sets")?;
     // The work goes on when the client goes away, and so does its claim.
     let work = async move {
@@ -68,8 +77,7 @@ pub(super) async fn put_rule_set(
         let _turn = READING.acquire().await;
         registry.put_rule_set(&actor, name, request).await
     };
-    let kept = patiently(work).await?;
-    Ok(Said(kept))
+    Ok(patiently(work).await?)
 }
 
 /// Takes a rule set away; what it found stays recorded.

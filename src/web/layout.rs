@@ -182,7 +182,7 @@ impl Frame {
                         }))
                     }
                     @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
-                    @if let Some(path) = self.access { (entry(part == Part::Access, path, &html! { "Access" })) }
+                    @if let Some(path) = self.access { (entry(part == Part::Access, path, &html! { "Settings" })) }
                     @if self.who != Who::Stranger { (entry(part == Part::Replicas, "/ui/replicas", &html! { "Replicas" })) }
                 }
                 form.find action="/ui/" role="search" {

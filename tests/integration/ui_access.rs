@@ -352,3 +352,142 @@ fn each_sees_what_they_may_and_changes_nothing_else() {
     let replica = Node::replica(&team.node);
     assert_eq!(Browser::new(&replica).get("/ui/access").status, 403, "a replica keeps no access");
 }
+
+#[test]
+fn webhooks_are_created_tested_changed_and_removed_in_the_browser() {
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    let list = "/ui/access/webhooks";
+    assert!(admin.page("/ui/access").contains(list) && admin.page(list).contains("No webhooks"));
+    let hook = |url| {
+        [
+            ("do", "save"),
+            ("name", "team"),
+            ("url", url),
+            ("format", "slack"),
+            ("events", "prompt.label.moved *"),
+            ("prompts", "support/**"),
+        ]
+    };
+    let page = refused(&mut admin, list, 422, &hook("http://hooks.example.com/x"));
+    assert!(page.contains("value=\"http://hooks.example.com/x\"") && page.contains("value=\"team\""), "{page}");
+    let path = accepted(&mut admin, list, &hook("https://hooks.example.com/secret-path"));
+    assert_eq!(path, "/ui/access/webhooks/team", "no secret is in an address");
+    let once = admin.page(&path);
+    assert!(once.contains("<code>whsec_") && once.contains("https://hooks.example.com/…"), "{once}");
+    let again = admin.page(&path);
+    assert!(!again.contains("whsec_") && !again.contains("secret-path"), "{again}");
+    assert!(
+        refused(&mut admin, list, 409, &hook("https://hooks.example.com/y"))
+            .contains("There is a webhook `team` already")
+    );
+    let change = [
+        ("do", "save"),
+        ("url", "https://hooks.example.com/z"),
+        ("format", "standard"),
+        ("events", "*"),
+        ("prompts", ""),
+    ];
+    assert_eq!(accepted(&mut admin, &path, &change), "/ui/access/webhooks/team?done=save");
+    assert!(admin.page(&path).contains("value=\"https://hooks.example.com/z\""));
+    accepted(&mut admin, &path, &[("do", "rotate"), ("hours", "24")]);
+    assert!(admin.page(&path).contains("<code>whsec_"));
+    accepted(&mut admin, &path, &[("do", "disable")]);
+    assert!(admin.page(list).contains(">disabled<"));
+    assert!(refused(&mut admin, &path, 409, &[("do", "test")]).contains("disabled"));
+    accepted(&mut admin, &path, &[("do", "enable")]);
+    assert_eq!(accepted(&mut admin, &path, &[("do", "remove")]), "/ui/access/webhooks?done=remove");
+    assert_eq!(last(&node)["command"], json!("remove-webhook"));
+    assert_eq!(admin.get(&path).status, 404);
+}
+
+#[test]
+fn rule_sets_are_written_in_the_browser_and_their_mistakes_come_back() {
+    const RULE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\n\
+        severity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\n";
+    let node = Node::primary();
+    let mut admin = signed(&node, ADMIN);
+    let list = "/ui/access/rules";
+    assert!(admin.page(list).contains("built-in"));
+    let broken = RULE.replace("Take a loan today", "nothing");
+    let page = refused(&mut admin, list, 422, &[("do", "create"), ("name", "house"), ("toml", &broken)]);
+    assert!(page.contains("house.loan") && page.contains("value=\"house\""), "{page}");
+    let typed = RULE.replace('\n', "\r\n");
+    let made = accepted(&mut admin, list, &[("do", "create"), ("name", "house"), ("toml", &typed)]);
+    assert_eq!(made, "/ui/access/rules/house?done=save");
+    assert_eq!(
+        node.send("GET", "/v1/rules/house", &[], b"").ok()["toml"],
+        json!(RULE),
+        "line ends are those of the file"
+    );
+    assert!(refused(&mut admin, list, 409, &[("do", "create"), ("name", "house"), ("toml", RULE)]).contains("already"));
+    let path = "/ui/access/rules/house";
+    let seen = hidden(&admin.page(path), "seen");
+    let changed = RULE.replace("version = 1", "version = 2");
+    accepted(&mut admin, path, &[("do", "save"), ("seen", &seen), ("toml", &changed)]);
+    let stale = refused(&mut admin, path, 400, &[("do", "save"), ("seen", &seen), ("toml", RULE)]);
+    assert!(stale.contains("somebody changed it"), "{stale}");
+    assert_eq!(accepted(&mut admin, path, &[("do", "remove")]), "/ui/access/rules?done=remove");
+    assert_eq!(admin.get(path).status, 404);
+}
+
+#[test]
+fn only_who_may_sees_webhooks_and_writes_rules() {
+    let team = Team::start(Launch::primary(), &json!({}));
+    let mut ann = signed(&team.node, team.token("ann"));
+    assert_eq!(ann.get("/ui/access/webhooks").status, 403);
+    let page = ann.page("/ui/access/rules");
+    assert!(
+        page.contains("built-in") && !page.contains("<textarea") && !page.contains("/ui/access/webhooks"),
+        "{page}"
+    );
+}
+
+#[test]
+fn versions_are_retired_and_prompts_removed_in_the_browser() {
+    let team = Team::start(Launch::primary(), &json!({}));
+    for text in ["One", "Two"] {
+        team.publish("ann", text);
+    }
+    team.deploy("rob", 2).ok();
+    let prompt = "/ui/prompts/support/agent";
+    let mut ann = signed(&team.node, team.token("ann"));
+    let page = ann.page(prompt);
+    assert!(
+        !page.contains("/ui/remove") && page.contains("Protected by <a href=\"/ui/access/policies/production\""),
+        "{page}"
+    );
+    let mut admin = signed(&team.node, team.token("admin"));
+    let retire = |word| [("name", AGENT), ("version", "1"), ("do", word), ("message", "old")];
+    let answer = send(&mut admin, prompt, "/ui/retire", &retire("retire"));
+    assert_eq!(
+        answer.header("location"),
+        Some("/ui/prompts/support/agent?version=1&done=retired"),
+        "{}",
+        answer.text()
+    );
+    assert!(admin.page(&format!("{prompt}?version=1")).contains("Reinstate version 1"));
+    let answer = send(&mut admin, prompt, "/ui/retire", &retire("reinstate"));
+    assert_eq!(answer.header("location"), Some("/ui/prompts/support/agent?version=1&done=reinstated"));
+    let remove = |typed| [("name", AGENT), ("confirm", typed), ("message", "moved")];
+    assert_eq!(send(&mut admin, prompt, "/ui/remove", &remove("support")).status, 400, "the name is not typed");
+    assert_eq!(send(&mut ann, "/ui/new", "/ui/remove", &remove(AGENT)).status, 403);
+    let answer = send(&mut admin, prompt, "/ui/remove", &remove(AGENT));
+    assert_eq!(answer.header("location"), Some("/ui/prompts/support/agent?done=removed"), "{}", answer.text());
+    assert!(!admin.page(prompt).contains("/ui/remove"), "there is nothing left to remove");
+}
+
+#[test]
+fn a_label_without_a_policy_leads_to_the_form_for_one() {
+    let node = Node::primary();
+    let body = json!({"content": {"syntax": "plain", "text": "x"}, "message": "m", "labels": ["staging"]});
+    node.change("POST", "/v1/prompts/a/versions", &body).ok();
+    let mut admin = signed(&node, ADMIN);
+    let page = admin.page("/ui/prompts/a");
+    assert!(page.contains("href=\"/ui/access/new-policy?prompts=a&amp;labels=staging\""), "{page}");
+    let form = admin.page("/ui/access/new-policy?prompts=a&labels=staging");
+    assert!(
+        form.contains("name=\"labels\" value=\"staging\"") && form.contains("name=\"prompts\" value=\"a\""),
+        "{form}"
+    );
+}

@@ -11,6 +11,7 @@ mod bring;
 mod deploy;
 mod diff;
 mod edit;
+mod lifecycle;
 mod live;
 mod merge;
 pub(super) mod news;

@@ -31,7 +31,10 @@ const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// How long a deployment is shown arriving: a minute, in milliseconds.
 const ARRIVING_MS: i64 = 60_000;
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 8] = [
+const DONE: [(&str, &str); 11] = [
+    ("retired", "Retired. It cannot be deployed any more."),
+    ("reinstated", "Reinstated. It can be deployed again."),
+    ("removed", "Removed. Its labels serve nothing any more."),
     ("described", "Kept what is said about it."),
     ("rollback", "Rolled back. Replicas learn of it within moments."),
     ("deployed", "Deployed. Replicas learn of it within moments."),
@@ -115,6 +118,10 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
         publishes: publishes(app, visitor, name),
         deploys: deploys(app, visitor, &view),
+        retires: may(app, visitor, Permission::Retire, name),
+        removes: may(app, visitor, Permission::Remove, name),
+        policies: policies(app, visitor, &view),
+        protects: visitor.holds(app, Permission::Policy),
         arriving,
         back: asked.back.as_ref().map(ToString::to_string),
         done: asked.done,
@@ -125,8 +132,25 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
 
 /// Whether a visitor can write a version of it, or ask for one on a label: signed in, with the right to publish.
 fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> bool {
+    may(app, visitor, Permission::Publish, name)
+}
+
+/// Whether a visitor who is signed in may do something with a prompt.
+fn may(app: &Shared, visitor: &Visitor, permission: Permission, name: &PromptName) -> bool {
     let signed = app.registry.as_ref().zip(visitor.signed());
-    signed.is_some_and(|(registry, actor)| registry.may(actor, Permission::Publish, name, None))
+    signed.is_some_and(|(registry, actor)| registry.may(actor, permission, name, None))
+}
+
+/// The policies that look after each of its labels, as far as a visitor may see them.
+fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<String, Vec<String>> {
+    let Some((registry, actor)) = app.registry.as_ref().zip(visitor.actor()) else { return BTreeMap::new() };
+    let all = registry.policies_for(actor);
+    let name = view.prompt.name.as_str();
+    let of = |label: &Label| {
+        let fit = all.iter().filter(|one| one.prompts.matches(name) && one.labels.matches(label.as_str()));
+        (label.to_string(), fit.map(|one| one.name.clone()).collect())
+    };
+    view.labels.iter().map(|state| of(&state.label)).collect()
 }
 
 /// How far the newest deployment has come, while that may interest somebody.

@@ -3,9 +3,10 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::access::{people, policies, roles, tokens, why};
+use super::access::{people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, assets, audit, bring, deploy, diff, edit, live, merge, prompt, prompts, replicas, review, rollback, sign_in,
+    about, assets, audit, bring, deploy, diff, edit, lifecycle, live, merge, prompt, prompts, replicas, review,
+    rollback, sign_in,
 };
 
 /// Every page, what pages need, and what their forms are sent to.
@@ -21,6 +22,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
     ("GET",  "/ui/deploy/{*name}",  || get(deploy::look).post(deploy::act)),
     ("POST", "/ui/rollback",        || post(rollback::rollback)),
+    ("POST", "/ui/retire",          || post(lifecycle::retire)),
+    ("POST", "/ui/remove",          || post(lifecycle::remove)),
     ("POST", "/ui/describe",        || post(about::describe)),
     ("GET",  "/ui/review",          || get(review::queue)),
     ("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
@@ -34,6 +37,10 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/access/policies",         || get(policies::list)),
     ("GET",  "/ui/access/new-policy",       || get(policies::blank).post(policies::create)),
     ("GET",  "/ui/access/policies/{name}",  || get(policies::one).post(policies::act)),
+    ("GET",  "/ui/access/rules",            || get(rules::list).post(rules::create)),
+    ("GET",  "/ui/access/rules/{name}",     || get(rules::one).post(rules::act)),
+    ("GET",  "/ui/access/webhooks",         || get(webhooks::list).post(webhooks::create)),
+    ("GET",  "/ui/access/webhooks/{name}",  || get(webhooks::one).post(webhooks::act)),
     ("GET",  "/ui/access/why",              || get(why::why)),
     ("GET",  "/ui/replicas",        || get(replicas::replicas)),
     ("POST", "/ui/report",          || post(audit::report)),

@@ -158,6 +158,8 @@ impl Visitor {
             Some("/ui/access")
         } else if self.holds(app, Permission::Policy) {
             Some("/ui/access/policies")
+        } else if self.holds(app, Permission::Webhooks) {
+            Some("/ui/access/webhooks")
         } else {
             None
         };

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod editor;
 mod editor_fields;
 pub mod first_run;
+mod lifecycle;
 mod lines;
 pub mod merge;
 pub mod new;

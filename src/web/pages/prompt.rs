@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
+use super::access::policies::NEW as NEW_POLICY;
+use super::access::policy_path;
 use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
+use super::lifecycle::{removing, retiring};
 use super::{about as said, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::VariableType;
@@ -47,6 +50,14 @@ pub struct PromptMatter {
     pub publishes: bool,
     /// The labels of it that they may move.
     pub deploys: BTreeSet<String>,
+    /// Whether they may retire versions of it.
+    pub retires: bool,
+    /// Whether they may remove it.
+    pub removes: bool,
+    /// The policies that look after each label, by their names.
+    pub policies: BTreeMap<String, Vec<String>>,
+    /// Whether they may make policies.
+    pub protects: bool,
     /// How far the newest deployment has come, while it is young.
     pub arriving: Option<Arriving>,
     /// The label that they came to roll back.
@@ -125,6 +136,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
             h2 #versions { "Versions" }
             (versions(frame, matter))
         }
+        @if let Some(form) = frame.form().filter(|_| matter.removes && matter.view.prompt.removed.is_none()) { (removing(name, form)) }
     };
     let search = "";
     frame.page(&Page { title: name, above: &above, done: matter.done, search, main })
@@ -165,6 +177,7 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                         div #{ "serves-" (plain(state.label.as_str())) } data-live {
                             (serving::drawn(&state.serving, &version))
                             (behind(frame, matter, state))
+                            (protection(frame, matter, state))
                         }
                         @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
                             div.inline {
@@ -178,6 +191,19 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Which policies look after a label; where none does, the way to one.
+fn protection(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Markup {
+    let label = state.label.as_str();
+    let policies = matter.policies.get(label).map(Vec::as_slice).unwrap_or_default();
+    html! {
+        @if !policies.is_empty() {
+            p.quiet { "Protected by " @for (index, one) in policies.iter().enumerate() { @if index > 0 { ", " } a href=(policy_path(one)) { (Visible(one)) } } }
+        } @else if matter.protects && frame.form().is_some() {
+            p.quiet { "No policy. " a href={ (NEW_POLICY) (query(&[("prompts", matter.view.prompt.name.as_str()), ("labels", label)])) } { "Protect it" span.hidden { ": " (plain(label)) } } }
         }
     }
 }
@@ -297,6 +323,9 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
                 p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
             }
             (conversation(&view.content))
+            @if let Some(form) = frame.form().filter(|_| matter.retires && matter.view.prompt.removed.is_none()) {
+                (retiring(matter.view.prompt.name.as_str(), &view.version, form))
+            }
         },
     }
 }

@@ -132,6 +132,10 @@ export const PAGES = [
   { name: "role", route: "/ui/access/roles/{name}", path: "/ui/access/roles/author", as: "admin" },
   { name: "policies", route: "/ui/access/policies", path: "/ui/access/policies", as: "admin" },
   { name: "policy", route: "/ui/access/policies/{name}", path: "/ui/access/policies/production", as: "admin" },
+  { name: "rule-sets", route: "/ui/access/rules", path: "/ui/access/rules", as: "admin" },
+  { name: "rule-set", route: "/ui/access/rules/{name}", path: "/ui/access/rules/house", as: "admin" },
+  { name: "webhooks", route: "/ui/access/webhooks", path: "/ui/access/webhooks", as: "admin" },
+  { name: "webhook", route: "/ui/access/webhooks/{name}", path: "/ui/access/webhooks/deploy-bot", as: "admin" },
   { name: "policy-new", route: "/ui/access/new-policy", path: "/ui/access/new-policy", as: "admin" },
   {
     name: "why",

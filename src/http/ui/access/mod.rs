@@ -7,7 +7,9 @@ pub(super) mod people;
 pub(super) mod policies;
 mod policy_form;
 pub(super) mod roles;
+pub(super) mod rules;
 pub(super) mod tokens;
+pub(super) mod webhooks;
 pub(super) mod why;
 
 use std::fmt::Display;

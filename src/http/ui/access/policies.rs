@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
-use super::super::super::extract::{NoParams, Params, Segments, blocking};
+use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::state::{App, Shared};
 use super::super::html;
 use super::super::visitor::{Sent, Visitor, redirect};
@@ -13,9 +13,9 @@ use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, 
 use crate::model::policy::Policy;
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, RegistryError};
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{Outcome, Typed, WHICH};
 use crate::web::pages::access::policies::{Policies, page};
-use crate::web::pages::access::policy::{PolicyMatter, page as policy_page};
+use crate::web::pages::access::policy::{PolicyMatter, blank as blank_form, page as policy_page};
 use crate::web::pages::access::policy_path;
 
 /// What was done, by the word that stands in the address.
@@ -65,9 +65,16 @@ pub(in crate::http::ui) async fn one(
 pub(in crate::http::ui) async fn blank(
     State(app): State<App>,
     visitor: Visitor,
-    _: NoParams,
+    mut params: Params,
 ) -> Result<Response, Failure> {
-    Ok(html(blocking(move || shown(&app, &visitor, None, Outcome::default())).await??))
+    let (prompts, labels) = (params.text("prompts").unwrap_or_default(), params.text("labels").unwrap_or_default());
+    params.finish(&["prompts", "labels"])?;
+    let mut typed = if prompts.is_empty() && labels.is_empty() { Typed::default() } else { blank_form() };
+    typed.put(WHICH, "save");
+    typed.put("prompts", prompts);
+    typed.put("labels", labels);
+    let outcome = Outcome { typed, ..Outcome::default() };
+    Ok(html(blocking(move || shown(&app, &visitor, None, outcome)).await??))
 }
 
 fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) -> Result<String, Failure> {

@@ -5,8 +5,10 @@ pub mod person;
 pub mod policies;
 pub mod policy;
 pub mod roles;
+pub mod rules;
 pub mod token;
 pub mod tokens;
+pub mod webhooks;
 pub mod why;
 
 use maud::{Markup, html};
@@ -36,11 +38,14 @@ pub(super) enum Tab {
     Tokens,
     Roles,
     Policies,
+    Rules,
+    Webhooks,
     Why,
 }
 
 impl Tab {
-    const ALL: [Self; 5] = [Self::People, Self::Tokens, Self::Roles, Self::Policies, Self::Why];
+    const ALL: [Self; 7] =
+        [Self::People, Self::Tokens, Self::Roles, Self::Policies, Self::Rules, Self::Webhooks, Self::Why];
 
     const fn title(self) -> &'static str {
         match self {
@@ -48,6 +53,8 @@ impl Tab {
             Self::Tokens => "Access tokens",
             Self::Roles => "Roles",
             Self::Policies => "Label policies",
+            Self::Rules => "Risk rules",
+            Self::Webhooks => "Webhooks",
             Self::Why => "Why may she?",
         }
     }
@@ -58,13 +65,15 @@ impl Tab {
             Self::Tokens => "/ui/access/tokens",
             Self::Roles => "/ui/access/roles",
             Self::Policies => "/ui/access/policies",
+            Self::Rules => "/ui/access/rules",
+            Self::Webhooks => "/ui/access/webhooks",
             Self::Why => "/ui/access/why",
         }
     }
 
     /// Whether it shows what only who keeps access may see.
     const fn is_for_keepers(self) -> bool {
-        matches!(self, Self::People | Self::Tokens)
+        matches!(self, Self::People | Self::Tokens | Self::Webhooks)
     }
 }
 
@@ -73,8 +82,8 @@ fn side_by_side(frame: &Frame, tab: Tab, about: &str, outcome: &Outcome, matter:
     let keeper = frame.access == Some(Tab::People.path());
     let main = html! {
         div.head { h1 { (tab.title()) } p.quiet { (about) } }
-        nav.tabs aria-label="Access" {
-            @for one in Tab::ALL.into_iter().filter(|one| keeper || !one.is_for_keepers()) {
+        nav.tabs aria-label="Settings" {
+            @for one in Tab::ALL.into_iter().filter(|one| keeper || *one == tab || !one.is_for_keepers()) {
                 a href=(one.path()) aria-current=[(one == tab).then_some("page")] { (one.title()) }
             }
         }
@@ -86,7 +95,8 @@ fn side_by_side(frame: &Frame, tab: Tab, about: &str, outcome: &Outcome, matter:
 
 /// Writes a page below one of them.
 fn below(frame: &Frame, tab: Tab, title: &str, outcome: &Outcome, main: Markup) -> String {
-    let above = [("Access", frame.access.unwrap_or("/ui/access/why").to_owned()), (tab.title(), tab.path().to_owned())];
+    let above =
+        [("Settings", frame.access.unwrap_or("/ui/access/why").to_owned()), (tab.title(), tab.path().to_owned())];
     let from = if tab == Tab::People { above.len() - 1 } else { 0 };
     let above = above.get(from..).unwrap_or_default();
     frame.page_of(Part::Access, &Page { title, above, done: outcome.done, search: "", main })
@@ -108,6 +118,18 @@ pub fn role_path(name: &str) -> String {
 #[must_use]
 pub fn policy_path(name: &str) -> String {
     format!("/ui/access/policies/{}", segment(name))
+}
+
+/// The path of a rule set's page.
+#[must_use]
+pub fn rules_path(name: &str) -> String {
+    format!("/ui/access/rules/{}", segment(name))
+}
+
+/// The path of a webhook's page.
+#[must_use]
+pub fn webhook_path(name: &str) -> String {
+    format!("/ui/access/webhooks/{}", segment(name))
 }
 
 fn segment(name: &str) -> String {

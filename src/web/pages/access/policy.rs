@@ -236,7 +236,8 @@ pub fn typed(policy: &Policy) -> Typed {
 }
 
 /// The fields of a form in which nothing is said yet.
-fn blank() -> Typed {
+#[must_use]
+pub fn blank() -> Typed {
     let mut typed = Typed::default();
     tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());
     typed

@@ -1,0 +1,120 @@
+//! Risk rules: the sets that there are, one of them, and what is done about them.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::rule_sets::put_patiently;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
+use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use crate::api::govern::RuleSetRequest;
+use crate::model::principal::Permission;
+use crate::registry::RegistryError;
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::rules::{Rules, RulesMatter, one as one_page, page};
+use crate::web::pages::access::rules_path;
+
+/// Where the list is.
+const LIST: &str = "/ui/access/rules";
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 2] =
+    [("save", "Saved. What is published from now on is checked by it."), ("remove", "Removed.")];
+
+/// Lists rule sets.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    Ok(html(blocking(move || all(&app, &visitor, outcome)).await??))
+}
+
+fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, _) = asked(app, visitor)?;
+    let keeps = visitor.holds(app, Permission::Policy);
+    Ok(page(&visitor.frame(app), &Rules { rows: registry.rule_sets()?, keeps, outcome }))
+}
+
+/// Makes a rule set.
+pub(in crate::http::ui) async fn create(
+    State(app): State<App>,
+    mut sent: Sent<CONTENT_FORM_BYTES_MAX>,
+) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let name = required::<String>(&typed, "name", "Name")?;
+        if registry.rule_sets()?.iter().any(|set| set.name == name) {
+            return Err(RegistryError::Exists { what: "a rule set", name }.into());
+        }
+        let kept = put_patiently(registry, actor, name, request(&typed)).await?;
+        Ok::<_, Failure>(format!("{}?done=save", rules_path(&kept.name)))
+    };
+    match made.await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| all(&app, &visitor, outcome))).await?
+        }
+    }
+}
+
+fn request(typed: &Typed) -> RuleSetRequest {
+    RuleSetRequest { toml: typed.get("toml").replace("\r\n", "\n"), gitleaks: typed.ticked("gitleaks") }
+}
+
+/// Shows one rule set.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let name = segments.text("name").to_owned();
+    Ok(html(blocking(move || shown(&app, &visitor, &name, outcome)).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, _) = asked(app, visitor)?;
+    let set = registry.rule_set(name)?;
+    let keeps = visitor.holds(app, Permission::Policy);
+    Ok(one_page(&visitor.frame(app), &RulesMatter { seen: fingerprint(&set), set, keeps, outcome }))
+}
+
+/// Changes or removes a rule set.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent<CONTENT_FORM_BYTES_MAX>,
+) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    let did = async {
+        match which(&typed) {
+            "save" => {
+                unchanged(&typed, &registry.rule_set(&name)?)?;
+                put_patiently(registry, actor, name.clone(), request(&typed)).await?;
+                Ok(format!("{}?done=save", rules_path(&name)))
+            }
+            "remove" => {
+                registry.remove_rule_set(&actor, name.clone()).await?;
+                Ok(format!("{LIST}?done=remove"))
+            }
+            _ => Err(unknown_form()),
+        }
+    };
+    match did.await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, &name, outcome))).await?
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Webhooks: the list, one of them with its deliveries, and what is done about them.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::request::RequestError;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::{HOUR_S, again, asked, done, pattern, required, seconds, unknown_form, which};
+use crate::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
+use crate::crypto::secret::AccessToken;
+use crate::model::webhook::WebhookFormat;
+use crate::registry::RegistryError;
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::webhook_path;
+use crate::web::pages::access::webhooks::{WebhookMatter, Webhooks, one as one_page, page};
+
+/// Deliveries that the page of one shows: the newest.
+const DELIVERIES: usize = 50;
+/// Where the list is.
+const LIST: &str = "/ui/access/webhooks";
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 7] = [
+    ("save", "Saved."),
+    ("test", "A test event is on its way. Reload the page to see what became of it."),
+    ("disable", "Disabled. Nothing is sent until you enable it."),
+    ("enable", "Enabled."),
+    ("rotate", "Replaced."),
+    ("redeliver", "On its way again."),
+    ("remove", "Removed."),
+];
+
+/// Lists webhooks.
+pub(in crate::http::ui) async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    Ok(html(blocking(move || all(&app, &visitor, outcome)).await??))
+}
+
+fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    Ok(page(&visitor.frame(app), &Webhooks { rows: registry.webhooks(actor)?, outcome }))
+}
+
+/// Makes a webhook.
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let name = required::<String>(&typed, "name", "Name")?;
+        if registry.webhooks(&actor)?.iter().any(|one| one.name == name) {
+            return Err(RegistryError::Exists { what: "a webhook", name }.into());
+        }
+        let made = registry.put_webhook(&actor, name, request(&typed)?).await?;
+        keep(&app, &sent, made)
+    };
+    match made.await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| all(&app, &visitor, outcome))).await?
+        }
+    }
+}
+
+/// The webhook that a form says; whether it can be kept is the registry's business.
+fn request(typed: &Typed) -> Result<WebhookRequest, Failure> {
+    Ok(WebhookRequest {
+        url: required(typed, "url", "URL")?,
+        events: typed.get("events").split_whitespace().map(str::to_owned).collect(),
+        prompts: pattern(typed, "prompts", "Prompts")?,
+        format: if typed.get("format") == "slack" { WebhookFormat::Slack } else { WebhookFormat::Standard },
+    })
+}
+
+/// Keeps a secret that was just made for the one page that shows it; where that is.
+fn keep(app: &Shared, sent: &Sent, made: WebhookView) -> Result<String, Failure> {
+    let lost = || RequestError::Task("the answer holds no secret".to_owned());
+    let secret = made.secret.as_deref().and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
+    let path = webhook_path(&made.name);
+    app.sessions.show_once(&sent.session, &path, secret);
+    Ok(path)
+}
+
+/// Shows one webhook; a secret that was just made in this session, once.
+pub(in crate::http::ui) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    params.finish(&["done"])?;
+    let name = segments.text("name").to_owned();
+    Ok(html(blocking(move || shown(&app, &visitor, &name, outcome)).await??))
+}
+
+fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    let absent = || RegistryError::NotFound { what: "webhook", name: name.chars().take(64).collect() };
+    let webhook = registry.webhooks(actor)?.into_iter().find(|one| one.name == name).ok_or_else(absent)?;
+    let deliveries = registry.deliveries(actor, name, None, DELIVERIES)?.items;
+    let secret = visitor.session().and_then(|session| app.sessions.take_shown(session, &webhook_path(name)));
+    Ok(one_page(&visitor.frame(app), &WebhookMatter { webhook, secret, deliveries, outcome }))
+}
+
+/// Changes, tests, disables, enables or removes a webhook, replaces its secret, or sends an event again.
+pub(in crate::http::ui) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: Sent,
+) -> Result<Response, Failure> {
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    match change(&app, &sent, &name, &typed).await {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, &name, outcome))).await?
+        }
+    }
+}
+
+async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    let of = name.to_owned();
+    match which(typed) {
+        "save" => drop(registry.put_webhook(&actor, of, request(typed)?).await?),
+        "test" => drop(registry.test_webhook(&actor, of).await?),
+        "disable" => drop(registry.disable_webhook(&actor, of, SuspensionRequest::default()).await?),
+        "enable" => drop(registry.enable_webhook(&actor, of).await?),
+        "redeliver" => drop(registry.redeliver(&actor, of, required(typed, "seq", "Event")?).await?),
+        "rotate" => {
+            let overlap_s = seconds(typed, "hours", "Hours", HOUR_S)?.unwrap_or_default();
+            return keep(app, sent, registry.rotate_webhook_secret(&actor, of, WebhookRotation { overlap_s }).await?);
+        }
+        "remove" => {
+            registry.remove_webhook(&actor, of).await?;
+            return Ok(format!("{LIST}?done=remove"));
+        }
+        _ => return Err(unknown_form()),
+    }
+    Ok(format!("{}?done={}", webhook_path(name), which(typed)))
+}
