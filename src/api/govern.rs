@@ -169,6 +169,9 @@ pub struct ProposeRequest {
     /// Days until it closes by itself; 30 when not said, 1 to 365.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_days: Option<u32>,
+    /// Who is asked to review it, at most 10 principals; others who may review it still can.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<String>,
 }
 
 /// A version that a change request publishes.

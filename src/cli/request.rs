@@ -124,11 +124,14 @@ struct ProposeArgs {
     /// Apply it as soon as nothing is missing
     #[arg(long)]
     auto: bool,
+    /// Who is asked to review it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    reviewer: Vec<String>,
     /// Days until it closes by itself [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     expires_days: Option<u32>,
     /// Propose this in place of what the request with this number proposed
-    #[arg(long, value_name = "ID", conflicts_with_all = ["auto", "expires_days"])]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["auto", "expires_days", "reviewer"])]
     request: Option<u64>,
 }
 
@@ -214,8 +217,8 @@ async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliErr
         let amended = context.client.amend(id, &AmendRequest { message, publish, moves }).await?;
         (amended, "proposes something else now")
     } else {
-        let (automatic, expires_days) = (args.auto, args.expires_days);
-        let request = ProposeRequest { message, publish, moves, automatic, expires_days };
+        let (automatic, expires_days, reviewers) = (args.auto, args.expires_days, args.reviewer);
+        let request = ProposeRequest { message, publish, moves, automatic, expires_days, reviewers };
         (context.client.propose(&request).await?, "is open")
     };
     if context.output.json {

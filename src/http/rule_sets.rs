@@ -50,7 +50,7 @@ pub(super) async fn rule_set(writer: Writer, segments: Segments, _: NoParams) ->
 #[utoipa::path(
     put, path = "/v1/rules/{name}", operation_id = "put_rule_set", tag = "governance",
     params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
-    request_body(content = RuleSetRequest, example = json!({"toml": "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\n"})),
+    request_body(content = RuleSetRequest, example = json!({"toml": "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n"})),
     responses((status = 200, body = RuleSetView)),
 )]
 pub(super) async fn put_rule_set(

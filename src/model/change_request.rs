@@ -37,6 +37,9 @@ pub struct ChangeRequest {
     pub moves: Vec<ProposedMove>,
     /// Whether it is applied as soon as nothing is missing.
     pub automatic: bool,
+    /// Who was asked to review it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewers: Vec<String>,
     /// What has been said and done, oldest first.
     pub events: Vec<RequestEvent>,
     /// The deployment that applied it.

@@ -22,7 +22,7 @@ use crate::governance::rulebook::{Ask, ITSELF};
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
-use crate::model::principal::Permission;
+use crate::model::principal::{HANDLE_BYTES_MAX, Permission, Principal, is_handle};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
@@ -44,6 +44,8 @@ const OPEN_EACH_MAX: usize = 50;
 /// Events of a change request that may be comments, and that may be anything but its end: nobody talks it to death.
 const COMMENTS_MAX: usize = 300;
 const TALK_MAX: usize = EVENTS_MAX - 20;
+/// Who may be asked to review one change request.
+const REVIEWERS_MAX: usize = 10;
 /// Counts change requests.
 const COUNTER: &str = "change_requests";
 
@@ -70,6 +72,7 @@ impl Registry {
                     return Err(RegistryError::TooMany { what, count, max });
                 }
             }
+            let reviewers = reviewers(txn, ctx, request.reviewers)?;
             let moves = propose(txn, ctx, request.publish, request.moves, &message)?;
             let id = txn.meta(COUNTER)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) + 1;
             txn.put_meta(COUNTER, &id.to_le_bytes())?;
@@ -83,11 +86,15 @@ impl Registry {
                 state: RequestState::Open,
                 moves,
                 automatic: request.automatic,
+                reviewers,
                 events: Vec::new(),
                 deployment: None,
             };
             keep(txn, &request)?;
-            record(txn, ctx, "propose", &request, message)?;
+            // Whoever hears of it in Slack or elsewhere reads who is meant.
+            let asks = if request.reviewers.is_empty() { "" } else { "\nasked to review: " };
+            let said = format!("{message}{asks}{}", request.reviewers.join(", "));
+            record(txn, ctx, "propose", &request, said)?;
             Ok(request)
         })
         .await
@@ -351,6 +358,28 @@ impl Registry {
         let places = found.moves.iter().map(|one| format!("{}@{}", one.name, one.label));
         Ok(Subject::new(command, places, message.unwrap_or(&found.message)))
     }
+}
+
+/// Those who are asked to review something, each once: principals, and not its author.
+fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Result<Vec<String>, RegistryError> {
+    let asked: Vec<String> = asked.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let (count, max) = (asked.len(), REVIEWERS_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "reviewers", count, max });
+    }
+    for name in &asked {
+        if *name == ctx.actor.name {
+            return Err(RegistryError::Unfit(format!("`{name}` proposes it, and cannot be asked to review it")));
+        }
+        let known = is_handle(name) && txn.document::<Principal>(Shelf::Principal, name)?.is_some();
+        if !known {
+            return Err(RegistryError::NotFound {
+                what: "principal",
+                name: name.chars().take(HANDLE_BYTES_MAX).collect(),
+            });
+        }
+    }
+    Ok(asked)
 }
 
 /// Checks what is proposed, publishes its version, and binds the moves to their contents.

@@ -118,6 +118,7 @@ fn fill(world: &World) {
             BTreeMap::from([(1, ContentId::of(b"{}"))]),
         )],
         automatic: false,
+        reviewers: Vec::new(),
         events: Vec::new(),
         deployment: None,
     };

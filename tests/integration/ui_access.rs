@@ -404,7 +404,7 @@ fn webhooks_are_created_tested_changed_and_removed_in_the_browser() {
 #[test]
 fn rule_sets_are_written_in_the_browser_and_their_mistakes_come_back() {
     const RULE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\n\
-        severity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\n";
+        severity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
     let node = Node::primary();
     let mut admin = signed(&node, ADMIN);
     let list = "/ui/access/rules";

@@ -198,3 +198,29 @@ fn deploying_high_findings_asks_once_in_the_editor_and_on_the_deploy_page() {
     let done = admin.submit("/ui/edit/support/other", &ticked);
     assert_eq!(done.header("location"), Some("/ui/prompts/support/other?version=1&done=deployed"), "{}", done.text());
 }
+
+#[test]
+fn reviewers_are_picked_shown_first_in_their_queue_and_named_to_listeners() {
+    let team = team(&json!({"approvals": 1}));
+    let (mut ann, mut rob) = (signed(&team, "ann"), signed(&team, "rob"));
+    let page = ann.page(&format!("{DEPLOY}?label=production&version=2"));
+    assert!(page.contains("name=\"reviewer.rob\"") && !page.contains("name=\"reviewer.ann\""), "{page}");
+    let form = Form::of(&page, "id=\"decide\"").set("message", "OPS-1 please").set("do", "propose");
+    let picked = [form.pairs(), vec![("reviewer.rob", "yes")]].concat();
+    assert_eq!(ann.submit(DEPLOY, &picked).status, 303);
+    let page = ann.page(&format!("{DEPLOY}?label=production&version=3"));
+    decide(&mut ann, &page, "propose", "OPS-2 of nobody").expect("asked");
+    let queue = rob.page("/ui/review");
+    let (asked, other) = (queue.find("OPS-1 please"), queue.find("OPS-2 of nobody"));
+    assert!(asked.is_some() && asked < other && queue.matches("you are asked").count() == 1, "{queue}");
+    assert!(rob.page("/ui/review/1").contains("asked of <b>rob</b>"));
+    let entry = team.audit_from(0).into_iter().find(|entry| entry["command"] == "propose").expect("an entry");
+    assert_eq!(entry["message"], json!("OPS-1 please\nasked to review: rob"), "webhooks tell it");
+    let shown = team.run("rob", ["request", "show", "1"]).ok().stdout;
+    assert!(shown.contains("asked to review: rob"), "{shown}");
+    for (who, code) in [("ann", 422), ("nobody", 404)] {
+        let moves = json!([{"name": AGENT, "label": "production", "serving": {"version": 2}}]);
+        let body = json!({"message": "OPS-3", "moves": moves, "reviewers": [who]});
+        assert_eq!(team.send("ann", "POST", "/v1/requests", &body).status, code, "{who}");
+    }
+}

@@ -86,6 +86,7 @@ async fn governed_story() -> Primary {
         moves: moves.clone(),
         automatic: false,
         expires_days: None,
+        reviewers: Vec::new(),
     };
     let asked = registry.propose(&person("ann"), asked).await.expect("a proposal");
     let (asked, seen) = (asked.id, asked.moves.into_iter().map(|one| one.fingerprint).collect());

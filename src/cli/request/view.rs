@@ -33,7 +33,9 @@ pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     let to = one.serving.to_string();
     // Rules have arrows of their own.
     let arrow = if to.contains('→') { "⇒" } else { "→" };
-    let from = review.from.map(|number| format!("{number} {arrow} ")).unwrap_or_default();
+    // Once it is applied, the label serves what was proposed.
+    let from = review.from.filter(|number| one.serving.fixed() != Some(*number));
+    let from = from.map(|number| format!("{number} {arrow} ")).unwrap_or_default();
     format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
 }
 
@@ -60,7 +62,8 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
             output.line(line)?;
         }
         output.table(&findings::table(&review.findings), "the risk rules find nothing")?;
-        output.line(around(review).trim_end())?;
+        let open = view.request.state == RequestState::Open;
+        output.line(around(review, open).trim_end())?;
     }
     if !view.request.events.is_empty() {
         output.line(format!("\n{}", paint(STRONG, "discussion")))?;
@@ -90,13 +93,18 @@ fn head(request: &ChangeRequest) -> String {
     if request.automatic {
         dates.push_str(" · applied as soon as nothing is missing");
     }
+    if !request.reviewers.is_empty() {
+        dates.extend([" · asked to review: ", &one_line(&request.reviewers.join(", "))]);
+    }
     shown.push_str(&paint(DIM, dates));
     shown + "\n" + &harmless(&request.message)
 }
 
-/// What stands around a move: what policies demand, who uses what is served now, and what includes it.
-fn around(review: &MoveReview) -> String {
-    let mut shown = if review.requirements.is_empty() {
+/// What stands around a move: what policies demand while it is open, who uses what is served now, and what includes it.
+fn around(review: &MoveReview, open: bool) -> String {
+    let mut shown = if !open {
+        String::new()
+    } else if review.requirements.is_empty() {
         format!("{}\n", paint(DIM, "no policy demands anything; a grant of deploy is enough"))
     } else {
         requirements::lines(&review.requirements, Some(&review.reviewers))
@@ -168,11 +176,14 @@ mod tests {
 used in the last day by shop
 included by support/router@3
 ";
-        assert_eq!(plain(&around(&view.moves[0])), expected);
+        assert_eq!(plain(&around(&view.moves[0], true)), expected);
         let event = said(&view.request.events[0]);
         assert_eq!(plain(&event), "2026-03-20 16:00:00 cy (compliance) approves: Fine\u{fffd}[1m");
         let free = MoveReview { requirements: Vec::new(), ..view.moves[0].clone() };
-        assert!(plain(&around(&free)).contains("no policy demands anything"));
+        assert!(plain(&around(&free, true)).contains("no policy demands anything"));
+        assert!(!plain(&around(&free, false)).contains("no policy"), "a closed request is asked nothing any more");
+        let applied = MoveReview { from: Some(7), ..view.moves[0].clone() };
+        assert_eq!(plain(&movement(&view.request.moves[0], &applied)), "support/agent production: 7");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::layout::{prompt_path, query, request_path, whole_query};
-use crate::web::pages::deploy::{DeployMatter, MayMove, Tried, deploy_path, page};
+use crate::web::pages::deploy::{DeployMatter, MayMove, REVIEWER, Tried, deploy_path, page};
 use crate::web::typed::Fields;
 use crate::web::typed::serving::{TypedServing, attributes};
 
@@ -205,7 +205,9 @@ async fn work(
     let wanted = Move { expected_deployment: Some(expected.parse().unwrap_or_default()), ..wanted };
     if action == "propose" {
         let automatic = fields.contains_key("automatic");
-        let request = ProposeRequest { message, publish: None, moves: vec![wanted], automatic, expires_days: None };
+        let reviewers = fields.keys().filter_map(|field| field.strip_prefix(REVIEWER).map(str::to_owned)).collect();
+        let request =
+            ProposeRequest { message, publish: None, moves: vec![wanted], automatic, expires_days: None, reviewers };
         let made = registry.propose(actor, request).await?;
         return Ok(format!("{}?done=propose", request_path(made.id)));
     }

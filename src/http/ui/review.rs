@@ -52,7 +52,9 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
         let reads = |name: &str| visitor.reads(name);
         let page = registry.change_requests(&reads, Some(state), cursor.as_deref(), ROWS)?;
         let row = |request| queue_row(&app, &registry, &visitor, request);
-        let rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        let mut rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
+        // What waits for whoever looks comes first, and before it what they were asked for by name.
+        rows.sort_by_key(|row| (!row.asked, !row.waits));
         Ok::<_, Failure>(queue_page::page(&visitor.frame(&app), &Queue { state, rows, next: page.next }))
     };
     Ok(html(heavy(&held, work).await??))
@@ -66,7 +68,7 @@ fn queue_row(
 ) -> Result<QueueRow, RegistryError> {
     let mine = visitor.actor().is_some_and(|actor| actor.name == request.author);
     if !is_open(app, &request) {
-        return Ok(QueueRow { request, from: Vec::new(), missing: None, mine, waits: false });
+        return Ok(QueueRow { request, from: Vec::new(), missing: None, mine, asked: false, waits: false });
     }
     let view = registry.change_request(&|name| visitor.reads(name), request.id)?;
     let missing = view.moves.iter().flat_map(|one| &one.requirements).filter(|demand| !demand.met).count();
@@ -77,7 +79,9 @@ fn queue_row(
         _ => false,
     };
     let from = view.moves.iter().map(|one| one.from).collect();
-    Ok(QueueRow { request: view.request, from, missing: Some(missing), mine, waits })
+    let named = |actor: &Actor| view.request.reviewers.contains(&actor.name) && !approves(&view, actor);
+    let asked = visitor.actor().is_some_and(named);
+    Ok(QueueRow { request: view.request, from, missing: Some(missing), mine, asked, waits })
 }
 
 fn is_open(app: &Shared, request: &ChangeRequest) -> bool {

@@ -15,6 +15,10 @@ use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_p
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
 use crate::web::words::{Visible, ago, plain, sentence};
 
+/// The beginning of the names of boxes that name a reviewer.
+pub const REVIEWER: &str = "reviewer.";
+/// Most reviewers to choose from.
+const REVIEWERS_SHOWN: usize = 50;
 /// Longest message of a version in the choice of versions, in characters.
 const MESSAGE_CHARACTERS: usize = 60;
 
@@ -381,6 +385,17 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
         @if matter.may.propose {
             button.primary[barred.is_some() || !complete] type="submit" name="do" value="propose" { "Ask for review" }
             label.check { input type="checkbox" name="automatic" value="yes"; span { "and deploy it as soon as nothing is missing" } }
+            @if !preview.review.reviewers.is_empty() {
+                details.act #reviewers {
+                    summary { "Ask somebody in particular …" }
+                    fieldset.boxes {
+                        legend.hidden { "Reviewers" }
+                        @for one in preview.review.reviewers.iter().take(REVIEWERS_SHOWN) {
+                            label.check { input type="checkbox" name={ (REVIEWER) (plain(&one.name)) } value="yes"; span { (Visible(&one.name)) " " span.quiet { (Visible(&one.roles.join(", "))) } } }
+                        }
+                    }
+                }
+            }
         }
         @if barred.is_none() && !complete && matter.may.overrides {
             details.act #glass {

@@ -29,6 +29,8 @@ pub struct QueueRow {
     pub missing: Option<usize>,
     /// Whether whoever looks asked for it.
     pub mine: bool,
+    /// Whether they were asked to review it, and have not approved it.
+    pub asked: bool,
     /// Whether they could approve it and have not.
     pub waits: bool,
 }
@@ -134,7 +136,7 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                     @let approvals = approvals(request);
                     @if approvals > 0 { span.tag { (approvals) (if approvals == 1 { " approval" } else { " approvals" }) } }
                     @if row.mine { span.tag { "yours" } }
-                    @if row.waits { span.tag.critical { "waits for you" } }
+                    @if row.asked { span.tag.critical { "you are asked" } } @else if row.waits { span.tag.critical { "waits for you" } }
                 }
             }
         }
@@ -157,7 +159,7 @@ mod tests {
             "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
             "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","kind":"approve","fingerprints":["f"]}]}"#;
         let request = serde_json::from_str(json).expect("a change request");
-        QueueRow { request, from: vec![Some(6)], missing: Some(2), mine: true, waits: false }
+        QueueRow { request, from: vec![Some(6)], missing: Some(2), mine: true, asked: false, waits: false }
     }
 
     #[test]
@@ -181,6 +183,8 @@ mod tests {
         assert!(!shown.contains("waits for you"), "{shown}");
         let waiting = QueueRow { missing: None, mine: false, waits: true, ..row() };
         assert!(page(&sample(Who::Local), &queue(vec![waiting])).contains("waits for you"));
+        let asked = QueueRow { asked: true, ..row() };
+        assert!(page(&sample(Who::Local), &queue(vec![asked])).contains("you are asked"));
         let none = page(&sample(Who::Local), &queue(Vec::new()));
         assert!(none.contains("Nothing waits") && !none.contains("<table"), "{none}");
     }

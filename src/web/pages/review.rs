@@ -70,6 +70,7 @@ pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
             "Asked by " b { (Visible(&request.author)) } " " (when(request.created, frame.now))
             @if request.state == RequestState::Open {
                 ", open until " (when(request.expires, frame.now))
+                @if !request.reviewers.is_empty() { ", asked of " b { (Visible(&request.reviewers.join(", "))) } }
                 @if request.automatic { ", deployed as soon as nothing is missing" }
             }
         }

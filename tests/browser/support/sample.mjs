@@ -170,10 +170,32 @@ export class Sample {
     await bring("internal/haiku-of-the-day", null, "jonas", "The lobby has a plant now", 30);
   }
 
+  /** A webhook that rests, and a rule set of their own. */
+  async #settings(team) {
+    const hook = { url: "https://bot.example.com/bookholder", events: ["prompt.label.moved"], prompts: "support/**" };
+    await team.send("admin", "PUT", "/v1/webhooks/deploy-bot", hook);
+    await team.send("admin", "POST", "/v1/webhooks/deploy-bot/suspension", { message: "The bot moves house" });
+    const toml = [
+      "[[rule]]",
+      'id = "house.loan"',
+      "version = 1",
+      'description = "Offers a loan."',
+      'category = "financial"',
+      'severity = "high"',
+      'keywords = ["loanshark"]',
+      "regex = '(?i)\\bloanshark\\b'",
+      'test_pos = ["Ask a loanshark"]',
+      'test_neg = ["Ask a friend"]',
+      "",
+    ].join("\n");
+    await team.send("admin", "PUT", "/v1/rules/house", { toml });
+  }
+
   /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */
   async #present(team) {
     const risk = { from: "high", approvers: ["compliance"], block: ["secrets"] };
     await team.protect({ approvals: 1, deployers: ["releaser"], message: "OPS-[0-9]+", risk });
+    await this.#settings(team);
     await this.#canary(team, "triage/classifier");
     await this.#requests(team);
 

@@ -56,6 +56,7 @@ async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) ->
         moves: vec![moving(AGENT, "production", fixed(version))],
         automatic,
         expires_days: Some(7),
+        reviewers: Vec::new(),
     };
     primary.registry.propose(&person(who), request).await.expect("a proposal")
 }
@@ -308,6 +309,7 @@ async fn publishing_and_deploying_are_proposed_in_one_and_applied_in_one() {
         moves: Vec::new(),
         automatic: false,
         expires_days: None,
+        reviewers: Vec::new(),
     };
     let before = primary.state().1;
     let stranger = primary.registry.propose(&person("nobody"), asked.clone()).await;

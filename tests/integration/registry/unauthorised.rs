@@ -48,6 +48,7 @@ async fn world() -> Primary {
         moves: vec![moving("support/agent", "production", fixed(1))],
         automatic: true,
         expires_days: None,
+        reviewers: Vec::new(),
     };
     primary.registry.propose(&primary.admin, asked).await.expect("a proposal");
     primary
@@ -83,6 +84,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         moves: vec![moving("support/agent", "staging", fixed(1))],
         automatic: true,
         expires_days: None,
+        reviewers: Vec::new(),
     };
     let archive = ArchiveRequest {
         prompts: Pattern::everything(),
