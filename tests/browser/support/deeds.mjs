@@ -67,9 +67,10 @@ export async function tryDeploying(way, name, { label, version }) {
   await way.button("Show what changes");
 }
 
-/** Lets a label serve a version. */
-export async function deploy(way, name, { label, version, why }) {
+/** Lets a label serve a version; one with grave findings only where they are meant. */
+export async function deploy(way, name, { label, version, why, despite = false }) {
   await tryDeploying(way, name, { label, version });
+  if (despite) await way.tick("Deploy despite findings of severity high or critical");
   await way.type("Why?", why);
   await way.button(`Deploy to ${label}`);
 }
