@@ -7,14 +7,18 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::{Request, Response, header};
-use tower::{Service, ServiceExt};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::Predicate;
 
+use super::error::Failure;
 use super::fresh::text;
+use super::request::RequestError;
 use super::ui::is_page;
+use super::work::{Work, large_bytes};
 
 /// Answers shorter than this, in bytes, are sent as they are.
 const BYTES_MIN: u64 = 1024;
@@ -48,16 +52,64 @@ impl Predicate for Worthwhile {
     }
 }
 
-/// Has a request answered, and makes the answer shorter where that is asked for and worthwhile.
-pub(super) async fn answer<S>(service: S, request: Request<Body>) -> Response<Body>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    let path = request.uri().path();
-    let worthwhile = Worthwhile { is_resolved: path.starts_with("/v1/resolve/"), is_page: is_page(path) };
-    let service = Compression::new(service).gzip(true).quality(CompressionLevel::Fastest).compress_when(worthwhile);
-    let Ok(response) = service.oneshot(request).await;
-    let mut response = response.map(Body::new);
+/// What a request takes.
+pub(super) struct Accepted {
+    headers: HeaderMap,
+    worthwhile: Worthwhile,
+}
+
+impl Accepted {
+    /// `None` where nothing was said of it.
+    pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
+        let mut headers = HeaderMap::new();
+        for encoding in request.headers().get_all(header::ACCEPT_ENCODING) {
+            headers.append(header::ACCEPT_ENCODING, encoding.clone());
+        }
+        let path = request.uri().path();
+        let worthwhile = Worthwhile { is_resolved: path.starts_with("/v1/resolve/"), is_page: is_page(path) };
+        (!headers.is_empty()).then_some(Self { headers, worthwhile })
+    }
+
+    fn is_gzip(&self) -> bool {
+        let names_gzip =
+            |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().windows(4).any(|word| word == b"gzip");
+        self.headers.values().any(names_gzip)
+    }
+
+    async fn compressed(self, response: Response<Body>) -> Response<Body> {
+        let mut response = Some(response);
+        let answered = tower::service_fn(move |_: Request<()>| {
+            std::future::ready(Ok::<_, Infallible>(response.take().unwrap_or_default()))
+        });
+        let service =
+            Compression::new(answered).gzip(true).quality(CompressionLevel::Fastest).compress_when(self.worthwhile);
+        let mut request = Request::new(());
+        *request.headers_mut() = self.headers;
+        let Ok(response) = service.oneshot(request).await;
+        response.map(Body::new)
+    }
+}
+
+/// Makes an answer shorter where that is asked for and worthwhile: small ones while they are sent, and large ones as heavy
+/// work, or not at all where there is too much of it.
+pub(super) async fn shorten(work: &Work, accepted: Accepted, response: Response<Body>) -> Response<Body> {
+    let is_large =
+        large_bytes(response.body()).is_some() && accepted.is_gzip() && accepted.worthwhile.should_compress(&response);
+    let mut response = if is_large {
+        let Some(turn) = work.turn_now() else {
+            let mut response = response;
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+            return response;
+        };
+        let whole = async move {
+            let (head, body) = accepted.compressed(response).await.into_parts();
+            let body = body.collect().await.map_err(|error| RequestError::Task(error.to_string()))?;
+            Ok::<_, Failure>(Response::from_parts(head, body.to_bytes()))
+        };
+        Work::rewritten(turn, whole).await.unwrap_or_else(axum::response::IntoResponse::into_response)
+    } else {
+        accepted.compressed(response).await
+    };
     let etag =
         response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).filter(|tag| tag.starts_with('"'));
     if let Some(etag) = etag.filter(|_| response.headers().contains_key(header::CONTENT_ENCODING)) {

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Segments, blocking, heavy};
+use super::extract::{Json, NoParams, Segments, Written, blocking, heavy_json};
 use super::state::App;
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
@@ -129,9 +129,9 @@ pub(super) async fn merge_draft(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-) -> Result<Said<DraftMerge>, Failure> {
+) -> Result<Written, Failure> {
     let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(heavy(&app, move |_| writer.registry.merge_draft(&writer.actor, &name, &draft)).await??))
+    heavy_json(&app, move |_| writer.registry.merge_draft(&writer.actor, &name, &draft)).await
 }
 
 /// Publishes a draft, which is then gone; refused when somebody published since it began.

@@ -22,7 +22,7 @@ use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
 use super::ui::is_page;
-pub(super) use super::work::{blocking, heavy};
+pub(super) use super::work::{Written, blocking, heavy, heavy_json};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WHOLE_MAX};
 use crate::json::JsonError;
 

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::{Reader, name_of};
 use super::error::Failure;
-use super::extract::{NoParams, Params, Segments, blocking, heavy};
+use super::extract::{NoParams, Params, Segments, Written, blocking, heavy_json};
 use super::fresh::text;
 use super::openapi::params::Paging;
 use super::read::matches;
@@ -172,13 +172,13 @@ pub(super) async fn diff(
     reader: Reader,
     segments: Segments,
     mut params: Params,
-) -> Result<Json<DiffAnswer>, Failure> {
+) -> Result<Written, Failure> {
     let name: PromptName = segments.get("name")?;
     reader.check(name.as_str())?;
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
     let held = app.clone();
-    Ok(Json(heavy(&held, move |_| app.catalogue.diff(&name, &from, &to)).await??))
+    heavy_json(&held, move |_| app.catalogue.diff(&name, &from, &to)).await
 }
 
 /// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.

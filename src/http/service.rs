@@ -188,11 +188,10 @@ where
 /// Answers a request as its client can read it.
 async fn answer(face: Face, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     place::take_off(face.app.door.prefix(), &mut request);
-    if !request.headers().contains_key(header::ACCEPT_ENCODING) {
-        return route(face, peer, request).await;
-    }
-    let routed = tower::service_fn(|request| route(face.clone(), peer, request).map(Ok));
-    compress::answer(routed, request).await
+    let Some(accepted) = compress::Accepted::of(&request) else { return route(face, peer, request).await };
+    let app = Arc::clone(&face.app);
+    let response = route(face, peer, request).await;
+    compress::shorten(&app.work, accepted, response).await
 }
 
 /// Sends a request through the router, and completes what comes back.

@@ -12,6 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -43,6 +45,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// What a request that met too many others is asked to wait, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
+/// Held by whoever does heavy work.
+type Turn = OwnedSemaphorePermit;
+
 /// Permits for what a process does for its requests.
 pub(super) struct Work {
     heavy: Arc<Semaphore>,
@@ -66,7 +71,7 @@ impl Work {
     }
 
     /// A turn to do heavy work, after a wait where others are at it.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    async fn turn(&self) -> Result<Turn, Failure> {
         if let Ok(permit) = Arc::clone(&self.heavy).try_acquire_owned() {
             return Ok(permit);
         }
@@ -95,14 +100,51 @@ impl Work {
 
     /// Counts a large answer until it is sent, or refuses it where too many are under way.
     pub(super) fn counted(&self, holder: Holder, response: Response) -> Response {
-        let Some(bytes) = response.body().size_hint().exact().filter(|bytes| *bytes >= LARGE_BYTES) else {
-            return response;
-        };
+        let Some(bytes) = large_bytes(response.body()) else { return response };
         match self.unsent.take_many(holder, usize::try_from(bytes).unwrap_or(usize::MAX)) {
-            Ok(share) => response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share })),
+            Ok(share) => {
+                let share = Arc::new(share);
+                let mut response = count(response, Arc::clone(&share));
+                response.extensions_mut().insert(share);
+                response
+            }
             Err(failure) => failure.into_response(),
         }
     }
+
+    /// Writes the body of a large answer in another form, away from the threads that serve everybody; what was counted
+    /// stays counted until the new body is sent.
+    pub(super) async fn rewritten(
+        turn: Turn,
+        rewrite: impl Future<Output = Result<Response<Bytes>, Failure>> + Send + 'static,
+    ) -> Result<Response, Failure> {
+        let runtime = tokio::runtime::Handle::current();
+        let work = move || {
+            let _turn = turn;
+            runtime.block_on(rewrite)
+        };
+        let done = tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()))?;
+        let response = done?.map(Body::from);
+        let share = response.extensions().get::<Arc<Share>>().cloned();
+        Ok(match share {
+            Some(share) => count(response, share),
+            None => response,
+        })
+    }
+
+    /// A turn to do heavy work, where there is one now.
+    pub(super) fn turn_now(&self) -> Option<Turn> {
+        Arc::clone(&self.heavy).try_acquire_owned().ok()
+    }
+}
+
+/// The length of a body that is large.
+pub(super) fn large_bytes(body: &Body) -> Option<u64> {
+    body.size_hint().exact().filter(|bytes| *bytes >= LARGE_BYTES)
+}
+
+fn count(response: Response, share: Arc<Share>) -> Response {
+    response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share }))
 }
 
 const fn busy() -> RequestError {
@@ -126,6 +168,32 @@ pub(super) async fn heavy<T: Send + 'static>(
     app.work.heavy(Arc::clone(&app.clock), work).await
 }
 
+/// An answer that was written as JSON where it was made.
+pub(super) struct Written(Bytes);
+
+impl IntoResponse for Written {
+    fn into_response(self) -> Response {
+        ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
+    }
+}
+
+/// Runs heavy work when it is its turn, and writes its answer as JSON on the same thread: a difference of two long texts
+/// has megabytes, which take no time of the threads that serve everybody.
+pub(super) async fn heavy_json<T, E>(
+    app: &App,
+    work: impl FnOnce(&Stop) -> Result<T, E> + Send + 'static,
+) -> Result<Written, Failure>
+where
+    T: serde::Serialize,
+    Failure: From<E>,
+{
+    let work = move |stop: &Stop| {
+        let written = serde_json::to_vec(&work(stop)?).map_err(|error| RequestError::Task(error.to_string()))?;
+        Ok(Written(written.into()))
+    };
+    heavy(app, work).await?
+}
+
 /// Runs a short read, such as a look at the database, on a thread that may wait.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     static READS: Semaphore = Semaphore::const_new(READS_MAX);
@@ -141,7 +209,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 struct Counted {
     body: Body,
     rest: Bytes,
-    _share: Share,
+    _share: Arc<Share>,
 }
 
 impl http_body::Body for Counted {

@@ -38,6 +38,33 @@ async fn unsent_answers_of_one_access_token_leave_room_for_another_at_the_same_a
 }
 
 #[tokio::test]
+async fn a_compressed_answer_counts_as_the_large_one_that_it_was_until_it_is_sent() {
+    let node = Node::start(true);
+    let reader = token(&node, "a", "reader").await;
+    assert_eq!(node.publish("a", &"x".repeat(900_000)).await.0, StatusCode::CREATED);
+    let connection = node.face.connection(REMOTE);
+    let send = async || {
+        let mut request = ask("/v1/prompts/a/versions/1", &reader);
+        request.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        connection.call(request).await.expect("infallible")
+    };
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = send().await;
+        if answer.status() != StatusCode::OK {
+            break answer;
+        }
+        assert_eq!(answer.headers()[header::CONTENT_ENCODING], "gzip");
+        held.push(answer);
+        assert!(held.len() < 64, "its share is bounded");
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let sent = held.pop().expect("one").into_body().collect().await.expect("a body").to_bytes();
+    assert!(sent.len() < 9_000, "{}", sent.len());
+    assert_eq!(send().await.status(), StatusCode::OK, "what was sent is given back");
+}
+
+#[tokio::test]
 async fn long_polls_of_one_access_token_leave_room_for_another() {
     let node = Node::start(true);
     let (edge, other) = (token(&node, "edge", "replica").await, token(&node, "other", "replica").await);

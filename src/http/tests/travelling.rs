@@ -188,3 +188,22 @@ async fn long_answers_are_compressed_for_who_asks_and_pages_and_resolved_prompts
     let (status, headers, _) = node.send(REMOTE, ask("GET", "/openapi.json", &known)).await;
     assert_eq!((status, headers.contains_key("content-encoding")), (StatusCode::NOT_MODIFIED, false));
 }
+
+#[tokio::test]
+async fn large_answers_are_compressed_as_heavy_work_and_sent_as_they_are_where_there_is_too_much_of_it() {
+    let node = Node::start(true);
+    let encoding = async |path: &str| {
+        let (status, headers, bytes) = node.send(REMOTE, ask("GET", path, &[("accept-encoding", "gzip")])).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(text(&headers, "vary").contains("accept-encoding"), "{path}");
+        (text(&headers, "content-encoding").to_owned(), bytes.len())
+    };
+    let (_, short) = encoding("/openapi.json").await;
+    let mut turns: Vec<_> = std::iter::from_fn(|| node.face.app.work.turn_now()).collect();
+    let (plain, long) = encoding("/openapi.json").await;
+    assert_eq!(plain, "");
+    assert!(short * 4 < long, "{short} of {long}");
+    assert_eq!(encoding("/ui/app.css").await.0, "gzip", "small ones take no turn");
+    turns.pop();
+    assert_eq!(encoding("/openapi.json").await, ("gzip".to_owned(), short));
+}
