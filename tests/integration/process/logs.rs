@@ -105,3 +105,16 @@ fn replica_logs_that_it_caught_up_went_stale_and_follows_again() {
     primary.restart_at(address);
     until(&replica, "follows its upstream again", 1);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn node_whose_log_cannot_be_written_starts_answers_commits_and_stops() {
+    for format in ["text", "json"] {
+        let launch = Launch::primary().args(["--log-format", format]).under("exec 2>/dev/full; exec \"$@\"");
+        let mut primary = launch.start();
+        primary.publish("a", "one");
+        assert_eq!(primary.send("GET", "/v1/audit", &[("authorization", "Bearer wrong")], b"").status, 401);
+        assert_eq!(primary.text("a"), "one", "{format}");
+        primary.stop();
+    }
+}
