@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Reader, Writer};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking, heavy};
+use super::extract::{Json, NoParams, Params, Segments, Written, blocking, heavy_json};
 use super::openapi::params::Paging;
 use super::rule_sets::primary;
 use super::state::App;
@@ -51,10 +51,10 @@ pub(super) async fn request(
     reader: Reader,
     segments: Segments,
     _: NoParams,
-) -> Result<Said<RequestView>, Failure> {
+) -> Result<Written, Failure> {
     let id = segments.number("id")?;
     let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
-    Ok(Said(heavy(&app, move |_| registry.change_request(&|prompt| readable.reads(prompt), id)).await??))
+    heavy_json(&app, move |_| registry.change_request(&|prompt| readable.reads(prompt), id)).await
 }
 
 /// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.

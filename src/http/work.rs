@@ -147,6 +147,16 @@ fn count(response: Response, share: Arc<Share>) -> Response {
     response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share }))
 }
 
+#[cfg(test)]
+impl Work {
+    /// Takes all turns and all places in the queue, until it is dropped.
+    pub(super) fn fill(&self) -> (Vec<Turn>, tokio::sync::SemaphorePermit<'_>) {
+        let places = self.waiting.available_permits();
+        let queue = self.waiting.try_acquire_many(places.try_into().expect("few")).expect("nobody waits");
+        (std::iter::from_fn(|| self.turn_now()).collect(), queue)
+    }
+}
+
 const fn busy() -> RequestError {
     RequestError::Busy { what: "too much heavy work at once", retry_after_s: RETRY_AFTER_S }
 }

@@ -76,3 +76,86 @@ async fn long_polls_of_one_access_token_leave_room_for_another() {
     drop(taken);
     assert_eq!(node.send(REMOTE, ask(next, &edge)).await.0, StatusCode::OK, "what ended is given back");
 }
+
+/// Doors to work that is heavy, as they are asked.
+const HEAVY: [(&str, &str, &str); 13] = [
+    ("POST", "/v1/resolve", r#"{"references":["a"]}"#),
+    ("POST", "/v1/render/a", r#"{"variables":{}}"#),
+    ("GET", "/v1/prompts/a/diff?from=1&to=2", ""),
+    ("GET", "/v1/prompts/a/drafts/d/merge", ""),
+    ("GET", "/v1/requests/1", ""),
+    ("GET", "/v1/audit/verify", ""),
+    ("GET", "/ui/", ""),
+    ("GET", "/ui/?q=word&texts=on", ""),
+    ("GET", "/ui/prompts/a", ""),
+    ("GET", "/ui/diff/a?from=1&to=2", ""),
+    ("GET", "/ui/review", ""),
+    ("GET", "/ui/review/1", ""),
+    ("GET", "/ui/?folder=a/", ""),
+];
+
+/// Doors that never wait for heavy work: what applications and replicas read, and what stops harm.
+const LIGHT: [(&str, &str, &str); 14] = [
+    ("GET", "/v1/resolve/a", ""),
+    ("GET", "/v1/resolve/a@1?subject=s", ""),
+    ("GET", "/v1/prompts", ""),
+    ("GET", "/v1/prompts/a", ""),
+    ("GET", "/v1/prompts/a/versions/1", ""),
+    ("GET", "/v1/deployments", ""),
+    ("GET", "/v1/status", ""),
+    ("GET", "/v1/requests", ""),
+    ("GET", "/healthz", ""),
+    ("GET", "/replication/v1/view/all/next/0.0", ""),
+    ("POST", "/v1/prompts/a/versions", r#"{"content":{"syntax":"plain","text":"three"},"message":"m"}"#),
+    (
+        "POST",
+        "/v1/deployments",
+        r#"{"moves":[{"name":"a","label":"live","serving":{"version":2}}],"message":"m","allow_major":true}"#,
+    ),
+    ("POST", "/v1/prompts/a/labels/live/rollback", r#"{"message":"m"}"#),
+    ("DELETE", "/v1/prompts/a/labels/live", r#"{"message":"m"}"#),
+];
+
+#[tokio::test]
+async fn heavy_doors_turn_away_while_all_turns_are_taken_and_every_other_door_goes_on() {
+    let node = Node::start(true);
+    let send = async |(method, path, body): (&str, &str, &str)| {
+        let peer = if path.starts_with("/ui") { LOCAL } else { REMOTE };
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        let request =
+            if peer.local { request } else { request.header(header::AUTHORIZATION, format!("Bearer {ADMIN}")) };
+        let (status, headers, body) =
+            node.send(peer, request.body(Body::from(body.to_owned())).expect("a request")).await;
+        (status, headers.contains_key(header::RETRY_AFTER), String::from_utf8_lossy(&body).into_owned())
+    };
+    for text in ["one", "two"] {
+        assert_eq!(node.publish("a", text).await.0, StatusCode::CREATED);
+    }
+    let serve = r#"{"moves":[{"name":"a","label":"live","serving":{"version":1}}],"message":"m"}"#;
+    let propose = r#"{"moves":[{"name":"a","label":"live","serving":{"version":2}}],"message":"m"}"#;
+    let draft = r#"{"content":{"syntax":"plain","text":"draft"}}"#;
+    for done in [
+        ("POST", "/v1/deployments", serve),
+        ("POST", "/v1/requests", propose),
+        ("PUT", "/v1/prompts/a/drafts/d", draft),
+    ] {
+        let (status, _, said) = send(done).await;
+        assert!(status.is_success(), "{done:?}: {said}");
+    }
+    for door in HEAVY {
+        let (status, _, said) = send(door).await;
+        assert_eq!(status, StatusCode::OK, "{door:?}: {said}");
+    }
+    let full = node.face.app.work.fill();
+    for door in HEAVY {
+        let (status, says_when, _) = send(door).await;
+        assert_eq!((status, says_when), (StatusCode::SERVICE_UNAVAILABLE, true), "{door:?}");
+    }
+    for door in LIGHT {
+        let (status, _, said) = send(door).await;
+        assert!(status.is_success(), "{door:?}: {status} {said}");
+    }
+    drop(full);
+    assert_eq!(send(HEAVY[0]).await.0, StatusCode::OK);
+}
