@@ -11,6 +11,7 @@ use crate::governance::interface::required_bump;
 use crate::governance::label_policy::Requirement;
 use crate::governance::merge::Merge;
 use crate::governance::rulebook::Verdict;
+use crate::json;
 use crate::model::change_request::{ChangeRequest, EventKind};
 use crate::model::content::Content;
 use crate::model::finding::Finding;
@@ -67,7 +68,7 @@ pub struct TokenRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Seconds from now until it is refused; none for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
     /// The prompts it is bound to, whatever its principal may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,10 +83,10 @@ pub struct TokenRequest {
 #[serde(deny_unknown_fields)]
 pub struct RotationRequest {
     /// Seconds for which the old one is still good; 0 for none.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::whole")]
     pub overlap_s: u64,
     /// Seconds from now until the new one is refused; none for ever.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
 }
 
@@ -167,7 +168,7 @@ pub struct ProposeRequest {
     #[serde(default)]
     pub automatic: bool,
     /// Days until it closes by itself; 30 when not said, 1 to 365.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_days: Option<u32>,
     /// Who is asked to review it, at most 10 principals; others who may review it still can.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -186,7 +187,7 @@ pub struct ProposedVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bump: Option<Bump>,
     /// The version it was written from; refused when another is newer by now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_parent: Option<u64>,
     /// The labels that shall serve it.
     pub labels: Vec<Label>,
@@ -361,10 +362,10 @@ pub struct DraftRequest {
     /// What it says; may break rules that a version may not.
     pub content: Content,
     /// The version it began from; the newest when absent. Sent again with what a merge made, it moves the draft there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub parent: Option<u64>,
     /// The revision that this was made from (0: none yet); refused when somebody saved meanwhile.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
 }
 
@@ -381,7 +382,7 @@ pub struct PublishDraftRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
     /// The revision that was looked at; refused when somebody saved since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
     /// Whether to deploy although callers of what is served now break.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -448,6 +449,7 @@ pub struct ArchiveRequest {
     #[serde(default = "Pattern::everything")]
     pub prompts: Pattern,
     /// Days for which nothing may have served or used it; at least 184.
+    #[serde(deserialize_with = "json::whole")]
     pub unused_days: u32,
     /// Content ids that are kept, for example those of a lockfile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -483,9 +485,11 @@ pub struct VersionUse {
     /// Which prompt.
     pub name: PromptName,
     /// Which version.
+    #[serde(deserialize_with = "json::whole")]
     pub version: u64,
     /// The access token that asked, or `local`.
     pub by: String,
     /// Hours since 1970.
+    #[serde(deserialize_with = "json::whole")]
     pub hour: u64,
 }

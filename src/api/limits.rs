@@ -26,3 +26,15 @@ pub const ATTRIBUTE_BYTES_MAX: usize = 1_024;
 pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 /// What was served must be shown for at least this long, in days: six months and what rounds them up.
 pub const RETENTION_FLOOR_DAYS: u32 = 184;
+/// Longest time without use that archiving may ask for, in days: a hundred years.
+pub const UNUSED_DAYS_MAX: u32 = 36_525;
+/// Longest life and overlap that can be asked for, in seconds: ten years.
+pub const TOKEN_LIFE_S_MAX: u64 = 10 * 366 * 24 * 3_600;
+/// Most views that an access token can be bound to.
+pub const VIEWS_MAX: usize = 32;
+/// Longest time for which two secrets sign, in seconds: 30 days.
+pub const OVERLAP_S_MAX: u64 = 30 * 24 * 3_600;
+/// Most content ids that one request may keep.
+pub const ARCHIVE_KEEP_MAX: usize = 100_000;
+/// Longest time that a change request may be open, in days.
+pub const EXPIRES_DAYS_MAX: u32 = 365;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::read::Page;
+use crate::json;
 use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Delivery, Disabled, WebhookFormat};
@@ -34,7 +35,7 @@ fn every_event() -> Vec<String> {
 #[serde(deny_unknown_fields)]
 pub struct WebhookRotation {
     /// Seconds for which the old secret signs as well, so that the receiver can change; at most 30 days.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::whole")]
     pub overlap_s: u64,
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::problem::Problem;
+use crate::json;
 use crate::model::content::{Content, Syntax};
 use crate::model::deployment::Deployment;
 use crate::model::finding::Finding;
@@ -26,7 +27,7 @@ pub struct PublishRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bump: Option<Bump>,
     /// The version this was written from (0: none yet); refused when another is newer by now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_parent: Option<u64>,
     /// Labels that serve the new version at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -93,7 +94,7 @@ pub struct Move {
     /// What it shall serve.
     pub serving: ServingRequest,
     /// The deployment that made the label serve what it serves now (0: it serves nothing); refused when it has moved since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_deployment: Option<u64>,
 }
 
@@ -102,7 +103,7 @@ pub struct Move {
 #[serde(deny_unknown_fields)]
 pub struct ServingRequest {
     /// This version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// A weighted choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,6 +118,7 @@ pub struct ServingRequest {
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
     /// Version to weight; only their proportions count.
+    #[serde(deserialize_with = "json::whole_values")]
     pub weights: BTreeMap<u64, u32>,
     /// Mixed into the subject's bucket; by default that of the split it replaces, or a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +132,7 @@ pub struct RuleRequest {
     /// Attribute to pattern; `*` stands for any text.
     pub when: BTreeMap<String, String>,
     /// This version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
     /// A weighted choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,10 +153,10 @@ pub struct RollbackRequest {
     /// Why.
     pub message: String,
     /// This version; by default the last serving that was different. Another than that needs what a deployment needs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
     /// The deployment that is taken back; refused when the label has moved since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_deployment: Option<u64>,
     /// Whether to deploy although callers of what is served now break.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -15,7 +15,7 @@ use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
 
 /// Longest regular expression of a message, in bytes.
-const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
+pub(crate) const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
 /// Largest program it may compile to, in bytes: room for one `\w`; every policy keeps one, for as long as it stands.
 const MESSAGE_PROGRAM_BYTES_MAX: usize = 64 * 1024;
 /// Largest cache of its automaton, in bytes; one that needs more is searched without.

@@ -3,7 +3,8 @@
 //! An access token becomes a [`Seat`]; what its [`Actor`] may change is decided by `registry`, command by command.
 //! Here stands only what needs no command: reading, and following.
 //!
-//! Invariant: a token that this node can judge and does not know is refused everywhere, also where none is needed.
+//! Invariant: an access token that this node does not know is refused everywhere, also where none is needed. A replica knows
+//! its own (setting `read_token_file`), and none of its primary.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -89,11 +90,10 @@ pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Arc<S
 
 fn present(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc<Seat>)>, Failure> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let unknown = || Failure::from(RequestError::TokenUnknown);
-    if app.registry.is_none() && app.read_token.is_none() {
-        // A replica without tokens of its own cannot judge those of its primary.
-        return Ok(None);
-    }
+    let unknown = || {
+        let replica = app.registry.is_none();
+        Failure::from(if replica { RequestError::TokenNotOfReplica } else { RequestError::TokenUnknown })
+    };
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unknown)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unknown());

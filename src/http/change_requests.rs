@@ -21,7 +21,7 @@ const KEEPING: &str = "keeping change requests";
 #[utoipa::path(
     get, path = "/v1/requests", operation_id = "list_change_requests", tag = "change_requests", security((), ("token" = [])),
     params(
-        ("state" = Option<String>, Query, description = "Only those that are `open`, `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
+        ("state" = Option<RequestState>, Query, description = "Only those that are `open`, `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
         Paging,
     ),
     responses((status = 200, body = RequestPage)),

@@ -261,6 +261,12 @@ fn request(error: &RequestError) -> Saying {
         E::TokenUnknown => {
             (Code::Unauthorized, hint("it may have been revoked; an admin creates another with POST /v1/tokens"))
         }
+        E::TokenNotOfReplica => (
+            Code::Unauthorized,
+            hint(
+                "a replica takes the access token of BOOKHOLDER_READ_TOKEN and none of its primary; programs on its machine may leave the token out (open_reads)",
+            ),
+        ),
         E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (Code::Forbidden, None),
         E::Replica { .. } => (Code::PrimaryOnly, hint("send the request to the primary")),
         E::NoRecord { .. } => (Code::RecordNotFound, None),

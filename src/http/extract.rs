@@ -208,7 +208,8 @@ impl Params {
                 .filter(|(name, _)| !name.is_empty())
                 .ok_or_else(|| wrong(format!("`{}` has no name; write it as attr=locale=de-DE", excerpt(&text))))?;
             if found.insert(name.to_owned(), value.to_owned()).is_some() {
-                return Err(wrong(format!("`{}` is given twice", excerpt(name))));
+                let reason = format!("the attribute `{}` is given twice in the query; keep one of them", excerpt(name));
+                return Err(RequestError::Unfit { reason }.into());
             }
         }
         Ok(found)

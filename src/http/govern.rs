@@ -25,7 +25,7 @@ pub(super) async fn whoami(writer: Writer, _: NoParams) -> Said<WhoAmI> {
     get, path = "/v1/can", operation_id = "check_permission", tag = "access",
     params(
         ("who" = Option<Handle>, Query, description = "A principal; by default whoever asks.", example = "ada"),
-        ("permission" = String, Query, description = "What they want, for example `publish` or `deploy`.", example = "deploy"),
+        ("permission" = Permission, Query, description = "What they want, for example `publish` or `deploy`.", example = "deploy"),
         ("prompt" = Option<PromptName>, Query, description = "Of which prompt; by default of the whole registry.", example = "support/agent"),
         ("label" = Option<Label>, Query, description = "Which label of it.", example = "production"),
         ("version" = Option<u64>, Query, description = "Which version of it; with `deploy` and a label, what policies demand of exactly that.", minimum = 1, example = 7),

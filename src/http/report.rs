@@ -41,7 +41,7 @@ const MANIFEST_NAME: &str = "manifest.json";
         ("from" = Timestamp, Query, description = "The first moment.", example = "2026-03-01T00:00:00Z"),
         ("to" = Option<Timestamp>, Query, description = "The moment behind the last; now by default."),
         ("prompt" = Option<Pattern>, Query, description = "Which prompts, for example `support/**`; all by default."),
-        ("format" = Option<String>, Query, description = "`html`, `csv` or `jsonl`; html by default."),
+        ("format" = Option<String>, Query, description = "`html`, `csv` or `jsonl`; html by default.", pattern = "^(html|csv|jsonl)$"),
     ),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]

@@ -54,6 +54,8 @@ pub enum RequestError {
     Forwarded { header: &'static str },
     #[error("the access token of this request is none that this node knows")]
     TokenUnknown,
+    #[error("the access token of this request is not the one that this replica was given")]
+    TokenNotOfReplica,
     #[error("too many attempts to sign in; wait {retry_after_s} s")]
     Attempts { retry_after_s: u64 },
     #[error("this form came from a page that is not of this node")]

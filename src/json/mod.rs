@@ -11,6 +11,7 @@ mod encode;
 mod number;
 mod path;
 mod scan;
+mod whole;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 pub use encode::encode;
 pub use number::{INTEGER_MAX, NumberError, number, scientific, written};
 pub use path::{Path, Step};
+pub use whole::{whole, whole_option, whole_values};
 
 /// Why a text is not taken as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::name::NAME_BYTES_MAX;
-use super::schema::{built_schema, text};
+use super::schema::{built_schema, format, text};
 
 /// A pattern that names of prompts or labels fit, for example `support/**`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ built_schema!(
     )
     .min_length(Some(1))
     .max_length(Some(NAME_BYTES_MAX))
+    .format(format("name-pattern"))
+    .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]+$"))
 );
 
 /// A text is no pattern.

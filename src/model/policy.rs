@@ -7,6 +7,7 @@ use super::finding::{Category, Severity};
 use super::name::Label;
 use super::pattern::Pattern;
 use super::time::Timestamp;
+use crate::json;
 
 /// Most roles, gates, windows or categories that one list of a policy may have.
 pub const POLICY_LIST_MAX: usize = 50;
@@ -30,7 +31,7 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployers: Vec<String>,
     /// How many people have to approve.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::whole")]
     pub approvals: u32,
     /// Roles of which each approver needs one; empty where a grant of `review` is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -62,13 +63,17 @@ pub struct After {
     /// Which label.
     pub label: Label,
     /// For how many seconds altogether.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::whole")]
     pub for_s: u64,
 }
 
 /// A time in which nothing moves: from one moment to another, or every week (UTC).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "a freeze has `from` and `to` as times, or `days` with `from` and `to` as HH:MM (UTC)")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "a freeze has `from` and `to` as times, or `days` with `from` and `to` as HH:MM (UTC)"
+)]
 pub enum Freeze {
     /// On these days of every week.
     Weekly {
@@ -130,7 +135,7 @@ impl Weekday {
 /// A minute of the day in UTC, `00:00` to `24:00`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String)]
+#[schema(value_type = String, pattern = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", example = "08:00")]
 pub struct ClockTime(u16);
 
 impl ClockTime {
@@ -145,7 +150,8 @@ impl TryFrom<String> for ClockTime {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let two = |text: &str| (text.len() == 2).then(|| text.parse::<u16>().ok()).flatten();
+        let digits = |text: &&str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let two = |text: &str| Some(text).filter(digits)?.parse::<u16>().ok();
         let parts = text.split_once(':').and_then(|(hours, minutes)| Some((two(hours)?, two(minutes)?)));
         match parts {
             Some((hours, minutes)) if minutes < 60 && hours * 60 + minutes <= 24 * 60 => Ok(Self(hours * 60 + minutes)),

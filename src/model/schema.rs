@@ -65,11 +65,14 @@ built_schema!(
         .pattern(Some(r"^([a-z0-9_@-]|\.[a-z0-9_@-]|\.\.[a-z0-9._@-])[a-z0-9._@-]*$"))
 );
 
+/// A character that is no white space by Unicode, which is what a message is trimmed of.
+const NOT_BLANK: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+
 /// Why something was done, in the document.
-pub struct Message;
+pub struct CommitMessage;
 built_schema!(
-    Message = text("Why, in the words of whoever asks; the history and the audit log show it.", "Greet by name")
+    CommitMessage = text("Why, in the words of whoever asks; the history and the audit log show it.", "Greet by name")
         .min_length(Some(1))
         .max_length(Some(MESSAGE_CHARACTERS_MAX))
-        .pattern(Some(r"\S"))
+        .pattern(Some(NOT_BLANK))
 );

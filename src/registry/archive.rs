@@ -9,7 +9,7 @@ use super::rollback::way_back;
 use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};
-use crate::api::limits::RETENTION_FLOOR_DAYS;
+use crate::api::limits::{ARCHIVE_KEEP_MAX, RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::governance::rulebook::ITSELF;
 use crate::model::content_id::ContentId;
 use crate::model::draft::Draft;
@@ -25,8 +25,6 @@ use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
 const DAY_MS: i64 = 24 * 3_600_000;
-/// Most content ids that one request may keep.
-const KEEP_MAX: usize = 100_000;
 /// Versions that one commit archives; the next call goes on.
 const VERSIONS_MAX: usize = 10_000;
 
@@ -43,7 +41,11 @@ impl Registry {
                 "what was served is kept for at least {RETENTION_FLOOR_DAYS} days; {days} are fewer"
             )));
         }
-        let (count, max) = (request.keep.len(), KEEP_MAX);
+        if request.unused_days > UNUSED_DAYS_MAX {
+            let days = request.unused_days;
+            return Err(RegistryError::Unfit(format!("{days} days are more than {UNUSED_DAYS_MAX}; ask for fewer")));
+        }
+        let (count, max) = (request.keep.len(), ARCHIVE_KEEP_MAX);
         if count > max {
             return Err(RegistryError::TooMany { what: "contents to keep", count, max });
         }
@@ -53,13 +55,14 @@ impl Registry {
                 id.parse().map_err(|_| RegistryError::Unfit("a content id is b3: and 64 hex digits".to_owned()))?;
             keep.insert(*id.as_hash());
         }
+        let unsaid = request.dry_run && request.message.trim().is_empty();
+        let message = if unsaid { String::new() } else { check_message(&request.message)? };
         if request.dry_run {
             self.may_look(actor, Permission::Policy)?;
             let txn = self.0.store.read()?;
             let now = Timestamp::from_ms(self.0.clock.now_ms());
             return Ok(find(&txn, &txn.namespace_names()?, &request, &keep, now)?.summary(true));
         }
-        let message = check_message(&request.message)?;
         let about = Subject::new("archive", [request.prompts.to_string()], &message);
         let store = self.0.store.clone();
         self.command(actor, about, move |txn, ctx| {

@@ -15,7 +15,7 @@ use crate::api::govern::{
     AmendRequest, ApplyRequest, InterfaceChange, MoveReview, ProposeRequest, ProposedVersion, RequestPage, RequestView,
     ReviewRequest, Reviewer,
 };
-use crate::api::limits::MOVES_MAX;
+use crate::api::limits::{EXPIRES_DAYS_MAX, MOVES_MAX};
 use crate::api::write::{Deployed, Move, PublishRequest};
 use crate::governance::diff::diff;
 use crate::governance::rulebook::{Ask, ITSELF};
@@ -33,9 +33,8 @@ use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 use crate::store::write::WriteTxn;
 
-/// How long a change request stays open when nobody says, and the longest that can be said, in days.
+/// How long a change request stays open when nobody says, in days.
 const EXPIRES_DAYS: u32 = 30;
-const EXPIRES_DAYS_MAX: u32 = 365;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Open change requests of a registry; each deployment to a protected label looks at all of them.
 const OPEN_MAX: usize = 1_000;

@@ -135,6 +135,7 @@ impl Registry {
         draft: &str,
     ) -> Result<Vec<DraftSummary>, RegistryError> {
         self.may_work_on(actor, name)?;
+        check_handle("a draft", draft)?;
         Ok(summaries(&self.0.store.read()?, Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), true)?)
     }
 

@@ -8,6 +8,7 @@ use super::command::Subject;
 use super::principals::{check_handle, create};
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{PrincipalRequest, RotationRequest, TokenRequest, TokenView};
+use crate::api::limits::{TOKEN_LIFE_S_MAX, VIEWS_MAX};
 use crate::crypto::secret::AccessToken;
 use crate::governance::rulebook::{Ask, Rulebook};
 use crate::model::principal::{Grant, HANDLE_BYTES_MAX, Permission, PrincipalKind, TokenRecord};
@@ -18,10 +19,6 @@ use crate::store::write::WriteTxn;
 const TOKEN: &str = "access token";
 /// Most access tokens of a registry, which are all kept in memory.
 const TOKENS_MAX: usize = 20_000;
-/// Longest life and overlap that can be asked for, in seconds: ten years.
-const LIFE_S_MAX: u64 = 10 * 366 * 24 * 3_600;
-/// Most views that an access token can be bound to.
-const VIEWS_MAX: usize = 32;
 
 impl Registry {
     /// Every access token, by name.
@@ -218,7 +215,7 @@ fn generate() -> Result<AccessToken, RegistryError> {
 
 fn ends(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {
     match seconds {
-        Some(seconds) if seconds > LIFE_S_MAX => {
+        Some(seconds) if seconds > TOKEN_LIFE_S_MAX => {
             Err(RegistryError::Unfit(format!("{seconds} s are longer than ten years; leave it out for no end")))
         }
         Some(seconds) => Ok(Some(Timestamp::from_ms(now.ms() + i64::try_from(seconds).unwrap_or(0) * 1_000))),

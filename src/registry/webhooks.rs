@@ -12,7 +12,7 @@ use super::command::{Ctx, Subject};
 use super::outbox::{delivery_key, due_key, fresh};
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError, check_message};
-use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::limits::{OVERLAP_S_MAX, PAGE_ROWS_MAX};
 use crate::api::read::Page;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
 use crate::client::deliver::{UrlError, check_url};
@@ -29,8 +29,6 @@ use crate::store::document::{Documents, Shelf, joined_key, read};
 use crate::store::write::WriteTxn;
 
 const WEBHOOK: &str = "webhook";
-/// Longest time for which two secrets sign, in seconds: 30 days.
-const OVERLAP_S_MAX: u64 = 30 * 24 * 3_600;
 
 /// What a webhook signs with. It has no `Debug`, so that nothing prints it.
 #[derive(Serialize, Deserialize)]
@@ -258,7 +256,7 @@ impl Registry {
         name: String,
         request: SuspensionRequest,
     ) -> Result<WebhookView, RegistryError> {
-        let message = if request.message.is_empty() { String::new() } else { check_message(&request.message)? };
+        let message = if request.message.trim().is_empty() { String::new() } else { check_message(&request.message)? };
         self.change_webhook(actor, name, "disable-webhook", message.clone(), move |_, ctx, webhook| {
             let by = &ctx.actor.name;
             let why = if message.is_empty() { format!("by {by}") } else { format!("by {by}: {message}") };

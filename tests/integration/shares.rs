@@ -211,3 +211,74 @@ fn no_door_makes_a_prompt_whose_name_is_not_portable() {
     }
     assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]));
 }
+
+/// Replicas that a primary keeps in mind.
+const REPLICAS: usize = 20_000;
+/// Reports that are sent before their answers are read.
+const PIPELINED: usize = 100;
+
+fn report(name: &str, position: &str) -> String {
+    json!({"replica": name, "position": position, "freshness": "fresh", "version": "0.1.0"}).to_string()
+}
+
+/// Sends a report under each name over one connection; every one must be noted.
+fn flood(node: &Node, names: &[String], bearer: &str) {
+    let mut stream = node.connect();
+    let mut answers = BufReader::new(stream.try_clone().expect("a socket"));
+    let shown = if bearer.is_empty() { String::new() } else { format!("authorization: {bearer}\r\n") };
+    for some in names.chunks(PIPELINED) {
+        let requests = some.iter().map(|name| {
+            let body = report(name, "9.9");
+            format!(
+                "POST /replication/v1/report HTTP/1.1\r\nhost: localhost\r\n{shown}content-type: application/json\r\n\
+                 content-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        });
+        stream.write_all(requests.collect::<String>().as_bytes()).expect("written");
+        for name in some {
+            let head = head(&mut answers).expect("an answer");
+            assert!(head.starts_with("HTTP/1.1 204"), "{name}: {head}");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_forged_reports_hides_no_replica_that_shows_an_access_token() {
+    let primary = Node::primary();
+    primary.publish("a", "text");
+    let (edge, flooder) = (token(&primary, "edge", "replica"), token(&primary, "flooder", "replica"));
+    let send = |name: &str, bearer: &str| {
+        let headers = [("authorization", bearer), ("content-type", "application/json")];
+        let noted = primary.send("POST", "/replication/v1/report", &headers, report(name, "1.1").as_bytes());
+        assert_eq!(noted.status, 204, "{}", noted.text());
+    };
+    let positions = |name: &str| -> Vec<String> {
+        let status = primary.status();
+        let replicas = status["replicas"].as_array().expect("replicas");
+        let own = replicas.iter().filter(|one| one["replica"] == name);
+        own.map(|one| one["position"].as_str().expect("a position").to_owned()).collect()
+    };
+    send("paris", &edge);
+    let forged: Vec<String> = (0..REPLICAS + 10).map(|number| format!("forged-{number:05}")).collect();
+    flood(&primary, &forged, "");
+    assert_eq!(primary.status()["replicas"].as_array().map(Vec::len), Some(REPLICAS), "the table is full");
+    assert_eq!(positions("paris"), ["1.1"], "who was known before");
+
+    // One that comes when the table is full, as a real process that follows with its access token.
+    let bare = edge.strip_prefix("Bearer ").expect("a token");
+    let named = Launch::replica_of(&primary).env("BOOKHOLDER_REPLICA_NAME", "berlin");
+    let mut berlin = named.env("BOOKHOLDER_UPSTREAM_TOKEN", bare).start();
+    berlin.follow(&primary);
+    primary.until("it has a place", || (!positions("berlin").is_empty()).then_some(()));
+
+    // Nobody speaks for it, neither without an access token nor with another one.
+    let ours: Vec<String> = ["berlin", "paris"].map(str::to_owned).into();
+    flood(&primary, &ours, "");
+    flood(&primary, &[ours, forged[..200].to_vec()].concat(), &flooder);
+    assert!(positions("paris").contains(&"1.1".to_owned()), "{:?}", positions("paris"));
+    let here = berlin.status()["position"].as_str().expect("a position").to_owned();
+    assert!(positions("berlin").contains(&here), "{here}: {:?}", positions("berlin"));
+    assert_eq!(primary.status()["replicas"].as_array().map(Vec::len), Some(REPLICAS));
+    berlin.stop();
+}

@@ -1,8 +1,9 @@
 //! The OpenAPI document, generated from the handlers and the wire types.
 //!
-//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), and how shapes are said so
+//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), what requests are bound to ([`bounds`]), and how shapes are said so
 //! that client generators can use them ([`shapes`]).
 
+mod bounds;
 mod caching;
 pub(super) mod params;
 mod refusals;
@@ -23,14 +24,14 @@ use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::position::Position;
 use crate::model::reference::{Reference, Selector};
-use crate::model::schema::{Handle, Message};
+use crate::model::schema::Handle;
 use crate::model::time::Timestamp;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Bookholder",
-        description = "A registry of prompts: it keeps every version, and serves the right one to applications.\n\nA prompt is called `support/agent`. Client libraries write the `/` of a name in a path as `%2F`; it may also stand as it is (`/v1/prompts/support/agent/versions`), unless a part of the name is a word of these paths (`team/versions`).\n\nErrors are problems of RFC 9457 (`application/problem+json`) with a stable `code`; each operation lists its own. Where the access token is optional, callers on the same machine may leave it out (setting `open_reads`); everybody else sends one. A token that the node knows not to be valid is refused everywhere.\n\nLists come in pages: pass `next` as `cursor`. Words listed under `x-extensible-enum` may become more, and so may the fields of answers.",
+        description = "A registry of prompts: it keeps every version, and serves the right one to applications.\n\nA prompt is called `support/agent`. Client libraries write the `/` of a name in a path as `%2F`; it may also stand as it is (`/v1/prompts/support/agent/versions`), unless a part of the name is a word of these paths (`team/versions`).\n\nErrors are problems of RFC 9457 (`application/problem+json`) with a stable `code`; each operation lists its own. Where the access token is optional, callers on the same machine may leave it out (setting `open_reads`); everybody else sends one. An access token that the node does not know is refused everywhere with 401, also where it is optional; a replica knows its own (`BOOKHOLDER_READ_TOKEN`) and none of its primary.\n\nWhat is no request gets a problem too, before any operation: 400 where the head is not valid HTTP, 408 where it does not arrive in time, 413 for a body over the limit, 414 where path and query are longer than 65,534 bytes, 431 where the head is longer than 64 KiB or has more than 100 headers, 503 at a node with too many connections.\n\nLists come in pages: pass `next` as `cursor`. Words listed under `x-extensible-enum` may become more, and so may the fields of answers.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers(
@@ -74,7 +75,7 @@ use crate::model::time::Timestamp;
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report,
     ),
     components(schemas(
-        Problem, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle, Message,
+        Problem, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle,
         params::Attribute,
     )),
     modifiers(&Security),
@@ -86,6 +87,7 @@ struct Document;
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     shapes::refine(&mut document);
+    bounds::document(&mut document);
     caching::document(&mut document);
     refusals::describe_codes(&mut document);
     refusals::document(&mut document);

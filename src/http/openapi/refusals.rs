@@ -87,7 +87,7 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "put_policy" => &[&[InvalidName, InvalidPolicy]],
         "delete_policy" | "delete_rule_set" => &[&[RecordNotFound]],
         "get_rule_set" => &[&[PrimaryOnly, RecordNotFound]],
-        "put_rule_set" => &[&[InvalidName, InvalidRules]],
+        "put_rule_set" => &[&[InvalidName, InvalidRules, InUse]],
         "classify_content" => &[&[PrimaryOnly, InvalidContent]],
         "list_findings" => &[&[PrimaryOnly, InvalidName, PromptNotFound, VersionNotFound]],
         "archive_versions" => &[&[InvalidContent]],
@@ -132,6 +132,9 @@ pub(super) fn document(document: &mut Value) {
             for (status, codes) in by_status(&codes) {
                 operation["responses"][status.to_string()] = shared.refusal(status, &codes);
             }
+            if operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "query") {
+                operation["responses"]["414"] = shared.named("TooLongTarget", &too_long());
+            }
             if let Some(responses) = operation["responses"].as_object_mut() {
                 responses.sort_keys();
             }
@@ -163,6 +166,20 @@ impl Shared {
         });
         json!({"$ref": format!("#/components/responses/{name}")})
     }
+
+    /// A reference to an answer of this name.
+    fn named(&mut self, name: &str, answer: &Value) -> Value {
+        self.0.entry(name).or_insert_with(|| answer.clone());
+        json!({"$ref": format!("#/components/responses/{name}")})
+    }
+}
+
+/// How a connection answers a target that it does not read to its end.
+fn too_long() -> Value {
+    json!({
+        "description": format!("`{}`: Path and query are longer than 65,534 bytes.", TooLarge.as_str()),
+        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
 }
 
 /// The codes of an operation, each once.

@@ -91,10 +91,55 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
             "{method} {path}: {detail}"
         );
     }
+    for path in
+        ["/v1/audit", "/v1/backup", "/v1/tokens", "/v1/webhooks", "/v1/principals", "/v1/policies", "/v1/whoami"]
+    {
+        let detail = replica.get(path).problem(403, "primary_only");
+        assert!(detail.contains("reading this takes its primary"), "{path}: {detail}");
+    }
+    for path in ["/v1/requests", "/v1/requests/1", "/v1/prompts/a/about", "/v1/prompts/a/versions/1/findings"] {
+        let detail = replica.get(path).problem(403, "primary_only");
+        assert!(detail.contains("takes its primary") && !detail.contains("changing"), "{path}: {detail}");
+    }
     assert_eq!(replica.text("a"), "text");
     let (here, there) = (replica.get("/v1/prompts/a/versions").ok(), primary.get("/v1/prompts/a/versions").ok());
     assert_eq!(here, there);
     assert_eq!(replica.get("/v1/deployments?name=a").ok(), primary.get("/v1/deployments?name=a").ok());
+}
+
+#[test]
+fn an_unknown_access_token_is_refused_by_primary_and_replica_alike() {
+    let primary = Node::primary();
+    primary.publish("a", "text");
+    let replica = Node::replica(&primary);
+    let unknown = "Bearer bh_nobody_knows_this_one_here";
+    // The replica knows no access token of its primary, whoever it belongs to.
+    let admin = format!("Bearer {ADMIN}");
+    for (node, wrong, says) in [
+        (&primary, unknown, "is none that this node knows"),
+        (&replica, unknown, "is not the one that this replica was given"),
+        (&replica, &admin, "BOOKHOLDER_READ_TOKEN"),
+    ] {
+        for (method, path) in [
+            ("GET", "/v1/resolve/a"),
+            ("GET", "/v1/resolve/a?subject=x"),
+            ("GET", "/v1/prompts"),
+            ("GET", "/v1/status"),
+            ("GET", "/v1/events"),
+            ("GET", "/metrics"),
+            ("GET", "/replication/v1/root/1"),
+            ("POST", "/v1/resolve"),
+            ("POST", "/v1/render/a"),
+        ] {
+            let headers = [("authorization", wrong), ("content-type", "application/json")];
+            let answer = node.send(method, path, &headers, b"{\"references\": []}");
+            assert!(answer.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")), "{path}");
+            let detail = answer.problem(401, "unauthorized");
+            assert!(detail.contains(says), "{method} {path}: {detail}");
+        }
+        assert_eq!(node.text("a"), "text", "open to whoever shows none");
+        assert_eq!(node.send("GET", "/healthz", &[("authorization", wrong)], b"").status, 200);
+    }
 }
 
 #[test]

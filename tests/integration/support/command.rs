@@ -66,9 +66,10 @@ pub fn bookholder<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Bo
 }
 
 impl Bookholder {
-    /// Speaks to this node, as its admin.
+    /// Speaks to this node, as its admin where it has one.
     pub fn server(self, node: &Node) -> Self {
-        self.env("BOOKHOLDER_SERVER", node.url()).env("BOOKHOLDER_TOKEN", ADMIN)
+        let asking = self.env("BOOKHOLDER_SERVER", node.url());
+        if node.has_admin() { asking.env("BOOKHOLDER_TOKEN", ADMIN) } else { asking }
     }
 
     /// With one more argument.

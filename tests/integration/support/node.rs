@@ -327,10 +327,16 @@ impl Node {
         Answer::ask(self.connect(), request)
     }
 
-    /// Sends a request as the admin.
+    /// Whether the admin access token is one of this node: a replica knows none of its primary.
+    pub fn has_admin(&self) -> bool {
+        self.launch.verb == "serve"
+    }
+
+    /// Sends a request as the admin, or to a replica without an access token.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let anonymous = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        let admin = if anonymous { String::new() } else { format!("authorization: Bearer {ADMIN}\r\n") };
+        let admin =
+            if anonymous || !self.has_admin() { String::new() } else { format!("authorization: Bearer {ADMIN}\r\n") };
         let said = headers.iter().filter(|(_, value)| !value.is_empty());
         let said: String = said.map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
         let request = format!(

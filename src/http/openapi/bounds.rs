@@ -1,0 +1,247 @@
+//! What a request may be at most, at least and how: the bounds that the code checks, from the constants that it checks with.
+//!
+//! A bound that the derived schemas cannot say stands here, by schema and field. What no schema can say (a template that must
+//! parse, a label that must be there) is said by the status of its refusal.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
+
+use serde_json::{Value, json};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::api::limits::{
+    ARCHIVE_KEEP_MAX, ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX, EXPIRES_DAYS_MAX, IMPORT_CHANGES_MAX,
+    LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX, VIEWS_MAX,
+    WHOLE_MAX,
+};
+use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
+use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
+use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::model::content::{MESSAGES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
+use crate::model::content_id::ContentId;
+use crate::model::policy::{APPROVALS_MAX, POLICY_LIST_MAX};
+use crate::model::principal::GRANTS_MAX;
+use crate::model::schema::{CommitMessage, Handle};
+use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TEXT_BYTES_MAX};
+use crate::model::version::MESSAGE_CHARACTERS_MAX;
+use crate::replication::followers::ID_BYTES_MAX;
+
+/// Says the bounds in the document.
+pub(super) fn document(document: &mut Value) {
+    for (schema, field, bound) in fields() {
+        merge(&mut document["components"]["schemas"][schema]["properties"][field], bound);
+    }
+    for (schema, rule) in wholes() {
+        merge(&mut document["components"]["schemas"][schema], rule);
+    }
+    for form in document["components"]["schemas"]["Freeze"]["anyOf"].as_array_mut().into_iter().flatten() {
+        form["additionalProperties"] = false.into();
+    }
+}
+
+fn merge(schema: &mut Value, bound: Value) {
+    let Value::Object(bound) = bound else { return };
+    for (word, value) in bound {
+        match value {
+            Value::Null => drop(schema.as_object_mut().and_then(|schema| schema.remove(&word))),
+            value @ Value::Object(_) if schema[&word].is_object() => merge(&mut schema[word], value),
+            value => schema[word] = value,
+        }
+    }
+}
+
+/// The words of a type's schema that bound it.
+fn like<T: PartialSchema + ToSchema>() -> Value {
+    let RefOr::T(Schema::Object(object)) = T::schema() else { return json!({}) };
+    let whole = serde_json::to_value(object).unwrap_or_default();
+    let words = ["minLength", "maxLength", "pattern"].into_iter().filter(|word| !whole[*word].is_null());
+    words.map(|word| (word.to_owned(), whole[word].clone())).collect()
+}
+
+/// A list of at most so many texts, each bounded likewise.
+fn list(max: usize, item: Value) -> Value {
+    json!({"maxItems": max, "items": item})
+}
+
+/// The bounds of fields, by schema; `null` takes a word away.
+#[rustfmt::skip]
+fn fields() -> Vec<(&'static str, &'static str, Value)> {
+    let (handle, message) = (like::<Handle>(), like::<CommitMessage>());
+    let version = || json!({"minimum": 1});
+    let at_most = |max: usize| json!({"maxItems": max});
+    let characters = |max: usize| json!({"maxLength": max});
+    let attributes = || json!({"maxProperties": ATTRIBUTES_MAX, "propertyNames": {"type": "string", "maxLength": ATTRIBUTE_BYTES_MAX}, "additionalProperties": {"maxLength": ATTRIBUTE_BYTES_MAX}});
+    let seconds = |max: u64| json!({"maximum": max});
+    let replica = || json!({"minLength": 1, "maxLength": ID_BYTES_MAX, "pattern": NO_CONTROLS, "format": "short-text"});
+    vec![
+        // Who is who.
+        ("PrincipalRequest", "name", handle.clone()),
+        ("PrincipalRequest", "grants", at_most(GRANTS_MAX)),
+        ("GrantsRequest", "grants", at_most(GRANTS_MAX)),
+        ("Grant", "role", handle.clone()),
+        ("RoleRequest", "permissions", json!({"uniqueItems": null})),
+        ("TokenRequest", "name", handle.clone()),
+        ("TokenRequest", "principal", handle.clone()),
+        ("TokenRequest", "role", handle.clone()),
+        ("TokenRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
+        ("TokenRequest", "views", list(VIEWS_MAX, handle.clone())),
+        ("RotationRequest", "overlap_s", seconds(TOKEN_LIFE_S_MAX)),
+        ("RotationRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
+        // Publishing and deploying.
+        ("PublishRequest", "message", message.clone()),
+        ("PublishRequest", "labels", at_most(LABELS_MAX)),
+        ("DeployRequest", "message", message.clone()),
+        ("DeployRequest", "moves", json!({"minItems": 1, "maxItems": MOVES_MAX})),
+        ("ServingRequest", "version", version()),
+        ("ServingRequest", "rules", at_most(RULES_MAX)),
+        ("RuleRequest", "version", version()),
+        ("RuleRequest", "when", json!({
+            "minProperties": 1, "maxProperties": RULE_ATTRIBUTES_MAX,
+            "propertyNames": {"type": "string", "minLength": 1, "maxLength": SERVING_TEXT_BYTES_MAX},
+            "additionalProperties": {"maxLength": SERVING_TEXT_BYTES_MAX},
+        })),
+        ("SplitRequest", "weights", json!({
+            "minProperties": 1, "maxProperties": ARMS_MAX,
+            "propertyNames": {"pattern": "^[1-9][0-9]{0,15}$"}, "additionalProperties": {"format": "int64", "minimum": 1, "maximum": u32::MAX},
+        })),
+        ("SplitRequest", "salt", json!({"minLength": 1, "maxLength": SERVING_TEXT_BYTES_MAX, "pattern": "^[A-Za-z0-9_-]+$"})),
+        ("RollbackRequest", "message", message.clone()),
+        ("RollbackRequest", "to", version()),
+        ("Why", "message", message.clone()),
+        ("RemoveRequest", "message", message.clone()),
+        ("ImportRequest", "changes", at_most(IMPORT_CHANGES_MAX)),
+        // Contents.
+        ("Content", "variables", at_most(VARIABLES_MAX)),
+        ("Content", "messages", at_most(MESSAGES_MAX)),
+        ("Variable", "name", json!({"minLength": 1, "maxLength": VARIABLE_BYTES_MAX})),
+        ("About", "owner", handle.clone()),
+        ("About", "tags", json!({"uniqueItems": null, "maxItems": TAGS_MAX, "items": {"minLength": 1, "maxLength": TAG_BYTES_MAX, "pattern": "^[a-z0-9._-]+$"}})),
+        ("About", "description", characters(DESCRIPTION_CHARACTERS_MAX)),
+        // Change requests and drafts.
+        ("ProposeRequest", "message", message.clone()),
+        ("ProposeRequest", "moves", at_most(MOVES_MAX)),
+        ("ProposeRequest", "expires_days", json!({"minimum": 1, "maximum": EXPIRES_DAYS_MAX})),
+        ("ProposedVersion", "labels", at_most(MOVES_MAX)),
+        ("AmendRequest", "message", message.clone()),
+        ("AmendRequest", "moves", at_most(MOVES_MAX)),
+        ("ReviewRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        ("ApplyRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        ("PublishDraftRequest", "message", message.clone()),
+        ("PublishDraftRequest", "labels", at_most(LABELS_MAX)),
+        // Governance.
+        ("Policy", "name", handle.clone()),
+        ("Policy", "deployers", list(POLICY_LIST_MAX, handle.clone())),
+        ("Policy", "approvals", json!({"maximum": APPROVALS_MAX})),
+        ("Policy", "approvers", list(POLICY_LIST_MAX, handle.clone())),
+        ("Policy", "freeze", at_most(POLICY_LIST_MAX)),
+        ("Policy", "message", json!({"maxLength": MESSAGE_PATTERN_BYTES_MAX, "format": "regex"})),
+        ("Policy", "gates", list(POLICY_LIST_MAX, handle.clone())),
+        ("RiskRule", "approvers", list(POLICY_LIST_MAX, handle)),
+        ("ArchiveRequest", "unused_days", json!({"minimum": RETENTION_FLOOR_DAYS, "maximum": UNUSED_DAYS_MAX})),
+        ("ArchiveRequest", "keep", list(ARCHIVE_KEEP_MAX, like::<ContentId>())),
+        ("ArchiveRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        // Webhooks.
+        ("WebhookRequest", "url", json!({"format": "uri"})),
+        ("WebhookRequest", "events", json!({
+            "minItems": 1, "maxItems": FILTERS_MAX,
+            "items": {"maxLength": FILTER_BYTES_MAX, "pattern": r"^(\*|[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*(\.\*)?)$"},
+        })),
+        ("WebhookRotation", "overlap_s", seconds(OVERLAP_S_MAX)),
+        ("SuspensionRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        // Resolving.
+        ("BatchRequest", "references", at_most(BATCH_REFERENCES_MAX)),
+        ("BatchRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),
+        ("BatchRequest", "attributes", attributes()),
+        ("RenderRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),
+        ("RenderRequest", "attributes", attributes()),
+        ("RenderRequest", "messages", json!({"additionalProperties": {"type": "array", "items": {}}})),
+        // Replicas.
+        ("ReplicaReport", "replica", replica()),
+        ("ReplicaReport", "version", replica()),
+        ("VersionUse", "hour", json!({"maximum": WHOLE_MAX})),
+    ]
+}
+
+/// A text without control characters.
+const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
+
+/// Rules on whole objects. They are said with `if`, which client generators pass over and validators follow.
+fn wholes() -> Vec<(&'static str, Value)> {
+    let message = json!({"required": ["message"], "properties": {"message": like::<CommitMessage>()}});
+    let is = |field: &str, word: &str| json!({"required": [field], "properties": {field: {"const": word}}});
+    let text = |field: &str| json!({"required": [field], "properties": {field: {"type": "string"}}});
+    let object = |field: &str| json!({"required": [field], "properties": {field: {"type": "object"}}});
+    // What a message has beside its role, its name and the call that it answers, where that says something.
+    let says_nothing = json!({
+        "properties": {"role": {}, "type": {}, "name": {}, "tool_call_id": {}, "content": {"type": "null"}},
+        "additionalProperties": {"anyOf": [{"type": "null"}, {"type": "array", "maxItems": 0}]},
+    });
+    let address = json!({"anyOf": [
+        {"required": ["image_url"], "properties": {"image_url": {"type": "string"}}},
+        {"required": ["image_url"], "properties": {"image_url": text("url")}},
+    ]});
+    vec![
+        ("Content", one_of_two(("text", "string"), ("messages", "array"))),
+        ("ServingRequest", one_of_two(("version", "integer"), ("split", "object"))),
+        ("RuleRequest", one_of_two(("version", "integer"), ("split", "object"))),
+        ("TokenRequest", one_of_two(("principal", "string"), ("role", "string"))),
+        (
+            "Message",
+            json!({
+                "if": is("type", "placeholder"),
+                "then": {"required": ["name"], "properties": {"name": {"type": "string"}}, "maxProperties": 2},
+                "else": {"required": ["role"], "properties": {"type": {"const": "message"}}, "not": says_nothing},
+            }),
+        ),
+        (
+            "Part",
+            json!({
+                "if": {"properties": {"type": {"enum": ["text", "input_text", "output_text"]}}},
+                "then": text("text"),
+                "else": {
+                    "if": is("type", "image"),
+                    "then": {"anyOf": [text("url"), object("source")]},
+                    "else": {"if": is("type", "image_url"), "then": address},
+                },
+            }),
+        ),
+        ("ReviewRequest", json!({"if": is("kind", "approve"), "else": message})),
+        (
+            "ArchiveRequest",
+            json!({"if": {"required": ["dry_run"], "properties": {"dry_run": {"const": false}}}, "then": message}),
+        ),
+    ]
+}
+
+/// Either of two fields, and not both; `null` is as good as nothing.
+fn one_of_two((one, kind): (&str, &str), (other, other_kind): (&str, &str)) -> Value {
+    json!({
+        "if": {"required": [one], "properties": {one: {"type": kind}}},
+        "then": {"properties": {other: {"type": "null"}}},
+        "else": {"required": [other], "properties": {other: {"type": other_kind}}},
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bound_is_of_a_field_that_is_in_the_document() {
+        let document = super::super::document();
+        let schemas = &document["components"]["schemas"];
+        for (schema, field, bound) in fields() {
+            let found = &schemas[schema]["properties"][field];
+            assert!(!found["description"].is_null() || !found["type"].is_null(), "{schema}.{field} is no field");
+            let known: Vec<&String> = bound.as_object().expect("words").keys().collect();
+            assert!(!known.is_empty(), "{schema}.{field}");
+        }
+        for (schema, _) in wholes() {
+            assert_eq!(schemas[schema]["type"], "object", "{schema}");
+        }
+        assert_eq!(schemas["DeployRequest"]["properties"]["message"]["maxLength"], 2_000);
+        assert_eq!(schemas["RollbackRequest"]["properties"]["to"]["minimum"], 1);
+        assert_eq!(schemas["TokenRequest"]["properties"]["role"]["type"], json!(["string", "null"]));
+    }
+}
