@@ -481,6 +481,7 @@ pub struct Archived {
 
 /// One use of a version: by whom, and in which hour.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct VersionUse {
     /// Which prompt.
     pub name: PromptName,

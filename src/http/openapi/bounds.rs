@@ -179,7 +179,7 @@ fn wholes() -> Vec<(&'static str, Value)> {
     });
     let address = json!({"anyOf": [
         {"required": ["image_url"], "properties": {"image_url": {"type": "string"}}},
-        {"required": ["image_url"], "properties": {"image_url": text("url")}},
+        {"required": ["image_url"], "properties": {"image_url": {"type": "object", "required": ["url"], "properties": {"url": {"type": "string"}}}}},
     ]});
     vec![
         ("Content", one_of_two(("text", "string"), ("messages", "array"))),
@@ -191,7 +191,7 @@ fn wholes() -> Vec<(&'static str, Value)> {
             json!({
                 "if": is("type", "placeholder"),
                 "then": {"required": ["name"], "properties": {"name": {"type": "string"}}, "maxProperties": 2},
-                "else": {"required": ["role"], "properties": {"type": {"const": "message"}}, "not": says_nothing},
+                "else": {"required": ["role"], "properties": {"role": {}, "type": {"const": "message"}}, "not": says_nothing},
             }),
         ),
         (
