@@ -37,6 +37,10 @@ pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAn
     let permission: Permission = params.require("permission")?;
     let (prompt, label) = (params.get::<PromptName>("prompt")?, params.get::<Label>("label")?);
     let version = params.number("version")?;
+    if version == Some(0) {
+        let reason = "versions count from 1".to_owned();
+        return Err(RequestError::Parameter { name: "version", reason }.into());
+    }
     params.finish(&["who", "permission", "prompt", "label", "version"])?;
     for (name, given) in [("label", label.is_some()), ("version", version.is_some())] {
         if given && prompt.is_none() {
