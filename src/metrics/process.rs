@@ -1,13 +1,14 @@
 //! What the system says of this process, under the names that all programs use for it. Linux alone says it.
 
 use std::fs;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::{Known, KnownReal};
+use super::Known;
 
 /// Hundredths of a second, in which Linux counts the time of processes on every machine that this program runs on.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -16,7 +17,7 @@ const TICKS_A_SECOND: f64 = 100.0;
 #[derive(Default)]
 pub(super) struct Process {
     resident_bytes: Known,
-    cpu_seconds: KnownReal,
+    cpu_seconds: Counter<f64, AtomicU64>,
     open_fds: Known,
     max_fds: Known,
 }
@@ -36,7 +37,9 @@ impl Process {
         for (name, help, metric) in all {
             registry.register(name, help, Known::clone(metric));
         }
-        registry.register("process_cpu_seconds", "Processor time of this process", process.cpu_seconds.clone());
+        if cpu_seconds().is_some() {
+            registry.register("process_cpu_seconds", "Processor time of this process", process.cpu_seconds.clone());
+        }
         process
     }
 
@@ -51,7 +54,8 @@ impl Process {
         set(&self.open_fds, fs::read_dir("/proc/self/fd").ok().and_then(|entries| i64::try_from(entries.count()).ok()));
         set(&self.max_fds, max_fds());
         if let Some(seconds) = cpu_seconds() {
-            self.cpu_seconds.gauge().set(seconds);
+            // Kept as the bits of a number, and those of numbers above zero are ordered as the numbers are.
+            self.cpu_seconds.inner().fetch_max(seconds.to_bits(), Ordering::Relaxed);
         }
     }
 }
@@ -74,4 +78,18 @@ fn cpu_seconds() -> Option<f64> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     Some((f64::from(user) + f64::from(system)) / TICKS_A_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processor_time_never_goes_back() {
+        let process = Process::default();
+        for (measured, counted) in [(0.0, 0.0), (0.25, 0.25), (0.2, 0.25), (1e3, 1e3)] {
+            process.cpu_seconds.inner().fetch_max(f64::to_bits(measured), Ordering::Relaxed);
+            assert_eq!(process.cpu_seconds.get().to_bits(), f64::to_bits(counted));
+        }
+    }
 }

@@ -120,9 +120,12 @@ impl Registry {
     ///
     /// # Errors
     /// The store fails; nothing is recorded then.
-    pub async fn webhook_done(&self, attempts: Vec<Attempted>) -> Result<(), StoreError> {
+    pub async fn webhook_done(&self, attempts: Vec<Attempted>) -> Result<Vec<DeliveryState>, StoreError> {
         let now = self.now();
-        self.0.store.write(move |txn| attempts.into_iter().try_for_each(|one| settle(txn, now, one))).await
+        let job = move |txn: &mut WriteTxn<'_>| {
+            attempts.into_iter().filter_map(|one| settle(txn, now, one).transpose()).collect()
+        };
+        self.0.store.write(job).await
     }
 
     /// Forgets deliveries that have been over for long.
@@ -295,15 +298,16 @@ fn sending(
     })
 }
 
-fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<(), StoreError> {
+/// Records an attempt; what its delivery is now.
+fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<Option<DeliveryState>, StoreError> {
     let Attempted { webhook: name, event, answer, jitter } = attempted;
     let key = delivery_key(&name, event);
     let webhook: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
     let delivery: Option<Delivery> = txn.document(Shelf::Delivery, &key)?;
     // Somebody may have removed the webhook meanwhile.
-    let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(()) };
+    let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(None) };
     if delivery.state != DeliveryState::Pending {
-        return Ok(());
+        return Ok(None);
     }
     txn.remove_document(Shelf::DueDelivery, &due_key(&delivery))?;
     let error = answer.error.map(|error| error.chars().take(ERROR_CHARACTERS_MAX).collect());
@@ -343,9 +347,10 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
         since.map(|since| format!("nothing has arrived since {since}, in {} attempts", webhook.failures))
     };
     match why {
-        Some(why) if webhook.disabled.is_none() => disable(txn, now, webhook, why),
-        _ => txn.put_document(Shelf::Webhook, &name, &webhook),
+        Some(why) if webhook.disabled.is_none() => disable(txn, now, webhook, why)?,
+        _ => txn.put_document(Shelf::Webhook, &name, &webhook)?,
     }
+    Ok(Some(delivery.state))
 }
 
 /// Disables a webhook without anybody asking, which the audit log says.

@@ -133,7 +133,7 @@ pub async fn start_primary_announcing(
     };
     let dispatching = {
         let (registry, clock) = (registry.clone(), Arc::clone(&clock));
-        webhooks::run(registry, committed.clone(), deliverer, clock, stop.clone())
+        webhooks::run(registry, committed.clone(), deliverer, clock, metrics.clone(), stop.clone())
     };
     let mut tasks = vec![
         ("webhooks", tokio::spawn(dispatching)),

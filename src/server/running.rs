@@ -150,14 +150,14 @@ impl Wired {
                 "the data directory lies on a network file system, whose locks and flushes may not hold: two nodes can damage it, and a power loss can; use a disk of this machine"
             );
         }
-        let stop = state.stop.clone();
+        let (stop, metrics) = (state.stop.clone(), state.metrics.clone());
         let resolver = state.resolver.clone();
         let Bound { tcp, address, mut unix, tls } = bound;
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
         let face = Face::new(state);
         if let Some(certificates) = &tls {
-            tasks.push(("certificates", tokio::spawn(certificates.clone().watch(stop.clone()))));
+            tasks.push(("certificates", tokio::spawn(certificates.clone().watch(metrics, stop.clone()))));
         }
         let config = tls.map(|certificates| certificates.config());
         let tls = config.is_some();

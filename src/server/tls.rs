@@ -8,8 +8,11 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 use crate::config::{ConfigError, TlsFiles};
+use crate::metrics::Metrics;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -19,11 +22,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Certificates {
     files: TlsFiles,
     config: Arc<ArcSwap<ServerConfig>>,
+    /// When it ends, in seconds since 1970; none where that cannot be read.
+    expiry_s: Option<i64>,
 }
 
 impl Certificates {
     pub(super) fn load(files: &TlsFiles) -> Result<Self, ConfigError> {
-        Ok(Self { files: files.clone(), config: Arc::new(ArcSwap::from_pointee(read(files)?)) })
+        let (config, expiry_s) = read(files)?;
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        Ok(Self { files: files.clone(), config, expiry_s })
     }
 
     pub(super) fn config(&self) -> Arc<ArcSwap<ServerConfig>> {
@@ -31,7 +38,8 @@ impl Certificates {
     }
 
     /// Takes new files for new connections, until told to stop; files that are wrong change nothing.
-    pub(super) async fn watch(self, stop: CancellationToken) {
+    pub(super) async fn watch(self, metrics: Metrics, stop: CancellationToken) {
+        measure(&metrics, self.expiry_s);
         let mut seen = None;
         loop {
             let files = self.files.clone();
@@ -49,8 +57,9 @@ impl Certificates {
                 Ok((now, config)) => {
                     seen = now;
                     match config {
-                        Some(Ok(config)) => {
+                        Some(Ok((config, expiry_s))) => {
                             self.config.store(Arc::new(config));
+                            measure(&metrics, expiry_s);
                             tracing::info!("took the new certificate");
                         }
                         Some(Err(error)) => {
@@ -69,11 +78,24 @@ impl Certificates {
     }
 }
 
+fn measure(metrics: &Metrics, expiry_s: Option<i64>) {
+    if let Some(expiry_s) = expiry_s {
+        metrics.certificate_expiry_timestamp_seconds.gauge().set(expiry_s);
+    }
+}
+
 fn modified(files: &TlsFiles) -> [Option<std::time::SystemTime>; 2] {
     [&files.certificate, &files.key].map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
 }
 
-fn read(files: &TlsFiles) -> Result<ServerConfig, ConfigError> {
+/// When a certificate ends, in seconds since 1970; none where it is not read.
+fn expiry_s(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    i64::try_from(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).ok()
+}
+
+/// What new connections get, and when its certificate ends.
+fn read(files: &TlsFiles) -> Result<(ServerConfig, Option<i64>), ConfigError> {
     let fault = |what: &str, error: &dyn std::fmt::Display| ConfigError::Tls(format!("{what}: {error}"));
     let certificate = files.certificate.display().to_string();
     let chain = CertificateDer::pem_file_iter(&files.certificate)
@@ -81,11 +103,12 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, ConfigError> {
         .map_err(|error| fault(&certificate, &error))?;
     let key =
         PrivateKeyDer::from_pem_file(&files.key).map_err(|error| fault(&files.key.display().to_string(), &error))?;
+    let expiry_s = chain.first().and_then(expiry_s);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| fault(&certificate, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, expiry_s))
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::crypto::webhook::sign;
+use crate::metrics::{Metrics, State};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::outbox::{Attempted, Sending};
@@ -43,10 +44,12 @@ pub async fn run(
     mut committed: watch::Receiver<Arc<Committed>>,
     deliverer: Deliverer,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
     stop: CancellationToken,
 ) {
     let mut sender = Sender {
         registry,
+        metrics,
         deliverer,
         clock,
         flight: JoinSet::new(),
@@ -90,6 +93,7 @@ fn warn(error: &StoreError) {
 
 struct Sender {
     registry: Registry,
+    metrics: Metrics,
     deliverer: Deliverer,
     clock: Arc<dyn Clock>,
     flight: JoinSet<Attempted>,
@@ -128,7 +132,9 @@ impl Sender {
         if self.landed.is_empty() {
             return Ok(());
         }
-        self.registry.webhook_done(self.landed.clone()).await?;
+        for state in self.registry.webhook_done(self.landed.clone()).await? {
+            self.metrics.webhook_attempts.get_or_create(&State { state: state.as_str() }).inc();
+        }
         for landed in self.landed.drain(..) {
             self.busy.remove(&landed.webhook);
         }

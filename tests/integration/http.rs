@@ -4,4 +4,5 @@ mod access;
 mod copies;
 mod documents;
 mod events;
+mod metrics;
 mod resolving;

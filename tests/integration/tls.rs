@@ -1,5 +1,7 @@
 //! TLS by certificate files: between a client and a node, and between a replica and its primary.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use crate::support::command::bookholder;
@@ -22,10 +24,9 @@ impl Certificates {
             .expect("an authority");
         let key = rcgen::KeyPair::generate().expect("a key");
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names)
-            .expect("parameters")
-            .signed_by(&key, &authority)
-            .expect("a certificate");
+        let mut certificate = rcgen::CertificateParams::new(names).expect("parameters");
+        certificate.not_after = rcgen::date_time_ymd(2041, 5, 6);
+        let certificate = certificate.signed_by(&key, &authority).expect("a certificate");
         let write = |name: &str, text: String| {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("a file");
@@ -191,4 +192,24 @@ fn plain_http_to_a_tls_port_and_tls_to_a_plain_port_are_told_what_to_use() {
     let _said = status(encrypted.url().replace("https", "http")).fails(1).says("this port speaks TLS: use https://");
     let plain = Node::primary();
     let _said = status(plain.url().replace("http", "https")).fails(3).says("use http://");
+}
+
+#[test]
+fn certificate_expiry_is_measured_with_tls_and_only_then() {
+    let files = Certificates::make();
+    let socket = files.certificate.with_file_name("socket");
+    let launch = files.launch(Launch::primary()).args(["--socket".into(), socket.clone().into_os_string()]);
+    let primary = launch.start();
+    let scrape = || {
+        let mut stream = UnixStream::connect(&socket).ok()?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").ok()?;
+        let mut said = String::new();
+        stream.read_to_string(&mut said).ok()?;
+        said.lines()
+            .find_map(|line| line.strip_prefix("bookholder_certificate_expiry_timestamp_seconds ")?.parse().ok())
+    };
+    let expiry_s: i64 = crate::support::node::eventually(crate::support::node::PATIENCE, scrape).expect("a sample");
+    assert_eq!(expiry_s, 2_251_411_200, "2041-05-06T00:00:00Z");
+    drop(primary);
+    assert!(!Node::primary().get("/metrics").text().contains("certificate_expiry"));
 }
