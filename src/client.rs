@@ -45,6 +45,8 @@ use crate::model::time::Timestamp;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take, and a stream stand still.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a node may take to make a backup, a bundle or a report, before it sends any of it.
+const MAKING_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Largest answer to a call, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest answer to a batch, in bytes: 1,000 contents, few of them at their limit.
@@ -90,7 +92,7 @@ impl Client {
         let mut builder = reqwest::Client::builder()
             .user_agent(USER_AGENT)
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(REQUEST_TIMEOUT)
+            .read_timeout(MAKING_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
         let address = |reason: &str| ClientError::Address { server: shown(&options.server), reason: reason.to_owned() };
         let base = if let Some(path) = options.server.strip_prefix(SOCKET_SCHEME) {

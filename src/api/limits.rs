@@ -38,3 +38,5 @@ pub const OVERLAP_S_MAX: u64 = 30 * 24 * 3_600;
 pub const ARCHIVE_KEEP_MAX: usize = 100_000;
 /// Longest time that a change request may be open, in days.
 pub const EXPIRES_DAYS_MAX: u32 = 365;
+/// Longest report, in bytes: some millions of decisions. It stands on the primary's disk until it is sent.
+pub const REPORT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;

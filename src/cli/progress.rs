@@ -3,6 +3,7 @@
 //! Nothing is shown where nobody looks: without a terminal on standard error, or when only JSON is wanted.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -11,12 +12,19 @@ use super::output::Output;
 const BYTES: &str = "{spinner:.cyan} {msg} {bytes:>10} {bar:30.cyan/dim} {total_bytes} {binary_bytes_per_sec}";
 const BYTES_UNKNOWN: &str = "{spinner:.cyan} {msg} {bytes:>10} {binary_bytes_per_sec}";
 
+/// How often a bar turns while nothing comes.
+const TICK: Duration = Duration::from_millis(120);
+
 /// A bar over bytes; without a total it only counts.
 pub fn bytes(output: Output, message: &'static str, total: Option<u64>) -> ProgressBar {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(total, target).with_message(message);
     style(&bar);
+    if shown && total.is_none() {
+        // What is being made sends nothing yet.
+        bar.enable_steady_tick(TICK);
+    }
     bar
 }
 

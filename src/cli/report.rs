@@ -16,6 +16,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, count, moment, paint};
 use super::{Verdict, disk, progress};
+use crate::api::limits::REPORT_BYTES_MAX;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::note::{NOTE_BYTES_MAX, Note};
 use crate::governance::report::ReportFormat;
@@ -23,8 +24,8 @@ use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
 use crate::trust::manifest::{MANIFEST_FILE_BYTES_MAX, Manifest, ManifestFile};
 
-/// Most bytes of a report with its manifest.
-const REPORT_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Most bytes of an archive: a report, its manifest, and what an archive adds.
+const ARCHIVE_BYTES_MAX: u64 = REPORT_BYTES_MAX + MANIFEST_FILE_BYTES_MAX as u64 + 64 * 1024;
 /// What is added to a report's file name to name its manifest.
 const MANIFEST_SUFFIX: &str = ".manifest.json";
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -143,7 +144,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     let mut archive = tempfile::tempfile_in(existing(&out))?;
     let bar = progress::bytes(context.output, "report", None);
     let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
-    context.client.report(&query, REPORT_BYTES_MAX, &mut archive, &mut told).await?;
+    context.client.report(&query, ARCHIVE_BYTES_MAX, &mut archive, &mut told).await?;
     bar.finish_and_clear();
     archive.rewind()?;
     let manifest = unpack(&archive, format, &out, &beside)?;

@@ -1,4 +1,4 @@
-//! Downloads that are too large to hold in memory: the backup and the bundle.
+//! Downloads that are too large to hold in memory: the backup, the bundle and the report.
 //!
 //! Invariant: what is written to the caller's writer is only whole when the call returns `Ok`.
 
@@ -6,7 +6,7 @@ use std::io::Write;
 
 use reqwest::{Method, Response};
 
-use super::{Client, ClientError};
+use super::{Client, ClientError, REQUEST_TIMEOUT};
 
 impl Client {
     /// Streams a backup into `writer`, telling `progress` how many bytes have come and, if known, of how many.
@@ -65,7 +65,10 @@ impl Client {
     ) -> Result<u64, ClientError> {
         let total = response.content_length();
         let mut written: u64 = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|error| ClientError::sending(&self.server, error))? {
+        loop {
+            let chunk = tokio::time::timeout(REQUEST_TIMEOUT, response.chunk()).await;
+            let chunk = chunk.map_err(|_| self.answer("what it sends stopped in the middle"))?;
+            let Some(chunk) = chunk.map_err(|error| ClientError::sending(&self.server, error))? else { break };
             written = written.saturating_add(chunk.len() as u64);
             if written > bytes_max {
                 return Err(self.answer(&format!("what it sends is longer than {bytes_max} bytes")));

@@ -141,7 +141,7 @@ mod tests {
 
     fn copy() -> String {
         let mut bytes = Vec::new();
-        jsonl::write_jsonl(&samples::incident(), &SystemInfo::default(), &mut bytes).unwrap();
+        jsonl::write_jsonl(&samples::incident().report(), &SystemInfo::default(), &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! The report: who changed what, when, why, who approved it, with what risk, and what was live when.
 //!
-//! It is gathered from audit entries, versions and deployments that somebody else reads; nothing here asks for the
-//! time or decides who may read it. An entry that was refused is a row like any other.
+//! It is read row by row from a [`Source`] and written as it is read, so its length costs no memory; nothing here asks
+//! for the time or decides who may read it. An entry that was refused is a row like any other.
 //!
 //! Invariant: rows stand in the order of the audit log, so that whoever has them can check its chain.
 
@@ -10,28 +10,28 @@ pub mod csv;
 pub mod jsonl;
 #[cfg(test)]
 pub(crate) mod samples;
+mod tally;
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use semver::Version as Semver;
 use serde::Serialize;
 
-pub use self::build::{Gathering, PromptHistory};
+pub use self::tally::Tally;
 use crate::model::audit::AuditEntry;
 use crate::model::content_id::ContentId;
-use crate::model::deployment::Action;
+use crate::model::deployment::{Action, Deployment};
 use crate::model::finding::Severity;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
-use crate::model::version::Bump;
+use crate::model::version::{Bump, Version};
 
 /// Days for which an audit entry is kept at least: six months, whichever they are.
 pub const RETENTION_DAYS_MIN: i64 = 184;
-/// Most rows of one report: it is held in memory, at a few kilobytes a row.
-pub const REPORT_ROWS_MAX: usize = 100_000;
 
 /// What a report is about: from `from` (included) to `to` (excluded), the prompts that fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,33 +72,72 @@ pub struct Heading {
     pub generated_by: String,
 }
 
-/// Everything that one report says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+/// One state of a registry, which does not change while a report is read from it.
+#[allow(clippy::missing_errors_doc, reason = "every method fails when the state cannot be read, or its visitor fails")]
+pub trait Source {
+    /// Why it cannot be read, or what is made of it cannot be written.
+    type Error: From<io::Error>;
+
+    /// Shows every audit entry, oldest first.
+    fn entries(&self, visitor: &mut dyn FnMut(AuditEntry) -> Result<(), Self::Error>) -> Result<(), Self::Error>;
+
+    /// The audit entry of a commit.
+    fn entry(&self, seq: u64) -> Result<Option<AuditEntry>, Self::Error>;
+
+    /// Shows the name of every prompt that fits, removed ones too, in order.
+    fn prompts(
+        &self,
+        prompts: &Pattern,
+        visitor: &mut dyn FnMut(PromptName) -> Result<(), Self::Error>,
+    ) -> Result<(), Self::Error>;
+
+    /// Shows the deployments of a prompt, by label and then by commit.
+    fn deployments(
+        &self,
+        name: &PromptName,
+        visitor: &mut dyn FnMut(Deployment) -> Result<(), Self::Error>,
+    ) -> Result<(), Self::Error>;
+
+    /// What a commit deployed to a label, and the label's deployment before it.
+    fn deployment(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        commit: u64,
+    ) -> Result<Option<(Deployment, Option<Deployment>)>, Self::Error>;
+
+    /// What is known of a version.
+    fn version(&self, name: &PromptName, number: u64) -> Result<Option<ReportedVersion>, Self::Error>;
+
+    /// Whether a change request is about a prompt that fits.
+    fn request_concerns(&self, number: u64, prompts: &Pattern) -> Result<bool, Self::Error>;
+}
+
+/// A report that can be read, as often as it takes to write it.
+#[derive(Debug)]
+pub struct Report<'s, S> {
     /// The registry, who made the report, and when.
     pub heading: Heading,
     /// What it is about.
     pub question: Question,
-    /// Decisions, granted and denied, in the order of the audit log.
-    pub rows: Vec<Row>,
-    /// What labels served, by prompt, label and time.
-    pub spans: Vec<Span>,
-    /// Counts.
-    pub totals: Totals,
-    /// Number and hash (hex) of the newest audit entry when the report was made, whatever it is about.
-    pub head: Option<(u64, String)>,
+    /// What it is read from.
+    pub source: &'s S,
 }
 
 /// Number and hash (hex) of an audit entry.
-pub type Mark<'a> = (u64, &'a str);
+pub type Mark = (u64, String);
 
-impl Report {
-    /// Number and hash (hex) of the first row and of the last.
-    #[must_use]
-    pub fn ends(&self) -> Option<(Mark<'_>, Mark<'_>)> {
-        let (first, last) = self.rows.first().zip(self.rows.last())?;
-        Some(((first.entry.seq, first.entry.hash.as_str()), (last.entry.seq, last.entry.hash.as_str())))
-    }
+/// What a report holds, for its manifest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// How many decisions.
+    pub rows: u64,
+    /// How many times a label served something.
+    pub spans: u64,
+    /// The first decision and the last.
+    pub ends: Option<(Mark, Mark)>,
+    /// The newest audit entry when the report was made, whatever it is about.
+    pub head: Option<Mark>,
 }
 
 /// One decision, and what is known of the versions that it is about.
@@ -142,6 +181,15 @@ pub struct ReportedVersion {
 }
 
 impl ReportedVersion {
+    /// A version, with what follows from the one before it and from what the rules found.
+    #[must_use]
+    pub fn new(name: PromptName, version: Version, parent: Option<&Version>, risk: Option<Severity>) -> Self {
+        let bump = parent.map(|parent| build::bump(parent, &version));
+        let Version { number, content_id, author, created, commit, semver, .. } = version;
+        let parent = parent.map(|parent| parent.number);
+        Self { name, number, content_id, author, created, commit, parent, semver, bump, risk }
+    }
+
     /// Whether it is a substantial modification: callers must change, or break.
     #[must_use]
     pub fn is_substantial(&self) -> bool {

@@ -1,7 +1,10 @@
 //! A signed report, as a tar archive: the document first, then its manifest.
+//!
+//! It is written to a file without a name as it is read, and sent when it is whole and signed: a client never gets part of
+//! a report, and its length is known.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use axum::extract::State;
@@ -11,22 +14,29 @@ use tokio::sync::Semaphore;
 use super::admin::{publisher, send};
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Params, blocking};
+use super::extract::Params;
 use super::request::RequestError;
 use super::state::{About, App, Shared};
-use crate::governance::report::{Heading, Question, ReportFormat, SystemInfo};
+use super::work::abandonable;
+use crate::clock::Stop;
+use crate::governance::report::{Heading, Question, Report, ReportFormat, SystemInfo};
 use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::registry::report::{ReportError, sign_report, system_info, write_report};
+use crate::registry::report::{ReportError, Written, sign_report, system_info, write_report};
 use crate::registry::{Actor, Registry};
 use crate::replication::publisher::PublishError;
+use crate::resolve::report::ReadError;
 use crate::trust::manifest::ManifestFile;
 
-/// Reports that are made at once: each holds all of its rows in memory.
+/// Reports that are made and sent at once: each takes a processor, and room on the disk.
 static REPORTS: Semaphore = Semaphore::const_new(2);
 /// What a report that met too many others is asked to wait, in seconds.
 const RETRY_AFTER_S: u64 = 2;
+/// Bytes in which a report goes to the disk.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// Blocks of an archive, in bytes.
+const BLOCK_BYTES: u64 = 512;
 /// Name of the manifest in the archive.
 const MANIFEST_NAME: &str = "manifest.json";
 
@@ -75,60 +85,76 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
     let permit = REPORTS.try_acquire().map_err(busy)?;
     let what = format!("{} from {} to {}", question.prompts, question.from, question.to);
     registry.permit(actor, "report", Permission::Audit, what).await?;
-    let by = actor.name.clone();
-    // The work goes on when the client goes away, and so does its claim.
-    let work = move || make(&app, &question, by, now, format.unwrap_or_default()).map(|archive| (archive, permit));
-    let (archive, permit) = blocking(work).await??;
+    let heading = (actor.name.clone(), now);
+    // The claim stays with the work, which ends soon after its client is gone.
+    let work = move |stop| make(&app, question, heading, format.unwrap_or_default(), stop).map(|file| (file, permit));
+    let (archive, permit) = abandonable(work).await??;
     send(archive, "bookholder-report.tar", "application/x-tar", permit).await
 }
 
-/// Writes a report, signs it over the state that it was gathered from, and packs both.
-fn make(app: &Shared, question: &Question, by: String, now: Timestamp, format: ReportFormat) -> Result<File, Failure> {
+/// Writes a report into an archive, signs it over the state that it was read from, and adds the manifest.
+fn make(
+    app: &Shared,
+    question: Question,
+    (generated_by, generated_at): (String, Timestamp),
+    format: ReportFormat,
+    stop: Stop,
+) -> Result<File, Failure> {
     let publisher = publisher(app)?;
-    let (signer, directory) = (publisher.signer(), publisher.directory());
-    let heading = Heading { registry: signer.registry.clone(), generated_at: now, generated_by: by };
-    let (report, txn) = app.catalogue.report(question, heading)?;
+    let signer = publisher.signer();
+    let source = app.catalogue.report_source(stop)?;
+    let heading = Heading { registry: signer.registry.clone(), generated_at, generated_by };
+    let report = Report { heading, question, source: &source };
     let About { provider, intended_purpose } = app.about.clone();
     let system = SystemInfo { provider, intended_purpose, ..system_info(signer) };
-    let disk = |error: io::Error| Failure::from(PublishError::Io(error));
-    let mut document = tempfile::tempfile_in(directory).map_err(disk)?;
-    let written = write_report(&report, &system, format, &mut BufWriter::new(&document)).map_err(disk)?;
-    let manifest = sign_report(signer, &txn, &report, format, written).map_err(inside)?;
-    document.rewind().map_err(disk)?;
-    let modified_s = u64::try_from(now.seconds()).unwrap_or_default();
-    pack(directory, (document, written.bytes), format, &manifest, modified_s).map_err(disk)
+    let modified_s = u64::try_from(generated_at.seconds()).unwrap_or_default();
+    let mut archive = Archive::begin(publisher.directory(), modified_s).map_err(disk)?;
+    let written = write_report(&report, &system, format, &mut archive.out).map_err(inside)?;
+    let manifest = sign_report(signer, &report, format, &written).map_err(inside)?;
+    archive.finish(format, &written, &manifest).map_err(disk)
 }
 
-/// Packs a document of so many bytes and its manifest into an archive that has no name.
-fn pack(
-    directory: &Path,
-    (document, bytes): (File, u64),
-    format: ReportFormat,
-    manifest: &ManifestFile,
-    modified_s: u64,
-) -> io::Result<File> {
-    let file = tempfile::tempfile_in(directory)?;
-    let mut archive = tar::Builder::new(BufWriter::new(&file));
-    append(&mut archive, &format!("report.{format}"), bytes, modified_s, document)?;
-    let manifest = serde_json::to_vec_pretty(manifest)?;
-    append(&mut archive, MANIFEST_NAME, manifest.len() as u64, modified_s, manifest.as_slice())?;
-    archive.into_inner()?.flush()?;
-    Ok(file)
+fn disk(error: io::Error) -> Failure {
+    PublishError::Io(error).into()
 }
 
-fn append(
-    archive: &mut tar::Builder<impl Write>,
-    name: &str,
-    bytes: u64,
+/// An archive in a file that has no name, whose first file is being written; its length is put in front of it at the end.
+struct Archive {
+    out: BufWriter<File>,
     modified_s: u64,
-    data: impl Read,
-) -> io::Result<()> {
+}
+
+impl Archive {
+    fn begin(directory: &Path, modified_s: u64) -> io::Result<Self> {
+        let mut file = tempfile::tempfile_in(directory)?;
+        file.seek(SeekFrom::Start(BLOCK_BYTES))?;
+        Ok(Self { out: BufWriter::with_capacity(BUFFER_BYTES, file), modified_s })
+    }
+
+    fn finish(mut self, format: ReportFormat, written: &Written, manifest: &ManifestFile) -> io::Result<File> {
+        let rest = written.bytes.next_multiple_of(BLOCK_BYTES).saturating_sub(written.bytes);
+        io::copy(&mut io::Read::take(io::repeat(0), rest), &mut self.out)?;
+        let manifest = serde_json::to_vec_pretty(manifest)?;
+        let header = header_of(MANIFEST_NAME, manifest.len() as u64, self.modified_s)?;
+        let mut archive = tar::Builder::new(self.out);
+        archive.append(&header, manifest.as_slice())?;
+        let mut file = archive.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.rewind()?;
+        let first = header_of(&format!("report.{format}"), written.bytes, self.modified_s)?;
+        file.write_all(first.as_bytes())?;
+        Ok(file)
+    }
+}
+
+fn header_of(name: &str, bytes: u64, modified_s: u64) -> io::Result<tar::Header> {
     let mut header = tar::Header::new_ustar();
+    header.set_path(name)?;
     header.set_size(bytes);
     header.set_mode(0o644);
     header.set_mtime(modified_s);
     header.set_entry_type(tar::EntryType::Regular);
-    archive.append_data(&mut header, name, data)
+    header.set_cksum();
+    Ok(header)
 }
 
 /// What keeps a report from being written or signed is nothing that the client did.
@@ -136,39 +162,50 @@ fn inside(error: ReportError) -> Failure {
     match error {
         ReportError::Store(error) => error.into(),
         ReportError::Seal(error) => PublishError::Seal(error).into(),
-        ReportError::Write(error) => PublishError::Io(error).into(),
-        error @ (ReportError::Manifest(_) | ReportError::Unhashed | ReportError::Record) => {
-            RequestError::Task(error.to_string()).into()
-        }
+        ReportError::Read(ReadError::Store(error)) => error.into(),
+        ReportError::Read(ReadError::Write(error)) => disk(error),
+        error @ ReportError::TooLong => RequestError::Unfit { reason: error.to_string() }.into(),
+        // Nobody gets this answer.
+        error @ (ReportError::Read(ReadError::Abandoned)
+        | ReportError::Manifest(_)
+        | ReportError::Unhashed
+        | ReportError::Record) => RequestError::Task(error.to_string()).into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
+    use crate::governance::report::Contents;
 
     #[test]
     fn an_archive_holds_the_document_and_then_its_manifest() {
-        let directory = tempfile::tempdir().expect("a folder");
-        let mut document = tempfile::tempfile().expect("a file");
-        document.write_all(b"<p>").expect("written");
-        document.rewind().expect("rewound");
         let note = || "note".to_owned();
         let (how_to_read, manifest, checkpoint) = (note(), note(), note());
         let manifest = ManifestFile { how_to_read, manifest, checkpoint, roots: vec![note()], epochs: Vec::new() };
-        let mut packed = pack(directory.path(), (document, 3), ReportFormat::Html, &manifest, 7).expect("packed");
-        packed.rewind().expect("rewound");
-        let mut archive = tar::Archive::new(packed);
-        let mut found = Vec::new();
-        for entry in archive.entries().expect("entries") {
-            let mut entry = entry.expect("an entry");
-            let (mut bytes, name) = (Vec::new(), entry.path().expect("a path").display().to_string());
-            entry.read_to_end(&mut bytes).expect("read");
-            found.push((name, bytes));
+        for length in [0, 3, 511, 512, 513, 200_000] {
+            let directory = tempfile::tempdir().expect("a folder");
+            let document = vec![b'x'; length];
+            let mut archive = Archive::begin(directory.path(), 7).expect("begun");
+            archive.out.write_all(&document).expect("written");
+            let written = Written { contents: Contents::default(), bytes: length as u64, hash: [0; 32] };
+            let mut packed = archive.finish(ReportFormat::Html, &written, &manifest).expect("packed");
+            packed.rewind().expect("rewound");
+            let mut archive = tar::Archive::new(packed);
+            let mut found = Vec::new();
+            for entry in archive.entries().expect("entries") {
+                let mut entry = entry.expect("an entry");
+                let (mut bytes, name) = (Vec::new(), entry.path().expect("a path").display().to_string());
+                entry.read_to_end(&mut bytes).expect("read");
+                found.push((name, bytes));
+            }
+            assert_eq!(found.len(), 2, "{length}");
+            assert_eq!(found[0].0, "report.html");
+            assert!(found[0].1 == document, "{length}");
+            assert_eq!(found[1].0, MANIFEST_NAME);
+            assert_eq!(serde_json::from_slice::<ManifestFile>(&found[1].1).expect("a manifest"), manifest);
         }
-        assert_eq!(found[0], ("report.html".to_owned(), b"<p>".to_vec()));
-        assert_eq!(found[1].0, MANIFEST_NAME);
-        assert_eq!(serde_json::from_slice::<ManifestFile>(&found[1].1).expect("a manifest"), manifest);
-        assert_eq!(found.len(), 2);
     }
 }

@@ -204,6 +204,15 @@ where
     heavy(app, work).await?
 }
 
+/// Runs work that may take long and is bounded elsewhere; it is told when the client is gone.
+pub(super) async fn abandonable<T: Send + 'static>(
+    work: impl FnOnce(Stop) -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let waits = Waits(Stop::never());
+    let stop = waits.0.clone();
+    tokio::task::spawn_blocking(move || work(stop)).await.map_err(|error| RequestError::Task(error.to_string()).into())
+}
+
 /// Runs a short read, such as a look at the database, on a thread that may wait.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     static READS: Semaphore = Semaphore::const_new(READS_MAX);

@@ -5,15 +5,16 @@
 use std::io::{self, Write};
 
 use super::seal::{LIVE_LIFETIME_S, SealError, Signer};
+use crate::api::limits::REPORT_BYTES_MAX;
 use crate::governance::report::csv::write_csv;
 use crate::governance::report::jsonl::write_jsonl;
-use crate::governance::report::{Report, ReportFormat, SystemInfo};
+use crate::governance::report::{Contents, Report, ReportFormat, Source, SystemInfo};
 use crate::model::audit::AuditEntry;
+use crate::resolve::report::{ReadError, ReportSource};
 use crate::store::StoreError;
-use crate::store::read::ReadTxn;
 use crate::trust::manifest::{AuditMark, Manifest, ManifestError, ManifestFile};
 use crate::trust::signer_name;
-use crate::web::report::page;
+use crate::web::report::write_page;
 
 /// What a person who opens the manifest reads first.
 const HOW_TO_READ: &str = "This is the signed manifest of a report of a prompt registry; it says which file the \
@@ -32,8 +33,10 @@ Regulation (EU) 2024/1689.";
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ReportError {
-    #[error("the report cannot be written")]
-    Write(#[from] io::Error),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the report is longer than {REPORT_BYTES_MAX} bytes; ask for a shorter time or fewer prompts")]
+    TooLong,
     #[error("the report cannot be signed")]
     Manifest(#[from] ManifestError),
     #[error("the report cannot be signed")]
@@ -46,9 +49,11 @@ pub enum ReportError {
     Record,
 }
 
-/// Length and hash of what was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What was written: what it holds, its length and its hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
+    /// What it holds.
+    pub contents: Contents,
     /// In bytes.
     pub bytes: u64,
     /// BLAKE3.
@@ -68,42 +73,56 @@ pub fn system_info(signer: &Signer) -> SystemInfo {
     }
 }
 
-/// Writes a report in a format.
+/// Writes a report in a format as it is read, and hashes it on the way.
 ///
 /// # Errors
-/// Writing fails.
+/// Reading or writing fails, or it grows too long.
 pub fn write_report(
-    report: &Report,
+    report: &Report<'_, ReportSource>,
     system: &SystemInfo,
     format: ReportFormat,
     out: &mut dyn Write,
-) -> io::Result<Written> {
-    let mut out = Summed { out, bytes: 0, hasher: blake3::Hasher::new() };
-    match format {
-        ReportFormat::Html => out.write_all(page(report, system).as_bytes())?,
-        ReportFormat::Csv => write_csv(report, system, &mut out)?,
-        ReportFormat::Jsonl => write_jsonl(report, system, &mut out)?,
-    }
-    out.flush()?;
-    Ok(Written { bytes: out.bytes, hash: out.hasher.finalize().into() })
+) -> Result<Written, ReportError> {
+    write(report, system, format, out, REPORT_BYTES_MAX)
 }
 
-/// Signs what was written of a report, over the state that the report was gathered from.
+fn write<S: Source<Error = ReadError>>(
+    report: &Report<'_, S>,
+    system: &SystemInfo,
+    format: ReportFormat,
+    out: &mut dyn Write,
+    bytes_max: u64,
+) -> Result<Written, ReportError> {
+    let mut out = Summed { out, bytes: 0, bytes_max, hasher: blake3::Hasher::new() };
+    let written = match format {
+        ReportFormat::Html => write_page(report, system, &mut out),
+        ReportFormat::Csv => write_csv(report, system, &mut out),
+        ReportFormat::Jsonl => write_jsonl(report, system, &mut out),
+    };
+    if out.bytes > bytes_max {
+        return Err(ReportError::TooLong);
+    }
+    let contents = written?;
+    out.flush().map_err(ReadError::Write)?;
+    Ok(Written { contents, bytes: out.bytes, hash: out.hasher.finalize().into() })
+}
+
+/// Signs what was written of a report, over the state that the report was read from.
 ///
 /// # Errors
 /// The store fails, or something in it cannot be signed.
 pub fn sign_report(
     signer: &Signer,
-    txn: &ReadTxn,
-    report: &Report,
+    report: &Report<'_, ReportSource>,
     format: ReportFormat,
-    written: Written,
+    written: &Written,
 ) -> Result<ManifestFile, ReportError> {
+    let (txn, contents) = (&report.source.txn, &written.contents);
     let mark = |seq, hash: &str| AuditMark::of(seq, hash).ok_or(ReportError::Unhashed);
     let genesis = AuditEntry::genesis();
-    let (seq, hash) = report.head.as_ref().map_or((0, genesis.as_str()), |(seq, hash)| (*seq, hash.as_str()));
-    let ends =
-        report.ends().map(|(first, last)| Ok::<_, ReportError>((mark(first.0, first.1)?, mark(last.0, last.1)?)));
+    let (seq, hash) = contents.head.as_ref().map_or((0, genesis.as_str()), |(seq, hash)| (*seq, hash.as_str()));
+    let ends = contents.ends.as_ref();
+    let ends = ends.map(|(first, last)| Ok::<_, ReportError>((mark(first.0, &first.1)?, mark(last.0, &last.1)?)));
     let (heading, question) = (&report.heading, &report.question);
     let manifest = Manifest {
         registry: signer.registry.clone(),
@@ -113,8 +132,8 @@ pub fn sign_report(
         to: question.to,
         prompts: question.prompts.clone(),
         format: format.to_string(),
-        records: report.rows.len() as u64,
-        spans: report.spans.len() as u64,
+        records: contents.rows,
+        spans: contents.spans,
         ends: ends.transpose()?,
         audit: mark(seq, hash)?,
         bytes: written.bytes,
@@ -136,10 +155,11 @@ pub fn sign_report(
     })
 }
 
-/// Counts and hashes what goes through it.
+/// Counts and hashes what goes through it, up to a length.
 struct Summed<'a> {
     out: &'a mut dyn Write,
     bytes: u64,
+    bytes_max: u64,
     hasher: blake3::Hasher,
 }
 
@@ -148,7 +168,7 @@ impl Write for Summed<'_> {
         let written = self.out.write(bytes)?;
         self.hasher.update(bytes.get(..written).unwrap_or_default());
         self.bytes = self.bytes.saturating_add(written as u64);
-        Ok(written)
+        if self.bytes > self.bytes_max { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(written) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use semver::Version as Semver;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Stop, SystemClock};
 use crate::crypto::key::SigningKey;
 use crate::governance::audit_copy::verify_copy;
 use crate::governance::report::{Heading, Question};
@@ -192,15 +192,26 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let (report, txn) = Catalogue::new(world.store.clone()).report(&question, heading).expect("a report");
-    let found: Vec<_> = report.rows.iter().map(|row| (row.entry.command.as_str(), row.risk)).collect();
-    assert_eq!(found, [("publish", Some(Severity::High)), ("approve", None)]);
-    assert_eq!((report.spans.len(), report.spans[0].risk), (1, Some(Severity::High)));
+    let source = Catalogue::new(world.store.clone()).report_source(Stop::never()).expect("a state");
+    let report = Report { heading, question, source: &source };
+    let (mut found, mut risks) = (Vec::new(), Vec::new());
+    let rows = report.rows(&mut |row| {
+        found.push((row.entry.command.clone(), row.risk));
+        Ok(())
+    });
+    rows.expect("rows");
+    assert_eq!(found, [("publish".to_owned(), Some(Severity::High)), ("approve".to_owned(), None)]);
+    let spans = report.spans(&mut |span| {
+        risks.push(span.risk);
+        Ok(())
+    });
+    assert_eq!((spans.expect("spans"), risks), (1, vec![Some(Severity::High)]));
     for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Jsonl] {
         let mut bytes = Vec::new();
         let written = write_report(&report, &system_info(&world.signer), format, &mut bytes).unwrap();
-        assert_eq!(written, Written { bytes: bytes.len() as u64, hash: blake3::hash(&bytes).into() }, "{format}");
-        let file = sign_report(&world.signer, &txn, &report, format, written).expect("signed");
+        assert_eq!((written.bytes, written.hash), (bytes.len() as u64, blake3::hash(&bytes).into()), "{format}");
+        assert_eq!((written.contents.rows, written.contents.spans), (2, 1), "{format}");
+        let file = sign_report(&world.signer, &report, format, &written).expect("signed");
         let verified = verify(&file, bytes.as_slice(), &world.root_key).expect("believed");
         assert_eq!((verified.manifest.records, verified.manifest.spans), (2, 1), "{format}");
         assert_eq!(verified.manifest.format, format.as_str());
@@ -221,11 +232,37 @@ fn what_happens_while_a_report_is_made_does_not_break_its_manifest() {
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let (report, txn) = Catalogue::new(world.store.clone()).report(&question, heading).expect("a report");
+    let source = Catalogue::new(world.store.clone()).report_source(Stop::never()).expect("a state");
+    let report = Report { heading, question, source: &source };
     fill(&world);
     let mut bytes = Vec::new();
     let written = write_report(&report, &system_info(&world.signer), ReportFormat::Jsonl, &mut bytes).unwrap();
-    let file = sign_report(&world.signer, &txn, &report, ReportFormat::Jsonl, written).expect("signed");
+    let file = sign_report(&world.signer, &report, ReportFormat::Jsonl, &written).expect("signed");
     let verified = verify(&file, bytes.as_slice(), &world.root_key).expect("believed");
     assert_eq!(verified.manifest.audit.seq, 1, "the entries behind it came later");
+}
+
+#[test]
+fn report_that_nobody_waits_for_or_that_grows_too_long_ends_before_it_is_whole() {
+    let world = world();
+    fill(&world);
+    let question =
+        Question { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z"), prompts: "**".parse().unwrap() };
+    let (registry, generated_by) = (REGISTRY.to_owned(), "eve".to_owned());
+    let heading = Heading { registry, generated_at: at("2026-03-21T00:00:00Z"), generated_by };
+    let stop = Stop::never();
+    let source = Catalogue::new(world.store.clone()).report_source(stop.clone()).expect("a state");
+    let report = Report { heading, question, source: &source };
+    let system = system_info(&world.signer);
+    for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Jsonl] {
+        let whole = write_report(&report, &system, format, &mut io::sink()).expect("a report").bytes;
+        let cut = |bytes_max| write(&report, &system, format, &mut io::sink(), bytes_max);
+        assert_eq!(cut(whole).expect("it fits").bytes, whole, "{format}");
+        assert!(matches!(cut(whole - 1), Err(ReportError::TooLong)), "{format}");
+    }
+    stop.abandon();
+    for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Jsonl] {
+        let abandoned = write_report(&report, &system, format, &mut io::sink());
+        assert!(matches!(abandoned, Err(ReportError::Read(ReadError::Abandoned))), "{format}: {abandoned:?}");
+    }
 }

@@ -10,7 +10,7 @@ mod change_clock;
 pub mod error;
 pub mod finder;
 pub mod freshness;
-mod report;
+pub mod report;
 pub mod resolver;
 pub mod usage;
 

@@ -1,106 +1,150 @@
-//! Gathers a report from one consistent state: audit entries, and the histories of the prompts that fit.
+//! What a report is read from: one consistent state of the store, entry by entry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::ops::ControlFlow;
 
 use super::catalogue::Catalogue;
-use super::error::ResolveError;
-use crate::governance::report::{Gathering, Heading, PromptHistory, Question, REPORT_ROWS_MAX, Report};
+use crate::clock::Stop;
+use crate::governance::report::{ReportedVersion, Source};
+use crate::model::audit::AuditEntry;
 use crate::model::change_request::ChangeRequest;
-use crate::model::finding::{Finding, Severity};
-use crate::model::name::PromptName;
-use crate::store::document::{Documents, Shelf, read};
+use crate::model::deployment::Deployment;
+use crate::model::finding::Finding;
+use crate::model::name::{Label, PromptName};
+use crate::model::pattern::Pattern;
+use crate::model::prompt::Prompt;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, joined_key, number_key};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
-/// Audit entries that are read at once.
-const PAGE_ENTRIES: usize = 1_000;
+/// Audit entries that are read at once; one may be hundreds of kilobytes long.
+const PAGE_ENTRIES: usize = 50;
+
+/// Why a report cannot be read from the store, or written.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum ReadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the report cannot be written")]
+    Write(#[from] io::Error),
+    #[error("the report is no longer waited for")]
+    Abandoned,
+}
+
+/// A state of the store that a report is read from, until somebody says to stop. Its manifest is signed over the same.
+///
+/// Only a primary has an audit log; a report of a replica has no rows.
+pub struct ReportSource {
+    /// The state.
+    pub txn: ReadTxn,
+    stop: Stop,
+}
 
 impl Catalogue {
-    /// Who changed what in which time, and what was live when; and the state that it was read from, so that its
-    /// manifest is signed over the same.
-    ///
-    /// Only a primary has an audit log; a report of a replica has no rows.
+    /// The state of now, to read a report from.
     ///
     /// # Errors
-    /// More rows than one report holds, or the store fails.
-    pub fn report(&self, question: &Question, heading: Heading) -> Result<(Report, ReadTxn), ResolveError> {
-        let txn = self.store().read()?;
-        let report = gather(&txn, question, heading)?;
-        Ok((report, txn))
+    /// The store fails.
+    pub fn report_source(&self, stop: Stop) -> Result<ReportSource, StoreError> {
+        Ok(ReportSource { txn: self.store().read()?, stop })
     }
 }
 
-fn gather(txn: &ReadTxn, question: &Question, heading: Heading) -> Result<Report, ResolveError> {
-    let histories = histories(txn, question)?;
-    let mut gathering = Gathering::new(question.clone(), &histories, requests(txn, question)?);
-    let mut from = 0;
-    loop {
-        let page = txn.audit_from(from, PAGE_ENTRIES)?;
-        let Some(last) = page.last() else { break };
-        from = last.seq.saturating_add(1);
-        for entry in page {
-            let number = gathering.offer(entry);
-            if number > REPORT_ROWS_MAX {
-                return Err(ResolveError::Limit { what: "row of the report", number, max: REPORT_ROWS_MAX });
-            }
-        }
+impl ReportSource {
+    fn go_on(&self) -> Result<(), ReadError> {
+        if self.stop.is_due() { Err(ReadError::Abandoned) } else { Ok(()) }
     }
-    Ok(gathering.finish(heading))
-}
 
-/// The histories of every prompt that fits, removed ones too.
-fn histories(txn: &ReadTxn, question: &Question) -> Result<Vec<PromptHistory>, ResolveError> {
-    let mut names: Vec<PromptName> = Vec::new();
-    for namespace in txn.namespace_names()? {
-        txn.visit_prompts(&namespace, "", &mut |prompt| {
-            if question.prompts.matches(prompt.name.as_str()) {
-                names.push(prompt.name);
-            }
-            Ok(ControlFlow::Continue(()))
+    /// Shows something of the store to a visitor that fails in other ways than the store does.
+    fn visit<T>(
+        &self,
+        visit: impl FnOnce(&mut dyn FnMut(T) -> Result<ControlFlow<()>, StoreError>) -> Result<(), StoreError>,
+        visitor: &mut dyn FnMut(T) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let mut shown = Ok(());
+        visit(&mut |one| {
+            shown = self.go_on().and_then(|()| visitor(one));
+            Ok(if shown.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
+        shown
     }
-    let mut risks = risks(txn, question)?;
-    let mut histories = Vec::with_capacity(names.len());
-    for name in names {
-        let mut versions = Vec::new();
-        txn.visit_versions(&name, u64::MAX, &mut |version| {
-            versions.push(version);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let deployments = txn.deployments(&name)?;
-        let risks = risks.remove(name.as_str()).unwrap_or_default();
-        histories.push(PromptHistory::new(name, versions, deployments, risks));
-    }
-    Ok(histories)
 }
 
-/// The worst finding of each version that has one, by prompt; one walk over the shelf, whose keys are prompt and
-/// version.
-fn risks(txn: &ReadTxn, question: &Question) -> Result<BTreeMap<String, BTreeMap<u64, Severity>>, ResolveError> {
-    let mut risks: BTreeMap<String, BTreeMap<u64, Severity>> = BTreeMap::new();
-    txn.visit_documents(Shelf::Findings, "", "", false, &mut |key, bytes| {
-        let target = key.split_once('\0').and_then(|(name, number)| Some((name, number.parse::<u64>().ok()?)));
-        if let Some((name, number)) = target.filter(|(name, _)| question.prompts.matches(name)) {
-            let findings: Vec<Finding> = read(bytes)?;
-            if let Some(worst) = findings.iter().map(|finding| finding.severity).max() {
-                risks.entry(name.to_owned()).or_default().insert(number, worst);
+impl Source for ReportSource {
+    type Error = ReadError;
+
+    fn entries(&self, visitor: &mut dyn FnMut(AuditEntry) -> Result<(), ReadError>) -> Result<(), ReadError> {
+        let mut from = 0;
+        loop {
+            let page = self.txn.audit_from(from, PAGE_ENTRIES)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            from = last.seq.saturating_add(1);
+            for entry in page {
+                self.go_on()?;
+                visitor(entry)?;
             }
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(risks)
-}
+    }
 
-/// The numbers of the change requests about prompts that fit.
-fn requests(txn: &ReadTxn, question: &Question) -> Result<BTreeSet<u64>, ResolveError> {
-    let mut found = BTreeSet::new();
-    txn.visit_documents(Shelf::ChangeRequest, "", "", false, &mut |_, bytes| {
-        let request: ChangeRequest = read(bytes)?;
-        if request.moves.iter().any(|proposed| question.prompts.matches(proposed.name.as_str())) {
-            found.insert(request.id);
+    fn entry(&self, seq: u64) -> Result<Option<AuditEntry>, ReadError> {
+        Ok(self.txn.audit_entry(seq)?)
+    }
+
+    fn prompts(
+        &self,
+        prompts: &Pattern,
+        visitor: &mut dyn FnMut(PromptName) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        for namespace in self.txn.namespace_names()? {
+            self.visit(|show| self.txn.visit_prompts(&namespace, "", show), &mut |prompt: Prompt| {
+                if prompts.matches(prompt.name.as_str()) { visitor(prompt.name) } else { Ok(()) }
+            })?;
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(found)
+        Ok(())
+    }
+
+    fn deployments(
+        &self,
+        name: &PromptName,
+        visitor: &mut dyn FnMut(Deployment) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.visit(|show| self.txn.visit_deployments_of(name, show), visitor)
+    }
+
+    fn deployment(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        commit: u64,
+    ) -> Result<Option<(Deployment, Option<Deployment>)>, ReadError> {
+        let mut found: Vec<Deployment> = Vec::with_capacity(2);
+        self.txn.visit_deployments(name, label, commit.saturating_add(1), &mut |deployment| {
+            found.push(deployment);
+            let wanted = found.first().is_some_and(|first| first.id == commit) && found.len() < 2;
+            Ok(if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        let mut found = found.into_iter();
+        Ok(found.next().filter(|first| first.id == commit).map(|first| (first, found.next())))
+    }
+
+    fn version(&self, name: &PromptName, number: u64) -> Result<Option<ReportedVersion>, ReadError> {
+        let Some(version) = self.txn.version(name, number)? else { return Ok(None) };
+        let mut parent = None;
+        self.txn.visit_versions(name, number, &mut |before| {
+            parent = Some(before);
+            Ok(ControlFlow::Break(()))
+        })?;
+        let key = joined_key(&[name.as_str(), &number_key(number)]);
+        let findings: Vec<Finding> = self.txn.document(Shelf::Findings, &key)?.unwrap_or_default();
+        let risk = findings.iter().map(|finding| finding.severity).max();
+        Ok(Some(ReportedVersion::new(name.clone(), version, parent.as_ref(), risk)))
+    }
+
+    fn request_concerns(&self, number: u64, prompts: &Pattern) -> Result<bool, ReadError> {
+        let request: Option<ChangeRequest> = self.txn.document(Shelf::ChangeRequest, &number_key(number))?;
+        let moves = request.iter().flat_map(|request| &request.moves);
+        Ok(moves.into_iter().any(|proposed| prompts.matches(proposed.name.as_str())))
+    }
 }

@@ -71,12 +71,21 @@ pub trait Queries: Entries {
         })
     }
 
+    /// Shows every deployment of a prompt, by label and then oldest first.
+    fn visit_deployments_of(
+        &self,
+        name: &PromptName,
+        visitor: &mut dyn FnMut(Deployment) -> Result<ControlFlow<()>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let prefix = EntryKey::deployments_of(name);
+        self.visit(prefix.as_bytes(), &prefix.after(), false, &mut |key, _, value| visitor(deployment(key, value)?))
+    }
+
     /// Every deployment of a prompt, newest first.
     fn deployments(&self, name: &PromptName) -> Result<Vec<Deployment>, StoreError> {
-        let prefix = EntryKey::deployments_of(name);
         let mut found = Vec::new();
-        self.visit(prefix.as_bytes(), &prefix.after(), false, &mut |key, _, value| {
-            found.push(deployment(key, value)?);
+        self.visit_deployments_of(name, &mut |deployment| {
+            found.push(deployment);
             Ok(ControlFlow::Continue(()))
         })?;
         found.sort_by_key(|deployment: &Deployment| std::cmp::Reverse(deployment.id));

@@ -7,29 +7,51 @@
 
 mod timeline;
 
-use std::collections::HashSet;
+use std::io::{self, Write};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use self::timeline::Timeline;
 use super::words::{Visible, between, grouped, length, moment};
-use crate::governance::report::{Move, Report, ReportedVersion, Row, Span, SystemInfo};
+use crate::governance::report::{
+    Contents, Heading, Move, Question, Report, ReportedVersion, Row, Source, Span, SystemInfo, Tally, Totals,
+};
 use crate::model::audit::Decision;
 use crate::model::deployment::Action;
 use crate::model::finding::Severity;
+use crate::model::name::{Label, PromptName};
 use crate::model::version::Bump;
 
 /// The page's stylesheet, which stands in it.
 const STYLE: &str = include_str!("report.css");
 /// Most versions and most labels that are written out of one decision; the other formats have them all.
 const SHOWN_MAX: usize = 20;
+/// Stands in a template where the parts go that are written row by row; nothing that is escaped looks like it.
+const HERE: &str = "<!---->";
 /// What stands where there is nothing.
 const NONE: &str = "–";
 
-/// Writes the page of a report.
-#[must_use]
-pub fn page(report: &Report, system: &SystemInfo) -> String {
+/// What a first reading of a report finds, for what stands at its top.
+#[derive(Default)]
+struct Overview {
+    totals: Totals,
+    contents: Contents,
+    /// The gravest risk of a decision.
+    worst: Option<Severity>,
+}
+
+/// Writes the page of a report; what it holds. It is read twice: what stands at its top is known at its end.
+///
+/// # Errors
+/// Reading or writing fails.
+pub fn write_page<S: Source>(
+    report: &Report<'_, S>,
+    system: &SystemInfo,
+    out: &mut dyn Write,
+) -> Result<Contents, S::Error> {
+    let (overview, timeline) = read(report)?;
     let title = format!("Changes to prompts of {}", report.heading.registry);
-    html! {
+    let top = html! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -40,22 +62,46 @@ pub fn page(report: &Report, system: &SystemInfo) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (head(report, system, &title))
-                (figures(report))
+                (head(&report.heading, &report.question, system, &title))
+                (figures(&overview))
                 h2 { "What was live when" }
-                (timeline::timeline(report))
-                (live(report))
+                (PreEscaped(HERE))
                 h2.page { "Decisions" }
-                (decisions(report))
-                (appendix(report, system))
+                (PreEscaped(HERE))
+                (appendix(&overview.contents, system))
             }
         }
     }
-    .into_string()
+    .into_string();
+    let mut parts = top.splitn(3, HERE);
+    let mut next = || parts.next().unwrap_or_default().as_bytes();
+    out.write_all(next())?;
+    timeline.write(report, out)?;
+    if overview.contents.spans > 0 {
+        write_live(report, out)?;
+    }
+    out.write_all(next())?;
+    write_decisions(report, overview.contents.rows > 0, out)?;
+    out.write_all(next())?;
+    Ok(overview.contents)
 }
 
-fn head(report: &Report, system: &SystemInfo, title: &str) -> Markup {
-    let (heading, question) = (&report.heading, &report.question);
+fn read<S: Source>(report: &Report<'_, S>) -> Result<(Overview, Timeline), S::Error> {
+    let (mut tally, mut timeline, mut worst) = (Tally::default(), Timeline::default(), None);
+    let contents = report.rows(&mut |row| {
+        tally.add(row, &report.question);
+        timeline.row(row, &report.question);
+        worst = worst.max(row.risk);
+        Ok(())
+    })?;
+    let spans = report.spans(&mut |span| {
+        timeline.span(span);
+        Ok(())
+    })?;
+    Ok((Overview { totals: tally.totals(), contents: Contents { spans, ..contents }, worst }, timeline))
+}
+
+fn head(heading: &Heading, question: &Question, system: &SystemInfo, title: &str) -> Markup {
     html! {
         header {
             h1 { (Visible(title)) }
@@ -73,7 +119,7 @@ fn head(report: &Report, system: &SystemInfo, title: &str) -> Markup {
             p {
                 "A " b { "decision" } " is one command that somebody gave, done or refused. A " b { "label" }
                 " such as production is what applications ask for; the picture and the first table say what each "
-                "served, and since when. A change marked " b { "substantial" }
+                "served, and since when. Decisions stand in the order in which the registry recorded them. A change marked " b { "substantial" }
                 " is one after which callers must change, or break. All times are UTC, from the registry's clock. "
                 "The label latest, which follows every new version, is left out."
             }
@@ -81,10 +127,9 @@ fn head(report: &Report, system: &SystemInfo, title: &str) -> Markup {
     }
 }
 
-fn figures(report: &Report) -> Markup {
-    let totals = &report.totals;
+fn figures(overview: &Overview) -> Markup {
+    let (totals, worst) = (&overview.totals, overview.worst);
     let refused = totals.denied.saturating_add(totals.unrecorded);
-    let worst = report.rows.iter().filter_map(|row| row.risk).max();
     let figure = |count: u64, one: &'static str, many: &'static str, alarm: bool| {
         html! { li.alarm[alarm && count > 0] { b { (grouped(count)) } (if count == 1 { one } else { many }) } }
     };
@@ -107,37 +152,33 @@ fn figures(report: &Report) -> Markup {
     }
 }
 
-/// What each label served, one table body a label.
-fn live(report: &Report) -> Markup {
-    let rows: HashSet<u64> = report.rows.iter().map(|row| row.entry.seq).collect();
-    let same = |a: &Span, b: &Span| a.name == b.name && a.label == b.label;
-    html! {
-        @if !report.spans.is_empty() {
-            div.wide {
-                table.live {
-                    thead {
-                        tr {
-                            th { "From" } th { "Until" } th { "For" } th { "Served" } th { "Content" } th { "Risk" }
-                            th { "By" } th { "Approved by" } th { "Why" } th { "Commit" }
-                        }
-                    }
-                    @for lane in report.spans.chunk_by(same) {
-                        tbody {
-                            @if let Some(first) = lane.first() {
-                                tr.lane {
-                                    th colspan="10" scope="rowgroup" {
-                                        (Visible(first.name.as_str()))
-                                        span.quiet { "@" (Visible(first.label.as_str())) }
-                                    }
-                                }
-                            }
-                            @for span in lane { (served(span, rows.contains(&span.deployment))) }
-                        }
+/// Writes what each label served, one table body a label.
+fn write_live<S: Source>(report: &Report<'_, S>, out: &mut dyn Write) -> Result<(), S::Error> {
+    let heads = ["From", "Until", "For", "Served", "Content", "Risk", "By", "Approved by", "Why", "Commit"];
+    out.write_all(b"<div class=\"wide\"><table class=\"live\">")?;
+    put(out, &html! { thead { tr { @for head in heads { th { (head) } } } } })?;
+    let mut lane: Option<(PromptName, Label)> = None;
+    report.spans(&mut |span| {
+        if lane.as_ref().is_none_or(|(name, label)| (name, label) != (&span.name, &span.label)) {
+            out.write_all(if lane.is_some() { b"</tbody><tbody>" } else { b"<tbody>" })?;
+            let named = html! {
+                tr.lane {
+                    th colspan="10" scope="rowgroup" {
+                        (Visible(span.name.as_str()))
+                        span.quiet { "@" (Visible(span.label.as_str())) }
                     }
                 }
-            }
+            };
+            put(out, &named)?;
+            lane = Some((span.name.clone(), span.label.clone()));
         }
-    }
+        Ok(put(out, &served(span, report.has(span.deployment)?))?)
+    })?;
+    Ok(out.write_all(b"</tbody></table></div>")?)
+}
+
+fn put(out: &mut dyn Write, markup: &Markup) -> io::Result<()> {
+    out.write_all(markup.0.as_bytes())
 }
 
 fn served(span: &Span, linked: bool) -> Markup {
@@ -172,27 +213,17 @@ fn served(span: &Span, linked: bool) -> Markup {
     }
 }
 
-/// Every decision, by the time at which it happened.
-fn decisions(report: &Report) -> Markup {
-    let mut rows: Vec<&Row> = report.rows.iter().collect();
-    rows.sort_by_key(|row| (row.occurred_at, row.entry.seq));
-    html! {
-        @if rows.is_empty() {
-            p.quiet { "Nothing was asked for in this time." }
-        } @else {
-            div.wide {
-                table.decisions {
-                    thead {
-                        tr {
-                            th { "When" } th { "Who" } th { "What" } th { "Decision" } th { "Why" }
-                            th { "Approved by" } th { "Risk" } th { "Commit" }
-                        }
-                    }
-                    tbody { @for row in rows { (decision(row)) } }
-                }
-            }
-        }
+/// Writes every decision, in the order of the audit log.
+fn write_decisions<S: Source>(report: &Report<'_, S>, any: bool, out: &mut dyn Write) -> Result<(), S::Error> {
+    if !any {
+        return Ok(put(out, &html! { p.quiet { "Nothing was asked for in this time." } })?);
     }
+    let heads = ["When", "Who", "What", "Decision", "Why", "Approved by", "Risk", "Commit"];
+    out.write_all(b"<div class=\"wide\"><table class=\"decisions\">")?;
+    put(out, &html! { thead { tr { @for head in heads { th { (head) } } } } })?;
+    out.write_all(b"<tbody>")?;
+    report.rows(&mut |row| Ok(put(out, &decision(row))?))?;
+    Ok(out.write_all(b"</tbody></table></div>")?)
 }
 
 fn decision(row: &Row) -> Markup {
@@ -275,7 +306,7 @@ fn risk(risk: Option<Severity>) -> Markup {
     html! { @if let Some(risk) = risk { span class={ "risk " (risk) } { (risk) } } }
 }
 
-fn appendix(report: &Report, system: &SystemInfo) -> Markup {
+fn appendix(contents: &Contents, system: &SystemInfo) -> Markup {
     let entry = |what: &str, seq: u64, hash: &str| {
         html! { dt { (what) } dd { "commit " (seq) ", " code { (hash) } } }
     };
@@ -295,11 +326,11 @@ fn appendix(report: &Report, system: &SystemInfo) -> Markup {
                 "same report as jsonl holds the entries themselves, and their chain can be checked from it alone."
             }
             dl.facts {
-                @if let Some((first, last)) = report.ends() {
-                    (entry("First decision", first.0, first.1))
-                    (entry("Last decision", last.0, last.1))
+                @if let Some((first, last)) = &contents.ends {
+                    (entry("First decision", first.0, &first.1))
+                    (entry("Last decision", last.0, &last.1))
                 }
-                @if let Some((seq, hash)) = &report.head { (entry("Newest entry of the audit log", *seq, hash)) }
+                @if let Some((seq, hash)) = &contents.head { (entry("Newest entry of the audit log", *seq, hash)) }
             }
             p {
                 "This report supports record keeping under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689. It "
@@ -312,7 +343,13 @@ fn appendix(report: &Report, system: &SystemInfo) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::governance::report::samples;
+    use crate::governance::report::samples::{self, Sample};
+
+    fn page(report: &Report<'_, Sample>, system: &SystemInfo) -> String {
+        let mut page = Vec::new();
+        write_page(report, system, &mut page).expect("in memory");
+        String::from_utf8(page).expect("text")
+    }
 
     fn system() -> SystemInfo {
         SystemInfo {
@@ -325,7 +362,7 @@ mod tests {
 
     #[test]
     fn a_page_says_who_changed_what_when_why_who_approved_and_what_was_live() {
-        let page = page(&samples::incident(), &system());
+        let page = page(&samples::incident().report(), &system());
         for part in [
             "<h1>Changes to prompts of prompts.example.org</h1>",
             "2026-03-19 00:00:00 to 2026-03-22 00:00:00 UTC",
@@ -349,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_page_is_one_file_that_runs_nothing_and_claims_nothing() {
-        let page = page(&samples::incident(), &system());
+        let page = page(&samples::incident().report(), &system());
         for part in ["<script", " src=", "<link", "url(", "@import", "compliant", "compliance"] {
             assert!(!page.to_lowercase().contains(part), "{part}");
         }
@@ -359,11 +396,11 @@ mod tests {
     #[test]
     fn what_others_wrote_stays_text() {
         let hostile = "</td><script>alert(1)</script>\u{202e}\u{200b}\u{1b}&\"'";
-        let mut report = samples::incident();
-        report.heading.generated_by = hostile.to_owned();
-        report.heading.registry = hostile.to_owned();
-        for row in &mut report.rows {
-            let entry = &mut row.entry;
+        let mut sample = samples::incident();
+        for entry in &mut sample.log {
+            if entry.decision == Decision::Denied {
+                entry.subjects = vec![format!("{hostile}@{hostile} → {hostile}"), "support/agent@2".to_owned()];
+            }
             for text in [&mut entry.actor, &mut entry.command, &mut entry.message, &mut entry.reason, &mut entry.method]
             {
                 hostile.clone_into(text);
@@ -371,14 +408,13 @@ mod tests {
             entry.on_behalf_of = Some(hostile.to_owned());
             entry.approved_by = vec![hostile.to_owned()];
             entry.overrode = vec![hostile.to_owned()];
-            for moved in &mut row.moves {
-                (moved.prompt, moved.label, moved.to) =
-                    (hostile.to_owned(), hostile.to_owned(), Some(hostile.to_owned()));
-            }
         }
-        for span in &mut report.spans {
-            (span.by, span.message) = (hostile.to_owned(), hostile.to_owned());
+        for deployment in sample.prompts.values_mut().flat_map(|history| &mut history.deployments) {
+            (deployment.actor, deployment.message) = (hostile.to_owned(), hostile.to_owned());
         }
+        let mut report = sample.report();
+        report.heading.generated_by = hostile.to_owned();
+        report.heading.registry = hostile.to_owned();
         let system = SystemInfo { provider: Some(hostile.to_owned()), ..system() };
         let page = page(&report, &system);
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
@@ -390,15 +426,25 @@ mod tests {
 
     #[test]
     fn an_empty_report_is_a_page() {
-        let page = page(&samples::report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "sales/**"), &system());
+        let sample = samples::incident();
+        let page = page(&sample.report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "sales/**"), &system());
         assert!(page.contains("Nothing was asked for in this time."));
     }
 
     #[test]
     fn thousands_of_changes_stay_within_five_megabytes() {
-        let report = samples::many(4_529);
-        let page = page(&report, &system());
+        let sample = samples::many(4_529);
+        let page = page(&sample.whole_report(), &system());
         assert!(page.len() < 5 * 1_024 * 1_024, "{} bytes", page.len());
-        assert_eq!(page.matches(" id=\"c").count(), report.rows.len(), "every decision is there");
+        assert_eq!(page.matches(" id=\"c").count(), 4_529, "every decision is there");
+    }
+    #[test]
+    fn every_change_that_a_label_serves_links_to_its_decision() {
+        let sample = samples::incident();
+        let page = page(&sample.report_of("2026-03-20T14:30:00Z", "2026-03-22T00:00:00Z", "support/**"), &system());
+        // Commit 5 was before, and is still served then.
+        assert!(page.contains("<td>5</td>") && page.contains("<a href=\"#c6\">6</a>"), "{page}");
+        assert_eq!(page.matches("<tbody>").count(), 2, "{page}");
+        assert_eq!(page.matches("</tbody>").count(), 2, "{page}");
     }
 }

@@ -148,10 +148,12 @@ mod tests {
         };
         let (registry, checkpoint_key) = (REGISTRY.to_owned(), KEY_NAME.to_owned());
         let epoch = EpochRecord { registry, epoch: 1, base: None, checkpoint_key, root: 1, issued: 1 };
-        let report = samples::incident();
-        let mark = |(seq, hash): (u64, &str)| AuditMark::of(seq, hash).unwrap();
-        let (first, last) = report.ends().unwrap();
-        let head = report.head.as_ref().map(|(seq, hash)| (*seq, hash.as_str())).unwrap();
+        let sample = samples::incident();
+        let report = sample.report();
+        let contents = samples::collect(&report).contents;
+        let mark = |(seq, hash): &(u64, String)| AuditMark::of(*seq, hash).unwrap();
+        let (first, last) = contents.ends.as_ref().unwrap();
+        let head = contents.head.as_ref().unwrap();
         let mut manifest = Manifest {
             registry: REGISTRY.to_owned(),
             root: 1,
@@ -160,8 +162,8 @@ mod tests {
             to: report.question.to,
             prompts: report.question.prompts.clone(),
             format: "jsonl".to_owned(),
-            records: report.rows.len() as u64,
-            spans: report.spans.len() as u64,
+            records: contents.rows,
+            spans: contents.spans,
             ends: Some((mark(first), mark(last))),
             audit: mark(head),
             bytes: document.len() as u64,
@@ -203,7 +205,7 @@ mod tests {
 
     fn document() -> Vec<u8> {
         let mut bytes = Vec::new();
-        jsonl::write_jsonl(&samples::incident(), &SystemInfo::default(), &mut bytes).unwrap();
+        jsonl::write_jsonl(&samples::incident().report(), &SystemInfo::default(), &mut bytes).unwrap();
         bytes
     }
 

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use super::jsonl::{EVENT, SERVED};
-use super::{Report, ReportedVersion, Row, Span, SystemInfo, retain_until};
+use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
 use crate::governance::event::event_type;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
@@ -60,19 +60,20 @@ const COLUMNS: [&str; 36] = [
     "software",
 ];
 
-/// Writes a report as a table with a heading.
+/// Writes a report as a table with a heading; what it holds.
 ///
 /// # Errors
-/// Writing fails.
-pub fn write_csv(report: &Report, system: &SystemInfo, out: &mut dyn Write) -> io::Result<()> {
+/// Reading or writing fails.
+pub fn write_csv<S: Source>(
+    report: &Report<'_, S>,
+    system: &SystemInfo,
+    out: &mut dyn Write,
+) -> Result<Contents, S::Error> {
+    let heading = &report.heading;
     write_row(out, &COLUMNS.map(str::to_owned))?;
-    for row in &report.rows {
-        write_row(out, &decision(report, system, row))?;
-    }
-    for span in &report.spans {
-        write_row(out, &served(report, system, span))?;
-    }
-    Ok(())
+    let contents = report.rows(&mut |row| Ok(write_row(out, &decision(heading, system, row))?))?;
+    let spans = report.spans(&mut |span| Ok(write_row(out, &served(heading, system, span))?))?;
+    Ok(Contents { spans, ..contents })
 }
 
 fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
@@ -110,7 +111,7 @@ fn guarded(text: &str) -> String {
     safe
 }
 
-fn decision(report: &Report, system: &SystemInfo, row: &Row) -> [String; COLUMNS.len()] {
+fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUMNS.len()] {
     let entry = &row.entry;
     let of_moves = |part: &dyn Fn(&super::Move) -> String| joined(row.moves.iter().map(part));
     let prompts = row.versions.iter().map(|version| version.name.to_string());
@@ -149,12 +150,12 @@ fn decision(report: &Report, system: &SystemInfo, row: &Row) -> [String; COLUMNS
         entry.previous.clone(),
         entry.hash.clone(),
         retain_until(entry.at).to_string(),
-        report.heading.registry.clone(),
+        heading.registry.clone(),
         software(system),
     ]
 }
 
-fn served(report: &Report, system: &SystemInfo, span: &Span) -> [String; COLUMNS.len()] {
+fn served(heading: &Heading, system: &SystemInfo, span: &Span) -> [String; COLUMNS.len()] {
     let none = String::new;
     [
         SERVED.to_owned(),
@@ -191,7 +192,7 @@ fn served(report: &Report, system: &SystemInfo, span: &Span) -> [String; COLUMNS
         none(),
         none(),
         none(),
-        report.heading.registry.clone(),
+        heading.registry.clone(),
         software(system),
     ]
 }
@@ -259,7 +260,7 @@ mod tests {
     #[test]
     fn every_row_has_every_column() {
         let mut bytes = Vec::new();
-        write_csv(&samples::incident(), &SystemInfo::default(), &mut bytes).unwrap();
+        write_csv(&samples::incident().report(), &SystemInfo::default(), &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         let rows: Vec<&str> = text.split_terminator("\r\n").collect();
         assert_eq!(rows.len(), 1 + 6 + 3);

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Report, ReportedVersion, Row, Span, SystemInfo, retain_until};
+use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
 use crate::governance::event::event_type;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::finding::Severity;
@@ -24,18 +24,19 @@ pub const SERVED: &str = "served";
 /// What the times of a registry are read from.
 const TIME_SOURCE: &str = "system clock";
 
-/// Writes a report line by line.
+/// Writes a report line by line; what it holds.
 ///
 /// # Errors
-/// Writing fails.
-pub fn write_jsonl(report: &Report, system: &SystemInfo, out: &mut dyn Write) -> io::Result<()> {
-    for row in &report.rows {
-        write_line(out, &event(report, system, row)?)?;
-    }
-    for span in &report.spans {
-        write_line(out, &served(report, system, span))?;
-    }
-    Ok(())
+/// Reading or writing fails.
+pub fn write_jsonl<S: Source>(
+    report: &Report<'_, S>,
+    system: &SystemInfo,
+    out: &mut dyn Write,
+) -> Result<Contents, S::Error> {
+    let heading = &report.heading;
+    let contents = report.rows(&mut |row| Ok(write_line(out, &event(heading, system, row)?)?))?;
+    let spans = report.spans(&mut |span| Ok(write_line(out, &served(heading, system, span))?))?;
+    Ok(Contents { spans, ..contents })
 }
 
 fn write_line<T: Serialize>(out: &mut dyn Write, line: &T) -> io::Result<()> {
@@ -155,7 +156,7 @@ struct Retention {
     retain_until: Timestamp,
 }
 
-fn event<'a>(report: &'a Report, system: &'a SystemInfo, row: &'a Row) -> io::Result<Decided<'a>> {
+fn event<'a>(heading: &'a Heading, system: &'a SystemInfo, row: &'a Row) -> io::Result<Decided<'a>> {
     let entry = &row.entry;
     let raw = String::from_utf8(entry.to_canonical()).map_err(io::Error::other)?;
     let versions = row.versions.iter().map(of_version);
@@ -172,11 +173,11 @@ fn event<'a>(report: &'a Report, system: &'a SystemInfo, row: &'a Row) -> io::Re
         schema_version: SCHEMA_VERSION,
         record: EVENT,
         seq: entry.seq,
-        event_id: format!("{}/{}", report.heading.registry, entry.seq),
+        event_id: format!("{}/{}", heading.registry, entry.seq),
         event_type: event_type(entry),
         occurred_at: row.occurred_at,
         recorded_at: entry.at,
-        node: &report.heading.registry,
+        node: &heading.registry,
         time_source: TIME_SOURCE,
         prev_hash: &entry.previous,
         hash: &entry.hash,
@@ -197,7 +198,7 @@ fn event<'a>(report: &'a Report, system: &'a SystemInfo, row: &'a Row) -> io::Re
     })
 }
 
-fn served<'a>(report: &'a Report, system: &'a SystemInfo, span: &'a Span) -> Served<'a> {
+fn served<'a>(heading: &'a Heading, system: &'a SystemInfo, span: &'a Span) -> Served<'a> {
     let label = Touched {
         prompt: span.name.as_str(),
         label: Some(span.label.as_str()),
@@ -209,11 +210,11 @@ fn served<'a>(report: &'a Report, system: &'a SystemInfo, span: &'a Span) -> Ser
     Served {
         schema_version: SCHEMA_VERSION,
         record: SERVED,
-        event_id: format!("{}/{}/{}@{}", report.heading.registry, span.deployment, span.name, span.label),
+        event_id: format!("{}/{}/{}@{}", heading.registry, span.deployment, span.name, span.label),
         event_type: "prompt.label.served",
         period_start: span.from,
         period_end: span.until,
-        node: &report.heading.registry,
+        node: &heading.registry,
         time_source: TIME_SOURCE,
         system,
         deployment: span.deployment,
@@ -259,13 +260,13 @@ fn oversight(row: &Row) -> Option<Oversight<'_>> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::samples;
+    use super::super::samples::{self, Sample};
     use super::*;
 
-    fn lines(report: &Report) -> Vec<Value> {
+    fn lines(sample: &Sample) -> Vec<Value> {
         let system = SystemInfo { software: "bookholder".to_owned(), ..SystemInfo::default() };
         let mut bytes = Vec::new();
-        write_jsonl(report, &system, &mut bytes).unwrap();
+        write_jsonl(&sample.report(), &system, &mut bytes).unwrap();
         bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
     }
 

@@ -1,13 +1,16 @@
 //! Reports to test with: an incident, and as many changes as one likes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
-use crate::governance::report::{Gathering, Heading, PromptHistory, Question, Report};
+use crate::governance::report::{
+    Contents, Heading, Question, Report, ReportedVersion, Row, Source, Span, Tally, Totals,
+};
 use crate::model::audit::{AUDIT_FORMAT, AuditEntry, Decision};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::finding::Severity;
-use crate::model::name::PromptName;
+use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::principal::PrincipalKind;
 use crate::model::serving::Serving;
@@ -109,8 +112,118 @@ pub(crate) fn log() -> Vec<AuditEntry> {
     ])
 }
 
-/// The histories of the prompts of [`log`].
-pub(crate) fn histories() -> Vec<PromptHistory> {
+/// The versions and deployments of one prompt, and the worst finding of each version that has one.
+#[derive(Clone, Default)]
+pub(crate) struct History {
+    pub(crate) versions: Vec<Version>,
+    /// By label, then by commit.
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) risks: BTreeMap<u64, Severity>,
+}
+
+/// A registry in memory.
+#[derive(Clone, Default)]
+pub(crate) struct Sample {
+    pub(crate) log: Vec<AuditEntry>,
+    pub(crate) prompts: BTreeMap<PromptName, History>,
+    /// The change requests about prompts that fit.
+    pub(crate) requests: BTreeSet<u64>,
+}
+
+/// All of a report at once.
+pub(crate) struct Collected {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) totals: Totals,
+    pub(crate) contents: Contents,
+}
+
+impl Sample {
+    /// The report of the whole incident.
+    pub(crate) fn report(&self) -> Report<'_, Self> {
+        self.report_of("2026-03-19T00:00:00Z", "2026-03-22T00:00:00Z", "support/**")
+    }
+
+    /// A report of everything that [`many`] makes.
+    pub(crate) fn whole_report(&self) -> Report<'_, Self> {
+        self.report_of("2025-12-01T00:00:00Z", "2026-04-01T00:00:00Z", "**")
+    }
+
+    pub(crate) fn report_of(&self, from: &str, to: &str, prompts: &str) -> Report<'_, Self> {
+        let question = Question { from: at(from), to: at(to), prompts: prompts.parse().expect("a pattern") };
+        Report { heading: heading(), question, source: self }
+    }
+
+    pub(crate) fn collect(&self, question: Question) -> Collected {
+        collect(&Report { heading: heading(), question, source: self })
+    }
+}
+
+/// Everything that a report says.
+pub(crate) fn collect(report: &Report<'_, Sample>) -> Collected {
+    let (mut rows, mut spans, mut tally) = (Vec::new(), Vec::new(), Tally::default());
+    let contents = report.rows(&mut |row| {
+        tally.add(row, &report.question);
+        rows.push(row.clone());
+        Ok(())
+    });
+    let count = report.spans(&mut |span| {
+        spans.push(span.clone());
+        Ok(())
+    });
+    let contents = Contents { spans: count.expect("in memory"), ..contents.expect("in memory") };
+    Collected { rows, spans, totals: tally.totals(), contents }
+}
+
+impl Source for Sample {
+    type Error = io::Error;
+
+    fn entries(&self, visitor: &mut dyn FnMut(AuditEntry) -> io::Result<()>) -> io::Result<()> {
+        self.log.iter().cloned().try_for_each(visitor)
+    }
+
+    fn entry(&self, seq: u64) -> io::Result<Option<AuditEntry>> {
+        Ok(self.log.iter().find(|entry| entry.seq == seq).cloned())
+    }
+
+    fn prompts(&self, prompts: &Pattern, visitor: &mut dyn FnMut(PromptName) -> io::Result<()>) -> io::Result<()> {
+        self.prompts.keys().filter(|name| prompts.matches(name.as_str())).cloned().try_for_each(visitor)
+    }
+
+    fn deployments(&self, name: &PromptName, visitor: &mut dyn FnMut(Deployment) -> io::Result<()>) -> io::Result<()> {
+        self.prompts[name].deployments.iter().cloned().try_for_each(visitor)
+    }
+
+    fn deployment(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        commit: u64,
+    ) -> io::Result<Option<(Deployment, Option<Deployment>)>> {
+        let Some(history) = self.prompts.get(name) else { return Ok(None) };
+        let of_label: Vec<_> = history.deployments.iter().filter(|one| one.label == *label).collect();
+        let found = of_label.iter().position(|one| one.id == commit);
+        let before = |at: usize| at.checked_sub(1).map(|at| of_label[at].clone());
+        Ok(found.map(|at| (of_label[at].clone(), before(at))))
+    }
+
+    fn version(&self, name: &PromptName, number: u64) -> io::Result<Option<ReportedVersion>> {
+        let Some(history) = self.prompts.get(name) else { return Ok(None) };
+        let of = |number: u64| history.versions.iter().find(|version| version.number == number);
+        let risk = history.risks.get(&number).copied();
+        Ok(of(number).map(|version| {
+            let parent = number.checked_sub(1).and_then(of);
+            ReportedVersion::new(name.clone(), version.clone(), parent, risk)
+        }))
+    }
+
+    fn request_concerns(&self, number: u64, _: &Pattern) -> io::Result<bool> {
+        Ok(self.requests.contains(&number))
+    }
+}
+
+/// The incident of [`log`], and the histories of its prompts.
+pub(crate) fn incident() -> Sample {
     let name: PromptName = "support/agent".parse().expect("a name");
     let versions = vec![
         version(1, "1.0.0", "ada", at("2026-03-19T12:00:00Z"), 1),
@@ -119,36 +232,25 @@ pub(crate) fn histories() -> Vec<PromptHistory> {
     let approved = deployment(5, &name, "production", at("2026-03-20T14:00:00Z"), (1, 2));
     let back = deployment(6, &name, "production", at("2026-03-20T15:00:00Z"), (2, 1));
     let deployments = vec![
-        Deployment { action: Action::Rollback, ..back },
-        Deployment { approved_by: vec!["eve".to_owned()], change_request: Some(3), ..approved },
         deployment(1, &name, "production", at("2026-03-19T12:00:00Z"), (0, 1)),
+        Deployment { approved_by: vec!["eve".to_owned()], change_request: Some(3), ..approved },
+        Deployment { action: Action::Rollback, ..back },
     ];
+    let agent = History { versions, deployments, risks: BTreeMap::from([(2, Severity::High)]) };
     let old: PromptName = "support/old".parse().expect("a name");
     let imported = vec![version(1, "1.0.0", "cy", at("2026-03-19T06:00:00Z"), 7)];
-    vec![
-        PromptHistory::new(name, versions, deployments, BTreeMap::from([(2, Severity::High)])),
-        PromptHistory::new(old, imported, Vec::new(), BTreeMap::new()),
-    ]
+    let imported = History { versions: imported, ..History::default() };
+    Sample { log: log(), prompts: BTreeMap::from([(name, agent), (old, imported)]), requests: BTreeSet::new() }
 }
 
-/// A report of [`log`] for a time and a pattern.
-pub(crate) fn report_of(from: &str, to: &str, prompts: &str) -> Report {
-    let question = Question { from: at(from), to: at(to), prompts: prompts.parse().expect("a pattern") };
-    let histories = histories();
-    let mut gathering = Gathering::new(question, &histories, BTreeSet::new());
-    for entry in log() {
-        gathering.offer(entry);
-    }
-    gathering.finish(heading())
-}
-
-/// A report of the whole incident.
-pub(crate) fn incident() -> Report {
-    report_of("2026-03-19T00:00:00Z", "2026-03-22T00:00:00Z", "support/**")
+/// What a report of [`incident`] says of a time and a pattern.
+pub(crate) fn report_of(from: &str, to: &str, prompts: &str) -> Collected {
+    let incident = incident();
+    collect(&incident.report_of(from, to, prompts))
 }
 
 /// A report of `changes` changes to a hundred prompts over three months, with a refusal and a rollback now and then.
-pub(crate) fn many(changes: u64) -> Report {
+pub(crate) fn many(changes: u64) -> Sample {
     const PROMPTS: u64 = 100;
     let begin = at("2025-12-15T08:00:00Z").ms();
     let step_ms = 95 * 24 * 3_600 * 1_000 / changes.cast_signed().max(1);
@@ -182,19 +284,10 @@ pub(crate) fn many(changes: u64) -> Report {
             entries.push(entry(seq, moment, "ada", "publish", &[&subjects[0], &subjects[1]], why));
         }
     }
-    let histories: Vec<PromptHistory> = names
-        .into_iter()
-        .zip(kept)
-        .map(|(name, (versions, deployments))| {
-            let risks = BTreeMap::from([(3, Severity::Medium), (7, Severity::High)]);
-            PromptHistory::new(name, versions, deployments, risks)
-        })
-        .collect();
-    let (from, to) = (at("2025-12-01T00:00:00Z"), at("2026-04-01T00:00:00Z"));
-    let mut gathering =
-        Gathering::new(Question { from, to, prompts: Pattern::everything() }, &histories, BTreeSet::new());
-    for entry in chained(entries) {
-        gathering.offer(entry);
-    }
-    gathering.finish(heading())
+    let history = |(versions, deployments)| {
+        let risks = BTreeMap::from([(3, Severity::Medium), (7, Severity::High)]);
+        History { versions, deployments, risks }
+    };
+    let prompts = names.into_iter().zip(kept.into_iter().map(history)).collect();
+    Sample { log: chained(entries), prompts, requests: BTreeSet::new() }
 }

@@ -4,12 +4,16 @@
 //! Invariant: a picture leaves lanes out rather than growing without bound, and says how many.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::governance::report::{Report, Row, Span};
-use crate::model::audit::Decision;
+use super::put;
+use crate::governance::report::{Question, Report, Row, Source, Span};
+use crate::model::audit::{AuditEntry, Decision};
 use crate::model::deployment::Action;
+use crate::model::finding::Severity;
+use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 use crate::web::axis::{marks, offset};
 use crate::web::words::{length, moment, plain, shorten};
@@ -20,6 +24,8 @@ const LANES_MAX: usize = 60;
 const PANEL_LANES: usize = 20;
 /// Most refusals that are marked on one lane.
 const REFUSALS_MAX: usize = 200;
+/// Most lanes on which refusals are marked; whoever asks for more than there are labels meets this one.
+const REFUSED_LANES_MAX: usize = 500;
 /// Sizes in the picture's own units.
 const WIDTH: i64 = 1_200;
 const PLOT_X: i64 = 268;
@@ -56,11 +62,9 @@ struct Window {
 
 impl Window {
     /// The report's range, without what lies before the first change and after the report was made.
-    fn of(report: &Report) -> Self {
+    fn of<S>(report: &Report<'_, S>, first_ms: Option<i64>) -> Self {
         let (from, to) = (report.question.from.ms(), report.question.to.ms());
-        let spans = report.spans.iter().map(|span| span.from.ms());
-        let first = spans.chain(report.rows.iter().map(|row| row.occurred_at.ms())).min().unwrap_or(from);
-        let from_ms = from.max(first);
+        let from_ms = from.max(first_ms.unwrap_or(from));
         let to_ms = to.min(report.heading.generated_at.ms()).max(from_ms.saturating_add(1_000));
         Self { from_ms, to_ms }
     }
@@ -75,115 +79,228 @@ impl Window {
     }
 }
 
-/// One label of one prompt.
+/// A refused command, as it is marked.
+#[derive(Clone, Copy)]
+struct Refusal {
+    at_ms: i64,
+    seq: u64,
+}
+
+/// What was refused on one lane.
 #[derive(Default)]
-struct Lane<'a> {
-    spans: Vec<&'a Span>,
-    refused: Vec<&'a Row>,
+struct Refused {
+    marks: Vec<Refusal>,
+    /// Whether the lane has spans, too.
+    served: bool,
 }
 
-impl Lane<'_> {
-    fn changes(&self) -> usize {
-        self.spans.len() + self.refused.len()
-    }
+/// Prompt and label.
+type Named = (String, String);
+
+/// What is drawn, gathered before: how much each lane changed decides which ones are.
+#[derive(Default)]
+pub(super) struct Timeline {
+    first_ms: Option<i64>,
+    /// The lane whose spans come now, and how many came.
+    current: Option<(Named, usize)>,
+    /// The lanes that changed most, of those that served something.
+    busiest: Vec<(Named, usize)>,
+    /// How many lanes there are.
+    lanes: usize,
+    refused: BTreeMap<Named, Refused>,
 }
 
-/// A lane with what names it: prompt and label.
-type Named<'a> = ((&'a str, &'a str), Lane<'a>);
-
-/// Draws the picture; a sentence where there is nothing to draw.
-pub(super) fn timeline(report: &Report) -> Markup {
-    let window = Window::of(report);
-    let mut lanes = lanes(report);
-    if lanes.is_empty() {
-        return html! { p.quiet { "No label served anything in this time." } };
-    }
-    let left_out = lanes.len().saturating_sub(LANES_MAX);
-    if left_out > 0 {
-        lanes.sort_by_key(|(_, lane)| std::cmp::Reverse(lane.changes()));
-        lanes.truncate(LANES_MAX);
-        lanes.sort_by_key(|(name, _)| *name);
-    }
-    html! {
-        div.wide { @for panel in lanes.chunks(PANEL_LANES) { (draw(panel, window)) } }
-        (legend())
-        @if left_out > 0 {
-            p.quiet {
-                "Drawn are the " (LANES_MAX) " labels that changed most; " (left_out)
-                " more stand in the table below and are not drawn."
+impl Timeline {
+    /// Takes one more decision; all of them come before the spans.
+    pub(super) fn row(&mut self, row: &Row, question: &Question) {
+        self.begins(row.occurred_at);
+        if row.entry.decision != Decision::Denied {
+            return;
+        }
+        for asked in row.moves.iter().filter(|asked| question.prompts.matches(&asked.prompt)) {
+            let lane = (asked.prompt.clone(), asked.label.clone());
+            if self.refused.len() >= REFUSED_LANES_MAX && !self.refused.contains_key(&lane) {
+                continue;
+            }
+            let marks = &mut self.refused.entry(lane).or_default().marks;
+            if marks.len() < REFUSALS_MAX {
+                marks.push(Refusal { at_ms: row.occurred_at.ms(), seq: row.entry.seq });
             }
         }
     }
-}
 
-/// Every lane, by prompt and label.
-fn lanes(report: &Report) -> Vec<Named<'_>> {
-    let mut lanes: BTreeMap<(&str, &str), Lane<'_>> = BTreeMap::new();
-    for span in &report.spans {
-        lanes.entry((span.name.as_str(), span.label.as_str())).or_default().spans.push(span);
-    }
-    for row in report.rows.iter().filter(|row| row.entry.decision == Decision::Denied) {
-        for asked in row.moves.iter().filter(|asked| report.question.prompts.matches(&asked.prompt)) {
-            let lane = lanes.entry((&asked.prompt, &asked.label)).or_default();
-            if lane.refused.len() < REFUSALS_MAX {
-                lane.refused.push(row);
+    /// Takes one more time that a label served something, by prompt and label.
+    pub(super) fn span(&mut self, span: &Span) {
+        self.begins(span.from);
+        match &mut self.current {
+            Some(((name, label), count)) if *name == span.name.as_str() && *label == span.label.as_str() => *count += 1,
+            _ => {
+                self.end_lane();
+                self.current = Some(((span.name.to_string(), span.label.to_string()), 1));
             }
         }
     }
-    lanes.into_iter().collect()
+
+    fn begins(&mut self, at: Timestamp) {
+        self.first_ms = Some(self.first_ms.map_or(at.ms(), |first| first.min(at.ms())));
+    }
+
+    fn end_lane(&mut self) {
+        let Some((lane, spans)) = self.current.take() else { return };
+        let refused = self.refused.get_mut(&lane).map_or(0, |refused| {
+            refused.served = true;
+            refused.marks.len()
+        });
+        self.rank(lane, spans.saturating_add(refused));
+    }
+
+    fn rank(&mut self, lane: Named, changes: usize) {
+        self.lanes += 1;
+        self.busiest.push((lane, changes));
+        if self.busiest.len() >= 2 * LANES_MAX {
+            self.keep_busiest();
+        }
+    }
+
+    fn keep_busiest(&mut self) {
+        self.busiest.sort_by(|(a, most), (b, more)| more.cmp(most).then_with(|| a.cmp(b)));
+        self.busiest.truncate(LANES_MAX);
+    }
+
+    /// Draws the picture; a sentence where there is nothing to draw.
+    pub(super) fn write<S: Source>(mut self, report: &Report<'_, S>, out: &mut dyn Write) -> Result<(), S::Error> {
+        let lanes = self.choose();
+        if lanes.is_empty() {
+            return Ok(put(out, &html! { p.quiet { "No label served anything in this time." } })?);
+        }
+        let window = Window::of(report, self.first_ms);
+        out.write_all(b"<div class=\"wide\">")?;
+        for panel in lanes.chunks(PANEL_LANES) {
+            put(out, &head(panel.len(), window))?;
+            for ((name, label), y) in panel.iter().zip((0..).map(|row| AXIS_HEIGHT + LANE_HEIGHT * row)) {
+                let mut lane = Lane { y, window, bars: String::new(), narrow: None };
+                if let (Ok(of), Ok(label)) = (name.parse::<PromptName>(), label.parse::<Label>()) {
+                    report.spans_of(&of, &mut |span| {
+                        if span.label == label {
+                            lane.add(span);
+                        }
+                        Ok(())
+                    })?;
+                }
+                put(out, &lane.drawn((name.as_str(), label.as_str())))?;
+                let refused = self.refused.get(&(name.clone(), label.clone()));
+                for refusal in refused.into_iter().flat_map(|refused| &refused.marks) {
+                    if let Some(entry) = report.source.entry(refusal.seq)? {
+                        put(out, &mark(*refusal, &entry, y, window))?;
+                    }
+                }
+            }
+            out.write_all(b"</svg>")?;
+        }
+        out.write_all(b"</div>")?;
+        put(out, &legend())?;
+        let left_out = self.lanes.saturating_sub(LANES_MAX);
+        if left_out > 0 {
+            let note = html! {
+                p.quiet {
+                    "Drawn are the " (LANES_MAX) " labels that changed most; " (left_out)
+                    " more stand in the table below and are not drawn."
+                }
+            };
+            put(out, &note)?;
+        }
+        Ok(())
+    }
+
+    /// The lanes that are drawn, by prompt and label.
+    fn choose(&mut self) -> Vec<Named> {
+        self.end_lane();
+        let only_asked = self.refused.iter().filter(|(_, refused)| !refused.served);
+        let only_asked: Vec<_> = only_asked.map(|(lane, refused)| (lane.clone(), refused.marks.len())).collect();
+        for (lane, changes) in only_asked {
+            self.rank(lane, changes);
+        }
+        self.keep_busiest();
+        let mut lanes: Vec<Named> = self.busiest.iter().map(|(lane, _)| lane.clone()).collect();
+        lanes.sort();
+        lanes
+    }
 }
 
-fn draw(panel: &[Named<'_>], window: Window) -> Markup {
-    let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(panel.len()).unwrap_or(0) + 6;
+/// The beginning of a panel of so many lanes: its axis.
+fn head(lanes: usize, window: Window) -> Markup {
+    let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(lanes).unwrap_or(0) + 6;
     let mut marks = marks(window.from_ms, window.to_ms);
     // A mark at the very end would be cut.
     marks.retain(|(at, _)| window.x(*at) < Tenths((WIDTH - 40) * 10));
     let what = "What each label served over time; the table below says the same in words";
-    html! {
+    let mut begun = html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(what) {
             @for (at, label) in &marks {
                 @let x = window.x(*at);
                 line.grid x1=(x) y1=(AXIS_HEIGHT - 8) x2=(x) y2=(height) {}
                 text.axis x=(x) y="12" { (label) }
             }
-            @for (row, (name, lane)) in panel.iter().enumerate() {
-                (draw_lane(*name, lane, AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(row).unwrap_or(0), window))
+        }
+    }
+    .into_string();
+    begun.truncate(begun.len().saturating_sub("</svg>".len()));
+    PreEscaped(begun)
+}
+
+/// One label of one prompt while its spans come.
+struct Lane {
+    y: i64,
+    window: Window,
+    bars: String,
+    narrow: Option<Cluster>,
+}
+
+impl Lane {
+    const fn bar_y(&self) -> i64 {
+        self.y + (LANE_HEIGHT - BAR_HEIGHT) / 2
+    }
+
+    fn add(&mut self, span: &Span) {
+        let (from, to) = self.window.bar(span);
+        if to.0 - from.0 < NARROW_TENTHS {
+            match &mut self.narrow {
+                Some(cluster) => cluster.add(span),
+                none => *none = Some(Cluster::of(span)),
             }
+            return;
+        }
+        self.end_cluster();
+        self.bars.push_str(&bar(span, self.bar_y(), self.window).0);
+    }
+
+    fn end_cluster(&mut self) {
+        if let Some(cluster) = self.narrow.take() {
+            self.bars.push_str(&cluster.drawn(self.bar_y(), self.window).0);
+        }
+    }
+
+    fn drawn(mut self, (name, label): (&str, &str)) -> Markup {
+        self.end_cluster();
+        let label_letters = label.chars().count() + 1;
+        html! {
+            text x="0" y=(self.bar_y() + 11) {
+                title { (plain(name)) "@" (plain(label)) }
+                (shorten(name, NAME_LETTERS.saturating_sub(label_letters).max(8)))
+                tspan.label { "@" (shorten(label, 20)) }
+            }
+            (PreEscaped(self.bars))
         }
     }
 }
 
-fn draw_lane((name, label): (&str, &str), lane: &Lane<'_>, y: i64, window: Window) -> Markup {
-    let bar_y = y + (LANE_HEIGHT - BAR_HEIGHT) / 2;
-    let mut bars = String::new();
-    let mut narrow: Vec<&Span> = Vec::new();
-    for span in &lane.spans {
-        let (from, to) = window.bar(span);
-        if to.0 - from.0 < NARROW_TENTHS {
-            narrow.push(span);
-            continue;
-        }
-        bars.push_str(&cluster(&narrow, bar_y, window).0);
-        narrow.clear();
-        bars.push_str(&bar(span, bar_y, window).0);
-    }
-    bars.push_str(&cluster(&narrow, bar_y, window).0);
-    let label_letters = label.chars().count() + 1;
+fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup {
     html! {
-        text x="0" y=(bar_y + 11) {
-            title { (plain(name)) "@" (plain(label)) }
-            (shorten(name, NAME_LETTERS.saturating_sub(label_letters).max(8)))
-            tspan.label { "@" (shorten(label, 20)) }
-        }
-        (PreEscaped(bars))
-        @for row in &lane.refused {
-            @let x = window.x(row.occurred_at.ms());
-            path.no d={ "M" (Tenths(x.0 - 40)) " " (y) "h8l-4 6z" } {
-                title {
-                    "refused: " (plain(&row.entry.actor)) ", " (plain(&row.entry.command)) ", "
-                    (moment(row.occurred_at))
-                    " (commit " (row.entry.seq) ")"
-                }
+        path.no d={ "M" (Tenths(window.x(refusal.at_ms).0 - 40)) " " (y) "h8l-4 6z" } {
+            title {
+                "refused: " (plain(&entry.actor)) ", " (plain(&entry.command)) ", "
+                (moment(Timestamp::from_ms(refusal.at_ms)))
+                " (commit " (entry.seq) ")"
             }
         }
     }
@@ -219,29 +336,49 @@ fn bar(span: &Span, y: i64, window: Window) -> Markup {
 }
 
 /// Several times that are too short to be drawn one by one.
-fn cluster(spans: &[&Span], y: i64, window: Window) -> Markup {
-    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return html! {} };
-    if let ([span], true) = (spans, first.risk.is_none()) {
-        let (from, _) = window.bar(span);
-        let colour = span.serving.versions().first().copied().unwrap_or_default() % COLOURS;
-        let class = if span.action == Action::Rollback { "back".to_owned() } else { format!("k{colour} busy") };
-        return html! {
-            rect class=(class) x=(from) y=(y) width="2" height=(BAR_HEIGHT) { title { (title(span)) } }
-        };
+struct Cluster {
+    first: Span,
+    last: Span,
+    count: usize,
+    rollbacks: usize,
+    risk: Option<Severity>,
+}
+
+impl Cluster {
+    fn of(span: &Span) -> Self {
+        let rollbacks = usize::from(span.action == Action::Rollback);
+        Self { first: span.clone(), last: span.clone(), count: 1, rollbacks, risk: span.risk }
     }
-    let (from, to) = (window.bar(first).0, window.bar(last).1);
-    let width = Tenths((to.0 - from.0).max(20));
-    let rollbacks = spans.iter().filter(|span| span.action == Action::Rollback).count();
-    let risk = spans.iter().filter_map(|span| span.risk).max();
-    html! {
-        g {
-            title {
-                (spans.len()) " changes from " (moment(first.from)) " on: versions " (words(first)) " to " (words(last))
-                @if rollbacks > 0 { ", rolled back " (rollbacks) " times" }
-            }
-            rect.busy x=(from) y=(y) width=(width) height=(BAR_HEIGHT) rx="1" {}
-            @if let Some(risk) = risk {
-                rect class=(risk) x=(from) y=(y + BAR_HEIGHT - 2) width=(width) height="2" {}
+
+    fn add(&mut self, span: &Span) {
+        self.last = span.clone();
+        self.count += 1;
+        self.rollbacks += usize::from(span.action == Action::Rollback);
+        self.risk = self.risk.max(span.risk);
+    }
+
+    fn drawn(&self, y: i64, window: Window) -> Markup {
+        let Self { first, last, count, rollbacks, risk } = self;
+        if *count == 1 && risk.is_none() {
+            let (from, _) = window.bar(first);
+            let colour = first.serving.versions().first().copied().unwrap_or_default() % COLOURS;
+            let class = if *rollbacks > 0 { "back".to_owned() } else { format!("k{colour} busy") };
+            return html! {
+                rect class=(class) x=(from) y=(y) width="2" height=(BAR_HEIGHT) { title { (title(first)) } }
+            };
+        }
+        let (from, to) = (window.bar(first).0, window.bar(last).1);
+        let width = Tenths((to.0 - from.0).max(20));
+        html! {
+            g {
+                title {
+                    (count) " changes from " (moment(first.from)) " on: versions " (words(first)) " to " (words(last))
+                    @if *rollbacks > 0 { ", rolled back " (rollbacks) " times" }
+                }
+                rect.busy x=(from) y=(y) width=(width) height=(BAR_HEIGHT) rx="1" {}
+                @if let Some(risk) = risk {
+                    rect class=(risk) x=(from) y=(y + BAR_HEIGHT - 2) width=(width) height="2" {}
+                }
             }
         }
     }
@@ -291,11 +428,18 @@ fn legend() -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::governance::report::samples;
+    use crate::governance::report::samples::{self, Sample};
+
+    fn timeline(report: &Report<'_, Sample>) -> String {
+        let (_, timeline) = super::super::read(report).expect("in memory");
+        let mut picture = Vec::new();
+        timeline.write(report, &mut picture).expect("in memory");
+        String::from_utf8(picture).expect("text")
+    }
 
     #[test]
     fn a_picture_has_a_lane_a_bar_and_a_mark_for_what_happened() {
-        let picture = timeline(&samples::incident()).0;
+        let picture = timeline(&samples::incident().report());
         assert_eq!(picture.matches("<svg viewBox=\"0 0 1200 56\"").count(), 1, "one lane");
         assert_eq!(picture.matches("@production served ").count(), 3, "three bars");
         for part in [
@@ -307,16 +451,17 @@ mod tests {
         ] {
             assert!(picture.contains(part), "{part} in {picture}");
         }
-        let none = timeline(&samples::report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "**")).0;
+        let sample = samples::incident();
+        let none = timeline(&sample.report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "**"));
         assert!(none.contains("No label served anything"), "{none}");
     }
 
     #[test]
     fn many_lanes_come_in_panels_and_the_rest_is_counted() {
-        let report = samples::many(3_000);
-        let picture = timeline(&report).0;
+        let sample = samples::many(3_000);
+        let picture = timeline(&sample.whole_report());
         assert_eq!(picture.matches("role=\"img\"").count(), LANES_MAX / PANEL_LANES);
-        let all = lanes(&report).len();
+        let all = sample.prompts.values().filter(|history| !history.deployments.is_empty()).count();
         assert!(all > LANES_MAX);
         assert!(picture.contains(&format!("; {} more stand in the table", all - LANES_MAX)));
     }

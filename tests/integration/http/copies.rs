@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use serde_json::{Value, json};
+
 use crate::support::node::{ADMIN, Node};
 
 /// Texts that together are more than the sockets between both sides hold.
@@ -42,4 +44,47 @@ fn a_third_backup_at_once_is_asked_to_come_again_and_served_once_another_ends() 
     assert_eq!(node.send("POST", "/v1/bundle", &[], b"").status, 503, "a bundle is as large");
     drop(first);
     node.until("a backup has ended", || (backup().status == 200).then_some(()));
+}
+
+/// A figure of the process in KiB, such as its greatest memory so far.
+#[cfg(target_os = "linux")]
+fn memory_kib(node: &Node, figure: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect(figure);
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn report_of_thousands_of_changes_takes_a_few_mib_of_memory() {
+    const REQUESTS: usize = 6;
+    const CHANGES: usize = 500;
+    const GROWTH_KIB_MAX: u64 = 8 * 1024;
+    let node = Node::primary();
+    let message = "why ".repeat(200);
+    for request in 0..REQUESTS {
+        let change = |number: usize| {
+            json!({"id": format!("{request}-{number}"), "at": format!("2026-01-0{}T00:00:00Z", request + 1),
+                "author": "ann", "message": message, "name": format!("p/{}", number % 100),
+                "text": format!("text {request} {number}")})
+        };
+        let changes: Vec<Value> = (0..CHANGES).map(change).collect();
+        assert_eq!(node.change("POST", "/v1/import", &json!({"changes": changes})).ok()["published"], CHANGES);
+    }
+    let report = |format: &str| {
+        let path = format!("/v1/report?from=2026-01-01T00:00:00Z&to=2999-01-01T00:00:00Z&format={format}");
+        let answer = node.send("GET", &path, &[], b"");
+        assert_eq!(answer.status, 200, "{}", answer.head);
+        answer.body.len()
+    };
+    // What the first one brings into the caches stays there.
+    let all_texts = report("jsonl");
+    assert!(all_texts > REQUESTS * CHANGES * message.len(), "{all_texts}");
+    std::fs::write(format!("/proc/{}/clear_refs", node.pid()), "5").expect("the greatest memory is forgotten");
+    let before = memory_kib(&node, "VmRSS:");
+    for format in ["html", "csv", "jsonl"] {
+        let _bytes = report(format);
+    }
+    let peak = memory_kib(&node, "VmHWM:");
+    assert!(peak.saturating_sub(before) < GROWTH_KIB_MAX, "{before} KiB before, {peak} KiB at most");
 }

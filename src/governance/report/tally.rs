@@ -1,0 +1,74 @@
+//! Counting what a report says, row by row.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::{Question, Row, Totals, prompt_of};
+use crate::model::audit::Decision;
+use crate::model::deployment::Action;
+
+/// What a report counts, so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    totals: Totals,
+    prompts: Distinct,
+    actors: Distinct,
+}
+
+/// Counts different texts by a hash of each, in eight bytes: that two of a million have the same happens once in
+/// thirty million reports.
+#[derive(Debug, Default)]
+struct Distinct(HashSet<u64>);
+
+impl Distinct {
+    fn add(&mut self, text: &str) {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        self.0.insert(hasher.finish());
+    }
+}
+
+impl Tally {
+    /// Counts one more row.
+    pub fn add(&mut self, row: &Row, question: &Question) {
+        let (entry, totals) = (&row.entry, &mut self.totals);
+        self.actors.add(&entry.actor);
+        totals.unrecorded += entry.unrecorded;
+        totals.overrode += u64::from(!entry.overrode.is_empty());
+        if entry.decision == Decision::Denied {
+            totals.denied += 1;
+            return;
+        }
+        totals.granted += 1;
+        totals.approved += u64::from(!entry.approved_by.is_empty());
+        totals.rollbacks += u64::from(entry.command == Action::Rollback.to_string());
+        totals.moves += row.moves.iter().filter(|moved| moved.done).count() as u64;
+        if matches!(entry.command.as_str(), "publish" | "import") {
+            // A version that was there before is only served again.
+            let published = row.versions.iter().filter(|version| version.commit == entry.seq);
+            let (all, major) =
+                published.fold((0, 0), |(n, m), version| (n + 1, m + u64::from(version.is_substantial())));
+            totals.versions += all;
+            totals.substantial += major;
+        }
+        let changed = entry.subjects.iter().map(|subject| prompt_of(subject));
+        for name in changed.filter(|name| row.concerns(name) && question.prompts.matches(name)) {
+            self.prompts.add(name);
+        }
+    }
+
+    /// The counts, once every row was added.
+    #[must_use]
+    pub fn totals(self) -> Totals {
+        Totals { prompts: self.prompts.0.len() as u64, actors: self.actors.0.len() as u64, ..self.totals }
+    }
+}
+
+impl Row {
+    /// Whether a name is that of a prompt here, and not of an epoch or of an access token.
+    fn concerns(&self, name: &str) -> bool {
+        self.entry.command == "remove"
+            || self.versions.iter().any(|version| version.name.as_str() == name)
+            || self.moves.iter().any(|moved| moved.prompt == name)
+    }
+}
