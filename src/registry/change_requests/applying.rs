@@ -1,0 +1,186 @@
+//! When a change request is applied, in whose name, and what closes it.
+
+use super::kept::{close, event, keep, record, wanted};
+use crate::api::write::Deployed;
+use crate::governance::rulebook::Ask;
+use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent};
+use crate::model::deployment::{Action, Deployment};
+use crate::model::principal::Permission;
+use crate::model::time::Timestamp;
+use crate::registry::access::Rules;
+use crate::registry::command::Ctx;
+use crate::registry::deploy::move_labels;
+use crate::registry::guard::{self, Terms, look, open_requests, proposed};
+use crate::registry::makers::proposers;
+use crate::registry::rollback::spent_at;
+use crate::registry::{Actor, RegistryError};
+use crate::store::document::Documents;
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// In whose name a change request is applied by itself, once nothing is missing; none where nobody wanted exactly that and
+/// may deploy it.
+fn applier<'a, Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    request: &'a ChangeRequest,
+) -> Result<Option<&'a String>, RegistryError> {
+    let may = |who: &str| {
+        request.moves.iter().all(|one| {
+            let ask = Ask::on_label(who, Permission::Deploy, one.name.as_str(), one.label.as_str());
+            rules.book.decide(&ask).allowed
+        })
+    };
+    // What somebody took back since it was wanted is not brought back by a clock.
+    let mut spent = Vec::with_capacity(request.moves.len());
+    for one in &request.moves {
+        let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+        let wanted = wanted(one, from.as_ref());
+        let served = from.as_ref() == Some(&one.serving);
+        let place = (&one.name, &one.label);
+        spent.push(if served { None } else { spent_at(txn, place, &one.serving, &wanted.new_versions())? });
+    }
+    // Only whoever wanted exactly this: who approves all of it as it is now, or its author where nobody else amended it.
+    let stands = |who: &String| {
+        request.moves.iter().zip(&spent).all(|(one, spent)| {
+            request.approvals_of(&one.fingerprint).any(|event| event.by == *who && Some(event.commit) > *spent)
+        })
+    };
+    let approvers = request.events.iter().rev().filter(|event| event.kind == EventKind::Approve).map(|event| &event.by);
+    let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.commit);
+    let asked = amended.fold(request.commit, u64::max);
+    let author =
+        (proposers(request).len() == 1 && spent.iter().all(|spent| Some(asked) > *spent)).then_some(&request.author);
+    Ok(approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)))
+}
+
+/// What an open change request still waits for, as a sentence; none when nothing is missing.
+pub(super) fn waits_for<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    request: &ChangeRequest,
+    now: Timestamp,
+) -> Result<Option<String>, RegistryError> {
+    let by = applier(txn, rules, request)?;
+    let mut broken = Vec::new();
+    for one in &request.moves {
+        let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+        let wanted = wanted(one, from.as_ref());
+        let roles = match by.filter(|_| request.automatic) {
+            Some(by) => {
+                let ask = Ask::on_label(by, Permission::Deploy, one.name.as_str(), one.label.as_str());
+                rules.book.roles_of(&ask)
+            }
+            None => rules.book.roles.keys().cloned().collect(),
+        };
+        let (requirements, _) = look(txn, rules, &wanted, (now, &request.message, roles))?;
+        if let Some(missing) = requirements.into_iter().find(|demand| !demand.met) {
+            return Ok(Some(format!("policy {} asks for {}", missing.policy, missing.says)));
+        }
+        broken.extend(guard::breaks(txn, &wanted)?.unwrap_or_default());
+    }
+    if !broken.is_empty() {
+        return Ok(Some(format!("callers would break ({}); apply it with --allow-major", broken.join("; "))));
+    }
+    if request.automatic && by.is_none() {
+        let waits = "neither its author nor anyone who approved it may deploy there; somebody who may has to apply it";
+        return Ok(Some(waits.to_owned()));
+    }
+    Ok(None)
+}
+
+/// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.
+pub(super) fn apply_if_complete(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    request: &ChangeRequest,
+) -> Result<(), RegistryError> {
+    let Some(who) = applier(txn, &ctx.rules, request)? else { return Ok(()) };
+    let deployer = Actor {
+        name: who.clone(),
+        kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
+        method: format!("change request {}, applied automatically", request.id),
+        request_id: ctx.actor.request_id.clone(),
+        client: ctx.actor.client,
+        bound: None,
+    };
+    let ctx = ctx.as_actor(deployer);
+    match apply(txn, &ctx, request, &Terms::of(&request.message)) {
+        Err(RegistryError::Store(error)) => Err(error.into()),
+        // Something is still missing, or has gone; nothing was changed, and the page of the request says what.
+        Err(_) | Ok(_) => Ok(()),
+    }
+}
+
+/// Has every open change request that somebody proposed, amended or approved wait for a person, as an access token of
+/// theirs is revoked; returns their numbers.
+pub(in crate::registry) fn stop_automatic(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    principal: &str,
+    token: &str,
+) -> Result<Vec<u64>, RegistryError> {
+    let mut stopped = Vec::new();
+    for mut request in open_requests(txn)? {
+        let approved = |event: &RequestEvent| event.kind == EventKind::Approve && event.by == principal;
+        let concerned = proposers(&request).contains(principal) || request.events.iter().any(approved);
+        if request.automatic && concerned {
+            let message =
+                format!("no longer applied automatically: the access token {token} of {principal} was revoked");
+            request.automatic = false;
+            request.events.push(event(txn, ctx, EventKind::Comment, &message, Vec::new(), Vec::new()));
+            keep(txn, &request)?;
+            stopped.push(request.id);
+        }
+    }
+    Ok(stopped)
+}
+
+pub(super) fn apply(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    request: &ChangeRequest,
+    terms: &Terms,
+) -> Result<Deployed, RegistryError> {
+    ctx.approved([], Some(request.id));
+    for one in &request.moves {
+        // The content ids are what was approved; a version's never change, but nothing here takes that on trust.
+        if proposed(txn, &one.name, &one.label, &one.serving, None)?.fingerprint != one.fingerprint {
+            return Err(RegistryError::RequestMoved { id: request.id });
+        }
+    }
+    let moves = request.moves.iter().map(|one| (one.name.clone(), one.label.clone(), one.serving.clone())).collect();
+    let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
+    if deployed.deployments.is_empty() {
+        // Everything is served already; that is what was asked for.
+        close(txn, ctx, request.clone(), None)?;
+        record(txn, ctx, "apply", request, terms.message.clone())?;
+    }
+    Ok(deployed)
+}
+
+/// Closes every open request whose moves are all served, after a deployment moved one of its labels.
+pub(in crate::registry) fn settle(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    deployments: &[Deployment],
+    seq: u64,
+) -> Result<(), RegistryError> {
+    if deployments.is_empty() {
+        return Ok(());
+    }
+    for request in open_requests(txn)? {
+        let concerned = |one: &ProposedMove| deployments.iter().any(|d| d.name == one.name && d.label == one.label);
+        if !request.moves.iter().any(concerned) {
+            continue;
+        }
+        let mut served = true;
+        for one in &request.moves {
+            served &= txn.label(&one.name, &one.label)?.is_some_and(|state| state.serving == one.serving);
+        }
+        if served {
+            close(txn, ctx, request, Some(seq))?;
+        }
+    }
+    Ok(())
+}

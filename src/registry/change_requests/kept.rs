@@ -1,0 +1,109 @@
+//! A change request as it is kept: found, changed, closed, and recorded in the audit log.
+
+use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::registry::RegistryError;
+use crate::registry::command::Ctx;
+use crate::registry::guard::Wanted;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf, number_key};
+use crate::store::write::WriteTxn;
+
+/// Events of a change request that may be comments, and that may be anything but its end: nobody talks it to death.
+const COMMENTS_MAX: usize = 300;
+const TALK_MAX: usize = EVENTS_MAX - 20;
+
+pub(super) fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> Wanted<'a> {
+    Wanted::new((&one.name, &one.label), from, Some(&one.serving))
+}
+
+pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {
+    let labelled = permission == Permission::Review;
+    request.moves.iter().try_for_each(|one| ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label)))
+}
+
+/// An open request. Whoever may not read all of it learns no more than of one that is not there; both are recorded.
+pub(super) fn open(txn: &WriteTxn<'_>, ctx: &Ctx, id: u64) -> Result<ChangeRequest, RegistryError> {
+    let found: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+    let reads =
+        |request: &ChangeRequest| request.moves.iter().all(|one| ctx.rules.reads(&ctx.actor, one.name.as_str()));
+    let Some(found) = found.filter(reads) else {
+        let everything = ctx.actor.ask(Permission::Read, None, None);
+        let actor = ctx.actor.name.clone();
+        return Err(if ctx.rules.book.decide(&everything).allowed {
+            absent(id)
+        } else {
+            RegistryError::RequestUnreadable { id, actor }
+        });
+    };
+    match found.state {
+        RequestState::Open if found.expires <= ctx.now => {
+            Err(RegistryError::RequestClosed { id, state: RequestState::Expired })
+        }
+        RequestState::Open => Ok(found),
+        state => Err(RegistryError::RequestClosed { id, state }),
+    }
+}
+
+pub(super) fn room(request: &ChangeRequest, kind: EventKind) -> Result<(), RegistryError> {
+    let max = match kind {
+        EventKind::Comment => COMMENTS_MAX,
+        EventKind::Approve | EventKind::Amend => TALK_MAX,
+        EventKind::Reject | EventKind::Withdraw | EventKind::Apply | EventKind::Expire => return Ok(()),
+    };
+    let count = request.events.len() + 1;
+    if count > max { Err(RegistryError::TooMany { what: "events of one change request", count, max }) } else { Ok(()) }
+}
+
+pub(super) fn keep(txn: &mut WriteTxn<'_>, request: &ChangeRequest) -> Result<(), StoreError> {
+    let key = number_key(request.id);
+    if request.state == RequestState::Open {
+        txn.put_document(Shelf::OpenRequest, &key, &())?;
+    } else {
+        txn.remove_document(Shelf::OpenRequest, &key)?;
+    }
+    txn.put_document(Shelf::ChangeRequest, &key, request)
+}
+
+pub(super) fn record(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    command: &'static str,
+    request: &ChangeRequest,
+    message: String,
+) -> Result<(), StoreError> {
+    let moves = request.moves.iter().map(|one| format!("{}@{} → {}", one.name, one.label, one.serving));
+    ctx.approved([], Some(request.id));
+    txn.commit(ctx.now, Vec::new(), ctx.audit(command, moves.collect(), message, Vec::new()))?;
+    Ok(())
+}
+
+/// What somebody says or does about a request, in the commit that is about to be made.
+pub(super) fn event(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    kind: EventKind,
+    message: &str,
+    roles: Vec<String>,
+    fingerprints: Vec<String>,
+) -> RequestEvent {
+    let (at, commit, by) = (ctx.now, txn.next_seq(), ctx.actor.name.clone());
+    RequestEvent { at, commit, by, roles, kind, message: message.to_owned(), fingerprints }
+}
+
+pub(super) fn absent(id: u64) -> RegistryError {
+    RegistryError::NotFound { what: "change request", name: id.to_string() }
+}
+
+pub(super) fn close(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    mut request: ChangeRequest,
+    deployment: Option<u64>,
+) -> Result<(), RegistryError> {
+    request.state = RequestState::Applied;
+    request.deployment = deployment;
+    request.events.push(event(txn, ctx, EventKind::Apply, "", Vec::new(), Vec::new()));
+    Ok(keep(txn, &request)?)
+}

@@ -1,0 +1,137 @@
+//! What a change request proposes, and who may not approve it.
+
+use std::collections::BTreeSet;
+
+use super::kept::wanted;
+use crate::api::govern::ProposedVersion;
+use crate::api::limits::MOVES_MAX;
+use crate::api::write::{Move, PublishRequest};
+use crate::model::change_request::{ChangeRequest, ProposedMove};
+use crate::model::name::{Label, PromptName};
+use crate::model::principal::{HANDLE_BYTES_MAX, Permission, Principal, is_handle};
+use crate::model::serving::Serving;
+use crate::registry::access::Rules;
+use crate::registry::command::Ctx;
+use crate::registry::deploy::{build, check_moves, check_unmoved};
+use crate::registry::guard::proposed;
+use crate::registry::makers::{makers_of_move, proposers};
+use crate::registry::publish::publish;
+use crate::registry::{RegistryError, live_prompt};
+use crate::store::document::{Documents, Shelf};
+use crate::store::query::Queries;
+use crate::store::write::WriteTxn;
+
+/// Who may be asked to review one change request.
+const REVIEWERS_MAX: usize = 10;
+
+/// Checks what is proposed, publishes its version, and binds the moves to their contents.
+pub(super) fn propose(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    version: Option<ProposedVersion>,
+    moves: Vec<Move>,
+    message: &str,
+) -> Result<Vec<ProposedMove>, RegistryError> {
+    let mut places: Vec<(PromptName, Label)> = moves.iter().map(|one| (one.name.clone(), one.label.clone())).collect();
+    if let Some(version) = &version {
+        places.extend(version.labels.iter().map(|label| (version.name.clone(), label.clone())));
+    }
+    // Everything that can be refused is, before the version is published.
+    for (name, label) in &places {
+        ctx.authorise(Permission::Publish, Some(name), None)?;
+        if label.is_latest() {
+            return Err(RegistryError::LatestIsAutomatic);
+        }
+    }
+    if places.is_empty() {
+        return Err(RegistryError::NothingToDeploy);
+    }
+    let (count, max) = (places.len(), MOVES_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "moves", count, max });
+    }
+    let mut seen = BTreeSet::new();
+    if let Some((name, label)) = places.iter().find(|place| !seen.insert(*place)) {
+        return Err(RegistryError::MovedTwice { name: name.clone(), label: label.clone() });
+    }
+    if !moves.is_empty() {
+        check_moves(&moves)?;
+    }
+    let mut proposals = Vec::new();
+    for Move { name, label, serving, expected_deployment } in moves {
+        live_prompt(txn, &name)?;
+        check_unmoved(txn, &name, &label, expected_deployment)?;
+        let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
+        proposals.push(proposed(txn, &name, &label, &serving, None)?);
+    }
+    if let Some(ProposedVersion { name, content, bump, expected_parent, labels }) = version {
+        let request = PublishRequest {
+            content,
+            message: message.to_owned(),
+            bump,
+            expected_parent,
+            labels: Vec::new(),
+            allow_major: false,
+            break_glass: None,
+        };
+        let published = publish(txn, ctx, "publish", name.clone(), request, (message.to_owned(), Vec::new()))?;
+        let serving = Serving::version(published.version.number);
+        for label in labels {
+            proposals.push(proposed(txn, &name, &label, &serving, None)?);
+        }
+    }
+    Ok(proposals)
+}
+
+/// Those who are asked to review something, each once: principals, and not its author.
+pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Result<Vec<String>, RegistryError> {
+    let asked: Vec<String> = asked.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    let (count, max) = (asked.len(), REVIEWERS_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "reviewers", count, max });
+    }
+    for name in &asked {
+        if *name == ctx.actor.name {
+            return Err(RegistryError::Unfit(format!("`{name}` proposes it, and cannot be asked to review it")));
+        }
+        let known = is_handle(name) && txn.document::<Principal>(Shelf::Principal, name)?.is_some();
+        if !known {
+            return Err(RegistryError::NotFound {
+                what: "principal",
+                name: name.chars().take(HANDLE_BYTES_MAX).collect(),
+            });
+        }
+    }
+    Ok(asked)
+}
+
+pub(super) fn places(version: Option<&ProposedVersion>, moves: &[Move]) -> Vec<String> {
+    let of_version =
+        version.iter().flat_map(|version| version.labels.iter().map(|label| format!("{}@{label}", version.name)));
+    moves.iter().map(|one| format!("{}@{}", one.name, one.label)).chain(of_version).collect()
+}
+
+/// Nobody approves what they made, unless every policy of the label says that they may.
+pub(super) fn four_eyes<Q: Queries + Documents>(
+    txn: &Q,
+    rules: &Rules,
+    who: &str,
+    request: &ChangeRequest,
+    one: &ProposedMove,
+) -> Result<(), RegistryError> {
+    let mut policies = rules.book.policies_of(one.name.as_str(), one.label.as_str()).peekable();
+    if policies.peek().is_some() && policies.all(|policy| policy.policy().self_approval) {
+        return Ok(());
+    }
+    let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+    let wanted = wanted(one, from.as_ref());
+    let did = match makers_of_move(txn, &wanted)?.get(who) {
+        Some(version) => format!("made part of {version}"),
+        None if proposers(request).contains(who) => format!("proposed change request {}", request.id),
+        None => return Ok(()),
+    };
+    let (name, label) = (&one.name, &one.label);
+    let reason =
+        format!("they {did}, and who wrote or proposed a change to {name}@{label} may not approve it (four eyes)");
+    Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
+}

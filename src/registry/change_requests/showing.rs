@@ -1,0 +1,158 @@
+//! Change requests for whoever reads them: lists, and one with everything that a reviewer needs.
+
+use std::ops::ControlFlow;
+
+use super::applying::waits_for;
+use super::kept::{absent, wanted};
+use super::proposal::four_eyes;
+use crate::api::govern::{InterfaceChange, MoveReview, RequestPage, RequestView, Reviewer};
+use crate::governance::diff::diff;
+use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
+use crate::model::principal::Permission;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::registry::access::Rules;
+use crate::registry::guard::{self, Wanted, look, open_requests, used_by};
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::catalogue::live_dependents;
+use crate::store::document::{Documents, Shelf, number_key, read};
+use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
+
+impl Registry {
+    /// Change requests whose prompts somebody may read, newest first.
+    ///
+    /// # Errors
+    /// The cursor is none of this list, or the store fails.
+    pub fn change_requests(
+        &self,
+        reads: &dyn Fn(&str) -> bool,
+        state: Option<RequestState>,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<RequestPage, RegistryError> {
+        let txn = self.0.store.read()?;
+        let before = match cursor {
+            Some(cursor) => {
+                cursor.parse::<u64>().map_err(|_| RegistryError::Unfit("the cursor is none of this list".to_owned()))?
+            }
+            None => u64::MAX,
+        };
+        let (mut requests, mut next) = (Vec::new(), None);
+        txn.visit_documents(Shelf::ChangeRequest, "", "", true, &mut |_, bytes| {
+            let request: ChangeRequest = read(bytes)?;
+            let shown = request.id < before
+                && state.is_none_or(|state| state == request.state)
+                && request.moves.iter().all(|one| reads(one.name.as_str()));
+            if shown && requests.len() == limit {
+                next = requests.last().map(|last: &ChangeRequest| last.id.to_string());
+                return Ok(ControlFlow::Break(()));
+            }
+            if shown {
+                requests.push(request);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(RequestPage { items: requests, next })
+    }
+
+    /// The open change requests whose prompts somebody may read, newest first.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open_change_requests(&self, reads: &dyn Fn(&str) -> bool) -> Result<Vec<ChangeRequest>, RegistryError> {
+        let mut open = open_requests(&self.0.store.read()?)?;
+        open.retain(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+        open.reverse();
+        Ok(open)
+    }
+
+    /// Why somebody may not approve a change request as it is now; none where they may.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn approval_barred(&self, actor: &Actor, request: &ChangeRequest) -> Result<Option<String>, RegistryError> {
+        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        for one in &request.moves {
+            let ask = actor.ask(Permission::Review, Some(one.name.as_str()), Some(one.label.as_str()));
+            let verdict = known.rules.book.decide(&ask);
+            if !verdict.allowed {
+                return Ok(Some(verdict.lacks()));
+            }
+            match four_eyes(&txn, &known.rules, &actor.name, request, one) {
+                Err(RegistryError::Forbidden { reason, .. }) => return Ok(Some(reason)),
+                other => other?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// One change request, with everything that a reviewer needs.
+    ///
+    /// # Errors
+    /// There is none, its prompts cannot be read, or the store fails.
+    pub fn change_request(&self, reads: &dyn Fn(&str) -> bool, id: u64) -> Result<RequestView, RegistryError> {
+        let txn = self.0.store.read()?;
+        let request: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+        let readable = request.filter(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+        let request = readable.ok_or_else(|| absent(id))?;
+        let rules = &self.0.known.load().rules;
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let review = |one: &ProposedMove| {
+            let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+            // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
+            let roles = || rules.book.roles.keys().cloned().collect();
+            let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
+            review_of(&txn, rules, &wanted(one, from.as_ref()), now, asked)
+        };
+        let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
+        for one in &mut moves {
+            one.dependents.retain(|one| reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
+        }
+        let open = request.state == RequestState::Open && request.expires > now;
+        let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
+        let waits_for = if complete { waits_for(&txn, rules, &request, now)? } else { None };
+        Ok(RequestView { request, moves, complete, waits_for })
+    }
+}
+
+/// A move, looked at from all sides; what its label demands where it is `asked` with a message and by the holder of roles.
+pub(in crate::registry) fn review_of(
+    txn: &ReadTxn,
+    rules: &Rules,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+    asked: Option<(&str, Vec<String>)>,
+) -> Result<MoveReview, RegistryError> {
+    let &Wanted { name, label, from, to, .. } = wanted;
+    let mut findings = Vec::new();
+    for number in wanted.new_versions() {
+        findings.extend(guard::findings_of(txn, name, number)?);
+    }
+    let served = from.and_then(Serving::fixed);
+    let pair = served.zip(to.and_then(Serving::fixed)).filter(|(old, new)| old != new);
+    let mut review = MoveReview {
+        name: name.clone(),
+        label: label.clone(),
+        from: served,
+        diff: None,
+        interface: None,
+        findings,
+        requirements: Vec::new(),
+        approved_by: Vec::new(),
+        reviewers: Vec::new(),
+        dependents: live_dependents(txn, name, u64::MAX)?,
+        used_by: from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
+    };
+    if let Some((old, new)) = pair
+        && let (Some(old), Some(new)) = (guard::content(txn, name, old)?, guard::content(txn, name, new)?)
+    {
+        review.diff = Some(diff(&old, &new));
+        review.interface = Some(InterfaceChange::between(&old, &new));
+    }
+    let Some((message, roles)) = asked else { return Ok(review) };
+    (review.requirements, review.approved_by) = look(txn, rules, wanted, (now, message, roles))?;
+    let holders = rules.book.holders(Permission::Review, name.as_str(), label.as_str());
+    review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
+    Ok(review)
+}
