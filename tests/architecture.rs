@@ -1,6 +1,6 @@
 //! The plan of the house, as tests: floors, the two doors that write, one table of statuses, no file that grew too long.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Which floor each top-level module of `src/` is on; it may use only what is strictly below.
@@ -199,6 +199,40 @@ fn two_doors_write_registry_data_and_there_is_no_third() {
     none(
         others.filter(writes).map(|source| format!("src/{}", source.path)).collect(),
         "only registry/ and replication/ write:",
+    );
+}
+
+/// What the types of a file are called in the OpenAPI document.
+fn schema_names(source: &Source) -> Vec<String> {
+    let word = |text: &str| text.trim_start().chars().take_while(char::is_ascii_alphanumeric).collect::<String>();
+    let code: String = source.lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+    let derived = code.split("derive(").skip(1).filter_map(|rest| {
+        let (derived, rest) = rest.split_once(")]")?;
+        let (attributes, name) = rest
+            .split_once("struct ")
+            .into_iter()
+            .chain(rest.split_once("enum "))
+            .min_by_key(|(before, _)| before.len())?;
+        let said = attributes.split_once("schema(as = ").map_or(name, |(_, said)| said);
+        derived.contains("ToSchema").then(|| word(said))
+    });
+    let built = ["built_schema!(", "schema_of!("].into_iter().flat_map(|call| code.split(call).skip(1).map(word));
+    derived.chain(built).collect()
+}
+
+#[test]
+fn no_two_types_have_one_name_in_the_openapi_document() {
+    let mut places = BTreeMap::<String, Vec<String>>::new();
+    for source in sources() {
+        for name in schema_names(&source) {
+            places.entry(name).or_default().push(source.path.clone());
+        }
+    }
+    assert!(places.len() > 100, "{} schemas", places.len());
+    let twice = places.into_iter().filter(|(_, places)| places.len() > 1);
+    none(
+        twice.map(|(name, places)| format!("{name}: {}", places.join(", "))).collect(),
+        "the document has one schema for a name, so `#[schema(as = ...)]` gives another:",
     );
 }
 

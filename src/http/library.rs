@@ -42,7 +42,7 @@ async fn ask<T: Send + 'static>(
 #[utoipa::path(
     get, path = "/v1/contents/{content_id}", operation_id = "get_content", tag = "prompts", security((), ("token" = [])),
     params(("content_id" = ContentId, Path, description = "`b3:` and 64 hex digits.")),
-    responses((status = 200, description = "Canonical JSON (RFC 8785).", body = crate::model::content::Content), (status = 304, description = "The client has it.")),
+    responses((status = 200, description = "JSON without white space, its keys in the order of the author: the bytes that the id is the hash of.", body = crate::model::content::Content), (status = 304, description = "The client has it.")),
 )]
 pub(super) async fn content(
     State(app): State<App>,
@@ -57,15 +57,11 @@ pub(super) async fn content(
     let bytes = blocking(move || app.catalogue.content(&id)).await??;
     let etag = format!("\"{id}\"");
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
-    let said = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::ETAG, text(etag)),
-        (header::CACHE_CONTROL, IMMUTABLE),
-    ];
+    let said = [(header::ETAG, text(etag)), (header::CACHE_CONTROL, IMMUTABLE)];
     Ok(if known {
         (StatusCode::NOT_MODIFIED, said).into_response()
     } else {
-        (said, Bytes::from(bytes)).into_response()
+        (said, [(header::CONTENT_TYPE, "application/json")], Bytes::from(bytes)).into_response()
     })
 }
 

@@ -83,13 +83,7 @@ pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that the client has."),
     ),
     responses(
-        (status = 200, body = Resolved, headers(
-            ("ETag" = String, description = "Changes whenever the answer does."),
-            ("Bookholder-Version" = String, description = "The version's number."),
-            ("Bookholder-Position" = String, description = "What this node holds, as `epoch.seq`."),
-            ("Bookholder-Age" = String, description = "Seconds since this node's last verified contact with its upstream."),
-            ("Bookholder-Stale" = String, description = "Whether it is less fresh than it should be."),
-        )),
+        (status = 200, body = Resolved),
         (status = 304, description = "The client has this answer."),
     ),
 )]

@@ -91,12 +91,12 @@ pub(super) async fn checkpoint(
     let note = blocking(move || publisher.checkpoint(&view)).await??.ok_or(absent)?;
     let etag = format!("\"{}\"", blake3::hash(&note).to_hex());
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
-    let said = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(NOTE)),
-        (header::CACHE_CONTROL, caching(&follower, "2, stale-if-error=86400")),
-        (header::ETAG, text(etag)),
-    ];
-    Ok(if known { (StatusCode::NOT_MODIFIED, said).into_response() } else { (said, note).into_response() })
+    let said = [(header::CACHE_CONTROL, caching(&follower, "2, stale-if-error=86400")), (header::ETAG, text(etag))];
+    Ok(if known {
+        (StatusCode::NOT_MODIFIED, said).into_response()
+    } else {
+        (said, [(header::CONTENT_TYPE, NOTE)], note).into_response()
+    })
 }
 
 /// Takes the proof of a checkpoint that a replica holds, where this node sent it an older one or another history: a

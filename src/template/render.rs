@@ -116,7 +116,7 @@ pub enum RemarkCode {
 }
 
 /// Everything that does not fit between what a caller gives and what a content takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     /// Required variables without a value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,7 +139,7 @@ pub struct Problems {
 }
 
 /// A value of another type than its variable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct WrongType {
     pub name: String,
@@ -148,7 +148,7 @@ pub struct WrongType {
 }
 
 /// An element of a placeholder's list that is no message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongMessage {
     /// Which placeholder.
     pub name: String,

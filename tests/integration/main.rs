@@ -9,6 +9,7 @@ mod attacks;
 mod bad_input;
 mod cli;
 mod clocks;
+mod contract;
 mod door;
 mod doors;
 mod durability;

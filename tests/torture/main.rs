@@ -30,5 +30,6 @@ mod writers;
 mod support {
     pub mod answer;
     pub mod command;
+    pub mod contract;
     pub mod node;
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::caching::is_revalidated;
 use super::super::router::ROUTES;
+use super::headers::reference;
 
 /// Says of every answer that may be revalidated how a client does that.
 pub(super) fn document(document: &mut Value) {
@@ -15,11 +16,7 @@ pub(super) fn document(document: &mut Value) {
         if responses["304"].is_null() {
             responses["304"] = json!({"description": "The client has this answer."});
         }
-        if responses["200"]["headers"]["ETag"].is_null() {
-            responses["200"]["headers"]["ETag"] = json!({
-                "description": "Changes whenever the answer does.", "schema": {"type": "string"}, "example": "\"3f9a1c2b7d41\"",
-            });
-        }
+        responses["200"]["headers"]["ETag"] = reference("ETag");
         if operation["parameters"].is_null() {
             operation["parameters"] = json!([]);
         }

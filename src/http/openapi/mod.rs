@@ -1,10 +1,12 @@
 //! The OpenAPI document, generated from the handlers and the wire types.
 //!
-//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), what requests are bound to ([`bounds`]), and how shapes are said so
-//! that client generators can use them ([`shapes`]).
+//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), what requests are bound to
+//! ([`bounds`]), the headers of answers ([`headers`]), and how shapes are said so that client generators can use them
+//! ([`shapes`]).
 
 mod bounds;
 mod caching;
+mod headers;
 pub(super) mod params;
 mod refusals;
 mod shapes;
@@ -158,11 +160,16 @@ mod tests {
     }
 
     #[test]
-    fn every_reference_of_the_document_leads_somewhere() {
+    fn every_reference_of_the_document_leads_somewhere_and_no_component_is_unused() {
         let document = document();
         let text = document.to_string();
-        for name in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
-            assert!(document["components"]["schemas"].get(name).is_some(), "{name} is missing");
-        }
+        let parts = text.split("\"#/components/").skip(1).filter_map(|rest| rest.split('"').next());
+        let named: BTreeSet<String> = parts.map(str::to_owned).collect();
+        let kinds = ["schemas", "responses", "headers"].into_iter();
+        let there = kinds.flat_map(|kind| {
+            let components = document["components"][kind].as_object().expect("components");
+            components.keys().map(move |name| format!("{kind}/{name}")).collect::<Vec<_>>()
+        });
+        assert_eq!(there.collect::<BTreeSet<_>>(), named);
     }
 }

@@ -1,4 +1,4 @@
-//! Which errors each operation answers, and the headers that all answers have.
+//! Which errors each operation answers.
 //!
 //! What is not here is not answered: the integration tests read every answer against the document.
 
@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::code::{status, title};
+use super::headers;
 #[allow(clippy::enum_glob_use, reason = "a table of these names and nothing else")]
 use crate::api::problem::ErrorCode::{self, *};
 use crate::api::problem::PROBLEM_JSON;
@@ -124,10 +125,7 @@ pub(super) fn document(document: &mut Value) {
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
             for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
                 describe(&document["components"]["schemas"], response);
-                // What is answered from memory has no id: no log line is ever about it.
-                if id != "resolve" || !matches!(status.as_str(), "200" | "304") {
-                    response["headers"][REQUEST] = json!({"$ref": format!("#/components/headers/{REQUEST}")});
-                }
+                headers::add(&id, status, response);
             }
             for (status, codes) in by_status(&codes) {
                 operation["responses"][status.to_string()] = shared.refusal(status, &codes);
@@ -142,12 +140,8 @@ pub(super) fn document(document: &mut Value) {
     }
     document["paths"] = all;
     document["components"]["responses"] = shared.0.into();
-    document["components"]["headers"][REQUEST] =
-        header("The request, as the log of this node names it.", "req-17c0a9d2b4");
+    document["components"]["headers"] = headers::components();
 }
-
-/// The header that names a request.
-const REQUEST: &str = "Bookholder-Request";
 
 /// Refusals by name, in the document's order.
 #[derive(Default)]
@@ -225,19 +219,8 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
         "description": said.join(" "),
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
     });
-    response["headers"][REQUEST] = json!({"$ref": format!("#/components/headers/{REQUEST}")});
-    match status {
-        401 => response["headers"]["WWW-Authenticate"] = header("How to authenticate.", "Bearer realm=\"bookholder\""),
-        429 | 503 => {
-            response["headers"]["Retry-After"] = header("Seconds after which to try again, where that helps.", "1");
-        }
-        _ => {}
-    }
+    headers::add("", &status.to_string(), &mut response);
     response
-}
-
-fn header(description: &str, example: &str) -> Value {
-    json!({"description": description, "schema": {"type": "string"}, "example": example})
 }
 
 /// Says what an answer is where its handler does not: what its shape is.

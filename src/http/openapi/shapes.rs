@@ -8,12 +8,18 @@ use serde_json::{Map, Value, json};
 
 use crate::api::limits::WHOLE_MAX;
 
+/// What has fields of a provider beside ours, which are passed on as they are.
+const PASSED_ON: [&str; 2] = ["Message", "Part"];
+
 /// Where in the document schemas stand that answers are made of, and those that requests are.
 pub(super) fn refine(document: &mut Value) {
     flatten(document);
     let (sent, answered) = (used(document, &["requestBody", "parameters"]), used(document, &["responses"]));
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     for (name, schema) in schemas.iter_mut() {
+        if PASSED_ON.contains(&name.as_str()) {
+            schema["additionalProperties"] = true.into();
+        }
         if answered.contains(name) {
             open(schema, sent.contains(name));
         }

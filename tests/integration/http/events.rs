@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 
 use crate::support::answer::head;
+use crate::support::contract;
 use crate::support::node::Node;
 
 /// One open stream of events.
@@ -43,8 +44,9 @@ impl Listener {
             let mut next = String::new();
             self.0.read_line(&mut next).expect("readable");
             if next.trim_end() == "event: change" {
-                let data = self.next("data: ").expect("data");
-                return (id, serde_json::from_str(&data).expect("JSON"));
+                let data = serde_json::from_str(&self.next("data: ").expect("data")).expect("JSON");
+                contract::check_event(&data);
+                return (id, data);
             }
         }
     }

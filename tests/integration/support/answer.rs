@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 
 use serde_json::Value;
 
+use super::contract;
+
 /// What came back.
 #[derive(Debug)]
 #[must_use]
@@ -14,11 +16,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads one answer; none when the other side closed without one.
+    /// Sends a request and reads one answer, which must be as the OpenAPI document says; none when the other side closed
+    /// without one.
     pub fn ask(mut stream: impl Read + Write, request: &[u8]) -> Option<Self> {
         // The other side may answer and close before it has read everything: what it said still counts.
         let _answered_early = stream.write_all(request);
-        Self::read(stream)
+        let answer = Self::read(stream)?;
+        contract::check(request, &answer);
+        Some(answer)
     }
 
     /// Reads one answer; none when the other side closed without one.

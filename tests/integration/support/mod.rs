@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod command;
+pub mod contract;
 pub mod form;
 pub mod node;
 pub mod primary;

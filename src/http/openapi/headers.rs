@@ -1,0 +1,74 @@
+//! The headers of answers: what each means, and which answers have it.
+
+#![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
+
+use serde_json::{Value, json};
+
+use crate::api::limits::WHOLE_MAX;
+
+/// How fresh the node is that answers.
+const FRESH: [&str; 3] = ["Bookholder-Position", "Bookholder-Age", "Bookholder-Stale"];
+
+/// The headers of an answer that an operation gives under a status.
+fn of(operation: &str, status: &str) -> Vec<&'static str> {
+    let mut names = match (operation, status) {
+        ("resolve", "200" | "304") => vec!["Bookholder-Version", "ETag"],
+        ("get_content" | "get_checkpoint", "200") | (_, "304") => vec!["ETag"],
+        ("get_home", "302") => vec!["Location"],
+        ("poll_view", "200") => vec!["Bookholder-Reconnect-Ms"],
+        (_, "401") => vec!["WWW-Authenticate"],
+        (_, "429" | "503") => vec!["Retry-After"],
+        _ => Vec::new(),
+    };
+    if matches!((operation, status), ("resolve", "200" | "304") | ("resolve_batch" | "render", "200")) {
+        names.extend(FRESH);
+    }
+    names.push("Bookholder-Request");
+    names
+}
+
+/// Gives an answer its headers, beside those that it has.
+pub(super) fn add(operation: &str, status: &str, response: &mut Value) {
+    for name in of(operation, status) {
+        response["headers"][name] = reference(name);
+    }
+    if operation == "resolve" && matches!(status, "200" | "304") {
+        // What is answered from memory has no id: no log line is ever about it.
+        response["headers"]["Bookholder-Request"] = request(false);
+    }
+}
+
+/// Refers to a header.
+pub(super) fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/headers/{name}")})
+}
+
+fn header(required: bool, description: &str, schema: Value) -> Value {
+    json!({"description": description, "required": required, "schema": schema})
+}
+
+fn text(example: &str) -> Value {
+    json!({"type": "string", "example": example})
+}
+
+/// Which request it was.
+fn request(required: bool) -> Value {
+    header(required, "The request, as the log of this node names it.", text("17c0a9d2-4529"))
+}
+
+/// What each header means.
+pub(super) fn components() -> Value {
+    let whole = |example: u64| json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": WHOLE_MAX, "example": example});
+    json!({
+        "Bookholder-Request": request(true),
+        "Bookholder-Version": header(true, "The version's number.", whole(7)),
+        "Bookholder-Position": header(true, "What this node holds, as `epoch.seq`.", json!({"$ref": "#/components/schemas/Position"})),
+        "Bookholder-Age": header(true, "Seconds since this node's last verified contact with its upstream.", whole(0)),
+        "Bookholder-Stale": header(true, "Whether it is less fresh than it should be.", json!({"type": "boolean"})),
+        "Bookholder-Reconnect-Ms": header(false, "From a node that goes down: milliseconds after which to come back.", whole(500)),
+        "ETag": header(true, "Changes whenever the answer does.", text("\"3f9a1c2b7d41\"")),
+        "Location": header(true, "Where it is.", text("/docs")),
+        "WWW-Authenticate": header(true, "How to authenticate.", text("Bearer realm=\"bookholder\"")),
+        "Retry-After": header(false, "Seconds after which to try again, where that helps.", whole(1)),
+    })
+}
