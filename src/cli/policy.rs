@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::args::values::YesArgs;
 use super::confirm::confirm;
@@ -173,6 +174,7 @@ fn read(path: &Path) -> Result<Vec<Policy>, CliError> {
 
 /// Reads one policy or several, as TOML or JSON.
 fn parse(text: &str) -> Result<Vec<Policy>, String> {
+    let text = text.trim_start_matches('\u{feff}');
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     match (signs.next(), signs.next()) {
         (Some('['), Some('{' | ']')) => crate::json::read(text.as_bytes()).map_err(|error| error.to_string()),
@@ -192,10 +194,28 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
             };
             let fields: toml::Table = toml::from_str(text).map_err(reason)?;
             if fields.contains_key("policy") {
-                return toml::from_str(text).map(|file: Several| file.policy).map_err(reason);
+                return typed(text, fields).map(|file: Several| file.policy).map_err(reason);
             }
-            toml::from_str(text).map(|policy| vec![policy]).map_err(reason)
+            typed(text, fields).map(|policy| vec![policy]).map_err(reason)
         }
+    }
+}
+
+/// A table as what it means, whether its times stand in quotes or not.
+fn typed<T: DeserializeOwned>(text: &str, table: toml::Table) -> Result<T, toml::de::Error> {
+    let in_quotes = in_quotes(toml::Value::Table(table.clone()));
+    if in_quotes == toml::Value::Table(table) { toml::from_str(text) } else { T::deserialize(in_quotes) }
+}
+
+/// A value with each time of TOML's own as a text.
+fn in_quotes(value: toml::Value) -> toml::Value {
+    match value {
+        toml::Value::Datetime(time) => toml::Value::String(time.to_string()),
+        toml::Value::Array(items) => toml::Value::Array(items.into_iter().map(in_quotes).collect()),
+        toml::Value::Table(fields) => {
+            fields.into_iter().map(|(key, value)| (key, in_quotes(value))).collect::<toml::Table>().into()
+        }
+        other => other,
     }
 }
 
@@ -225,6 +245,19 @@ mod tests {
 
     fn example() -> &'static str {
         EXAMPLES.split_once("demands nothing.\n").expect("an example").1
+    }
+
+    #[test]
+    fn times_of_toml_are_taken_without_quotes_and_files_with_a_byte_order_mark() {
+        let policy = |from: &str, to: &str| {
+            format!("\u{feff}name = 'p'\nlabels = 'production'\n[[freeze]]\nfrom = {from}\nto = {to}\nwhy = 'x'\n")
+        };
+        let quoted = parse(&policy("'2026-12-20T00:00:00Z'", "'2027-01-02T00:00:00Z'")).expect("a policy");
+        assert_eq!(parse(&policy("2026-12-20T00:00:00Z", "2027-01-02T00:00:00Z")), Ok(quoted.clone()));
+        let several = policy("2026-12-20 00:00:00Z", "'2027-01-02T00:00:00Z'").replacen('\u{feff}', "[[policy]]\n", 1);
+        assert_eq!(parse(&several.replace("[[freeze]]", "[[policy.freeze]]")), Ok(quoted.clone()));
+        assert_eq!(parse(&format!("\u{feff}{}", serde_json::to_string(&quoted).expect("JSON"))), Ok(quoted));
+        parse(&policy("2026-12-20", "2027-01-02")).expect_err("days without an hour are no moments");
     }
 
     #[test]

@@ -29,13 +29,14 @@ use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::model::content_id::ContentId;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
+use crate::model::prompt::Prompt;
 use crate::model::version::Version;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder push prompts/ -m 'Release 14' --dry-run
   bookholder push prompts/ -m 'Release 14' --label staging
-  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts that have no file
+  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts whose file is gone
 
 bookholder.lock in the folder remembers which version each file is. A file that did not change since is left alone; one
 that changed is refused where somebody else published a newer version. Without that file, a file is refused where it says
@@ -54,13 +55,14 @@ pub struct PushArgs {
     /// A label that serves what is pushed, besides those in the files; may be repeated
     #[arg(short, long, value_name = "LABEL")]
     label: Vec<Label>,
-    /// Remove every prompt of the registry that has no file in the folder
+    /// Remove prompts whose file was taken out of the folder since it was last pulled or pushed
     #[arg(long)]
     prune: bool,
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Publish and label although others published, deployed or rolled back since the folder was last pulled or pushed
+    /// Publish and label although others published, deployed or rolled back since the folder was last pulled or pushed;
+    /// with --prune, remove whatever has no file
     #[arg(long)]
     force: bool,
     /// Deploy although callers of what is served now break
@@ -159,12 +161,14 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
         let plan = if what.force { insist(plan) } else { plan };
         waiting.push(Job { name: name.clone(), file, labels, plan });
     }
-    let gone: Vec<PromptName> = if what.prune {
-        let live = prompts.values().filter(|view| view.prompt.removed.is_none());
-        live.map(|view| view.prompt.name.clone()).filter(|name| !files.contains_key(name)).collect()
-    } else {
-        Vec::new()
-    };
+    let mut gone = Vec::new();
+    let live = prompts.values().map(|view| &view.prompt).filter(|prompt| prompt.removed.is_none());
+    for prompt in live.filter(|prompt| what.prune && !files.contains_key(&prompt.name)) {
+        match kept(old.as_ref().and_then(|old| old.get(&prompt.name)), prompt) {
+            Some(kept) if !what.force => done.push(kept),
+            _ => gone.push(prompt.name.clone()),
+        }
+    }
     if what.dry_run {
         done.extend(waiting.into_iter().map(foreseen));
         done.extend(gone.into_iter().map(|name| Pushed::new(name, What::Removed)));
@@ -237,6 +241,17 @@ fn insist(plan: Plan) -> Plan {
         }
         plan @ Plan::Publish { .. } => plan,
     }
+}
+
+/// Why a prompt without a file is not removed: others made it, or published since the file was there.
+fn kept(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<Pushed> {
+    let Some(last) = last else {
+        let reason = "it never had a file here; `bookholder pull` brings it, --force removes it".to_owned();
+        return Some(Pushed { reason: Some(reason), ..Pushed::new(prompt.name.clone(), What::Unchanged) });
+    };
+    let moved = Moved { from: last.version, newest: prompt.latest, gone: false };
+    let reason = || format!("{moved}; `bookholder pull` brings it back, --force removes it");
+    (last.version < prompt.latest).then(|| Pushed::refused(prompt.name.clone(), reason()))
 }
 
 /// What a plan comes to, unless the server refuses it.

@@ -221,7 +221,7 @@ enum ModelForm {
 struct Variables(Vec<Variable>);
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a map of `type`, `required`, `default` and `description`, or nothing")]
 struct VariableForm {
     #[serde(default, rename = "type", skip_serializing_if = "is_default")]
     kind: VariableType,

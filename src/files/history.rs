@@ -69,6 +69,7 @@ impl HistoryReader {
         if text.len() > LINE_BYTES_MAX {
             return Err(HistoryError::TooLong { line });
         }
+        let text = crate::json::without_mark(text);
         if text.trim_ascii().is_empty() {
             return Ok(None);
         }
@@ -180,6 +181,14 @@ mod tests {
         let latin: Vec<u8> =
             LINE.replace("Hi", "?").bytes().map(|byte| if byte == b'?' { 0xe9 } else { byte }).collect();
         assert!(HistoryReader::new().read(&latin).is_err(), "no UTF-8 text is never guessed at");
+    }
+
+    #[test]
+    fn a_history_saved_with_a_byte_order_mark_is_the_same_history() {
+        let plain = HistoryReader::new().read(LINE.as_bytes()).expect("a change");
+        let marked = HistoryReader::new().read(format!("\u{feff}{LINE}\r\n").as_bytes()).expect("a change");
+        assert_eq!(marked, plain);
+        assert_eq!(HistoryReader::new().read("\u{feff}\r\n".as_bytes()).expect("a blank line"), None);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum PathError {
     Outside(String),
     #[error("`{0}` has a % that is not followed by two hex digits of a character; write %25 for a percent sign")]
     Percent(String),
+    #[error("`{0}` is not UTF-8; rename the file, or leave it out")]
+    Encoding(String),
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -53,7 +55,7 @@ pub fn name_of(path: &Path) -> Result<PromptName, PathError> {
     let mut segments = Vec::new();
     for component in path.components() {
         let Component::Normal(segment) = component else { return Err(PathError::Outside(shown())) };
-        segments.push(segment.to_str().ok_or_else(|| PathError::Percent(shown()))?);
+        segments.push(segment.to_str().ok_or_else(|| PathError::Encoding(shown()))?);
     }
     if let Some(last) = segments.last_mut() {
         *last = last
@@ -145,6 +147,14 @@ mod tests {
             let message = name_of(Path::new(path)).expect_err(path).to_string();
             assert!(message.contains(part), "{path}: {message}");
         }
+    }
+
+    #[test]
+    fn a_file_name_that_is_not_utf_8_is_named_as_such() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"b\xff.prompt"));
+        let message = name_of(path).expect_err("no name").to_string();
+        assert!(message.contains("is not UTF-8; rename the file"), "{message}");
     }
 
     proptest! {

@@ -4,9 +4,9 @@
 //! the same to every reader: texts in every style, `null` and `~`, `true` and `false`, numbers as JSON writes them, lists
 //! and maps. What would come out as another value than somebody may have meant is refused with its line and path: a key
 //! that is written twice or is not a text, anchors, aliases and merge keys, tags, more than one document, and words that
-//! are a number to one reader and a text to the other (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`, `.nan`, `+1`).
-//! Words such as `yes` and dates are the texts that they are written as. What is written puts everything in quotes that
-//! could be taken for something else.
+//! are a number or a boolean to one reader and a text to the other (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`,
+//! `.nan`, `+1`; `yes`, `no`, `on`, `off`, which are texts as keys). Dates are the texts that they are written as. What is
+//! written puts everything in quotes that could be taken for something else.
 
 use std::collections::HashMap;
 
@@ -124,7 +124,13 @@ impl<'a> Reader<'a> {
                 (Event::MappingEnd, _) => return Ok(Value::Object(fields)),
                 (event @ Event::Scalar(..), span) => {
                     let plain = matches!(&event, Event::Scalar(_, ScalarStyle::Plain, ..));
-                    let key = match self.value(event, span)? {
+                    let value = match event {
+                        Event::Scalar(text, ScalarStyle::Plain, 0, None) if is_switch(&text) => {
+                            text.into_owned().into()
+                        }
+                        event => self.value(event, span)?,
+                    };
+                    let key = match value {
                         Value::String(key) if plain && key == "<<" => {
                             return Err(self.refuse(span, "has a merge key (`<<`); write the keys themselves"));
                         }
@@ -160,6 +166,11 @@ impl<'a> Reader<'a> {
             "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
             _ => {}
+        }
+        if is_switch(text) {
+            let what =
+                format!("is {text}, which some readers take for a boolean; write true or false, or a text in quotes");
+            return Err(self.refuse(span, &what));
         }
         if !is_numeric(text) {
             return Ok(Value::String(text.to_owned()));
@@ -267,6 +278,11 @@ fn scalar(text: &str) -> String {
     if plain { text.to_owned() } else { Value::from(text).to_string() }
 }
 
+/// Whether some reader of YAML takes a word for a boolean, and others for a text.
+fn is_switch(text: &str) -> bool {
+    ["yes", "no", "on", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
 /// Whether some reader of YAML takes a word for a number.
 fn is_numeric(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -320,7 +336,10 @@ mod tests {
             ("~", Value::Null),
             ("true", json!(true)),
             ("False", json!(false)),
-            ("yes", json!("yes")),
+            ("'yes'", json!("yes")),
+            ("{on: 1, no: 2}", json!({"on": 1, "no": 2})),
+            ("yesterday", json!("yesterday")),
+            ("y", json!("y")),
             ("2001-01-01", json!("2001-01-01")),
             ("2001-12-14t21:59:43.10-05:00", json!("2001-12-14t21:59:43.10-05:00")),
             ("1.2.3", json!("1.2.3")),
@@ -384,6 +403,9 @@ mod tests {
             ("a: +1", "not a number as JSON"),
             ("a: .5", "not a number as JSON"),
             ("a: 1.", "not a number as JSON"),
+            ("a: yes", "`a` is yes, which some readers take for a boolean; write true or false, or a text in quotes"),
+            ("a: [NO]", "`a[0]` is NO, which some readers"),
+            ("a: {b: Off, on: 1}", "`a.b` is Off, which some readers"),
             ("a: 12:30", "not a number as JSON"),
             ("a: 190:20:30.15", "not a number as JSON"),
             ("a: &x 1\nb: *x", "line 2: `a` has an anchor"),

@@ -50,18 +50,17 @@ pub(super) fn is_revalidated(method: &str, path: &str) -> bool {
 }
 
 /// Gives an answer its entity tag, or says that the client has it already.
-pub(super) async fn revalidate(request: Request, next: Next) -> Response {
+pub(super) async fn revalidate(mut request: Request, next: Next) -> Response {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    // The body of an answer to `HEAD` is gone by now.
-    let is_whole = *request.method() == Method::GET;
+    // The tag is that of the body, which the router drops behind this for `HEAD`.
+    *request.method_mut() = Method::GET;
     let response = next.run(request).await;
     if response.status() != StatusCode::OK {
         return response;
     }
     let (mut parts, body) = response.into_parts();
     parts.headers.entry(header::CACHE_CONTROL).or_insert(REVALIDATE);
-    let Some(length) = body.size_hint().exact().filter(|_| is_whole && !parts.headers.contains_key(header::ETAG))
-    else {
+    let Some(length) = body.size_hint().exact().filter(|_| !parts.headers.contains_key(header::ETAG)) else {
         return Response::from_parts(parts, body);
     };
     let bytes = match to_bytes(body, usize::try_from(length).unwrap_or(usize::MAX)).await {

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use tower_http::CompressionLevel;
@@ -93,6 +93,7 @@ impl Accepted {
 /// Makes an answer shorter where that is asked for and worthwhile: small ones while they are sent, and large ones as heavy
 /// work, or not at all where there is too much of it.
 pub(super) async fn shorten(work: &Work, accepted: Accepted, response: Response<Body>) -> Response<Body> {
+    let is_resolved = accepted.worthwhile.is_resolved;
     let is_large =
         large_bytes(response.body()).is_some() && accepted.is_gzip() && accepted.worthwhile.should_compress(&response);
     let mut response = if is_large {
@@ -110,6 +111,10 @@ pub(super) async fn shorten(work: &Work, accepted: Accepted, response: Response<
     } else {
         accepted.compressed(response).await
     };
+    if response.status() == StatusCode::NOT_MODIFIED && !is_resolved {
+        // What the whole answer would say of itself.
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
     let etag =
         response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).filter(|tag| tag.starts_with('"'));
     if let Some(etag) = etag.filter(|_| response.headers().contains_key(header::CONTENT_ENCODING)) {

@@ -234,6 +234,9 @@ fn request(error: &RequestError) -> Saying {
         E::Field { .. } | E::QueryValue { .. } => (Code::InvalidField, None),
         E::Unfit { .. } => (Code::InvalidRequest, None),
         E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
+        E::ContentEncoding { .. } => {
+            (Code::UnsupportedMediaType, hint("send it uncompressed, without the header Content-Encoding"))
+        }
         E::BodyTooLarge { .. } => (Code::TooLarge, hint("send it in several requests")),
         E::BodySlow { .. } => (Code::Timeout, None),
         E::Busy { .. } | E::Full { .. } => (Code::Busy, None),

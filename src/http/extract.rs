@@ -306,7 +306,7 @@ fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError 
     let reason = without_types(&error.to_string());
     let JsonError::Form { .. } = error else { return RequestError::Json { reason } };
     // Read again, as following the path takes time that only mistakes are worth.
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let mut reader = serde_json::Deserializer::from_slice(crate::json::without_mark(bytes));
     let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
         return RequestError::Json { reason };
     };
@@ -372,6 +372,10 @@ pub(super) async fn body_in_time(
     body: Body,
     max: usize,
 ) -> Result<(Vec<u8>, tokio::sync::OwnedSemaphorePermit), Failure> {
+    let encoded = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("unreadable"));
+    if let Some(found) = encoded.into_iter().find(|found| !found.eq_ignore_ascii_case("identity")) {
+        return Err(RequestError::ContentEncoding { found: format!("`{}`", excerpt(found)) }.into());
+    }
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let read = read_body(app, body, announced.unwrap_or(0_usize), max);
     let slow = |_| RequestError::BodySlow { seconds: BODY_ARRIVES_S };

@@ -30,6 +30,8 @@ pub enum RequestError {
     Field { path: String, reason: String },
     #[error("the body's content type is {found}, and this path takes application/json")]
     ContentType { found: String },
+    #[error("the body is encoded as {found}, and this path takes it as it is")]
+    ContentEncoding { found: String },
     #[error("the body is longer than {max} bytes, which is the limit of this path")]
     BodyTooLarge { max: usize },
     #[error("the body did not arrive within {seconds} s")]

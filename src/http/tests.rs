@@ -262,6 +262,7 @@ async fn malformed_bodies_are_answered_by_problems() {
         ("application/json", "\"\u{0}\"", 400, "line 1"),
         ("application/json", deep.as_str(), 400, "recursion limit"),
         ("text/plain", "{}", 415, "`text/plain`"),
+        ("application/json", "\u{feff}{\"content\":{\"text\":1},\"message\":\"w\"}", 400, "`content.text`"),
     ] {
         let request = Request::post(path)
             .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))

@@ -130,3 +130,11 @@ proptest! {
         prop_assert_eq!(encode(&back).expect("JSON"), bytes);
     }
 }
+
+#[test]
+fn a_byte_order_mark_before_the_text_is_passed_over_once() {
+    assert_eq!(read::<Value>(b"\xef\xbb\xbf{\"a\":1}"), Ok(json!({"a": 1})));
+    refused("\u{feff}{\"a\":1,\"a\":2}", "`a` is written twice");
+    read::<Value>("\u{feff}\u{feff}1".as_bytes()).expect_err("two marks");
+    read::<Value>("[\u{feff}1]".as_bytes()).expect_err("a mark inside");
+}

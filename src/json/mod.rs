@@ -39,8 +39,15 @@ pub enum JsonError {
 /// A key that is written twice and a number that would change, with their path; a text that is not JSON, or not what
 /// is wanted.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    let bytes = without_mark(bytes);
     scan::scan(bytes)?;
     serde_json::from_slice(bytes).map_err(|error| JsonError::Form { reason: error.to_string() })
+}
+
+/// A text without the byte order mark that programs of Windows put before it.
+#[must_use]
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Whether two values are the same, the order of keys and the form of numbers (`1`, `1.0`) included.

@@ -199,6 +199,11 @@ impl Folder {
                 owners.insert(name, other);
                 continue;
             }
+            if metadata.len() == 0 {
+                // Whoever writes it has not come further, or could not.
+                self.tell(path, "it is empty".to_owned());
+                continue;
+            }
             let stat = Stat::of(metadata);
             if self.seen.get(path) == Some(&stat) {
                 continue;

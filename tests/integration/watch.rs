@@ -213,6 +213,21 @@ fn file_that_changed_while_the_node_was_down_is_published_once() {
 }
 
 #[test]
+fn file_that_was_emptied_keeps_what_it_said_until_it_says_something_else() {
+    let watched = Watched::start(&[("a.prompt", "---\nlabels: [production]\n---\none\n"), ("new.prompt", "")]);
+    watched.says("a", "one");
+    watched.until_skipped("new.prompt", "it is empty");
+    watched.write("a.prompt", "");
+    watched.until_skipped("a.prompt", "it is empty");
+    watched.write("a.prompt", "---\nlabels: [production]\n---\ntwo\n");
+    watched.write("new.prompt", "here\n");
+    watched.says("a", "two");
+    watched.says("new", "here");
+    watched.node.until("nothing is skipped any more", || watched.skipped().is_empty().then_some(()));
+    assert_eq!((watched.versions("a").len(), watched.versions("new").len()), (2, 1));
+}
+
+#[test]
 fn config_map_is_published_and_its_swap_is_noticed() {
     let watched = Watched::start(&[("..2026_1/a.prompt", "one\n"), ("..2026_1/support/b.prompt", "one\n")]);
     let link = |target: &str, name: &str| symlink(target, watched.folder.join(name)).expect(name);

@@ -207,3 +207,41 @@ async fn large_answers_are_compressed_as_heavy_work_and_sent_as_they_are_where_t
     turns.pop();
     assert_eq!(encoding("/openapi.json").await, ("gzip".to_owned(), short));
 }
+
+#[tokio::test]
+async fn head_of_a_list_has_the_tag_and_length_of_its_answer() {
+    let node = Node::start(true);
+    node.publish("a", "text").await;
+    let plain = ("accept-encoding", "identity");
+    for path in ["/v1/prompts", "/v1/prompts/a/versions", "/v1/deployments"] {
+        let (status, whole) = head(&node, ask("GET", path, &[plain])).await;
+        assert_eq!(status, 200, "{path}");
+        let (status, only) = head(&node, ask("HEAD", path, &[plain])).await;
+        for name in ["etag", "cache-control", "content-length", "content-type"] {
+            assert_eq!((status.as_u16(), text(&only, name)), (200, text(&whole, name)), "{name} of {path}");
+        }
+        for method in ["GET", "HEAD"] {
+            let known = ("if-none-match", text(&whole, "etag"));
+            let (status, same) = head(&node, ask(method, path, &[plain, known])).await;
+            assert_eq!((status.as_u16(), text(&same, "etag")), (304, text(&whole, "etag")), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn compressed_body_is_refused_with_what_to_send() {
+    let node = Node::start(true);
+    for (path, encoding, expected) in
+        [("/v1/prompts/a/versions", "gzip", 415), ("/v1/resolve", "br", 415), ("/v1/render/a", "Identity", 404)]
+    {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONTENT_ENCODING, encoding);
+        let (status, _, body) = node.send(LOCAL, request.body(Body::from("{}")).expect("a request")).await;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(status.as_u16(), expected, "{path}: {body}");
+        let is_told = body.contains(&format!("`{encoding}`")) && body.contains("without the header Content-Encoding");
+        assert_eq!(is_told, expected == 415, "{path}: {body}");
+    }
+}

@@ -161,3 +161,27 @@ fn links_in_a_pushed_folder_are_followed_or_named() {
     let dry = folder.push().args(["--dry-run", "--json"]).ok().json();
     assert_eq!(dry["prompts"], json!([{"name": "a", "what": "unchanged", "version": 1}]));
 }
+
+#[test]
+fn prune_removes_what_had_a_file_here_and_leaves_what_others_made_or_published_since() {
+    let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
+    for name in ["kept", "mine", "moved"] {
+        publish(&node, name, "one", &[]);
+        fs::write(folder.path().join(format!("{name}.prompt")), "one\n").expect("a file");
+    }
+    let push =
+        |more: &[&str]| bookholder(["push", "-m", "why"]).args(more.iter().copied()).arg(folder.path()).server(&node);
+    let _said = push(&[]).ok();
+    publish(&node, "theirs", "one", &[]);
+    publish(&node, "moved", "two", &[]);
+    for name in ["mine", "moved"] {
+        fs::remove_file(folder.path().join(format!("{name}.prompt"))).expect("removed");
+    }
+    let _said = push(&["--prune", "--dry-run"]).exits(1).says("- mine").says("would be 1 removed, 1 refused");
+    let said = push(&["--prune"]).exits(1).says("- mine").says("= theirs: it never had a file here");
+    let _said = said.says("✗ moved: the registry is at version 2, and the file is from version 1");
+    for (name, status) in [("kept", 200), ("mine", 410), ("moved", 200), ("theirs", 200)] {
+        assert_eq!(node.get(&format!("/v1/resolve/{name}@latest")).status, status, "{name}");
+    }
+    let _said = push(&["--prune", "--force"]).ok().says("- moved").says("- theirs");
+}

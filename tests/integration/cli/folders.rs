@@ -66,7 +66,8 @@ fn a_folder_is_pushed_pulled_and_checked() {
 
     fs::remove_file(from.join("why.prompt")).expect("removed");
     publish(&node, "stray", "x", &[]);
-    let _said = push(&["--prune"]).ok().says("- stray");
+    let _said = push(&["--prune"]).ok().says("= stray: it never had a file here");
+    let _said = push(&["--prune", "--force"]).ok().says("- stray");
     write(&from, "broken.prompt", "---\nnever closed\n");
     let _said = push(&[]).fails(2).says("broken.prompt").says("nothing was changed");
     write(&from, "broken.prompt", "{{> nobody/at/all}}\n");

@@ -34,7 +34,7 @@ fn destructive_verbs_ask_on_a_terminal_and_take_yes() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("kept.prompt"), "kept\n").expect("a file");
     text("stray");
-    let push = format!("push {} -m why --prune", folder.path().display());
+    let push = format!("push {} -m why --prune --force", folder.path().display());
     let _said = typed(&node, &push, "n\n").says("stray").says("Remove 1 prompt").says("exit 1");
     assert_eq!(node.text("stray"), "one");
     let _said = line(&node, &push).ok().says("- stray");
