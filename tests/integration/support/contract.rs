@@ -260,8 +260,9 @@ fn close(value: &mut Value) {
             if object.get("properties").is_some_and(Value::is_object) {
                 object.entry("additionalProperties").or_insert(false.into());
             }
-            let inner =
-                object.iter_mut().filter(|(name, _)| !matches!(name.as_str(), "example" | "examples" | "default"));
+            // Values are no schemas, and a condition names only the fields that it is about.
+            let open = ["example", "examples", "default", "if", "then", "else", "not"];
+            let inner = object.iter_mut().filter(|(name, _)| !open.contains(&name.as_str()));
             inner.for_each(|(_, value)| close(value));
         }
         Value::Array(values) => values.iter_mut().for_each(close),
