@@ -36,6 +36,8 @@ pub const VIEWS_MAX: usize = 32;
 pub const OVERLAP_S_MAX: u64 = 30 * 24 * 3_600;
 /// Most content ids that one request may keep.
 pub const ARCHIVE_KEEP_MAX: usize = 100_000;
+/// Most principals who may be asked to review one change request.
+pub const REVIEWERS_MAX: usize = 10;
 /// Longest time that a change request may be open, in days.
 pub const EXPIRES_DAYS_MAX: u32 = 365;
 /// Longest report, in bytes: some millions of decisions. It stands on the primary's disk until it is sent.

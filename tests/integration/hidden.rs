@@ -181,6 +181,8 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/ui/access/tokens/{name}", &["/ui/access/tokens/deep-one"]),
     ("/ui/access/roles/{name}", &["/ui/access/roles/keeper"]),
     ("/ui/access/policies/{name}", &["/ui/access/policies/secret-policy", "/ui/access/policies/support-policy"]),
+    ("/ui/access/rules/{name}", &["/ui/access/rules/builtin"]),
+    ("/ui/access/webhooks/{name}", &["/ui/access/webhooks/keeper"]),
     ("/ui/access/why", &["/ui/access/why", "/ui/access/why?permission=deploy&prompt={N}&label=production&version=1"]),
 ];
 

@@ -12,8 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::limits::{
     ARCHIVE_KEEP_MAX, ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX, EXPIRES_DAYS_MAX, IMPORT_CHANGES_MAX,
-    LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX, VIEWS_MAX,
-    WHOLE_MAX,
+    LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, REVIEWERS_MAX, TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX,
+    VIEWS_MAX, WHOLE_MAX,
 };
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
@@ -121,6 +121,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         // Change requests and drafts.
         ("ProposeRequest", "message", message.clone()),
         ("ProposeRequest", "moves", at_most(MOVES_MAX)),
+        ("ProposeRequest", "reviewers", list(REVIEWERS_MAX, handle.clone())),
         ("ProposeRequest", "expires_days", json!({"minimum": 1, "maximum": EXPIRES_DAYS_MAX})),
         ("ProposedVersion", "labels", at_most(MOVES_MAX)),
         ("AmendRequest", "message", message.clone()),

@@ -15,9 +15,7 @@ use crate::api::problem::ErrorCode::{self, *};
 use crate::api::problem::PROBLEM_JSON;
 
 /// What any request may meet before it is looked at.
-const ANY: &[ErrorCode] = &[BadRequest, InvalidField, WrongHost, Forbidden, Internal];
-/// Where an access token counts.
-const TOKEN: &[ErrorCode] = &[Unauthorized, Forbidden];
+const ANY: &[ErrorCode] = &[BadRequest, InvalidField, WrongHost, Unauthorized, Forbidden, Internal];
 /// What has a body.
 const BODY: &[ErrorCode] = &[UnsupportedMediaType, TooLarge, Timeout, Busy];
 /// What looks into the database.
@@ -81,7 +79,7 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "publish_draft" => &[&[InvalidName, RecordNotFound, DraftMoved, PromptNotFound, LabelNotFound], PUBLISHES, MOVES],
         "list_change_requests" => &[&[PrimaryOnly]],
         "get_change_request" => &[&[PrimaryOnly, RecordNotFound, VersionArchived]],
-        "propose_change_request" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound], PUBLISHES, MOVES],
+        "propose_change_request" => &[&[InvalidName, RecordNotFound, PromptNotFound, PromptRemoved, LabelNotFound], PUBLISHES, MOVES],
         "amend_change_request" => &[&[InvalidName, RecordNotFound, RequestClosed, PromptNotFound, PromptRemoved, LabelNotFound], PUBLISHES, MOVES],
         "review_change_request" => &[&[RecordNotFound, RequestClosed, RequestMoved]],
         "apply_change_request" => &[&[RecordNotFound, RequestClosed, RequestMoved, PromptNotFound, PromptRemoved, LabelNotFound], MOVES],
@@ -180,12 +178,8 @@ fn too_long() -> Value {
 pub(super) fn codes(method: &str, path: &str, operation: &Value) -> Vec<ErrorCode> {
     let id = operation["operationId"].as_str().unwrap_or_default();
     let api = path.starts_with("/v1/") || path.starts_with("/replication/");
-    let takes_token = !operation["security"].as_array().is_some_and(|ways| ways.iter().all(|way| way == &json!({})));
     let must = operation["security"].is_null();
     let mut sets: Vec<&[ErrorCode]> = vec![ANY];
-    if takes_token {
-        sets.push(TOKEN);
-    }
     if api {
         sets.push(LOOKS);
     }

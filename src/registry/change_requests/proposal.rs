@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::kept::wanted;
 use crate::api::govern::ProposedVersion;
-use crate::api::limits::MOVES_MAX;
+use crate::api::limits::{MOVES_MAX, REVIEWERS_MAX};
 use crate::api::write::{Move, PublishRequest};
 use crate::model::change_request::{ChangeRequest, ProposedMove};
 use crate::model::name::{Label, PromptName};
@@ -20,9 +20,6 @@ use crate::registry::{RegistryError, live_prompt};
 use crate::store::document::{Documents, Shelf};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
-
-/// Who may be asked to review one change request.
-const REVIEWERS_MAX: usize = 10;
 
 /// Checks what is proposed, publishes its version, and binds the moves to their contents.
 pub(super) fn propose(
