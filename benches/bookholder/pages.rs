@@ -64,7 +64,7 @@ fn real(bench: &mut Bench) {
         ("list", "/ui/".to_owned(), "class=\"name\""),
         ("list, by a word of a name", "/ui/?q=assistant".to_owned(), "class=\"name\""),
         ("list, by risk", "/ui/?risk=medium".to_owned(), " risk</span>"),
-        ("list, by a word of a text", "/ui/?q=linux&texts=yes".to_owned(), "class=\"name\""),
+        ("list, by a word of a text", "/ui/?q=linux".to_owned(), "class=\"name\""),
         ("prompt with its timeline, most versions", prompt.clone(), "class=\"timeline\""),
         ("the same at a moment", format!("{prompt}?at=2026-01-01T00:00"), "2026-01-01 00:00:00 UTC"),
         ("diff", format!("/ui/diff/{EDIT_WAR}?from=1&to=latest"), "class=\"diff\""),

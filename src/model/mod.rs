@@ -12,6 +12,7 @@ pub mod content_id;
 pub mod deployment;
 pub mod draft;
 pub mod finding;
+pub mod hit;
 pub mod message;
 pub mod name;
 pub mod pattern;

@@ -1,27 +1,32 @@
-//! Finding prompts among many: by folder, by words of their names and texts, by label, owner, tag and risk.
+//! Finding prompts among many: by folder, by words, by label, owner, tag and risk.
 //!
 //! One look passes over every name, so that it can say how many there are and which folders they lie in; only the
-//! rows of one page are read whole. Looking into texts ends after a fixed amount of them, and says so.
+//! rows of one page are read whole. Looking for words ends after a fixed amount of text, and says so.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use super::catalogue::{Catalogue, about};
 use super::error::ResolveError;
 use crate::clock::Stop;
 use crate::model::about::About;
+use crate::model::change_request::ChangeRequest;
 use crate::model::content::Content;
 use crate::model::deployment::Deployment;
 use crate::model::finding::{Finding, Severity};
+use crate::model::hit::{Hit, Place, Word};
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::store::StoreError;
 use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::entry::EntryKey;
 use crate::store::query::Queries;
-use crate::store::read::ReadTxn;
+use crate::store::read::{Entries, ReadTxn};
 
-/// Bytes of contents that one search for words looks into: a second of work on a small machine.
+/// Bytes that one search for words looks into: a second of work on a small machine.
 const TEXTS_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes that reading a version counts for, beside its words.
+const VERSION_BYTES: usize = 256;
 /// Newest deployments of a label that a row shows.
 const RECENT_MAX: usize = 12;
 
@@ -30,10 +35,11 @@ const RECENT_MAX: usize = 12;
 pub struct Search {
     /// What names begin with.
     pub folder: String,
-    /// Words that all have to be in the name, in small letters.
+    /// Words, each of which has to be in the name, what is said about the prompt, the text of its newest version or of
+    /// one that a label serves, the message or author of any version, or a change request for it.
     pub words: Vec<String>,
-    /// Whether a word may as well be in the text of the newest version.
-    pub in_texts: bool,
+    /// Whether a word may as well be in the text of any older version.
+    pub history: bool,
     /// A label that has to be there.
     pub label: Option<Label>,
     /// Who has to answer for it; only a primary knows.
@@ -57,6 +63,8 @@ pub struct FoundPrompt {
     pub about: About,
     /// The gravest finding in its newest version and in what production serves.
     pub risk: Option<Severity>,
+    /// Where each word that was looked for was found first.
+    pub hits: Vec<Hit>,
 }
 
 /// What was found.
@@ -72,13 +80,13 @@ pub struct Found {
     pub any: bool,
     /// Where the next page goes on.
     pub next: Option<String>,
-    /// Whether there were more texts than are looked into.
+    /// Whether there was more text than is looked into.
     pub cut: bool,
 }
 
 impl Catalogue {
-    /// Finds prompts that are not removed and that `reads` lets through. Once `stop` is due, no more texts are looked
-    /// into.
+    /// Finds prompts that are not removed and that `reads` lets through. Once `stop` is due, no more words are looked
+    /// for.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
@@ -96,7 +104,7 @@ impl Catalogue {
         let order = |name: &PromptName| (name.namespace().to_owned(), name.as_str().to_owned());
         let after = after.as_ref().map(order);
         let (mut found, mut page) = (Found::default(), Vec::new());
-        let mut sieve = Sieve::new(&txn, search, stop)?;
+        let mut sieve = Sieve::new(&txn, search, reads, stop)?;
         for namespace in txn.namespace_names()? {
             txn.visit_prompts(&namespace, "", &mut |prompt| {
                 let name = prompt.name.as_str();
@@ -105,15 +113,13 @@ impl Catalogue {
                 }
                 found.any = true;
                 let Some(inside) = name.strip_prefix(&search.folder) else { return Ok(ControlFlow::Continue(())) };
-                if !sieve.passes(&prompt)? {
-                    return Ok(ControlFlow::Continue(()));
-                }
+                let Some(hits) = sieve.passes(&prompt)? else { return Ok(ControlFlow::Continue(())) };
                 found.total += 1;
                 if let Some((folder, _)) = inside.split_once('/') {
                     *found.folders.entry(format!("{}{folder}/", search.folder)).or_default() += 1;
                 }
                 if page.len() <= limit && after.as_ref().is_none_or(|after| order(&prompt.name) > *after) {
-                    page.push(prompt);
+                    page.push((prompt, hits));
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -121,9 +127,9 @@ impl Catalogue {
         found.cut = sieve.bytes_left == 0;
         if page.len() > limit {
             page.truncate(limit);
-            found.next = page.last().map(|prompt| prompt.name.to_string());
+            found.next = page.last().map(|(prompt, _)| prompt.name.to_string());
         }
-        found.rows = page.into_iter().map(|prompt| whole(&txn, prompt)).collect::<Result<_, _>>()?;
+        found.rows = page.into_iter().map(|(prompt, hits)| whole(&txn, prompt, hits)).collect::<Result<_, _>>()?;
         Ok(found)
     }
 }
@@ -132,33 +138,44 @@ impl Catalogue {
 struct Sieve<'s> {
     txn: &'s ReadTxn,
     search: &'s Search,
+    words: Vec<Word>,
     stop: &'s Stop,
     /// Names with the owner and the tag that are looked for.
     described: Option<HashSet<String>>,
     /// Names with a finding in any of their versions.
     found: Option<HashSet<String>>,
-    /// Bytes of contents that may still be looked into.
+    /// Words that are not in a prompt itself but beside it, by name: in what is said about it and in change requests.
+    beside: HashMap<String, Looked>,
+    /// Bytes that may still be looked into.
     bytes_left: usize,
 }
 
 impl<'s> Sieve<'s> {
-    /// Reads what is said about prompts only where an owner or a tag is looked for, and likewise what was found in them.
-    fn new(txn: &'s ReadTxn, search: &'s Search, stop: &'s Stop) -> Result<Self, StoreError> {
-        let wanted = |about: &About| {
-            (search.owner.is_none() || search.owner == about.owner)
-                && search.tag.as_ref().is_none_or(|tag| about.tags.contains(tag))
+    /// Reads only what is asked for: what is said about prompts, change requests that may be seen, and findings.
+    fn new(
+        txn: &'s ReadTxn,
+        search: &'s Search,
+        reads: &dyn Fn(&str) -> bool,
+        stop: &'s Stop,
+    ) -> Result<Self, StoreError> {
+        let words: Vec<Word> = search.words.iter().map(|word| Word::new(word)).collect();
+        let mut sieve = Self {
+            txn,
+            search,
+            words,
+            stop,
+            described: (search.owner.is_some() || search.tag.is_some()).then(HashSet::new),
+            found: search.risk.map(|_| HashSet::new()),
+            beside: HashMap::new(),
+            bytes_left: TEXTS_BYTES_MAX,
         };
-        let mut described = (search.owner.is_some() || search.tag.is_some()).then(HashSet::new);
-        if let Some(names) = &mut described {
-            txn.visit_documents(Shelf::About, "", "", false, &mut |name, bytes| {
-                if wanted(&read(bytes)?) {
-                    names.insert(name.to_owned());
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
+        if sieve.described.is_some() || !sieve.words.is_empty() {
+            sieve.read_about(reads)?;
         }
-        let mut found = search.risk.map(|_| HashSet::new());
-        if let Some(names) = &mut found {
+        if !sieve.words.is_empty() {
+            sieve.read_requests(reads)?;
+        }
+        if let Some(names) = &mut sieve.found {
             txn.visit_documents(Shelf::Findings, "", "", false, &mut |key, _| {
                 let name = key.split('\0').next().unwrap_or_default();
                 if !names.contains(name) {
@@ -167,49 +184,156 @@ impl<'s> Sieve<'s> {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        Ok(Self { txn, search, stop, described, found, bytes_left: TEXTS_BYTES_MAX })
+        Ok(sieve)
     }
 
-    /// Whether a prompt is what is looked for; asks what costs most last.
-    fn passes(&mut self, prompt: &Prompt) -> Result<bool, StoreError> {
+    fn read_about(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+        let Self { txn, search, words, described, beside, .. } = self;
+        txn.visit_documents(Shelf::About, "", "", false, &mut |name, bytes| {
+            if !reads(name) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let about: About = read(bytes)?;
+            if let Some(names) = described
+                && (search.owner.is_none() || search.owner == about.owner)
+                && search.tag.as_ref().is_none_or(|tag| about.tags.contains(tag))
+            {
+                names.insert(name.to_owned());
+            }
+            let mut looked = Looked::default();
+            looked.look(words, Place::Owner, about.owner.as_deref().unwrap_or_default());
+            for tag in &about.tags {
+                looked.look(words, Place::Tag, tag);
+            }
+            looked.look(words, Place::Description, &about.description);
+            if !looked.0.is_empty() {
+                beside.insert(name.to_owned(), looked);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Looks through change requests, newest first; through those alone of which every prompt may be seen.
+    fn read_requests(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+        let Self { txn, words, stop, beside, bytes_left, .. } = self;
+        txn.visit_documents(Shelf::ChangeRequest, "", "", true, &mut |_, bytes| {
+            if !pay(bytes_left, bytes.len(), stop) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if !words.iter().any(|word| word.may_be_in(bytes)) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let request: ChangeRequest = read(bytes)?;
+            if !request.moves.iter().all(|one| reads(one.name.as_str())) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            let said = request.events.iter().flat_map(|event| [&event.message, &event.by]);
+            let texts: Vec<&String> = [&request.message, &request.author].into_iter().chain(said).collect();
+            let names: BTreeSet<&str> = request.moves.iter().map(|one| one.name.as_str()).collect();
+            let mut looked = Looked::default();
+            for text in texts {
+                looked.look(words, Place::Request(request.id), text);
+            }
+            for name in names.into_iter().filter(|_| !looked.0.is_empty()) {
+                beside.entry(name.to_owned()).or_default().add(&looked);
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Where the words are, if a prompt is what is looked for; asks what costs most last.
+    fn passes(&mut self, prompt: &Prompt) -> Result<Option<Vec<Hit>>, StoreError> {
         let in_set = |set: &Option<HashSet<String>>| set.as_ref().is_none_or(|set| set.contains(prompt.name.as_str()));
         if !in_set(&self.described) || !in_set(&self.found) {
-            return Ok(false);
-        }
-        let name = prompt.name.as_str().to_lowercase();
-        let missing: Vec<&String> = self.search.words.iter().filter(|word| !name.contains(word.as_str())).collect();
-        if !missing.is_empty() && !self.search.in_texts {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(label) = self.search.label.as_ref().filter(|label| !label.is_latest())
             && self.txn.label(&prompt.name, label)?.is_none()
         {
-            return Ok(false);
+            return Ok(None);
         }
         if let Some(least) = self.search.risk {
             let live = self.txn.label(&prompt.name, &Label::production())?;
             if risk(self.txn, prompt, live.as_ref())?.is_none_or(|risk| risk < least) {
-                return Ok(false);
+                return Ok(None);
             }
         }
-        Ok(missing.is_empty() || self.in_texts(prompt, &missing)?)
+        let mut looked = Looked::default();
+        looked.look(&self.words, Place::Name, prompt.name.as_str());
+        if let Some(beside) = self.beside.get(prompt.name.as_str()) {
+            looked.add(beside);
+        }
+        if !looked.has_all(&self.words) {
+            self.look_into_versions(prompt, &mut looked)?;
+        }
+        Ok(looked.has_all(&self.words).then(|| looked.0.into_values().collect()))
     }
 
-    /// Whether the text of the newest version has these words; takes what it read from what is left.
-    fn in_texts(&mut self, prompt: &Prompt, words: &[&String]) -> Result<bool, StoreError> {
-        if self.stop.is_due() {
-            self.bytes_left = 0;
+    /// Looks for what is missing in the versions of a prompt, newest first; takes what it reads from what is left.
+    fn look_into_versions(&mut self, prompt: &Prompt, looked: &mut Looked) -> Result<(), StoreError> {
+        let Self { txn, search, words, stop, bytes_left, .. } = self;
+        let mut texts_of = BTreeSet::from([prompt.latest]);
+        if prompt.latest > 1 && !search.history && *bytes_left > 0 {
+            texts_of.extend(txn.labels(&prompt.name)?.iter().flat_map(|state| state.serving.versions()));
         }
-        if self.bytes_left == 0 {
-            return Ok(false);
+        txn.visit_versions(&prompt.name, u64::MAX, &mut |version| {
+            let number = version.number;
+            if !pay(bytes_left, VERSION_BYTES + version.message.len() + version.author.len(), stop) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if version.archived.is_none() && (search.history || texts_of.contains(&number)) {
+                // Not checked against its id: nothing of it is served, and damage is found where it matters.
+                let key = EntryKey::content(prompt.name.namespace(), &version.content_id);
+                let bytes = txn.entry(key.as_bytes())?.map(|entry| entry.value).unwrap_or_default();
+                pay(bytes_left, bytes.len(), stop);
+                if words.iter().any(|word| word.may_be_in(&bytes))
+                    && let Ok(content) = Content::from_json(&bytes)
+                {
+                    for text in content.texts() {
+                        looked.look(words, Place::Text(number), text);
+                    }
+                }
+            }
+            looked.look(words, Place::Message(number), &version.message);
+            looked.look(words, Place::Author(number), &version.author);
+            Ok(if looked.has_all(words) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })
+    }
+}
+
+/// Takes these bytes from what may still be looked into; nothing is left once `stop` is due. Whether anything was left.
+fn pay(bytes_left: &mut usize, bytes: usize, stop: &Stop) -> bool {
+    if stop.is_due() {
+        *bytes_left = 0;
+    }
+    let any = *bytes_left > 0;
+    *bytes_left = bytes_left.saturating_sub(bytes);
+    any
+}
+
+/// Which words were found, by their places among those that are looked for, and where each was first.
+#[derive(Default)]
+struct Looked(BTreeMap<usize, Hit>);
+
+impl Looked {
+    fn look(&mut self, words: &[Word], place: Place, text: &str) {
+        for (at, word) in words.iter().enumerate() {
+            if !self.0.contains_key(&at)
+                && let Some(hit) = word.hit(place, text)
+            {
+                self.0.insert(at, hit);
+            }
         }
-        let version = self.txn.version(&prompt.name, prompt.latest)?;
-        let Some(version) = version.filter(|version| version.archived.is_none()) else { return Ok(false) };
-        let bytes = self.txn.content_of(&prompt.name, &version.content_id)?;
-        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
-        let Ok(content) = Content::from_json(&bytes) else { return Ok(false) };
-        let texts: Vec<String> = content.texts().map(str::to_lowercase).collect();
-        Ok(words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str()))))
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (at, hit) in &other.0 {
+            self.0.entry(*at).or_insert_with(|| hit.clone());
+        }
+    }
+
+    fn has_all(&self, words: &[Word]) -> bool {
+        self.0.len() == words.len()
     }
 }
 
@@ -228,7 +352,7 @@ fn risk(txn: &ReadTxn, prompt: &Prompt, live: Option<&LabelState>) -> Result<Opt
     Ok(worst)
 }
 
-fn whole(txn: &ReadTxn, prompt: Prompt) -> Result<FoundPrompt, StoreError> {
+fn whole(txn: &ReadTxn, prompt: Prompt, hits: Vec<Hit>) -> Result<FoundPrompt, StoreError> {
     let labels = txn.labels(&prompt.name)?;
     let mut recent = Vec::new();
     for state in &labels {
@@ -242,5 +366,5 @@ fn whole(txn: &ReadTxn, prompt: Prompt) -> Result<FoundPrompt, StoreError> {
     recent.sort_by_key(|one: &Deployment| std::cmp::Reverse(one.id));
     let live = labels.iter().find(|state| state.label == Label::production());
     let (about, risk) = (about(txn, &prompt.name)?.unwrap_or_default(), risk(txn, &prompt, live)?);
-    Ok(FoundPrompt { prompt, labels, recent, about, risk })
+    Ok(FoundPrompt { prompt, labels, recent, about, risk, hits })
 }

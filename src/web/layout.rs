@@ -189,8 +189,6 @@ impl Frame {
                     label.hidden for="find" { "Search prompts" }
                     input #find type="search" name="q" value=(plain(search)) placeholder="Search prompts" autocomplete="off"
                         spellcheck="false" maxlength="200";
-                    // Whoever searches from anywhere has words of a text in mind as often as a name.
-                    input type="hidden" name="texts" value="yes";
                 }
                 (self.person())
             }

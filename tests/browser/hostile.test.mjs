@@ -121,7 +121,7 @@ test("lists, searches, the queue, change requests and the log show hostile texts
   for (const at of [
     "/ui/",
     "/ui/?folder=hostile/",
-    `/ui/?q=${asked}&texts=yes`,
+    `/ui/?q=${asked}`,
     `/ui/?q=${segment(UNSEEN_MESSAGE)}`,
     `/ui/?folder=${asked}`,
     "/ui/review",
@@ -217,7 +217,7 @@ test("three years of a real library of prompts are text on its pages", async (t)
       const { latest } = await library.node.send("GET", `/v1/prompts/${segment(name)}`);
       await open(reader, path("diff", name, `?from=1&to=${latest}`));
     }
-    const others = ["/ui/?q=script&texts=yes", "/ui/audit", "/ui/audit?who=contributor-0001"];
+    const others = ["/ui/?q=script", "/ui/audit", "/ui/audit?who=contributor-0001"];
     for (const at of others) await open(reader, at);
     const next = reader.page.getByRole("link", { name: "Next page" });
     for (await open(reader, "/ui/"); (await next.count()) > 0;) await open(reader, await next.getAttribute("href"));

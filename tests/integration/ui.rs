@@ -8,7 +8,7 @@ use bookholder::model::content::Syntax;
 use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
-use crate::support::node::{ADMIN, Launch, Node};
+use crate::support::node::{ADMIN, Launch, Node, segment};
 use crate::support::primary::label;
 use crate::support::team::{AGENT, Team};
 
@@ -304,6 +304,54 @@ fn people_see_what_they_may_read_and_what_waits() {
 }
 
 #[test]
+fn a_search_finds_words_of_names_texts_messages_authors_descriptions_and_requests_and_says_where() {
+    let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
+    let publish = |who: &str, name: &str, text: &str, message: &str| {
+        let body = json!({"content": {"syntax": "mustache", "text": text}, "message": message});
+        team.send(who, "POST", &format!("/v1/prompts/{}/versions", segment(name)), &body).ok();
+    };
+    publish("ann", AGENT, "An old Elephant <walks>", "OPS-1 first draft of the zookeeper");
+    publish("admin", AGENT, "A served Giraffe", "OPS-2 second");
+    let moves = json!([{"name": AGENT, "label": "staging", "serving": {"version": 2}}]);
+    team.send("rob", "POST", "/v1/deployments", &json!({"moves": moves, "message": "OPS-2 now"})).ok();
+    publish("ann", AGENT, "The newest ÄFFCHEN", "OPS-3 third");
+    let about = json!({"owner": "crew-9", "tags": ["wildlife"], "description": "Answers about penguins."});
+    team.send("admin", "PUT", &format!("/v1/prompts/{}/about", segment(AGENT)), &about).ok();
+    let moves = json!([{"name": AGENT, "label": "production", "serving": {"version": 3}}]);
+    team.send("ann", "POST", "/v1/requests", &json!({"moves": moves, "message": "OPS-4 hippos wait"})).ok();
+    team.send("rob", "POST", "/v1/requests/1/reviews", &json!({"kind": "comment", "message": "Ask the llamas"})).ok();
+    publish("admin", "secret/one", "giraffe affchen", "zookeeper");
+    let mut browser = Browser::new(&team.node);
+    assert_eq!(browser.sign_in(team.token("ann")).status, 303);
+    for (words, shown) in [
+        ("agent", "<mark>agent</mark></a>"),
+        ("affchen", ""),
+        ("äffchen", "text of v3</span> The newest <mark>ÄFFCHEN</mark>"),
+        ("giraffe", "text of v2</span> A served <mark>Giraffe</mark>"),
+        ("zookeeper", "message of v1</span> OPS-1 first draft of the <mark>zookeeper</mark>"),
+        ("admin", "author of v2</span> <mark>admin</mark>"),
+        ("penguin", "description</span> Answers about <mark>penguin</mark>s."),
+        ("WILD", "tag</span> <mark>wild</mark>life"),
+        ("crew", "owner</span> <mark>crew</mark>-9"),
+        ("hippo", "request 1</a> OPS-4 <mark>hippo</mark>s wait"),
+        ("llama", "request 1</a> Ask the <mark>llama</mark>s"),
+        ("giraffe llama support", "<mark>Giraffe</mark>"),
+        ("giraffe nowhere", ""),
+        ("elephant", ""),
+    ] {
+        let page = browser.page(&format!("/ui/?q={}", encode(words)));
+        let expected = if shown.is_empty() { "Nothing found" } else { shown };
+        assert!(page.contains(expected) && !page.contains("secret/"), "{words}: {page}");
+    }
+    let older = browser.page("/ui/?q=elephant+walks&history=yes");
+    assert!(older.contains("text of v1</span> An old <mark>Elephant</mark> &lt;<mark>walks</mark>&gt;"), "{older}");
+    let mut browser = Browser::new(&team.node);
+    assert_eq!(browser.sign_in(team.token("cy")).status, 303);
+    let all = browser.page("/ui/?q=zookeeper");
+    assert!(all.contains("2 prompts"), "who reads everything finds both: {all}");
+}
+
+#[test]
 fn a_replica_shows_the_same_pages_and_changes_nothing() {
     let primary = Node::primary();
     primary.publish("a/b", "one {{x}}");
@@ -350,6 +398,6 @@ fn every_page_of_a_real_library_answers() {
     assert!(war.contains("class=\"timeline\""), "the edit war is drawn");
     let then = browser.page(&format!("/ui/prompts/{name}?at=2026-01-01T00:00"));
     assert!(then.contains("At <b>2026-01-01 00:00:00 UTC</b>"), "{then}");
-    let found = browser.page("/ui/?q=linux&texts=yes");
+    let found = browser.page("/ui/?q=linux");
     assert!(found.to_lowercase().contains("linux"), "{found}");
 }

@@ -36,15 +36,15 @@ pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params
     }
     let asked = Search {
         folder: params.text("folder").unwrap_or_default(),
-        words: words.to_lowercase().split_whitespace().map(str::to_owned).collect(),
-        in_texts: params.text("texts").is_some_and(|texts| !texts.is_empty()),
+        words: words.split_whitespace().map(str::to_owned).collect(),
+        history: params.text("history").is_some_and(|history| !history.is_empty()),
         label: label.map(|label| label.parse::<Label>()).transpose().map_err(|error| wrong("label", &error))?,
         owner,
         tag,
         risk: risk.map(|risk| risk.parse::<Severity>()).transpose().map_err(|error| wrong("risk", &error))?,
     };
     let cursor = params.text("cursor");
-    params.finish(&["q", "label", "folder", "texts", "owner", "tag", "risk", "cursor"])?;
+    params.finish(&["q", "label", "folder", "history", "owner", "tag", "risk", "cursor"])?;
     if words.chars().count() > SEARCH_CHARACTERS_MAX {
         return Err(wrong("q", &format!("it has more than {SEARCH_CHARACTERS_MAX} characters")));
     }
@@ -74,15 +74,15 @@ fn list(
         return Ok(first_run::page(&frame));
     }
     let mut pending = pending(app, visitor)?;
-    let row = |FoundPrompt { prompt, labels, recent, about, risk }| {
+    let row = |FoundPrompt { prompt, labels, recent, about, risk, hits }| {
         let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
         let back = goes_back(app, visitor, &prompt, &recent);
-        PromptRow { prompt, labels, recent, pending, back, about, risk }
+        PromptRow { prompt, labels, recent, pending, back, about, risk, hits }
     };
     let listing = Listing {
         folder: search.folder.clone(),
         words,
-        in_texts: search.in_texts,
+        history: search.history,
         label: search.label.as_ref().map(ToString::to_string).unwrap_or_default(),
         kind: app.registry.is_some().then(|| Kind {
             owner: search.owner.clone().unwrap_or_default(),

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod editor;
 mod editor_fields;
 pub mod first_run;
+mod hits;
 mod lifecycle;
 mod lines;
 pub mod merge;

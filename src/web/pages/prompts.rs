@@ -5,10 +5,12 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::hits::{hits, marked};
 use super::serving;
 use crate::model::about::About;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::finding::Severity;
+use crate::model::hit::{Hit, Place};
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
@@ -33,8 +35,8 @@ pub struct Listing {
     pub folder: String,
     /// What was searched for.
     pub words: String,
-    /// Whether texts were searched too.
-    pub in_texts: bool,
+    /// Whether the texts of older versions were searched too.
+    pub history: bool,
     /// Only prompts with this label.
     pub label: String,
     /// Only prompts of this kind; none where this node knows of no kinds, because it is a replica.
@@ -49,7 +51,7 @@ pub struct Listing {
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub continued: bool,
-    /// Whether there were more texts than are looked into.
+    /// Whether there was more text than is looked into.
     pub cut: bool,
 }
 
@@ -81,6 +83,8 @@ pub struct PromptRow {
     pub about: About,
     /// The gravest finding in its newest version and in what production serves.
     pub risk: Option<Severity>,
+    /// Where the words that were searched for are.
+    pub hits: Vec<Hit>,
 }
 
 /// Writes the page.
@@ -99,7 +103,7 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
         (filters(listing))
         (folders(listing))
         @if listing.rows.is_empty() {
-            (empty("Nothing found", "No prompt that you may read fits. Try fewer words, or search the texts too."))
+            (empty("Nothing found", "No prompt that you may read fits. Try fewer words, or search older texts too."))
         } @else {
             (table(listing, frame.now))
             @if let Some(next) = &listing.next {
@@ -119,7 +123,7 @@ fn count(listing: &Listing) -> Markup {
     let total = u64::try_from(listing.total).unwrap_or(u64::MAX);
     html! {
         (grouped(total)) (if total == 1 { " prompt" } else { " prompts" })
-        @if listing.cut { ", and there were more texts than one search looks into" }
+        @if listing.cut { ", and there was more text than one search looks into" }
     }
 }
 
@@ -140,13 +144,13 @@ fn above(folder: &str) -> Vec<(&str, String)> {
 
 /// The address of the same list with other parameters.
 fn address(listing: &Listing, changed: &[(&str, &str)]) -> String {
-    let texts = if listing.in_texts { "yes" } else { "" };
+    let history = if listing.history { "yes" } else { "" };
     let nothing = Kind::default();
     let kind = listing.kind.as_ref().unwrap_or(&nothing);
     let mut all = [
         ("folder", listing.folder.as_str()),
         ("q", &listing.words),
-        ("texts", texts),
+        ("history", history),
         ("label", &listing.label),
         ("owner", &kind.owner),
         ("tag", &kind.tag),
@@ -170,7 +174,7 @@ fn filters(listing: &Listing) -> Markup {
     html! {
         form.filters action="/ui/" {
             @if !listing.folder.is_empty() { input type="hidden" name="folder" value=(listing.folder); }
-            label { span { "Name" } input type="search" name="q" value=(plain(&listing.words)) maxlength="200" spellcheck="false"; }
+            label { span { "Words" } input type="search" name="q" value=(plain(&listing.words)) maxlength="200" spellcheck="false"; }
             label {
                 span { "Label" }
                 select name="label" {
@@ -179,7 +183,7 @@ fn filters(listing: &Listing) -> Markup {
                 }
             }
             @if let Some(kind) = &listing.kind { (kinds(listing, kind)) }
-            label.check { input type="checkbox" name="texts" value="yes" checked[listing.in_texts]; span { "Search the texts too" } }
+            label.check { input type="checkbox" name="history" value="yes" checked[listing.history]; span { "Older texts too" } }
             button type="submit" { "Filter" }
             @if is_filtered(listing) { a.clear href={ "/ui/" (query(&[("folder", &listing.folder)])) } { "Clear" } }
         }
@@ -188,7 +192,7 @@ fn filters(listing: &Listing) -> Markup {
 
 fn is_filtered(listing: &Listing) -> bool {
     let of_kind = |kind: &Kind| !kind.owner.is_empty() || !kind.tag.is_empty() || kind.risk.is_some();
-    let named = !listing.words.is_empty() || !listing.label.is_empty() || listing.in_texts;
+    let named = !listing.words.is_empty() || !listing.label.is_empty() || listing.history;
     named || listing.kind.as_ref().is_some_and(of_kind)
 }
 
@@ -257,13 +261,16 @@ fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
     let name = row.prompt.name.as_str();
     let shown = name.strip_prefix(&listing.folder).unwrap_or(name);
     let (path, last) = shown.rsplit_once('/').map_or(("", shown), |(path, last)| (path, last));
+    let of_name = |hit: &&Hit| hit.place == Place::Name;
+    let words: Vec<&str> = row.hits.iter().filter(of_name).map(|hit| hit.word.as_str()).collect();
     let (live, others): (Vec<_>, Vec<_>) = row.labels.iter().partition(|one| one.label.as_str() == PRODUCTION);
     html! {
         tr {
             th scope="row" {
-                a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (Visible(path)) "/" } } (Visible(last)) }
+                a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (marked(path, &words)) "/" } } (marked(last, &words)) }
                 @for id in &row.pending { " " a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
                 (row_about(row, listing))
+                (hits(&row.hits))
             }
             td data-label="Production" {
                 @if let Some(state) = live.first() {
@@ -374,6 +381,7 @@ mod tests {
             pending: vec![7],
             about: About { owner: Some("ann".to_owned()), tags: ["chat".to_owned()].into(), ..About::default() },
             risk: Some(Severity::High),
+            hits: Vec::new(),
         }
     }
 
@@ -409,6 +417,29 @@ mod tests {
         }
         assert_eq!(shown.matches("<script").count(), 1, "only the page's own");
         assert!(!page(&sample(Who::Local), &Listing { kind: None, ..listing }).contains("name=\"risk\""));
+    }
+
+    #[test]
+    fn a_row_shows_where_each_word_was_found_with_the_word_marked() {
+        let hit = |place, word: &str, excerpt: &str| Hit { place, word: word.to_owned(), excerpt: excerpt.to_owned() };
+        let hits = vec![
+            hit(Place::Name, "Ref", "support/Refund"),
+            hit(Place::Text(2), "<b>", "…a <b>bold</b> refund"),
+            hit(Place::Text(2), "bold", "bold"),
+            hit(Place::Message(1), "Refund", "Refunds"),
+            hit(Place::Request(7), "x", "x"),
+        ];
+        let rows = vec![PromptRow { hits, ..row("support/Refund") }];
+        let shown = page(&sample(Who::Local), &Listing { rows, words: "ref".to_owned(), ..Listing::default() });
+        for part in [
+            "support/</span><mark>Ref</mark>und</a>",
+            "text of v2</span> …a <mark>&lt;b&gt;</mark><mark>bold</mark>&lt;/b&gt; refund</div>",
+            "message of v1</span> <mark>Refund</mark>s</div>",
+            "<a href=\"/ui/review/7\">request 7</a> <mark>x</mark></div>",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert_eq!(shown.matches("text of v2").count(), 1, "{shown}");
     }
 
     #[test]

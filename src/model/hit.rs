@@ -1,0 +1,153 @@
+//! Words that people search for, and the places where they are found.
+
+use std::ops::Range;
+
+use aho_corasick::AhoCorasick;
+
+/// Characters of a text that are shown before a word that was found in it.
+const BEFORE: usize = 40;
+/// Characters that are shown after it.
+const AFTER: usize = 80;
+
+/// A word to look for, whatever the case of its letters.
+#[derive(Clone, Debug)]
+pub struct Word {
+    folded: String,
+    /// Finds it, if it is ASCII: then it is a matter of bytes.
+    ascii: Option<AhoCorasick>,
+}
+
+/// Where a word of a search was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// In what.
+    pub place: Place,
+    /// The word as it is written there.
+    pub word: String,
+    /// What is around it.
+    pub excerpt: String,
+}
+
+/// What words are looked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each says what it is; the numbers are those of the version or the change request")]
+pub enum Place {
+    Name,
+    Owner,
+    Tag,
+    Description,
+    Text(u64),
+    Message(u64),
+    Author(u64),
+    Request(u64),
+}
+
+impl Word {
+    /// The word to look for; an empty one is everywhere.
+    #[must_use]
+    pub fn new(word: &str) -> Self {
+        let folded: String = word.chars().flat_map(fold).collect();
+        let builder = || AhoCorasick::builder().ascii_case_insensitive(true).build([folded.as_str()]).ok();
+        let ascii = if folded.is_ascii() { builder() } else { None };
+        Self { folded, ascii }
+    }
+
+    /// Where it is first in a text, in bytes.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<Range<usize>> {
+        if let Some(ascii) = &self.ascii {
+            return ascii.find(text).map(|found| found.range());
+        }
+        text.char_indices().find_map(|(at, _)| Some(at..at + self.begins(text.get(at..)?)?))
+    }
+
+    /// Whether it can be in a text of this JSON: a look without reading it, which says yes when in doubt.
+    #[must_use]
+    pub fn may_be_in(&self, json: &[u8]) -> bool {
+        let as_written = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        match &self.ascii {
+            Some(ascii) if self.folded.bytes().all(as_written) => ascii.is_match(json),
+            _ => true,
+        }
+    }
+
+    /// The place in a text, with what is around it; none where it is not.
+    #[must_use]
+    pub fn hit(&self, place: Place, text: &str) -> Option<Hit> {
+        let range = self.find(text)?;
+        let (before, after) = (text.get(..range.start)?, text.get(range.end..)?);
+        let begin = before.char_indices().rev().nth(BEFORE - 1).map_or(0, |(at, _)| at);
+        let end = after.char_indices().nth(AFTER).map_or(text.len(), |(at, _)| range.end + at);
+        let mut excerpt = text.get(begin..end)?.to_owned();
+        if begin > 0 {
+            excerpt.insert(0, '…');
+        }
+        if end < text.len() {
+            excerpt.push('…');
+        }
+        Some(Hit { place, word: text.get(range)?.to_owned(), excerpt })
+    }
+
+    /// How many bytes of the beginning of a text are this word.
+    fn begins(&self, text: &str) -> Option<usize> {
+        let (mut left, mut length) = (self.folded.chars(), 0);
+        for c in text.chars() {
+            if left.as_str().is_empty() {
+                break;
+            }
+            if !fold(c).all(|folded| left.next() == Some(folded)) {
+                return None;
+            }
+            length += c.len_utf8();
+        }
+        left.as_str().is_empty().then_some(length)
+    }
+}
+
+/// A character in small letters; both forms of the small sigma are one.
+fn fold(c: char) -> impl Iterator<Item = char> {
+    c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_found_whatever_the_case_of_its_letters() {
+        let check = |word: &str, text: &str, expected: Option<&str>| {
+            let found = Word::new(word).find(text).and_then(|range| text.get(range));
+            assert_eq!(found, expected, "{word} in {text}");
+        };
+        check("LINUX", "a Linux box", Some("Linux"));
+        check("ÄRGER", "kein ärger", Some("ärger"));
+        check("ärger", "KEIN ÄRGER", Some("ÄRGER"));
+        check("λόγος", "ΛΌΓΟΣ", Some("ΛΌΓΟΣ"));
+        check("i̇x", "AİX", Some("İX"));
+        check("日本", "は日本語", Some("日本"));
+        check("linux", "a unix box", None);
+        check("ärger", "ärge", None);
+    }
+
+    #[test]
+    fn a_look_at_json_misses_no_word_that_its_texts_have() {
+        for (word, text) in
+            [("linux", "Linux"), ("say", "\nSAY"), ("\"a", "\"A\""), ("a\\b", "a\\b"), ("é", "É"), ("</x>", "</X>")]
+        {
+            let json = serde_json::to_vec(text).expect("JSON");
+            assert!(Word::new(word).may_be_in(&json), "{word} in {text}");
+        }
+        assert!(!Word::new("linux").may_be_in(br#""a unix box""#));
+    }
+
+    #[test]
+    fn an_excerpt_holds_the_word_and_is_cut_between_characters() {
+        let text = format!("{}Word{}", "ä".repeat(41), "ö".repeat(81));
+        let hit = Word::new("word").hit(Place::Text(3), &text).expect("a hit");
+        assert_eq!(hit.word, "Word");
+        assert_eq!(hit.excerpt, format!("…{}Word{}…", "ä".repeat(40), "ö".repeat(80)));
+        let hit = Word::new("word").hit(Place::Name, "a word").expect("a hit");
+        assert_eq!(hit.excerpt, "a word");
+        assert_eq!(Word::new("x").hit(Place::Name, "a word"), None);
+    }
+}
