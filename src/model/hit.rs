@@ -1,6 +1,8 @@
 //! Words that people search for, and the places where they are found.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
@@ -15,7 +17,21 @@ pub struct Word {
     folded: String,
     /// Finds it, if it is ASCII: then it is a matter of bytes.
     ascii: Option<AhoCorasick>,
+    /// Finds its first character that is not ASCII, in every case: a text without it has no need of a slow look.
+    rare: Option<AhoCorasick>,
 }
+
+/// Characters that become this one in small letters.
+static OTHER_CASES: LazyLock<HashMap<char, Vec<char>>> = LazyLock::new(|| {
+    let mut cases: HashMap<char, Vec<char>> = HashMap::new();
+    // What has cases lies in the first two planes of Unicode.
+    for c in ('\u{80}'..='\u{1ffff}').filter(|c| fold(*c).next() != Some(*c)) {
+        for folded in fold(c) {
+            cases.entry(folded).or_default().push(c);
+        }
+    }
+    cases
+});
 
 /// Where a word of a search was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +65,11 @@ impl Word {
         let folded: String = word.chars().flat_map(fold).collect();
         let builder = || AhoCorasick::builder().ascii_case_insensitive(true).build([folded.as_str()]).ok();
         let ascii = if folded.is_ascii() { builder() } else { None };
-        Self { folded, ascii }
+        let rare = folded.chars().find(|c| !c.is_ascii()).and_then(|c| {
+            let others = OTHER_CASES.get(&c).into_iter().flatten();
+            AhoCorasick::new([&c].into_iter().chain(others).map(char::to_string)).ok()
+        });
+        Self { folded, ascii, rare }
     }
 
     /// Where it is first in a text, in bytes.
@@ -57,6 +77,9 @@ impl Word {
     pub fn find(&self, text: &str) -> Option<Range<usize>> {
         if let Some(ascii) = &self.ascii {
             return ascii.find(text).map(|found| found.range());
+        }
+        if self.rare.as_ref().is_some_and(|rare| !rare.is_match(text)) {
+            return None;
         }
         text.char_indices().find_map(|(at, _)| Some(at..at + self.begins(text.get(at..)?)?))
     }
@@ -67,7 +90,9 @@ impl Word {
         let as_written = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         match &self.ascii {
             Some(ascii) if self.folded.bytes().all(as_written) => ascii.is_match(json),
-            _ => true,
+            Some(_) => true,
+            // Only ASCII is ever escaped in what is stored.
+            None => self.rare.as_ref().is_none_or(|rare| rare.is_match(json)),
         }
     }
 
@@ -127,6 +152,16 @@ mod tests {
         check("日本", "は日本語", Some("日本"));
         check("linux", "a unix box", None);
         check("ärger", "ärge", None);
+    }
+
+    #[test]
+    fn every_character_that_has_cases_is_found_in_each_of_them() {
+        for c in ('\u{80}'..=char::MAX).filter(|c| fold(*c).next() != Some(*c)) {
+            let folded: String = fold(c).collect();
+            let word = Word::new(&folded);
+            let text = format!("a{c}");
+            assert!(folded.is_ascii() || word.find(&text).is_some() && word.may_be_in(text.as_bytes()), "{c} {folded}");
+        }
     }
 
     #[test]
