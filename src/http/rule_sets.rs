@@ -164,7 +164,7 @@ pub(super) fn claim(of: &'static Semaphore, what: &'static str) -> Result<Semaph
 }
 
 /// Runs a command that compiles or reads much before its turn to write, on a thread that may wait.
-async fn patiently<T: Send + 'static>(
+pub(super) async fn patiently<T: Send + 'static>(
     command: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Handle::current();

@@ -35,34 +35,10 @@ impl Registry {
     /// # Errors
     /// The actor may not, the window is below the floor, or the store fails.
     pub async fn archive(&self, actor: &Actor, request: ArchiveRequest) -> Result<Archived, RegistryError> {
-        if request.unused_days < RETENTION_FLOOR_DAYS {
-            let days = request.unused_days;
-            return Err(RegistryError::Unfit(format!(
-                "what was served is kept for at least {RETENTION_FLOOR_DAYS} days; {days} are fewer"
-            )));
-        }
-        if request.unused_days > UNUSED_DAYS_MAX {
-            let days = request.unused_days;
-            return Err(RegistryError::Unfit(format!("{days} days are more than {UNUSED_DAYS_MAX}; ask for fewer")));
-        }
-        let (count, max) = (request.keep.len(), ARCHIVE_KEEP_MAX);
-        if count > max {
-            return Err(RegistryError::TooMany { what: "contents to keep", count, max });
-        }
-        let mut keep = BTreeSet::new();
-        for id in &request.keep {
-            let id: ContentId =
-                id.parse().map_err(|_| RegistryError::Unfit("a content id is b3: and 64 hex digits".to_owned()))?;
-            keep.insert(*id.as_hash());
-        }
-        let unsaid = request.dry_run && request.message.trim().is_empty();
-        let message = if unsaid { String::new() } else { check_message(&request.message)? };
         if request.dry_run {
-            self.may_look(actor, Permission::Policy)?;
-            let txn = self.0.store.read()?;
-            let now = Timestamp::from_ms(self.0.clock.now_ms());
-            return Ok(find(&txn, &txn.namespace_names()?, &request, &keep, now)?.summary(true));
+            return self.archivable(actor, &request);
         }
+        let (keep, message) = checked(&request)?;
         let about = Subject::new("archive", [request.prompts.to_string()], &message);
         let store = self.0.store.clone();
         self.command(actor, about, move |txn, ctx| {
@@ -80,6 +56,18 @@ impl Registry {
 }
 
 impl Registry {
+    /// What [`Registry::archive`] would archive now.
+    ///
+    /// # Errors
+    /// The actor may not, the window is below the floor, or the store fails.
+    pub fn archivable(&self, actor: &Actor, request: &ArchiveRequest) -> Result<Archived, RegistryError> {
+        let (keep, _) = checked(request)?;
+        self.may_look(actor, Permission::Policy)?;
+        let txn = self.0.store.read()?;
+        let now = Timestamp::from_ms(self.0.clock.now_ms());
+        Ok(find(&txn, &txn.namespace_names()?, request, &keep, now)?.summary(true))
+    }
+
     /// Archives what the settings say nobody needs; nothing is written where there is nothing.
     ///
     /// # Errors
@@ -96,6 +84,33 @@ impl Registry {
         let found = self.archive(&itself, request(true)).await?;
         if found.versions.is_empty() { Ok(found) } else { self.archive(&itself, request(false)).await }
     }
+}
+
+/// What a request keeps and why it is made, if it is within its limits.
+fn checked(request: &ArchiveRequest) -> Result<(BTreeSet<[u8; 32]>, String), RegistryError> {
+    if request.unused_days < RETENTION_FLOOR_DAYS {
+        let days = request.unused_days;
+        return Err(RegistryError::Unfit(format!(
+            "what was served is kept for at least {RETENTION_FLOOR_DAYS} days; {days} are fewer"
+        )));
+    }
+    if request.unused_days > UNUSED_DAYS_MAX {
+        let days = request.unused_days;
+        return Err(RegistryError::Unfit(format!("{days} days are more than {UNUSED_DAYS_MAX}; ask for fewer")));
+    }
+    let (count, max) = (request.keep.len(), ARCHIVE_KEEP_MAX);
+    if count > max {
+        return Err(RegistryError::TooMany { what: "contents to keep", count, max });
+    }
+    let mut keep = BTreeSet::new();
+    for id in &request.keep {
+        let id: ContentId =
+            id.parse().map_err(|_| RegistryError::Unfit("a content id is b3: and 64 hex digits".to_owned()))?;
+        keep.insert(*id.as_hash());
+    }
+    let unsaid = request.dry_run && request.message.trim().is_empty();
+    let message = if unsaid { String::new() } else { check_message(&request.message)? };
+    Ok((keep, message))
 }
 
 /// What can go, and what stays for which reason.

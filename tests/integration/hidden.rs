@@ -184,6 +184,10 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/ui/access/policies/{name}", &["/ui/access/policies/secret-policy", "/ui/access/policies/support-policy"]),
     ("/ui/access/rules/{name}", &["/ui/access/rules/builtin"]),
     ("/ui/access/webhooks/{name}", &["/ui/access/webhooks/keeper"]),
+    (
+        "/ui/access/archive",
+        &["/ui/access/archive", "/ui/access/archive?unused_days=184", "/ui/access/archive?unused_days=184&prompts={N}"],
+    ),
     ("/ui/access/why", &["/ui/access/why", "/ui/access/why?permission=deploy&prompt={N}&label=production&version=1"]),
 ];
 

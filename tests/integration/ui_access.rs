@@ -38,6 +38,18 @@ fn refused(browser: &mut Browser<'_>, path: &str, status: u16, fields: &[(&str, 
     page
 }
 
+/// The same for a form that is sent elsewhere, whatever the status.
+fn rejected(browser: &mut Browser<'_>, page: &str, to: &str, fields: &[(&str, &str)]) -> String {
+    let answer = send(browser, page, to, fields);
+    let page = answer.text();
+    assert!(
+        (400..500).contains(&answer.status) && page.contains("Nothing was done."),
+        "{fields:?}: {}{page}",
+        answer.head
+    );
+    page
+}
+
 fn hidden(page: &str, name: &str) -> String {
     let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name} in {page}"));
     rest.split('"').next().expect("a value").to_owned()
@@ -490,4 +502,50 @@ fn a_label_without_a_policy_leads_to_the_form_for_one() {
         form.contains("name=\"labels\" value=\"staging\"") && form.contains("name=\"prompts\" value=\"a\""),
         "{form}"
     );
+}
+
+#[test]
+fn archive_page_shows_what_would_go_and_archives_exactly_that() {
+    let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
+    let change = |name: &str, number: u32| {
+        let at = format!("2024-01-0{number}T00:00:00Z");
+        json!({"id": format!("{name}-{number}"), "at": at, "author": "a", "message": "m", "name": name, "text": format!("text {number}")})
+    };
+    let changes: Vec<Value> = (1..=4).map(|number| change("old/one", number)).collect();
+    let import = json!({"changes": changes, "label": "live"});
+    assert_eq!(team.node.change("POST", "/v1/import", &import).ok()["published"], 4);
+    let path = "/ui/access/archive";
+    let (list, why) = (format!("{path}?unused_days=365"), ("message", "Old trials"));
+    let mut author = signed(&team.node, team.token("ann"));
+    assert_eq!(author.get(&list).status, 403);
+    let mut admin = signed(&team.node, ADMIN);
+    let page = admin.page(path);
+    assert!(page.contains("Nothing was archived yet") && !page.contains("would-go"), "{page}");
+    let below = admin.get(&format!("{path}?unused_days=100"));
+    assert!(below.status == 422 && below.text().contains("at least 184 days"), "{}", below.text());
+    let page = admin.page(&list);
+    for part in ["2 versions would go", "old/one@1</a>", "old/one@2</a>", "a rollback serves it again"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    let seen = hidden(&page, "seen");
+    let fields =
+        |message| [("do", "archive"), ("unused_days", "365"), ("prompts", ""), ("seen", seen.as_str()), message];
+    assert!(
+        rejected(&mut admin, &list, path, &fields(("message", ""))).contains("old/one@1</a>"),
+        "no reason was given"
+    );
+    let import =
+        json!({"changes": (1..=3).map(|number| change("old/two", number)).collect::<Vec<_>>(), "label": "live"});
+    team.node.change("POST", "/v1/import", &import).ok();
+    assert!(rejected(&mut admin, &list, path, &fields(why)).contains("old/two@1</a>"), "what would go now is shown");
+    let seen = hidden(&admin.page(&list), "seen");
+    let fields = [("do", "archive"), ("unused_days", "365"), ("prompts", ""), ("seen", seen.as_str()), why];
+    let answer = send(&mut admin, &list, path, &fields);
+    assert_eq!(answer.header("location"), Some("/ui/access/archive?done=archive"), "{}", answer.text());
+    let page = admin.page(&list);
+    for part in ["by admin: 3 versions, “Old trials”", "Nothing would go"] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert_eq!(last(&team.node)["command"], "archive");
+    assert!(admin.page("/ui/?q=one+2&history=yes").contains("Nothing found"), "no archived text is read");
 }

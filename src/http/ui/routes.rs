@@ -3,7 +3,7 @@
 use axum::routing::{get, post};
 
 use super::super::router::Route;
-use super::access::{people, policies, roles, rules, tokens, webhooks, why};
+use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
     about, assets, audit, bring, deploy, diff, edit, lifecycle, live, merge, prompt, prompts, replicas, review,
     rollback, sign_in,
@@ -41,6 +41,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/access/rules/{name}",     || get(rules::one).post(rules::act)),
     ("GET",  "/ui/access/webhooks",         || get(webhooks::list).post(webhooks::create)),
     ("GET",  "/ui/access/webhooks/{name}",  || get(webhooks::one).post(webhooks::act)),
+    ("GET",  "/ui/access/archive",          || get(archive::look).post(archive::act)),
     ("GET",  "/ui/access/why",              || get(why::why)),
     ("GET",  "/ui/replicas",        || get(replicas::replicas)),
     ("POST", "/ui/report",          || post(audit::report)),

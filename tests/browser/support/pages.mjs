@@ -136,6 +136,7 @@ export const PAGES = [
   { name: "rule-set", route: "/ui/access/rules/{name}", path: "/ui/access/rules/house", as: "admin" },
   { name: "webhooks", route: "/ui/access/webhooks", path: "/ui/access/webhooks", as: "admin" },
   { name: "webhook", route: "/ui/access/webhooks/{name}", path: "/ui/access/webhooks/deploy-bot", as: "admin" },
+  { name: "archive", route: "/ui/access/archive", path: "/ui/access/archive?unused_days=365", as: "admin" },
   { name: "policy-new", route: "/ui/access/new-policy", path: "/ui/access/new-policy", as: "admin" },
   {
     name: "why",

@@ -3,6 +3,7 @@
 //! Every change is a command of the registry, as through every other door. A form that it refuses is shown again, with
 //! why and with what was typed.
 
+pub(super) mod archive;
 pub(super) mod people;
 pub(super) mod policies;
 mod policy_form;

@@ -1,5 +1,6 @@
 //! The pages about access: who is who, who may what, and why.
 
+pub mod archive;
 pub mod people;
 pub mod person;
 pub mod policies;
@@ -40,12 +41,21 @@ pub(super) enum Tab {
     Policies,
     Rules,
     Webhooks,
+    Archive,
     Why,
 }
 
 impl Tab {
-    const ALL: [Self; 7] =
-        [Self::People, Self::Tokens, Self::Roles, Self::Policies, Self::Rules, Self::Webhooks, Self::Why];
+    const ALL: [Self; 8] = [
+        Self::People,
+        Self::Tokens,
+        Self::Roles,
+        Self::Policies,
+        Self::Rules,
+        Self::Webhooks,
+        Self::Archive,
+        Self::Why,
+    ];
 
     const fn title(self) -> &'static str {
         match self {
@@ -55,6 +65,7 @@ impl Tab {
             Self::Policies => "Label policies",
             Self::Rules => "Risk rules",
             Self::Webhooks => "Webhooks",
+            Self::Archive => "Archive",
             Self::Why => "Why may she?",
         }
     }
@@ -67,6 +78,7 @@ impl Tab {
             Self::Policies => "/ui/access/policies",
             Self::Rules => "/ui/access/rules",
             Self::Webhooks => "/ui/access/webhooks",
+            Self::Archive => "/ui/access/archive",
             Self::Why => "/ui/access/why",
         }
     }

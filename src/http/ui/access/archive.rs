@@ -1,0 +1,107 @@
+//! Archiving: what would go, and doing it.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use super::super::super::error::Failure;
+use super::super::super::extract::{Params, heavy};
+use super::super::super::rule_sets::patiently;
+use super::super::super::state::{App, Shared};
+use super::super::html;
+use super::super::visitor::{Sent, Visitor, redirect};
+use super::{again, asked, done, fingerprint, pattern, required, unchanged, unknown_form, which};
+use crate::api::govern::ArchiveRequest;
+use crate::clock::Stop;
+use crate::model::audit::{AuditEntry, Decision};
+use crate::model::principal::Permission;
+use crate::web::form::{Outcome, Typed};
+use crate::web::pages::access::archive::{ArchiveMatter, page};
+
+/// Days that the form begins with.
+const LIKELY_DAYS: &str = "365";
+/// What was done, by the word that stands in the address.
+const DONE: [(&str, &str); 1] = [("archive", "Archived.")];
+
+/// Shows what would go, once it is asked.
+pub(in crate::http::ui) async fn look(
+    State(app): State<App>,
+    visitor: Visitor,
+    mut params: Params,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), &DONE);
+    let mut typed = Typed::default();
+    for name in ["unused_days", "prompts"] {
+        typed.put(name, params.text(name).unwrap_or_default());
+    }
+    params.finish(&["done", "unused_days", "prompts"])?;
+    let (registry, _) = asked(&app, &visitor)?;
+    // What was used a moment ago is in use.
+    registry.keep_noted_uses().await?;
+    let held = app.clone();
+    let work = move |_: &Stop| match shown(&app, &visitor, &typed, outcome) {
+        Ok(page) => Ok(html(page)),
+        Err(failure) => {
+            let fields = Typed::default();
+            again(failure, typed, |outcome| shown(&app, &visitor, &fields, outcome))
+        }
+    };
+    heavy(&held, work).await?
+}
+
+fn shown(app: &Shared, visitor: &Visitor, typed: &Typed, outcome: Outcome) -> Result<String, Failure> {
+    let (registry, actor) = asked(app, visitor)?;
+    registry.may_look(actor, Permission::Policy)?;
+    let asks = !typed.get("unused_days").is_empty();
+    let found = if asks { Some(registry.archivable(actor, &request(typed, true)?)?) } else { None };
+    let fits = |entry: &AuditEntry| entry.command == "archive" && entry.decision == Decision::Granted;
+    let last = app.catalogue.audit_newest(&fits, None, 1)?;
+    let first = |texts: &[&str]| texts.iter().find(|text| !text.is_empty()).copied().unwrap_or_default().to_owned();
+    let matter = ArchiveMatter {
+        unused_days: first(&[typed.get("unused_days"), outcome.typed.get("unused_days"), LIKELY_DAYS]),
+        prompts: first(&[typed.get("prompts"), outcome.typed.get("prompts")]),
+        seen: found.as_ref().map(|found| fingerprint(&found.versions)).unwrap_or_default(),
+        found,
+        last_is_cut: last.next.is_some(),
+        last: last.items.into_iter().next(),
+        outcome,
+    };
+    Ok(page(&visitor.frame(app), &matter))
+}
+
+fn request(typed: &Typed, dry_run: bool) -> Result<ArchiveRequest, Failure> {
+    Ok(ArchiveRequest {
+        prompts: pattern(typed, "prompts", "Prompts")?,
+        unused_days: required(typed, "unused_days", "Unused for days")?,
+        keep: Vec::new(),
+        dry_run,
+        message: typed.get("message").trim().to_owned(),
+    })
+}
+
+/// Archives what the page showed.
+pub(in crate::http::ui) async fn act(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let did = async {
+        if which(&typed) != "archive" {
+            return Err(unknown_form());
+        }
+        registry.keep_noted_uses().await?;
+        let (dry, wet) = (request(&typed, true)?, request(&typed, false)?);
+        let held = app.clone();
+        let (registry, actor) = (registry.clone(), actor.clone());
+        let (asks, by) = (registry.clone(), actor.clone());
+        let found = heavy(&held, move |_: &Stop| asks.archivable(&by, &dry)).await??;
+        unchanged(&typed, &found.versions)?;
+        patiently(async move { registry.archive(&actor, wet).await }).await
+    };
+    match did.await {
+        Ok(_) => Ok(redirect("/ui/access/archive?done=archive")),
+        Err(failure) => {
+            let (visitor, held) = (sent.visitor(), app.clone());
+            let fields = typed.clone();
+            let work = move |_: &Stop| again(failure, typed, |outcome| shown(&app, &visitor, &fields, outcome));
+            heavy(&held, work).await?
+        }
+    }
+}
