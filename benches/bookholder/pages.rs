@@ -7,6 +7,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use bookholder::files::batches::{Batches, unpack};
+use bookholder::files::mapping::Mapper;
 use serde_json::json;
 
 use crate::Bench;
@@ -29,7 +30,7 @@ const REAL_MS: f64 = 50.0;
 /// And one among many prompts.
 const MANY_MS: f64 = 100.0;
 /// The prompt of the real history that was changed most often.
-const EDIT_WAR: &str = "Code%20Review%20Assistant";
+const EDIT_WAR: &str = "Code Review Assistant";
 
 /// Measures and reports.
 pub fn run(bench: &mut Bench) {
@@ -59,7 +60,8 @@ fn real(bench: &mut Bench) {
     }
     drop(progress);
     bench.report.section("pages", &format!("pages, real history of {} changes", count(changes)));
-    let prompt = format!("/ui/prompts/{EDIT_WAR}");
+    let name = Mapper::new().map(EDIT_WAR).name;
+    let prompt = format!("/ui/prompts/{name}");
     for (what, path, shows) in [
         ("list", "/ui/".to_owned(), "class=\"name\""),
         ("list, by a word of a name", "/ui/?q=assistant".to_owned(), "class=\"name\""),
@@ -67,8 +69,8 @@ fn real(bench: &mut Bench) {
         ("list, by a word of a text", "/ui/?q=linux".to_owned(), "class=\"name\""),
         ("prompt with its timeline, most versions", prompt.clone(), "class=\"timeline\""),
         ("the same at a moment", format!("{prompt}?at=2026-01-01T00:00"), "2026-01-01 00:00:00 UTC"),
-        ("diff", format!("/ui/diff/{EDIT_WAR}?from=1&to=latest"), "class=\"diff\""),
-        ("diff, side by side, whole", format!("/ui/diff/{EDIT_WAR}?from=1&to=latest&view=split&context=all"), "<table"),
+        ("diff", format!("/ui/diff/{name}?from=1&to=latest"), "class=\"diff\""),
+        ("diff, side by side, whole", format!("/ui/diff/{name}?from=1&to=latest&view=split&context=all"), "<table"),
     ] {
         measure(bench, &node, what, &path, shows, REAL_MS);
     }

@@ -160,9 +160,8 @@ fn header_of(name: &str, bytes: u64, modified_s: u64) -> io::Result<tar::Header>
 /// What keeps a report from being written or signed is nothing that the client did.
 fn inside(error: ReportError) -> Failure {
     match error {
-        ReportError::Store(error) => error.into(),
+        ReportError::Store(error) | ReportError::Read(ReadError::Store(error)) => error.into(),
         ReportError::Seal(error) => PublishError::Seal(error).into(),
-        ReportError::Read(ReadError::Store(error)) => error.into(),
         ReportError::Read(ReadError::Write(error)) => disk(error),
         error @ ReportError::TooLong => RequestError::Unfit { reason: error.to_string() }.into(),
         // Nobody gets this answer.

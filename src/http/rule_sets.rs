@@ -77,7 +77,7 @@ pub(super) async fn put_patiently(
         let _turn = READING.acquire().await;
         registry.put_rule_set(&actor, name, request).await
     };
-    Ok(patiently(work).await?)
+    patiently(work).await
 }
 
 /// Takes a rule set away; what it found stays recorded.

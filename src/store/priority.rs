@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 /// How long it works without a pause: less than an answer may be late.
-const STRETCH: Duration = Duration::from_micros(150);
+const STRETCH: Duration = Duration::from_micros(100);
 /// How long it pauses at least; the system adds what its timers are late, about 50 µs.
 const PAUSE: Duration = Duration::from_micros(1);
 

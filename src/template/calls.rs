@@ -280,13 +280,11 @@ impl<'a, 't> Calls<'a, 't> {
             let tokens = self.tokens.get(..=last).unwrap_or_default();
             tokens.iter().position(|token| token.at == start).and_then(|first| tokens.get(first..)).unwrap_or_default()
         });
-        match owner.and_then(|owner| self.literal(owner)) {
-            Some(literal) => format!("({literal})"),
-            None => {
-                call.receiver = Some(samples());
-                UNKNOWN.to_owned()
-            }
+        if let Some(literal) = owner.and_then(|owner| self.literal(owner)) {
+            return format!("({literal})");
         }
+        call.receiver = Some(samples());
+        UNKNOWN.to_owned()
     }
 
     /// The arguments behind a bracket.

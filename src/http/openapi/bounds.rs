@@ -60,7 +60,7 @@ fn like<T: PartialSchema + ToSchema>() -> Value {
 }
 
 /// A list of at most so many texts, each bounded likewise.
-fn list(max: usize, item: Value) -> Value {
+fn list(max: usize, item: &Value) -> Value {
     json!({"maxItems": max, "items": item})
 }
 
@@ -85,7 +85,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("TokenRequest", "principal", handle.clone()),
         ("TokenRequest", "role", handle.clone()),
         ("TokenRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
-        ("TokenRequest", "views", list(VIEWS_MAX, handle.clone())),
+        ("TokenRequest", "views", list(VIEWS_MAX, &handle)),
         ("RotationRequest", "overlap_s", seconds(TOKEN_LIFE_S_MAX)),
         ("RotationRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
         // Publishing and deploying.
@@ -121,7 +121,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         // Change requests and drafts.
         ("ProposeRequest", "message", message.clone()),
         ("ProposeRequest", "moves", at_most(MOVES_MAX)),
-        ("ProposeRequest", "reviewers", list(REVIEWERS_MAX, handle.clone())),
+        ("ProposeRequest", "reviewers", list(REVIEWERS_MAX, &handle)),
         ("ProposeRequest", "expires_days", json!({"minimum": 1, "maximum": EXPIRES_DAYS_MAX})),
         ("ProposedVersion", "labels", at_most(MOVES_MAX)),
         ("AmendRequest", "message", message.clone()),
@@ -132,15 +132,15 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("PublishDraftRequest", "labels", at_most(LABELS_MAX)),
         // Governance.
         ("Policy", "name", handle.clone()),
-        ("Policy", "deployers", list(POLICY_LIST_MAX, handle.clone())),
+        ("Policy", "deployers", list(POLICY_LIST_MAX, &handle)),
         ("Policy", "approvals", json!({"maximum": APPROVALS_MAX})),
-        ("Policy", "approvers", list(POLICY_LIST_MAX, handle.clone())),
+        ("Policy", "approvers", list(POLICY_LIST_MAX, &handle)),
         ("Policy", "freeze", at_most(POLICY_LIST_MAX)),
         ("Policy", "message", json!({"maxLength": MESSAGE_PATTERN_BYTES_MAX, "format": "regex"})),
-        ("Policy", "gates", list(POLICY_LIST_MAX, handle.clone())),
-        ("RiskRule", "approvers", list(POLICY_LIST_MAX, handle)),
+        ("Policy", "gates", list(POLICY_LIST_MAX, &handle)),
+        ("RiskRule", "approvers", list(POLICY_LIST_MAX, &handle)),
         ("ArchiveRequest", "unused_days", json!({"minimum": RETENTION_FLOOR_DAYS, "maximum": UNUSED_DAYS_MAX})),
-        ("ArchiveRequest", "keep", list(ARCHIVE_KEEP_MAX, like::<ContentId>())),
+        ("ArchiveRequest", "keep", list(ARCHIVE_KEEP_MAX, &like::<ContentId>())),
         ("ArchiveRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
         // Webhooks.
         ("WebhookRequest", "url", json!({"format": "uri"})),

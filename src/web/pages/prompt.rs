@@ -25,6 +25,7 @@ use crate::web::words::{Visible, moment, plain, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a permission by itself")]
 pub struct PromptMatter {
     /// The prompt, its labels and who includes it.
     pub view: PromptView,

@@ -59,7 +59,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
             return Err(RegistryError::Exists { what: "a webhook", name }.into());
         }
         let made = registry.put_webhook(&actor, name, request(&typed)?).await?;
-        keep(&app, &sent, made)
+        keep(&app, &sent, &made)
     };
     match made.await {
         Ok(path) => Ok(redirect(&path)),
@@ -81,7 +81,7 @@ fn request(typed: &Typed) -> Result<WebhookRequest, Failure> {
 }
 
 /// Keeps a secret that was just made for the one page that shows it; where that is.
-fn keep(app: &Shared, sent: &Sent, made: WebhookView) -> Result<String, Failure> {
+fn keep(app: &Shared, sent: &Sent, made: &WebhookView) -> Result<String, Failure> {
     let lost = || RequestError::Task("the answer holds no secret".to_owned());
     let secret = made.secret.as_deref().and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
     let path = webhook_path(&made.name);
@@ -138,7 +138,8 @@ async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<
         "redeliver" => drop(registry.redeliver(&actor, of, required(typed, "seq", "Event")?).await?),
         "rotate" => {
             let overlap_s = seconds(typed, "hours", "Hours", HOUR_S)?.unwrap_or_default();
-            return keep(app, sent, registry.rotate_webhook_secret(&actor, of, WebhookRotation { overlap_s }).await?);
+            let rotated = registry.rotate_webhook_secret(&actor, of, WebhookRotation { overlap_s }).await?;
+            return keep(app, sent, &rotated);
         }
         "remove" => {
             registry.remove_webhook(&actor, of).await?;
