@@ -12,7 +12,7 @@ export async function signIn(way, token) {
 export async function findPrompt(way, name) {
   const last = name.split("/").at(-1);
   await way.goto("/ui/");
-  await way.type("Name", name);
+  await way.type("Words", name);
   await way.button("Filter");
   await way.link(name);
   await way.page.getByRole("heading", { level: 1, name: last, exact: true }).waitFor();

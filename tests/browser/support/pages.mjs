@@ -38,6 +38,7 @@ async function brought(page) {
 export const PAGES = [
   { name: "prompts", route: "/ui/", path: "/ui/", as: "priya" },
   { name: "prompts-folder", route: "/ui/", path: "/ui/?folder=support/", as: "priya" },
+  { name: "prompts-found", route: "/ui/", path: "/ui/?q=customer+maya", as: "priya" },
   { name: "prompts-none", route: "/ui/", path: "/ui/?q=nothing-is-called-this", as: "priya" },
   { name: "first-run", route: "/ui/", path: "/ui/", on: "empty" },
   { name: "prompt", route: "/ui/prompts/{*name}", path: "/ui/prompts/support/agent", as: "priya" },
