@@ -181,7 +181,7 @@ async fn prompt_from_before_the_rule_for_new_names_keeps_its_name_and_new_ones_a
         txn.commit(now, changes, AuditEntry { command: "publish".to_owned(), ..AuditEntry::default() })
     });
     let _seq: Result<u64, StoreError> = Ok(written.await.expect("a commit"));
-    for name in old.iter().map(PromptName::as_str) {
+    for name in old.iter().map(bookholder::model::name::PromptName::as_str) {
         assert_eq!(primary.publish(name, "two").await.version.number, 2, "{name}");
         primary.deploy(name, 2, "production").await;
         primary.remove(name).await.expect("removed");
