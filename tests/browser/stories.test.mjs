@@ -218,6 +218,25 @@ story("what was live at a given minute is found, with who and why", {}, async (s
   await sees(cy, "Be brief, and kind.");
 });
 
+story("words of a message and of an older text are found, and the list says where", {}, async (stage, team) => {
+  await team.publish("ann", AGENT, "We refund giraffes.", "First words");
+  await team.publish("ann", AGENT, "We refund zebras.", "Fewer necks");
+  const rob = await stage.person("rob");
+  await rob.goto("/ui/");
+  await rob.type("Words", "NECKS");
+  await rob.button("Filter");
+  await sees(rob, "message of v2");
+  assert.deepEqual(await rob.page.locator("mark").allTextContents(), ["necks"]);
+  await rob.type("Words", "giraffes");
+  await rob.button("Filter");
+  await sees(rob, "Nothing found");
+  await rob.tick("Older texts too");
+  await rob.button("Filter");
+  await sees(rob, "text of v1");
+  await rob.link(AGENT);
+  await sees(rob, "We refund zebras.");
+});
+
 story("a prompt is written, tried with samples and put live", {}, async (stage, team) => {
   const rob = await stage.person("rob");
   await rob.goto("/ui/");
