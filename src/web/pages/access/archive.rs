@@ -68,7 +68,7 @@ fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
         @if count == 0 { (empty("Nothing would go", "Each old version is needed, or not old enough.")) } @else {
             section aria-labelledby="would-go" {
                 h2 #would-go { (versions(count)) " would go, " (grouped(found.bytes)) " bytes" }
-                ul {
+                ul.went {
                     @for version in found.versions.iter().take(LISTED_MAX) {
                         @let name = version.rsplit_once('@').map_or(version.as_str(), |(name, _)| name);
                         li { a href=(prompt_path(name)) { (Visible(version)) } }
