@@ -368,3 +368,29 @@ fn whole(txn: &ReadTxn, prompt: Prompt, hits: Vec<Hit>) -> Result<FoundPrompt, S
     let (about, risk) = (about(txn, &prompt.name)?.unwrap_or_default(), risk(txn, &prompt, live)?);
     Ok(FoundPrompt { prompt, labels, recent, about, risk, hits })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_more_is_looked_into_when_all_is_paid_or_the_work_is_to_stop() {
+        let (mut left, stop) = (10, Stop::never());
+        let paid: Vec<bool> = (0..4).map(|_| pay(&mut left, 4, &stop)).collect();
+        assert_eq!((paid, left), (vec![true, true, true, false], 0));
+        let mut left = 10;
+        stop.abandon();
+        assert!(!pay(&mut left, 1, &stop) && left == 0);
+    }
+
+    #[test]
+    fn the_first_place_of_each_word_counts() {
+        let words = [Word::new("a"), Word::new("b")];
+        let mut looked = Looked::default();
+        looked.look(&words, Place::Name, "A");
+        assert!(!looked.has_all(&words));
+        looked.look(&words, Place::Text(2), "a b");
+        let places: Vec<Place> = looked.0.into_values().map(|hit| hit.place).collect();
+        assert_eq!(places, [Place::Name, Place::Text(2)]);
+    }
+}
