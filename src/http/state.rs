@@ -127,7 +127,7 @@ impl std::ops::Deref for Shared {
 impl Shared {
     pub(super) fn new(state: AppState) -> App {
         Arc::new(Self {
-            sessions: Sessions::new(Arc::clone(&state.clock)),
+            sessions: Sessions::new(Arc::clone(&state.clock), state.registry.clone()),
             state,
             documents: OnceLock::new(),
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),

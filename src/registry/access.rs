@@ -263,6 +263,11 @@ impl Known {
         Ok(known)
     }
 
+    /// A secret of this registry, which other keys are derived from.
+    pub(super) fn secret(&self) -> &[u8] {
+        &self.rules.key
+    }
+
     fn seat(&mut self, record: &TokenRecord, used_ms: &Arc<AtomicI64>) {
         let book = &self.rules.book;
         let Some(principal) = book.principals.get(&record.principal).filter(|one| one.disabled.is_none()) else {

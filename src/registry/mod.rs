@@ -33,6 +33,7 @@ mod retire;
 mod rollback;
 mod rule_sets;
 pub mod seal;
+mod sessions;
 mod sources;
 mod tokens;
 pub mod trust_files;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
 pub use publish::IMPORT;
+pub use sessions::{SessionHash, WebSession};
 pub use sources::FileOutcome;
 
 use self::access::{Known, Prepared};

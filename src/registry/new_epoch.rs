@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::founding::{FoundingError, base_of, by_operator, signer};
 use super::primary_clock::PrimaryClock;
 use super::seal::{CHECKPOINT_KEY_FILE, read_key};
+use super::sessions::forget_web_sessions;
 use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
@@ -217,6 +218,7 @@ impl NewEpoch {
             for (number, note) in &self.epochs {
                 txn.put_epoch(*number, note)?;
             }
+            forget_web_sessions(txn)?;
             txn.set_epoch(number);
             txn.commit(now, Vec::new(), audit).map(|_| ())
         })?;

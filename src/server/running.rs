@@ -156,6 +156,7 @@ impl Wired {
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
         let face = Face::new(state);
+        tasks.push(("sessions", tokio::spawn(face.clone().keep_sessions(stop.clone()))));
         if let Some(certificates) = &tls {
             tasks.push(("certificates", tokio::spawn(certificates.clone().watch(metrics, stop.clone()))));
         }

@@ -68,6 +68,8 @@ pub enum Shelf {
     DraftRoom = 22,
     /// By place and prompt: what was last done from there.
     Source = 23,
+    /// By the hash of its id: a session of the pages.
+    WebSession = 24,
 }
 
 /// A number as a part of a key, so that keys sort as their numbers do.

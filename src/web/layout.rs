@@ -214,7 +214,6 @@ impl Frame {
                             button type="submit" { "Sign out" }
                             button type="submit" name="everywhere" value="yes" { "Sign out everywhere" }
                         }
-                        p.quiet { "A restart of this node signs everybody out." }
                     }
                 }
             },

@@ -36,6 +36,7 @@ mod ui_editor;
 mod ui_library;
 mod ui_replicas;
 mod ui_review;
+mod ui_sessions;
 mod units;
 mod upgrade;
 mod values;

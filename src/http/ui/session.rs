@@ -1,9 +1,9 @@
 //! Sessions: an access token exchanged for a cookie, and who may try how often.
 //!
-//! Kept in memory: a restart of the node signs everybody out. What is kept is a hash of the cookie and a hash of the
-//! access token, so that neither can be taken from here. Whether the access token still stands is asked anew with each
-//! request, by whoever asks for the session. An access token that somebody just made waits here for the one page that
-//! shows it, at most a minute.
+//! Decided in memory, and on a primary written down so that a restart signs nobody out (`Sessions::keep`). What is kept is
+//! a hash of the cookie and a hash of the access token, so that neither can be taken from here. Whether the access token
+//! is still valid is asked with each request, by whoever asks for the session. An access token that was just made waits
+//! in memory for the one page that shows it, at most a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -15,11 +15,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::super::forwarded::network;
 use crate::clock::Clock;
 use crate::crypto::secret::{AccessToken, TokenHash};
+use crate::registry::{Registry, SessionHash, WebSession};
+use crate::store::StoreError;
 
 /// How long a session lasts without use: 8 hours, a working day.
-const IDLE_MS: u64 = 8 * 3_600 * 1_000;
+const IDLE_MS: i64 = 8 * 3_600 * 1_000;
 /// How long it lasts at most: 7 days.
-const ABSOLUTE_MS: u64 = 7 * 24 * 3_600 * 1_000;
+const ABSOLUTE_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// How much later than written down a session may have been used: 5 minutes.
+const USE_GRAIN_MS: i64 = 5 * 60 * 1_000;
 /// Most sessions of one principal; the one that was used least lately makes room.
 const SESSIONS_OF_ONE_MAX: usize = 32;
 /// Most sessions of a node, so that memory is bounded.
@@ -49,19 +53,32 @@ pub(in crate::http) struct NoRandomness;
 /// Who is signed in to the pages of this node.
 pub(in crate::http) struct Sessions {
     clock: Arc<dyn Clock>,
-    /// Signs forms; new with each start of the process.
+    /// Signs forms.
     key: [u8; 32],
-    held: Mutex<HashMap<[u8; 32], Held>>,
+    book: Arc<Mutex<Book>>,
+    /// Where they survive a restart; nowhere on a replica.
+    registry: Option<Registry>,
     /// Attempts to sign in that failed, oldest first.
     attempts: Mutex<VecDeque<Attempt>>,
 }
 
-/// One session.
+/// The sessions, and which of them are not written down as they are now.
+#[derive(Default)]
+struct Book {
+    held: HashMap<SessionHash, Held>,
+    /// Those that changed, each with the number of its last change.
+    changed: HashMap<SessionHash, u64>,
+    changes: u64,
+}
+
+/// One session. Its times are of the monotonic clock, and negative where they lie before the start of the process.
 struct Held {
     token: TokenHash,
     principal: String,
-    began_ms: u64,
-    used_ms: u64,
+    began_ms: i64,
+    used_ms: i64,
+    /// The last use that is written down, or about to be.
+    kept_ms: i64,
     made: Option<Made>,
     told: Option<Told>,
 }
@@ -86,63 +103,121 @@ struct Attempt {
 }
 
 impl Sessions {
-    /// None yet.
-    pub(in crate::http) fn new(clock: Arc<dyn Clock>) -> Self {
+    /// Those that were kept before this process started, on a primary.
+    pub(in crate::http) fn new(clock: Arc<dyn Clock>, registry: Option<Registry>) -> Self {
         let mut key = [0; 32];
-        // Without randomness no session can be made either, so that a key of zeros signs no form that counts.
-        let _checked_when_a_session_is_made = getrandom::fill(&mut key);
-        Self { clock, key, held: Mutex::default(), attempts: Mutex::default() }
+        if let Some(registry) = &registry {
+            key = registry.web_form_key();
+        } else {
+            // Without randomness no session can be made either, so that a key of zeros signs no form that counts.
+            let _checked_when_a_session_is_made = getrandom::fill(&mut key);
+        }
+        let kept = registry.as_ref().map(Registry::web_sessions).transpose().unwrap_or_else(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "sessions of before cannot be read");
+            None
+        });
+        let (now_ms, wall_ms) = (monotonic(&*clock), clock.now_ms());
+        let mut book = Book::default();
+        for (id, session) in kept.unwrap_or_default() {
+            let began_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.began_ms));
+            let used_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.used_ms).max(0));
+            let held = Held::new(session.token, session.principal, began_ms, used_ms);
+            // One that began in the future says that a clock was wrong, and not how old it is.
+            if began_ms <= now_ms && held.lives(now_ms) {
+                book.held.insert(id, held);
+            } else {
+                book.note(id);
+            }
+        }
+        Self { clock, key, book: Arc::new(Mutex::new(book)), registry, attempts: Mutex::default() }
+    }
+
+    /// Writes down what changed, so that it survives a restart. Where that fails, the next call tries again.
+    pub(in crate::http) async fn keep(&self) -> Result<(), StoreError> {
+        let changed = self.book().changed.clone();
+        let Some(registry) = self.registry.as_ref().filter(|_| !changed.is_empty()) else {
+            // On a replica nothing is written down.
+            self.book().changed.clear();
+            return Ok(());
+        };
+        let (book, clock) = (Arc::clone(&self.book), Arc::clone(&self.clock));
+        let look = move |id: &SessionHash| {
+            let wall_ms = clock.now_ms().saturating_sub(monotonic(&*clock));
+            let book = book.lock().unwrap_or_else(PoisonError::into_inner);
+            book.held.get(id).map(|session| WebSession {
+                token: session.token,
+                principal: session.principal.clone(),
+                began_ms: wall_ms.saturating_add(session.began_ms),
+                used_ms: wall_ms.saturating_add(session.used_ms),
+            })
+        };
+        registry.keep_web_sessions(changed.keys().copied().collect(), look).await?;
+        self.book().changed.retain(|id, number| changed.get(id) != Some(number));
+        Ok(())
+    }
+
+    /// The same where somebody waits for an answer: they are signed in, or out, also while the disk takes no writes.
+    pub(super) async fn keep_or_warn(&self) {
+        if let Err(error) = self.keep().await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "sessions are not written down yet, and a restart now forgets what changed");
+        }
     }
 
     /// Begins a session of whoever has this access token; returns its id, which only the browser keeps.
     pub(super) fn begin(&self, token: TokenHash, principal: &str) -> Result<String, NoRandomness> {
         let id = new_id()?;
-        let now_ms = self.clock.monotonic_ms();
-        let mut held = self.held();
-        held.retain(|_, session| session.lives(now_ms));
-        let oldest = |held: &HashMap<[u8; 32], Held>, of: Option<&str>| {
-            let fits = held.iter().filter(|(_, session)| of.is_none_or(|of| session.principal == of));
+        let now_ms = monotonic(&*self.clock);
+        let mut book = self.book();
+        book.remove_where(|session| !session.lives(now_ms));
+        let oldest = |book: &Book, of: Option<&str>| {
+            let fits = book.held.iter().filter(|(_, session)| of.is_none_or(|of| session.principal == of));
             fits.min_by_key(|(_, session)| session.used_ms).map(|(id, _)| *id)
         };
-        let own = held.values().filter(|session| session.principal == principal).count();
+        let own = book.held.values().filter(|session| session.principal == principal).count();
         let crowded = if own >= SESSIONS_OF_ONE_MAX {
-            oldest(&held, Some(principal))
-        } else if held.len() >= SESSIONS_MAX {
-            oldest(&held, None)
+            oldest(&book, Some(principal))
+        } else if book.held.len() >= SESSIONS_MAX {
+            oldest(&book, None)
         } else {
             None
         };
         if let Some(crowded) = crowded {
-            held.remove(&crowded);
+            book.remove(crowded);
         }
-        let session =
-            Held { token, principal: principal.to_owned(), began_ms: now_ms, used_ms: now_ms, made: None, told: None };
-        held.insert(kept(&id), session);
+        let hash = kept(&id);
+        book.held.insert(hash, Held::new(token, principal.to_owned(), now_ms, now_ms));
+        book.note(hash);
         Ok(id)
     }
 
     /// The access token behind a session that has not ended. It counts as a use of it where somebody `acts`: what a page
     /// asks for by itself keeps nobody signed in.
     pub(super) fn find(&self, id: &str, acts: bool) -> Option<TokenHash> {
-        let now_ms = self.clock.monotonic_ms();
-        let mut held = self.held();
+        let (now_ms, shown_ms) = (monotonic(&*self.clock), self.clock.monotonic_ms());
+        let mut book = self.book();
         let key = kept(id);
-        let session = held.get_mut(&key)?;
-        if session.lives(now_ms) {
-            if acts {
-                session.used_ms = now_ms;
-            }
-            session.made.take_if(|made| now_ms.saturating_sub(made.at_ms) >= SHOWN_WITHIN_MS);
-            return Some(session.token);
+        let session = book.held.get_mut(&key)?;
+        if !session.lives(now_ms) {
+            book.remove(key);
+            return None;
         }
-        held.remove(&key);
-        None
+        session.made.take_if(|made| shown_ms.saturating_sub(made.at_ms) >= SHOWN_WITHIN_MS);
+        let token = session.token;
+        if acts {
+            session.used_ms = now_ms;
+            if now_ms.saturating_sub(session.kept_ms) >= USE_GRAIN_MS {
+                session.kept_ms = now_ms;
+                book.note(key);
+            }
+        }
+        Some(token)
     }
 
     /// Keeps an access token that was just made for the next page of this session that is about it.
     pub(super) fn show_once(&self, id: &str, name: &str, token: AccessToken) {
         let at_ms = self.clock.monotonic_ms();
-        if let Some(session) = self.held().get_mut(&kept(id)) {
+        if let Some(session) = self.book().held.get_mut(&kept(id)) {
             session.made = Some(Made { name: name.to_owned(), token, at_ms });
         }
     }
@@ -150,8 +225,8 @@ impl Sessions {
     /// Takes the access token of this name that was just made in a session: whoever asks again gets none.
     pub(super) fn take_shown(&self, id: &str, name: &str) -> Option<AccessToken> {
         let now_ms = self.clock.monotonic_ms();
-        let mut held = self.held();
-        let session = held.get_mut(&kept(id))?;
+        let mut book = self.book();
+        let session = book.held.get_mut(&kept(id))?;
         let made = session.made.take_if(|made| made.name == name)?;
         (now_ms.saturating_sub(made.at_ms) < SHOWN_WITHIN_MS).then_some(made.token)
     }
@@ -159,7 +234,7 @@ impl Sessions {
     /// Keeps the address of the page that says next, and once, what was done in a session.
     pub(super) fn tell_once(&self, id: &str, path: &str) {
         let at_ms = self.clock.monotonic_ms();
-        if let Some(session) = self.held().get_mut(&kept(id)) {
+        if let Some(session) = self.book().held.get_mut(&kept(id)) {
             session.told = Some(Told { path: path.to_owned(), at_ms });
         }
     }
@@ -167,19 +242,19 @@ impl Sessions {
     /// Whether a page is the one that says what was done just now; whoever asks again is told no.
     pub(super) fn take_told(&self, id: &str, path: &str) -> bool {
         let now_ms = self.clock.monotonic_ms();
-        let mut held = self.held();
-        let told = held.get_mut(&kept(id)).and_then(|session| session.told.take_if(|told| told.path == path));
+        let mut book = self.book();
+        let told = book.held.get_mut(&kept(id)).and_then(|session| session.told.take_if(|told| told.path == path));
         told.is_some_and(|told| now_ms.saturating_sub(told.at_ms) < SHOWN_WITHIN_MS)
     }
 
     /// Ends a session.
     pub(super) fn end(&self, id: &str) {
-        self.held().remove(&kept(id));
+        self.book().remove(kept(id));
     }
 
     /// Ends every session of a principal.
     pub(super) fn end_all(&self, principal: &str) {
-        self.held().retain(|_, session| session.principal != principal);
+        self.book().remove_where(|session| session.principal == principal);
     }
 
     /// What a form carries so that only the holder of this id can have sent it.
@@ -218,15 +293,45 @@ impl Sessions {
         Ok(())
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<[u8; 32], Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    /// Says that a session is not written down as it is.
+    fn note(&mut self, id: SessionHash) {
+        self.changes = self.changes.saturating_add(1);
+        self.changed.insert(id, self.changes);
+    }
+
+    fn remove(&mut self, id: SessionHash) {
+        if self.held.remove(&id).is_some() {
+            self.note(id);
+        }
+    }
+
+    fn remove_where(&mut self, ends: impl Fn(&Held) -> bool) {
+        let ended: Vec<_> = self.held.iter().filter(|(_, session)| ends(session)).map(|(id, _)| *id).collect();
+        for id in ended {
+            self.remove(id);
+        }
     }
 }
 
 impl Held {
-    const fn lives(&self, now_ms: u64) -> bool {
+    const fn new(token: TokenHash, principal: String, began_ms: i64, used_ms: i64) -> Self {
+        Self { token, principal, began_ms, used_ms, kept_ms: used_ms, made: None, told: None }
+    }
+
+    const fn lives(&self, now_ms: i64) -> bool {
         now_ms.saturating_sub(self.used_ms) < IDLE_MS && now_ms.saturating_sub(self.began_ms) < ABSOLUTE_MS
     }
+}
+
+/// The monotonic clock, as a number that times before the start of the process can be taken from.
+fn monotonic(clock: &dyn Clock) -> i64 {
+    i64::try_from(clock.monotonic_ms()).unwrap_or(i64::MAX)
 }
 
 /// 256 random bits as a text that a cookie can hold.
@@ -237,7 +342,7 @@ pub(super) fn new_id() -> Result<String, NoRandomness> {
 }
 
 /// How a session's id is kept: who reads this memory cannot use it.
-fn kept(id: &str) -> [u8; 32] {
+fn kept(id: &str) -> SessionHash {
     blake3::derive_key(ID_CONTEXT, id.as_bytes())
 }
 
@@ -250,7 +355,7 @@ mod tests {
 
     fn sessions() -> (Sessions, ManualClock) {
         let clock = ManualClock::at(0);
-        (Sessions::new(Arc::new(clock.clone())), clock)
+        (Sessions::new(Arc::new(clock.clone()), None), clock)
     }
 
     fn hash(n: u8) -> TokenHash {

@@ -56,6 +56,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
         app.sessions.end(&before);
     }
     let id = app.sessions.begin(token, &seat.actor().name)?;
+    app.sessions.keep_or_warn().await;
     let client = peer.address.map(|address| address.to_string());
     tracing::info!(principal = seat.actor().name, token = seat.token(), client, "signed in to the pages");
     let mut response = redirect(&next);
@@ -74,6 +75,7 @@ pub(super) async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Respo
     } else {
         app.sessions.end(&session);
     }
+    app.sessions.keep_or_warn().await;
     let mut response = redirect("/ui/sign-in");
     response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(Way::of(&app, peer)));
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));

@@ -38,7 +38,7 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
                 }
                 ul.quiet.facts {
                     li { "A session ends after 8 hours without use, after 7 days in any case, and at once when the access token is revoked." }
-                    li { "Sessions are kept in memory: a restart of this node signs everybody out." }
+                    @if frame.replica.is_some() { li { "A restart of this replica ends every session." } }
                     li { "No access token yet? An admin makes one with " code { "bookholder token create" } "." }
                 }
             } @else {

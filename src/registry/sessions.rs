@@ -1,0 +1,100 @@
+//! Sessions of the pages, kept so that they survive a restart: bookkeeping of this node. No commit holds one, no replica
+//! gets one, and a restored backup begins without any.
+//!
+//! Who is signed in, for how long and by what is the business of the pages (`http::ui::session`).
+
+use serde::{Deserialize, Serialize};
+
+use super::Registry;
+use super::access::hex;
+use crate::crypto::secret::TokenHash;
+use crate::store::StoreError;
+use crate::store::document::{Documents, Shelf};
+use crate::store::write::WriteTxn;
+
+/// BLAKE3 derive-key context of the key that signs forms of the pages.
+const FORM_KEY_CONTEXT: &str = "bookholder web form key v1";
+
+/// The hash of a session's id: who reads the database cannot use it.
+pub type SessionHash = [u8; 32];
+
+/// A session as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebSession {
+    /// The hash of the access token that it was begun with.
+    pub token: TokenHash,
+    /// Whose access token that is.
+    pub principal: String,
+    /// When it began, in milliseconds since 1970.
+    pub began_ms: i64,
+    /// When it was last used, in milliseconds since 1970.
+    pub used_ms: i64,
+}
+
+/// The same as a document.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    token: String,
+    principal: String,
+    began_ms: i64,
+    used_ms: i64,
+}
+
+impl Registry {
+    /// Every session that was kept. One whose hashes cannot be read is left out.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn web_sessions(&self) -> Result<Vec<(SessionHash, WebSession)>, StoreError> {
+        let bytes = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
+        let read = |(id, kept): (String, Kept)| {
+            let Kept { token, principal, began_ms, used_ms } = kept;
+            let token = TokenHash::from_bytes(bytes(&token)?);
+            Some((bytes(&id)?, WebSession { token, principal, began_ms, used_ms }))
+        };
+        let kept = self.0.store.read()?.documents::<Kept>(Shelf::WebSession, "")?;
+        Ok(kept.into_iter().filter_map(read).collect())
+    }
+
+    /// Keeps what has become of these sessions: `look` says it when they are written, so that of two calls at once the
+    /// later write is the true one. None removes a session.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_web_sessions(
+        &self,
+        ids: Vec<SessionHash>,
+        look: impl Fn(&SessionHash) -> Option<WebSession> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let job = move |txn: &mut WriteTxn<'_>| {
+            for id in &ids {
+                let key = blake3::Hash::from(*id).to_hex();
+                match look(id) {
+                    Some(WebSession { token, principal, began_ms, used_ms }) => {
+                        let kept = Kept { token: hex(&token), principal, began_ms, used_ms };
+                        txn.put_document(Shelf::WebSession, &key, &kept)?;
+                    }
+                    None => {
+                        txn.remove_document(Shelf::WebSession, &key)?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        self.0.store.write(job).await
+    }
+
+    /// The key that signs forms of the pages: the same after a restart, and another for each registry.
+    #[must_use]
+    pub fn web_form_key(&self) -> [u8; 32] {
+        blake3::derive_key(FORM_KEY_CONTEXT, self.0.known.load().secret())
+    }
+}
+
+/// Forgets every session: whoever signed out after a backup was made is not signed in again by restoring it.
+pub(super) fn forget_web_sessions(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
+    for (id, _) in txn.documents::<serde_json::Value>(Shelf::WebSession, "")? {
+        txn.remove_document(Shelf::WebSession, &id)?;
+    }
+    Ok(())
+}
