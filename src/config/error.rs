@@ -49,6 +49,14 @@ pub enum ConfigError {
         "`{given}` in trusted_proxies is no network; write it as 10.0.0.0/8, 127.0.0.1 or fd00::/8, or unix for the socket"
     )]
     Proxy { given: String },
+    #[error("invalid sign_in_header `{given}`: write the name of a header, such as X-Forwarded-Email")]
+    SignInHeader { given: String },
+    #[error(
+        "sign_in_header is set and trusted_proxies is empty, so that nobody could use it: name the proxy that signs people in, for example trusted_proxies = \"127.0.0.1\""
+    )]
+    SignInWithoutProxy,
+    #[error("sign_in_header is a setting of a primary: a replica knows no principals; remove it")]
+    SignInOnReplica,
     #[error("invalid public_url `{given}`: {reason}")]
     PublicUrl { given: String, reason: PublicUrlError },
     #[error("archive_unused_days is {days}; what was served is kept for at least 184 days")]

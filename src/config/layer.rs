@@ -55,6 +55,8 @@ pub struct Layer {
     /// Proxies whose word on clients counts; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub trusted_proxies: Option<Vec<String>>,
+    /// The header in which trusted proxies say whom they have signed in.
+    pub sign_in_header: Option<String>,
     /// The address by which people reach the pages.
     pub public_url: Option<String>,
     /// Whether each request is logged.
@@ -115,7 +117,7 @@ impl Layer {
     #[must_use]
     pub fn over(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
-            trusted_proxies, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
+            trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
             upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, provider, intended_purpose)

@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::http::{Door, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
+use crate::http::{Door, HeaderName, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::trust::root::RootKeyId;
@@ -179,6 +179,9 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
 /// Something does not fit together; the message says what to do.
 pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<ReplicaSettings, ConfigError> {
     let mut node = node(&layer)?;
+    if node.door.sign_in_header.is_some() {
+        return Err(ConfigError::SignInOnReplica);
+    }
     let read_token = token(environment, &["BOOKHOLDER_READ_TOKEN"])?.map(|token| token.hash());
     if !node.listen.ip().is_loopback() && read_token.is_none() {
         if !layer.insecure.unwrap_or(false) {
@@ -230,7 +233,15 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
     };
     let public_url = layer.public_url.as_ref().map(public).transpose()?;
     let hosts = words(&layer.allowed_hosts).into_iter().chain(public_url.as_ref().map(PublicUrl::authority));
+    let header = |given: &String| {
+        HeaderName::from_bytes(given.as_bytes()).map_err(|_| ConfigError::SignInHeader { given: given.clone() })
+    };
+    let sign_in_header = layer.sign_in_header.as_ref().map(header).transpose()?;
+    if sign_in_header.is_some() && words(&layer.trusted_proxies).is_empty() {
+        return Err(ConfigError::SignInWithoutProxy);
+    }
     let door = Door {
+        sign_in_header,
         hosts: Hosts::parse(hosts).map_err(|given| ConfigError::Host { given })?,
         proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
         access_log: layer.access_log.unwrap_or(false),
@@ -308,6 +319,11 @@ mod tests {
         check(primary(layer("allowed_hosts = ['a.example', 'http://b']"), &none), "`http://b` in allowed_hosts");
         check(replica(layer("trusted_proxies = 'nginx'"), &none), "`nginx` in trusted_proxies");
         assert!(primary(layer("allowed_hosts = '*'\ntrusted_proxies = ['unix', '::1', '10.0.0.0/8']"), &none).is_ok());
+        let proxied = |header: &str| layer(&format!("sign_in_header = '{header}'\ntrusted_proxies = '127.0.0.1'"));
+        check(primary(proxied("X Email"), &none), "invalid sign_in_header `X Email`");
+        check(primary(layer("sign_in_header = 'X-Forwarded-Email'"), &none), "trusted_proxies is empty");
+        check(replica(proxied("X-Forwarded-Email"), &none), "setting of a primary");
+        assert!(primary(proxied("X-Forwarded-Email"), &none).is_ok());
         check(primary(layer("public_url = 'prompts.example.com'"), &none), "invalid public_url `prompts.example.com`");
         check(primary(layer("archive_unused_days = 183"), &none), "archive_unused_days is 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());

@@ -6,7 +6,7 @@
 //! forwards is not local, whichever machine the proxy runs on.
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, Request, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
 
 use super::auth::{Peer, Via, identify};
 use super::error::Failure;
@@ -23,6 +23,9 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// The header in which browsers say where a request comes from.
 const SITE: &str = "sec-fetch-site";
 
+/// Longest name that a proxy may give, in bytes: that of an e-mail address.
+const SIGNED_IN_BYTES_MAX: usize = 254;
+
 /// What the operator says of the way to this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
@@ -30,6 +33,8 @@ pub struct Door {
     pub hosts: Hosts,
     /// Proxies whose word on clients counts.
     pub proxies: Proxies,
+    /// The header in which trusted proxies say whom they have signed in to the pages.
+    pub sign_in_header: Option<HeaderName>,
     /// Whether each request is logged.
     pub access_log: bool,
     /// How long a connection between two requests may be silent, in seconds.
@@ -43,6 +48,16 @@ impl Door {
     pub(super) fn prefix(&self) -> &str {
         self.public_url.as_ref().map_or("", PublicUrl::prefix)
     }
+
+    /// Whom a trusted proxy has signed in, in lower case, as names of principals are. None where the header comes from
+    /// elsewhere, or more than once: a client may have added one.
+    pub(super) fn signed_in(&self, peer: Peer, headers: &HeaderMap) -> Option<String> {
+        let header = self.sign_in_header.as_ref().filter(|_| peer.via == Via::Trusted)?;
+        let mut values = headers.get_all(header).iter();
+        let name = values.next()?.to_str().ok()?.trim();
+        let is_name = values.next().is_none() && (1..=SIGNED_IN_BYTES_MAX).contains(&name.len());
+        is_name.then(|| name.to_ascii_lowercase())
+    }
 }
 
 impl Default for Door {
@@ -50,6 +65,7 @@ impl Default for Door {
         Self {
             hosts: Hosts::default(),
             proxies: Proxies::default(),
+            sign_in_header: None,
             access_log: false,
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
             public_url: None,

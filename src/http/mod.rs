@@ -46,6 +46,7 @@ mod work;
 mod write;
 
 pub use auth::Peer;
+pub use axum::http::HeaderName;
 pub use door::Door;
 pub use forwarded::Proxies;
 pub use hosts::Hosts;

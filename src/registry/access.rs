@@ -26,6 +26,8 @@ pub const FIRST_TOKEN: &str = "admin";
 const GENERATION: &str = "rules";
 /// The key that hides what findings matched.
 const FINDING_KEY: &str = "finding_key";
+/// How whom a trusted proxy has signed in proved who they are.
+const SINGLE_SIGN_ON: &str = "single sign-on";
 /// How finely the last use of an access token is recorded, in milliseconds.
 const USE_GRAIN_MS: i64 = 60_000;
 
@@ -117,6 +119,12 @@ impl Seat {
         self.reads_everything
             || (self.actor.bound.as_ref().is_none_or(|bound| bound.matches(prompt))
                 && self.reads.iter().any(|pattern| pattern.matches(prompt)))
+    }
+
+    /// Whether a trusted proxy has signed them in, and no access token is behind them.
+    #[must_use]
+    pub fn is_single_sign_on(&self) -> bool {
+        self.actor.method == SINGLE_SIGN_ON
     }
 
     /// A replica's own access token for reading, which is no principal's.
@@ -332,6 +340,22 @@ impl Registry {
             seat.used_ms.store(now, Ordering::Relaxed);
         }
         Some(Arc::clone(seat))
+    }
+
+    /// A person whom a trusted proxy has signed in; none where that is not the name of a person, or they are suspended.
+    #[must_use]
+    pub fn seat_of_person(&self, name: &str) -> Option<Arc<Seat>> {
+        let known = self.0.known.load();
+        let principal = known.rules.book.principals.get(name)?;
+        if principal.disabled.is_some() || principal.kind != PrincipalKind::Person {
+            return None;
+        }
+        let actor = Actor { name: name.to_owned(), kind: principal.kind, ..Actor::operator(SINGLE_SIGN_ON) };
+        let reads = known.rules.book.readable(name);
+        let reads_everything = reads.iter().any(Pattern::is_everything);
+        // The pages follow nothing. The name tells limits of one person from those of another.
+        let token = format!("{SINGLE_SIGN_ON} of {name}");
+        Some(Arc::new(Seat { actor, token, reads, reads_everything, ..Seat::reader(name) }))
     }
 
     /// Whether somebody still may what their seat says; for whoever stays connected.

@@ -62,6 +62,13 @@ pub enum Who {
         /// What their forms carry, to show that they are theirs.
         form: String,
     },
+    /// Somebody whom a proxy in front of this node has signed in.
+    SingleSignOn {
+        /// The principal.
+        name: String,
+        /// What their forms carry, to show that they are theirs.
+        form: String,
+    },
     /// Somebody who shows an access token with each request.
     Bearer {
         /// The principal.
@@ -114,7 +121,7 @@ impl Frame {
     #[must_use]
     pub fn form(&self) -> Option<&str> {
         match &self.who {
-            Who::Signed { form, .. } => Some(form),
+            Who::Signed { form, .. } | Who::SingleSignOn { form, .. } => Some(form),
             Who::Stranger | Who::Local | Who::Bearer { .. } => None,
         }
     }
@@ -203,6 +210,15 @@ impl Frame {
                     a.button href="/ui/sign-in" { "Sign in" } }
             },
             Who::Bearer { name } => html! { div.who { span.quiet { (Visible(name)) } } },
+            Who::SingleSignOn { name, .. } => html! {
+                details.who {
+                    summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
+                    div.menu {
+                        p { "Signed in by single sign-on. To sign out, sign out there." }
+                        p { a href=(principal_path(name)) { "What you may do" } }
+                    }
+                }
+            },
             Who::Signed { name, token, form } => html! {
                 details.who {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }

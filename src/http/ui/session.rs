@@ -44,6 +44,8 @@ pub(super) const ID_CHARACTERS: usize = 43;
 const ID_CONTEXT: &str = "bookholder web session v1";
 /// What separates the text of a form's token from other uses of the node's key.
 const FORM_PREFIX: &[u8] = b"form ";
+/// And the name of whom a proxy has signed in.
+const PROXY_PREFIX: &[u8] = b"proxy ";
 
 /// The operating system gave no randomness.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,8 @@ struct Book {
 
 /// One session. Its times are of the monotonic clock, and negative where they lie before the start of the process.
 struct Held {
-    token: TokenHash,
+    /// None where a trusted proxy signs them in with each request.
+    token: Option<TokenHash>,
     principal: String,
     began_ms: i64,
     used_ms: i64,
@@ -121,7 +124,7 @@ impl Sessions {
         for (id, session) in kept.unwrap_or_default() {
             let began_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.began_ms));
             let used_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.used_ms).max(0));
-            let held = Held::new(session.token, session.principal, began_ms, used_ms);
+            let held = Held::new(Some(session.token), session.principal, began_ms, used_ms);
             // One that began in the future says that a clock was wrong, and not how old it is.
             if began_ms <= now_ms && held.lives(now_ms) {
                 book.held.insert(id, held);
@@ -144,8 +147,9 @@ impl Sessions {
         let look = move |id: &SessionHash| {
             let wall_ms = clock.now_ms().saturating_sub(monotonic(&*clock));
             let book = book.lock().unwrap_or_else(PoisonError::into_inner);
-            book.held.get(id).map(|session| WebSession {
-                token: session.token,
+            let session = book.held.get(id)?;
+            Some(WebSession {
+                token: session.token?,
                 principal: session.principal.clone(),
                 began_ms: wall_ms.saturating_add(session.began_ms),
                 used_ms: wall_ms.saturating_add(session.used_ms),
@@ -169,24 +173,9 @@ impl Sessions {
         let id = new_id()?;
         let now_ms = monotonic(&*self.clock);
         let mut book = self.book();
-        book.remove_where(|session| !session.lives(now_ms));
-        let oldest = |book: &Book, of: Option<&str>| {
-            let fits = book.held.iter().filter(|(_, session)| of.is_none_or(|of| session.principal == of));
-            fits.min_by_key(|(_, session)| session.used_ms).map(|(id, _)| *id)
-        };
-        let own = book.held.values().filter(|session| session.principal == principal).count();
-        let crowded = if own >= SESSIONS_OF_ONE_MAX {
-            oldest(&book, Some(principal))
-        } else if book.held.len() >= SESSIONS_MAX {
-            oldest(&book, None)
-        } else {
-            None
-        };
-        if let Some(crowded) = crowded {
-            book.remove(crowded);
-        }
+        book.make_room(principal, now_ms);
         let hash = kept(&id);
-        book.held.insert(hash, Held::new(token, principal.to_owned(), now_ms, now_ms));
+        book.held.insert(hash, Held::new(Some(token), principal.to_owned(), now_ms, now_ms));
         book.note(hash);
         Ok(id)
     }
@@ -203,7 +192,7 @@ impl Sessions {
             return None;
         }
         session.made.take_if(|made| shown_ms.saturating_sub(made.at_ms) >= SHOWN_WITHIN_MS);
-        let token = session.token;
+        let token = session.token?;
         if acts {
             session.used_ms = now_ms;
             if now_ms.saturating_sub(session.kept_ms) >= USE_GRAIN_MS {
@@ -212,6 +201,21 @@ impl Sessions {
             }
         }
         Some(token)
+    }
+
+    /// The session of a person whom a trusted proxy signs in with each request: one for all their browsers. Its id is
+    /// derived from their name, and never leaves this node.
+    pub(super) fn of_proxy(&self, principal: &str) -> String {
+        let id = blake3::keyed_hash(&self.key, &[PROXY_PREFIX, principal.as_bytes()].concat());
+        let id = URL_SAFE_NO_PAD.encode(id.as_bytes());
+        let now_ms = monotonic(&*self.clock);
+        let (mut book, hash) = (self.book(), kept(&id));
+        if !book.held.contains_key(&hash) {
+            book.make_room(principal, now_ms);
+        }
+        let session = book.held.entry(hash).or_insert_with(|| Held::new(None, principal.to_owned(), now_ms, now_ms));
+        (session.began_ms, session.used_ms) = (now_ms, now_ms);
+        id
     }
 
     /// Keeps an access token that was just made for the next page of this session that is about it.
@@ -311,6 +315,26 @@ impl Book {
         }
     }
 
+    /// Ends what has ended, and where there are too many sessions the one that was used least recently.
+    fn make_room(&mut self, principal: &str, now_ms: i64) {
+        self.remove_where(|session| !session.lives(now_ms));
+        let oldest = |book: &Self, of: Option<&str>| {
+            let fits = book.held.iter().filter(|(_, session)| of.is_none_or(|of| session.principal == of));
+            fits.min_by_key(|(_, session)| session.used_ms).map(|(id, _)| *id)
+        };
+        let own = self.held.values().filter(|session| session.principal == principal).count();
+        let crowded = if own >= SESSIONS_OF_ONE_MAX {
+            oldest(self, Some(principal))
+        } else if self.held.len() >= SESSIONS_MAX {
+            oldest(self, None)
+        } else {
+            None
+        };
+        if let Some(crowded) = crowded {
+            self.remove(crowded);
+        }
+    }
+
     fn remove_where(&mut self, ends: impl Fn(&Held) -> bool) {
         let ended: Vec<_> = self.held.iter().filter(|(_, session)| ends(session)).map(|(id, _)| *id).collect();
         for id in ended {
@@ -320,7 +344,7 @@ impl Book {
 }
 
 impl Held {
-    const fn new(token: TokenHash, principal: String, began_ms: i64, used_ms: i64) -> Self {
+    const fn new(token: Option<TokenHash>, principal: String, began_ms: i64, used_ms: i64) -> Self {
         Self { token, principal, began_ms, used_ms, kept_ms: used_ms, made: None, told: None }
     }
 

@@ -88,7 +88,9 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     let visit = known.map_or_else(new_id, Ok)?;
     let takes_tokens = app.registry.is_some() || app.read_token.is_some();
     let form = app.sessions.form_token(&visit);
-    let matter = SignIn { next, form: &form, refused, takes_tokens };
+    // Whoever it names and is known has a session, and does not come here.
+    let unknown = app.door.signed_in(peer, headers);
+    let matter = SignIn { next, form: &form, refused, unknown: unknown.as_deref(), takes_tokens };
     let who = if peer.reads_openly(app) { Who::Local } else { Who::Stranger };
     let mut response = html(page(&frame(app, who), &matter));
     *response.status_mut() = StatusCode::OK;

@@ -144,6 +144,9 @@ impl Visitor {
     /// What pages say of them and of this node.
     pub(super) fn frame(&self, app: &Shared) -> Frame {
         let who = match (&self.seat, &self.session) {
+            (Some(seat), Some(id)) if seat.is_single_sign_on() => {
+                Who::SingleSignOn { name: seat.actor().name.clone(), form: app.sessions.form_token(id) }
+            }
             (Some(seat), Some(id)) => Who::Signed {
                 name: seat.actor().name.clone(),
                 token: seat.token().to_owned(),
@@ -231,8 +234,17 @@ impl FromRequestParts<App> for Visitor {
     }
 }
 
-/// The session of a request, and who it is of; ends it where the access token behind it is gone.
+/// The session of a request, and who it is of: that of its cookie, or of whom a trusted proxy has signed in.
 pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
+    session_of_cookie(app, peer, headers).or_else(|| {
+        let name = app.door.signed_in(peer, headers)?;
+        let seat = app.registry.as_ref()?.seat_of_person(&name)?;
+        Some((app.sessions.of_proxy(&name), seat))
+    })
+}
+
+/// The session of a cookie; ends it where the access token behind it is gone.
+fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
     let id = Cookie::Session.read(Way::of(app, peer), headers)?;
     let token = app.sessions.find(id, !headers.contains_key(BY_ITSELF))?;
     let Some(seat) = seat_of(app, &token) else {

@@ -14,6 +14,8 @@ pub struct SignIn<'a> {
     pub form: &'a str,
     /// Why an attempt failed.
     pub refused: Option<&'a str>,
+    /// Whom single sign-on names, where no person who may use the pages has that name.
+    pub unknown: Option<&'a str>,
     /// Whether this node takes access tokens at all.
     pub takes_tokens: bool,
 }
@@ -24,6 +26,11 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
     let main = html! {
         div.narrow {
             h1 { "Sign in" }
+            @if let Some(name) = sign_in.unknown {
+                p.note.bad role="alert" {
+                    "Single sign-on says that you are " b { (Visible(name)) } ". No person with this name has access here, or their access is suspended. Ask an admin to add a person named exactly like this, under Access."
+                }
+            }
             @if sign_in.takes_tokens {
                 p.lead { "With the access token that an admin gave you. It is exchanged for a session of this browser." }
                 @if let Some(refused) = sign_in.refused { p.note.bad #refused role="alert" { (Visible(refused)) } }
@@ -56,10 +63,17 @@ mod tests {
 
     #[test]
     fn a_refusal_is_tied_to_its_field_and_the_way_back_is_inert() {
-        let sign_in = SignIn { next: "/ui/\"><script>", form: "f", refused: Some("no"), takes_tokens: true };
+        let sign_in = SignIn {
+            next: "/ui/\"><script>",
+            form: "f",
+            refused: Some("no"),
+            unknown: Some("<b>"),
+            takes_tokens: true,
+        };
         let shown = page(&sample(Who::Stranger), &sign_in);
         assert!(shown.contains("aria-describedby=\"refused\"") && shown.contains("id=\"refused\""), "{shown}");
         assert!(shown.contains("/ui/&quot;&gt;&lt;script&gt;"), "{shown}");
+        assert!(shown.contains("<b>&lt;b&gt;</b>. No person"), "{shown}");
         let closed = page(&sample(Who::Stranger), &SignIn::default());
         assert!(!closed.contains("<form class=\"stack\"") && closed.contains("takes no access tokens"), "{closed}");
     }
