@@ -282,11 +282,12 @@ impl<'s> Sieve<'s> {
                 return Ok(ControlFlow::Break(()));
             }
             if version.archived.is_none() && (search.history || texts_of.contains(&number)) {
-                // Not checked against its id: nothing of it is served, and damage is found where it matters.
                 let key = EntryKey::content(prompt.name.namespace(), &version.content_id);
                 let bytes = txn.entry(key.as_bytes())?.map(|entry| entry.value).unwrap_or_default();
                 pay(bytes_left, bytes.len(), stop);
+                // A damaged content is noted and passed over, so that the rest is found; nothing of it is shown.
                 if words.iter().any(|word| word.may_be_in(&bytes))
+                    && txn.check_content(&version.content_id, &bytes).is_ok()
                     && let Ok(content) = Content::from_json(&bytes)
                 {
                     for text in content.texts() {
