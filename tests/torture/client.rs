@@ -41,14 +41,21 @@ impl Place {
 pub struct Client {
     place: Place,
     open: Option<(SocketAddr, TcpStream)>,
+    token: &'static str,
 }
 
 impl Client {
+    /// One that asks a primary as its admin.
     pub const fn new(place: Place) -> Self {
-        Self { place, open: None }
+        Self { place, open: None, token: ADMIN }
     }
 
-    /// Asks as the admin; none when the node went away before it had answered.
+    /// One that reads without an access token: a replica refuses those of its primary.
+    pub const fn reader(place: Place) -> Self {
+        Self { place, open: None, token: "" }
+    }
+
+    /// Asks; none when the node went away before it had answered.
     pub fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<Answer> {
         let address = self.place.get();
         let stream = match self.open.take() {
@@ -56,8 +63,10 @@ impl Client {
             _ => connect(address)?,
         };
         let body = body.map(ToString::to_string).unwrap_or_default();
+        let token =
+            if self.token.is_empty() { String::new() } else { format!("authorization: Bearer {}\r\n", self.token) };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {ADMIN}\r\n\
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{token}\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );

@@ -221,7 +221,7 @@ fn a_replica_reads_on_after_an_error_of_its_disk_although_its_primary_is_away() 
         return;
     };
     replica.follow(&primary);
-    let (mut client, unasked) = (Client::new(Place::new(replica.address())), Unasked(Cell::new(0)));
+    let (mut client, unasked) = (Client::reader(Place::new(replica.address())), Unasked(Cell::new(0)));
     disk.fail(fault(CHANGES, Errno::Io, 100, Partial::Nothing));
     primary.publish("news", "of the day");
     let failed = eventually(PATIENCE, || (disk.injected() > 0).then_some(()));
@@ -259,7 +259,7 @@ fn a_read_only_disk_is_started_on_and_verified() {
         disk.fail(READ_ONLY);
         verified(replica.data(), &disk);
         replica.restart();
-        let (answer, right) = Unasked(Cell::new(0)).ask(&mut Client::new(Place::new(replica.address())));
+        let (answer, right) = Unasked(Cell::new(0)).ask(&mut Client::reader(Place::new(replica.address())));
         assert!(right, "a replica that was {}: {}", if clean { "stopped" } else { "killed" }, answer.text());
         disk.heal();
     }
