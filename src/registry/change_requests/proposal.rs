@@ -82,11 +82,11 @@ pub(super) fn propose(
 
 /// Those who are asked to review something, each once: principals, and not its author.
 pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Result<Vec<String>, RegistryError> {
-    let asked: Vec<String> = asked.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let (count, max) = (asked.len(), REVIEWERS_MAX);
     if count > max {
         return Err(RegistryError::TooMany { what: "reviewers", count, max });
     }
+    let asked: Vec<String> = asked.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     for name in &asked {
         if *name == ctx.actor.name {
             return Err(RegistryError::Unfit(format!("`{name}` proposes it, and cannot be asked to review it")));
