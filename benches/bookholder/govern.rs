@@ -162,14 +162,7 @@ fn deploy(bench: &mut Bench, runtime: &Runtime, registry: &Registry, admin: &Act
     for number in 1..=OPEN {
         let author = authors.get(number % authors.len()).expect("one of them");
         let moves = vec![moving(&name(number).parse().expect("a name"), "guarded", 1)];
-        let request = ProposeRequest {
-            message: "m".to_owned(),
-            publish: None,
-            moves,
-            automatic: false,
-            expires_days: None,
-            reviewers: Vec::new(),
-        };
+        let request = ProposeRequest { message: "m".to_owned(), moves, ..ProposeRequest::default() };
         runtime.block_on(registry.propose(author, request)).expect("a proposal");
     }
     drop(progress);

@@ -153,7 +153,7 @@ pub struct CanAnswer {
 }
 
 /// A change for others to look at: publish and deploy in one, or deploy what is there.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProposeRequest {
     /// Why; 1 to 2,000 characters.

@@ -12,11 +12,9 @@ use super::transport::Spool;
 use super::watermark;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
-use crate::store::delta::{self, Before, Counts, Scope, Target};
-use crate::store::read::Head;
+use crate::store::delta::{self, Before, Counts, Target};
 use crate::store::write::WriteTxn;
 use crate::trust::accept::Rank;
-use crate::trust::checkpoint::Checkpoint;
 
 impl Follower {
     /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
@@ -58,7 +56,7 @@ impl Follower {
     pub(super) async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
         let checkpoint = step.accepted.checkpoint.clone();
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
-        let target = target_of(&checkpoint, now_ms);
+        let target = Target::of(&checkpoint, Timestamp::from_ms(now_ms));
         let live = step.source == Source::Live;
         let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
@@ -151,27 +149,5 @@ impl Follower {
             %taken,
             "the damaged database was replaced by a newer state; whether its history goes on from the one that was held could not be compared here"
         );
-    }
-}
-
-/// What a verified checkpoint says that a delta leads to.
-fn target_of(checkpoint: &Checkpoint, now_ms: i64) -> Target {
-    Target {
-        scope: Scope {
-            registry: checkpoint.registry.clone(),
-            view: checkpoint.view.clone(),
-            view_generation: checkpoint.view_definition.0,
-        },
-        head: Head {
-            position: checkpoint.position(),
-            changed: checkpoint.changed,
-            floor: checkpoint.floor,
-            tombstones: checkpoint.tombstones,
-        },
-        entries: checkpoint.entries,
-        bytes: checkpoint.bytes,
-        tombstones: checkpoint.tombstones,
-        state: checkpoint.state,
-        now: Timestamp::from_ms(now_ms),
     }
 }

@@ -19,6 +19,7 @@ use super::record::{DeltaHeaderV1, OperationV1};
 use super::write::WriteTxn;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
+use crate::trust::checkpoint::Checkpoint;
 
 /// Largest encoded operation, in bytes: a content at its limit, and its key.
 const OPERATION_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -202,6 +203,31 @@ pub struct Target {
     pub state: [u8; 32],
     /// When it is applied; what a deletion is remembered under.
     pub now: Timestamp,
+}
+
+impl Target {
+    /// What a checkpoint says that a delta leads to.
+    #[must_use]
+    pub fn of(checkpoint: &Checkpoint, now: Timestamp) -> Self {
+        Self {
+            scope: Scope {
+                registry: checkpoint.registry.clone(),
+                view: checkpoint.view.clone(),
+                view_generation: checkpoint.view_definition.0,
+            },
+            head: Head {
+                position: checkpoint.position(),
+                changed: checkpoint.changed,
+                floor: checkpoint.floor,
+                tombstones: checkpoint.tombstones,
+            },
+            entries: checkpoint.entries,
+            bytes: checkpoint.bytes,
+            tombstones: checkpoint.tombstones,
+            state: checkpoint.state,
+            now,
+        }
+    }
 }
 
 /// The history that a node holds before a delta is applied, which must be part of what it leads to.

@@ -80,14 +80,7 @@ async fn governed_story() -> Primary {
     let published = registry.publish(&person("ann"), name("support/agent"), request("Say Bluebird to {{who}}")).await;
     let number = published.expect("hers").version.number;
     let moves = vec![moving("support/agent", "production", fixed(number))];
-    let asked = ProposeRequest {
-        message: "OPS 1".to_owned(),
-        publish: None,
-        moves: moves.clone(),
-        automatic: false,
-        expires_days: None,
-        reviewers: Vec::new(),
-    };
+    let asked = ProposeRequest { message: "OPS 1".to_owned(), moves: moves.clone(), ..ProposeRequest::default() };
     let asked = registry.propose(&person("ann"), asked).await.expect("a proposal");
     let (asked, seen) = (asked.id, asked.moves.into_iter().map(|one| one.fingerprint).collect());
     let approve = ReviewRequest { kind: EventKind::Approve, message: "good".to_owned(), fingerprints: seen };

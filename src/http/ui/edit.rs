@@ -425,14 +425,7 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
         Asked::Propose => {
             let serving = ServingRequest { version: Some(number), ..ServingRequest::default() };
             let moves = vec![Move { name: name.clone(), label: label()?, serving, expected_deployment: None }];
-            let request = ProposeRequest {
-                message,
-                publish: None,
-                moves,
-                automatic: false,
-                expires_days: None,
-                reviewers: Vec::new(),
-            };
+            let request = ProposeRequest { message, moves, ..ProposeRequest::default() };
             match registry.propose(actor, request).await {
                 Ok(made) => return Ok(Some(format!("{}?done=propose", request_path(made.id)))),
                 Err(error) => {

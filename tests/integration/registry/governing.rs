@@ -52,11 +52,10 @@ async fn deploy(primary: &Primary, who: &str, version: u64, request: DeployReque
 async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) -> ChangeRequest {
     let request = ProposeRequest {
         message: "OPS-1 be kinder".to_owned(),
-        publish: None,
         moves: vec![moving(AGENT, "production", fixed(version))],
         automatic,
         expires_days: Some(7),
-        reviewers: Vec::new(),
+        ..ProposeRequest::default()
     };
     primary.registry.propose(&person(who), request).await.expect("a proposal")
 }
@@ -303,14 +302,8 @@ async fn publishing_and_deploying_are_proposed_in_one_and_applied_in_one() {
         expected_parent: Some(1),
         labels: vec![label("production"), label("staging")],
     };
-    let asked = ProposeRequest {
-        message: "OPS-7 sell".to_owned(),
-        publish: Some(version),
-        moves: Vec::new(),
-        automatic: false,
-        expires_days: None,
-        reviewers: Vec::new(),
-    };
+    let asked =
+        ProposeRequest { message: "OPS-7 sell".to_owned(), publish: Some(version), ..ProposeRequest::default() };
     let before = primary.state().1;
     let stranger = primary.registry.propose(&person("nobody"), asked.clone()).await;
     assert!(matches!(stranger, Err(RegistryError::Forbidden { .. })), "{stranger:?}");

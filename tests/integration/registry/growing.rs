@@ -130,14 +130,7 @@ async fn author_of_a_version_does_not_approve_its_growth_however_it_grows() {
     for (way, from, to) in WAYS {
         let primary = world(r#","approvals":1"#, from).await;
         let moves = vec![moving(AGENT, "production", serving(to))];
-        let asked = ProposeRequest {
-            message: "m".to_owned(),
-            publish: None,
-            moves,
-            automatic: false,
-            expires_days: None,
-            reviewers: Vec::new(),
-        };
+        let asked = ProposeRequest { message: "m".to_owned(), moves, ..ProposeRequest::default() };
         let asked = primary.registry.propose(&person("ann"), asked).await.expect("a proposal");
         let approval = || ReviewRequest {
             kind: EventKind::Approve,

@@ -29,14 +29,7 @@ fn deploy(serving: bookholder::api::write::ServingRequest, to: &str) -> DeployRe
 
 fn propose(version: u64, automatic: bool) -> ProposeRequest {
     let moves = vec![moving(AGENT, "production", fixed(version))];
-    ProposeRequest {
-        message: "please".to_owned(),
-        publish: None,
-        moves,
-        automatic,
-        expires_days: None,
-        reviewers: Vec::new(),
-    }
+    ProposeRequest { message: "please".to_owned(), moves, automatic, ..ProposeRequest::default() }
 }
 
 async fn approve(primary: &Primary, who: &str, asked: &ChangeRequest) -> Result<ChangeRequest, RegistryError> {
@@ -351,14 +344,7 @@ async fn an_import_can_do_no_more_than_its_importer() {
     let now = DeployRequest { moves: moves.clone(), message: "m".to_owned(), ..DeployRequest::default() };
     let missing = lacks(primary.registry.deploy(&person("rob"), now).await);
     assert_eq!(missing, [RequirementKind::Approvals, RequirementKind::After]);
-    let asked = ProposeRequest {
-        message: "m".to_owned(),
-        publish: None,
-        moves,
-        automatic: false,
-        expires_days: None,
-        reviewers: Vec::new(),
-    };
+    let asked = ProposeRequest { message: "m".to_owned(), moves, ..ProposeRequest::default() };
     let asked = primary.registry.propose(&person("ann"), asked).await.expect("hers");
     assert!(approve(&primary, "rob", &asked).await.is_err(), "he imported it");
     approve(&primary, "ivy", &asked).await.expect("she did not");

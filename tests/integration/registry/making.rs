@@ -200,14 +200,7 @@ const NO_WAYS: &[Way] = &[
 
 async fn asked(primary: &Primary, version: u64) -> ChangeRequest {
     let moves = vec![moving(AGENT, "production", fixed(version))];
-    let asked = ProposeRequest {
-        message: "m".to_owned(),
-        publish: None,
-        moves,
-        automatic: false,
-        expires_days: None,
-        reviewers: Vec::new(),
-    };
+    let asked = ProposeRequest { message: "m".to_owned(), moves, ..ProposeRequest::default() };
     primary.registry.propose(&person("ann"), asked).await.expect("a proposal")
 }
 

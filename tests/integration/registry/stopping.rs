@@ -46,14 +46,7 @@ async fn propose(primary: &Primary, serving: ServingRequest, with_other: bool) -
     if with_other {
         moves.push(moving(OTHER, "production", fixed(1)));
     }
-    let asked = ProposeRequest {
-        message: "m".to_owned(),
-        publish: None,
-        moves,
-        automatic: false,
-        expires_days: Some(365),
-        reviewers: Vec::new(),
-    };
+    let asked = ProposeRequest { message: "m".to_owned(), moves, expires_days: Some(365), ..ProposeRequest::default() };
     primary.registry.propose(&person("ann"), asked).await.expect("a proposal")
 }
 
@@ -292,14 +285,7 @@ async fn automatic_request_brings_back_nothing_that_was_stopped() {
     primary.deploy(AGENT, two, "staging").await;
     primary.wait(HOUR_MS);
     let moves = vec![moving(AGENT, "production", fixed(two)), moving(OTHER, "production", fixed(1))];
-    let asked = ProposeRequest {
-        message: "m".to_owned(),
-        publish: None,
-        moves,
-        automatic: true,
-        expires_days: None,
-        reviewers: Vec::new(),
-    };
+    let asked = ProposeRequest { message: "m".to_owned(), moves, automatic: true, ..ProposeRequest::default() };
     let asked = primary.registry.propose(&person("rob"), asked).await.expect("his");
     deploy(&primary, fixed(two)).await.expect("it was on staging");
     rollback(&primary, None).await.expect("free");

@@ -44,11 +44,9 @@ async fn world() -> Primary {
     primary.registry.save_draft(&primary.admin, name("support/agent"), "d".to_owned(), draft).await.expect("saved");
     let asked = ProposeRequest {
         message: "m".to_owned(),
-        publish: None,
         moves: vec![moving("support/agent", "production", fixed(1))],
         automatic: true,
-        expires_days: None,
-        reviewers: Vec::new(),
+        ..ProposeRequest::default()
     };
     primary.registry.propose(&primary.admin, asked).await.expect("a proposal");
     primary
@@ -80,11 +78,9 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
     let review = |kind| ReviewRequest { kind, message: "m".to_owned(), fingerprints: Vec::new() };
     let propose = ProposeRequest {
         message: "m".to_owned(),
-        publish: None,
         moves: vec![moving("support/agent", "staging", fixed(1))],
         automatic: true,
-        expires_days: None,
-        reviewers: Vec::new(),
+        ..ProposeRequest::default()
     };
     let archive = ArchiveRequest {
         prompts: Pattern::everything(),

@@ -5,8 +5,7 @@ use std::io::Write;
 use bookholder::crypto::note::{NOTE_BYTES_MAX, Note};
 use bookholder::model::position::Position;
 use bookholder::model::time::Timestamp;
-use bookholder::store::delta::{Scope, Target};
-use bookholder::store::read::Head;
+use bookholder::store::delta::Target;
 use bookholder::trust::checkpoint::Checkpoint;
 
 /// An answer to a poll, taken apart: the note, and the data behind it.
@@ -30,24 +29,7 @@ pub fn read_note(note: &[u8]) -> Checkpoint {
 
 /// What a checkpoint says that a delta leads to.
 pub fn target(checkpoint: &Checkpoint) -> Target {
-    Target {
-        scope: Scope {
-            registry: checkpoint.registry.clone(),
-            view: checkpoint.view.clone(),
-            view_generation: checkpoint.view_definition.0,
-        },
-        head: Head {
-            position: checkpoint.position(),
-            changed: checkpoint.changed,
-            floor: checkpoint.floor,
-            tombstones: checkpoint.tombstones,
-        },
-        entries: checkpoint.entries,
-        bytes: checkpoint.bytes,
-        tombstones: checkpoint.tombstones,
-        state: checkpoint.state,
-        now: Timestamp::from_ms(checkpoint.issued * 1_000),
-    }
+    Target::of(checkpoint, Timestamp::from_ms(checkpoint.issued * 1_000))
 }
 
 /// The records of a delta: a header, then operations; none when it is no delta.

@@ -19,14 +19,16 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::super::error::Failure;
+use super::super::extract::{Params, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::Shared;
 use super::html;
-use super::visitor::Visitor;
+use super::visitor::{Sent, Visitor, redirect};
+use crate::crypto::secret::AccessToken;
 use crate::model::pattern::Pattern;
 use crate::model::principal::Grant;
-use crate::registry::{Actor, Registry};
+use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::form::{Outcome, Typed, WHICH};
 use crate::web::pages::access::ROWS;
 
@@ -48,6 +50,33 @@ fn asked<'v>(app: &Shared, visitor: &'v Visitor) -> Result<(Registry, &'v Actor)
 /// What was done, by the word that stands in the address.
 fn done(word: Option<String>, said: &[(&'static str, &'static str)]) -> Outcome {
     Outcome { done: super::said(word, said), ..Outcome::default() }
+}
+
+/// Shows a page, with what was done before where its address says so.
+async fn show(
+    mut params: Params,
+    said: &[(&'static str, &'static str)],
+    page: impl FnOnce(Outcome) -> Result<String, Failure> + Send + 'static,
+) -> Result<Response, Failure> {
+    let outcome = done(params.text("done"), said);
+    params.finish(&["done"])?;
+    Ok(html(blocking(move || page(outcome)).await??))
+}
+
+/// Answers a form: leads on to where it led, or shows its page again with why it was refused.
+async fn answer<const MAX: usize>(
+    sent: &Sent<MAX>,
+    typed: Typed,
+    did: Result<String, Failure>,
+    page: impl FnOnce(&Visitor, Outcome) -> Result<String, Failure> + Send + 'static,
+) -> Result<Response, Failure> {
+    match did {
+        Ok(path) => Ok(redirect(&path)),
+        Err(failure) => {
+            let visitor = sent.visitor();
+            blocking(move || again(failure, typed, |outcome| page(&visitor, outcome))).await?
+        }
+    }
 }
 
 /// Shows a page again, with why its form was refused; what failed inside stays a failure.
@@ -85,6 +114,30 @@ where
 {
     let empty = || RequestError::FormValue { field, reason: "it is empty".to_owned() };
     Ok(value(typed, name, field)?.ok_or_else(empty)?)
+}
+
+/// The name of something new, which nothing may have yet.
+fn new_name(
+    typed: &Typed,
+    what: &'static str,
+    is_taken: impl FnOnce(&str) -> Result<bool, Failure>,
+) -> Result<String, Failure> {
+    let name = required::<String>(typed, "name", "Name")?;
+    if is_taken(&name)? { Err(RegistryError::Exists { what, name }.into()) } else { Ok(name) }
+}
+
+/// The one that has a name.
+fn named<T>(all: Vec<T>, what: &'static str, name: &str, name_of: impl Fn(&T) -> &str) -> Result<T, Failure> {
+    let absent = || RegistryError::NotFound { what, name: name.chars().take(64).collect() };
+    Ok(all.into_iter().find(|one| name_of(one) == name).ok_or_else(absent)?)
+}
+
+/// Keeps a secret that was just made for the one page of this session that shows it.
+fn show_once(app: &Shared, sent: &Sent, page: &str, secret: Option<&str>) -> Result<(), Failure> {
+    let lost = || RequestError::Task("the answer holds no secret".to_owned());
+    let secret = secret.and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
+    app.sessions.show_once(&sent.session, page, secret);
+    Ok(())
 }
 
 /// A field for a pattern, which means everything when it is empty.
@@ -138,7 +191,7 @@ struct Sought {
 }
 
 impl Sought {
-    fn read(params: &mut super::super::extract::Params) -> Self {
+    fn read(params: &mut Params) -> Self {
         let mut take = |name| {
             let text = params.text(name).unwrap_or_default();
             text.trim().chars().take(SOUGHT_BYTES_MAX).collect::<String>()

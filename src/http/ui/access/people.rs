@@ -10,9 +10,9 @@ use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
 use super::super::html;
-use super::super::visitor::{Sent, Visitor, redirect};
+use super::super::visitor::{Sent, Visitor};
 use super::tokens::create_for;
-use super::{Sought, again, asked, done, grant, page_of, required, unknown_form, which};
+use super::{Sought, answer, asked, grant, page_of, required, show, unknown_form, which};
 use crate::api::govern::{PrincipalRequest, TokenView};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind};
 use crate::model::time::Timestamp;
@@ -73,15 +73,11 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
         };
         let name = required::<String>(&typed, "name", "Name")?;
         let request = PrincipalRequest { name, kind, grants: grant(&typed)?.into_iter().collect() };
-        Ok::<_, Failure>(registry.create_principal(&actor, request).await?)
+        let made = registry.create_principal(&actor, request).await?;
+        Ok(format!("{}?done=create", principal_path(&made.name)))
     };
-    match made.await {
-        Ok(made) => Ok(redirect(&format!("{}?done=create", principal_path(&made.name)))),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Sought::nothing(), outcome))).await?
-        }
-    }
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, Sought::nothing(), outcome)).await
 }
 
 /// Shows one principal.
@@ -89,12 +85,10 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
     let name = segments.text("name").to_owned();
-    Ok(html(blocking(move || person(&app, &visitor, &name, outcome)).await??))
+    show(params, &DONE, move |outcome| person(&app, &visitor, &name, outcome)).await
 }
 
 fn person(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
@@ -124,13 +118,7 @@ pub(in crate::http::ui) async fn act(
         let back = || format!("{}?done={}", principal_path(&name), which(&typed));
         change(&registry, &actor, &name, &typed).await.map(|()| back())
     };
-    match did {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| person(&app, &visitor, &name, outcome))).await?
-        }
-    }
+    answer(&sent, typed, did, move |visitor, outcome| person(&app, visitor, &name, outcome)).await
 }
 
 async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &Typed) -> Result<(), Failure> {

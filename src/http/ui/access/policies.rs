@@ -7,12 +7,12 @@ use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::state::{App, Shared};
 use super::super::html;
-use super::super::visitor::{Sent, Visitor, redirect};
+use super::super::visitor::{Sent, Visitor};
 use super::policy_form::policy_of;
-use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use super::{answer, asked, fingerprint, named, new_name, show, unchanged, unknown_form, which};
 use crate::model::policy::Policy;
 use crate::model::principal::Permission;
-use crate::registry::{Actor, Registry, RegistryError};
+use crate::registry::{Actor, Registry};
 use crate::web::form::{Outcome, Typed, WHICH};
 use crate::web::pages::access::policies::{Policies, page};
 use crate::web::pages::access::policy::{PolicyMatter, blank as blank_form, page as policy_page};
@@ -28,24 +28,18 @@ const DONE: [(&str, &str); 2] = [
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
-    let work = move || {
+    let work = move |outcome| {
         let (registry, actor) = asked(&app, &visitor)?;
         let keeps = visitor.holds(&app, Permission::Policy);
-        Ok::<_, Failure>(page(
-            &visitor.frame(&app),
-            &Policies { policies: registry.policies_for(actor), keeps, outcome },
-        ))
+        Ok(page(&visitor.frame(&app), &Policies { policies: registry.policies_for(actor), keeps, outcome }))
     };
-    Ok(html(blocking(work).await??))
+    show(params, &DONE, work).await
 }
 
 fn find(registry: &Registry, actor: &Actor, name: &str) -> Result<Policy, Failure> {
-    let absent = || RegistryError::NotFound { what: "policy", name: name.chars().take(64).collect() };
-    Ok(registry.policies_for(actor).into_iter().find(|policy| policy.name == name).ok_or_else(absent)?)
+    named(registry.policies_for(actor), "policy", name, |policy| &policy.name)
 }
 
 /// Shows one policy.
@@ -53,12 +47,10 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
     let name = segments.text("name").to_owned();
-    Ok(html(blocking(move || shown(&app, &visitor, Some(&name), outcome)).await??))
+    show(params, &DONE, move |outcome| shown(&app, &visitor, Some(&name), outcome)).await
 }
 
 /// Shows the form for a new one.
@@ -98,23 +90,17 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let name = required::<String>(&typed, "name", "Name")?;
-        if find(&registry, &actor, &name).is_ok() {
-            return Err(RegistryError::Exists { what: "a policy", name }.into());
-        }
-        Ok::<_, Failure>(registry.put_policy(&actor, policy_of(name, &typed)?).await?)
+        let name = new_name(&typed, "a policy", |name| Ok(find(&registry, &actor, name).is_ok()))?;
+        let made = registry.put_policy(&actor, policy_of(name, &typed)?).await?;
+        Ok(saved(&made.name))
     };
-    match made.await {
-        Ok(made) => Ok(saved(&made.name)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, None, outcome))).await?
-        }
-    }
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, None, outcome)).await
 }
 
-fn saved(name: &str) -> Response {
-    redirect(&format!("{}?done=save", policy_path(name)))
+/// The page of a policy that was just saved.
+fn saved(name: &str) -> String {
+    format!("{}?done=save", policy_path(name))
 }
 
 /// Changes or removes a policy.
@@ -124,16 +110,11 @@ pub(in crate::http::ui) async fn act(
     mut sent: Sent,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
-    match change(&app, &sent, &name, &typed).await {
-        Ok(response) => Ok(response),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Some(&name), outcome))).await?
-        }
-    }
+    let did = change(&app, &sent, &name, &typed).await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, Some(&name), outcome)).await
 }
 
-async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<Response, Failure> {
+async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     match which(typed) {
         "save" => {
@@ -143,7 +124,7 @@ async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<
         }
         "remove" => {
             registry.remove_policy(&actor, name.to_owned()).await?;
-            Ok(redirect("/ui/access/policies?done=remove"))
+            Ok("/ui/access/policies?done=remove".to_owned())
         }
         _ => Err(unknown_form()),
     }

@@ -6,11 +6,10 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
-use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::extract::{Params, Segments};
 use super::super::super::state::{App, Shared};
-use super::super::html;
-use super::super::visitor::{Sent, Visitor, redirect};
-use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use super::super::visitor::{Sent, Visitor};
+use super::{answer, asked, fingerprint, named, new_name, show, unchanged, unknown_form, which};
 use crate::api::govern::RoleRequest;
 use crate::model::principal::{Permission, Principal, Role};
 use crate::registry::{Registry, RegistryError};
@@ -29,11 +28,9 @@ const DONE: [(&str, &str); 3] = [
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
-    Ok(html(blocking(move || shown(&app, &visitor, outcome)).await??))
+    show(params, &DONE, move |outcome| shown(&app, &visitor, outcome)).await
 }
 
 fn shown(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
@@ -50,8 +47,7 @@ fn holds(one: &Principal, role: &str) -> bool {
 }
 
 fn find(registry: &Registry, name: &str) -> Result<Role, Failure> {
-    let absent = || RegistryError::NotFound { what: "role", name: name.chars().take(64).collect() };
-    Ok(registry.roles().into_iter().find(|role| role.name == name).ok_or_else(absent)?)
+    named(registry.roles(), "role", name, |role| &role.name)
 }
 
 /// Shows one role.
@@ -59,12 +55,10 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
     let name = segments.text("name").to_owned();
-    Ok(html(blocking(move || role(&app, &visitor, &name, outcome)).await??))
+    show(params, &DONE, move |outcome| role(&app, &visitor, &name, outcome)).await
 }
 
 fn role(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
@@ -82,19 +76,12 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let name = required::<String>(&typed, "name", "Name")?;
-        if find(&registry, &name).is_ok() {
-            return Err(RegistryError::Exists { what: "a role", name }.into());
-        }
-        Ok::<_, Failure>(registry.put_role(&actor, name, request(&typed)?).await?)
+        let name = new_name(&typed, "a role", |name| Ok(find(&registry, name).is_ok()))?;
+        let made = registry.put_role(&actor, name, request(&typed)?).await?;
+        Ok(format!("{}?done=create", role_path(&made.name)))
     };
-    match made.await {
-        Ok(made) => Ok(redirect(&format!("{}?done=create", role_path(&made.name)))),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, outcome))).await?
-        }
-    }
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, outcome)).await
 }
 
 fn request(typed: &Typed) -> Result<RoleRequest, Failure> {
@@ -126,11 +113,6 @@ pub(in crate::http::ui) async fn act(
             _ => Err(unknown_form()),
         }
     };
-    match did.await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| role(&app, &visitor, &name, outcome))).await?
-        }
-    }
+    let did = did.await;
+    answer(&sent, typed, did, move |visitor, outcome| role(&app, visitor, &name, outcome)).await
 }

@@ -4,15 +4,13 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
-use super::super::super::extract::{Params, Segments, blocking};
+use super::super::super::extract::{Params, Segments};
 use super::super::super::rule_sets::put_patiently;
 use super::super::super::state::{App, Shared};
-use super::super::html;
-use super::super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
-use super::{again, asked, done, fingerprint, required, unchanged, unknown_form, which};
+use super::super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor};
+use super::{answer, asked, fingerprint, new_name, show, unchanged, unknown_form, which};
 use crate::api::govern::RuleSetRequest;
 use crate::model::principal::Permission;
-use crate::registry::RegistryError;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::rules::{Rules, RulesMatter, one as one_page, page};
 use crate::web::pages::access::rules_path;
@@ -27,11 +25,9 @@ const DONE: [(&str, &str); 2] =
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
-    Ok(html(blocking(move || all(&app, &visitor, outcome)).await??))
+    show(params, &DONE, move |outcome| all(&app, &visitor, outcome)).await
 }
 
 fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
@@ -48,20 +44,13 @@ pub(in crate::http::ui) async fn create(
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let name = required::<String>(&typed, "name", "Name")?;
-        if registry.rule_sets()?.iter().any(|set| set.name == name) {
-            return Err(RegistryError::Exists { what: "a rule set", name }.into());
-        }
+        let is_taken = |name: &str| Ok(registry.rule_sets()?.iter().any(|set| set.name == name));
+        let name = new_name(&typed, "a rule set", is_taken)?;
         let kept = put_patiently(registry, actor, name, request(&typed)).await?;
-        Ok::<_, Failure>(format!("{}?done=save", rules_path(&kept.name)))
+        Ok(format!("{}?done=save", rules_path(&kept.name)))
     };
-    match made.await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| all(&app, &visitor, outcome))).await?
-        }
-    }
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
 }
 
 fn request(typed: &Typed) -> RuleSetRequest {
@@ -73,12 +62,10 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
     let name = segments.text("name").to_owned();
-    Ok(html(blocking(move || shown(&app, &visitor, &name, outcome)).await??))
+    show(params, &DONE, move |outcome| shown(&app, &visitor, &name, outcome)).await
 }
 
 fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
@@ -110,11 +97,6 @@ pub(in crate::http::ui) async fn act(
             _ => Err(unknown_form()),
         }
     };
-    match did.await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, &name, outcome))).await?
-        }
-    }
+    let did = did.await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, &name, outcome)).await
 }

@@ -8,12 +8,12 @@ use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
 use super::super::html;
-use super::super::visitor::{Sent, Visitor, redirect};
+use super::super::visitor::{Sent, Visitor};
 use super::{
-    DAY_S, HOUR_S, OFFERED_MAX, Sought, again, asked, done, page_of, required, seconds, unknown_form, value, which,
+    DAY_S, HOUR_S, OFFERED_MAX, Sought, answer, asked, done, page_of, required, seconds, show_once, unknown_form,
+    value, which,
 };
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
-use crate::crypto::secret::AccessToken;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::token::{TokenMatter, page as token_page};
 use crate::web::pages::access::token_path;
@@ -47,13 +47,10 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
         Ok(principal) => create_for(&app, &sent, &principal, &typed).await,
         Err(failure) => Err(failure),
     };
-    match made {
-        Ok(name) => Ok(redirect(&token_path(&name))),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, Sought::nothing(), outcome))).await?
-        }
-    }
+    answer(&sent, typed, made.map(|name| token_path(&name)), move |visitor, outcome| {
+        shown(&app, visitor, Sought::nothing(), outcome)
+    })
+    .await
 }
 
 /// Makes an access token of a principal, which the page of its name shows once; that name.
@@ -80,9 +77,7 @@ fn lifetime(typed: &Typed) -> Result<Option<u64>, Failure> {
 
 /// Keeps what was just made for the one page that shows it.
 fn keep(app: &Shared, sent: &Sent, made: TokenView) -> Result<String, Failure> {
-    let lost = || RequestError::Task("the answer holds no access token".to_owned());
-    let token = made.token.as_deref().and_then(|token| AccessToken::parse(token).ok()).ok_or_else(lost)?;
-    app.sessions.show_once(&sent.session, &made.name, token);
+    show_once(app, sent, &made.name, made.token.as_deref())?;
     Ok(made.name)
 }
 
@@ -117,17 +112,12 @@ pub(in crate::http::ui) async fn act(
     mut sent: Sent,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
-    match change(&app, &sent, &name, &typed).await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            let page = move |outcome| {
-                let token = find(&app, &visitor, &name)?;
-                Ok(token_page(&visitor.frame(&app), &TokenMatter { token, shown: None, outcome }))
-            };
-            blocking(move || again(failure, typed, page)).await?
-        }
-    }
+    let did = change(&app, &sent, &name, &typed).await;
+    let page = move |visitor: &Visitor, outcome| {
+        let token = find(&app, visitor, &name)?;
+        Ok(token_page(&visitor.frame(&app), &TokenMatter { token, shown: None, outcome }))
+    };
+    answer(&sent, typed, did, page).await
 }
 
 async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {

@@ -4,16 +4,12 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
-use super::super::super::extract::{Params, Segments, blocking};
-use super::super::super::request::RequestError;
+use super::super::super::extract::{Params, Segments};
 use super::super::super::state::{App, Shared};
-use super::super::html;
-use super::super::visitor::{Sent, Visitor, redirect};
-use super::{HOUR_S, again, asked, done, pattern, required, seconds, unknown_form, which};
+use super::super::visitor::{Sent, Visitor};
+use super::{HOUR_S, answer, asked, named, new_name, pattern, required, seconds, show, show_once, unknown_form, which};
 use crate::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
-use crate::crypto::secret::AccessToken;
 use crate::model::webhook::WebhookFormat;
-use crate::registry::RegistryError;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::webhook_path;
 use crate::web::pages::access::webhooks::{WebhookMatter, Webhooks, one as one_page, page};
@@ -37,11 +33,9 @@ const DONE: [(&str, &str); 7] = [
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
-    Ok(html(blocking(move || all(&app, &visitor, outcome)).await??))
+    show(params, &DONE, move |outcome| all(&app, &visitor, outcome)).await
 }
 
 fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
@@ -54,20 +48,13 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let name = required::<String>(&typed, "name", "Name")?;
-        if registry.webhooks(&actor)?.iter().any(|one| one.name == name) {
-            return Err(RegistryError::Exists { what: "a webhook", name }.into());
-        }
+        let is_taken = |name: &str| Ok(registry.webhooks(&actor)?.iter().any(|one| one.name == name));
+        let name = new_name(&typed, "a webhook", is_taken)?;
         let made = registry.put_webhook(&actor, name, request(&typed)?).await?;
         keep(&app, &sent, &made)
     };
-    match made.await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| all(&app, &visitor, outcome))).await?
-        }
-    }
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
 }
 
 /// The webhook that a form says; whether it can be kept is the registry's business.
@@ -82,10 +69,8 @@ fn request(typed: &Typed) -> Result<WebhookRequest, Failure> {
 
 /// Keeps a secret that was just made for the one page that shows it; where that is.
 fn keep(app: &Shared, sent: &Sent, made: &WebhookView) -> Result<String, Failure> {
-    let lost = || RequestError::Task("the answer holds no secret".to_owned());
-    let secret = made.secret.as_deref().and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
     let path = webhook_path(&made.name);
-    app.sessions.show_once(&sent.session, &path, secret);
+    show_once(app, sent, &path, made.secret.as_deref())?;
     Ok(path)
 }
 
@@ -94,18 +79,15 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
-    mut params: Params,
+    params: Params,
 ) -> Result<Response, Failure> {
-    let outcome = done(params.text("done"), &DONE);
-    params.finish(&["done"])?;
     let name = segments.text("name").to_owned();
-    Ok(html(blocking(move || shown(&app, &visitor, &name, outcome)).await??))
+    show(params, &DONE, move |outcome| shown(&app, &visitor, &name, outcome)).await
 }
 
 fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
-    let absent = || RegistryError::NotFound { what: "webhook", name: name.chars().take(64).collect() };
-    let webhook = registry.webhooks(actor)?.into_iter().find(|one| one.name == name).ok_or_else(absent)?;
+    let webhook = named(registry.webhooks(actor)?, "webhook", name, |one| &one.name)?;
     let deliveries = registry.deliveries(actor, name, None, DELIVERIES)?.items;
     let secret = visitor.session().and_then(|session| app.sessions.take_shown(session, &webhook_path(name)));
     Ok(one_page(&visitor.frame(app), &WebhookMatter { webhook, secret, deliveries, outcome }))
@@ -118,13 +100,8 @@ pub(in crate::http::ui) async fn act(
     mut sent: Sent,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
-    match change(&app, &sent, &name, &typed).await {
-        Ok(path) => Ok(redirect(&path)),
-        Err(failure) => {
-            let visitor = sent.visitor();
-            blocking(move || again(failure, typed, |outcome| shown(&app, &visitor, &name, outcome))).await?
-        }
-    }
+    let did = change(&app, &sent, &name, &typed).await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, &name, outcome)).await
 }
 
 async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
