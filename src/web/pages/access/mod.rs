@@ -83,6 +83,11 @@ impl Tab {
         }
     }
 
+    /// The path of the page of one of them.
+    fn path_of(self, name: &str) -> String {
+        format!("{}/{}", self.path(), utf8_percent_encode(name, SEGMENT))
+    }
+
     /// Whether it shows what only who keeps access may see.
     const fn is_for_keepers(self) -> bool {
         matches!(self, Self::People | Self::Tokens | Self::Webhooks)
@@ -117,35 +122,31 @@ fn below(frame: &Frame, tab: Tab, title: &str, outcome: &Outcome, main: Markup) 
 /// The path of an access token's page.
 #[must_use]
 pub fn token_path(name: &str) -> String {
-    format!("/ui/access/tokens/{}", segment(name))
+    Tab::Tokens.path_of(name)
 }
 
 /// The path of a role's page.
 #[must_use]
 pub fn role_path(name: &str) -> String {
-    format!("/ui/access/roles/{}", segment(name))
+    Tab::Roles.path_of(name)
 }
 
 /// The path of a policy's page.
 #[must_use]
 pub fn policy_path(name: &str) -> String {
-    format!("/ui/access/policies/{}", segment(name))
+    Tab::Policies.path_of(name)
 }
 
 /// The path of a rule set's page.
 #[must_use]
 pub fn rules_path(name: &str) -> String {
-    format!("/ui/access/rules/{}", segment(name))
+    Tab::Rules.path_of(name)
 }
 
 /// The path of a webhook's page.
 #[must_use]
 pub fn webhook_path(name: &str) -> String {
-    format!("/ui/access/webhooks/{}", segment(name))
-}
-
-fn segment(name: &str) -> String {
-    utf8_percent_encode(name, SEGMENT).to_string()
+    Tab::Webhooks.path_of(name)
 }
 
 /// The path that asks why somebody may do something.
