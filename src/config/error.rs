@@ -52,7 +52,7 @@ pub enum ConfigError {
     #[error("invalid sign_in_header `{given}`: write the name of a header, such as X-Forwarded-Email")]
     SignInHeader { given: String },
     #[error(
-        "sign_in_header is set and trusted_proxies is empty, so that nobody could use it: name the proxy that signs people in, for example trusted_proxies = \"127.0.0.1\""
+        "sign_in_header is set, but trusted_proxies is empty: add the address of the proxy that signs people in, for example trusted_proxies = \"127.0.0.1\""
     )]
     SignInWithoutProxy,
     #[error("sign_in_header is a setting of a primary: a replica knows no principals; remove it")]

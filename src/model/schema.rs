@@ -71,7 +71,7 @@ const NOT_BLANK: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u2
 /// Why something was done, in the document.
 pub struct CommitMessage;
 built_schema!(
-    CommitMessage = text("Why, in the words of whoever asks; the history and the audit log show it.", "Greet by name")
+    CommitMessage = text("The reason for the change; the history and the audit log show it.", "Greet by name")
         .min_length(Some(1))
         .max_length(Some(MESSAGE_CHARACTERS_MAX))
         .pattern(Some(NOT_BLANK))

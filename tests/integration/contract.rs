@@ -79,7 +79,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/v1/requests", ""),
     ("GET",    "/v1/requests/1", ""),
     ("DELETE", "/v1/policies/production", ""),
-    ("POST",   "/v1/requests/1/application", r#"{"message":"Nobody else is there","allow_major":true}"#),
+    ("POST",   "/v1/requests/1/application", r#"{"message":"No other reviewer is available","allow_major":true}"#),
     ("POST",   "/v1/archive", EXAMPLE),
     // Webhooks.
     ("PUT",    "/v1/webhooks/bot", r#"{"url":"https://127.0.0.1:1/bookholder","events":["*"]}"#),

@@ -209,9 +209,9 @@ fn reviewers_are_picked_shown_first_in_their_queue_and_named_to_listeners() {
     let picked = [form.pairs(), vec![("reviewer.rob", "yes")]].concat();
     assert_eq!(ann.submit(DEPLOY, &picked).status, 303);
     let page = ann.page(&format!("{DEPLOY}?label=production&version=3"));
-    decide(&mut ann, &page, "propose", "OPS-2 of nobody").expect("asked");
+    decide(&mut ann, &page, "propose", "OPS-2 without reviewers").expect("asked");
     let queue = rob.page("/ui/review");
-    let (asked, other) = (queue.find("OPS-1 please"), queue.find("OPS-2 of nobody"));
+    let (asked, other) = (queue.find("OPS-1 please"), queue.find("OPS-2 without reviewers"));
     assert!(asked.is_some() && asked < other && queue.matches("you are asked").count() == 1, "{queue}");
     assert!(rob.page("/ui/review/1").contains("asked of <b>rob</b>"));
     let entry = team.audit_from(0).into_iter().find(|entry| entry["command"] == "propose").expect("an entry");

@@ -33,7 +33,7 @@ fn a_session_and_its_open_form_survive_a_kill_and_signing_out_survives_one_too()
     let position = |node: &Node| node.send("GET", "/v1/status", &[], b"").ok()["position"].clone();
     let before = position(&node);
     let (here, there) = (signed_in(&node, ADMIN), signed_in(&node, ADMIN));
-    assert_eq!(position(&node), before, "signing in is no commit that replicas fetch");
+    assert_eq!(position(&node), before, "signing in makes no commit");
     let form = form_token(&back(&node, &here).page("/ui/"));
     node.restart();
     assert!(back(&node, &here).page("/ui/").contains("Signed in with the access token <b>admin</b>"));

@@ -64,7 +64,7 @@ fn a_person_whom_a_trusted_proxy_names_reads_and_changes_without_an_access_token
     assert_eq!((&entry["actor"], &entry["command"]), (&json!(ANN), &json!("create-token")), "{entry}");
     assert_eq!(entry["method"], json!("web session of single sign-on"), "{entry}");
     let once = through(&node, "GET", "/ui/access/tokens/ci", &[(HEADER, ANN)], "").text();
-    assert!(once.contains("bh_"), "shown to whoever made it: {once}");
+    assert!(once.contains("bh_"), "the creator sees it: {once}");
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_name_counts_only_from_a_trusted_proxy_once_and_for_a_person_who_may_sign_in
         .ok();
     assert_eq!(through(&node, "GET", "/ui/", &[(HEADER, "sue")], "").status, 200);
     node.send("POST", "/v1/principals/sue/suspension", &[], b"").ok();
-    for name in ["ci", "sue", "nobody@example.com"] {
+    for name in ["ci", "sue", "unknown@example.com"] {
         let sent = through(&node, "GET", "/ui/", &[(HEADER, name)], "");
         assert_eq!(sent.status, 303, "{name}");
         let page = through(&node, "GET", "/ui/sign-in", &[(HEADER, name)], "").text();
@@ -84,7 +84,7 @@ fn a_name_counts_only_from_a_trusted_proxy_once_and_for_a_person_who_may_sign_in
     }
     assert_eq!(through(&node, "GET", "/ui/", &[(HEADER, ANN), (HEADER, "sue")], "").status, 303, "two names are none");
     let principals = node.send("GET", "/v1/principals", &[], b"").text();
-    assert!(!principals.contains("nobody@example.com"), "no account is made: {principals}");
+    assert!(!principals.contains("unknown@example.com"), "no account is made: {principals}");
     for path in ["/v1/whoami", "/v1/prompts", "/replication/v1/root/1"] {
         let answer = through(&node, "GET", path, &[(HEADER, ANN)], "");
         assert_eq!(answer.status, 401, "the interface takes access tokens alone: {path}");

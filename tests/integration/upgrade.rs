@@ -48,7 +48,7 @@ async fn story() -> Primary {
     primary.split("support/agent", "staging", &[(1, 1), (2, 3)]).await;
     primary.publish("about/us", "gone").await;
     primary.deploy("about/us", 1, "production").await;
-    primary.wait(1_000).remove("about/us").await.expect("nobody includes it");
+    primary.wait(1_000).remove("about/us").await.expect("no prompt includes it");
     primary
 }
 

@@ -83,7 +83,7 @@ pub(super) fn waits_for<Q: Queries + Documents>(
         return Ok(Some(format!("callers would break ({}); apply it with --allow-major", broken.join("; "))));
     }
     if request.automatic && by.is_none() {
-        let waits = "neither its author nor anyone who approved it may deploy there; somebody who may has to apply it";
+        let waits = "neither its author nor an approver may deploy there; someone who may deploy has to apply it";
         return Ok(Some(waits.to_owned()));
     }
     Ok(None)

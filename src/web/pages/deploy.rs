@@ -387,7 +387,7 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
             label.check { input type="checkbox" name="automatic" value="yes"; span { "and deploy it as soon as nothing is missing" } }
             @if !preview.review.reviewers.is_empty() {
                 details.act #reviewers {
-                    summary { "Ask somebody in particular …" }
+                    summary { "Request reviewers" }
                     fieldset.boxes {
                         legend.hidden { "Reviewers" }
                         @for one in preview.review.reviewers.iter().take(REVIEWERS_SHOWN) {

@@ -137,7 +137,7 @@ fn an_unknown_access_token_is_refused_by_primary_and_replica_alike() {
             let detail = answer.problem(401, "unauthorized");
             assert!(detail.contains(says), "{method} {path}: {detail}");
         }
-        assert_eq!(node.text("a"), "text", "open to whoever shows none");
+        assert_eq!(node.text("a"), "text", "open without a token");
         assert_eq!(node.send("GET", "/healthz", &[("authorization", wrong)], b"").status, 200);
     }
 }

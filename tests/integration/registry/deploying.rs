@@ -52,7 +52,7 @@ async fn one_bad_move_moves_nothing() {
     let primary = with_versions("a", 2).await;
     primary.publish("b", "b1").await;
     primary.publish("gone", "x").await;
-    primary.remove("gone").await.expect("nobody includes it");
+    primary.remove("gone").await.expect("no prompt includes it");
     let good = || moving("a", "production", fixed(2));
     let with = |bad: Move| vec![good(), bad];
     for (bad, message) in [

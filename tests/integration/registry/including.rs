@@ -61,7 +61,7 @@ async fn includes_that_cannot_be_pinned_are_refused_with_the_reason() {
     primary.publish("tone", "two").await;
     primary.split("tone", "both", &[(1, 1), (2, 1)]).await;
     primary.publish("gone", "gone").await;
-    primary.remove("gone").await.expect("nobody includes it");
+    primary.remove("gone").await.expect("no prompt includes it");
     for (text, part) in [
         ("{{> nobody@1}}", "there is no prompt `nobody`"),
         ("{{> gone@1}}", "there is no prompt `gone`"),

@@ -13,7 +13,7 @@ async fn a_removed_prompt_answers_nothing_and_returns_with_the_next_number() {
     primary.deploy("a", 2, "production").await;
     let served = primary.now();
     let removed_at = { primary.wait(1_000).now() };
-    let removed = primary.remove("a").await.expect("nobody includes it");
+    let removed = primary.remove("a").await.expect("no prompt includes it");
     let labels: Vec<&str> = removed.deployments.iter().map(|deployment| deployment.label.as_str()).collect();
     assert_eq!(labels, ["latest", "production"]);
     assert!(

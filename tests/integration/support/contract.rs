@@ -218,7 +218,7 @@ impl Contract {
         let schema = *response.bodies.get(kind).ok_or_else(|| format!("the content type {kind}"))?;
         if !kind.ends_with("json") {
             let text = !kind.starts_with("text/") || std::str::from_utf8(&answer.body).is_ok();
-            return if text { Ok(()) } else { Err("a text that is no text".to_owned()) };
+            return if text { Ok(()) } else { Err("the body is not valid UTF-8".to_owned()) };
         }
         let body = answer.json();
         self.valid(schema, &body)?;

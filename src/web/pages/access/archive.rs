@@ -84,7 +84,7 @@ fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
                         input type="hidden" name="unused_days" value=(plain(&matter.unused_days));
                         input type="hidden" name="prompts" value=(plain(&matter.prompts));
                         input type="hidden" name="seen" value=(matter.seen);
-                        p { "What these versions said is gone then, for good: nobody can read, compare or deploy them again." }
+                        p { "The content of these versions is deleted permanently. They can no longer be read, compared or deployed." }
                         label for="archive-why" { "Why" }
                         input #archive-why name="message" value=(plain(matter.outcome.of("archive").get("message"))) required maxlength="2000" autocomplete="off";
                         button.danger type="submit" { "Archive" }
