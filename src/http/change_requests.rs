@@ -12,7 +12,7 @@ use super::rule_sets::primary;
 use super::state::App;
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest};
 use crate::api::write::Deployed;
-use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
+use crate::model::change_request::{ChangeRequest, RequestState};
 
 /// What a replica is told that it is not for.
 const KEEPING: &str = "keeping change requests";
@@ -102,10 +102,6 @@ pub(super) async fn review(
     Json(request): Json<ReviewRequest>,
 ) -> Result<Said<ChangeRequest>, Failure> {
     let id = segments.number("id")?;
-    if request.kind == EventKind::Approve {
-        // The last approval may be what deploys it.
-        writer.registry.keep_noted_uses().await?;
-    }
     Ok(Said(writer.registry.review(&writer.actor, id, request).await?))
 }
 
@@ -123,6 +119,5 @@ pub(super) async fn apply(
     Json(request): Json<ApplyRequest>,
 ) -> Result<Said<Deployed>, Failure> {
     let id = segments.number("id")?;
-    writer.registry.keep_noted_uses().await?;
     Ok(Said(writer.registry.apply(&writer.actor, id, request).await?))
 }

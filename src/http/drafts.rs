@@ -151,9 +151,6 @@ pub(super) async fn publish_draft(
     Json(request): Json<PublishDraftRequest>,
 ) -> Result<(StatusCode, Said<Published>), Failure> {
     let (name, draft) = draft_of(&segments)?;
-    if !request.labels.is_empty() {
-        writer.registry.keep_noted_uses().await?;
-    }
     let published = writer.registry.publish_draft(&writer.actor, name, draft, request).await?;
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }

@@ -147,8 +147,6 @@ pub(super) async fn archive(
     Json(request): Json<ArchiveRequest, ARCHIVE_BODY_BYTES_MAX>,
 ) -> Result<Said<Archived>, Failure> {
     let Writer { registry, actor, .. } = writer;
-    // What was used a moment ago is in use.
-    registry.keep_noted_uses().await?;
     Ok(Said(patiently(async move { registry.archive(&actor, request).await }).await?))
 }
 

@@ -30,9 +30,6 @@ pub(super) async fn publish(
     Json(request): Json<PublishRequest>,
 ) -> Result<(StatusCode, Said<Published>), Failure> {
     let name = segments.get("name")?;
-    if !request.labels.is_empty() {
-        writer.registry.keep_noted_uses().await?;
-    }
     let published = writer.registry.publish(&writer.actor, name, request).await?;
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }
@@ -104,8 +101,6 @@ pub(super) async fn deploy(
     _: NoParams,
     Json(request): Json<DeployRequest>,
 ) -> Result<Said<Deployed>, Failure> {
-    // A refusal names the callers that would break, those of a moment ago too.
-    writer.registry.keep_noted_uses().await?;
     Ok(Said(writer.registry.deploy(&writer.actor, request).await?))
 }
 
@@ -146,7 +141,6 @@ pub(super) async fn rollback(
     Json(request): Json<RollbackRequest>,
 ) -> Result<Said<Deployed>, Failure> {
     let (name, label) = label(&segments)?;
-    writer.registry.keep_noted_uses().await?;
     Ok(Said(writer.registry.rollback(&writer.actor, name, label, request).await?))
 }
 

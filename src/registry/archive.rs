@@ -19,6 +19,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::resolve::usage::Usage;
 use crate::store::StoreError;
 use crate::store::document::{Documents, Shelf};
 use crate::store::query::Queries;
@@ -40,11 +41,12 @@ impl Registry {
         }
         let (keep, message) = checked(&request)?;
         let about = Subject::new("archive", [request.prompts.to_string()], &message);
-        let store = self.0.store.clone();
+        let (store, usage) = (self.0.store.clone(), self.0.usage.clone());
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Policy, None, None)?;
-            // Found in this transaction, with whatever was published a moment ago.
-            let found = find(txn, &store.read()?.namespace_names()?, &request, &keep, ctx.now)?;
+            // Found in this transaction, with whatever was published or used a moment ago.
+            let search = Search { request: &request, keep: &keep, in_use: in_use(&usage), now: ctx.now };
+            let found = find(txn, &store.read()?.namespace_names()?, &search)?;
             if !found.versions.is_empty() {
                 let (changes, subjects) = found.changes(txn, ctx)?;
                 txn.commit(ctx.now, changes, ctx.audit("archive", subjects, message, Vec::new()))?;
@@ -65,7 +67,8 @@ impl Registry {
         self.may_look(actor, Permission::Policy)?;
         let txn = self.0.store.read()?;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
-        Ok(find(&txn, &txn.namespace_names()?, request, &keep, now)?.summary(true))
+        let search = Search { request, keep: &keep, in_use: in_use(&self.0.usage), now };
+        Ok(find(&txn, &txn.namespace_names()?, &search)?.summary(true))
     }
 
     /// Archives what the settings say nobody needs; nothing is written where there is nothing.
@@ -146,13 +149,23 @@ impl Found {
     }
 }
 
-fn find<Q: Queries + Documents>(
-    txn: &Q,
-    namespaces: &[String],
-    request: &ArchiveRequest,
-    keep: &BTreeSet<[u8; 32]>,
+/// The versions whose uses are noted in memory and not written yet.
+fn in_use(usage: &Usage) -> BTreeSet<(PromptName, u64)> {
+    usage.pending().into_iter().map(|one| (one.name, one.version)).collect()
+}
+
+/// What is looked for.
+struct Search<'a> {
+    request: &'a ArchiveRequest,
+    /// Contents that stay.
+    keep: &'a BTreeSet<[u8; 32]>,
+    /// Versions that were used a moment ago.
+    in_use: BTreeSet<(PromptName, u64)>,
     now: Timestamp,
-) -> Result<Found, RegistryError> {
+}
+
+fn find<Q: Queries + Documents>(txn: &Q, namespaces: &[String], search: &Search<'_>) -> Result<Found, RegistryError> {
+    let Search { request, keep, in_use, now } = search;
     let since = Timestamp::from_ms(now.ms() - i64::from(request.unused_days) * DAY_MS);
     let since_hour = hour(since);
     let mut found = Found::default();
@@ -198,7 +211,9 @@ fn find<Q: Queries + Documents>(
                     Some("a change request proposes it")
                 } else if listed() {
                     Some("it is on the list to keep")
-                } else if last_use(txn, name, number)?.is_some_and(|last| last >= since_hour) {
+                } else if in_use.contains(&(name.clone(), number))
+                    || last_use(txn, name, number)?.is_some_and(|last| last >= since_hour)
+                {
                     Some("it was used")
                 } else if found.versions.len() == VERSIONS_MAX {
                     Some("this is enough for one time")

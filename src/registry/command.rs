@@ -18,6 +18,8 @@ use crate::store::write::WriteTxn;
 
 /// Commands that stop something bad: they may use the last room on a disk that is full.
 const STOPPING_COMMANDS: [&str; 4] = ["rollback", "unlabel", "retire", "revoke-token"];
+/// Commands whose refusal names the callers that would break: uses that are noted in memory are written before they run.
+const READS_USES: [&str; 5] = ["apply", "deploy", "import", "publish", "rollback"];
 /// Refusals of one command to one principal that are recorded one by one in a minute; further ones are counted.
 const REFUSALS_PER_MINUTE: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
@@ -185,7 +187,7 @@ impl Registry {
         plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
         let now = self.commit_time()?;
-        let urgent = STOPPING_COMMANDS.contains(&about.command);
+        let (urgent, reads_uses) = (STOPPING_COMMANDS.contains(&about.command), READS_USES.contains(&about.command));
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
             let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
@@ -197,7 +199,15 @@ impl Registry {
                 result => Ok(Ok(result?)),
             }
         };
-        if urgent { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? }
+        let uses = async {
+            if reads_uses && let Err(error) = self.keep_noted_uses().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "uses wait for the next time");
+            }
+        };
+        let decided =
+            async { if urgent { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? } };
+        // The writer runs jobs in the order in which they came: both are in one group, for the price of one.
+        tokio::join!(biased; uses, decided).1
     }
 
     /// Records a refusal, unless this principal has been refused too often in the last minute.

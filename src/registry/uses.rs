@@ -37,12 +37,15 @@ impl Registry {
         used_lately(&self.0.store.read()?, name, version, Timestamp::from_ms(self.0.clock.now_ms()))
     }
 
-    /// Keeps what was noted since the last time.
+    /// Writes the uses that are noted in memory; they stay there until they are durable.
     ///
     /// # Errors
     /// The store fails.
     pub async fn keep_noted_uses(&self) -> Result<(), StoreError> {
-        self.keep_uses(self.0.usage.take()).await
+        let pending = self.0.usage.pending();
+        self.keep_uses(pending.clone()).await?;
+        self.0.usage.forget(&pending);
+        Ok(())
     }
 
     /// Keeps uses that were noted while answering.

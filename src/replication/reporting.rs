@@ -16,6 +16,8 @@ use crate::resolve::usage::Usage;
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How often it looks whether it has caught up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Uses in one report: with the longest names they fit into what the upstream reads of one. The others wait for the next.
+const USES_MAX: usize = 2_000;
 
 /// What reports are made of, and where they go.
 pub(super) struct Reports {
@@ -52,12 +54,15 @@ impl Reports {
                 position: now.position,
                 freshness: now.freshness,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                uses: self.usage.take(),
+                uses: self.usage.pending().into_iter().take(USES_MAX).collect(),
                 at: None,
             };
-            tokio::select! {
+            let taken = tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.upstream.report(&report) => {}
+                taken = self.upstream.report(&report) => taken,
+            };
+            if taken {
+                self.usage.forget(&report.uses);
             }
         }
     }

@@ -162,14 +162,19 @@ impl Upstream {
     }
 
     /// Tells the upstream how this replica is; whatever comes of it.
-    pub(super) async fn report(&self, report: &crate::api::status::ReplicaReport) {
+    pub(super) async fn report(&self, report: &crate::api::status::ReplicaReport) -> bool {
         let request = self.http.post(format!("{}/replication/v1/report", self.base)).timeout(DOCUMENT_TIMEOUT);
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         };
-        if let Err(error) = request.json(report).send().await {
-            tracing::debug!(error = %error, "the upstream did not take a report");
+        match request.json(report).send().await {
+            // What is refused for what it says is not sent again.
+            Ok(response) => !response.status().is_server_error(),
+            Err(error) => {
+                tracing::debug!(error = %error, "the upstream did not take a report");
+                false
+            }
         }
     }
 

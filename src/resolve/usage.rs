@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Answer;
 use crate::api::govern::VersionUse;
@@ -47,18 +47,29 @@ impl Usage {
             return;
         }
         slot.store(mark, Ordering::Relaxed);
-        let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.lock();
         if pending.len() < PENDING_MAX {
             let (name, version, by) = (answer.name.clone(), answer.version, who.to_owned());
             pending.insert(VersionUse { name, version, by, hour });
         }
     }
 
-    /// Hands over what was noted since the last time.
+    /// The uses that are not written yet.
     #[must_use]
-    pub fn take(&self) -> Vec<VersionUse> {
-        let mut pending = self.0.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *pending).into_iter().collect()
+    pub fn pending(&self) -> Vec<VersionUse> {
+        self.lock().iter().cloned().collect()
+    }
+
+    /// Forgets uses that were written.
+    pub fn forget(&self, written: &[VersionUse]) {
+        let mut pending = self.lock();
+        for one in written {
+            pending.remove(one);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<VersionUse>> {
+        self.0.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

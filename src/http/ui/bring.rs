@@ -99,10 +99,6 @@ impl Bringing {
         label: Option<&Label>,
     ) -> Result<Vec<Brought>, Failure> {
         let (mut rows, waiting) = heavy(app, move |stop| read_all(files.kept, stop)).await?;
-        let labelled = label.is_some() || waiting.iter().any(|one| !one.written.file.labels.is_empty());
-        if labelled {
-            self.registry.keep_noted_uses().await?;
-        }
         let mut rounds = Rounds::new(waiting);
         while let Some(mut one) = rounds.next_to_try() {
             one.written.file.labels.extend(label.cloned());

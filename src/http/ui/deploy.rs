@@ -219,7 +219,6 @@ async fn work(
         // What cannot be shown is refused below, with its reason.
         check_findings(&preview.map(|preview| preview.review.findings).unwrap_or_default(), fields)?;
     }
-    registry.keep_noted_uses().await?;
     let request = DeployRequest { moves: vec![wanted], message, allow_major, break_glass };
     let Deployed { deployments } = registry.deploy(actor, request).await?;
     let done = if deployments.is_empty() { "already" } else { "deployed" };

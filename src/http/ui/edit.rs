@@ -414,7 +414,6 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
         let preview = blocking(move || registry.preview_version(&actor, &name, &content)).await??;
         check_findings(&preview.findings, fields)?;
     }
-    registry.keep_noted_uses().await?;
     // What was typed is what is published, and nothing that somebody saved in between.
     let expected_revision = Some(revision);
     let allow_major = fields.contains_key("allow_major");

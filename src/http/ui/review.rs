@@ -197,10 +197,6 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Se
     sent.form.finish(&["form", "kind", "message", "fingerprints", "allow_major", "break_glass"])?;
     let done = match deed {
         Deed::Say(kind) => {
-            if kind == EventKind::Approve {
-                // The last approval may be what deploys it.
-                registry.keep_noted_uses().await?;
-            }
             // A comment and a withdrawal are about the request, whatever it proposes.
             registry.review(&actor, id, ReviewRequest { kind, message, fingerprints }).await.map(|_| ())
         }
@@ -209,7 +205,6 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Se
             let shown = heavy(&app, move |_| reader.change_request(&|name| seat.reads(name), id)).await??;
             let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);
             if same {
-                registry.keep_noted_uses().await?;
                 registry.apply(&actor, id, ApplyRequest { message, allow_major, break_glass }).await.map(|_| ())
             } else {
                 Err(RegistryError::RequestMoved { id })

@@ -13,4 +13,5 @@ mod refusing;
 mod removing;
 mod stopping;
 mod unauthorised;
+mod using;
 mod working;

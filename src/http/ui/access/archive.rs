@@ -34,9 +34,7 @@ pub(in crate::http::ui) async fn look(
         typed.put(name, params.text(name).unwrap_or_default());
     }
     params.finish(&["done", "unused_days", "prompts"])?;
-    let (registry, _) = asked(&app, &visitor)?;
-    // What was used a moment ago is in use.
-    registry.keep_noted_uses().await?;
+    asked(&app, &visitor)?;
     let held = app.clone();
     let work = move |_: &Stop| match shown(&app, &visitor, &typed, outcome) {
         Ok(page) => Ok(html(page)),
@@ -86,7 +84,6 @@ pub(in crate::http::ui) async fn act(State(app): State<App>, mut sent: Sent) -> 
         if which(&typed) != "archive" {
             return Err(unknown_form());
         }
-        registry.keep_noted_uses().await?;
         let (dry, wet) = (request(&typed, true)?, request(&typed, false)?);
         let held = app.clone();
         let (registry, actor) = (registry.clone(), actor.clone());
