@@ -23,13 +23,14 @@ use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
 use crate::api::write::{DeployRequest, Move, PublishRequest, RemoveRequest, ServingRequest};
 use crate::client::{ClientError, DeploymentFilter, PromptFilter};
-use crate::files::compare::{Done, FileIds, LabelPresent, Moved, Plan, Present, compare};
+use crate::files::compare::{FileIds, LabelPresent, Moved, Plan, Present, compare};
 use crate::files::folder::{Rounds, may_wait};
 use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::model::content_id::ContentId;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::Prompt;
+use crate::model::source::PublishedFile;
 use crate::model::version::Version;
 
 const EXAMPLES: &str = "\
@@ -199,7 +200,7 @@ async fn present(
     view: &PromptView,
     ids: &FileIds,
     labels: &BTreeSet<Label>,
-    last: Option<&Done>,
+    last: Option<&PublishedFile>,
 ) -> Result<Present, CliError> {
     let (name, newest) = (&view.prompt.name, view.prompt.latest);
     let latest = context.client.version(name, newest).await?.version;

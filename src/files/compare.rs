@@ -1,7 +1,7 @@
 //! What a prompt file means for the registry: compared with what was last done from there, and with what is there now.
 //!
 //! `push`, `import DIR`, uploaded files and `serve --watch` all ask [`compare`], and a dry run asks nothing else. It is
-//! pure: who asks gathers the facts, remembers what was done ([`Done`]) and acts. Invariant: a file that did not change
+//! pure: who asks gathers the facts, remembers what was done ([`PublishedFile`]) and acts. Invariant: a file that did not change
 //! since it was last published never replaces what others did.
 //!
 //! Line ends alone are no change. A file in which every line ends in `\r\n` is read as if they ended in `\n`, as version
@@ -10,11 +10,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::prompt::{PromptFile, PromptFileError, parse};
 use crate::model::content_id::ContentId;
 use crate::model::name::Label;
+use crate::model::source::PublishedFile;
 use crate::model::version::Version;
 use crate::template::variables::complete;
 
@@ -75,15 +74,6 @@ pub fn read(text: &str) -> Result<Written, String> {
         }
     }
     Ok(Written { file, ids: FileIds { written, all } })
-}
-
-/// What was last done from a place for one prompt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Done {
-    /// The version that the file became, or was found to be.
-    pub version: u64,
-    /// The id of the content as the file wrote it then.
-    pub content_id: ContentId,
 }
 
 /// What a registry has under the name of a file.
@@ -158,7 +148,12 @@ impl fmt::Display for Moved {
 /// Labels follow one rule: a label is moved to a version from a file once. Where it served that version and was moved
 /// since, somebody rolled back or deployed another one, and an unchanged file does not undo that.
 #[must_use]
-pub fn compare(ids: &FileIds, labels: &BTreeSet<Label>, done: Option<&Done>, present: Option<&Present>) -> Plan {
+pub fn compare(
+    ids: &FileIds,
+    labels: &BTreeSet<Label>,
+    done: Option<&PublishedFile>,
+    present: Option<&Present>,
+) -> Plan {
     let Some(present) = present else { return Plan::Publish { parent: 0 } };
     let Present { newest, gone, same, .. } = *present;
     // A registry that was restored from an older backup does not know what was done.
@@ -192,8 +187,8 @@ mod tests {
         read(text).expect(text).ids
     }
 
-    fn done(version: u64, text: &str) -> Done {
-        Done { version, content_id: ids(text).written() }
+    fn done(version: u64, text: &str) -> PublishedFile {
+        PublishedFile { version, content_id: ids(text).written() }
     }
 
     fn present(newest: u64, same: Option<u64>) -> Present {

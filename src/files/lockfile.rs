@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::Done;
 use super::path::path_of;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
+use crate::model::source::PublishedFile;
 
 /// What a lock file is called.
 pub const LOCKFILE_NAME: &str = "bookholder.lock";
@@ -90,8 +90,8 @@ impl LockedPrompt {
 
     /// What was last done with this file.
     #[must_use]
-    pub fn done(&self) -> Done {
-        Done { version: self.version, content_id: self.written_id.unwrap_or(self.content_id) }
+    pub fn done(&self) -> PublishedFile {
+        PublishedFile { version: self.version, content_id: self.written_id.unwrap_or(self.content_id) }
     }
 }
 

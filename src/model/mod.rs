@@ -24,6 +24,7 @@ pub mod public_url;
 pub mod reference;
 pub(crate) mod schema;
 pub mod serving;
+pub mod source;
 pub mod stamp;
 pub mod time;
 pub mod version;

@@ -6,7 +6,7 @@ use crate::model::about::About;
 use crate::model::audit::AuditChange;
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::Documents;
 
 impl Registry {
     /// Keeps what is said about a prompt, in place of what was said before.
@@ -18,14 +18,14 @@ impl Registry {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let about = about.checked().map_err(|error| RegistryError::Unfit(error.to_string()))?;
             live_prompt(txn, &name)?;
-            let before: Option<About> = txn.document(Shelf::About, name.as_str())?;
+            let before = txn.get::<About>(&name)?;
             if before.clone().unwrap_or_default() == about {
                 return Ok(about);
             }
             if about.is_empty() {
-                txn.remove_document(Shelf::About, name.as_str())?;
+                txn.remove::<About>(&name)?;
             } else {
-                txn.put_document(Shelf::About, name.as_str(), &about)?;
+                txn.put(&name, &about)?;
             }
             let json = |about: &About| serde_json::to_string(about).unwrap_or_default();
             let after = (!about.is_empty()).then(|| json(&about));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, RuleSetToml, Scan, TokenUse};
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
@@ -190,12 +191,14 @@ impl Rules {
         let fault = |reason: String| StoreError::Record { kind: "document", reason };
         let roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
         let mut book = Rulebook { roles, ..Rulebook::default() };
-        book.roles.extend(documents.documents::<Role>(Shelf::Role, "")?);
-        book.principals.extend(documents.documents::<Principal>(Shelf::Principal, "")?);
-        for (name, policy) in documents.documents::<Policy>(Shelf::Policy, "")? {
-            book.policies.insert(name, LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
+        book.roles.extend(documents.list::<Role>()?.into_iter().map(|role| (role.name.clone(), role)));
+        let principals = documents.list::<Principal>()?.into_iter();
+        book.principals.extend(principals.map(|principal| (principal.name.clone(), principal)));
+        for policy in documents.list::<Policy>()? {
+            book.policies
+                .insert(policy.name.clone(), LabelPolicy::new(policy).map_err(|error| fault(error.to_string()))?);
         }
-        let sets: BTreeMap<_, _> = documents.documents::<String>(Shelf::RuleSet, "")?.into_iter().collect();
+        let sets = rule_sets(documents)?;
         let same = before.filter(|before| before.sets == sets).map(|before| Arc::clone(&before.classifier));
         let classifier = same.or(prepared.filter(|made| made.sets == sets).map(|made| made.classifier));
         let classifier = classifier.unwrap_or_default();
@@ -257,13 +260,16 @@ impl Known {
         let key = txn.meta(FINDING_KEY)?.and_then(|key| key.try_into().ok()).unwrap_or_default();
         let rules = Arc::new(Rules::read(&txn, (generation, key), before.map(|before| &*before.rules), prepared)?);
         let mut known = Self { rules, seats: HashMap::new(), tokens: Vec::new() };
-        for (_, record) in txn.documents::<TokenRecord>(Shelf::Token, "")? {
+        for record in txn.list::<TokenRecord>()? {
             let remembered = before.and_then(|before| {
                 before.tokens.iter().find(|(other, _)| other.name == record.name && other.created == record.created)
             });
             let used_ms = match remembered {
                 Some((_, used_ms)) => Arc::clone(used_ms),
-                None => Arc::new(AtomicI64::new(txn.document(Shelf::TokenUse, &record.name)?.unwrap_or_default())),
+                None => {
+                    let TokenUse(used_ms) = txn.get::<TokenUse>(&record.name)?.unwrap_or_default();
+                    Arc::new(AtomicI64::new(used_ms))
+                }
             };
             known.seat(&record, &used_ms);
             known.tokens.push((record, used_ms));
@@ -422,8 +428,8 @@ impl Registry {
             .store
             .write(move |txn| {
                 for (name, used_ms) in used {
-                    if used_ms > txn.document(Shelf::TokenUse, &name)?.unwrap_or_default() {
-                        txn.put_document(Shelf::TokenUse, &name, &used_ms)?;
+                    if txn.get::<TokenUse>(&name)?.is_none_or(|TokenUse(kept_ms)| used_ms > kept_ms) {
+                        txn.put::<TokenUse>(&name, &TokenUse(used_ms))?;
                     }
                 }
                 Ok(())
@@ -457,8 +463,8 @@ pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestam
         prompts: None,
         views: Vec::new(),
     };
-    txn.put_document(Shelf::Principal, FIRST_TOKEN, &principal)?;
-    txn.put_document(Shelf::Token, FIRST_TOKEN, &token)?;
+    txn.put(FIRST_TOKEN, &principal)?;
+    txn.put(FIRST_TOKEN, &token)?;
     rules_change(txn)
 }
 
@@ -475,11 +481,22 @@ pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
 /// Whether an access token of this hash is kept, whatever it allows.
 pub(super) fn is_known(documents: &impl Documents, hash: &TokenHash) -> Result<bool, StoreError> {
     let hash = hex(hash);
-    let tokens = documents.documents::<TokenRecord>(Shelf::Token, "")?;
+    let tokens = documents.list::<TokenRecord>()?;
     let is = |record: &TokenRecord| {
         record.hash == hash || record.previous.as_ref().is_some_and(|(previous, _)| *previous == hash)
     };
-    Ok(tokens.iter().any(|(_, record)| is(record)))
+    Ok(tokens.iter().any(is))
+}
+
+/// The rule sets of the registry, as TOML, by name.
+pub(super) fn rule_sets(documents: &impl Documents) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut sets = BTreeMap::new();
+    documents.visit_documents(&Scan::<RuleSetToml>::all(), &mut |found| {
+        let RuleSetToml(toml) = found.read()?;
+        sets.insert(found.key()?.to_owned(), toml);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(sets)
 }
 
 fn scan_id(sets: &BTreeMap<String, String>) -> String {

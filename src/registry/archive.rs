@@ -21,7 +21,7 @@ use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::resolve::usage::Usage;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, Scan};
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
@@ -267,8 +267,8 @@ fn needed<Q: Queries + Documents>(
     for (_, _, included) in txn.dependents(name.as_str())? {
         needed.entry(included).or_insert("another prompt includes it");
     }
-    let drafts = txn.documents::<Draft>(Shelf::Draft, &crate::store::document::joined_key(&[name.as_str(), ""]))?;
-    for (_, draft) in drafts {
+    let drafts = txn.list_of(&Scan::<Draft>::under(name))?;
+    for draft in drafts {
         needed.entry(draft.parent).or_insert("a draft began from it");
     }
     Ok(needed)

@@ -24,7 +24,7 @@ use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
-use crate::store::document::{Documents, Shelf, number_key};
+use crate::store::documents::Documents;
 
 /// How long a change request stays open when nobody says, in days.
 const EXPIRES_DAYS: u32 = 30;
@@ -176,7 +176,7 @@ impl Registry {
             if request.kind == EventKind::Approve && found.automatic {
                 apply_if_complete(txn, ctx, &found)?;
             }
-            txn.document(Shelf::ChangeRequest, &number_key(id))?.ok_or_else(|| absent(id))
+            txn.get::<ChangeRequest>(id)?.ok_or_else(|| absent(id))
         })
         .await
     }
@@ -241,7 +241,7 @@ impl Registry {
 
     /// What the log says of a refusal: the places that a request is about, where there is one.
     fn about(&self, command: &'static str, id: u64, message: Option<&str>) -> Result<Subject, RegistryError> {
-        let found: Option<ChangeRequest> = self.0.store.read()?.document(Shelf::ChangeRequest, &number_key(id))?;
+        let found = self.0.store.read()?.get::<ChangeRequest>(id)?;
         let Some(found) = found else {
             return Ok(Subject::new(command, [format!("change request {id}")], message.unwrap_or_default()));
         };

@@ -3,27 +3,19 @@
 //! A draft counts for who began it; its bytes, and those of each of its saves, for who saved them. Invariant: every draft
 //! and every save is written and removed here, so that the counts fit what is kept.
 
-use serde::{Deserialize, Serialize};
-
 use super::RegistryError;
 use super::command::clip;
 use crate::model::draft::{
     DRAFTS_BYTES_MAX, DRAFTS_OF_ALL_MAX, DRAFTS_OF_ONE_BYTES_MAX, DRAFTS_OF_ONE_MAX, Draft, DraftSummary,
 };
+use crate::model::name::PromptName;
 use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, read};
+use crate::store::documents::{Document, Documents, DraftRoom, DraftSave, DraftSaveKey, Excerpt, save_key};
 use crate::store::write::WriteTxn;
 
 /// The key of what all drafts together take; no principal is called that.
 const EVERYBODY: &str = "*";
-
-/// What drafts take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Room {
-    drafts: u64,
-    bytes: u64,
-}
 
 /// Refuses a save, before anything of it is written, for which its author or the registry has no room.
 pub(super) fn check(txn: &WriteTxn<'_>, saved: &Draft, is_new: bool) -> Result<(), RegistryError> {
@@ -47,28 +39,54 @@ pub(super) fn check(txn: &WriteTxn<'_>, saved: &Draft, is_new: bool) -> Result<(
     Ok(())
 }
 
-/// Writes a draft or a save.
-pub(super) fn put(txn: &mut WriteTxn<'_>, shelf: Shelf, key: &str, draft: &Draft) -> Result<(), StoreError> {
-    remove(txn, shelf, key)?;
-    txn.put_document(shelf, key, draft)?;
-    let bytes = txn.raw_document(shelf, key)?.map_or(0, |bytes| bytes.len() as u64);
-    change(txn, &draft.saved_by, |room| room.bytes = room.bytes.saturating_add(bytes))?;
-    if shelf == Shelf::Draft {
-        change(txn, &draft.author, |room| room.drafts += 1)?;
-    }
-    Ok(())
+/// Writes a draft, and remembers it as one of its saves.
+pub(super) fn put(txn: &mut WriteTxn<'_>, draft: Draft) -> Result<(), StoreError> {
+    let key = (&draft.prompt, draft.name.as_str());
+    remove_draft(txn, &draft.prompt, &draft.name)?;
+    txn.put(key, &draft)?;
+    take(txn, &size::<Draft>(txn, key)?)?;
+    change(txn, &draft.author, |room| room.drafts += 1)?;
+    let save = DraftSave(draft);
+    let key = save_key(&save.0);
+    remove_save(txn, key)?;
+    txn.put(key, &save)?;
+    take(txn, &size::<DraftSave>(txn, key)?)
 }
 
-/// Removes a draft or a save, where there is one.
-pub(super) fn remove(txn: &mut WriteTxn<'_>, shelf: Shelf, key: &str) -> Result<(), StoreError> {
-    let Some(before) = txn.raw_document(shelf, key)? else { return Ok(()) };
-    let DraftSummary { author, saved_by, .. } = read(&before)?;
-    txn.remove_document(shelf, key)?;
-    change(txn, &saved_by, |room| room.bytes = room.bytes.saturating_sub(before.len() as u64))?;
-    if shelf == Shelf::Draft {
-        change(txn, &author, |room| room.drafts = room.drafts.saturating_sub(1))?;
-    }
-    Ok(())
+/// Removes a draft, where there is one; its saves stay.
+pub(super) fn remove_draft(txn: &mut WriteTxn<'_>, prompt: &PromptName, draft: &str) -> Result<(), StoreError> {
+    let before = size::<Draft>(txn, (prompt, draft))?;
+    txn.remove::<Draft>((prompt, draft))?;
+    give_back(txn, &before)?;
+    let Some((summary, _)) = before else { return Ok(()) };
+    change(txn, &summary.author, |room| room.drafts = room.drafts.saturating_sub(1))
+}
+
+/// Removes a save, where there is one.
+pub(super) fn remove_save(txn: &mut WriteTxn<'_>, key: DraftSaveKey<'_>) -> Result<(), StoreError> {
+    let before = size::<DraftSave>(txn, key)?;
+    txn.remove::<DraftSave>(key)?;
+    give_back(txn, &before)
+}
+
+/// What is stored of a draft or a save, without its content, and how many bytes it takes.
+type Size = Option<(DraftSummary, u64)>;
+
+fn size<D: Document>(txn: &WriteTxn<'_>, key: D::Key<'_>) -> Result<Size, StoreError>
+where
+    DraftSummary: Excerpt<D>,
+{
+    txn.inspect::<D, _>(key, |found| Ok((found.excerpt()?, found.json().len() as u64)))
+}
+
+fn take(txn: &mut WriteTxn<'_>, stored: &Size) -> Result<(), StoreError> {
+    let Some((draft, bytes)) = stored else { return Ok(()) };
+    change(txn, &draft.saved_by, |room| room.bytes = room.bytes.saturating_add(*bytes))
+}
+
+fn give_back(txn: &mut WriteTxn<'_>, stored: &Size) -> Result<(), StoreError> {
+    let Some((draft, bytes)) = stored else { return Ok(()) };
+    change(txn, &draft.saved_by, |room| room.bytes = room.bytes.saturating_sub(*bytes))
 }
 
 fn length(draft: &Draft) -> Result<u64, RegistryError> {
@@ -76,18 +94,18 @@ fn length(draft: &Draft) -> Result<u64, RegistryError> {
     Ok(bytes.len() as u64)
 }
 
-fn room(txn: &WriteTxn<'_>, who: &str) -> Result<Room, StoreError> {
-    Ok(txn.document(Shelf::DraftRoom, who)?.unwrap_or_default())
+fn room(txn: &WriteTxn<'_>, who: &str) -> Result<DraftRoom, StoreError> {
+    Ok(txn.get(who)?.unwrap_or_default())
 }
 
-fn change(txn: &mut WriteTxn<'_>, who: &str, by: impl Fn(&mut Room)) -> Result<(), StoreError> {
+fn change(txn: &mut WriteTxn<'_>, who: &str, by: impl Fn(&mut DraftRoom)) -> Result<(), StoreError> {
     for who in [who, EVERYBODY] {
         let mut changed = room(txn, who)?;
         by(&mut changed);
-        if changed == Room::default() {
-            txn.remove_document(Shelf::DraftRoom, who)?;
+        if changed == DraftRoom::default() {
+            txn.remove::<DraftRoom>(who)?;
         } else {
-            txn.put_document(Shelf::DraftRoom, who, &changed)?;
+            txn.put(who, &changed)?;
         }
     }
     Ok(())
@@ -111,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");
         let checked = store.write_blocking(move |txn| -> Result<_, RegistryError> {
-            txn.put_document(Shelf::DraftRoom, who, &Room { drafts, bytes })?;
+            txn.put(who, &DraftRoom { drafts, bytes })?;
             Ok(check(txn, &draft("ann"), is_new).err().map(|error| error.to_string()))
         });
         checked.expect("written")

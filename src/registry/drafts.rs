@@ -17,7 +17,7 @@ use crate::model::draft::{DRAFT_SAVES_BYTES_MAX, DRAFT_SAVES_MAX, DRAFTS_MAX, Dr
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::documents::{Document, Documents, DraftSave, DraftSaveKey, Excerpt, Scan};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -39,8 +39,7 @@ impl Registry {
         let about = Subject::new("save-draft", [name.to_string()], "");
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
-            let key = key(&name, &draft);
-            let before: Option<Draft> = txn.document(Shelf::Draft, &key)?;
+            let before = txn.get::<Draft>((&name, &draft))?;
             let found = before.as_ref().map_or(0, |before| before.revision);
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found) {
                 return Err(RegistryError::DraftMoved { name, draft, expected, found });
@@ -67,7 +66,7 @@ impl Registry {
             }
             if before.is_none() {
                 let (mut count, max) = (1, DRAFTS_MAX);
-                txn.visit_documents(Shelf::Draft, &joined_key(&[name.as_str(), ""]), "", false, &mut |_, _| {
+                txn.visit_documents(&Scan::<Draft>::under(&name), &mut |_| {
                     count += 1;
                     Ok(ControlFlow::Continue(()))
                 })?;
@@ -98,8 +97,7 @@ impl Registry {
             };
             draft_room::check(txn, &saved, saved.revision == 1)?;
             ctx.written(serde_json::to_vec(&saved.content).map_or(0, |bytes| bytes.len()))?;
-            draft_room::put(txn, Shelf::Draft, &key, &saved)?;
-            draft_room::put(txn, Shelf::DraftSave, &save_key(&name, &draft, saved.revision), &saved)?;
+            draft_room::put(txn, saved.clone())?;
             forget_old_saves(txn, &name, &draft)?;
             Ok(saved)
         })
@@ -112,7 +110,7 @@ impl Registry {
     /// The actor may neither publish nor review the prompt, or the store fails.
     pub fn drafts(&self, actor: &Actor, name: &PromptName) -> Result<Vec<DraftSummary>, RegistryError> {
         self.may_work_on(actor, name)?;
-        Ok(summaries(&self.0.store.read()?, Shelf::Draft, &joined_key(&[name.as_str(), ""]), false)?)
+        Ok(summaries(&self.0.store.read()?, &Scan::<Draft>::under(name))?)
     }
 
     /// One draft.
@@ -121,7 +119,7 @@ impl Registry {
     /// The actor may neither publish nor review the prompt, there is no such draft, or the store fails.
     pub fn draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<Draft, RegistryError> {
         self.may_work_on(actor, name)?;
-        self.0.store.read()?.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))
+        self.0.store.read()?.get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))
     }
 
     /// What was saved of a draft, newest first; at most the last hundred and the last 8 MiB.
@@ -136,7 +134,7 @@ impl Registry {
     ) -> Result<Vec<DraftSummary>, RegistryError> {
         self.may_work_on(actor, name)?;
         check_handle("a draft", draft)?;
-        Ok(summaries(&self.0.store.read()?, Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), true)?)
+        Ok(summaries(&self.0.store.read()?, &Scan::<DraftSave>::under((name.as_str(), draft)).backwards())?)
     }
 
     /// A draft as it was at one of its saves.
@@ -151,7 +149,8 @@ impl Registry {
         revision: u64,
     ) -> Result<Draft, RegistryError> {
         self.may_work_on(actor, name)?;
-        let found = self.0.store.read()?.document(Shelf::DraftSave, &save_key(name, draft, revision))?;
+        let key = DraftSaveKey { prompt: name.as_str(), draft, revision };
+        let found = self.0.store.read()?.get::<DraftSave>(key)?.map(|DraftSave(saved)| saved);
         let shown = || format!("{} {revision}", draft.chars().take(64).collect::<String>());
         found.ok_or_else(|| RegistryError::NotFound { what: "remembered save", name: shown() })
     }
@@ -178,7 +177,7 @@ impl Registry {
     ) -> Result<DraftMerge, RegistryError> {
         self.may_work_on(actor, name)?;
         let txn = self.0.store.read()?;
-        let ours: Draft = txn.document(Shelf::Draft, &key(name, draft))?.ok_or_else(|| absent(draft))?;
+        let ours = txn.get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))?;
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
         let written = |number: u64| -> Result<Content, RegistryError> {
             let Some(version) = txn.version(name, number)? else {
@@ -212,7 +211,7 @@ impl Registry {
         let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
-            let found: Draft = txn.document(Shelf::Draft, &key(&name, &draft))?.ok_or_else(|| absent(&draft))?;
+            let found = txn.get::<Draft>((&name, &draft))?.ok_or_else(|| absent(&draft))?;
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found.revision) {
                 return Err(RegistryError::DraftMoved { name, draft, expected, found: found.revision });
             }
@@ -244,7 +243,7 @@ impl Registry {
         let about = Subject::new("discard-draft", [name.to_string()], "");
         self.command(actor, about, move |txn, ctx: &Ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
-            if txn.raw_document(Shelf::Draft, &key(&name, &draft))?.is_none() {
+            if !txn.has::<Draft>((&name, &draft))? {
                 return Err(absent(&draft));
             }
             Ok(discard(txn, &name, &draft)?)
@@ -254,50 +253,45 @@ impl Registry {
 }
 
 /// Drafts or saves, without what they say: that is never held, however much of it there is.
-fn summaries(
-    txn: &impl Documents,
-    shelf: Shelf,
-    prefix: &str,
-    backwards: bool,
-) -> Result<Vec<DraftSummary>, StoreError> {
-    let mut found = Vec::new();
-    txn.visit_documents(shelf, prefix, "", backwards, &mut |_, bytes| {
-        let summary: DraftSummary = read(bytes)?;
-        found.push(DraftSummary { bytes: bytes.len() as u64, ..summary });
+fn summaries<D: Document>(txn: &impl Documents, scan: &Scan<D>) -> Result<Vec<DraftSummary>, StoreError>
+where
+    DraftSummary: Excerpt<D>,
+{
+    let mut summaries = Vec::new();
+    txn.visit_documents(scan, &mut |found| {
+        summaries.push(DraftSummary { bytes: found.json().len() as u64, ..found.excerpt()? });
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(found)
+    Ok(summaries)
 }
 
 /// Forgets the oldest saves of a draft beyond what is remembered; the newest always stays.
 fn forget_old_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
     let (mut count, mut total_bytes, mut old) = (0, 0, Vec::new());
-    txn.visit_documents(Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), "", true, &mut |key, bytes| {
-        (count, total_bytes) = (count + 1, total_bytes + bytes.len());
+    txn.visit_documents(&Scan::<DraftSave>::under((name.as_str(), draft)).backwards(), &mut |found| {
+        (count, total_bytes) = (count + 1, total_bytes + found.json().len());
         if count > 1 && (count > DRAFT_SAVES_MAX || total_bytes > DRAFT_SAVES_BYTES_MAX) {
-            old.push(key.to_owned());
+            old.push(found.key()?.revision);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    old.iter().try_for_each(|key| draft_room::remove(txn, Shelf::DraftSave, key))
+    remove_saves(txn, name, draft, old)
 }
 
 fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
-    draft_room::remove(txn, Shelf::Draft, &key(name, draft))?;
+    draft_room::remove_draft(txn, name, draft)?;
     let mut saves = Vec::new();
-    txn.visit_documents(Shelf::DraftSave, &joined_key(&[name.as_str(), draft, ""]), "", false, &mut |key, _| {
-        saves.push(key.to_owned());
+    txn.visit_documents(&Scan::<DraftSave>::under((name.as_str(), draft)), &mut |found| {
+        saves.push(found.key()?.revision);
         Ok(ControlFlow::Continue(()))
     })?;
-    saves.iter().try_for_each(|key| draft_room::remove(txn, Shelf::DraftSave, key))
+    remove_saves(txn, name, draft, saves)
 }
 
-fn key(name: &PromptName, draft: &str) -> String {
-    joined_key(&[name.as_str(), draft])
-}
-
-fn save_key(name: &PromptName, draft: &str, revision: u64) -> String {
-    joined_key(&[name.as_str(), draft, &number_key(revision)])
+fn remove_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str, revisions: Vec<u64>) -> Result<(), StoreError> {
+    revisions
+        .into_iter()
+        .try_for_each(|revision| draft_room::remove_save(txn, DraftSaveKey { prompt: name.as_str(), draft, revision }))
 }
 
 fn absent(draft: &str) -> RegistryError {

@@ -24,7 +24,7 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key};
+use crate::store::documents::{Documents, Findings, OpenRequest, Scan, ScannedUnder};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -216,8 +216,8 @@ pub(super) fn proposed<Q: Queries>(
 
 /// What the rules found in one version when it was published.
 pub(super) fn findings_of(txn: &impl Documents, name: &PromptName, number: u64) -> Result<Vec<Finding>, StoreError> {
-    let key = joined_key(&[name.as_str(), &number_key(number)]);
-    Ok(txn.document(Shelf::Findings, &key)?.unwrap_or_default())
+    let Findings(findings) = txn.get((name, number))?.unwrap_or_default();
+    Ok(findings)
 }
 
 /// Refuses contents with secrets in them, whoever publishes them; an admin may override even that.
@@ -255,8 +255,7 @@ fn findings_of_new<Q: Queries + Documents>(
             found.extend_from_slice(fresh.findings);
             continue;
         }
-        let key = joined_key(&[wanted.name.as_str(), &number_key(number)]);
-        let scanned: Option<String> = txn.document(Shelf::Scanned, &key)?;
+        let scanned = txn.get::<ScannedUnder>((wanted.name, number))?.map(|ScannedUnder(id)| id);
         if scanned.is_some_and(|scanned| scanned == rules.scan_id) {
             found.extend(findings_of(txn, wanted.name, number)?);
         } else if let Some(content) = content(txn, wanted.name, number).map_err(|error| match error {
@@ -277,11 +276,10 @@ pub(super) fn keep_findings(
     number: u64,
     findings: &[Finding],
 ) -> Result<(), StoreError> {
-    let key = joined_key(&[name.as_str(), &number_key(number)]);
     if !findings.is_empty() {
-        txn.put_document(Shelf::Findings, &key, &findings)?;
+        txn.put((name, number), &Findings(findings.to_vec()))?;
     }
-    txn.put_document(Shelf::Scanned, &key, &rules.scan_id)
+    txn.put((name, number), &ScannedUnder(rules.scan_id.clone()))
 }
 
 /// The facts of a move, and the open change request that proposes exactly it.
@@ -334,9 +332,10 @@ fn gather<Q: Queries + Documents>(
 /// Every open change request.
 pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, StoreError> {
     let mut open = Vec::new();
-    for (key, ()) in txn.documents::<()>(Shelf::OpenRequest, "")? {
-        open.extend(txn.document::<ChangeRequest>(Shelf::ChangeRequest, &key)?);
-    }
+    txn.visit_documents(&Scan::<OpenRequest>::all(), &mut |found| {
+        open.extend(txn.get::<ChangeRequest>(found.key()?)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(open)
 }
 

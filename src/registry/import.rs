@@ -1,7 +1,5 @@
 //! Importing another library's history: each change at its own time, by its own author, once.
 
-use serde::{Deserialize, Serialize};
-
 use super::command::{Ctx, Subject};
 use super::guard::{Terms, refuse_secrets};
 use super::publish::{IMPORT, Plan, Why, prepare};
@@ -13,8 +11,9 @@ use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX};
 use crate::model::content::{Content, Syntax};
 use crate::model::name::Label;
 use crate::model::principal::Permission;
+use crate::model::source::ImportedPrompt;
 use crate::model::version::ACTOR_BYTES_MAX;
-use crate::store::document::{Documents, Shelf, joined_key};
+use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -22,13 +21,6 @@ use crate::store::write::WriteTxn;
 const CLOCK_SLACK_MS: i64 = 60_000;
 /// Longest id of an imported change, in bytes.
 const IMPORT_ID_BYTES_MAX: usize = 64;
-
-/// What the last imported change of a prompt left there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Brought {
-    version: u64,
-    removed: bool,
-}
 
 /// What one change did.
 enum Outcome {
@@ -106,12 +98,11 @@ fn import(
     let ImportChange { id, at, author, message, name, text, original } = change;
     let why = Why { at, author, message: check_message(&message)? };
     let prompt = txn.prompt(&name)?;
-    let key = joined_key(&[IMPORT, name.as_str()]);
     let is_new = prompt.is_none();
     if let Some(prompt) = &prompt {
         // What others made of an imported prompt since is not overwritten.
-        let done: Option<Brought> = txn.document(Shelf::Source, &key)?;
-        let now = Brought { version: prompt.latest, removed: prompt.removed.is_some() };
+        let done = txn.get::<ImportedPrompt>(&name)?;
+        let now = ImportedPrompt { version: prompt.latest, removed: prompt.removed.is_some() };
         if let Some(done) = done.filter(|done| *done != now) {
             return Err(RegistryError::ImportedOver { name, brought: done.version, newest: now.version });
         }
@@ -149,11 +140,11 @@ fn import(
         let description = original.chars().take(DESCRIPTION_CHARACTERS_MAX).collect();
         let about = About { description, ..About::default() }.checked();
         let about = about.map_err(|error| RegistryError::Unfit(error.to_string()))?;
-        txn.put_document(Shelf::About, name.as_str(), &about)?;
+        txn.put(&name, &about)?;
     }
     if let Some(prompt) = txn.prompt(&name)? {
-        let brought = Brought { version: prompt.latest, removed: prompt.removed.is_some() };
-        txn.put_document(Shelf::Source, &key, &brought)?;
+        let brought = ImportedPrompt { version: prompt.latest, removed: prompt.removed.is_some() };
+        txn.put(&name, &brought)?;
     }
     Ok(outcome)
 }

@@ -14,7 +14,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::serving::Serving;
 use crate::model::version::Version;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key};
+use crate::store::documents::{self, Documents};
 use crate::store::query::Queries;
 
 /// Everybody who made one version: its author, who published or imported it, who saved the draft it was, and the makers of
@@ -155,8 +155,7 @@ impl<'t, Q: Queries + Documents> Makers<'t, Q> {
     }
 
     fn add(&mut self, name: &PromptName, version: &Version) -> Result<(), StoreError> {
-        let key = joined_key(&[name.as_str(), &number_key(version.number)]);
-        let savers = self.txn.document::<Vec<String>>(Shelf::Makers, &key)?.unwrap_or_default();
+        let documents::Makers(savers) = self.txn.get((name, version.number))?.unwrap_or_default();
         let publisher = self.txn.audit_entry(version.commit)?.map(|entry| entry.actor);
         for maker in savers.into_iter().chain(publisher).chain([version.author.clone()]) {
             self.found.entry(maker).or_insert_with(|| format!("{name}@{}", version.number));

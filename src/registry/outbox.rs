@@ -23,7 +23,7 @@ use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Attempt, Delivery, DeliveryState, Disabled, Webhook, WebhookFormat};
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::documents::{DeliveryKey, Documents, DueDelivery, Scan, delivery_key, due_key};
 use crate::store::read::ReadTxn;
 use crate::store::write::WriteTxn;
 
@@ -135,26 +135,15 @@ impl Registry {
     pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
         let now = self.now();
         let job = move |txn: &mut WriteTxn<'_>| {
-            for (name, mut webhook) in txn.documents::<Webhook>(Shelf::Webhook, "")? {
+            for mut webhook in txn.list::<Webhook>()? {
                 if forget(txn, &mut webhook, now)? {
-                    txn.put_document(Shelf::Webhook, &name, &webhook)?;
+                    txn.put::<Webhook>(&webhook.name, &webhook)?;
                 }
             }
             Ok(())
         };
         self.0.store.write(job).await
     }
-}
-
-/// Where a delivery waits: by webhook, then by when it is due; what was never tried comes first, in order.
-pub(super) fn due_key(delivery: &Delivery) -> String {
-    let due_ms = delivery.next_at.map_or(0, |at| u64::try_from(at.ms()).unwrap_or(0));
-    joined_key(&[&delivery.webhook, &number_key(due_ms), &number_key(delivery.seq), &number_key(delivery.effect)])
-}
-
-/// Where a delivery is kept.
-pub(super) fn delivery_key(webhook: &str, (seq, effect): EventNumber) -> String {
-    joined_key(&[webhook, &number_key(seq), &number_key(effect)])
 }
 
 /// The deliveries of an audit entry that a webhook is to get, which nobody tried yet: of the effects that its filters and
@@ -188,8 +177,8 @@ fn takes(webhook: &Webhook) -> bool {
 
 /// The first entries that some webhook has not seen, and behind which one they begin.
 fn new_entries(txn: &ReadTxn) -> Result<Option<(u64, Vec<AuditEntry>)>, StoreError> {
-    let webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
-    let from = webhooks.iter().filter(|(_, webhook)| takes(webhook)).map(|(_, webhook)| webhook.cursor).min();
+    let webhooks = txn.list::<Webhook>()?;
+    let from = webhooks.iter().filter(|webhook| takes(webhook)).map(|webhook| webhook.cursor).min();
     let Some(from) = from else { return Ok(None) };
     let entries = txn.audit_from(from.saturating_add(1), BATCH_ENTRIES)?;
     Ok((!entries.is_empty()).then_some((from, entries)))
@@ -198,7 +187,7 @@ fn new_entries(txn: &ReadTxn) -> Result<Option<(u64, Vec<AuditEntry>)>, StoreErr
 /// Moves every cursor that stands at or behind `from` over the entries; whether one moved.
 fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<bool, StoreError> {
     let mut moved = false;
-    for (name, mut webhook) in txn.documents::<Webhook>(Shelf::Webhook, "")? {
+    for mut webhook in txn.list::<Webhook>()? {
         let begins = webhook.cursor;
         // One that was enabled a moment ago may stand before all of them: its turn comes with the next batch.
         if !takes(&webhook) || begins < from {
@@ -209,15 +198,14 @@ fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<
                 break;
             }
             for delivery in fresh(&webhook, entry) {
-                let key = delivery_key(&name, (delivery.seq, delivery.effect));
-                txn.put_document(Shelf::Delivery, &key, &delivery)?;
-                txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
+                txn.put(delivery_key(&delivery), &delivery)?;
+                txn.put(due_key(&delivery), &DueDelivery)?;
                 webhook.pending += 1;
             }
             webhook.cursor = entry.seq;
         }
         if webhook.cursor != begins {
-            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            txn.put::<Webhook>(&webhook.name, &webhook)?;
             moved = true;
         }
     }
@@ -231,20 +219,21 @@ fn due(
     room: usize,
     (base, now): (Option<&str>, Timestamp),
 ) -> Result<Work, StoreError> {
-    let mut webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
-    let turn = webhooks.partition_point(|(name, _)| after.is_some_and(|after| name.as_str() <= after));
+    let mut webhooks = txn.list::<Webhook>()?;
+    let turn = webhooks.partition_point(|webhook| after.is_some_and(|after| webhook.name.as_str() <= after));
     webhooks.rotate_left(turn);
     // Those that hang, hang for as long as a delivery may take: they must not have every place.
     let failing = |webhook: &Webhook| webhook.failures > 0;
-    let failing_busy = webhooks.iter().filter(|(name, webhook)| failing(webhook) && busy.contains(name)).count();
+    let failing_busy = webhooks.iter().filter(|webhook| failing(webhook) && busy.contains(&webhook.name)).count();
     let places = room + busy.len();
     let mut failing_room = (places / 2).max(1).saturating_sub(failing_busy);
     let mut work = Work::default();
-    for (name, webhook) in webhooks {
-        if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&name) || work.due.len() >= room {
+    for webhook in webhooks {
+        let full = work.due.len() >= room;
+        if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&webhook.name) || full {
             continue;
         }
-        let Some((due_ms, event)) = first_due(txn, &name)? else { continue };
+        let Some((due_ms, event)) = first_due(txn, &webhook.name)? else { continue };
         let quiet = webhook.quiet_until.unwrap_or_default();
         let due_at = Timestamp::from_ms(due_ms).max(quiet);
         if due_at > now {
@@ -263,11 +252,9 @@ fn due(
 /// When the first delivery of a webhook is due, in milliseconds since 1970, and which.
 fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, EventNumber)>, StoreError> {
     let mut first = None;
-    txn.visit_documents(Shelf::DueDelivery, &joined_key(&[name, ""]), "", false, &mut |key, _| {
-        let mut parts = key.split('\0').skip(1);
-        let due_ms = parts.next().and_then(|due| due.parse().ok());
-        let mut number = || parts.next().and_then(|number| number.parse().ok());
-        first = due_ms.zip(number().zip(number()));
+    txn.visit_documents(&Scan::<DueDelivery>::under(name), &mut |found| {
+        let key = found.key()?;
+        first = i64::try_from(key.due_ms).ok().map(|due_ms| (due_ms, (key.seq, key.effect)));
         Ok(ControlFlow::Break(()))
     })?;
     Ok(first)
@@ -301,15 +288,15 @@ fn sending(
 /// Records an attempt; what its delivery is now.
 fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<Option<DeliveryState>, StoreError> {
     let Attempted { webhook: name, event, answer, jitter } = attempted;
-    let key = delivery_key(&name, event);
-    let webhook: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
-    let delivery: Option<Delivery> = txn.document(Shelf::Delivery, &key)?;
+    let (seq, effect) = event;
+    let webhook = txn.get::<Webhook>(&name)?;
+    let delivery = txn.get::<Delivery>(DeliveryKey { webhook: &name, seq, effect })?;
     // Somebody may have removed the webhook meanwhile.
     let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(None) };
     if delivery.state != DeliveryState::Pending {
         return Ok(None);
     }
-    txn.remove_document(Shelf::DueDelivery, &due_key(&delivery))?;
+    txn.remove::<DueDelivery>(due_key(&delivery))?;
     let error = answer.error.map(|error| error.chars().take(ERROR_CHARACTERS_MAX).collect());
     delivery.remember(Attempt { at: now, status: answer.status, error, took_ms: answer.took_ms });
     let later = |seconds: u64| Timestamp::from_ms(now.ms() + i64::try_from(seconds).unwrap_or(0) * 1_000);
@@ -330,12 +317,12 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
         }
     }
     if delivery.state == DeliveryState::Pending {
-        txn.put_document(Shelf::DueDelivery, &due_key(&delivery), &())?;
+        txn.put(due_key(&delivery), &DueDelivery)?;
     } else {
         delivery.ended = Some(now);
         (webhook.pending, webhook.over) = (webhook.pending.saturating_sub(1), webhook.over + 1);
     }
-    txn.put_document(Shelf::Delivery, &key, &delivery)?;
+    txn.put(delivery_key(&delivery), &delivery)?;
     if webhook.over > REMEMBERED_MAX {
         forget(txn, &mut webhook, now)?;
     }
@@ -348,7 +335,7 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
     };
     match why {
         Some(why) if webhook.disabled.is_none() => disable(txn, now, webhook, why)?,
-        _ => txn.put_document(Shelf::Webhook, &name, &webhook)?,
+        _ => txn.put::<Webhook>(&name, &webhook)?,
     }
     Ok(Some(delivery.state))
 }
@@ -356,7 +343,7 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
 /// Disables a webhook without anybody asking, which the audit log says.
 fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: String) -> Result<(), StoreError> {
     webhook.disabled = Some(Disabled { at: now, why: why.clone() });
-    txn.put_document(Shelf::Webhook, &webhook.name, &webhook)?;
+    txn.put::<Webhook>(&webhook.name, &webhook)?;
     let change = AuditChange {
         subject: webhook.name.clone(),
         before: Some("enabled".to_owned()),
@@ -381,8 +368,8 @@ fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: St
 fn forget(txn: &mut WriteTxn<'_>, webhook: &mut Webhook, now: Timestamp) -> Result<bool, StoreError> {
     let mut forgotten = Vec::new();
     let mut over = webhook.over;
-    txn.visit_documents(Shelf::Delivery, &joined_key(&[&webhook.name, ""]), "", false, &mut |key, bytes| {
-        let delivery: Delivery = read(bytes)?;
+    txn.visit_documents(&Scan::<Delivery>::under(&webhook.name), &mut |found| {
+        let delivery = found.read()?;
         if delivery.state == DeliveryState::Pending {
             return Ok(ControlFlow::Continue(()));
         }
@@ -390,12 +377,12 @@ fn forget(txn: &mut WriteTxn<'_>, webhook: &mut Webhook, now: Timestamp) -> Resu
         if !old && over <= REMEMBERED_MAX {
             return Ok(ControlFlow::Break(()));
         }
-        forgotten.push(key.to_owned());
+        forgotten.push(delivery);
         over = over.saturating_sub(1);
         Ok(ControlFlow::Continue(()))
     })?;
-    for key in &forgotten {
-        txn.remove_document(Shelf::Delivery, key)?;
+    for delivery in &forgotten {
+        txn.remove::<Delivery>(delivery_key(delivery))?;
     }
     webhook.over = over;
     Ok(!forgotten.is_empty())

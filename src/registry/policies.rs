@@ -7,7 +7,6 @@ use crate::governance::label_policy::LabelPolicy;
 use crate::model::audit::AuditChange;
 use crate::model::policy::{POLICIES_MAX, Policy};
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
-use crate::store::document::Shelf;
 
 impl Registry {
     /// Every label policy, by name.
@@ -51,7 +50,7 @@ impl Registry {
                 let name = policy.name.clone();
                 let change =
                     AuditChange { subject: name.clone(), before: before.map(json), after: Some(json(&policy)) };
-                txn.put_document(Shelf::Policy, &name, &policy)?;
+                txn.put::<Policy>(&name, &policy)?;
                 rules_change(txn)?;
                 txn.commit(ctx.now, Vec::new(), ctx.audit("put-policy", vec![name], String::new(), vec![change]))?;
                 Ok(policy)
@@ -72,7 +71,7 @@ impl Registry {
                 return Err(RegistryError::NotFound { what: "policy", name });
             };
             let before = serde_json::to_string(before.policy()).ok();
-            txn.remove_document(Shelf::Policy, &name)?;
+            txn.remove::<Policy>(&name)?;
             rules_change(txn)?;
             let change = AuditChange { subject: name.clone(), before, after: None };
             txn.commit(ctx.now, Vec::new(), ctx.audit("remove-policy", vec![name], String::new(), vec![change]))?;

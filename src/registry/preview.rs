@@ -16,7 +16,7 @@ use crate::model::content::Content;
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, Samples};
 use crate::store::query::Queries;
 use crate::template::lint::lint;
 
@@ -83,7 +83,8 @@ impl Registry {
     /// The actor may neither publish nor review the prompt, or the store fails.
     pub fn samples(&self, actor: &Actor, name: &PromptName) -> Result<BTreeMap<String, Value>, RegistryError> {
         self.may_work_on(actor, name)?;
-        Ok(self.0.store.read()?.document(Shelf::Samples, name.as_str())?.unwrap_or_default())
+        let Samples(samples) = self.0.store.read()?.get(name)?.unwrap_or_default();
+        Ok(samples)
     }
 
     /// Keeps the values that a prompt is tried with. They are no part of any version, and nothing of them is served.
@@ -104,7 +105,7 @@ impl Registry {
         let about = Subject::new("keep-samples", [name.to_string()], "");
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
-            Ok(txn.put_document(Shelf::Samples, name.as_str(), &samples)?)
+            Ok(txn.put(&name, &Samples(samples))?)
         })
         .await
     }

@@ -10,7 +10,7 @@ use crate::model::audit::AuditChange;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
 use crate::model::time::Timestamp;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::Documents;
 use crate::store::write::WriteTxn;
 
 const PRINCIPAL: &str = "principal";
@@ -147,12 +147,12 @@ impl Registry {
             .command(actor, Subject::new(command, [name.clone()], ""), move |txn, ctx| {
                 ctx.authorise(Permission::Access, None, None)?;
                 let absent = || RegistryError::NotFound { what: PRINCIPAL, name: name.clone() };
-                let mut principal: Principal = txn.document(Shelf::Principal, &name)?.ok_or_else(absent)?;
+                let mut principal = txn.get::<Principal>(&name)?.ok_or_else(absent)?;
                 let change = change(ctx, &mut principal)?;
                 let mut book = ctx.rules.book.clone();
                 book.principals.insert(name.clone(), principal.clone());
                 keep_an_admin(txn, &book, ctx.now, &name)?;
-                txn.put_document(Shelf::Principal, &name, &principal)?;
+                txn.put::<Principal>(&name, &principal)?;
                 rules_change(txn)?;
                 let audit = ctx.audit(command, vec![name], String::new(), vec![change]);
                 txn.commit(ctx.now, Vec::new(), audit)?;
@@ -185,7 +185,7 @@ impl Registry {
                 let mut book = ctx.rules.book.clone();
                 book.roles.insert(name.clone(), role.clone());
                 keep_an_admin(txn, &book, ctx.now, &name)?;
-                txn.put_document(Shelf::Role, &name, &role)?;
+                txn.put::<Role>(&name, &role)?;
                 rules_change(txn)?;
                 txn.commit(ctx.now, Vec::new(), ctx.audit("put-role", vec![name], String::new(), vec![change]))?;
                 Ok(role)
@@ -212,7 +212,7 @@ impl Registry {
             if !to.is_empty() {
                 return Err(RegistryError::RoleInUse { name, to });
             }
-            txn.remove_document(Shelf::Role, &name)?;
+            txn.remove::<Role>(&name)?;
             rules_change(txn)?;
             txn.commit(ctx.now, Vec::new(), ctx.audit("remove-role", vec![name], String::new(), Vec::new()))?;
             Ok(())
@@ -293,7 +293,7 @@ pub(super) fn create(
     check_grants(&ctx.rules.book, &grants)?;
     let words = grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let principal = Principal { name: name.clone(), kind, created: ctx.now, grants, disabled: None };
-    txn.put_document(Shelf::Principal, &name, &principal)?;
+    txn.put::<Principal>(&name, &principal)?;
     rules_change(txn)?;
     let change = AuditChange { subject: name.clone(), before: None, after: Some(words) };
     txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![name], String::new(), vec![change]))?;

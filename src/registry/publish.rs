@@ -26,7 +26,7 @@ use crate::model::stamp::stamp;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include, Version};
 use crate::resolve::catalogue::live_dependents;
-use crate::store::document::{Shelf, joined_key, number_key};
+use crate::store::documents::Makers;
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 use crate::template::include::{INCLUDE_DEPTH_MAX, Included, flatten};
@@ -379,8 +379,7 @@ impl Plan {
             audited.insert(0, AuditChange { subject, before: None, after: Some(self.version.content_id.to_string()) });
             keep_findings(txn, &ctx.rules, name, number, &self.findings)?;
             if !self.makers.is_empty() {
-                let key = joined_key(&[name.as_str(), &number_key(number)]);
-                txn.put_document(Shelf::Makers, &key, &self.makers)?;
+                txn.put((name, number), &Makers(self.makers.clone()))?;
             }
             ctx.found(&self.findings);
         }

@@ -21,7 +21,7 @@ use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::registry::primary_clock::PrimaryClock;
 use crate::resolve::catalogue::Catalogue;
-use crate::store::document::{Shelf, joined_key, number_key};
+use crate::store::documents::Findings;
 use crate::store::write::Change;
 use crate::store::{Options, Store};
 use crate::trust::epoch::EpochRecord;
@@ -169,8 +169,8 @@ fn fill(world: &World) {
             Change::Deployment(deployment),
             Change::Prompt(prompt),
         ];
-        txn.put_document(Shelf::Findings, &joined_key(&[name.as_str(), &number_key(1)]), &[finding])?;
-        txn.put_document(Shelf::ChangeRequest, &number_key(7), &request)?;
+        txn.put((&name, 1), &Findings(vec![finding]))?;
+        txn.put(7, &request)?;
         txn.commit(now, changes, published)?;
         txn.commit(now, Vec::new(), refused)?;
         txn.commit(now, Vec::new(), elsewhere).map(|_| ())

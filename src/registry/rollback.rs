@@ -12,7 +12,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::store::StoreError;
-use crate::store::document::Documents;
+use crate::store::documents::Documents;
 use crate::store::query::Queries;
 
 impl Registry {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::access::rules_change;
+use super::access::{rule_sets, rules_change};
 use super::command::Subject;
 use super::guard::findings_of;
 use super::principals::check_handle;
@@ -13,7 +13,7 @@ use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::name::PromptName;
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, RuleSetToml};
 use crate::store::query::Queries;
 
 /// Most rule sets of one's own; each takes memory and time.
@@ -29,7 +29,7 @@ impl Registry {
     pub fn rule_sets(&self) -> Result<Vec<RuleSetView>, RegistryError> {
         let show = |name: &str, rules| RuleSetView { name: name.to_owned(), rules, toml: None, skipped: Vec::new() };
         let mut sets = vec![show(BUILT_IN, RuleSet::builtin().len())];
-        for (name, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
+        for (name, toml) in rule_sets(&self.0.store.read()?)? {
             sets.push(show(&name, RuleSet::count(&toml)?));
         }
         Ok(sets)
@@ -40,7 +40,7 @@ impl Registry {
     /// # Errors
     /// There is none, or the store fails.
     pub fn rule_set(&self, name: &str) -> Result<RuleSetView, RegistryError> {
-        let toml: Option<String> = self.0.store.read()?.document(Shelf::RuleSet, name)?;
+        let toml = self.0.store.read()?.get::<RuleSetToml>(name)?.map(|RuleSetToml(toml)| toml);
         let absent =
             || RegistryError::NotFound { what: "rule set", name: name.chars().take(HANDLE_BYTES_MAX).collect() };
         let toml = toml.ok_or_else(absent)?;
@@ -74,7 +74,7 @@ impl Registry {
         let set = RuleSet::parse(&toml)?;
         let rules = set.len();
         let (mut sets, mut texts) = (vec![set], BTreeMap::from([(name.clone(), toml.clone())]));
-        for (other, toml) in self.0.store.read()?.documents::<String>(Shelf::RuleSet, "")? {
+        for (other, toml) in rule_sets(&self.0.store.read()?)? {
             if other != name {
                 // It compiled when it was kept; here its ids and keywords matter.
                 sets.push(RuleSet::read(&toml)?);
@@ -89,7 +89,7 @@ impl Registry {
         let shown = name.clone();
         self.command(actor, Subject::new("put-rules", [name.clone()], ""), move |txn, ctx| {
             ctx.authorise(Permission::Policy, None, None)?;
-            txn.put_document(Shelf::RuleSet, &name, &toml)?;
+            txn.put::<RuleSetToml>(&name, &RuleSetToml(toml.clone()))?;
             rules_change(txn)?;
             let subjects = vec![name, format!("{rules} rules"), blake3::hash(toml.as_bytes()).to_hex().to_string()];
             txn.commit(ctx.now, Vec::new(), ctx.audit("put-rules", subjects, String::new(), Vec::new()))?;
@@ -107,7 +107,7 @@ impl Registry {
         let about = Subject::new("remove-rules", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Policy, None, None)?;
-            if !txn.remove_document(Shelf::RuleSet, &name)? {
+            if !txn.remove::<RuleSetToml>(&name)? {
                 return Err(RegistryError::NotFound { what: "rule set", name });
             }
             rules_change(txn)?;

@@ -3,13 +3,13 @@
 //!
 //! Who is signed in, for how long and by what is the business of the pages (`http::ui::session`).
 
-use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
 
 use super::Registry;
 use super::access::hex;
 use crate::crypto::secret::TokenHash;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, Scan, WebSessionRecord};
 use crate::store::write::WriteTxn;
 
 /// BLAKE3 derive-key context of the key that signs forms of the pages.
@@ -31,15 +31,6 @@ pub struct WebSession {
     pub used_ms: i64,
 }
 
-/// The same as a document.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    token: String,
-    principal: String,
-    began_ms: i64,
-    used_ms: i64,
-}
-
 impl Registry {
     /// Every session that was kept. One whose hashes cannot be read is left out.
     ///
@@ -47,13 +38,17 @@ impl Registry {
     /// The store fails.
     pub fn web_sessions(&self) -> Result<Vec<(SessionHash, WebSession)>, StoreError> {
         let bytes = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
-        let read = |(id, kept): (String, Kept)| {
-            let Kept { token, principal, began_ms, used_ms } = kept;
+        let session = |id: &str, record: WebSessionRecord| {
+            let WebSessionRecord { token, principal, began_ms, used_ms } = record;
             let token = TokenHash::from_bytes(bytes(&token)?);
-            Some((bytes(&id)?, WebSession { token, principal, began_ms, used_ms }))
+            Some((bytes(id)?, WebSession { token, principal, began_ms, used_ms }))
         };
-        let kept = self.0.store.read()?.documents::<Kept>(Shelf::WebSession, "")?;
-        Ok(kept.into_iter().filter_map(read).collect())
+        let mut sessions = Vec::new();
+        self.0.store.read()?.visit_documents(&Scan::<WebSessionRecord>::all(), &mut |found| {
+            sessions.extend(session(found.key()?, found.read()?));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(sessions)
     }
 
     /// Keeps what has become of these sessions: `look` says it when they are written, so that of two calls at once the
@@ -71,11 +66,11 @@ impl Registry {
                 let key = blake3::Hash::from(*id).to_hex();
                 match look(id) {
                     Some(WebSession { token, principal, began_ms, used_ms }) => {
-                        let kept = Kept { token: hex(&token), principal, began_ms, used_ms };
-                        txn.put_document(Shelf::WebSession, &key, &kept)?;
+                        let record = WebSessionRecord { token: hex(&token), principal, began_ms, used_ms };
+                        txn.put::<WebSessionRecord>(&key, &record)?;
                     }
                     None => {
-                        txn.remove_document(Shelf::WebSession, &key)?;
+                        txn.remove::<WebSessionRecord>(&key)?;
                     }
                 }
             }
@@ -93,8 +88,13 @@ impl Registry {
 
 /// Forgets every session: whoever signed out after a backup was made is not signed in again by restoring it.
 pub(super) fn forget_web_sessions(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
-    for (id, _) in txn.documents::<serde_json::Value>(Shelf::WebSession, "")? {
-        txn.remove_document(Shelf::WebSession, &id)?;
+    let mut ids = Vec::new();
+    txn.visit_documents(&Scan::<WebSessionRecord>::all(), &mut |found| {
+        ids.push(found.key()?.to_owned());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for id in ids {
+        txn.remove::<WebSessionRecord>(&id)?;
     }
     Ok(())
 }

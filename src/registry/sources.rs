@@ -13,13 +13,14 @@ use super::guard::Terms;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;
-use crate::files::compare::{Done, FileIds, LabelPresent, Plan, Present, Written, compare};
+use crate::files::compare::{FileIds, LabelPresent, Plan, Present, Written, compare};
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
+use crate::model::source::PublishedFile;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key};
+use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -53,13 +54,13 @@ impl Registry {
         message: &str,
     ) -> Result<FileOutcome, RegistryError> {
         let message = check_message(message)?;
-        let key = source.map(|source| joined_key(&[source, name.as_str()]));
+        let source = source.map(str::to_owned);
         let labels: BTreeSet<Label> = written.file.labels.iter().cloned().collect();
         {
             let (txn, known) = (self.0.store.read()?, self.0.known.load());
             if reads(&known.rules, actor, &name) {
-                let (plan, done) = plan(&txn, key.as_deref(), &name, &written.ids, &labels)?;
-                if settled(&plan, &written.ids, key.is_some(), done.as_ref()) {
+                let (plan, done) = plan(&txn, source.as_deref(), &name, &written.ids, &labels)?;
+                if settled(&plan, &written.ids, source.is_some(), done.as_ref()) {
                     return Ok(FileOutcome::unchanged(plan));
                 }
             }
@@ -68,13 +69,13 @@ impl Registry {
         let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
-            let (plan, done) = plan(txn, key.as_deref(), &name, &written.ids, &labels)?;
+            let (plan, done) = plan(txn, source.as_deref(), &name, &written.ids, &labels)?;
             let content_id = written.ids.written();
-            let outcome = carry_out(txn, ctx, name, written, labels, message, plan)?;
-            if let (Some(key), Some(version)) = (key, outcome.version) {
-                let now = Done { version, content_id };
+            let outcome = carry_out(txn, ctx, name.clone(), written, labels, message, plan)?;
+            if let (Some(source), Some(version)) = (source, outcome.version) {
+                let now = PublishedFile { version, content_id };
                 if done.as_ref() != Some(&now) {
-                    txn.put_document(Shelf::Source, &key, &now)?;
+                    txn.put::<PublishedFile>((&source, &name), &now)?;
                 }
             }
             Ok(outcome)
@@ -96,11 +97,11 @@ fn reads(rules: &Rules, actor: &Actor, name: &PromptName) -> bool {
 }
 
 /// Whether a plan leaves nothing to do or to remember.
-fn settled(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&Done>) -> bool {
+fn settled(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&PublishedFile>) -> bool {
     match plan {
         Plan::Publish { .. } => false,
         Plan::Same { version, deploy, .. } => {
-            let known = Done { version: *version, content_id: ids.written() };
+            let known = PublishedFile { version: *version, content_id: ids.written() };
             deploy.is_empty() && (!remembers || done == Some(&known))
         }
         Plan::Left(_) | Plan::Conflict(_) => true,
@@ -144,12 +145,12 @@ fn carry_out(
 /// What is to be done with a file, and what was last done from its place.
 fn plan<T: Queries + Documents>(
     txn: &T,
-    key: Option<&str>,
+    source: Option<&str>,
     name: &PromptName,
     ids: &FileIds,
     labels: &BTreeSet<Label>,
-) -> Result<(Plan, Option<Done>), StoreError> {
-    let done = key.map(|key| txn.document(Shelf::Source, key)).transpose()?.flatten();
+) -> Result<(Plan, Option<PublishedFile>), StoreError> {
+    let done = source.map(|source| txn.get::<PublishedFile>((source, name))).transpose()?.flatten();
     let present = present(txn, name, ids, labels)?;
     Ok((compare(ids, labels, done.as_ref(), present.as_ref()), done))
 }

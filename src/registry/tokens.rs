@@ -13,7 +13,7 @@ use crate::crypto::secret::AccessToken;
 use crate::governance::rulebook::{Ask, Rulebook};
 use crate::model::principal::{Grant, HANDLE_BYTES_MAX, Permission, PrincipalKind, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::{Documents, TokenUse};
 use crate::store::write::WriteTxn;
 
 const TOKEN: &str = "access token";
@@ -46,11 +46,11 @@ impl Registry {
         let record = self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Access, None, None)?;
             check_handle("an access token", &request.name)?;
-            let (count, max) = (txn.documents::<TokenRecord>(Shelf::Token, "")?.len() + 1, TOKENS_MAX);
+            let (count, max) = (txn.list::<TokenRecord>()?.len() + 1, TOKENS_MAX);
             if count > max {
                 return Err(RegistryError::TooMany { what: "access tokens", count, max });
             }
-            if txn.raw_document(Shelf::Token, &request.name)?.is_some() {
+            if txn.has::<TokenRecord>(&request.name)? {
                 return Err(RegistryError::Exists { what: "an access token", name: request.name });
             }
             if request.views.len() > VIEWS_MAX
@@ -102,8 +102,8 @@ impl Registry {
                 prompts: request.prompts,
                 views: request.views,
             };
-            txn.put_document(Shelf::Token, &record.name, &record)?;
-            txn.remove_document(Shelf::TokenUse, &record.name)?;
+            txn.put::<TokenRecord>(&record.name, &record)?;
+            txn.remove::<TokenUse>(&record.name)?;
             rules_change(txn)?;
             let subjects = vec![record.name.clone(), record.principal.clone()];
             txn.commit(ctx.now, Vec::new(), ctx.audit("create-token", subjects, String::new(), Vec::new()))?;
@@ -126,7 +126,7 @@ impl Registry {
         let token = generate()?;
         let hash = hex(&token.hash());
         let record = self.command(actor, Subject::new("rotate-token", [name.clone()], ""), move |txn, ctx| {
-            let own = txn.document::<TokenRecord>(Shelf::Token, &name)?.is_some_and(|record| {
+            let own = txn.get::<TokenRecord>(&name)?.is_some_and(|record| {
                 record.principal == ctx.actor.name && ctx.actor.method == format!("access token {}", record.name)
             });
             if own {
@@ -135,7 +135,7 @@ impl Registry {
                 ctx.authorise(Permission::Access, None, None)?;
             }
             let absent = || RegistryError::NotFound { what: TOKEN, name: name.clone() };
-            let mut record: TokenRecord = txn.document(Shelf::Token, &name)?.ok_or_else(absent)?;
+            let mut record = txn.get::<TokenRecord>(&name)?.ok_or_else(absent)?;
             let until = ends(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
             let until = record.expires.map_or(until, |expires| expires.min(until));
             // Without a new end the given one stays; and nobody gives themselves more time than they were given.
@@ -146,7 +146,7 @@ impl Registry {
             let old = std::mem::replace(&mut record.hash, hash);
             record.previous = (until > ctx.now).then_some((old, until));
             record.expires = expires;
-            txn.put_document(Shelf::Token, &name, &record)?;
+            txn.put::<TokenRecord>(&name, &record)?;
             rules_change(txn)?;
             txn.commit(ctx.now, Vec::new(), ctx.audit("rotate-token", vec![name], String::new(), Vec::new()))?;
             Ok(record)
@@ -167,13 +167,13 @@ impl Registry {
             Subject::new("revoke-token", [name.chars().take(HANDLE_BYTES_MAX).collect()], ""),
             move |txn, ctx| {
                 ctx.authorise(Permission::Access, None, None)?;
-                let Some(record) = txn.document::<TokenRecord>(Shelf::Token, &name)? else {
+                let Some(record) = txn.get::<TokenRecord>(&name)? else {
                     return Err(RegistryError::NotFound { what: TOKEN, name });
                 };
                 if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, Some(&name))? {
                     return Err(RegistryError::LastAdmin { name });
                 }
-                txn.remove_document(Shelf::Token, &name)?;
+                txn.remove::<TokenRecord>(&name)?;
                 rules_change(txn)?;
                 let stopped = stop_automatic(txn, ctx, &record.principal, &name)?;
                 let stopped = stopped.into_iter().map(|id| format!("change request {id}"));
@@ -193,8 +193,8 @@ pub(super) fn admins_with_tokens(
     now: Timestamp,
     without: Option<&str>,
 ) -> Result<bool, RegistryError> {
-    let tokens = txn.documents::<TokenRecord>(Shelf::Token, "")?;
-    Ok(tokens.iter().any(|(name, record)| {
+    let tokens = txn.list::<TokenRecord>()?;
+    Ok(tokens.iter().any(|record| {
         let ask = Ask {
             who: &record.principal,
             system: false,
@@ -203,7 +203,7 @@ pub(super) fn admins_with_tokens(
             prompt: None,
             label: None,
         };
-        without != Some(name.as_str())
+        without != Some(record.name.as_str())
             && record.expires.is_none_or(|expires| expires > now)
             && book.decide(&ask).allowed
     }))

@@ -9,7 +9,7 @@ use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::resolve::usage::Usage;
 use crate::store::StoreError;
-use crate::store::document::{DOCUMENT_KEY_BYTES_MAX, Documents, Shelf, joined_key, number_key, read};
+use crate::store::documents::{Documents, LastUse, Scan, UseKey, is_key};
 use crate::store::query::Queries;
 
 /// Milliseconds of an hour, the grain of the record.
@@ -61,22 +61,21 @@ impl Registry {
             .store
             .write(move |txn| {
                 for one in uses {
-                    let version = number_key(one.version);
-                    let mut key = joined_key(&[one.name.as_str(), &version, &one.by]);
+                    let mut key = UseKey { prompt: one.name.as_str(), version: one.version, by: &one.by };
                     // What others report is not believed: no use is of a version that is not there, or of tomorrow.
-                    let known = key.len() <= DOCUMENT_KEY_BYTES_MAX && txn.version(&one.name, one.version)?.is_some();
+                    let known = is_key(key) && txn.version(&one.name, one.version)?.is_some();
                     if !known || one.hour > latest {
                         continue;
                     }
-                    if txn.raw_document(Shelf::Use, &key)?.is_none() {
+                    if !txn.has::<LastUse>(key)? {
                         let mut users = 0;
                         visit(txn, &one.name, one.version, &mut |_, _| users += 1)?;
                         if users >= USERS_MAX {
-                            key = joined_key(&[one.name.as_str(), &version, OTHERS]);
+                            key.by = OTHERS;
                         }
                     }
-                    if txn.document::<u64>(Shelf::Use, &key)?.is_none_or(|hour| hour < one.hour) {
-                        txn.put_document(Shelf::Use, &key, &one.hour)?;
+                    if txn.get::<LastUse>(key)?.is_none_or(|LastUse(hour)| hour < one.hour) {
+                        txn.put(key, &LastUse(one.hour))?;
                     }
                 }
                 Ok(())
@@ -115,9 +114,9 @@ fn visit(
     version: u64,
     visitor: &mut dyn FnMut(&str, u64),
 ) -> Result<(), StoreError> {
-    let prefix = joined_key(&[name.as_str(), &number_key(version), ""]);
-    txn.visit_documents(Shelf::Use, &prefix, "", false, &mut |key, value| {
-        visitor(key.strip_prefix(&prefix).unwrap_or_default(), read(value)?);
+    txn.visit_documents(&Scan::<LastUse>::under((name.as_str(), version)), &mut |found| {
+        let LastUse(hour) = found.read()?;
+        visitor(found.key()?.by, hour);
         Ok(ControlFlow::Continue(()))
     })
 }

@@ -6,10 +6,9 @@
 use std::ops::ControlFlow;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 
 use super::command::{Ctx, Subject};
-use super::outbox::{delivery_key, due_key, fresh};
+use super::outbox::fresh;
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::{OVERLAP_S_MAX, PAGE_ROWS_MAX};
@@ -25,19 +24,12 @@ use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Delivery, DeliveryState, Disabled, WEBHOOKS_MAX, Webhook, WebhookFormat};
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, read};
+use crate::store::documents::{
+    DeliveryKey, Documents, DueDelivery, DueDeliveryKey, Scan, WebhookSecrets, delivery_key, due_key,
+};
 use crate::store::write::WriteTxn;
 
 const WEBHOOK: &str = "webhook";
-
-/// What a webhook signs with. It has no `Debug`, so that nothing prints it.
-#[derive(Serialize, Deserialize)]
-struct Secrets {
-    current: String,
-    /// The one before the last rotation, and until when it signs as well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    previous: Option<(String, Timestamp)>,
-}
 
 /// How many webhooks are how, and how many deliveries wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +58,7 @@ impl Registry {
     /// The store fails.
     pub fn webhook_figures(&self) -> Result<WebhookFigures, RegistryError> {
         let mut figures = WebhookFigures::default();
-        for (_, webhook) in self.0.store.read()?.documents::<Webhook>(Shelf::Webhook, "")? {
+        for webhook in self.0.store.read()?.list::<Webhook>()? {
             figures.pending += webhook.pending;
             match (&webhook.disabled, &webhook.failing_since) {
                 (Some(_), _) => figures.disabled += 1,
@@ -84,8 +76,8 @@ impl Registry {
     pub fn webhooks(&self, actor: &Actor) -> Result<Vec<WebhookView>, RegistryError> {
         self.may_look(actor, Permission::Webhooks)?;
         let (txn, now) = (self.0.store.read()?, self.now());
-        let webhooks = txn.documents::<Webhook>(Shelf::Webhook, "")?;
-        let shown = webhooks.iter().map(|(name, webhook)| Ok(view(webhook, until(&txn, name, now)?, None)));
+        let webhooks = txn.list::<Webhook>()?;
+        let shown = webhooks.iter().map(|webhook| Ok(view(webhook, until(&txn, &webhook.name, now)?, None)));
         shown.collect()
     }
 
@@ -111,9 +103,9 @@ impl Registry {
         let txn = self.0.store.read()?;
         find(&txn, name)?;
         let mut items: Vec<Delivery> = Vec::new();
-        let (prefix, mut next) = (joined_key(&[name, ""]), None);
-        txn.visit_documents(Shelf::Delivery, &prefix, &prefix, true, &mut |_, bytes| {
-            let delivery: Delivery = read(bytes)?;
+        let mut next = None;
+        txn.visit_documents(&Scan::<Delivery>::under(name).backwards(), &mut |found| {
+            let delivery = found.read()?;
             if (delivery.seq, delivery.effect) > from {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -146,8 +138,8 @@ impl Registry {
             check_handle("a webhook", &name)?;
             check_filters(&request.events).map_err(|error| RegistryError::Unfit(error.to_string()))?;
             let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(advice(&error)))?;
-            let before: Option<Webhook> = txn.document(Shelf::Webhook, &name)?;
-            let (count, max) = (txn.documents::<Webhook>(Shelf::Webhook, "")?.len() + 1, WEBHOOKS_MAX);
+            let before = txn.get::<Webhook>(&name)?;
+            let (count, max) = (txn.list::<Webhook>()?.len() + 1, WEBHOOKS_MAX);
             if before.is_none() && count > max {
                 return Err(RegistryError::TooMany { what: "webhooks", count, max });
             }
@@ -177,14 +169,13 @@ impl Registry {
             let change =
                 AuditChange { subject: name.clone(), before: before.as_ref().map(change), after: Some(change(&after)) };
             let made = if before.is_none() {
-                let secrets = Secrets { current: secret.reveal(), previous: None };
-                txn.put_document(Shelf::WebhookSecret, &name, &secrets)?;
+                txn.put::<WebhookSecrets>(&name, &WebhookSecrets { current: secret.reveal(), previous: None })?;
                 Some(&secret)
             } else {
                 None
             };
             let previous = until(txn, &name, ctx.now)?;
-            txn.put_document(Shelf::Webhook, &name, &after)?;
+            txn.put::<Webhook>(&name, &after)?;
             record(txn, ctx, "put-webhook", &name, String::new(), vec![change])?;
             Ok(view(&after, previous, made))
         })
@@ -209,10 +200,10 @@ impl Registry {
             let overlap_ms = i64::try_from(overlap_s).ok().filter(|_| overlap_s <= OVERLAP_S_MAX);
             let too_long = || RegistryError::Unfit(format!("{overlap_s} s are longer than 30 days; overlap for less"));
             let until = Timestamp::from_ms(ctx.now.ms() + overlap_ms.ok_or_else(too_long)? * 1_000);
-            let before: Option<Secrets> = txn.document(Shelf::WebhookSecret, &name)?;
+            let before = txn.get::<WebhookSecrets>(&name)?;
             let previous = before.map(|before| (before.current, until)).filter(|_| until > ctx.now);
             let previous_until = previous.as_ref().map(|(_, until)| *until);
-            txn.put_document(Shelf::WebhookSecret, &name, &Secrets { current: secret.reveal(), previous })?;
+            txn.put::<WebhookSecrets>(&name, &WebhookSecrets { current: secret.reveal(), previous })?;
             record(txn, ctx, "rotate-webhook", &name, String::new(), Vec::new())?;
             Ok(view(&webhook, previous_until, Some(&secret)))
         })
@@ -227,18 +218,9 @@ impl Registry {
         self.command(actor, about("remove-webhook", &name, ""), move |txn, ctx| {
             ctx.authorise(Permission::Webhooks, None, None)?;
             let webhook = find(txn, &name)?;
-            let mut keys = Vec::new();
-            for shelf in [Shelf::Delivery, Shelf::DueDelivery] {
-                txn.visit_documents(shelf, &joined_key(&[&name, ""]), "", false, &mut |key, _| {
-                    keys.push((shelf, key.to_owned()));
-                    Ok(ControlFlow::Continue(()))
-                })?;
-            }
-            for (shelf, key) in keys {
-                txn.remove_document(shelf, &key)?;
-            }
-            txn.remove_document(Shelf::WebhookSecret, &name)?;
-            txn.remove_document(Shelf::Webhook, &name)?;
+            remove_deliveries(txn, &name)?;
+            txn.remove::<WebhookSecrets>(&name)?;
+            txn.remove::<Webhook>(&name)?;
             let before = Some(settings(&webhook).to_string());
             let change = AuditChange { subject: name.clone(), before, after: None };
             Ok(record(txn, ctx, "remove-webhook", &name, String::new(), vec![change])?)
@@ -298,7 +280,7 @@ impl Registry {
             change(txn, ctx, &mut webhook)?;
             let audited = AuditChange { subject: name.clone(), before, after: state(&webhook) };
             let previous = until(txn, &name, ctx.now)?;
-            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            txn.put::<Webhook>(&name, &webhook)?;
             record(txn, ctx, command, &name, message, vec![audited])?;
             Ok(view(&webhook, previous, None))
         })
@@ -318,7 +300,7 @@ impl Registry {
             let seq = txn.next_seq();
             // Who asks for it wants to see it now, and not after a rest.
             if webhook.quiet_until.take().is_some() {
-                txn.put_document(Shelf::Webhook, &name, &webhook)?;
+                txn.put::<Webhook>(&name, &webhook)?;
             }
             record(txn, ctx, TEST_COMMAND, &name, String::new(), Vec::new())?;
             Ok(seq)
@@ -347,10 +329,9 @@ impl Registry {
                 )));
             }
             for delivery in &mut deliveries {
-                let key = delivery_key(&name, (seq, delivery.effect));
-                match txn.document::<Delivery>(Shelf::Delivery, &key)? {
+                match txn.get::<Delivery>(delivery_key(delivery))? {
                     Some(before) if before.state == DeliveryState::Pending => {
-                        txn.remove_document(Shelf::DueDelivery, &due_key(&before))?;
+                        txn.remove::<DueDelivery>(due_key(&before))?;
                         delivery.attempts = before.attempts;
                     }
                     Some(before) => {
@@ -359,11 +340,11 @@ impl Registry {
                     }
                     None => webhook.pending += 1,
                 }
-                txn.put_document(Shelf::Delivery, &key, &*delivery)?;
-                txn.put_document(Shelf::DueDelivery, &due_key(delivery), &())?;
+                txn.put(delivery_key(delivery), &*delivery)?;
+                txn.put(due_key(delivery), &DueDelivery)?;
             }
             webhook.quiet_until = None;
-            txn.put_document(Shelf::Webhook, &name, &webhook)?;
+            txn.put::<Webhook>(&name, &webhook)?;
             let subjects = vec![name, format!("event {seq}")];
             txn.commit(ctx.now, Vec::new(), ctx.audit("redeliver-webhook", subjects, String::new(), Vec::new()))?;
             Ok(deliveries)
@@ -378,7 +359,7 @@ impl Registry {
 
 /// The secrets that sign for a webhook at a moment, the newest first.
 pub(super) fn secrets(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Vec<WebhookSecret>, StoreError> {
-    let Some(kept) = txn.document::<Secrets>(Shelf::WebhookSecret, name)? else { return Ok(Vec::new()) };
+    let Some(kept) = txn.get::<WebhookSecrets>(name)? else { return Ok(Vec::new()) };
     let previous = kept.previous.filter(|(_, until)| *until > now).map(|(secret, _)| secret);
     let parse = |secret: String| {
         let fault = |error: crate::crypto::webhook::WebhookError| error.to_string();
@@ -414,9 +395,30 @@ fn record(
     Ok(())
 }
 
+/// Removes every delivery of a webhook, pending or over.
+fn remove_deliveries(txn: &mut WriteTxn<'_>, name: &str) -> Result<(), StoreError> {
+    let (mut deliveries, mut due) = (Vec::new(), Vec::new());
+    txn.visit_documents(&Scan::<Delivery>::under(name), &mut |found| {
+        let DeliveryKey { seq, effect, .. } = found.key()?;
+        deliveries.push((seq, effect));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    txn.visit_documents(&Scan::<DueDelivery>::under(name), &mut |found| {
+        let DueDeliveryKey { due_ms, seq, effect, .. } = found.key()?;
+        due.push((due_ms, seq, effect));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    for (seq, effect) in deliveries {
+        txn.remove::<Delivery>(DeliveryKey { webhook: name, seq, effect })?;
+    }
+    for (due_ms, seq, effect) in due {
+        txn.remove::<DueDelivery>(DueDeliveryKey { webhook: name, due_ms, seq, effect })?;
+    }
+    Ok(())
+}
+
 fn find(txn: &impl Documents, name: &str) -> Result<Webhook, RegistryError> {
-    // What is no handle is no key either.
-    let found = if crate::model::principal::is_handle(name) { txn.document(Shelf::Webhook, name)? } else { None };
+    let found = txn.get::<Webhook>(name)?;
     let shown = || name.chars().take(HANDLE_BYTES_MAX).collect();
     found.ok_or_else(|| RegistryError::NotFound { what: WEBHOOK, name: shown() })
 }
@@ -445,7 +447,7 @@ fn settings(webhook: &Webhook) -> serde_json::Value {
 
 /// Until when the secret before the last rotation signs.
 fn until(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
-    let kept = txn.document::<Secrets>(Shelf::WebhookSecret, name)?;
+    let kept = txn.get::<WebhookSecrets>(name)?;
     Ok(kept.and_then(|kept| kept.previous).map(|(_, until)| until).filter(|until| *until > now))
 }
 

@@ -21,7 +21,7 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::reference::Selector;
 use crate::model::stamp::stamp;
 use crate::model::version::Version;
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::Documents;
 use crate::store::entry::{Kind, Parts};
 use crate::store::query::{Queries, deployment};
 use crate::store::read::{Entries, ReadTxn};
@@ -355,7 +355,7 @@ pub(crate) fn live_dependents(
 
 /// What people say about a prompt.
 pub(super) fn about(txn: &ReadTxn, name: &PromptName) -> Result<Option<About>, StoreError> {
-    txn.document(Shelf::About, name.as_str())
+    txn.get::<About>(name)
 }
 
 fn existing(txn: &ReadTxn, name: &PromptName) -> Result<Prompt, ResolveError> {

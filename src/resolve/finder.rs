@@ -13,12 +13,12 @@ use crate::model::about::About;
 use crate::model::change_request::ChangeRequest;
 use crate::model::content::Content;
 use crate::model::deployment::Deployment;
-use crate::model::finding::{Finding, Severity};
+use crate::model::finding::Severity;
 use crate::model::hit::{Hit, Place, Word};
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key, read};
+use crate::store::documents::{Documents, Findings, Scan};
 use crate::store::entry::EntryKey;
 use crate::store::query::Queries;
 use crate::store::read::{Entries, ReadTxn};
@@ -176,8 +176,8 @@ impl<'s> Sieve<'s> {
             sieve.read_requests(reads)?;
         }
         if let Some(names) = &mut sieve.found {
-            txn.visit_documents(Shelf::Findings, "", "", false, &mut |key, _| {
-                let name = key.split('\0').next().unwrap_or_default();
+            txn.visit_documents(&Scan::<Findings>::all(), &mut |found| {
+                let (name, _) = found.key()?;
                 if !names.contains(name) {
                     names.insert(name.to_owned());
                 }
@@ -189,11 +189,12 @@ impl<'s> Sieve<'s> {
 
     fn read_about(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
         let Self { txn, search, words, described, beside, .. } = self;
-        txn.visit_documents(Shelf::About, "", "", false, &mut |name, bytes| {
+        txn.visit_documents(&Scan::<About>::all(), &mut |found| {
+            let name = found.key()?;
             if !reads(name) {
                 return Ok(ControlFlow::Continue(()));
             }
-            let about: About = read(bytes)?;
+            let about = found.read()?;
             if let Some(names) = described
                 && (search.owner.is_none() || search.owner == about.owner)
                 && search.tag.as_ref().is_none_or(|tag| about.tags.contains(tag))
@@ -216,14 +217,15 @@ impl<'s> Sieve<'s> {
     /// Looks through change requests, newest first; through those alone of which every prompt may be seen.
     fn read_requests(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
         let Self { txn, words, stop, beside, bytes_left, .. } = self;
-        txn.visit_documents(Shelf::ChangeRequest, "", "", true, &mut |_, bytes| {
+        txn.visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
+            let bytes = found.json();
             if !pay(bytes_left, bytes.len(), stop) {
                 return Ok(ControlFlow::Break(()));
             }
             if !words.iter().any(|word| word.may_be_in(bytes)) {
                 return Ok(ControlFlow::Continue(()));
             }
-            let request: ChangeRequest = read(bytes)?;
+            let request = found.read()?;
             if !request.moves.iter().all(|one| reads(one.name.as_str())) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -346,8 +348,7 @@ fn risk(txn: &ReadTxn, prompt: &Prompt, live: Option<&LabelState>) -> Result<Opt
     numbers.dedup();
     let mut worst = None;
     for number in numbers {
-        let key = joined_key(&[prompt.name.as_str(), &number_key(number)]);
-        let findings: Vec<Finding> = txn.document(Shelf::Findings, &key)?.unwrap_or_default();
+        let Findings(findings) = txn.get((&prompt.name, number))?.unwrap_or_default();
         worst = worst.max(findings.iter().map(|one| one.severity).max());
     }
     Ok(worst)

@@ -9,12 +9,11 @@ use crate::governance::report::{ReportedVersion, Source};
 use crate::model::audit::AuditEntry;
 use crate::model::change_request::ChangeRequest;
 use crate::model::deployment::Deployment;
-use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::prompt::Prompt;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, joined_key, number_key};
+use crate::store::documents::{Documents, Findings};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
@@ -136,14 +135,13 @@ impl Source for ReportSource {
             parent = Some(before);
             Ok(ControlFlow::Break(()))
         })?;
-        let key = joined_key(&[name.as_str(), &number_key(number)]);
-        let findings: Vec<Finding> = self.txn.document(Shelf::Findings, &key)?.unwrap_or_default();
+        let Findings(findings) = self.txn.get((name, number))?.unwrap_or_default();
         let risk = findings.iter().map(|finding| finding.severity).max();
         Ok(Some(ReportedVersion::new(name.clone(), version, parent.as_ref(), risk)))
     }
 
     fn request_concerns(&self, number: u64, prompts: &Pattern) -> Result<bool, ReadError> {
-        let request: Option<ChangeRequest> = self.txn.document(Shelf::ChangeRequest, &number_key(number))?;
+        let request = self.txn.get::<ChangeRequest>(number)?;
         let moves = request.iter().flat_map(|request| &request.moves);
         Ok(moves.into_iter().any(|proposed| prompts.matches(proposed.name.as_str())))
     }

@@ -294,12 +294,12 @@ pub fn apply(
                 if let Some(history) = &mut history {
                     history.put(&this, mod_seq, &value)?;
                 }
-                txn.put(&this, mod_seq, &value).map_err(refused)?;
+                txn.put_entry(&this, mod_seq, &value).map_err(refused)?;
             }
             OperationV1::Delete { seq, .. } => {
                 counts.deletes += 1;
                 in_order(seq)?;
-                txn.delete(&this, seq, target.now)?;
+                txn.delete_entry(&this, seq, target.now)?;
             }
             OperationV1::DropNamespace { namespace } => txn.drop_namespace(&namespace, to, target.now)?,
         }

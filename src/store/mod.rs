@@ -13,7 +13,7 @@ pub mod condition;
 pub mod create;
 pub mod delta;
 pub mod disk;
-pub mod document;
+pub mod documents;
 pub mod entry;
 pub mod error;
 pub mod files;

@@ -28,7 +28,7 @@ pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 pub(super) const IMPORTS: TableDefinition<'_, &str, u64> = TableDefinition::new("imports/v1");
 /// `name of an access token` → access record; of schema 1, which knew three roles and nobody behind a token.
 pub(super) const ACCESS_1: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access/v1");
-/// `shelf key` → JSON of the document; see [`super::document`].
+/// `kind key` → JSON of the document; see [`super::documents`].
 pub(super) const DOCUMENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents/v1");
 /// `number` → signed root document.
 pub(super) const ROOTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("roots/v1");

@@ -3,7 +3,6 @@
 use redb::ReadableTable;
 
 use super::codec;
-use super::document::Shelf;
 use super::error::StoreError;
 use super::record::AccessV1;
 use super::tables;
@@ -44,8 +43,8 @@ pub(super) fn from_1(txn: &redb::WriteTransaction, writer: &mut WriteTxn<'_>) ->
             prompts: None,
             views: Vec::new(),
         };
-        writer.put_document(Shelf::Principal, &who, &principal)?;
-        writer.put_document(Shelf::Token, &name, &token)?;
+        writer.put::<Principal>(&who, &principal)?;
+        writer.put::<TokenRecord>(&name, &token)?;
     }
     drop(table);
     txn.delete_table(tables::ACCESS_1)?;

@@ -164,22 +164,22 @@ impl<'t> WriteTxn<'t> {
                 }
             }
             Change::Label(name, state) => (EntryKey::label(&name, &state.label), codec::encode(&LabelV1::new(&state))?),
-            Change::Unlabel(name, label) => return self.delete(&EntryKey::label(&name, &label), seq, at),
+            Change::Unlabel(name, label) => return self.delete_entry(&EntryKey::label(&name, &label), seq, at),
             Change::Forget(namespace, id) => {
                 // What is taken out of the state's hash must be what was put in.
                 let _fits = self.content_in(&namespace, &id)?;
-                return self.delete(&EntryKey::content(&namespace, &id), seq, at);
+                return self.delete_entry(&EntryKey::content(&namespace, &id), seq, at);
             }
             Change::Deployment(deployment) => (
                 EntryKey::deployment(&deployment.name, &deployment.label, deployment.id),
                 encode_deployment(&deployment)?,
             ),
         };
-        self.put(&key, seq, &value)
+        self.put_entry(&key, seq, &value)
     }
 
     /// Puts an entry, whatever it was before.
-    pub(super) fn put(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn put_entry(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
         self.mutations += 1;
         let parts = parts(key)?;
         let old = self.entries.insert(key.as_bytes(), (mod_seq, value))?.map(|old| {
@@ -210,7 +210,7 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Deletes an entry and remembers that; an absent one changes nothing.
-    pub(super) fn delete(&mut self, key: &EntryKey, seq: u64, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn delete_entry(&mut self, key: &EntryKey, seq: u64, at: Timestamp) -> Result<(), StoreError> {
         self.mutations += 1;
         let parts = parts(key)?;
         let Some((old_seq, leaf, length)) = self.entries.remove(key.as_bytes())?.map(|old| {
@@ -290,7 +290,7 @@ impl<'t> WriteTxn<'t> {
         for key in keys {
             let parts = Parts::of(&key);
             if let Some(key) = parts.and_then(|parts| EntryKey::from_parts(parts.namespace, parts.kind, parts.key)) {
-                self.delete(&key, seq, at)?;
+                self.delete_entry(&key, seq, at)?;
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::registry::guard::{self, Terms, look, open_requests, proposed};
 use crate::registry::makers::proposers;
 use crate::registry::rollback::spent_at;
 use crate::registry::{Actor, RegistryError};
-use crate::store::document::Documents;
+use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 

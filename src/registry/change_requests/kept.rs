@@ -7,7 +7,7 @@ use crate::registry::RegistryError;
 use crate::registry::command::Ctx;
 use crate::registry::guard::Wanted;
 use crate::store::StoreError;
-use crate::store::document::{Documents, Shelf, number_key};
+use crate::store::documents::{Documents, OpenRequest};
 use crate::store::write::WriteTxn;
 
 /// Events of a change request that may be comments, and that may be anything but its end: nobody talks it to death.
@@ -25,7 +25,7 @@ pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Perm
 
 /// An open request. Whoever may not read all of it learns no more than of one that is not there; both are recorded.
 pub(super) fn open(txn: &WriteTxn<'_>, ctx: &Ctx, id: u64) -> Result<ChangeRequest, RegistryError> {
-    let found: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+    let found = txn.get::<ChangeRequest>(id)?;
     let reads =
         |request: &ChangeRequest| request.moves.iter().all(|one| ctx.rules.reads(&ctx.actor, one.name.as_str()));
     let Some(found) = found.filter(reads) else {
@@ -57,13 +57,12 @@ pub(super) fn room(request: &ChangeRequest, kind: EventKind) -> Result<(), Regis
 }
 
 pub(super) fn keep(txn: &mut WriteTxn<'_>, request: &ChangeRequest) -> Result<(), StoreError> {
-    let key = number_key(request.id);
     if request.state == RequestState::Open {
-        txn.put_document(Shelf::OpenRequest, &key, &())?;
+        txn.put(request.id, &OpenRequest)?;
     } else {
-        txn.remove_document(Shelf::OpenRequest, &key)?;
+        txn.remove::<OpenRequest>(request.id)?;
     }
-    txn.put_document(Shelf::ChangeRequest, &key, request)
+    txn.put(request.id, request)
 }
 
 pub(super) fn record(

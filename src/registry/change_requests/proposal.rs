@@ -17,7 +17,7 @@ use crate::registry::guard::proposed;
 use crate::registry::makers::{makers_of_move, proposers};
 use crate::registry::publish::publish;
 use crate::registry::{RegistryError, live_prompt};
-use crate::store::document::{Documents, Shelf};
+use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
@@ -91,7 +91,7 @@ pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Re
         if *name == ctx.actor.name {
             return Err(RegistryError::Unfit(format!("`{name}` proposes it, and cannot be asked to review it")));
         }
-        let known = is_handle(name) && txn.document::<Principal>(Shelf::Principal, name)?.is_some();
+        let known = is_handle(name) && txn.has::<Principal>(name)?;
         if !known {
             return Err(RegistryError::NotFound {
                 what: "principal",

@@ -15,7 +15,7 @@ use crate::registry::access::Rules;
 use crate::registry::guard::{self, Wanted, look, open_requests, used_by};
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::catalogue::live_dependents;
-use crate::store::document::{Documents, Shelf, number_key, read};
+use crate::store::documents::{Documents, Scan};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
@@ -39,8 +39,8 @@ impl Registry {
             None => u64::MAX,
         };
         let (mut requests, mut next) = (Vec::new(), None);
-        txn.visit_documents(Shelf::ChangeRequest, "", "", true, &mut |_, bytes| {
-            let request: ChangeRequest = read(bytes)?;
+        txn.visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
+            let request = found.read()?;
             let shown = request.id < before
                 && state.is_none_or(|state| state == request.state)
                 && request.moves.iter().all(|one| reads(one.name.as_str()));
@@ -93,7 +93,7 @@ impl Registry {
     /// There is none, its prompts cannot be read, or the store fails.
     pub fn change_request(&self, reads: &dyn Fn(&str) -> bool, id: u64) -> Result<RequestView, RegistryError> {
         let txn = self.0.store.read()?;
-        let request: Option<ChangeRequest> = txn.document(Shelf::ChangeRequest, &number_key(id))?;
+        let request = txn.get::<ChangeRequest>(id)?;
         let readable = request.filter(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
         let request = readable.ok_or_else(|| absent(id))?;
         let rules = &self.0.known.load().rules;
