@@ -267,3 +267,25 @@ fn a_module_opens_with_its_one_job() {
         "every file opens with its job:",
     );
 }
+
+/// What only the targets in `fuzz/` are built from.
+const FUZZ_ALONE: [&str; 3] = ["arbitrary", "bookholder-fuzz", "libfuzzer-sys"];
+
+#[test]
+fn fuzz_targets_are_built_with_the_dependencies_that_are_shipped() {
+    let packages = |lockfile: &str| -> BTreeSet<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(lockfile);
+        let lockfile = std::fs::read_to_string(&path).expect("a lockfile");
+        let packages = lockfile.split("[[package]]").skip(1);
+        packages.filter_map(|package| Some(package.trim().split_once("\nsource")?.0.to_owned())).collect()
+    };
+    let shipped = packages("Cargo.lock");
+    let others: Vec<String> = packages("fuzz/Cargo.lock")
+        .into_iter()
+        .filter(|package| !shipped.contains(package) && !FUZZ_ALONE.iter().any(|name| package.contains(name)))
+        .collect();
+    none(
+        others,
+        "fuzz/Cargo.lock has other versions; run `cp Cargo.lock fuzz/ && cargo update -w --manifest-path fuzz/Cargo.toml`",
+    );
+}

@@ -126,7 +126,7 @@ fn put(fresh: tempfile::TempDir, folder: &Path) -> Result<(), CliError> {
 }
 
 /// Unpacks plain files and folders, and refuses everything else. Returns the number of files.
-fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliError> {
+pub(super) fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliError> {
     let broken = |reason: String| CliError::server(format!("the bundle that the server sent is no good: {reason}"));
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().map_err(|error| broken(error.to_string()))?;

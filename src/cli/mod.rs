@@ -68,6 +68,15 @@ use self::context::Context;
 use self::error::{CliError, Kind};
 use self::output::Output;
 
+/// Unpacks a bundle that a node sent; for the targets in `fuzz/`.
+///
+/// # Errors
+/// It is not an archive of plain files and folders that all lie in its folder.
+#[cfg(fuzzing)]
+pub fn unpack_bundle(archive: &[u8], folder: &std::path::Path) -> Result<usize, CliError> {
+    bundle::unpack(archive, folder)
+}
+
 /// How a verb that did not fail ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

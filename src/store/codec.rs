@@ -1,7 +1,8 @@
 //! The envelope of a stored record: one byte of kind, one of version, then bincode.
 //!
-//! No other file names bincode. Decoding is bounded, and bytes behind the record are an error, so
-//! a record has one encoding.
+//! No other file names bincode. Decoding is bounded, and bytes behind the record are an error. A
+//! number may still be written with more bytes than it needs: what is hashed and compared are the stored bytes, never a
+//! record that was encoded again.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

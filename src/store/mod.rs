@@ -17,6 +17,8 @@ pub mod documents;
 pub mod entry;
 pub mod error;
 pub mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod history;
 pub mod inspect;

@@ -206,15 +206,18 @@ fn environment_of(stop: &Stop) -> Environment<'static> {
     environment(&Arc::new(Budget::new(WORK_BYTES_MAX, stop.clone())))
 }
 
+/// How texts are written.
+pub(super) fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()
+}
+
 fn environment(budget: &Arc<Budget>) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_recursion_limit(RECURSION_MAX);
     environment.set_debug(true);
-    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
-        environment.set_syntax(syntax);
-    }
+    environment.set_syntax(syntax());
     let formatter = Arc::clone(budget);
     environment.set_formatter(move |output, state, value| {
         formatter.read(value)?;

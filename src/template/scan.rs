@@ -185,7 +185,8 @@ impl<'t> Pieces<'t> {
             Some(b'#') => {
                 let end = self.rest(inner).find("#}").ok_or_else(|| self.error(open, "this comment has no `#}`"))?;
                 let end = inner.saturating_add(end);
-                let trims_behind = end.checked_sub(1).and_then(|at| self.byte(at)) == Some(b'-');
+                // In `{#-#}` the only sign belongs to the start.
+                let trims_behind = end > inner && self.byte(end.saturating_sub(1)) == Some(b'-');
                 self.at = end.saturating_add(2);
                 Ok(Piece::Comment(Edges { span: open..self.at, trims_before, trims_behind }))
             }
@@ -332,9 +333,18 @@ fn number(bytes: &[u8], after_dot: bool) -> Result<usize, &'static str> {
     const GLUED: &str = "put a space behind the number";
     let word = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit() || **b == b'_').count();
-    if matches!(bytes, [b'0', b'x' | b'X' | b'b' | b'B' | b'o' | b'O', ..]) && !after_dot {
+    // What the engine takes for the exponent of `1.e5`.
+    let is_exponent = |from: usize| {
+        let sign_or_digit = bytes.get(from.saturating_add(1));
+        matches!(bytes.get(from), Some(b'e' | b'E'))
+            && sign_or_digit.is_some_and(|b| matches!(b, b'+' | b'-' | b'0'..=b'9'))
+    };
+    if let [b'0', radix @ (b'x' | b'X' | b'b' | b'B' | b'o' | b'O'), ..] = bytes
+        && !after_dot
+    {
         let length = word(0);
-        let fits = bytes.iter().take(length).skip(2).all(|b| b.is_ascii_hexdigit() || *b == b'_');
+        let is_digit = |b: u8| b.is_ascii_digit() || matches!(radix, b'x' | b'X') && b.is_ascii_hexdigit();
+        let fits = bytes.iter().take(length).skip(2).all(|b| is_digit(*b) || *b == b'_');
         return if fits { Ok(length) } else { Err(GLUED) };
     }
     let mut length = digits(0);
@@ -342,7 +352,7 @@ fn number(bytes: &[u8], after_dot: bool) -> Result<usize, &'static str> {
         let behind = length.saturating_add(1);
         if bytes.get(behind).is_some_and(u8::is_ascii_digit) {
             length = behind.saturating_add(digits(behind));
-        } else if !bytes.get(behind).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') {
+        } else if !bytes.get(behind).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') || is_exponent(behind) {
             return Err("write digits behind the point of a number");
         }
     }
@@ -421,9 +431,11 @@ mod tests {
         check("{{ größe }}", "unexpected character");
         check("{{ __x }}", "reserved");
         check("{{ 1. }}", "digits behind the point");
+        check("{{ 1.e5 }}", "digits behind the point");
         check("{{ 1e- }}", "digits behind the exponent");
         check("{{ 1if x }}", "a space behind the number");
         check("{{ a.1b }}", "a space behind the number");
+        check("{{ 0b10b1 }}", "a space behind the number");
         check(&format!("{{{{ {}", "[".repeat(100)), "32 brackets");
         check(&format!("{{{{ {} }}}}", "a ".repeat(5_000)), "4000 tokens");
         check(&"{{a}}".repeat(20_000), "10000 tags");
