@@ -61,11 +61,14 @@ fn ours(text: &str, pieces: &[Piece<'_>]) -> Vec<Read> {
         match piece {
             Piece::Raw(edges) => all.push(("raw", edges.span.clone())),
             Piece::Tag(tag) => {
-                let width = |trims: bool, at: usize| 2 + usize::from(trims || text.as_bytes().get(at) == Some(&b'+'));
                 let Range { start, end } = edges.span;
-                all.push(("open", start..start + width(edges.trims_before, start + 2)));
+                let signed = |at: usize| matches!(text.as_bytes().get(at), Some(b'-' | b'+'));
+                let inner = start + 2 + usize::from(signed(start + 2));
+                // In `{%+%}` the only sign belongs to the start.
+                let outer = end - 2 - usize::from(end - 2 > inner && signed(end - 3));
+                all.push(("open", start..inner));
                 all.extend(tag.tokens.iter().map(|token| (name(token.kind), token.at..token.end())));
-                all.push(("close", end - width(edges.trims_behind, end - 3)..end));
+                all.push(("close", outer..end));
             }
             Piece::Comment(_) | Piece::Text(_) => {}
         }
@@ -126,7 +129,17 @@ mod tests {
 
     #[test]
     fn the_engine_reads_what_was_once_read_otherwise_as_scan_does() {
-        for text in ["{#-#} a", "a {#--#} b", "{{ 0b10b1 }}", "{{ 1.e5 }}", "{{ 0o17 }}{{ 0xfF_1 }}", "{{ a.0.1 }}"] {
+        for text in [
+            "{#-#} a",
+            "{%+%}",
+            "{{-}}",
+            "{{ a -}}",
+            "a {#--#} b",
+            "{{ 0b10b1 }}",
+            "{{ 1.e5 }}",
+            "{{ 0o17 }}{{ 0xfF_1 }}",
+            "{{ a.0.1 }}",
+        ] {
             check(text);
         }
     }

@@ -4,7 +4,7 @@
 #![no_main]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,7 @@ fn write() {
 
     let mut bundle = Vec::new();
     let mut file = node.wait(node.publisher.bundle(30)).expect("a bundle");
+    file.rewind().expect("the disk");
     file.read_to_end(&mut bundle).expect("the disk");
     put("bundle", "bundle", &bundle);
 }
