@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bookholder::clock::{Clock, SystemClock};
 use bookholder::crypto::secret::AccessToken;
-use bookholder::model::audit::AuditEntry;
+use bookholder::model::audit::{AuditEntry, Command};
 use bookholder::model::content::{Content, Syntax};
 use bookholder::model::content_id::ContentId;
 use bookholder::model::deployment::{Action, Deployment};
@@ -117,13 +117,11 @@ impl Library {
             let commit = move |txn: &mut bookholder::store::write::WriteTxn<'_>| -> Result<u64, StoreError> {
                 let seq = txn.next_seq();
                 let changes = numbers.clone().flat_map(|number| changes(number, bytes, seq, now)).collect();
-                let subjects = vec![format!("{} prompts", numbers.len())];
                 let message = "fill a library".to_owned();
-                let command = "import".to_owned();
                 txn.commit(
                     now,
                     changes,
-                    AuditEntry { actor: AUTHOR.to_owned(), command, subjects, message, ..AuditEntry::default() },
+                    AuditEntry { actor: AUTHOR.to_owned(), message, ..AuditEntry::of(Command::Import) },
                 )
             };
             store.write_blocking(commit).expect("a commit");

@@ -189,10 +189,10 @@ fn table(entries: &[AuditEntry]) -> Table {
             Cell::new(DIM, moment(entry.at)),
             Cell::from(&entry.actor),
             match entry.decision {
-                Decision::Granted => Cell::from(&entry.command),
+                Decision::Granted => Cell::from(entry.command.as_str()),
                 Decision::Denied => Cell::new(BAD, format!("{} (refused)", entry.command)),
             },
-            entry.subjects.join(", ").into(),
+            entry.subject_texts().join(", ").into(),
             Cell::from(&entry.message),
             Cell::new(DIM, one_line(&entry.reason)),
         ]);

@@ -24,8 +24,9 @@ pub fn run(args: &RepairDatesArgs, output: Output) -> Result<Verdict, CliError> 
     }
     let mut table = Table::new(&["WHAT", "DATED", "BECOMES"]);
     for one in &redated {
-        let date = |date: &Option<String>| Cell::new(DIM, date.clone().unwrap_or_default());
-        table.row([Cell::new(ACCENT, &one.subject), date(&one.before), date(&one.after)]);
+        let date = |date: Option<String>| Cell::new(DIM, date.unwrap_or_default());
+        let (before, after) = one.sides();
+        table.row([Cell::new(ACCENT, one.subject()), date(before), date(after)]);
     }
     output.table(&table, "every date is in order")?;
     if !redated.is_empty() {

@@ -76,7 +76,7 @@ async fn a_list_is_read_page_by_page_and_never_for_ever() {
             if query.contains("cursor=b") { None } else { Some(if query.contains("cursor=a") { "b" } else { "a" }) };
         let entry = |seq: u64| {
             json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "actor": "ada", "command": "publish",
-                "subjects": [], "message": "", "previous": "", "hash": ""})
+                "decision": "granted", "format": 1, "subjects": [], "message": "", "previous": "", "hash": ""})
         };
         let next = if uri.path() == "/v1/audit" { next } else { Some("same") };
         let items = if uri.path() == "/v1/audit" { vec![entry(1), entry(2)] } else { vec![] };

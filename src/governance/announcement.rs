@@ -5,14 +5,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::event::{Effect, is_about_prompts, place};
-use crate::model::audit::{AuditChange, AuditEntry};
+use super::event::Effect;
+use crate::model::audit::{AuditChange, AuditEntry, Subject};
 use crate::model::pattern::Pattern;
+use crate::model::serving::Serving;
 
 /// What a webhook is sent when somebody tests it.
 pub const TEST_EVENT: &str = "webhook.test";
-/// The command whose entry is that event, for the webhook it names.
-pub const TEST_COMMAND: &str = "test-webhook";
 /// Most items of a list in a body.
 const ITEMS_MAX: usize = 20;
 /// Longest list in a body, in bytes of JSON: with both lists and every text at its longest, a body has 16 kB.
@@ -35,35 +34,34 @@ pub fn message_id(entry: &AuditEntry, effect: u64) -> String {
 /// Whether an effect concerns a prompt that fits; one that concerns no prompt passes only where every prompt fits.
 #[must_use]
 pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> bool {
-    let fits = |subject: &String| prompts.matches(place(subject).0);
     prompts.is_everything()
         || match effect.change {
-            Some(change) => fits(&change.subject),
-            None => is_about_prompts(entry) && entry.subjects.iter().any(fits),
+            Some(change) => change.prompt().is_some_and(|prompt| prompts.matches(prompt.as_str())),
+            None => entry.names_prompt(|prompt| prompts.matches(prompt)),
         }
 }
 
 /// The body: `{type, timestamp, data}`. The time is that of the decision; `data` has `seq`, `actor`, `command`,
 /// `decision`, `subjects` and `hash`, and where they are known `message`, `reason`, `prompt`, `label`, `version`,
-/// `from`, `to`, `approved_by`, `change_request` and `risk`. Where a list was cut, `more_…` counts what is missing. A
+/// `from`, `to`, `approved_by`, `change_request` and `risk`. `from` and `to` are what the label served and serves: a
+/// `text`, and the `version` where it is always the same one. Where a list was cut, `more_…` counts what is missing. A
 /// label without `to` serves nothing any more.
 #[must_use]
 pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     let mut data = Map::new();
     data.insert("seq".to_owned(), entry.seq.into());
     data.insert("actor".to_owned(), cut(&entry.actor, NAME_BYTES_MAX).into());
-    data.insert("command".to_owned(), cut(&entry.command, NAME_BYTES_MAX).into());
+    data.insert("command".to_owned(), entry.command.as_str().into());
     data.insert("decision".to_owned(), entry.decision.to_string().into());
     match effect.change {
         Some(change) => put_change(&mut data, change),
-        None if is_about_prompts(entry) => put_place(&mut data, entry),
-        None => {}
+        None => put_place(&mut data, entry),
     }
-    put_list(&mut data, "subjects", &entry.subjects);
+    put_list(&mut data, "subjects", entry.subjects.iter().map(|subject| json!(subject)));
     put_text(&mut data, "message", &entry.message, TEXT_BYTES_MAX);
     put_text(&mut data, "reason", &entry.reason, TEXT_BYTES_MAX);
     if !entry.approved_by.is_empty() {
-        put_list(&mut data, "approved_by", &entry.approved_by);
+        put_list(&mut data, "approved_by", entry.approved_by.iter().map(|name| cut(name, NAME_BYTES_MAX).into()));
     }
     if let Some(id) = entry.change_request {
         data.insert("change_request".to_owned(), id.into());
@@ -77,37 +75,53 @@ pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
 
 /// What a change says: a new version, what a label serves now, or that a prompt is gone.
 fn put_change(data: &mut Map<String, Value>, change: &AuditChange) {
-    let (prompt, selector) = place(&change.subject);
-    put_text(data, "prompt", prompt, NAME_BYTES_MAX);
-    let after = change.after.as_deref().unwrap_or_default();
-    let version = match selector.unwrap_or_default() {
-        "latest" => None,
-        selector if selector.parse::<u64>().is_ok() => selector.parse().ok(),
-        label => {
-            put_text(data, "label", label, NAME_BYTES_MAX);
-            put_text(data, "from", change.before.as_deref().unwrap_or_default(), NAME_BYTES_MAX);
-            put_text(data, "to", after, NAME_BYTES_MAX);
-            after.parse::<u64>().ok()
+    if let Some(prompt) = change.prompt() {
+        data.insert("prompt".to_owned(), prompt.as_str().into());
+    }
+    match change {
+        AuditChange::Version { version, .. } => {
+            data.insert("version".to_owned(), (*version).into());
         }
-    };
-    if let Some(version) = version {
-        data.insert("version".to_owned(), version.into());
+        AuditChange::Label { label, from, to, .. } => {
+            data.insert("label".to_owned(), label.as_str().into());
+            for (key, serving) in [("from", from), ("to", to)] {
+                if let Some(serving) = serving {
+                    data.insert(key.to_owned(), served(serving));
+                }
+            }
+            if let Some(version) = to.as_ref().and_then(Serving::fixed) {
+                data.insert("version".to_owned(), version.into());
+            }
+        }
+        AuditChange::Removed { .. } | AuditChange::Settings { .. } | AuditChange::Date { .. } => {}
+    }
+}
+
+/// What a label serves, in a few words whatever it is.
+fn served(serving: &Serving) -> Value {
+    let text = cut(&serving.to_string(), NAME_BYTES_MAX);
+    match serving.fixed() {
+        Some(version) => json!({ "version": version, "text": text }),
+        None => json!({ "text": text }),
     }
 }
 
 /// The one prompt, label and version that an entry is about which changed nothing, as far as there is one.
 fn put_place(data: &mut Map<String, Value>, entry: &AuditEntry) {
-    let Some((prompt, _)) = entry.subjects.first().map(|text| place(text)) else { return };
-    if entry.subjects.iter().any(|text| place(text).0 != prompt) {
+    let Some(prompt) = entry.subjects.first().and_then(Subject::prompt) else { return };
+    if entry.subjects.iter().any(|subject| subject.prompt() != Some(prompt)) {
         return;
     }
     put_text(data, "prompt", prompt, NAME_BYTES_MAX);
-    let selectors: Vec<&str> = entry.subjects.iter().filter_map(|text| place(text).1).collect();
-    let is_version = |selector: &&str| selector.parse::<u64>().is_ok();
-    if let Some(version) = selectors.iter().find_map(|selector| selector.parse::<u64>().ok()) {
+    let version =
+        |subject: &Subject| if let Subject::Version { version, .. } = subject { Some(*version) } else { None };
+    if let Some(version) = entry.subjects.iter().find_map(version) {
         data.insert("version".to_owned(), version.into());
     }
-    let mut labels = selectors.iter().filter(|selector| !is_version(selector));
+    let mut labels = entry.subjects.iter().filter_map(|subject| match subject {
+        Subject::Label { label, .. } => Some(label),
+        _ => None,
+    });
     if let (Some(label), None) = (labels.next(), labels.next()) {
         put_text(data, "label", label, NAME_BYTES_MAX);
     }
@@ -119,17 +133,13 @@ fn put_text(data: &mut Map<String, Value>, key: &str, text: &str, bytes_max: usi
     }
 }
 
-fn put_list(data: &mut Map<String, Value>, key: &str, items: &[String]) {
-    let mut bytes_left = LIST_BYTES_MAX;
-    let mut kept = Vec::new();
-    for item in items.iter().take(ITEMS_MAX) {
-        let item = cut(item, NAME_BYTES_MAX);
-        let Some(left) = bytes_left.checked_sub(json_bytes(&item)) else { break };
-        bytes_left = left;
-        kept.push(item);
-    }
-    if kept.len() < items.len() {
-        data.insert(format!("more_{key}"), (items.len() - kept.len()).into());
+/// The first items of a list that fit.
+fn put_list(data: &mut Map<String, Value>, key: &str, items: impl ExactSizeIterator<Item = Value>) {
+    let (count, mut bytes_left) = (items.len(), LIST_BYTES_MAX);
+    let fits = |item: &Value| bytes_left.checked_sub(item.to_string().len()).map(|left| bytes_left = left).is_some();
+    let kept: Vec<Value> = items.take(ITEMS_MAX).take_while(fits).collect();
+    if kept.len() < count {
+        data.insert(format!("more_{key}"), (count - kept.len()).into());
     }
     data.insert(key.to_owned(), kept.into());
 }
@@ -162,49 +172,41 @@ const fn json_width(c: char) -> usize {
 mod tests {
     use super::*;
     use crate::governance::event::effects;
-    use crate::model::audit::Decision;
+    use crate::model::audit::samples::{label, moved, published, removed, token, version};
+    use crate::model::audit::{Command, Decision};
 
-    fn entry(command: &str, subjects: &[&str], changes: &[(&str, Option<&str>, Option<&str>)]) -> AuditEntry {
-        let owned = |text: &str| text.to_owned();
-        AuditEntry {
-            seq: 9,
-            command: command.to_owned(),
-            actor: "ann".to_owned(),
-            subjects: subjects.iter().map(|text| owned(text)).collect(),
-            changes: changes
-                .iter()
-                .map(|(subject, before, after)| AuditChange {
-                    subject: owned(subject),
-                    before: before.map(owned),
-                    after: after.map(owned),
-                })
-                .collect(),
-            hash: "0123456789abcdef0123".to_owned(),
-            ..AuditEntry::default()
-        }
+    fn entry(command: Command, subjects: Vec<Subject>, changes: Vec<AuditChange>) -> AuditEntry {
+        let (actor, hash) = ("ann".to_owned(), "0123456789abcdef0123".to_owned());
+        AuditEntry { seq: 9, actor, hash, subjects, changes, ..AuditEntry::of(command) }
     }
 
     #[test]
     fn ids_are_of_one_entry_and_hold_no_dot() {
-        assert_eq!(message_id(&entry("deploy", &[], &[]), 0), "msg_0123456789abcdef_9");
-        assert_eq!(message_id(&entry("deploy", &[], &[]), 2), "msg_0123456789abcdef_9_2");
+        let entry = entry(Command::Deploy, Vec::new(), Vec::new());
+        assert_eq!(message_id(&entry, 0), "msg_0123456789abcdef_9");
+        assert_eq!(message_id(&entry, 2), "msg_0123456789abcdef_9_2");
     }
 
     #[test]
     fn an_entry_concerns_the_prompts_it_names() {
+        let agent = || label("support/agent@production", Some(7));
         for (command, subject, pattern, expected) in [
-            ("deploy", "support/agent@production → 7", "support/**", true),
-            ("deploy", "support/agent@production → 7", "sales/**", false),
-            ("remove", "support/agent", "support/agent", true),
-            ("create-token", "support", "support", false),
-            ("create-token", "support", "**", true),
+            (Command::Deploy, agent(), "support/**", true),
+            (Command::Deploy, agent(), "sales/**", false),
+            (Command::Retire, version("support/agent", 7), "support/agent", true),
+            (Command::CreateToken, token("support"), "support", false),
+            (Command::CreateToken, token("support"), "**", true),
         ] {
             let pattern = pattern.parse().expect("a pattern");
-            let entry = entry(command, &[subject], &[]);
+            let entry = entry(command, vec![subject], Vec::new());
             let effects = effects(&entry);
-            assert_eq!(concerns(&entry, &effects[0], &pattern), expected, "{command} {subject}");
+            assert_eq!(concerns(&entry, &effects[0], &pattern), expected, "{command} {pattern}");
         }
-        let entry = entry("deploy", &["a@x", "b@x"], &[("a@x", None, Some("1")), ("b@x", None, Some("1"))]);
+        let entry = entry(
+            Command::Deploy,
+            vec![label("a@x", Some(1)), label("b@x", Some(1))],
+            vec![moved("a@x", None, Some(1)), moved("b@x", None, Some(1))],
+        );
         let pattern = "b".parse().expect("a pattern");
         let passed: Vec<bool> = effects(&entry).iter().map(|effect| concerns(&entry, effect, &pattern)).collect();
         assert_eq!(passed, [false, true], "each effect by its own prompt");
@@ -221,33 +223,36 @@ mod tests {
             let found: Vec<Value> = effects(entry).iter().map(|effect| Value::Object(place(effect))).collect();
             assert_eq!(found, expected, "{}", entry.command);
         };
-        let moved = ("a@production", Some("1"), Some("2"));
-        let to_2 = json!({"prompt": "a", "label": "production", "version": 2, "from": "1", "to": "2"});
-        check(&entry("deploy", &["a@production → 2"], &[moved]), std::slice::from_ref(&to_2));
-        let published = json!({"prompt": "a", "version": 2});
+        let served = |version: u64| json!({"version": version, "text": version.to_string()});
+        let place = || label("a@production", Some(2));
+        let change = || moved("a@production", Some(1), Some(2));
+        let to_2 = json!({"prompt": "a", "label": "production", "version": 2, "from": served(1), "to": served(2)});
+        check(&entry(Command::Deploy, vec![place()], vec![change()]), std::slice::from_ref(&to_2));
+        let made = json!({"prompt": "a", "version": 2});
         check(
-            &entry("publish", &["a@2", "a@production → 2"], &[("a@2", None, Some("b3:0")), moved]),
-            &[published, to_2],
+            &entry(Command::Publish, vec![version("a", 2), place()], vec![published("a", 2), change()]),
+            &[made, to_2],
         );
+        let AuditChange::Label { prompt, label: other, .. } = moved("b@y", None, None) else { unreachable!() };
+        let split = serde_json::from_value(json!({"split": {"salt": "s", "slots": [
+            {"version": 1, "from": 0, "to": 5_000}, {"version": 2, "from": 5_000, "to": 10_000}]}}));
+        let split = AuditChange::Label { prompt, label: other, from: None, to: split.expect("a serving") };
         check(
-            &entry(
-                "deploy",
-                &["a@x → 2", "b@y → 2"],
-                &[("a@x", None, Some("2")), ("b@y", None, Some("50 % 1, 50 % 2"))],
-            ),
+            &entry(Command::Deploy, Vec::new(), vec![moved("a@x", None, Some(2)), split]),
             &[
-                json!({"prompt": "a", "label": "x", "version": 2, "to": "2"}),
-                json!({"prompt": "b", "label": "y", "to": "50 % 1, 50 % 2"}),
+                json!({"prompt": "a", "label": "x", "version": 2, "to": served(2)}),
+                json!({"prompt": "b", "label": "y", "to": {"text": "1 (50 %) + 2 (50 %)"}}),
             ],
         );
         check(
-            &entry("remove", &["a"], &[("a@latest", Some("2"), None), ("a@x", Some("2"), None)]),
-            &[json!({"prompt": "a"}), json!({"prompt": "a", "label": "x", "from": "2"})],
+            &entry(Command::Remove, Vec::new(), vec![removed("a"), moved("a@x", Some(2), None)]),
+            &[json!({"prompt": "a"}), json!({"prompt": "a", "label": "x", "from": served(2)})],
         );
-        let denied = AuditEntry { decision: Decision::Denied, ..entry("deploy", &["a@production → 2"], &[]) };
+        let asked = entry(Command::Deploy, vec![place()], Vec::new());
+        let denied = AuditEntry { decision: Decision::Denied, ..asked };
         check(&denied, &[json!({"prompt": "a", "label": "production"})]);
-        check(&entry("retire", &["a@7"], &[]), &[json!({"prompt": "a", "version": 7})]);
-        check(&entry("create-token", &["ci"], &[]), &[json!({})]);
+        check(&entry(Command::Retire, vec![version("a", 7)], Vec::new()), &[json!({"prompt": "a", "version": 7})]);
+        check(&entry(Command::CreateToken, vec![token("ci")], Vec::new()), &[json!({})]);
     }
 
     #[test]
@@ -257,10 +262,11 @@ mod tests {
             reason: "no grant".to_owned(),
             approved_by: vec!["bob".to_owned()],
             change_request: Some(3),
-            ..entry("deploy", &["a@x"], &[])
+            ..entry(Command::Deploy, vec![label("a@x", None)], Vec::new())
         };
         let expected = json!({"type": "prompt.label.blocked", "timestamp": "1970-01-01T00:00:00Z", "data": {
-            "seq": 9, "actor": "ann", "command": "deploy", "decision": "denied", "prompt": "a", "label": "x", "subjects": ["a@x"],
+            "seq": 9, "actor": "ann", "command": "deploy", "decision": "denied", "prompt": "a", "label": "x",
+            "subjects": [{"kind": "label", "prompt": "a", "label": "x"}],
             "reason": "no grant", "approved_by": ["bob"], "change_request": 3, "hash": "0123456789abcdef0123"}});
         assert_eq!(body(&entry, &effects(&entry)[0]), expected);
     }
@@ -268,17 +274,17 @@ mod tests {
     #[test]
     fn a_body_is_small_whatever_the_entry_holds() {
         for wild in ["\u{1}", "\"", "é", "🦀", "x"] {
-            let long = wild.repeat(50_000);
+            let (long, name) = (wild.repeat(50_000), wild.repeat(300 / wild.len()));
+            let subject = Subject::Label { prompt: name.clone(), label: name, to: None };
             let entry = AuditEntry {
                 actor: long.clone(),
                 message: long.clone(),
                 reason: long.clone(),
                 hash: long.clone(),
                 approved_by: vec![long.clone(); 100],
-                ..entry("deploy", &vec![long.as_str(); 1_000], &[(&long, Some(&long), Some(&long))])
+                ..entry(Command::Approve, vec![subject; 1_000], Vec::new())
             };
-            let effect = Effect { event_type: "prompt.label.moved".to_owned(), change: entry.changes.first() };
-            let body = body(&entry, &effect);
+            let body = body(&entry, &effects(&entry)[0]);
             let bytes = serde_json::to_vec(&body).expect("JSON").len();
             assert!(bytes < 20_000, "{wild:?}: {bytes}");
             let kept = body["data"]["subjects"].as_array().expect("a list").len();

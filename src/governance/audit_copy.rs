@@ -8,11 +8,10 @@
 use std::io::{self, BufRead, Read};
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::report::jsonl::{EVENT, SERVED};
-use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
+use crate::model::audit::{Link, LinkError};
 
 /// Longest line of a copy, in bytes: an entry whose command moved thousands of labels.
 pub const COPY_LINE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
@@ -27,8 +26,8 @@ pub enum CopyError {
     TooLong { line: u64 },
     #[error("line {line} is no audit entry: {reason}; name a jsonl report, or audit entries one a line")]
     Syntax { line: u64, reason: String },
-    #[error("line {line} has an audit entry of format {format}, which is newer than this program; upgrade bookholder")]
-    Newer { line: u64, format: u8 },
+    #[error("line {line} has {error}")]
+    Newer { line: u64, error: LinkError },
 }
 
 /// What the chain of a copy shows.
@@ -97,38 +96,35 @@ pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
             continue;
         }
         let raw = outer.entry.map_or(bytes.as_slice(), |raw| raw.get().as_bytes());
-        let entry: AuditEntry = serde_json::from_slice(raw).map_err(syntax)?;
-        if entry.format > AUDIT_FORMAT {
-            return Err(CopyError::Newer { line, format: entry.format });
-        }
-        // The hash is of what is known of an entry; what is not known would be believed beside it.
-        let all: Value = serde_json::from_slice(raw).map_err(syntax)?;
-        let is_all = serde_json_canonicalizer::to_vec(&all).is_ok_and(|all| all == entry.to_canonical());
+        let link = Link::read(raw).map_err(|error| match error {
+            LinkError::Newer(_) => CopyError::Newer { line, error },
+            error => CopyError::Syntax { line, reason: error.to_string() },
+        })?;
         let is_event = outer.record.is_none_or(|record| record == EVENT);
-        let says_the_same = outer.seq.is_none_or(|seq| seq == entry.seq)
-            && outer.hash.is_none_or(|hash| hash == entry.hash)
-            && outer.prev_hash.is_none_or(|previous| previous == entry.previous);
-        verdict.take(entry, says_the_same && is_all && is_event);
+        let says_the_same = outer.seq.is_none_or(|seq| seq == link.seq)
+            && outer.hash.is_none_or(|hash| hash == link.hash)
+            && outer.prev_hash.is_none_or(|previous| previous == link.previous);
+        verdict.take(link, says_the_same && is_event);
     }
     Ok(verdict)
 }
 
 impl CopyVerdict {
-    fn take(&mut self, entry: AuditEntry, line_fits: bool) {
+    fn take(&mut self, link: Link, line_fits: bool) {
         let fits = match &self.last {
             None => true,
-            Some((seq, hash)) if *hash == entry.previous => Some(entry.seq) == seq.checked_add(1),
+            Some((seq, hash)) if *hash == link.previous => Some(link.seq) == seq.checked_add(1),
             Some((seq, _)) => {
                 self.gaps += 1;
                 // What follows at once must name what it follows, and nothing comes twice or earlier.
-                entry.seq > seq.saturating_add(1)
+                link.seq > seq.saturating_add(1)
             }
         };
-        if !fits || !line_fits || entry.digest() != entry.hash {
-            self.broken_at.get_or_insert(entry.seq);
+        if !fits || !line_fits || !link.holds {
+            self.broken_at.get_or_insert(link.seq);
         }
         self.entries += 1;
-        let end = (entry.seq, entry.hash);
+        let end = (link.seq, link.hash);
         self.first.get_or_insert_with(|| end.clone());
         self.last = Some(end);
     }
@@ -204,7 +200,7 @@ mod tests {
             ("no json", "line 1 is no audit entry"),
             ("\n{}", "line 2 is no audit entry"),
             (long.as_str(), "line 1 is longer"),
-            (&bare().replace("\"format\":2", "\"format\":3"), "format 3, which is newer"),
+            (&bare().replace("\"format\":1", "\"format\":2"), "format 2, which is newer"),
         ] {
             let message = verify_copy(text.as_bytes()).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

@@ -53,14 +53,8 @@ impl Question {
     /// policies.
     #[must_use]
     pub fn concerns(&self, entry: &AuditEntry) -> bool {
-        self.prompts.is_everything() || entry.subjects.iter().any(|subject| self.prompts.matches(prompt_of(subject)))
+        self.prompts.is_everything() || entry.names_prompt(|prompt| self.prompts.matches(prompt))
     }
-}
-
-/// The name of the prompt in a subject of an audit entry: what stands before the `@`.
-#[must_use]
-pub fn prompt_of(subject: &str) -> &str {
-    subject.split_once('@').map_or(subject, |(name, _)| name)
 }
 
 /// Who asked for a report, of which registry, and when it was made.
@@ -197,7 +191,7 @@ impl ReportedVersion {
     }
 }
 
-/// What a label served before and after, as people write it.
+/// What a label served before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
     /// Which prompt.
@@ -205,9 +199,9 @@ pub struct Move {
     /// Which of its labels.
     pub label: String,
     /// What it served; none when it was not there, or when nobody noted it.
-    pub from: Option<String>,
-    /// What it serves; none when it was taken away.
-    pub to: Option<String>,
+    pub from: Option<Serving>,
+    /// What it serves, or was asked to serve; none when it was taken away.
+    pub to: Option<Serving>,
     /// For how long it had served that before, in milliseconds: the time to act of a rollback.
     pub served_ms: Option<i64>,
     /// Whether it was done, and not only proposed or refused.

@@ -2,10 +2,11 @@
 //!
 //! It sends nothing. Nothing in an event can mention a person or channel, add a link, or begin a line of its own.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::announcement::TEST_EVENT;
-use super::event::{LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
+use crate::model::audit::{LABEL_MOVED, PROMPT_REMOVED, Subject, VERSION_CREATED};
 
 /// Longest text of a Slack message, in characters as they are sent.
 const TEXT_CHARS_MAX: usize = 3_000;
@@ -53,6 +54,12 @@ impl Event<'_> {
         text_of(self.data?, key)
     }
 
+    /// What the label served or serves.
+    fn served(&self, key: &str) -> Option<Served<'_>> {
+        let served = self.data?.get(key)?;
+        Some(Served { text: text_of(served, "text")?, version: served.get("version").and_then(Value::as_u64) })
+    }
+
     fn number(&self, key: &str) -> Option<u64> {
         self.data?.get(key)?.as_u64()
     }
@@ -63,7 +70,7 @@ impl Event<'_> {
         match self.kind {
             LABEL_MOVED if !label.is_empty() => {
                 to.push_bold(&[prompt, "@", label]);
-                match (self.text("from"), self.text("to")) {
+                match (self.served("from"), self.served("to")) {
                     (from, Some(now)) => {
                         to.push_markup(if self.text("command") == Some("rollback") {
                             " was rolled back to "
@@ -125,10 +132,10 @@ impl Event<'_> {
             }
         }
         let subjects = self.data.and_then(|data| data.get("subjects")).and_then(Value::as_array);
-        let subjects = subjects.into_iter().flatten().filter_map(Value::as_str);
+        let subjects = subjects.into_iter().flatten().filter_map(|subject| Subject::deserialize(subject).ok());
         for (index, subject) in subjects.enumerate() {
             to.push_markup(if index == 0 { ": " } else { ", " });
-            to.push(subject);
+            to.push(&subject.to_string());
         }
         if let Some(reason) = self.text("reason") {
             to.push_markup("\n");
@@ -165,11 +172,11 @@ impl Event<'_> {
         if let Some(prompt) = self.text("prompt").filter(|_| self.kind != PROMPT_REMOVED) {
             let prompt = path(prompt);
             links.push((format!("{base}/ui/prompts/{prompt}"), "Open"));
-            let version = |key| self.text(key).and_then(|version| version.parse::<u64>().ok());
+            let version = |key| self.served(key)?.version;
             if let (Some(from), Some(now)) = (version("from"), version("to")) {
                 links.push((format!("{base}/ui/diff/{prompt}?from={from}&amp;to={now}"), "Compare"));
             }
-            if let Some(label) = self.text("label").filter(|_| self.text("from").is_some()) {
+            if let Some(label) = self.text("label").filter(|_| self.served("from").is_some()) {
                 let label = encode(label);
                 links.push((format!("{base}/ui/prompts/{prompt}?back={label}#back-{label}"), "Roll back"));
             }
@@ -182,6 +189,13 @@ impl Event<'_> {
             to.push_markup(&format!("<{url}|{text}>"));
         }
     }
+}
+
+/// What a label serves: in words, and the version where it is always the same one.
+#[derive(Clone, Copy)]
+struct Served<'a> {
+    text: &'a str,
+    version: Option<u64>,
 }
 
 fn text_of<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
@@ -249,11 +263,11 @@ impl Mrkdwn {
     }
 
     /// Appends what a label serves: a version, or a split or rules as they are written.
-    fn push_serving(&mut self, serving: &str) {
-        if serving.parse::<u64>().is_ok() {
+    fn push_serving(&mut self, serving: Served<'_>) {
+        if serving.version.is_some() {
             self.push_markup("version ");
         }
-        self.push(serving);
+        self.push(serving.text);
     }
 }
 
@@ -263,6 +277,10 @@ mod tests {
 
     const BASE: &str = "https://prompts.example.com/books";
 
+    fn served(version: u64) -> Value {
+        json!({"version": version, "text": version.to_string()})
+    }
+
     fn event(kind: &str, data: &Value) -> Value {
         json!({"type": kind, "timestamp": "2026-01-02T03:04:05Z", "data": data})
     }
@@ -270,8 +288,8 @@ mod tests {
     #[test]
     fn moved_label_reads_as_a_sentence_with_the_reason_and_links() {
         let data = json!({"actor": "rae", "command": "deploy", "decision": "granted", "prompt": "support/agent",
-            "label": "production", "from": "6", "to": "7", "version": 7, "message": "OPS-17 loans",
-            "approved_by": ["cleo"], "risk": "high", "change_request": 3, "hash": "b2f3", "subjects": ["support/agent@production"]});
+            "label": "production", "from": served(6), "to": served(7), "version": 7, "message": "OPS-17 loans",
+            "approved_by": ["cleo"], "risk": "high", "change_request": 3, "hash": "b2f3", "subjects": [{"kind": "label", "prompt": "support/agent", "label": "production"}]});
         let summary = "*support/agent@production* now serves version 7 (before: version 6)";
         let links = "<https://prompts.example.com/books/ui/prompts/support/agent|Open> · \
                      <https://prompts.example.com/books/ui/diff/support/agent?from=6&amp;to=7|Compare> · \
@@ -291,17 +309,25 @@ mod tests {
         let check = |kind: &str, data: Value, expected: &str| {
             assert_eq!(slack_body(&event(kind, &data), None)["text"], expected, "{kind}");
         };
-        let place = |command: &str, from: Option<&str>, to: Option<&str>| json!({"prompt": "a", "label": "x", "command": command, "from": from, "to": to});
+        let place = |command: &str, from: Option<u64>, to: Option<Value>| json!({"prompt": "a", "label": "x", "command": command, "from": from.map(served), "to": to});
         let moved = "prompt.label.moved";
-        check(moved, place("rollback", Some("2"), Some("1")), "*a@x* was rolled back to version 1 (before: version 2)");
-        check(moved, place("deploy", None, Some("90 % 1, 10 % 2")), "*a@x* now serves 90 % 1, 10 % 2");
-        check(moved, place("unlabel", Some("2"), None), "*a@x* serves nothing any more (before: version 2)");
+        check(
+            moved,
+            place("rollback", Some(2), Some(served(1))),
+            "*a@x* was rolled back to version 1 (before: version 2)",
+        );
+        check(moved, place("deploy", None, Some(json!({"text": "90 % 1, 10 % 2"}))), "*a@x* now serves 90 % 1, 10 % 2");
+        check(moved, place("unlabel", Some(2), None), "*a@x* serves nothing any more (before: version 2)");
         check("prompt.version.created", json!({"prompt": "a", "version": 2}), "*a* has a new version: 2");
         check("prompt.removed", json!({"prompt": "a"}), "*a* was removed");
         check("webhook.test", json!({}), "This is a test from Bookholder.");
-        let denied =
-            json!({"command": "deploy", "decision": "denied", "subjects": ["a@x", "b@x"], "reason": "no grant"});
-        let asked = json!({"command": "propose", "decision": "granted", "actor": "pat", "subjects": ["a@x → 2"]});
+        let label = |prompt: &str, to: Option<u64>| {
+            let to = to.map(crate::model::serving::Serving::version);
+            json!(Subject::Label { prompt: prompt.to_owned(), label: "x".to_owned(), to })
+        };
+        let denied = json!({"command": "deploy", "decision": "denied", "subjects": [label("a", None), label("b", None)], "reason": "no grant"});
+        let asked =
+            json!({"command": "propose", "decision": "granted", "actor": "pat", "subjects": [label("a", Some(2))]});
         check("propose.granted", asked, "*pat* asks for a review: a@x → 2");
         check("prompt.label.blocked", denied, "*deploy* was refused: a@x, b@x\nno grant");
         assert_eq!(slack_body(&json!(3), None)["text"], "*event*");
@@ -316,12 +342,12 @@ mod tests {
             text
         };
         let hostile = "<!channel> a&b\nlabel\u{2028}<https://x|y>";
-        let text = shown(json!({"prompt": hostile, "label": hostile, "to": hostile, "message": hostile}));
+        let text = shown(json!({"prompt": hostile, "label": hostile, "to": {"text": hostile}, "message": hostile}));
         assert_eq!(text.matches("<!").count() + text.matches("<https://x").count(), 0, "{text}");
         assert_eq!(text.matches("&lt;!channel&gt; a&amp;b label &lt;https://x|y&gt;").count(), 4, "{text}");
         let long = shown(json!({"message": "é".repeat(301)}));
         assert!(long.ends_with("é…"), "{long}");
-        let many: Vec<String> = (0..50).map(|_| "&".repeat(300)).collect();
+        let many: Vec<Subject> = (0..50).map(|_| Subject::Token { name: "&".repeat(300) }).collect();
         let many = slack_body(&event("x", &json!({"subjects": many})), None);
         let many = many["text"].as_str().expect("a text");
         assert_eq!(many.matches('&').count(), many.matches("&amp;").count(), "whole escapes");

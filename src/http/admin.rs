@@ -19,7 +19,7 @@ use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
-use crate::model::audit::AuditVerdict;
+use crate::model::audit::{AuditVerdict, Command, Subject};
 use crate::model::principal::Permission;
 use crate::model::schema::Handle;
 use crate::replication::publisher::Publisher;
@@ -103,7 +103,7 @@ pub(super) async fn audit_verify(
 #[utoipa::path(get, path = "/v1/backup", operation_id = "download_backup", tag = "operations", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
     let claim = claim_copy()?;
-    writer.registry.permit(&writer.actor, "backup", Permission::Operate, "the whole registry".to_owned()).await?;
+    writer.registry.permit(&writer.actor, Command::Backup, None).await?;
     let file = publisher(&app)?.backup().await?;
     send(file, "bookholder.backup", "application/octet-stream", claim).await
 }
@@ -117,9 +117,8 @@ pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) 
 pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: Params) -> Result<Response, Failure> {
     let lifetime_days = params.get::<u32>("lifetime_days")?.unwrap_or(BUNDLE_LIFETIME_DAYS);
     params.finish(&["lifetime_days"])?;
-    let what = format!("the state, for {lifetime_days} days");
     let claim = claim_copy()?;
-    writer.registry.permit(&writer.actor, "bundle", Permission::Operate, what).await?;
+    writer.registry.permit(&writer.actor, Command::Bundle, Some(Subject::Bundle { lifetime_days })).await?;
     let file = publisher(&app)?.bundle(lifetime_days).await?;
     send(file, "bookholder-bundle.tar", "application/x-tar", claim).await
 }

@@ -428,6 +428,9 @@ fn store(error: &StoreError) -> Saying {
         }
         StoreError::Io(error) if error.raw_os_error().is_some() => (ErrorCode::DiskFailed, None),
         StoreError::Full { .. } => full(),
+        StoreError::AuditEntry { .. } => {
+            (INSIDE.0, hint("a newer bookholder wrote this part of the audit log; upgrade this one to read it"))
+        }
         StoreError::Outdated { .. } => (ErrorCode::OutdatedPrimary, None),
         StoreError::InUse { .. }
         | StoreError::NotWritable { .. }

@@ -20,8 +20,8 @@ use super::state::{About, App, Shared};
 use super::work::abandonable;
 use crate::clock::Stop;
 use crate::governance::report::{Heading, Question, Report, ReportFormat, SystemInfo};
+use crate::model::audit::{Command, Subject};
 use crate::model::pattern::Pattern;
-use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::report::{ReportError, Written, sign_report, system_info, write_report};
 use crate::registry::{Actor, Registry};
@@ -83,8 +83,8 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
     }
     let busy = |_| RequestError::Busy { what: "too many reports", retry_after_s: RETRY_AFTER_S };
     let permit = REPORTS.try_acquire().map_err(busy)?;
-    let what = format!("{} from {} to {}", question.prompts, question.from, question.to);
-    registry.permit(actor, "report", Permission::Audit, what).await?;
+    let what = Subject::Report { prompts: question.prompts.to_string(), from: question.from, to: question.to };
+    registry.permit(actor, Command::Report, Some(what)).await?;
     let heading = (actor.name.clone(), now);
     // The claim stays with the work, which ends soon after its client is gone.
     let work = move |stop| make(&app, question, heading, format.unwrap_or_default(), stop).map(|file| (file, permit));

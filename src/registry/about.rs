@@ -1,9 +1,9 @@
 //! What people say about a prompt: its owner, its tags and its description.
 
-use super::command::Subject;
+use super::command::Attempt;
 use super::{Actor, Registry, RegistryError, live_prompt};
 use crate::model::about::About;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
 use crate::store::documents::Documents;
@@ -14,7 +14,7 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such prompt, it is beyond a limit, or the store fails.
     pub async fn describe(&self, actor: &Actor, name: PromptName, about: About) -> Result<About, RegistryError> {
-        self.command(actor, Subject::new("describe", [name.to_string()], ""), move |txn, ctx| {
+        self.command(actor, Attempt::new(Command::Describe, [Subject::of_prompt(&name)], ""), move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let about = about.checked().map_err(|error| RegistryError::Unfit(error.to_string()))?;
             live_prompt(txn, &name)?;
@@ -27,10 +27,10 @@ impl Registry {
             } else {
                 txn.put(&name, &about)?;
             }
-            let json = |about: &About| serde_json::to_string(about).unwrap_or_default();
-            let after = (!about.is_empty()).then(|| json(&about));
-            let change = AuditChange { subject: name.to_string(), before: before.as_ref().map(json), after };
-            let audit = ctx.audit("describe", vec![name.to_string()], String::new(), vec![change]);
+            let subject = Subject::of_prompt(&name);
+            let after = (!about.is_empty()).then_some(&about);
+            let change = AuditChange::settings(subject.clone(), before.as_ref(), after);
+            let audit = ctx.audit(Command::Describe, vec![subject], String::new(), vec![change]);
             txn.commit(ctx.now, Vec::new(), audit)?;
             Ok(about)
         })

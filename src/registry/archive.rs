@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::guard::open_requests;
 use super::rollback::way_back;
 use super::uses::{hour, last_use};
@@ -11,6 +11,7 @@ use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};
 use crate::api::limits::{ARCHIVE_KEEP_MAX, RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::governance::rulebook::ITSELF;
+use crate::model::audit::{Command, Subject};
 use crate::model::content_id::ContentId;
 use crate::model::draft::Draft;
 use crate::model::name::PromptName;
@@ -40,16 +41,16 @@ impl Registry {
             return self.archivable(actor, &request);
         }
         let (keep, message) = checked(&request)?;
-        let about = Subject::new("archive", [request.prompts.to_string()], &message);
+        let about =
+            Attempt::new(Command::Archive, [Subject::Prompts { pattern: request.prompts.to_string() }], &message);
         let (store, usage) = (self.0.store.clone(), self.0.usage.clone());
         self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Policy, None, None)?;
             // Found in this transaction, with whatever was published or used a moment ago.
             let search = Search { request: &request, keep: &keep, in_use: in_use(&usage), now: ctx.now };
             let found = find(txn, &store.read()?.namespace_names()?, &search)?;
             if !found.versions.is_empty() {
                 let (changes, subjects) = found.changes(txn, ctx)?;
-                txn.commit(ctx.now, changes, ctx.audit("archive", subjects, message, Vec::new()))?;
+                txn.commit(ctx.now, changes, ctx.audit(Command::Archive, subjects, message, Vec::new()))?;
             }
             Ok(found.summary(false))
         })
@@ -135,11 +136,11 @@ impl Found {
         }
     }
 
-    fn changes(&self, txn: &WriteTxn<'_>, ctx: &Ctx) -> Result<(Vec<Change>, Vec<String>), StoreError> {
+    fn changes(&self, txn: &WriteTxn<'_>, ctx: &Ctx) -> Result<(Vec<Change>, Vec<Subject>), StoreError> {
         let (mut changes, mut subjects) = (Vec::new(), Vec::new());
         for (name, version) in &self.versions {
             let Some(version) = txn.version(name, version.number)? else { continue };
-            subjects.push(format!("{name}@{}", version.number));
+            subjects.push(Subject::of_version(name, version.number));
             changes.push(Change::Version(name.clone(), Version { archived: Some(ctx.now), ..version }));
         }
         for (namespace, hash) in self.contents.keys() {

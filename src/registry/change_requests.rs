@@ -13,13 +13,14 @@ pub(super) use self::showing::review_of;
 use self::applying::{apply, apply_if_complete, waits_for};
 use self::kept::{absent, authorise_all, event, keep, open, record, room};
 use self::proposal::{four_eyes, places, propose, reviewers};
-use super::command::Subject;
+use super::command::Attempt;
 use super::guard::{Terms, open_requests};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ReviewRequest};
 use crate::api::limits::EXPIRES_DAYS_MAX;
 use crate::api::write::Deployed;
 use crate::governance::rulebook::ITSELF;
+use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
@@ -47,7 +48,7 @@ impl Registry {
         if !(1..=EXPIRES_DAYS_MAX).contains(&days) {
             return Err(RegistryError::Unfit(format!("a change request is open for 1 to {EXPIRES_DAYS_MAX} days")));
         }
-        let about = Subject::new("propose", places(request.publish.as_ref(), &request.moves), &message);
+        let about = Attempt::new(Command::Propose, places(request.publish.as_ref(), &request.moves), &message);
         self.command(actor, about, move |txn, ctx| {
             let open = open_requests(txn)?;
             let mine = open.iter().filter(|request| request.author == ctx.actor.name).count() + 1;
@@ -81,7 +82,7 @@ impl Registry {
             // Whoever hears of it in Slack or elsewhere reads who is meant.
             let asks = if request.reviewers.is_empty() { "" } else { "\nasked to review: " };
             let said = format!("{message}{asks}{}", request.reviewers.join(", "));
-            record(txn, ctx, "propose", &request, said)?;
+            record(txn, ctx, Command::Propose, &request, said)?;
             Ok(request)
         })
         .await
@@ -93,7 +94,7 @@ impl Registry {
     /// The actor may not publish there, it is closed, something proposed cannot be, or the store fails.
     pub async fn amend(&self, actor: &Actor, id: u64, request: AmendRequest) -> Result<ChangeRequest, RegistryError> {
         let message = check_message(&request.message)?;
-        let about = Subject::new("amend", places(request.publish.as_ref(), &request.moves), &message);
+        let about = Attempt::new(Command::Amend, places(request.publish.as_ref(), &request.moves), &message);
         self.command(actor, about, move |txn, ctx| {
             let mut found = open(txn, ctx, id)?;
             authorise_all(ctx, &found, Permission::Publish)?;
@@ -102,7 +103,7 @@ impl Registry {
             let fingerprints = found.moves.iter().map(|one| one.fingerprint.clone()).collect();
             found.events.push(event(txn, ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
             keep(txn, &found)?;
-            record(txn, ctx, "amend", &found, message)?;
+            record(txn, ctx, Command::Amend, &found, message)?;
             Ok(found)
         })
         .await
@@ -119,13 +120,13 @@ impl Registry {
             return Err(RegistryError::MessageTooLong { characters });
         }
         let command = match request.kind {
-            EventKind::Approve => "approve",
+            EventKind::Approve => Command::Approve,
             EventKind::Reject | EventKind::Comment | EventKind::Withdraw if message.is_empty() => {
                 return Err(RegistryError::MessageMissing);
             }
-            EventKind::Reject => "reject",
-            EventKind::Comment => "comment",
-            EventKind::Withdraw => "withdraw",
+            EventKind::Reject => Command::Reject,
+            EventKind::Comment => Command::Comment,
+            EventKind::Withdraw => Command::Withdraw,
             EventKind::Amend | EventKind::Apply | EventKind::Expire => {
                 let said = "a change request is approved, rejected, commented on or withdrawn here";
                 return Err(RegistryError::Unfit(said.to_owned()));
@@ -187,7 +188,7 @@ impl Registry {
     /// The actor may not deploy there, something is missing, it is closed, or the store fails.
     pub async fn apply(&self, actor: &Actor, id: u64, request: ApplyRequest) -> Result<Deployed, RegistryError> {
         let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
-        let about = self.about("deploy", id, given.as_deref())?;
+        let about = self.about(Command::Deploy, id, given.as_deref())?;
         self.command(actor, about, move |txn, ctx| {
             let found = open(txn, ctx, id)?;
             let message = given.unwrap_or_else(|| found.message.clone());
@@ -207,14 +208,14 @@ impl Registry {
             return Ok(());
         }
         let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
-        self.command(&itself, Subject::new("expire", [], ""), |txn, ctx| {
+        self.command(&itself, Attempt::new(Command::Expire, [], ""), |txn, ctx| {
             for mut request in open_requests(txn)? {
                 if request.expires <= ctx.now {
                     let ctx = ctx.afresh();
                     request.state = RequestState::Expired;
                     request.events.push(event(txn, &ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
                     keep(txn, &request)?;
-                    record(txn, &ctx, "expire", &request, String::new())?;
+                    record(txn, &ctx, Command::Expire, &request, String::new())?;
                 } else if request.automatic {
                     apply_if_complete(txn, ctx, &request)?;
                 }
@@ -240,12 +241,12 @@ impl Registry {
     }
 
     /// What the log says of a refusal: the places that a request is about, where there is one.
-    fn about(&self, command: &'static str, id: u64, message: Option<&str>) -> Result<Subject, RegistryError> {
+    fn about(&self, command: Command, id: u64, message: Option<&str>) -> Result<Attempt, RegistryError> {
         let found = self.0.store.read()?.get::<ChangeRequest>(id)?;
         let Some(found) = found else {
-            return Ok(Subject::new(command, [format!("change request {id}")], message.unwrap_or_default()));
+            return Ok(Attempt::new(command, [Subject::ChangeRequest { number: id }], message.unwrap_or_default()));
         };
-        let places = found.moves.iter().map(|one| format!("{}@{}", one.name, one.label));
-        Ok(Subject::new(command, places, message.unwrap_or(&found.message)))
+        let places = found.moves.iter().map(|one| Subject::of_label(&one.name, &one.label, Some(one.serving.clone())));
+        Ok(Attempt::new(command, places, message.unwrap_or(&found.message)))
     }
 }

@@ -8,7 +8,7 @@ use super::access::Rules;
 use super::written::Written;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::risk::worst;
-use crate::model::audit::{AuditChange, AuditEntry, Decision};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
 use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -16,10 +16,6 @@ use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::write::WriteTxn;
 
-/// Commands that stop something bad: they may use the last room on a disk that is full.
-const STOPPING_COMMANDS: [&str; 4] = ["rollback", "unlabel", "retire", "revoke-token"];
-/// Commands whose refusal names the callers that would break: uses that are noted in memory are written before they run.
-const READS_USES: [&str; 5] = ["apply", "deploy", "import", "publish", "rollback"];
 /// Refusals of one command to one principal that are recorded one by one in a minute; further ones are counted.
 const REFUSALS_PER_MINUTE: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
@@ -30,16 +26,22 @@ const SUBJECT_BYTES_MAX: usize = 300;
 /// Longest reason of a refusal in the log, in bytes.
 const REASON_BYTES_MAX: usize = 4_000;
 
-/// What a command is about, for the log of a refusal.
-pub(super) struct Subject {
-    pub(super) command: &'static str,
-    pub(super) subjects: Vec<String>,
-    pub(super) message: String,
+/// A command that somebody asks for, as the log has it if it is refused.
+pub(super) struct Attempt {
+    command: Command,
+    subjects: Vec<Subject>,
+    message: String,
 }
 
-impl Subject {
-    pub(super) fn new(command: &'static str, subjects: impl IntoIterator<Item = String>, message: &str) -> Self {
-        let subjects = subjects.into_iter().take(SUBJECTS_MAX).map(|one| clip(&one, SUBJECT_BYTES_MAX)).collect();
+impl Attempt {
+    pub(super) fn new(command: Command, subjects: impl IntoIterator<Item = Subject>, message: &str) -> Self {
+        let clipped = |mut subject: Subject| {
+            for text in subject.texts_mut() {
+                *text = clip(text, SUBJECT_BYTES_MAX);
+            }
+            subject
+        };
+        let subjects = subjects.into_iter().take(SUBJECTS_MAX).map(clipped).collect();
         Self { command, subjects, message: message.chars().take(MESSAGE_CHARACTERS_MAX).collect() }
     }
 }
@@ -140,8 +142,8 @@ impl Ctx {
     /// The entry of what is about to be done.
     pub(super) fn audit(
         &self,
-        command: &'static str,
-        subjects: Vec<String>,
+        command: Command,
+        subjects: Vec<Subject>,
         message: String,
         changes: Vec<AuditChange>,
     ) -> AuditEntry {
@@ -152,8 +154,6 @@ impl Ctx {
             method: self.actor.method.clone(),
             request_id: self.actor.request_id.clone(),
             client: self.actor.client,
-            command: command.to_owned(),
-            decision: Decision::Granted,
             reason: reasons.join("; "),
             subjects,
             message,
@@ -162,11 +162,11 @@ impl Ctx {
             approved_by: self.approved_by.borrow().iter().cloned().collect(),
             risk: self.risk.get(),
             overrode: self.overrode.borrow().clone(),
-            ..AuditEntry::default()
+            ..AuditEntry::of(command)
         }
     }
 
-    fn refusal(&self, about: Subject, error: &RegistryError, unrecorded: u64) -> AuditEntry {
+    fn refusal(&self, about: Attempt, error: &RegistryError, unrecorded: u64) -> AuditEntry {
         AuditEntry {
             decision: Decision::Denied,
             reason: clip(&error.to_string(), REASON_BYTES_MAX),
@@ -179,19 +179,21 @@ impl Ctx {
 }
 
 impl Registry {
-    /// Runs one command on the writer thread. A refusal changes nothing, and is recorded.
+    /// Runs one command on the writer thread, once the permission that it always needs is there. A refusal changes
+    /// nothing, and is recorded.
     pub(super) async fn command<T: Send + 'static>(
         &self,
         actor: &Actor,
-        about: Subject,
+        about: Attempt,
         plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
         let now = self.commit_time()?;
-        let (urgent, reads_uses) = (STOPPING_COMMANDS.contains(&about.command), READS_USES.contains(&about.command));
+        let Attempt { command, .. } = about;
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
             let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
-            match plan(txn, &ctx) {
+            let allowed = command.permission().map_or(Ok(()), |needed| ctx.authorise(needed, None, None));
+            match allowed.and_then(|()| plan(txn, &ctx)) {
                 Err(error) if error.is_refusal() => {
                     registry.record_refusal(txn, &ctx, about, &error)?;
                     Ok(Err(error))
@@ -200,12 +202,15 @@ impl Registry {
             }
         };
         let uses = async {
-            if reads_uses && let Err(error) = self.keep_noted_uses().await {
+            if command.reads_uses()
+                && let Err(error) = self.keep_noted_uses().await
+            {
                 tracing::warn!(error = &error as &dyn std::error::Error, "uses wait for the next time");
             }
         };
-        let decided =
-            async { if urgent { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? } };
+        let decided = async {
+            if command.stops_harm() { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? }
+        };
         // The writer runs jobs in the order in which they came: both are in one group, for the price of one.
         tokio::join!(biased; uses, decided).1
     }
@@ -215,7 +220,7 @@ impl Registry {
         &self,
         txn: &mut WriteTxn<'_>,
         ctx: &Ctx,
-        about: Subject,
+        about: Attempt,
         error: &RegistryError,
     ) -> Result<(), RegistryError> {
         if let Some(unrecorded) = self.0.refusals.admit(&ctx.actor.name, about.command, ctx.now) {
@@ -228,7 +233,7 @@ impl Registry {
 /// How many refusals each principal had lately, by command, so that nobody fills the disk with them, nor hides one kind of
 /// them behind another.
 #[derive(Default)]
-pub(super) struct Refusals(Mutex<HashMap<(String, &'static str), Window>>);
+pub(super) struct Refusals(Mutex<HashMap<(String, Command), Window>>);
 
 #[derive(Clone, Copy, Default)]
 struct Window {
@@ -245,7 +250,7 @@ impl Window {
 
 impl Refusals {
     /// Whether to record one more, and how many were not recorded before it.
-    fn admit(&self, who: &str, command: &'static str, now: Timestamp) -> Option<u64> {
+    fn admit(&self, who: &str, command: Command, now: Timestamp) -> Option<u64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((who.to_owned(), command)).or_default();
         if window.is_over(now) {
@@ -260,7 +265,7 @@ impl Refusals {
     }
 
     /// What was counted in minutes that are over, and is not in the log yet.
-    fn overdue(&self, now: Timestamp) -> Vec<(String, &'static str, u64)> {
+    fn overdue(&self, now: Timestamp) -> Vec<(String, Command, u64)> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let over = windows.iter().filter(|(_, window)| window.is_over(now));
         let counted = over.filter(|(_, window)| window.unrecorded > 0);
@@ -280,12 +285,11 @@ impl Registry {
         for (who, command, unrecorded) in self.0.refusals.overdue(now) {
             let entry = AuditEntry {
                 actor: who,
-                command: command.to_owned(),
                 decision: Decision::Denied,
                 reason: format!("{unrecorded} more were refused in one minute"),
                 unrecorded,
                 method: "counted".to_owned(),
-                ..AuditEntry::default()
+                ..AuditEntry::of(command)
             };
             self.0.store.write(move |txn| txn.commit(now, Vec::new(), entry)).await?;
         }
@@ -296,16 +300,10 @@ impl Registry {
     ///
     /// # Errors
     /// The actor may not, or the store fails.
-    pub async fn permit(
-        &self,
-        actor: &Actor,
-        command: &'static str,
-        permission: Permission,
-        what: String,
-    ) -> Result<(), RegistryError> {
-        self.command(actor, Subject::new(command, [what.clone()], ""), move |txn, ctx| {
-            ctx.authorise(permission, None, None)?;
-            txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![what], String::new(), Vec::new()))?;
+    pub async fn permit(&self, actor: &Actor, command: Command, what: Option<Subject>) -> Result<(), RegistryError> {
+        self.command(actor, Attempt::new(command, what.clone(), ""), move |txn, ctx| {
+            let subjects = what.into_iter().collect();
+            txn.commit(ctx.now, Vec::new(), ctx.audit(command, subjects, String::new(), Vec::new()))?;
             Ok(())
         })
         .await
@@ -321,19 +319,19 @@ mod tests {
         let refusals = Refusals::default();
         let at = Timestamp::from_ms;
         for _ in 0..REFUSALS_PER_MINUTE {
-            assert_eq!(refusals.admit("ann", "deploy", at(1_000_000)), Some(0));
+            assert_eq!(refusals.admit("ann", Command::Deploy, at(1_000_000)), Some(0));
         }
-        assert_eq!(refusals.admit("ann", "deploy", at(1_000_001)), None);
-        assert_eq!(refusals.admit("ann", "deploy", at(1_059_999)), None);
-        assert_eq!(refusals.admit("bob", "deploy", at(1_059_999)), Some(0), "somebody else");
-        assert_eq!(refusals.admit("ann", "publish", at(1_059_999)), Some(0), "something else");
-        assert_eq!(refusals.admit("ann", "deploy", at(1_060_000)), Some(2));
-        assert_eq!(refusals.admit("ann", "deploy", at(1_060_000)), Some(0));
+        assert_eq!(refusals.admit("ann", Command::Deploy, at(1_000_001)), None);
+        assert_eq!(refusals.admit("ann", Command::Deploy, at(1_059_999)), None);
+        assert_eq!(refusals.admit("bob", Command::Deploy, at(1_059_999)), Some(0), "somebody else");
+        assert_eq!(refusals.admit("ann", Command::Publish, at(1_059_999)), Some(0), "something else");
+        assert_eq!(refusals.admit("ann", Command::Deploy, at(1_060_000)), Some(2));
+        assert_eq!(refusals.admit("ann", Command::Deploy, at(1_060_000)), Some(0));
         for _ in 0..REFUSALS_PER_MINUTE {
-            refusals.admit("ann", "deploy", at(1_060_000));
+            refusals.admit("ann", Command::Deploy, at(1_060_000));
         }
         assert!(refusals.overdue(at(1_060_001)).is_empty(), "the minute is not over");
-        assert_eq!(refusals.overdue(at(1_120_000)), [("ann".to_owned(), "deploy", 2)]);
+        assert_eq!(refusals.overdue(at(1_120_000)), [("ann".to_owned(), Command::Deploy, 2)]);
         assert!(refusals.overdue(at(1_120_000)).is_empty(), "told once");
     }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::change_requests::settle;
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::guard::{Fresh, Terms, Wanted, clear};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
 use crate::api::write::{DeployRequest, Deployed, Move, ServingRequest, SplitRequest, Why};
 use crate::experiment::assignment::allocate;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -28,8 +28,8 @@ impl Registry {
         let message = check_message(&request.message)?;
         check_moves(&request.moves)?;
         let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
-        let places = request.moves.iter().map(|one| format!("{}@{}", one.name, one.label));
-        let about = Subject::new("deploy", places, &message);
+        let places = request.moves.iter().map(asked);
+        let about = Attempt::new(Command::Deploy, places, &message);
         self.command(actor, about, move |txn, ctx| {
             let mut moves = Vec::with_capacity(request.moves.len());
             for Move { name, label, serving, expected_deployment } in request.moves {
@@ -56,7 +56,7 @@ impl Registry {
         request: Why,
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
-        let about = Subject::new("unlabel", [format!("{name}@{label}")], &message);
+        let about = Attempt::new(Command::Unlabel, [Subject::of_label(&name, &label, None)], &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
             let prompt = live_prompt(txn, &name)?;
@@ -78,13 +78,13 @@ impl Registry {
                 approved_by: Vec::new(),
                 change_request: None,
             };
-            let audited = audit_changes([&deployment]);
+            let audited = vec![AuditChange::of_deployment(&deployment)];
             let changes = vec![
                 Change::Unlabel(name.clone(), label.clone()),
                 Change::Deployment(deployment.clone()),
                 Change::Prompt(Prompt { changed: at, ..prompt }),
             ];
-            let audit = ctx.audit("unlabel", vec![format!("{name}@{label}")], message, audited);
+            let audit = ctx.audit(Command::Unlabel, vec![Subject::of_label(&name, &label, None)], message, audited);
             txn.commit(ctx.now, changes, audit)?;
             Ok(Deployed { deployments: vec![deployment] })
         })
@@ -146,9 +146,10 @@ pub(super) fn move_labels(
     }
     changes.extend(prompts.into_values().map(Change::Prompt));
     if !deployments.is_empty() {
-        let command = if action == Action::Rollback { "rollback" } else { "deploy" };
-        let subjects = served_versions(&changes).collect();
-        let audit = ctx.audit(command, subjects, terms.message.clone(), audit_changes(&deployments));
+        let command = if action == Action::Rollback { Command::Rollback } else { Command::Deploy };
+        let subjects = deployments.iter().map(moved).collect();
+        let audited = deployments.iter().map(AuditChange::of_deployment).collect();
+        let audit = ctx.audit(command, subjects, terms.message.clone(), audited);
         let seq = txn.commit(ctx.now, changes, audit)?;
         settle(txn, ctx, &deployments, seq)?;
     }
@@ -231,25 +232,16 @@ impl<'a> Mover<'a> {
     }
 }
 
-/// What deployments changed, for the audit log.
-pub(super) fn audit_changes<'a>(deployments: impl IntoIterator<Item = &'a Deployment>) -> Vec<AuditChange> {
-    let change = |deployment: &Deployment| AuditChange {
-        subject: format!("{}@{}", deployment.name, deployment.label),
-        before: deployment.from.as_ref().map(ToString::to_string),
-        after: deployment.to.as_ref().map(ToString::to_string),
-    };
-    deployments.into_iter().map(change).collect()
+/// The label that a move is about, with what it asks for where that needs no look at what is served.
+pub(super) fn asked(one: &Move) -> Subject {
+    let ServingRequest { rules, version, split } = &one.serving;
+    let fixed = version.filter(|_| rules.is_empty() && split.is_none());
+    Subject::of_label(&one.name, &one.label, fixed.map(Serving::version))
 }
 
-/// What the deployments among some changes put where, for the audit log.
-pub(super) fn served_versions(changes: &[Change]) -> impl Iterator<Item = String> {
-    changes.iter().filter_map(|change| match change {
-        Change::Deployment(deployment) => {
-            let to = deployment.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
-            Some(format!("{}@{} → {to}", deployment.name, deployment.label))
-        }
-        _ => None,
-    })
+/// The label that a deployment moved, for the audit log.
+pub(super) fn moved(deployment: &Deployment) -> Subject {
+    Subject::of_label(&deployment.name, &deployment.label, deployment.to.clone())
 }
 
 /// Makes a serving of a request: checks its limits, and lays splits out over their slots.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::draft_room;
 use super::makers::makers_of;
 use super::principals::check_handle;
@@ -12,6 +12,7 @@ use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::merge::merge_with;
+use crate::model::audit::{Command, Subject};
 use crate::model::content::{Content, Syntax};
 use crate::model::draft::{DRAFT_SAVES_BYTES_MAX, DRAFT_SAVES_MAX, DRAFTS_MAX, Draft, DraftSummary};
 use crate::model::name::PromptName;
@@ -36,7 +37,7 @@ impl Registry {
     ) -> Result<Draft, RegistryError> {
         check_handle("a draft", &draft)?;
         request.content.to_canonical()?;
-        let about = Subject::new("save-draft", [name.to_string()], "");
+        let about = Attempt::new(Command::SaveDraft, [subject(&name, &draft)], "");
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let before = txn.get::<Draft>((&name, &draft))?;
@@ -207,8 +208,8 @@ impl Registry {
         request: PublishDraftRequest,
     ) -> Result<Published, RegistryError> {
         let message = check_message(&request.message)?;
-        let places = request.labels.iter().map(|label| format!("{name}@{label}"));
-        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
+        let places = request.labels.iter().map(|label| Subject::of_label(&name, label, None));
+        let about = Attempt::new(Command::Publish, std::iter::once(subject(&name, &draft)).chain(places), &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let found = txn.get::<Draft>((&name, &draft))?.ok_or_else(|| absent(&draft))?;
@@ -228,7 +229,7 @@ impl Registry {
             let mut makers = found.makers;
             makers.extend([found.author, found.saved_by]);
             let makers = makers.into_iter().collect();
-            let published = publish(txn, ctx, "publish", name.clone(), request, (message, makers))?;
+            let published = publish(txn, ctx, name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
             Ok(published)
         })
@@ -240,7 +241,7 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is none, or the store fails.
     pub async fn discard_draft(&self, actor: &Actor, name: PromptName, draft: String) -> Result<(), RegistryError> {
-        let about = Subject::new("discard-draft", [name.to_string()], "");
+        let about = Attempt::new(Command::DiscardDraft, [subject(&name, &draft)], "");
         self.command(actor, about, move |txn, ctx: &Ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             if !txn.has::<Draft>((&name, &draft))? {
@@ -292,6 +293,10 @@ fn remove_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str, revision
     revisions
         .into_iter()
         .try_for_each(|revision| draft_room::remove_save(txn, DraftSaveKey { prompt: name.as_str(), draft, revision }))
+}
+
+fn subject(name: &PromptName, draft: &str) -> Subject {
+    Subject::Draft { prompt: name.to_string(), draft: draft.to_owned() }
 }
 
 fn absent(draft: &str) -> RegistryError {

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
 use crate::governance::rulebook::OPERATOR;
-use crate::model::audit::AuditEntry;
+use crate::model::audit::{AuditEntry, Command, Subject};
 use crate::model::principal::PrincipalKind;
 use crate::model::time::Timestamp;
 use crate::store::files::{replace, sync_directory};
@@ -283,7 +283,7 @@ pub fn install_root(
     let document = chain.extend(root)?;
     let (version, keys) = (document.version, document.root_keys.len());
     let said = format!("{} of {keys} root keys, longest lifetime {} s", document.threshold, document.max_lifetime_s);
-    let mut audit = by_operator("install-root", vec![format!("root {version}")], said);
+    let mut audit = by_operator(Command::InstallRoot, vec![Subject::Root { version }], said);
     for known in &epochs {
         VerifiedEpoch::verify(known, &chain)?;
     }
@@ -299,7 +299,7 @@ pub fn install_root(
                 found: base.position.to_string(),
             });
         }
-        audit.subjects.push(format!("epoch {}", record.epoch));
+        audit.subjects.push(Subject::Epoch { number: record.epoch });
         epochs.push(begun.note().to_vec());
         last = begun.clone();
     }
@@ -405,22 +405,22 @@ fn first_start(
         txn.put_epoch(1, &epoch_note)?;
         txn.set_epoch(1);
         keep_first(txn, &hash, now)?;
-        let audit = by_operator("found", vec![registry, FIRST_TOKEN.to_owned()], "first start".to_owned());
+        let subjects = vec![Subject::Registry { name: registry }, Subject::Token { name: FIRST_TOKEN.to_owned() }];
+        let audit = by_operator(Command::Found, subjects, "first start".to_owned());
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
     Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
 }
 
 /// The entry of what an operator does at the machine itself.
-pub(super) fn by_operator(command: &str, subjects: Vec<String>, message: String) -> AuditEntry {
+pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: String) -> AuditEntry {
     AuditEntry {
         actor: OPERATOR.to_owned(),
         actor_kind: Some(PrincipalKind::System),
         method: "the machine itself".to_owned(),
-        command: command.to_owned(),
         subjects,
         message,
-        ..AuditEntry::default()
+        ..AuditEntry::of(command)
     }
 }
 

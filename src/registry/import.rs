@@ -1,13 +1,14 @@
 //! Importing another library's history: each change at its own time, by its own author, once.
 
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::guard::{Terms, refuse_secrets};
-use super::publish::{IMPORT, Plan, Why, prepare};
+use super::publish::{Plan, Why, prepare};
 use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::IMPORT_CHANGES_MAX;
 use crate::api::write::{ImportChange, ImportRequest, Imported};
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX};
+use crate::model::audit::{Command, Subject};
 use crate::model::content::{Content, Syntax};
 use crate::model::name::Label;
 use crate::model::principal::Permission;
@@ -49,14 +50,22 @@ impl Registry {
             return Err(RegistryError::TooMany { what: "changes in one import", count, max });
         }
         let registry = self.clone();
-        let about = Subject::new("import", [format!("{count} changes")], "");
+        let about = Attempt::new(
+            Command::Import,
+            request.changes.iter().map(|one| Subject::of_label(&one.name, &request.label, None)),
+            "",
+        );
         self.command(actor, about, move |txn, ctx| {
             ctx.written(request.changes.iter().filter_map(|change| change.text.as_ref()).map(String::len).sum())?;
             let mut imported = Imported::default();
             let mut refused = Vec::new();
             for change in request.changes {
                 let id = change.id.clone();
-                let about = Subject::new("import", [format!("{}@{}", change.name, request.label)], &change.message);
+                let about = Attempt::new(
+                    Command::Import,
+                    [Subject::of_label(&change.name, &request.label, None)],
+                    &change.message,
+                );
                 // Each change is decided, and recorded, for itself.
                 let ctx = ctx.afresh();
                 match import(txn, &ctx, change, request.syntax, &request.label) {
@@ -118,7 +127,7 @@ fn import(
             None => return Err(RegistryError::PromptNotFound { name }),
             Some(prompt) => {
                 ctx.authorise(Permission::Remove, Some(&name), None)?;
-                (remove(txn, ctx, IMPORT, prompt, &why, Terms::of(&why.message))?.0, Outcome::Removed)
+                (remove(txn, ctx, Command::Import, prompt, &why, Terms::of(&why.message))?.0, Outcome::Removed)
             }
         },
         Some(text) => {
@@ -132,7 +141,7 @@ fn import(
                 txn.remember_import(&id, plan.version.commit)?;
                 return Ok(Outcome::Known);
             }
-            (plan.commit(txn, ctx, IMPORT, &why)?, Outcome::Published)
+            (plan.commit(txn, ctx, Command::Import, &why)?, Outcome::Published)
         }
     };
     txn.remember_import(&id, seq)?;

@@ -50,7 +50,6 @@ use tokio::sync::watch;
 
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
-pub use publish::IMPORT;
 pub use sessions::{SessionHash, WebSession};
 pub use sources::FileOutcome;
 

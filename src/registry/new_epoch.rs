@@ -15,6 +15,7 @@ use super::sessions::forget_web_sessions;
 use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
+use crate::model::audit::{Command, Subject};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::store::outdated::Outdated;
@@ -209,7 +210,7 @@ impl NewEpoch {
         }
         store.set_seal(signer(&self.chain, &verified, keys, &clock)?.seal());
         let said = format!("restored at {}", self.base.position);
-        let audit = by_operator("begin-epoch", vec![number.to_string()], said);
+        let audit = by_operator(Command::BeginEpoch, vec![Subject::Epoch { number }], said);
         self.epochs.push((number, epoch.to_vec()));
         store.write_blocking(move |txn| -> Result<(), StoreError> {
             for (version, note) in &self.roots {

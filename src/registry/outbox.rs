@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::Registry;
-use super::webhooks::secrets;
+use super::webhooks::{secrets, settings};
 use crate::client::deliver::Delivery as Answer;
 use crate::crypto::webhook::WebhookSecret;
-use crate::governance::announcement::{TEST_COMMAND, TEST_EVENT, body, concerns, message_id};
+use crate::governance::announcement::{TEST_EVENT, body, concerns, message_id};
 use crate::governance::event::{Effect, effects};
 use crate::governance::slack::slack_body;
 use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, wants};
-use crate::model::audit::{AuditChange, AuditEntry, Decision};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
 use crate::model::principal::PrincipalKind;
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
@@ -163,9 +163,9 @@ pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Vec<Delivery> {
 
 /// What an entry did, by number. A webhook's own test has a name of its own.
 fn numbered<'a>(webhook: &Webhook, entry: &'a AuditEntry) -> impl Iterator<Item = (u64, Effect<'a>)> {
-    let is_test = entry.command == TEST_COMMAND
+    let is_test = entry.command == Command::TestWebhook
         && entry.decision == Decision::Granted
-        && entry.subjects.first().is_some_and(|name| *name == webhook.name);
+        && matches!(entry.subjects.first(), Some(Subject::Webhook { name }) if *name == webhook.name);
     let test = || vec![Effect { event_type: TEST_EVENT.to_owned(), change: None }];
     (0..).zip(if is_test { test() } else { effects(entry) })
 }
@@ -342,23 +342,19 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
 
 /// Disables a webhook without anybody asking, which the audit log says.
 fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: String) -> Result<(), StoreError> {
+    let before = settings(&webhook);
     webhook.disabled = Some(Disabled { at: now, why: why.clone() });
     txn.put::<Webhook>(&webhook.name, &webhook)?;
-    let change = AuditChange {
-        subject: webhook.name.clone(),
-        before: Some("enabled".to_owned()),
-        after: Some("disabled".to_owned()),
-    };
+    let subject = Subject::Webhook { name: webhook.name.clone() };
+    let change = AuditChange::settings(subject.clone(), Some(&before), Some(&settings(&webhook)));
     let entry = AuditEntry {
         actor: ITSELF.to_owned(),
         actor_kind: Some(PrincipalKind::System),
         method: "delivering webhooks".to_owned(),
-        command: "disable-webhook".to_owned(),
-        decision: Decision::Granted,
         reason: why,
-        subjects: vec![webhook.name],
+        subjects: vec![subject],
         changes: vec![change],
-        ..AuditEntry::default()
+        ..AuditEntry::of(Command::DisableWebhook)
     };
     txn.commit(now, Vec::new(), entry)?;
     Ok(())

@@ -1,12 +1,12 @@
 //! Label policies: kept and taken away.
 
 use super::access::rules_change;
-use super::command::Subject;
+use super::command::Attempt;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::label_policy::LabelPolicy;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::policy::{POLICIES_MAX, Policy};
-use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::model::principal::Permission;
 
 impl Registry {
     /// Every label policy, by name.
@@ -35,10 +35,9 @@ impl Registry {
     /// # Errors
     /// The actor may not, it is no policy, there are too many, or the store fails.
     pub async fn put_policy(&self, actor: &Actor, policy: Policy) -> Result<Policy, RegistryError> {
-        let about = Subject::new("put-policy", [policy.name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let about = Attempt::new(Command::PutPolicy, [Subject::Policy { name: policy.name.clone() }], "");
         let kept = self
             .command(actor, about, move |txn, ctx| {
-                ctx.authorise(Permission::Policy, None, None)?;
                 let policy = LabelPolicy::new(policy)?.policy().clone();
                 let policies = &ctx.rules.book.policies;
                 let before = policies.get(&policy.name).map(LabelPolicy::policy);
@@ -46,13 +45,15 @@ impl Registry {
                 if before.is_none() && count > max {
                     return Err(RegistryError::TooMany { what: "policies", count, max });
                 }
-                let json = |policy: &Policy| serde_json::to_string(policy).unwrap_or_default();
-                let name = policy.name.clone();
-                let change =
-                    AuditChange { subject: name.clone(), before: before.map(json), after: Some(json(&policy)) };
-                txn.put::<Policy>(&name, &policy)?;
+                let subject = Subject::Policy { name: policy.name.clone() };
+                let change = AuditChange::settings(subject.clone(), before, Some(&policy));
+                txn.put::<Policy>(&policy.name, &policy)?;
                 rules_change(txn)?;
-                txn.commit(ctx.now, Vec::new(), ctx.audit("put-policy", vec![name], String::new(), vec![change]))?;
+                txn.commit(
+                    ctx.now,
+                    Vec::new(),
+                    ctx.audit(Command::PutPolicy, vec![subject], String::new(), vec![change]),
+                )?;
                 Ok(policy)
             })
             .await?;
@@ -64,17 +65,20 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such policy, or the store fails.
     pub async fn remove_policy(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        let about = Subject::new("remove-policy", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let about = Attempt::new(Command::RemovePolicy, [Subject::Policy { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Policy, None, None)?;
             let Some(before) = ctx.rules.book.policies.get(&name) else {
                 return Err(RegistryError::NotFound { what: "policy", name });
             };
-            let before = serde_json::to_string(before.policy()).ok();
+            let subject = Subject::Policy { name: name.clone() };
+            let change = AuditChange::settings(subject.clone(), Some(before.policy()), None);
             txn.remove::<Policy>(&name)?;
             rules_change(txn)?;
-            let change = AuditChange { subject: name.clone(), before, after: None };
-            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-policy", vec![name], String::new(), vec![change]))?;
+            txn.commit(
+                ctx.now,
+                Vec::new(),
+                ctx.audit(Command::RemovePolicy, vec![subject], String::new(), vec![change]),
+            )?;
             Ok(())
         })
         .await

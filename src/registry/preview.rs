@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::change_requests::review_of;
-use super::command::Subject;
+use super::command::Attempt;
 use super::deploy::{build, check_moves};
 use super::guard::{self, Wanted, breaks};
 use super::publish::prepare;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{InterfaceChange, MovePreview, VersionPreview};
 use crate::api::write::Move;
+use crate::model::audit::{Command, Subject};
 use crate::model::content::Content;
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
@@ -102,7 +103,7 @@ impl Registry {
             let max = SAMPLES_BYTES_MAX;
             return Err(RegistryError::TooMany { what: "bytes of sample values", count: bytes, max });
         }
-        let about = Subject::new("keep-samples", [name.to_string()], "");
+        let about = Attempt::new(Command::KeepSamples, [Subject::of_prompt(&name)], "");
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             Ok(txn.put(&name, &Samples(samples))?)
@@ -118,7 +119,7 @@ impl Registry {
         if self.may_publish(actor, &name).is_ok() {
             return Ok(());
         }
-        let about = Subject::new("save-draft", [name.to_string()], "");
+        let about = Attempt::new(Command::SaveDraft, [Subject::of_prompt(&name)], "");
         self.command(actor, about, move |_, ctx| ctx.authorise(Permission::Publish, Some(&name), None)).await
     }
 

@@ -1,12 +1,12 @@
 //! Principals, roles and grants: who is who, and who may what.
 
 use super::access::rules_change;
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::tokens::admins_with_tokens;
 use super::{Actor, Registry, RegistryError, Seat};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
 use crate::governance::rulebook::Rulebook;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
 use crate::model::time::Timestamp;
@@ -48,8 +48,8 @@ impl Registry {
     /// # Errors
     /// The actor may not, the name is taken or none, a role is not there, or the store fails.
     pub async fn create_principal(&self, actor: &Actor, request: PrincipalRequest) -> Result<Principal, RegistryError> {
-        let about = Subject::new("create-principal", [request.name.clone()], "");
-        let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, "create-principal", request)).await?;
+        let about = Attempt::new(Command::CreatePrincipal, [Subject::Principal { name: request.name.clone() }], "");
+        let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, request)).await?;
         Ok(made)
     }
 
@@ -104,13 +104,9 @@ impl Registry {
         name: String,
         change: impl FnOnce(Vec<Grant>) -> Result<Vec<Grant>, RegistryError> + Send + 'static,
     ) -> Result<Principal, RegistryError> {
-        self.change_principal(actor, name, "set-grants", move |ctx, principal| {
-            let words = |grants: &[Grant]| grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let before = Some(words(&principal.grants));
+        self.change_principal(actor, name, Command::SetGrants, move |ctx, principal| {
             principal.grants = change(std::mem::take(&mut principal.grants))?;
-            check_grants(&ctx.rules.book, &principal.grants)?;
-            let after = Some(words(&principal.grants));
-            Ok(AuditChange { subject: principal.name.clone(), before, after })
+            check_grants(&ctx.rules.book, &principal.grants)
         })
         .await
     }
@@ -125,13 +121,10 @@ impl Registry {
         name: String,
         disabled: bool,
     ) -> Result<Principal, RegistryError> {
-        let command = if disabled { "disable-principal" } else { "enable-principal" };
+        let command = if disabled { Command::DisablePrincipal } else { Command::EnablePrincipal };
         self.change_principal(actor, name, command, move |ctx, principal| {
-            let state =
-                |disabled: Option<Timestamp>| Some(if disabled.is_some() { "disabled" } else { "enabled" }.to_owned());
-            let before = state(principal.disabled);
             principal.disabled = disabled.then_some(principal.disabled.unwrap_or(ctx.now));
-            Ok(AuditChange { subject: principal.name.clone(), before, after: state(principal.disabled) })
+            Ok(())
         })
         .await
     }
@@ -140,21 +133,23 @@ impl Registry {
         &self,
         actor: &Actor,
         name: String,
-        command: &'static str,
-        change: impl FnOnce(&Ctx, &mut Principal) -> Result<AuditChange, RegistryError> + Send + 'static,
+        command: Command,
+        change: impl FnOnce(&Ctx, &mut Principal) -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<Principal, RegistryError> {
         let changed = self
-            .command(actor, Subject::new(command, [name.clone()], ""), move |txn, ctx| {
-                ctx.authorise(Permission::Access, None, None)?;
+            .command(actor, Attempt::new(command, [Subject::Principal { name: name.clone() }], ""), move |txn, ctx| {
                 let absent = || RegistryError::NotFound { what: PRINCIPAL, name: name.clone() };
                 let mut principal = txn.get::<Principal>(&name)?.ok_or_else(absent)?;
-                let change = change(ctx, &mut principal)?;
+                let before = principal.clone();
+                change(ctx, &mut principal)?;
                 let mut book = ctx.rules.book.clone();
                 book.principals.insert(name.clone(), principal.clone());
                 keep_an_admin(txn, &book, ctx.now, &name)?;
                 txn.put::<Principal>(&name, &principal)?;
                 rules_change(txn)?;
-                let audit = ctx.audit(command, vec![name], String::new(), vec![change]);
+                let subject = Subject::Principal { name };
+                let change = AuditChange::settings(subject.clone(), Some(&before), Some(&principal));
+                let audit = ctx.audit(command, vec![subject], String::new(), vec![change]);
                 txn.commit(ctx.now, Vec::new(), audit)?;
                 Ok(principal)
             })
@@ -168,28 +163,33 @@ impl Registry {
     /// The actor may not, the role comes with the program, nobody could keep access tokens any more, or the store fails.
     pub async fn put_role(&self, actor: &Actor, name: String, request: RoleRequest) -> Result<Role, RegistryError> {
         let kept = self
-            .command(actor, Subject::new("put-role", [name.clone()], ""), move |txn, ctx| {
-                ctx.authorise(Permission::Access, None, None)?;
-                check_handle("a role", &name)?;
-                let before = ctx.rules.book.roles.get(&name);
-                if before.is_some_and(|role| role.built_in) {
-                    return Err(RegistryError::BuiltIn { what: "the role", name });
-                }
-                let RoleRequest { permissions, description } = request;
-                let description = description.chars().take(200).collect();
-                let role = Role { name: name.clone(), permissions, description, built_in: false };
-                let words =
-                    |role: &Role| role.permissions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let change =
-                    AuditChange { subject: name.clone(), before: before.map(words), after: Some(words(&role)) };
-                let mut book = ctx.rules.book.clone();
-                book.roles.insert(name.clone(), role.clone());
-                keep_an_admin(txn, &book, ctx.now, &name)?;
-                txn.put::<Role>(&name, &role)?;
-                rules_change(txn)?;
-                txn.commit(ctx.now, Vec::new(), ctx.audit("put-role", vec![name], String::new(), vec![change]))?;
-                Ok(role)
-            })
+            .command(
+                actor,
+                Attempt::new(Command::PutRole, [Subject::Role { name: name.clone() }], ""),
+                move |txn, ctx| {
+                    check_handle("a role", &name)?;
+                    let before = ctx.rules.book.roles.get(&name);
+                    if before.is_some_and(|role| role.built_in) {
+                        return Err(RegistryError::BuiltIn { what: "the role", name });
+                    }
+                    let RoleRequest { permissions, description } = request;
+                    let description = description.chars().take(200).collect();
+                    let role = Role { name: name.clone(), permissions, description, built_in: false };
+                    let subject = Subject::Role { name: name.clone() };
+                    let change = AuditChange::settings(subject.clone(), before, Some(&role));
+                    let mut book = ctx.rules.book.clone();
+                    book.roles.insert(name.clone(), role.clone());
+                    keep_an_admin(txn, &book, ctx.now, &name)?;
+                    txn.put::<Role>(&name, &role)?;
+                    rules_change(txn)?;
+                    txn.commit(
+                        ctx.now,
+                        Vec::new(),
+                        ctx.audit(Command::PutRole, vec![subject], String::new(), vec![change]),
+                    )?;
+                    Ok(role)
+                },
+            )
             .await?;
         Ok(kept)
     }
@@ -199,8 +199,8 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such role, it is still granted, or the store fails.
     pub async fn remove_role(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        self.command(actor, Subject::new("remove-role", [name.clone()], ""), move |txn, ctx| {
-            ctx.authorise(Permission::Access, None, None)?;
+        let about = Attempt::new(Command::RemoveRole, [Subject::Role { name: name.clone() }], "");
+        self.command(actor, about, move |txn, ctx| {
             let role = ctx.rules.book.roles.get(&name);
             let role = role.ok_or_else(|| RegistryError::NotFound { what: "role", name: name.clone() })?;
             if role.built_in {
@@ -214,7 +214,10 @@ impl Registry {
             }
             txn.remove::<Role>(&name)?;
             rules_change(txn)?;
-            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-role", vec![name], String::new(), Vec::new()))?;
+            let subject = Subject::Role { name };
+            let change = AuditChange::settings(subject.clone(), Some(role), None);
+            let audit = ctx.audit(Command::RemoveRole, vec![subject], String::new(), vec![change]);
+            txn.commit(ctx.now, Vec::new(), audit)?;
             Ok(())
         })
         .await
@@ -273,13 +276,7 @@ impl Registry {
 }
 
 /// Makes a principal under one commit.
-pub(super) fn create(
-    txn: &mut WriteTxn<'_>,
-    ctx: &Ctx,
-    command: &'static str,
-    request: PrincipalRequest,
-) -> Result<Principal, RegistryError> {
-    ctx.authorise(Permission::Access, None, None)?;
+pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalRequest) -> Result<Principal, RegistryError> {
     let PrincipalRequest { name, kind, grants } = request;
     check_handle("a principal", &name)?;
     if ctx.rules.book.principals.contains_key(&name) || RESERVED.contains(&name.as_str()) {
@@ -291,12 +288,13 @@ pub(super) fn create(
         ));
     }
     check_grants(&ctx.rules.book, &grants)?;
-    let words = grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let principal = Principal { name: name.clone(), kind, created: ctx.now, grants, disabled: None };
     txn.put::<Principal>(&name, &principal)?;
     rules_change(txn)?;
-    let change = AuditChange { subject: name.clone(), before: None, after: Some(words) };
-    txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![name], String::new(), vec![change]))?;
+    let subject = Subject::Principal { name };
+    let change = AuditChange::settings(subject.clone(), None, Some(&principal));
+    let audit = ctx.audit(Command::CreatePrincipal, vec![subject], String::new(), vec![change]);
+    txn.commit(ctx.now, Vec::new(), audit)?;
     Ok(principal)
 }
 

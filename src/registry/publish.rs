@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::access::Rules;
 use super::change_requests::settle;
-use super::command::{Ctx, Subject};
-use super::deploy::{Mover, audit_changes, served_versions};
+use super::command::{Attempt, Ctx};
+use super::deploy::{Mover, moved};
 use super::guard::{Fresh, Terms, content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message, time_of_change};
 use crate::api::govern::InterfaceChange;
 use crate::api::limits::LABELS_MAX;
 use crate::api::write::{PublishRequest, Published};
 use crate::governance::interface::decide;
-use crate::model::audit::{AuditChange, AuditEntry};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::content::{Body, Content};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
@@ -46,10 +46,9 @@ impl Registry {
         request: PublishRequest,
     ) -> Result<Published, RegistryError> {
         let message = check_message(&request.message)?;
-        let places = request.labels.iter().map(|label| format!("{name}@{label}"));
-        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
-        self.command(actor, about, move |txn, ctx| publish(txn, ctx, "publish", name, request, (message, Vec::new())))
-            .await
+        let places = request.labels.iter().map(|label| Subject::of_label(&name, label, None));
+        let about = Attempt::new(Command::Publish, std::iter::once(Subject::of_prompt(&name)).chain(places), &message);
+        self.command(actor, about, move |txn, ctx| publish(txn, ctx, name, request, (message, Vec::new()))).await
     }
 }
 
@@ -57,7 +56,6 @@ impl Registry {
 pub(super) fn publish(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
-    command: &'static str,
     name: PromptName,
     request: PublishRequest,
     (message, makers): (String, Vec<String>),
@@ -88,16 +86,13 @@ pub(super) fn publish(
         ctx.written(plan.bytes())?;
     }
     if created || deployment.is_some() {
-        plan.commit(txn, ctx, if created { command } else { "deploy" }, &why)?;
+        plan.commit(txn, ctx, if created { Command::Publish } else { Command::Deploy }, &why)?;
     }
     let mut dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
     ctx.rules.hide_unreadable(&ctx.actor, &mut dependents);
     let stamp = stamp(&name, version.number, &version.content_id);
     Ok(Published { name, version, created, stamp, deployment, warnings, dependents, findings, interface })
 }
-
-/// The command of changes that were made elsewhere.
-pub const IMPORT: &str = "import";
 
 /// When, by whom and why.
 pub(super) struct Why {
@@ -367,16 +362,16 @@ impl Plan {
         mut self,
         txn: &mut WriteTxn<'_>,
         ctx: &Ctx,
-        command: &'static str,
+        command: Command,
         why: &Why,
     ) -> Result<u64, RegistryError> {
-        let mut subjects = vec![format!("{}@{}", self.prompt.name, self.version.number)];
-        subjects.extend(served_versions(&self.changes));
-        let mut audited = audit_changes(&self.deployments);
+        let mut subjects = vec![Subject::of_version(&self.prompt.name, self.version.number)];
+        subjects.extend(self.deployments.iter().map(moved));
+        let mut audited: Vec<AuditChange> = self.deployments.iter().map(AuditChange::of_deployment).collect();
         if self.created {
             let (name, number) = (&self.prompt.name, self.version.number);
-            let subject = format!("{name}@{number}");
-            audited.insert(0, AuditChange { subject, before: None, after: Some(self.version.content_id.to_string()) });
+            let (prompt, content_id) = (name.clone(), self.version.content_id);
+            audited.insert(0, AuditChange::Version { prompt, version: number, content_id });
             keep_findings(txn, &ctx.rules, name, number, &self.findings)?;
             if !self.makers.is_empty() {
                 txn.put((name, number), &Makers(self.makers.clone()))?;
@@ -385,7 +380,7 @@ impl Plan {
         }
         self.changes.push(Change::Prompt(self.prompt));
         let mut audit = ctx.audit(command, subjects, why.message.clone(), audited);
-        if command == IMPORT {
+        if command == Command::Import {
             audit = why.imported(audit);
         }
         let seq = txn.commit(ctx.now, self.changes, audit)?;

@@ -12,8 +12,9 @@ use std::ops::ControlFlow;
 use super::ORDER_SLACK_MS;
 use super::founding::{FoundingError, by_operator};
 use super::primary_clock::{BACK_MS_MAX, PrimaryClock, Standing};
-use crate::model::audit::{AuditChange, AuditEntry};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
+use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
 use crate::model::time::Timestamp;
 use crate::model::version::{Retired, Version};
@@ -24,8 +25,6 @@ use crate::store::{Store, StoreError};
 
 /// Changed dates and prompts that the audit entry of a repair names one by one; it says how many there were.
 const NAMED_MAX: usize = 1_000;
-/// The command of the audit entry.
-const COMMAND: &str = "repair-dates";
 
 /// A date that changes.
 pub type Redated = AuditChange;
@@ -52,7 +51,7 @@ pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<R
     let said = format!("{message} ({} dates of {} prompts, by the clock at {now})", redated.len(), prompts.len());
     let named = redated.iter().take(NAMED_MAX).cloned().collect();
     let subjects = prompts.into_iter().take(NAMED_MAX).collect();
-    let audit = AuditEntry { changes: named, ..by_operator(COMMAND, subjects, said) };
+    let audit = AuditEntry { changes: named, ..by_operator(Command::RepairDates, subjects, said) };
     store.write_blocking(move |txn| -> Result<(), StoreError> { txn.commit(now, changes, audit).map(|_| ()) })?;
     Ok(redated)
 }
@@ -62,7 +61,7 @@ pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<R
 struct Plan {
     redated: Vec<Redated>,
     changes: Vec<Change>,
-    prompts: Vec<String>,
+    prompts: Vec<Subject>,
 }
 
 impl Plan {
@@ -96,7 +95,7 @@ impl Plan {
         let before = self.changes.len();
         let at = |seq: u64, old: Timestamp| mended.get(&seq).copied().unwrap_or(old);
         for version in versions.iter().rev() {
-            self.version(times.now, name.as_str(), version, at(version.commit, version.created));
+            self.version(times.now, name, version, at(version.commit, version.created));
         }
         for deployment in deployments.iter().rev() {
             self.deployment(deployment, at(deployment.id, deployment.at));
@@ -121,34 +120,32 @@ impl Plan {
             self.changes.push(Change::Prompt(whole));
         }
         if self.changes.len() != before {
-            self.prompts.push(prompt.name.to_string());
+            self.prompts.push(Subject::of_prompt(&prompt.name));
         }
         Ok(())
     }
 
-    fn version(&mut self, now: Timestamp, name: &str, version: &Version, created: Timestamp) {
+    fn version(&mut self, now: Timestamp, name: &PromptName, version: &Version, created: Timestamp) {
         let retired = version.retired.clone().map(|retired| Retired { at: retired.at.min(now), ..retired });
         let whole = Version { created, retired, archived: version.archived.map(|at| at.min(now)), ..version.clone() };
         if whole == *version {
             return;
         }
-        self.redate(format!("{name}@{}", version.number), version.created, created);
-        if let Ok(name) = name.parse() {
-            self.changes.push(Change::Version(name, whole));
-        }
+        self.redate(Subject::of_version(name, version.number), version.created, created);
+        self.changes.push(Change::Version(name.clone(), whole));
     }
 
     fn deployment(&mut self, deployment: &Deployment, at: Timestamp) {
         if at != deployment.at {
             let Deployment { name, label, id, .. } = deployment;
-            self.redate(format!("{name}@{label} deployment {id}"), deployment.at, at);
+            let (prompt, label) = (name.to_string(), label.to_string());
+            self.redate(Subject::Deployment { prompt, label, deployment: *id }, deployment.at, at);
             self.changes.push(Change::Deployment(Deployment { at, ..deployment.clone() }));
         }
     }
 
-    fn redate(&mut self, subject: String, before: Timestamp, after: Timestamp) {
-        let (before, after) = (Some(before.to_string()), Some(after.to_string()));
-        self.redated.push(AuditChange { subject, before, after });
+    fn redate(&mut self, subject: Subject, before: Timestamp, after: Timestamp) {
+        self.redated.push(AuditChange::Date { subject, before, after });
     }
 }
 

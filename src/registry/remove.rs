@@ -1,11 +1,11 @@
 //! Removing a prompt: its labels serve nothing any more; its history stays.
 
-use super::command::{Ctx, Subject};
-use super::deploy::audit_changes;
+use super::command::{Attempt, Ctx};
 use super::guard::{Terms, Wanted, clear};
-use super::publish::{IMPORT, Why as Stamped};
+use super::publish::Why as Stamped;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::write::{Deployed, RemoveRequest};
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -28,14 +28,14 @@ impl Registry {
         request: RemoveRequest,
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
-        let about = Subject::new("remove", [name.to_string()], &message);
+        let about = Attempt::new(Command::Remove, [Subject::of_prompt(&name)], &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Remove, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
             let at = time_of_change(ctx.now, prompt.changed);
             let terms = Terms { break_glass: request.break_glass, ..Terms::of(&message) };
             let why = Stamped { at, author: ctx.actor.name.clone(), message };
-            let (_, deployments) = remove(txn, ctx, "remove", prompt, &why, terms)?;
+            let (_, deployments) = remove(txn, ctx, Command::Remove, prompt, &why, terms)?;
             Ok(Deployed { deployments })
         })
         .await
@@ -46,7 +46,7 @@ impl Registry {
 pub(super) fn remove(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
-    command: &'static str,
+    command: Command,
     prompt: Prompt,
     why: &Stamped,
     terms: Terms,
@@ -84,9 +84,10 @@ pub(super) fn remove(
     }
     changes.extend(deployments.iter().cloned().map(Change::Deployment));
     changes.push(Change::Prompt(Prompt { changed: why.at, removed: Some(why.at), ..prompt }));
-    let subjects = vec![name.to_string()];
-    let mut audit = ctx.audit(command, subjects, why.message.clone(), audit_changes(&deployments));
-    if command == IMPORT {
+    let subjects = vec![Subject::of_prompt(&name)];
+    let mut audit =
+        ctx.audit(command, subjects, why.message.clone(), deployments.iter().map(AuditChange::of_deployment).collect());
+    if command == Command::Import {
         audit = why.imported(audit);
     }
     Ok((txn.commit(ctx.now, changes, audit)?, deployments))

@@ -24,7 +24,7 @@ note: times are RFC 3339, hashes are base64 of 32 bytes; `first` and `last` are 
 audit entry in the report, `audit` those of the newest one when it was made; `file` is the BLAKE3 of the report. \
 `roots` and `epochs` say whose signature counts; `checkpoint` is what replicas of the registry follow, and its `audit` \
 line is the same as the manifest's. In a jsonl report each line with `record` `event` is one decision: `entry` is the \
-audit entry, its hash is BLAKE3 in key-derivation mode with the context `bookholder audit entry v2` over its canonical \
+audit entry, its hash is BLAKE3 in key-derivation mode with the context `bookholder audit entry v1` over its canonical \
 JSON (RFC 8785) without `hash`, and `previous` is the hash of the entry before. Lines with `record` `served` say what \
 a label served from `period_start` until `period_end`. Supports record keeping under Articles 12, 19 and 26(6) of \
 Regulation (EU) 2024/1689.";

@@ -10,6 +10,7 @@ use crate::clock::{Stop, SystemClock};
 use crate::crypto::key::SigningKey;
 use crate::governance::audit_copy::verify_copy;
 use crate::governance::report::{Heading, Question};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject, samples};
 use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
@@ -77,7 +78,7 @@ fn world() -> World {
         clock,
     });
     store.set_seal(signer.seal());
-    let found = AuditEntry { actor: "operator".to_owned(), command: "found".to_owned(), ..AuditEntry::default() };
+    let found = AuditEntry { actor: "operator".to_owned(), ..AuditEntry::of(Command::Found) };
     let founding = store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_root(1, &root_note)?;
         txn.put_epoch(1, &epoch_note)?;
@@ -92,17 +93,19 @@ fn world() -> World {
 fn fill(world: &World) {
     let name: PromptName = "support/agent".parse().unwrap();
     let now = at("2026-03-20T12:00:00Z");
-    let entry = |command: &str, subjects: &[&str]| AuditEntry {
-        actor: "ada".to_owned(),
-        command: command.to_owned(),
-        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
-        message: "why".to_owned(),
-        ..AuditEntry::default()
+    let entry = |command: Command, subjects: Vec<Subject>, changes: Vec<AuditChange>| {
+        let (actor, message) = ("ada".to_owned(), "why".to_owned());
+        AuditEntry { actor, message, subjects, changes, ..AuditEntry::of(command) }
     };
-    let published = entry("publish", &["support/agent@1", "support/agent@production → 1"]);
-    let refused =
-        AuditEntry { decision: crate::model::audit::Decision::Denied, ..entry("approve", &["change request 7"]) };
-    let elsewhere = entry("create-token", &["ci"]);
+    let place = "support/agent@production";
+    let published = entry(
+        Command::Publish,
+        vec![samples::version("support/agent", 1), samples::label(place, Some(1))],
+        vec![samples::published("support/agent", 1), samples::moved(place, None, Some(1))],
+    );
+    let refused = entry(Command::Approve, vec![Subject::ChangeRequest { number: 7 }], Vec::new());
+    let refused = AuditEntry { decision: Decision::Denied, ..refused };
+    let elsewhere = entry(Command::CreateToken, vec![samples::token("ci")], Vec::new());
     let request = ChangeRequest {
         id: 7,
         message: "why".to_owned(),
@@ -196,11 +199,11 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
     let report = Report { heading, question, source: &source };
     let (mut found, mut risks) = (Vec::new(), Vec::new());
     let rows = report.rows(&mut |row| {
-        found.push((row.entry.command.clone(), row.risk));
+        found.push((row.entry.command, row.risk));
         Ok(())
     });
     rows.expect("rows");
-    assert_eq!(found, [("publish".to_owned(), Some(Severity::High)), ("approve".to_owned(), None)]);
+    assert_eq!(found, [(Command::Publish, Some(Severity::High)), (Command::Approve, None)]);
     let spans = report.spans(&mut |span| {
         risks.push(span.risk);
         Ok(())

@@ -1,9 +1,10 @@
 //! Retiring a version: nobody deploys it any more. And taking that back.
 
-use super::command::Subject;
+use super::command::Attempt;
 use super::rollback::rolls_back_to;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::Why;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::version::{Retired, Version};
@@ -47,9 +48,9 @@ impl Registry {
         request: Why,
         retired: bool,
     ) -> Result<Version, RegistryError> {
-        let command = if retired { "retire" } else { "reinstate" };
+        let command = if retired { Command::Retire } else { Command::Reinstate };
         let message = check_message(&request.message)?;
-        let about = Subject::new(command, [format!("{name}@{number}")], &message);
+        let about = Attempt::new(command, [Subject::of_version(&name, number)], &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Retire, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
@@ -70,9 +71,11 @@ impl Registry {
                 }
             }
             let mark = Retired { at: ctx.now, actor: ctx.actor.name.clone(), message: message.clone() };
-            version.retired = retired.then_some(mark);
+            let before = std::mem::replace(&mut version.retired, retired.then_some(mark));
+            let subject = Subject::of_version(&name, number);
+            let change = AuditChange::settings(subject.clone(), before.as_ref(), version.retired.as_ref());
             let changes = vec![Change::Version(name.clone(), version.clone())];
-            let audit = ctx.audit(command, vec![format!("{name}@{number}")], message, Vec::new());
+            let audit = ctx.audit(command, vec![subject], message, vec![change]);
             txn.commit(ctx.now, changes, audit)?;
             Ok(version)
         })

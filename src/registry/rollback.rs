@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::command::Subject;
+use super::command::Attempt;
 use super::deploy::{check_unmoved, move_labels};
 use super::guard::Terms;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, RollbackRequest};
+use crate::model::audit::{Command, Subject};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -31,7 +32,11 @@ impl Registry {
         request: RollbackRequest,
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
-        let about = Subject::new("rollback", [format!("{name}@{label}")], &message);
+        let about = Attempt::new(
+            Command::Rollback,
+            [Subject::of_label(&name, &label, request.to.map(Serving::version))],
+            &message,
+        );
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
             live_prompt(txn, &name)?;

@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::access::{rule_sets, rules_change};
-use super::command::Subject;
+use super::command::Attempt;
 use super::guard::findings_of;
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{Classified, RuleSetRequest, RuleSetView};
 use crate::governance::risk::{Classifier, RuleSet, import_gitleaks};
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::name::PromptName;
-use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
+use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::store::documents::{Documents, RuleSetToml};
 use crate::store::query::Queries;
 
@@ -58,8 +59,8 @@ impl Registry {
         name: String,
         request: RuleSetRequest,
     ) -> Result<RuleSetView, RegistryError> {
-        let about = Subject::new("put-rules", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
-        self.command(actor, about, |_, ctx| ctx.authorise(Permission::Policy, None, None)).await?;
+        let about = Attempt::new(Command::PutRules, [Subject::RuleSet { name: name.clone() }], "");
+        self.command(actor, about, |_, _| Ok(())).await?;
         check_handle("a rule set", &name)?;
         if name == BUILT_IN {
             return Err(RegistryError::BuiltIn { what: "the rule set", name });
@@ -87,12 +88,14 @@ impl Registry {
         }
         self.prepare(texts, Classifier::new(true, &sets)?);
         let shown = name.clone();
-        self.command(actor, Subject::new("put-rules", [name.clone()], ""), move |txn, ctx| {
-            ctx.authorise(Permission::Policy, None, None)?;
+        let about = Attempt::new(Command::PutRules, [Subject::RuleSet { name: name.clone() }], "");
+        self.command(actor, about, move |txn, ctx| {
+            let before = txn.get::<RuleSetToml>(&name)?.map(|RuleSetToml(toml)| summary(&toml));
             txn.put::<RuleSetToml>(&name, &RuleSetToml(toml.clone()))?;
             rules_change(txn)?;
-            let subjects = vec![name, format!("{rules} rules"), blake3::hash(toml.as_bytes()).to_hex().to_string()];
-            txn.commit(ctx.now, Vec::new(), ctx.audit("put-rules", subjects, String::new(), Vec::new()))?;
+            let subject = Subject::RuleSet { name };
+            let change = AuditChange::settings(subject.clone(), before.as_ref(), Some(&summary(&toml)));
+            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::PutRules, vec![subject], String::new(), vec![change]))?;
             Ok(())
         })
         .await?;
@@ -104,14 +107,17 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is none, or the store fails.
     pub async fn remove_rule_set(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        let about = Subject::new("remove-rules", [name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let about = Attempt::new(Command::RemoveRules, [Subject::RuleSet { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Policy, None, None)?;
-            if !txn.remove::<RuleSetToml>(&name)? {
+            let Some(RuleSetToml(before)) = txn.get::<RuleSetToml>(&name)? else {
                 return Err(RegistryError::NotFound { what: "rule set", name });
-            }
+            };
+            txn.remove::<RuleSetToml>(&name)?;
             rules_change(txn)?;
-            txn.commit(ctx.now, Vec::new(), ctx.audit("remove-rules", vec![name], String::new(), Vec::new()))?;
+            let subject = Subject::RuleSet { name };
+            let change = AuditChange::settings(subject.clone(), Some(&summary(&before)), None);
+            let audit = ctx.audit(Command::RemoveRules, vec![subject], String::new(), vec![change]);
+            txn.commit(ctx.now, Vec::new(), audit)?;
             Ok(())
         })
         .await
@@ -136,4 +142,10 @@ impl Registry {
         let rules = &self.0.known.load().rules;
         Classified { findings: rules.classify(content) }
     }
+}
+
+/// What the audit log says of a rule set.
+fn summary(toml: &str) -> serde_json::Value {
+    let rules = RuleSet::read(toml).map_or(0, |set| set.len());
+    serde_json::json!({ "rules": rules, "blake3": blake3::hash(toml.as_bytes()).to_hex().to_string() })
 }

@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::access::Rules;
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::deploy::move_labels;
 use super::guard::Terms;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;
 use crate::files::compare::{FileIds, LabelPresent, Plan, Present, Written, compare};
+use crate::model::audit::{Command, Subject};
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -65,8 +66,8 @@ impl Registry {
                 }
             }
         }
-        let places = labels.iter().map(|label| format!("{name}@{label}"));
-        let about = Subject::new("publish", std::iter::once(name.to_string()).chain(places), &message);
+        let places = labels.iter().map(|label| Subject::of_label(&name, label, None));
+        let about = Attempt::new(Command::Publish, std::iter::once(Subject::of_prompt(&name)).chain(places), &message);
         self.command(actor, about, move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;
             let (plan, done) = plan(txn, source.as_deref(), &name, &written.ids, &labels)?;
@@ -128,7 +129,7 @@ fn carry_out(
                 allow_major: false,
                 break_glass: None,
             };
-            let published = publish(txn, ctx, "publish", name, request, (message, Vec::new()))?;
+            let published = publish(txn, ctx, name, request, (message, Vec::new()))?;
             let changed = published.created || published.deployment.is_some();
             let stamp = published.created.then_some(published.stamp);
             Ok(FileOutcome { plan, stamp, version: Some(published.version.number), changed })

@@ -4,14 +4,15 @@ use std::sync::atomic::Ordering;
 
 use super::access::{hex, rules_change};
 use super::change_requests::stop_automatic;
-use super::command::Subject;
+use super::command::Attempt;
 use super::principals::{check_handle, create};
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{PrincipalRequest, RotationRequest, TokenRequest, TokenView};
 use crate::api::limits::{TOKEN_LIFE_S_MAX, VIEWS_MAX};
 use crate::crypto::secret::AccessToken;
 use crate::governance::rulebook::{Ask, Rulebook};
-use crate::model::principal::{Grant, HANDLE_BYTES_MAX, Permission, PrincipalKind, TokenRecord};
+use crate::model::audit::{Command, Subject};
+use crate::model::principal::{Grant, Permission, PrincipalKind, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::store::documents::{Documents, TokenUse};
 use crate::store::write::WriteTxn;
@@ -42,9 +43,8 @@ impl Registry {
     pub async fn create_token(&self, actor: &Actor, request: TokenRequest) -> Result<TokenView, RegistryError> {
         let token = generate()?;
         let hash = hex(&token.hash());
-        let about = Subject::new("create-token", [request.name.chars().take(HANDLE_BYTES_MAX).collect()], "");
+        let about = Attempt::new(Command::CreateToken, [Subject::Token { name: request.name.clone() }], "");
         let record = self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Access, None, None)?;
             check_handle("an access token", &request.name)?;
             let (count, max) = (txn.list::<TokenRecord>()?.len() + 1, TOKENS_MAX);
             if count > max {
@@ -86,7 +86,7 @@ impl Registry {
                         Some(_) => return Err(RegistryError::Exists { what: "a principal", name: request.name }),
                         None => {
                             let (name, kind) = (request.name.clone(), PrincipalKind::Service);
-                            create(txn, ctx, "create-principal", PrincipalRequest { name, kind, grants })?;
+                            create(txn, ctx, PrincipalRequest { name, kind, grants })?;
                         }
                     }
                     request.name.clone()
@@ -105,8 +105,11 @@ impl Registry {
             txn.put::<TokenRecord>(&record.name, &record)?;
             txn.remove::<TokenUse>(&record.name)?;
             rules_change(txn)?;
-            let subjects = vec![record.name.clone(), record.principal.clone()];
-            txn.commit(ctx.now, Vec::new(), ctx.audit("create-token", subjects, String::new(), Vec::new()))?;
+            let subjects = vec![
+                Subject::Token { name: record.name.clone() },
+                Subject::Principal { name: record.principal.clone() },
+            ];
+            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::CreateToken, subjects, String::new(), Vec::new()))?;
             Ok(record)
         });
         let record = record.await?;
@@ -125,7 +128,8 @@ impl Registry {
     ) -> Result<TokenView, RegistryError> {
         let token = generate()?;
         let hash = hex(&token.hash());
-        let record = self.command(actor, Subject::new("rotate-token", [name.clone()], ""), move |txn, ctx| {
+        let about = Attempt::new(Command::RotateToken, [Subject::Token { name: name.clone() }], "");
+        let record = self.command(actor, about, move |txn, ctx| {
             let own = txn.get::<TokenRecord>(&name)?.is_some_and(|record| {
                 record.principal == ctx.actor.name && ctx.actor.method == format!("access token {}", record.name)
             });
@@ -148,7 +152,8 @@ impl Registry {
             record.expires = expires;
             txn.put::<TokenRecord>(&name, &record)?;
             rules_change(txn)?;
-            txn.commit(ctx.now, Vec::new(), ctx.audit("rotate-token", vec![name], String::new(), Vec::new()))?;
+            let subjects = vec![Subject::Token { name }];
+            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RotateToken, subjects, String::new(), Vec::new()))?;
             Ok(record)
         });
         let record = record.await?;
@@ -162,26 +167,22 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such token, it is the last of who keeps access, or the store fails.
     pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        self.command(
-            actor,
-            Subject::new("revoke-token", [name.chars().take(HANDLE_BYTES_MAX).collect()], ""),
-            move |txn, ctx| {
-                ctx.authorise(Permission::Access, None, None)?;
-                let Some(record) = txn.get::<TokenRecord>(&name)? else {
-                    return Err(RegistryError::NotFound { what: TOKEN, name });
-                };
-                if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, Some(&name))? {
-                    return Err(RegistryError::LastAdmin { name });
-                }
-                txn.remove::<TokenRecord>(&name)?;
-                rules_change(txn)?;
-                let stopped = stop_automatic(txn, ctx, &record.principal, &name)?;
-                let stopped = stopped.into_iter().map(|id| format!("change request {id}"));
-                let subjects = std::iter::once(name).chain(stopped).collect();
-                txn.commit(ctx.now, Vec::new(), ctx.audit("revoke-token", subjects, String::new(), Vec::new()))?;
-                Ok(())
-            },
-        )
+        let about = Attempt::new(Command::RevokeToken, [Subject::Token { name: name.clone() }], "");
+        self.command(actor, about, move |txn, ctx| {
+            let Some(record) = txn.get::<TokenRecord>(&name)? else {
+                return Err(RegistryError::NotFound { what: TOKEN, name });
+            };
+            if !admins_with_tokens(txn, &ctx.rules.book, ctx.now, Some(&name))? {
+                return Err(RegistryError::LastAdmin { name });
+            }
+            txn.remove::<TokenRecord>(&name)?;
+            rules_change(txn)?;
+            let stopped = stop_automatic(txn, ctx, &record.principal, &name)?;
+            let stopped = stopped.into_iter().map(|number| Subject::ChangeRequest { number });
+            let subjects = std::iter::once(Subject::Token { name }).chain(stopped).collect();
+            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RevokeToken, subjects, String::new(), Vec::new()))?;
+            Ok(())
+        })
         .await
     }
 }

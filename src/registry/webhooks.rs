@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use ipnet::IpNet;
 
-use super::command::{Ctx, Subject};
+use super::command::{Attempt, Ctx};
 use super::outbox::fresh;
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError, check_message};
@@ -16,9 +16,8 @@ use crate::api::read::Page;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
 use crate::client::deliver::{UrlError, check_url};
 use crate::crypto::webhook::WebhookSecret;
-use crate::governance::announcement::TEST_COMMAND;
 use crate::governance::webhook::check_filters;
-use crate::model::audit::AuditChange;
+use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
@@ -133,8 +132,7 @@ impl Registry {
     ) -> Result<WebhookView, RegistryError> {
         let secret = generate()?;
         let networks = self.0.webhook_networks.get().cloned().unwrap_or_default();
-        self.command(actor, about("put-webhook", &name, ""), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
+        self.command(actor, about(Command::PutWebhook, &name, ""), move |txn, ctx| {
             check_handle("a webhook", &name)?;
             check_filters(&request.events).map_err(|error| RegistryError::Unfit(error.to_string()))?;
             let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(advice(&error)))?;
@@ -143,7 +141,6 @@ impl Registry {
             if before.is_none() && count > max {
                 return Err(RegistryError::TooMany { what: "webhooks", count, max });
             }
-            let change = |webhook: &Webhook| settings(webhook).to_string();
             let mut after = before.clone().unwrap_or_else(|| Webhook {
                 name: name.clone(),
                 url: String::new(),
@@ -166,8 +163,11 @@ impl Registry {
             }
             (after.url, after.events, after.prompts, after.format) =
                 (url, request.events, request.prompts, request.format);
-            let change =
-                AuditChange { subject: name.clone(), before: before.as_ref().map(change), after: Some(change(&after)) };
+            let change = AuditChange::settings(
+                Subject::Webhook { name: name.clone() },
+                before.as_ref().map(settings).as_ref(),
+                Some(&settings(&after)),
+            );
             let made = if before.is_none() {
                 txn.put::<WebhookSecrets>(&name, &WebhookSecrets { current: secret.reveal(), previous: None })?;
                 Some(&secret)
@@ -176,7 +176,7 @@ impl Registry {
             };
             let previous = until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &after)?;
-            record(txn, ctx, "put-webhook", &name, String::new(), vec![change])?;
+            record(txn, ctx, Command::PutWebhook, &name, String::new(), vec![change])?;
             Ok(view(&after, previous, made))
         })
         .await
@@ -194,8 +194,7 @@ impl Registry {
     ) -> Result<WebhookView, RegistryError> {
         let overlap_s = request.overlap_s;
         let secret = generate()?;
-        self.command(actor, about("rotate-webhook", &name, ""), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
+        self.command(actor, about(Command::RotateWebhook, &name, ""), move |txn, ctx| {
             let webhook = find(txn, &name)?;
             let overlap_ms = i64::try_from(overlap_s).ok().filter(|_| overlap_s <= OVERLAP_S_MAX);
             let too_long = || RegistryError::Unfit(format!("{overlap_s} s are longer than 30 days; overlap for less"));
@@ -204,7 +203,7 @@ impl Registry {
             let previous = before.map(|before| (before.current, until)).filter(|_| until > ctx.now);
             let previous_until = previous.as_ref().map(|(_, until)| *until);
             txn.put::<WebhookSecrets>(&name, &WebhookSecrets { current: secret.reveal(), previous })?;
-            record(txn, ctx, "rotate-webhook", &name, String::new(), Vec::new())?;
+            record(txn, ctx, Command::RotateWebhook, &name, String::new(), Vec::new())?;
             Ok(view(&webhook, previous_until, Some(&secret)))
         })
         .await
@@ -215,15 +214,14 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such webhook, or the store fails.
     pub async fn remove_webhook(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        self.command(actor, about("remove-webhook", &name, ""), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
+        self.command(actor, about(Command::RemoveWebhook, &name, ""), move |txn, ctx| {
             let webhook = find(txn, &name)?;
             remove_deliveries(txn, &name)?;
             txn.remove::<WebhookSecrets>(&name)?;
             txn.remove::<Webhook>(&name)?;
-            let before = Some(settings(&webhook).to_string());
-            let change = AuditChange { subject: name.clone(), before, after: None };
-            Ok(record(txn, ctx, "remove-webhook", &name, String::new(), vec![change])?)
+            let subject = Subject::Webhook { name: name.clone() };
+            let change = AuditChange::settings(subject, Some(&settings(&webhook)), None);
+            Ok(record(txn, ctx, Command::RemoveWebhook, &name, String::new(), vec![change])?)
         })
         .await
     }
@@ -239,7 +237,7 @@ impl Registry {
         request: SuspensionRequest,
     ) -> Result<WebhookView, RegistryError> {
         let message = if request.message.trim().is_empty() { String::new() } else { check_message(&request.message)? };
-        self.change_webhook(actor, name, "disable-webhook", message.clone(), move |_, ctx, webhook| {
+        self.change_webhook(actor, name, Command::DisableWebhook, message.clone(), move |_, ctx, webhook| {
             let by = &ctx.actor.name;
             let why = if message.is_empty() { format!("by {by}") } else { format!("by {by}: {message}") };
             webhook.disabled = Some(Disabled { at: ctx.now, why });
@@ -253,7 +251,7 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such webhook, or the store fails.
     pub async fn enable_webhook(&self, actor: &Actor, name: String) -> Result<WebhookView, RegistryError> {
-        self.change_webhook(actor, name, "enable-webhook", String::new(), |txn, _, webhook| {
+        self.change_webhook(actor, name, Command::EnableWebhook, String::new(), |txn, _, webhook| {
             if webhook.disabled.take().is_some() {
                 webhook.cursor = txn.next_seq();
                 (webhook.failing_since, webhook.failures, webhook.quiet_until) = (None, 0, None);
@@ -267,18 +265,16 @@ impl Registry {
         &self,
         actor: &Actor,
         name: String,
-        command: &'static str,
+        command: Command,
         message: String,
         change: impl FnOnce(&WriteTxn<'_>, &Ctx, &mut Webhook) -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<WebhookView, RegistryError> {
         self.command(actor, about(command, &name, &message), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
             let mut webhook = find(txn, &name)?;
-            let state =
-                |webhook: &Webhook| Some(if webhook.disabled.is_some() { "disabled" } else { "enabled" }.to_owned());
-            let before = state(&webhook);
+            let before = settings(&webhook);
             change(txn, ctx, &mut webhook)?;
-            let audited = AuditChange { subject: name.clone(), before, after: state(&webhook) };
+            let subject = Subject::Webhook { name: name.clone() };
+            let audited = AuditChange::settings(subject, Some(&before), Some(&settings(&webhook)));
             let previous = until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &webhook)?;
             record(txn, ctx, command, &name, message, vec![audited])?;
@@ -293,8 +289,7 @@ impl Registry {
     /// # Errors
     /// The actor may not, there is no such webhook, it is disabled, or the store fails.
     pub async fn test_webhook(&self, actor: &Actor, name: String) -> Result<u64, RegistryError> {
-        self.command(actor, about(TEST_COMMAND, &name, ""), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
+        self.command(actor, about(Command::TestWebhook, &name, ""), move |txn, ctx| {
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let seq = txn.next_seq();
@@ -302,7 +297,7 @@ impl Registry {
             if webhook.quiet_until.take().is_some() {
                 txn.put::<Webhook>(&name, &webhook)?;
             }
-            record(txn, ctx, TEST_COMMAND, &name, String::new(), Vec::new())?;
+            record(txn, ctx, Command::TestWebhook, &name, String::new(), Vec::new())?;
             Ok(seq)
         })
         .await
@@ -316,8 +311,7 @@ impl Registry {
     /// disabled, or the store fails.
     pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Vec<Delivery>, RegistryError> {
         let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
-        self.command(actor, about("redeliver-webhook", &name, ""), move |txn, ctx| {
-            ctx.authorise(Permission::Webhooks, None, None)?;
+        self.command(actor, about(Command::RedeliverWebhook, &name, ""), move |txn, ctx| {
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let entry = entry.ok_or_else(|| RegistryError::NotFound { what: "audit entry", name: seq.to_string() })?;
@@ -345,8 +339,8 @@ impl Registry {
             }
             webhook.quiet_until = None;
             txn.put::<Webhook>(&name, &webhook)?;
-            let subjects = vec![name, format!("event {seq}")];
-            txn.commit(ctx.now, Vec::new(), ctx.audit("redeliver-webhook", subjects, String::new(), Vec::new()))?;
+            let subjects = vec![Subject::Webhook { name }, Subject::Entry { seq }];
+            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RedeliverWebhook, subjects, String::new(), Vec::new()))?;
             Ok(deliveries)
         })
         .await
@@ -379,19 +373,23 @@ fn generate() -> Result<WebhookSecret, RegistryError> {
     WebhookSecret::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
 
-fn about(command: &'static str, name: &str, message: &str) -> Subject {
-    Subject::new(command, [name.chars().take(HANDLE_BYTES_MAX).collect()], message)
+fn about(command: Command, name: &str, message: &str) -> Attempt {
+    Attempt::new(command, [Subject::Webhook { name: name.to_owned() }], message)
 }
 
 fn record(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
-    command: &'static str,
+    command: Command,
     name: &str,
     message: String,
     changes: Vec<AuditChange>,
 ) -> Result<(), StoreError> {
-    txn.commit(ctx.now, Vec::new(), ctx.audit(command, vec![name.to_owned()], message, changes))?;
+    txn.commit(
+        ctx.now,
+        Vec::new(),
+        ctx.audit(command, vec![Subject::Webhook { name: name.to_owned() }], message, changes),
+    )?;
     Ok(())
 }
 
@@ -440,9 +438,10 @@ fn advice(error: &UrlError) -> String {
 }
 
 /// What the audit log says of a webhook.
-fn settings(webhook: &Webhook) -> serde_json::Value {
-    let Webhook { url, events, prompts, format, .. } = webhook;
-    serde_json::json!({"url": origin(url), "events": events, "prompts": prompts, "format": format})
+pub(super) fn settings(webhook: &Webhook) -> serde_json::Value {
+    let Webhook { url, events, prompts, format, disabled, .. } = webhook;
+    let enabled = disabled.is_none();
+    serde_json::json!({"url": origin(url), "events": events, "prompts": prompts, "format": format, "enabled": enabled})
 }
 
 /// Until when the secret before the last rotation signs.

@@ -10,8 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::audit::{AuditEntry, Decision};
-use crate::registry::IMPORT;
+use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::store::{Committed, Store, StoreError};
 
 /// Entries that are read at once.
@@ -97,7 +96,7 @@ impl Import {
 }
 
 fn is_imported(entry: &AuditEntry) -> bool {
-    entry.command == IMPORT && entry.decision == Decision::Granted
+    entry.command == Command::Import && entry.decision == Decision::Granted
 }
 
 /// Writes the line of an import that is over, if there is one.
@@ -105,14 +104,15 @@ fn tell_import(import: &mut Option<Import>) {
     let Some(Import { first, last, changes, .. }) = import.take() else { return };
     let AuditEntry { actor, method, .. } = &first;
     let client = first.client.map(tracing::field::display);
-    let (command, elapsed_ms) = (IMPORT, last.at.ms().saturating_sub(first.at.ms()).max(0));
+    let (command, elapsed_ms) = (Command::Import.as_str(), last.at.ms().saturating_sub(first.at.ms()).max(0));
     let (first_seq, seq) = (first.seq, last.seq);
     tracing::info!(command, actor, changes, elapsed_ms, method, client, first_seq, seq, "changes imported");
 }
 
 fn log(entry: &AuditEntry) {
-    let AuditEntry { seq, command, actor, method, reason, .. } = entry;
-    let mut subjects = entry.subjects.iter().take(SUBJECTS_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let AuditEntry { seq, actor, method, reason, .. } = entry;
+    let command = entry.command.as_str();
+    let mut subjects = entry.subjects.iter().take(SUBJECTS_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let more = entry.subjects.len().saturating_sub(SUBJECTS_MAX);
     if more > 0 {
         subjects = format!("{subjects} and {more} more");
@@ -120,7 +120,7 @@ fn log(entry: &AuditEntry) {
     // A text is escaped in the log, whatever it was sent.
     let (client, request) = (entry.client.map(tracing::field::display), entry.request_id.as_deref());
     match entry.decision {
-        Decision::Granted if command == IMPORT => {
+        Decision::Granted if is_imported(entry) => {
             tracing::debug!(command, actor, subjects, method, client, request, seq, "command granted");
         }
         Decision::Granted => tracing::info!(command, actor, subjects, method, client, request, seq, "command granted"),

@@ -6,7 +6,7 @@ use redb::ReadableTable;
 
 use super::error::StoreError;
 use super::read::ReadTxn;
-use super::record::decode_audit;
+use super::record::{decode_audit, decode_link};
 use super::tables;
 use crate::crypto::note::Note;
 use crate::model::audit::{AuditEntry, AuditVerdict};
@@ -54,7 +54,7 @@ impl ReadTxn {
     /// The database fails.
     pub fn audit_head(&self) -> Result<String, StoreError> {
         match self.raw().open_table(tables::AUDIT)?.last()? {
-            Some((seq, value)) => Ok(decode_audit(value.value(), seq.value())?.hash),
+            Some((_, value)) => Ok(decode_link(value.value())?.hash),
             None => Ok(AuditEntry::genesis()),
         }
     }
@@ -89,15 +89,16 @@ impl ReadTxn {
             AuditVerdict { whole: true, entries: 0, head: AuditEntry::genesis(), broken_at: None, anchored: None };
         for item in table.iter()? {
             let (seq, value) = item?;
-            let entry = decode_audit(value.value(), seq.value())?;
+            // What a newer program wrote is checked like everything else, though it cannot be shown.
+            let (seq, link) = (seq.value(), decode_link(value.value())?);
             verdict.entries += 1;
             // Each commit has one entry, from the first on: a hole is something that was taken out.
-            let missing = entry.seq != verdict.entries;
-            if missing || entry.previous != verdict.head || entry.digest() != entry.hash {
+            let placed = seq == verdict.entries && link.seq == seq;
+            if !placed || link.previous != verdict.head || !link.holds {
                 verdict.whole = false;
-                verdict.broken_at.get_or_insert(entry.seq);
+                verdict.broken_at.get_or_insert(seq);
             }
-            verdict.head = entry.hash;
+            verdict.head = link.hash;
         }
         verdict.anchored = self.anchored(&verdict.head)?;
         verdict.whole &= verdict.anchored != Some(false);

@@ -30,6 +30,8 @@ pub enum StoreError {
     Full { free_bytes: u64, needed_bytes: u64 },
     #[error("a record of kind {kind} cannot be read: {reason}; run `bookholder verify`")]
     Record { kind: &'static str, reason: String },
+    #[error("entry {seq} of the audit log says what this program does not know ({reason}); upgrade it")]
+    AuditEntry { seq: u64, reason: String },
     #[error("a record of kind {kind} has version {version}, which this program does not know; upgrade it")]
     RecordVersion { kind: &'static str, version: u8 },
     #[error(

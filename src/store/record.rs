@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Record};
 use super::error::StoreError;
-use crate::model::audit::AuditEntry;
+use crate::model::audit::{AuditEntry, Link};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
@@ -35,7 +35,6 @@ record!(LabelV1, 4, 1, "label");
 record!(DeploymentV1, 5, 1, "deployment");
 record!(DeploymentV2, 5, 2, "deployment");
 record!(AuditV1, 16, 1, "audit entry");
-record!(AuditV2, 16, 2, "audit entry");
 record!(AccessV1, 17, 1, "access token");
 record!(HeadV1, 18, 1, "head");
 record!(DeltaHeaderV1, 32, 1, "delta header");
@@ -296,53 +295,35 @@ pub(super) fn decode_deployment(
     codec::decode::<DeploymentV1>(bytes)?.into_model(name, label, id)
 }
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct AuditV1 {
-    at: i64,
-    actor: String,
-    command: String,
-    subjects: Vec<String>,
-    message: String,
-    previous: String,
-    hash: String,
-}
-
 /// An audit entry as the canonical JSON that its hash is made over.
 #[derive(Serialize, Deserialize)]
-pub(super) struct AuditV2 {
+pub(super) struct AuditV1 {
     json: Vec<u8>,
 }
 
 pub(super) fn encode_audit(entry: &AuditEntry) -> Result<Vec<u8>, StoreError> {
-    codec::encode(&AuditV2 { json: entry.to_canonical() })
+    codec::encode(&AuditV1 { json: entry.to_canonical() })
 }
 
 pub(super) fn decode_audit(bytes: &[u8], seq: u64) -> Result<AuditEntry, StoreError> {
-    if codec::layout(bytes) == Some(AuditV2::VERSION) {
-        let json = codec::decode::<AuditV2>(bytes)?.json;
-        let entry: AuditEntry = serde_json::from_slice(&json)
-            .map_err(|error| StoreError::Record { kind: AuditV2::NAME, reason: error.to_string() })?;
-        // Another number than its key's is no entry of this log; the chain then says so.
-        return Ok(AuditEntry { seq, ..entry });
-    }
-    Ok(codec::decode::<AuditV1>(bytes)?.into_model(seq))
+    let json = codec::decode::<AuditV1>(bytes)?.json;
+    let entry: AuditEntry = serde_json::from_slice(&json).map_err(|error| {
+        let reason = error.to_string();
+        // What holds is what somebody wrote: a newer program, and no damage.
+        if Link::read(&json).is_ok_and(|link| link.holds) {
+            StoreError::AuditEntry { seq, reason }
+        } else {
+            StoreError::Record { kind: AuditV1::NAME, reason }
+        }
+    })?;
+    // Another number than its key's is no entry of this log; the chain then says so.
+    Ok(AuditEntry { seq, ..entry })
 }
 
-impl AuditV1 {
-    fn into_model(self, seq: u64) -> AuditEntry {
-        AuditEntry {
-            format: 1,
-            seq,
-            at: Timestamp::from_ms(self.at),
-            actor: self.actor,
-            command: self.command,
-            subjects: self.subjects,
-            message: self.message,
-            previous: self.previous,
-            hash: self.hash,
-            ..AuditEntry::default()
-        }
-    }
+/// What binds an audit entry to the chain, whatever it says.
+pub(super) fn decode_link(bytes: &[u8]) -> Result<Link, StoreError> {
+    let json = codec::decode::<AuditV1>(bytes)?.json;
+    Link::read(&json).map_err(|error| StoreError::Record { kind: AuditV1::NAME, reason: error.to_string() })
 }
 
 /// What schema 1 kept of an access token.

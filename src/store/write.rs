@@ -14,11 +14,12 @@ use super::error::StoreError;
 use super::query::Queries;
 use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
 use super::record::{
-    HeadV1, LabelV1, PromptV1, decode_audit, decode_version, encode_audit, encode_deployment, encode_version,
+    HeadV1, LabelV1, PromptV1, decode_audit, decode_link, decode_version, encode_audit, encode_deployment,
+    encode_version,
 };
 use super::tables;
 use crate::crypto::lattice::Leaf;
-use crate::model::audit::{AUDIT_FORMAT, AuditEntry};
+use crate::model::audit::AuditEntry;
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
@@ -359,7 +360,7 @@ impl<'t> WriteTxn<'t> {
 
     fn append_audit(&mut self, seq: u64, at: Timestamp, draft: AuditEntry) -> Result<(), StoreError> {
         let previous = self.audit_head()?;
-        let mut entry = AuditEntry { format: AUDIT_FORMAT, seq, at, previous, hash: String::new(), ..draft };
+        let mut entry = AuditEntry { seq, at, previous, hash: String::new(), ..draft };
         entry.hash = entry.digest();
         self.audit.insert(seq, encode_audit(&entry)?.as_slice())?;
         self.audit_head = Some(entry.hash);
@@ -375,7 +376,7 @@ impl<'t> WriteTxn<'t> {
             return Ok(head.clone());
         }
         let head = match self.audit.last()? {
-            Some((seq, value)) => decode_audit(value.value(), seq.value())?.hash,
+            Some((_, value)) => decode_link(value.value())?.hash,
             None => AuditEntry::genesis(),
         };
         self.audit_head = Some(head.clone());

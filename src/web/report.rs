@@ -245,9 +245,9 @@ fn decision(row: &Row) -> Markup {
                 @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
             }
             td {
-                b { (Visible(&entry.command)) }
+                b { (entry.command) }
                 @if row.versions.is_empty() && row.moves.is_empty() {
-                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (Visible(subject)) }
+                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (Visible(&subject.to_string())) }
                 }
                 @for version in row.versions.iter().take(SHOWN_MAX) { br; (described(version)) }
                 @for moved in row.moves.iter().take(SHOWN_MAX) { br; (movement(moved)) }
@@ -287,8 +287,8 @@ fn movement(moved: &Move) -> Markup {
     let asked = if moved.done { "" } else { "asked for " };
     html! {
         (asked) (Visible(&moved.prompt)) "@" (Visible(&moved.label)) ": "
-        @if let Some(from) = &moved.from { (Visible(from)) " " }
-        "→ " (Visible(moved.to.as_deref().unwrap_or("nothing")))
+        @if let Some(from) = &moved.from { (Visible(&from.to_string())) " " }
+        "→ " (Visible(&moved.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)))
     }
 }
 
@@ -344,6 +344,7 @@ fn appendix(contents: &Contents, system: &SystemInfo) -> Markup {
 mod tests {
     use super::*;
     use crate::governance::report::samples::{self, Sample};
+    use crate::model::audit::Subject;
 
     fn page(report: &Report<'_, Sample>, system: &SystemInfo) -> String {
         let mut page = Vec::new();
@@ -399,10 +400,10 @@ mod tests {
         let mut sample = samples::incident();
         for entry in &mut sample.log {
             if entry.decision == Decision::Denied {
-                entry.subjects = vec![format!("{hostile}@{hostile} → {hostile}"), "support/agent@2".to_owned()];
+                let (prompt, label) = (hostile.to_owned(), hostile.to_owned());
+                entry.subjects.push(Subject::Label { prompt, label, to: None });
             }
-            for text in [&mut entry.actor, &mut entry.command, &mut entry.message, &mut entry.reason, &mut entry.method]
-            {
+            for text in [&mut entry.actor, &mut entry.message, &mut entry.reason, &mut entry.method] {
                 hostile.clone_into(text);
             }
             entry.on_behalf_of = Some(hostile.to_owned());

@@ -116,8 +116,11 @@ fn check(who: &str, said: &str) {
         let fields =
             ["actor", "actor_kind", "method", "command", "reason", "message"].map(|field| entry[field].clone());
         assert_eq!(fields, [who, "person", &method, command, said, "m"].map(|text| json!(text)), "{door}");
-        let place = json!("support/agent@production");
-        let about = entry["subjects"].as_array().is_some_and(|all| all.contains(&place));
+        let is_place = |one: &Value| {
+            (&one["kind"], &one["prompt"], &one["label"])
+                == (&json!("label"), &json!("support/agent"), &json!("production"))
+        };
+        let about = entry["subjects"].as_array().is_some_and(|all| all.iter().any(is_place));
         assert!(about, "{door}: {entry}");
         assert!(entry["request_id"].is_string(), "{door}: {entry}");
         assert_eq!(live(), 1, "{door}");

@@ -39,7 +39,6 @@ mod ui_review;
 mod ui_sessions;
 mod ui_sign_on;
 mod units;
-mod upgrade;
 mod values;
 mod watch;
 mod webhooks;

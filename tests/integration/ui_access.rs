@@ -78,9 +78,10 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     let create = [("do", "create"), ("name", "ann"), ("kind", "person"), ("role", "author"), ("prompts", "support/**")];
     assert_eq!(accepted(&mut admin, "/ui/access", &create), "/ui/access/who/ann?done=create");
     let entry = last(&node);
+    let grants = json!([{"role": "author", "prompts": "support/**", "labels": "**"}]);
     assert_eq!(
-        (&entry["command"], &entry["method"], &entry["changes"][0]["after"]),
-        (&json!("create-principal"), &json!("web session of access token admin"), &json!("author on support/**"))
+        (&entry["command"], &entry["method"], &entry["changes"][0]["after"]["grants"]),
+        (&json!("create-principal"), &json!("web session of access token admin"), &grants)
     );
     let page = refused(&mut admin, "/ui/access", 409, &create);
     assert!(page.contains("There is a principal `ann` already") && page.contains("value=\"support/**\""), "{page}");
@@ -189,10 +190,10 @@ fn a_role_of_ones_own_is_made_changed_and_removed() {
         ("may.retire", "yes"),
     ];
     assert_eq!(accepted(&mut admin, one, &change), "/ui/access/roles/on-call?done=change");
-    assert_eq!(
-        last(&node)["changes"][0],
-        json!({"subject": "on-call", "before": "read, deploy", "after": "read, retire"})
-    );
+    let change_of_role = &last(&node)["changes"][0];
+    assert_eq!(change_of_role["subject"], json!({"kind": "role", "name": "on-call"}));
+    assert_eq!(change_of_role["before"]["permissions"], json!(["read", "deploy"]));
+    assert_eq!(change_of_role["after"]["permissions"], json!(["read", "retire"]));
     let page = refused(&mut admin, one, 400, &change);
     assert!(page.contains("somebody changed it since this page was made"), "{page}");
     let grant = json!({"name": "ann", "kind": "person", "grants": [{"role": "on-call"}]});

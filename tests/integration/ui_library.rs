@@ -143,8 +143,9 @@ fn what_is_said_about_a_prompt_is_said_by_authors_and_on_record() {
         .collect();
     assert_eq!(commands, [("describe", "granted"), ("describe", "denied")]);
     let change = &entries[0]["changes"][0];
-    assert_eq!((&change["subject"], change.get("before")), (&json!("support/agent"), None), "{change}");
-    assert_eq!(serde_json::from_str::<Value>(change["after"].as_str().expect("JSON")).expect("JSON"), about);
+    let subject = json!({"kind": "prompt", "prompt": "support/agent"});
+    assert_eq!((&change["subject"], change.get("before")), (&subject, None), "{change}");
+    assert_eq!(change["after"], about);
     let (code, output) = team.run("ann", ["describe", "support/agent", "--tag", "b", "--owner", ""]).run();
     assert!(code == Some(0) && output.stdout.contains("tags  b") && !output.stdout.contains("owner"), "{output:?}");
     let (_, shown) = team.run("ann", ["show", "support/agent"]).run();

@@ -3,19 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Contents, Move, Report, ReportedVersion, Row, Source, Span};
-use crate::model::audit::{AuditEntry, Decision};
+use crate::model::audit::{AuditChange, AuditEntry, Decision, Subject};
 use crate::model::deployment::Deployment;
-use crate::model::name::{Label, PromptName};
+use crate::model::name::PromptName;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
-
-/// What an audit entry writes between a label and what it serves.
-const SERVES: &str = " → ";
-/// What an audit entry writes for a label that was taken away.
-const NOTHING: &str = "nothing";
-/// What an audit entry writes before the number of a change request.
-const REQUEST: &str = "change request ";
 
 /// How much a version changed, read off the numbers that it and its parent got.
 pub(super) fn bump(parent: &Version, version: &Version) -> Bump {
@@ -131,11 +124,7 @@ impl<S: Source> Report<'_, S> {
         if !self.question.concerns(entry) && !self.is_requested(entry)? {
             return Ok(None);
         }
-        let occurred_at = match entry.occurred {
-            Some(at) => at,
-            None if entry.command == "import" => self.imported_at(entry)?.unwrap_or(entry.at),
-            None => entry.at,
-        };
+        let occurred_at = entry.occurred.unwrap_or(entry.at);
         // Both times count: nothing that was done in this time hides behind a date of its own, and what was brought in
         // later still stands where it happened.
         let within = self.question.covers(occurred_at) || self.question.covers(entry.at);
@@ -144,26 +133,16 @@ impl<S: Source> Report<'_, S> {
 
     /// Whether an entry is about a change request that is about a prompt that fits: a refused approval names no prompt.
     fn is_requested(&self, entry: &AuditEntry) -> Result<bool, S::Error> {
-        let named = entry.subjects.iter().filter_map(|subject| subject.strip_prefix(REQUEST)?.parse().ok());
+        let named = entry.subjects.iter().filter_map(|subject| match subject {
+            Subject::ChangeRequest { number } => Some(*number),
+            _ => None,
+        });
         for number in named.chain(entry.change_request) {
             if self.source.request_concerns(number, &self.question.prompts)? {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    /// The time of what an import made, where its entry has none.
-    fn imported_at(&self, entry: &AuditEntry) -> Result<Option<Timestamp>, S::Error> {
-        if let Some((deployment, _)) = self.deployed(entry)?.into_iter().next() {
-            return Ok(Some(deployment.at));
-        }
-        for (name, number) in targets(entry) {
-            if let Some(version) = self.source.version(&name, number)?.filter(|version| version.commit == entry.seq) {
-                return Ok(Some(version.created));
-            }
-        }
-        Ok(None)
     }
 
     fn row(&self, entry: AuditEntry, occurred_at: Timestamp) -> Result<Row, S::Error> {
@@ -179,7 +158,7 @@ impl<S: Source> Report<'_, S> {
             versions.extend(self.source.version(name, *number)?);
         }
         let risk = versions.iter().filter_map(|version| version.risk).chain(entry.risk).max();
-        let moves = moves(&entry, &deployed);
+        let moves = self.moves(&entry, &deployed);
         Ok(Row { entry, occurred_at, versions, moves, risk })
     }
 
@@ -189,71 +168,56 @@ impl<S: Source> Report<'_, S> {
         if entry.decision == Decision::Denied {
             return Ok(deployed);
         }
-        let named = entry.changes.iter().map(|change| &change.subject).chain(&entry.subjects);
-        let places: BTreeSet<(PromptName, Label)> = named.filter_map(|subject| place(subject)).collect();
-        for (name, label) in places.iter().filter(|(name, _)| self.question.prompts.matches(name.as_str())) {
-            deployed.extend(self.source.deployment(name, label, entry.seq)?);
+        for change in &entry.changes {
+            if let AuditChange::Label { prompt, label, .. } = change
+                && self.question.prompts.matches(prompt.as_str())
+            {
+                deployed.extend(self.source.deployment(prompt, label, entry.seq)?);
+            }
         }
         Ok(deployed)
     }
+
+    /// What an entry did to labels of prompts that fit, or was asked to do.
+    fn moves(&self, entry: &AuditEntry, deployed: &[Deployed]) -> Vec<Move> {
+        if !deployed.is_empty() {
+            return deployed.iter().map(moved).collect();
+        }
+        let asked = entry.subjects.iter().filter_map(|subject| match subject {
+            Subject::Label { prompt, label, to } if self.question.prompts.matches(prompt) => Some(Move {
+                prompt: prompt.clone(),
+                label: label.clone(),
+                from: None,
+                to: to.clone(),
+                served_ms: None,
+                done: false,
+            }),
+            _ => None,
+        });
+        asked.collect()
+    }
 }
 
-/// The prompt and the label that a subject names; none for `name@7`.
-fn place(subject: &str) -> Option<(PromptName, Label)> {
-    let (name, rest) = subject.split_once('@')?;
-    let label = rest.split_once(SERVES).map_or(rest, |(label, _)| label);
-    Some((name.parse().ok()?, label.parse().ok().filter(|_| is_label(label))?))
-}
-
-/// The versions that an entry names: those that it made, and those that it put somewhere.
+/// The versions that an entry names: those that it made, and those that it put somewhere or was asked to.
 fn targets(entry: &AuditEntry) -> impl Iterator<Item = (PromptName, u64)> {
-    entry.subjects.iter().filter_map(|subject| {
-        let (name, rest) = subject.split_once('@')?;
-        let number = rest.split_once(SERVES).map_or(rest, |(_, serving)| serving);
-        Some((name.parse().ok()?, number.parse().ok()?))
-    })
+    let named = |subject: &Subject| {
+        let name: Option<PromptName> = subject.prompt().and_then(|prompt| prompt.parse().ok());
+        let versions = subject.versions();
+        name.into_iter().flat_map(move |name| versions.clone().into_iter().map(move |number| (name.clone(), number)))
+    };
+    entry.subjects.iter().flat_map(named)
 }
 
-fn is_label(text: &str) -> bool {
-    !text.is_empty() && !text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What an entry did to labels: by its deployments; for one that has none, by what it says of itself.
-fn moves(entry: &AuditEntry, deployed: &[Deployed]) -> Vec<Move> {
-    let known: Vec<Move> = deployed.iter().filter_map(moved).collect();
-    if !known.is_empty() {
-        return known;
-    }
-    let said = entry.changes.iter().filter_map(|change| {
-        let (prompt, label) = change.subject.split_once('@').filter(|(_, label)| is_label(label))?;
-        let (from, to) = (change.before.clone(), change.after.clone());
-        Some(Move { prompt: prompt.to_owned(), label: label.to_owned(), from, to, served_ms: None, done: false })
-    });
-    let said: Vec<Move> = said.collect();
-    if !said.is_empty() {
-        return said;
-    }
-    let asked = entry.subjects.iter().filter_map(|subject| {
-        let (prompt, rest) = subject.split_once('@')?;
-        let (label, to) = rest.split_once(SERVES).unwrap_or((rest, NOTHING));
-        let to = (to != NOTHING).then(|| to.to_owned());
-        let (prompt, label) = (prompt.to_owned(), Some(label).filter(|label| is_label(label))?.to_owned());
-        Some(Move { prompt, label, from: None, to, served_ms: None, done: false })
-    });
-    asked.collect()
-}
-
-fn moved((deployment, before): &Deployed) -> Option<Move> {
+fn moved((deployment, before): &Deployed) -> Move {
     let before = before.as_ref().filter(|before| before.to.is_some());
-    let text = |serving: &Option<Serving>| serving.as_ref().map(ToString::to_string);
-    (!deployment.label.is_latest()).then(|| Move {
+    Move {
         prompt: deployment.name.to_string(),
         label: deployment.label.to_string(),
-        from: text(&deployment.from),
-        to: text(&deployment.to),
+        from: deployment.from.clone(),
+        to: deployment.to.clone(),
         served_ms: before.map(|before| deployment.at.ms().saturating_sub(before.at.ms())),
         done: true,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +225,8 @@ mod tests {
     use super::super::samples::{Sample, at, report_of};
     use super::super::{Question, Totals};
     use super::*;
+    use crate::model::audit::Command;
+    use crate::model::audit::samples::token;
     use crate::model::finding::Severity;
 
     #[test]
@@ -286,7 +252,11 @@ mod tests {
     fn an_import_belongs_to_the_time_it_tells_and_to_the_time_it_came() {
         let check = |told: Option<&str>, from: &str, to: &str, expected| {
             let question = Question { from: at(from), to: at(to), prompts: "**".parse().unwrap() };
-            let entry = AuditEntry { at: at("2026-03-20T16:00:00Z"), occurred: told.map(at), ..AuditEntry::default() };
+            let entry = AuditEntry {
+                at: at("2026-03-20T16:00:00Z"),
+                occurred: told.map(at),
+                ..AuditEntry::of(Command::Import)
+            };
             let sample = Sample { log: vec![entry], ..Sample::default() };
             assert_eq!(sample.collect(question).contents.rows, expected, "{told:?} {from} {to}");
         };
@@ -301,13 +271,12 @@ mod tests {
 
     #[test]
     fn a_refused_approval_of_a_change_to_what_fits_is_a_row() {
-        let entry = |subject: &str, change_request| AuditEntry {
+        let entry = |subject: Subject, change_request| AuditEntry {
             seq: 9,
             decision: Decision::Denied,
-            command: "approve".to_owned(),
-            subjects: vec![subject.to_owned()],
+            subjects: vec![subject],
             change_request,
-            ..AuditEntry::default()
+            ..AuditEntry::of(Command::Approve)
         };
         let kept = |entry| {
             let question = Question {
@@ -319,13 +288,14 @@ mod tests {
             sample.collect(question).contents.rows
         };
         for (subject, change_request, expected) in [
-            ("change request 3", None, 1),
-            ("change request 4", None, 0),
-            ("x", Some(3), 1),
-            ("x", Some(4), 0),
-            ("x", None, 0),
+            (Subject::ChangeRequest { number: 3 }, None, 1),
+            (Subject::ChangeRequest { number: 4 }, None, 0),
+            (token("x"), Some(3), 1),
+            (token("x"), Some(4), 0),
+            (token("x"), None, 0),
         ] {
-            assert_eq!(kept(entry(subject, change_request)), expected, "{subject} {change_request:?}");
+            let said = format!("{subject} {change_request:?}");
+            assert_eq!(kept(entry(subject, change_request)), expected, "{said}");
         }
     }
 
@@ -355,9 +325,10 @@ mod tests {
         assert_eq!(denied.entry.decision, Decision::Denied);
         assert_eq!((denied.risk, denied.versions[0].number), (Some(Severity::High), 2));
         assert!(denied.versions[0].is_substantial());
-        assert_eq!((denied.moves[0].from.as_deref(), denied.moves[0].to.as_deref()), (None, Some("2")));
+        assert_eq!((&denied.moves[0].from, &denied.moves[0].to), (&None, &Some(Serving::version(2))));
+        let (one, two) = (Some(Serving::version(1)), Some(Serving::version(2)));
         let back = &row(6).moves[0];
-        assert_eq!((back.from.as_deref(), back.to.as_deref(), back.served_ms), (Some("2"), Some("1"), Some(3_600_000)));
+        assert_eq!((&back.from, &back.to, back.served_ms), (&two, &one, Some(3_600_000)));
         assert_eq!(row(7).versions[0].author, "cy");
         assert_eq!(
             report.totals,

@@ -8,7 +8,6 @@ use std::io::{self, Write};
 
 use super::jsonl::{EVENT, SERVED};
 use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
-use crate::governance::event::event_type;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
@@ -118,7 +117,7 @@ fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUM
     [
         EVENT.to_owned(),
         entry.seq.to_string(),
-        event_type(entry),
+        entry.event_type(),
         entry.decision.to_string(),
         row.occurred_at.to_string(),
         entry.at.to_string(),
@@ -128,8 +127,8 @@ fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUM
         entry.on_behalf_of.clone().unwrap_or_default(),
         entry.method.clone(),
         entry.request_id.clone().unwrap_or_default(),
-        entry.command.clone(),
-        entry.subjects.join(BETWEEN),
+        entry.command.to_string(),
+        entry.subject_texts().join(BETWEEN),
         entry.message.clone(),
         entry.reason.clone(),
         entry.approved_by.join(BETWEEN),
@@ -139,8 +138,8 @@ fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUM
         row.risk.map(|risk| risk.to_string()).unwrap_or_default(),
         joined_once(prompts.chain(row.moves.iter().map(|moved| moved.prompt.clone()))),
         of_moves(&|moved| moved.label.clone()),
-        of_moves(&|moved| moved.from.clone().unwrap_or_default()),
-        of_moves(&|moved| moved.to.clone().unwrap_or_default()),
+        of_moves(&|moved| moved.from.as_ref().map(Serving::to_string).unwrap_or_default()),
+        of_moves(&|moved| moved.to.as_ref().map(Serving::to_string).unwrap_or_default()),
         of_versions(&row.versions, |version| version.number.to_string()),
         of_versions(&row.versions, |version| version.content_id.to_string()),
         of_versions(&row.versions, |version| version.author.clone()),

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
-use crate::governance::event::event_type;
-use crate::model::audit::{AuditEntry, Decision};
+use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::model::finding::Severity;
 use crate::model::principal::PrincipalKind;
+use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
 /// The layout of a line; a field that is added does not change it.
@@ -124,9 +124,9 @@ struct Touched<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'a str>,
+    from: Option<&'a Serving>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
+    to: Option<&'a Serving>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     approvals: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -163,8 +163,8 @@ fn event<'a>(heading: &'a Heading, system: &'a SystemInfo, row: &'a Row) -> io::
     let moves = row.moves.iter().map(|moved| Touched {
         prompt: &moved.prompt,
         label: Some(&moved.label),
-        from: moved.from.as_deref(),
-        to: moved.to.clone(),
+        from: moved.from.as_ref(),
+        to: moved.to.as_ref(),
         approvals: &entry.approved_by,
         change_request: entry.change_request,
         ..Touched::default()
@@ -174,7 +174,7 @@ fn event<'a>(heading: &'a Heading, system: &'a SystemInfo, row: &'a Row) -> io::
         record: EVENT,
         seq: entry.seq,
         event_id: format!("{}/{}", heading.registry, entry.seq),
-        event_type: event_type(entry),
+        event_type: entry.event_type(),
         occurred_at: row.occurred_at,
         recorded_at: entry.at,
         node: &heading.registry,
@@ -202,7 +202,7 @@ fn served<'a>(heading: &'a Heading, system: &'a SystemInfo, span: &'a Span) -> S
     let label = Touched {
         prompt: span.name.as_str(),
         label: Some(span.label.as_str()),
-        to: Some(span.serving.to_string()),
+        to: Some(&span.serving),
         approvals: &span.approved_by,
         change_request: span.change_request,
         ..Touched::default()
@@ -242,10 +242,10 @@ fn of_version(version: &ReportedVersion) -> Touched<'_> {
 /// Which of the means of human oversight a decision was; none for everyday work.
 fn oversight(row: &Row) -> Option<Oversight<'_>> {
     let entry: &AuditEntry = &row.entry;
-    let kind = match entry.command.as_str() {
+    let kind = match entry.command {
         _ if !entry.overrode.is_empty() => "override",
-        "rollback" => "rollback",
-        "unlabel" | "remove" | "retire" => "stop",
+        Command::Rollback => "rollback",
+        Command::Unlabel | Command::Remove | Command::Retire => "stop",
         _ if entry.decision == Decision::Denied => "refusal",
         _ if !entry.approved_by.is_empty() => "approval",
         _ => return None,

@@ -6,7 +6,8 @@ use std::io;
 use crate::governance::report::{
     Contents, Heading, Question, Report, ReportedVersion, Row, Source, Span, Tally, Totals,
 };
-use crate::model::audit::{AUDIT_FORMAT, AuditEntry, Decision};
+use crate::model::audit::samples::{label, moved, published, token, version as version_of};
+use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::finding::Severity;
@@ -22,18 +23,15 @@ pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn entry(seq: u64, at: Timestamp, actor: &str, command: &str, subjects: &[&str], message: &str) -> AuditEntry {
+fn entry(seq: u64, at: Timestamp, actor: &str, command: Command, message: &str) -> AuditEntry {
     AuditEntry {
-        format: AUDIT_FORMAT,
         seq,
         at,
         actor: actor.to_owned(),
         actor_kind: Some(PrincipalKind::Person),
         method: format!("access token {actor}"),
-        command: command.to_owned(),
-        subjects: subjects.iter().map(|subject| (*subject).to_owned()).collect(),
         message: message.to_owned(),
-        ..AuditEntry::default()
+        ..AuditEntry::of(command)
     }
 }
 
@@ -88,26 +86,41 @@ pub(crate) fn heading() -> Heading {
 
 /// The audit log of an incident: loan advice is published, refused, approved, deployed and rolled back.
 pub(crate) fn log() -> Vec<AuditEntry> {
-    let deploy = |seq, time, command, to: &str| {
-        entry(seq, at(time), "rel", command, &[&format!("support/agent@production → {to}")], "Ticket 12")
+    const AGENT: &str = "support/agent@production";
+    let moving = |entry: AuditEntry, from: u64, to: u64| AuditEntry {
+        subjects: [entry.subjects, vec![label(AGENT, Some(to))]].concat(),
+        changes: [entry.changes, vec![moved(AGENT, Some(from).filter(|from| *from > 0), Some(to))]].concat(),
+        ..entry
     };
-    let first = ["support/agent@1", "support/agent@production → 1"];
-    let asked = entry(3, at("2026-03-20T12:30:00Z"), "bo", "deploy", &["support/agent@production → 2"], "Please");
-    let published = entry(2, at("2026-03-20T12:00:00Z"), "bo", "publish", &["support/agent@2"], "Loans");
+    let publish = |seq, time, actor, prompt, message| AuditEntry {
+        subjects: vec![version_of(prompt, if seq == 2 { 2 } else { 1 })],
+        changes: vec![published(prompt, if seq == 2 { 2 } else { 1 })],
+        ..entry(seq, at(time), actor, Command::Publish, message)
+    };
     chained(vec![
-        entry(1, at("2026-03-19T12:00:00Z"), "ada", "publish", &first, "Begin"),
-        AuditEntry { risk: Some(Severity::High), ..published },
-        AuditEntry { decision: Decision::Denied, reason: "`bo` may not deploy".to_owned(), ..asked },
-        entry(4, at("2026-03-20T13:00:00Z"), "ada", "create-token", &["ci"], ""),
+        moving(publish(1, "2026-03-19T12:00:00Z", "ada", "support/agent", "Begin"), 0, 1),
+        AuditEntry { risk: Some(Severity::High), ..publish(2, "2026-03-20T12:00:00Z", "bo", "support/agent", "Loans") },
+        AuditEntry {
+            decision: Decision::Denied,
+            reason: "`bo` may not deploy".to_owned(),
+            subjects: vec![label(AGENT, Some(2))],
+            ..entry(3, at("2026-03-20T12:30:00Z"), "bo", Command::Deploy, "Please")
+        },
+        AuditEntry {
+            subjects: vec![token("ci")],
+            ..entry(4, at("2026-03-20T13:00:00Z"), "ada", Command::CreateToken, "")
+        },
         AuditEntry {
             approved_by: vec!["eve".to_owned()],
             change_request: Some(3),
-            ..deploy(5, "2026-03-20T14:00:00Z", "deploy", "2")
+            ..moving(entry(5, at("2026-03-20T14:00:00Z"), "rel", Command::Deploy, "Ticket 12"), 1, 2)
         },
-        deploy(6, "2026-03-20T15:00:00Z", "rollback", "1"),
+        moving(entry(6, at("2026-03-20T15:00:00Z"), "rel", Command::Rollback, "Ticket 12"), 2, 1),
         AuditEntry {
+            command: Command::Import,
             on_behalf_of: Some("cy".to_owned()),
-            ..entry(7, at("2026-03-20T16:00:00Z"), "ada", "import", &["support/old@1"], "Long ago")
+            occurred: Some(at("2026-03-19T06:00:00Z")),
+            ..publish(7, "2026-03-20T16:00:00Z", "ada", "support/old", "Long ago")
         },
     ])
 }
@@ -265,13 +278,18 @@ pub(crate) fn many(changes: u64) -> Sample {
         let (name, (versions, deployments)) = (&names[index], &mut kept[index]);
         let moment = Timestamp::from_ms(begin + seq.cast_signed() * step_ms);
         let served = deployments.last().and_then(|last| last.to.as_ref()?.fixed()).unwrap_or(0);
-        let label = format!("{name}@production");
+        let place = format!("{name}@production");
+        let moving = |command, to| AuditEntry {
+            subjects: vec![label(&place, Some(to))],
+            changes: vec![moved(&place, Some(served).filter(|served| *served > 0), Some(to))],
+            ..entry(seq, moment, "rel", command, "Refusals")
+        };
         if seq % 41 == 0 {
-            let denied = entry(seq, moment, "bo", "deploy", &[&format!("{label} → 1")], "Please");
-            let reason = "`bo` may not deploy to production".to_owned();
-            entries.push(AuditEntry { decision: Decision::Denied, reason, ..denied });
+            let (actor, reason) = ("bo".to_owned(), "`bo` may not deploy to production".to_owned());
+            let denied = AuditEntry { actor, reason, changes: Vec::new(), ..moving(Command::Deploy, 1) };
+            entries.push(AuditEntry { decision: Decision::Denied, message: "Please".to_owned(), ..denied });
         } else if seq % 29 == 0 && served > 1 {
-            entries.push(entry(seq, moment, "rel", "rollback", &[&format!("{label} → {}", served - 1)], "Refusals"));
+            entries.push(moving(Command::Rollback, served - 1));
             let back = deployment(seq, name, "production", moment, (served, served - 1));
             deployments.push(Deployment { action: Action::Rollback, ..back });
         } else {
@@ -279,9 +297,13 @@ pub(crate) fn many(changes: u64) -> Sample {
             let semver = format!("{}.{}.0", 1 + number / 10, number % 10);
             versions.push(version(number, &semver, "ada", moment, seq));
             deployments.push(deployment(seq, name, "production", moment, (served, number)));
-            let subjects = [format!("{name}@{number}"), format!("{label} → {number}")];
             let why = "Answer in the language of the question, and say when the question is not about the product";
-            entries.push(entry(seq, moment, "ada", "publish", &[&subjects[0], &subjects[1]], why));
+            let deploy = moving(Command::Publish, number);
+            entries.push(AuditEntry {
+                subjects: [vec![version_of(name.as_str(), number)], deploy.subjects].concat(),
+                changes: [vec![published(name.as_str(), number)], deploy.changes].concat(),
+                ..entry(seq, moment, "ada", Command::Publish, why)
+            });
         }
     }
     let history = |(versions, deployments)| {

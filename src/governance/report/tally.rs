@@ -3,9 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Question, Row, Totals, prompt_of};
-use crate::model::audit::Decision;
-use crate::model::deployment::Action;
+use super::{Question, Row, Totals};
+use crate::model::audit::{AuditChange, Command, Decision};
 
 /// What a report counts, so far.
 #[derive(Debug, Default)]
@@ -41,9 +40,9 @@ impl Tally {
         }
         totals.granted += 1;
         totals.approved += u64::from(!entry.approved_by.is_empty());
-        totals.rollbacks += u64::from(entry.command == Action::Rollback.to_string());
+        totals.rollbacks += u64::from(entry.command == Command::Rollback);
         totals.moves += row.moves.iter().filter(|moved| moved.done).count() as u64;
-        if matches!(entry.command.as_str(), "publish" | "import") {
+        if matches!(entry.command, Command::Publish | Command::Import) {
             // A version that was there before is only served again.
             let published = row.versions.iter().filter(|version| version.commit == entry.seq);
             let (all, major) =
@@ -51,9 +50,10 @@ impl Tally {
             totals.versions += all;
             totals.substantial += major;
         }
-        let changed = entry.subjects.iter().map(|subject| prompt_of(subject));
-        for name in changed.filter(|name| row.concerns(name) && question.prompts.matches(name)) {
-            self.prompts.add(name);
+        for subject in entry.changes.iter().map(AuditChange::subject) {
+            if let Some(name) = subject.prompt().filter(|name| question.prompts.matches(name)) {
+                self.prompts.add(name);
+            }
         }
     }
 
@@ -61,14 +61,5 @@ impl Tally {
     #[must_use]
     pub fn totals(self) -> Totals {
         Totals { prompts: self.prompts.0.len() as u64, actors: self.actors.0.len() as u64, ..self.totals }
-    }
-}
-
-impl Row {
-    /// Whether a name is that of a prompt here, and not of an epoch or of an access token.
-    fn concerns(&self, name: &str) -> bool {
-        self.entry.command == "remove"
-            || self.versions.iter().any(|version| version.name.as_str() == name)
-            || self.moves.iter().any(|moved| moved.prompt == name)
     }
 }

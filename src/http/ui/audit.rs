@@ -43,7 +43,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
         let (who, prompt) = (who.trim(), prompt.trim());
         let fits = |entry: &AuditEntry| {
             let by = who.is_empty() || entry.actor == who || entry.on_behalf_of.as_deref() == Some(who);
-            let about = prompt.is_empty() || entry.subjects.iter().any(|one| is_about(one, prompt));
+            let about = prompt.is_empty() || entry.names_prompt(|name| name == prompt);
             by && about && (!refused || entry.decision == Decision::Denied)
         };
         let found = app.catalogue.audit_newest(&fits, cursor.as_deref(), ROWS)?;
@@ -61,11 +61,6 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     Ok(html(blocking(work).await??))
 }
 
-/// Whether what a command was done to is this prompt: `name`, or `name@` and something.
-fn is_about(subject: &str, prompt: &str) -> bool {
-    subject.strip_prefix(prompt).is_some_and(|rest| rest.is_empty() || rest.starts_with('@'))
-}
-
 /// Makes the report for whoever sends the form.
 pub(super) async fn report(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
@@ -77,18 +72,4 @@ pub(super) async fn report(State(app): State<App>, mut sent: Sent) -> Result<Res
     let format = sent.form.get::<ReportFormat>("format")?;
     sent.form.finish(&["form", "from", "to", "prompt", "format"])?;
     answer(app, &registry, &actor, Asked { from, to, prompts, format }).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subject_is_about_a_prompt_whose_whole_name_it_begins_with() {
-        for (subject, expected) in
-            [("a/b", true), ("a/b@7", true), ("a/b@production → 7", true), ("a/bc@7", false), ("a", false)]
-        {
-            assert_eq!(is_about(subject, "a/b"), expected, "{subject}");
-        }
-    }
 }

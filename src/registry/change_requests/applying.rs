@@ -3,6 +3,7 @@
 use super::kept::{close, event, keep, record, wanted};
 use crate::api::write::Deployed;
 use crate::governance::rulebook::Ask;
+use crate::model::audit::Command;
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::principal::Permission;
@@ -154,7 +155,7 @@ pub(super) fn apply(
     if deployed.deployments.is_empty() {
         // Everything is served already; that is what was asked for.
         close(txn, ctx, request.clone(), None)?;
-        record(txn, ctx, "apply", request, terms.message.clone())?;
+        record(txn, ctx, Command::Apply, request, terms.message.clone())?;
     }
     Ok(deployed)
 }

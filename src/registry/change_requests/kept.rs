@@ -1,5 +1,6 @@
 //! A change request as it is kept: found, changed, closed, and recorded in the audit log.
 
+use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
@@ -68,11 +69,11 @@ pub(super) fn keep(txn: &mut WriteTxn<'_>, request: &ChangeRequest) -> Result<()
 pub(super) fn record(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
-    command: &'static str,
+    command: Command,
     request: &ChangeRequest,
     message: String,
 ) -> Result<(), StoreError> {
-    let moves = request.moves.iter().map(|one| format!("{}@{} → {}", one.name, one.label, one.serving));
+    let moves = request.moves.iter().map(|one| Subject::of_label(&one.name, &one.label, Some(one.serving.clone())));
     ctx.approved([], Some(request.id));
     txn.commit(ctx.now, Vec::new(), ctx.audit(command, moves.collect(), message, Vec::new()))?;
     Ok(())

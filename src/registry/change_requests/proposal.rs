@@ -6,13 +6,14 @@ use super::kept::wanted;
 use crate::api::govern::ProposedVersion;
 use crate::api::limits::{MOVES_MAX, REVIEWERS_MAX};
 use crate::api::write::{Move, PublishRequest};
+use crate::model::audit::Subject;
 use crate::model::change_request::{ChangeRequest, ProposedMove};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission, Principal, is_handle};
 use crate::model::serving::Serving;
 use crate::registry::access::Rules;
 use crate::registry::command::Ctx;
-use crate::registry::deploy::{build, check_moves, check_unmoved};
+use crate::registry::deploy::{asked, build, check_moves, check_unmoved};
 use crate::registry::guard::proposed;
 use crate::registry::makers::{makers_of_move, proposers};
 use crate::registry::publish::publish;
@@ -71,7 +72,7 @@ pub(super) fn propose(
             allow_major: false,
             break_glass: None,
         };
-        let published = publish(txn, ctx, "publish", name.clone(), request, (message.to_owned(), Vec::new()))?;
+        let published = publish(txn, ctx, name.clone(), request, (message.to_owned(), Vec::new()))?;
         let serving = Serving::version(published.version.number);
         for label in labels {
             proposals.push(proposed(txn, &name, &label, &serving, None)?);
@@ -102,10 +103,11 @@ pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Re
     Ok(asked)
 }
 
-pub(super) fn places(version: Option<&ProposedVersion>, moves: &[Move]) -> Vec<String> {
-    let of_version =
-        version.iter().flat_map(|version| version.labels.iter().map(|label| format!("{}@{label}", version.name)));
-    moves.iter().map(|one| format!("{}@{}", one.name, one.label)).chain(of_version).collect()
+pub(super) fn places(version: Option<&ProposedVersion>, moves: &[Move]) -> Vec<Subject> {
+    let of_version = version
+        .iter()
+        .flat_map(|version| version.labels.iter().map(|label| Subject::of_label(&version.name, label, None)));
+    moves.iter().map(asked).chain(of_version).collect()
 }
 
 /// Nobody approves what they made, unless every policy of the label says that they may.

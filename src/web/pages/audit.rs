@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
+use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::web::words::{Visible, grouped, moment, plain, when};
 
@@ -129,8 +129,8 @@ fn row(frame: &Frame, matter: &AuditMatter, entry: &AuditEntry) -> Markup {
                 @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
             }
             td data-label="What" {
-                b { (Visible(&entry.command)) } " " @if denied { span.tag.high { "refused" } }
-                ul.logged { @for one in &entry.subjects { li { (subject(&entry.command, one)) } } }
+                b { (entry.command) } " " @if denied { span.tag.high { "refused" } }
+                ul.logged { @for one in &entry.subjects { li { (subject(one)) } } }
                 @if let Some(id) = entry.change_request { a href=(request_path(id)) { "request " (id) } }
             }
             td.words data-label="Why" {
@@ -145,12 +145,7 @@ fn row(frame: &Frame, matter: &AuditMatter, entry: &AuditEntry) -> Markup {
                 @if !entry.changes.is_empty() {
                     ul.logged {
                         @for change in &entry.changes {
-                            li {
-                                (Visible(&change.subject)) ": "
-                                @match &change.before { Some(before) => del { (Visible(before)) }, None => span.quiet { "nothing" } }
-                                " → "
-                                @match &change.after { Some(after) => ins { (Visible(after)) }, None => span.quiet { "nothing" } }
-                            }
+                            li { (changed(change)) }
                         }
                     }
                 }
@@ -159,15 +154,25 @@ fn row(frame: &Frame, matter: &AuditMatter, entry: &AuditEntry) -> Markup {
     }
 }
 
-/// Commands about principals, whose names may look like a prompt with a label.
-const ABOUT_PEOPLE: [&str; 3] = ["principal", "token", "grants"];
-
-/// What a command was done to, with a link where it is a prompt.
-fn subject(command: &str, text: &str) -> Markup {
-    let prompt = text.split_once('@').filter(|_| !ABOUT_PEOPLE.iter().any(|word| command.contains(word)));
+/// What a command was about, with a link where it is a prompt.
+fn subject(subject: &Subject) -> Markup {
+    let text = subject.to_string();
     html! {
-        @if let Some((name, rest)) = prompt { a href=(prompt_path(name)) { (Visible(name)) } "@" (Visible(rest)) }
-        @else { (Visible(text)) }
+        @match subject.prompt().and_then(|prompt| Some((prompt, text.strip_prefix(prompt)?))) {
+            Some((prompt, rest)) => { a href=(prompt_path(prompt)) { (Visible(prompt)) } (Visible(rest)) }
+            None => (Visible(&text)),
+        }
+    }
+}
+
+/// What something was, and what it is.
+fn changed(change: &AuditChange) -> Markup {
+    let (before, after) = change.sides();
+    html! {
+        (Visible(&change.subject().to_string())) ": "
+        @match &before { Some(before) => del { (Visible(before)) }, None => span.quiet { "nothing" } }
+        " → "
+        @match &after { Some(after) => ins { (Visible(after)) }, None => span.quiet { "nothing" } }
     }
 }
 
@@ -181,9 +186,13 @@ mod tests {
     #[test]
     fn an_entry_says_who_what_why_and_whether_it_was_refused() {
         let entry: AuditEntry = serde_json::from_value(json!({
-            "seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann<b>", "method": "access token <i>", "command": "deploy",
-            "decision": "denied", "reason": "no grant", "subjects": ["support/agent@production → 7", "<s>"], "message": "why\u{202e}",
-            "changes": [{"subject": "support/agent@production", "before": "<6>", "after": null}], "change_request": 4,
+            "format": 1, "seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann<b>", "method": "access token <i>", "command": "deploy",
+            "decision": "denied", "reason": "no grant", "message": "why\u{202e}",
+            "subjects": [
+                {"kind": "label", "prompt": "support/agent", "label": "production", "to": {"version": 7}},
+                {"kind": "token", "name": "<s>"},
+            ],
+            "changes": [{"kind": "settings", "subject": {"kind": "token", "name": "<s>"}, "before": "<6>"}], "change_request": 4,
             "approved_by": ["cy"], "overrode": ["prod: <x>"], "unrecorded": 2, "previous": "",
         }))
         .expect("an entry");
@@ -196,7 +205,7 @@ mod tests {
             "<span class=\"tag high\">refused</span>",
             "href=\"/ui/prompts/support/agent\"",
             "href=\"/ui/review/4\"",
-            "<del>&lt;6&gt;</del>",
+            "<del>&quot;&lt;6&gt;&quot;</del>",
             "approved by cy",
             "prod: &lt;x&gt;",
             "why<span class=\"odd\">U+202E</span>",

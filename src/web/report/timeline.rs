@@ -298,7 +298,7 @@ fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup 
     html! {
         path.no d={ "M" (Tenths(window.x(refusal.at_ms).0 - 40)) " " (y) "h8l-4 6z" } {
             title {
-                "refused: " (plain(&entry.actor)) ", " (plain(&entry.command)) ", "
+                "refused: " (plain(&entry.actor)) ", " (entry.command) ", "
                 (moment(Timestamp::from_ms(refusal.at_ms)))
                 " (commit " (entry.seq) ")"
             }

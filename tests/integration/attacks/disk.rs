@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bookholder::model::audit::AUDIT_CONTEXT;
 use bookholder::replication::recollection::{OpenError, recollect};
 use bookholder::store::{Options, Store};
 use redb::{Database, ReadableTable, TableDefinition};
@@ -182,6 +183,33 @@ async fn a_broken_audit_chain_is_found_where_it_breaks() {
         bytes[at] = b'h';
         audit.insert(3, bytes.as_slice()).expect("written");
     });
+}
+
+#[tokio::test]
+async fn an_audit_entry_of_a_newer_program_is_verified_and_not_shown() {
+    let primary = primary().await;
+    let last = primary.state().0.seq;
+    let edited = edited(primary.path(), |txn: &redb::WriteTransaction| {
+        let mut audit = txn.open_table(AUDIT).expect("a table");
+        let bytes = audit.get(last).expect("a table").expect("a row").value().to_vec();
+        // Kind, version, and a length of two bytes behind its mark stand before the JSON.
+        let mut entry: serde_json::Value = serde_json::from_slice(&bytes[5..]).expect("JSON");
+        entry["command"] = "dance".into();
+        entry.as_object_mut().expect("fields").remove("hash");
+        let unhashed = serde_json_canonicalizer::to_vec(&entry).expect("JSON");
+        let hash = blake3::Hasher::new_derive_key(AUDIT_CONTEXT).update(&unhashed).finalize();
+        entry["hash"] = hash.to_hex().as_str().into();
+        let json = serde_json_canonicalizer::to_vec(&entry).expect("JSON");
+        let length = u16::try_from(json.len()).expect("short").to_le_bytes();
+        audit.insert(last, [&[16, 1, 251][..], &length, &json].concat().as_slice()).expect("written");
+    });
+    let store = open(&edited);
+    let txn = store.read().expect("a state");
+    let verdict = txn.verify_audit().expect("a log");
+    assert_eq!((verdict.entries, verdict.broken_at, verdict.anchored), (last, None, Some(false)));
+    let error = txn.audit_from(last, 1).expect_err("not known").to_string();
+    let begin = format!("entry {last} of the audit log says what this program does not know (unknown variant `dance`");
+    assert!(error.starts_with(&begin) && error.ends_with("upgrade it"), "{error}");
 }
 
 #[tokio::test]

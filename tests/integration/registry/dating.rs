@@ -163,7 +163,7 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
 
     let (primary, redated) = repaired(primary).await;
     assert_eq!(redated, planned);
-    let subjects: Vec<&str> = redated.iter().map(|one| one.subject.as_str()).collect();
+    let subjects: Vec<String> = redated.iter().map(|one| one.subject().to_string()).collect();
     assert_eq!(subjects, ["a@1", "a@production deployment 3", "b@1", "b@production deployment 5"]);
     assert_eq!(primary.text_at("a@production", primary.now()).expect("served"), "two");
     assert_eq!(primary.text_at("b@production", primary.now()).expect("served"), "one");

@@ -228,9 +228,9 @@ async fn an_automatic_request_waits_for_a_person_once_an_access_token_behind_it_
         review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("ivy");
         primary.registry.revoke_token(&primary.admin, format!("{revoked}-laptop")).await.expect("revoked");
         let entry = last(&primary);
-        let subjects: Vec<&str> = entry.subjects.iter().map(String::as_str).collect();
+        let subjects = entry.subject_texts();
         let (token, request) = (format!("{revoked}-laptop"), format!("change request {}", asked.id));
-        assert_eq!(subjects, if applied { vec![token.as_str()] } else { vec![token.as_str(), request.as_str()] });
+        assert_eq!(subjects, if applied { vec![token] } else { vec![token, request] });
         primary.wait(HOUR_MS).registry.tend_change_requests().await.expect("tended");
         let request = primary.registry.change_request(&|_| true, asked.id).expect("it").request;
         let state = if applied { RequestState::Applied } else { RequestState::Open };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bookholder::api::write::PublishRequest;
-use bookholder::model::audit::AuditEntry;
+use bookholder::model::audit::{AuditEntry, Command};
 use bookholder::model::content::{Content, Syntax};
 use bookholder::model::prompt::Prompt;
 use bookholder::model::version::{Bump, Version};
@@ -178,7 +178,7 @@ async fn prompt_from_before_the_rule_for_new_names_keeps_its_name_and_new_ones_a
             changes.push(Change::Version(name.clone(), version));
             changes.push(Change::Prompt(Prompt { name, created: now, changed: now, latest: 1, removed: None }));
         }
-        txn.commit(now, changes, AuditEntry { command: "publish".to_owned(), ..AuditEntry::default() })
+        txn.commit(now, changes, AuditEntry::of(Command::Publish))
     });
     let _seq: Result<u64, StoreError> = Ok(written.await.expect("a commit"));
     for name in old.iter().map(bookholder::model::name::PromptName::as_str) {

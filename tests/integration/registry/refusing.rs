@@ -150,7 +150,7 @@ async fn every_command_leaves_one_audit_entry_and_the_chain_is_whole() {
     primary.remove("a").await.expect("it is there");
     let page = primary.catalogue.audit(None, 100).expect("a log");
     let log: Vec<(u64, &str, String)> =
-        page.items.iter().map(|entry| (entry.seq, entry.command.as_str(), entry.subjects.join(", "))).collect();
+        page.items.iter().map(|entry| (entry.seq, entry.command.as_str(), entry.subject_texts().join(", "))).collect();
     let expected = [
         (1, "found", "example, admin"),
         (2, "publish", "a@1"),

@@ -129,7 +129,7 @@ async fn a_receiver_that_is_gone_disables_its_webhook() {
     sender.publish("a", "one").await;
     let gone = receiver.next().await;
     let told = witness.next().await.json();
-    assert_eq!((&told["data"]["actor"], &told["data"]["subjects"][0]), (&"bookholder".into(), &"bot".into()));
+    assert_eq!((&told["data"]["actor"], &told["data"]["subjects"][0]["name"]), (&"bookholder".into(), &"bot".into()));
     let failed = sender.until("bot", "given up", |delivery| delivery.state == DeliveryState::Failed).await;
     let disabled = sender.webhook("bot").await.disabled.expect("disabled");
     assert_eq!(disabled.why, "its receiver answered 410: it wants nothing more");
@@ -257,7 +257,8 @@ async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remo
         let arrived = receiver.next().await;
         let event = arrived.json();
         let data = |key: &str| event["data"][key].as_str();
-        let found = (data("command"), data("label"), data("from"), data("to"));
+        let served = |key: &str| event["data"][key]["text"].as_str();
+        let found = (data("command"), data("label"), served("from"), served("to"));
         assert_eq!(event["type"], kind, "{event}");
         assert_eq!(found, (Some(command), label, from, to), "{event}");
         assert_eq!(event["data"]["prompt"], "support/agent");

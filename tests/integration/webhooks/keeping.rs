@@ -4,6 +4,7 @@ use bookholder::api::govern::TokenRequest;
 use bookholder::api::webhooks::{WebhookRequest, WebhookRotation};
 use bookholder::client::{Client, ClientOptions};
 use bookholder::crypto::secret::AccessToken;
+use bookholder::model::audit::Command;
 use bookholder::model::webhook::WebhookFormat;
 use futures_util::TryStreamExt;
 
@@ -81,7 +82,7 @@ async fn only_who_keeps_webhooks_sees_them_and_mistakes_are_explained() {
     assert_eq!(refused(ron.webhooks().await).0, 403);
     assert_eq!(refused(ron.put_webhook("bot", &here).await).0, 403);
     let denied: Vec<_> = sender.client.audit(100).try_collect().await.expect("a log");
-    assert!(denied.iter().any(|entry| entry.command == "put-webhook" && entry.actor == "ron"));
+    assert!(denied.iter().any(|entry| entry.command == Command::PutWebhook && entry.actor == "ron"));
     let events = |events: &[&str]| WebhookRequest {
         events: events.iter().map(|event| (*event).to_owned()).collect(),
         ..here.clone()

@@ -12,7 +12,7 @@ use super::super::visitor::{Sent, Visitor, redirect};
 use super::{again, asked, done, fingerprint, pattern, required, unchanged, unknown_form, which};
 use crate::api::govern::ArchiveRequest;
 use crate::clock::Stop;
-use crate::model::audit::{AuditEntry, Decision};
+use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::model::principal::Permission;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::archive::{ArchiveMatter, page};
@@ -51,7 +51,7 @@ fn shown(app: &Shared, visitor: &Visitor, typed: &Typed, outcome: Outcome) -> Re
     registry.may_look(actor, Permission::Policy)?;
     let asks = !typed.get("unused_days").is_empty();
     let found = if asks { Some(registry.archivable(actor, &request(typed, true)?)?) } else { None };
-    let fits = |entry: &AuditEntry| entry.command == "archive" && entry.decision == Decision::Granted;
+    let fits = |entry: &AuditEntry| entry.command == Command::Archive && entry.decision == Decision::Granted;
     let last = app.catalogue.audit_newest(&fits, None, 1)?;
     let first = |texts: &[&str]| texts.iter().find(|text| !text.is_empty()).copied().unwrap_or_default().to_owned();
     let matter = ArchiveMatter {

@@ -123,9 +123,9 @@ fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
             ul.thread {
                 @for entry in did {
                     li {
-                        b { (Visible(&entry.command)) } " "
+                        b { (entry.command) } " "
                         @if entry.decision == Decision::Denied { span.tag.high { "refused" } " " }
-                        (Visible(&entry.subjects.iter().take(3).cloned().collect::<Vec<_>>().join(", "))) " "
+                        (Visible(&entry.subjects.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", "))) " "
                         span.quiet { (when(entry.at, frame.now)) }
                     }
                 }
@@ -173,8 +173,8 @@ mod tests {
         let principal = serde_json::from_value(json!({"name": "ann", "kind": "person", "created": "2026-01-02T03:04:05Z", "grants": [
             {"role": "releaser", "prompts": "support/agent", "labels": "staging"}, {"role": "author", "prompts": "sales/**"}, {"role": "gone<b>"}]}))
         .expect("a principal");
-        let did = json!({"seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann", "command": "deploy", "decision": "denied",
-            "subjects": ["<s>\u{202e}"], "message": "why", "previous": ""});
+        let did = json!({"format": 1, "seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann", "command": "deploy", "decision": "denied",
+            "subjects": [{"kind": "token", "name": "<s>\u{202e}"}], "message": "why", "previous": ""});
         PersonMatter {
             principal,
             roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),

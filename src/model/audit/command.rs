@@ -1,0 +1,203 @@
+//! The commands that the audit log knows: one list, and everything that follows from a command alone.
+//!
+//! To add a command, add a line here; the words and the names of events stay as they are, because others filter by them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::entry::Decision;
+use crate::model::principal::Permission;
+
+/// A label serves something other than before, whichever command did that.
+pub const LABEL_MOVED: &str = "prompt.label.moved";
+/// A prompt has a new version.
+pub const VERSION_CREATED: &str = "prompt.version.created";
+/// A prompt was removed.
+pub const PROMPT_REMOVED: &str = "prompt.removed";
+
+/// What follows from a command.
+struct Traits {
+    permission: Option<Permission>,
+    granted: Option<&'static str>,
+    denied: Option<&'static str>,
+    only_effects: bool,
+    stops_harm: bool,
+    reads_uses: bool,
+}
+
+/// A command that has no event of its own name and asks for permissions itself.
+const PLAIN: Traits =
+    Traits { permission: None, granted: None, denied: None, only_effects: false, stops_harm: false, reads_uses: false };
+
+const fn needs(permission: Permission) -> Traits {
+    Traits { permission: Some(permission), ..PLAIN }
+}
+
+macro_rules! commands {
+    ($($name:ident $word:literal = $traits:expr;)*) => {
+        /// A command, as the audit log names it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "kebab-case")]
+        #[schema(as = AuditCommand)]
+        #[allow(missing_docs, reason = "each is said by its word")]
+        pub enum Command { $($name,)* }
+
+        impl Command {
+            /// Every command.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its word, for example `put-policy`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            const fn traits(self) -> Traits {
+                match self { $(Self::$name => $traits,)* }
+            }
+        }
+    };
+}
+
+commands! {
+    // About prompts. These ask for each prompt and label that they are about.
+    Publish "publish" = Traits {
+        granted: Some(VERSION_CREATED), denied: Some("prompt.version.blocked"), only_effects: true, reads_uses: true,
+        ..PLAIN
+    };
+    Deploy "deploy" = Traits {
+        granted: Some(LABEL_MOVED), denied: Some("prompt.label.blocked"), only_effects: true, reads_uses: true,
+        ..PLAIN
+    };
+    Rollback "rollback" = Traits {
+        granted: Some("prompt.rollback.executed"), denied: Some("prompt.rollback.blocked"), only_effects: true,
+        stops_harm: true, reads_uses: true, ..PLAIN
+    };
+    Unlabel "unlabel" = Traits {
+        granted: Some("prompt.label.removed"), only_effects: true, stops_harm: true, ..PLAIN
+    };
+    Remove "remove" = Traits { granted: Some(PROMPT_REMOVED), only_effects: true, ..PLAIN };
+    Retire "retire" = Traits { granted: Some("prompt.version.retired"), stops_harm: true, ..PLAIN };
+    Reinstate "reinstate" = Traits { granted: Some("prompt.version.reinstated"), ..PLAIN };
+    Import "import" = Traits {
+        granted: Some("prompt.change.imported"), only_effects: true, reads_uses: true, ..PLAIN
+    };
+    Describe "describe" = PLAIN;
+    KeepSamples "keep-samples" = PLAIN;
+    SaveDraft "save-draft" = PLAIN;
+    DiscardDraft "discard-draft" = PLAIN;
+    Archive "archive" = needs(Permission::Policy);
+    // About change requests.
+    Propose "propose" = PLAIN;
+    Amend "amend" = PLAIN;
+    Approve "approve" = PLAIN;
+    Reject "reject" = PLAIN;
+    Comment "comment" = PLAIN;
+    Withdraw "withdraw" = PLAIN;
+    Apply "apply" = Traits { only_effects: true, reads_uses: true, ..PLAIN };
+    Expire "expire" = PLAIN;
+    // About access.
+    CreatePrincipal "create-principal" = needs(Permission::Access);
+    SetGrants "set-grants" = needs(Permission::Access);
+    DisablePrincipal "disable-principal" = needs(Permission::Access);
+    EnablePrincipal "enable-principal" = needs(Permission::Access);
+    PutRole "put-role" = needs(Permission::Access);
+    RemoveRole "remove-role" = needs(Permission::Access);
+    CreateToken "create-token" = needs(Permission::Access);
+    RevokeToken "revoke-token" = Traits { stops_harm: true, ..needs(Permission::Access) };
+    // A token rotates itself without a permission.
+    RotateToken "rotate-token" = PLAIN;
+    // About policies, rules and webhooks.
+    PutPolicy "put-policy" = needs(Permission::Policy);
+    RemovePolicy "remove-policy" = needs(Permission::Policy);
+    PutRules "put-rules" = needs(Permission::Policy);
+    RemoveRules "remove-rules" = needs(Permission::Policy);
+    PutWebhook "put-webhook" = needs(Permission::Webhooks);
+    RotateWebhook "rotate-webhook" = needs(Permission::Webhooks);
+    RemoveWebhook "remove-webhook" = needs(Permission::Webhooks);
+    EnableWebhook "enable-webhook" = needs(Permission::Webhooks);
+    DisableWebhook "disable-webhook" = needs(Permission::Webhooks);
+    TestWebhook "test-webhook" = needs(Permission::Webhooks);
+    RedeliverWebhook "redeliver-webhook" = needs(Permission::Webhooks);
+    // Copies of everything.
+    Report "report" = needs(Permission::Audit);
+    Backup "backup" = needs(Permission::Operate);
+    Bundle "bundle" = needs(Permission::Operate);
+    // By the operator, at the machine itself.
+    Found "found" = PLAIN;
+    InstallRoot "install-root" = PLAIN;
+    BeginEpoch "begin-epoch" = PLAIN;
+    RepairDates "repair-dates" = PLAIN;
+}
+
+impl Command {
+    /// The one permission that it needs whatever it is about; none where it asks for prompts and labels itself.
+    #[must_use]
+    pub const fn permission(self) -> Option<Permission> {
+        self.traits().permission
+    }
+
+    /// The event that an entry of it is, for example `prompt.label.moved` or `create_token.granted`.
+    #[must_use]
+    pub fn event_type(self, decision: Decision) -> String {
+        let known = match decision {
+            Decision::Granted => self.traits().granted,
+            Decision::Denied => self.traits().denied,
+        };
+        known.map_or_else(|| format!("{}.{decision}", self.as_str().replace('-', "_")), str::to_owned)
+    }
+
+    /// Whether its changes say everything: where it changed something, it is no event of its own.
+    #[must_use]
+    pub const fn is_told_by_its_changes(self) -> bool {
+        self.traits().only_effects
+    }
+
+    /// Whether it stops something harmful; such commands may use the last space of a full disk.
+    #[must_use]
+    pub const fn stops_harm(self) -> bool {
+        self.traits().stops_harm
+    }
+
+    /// Whether it is decided by who used a version last: uses that are noted in memory are written before it runs.
+    #[must_use]
+    pub const fn reads_uses(self) -> bool {
+        self.traits().reads_uses
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_its_word_on_the_wire() {
+        for command in Command::ALL {
+            let json = format!("\"{command}\"");
+            assert_eq!(serde_json::to_string(command).expect("a word"), json);
+            assert_eq!(serde_json::from_str::<Command>(&json).expect("a command"), *command);
+        }
+        assert!(serde_json::from_str::<Command>("\"dance\"").is_err());
+    }
+
+    #[test]
+    fn commands_have_the_event_types_that_others_filter_by() {
+        let check = |command: Command, decision, expected: &str| {
+            assert_eq!(command.event_type(decision), expected, "{command} {decision}");
+        };
+        check(Command::Publish, Decision::Granted, "prompt.version.created");
+        check(Command::Deploy, Decision::Granted, "prompt.label.moved");
+        check(Command::Rollback, Decision::Granted, "prompt.rollback.executed");
+        check(Command::Rollback, Decision::Denied, "prompt.rollback.blocked");
+        check(Command::BeginEpoch, Decision::Granted, "begin_epoch.granted");
+        check(Command::Remove, Decision::Denied, "remove.denied");
+    }
+}

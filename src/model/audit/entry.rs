@@ -1,0 +1,329 @@
+//! An entry of the audit log, and how each is bound to the one before.
+//!
+//! An entry is stored as its canonical JSON (RFC 8785). Its hash is BLAKE3 in key-derivation mode over that JSON without
+//! `hash`, so it is checked from the bytes alone ([`Link`]): also of an entry whose command a newer program wrote, which
+//! [`AuditEntry`] refuses to read.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::change::AuditChange;
+use super::command::Command;
+use super::subject::Subject;
+use crate::json::{self, JsonError};
+use crate::model::finding::Severity;
+use crate::model::principal::PrincipalKind;
+use crate::model::time::Timestamp;
+
+/// BLAKE3 derive-key context of an entry's hash.
+pub const AUDIT_CONTEXT: &str = "bookholder audit entry v1";
+/// How entries are written and hashed.
+pub const AUDIT_FORMAT: u8 = 1;
+
+/// What was decided about one command, who asked, and why; chained to the entry before by hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditEntry {
+    /// How the entry is written and hashed.
+    pub format: u8,
+    /// The commit this entry belongs to.
+    pub seq: u64,
+    /// When the registry did it (never an imported time).
+    pub at: Timestamp,
+    /// Who asked.
+    pub actor: String,
+    /// Whose change it was elsewhere, where an import brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
+    /// When it happened elsewhere, where an import brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred: Option<Timestamp>,
+    /// Person, service or system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor_kind: Option<PrincipalKind>,
+    /// How they proved who they are, for example `access token ci-2026`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub method: String,
+    /// The request that asked, as its answer and the log name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// The address that the request came from, as trusted proxies say it; none for what came over the Unix socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "192.0.2.7")]
+    pub client: Option<IpAddr>,
+    /// Which command.
+    pub command: Command,
+    /// Whether it was done.
+    pub decision: Decision,
+    /// The rule behind the decision.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// What it was about.
+    pub subjects: Vec<Subject>,
+    /// Why, in the actor's words.
+    pub message: String,
+    /// What changed, before and after.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<AuditChange>,
+    /// The change request behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_request: Option<u64>,
+    /// Who had approved it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
+    /// The worst risk that the rules found in what it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Severity>,
+    /// What an admin overrode, and with which reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrode: Vec<String>,
+    /// Refused commands before this one that were too many to be recorded one by one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unrecorded: u64,
+    /// Hash of the entry before, as hex; zeros before the first.
+    pub previous: String,
+    /// Hash of this entry, as hex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hash: String,
+}
+
+/// Whether a command was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// It was.
+    Granted,
+    /// It was refused, and nothing was changed.
+    Denied,
+}
+
+impl std::fmt::Display for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+        })
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl AuditEntry {
+    /// An entry that says of a command only that it was granted.
+    #[must_use]
+    pub fn of(command: Command) -> Self {
+        Self {
+            format: AUDIT_FORMAT,
+            seq: 0,
+            at: Timestamp::default(),
+            actor: String::new(),
+            on_behalf_of: None,
+            occurred: None,
+            actor_kind: None,
+            method: String::new(),
+            request_id: None,
+            client: None,
+            command,
+            decision: Decision::Granted,
+            reason: String::new(),
+            subjects: Vec::new(),
+            message: String::new(),
+            changes: Vec::new(),
+            change_request: None,
+            approved_by: Vec::new(),
+            risk: None,
+            overrode: Vec::new(),
+            unrecorded: 0,
+            previous: Self::genesis(),
+            hash: String::new(),
+        }
+    }
+
+    /// The event that it is, for example `prompt.label.moved` or `create_token.granted`.
+    #[must_use]
+    pub fn event_type(&self) -> String {
+        self.command.event_type(self.decision)
+    }
+
+    /// Whether it is about a prompt that fits.
+    pub fn names_prompt(&self, fits: impl Fn(&str) -> bool) -> bool {
+        self.subjects.iter().filter_map(Subject::prompt).any(fits)
+    }
+
+    /// What it was about, for people.
+    #[must_use]
+    pub fn subject_texts(&self) -> Vec<String> {
+        self.subjects.iter().map(ToString::to_string).collect()
+    }
+
+    /// Computes the hash over every other field.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        digest(&Self { hash: String::new(), ..self.clone() }.to_canonical())
+    }
+
+    /// The canonical JSON of the entry, as it is stored and exported.
+    #[must_use]
+    pub fn to_canonical(&self) -> Vec<u8> {
+        // Only maps with keys that are no texts fail, and there is none in here.
+        serde_json_canonicalizer::to_vec(self).unwrap_or_default()
+    }
+
+    /// What `previous` is before the first entry.
+    #[must_use]
+    pub fn genesis() -> String {
+        "0".repeat(64)
+    }
+}
+
+fn digest(canonical: &[u8]) -> String {
+    blake3::Hasher::new_derive_key(AUDIT_CONTEXT).update(canonical).finalize().to_hex().to_string()
+}
+
+/// An entry as the chain sees it, whatever it says: its number, the hash before it, and its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The commit it belongs to.
+    pub seq: u64,
+    /// Hash of the entry before, as hex.
+    pub previous: String,
+    /// Hash of this entry, as hex, as it says itself.
+    pub hash: String,
+    /// Whether that is the hash of what it says.
+    pub holds: bool,
+}
+
+/// Why JSON is not a link of the chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum LinkError {
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    #[error("missing field `{0}`")]
+    Missing(&'static str),
+    #[error("an audit entry of format {0}, which is newer than this program; upgrade bookholder")]
+    Newer(u64),
+}
+
+impl Link {
+    /// Reads the JSON of an entry, with every field that it has, known or not.
+    ///
+    /// # Errors
+    /// It is not JSON with one value for each key, or lacks what binds it to the chain.
+    pub fn read(entry: &[u8]) -> Result<Self, LinkError> {
+        let mut fields: Map<String, Value> = json::read(entry)?;
+        let number = |name: &'static str| fields.get(name).and_then(Value::as_u64).ok_or(LinkError::Missing(name));
+        let text = |name: &'static str| {
+            fields.get(name).and_then(Value::as_str).map(str::to_owned).ok_or(LinkError::Missing(name))
+        };
+        match number("format")? {
+            format if format == u64::from(AUDIT_FORMAT) => {}
+            format => return Err(LinkError::Newer(format)),
+        }
+        let (seq, previous, hash) = (number("seq")?, text("previous")?, text("hash")?);
+        fields.remove("hash");
+        let holds = serde_json_canonicalizer::to_vec(&fields).is_ok_and(|canonical| digest(&canonical) == hash);
+        Ok(Self { seq, previous, hash, holds })
+    }
+}
+
+/// Whether the audit log is whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AuditVerdict {
+    /// Whether every entry's hash fits itself and the entry before, and the newest is the one that was signed.
+    pub whole: bool,
+    /// How many entries were checked.
+    pub entries: u64,
+    /// The hash of the newest.
+    pub head: String,
+    /// The first entry that does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_at: Option<u64>,
+    /// Whether the newest entry is the one that the signed checkpoint names; none where no checkpoint names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchored: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::serving::Serving;
+
+    fn bound(entry: AuditEntry) -> AuditEntry {
+        AuditEntry { hash: entry.digest(), ..entry }
+    }
+
+    fn sample() -> AuditEntry {
+        let (prompt, label) = ("support/agent".parse().expect("a name"), "production".parse().expect("a label"));
+        let to = Serving::version(7);
+        bound(AuditEntry {
+            seq: 12,
+            actor: "ann".to_owned(),
+            message: "Ticket 12".to_owned(),
+            subjects: vec![Subject::of_label(&prompt, &label, Some(to.clone()))],
+            changes: vec![AuditChange::Label { prompt, label, from: None, to: Some(to) }],
+            ..AuditEntry::of(Command::Deploy)
+        })
+    }
+
+    #[test]
+    fn an_entry_is_this_canonical_json_and_reads_back() {
+        let entry = sample();
+        let json = String::from_utf8(entry.to_canonical()).expect("text");
+        let expected = format!(
+            "{{\"actor\":\"ann\",\"at\":\"1970-01-01T00:00:00Z\",\"changes\":[{{\"kind\":\"label\",\"label\":\"production\",\
+             \"prompt\":\"support/agent\",\"to\":{{\"version\":7}}}}],\"command\":\"deploy\",\"decision\":\"granted\",\
+             \"format\":1,\"hash\":\"{}\",\"message\":\"Ticket 12\",\"previous\":\"{}\",\"seq\":12,\"subjects\":[{{\
+             \"kind\":\"label\",\"label\":\"production\",\"prompt\":\"support/agent\",\"to\":{{\"version\":7}}}}]}}",
+            entry.hash,
+            AuditEntry::genesis()
+        );
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<AuditEntry>(&json).expect("an entry"), entry);
+    }
+
+    #[test]
+    fn a_link_holds_for_what_a_newer_program_wrote_and_not_for_what_was_altered() {
+        let written = |change: &dyn Fn(&mut Value)| {
+            let mut entry: Value = serde_json::from_slice(&sample().to_canonical()).expect("JSON");
+            change(&mut entry);
+            entry
+        };
+        let bind = |entry: &mut Value| {
+            entry.as_object_mut().expect("fields").remove("hash");
+            entry["hash"] = digest(&serde_json_canonicalizer::to_vec(entry).expect("JSON")).into();
+        };
+        let newer: [&dyn Fn(&mut Value); 4] = [
+            &|entry| entry["command"] = json!("dance"),
+            &|entry| entry["subjects"][0]["kind"] = json!("planet"),
+            &|entry| entry["changes"][0]["kind"] = json!("orbit"),
+            &|entry| entry["speed"] = json!(3),
+        ];
+        for change in newer {
+            let altered = written(change);
+            let link = Link::read(altered.to_string().as_bytes()).expect("a link");
+            assert!(!link.holds, "{altered}");
+            let newer = written(&|entry| {
+                change(entry);
+                bind(entry);
+            });
+            assert!(Link::read(newer.to_string().as_bytes()).expect("a link").holds, "{newer}");
+            let error = serde_json::from_value::<AuditEntry>(newer).expect_err("not known").to_string();
+            assert!(error.contains("unknown "), "{error}");
+        }
+        assert_eq!(
+            Link::read(written(&|entry| entry["format"] = json!(2)).to_string().as_bytes()),
+            Err(LinkError::Newer(2))
+        );
+        let twice = String::from_utf8(sample().to_canonical()).expect("text").replacen('{', "{\"seq\":3,", 1);
+        assert!(matches!(Link::read(twice.as_bytes()), Err(LinkError::Json(JsonError::Twice { .. }))));
+    }
+}
