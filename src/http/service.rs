@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,7 +17,6 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::auth::{Peer, identify, name_of};
@@ -36,9 +35,8 @@ use super::ui::{self, Visitor};
 use super::{caching, code, compress, names, place};
 use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
+use crate::store::StoreError;
 
-/// How often it is written down who is signed in, where nobody signs in or out.
-const KEEP_SESSIONS_EVERY: Duration = Duration::from_secs(15);
 /// Where every reference is resolved.
 const RESOLVE: &str = "/v1/resolve/";
 
@@ -76,17 +74,12 @@ impl Face {
         Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone(), pace: Arc::default() }
     }
 
-    /// Writes down who is signed in to the pages, every so often and before the node ends.
-    pub async fn keep_sessions(self, stop: CancellationToken) {
-        loop {
-            let stopping = tokio::time::timeout(KEEP_SESSIONS_EVERY, stop.cancelled()).await.is_ok();
-            if let Err(error) = self.app.sessions.keep().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "sessions are written down the next time");
-            }
-            if stopping {
-                return;
-            }
-        }
+    /// Writes down who is signed in to the pages.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn keep_sessions(&self) -> Result<(), StoreError> {
+        self.app.sessions.keep().await
     }
 
     /// Room for one more connection, where there is some.

@@ -2,6 +2,7 @@
 
 pub mod ceremony;
 mod decisions;
+mod jobs;
 pub mod offline;
 mod primary;
 pub mod repair;

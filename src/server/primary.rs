@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, Wired, forget_address};
-use super::{decisions, self_audit};
+use super::{decisions, jobs, self_audit};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
@@ -19,7 +18,7 @@ use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::founding::{self, FirstStart, Founding};
-use crate::registry::primary_clock::{CLOCK_HINT, PrimaryClock, Standing};
+use crate::registry::primary_clock::{PrimaryClock, Standing};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
@@ -27,15 +26,6 @@ use crate::store::{Committed, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::folder::{self, WatchReport};
 use crate::webhooks;
-
-/// How often old deletions are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
-/// How often old versions are archived.
-const ARCHIVE_EVERY: Duration = Duration::from_secs(24 * 3_600);
-/// How often uses are kept, and change requests looked after.
-const TEND_EVERY: Duration = Duration::from_secs(15);
-/// How often to look whether an automatic change request lacks nothing any more, or one has expired.
-const APPLY_EVERY: Duration = Duration::from_secs(1);
 
 /// What an operator does about damaged data.
 const REMEDY: &str =
@@ -138,12 +128,11 @@ pub async fn start_primary_announcing(
     let mut tasks = vec![
         ("webhooks", tokio::spawn(dispatching)),
         ("decisions", tokio::spawn(decisions::run(store.clone(), committed.clone(), stop.clone()))),
-        ("forgetting", tokio::spawn(forget_old_deletions(registry.clone(), stop.clone()))),
-        ("archiving", tokio::spawn(archive(registry.clone(), archive_unused_days, stop.clone()))),
         ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),
-        ("applying", tokio::spawn(apply_change_requests(registry.clone(), stop.clone()))),
-        ("tending", tokio::spawn(tend(registry.clone(), primary_clock, metrics.clone(), stop.clone()))),
     ];
+    for job in jobs::of_primary(&registry, &primary_clock, &metrics, archive_unused_days) {
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+    }
     if let Some(directory) = watch {
         let (registry, stop) = (registry.clone(), stop.clone());
         let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
@@ -232,105 +221,5 @@ fn describe(
         inbox: None,
         watch: None,
         replicas: publisher.reports(),
-    }
-}
-
-/// Keeps what was noted while answering, and looks after the clock and after change requests that wait for a time.
-async fn tend(registry: Registry, clock: Arc<PrimaryClock>, metrics: Metrics, stop: CancellationToken) {
-    let mut told = Standing::Trusted;
-    let mut interval = tokio::time::interval(TEND_EVERY);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let stopping = tokio::select! {
-            () = stop.cancelled() => true,
-            _ = interval.tick() => false,
-        };
-        report_clock(&clock, &metrics, &mut told);
-        let tended = async {
-            if clock.standing() == Standing::Impossible {
-                return Ok(());
-            }
-            registry.keep_latest_time().await?;
-            registry.keep_noted_uses().await?;
-            registry.keep_token_uses().await?;
-            registry.record_counted_refusals().await
-        };
-        if let Err(error) = tended.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "uses and change requests wait for the next time");
-        }
-        if stopping {
-            return;
-        }
-    }
-}
-
-/// Applies and closes change requests whose time has come.
-async fn apply_change_requests(registry: Registry, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(APPLY_EVERY);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = interval.tick() => {}
-        }
-        if let Err(error) = registry.tend_change_requests().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "change requests wait for the next time");
-        }
-    }
-}
-
-/// Says when the clock stops to fit what was signed and committed, and when it fits again.
-fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &mut Standing) {
-    let standing = clock.standing();
-    metrics.clock_untrusted.set(i64::from(standing != Standing::Trusted));
-    if standing == *told {
-        return;
-    }
-    *told = standing;
-    match standing {
-        Standing::Trusted => tracing::info!("the clock fits what was signed and committed again"),
-        Standing::Behind => tracing::warn!(
-            latest = %clock.latest(),
-            "the clock is behind the latest signature or commit: it is wrong now, or was then; set it, or if it is right now, stop the node and run `bookholder repair-dates`"
-        ),
-        Standing::Impossible => {
-            if let Err(error) = clock.commit_ms() {
-                tracing::error!(%error, hint = CLOCK_HINT, "nothing is committed");
-            }
-        }
-    }
-}
-
-/// Archives once a day what nobody needs, where the settings say so.
-async fn archive(registry: Registry, unused_days: Option<u32>, stop: CancellationToken) {
-    let Some(unused_days) = unused_days else { return };
-    let mut interval = tokio::time::interval(ARCHIVE_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = interval.tick() => {}
-        }
-        match registry.archive_by_settings(unused_days).await {
-            Ok(archived) if archived.versions.is_empty() => {}
-            Ok(archived) => {
-                tracing::info!(versions = archived.versions.len(), bytes = archived.bytes, "archived old versions");
-            }
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old versions stay for now"),
-        }
-    }
-}
-
-async fn forget_old_deletions(registry: Registry, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(FORGET_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = interval.tick() => {}
-        }
-        match registry.forget_old_deletions().await {
-            Ok(0) => {}
-            Ok(forgotten) => tracing::info!(forgotten, "forgot old deletions"),
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "old deletions stay for now"),
-        }
     }
 }

@@ -8,6 +8,7 @@ use tokio::net::{TcpSocket, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::jobs;
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, Face, Listener, serve};
@@ -156,7 +157,9 @@ impl Wired {
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
         let face = Face::new(state);
-        tasks.push(("sessions", tokio::spawn(face.clone().keep_sessions(stop.clone()))));
+        for job in jobs::of_pages(&face) {
+            tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+        }
         if let Some(certificates) = &tls {
             tasks.push(("certificates", tokio::spawn(certificates.clone().watch(metrics, stop.clone()))));
         }

@@ -1,0 +1,172 @@
+//! The jobs that a node does at intervals, as one table: name, interval, what it does, and what a failure means.
+//!
+//! A job does not overlap with itself; one that fails is logged and done again at its next turn. Work that waits for
+//! something else than time (webhooks, healing, watched folders) is not a job, but a task of its own.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::Face;
+use crate::metrics::Metrics;
+use crate::registry::primary_clock::{CLOCK_HINT, PrimaryClock, Standing};
+use crate::registry::{Registry, RegistryError};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+type Outcome = Pin<Box<dyn Future<Output = Result<(), RegistryError>> + Send>>;
+
+/// Something that a node does at intervals, for the first time when it starts.
+pub(super) struct Job {
+    /// What its task is called.
+    pub(super) name: &'static str,
+    every: Duration,
+    /// What the log says when it fails.
+    failure: &'static str,
+    /// Whether it is done once more when the node stops.
+    at_stop: bool,
+    work: Box<dyn Fn() -> Outcome + Send + Sync>,
+}
+
+impl Job {
+    fn new<F>(
+        name: &'static str,
+        every: Duration,
+        failure: &'static str,
+        work: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), RegistryError>> + Send + 'static,
+    {
+        Self { name, every, failure, at_stop: false, work: Box::new(move || Box::pin(work())) }
+    }
+
+    fn and_at_stop(self) -> Self {
+        Self { at_stop: true, ..self }
+    }
+
+    /// Does it until told to stop.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(self.every);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                _ = interval.tick() => false,
+            };
+            if stopping && !self.at_stop {
+                return;
+            }
+            if let Err(error) = (self.work)().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, job = self.name, "{}", self.failure);
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+}
+
+/// The jobs of a primary.
+pub(super) fn of_primary(
+    registry: &Registry,
+    clock: &Arc<PrimaryClock>,
+    metrics: &Metrics,
+    archive_unused_days: Option<u32>,
+) -> Vec<Job> {
+    let told = Arc::new(Mutex::new(Standing::Trusted));
+    let (watched, metrics) = (Arc::clone(clock), metrics.clone());
+    let (apply, forget, bookkeep) = (registry.clone(), registry.clone(), registry.clone());
+    let clock = Arc::clone(clock);
+    let mut jobs = vec![
+        Job::new("applying", SECOND, "change requests wait for the next time", move || {
+            let registry = apply.clone();
+            async move { registry.tend_change_requests().await }
+        }),
+        Job::new("clock", 15 * SECOND, "the clock was not compared", move || {
+            report_clock(&watched, &metrics, &told);
+            std::future::ready(Ok(()))
+        }),
+        Job::new("bookkeeping", 15 * SECOND, "uses and refusals are written the next time", move || {
+            let (registry, clock) = (bookkeep.clone(), Arc::clone(&clock));
+            async move { write_down(&registry, &clock).await }
+        })
+        .and_at_stop(),
+        Job::new("forgetting", HOUR, "old deletions stay for now", move || {
+            let registry = forget.clone();
+            async move { forget_old_deletions(&registry).await }
+        }),
+    ];
+    if let Some(unused_days) = archive_unused_days {
+        let registry = registry.clone();
+        jobs.push(Job::new("archiving", 24 * HOUR, "old versions stay for now", move || {
+            let registry = registry.clone();
+            async move { archive(&registry, unused_days).await }
+        }));
+    }
+    jobs
+}
+
+/// The jobs of every node that answers over HTTP.
+pub(super) fn of_pages(face: &Face) -> Vec<Job> {
+    let face = face.clone();
+    let keep = move || {
+        let face = face.clone();
+        async move { Ok(face.keep_sessions().await?) }
+    };
+    vec![Job::new("sessions", 15 * SECOND, "sessions are written down the next time", keep).and_at_stop()]
+}
+
+/// Writes down what was noted while answering.
+async fn write_down(registry: &Registry, clock: &PrimaryClock) -> Result<(), RegistryError> {
+    if clock.standing() == Standing::Impossible {
+        return Ok(());
+    }
+    registry.keep_latest_time().await?;
+    registry.keep_noted_uses().await?;
+    registry.keep_token_uses().await?;
+    registry.record_counted_refusals().await
+}
+
+/// Archives what nobody needs.
+async fn archive(registry: &Registry, unused_days: u32) -> Result<(), RegistryError> {
+    let archived = registry.archive_by_settings(unused_days).await?;
+    if !archived.versions.is_empty() {
+        tracing::info!(versions = archived.versions.len(), bytes = archived.bytes, "archived old versions");
+    }
+    Ok(())
+}
+
+async fn forget_old_deletions(registry: &Registry) -> Result<(), RegistryError> {
+    let forgotten = registry.forget_old_deletions().await?;
+    if forgotten > 0 {
+        tracing::info!(forgotten, "forgot old deletions");
+    }
+    Ok(())
+}
+
+/// Says when the clock stops to fit what was signed and committed, and when it fits again.
+fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &Mutex<Standing>) {
+    let standing = clock.standing();
+    metrics.clock_untrusted.set(i64::from(standing != Standing::Trusted));
+    let before = std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), standing);
+    if standing == before {
+        return;
+    }
+    match standing {
+        Standing::Trusted => tracing::info!("the clock fits what was signed and committed again"),
+        Standing::Behind => tracing::warn!(
+            latest = %clock.latest(),
+            "the clock is behind the latest signature or commit: it is wrong now, or was then; set it, or if it is right now, stop the node and run `bookholder repair-dates`"
+        ),
+        Standing::Impossible => {
+            if let Err(error) = clock.commit_ms() {
+                tracing::error!(%error, hint = CLOCK_HINT, "nothing is committed");
+            }
+        }
+    }
+}
