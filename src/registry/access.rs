@@ -18,15 +18,12 @@ use crate::model::policy::Policy;
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::store::documents::{Documents, RuleSetToml, Scan, TokenUse};
+use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
 /// The name of the principal and of the access token that the first start makes.
 pub const FIRST_TOKEN: &str = "admin";
-/// Counts changes of the rules, so that whoever decides knows whether what it remembers is still so.
-const GENERATION: &str = "rules";
-/// The key that hides what findings matched.
-const FINDING_KEY: &str = "finding_key";
 /// How whom a trusted proxy has signed in proved who they are.
 const SINGLE_SIGN_ON: &str = "single sign-on";
 /// How finely the last use of an access token is recorded, in milliseconds.
@@ -256,8 +253,8 @@ impl Known {
     /// Reads everything anew; `before` lends what it knows of last uses.
     pub(super) fn read(store: &Store, before: Option<&Self>, prepared: Option<Prepared>) -> Result<Self, StoreError> {
         let txn = store.read()?;
-        let generation = number(txn.meta(GENERATION)?);
-        let key = txn.meta(FINDING_KEY)?.and_then(|key| key.try_into().ok()).unwrap_or_default();
+        let generation = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default();
+        let key = txn.meta(&meta::FINDING_KEY)?.unwrap_or_default();
         let rules = Arc::new(Rules::read(&txn, (generation, key), before.map(|before| &*before.rules), prepared)?);
         let mut known = Self { rules, seats: HashMap::new(), tokens: Vec::new() };
         for record in txn.list::<TokenRecord>()? {
@@ -383,7 +380,7 @@ impl Registry {
     pub(super) fn learn(&self) {
         let learned = || -> Result<(), StoreError> {
             let known = self.0.known.load_full();
-            if number(self.0.store.read()?.meta(GENERATION)?) == known.rules.generation {
+            if self.0.store.read()?.meta(&meta::RULES_GENERATION)?.unwrap_or_default() == known.rules.generation {
                 return Ok(());
             }
             let prepared = self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -408,7 +405,7 @@ impl Registry {
     /// The rules as a transaction sees them: remembered, or read where they have just changed.
     pub(super) fn rules_in(&self, txn: &WriteTxn<'_>) -> Result<Arc<Rules>, StoreError> {
         let known = self.0.known.load();
-        let generation = number(txn.meta(GENERATION)?);
+        let generation = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default();
         if generation == known.rules.generation {
             return Ok(Arc::clone(&known.rules));
         }
@@ -440,8 +437,8 @@ impl Registry {
 
 /// Tells every later decision that rules have changed.
 pub(super) fn rules_change(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
-    let next = number(txn.meta(GENERATION)?).saturating_add(1);
-    txn.put_meta(GENERATION, &next.to_le_bytes())
+    let next = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default().saturating_add(1);
+    txn.put_meta(&meta::RULES_GENERATION, &next)
 }
 
 /// Keeps the principal and the access token of the first start.
@@ -470,12 +467,12 @@ pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestam
 
 /// Makes the key that hides what findings matched, where there is none yet.
 pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
-    if store.read()?.meta(FINDING_KEY)?.is_some() {
+    if store.read()?.meta(&meta::FINDING_KEY)?.is_some() {
         return Ok(());
     }
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| StoreError::Io(std::io::Error::other(error.to_string())))?;
-    store.write_blocking(move |txn| txn.put_meta(FINDING_KEY, &key))
+    store.write_blocking(move |txn| txn.put_meta(&meta::FINDING_KEY, &key))
 }
 
 /// Whether an access token of this hash is kept, whatever it allows.
@@ -512,8 +509,4 @@ fn scan_id(sets: &BTreeMap<String, String>) -> String {
 /// A token's hash as it is kept.
 pub(super) fn hex(hash: &TokenHash) -> String {
     blake3::Hash::from(*hash.as_bytes()).to_hex().to_string()
-}
-
-fn number(bytes: Option<Vec<u8>>) -> u64 {
-    bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
 }

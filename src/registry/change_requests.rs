@@ -26,6 +26,7 @@ use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::documents::Documents;
+use crate::store::meta;
 
 /// How long a change request stays open when nobody says, in days.
 const EXPIRES_DAYS: u32 = 30;
@@ -34,8 +35,6 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const OPEN_MAX: usize = 1_000;
 /// Of one author, so that nobody keeps the others from proposing.
 const OPEN_EACH_MAX: usize = 50;
-/// Counts change requests.
-const COUNTER: &str = "change_requests";
 
 impl Registry {
     /// Proposes a change: publishes a version, where the request has one, and waits for reviews.
@@ -62,8 +61,8 @@ impl Registry {
             }
             let reviewers = reviewers(txn, ctx, request.reviewers)?;
             let moves = propose(txn, ctx, request.publish, request.moves, &message)?;
-            let id = txn.meta(COUNTER)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes) + 1;
-            txn.put_meta(COUNTER, &id.to_le_bytes())?;
+            let id = txn.meta(&meta::CHANGE_REQUESTS)?.unwrap_or_default() + 1;
+            txn.put_meta(&meta::CHANGE_REQUESTS, &id)?;
             let request = ChangeRequest {
                 id,
                 message: message.clone(),

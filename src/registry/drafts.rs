@@ -75,9 +75,7 @@ impl Registry {
                     return Err(RegistryError::TooMany { what: "drafts of one prompt", count, max });
                 }
             }
-            // Drafts that were saved before their makers were kept have at least these.
             let mut makers = before.as_ref().map(|before| before.makers.clone()).unwrap_or_default();
-            makers.extend(before.iter().flat_map(|before| [before.author.clone(), before.saved_by.clone()]));
             makers.insert(ctx.actor.name.clone());
             // A draft that moves to a newer version takes in what others wrote meanwhile.
             for number in before.as_ref().map_or(parent, |before| before.parent).saturating_add(1)..=parent {
@@ -226,9 +224,7 @@ impl Registry {
                 break_glass: None,
             };
             // Whoever saved some of it made some of it, whoever publishes it.
-            let mut makers = found.makers;
-            makers.extend([found.author, found.saved_by]);
-            let makers = makers.into_iter().collect();
+            let makers = found.makers.into_iter().collect();
             let published = publish(txn, ctx, name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
             Ok(published)

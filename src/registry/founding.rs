@@ -13,6 +13,7 @@ use super::directory::{ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Hol
 use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
 use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
 use super::{new_epoch, trust_files};
+use crate::api::status::NodeRole;
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey};
 use crate::crypto::secret::{AccessToken, SecretError};
@@ -21,6 +22,7 @@ use crate::model::audit::{AuditEntry, Command, Subject};
 use crate::model::principal::PrincipalKind;
 use crate::model::time::Timestamp;
 use crate::store::files::{replace, sync_directory};
+use crate::store::meta;
 use crate::store::read::ReadTxn;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError, create};
 use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
@@ -203,14 +205,11 @@ fn begin(
 /// # Errors
 /// The directory belongs to a replica, a key is missing or another, or writing fails.
 pub fn found(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
-    if store.read()?.meta("pin")?.is_some() {
-        return Err(FoundingError::IsReplica);
-    }
-    let new = store.read()?.meta("registry")?.is_none();
-    if new {
-        first_start(store, &store.directory().join(KEYS_FOLDER), founding, clock)
-    } else {
-        reopen(store, founding, clock)
+    let role = store.read()?.role()?;
+    match role {
+        None => first_start(store, &store.directory().join(KEYS_FOLDER), founding, clock),
+        Some(NodeRole::Primary) => reopen(store, founding, clock),
+        Some(NodeRole::Replica) => Err(FoundingError::IsReplica),
     }
 }
 
@@ -221,7 +220,7 @@ pub fn found(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Resu
 pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
     ensure_finding_key(store)?;
     let txn = store.read()?;
-    if txn.meta("pin")?.is_some() {
+    if txn.role()? == Some(NodeRole::Replica) {
         return Err(FoundingError::IsReplica);
     }
     let (roots, epochs) = txn.trust()?;
@@ -270,7 +269,7 @@ pub fn install_root(
     clock: &Arc<dyn Clock>,
 ) -> Result<bool, FoundingError> {
     let txn = store.read()?;
-    if txn.meta("pin")?.is_some() {
+    if txn.role()? == Some(NodeRole::Replica) {
         return Err(FoundingError::IsReplica);
     }
     let (mut roots, mut epochs) = txn.trust()?;
@@ -400,7 +399,8 @@ fn first_start(
     let (hash, registry) = (token.hash(), document.registry.clone());
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         let now = Timestamp::from_ms(now_ms);
-        txn.put_meta("registry", registry.as_bytes())?;
+        txn.put_meta(&meta::ROLE, &NodeRole::Primary)?;
+        txn.put_meta(&meta::REGISTRY, &registry)?;
         txn.put_root(1, &root_note)?;
         txn.put_epoch(1, &epoch_note)?;
         txn.set_epoch(1);

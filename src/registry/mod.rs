@@ -64,6 +64,7 @@ use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::resolve::usage::Usage;
+use crate::store::meta;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
@@ -141,9 +142,9 @@ impl Registry {
     /// The store fails.
     pub async fn keep_latest_time(&self) -> Result<(), StoreError> {
         if self.0.clock.is_kept_long_ago(&self.0.store)?
-            && let Some((name, value)) = self.0.clock.kept()
+            && let Some(latest_ms) = self.0.clock.latest_ms()
         {
-            self.0.store.write(move |txn| txn.put_meta(name, &value)).await?;
+            self.0.store.write(move |txn| txn.put_meta(&meta::LATEST_TIME_MS, &latest_ms)).await?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Clock;
 use crate::crypto::note::Note;
 use crate::model::time::Timestamp;
+use crate::store::meta;
 use crate::store::{Store, StoreError};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::time::CLOCK_BEHIND_S_MAX;
@@ -29,8 +30,6 @@ pub const BACK_MS_MAX: i64 = CLOCK_BEHIND_S_MAX * 1_000;
 pub const AHEAD_MS_MAX: i64 = 90 * 24 * 3_600_000;
 /// No registry is older than the program: 2026-01-01.
 pub const EARLIEST_MS: i64 = 1_767_225_600_000;
-/// Where the latest time is kept in the database, in milliseconds since 1970.
-const LATEST: &str = "latest_time";
 /// How old the kept latest time may become, in milliseconds: a day.
 const KEEP_EVERY_MS: i64 = 24 * 3_600_000;
 
@@ -108,8 +107,8 @@ impl PrimaryClock {
     /// The store fails.
     pub fn open(store: &Store, clock: Arc<dyn Clock>, vouched: bool) -> Result<Self, StoreError> {
         let txn = store.read()?;
-        let kept = txn.meta(LATEST)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
-        let note = txn.meta("note")?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
+        let kept = txn.meta(&meta::LATEST_TIME_MS)?;
+        let note = txn.meta(&meta::NOTE)?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
         let signed = note.and_then(|note| Checkpoint::parse(note.text()).ok());
         let signed_ms = signed.map(|checkpoint| checkpoint.issued.saturating_mul(1_000));
         Ok(Self::from(clock, vouched, kept.or(signed_ms)))
@@ -174,15 +173,14 @@ impl PrimaryClock {
         ms.div_euclid(1_000)
     }
 
-    /// The latest time that was signed or committed, as it is kept: a name and a value of the `meta` table.
-    pub(super) fn kept(&self) -> Option<(&'static str, [u8; 8])> {
-        let latest = self.read().2;
-        latest.at_ms.map(|at_ms| (LATEST, at_ms.to_le_bytes()))
+    /// The latest time that was signed or committed, in milliseconds since 1970.
+    pub(super) fn latest_ms(&self) -> Option<i64> {
+        self.read().2.at_ms
     }
 
     /// Whether what is kept in a store has become old.
     pub(super) fn is_kept_long_ago(&self, store: &Store) -> Result<bool, StoreError> {
-        let kept = store.read()?.meta(LATEST)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+        let kept = store.read()?.meta(&meta::LATEST_TIME_MS)?;
         let latest = self.read().2.at_ms;
         Ok(latest.is_some_and(|latest| kept.is_none_or(|kept| latest.saturating_sub(kept).abs() >= KEEP_EVERY_MS)))
     }
@@ -275,7 +273,7 @@ mod tests {
         for distance_ms in [-NOW_MS, -DAY_MS, 0, 4_000 * DAY_MS] {
             let (_, clock) = clock(NOW_MS + distance_ms, true);
             assert_eq!((clock.standing(), clock.commit_ms()), (Standing::Trusted, Ok(NOW_MS + distance_ms)));
-            assert_eq!(clock.kept(), Some((LATEST, (NOW_MS + distance_ms).to_le_bytes())));
+            assert_eq!(clock.latest_ms(), Some(NOW_MS + distance_ms));
         }
     }
 

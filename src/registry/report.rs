@@ -150,7 +150,7 @@ pub fn sign_report(
         manifest: text(manifest.sign(&signer.key_name, &signer.key)?)?,
         roots: texts(roots)?,
         epochs: texts(epochs)?,
-        // Signed anew: what an older version of this program signed has no `audit` line.
+        // Signed now, so that it is as old as the manifest.
         checkpoint: text(signer.sign_again(txn, LIVE_LIFETIME_S, |_| ())?)?,
     })
 }

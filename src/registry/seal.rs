@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::primary_clock::PrimaryClock;
 use crate::crypto::key::{KeyError, SigningKey};
+use crate::store::meta;
 use crate::store::read::{Head, ReadTxn, ViewState};
 use crate::store::{Seal, StoreError};
 use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_view_definition, note_hash};
@@ -12,7 +13,7 @@ use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_vie
 /// The view of everything, which every registry has.
 pub const VIEW_ALL: &str = "all";
 /// The format that a reader must know to follow this primary.
-pub const MIN_READER: u32 = 2;
+pub const MIN_READER: u32 = 1;
 /// How long a checkpoint is good for when it is served live, in seconds.
 pub const LIVE_LIFETIME_S: i64 = 3_600;
 /// Name of the checkpoint key's file in the `keys` folder.
@@ -73,7 +74,7 @@ impl Signer {
         head: Head,
         state: &ViewState,
         previous: [u8; 32],
-        audit: &str,
+        audit: [u8; 32],
         lifetime_s: i64,
     ) -> Checkpoint {
         let issued = self.clock.signing_s();
@@ -93,7 +94,7 @@ impl Signer {
             view_definition: all_view_definition(),
             manifest: None,
             previous,
-            audit: blake3::Hash::from_hex(audit).ok().map(Into::into),
+            audit,
             issued,
             expires: issued.saturating_add(lifetime_s),
             min_reader: MIN_READER,
@@ -120,8 +121,8 @@ impl Signer {
         amend: impl FnOnce(&mut Checkpoint),
     ) -> Result<Vec<u8>, SealError> {
         let state = txn.view_state()?;
-        let previous = txn.meta("previous")?.and_then(|hash| hash.try_into().ok()).unwrap_or(NO_PREVIOUS);
-        let mut checkpoint = self.describe(txn.head()?, &state, previous, &txn.audit_head()?, lifetime_s);
+        let previous = txn.meta(&meta::PREVIOUS)?.unwrap_or(NO_PREVIOUS);
+        let mut checkpoint = self.describe(txn.head()?, &state, previous, audit_hash(&txn.audit_head()?)?, lifetime_s);
         amend(&mut checkpoint);
         Ok(self.sign(&checkpoint)?)
     }
@@ -131,19 +132,26 @@ impl Signer {
     pub fn seal(self: &Arc<Self>) -> Seal {
         let signer = Arc::clone(self);
         Box::new(move |txn| {
-            let previous = txn.meta("note")?.map_or(NO_PREVIOUS, |note| note_hash(&note));
-            let audit = txn.audit_head()?;
-            let checkpoint = signer.describe(txn.head(), &txn.view_state(), previous, &audit, LIVE_LIFETIME_S);
+            let previous = txn.meta(&meta::NOTE)?.map_or(NO_PREVIOUS, |note| note_hash(&note));
+            let audit = audit_hash(&txn.audit_head()?)?;
+            let checkpoint = signer.describe(txn.head(), &txn.view_state(), previous, audit, LIVE_LIFETIME_S);
             let note = signer
                 .sign(&checkpoint)
                 .map_err(|error| StoreError::Record { kind: "checkpoint", reason: error.to_string() })?;
-            if let Some((name, value)) = signer.clock.kept() {
-                txn.put_meta(name, &value)?;
+            if let Some(latest_ms) = signer.clock.latest_ms() {
+                txn.put_meta(&meta::LATEST_TIME_MS, &latest_ms)?;
             }
-            txn.put_meta("previous", &previous)?;
-            txn.put_meta("note", &note)
+            txn.put_meta(&meta::PREVIOUS, &previous)?;
+            txn.put_meta(&meta::NOTE, &note)
         })
     }
+}
+
+/// The hash of an audit entry, from its hex digits.
+fn audit_hash(hex: &str) -> Result<[u8; 32], StoreError> {
+    let hash = blake3::Hash::from_hex(hex);
+    hash.map(Into::into)
+        .map_err(|error| StoreError::Record { kind: "audit entry", reason: format!("its hash: {error}") })
 }
 
 /// Why a checkpoint could not be signed.

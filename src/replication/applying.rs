@@ -13,6 +13,7 @@ use super::watermark;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::delta::{self, Before, Counts, Target};
+use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::trust::accept::Rank;
 
@@ -26,8 +27,8 @@ impl Follower {
             if moves {
                 txn.set_position(rank.position);
             }
-            txn.put_meta("note", &note)?;
-            contact_ms.map_or(Ok(()), |now_ms| txn.put_meta("contact", &now_ms.to_le_bytes()))
+            txn.put_meta(&meta::NOTE, &note)?;
+            contact_ms.map_or(Ok(()), |now_ms| txn.put_meta(&meta::CONTACT_MS, &now_ms))
         };
         self.health.applied(&step.accepted, 0);
         self.store.write(keep).await?;
@@ -62,7 +63,7 @@ impl Follower {
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
         // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
         // replica keeps beside it.
-        let anew = self.damaged.then(|| (self.following.settings.root_key.to_string(), self.engine.trusted()));
+        let anew = self.damaged.then(|| (self.following.settings.root_key, self.engine.trusted()));
         let before = match step.settled {
             Some(Settled { seq, given_up }) if anew.is_none() => {
                 let store = self.store.clone();
@@ -74,8 +75,8 @@ impl Follower {
         };
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Counts, StoreError> {
             let counts = delta::apply(txn, data, &target, before.as_ref())?;
-            if let Some((pin, trusted)) = anew {
-                txn.put_meta("pin", pin.as_bytes())?;
+            if let Some((root_key, trusted)) = anew {
+                txn.follow(&root_key)?;
                 for (number, note) in trusted.roots {
                     txn.put_root(number, &note)?;
                 }
@@ -83,10 +84,10 @@ impl Follower {
                     txn.put_epoch(number, &note)?;
                 }
             }
-            txn.put_meta("note", &note)?;
-            txn.put_meta("registry", registry.as_bytes())?;
+            txn.put_meta(&meta::NOTE, &note)?;
+            txn.put_meta(&meta::REGISTRY, &registry)?;
             if contact {
-                txn.put_meta("contact", &now_ms.to_le_bytes())?;
+                txn.put_meta(&meta::CONTACT_MS, &now_ms)?;
             }
             Ok(counts)
         };

@@ -27,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::resolve::Resolver;
 use crate::resolve::usage::Usage;
+use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
@@ -90,9 +91,9 @@ impl Follower {
         let directory = store.directory().to_owned();
         let txn = store.read()?;
         let recollection = recollect(&txn, &directory, &following.settings.root_key)?;
-        let pin = following.settings.root_key.to_string();
-        if txn.meta("pin")?.is_none_or(|held| held != pin.as_bytes()) {
-            store.write_blocking(move |txn| txn.put_meta("pin", pin.as_bytes()))?;
+        let root_key = following.settings.root_key;
+        if txn.meta(&meta::TRUSTED_ROOT)? != Some(root_key) {
+            store.write_blocking(move |txn| txn.follow(&root_key))?;
         }
         drop(txn);
         let upstream = following
@@ -292,9 +293,9 @@ impl Follower {
             Action::KeepEvidence(note) => {
                 tracing::error!("another history than the one held here is signed; both checkpoints are kept");
                 let keep = move |txn: &mut WriteTxn<'_>| {
-                    let held = txn.meta("note")?.unwrap_or_default();
-                    txn.put_meta("fork", &note)?;
-                    txn.put_meta("fork_held", &held)
+                    let held = txn.meta(&meta::NOTE)?.unwrap_or_default();
+                    txn.put_meta(&meta::FORK, &note)?;
+                    txn.put_meta(&meta::FORK_HELD, &held)
                 };
                 self.store.write(keep).await
             }
@@ -329,7 +330,7 @@ impl Follower {
         let epoch = self.position().and_then(|held| epochs.into_iter().find(|(number, _)| *number == held.epoch));
         let (Some(upstream), Some((_, epoch))) = (self.upstream.clone(), epoch) else { return };
         tokio::spawn(async move {
-            let read = tokio::task::spawn_blocking(move || store.read()?.meta("note"));
+            let read = tokio::task::spawn_blocking(move || store.read()?.meta(&meta::NOTE));
             if let Ok(Ok(Some(note))) = read.await {
                 let later_roots = roots.iter().skip(1).map(|(_, root)| root.as_slice());
                 upstream.show(witness::pack(&note, &epoch, later_roots)).await;

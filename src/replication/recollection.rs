@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::engine::Memory;
 use super::watermark;
+use crate::api::status::NodeRole;
 use crate::crypto::note::Note;
 use crate::registry::seal::{MIN_READER, VIEW_ALL};
 use crate::store::StoreError;
+use crate::store::meta;
 use crate::store::read::ReadTxn;
 use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, all_view_definition};
@@ -24,7 +26,7 @@ pub enum OpenError {
     )]
     IsPrimary,
     #[error("this directory follows the root key {held}, not {given}; give it the right --root-key, or another --data")]
-    OtherRoot { held: String, given: RootKeyId },
+    OtherRoot { held: RootKeyId, given: RootKeyId },
     #[error(
         "what is stored does not prove itself: {0}; run `bookholder verify`, or start again with an empty directory"
     )]
@@ -65,13 +67,14 @@ pub struct Recollection {
 /// # Errors
 /// The directory is a primary's or follows another root, or what it holds does not prove itself.
 pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<Recollection, OpenError> {
-    match txn.meta("pin")? {
+    if txn.role()? == Some(NodeRole::Primary) {
+        return Err(OpenError::IsPrimary);
+    }
+    match txn.meta(&meta::TRUSTED_ROOT)? {
         // Where nothing was ever taken, the first root key may have been a mistake.
-        Some(pin) if pin != root_key.to_string().as_bytes() && !txn.trust()?.0.is_empty() => {
-            let held = String::from_utf8_lossy(&pin).into_owned();
+        Some(held) if held != *root_key && !txn.trust()?.0.is_empty() => {
             return Err(OpenError::OtherRoot { held, given: *root_key });
         }
-        None if txn.meta("registry")?.is_some() => return Err(OpenError::IsPrimary),
         _ => {}
     }
     let trust = |error: &dyn std::fmt::Display| OpenError::Trust(error.to_string());
@@ -82,7 +85,7 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
         let (chain, epochs) = read_back(Some(root_key), &roots, &epoch_notes).map_err(|error| trust(&error))?;
         (Some(chain), epochs)
     };
-    let note = txn.meta("note")?;
+    let note = txn.meta(&meta::NOTE)?;
     let held = match (&chain, note) {
         (Some(chain), Some(note)) => Some(check_note(&note, chain, &epochs).map_err(|error| trust(&error))?),
         _ => None,
@@ -94,9 +97,6 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
             return Err(OpenError::State);
         }
     }
-    let number = |key: &str| -> Result<Option<i64>, StoreError> {
-        Ok(txn.meta(key)?.and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes))
-    };
     let watermark = watermark::read(directory);
     if let (Some(mark), rank) = (watermark, held.as_ref().map(|held| held.held().rank))
         && rank.is_none_or(|rank| rank < mark)
@@ -104,7 +104,7 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
         tracing::warn!(watermark = %mark.position, "this directory holds less than it once did; it catches up before it believes anything older");
     }
     let memory = Memory { chain, epochs, held, watermark };
-    Ok(Recollection { memory, contact_ms: number("contact")? })
+    Ok(Recollection { memory, contact_ms: txn.meta(&meta::CONTACT_MS)? })
 }
 
 /// Verifies a note by its signatures alone, whatever the time is.

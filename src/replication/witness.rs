@@ -129,8 +129,7 @@ fn is_signed(note: &Note, epoch: &EpochRecord, chain: &RootChain) -> bool {
 /// Whether a checkpoint of this epoch, up to where the directory stands, is of its history: each commit has one audit
 /// entry, and the checkpoint names that of its own.
 fn agrees(checkpoint: &Checkpoint, txn: &ReadTxn) -> Result<bool, StoreError> {
-    let Some(audit) = checkpoint.audit else { return Ok(true) };
     let entry = txn.audit_from(checkpoint.seq, 1)?;
-    let hash = blake3::Hash::from(audit).to_hex();
+    let hash = blake3::Hash::from(checkpoint.audit).to_hex();
     Ok(entry.first().is_some_and(|entry| entry.seq == checkpoint.seq && entry.hash == *hash))
 }

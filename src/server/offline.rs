@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::api::status::NodeRole;
 use crate::clock::Clock;
 use crate::model::audit::AuditVerdict;
 use crate::model::position::Position;
@@ -16,6 +17,7 @@ use crate::replication::follower::{Follower, Following};
 use crate::replication::recollection::{OpenError, check_note};
 use crate::resolve::Resolver;
 use crate::store::create::has_database;
+use crate::store::meta;
 use crate::store::read::ReadTxn;
 use crate::store::verify::{Report, verify};
 use crate::store::{Options, Store, StoreError};
@@ -102,8 +104,8 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
     if audit.anchored == Some(false) {
         report.differ("the audit log does not end with the entry that the checkpoint signed");
     }
-    let registry = txn.meta("registry")?.map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default();
-    let pin = txn.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
+    let registry = txn.meta(&meta::REGISTRY)?.unwrap_or_default();
+    let trusted_root = txn.meta(&meta::TRUSTED_ROOT)?;
     let (mut root_key, mut checkpoint) = (None, None);
     match trust(txn)? {
         Err(reason) => report.differ(reason),
@@ -113,7 +115,7 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
         Ok(None) => {}
         Ok(Some((chain, epochs))) => {
             root_key = Some(chain.key_id());
-            if pin.is_some_and(|pin| pin != chain.key_id().to_string()) {
+            if trusted_root.is_some_and(|trusted| trusted != chain.key_id()) {
                 report.differ("the root documents are not those of the root that this replica was given");
             }
             checkpoint = check_checkpoint(txn, &chain, &epochs, &mut report)?;
@@ -140,7 +142,7 @@ fn check_checkpoint(
     epochs: &[VerifiedEpoch],
     report: &mut Report,
 ) -> Result<Option<Checkpoint>, StoreError> {
-    let Some(note) = txn.meta("note")? else {
+    let Some(note) = txn.meta(&meta::NOTE)? else {
         if report.state.entries > 0 {
             report.differ("there are entries, and no checkpoint that signs them");
         }
@@ -196,11 +198,9 @@ pub async fn import_bundle(
         return Err(OfflineError::NoRootKey);
     }
     let store = Store::open(&Options { directory: data.to_owned(), create: true })?;
-    let pinned = store.read()?.meta("pin")?.map(|pin| String::from_utf8_lossy(&pin).into_owned());
-    let root_key = match (root_key, pinned) {
-        (Some(given), _) => given,
-        (None, Some(pin)) => pin.parse().map_err(|_| OfflineError::Trust(format!("`{pin}` is no root key")))?,
-        (None, None) => return Err(OfflineError::NoRootKey),
+    let root_key = match root_key {
+        Some(given) => given,
+        None => store.read()?.meta(&meta::TRUSTED_ROOT)?.ok_or(OfflineError::NoRootKey)?,
     };
     let resolver = Resolver::new(store.clone(), 0);
     let following = Following {
@@ -240,7 +240,7 @@ pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
     let (base, replica, (roots, epochs)) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
         Ok(store) => {
             let txn = store.read()?;
-            (Some(base_of(&txn)?), txn.meta("pin")?.is_some(), txn.trust()?)
+            (Some(base_of(&txn)?), txn.role()? == Some(NodeRole::Replica), txn.trust()?)
         }
         Err(in_use @ StoreError::InUse { .. }) => {
             let files = trust_files::published(data).map_err(|_| in_use)?;

@@ -10,7 +10,7 @@ use super::running::{Bound, Running, StartError, Wired, forget_address};
 use super::{self_audit, transitions};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
-use crate::config::{ConfigError, ReplicaSettings};
+use crate::config::ReplicaSettings;
 use crate::http::{About, AppState};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
@@ -24,6 +24,7 @@ use crate::replication::recollection::{OpenError, recollect};
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::create::has_database;
+use crate::store::meta;
 use crate::store::{Committed, Options, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::inbox;
@@ -185,9 +186,7 @@ fn pinned(store: &Store, given: Option<RootKeyId>) -> Result<RootKeyId, StartErr
     if let Some(root_key) = given {
         return Ok(root_key);
     }
-    let pin = store.read()?.meta("pin")?.ok_or(StartError::NoRootKey)?;
-    let text = String::from_utf8_lossy(&pin).into_owned();
-    text.parse::<RootKeyId>().map_err(|error| ConfigError::RootKey { given: text, reason: error.to_string() }.into())
+    store.read()?.meta(&meta::TRUSTED_ROOT)?.ok_or(StartError::NoRootKey)
 }
 
 fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn Clock) -> Status {

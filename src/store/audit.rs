@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 use redb::ReadableTable;
 
 use super::error::StoreError;
+use super::meta;
 use super::read::ReadTxn;
 use super::record::{decode_audit, decode_link};
 use super::tables;
+use crate::api::status::NodeRole;
 use crate::crypto::note::Note;
 use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
@@ -59,20 +61,20 @@ impl ReadTxn {
         }
     }
 
-    /// Whether the newest checkpoint names this audit entry as the last; none where no checkpoint does: on a replica, which
-    /// keeps no log of its own, and under a checkpoint of the first form.
+    /// Whether the newest checkpoint names this audit entry as the last; none on a replica, which
+    /// keeps no log of its own.
     ///
     /// # Errors
     /// The database fails.
     pub fn anchored(&self, head: &str) -> Result<Option<bool>, StoreError> {
-        if self.meta("pin")?.is_some() || head == AuditEntry::genesis() {
+        if self.role()? == Some(NodeRole::Replica) || head == AuditEntry::genesis() {
             return Ok(None);
         }
-        let note = self.meta("note")?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
+        let note = self.meta(&meta::NOTE)?.and_then(|note| Note::parse(&note, CHECKPOINT_BYTES_MAX).ok());
         let Some(checkpoint) = note.and_then(|note| Checkpoint::parse(note.text()).ok()) else {
             return Ok(Some(false));
         };
-        Ok(checkpoint.audit.map(|hash| *blake3::Hash::from(hash).to_hex() == *head))
+        Ok(Some(*blake3::Hash::from(checkpoint.audit).to_hex() == *head))
     }
 
     /// Checks that each audit entry's hash fits itself and the entry before.

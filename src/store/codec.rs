@@ -36,11 +36,6 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     Ok(bytes)
 }
 
-/// Which layout the envelope names.
-pub(super) fn layout(bytes: &[u8]) -> Option<u8> {
-    bytes.get(1).copied()
-}
-
 /// Decodes a record from its envelope.
 pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     let refuse = |reason: &str| StoreError::Record { kind: R::NAME, reason: reason.to_owned() };

@@ -10,6 +10,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use super::disk::{Access, Fate, Medium, Watched};
 use super::error::StoreError;
 use super::guard::guarded;
+use super::meta;
 use super::read::ReadTxn;
 use super::tables;
 use super::write::WriteTxn;
@@ -199,13 +200,13 @@ pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// Makes the tables of a new database, brings an older one up to date, and refuses one of a newer program.
+/// Makes the tables of a new database, and refuses one of a newer program.
 fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     let database = handle.database()?;
     let found = {
         let txn = redb::ReadableDatabase::begin_read(database)?;
         match txn.open_table(tables::META) {
-            Ok(meta) => match meta.get("schema")? {
+            Ok(meta) => match meta.get(meta::SCHEMA.name())? {
                 Some(value) => Some(value.value().to_vec()),
                 // It is written together with the table.
                 None => return Err(damaged(path, "it does not say which schema it has")),
@@ -218,17 +219,15 @@ fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     let found = found.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes));
     match found {
         Some(tables::SCHEMA) => return Ok(()),
-        None | Some(1) => {}
+        // The place to bring an older schema up to date, in the transaction that says so.
+        None => {}
         Some(found) => return Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
     }
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
     {
         let mut writer = WriteTxn::begin(&txn, None)?;
-        if found == Some(1) {
-            super::upgrade::from_1(&txn, &mut writer)?;
-        }
-        writer.put_meta("schema", &tables::SCHEMA.to_le_bytes())?;
+        writer.put_meta(&meta::SCHEMA, &tables::SCHEMA)?;
         writer.finish()?;
     }
     Ok(txn.commit()?)

@@ -4,13 +4,11 @@
 //! of the first. Once that is known it is kept here, and [`WriteTxn::commit`] refuses until a new epoch begins.
 
 use super::error::StoreError;
+use super::meta::{self, CellValue};
 use super::read::ReadTxn;
 use super::write::WriteTxn;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-
-/// Where it is kept: epoch, number and time (8 bytes each, little-endian), then the signed note.
-const OUTDATED: &str = "outdated";
 
 /// That a checkpoint is signed which a data directory does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +20,24 @@ pub struct Outdated {
 }
 
 impl Outdated {
-    /// What is kept, unless an epoch began since.
-    fn read(kept: Option<Vec<u8>>, head: Position) -> Result<Option<Self>, StoreError> {
-        let Some(kept) = kept else { return Ok(None) };
-        let number = |at: usize| kept.get(at..at + 8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok());
-        let read = || {
-            let published = Position { epoch: u64::from_le_bytes(number(0)?), seq: u64::from_le_bytes(number(8)?) };
-            Some(Self { published, since: Timestamp::from_ms(i64::from_le_bytes(number(16)?)) })
-        };
-        let cut = || StoreError::Record { kind: OUTDATED, reason: "it is cut short".to_owned() };
-        let outdated = read().ok_or_else(cut)?;
-        Ok((outdated.published.epoch >= head.epoch).then_some(outdated))
+    /// What is stored, unless an epoch began since.
+    fn since(stored: Option<Self>, head: Position) -> Option<Self> {
+        stored.filter(|stored| stored.published.epoch >= head.epoch)
+    }
+}
+
+/// Epoch, number and time.
+impl CellValue for Outdated {
+    fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        let Self { published, since } = self;
+        Ok([published.epoch.to_le_bytes(), published.seq.to_le_bytes(), since.ms().to_le_bytes()].concat())
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let &[epoch, seq, since] = numbers else { return None };
+        let published = Position { epoch: u64::from_le_bytes(epoch), seq: u64::from_le_bytes(seq) };
+        rest.is_empty().then_some(Self { published, since: Timestamp::from_ms(i64::from_le_bytes(since)) })
     }
 }
 
@@ -42,7 +47,7 @@ impl ReadTxn {
     /// # Errors
     /// The database fails.
     pub fn outdated(&self) -> Result<Option<Outdated>, StoreError> {
-        Outdated::read(self.meta(OUTDATED)?, self.head()?.position)
+        Ok(Outdated::since(self.meta(&meta::OUTDATED)?, self.head()?.position))
     }
 }
 
@@ -52,19 +57,16 @@ impl WriteTxn<'_> {
     /// # Errors
     /// The database fails.
     pub fn set_outdated(&mut self, outdated: Outdated, note: &[u8]) -> Result<(), StoreError> {
-        let Outdated { published, since } = outdated;
-        let mut kept = Vec::with_capacity(24 + note.len());
-        kept.extend_from_slice(&published.epoch.to_le_bytes());
-        kept.extend_from_slice(&published.seq.to_le_bytes());
-        kept.extend_from_slice(&since.ms().to_le_bytes());
-        kept.extend_from_slice(note);
-        self.put_meta(OUTDATED, &kept)
+        if !note.is_empty() {
+            self.put_meta(&meta::OUTDATED_NOTE, &note.to_vec())?;
+        }
+        self.put_meta(&meta::OUTDATED, &outdated)
     }
 
     /// Refuses a commit to a directory that more was published than it knows of.
     pub(super) fn check_newest(&self) -> Result<(), StoreError> {
         let held = self.head().position;
-        match Outdated::read(self.meta(OUTDATED)?, held)? {
+        match Outdated::since(self.meta(&meta::OUTDATED)?, held) {
             Some(Outdated { published, .. }) => Err(StoreError::Outdated { published, held }),
             None => Ok(()),
         }

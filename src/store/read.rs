@@ -7,10 +7,10 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::codec;
 use super::condition::Condition;
 use super::error::StoreError;
 use super::guard::guarded;
+use super::meta::{self, Cell, CellValue};
 use super::record::HeadV1;
 use super::tables;
 use crate::crypto::lattice::Lattice;
@@ -172,17 +172,16 @@ impl ReadTxn {
     /// # Errors
     /// The database fails.
     pub fn head(&self) -> Result<Head, StoreError> {
-        let bytes = self.meta("head")?;
-        bytes.map_or(Ok(Head::default()), |bytes| codec::decode::<HeadV1>(&bytes).map(Head::from))
+        Ok(self.meta(&meta::HEAD)?.unwrap_or_default())
     }
 
-    /// A value of the `meta` table.
+    /// The value of a cell.
     ///
     /// # Errors
-    /// The database fails.
-    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The database fails, or it holds another value.
+    pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
         let table = self.txn.open_table(tables::META)?;
-        Ok(table.get(key)?.map(|value| value.value().to_vec()))
+        table.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
     }
 
     /// The state of each namespace that has entries, sorted by name.

@@ -30,13 +30,10 @@ macro_rules! record {
 
 record!(PromptV1, 1, 1, "prompt");
 record!(VersionV1, 2, 1, "version");
-record!(VersionV2, 2, 2, "version");
 record!(LabelV1, 4, 1, "label");
 record!(DeploymentV1, 5, 1, "deployment");
-record!(DeploymentV2, 5, 2, "deployment");
 record!(AuditV1, 16, 1, "audit entry");
-record!(AccessV1, 17, 1, "access token");
-record!(HeadV1, 18, 1, "head");
+record!(HeadV1, 17, 1, "head");
 record!(DeltaHeaderV1, 32, 1, "delta header");
 record!(OperationV1, 33, 1, "delta operation");
 
@@ -80,6 +77,7 @@ pub(super) struct VersionV1 {
     commit: u64,
     includes: Vec<(String, u64, [u8; 32])>,
     retired: Option<(i64, String, String)>,
+    archived: Option<i64>,
 }
 
 impl VersionV1 {
@@ -98,6 +96,7 @@ impl VersionV1 {
                 .map(|include| (include.name.to_string(), include.version, *include.content_id.as_hash()))
                 .collect(),
             retired: version.retired.clone().map(|retired| (retired.at.ms(), retired.actor, retired.message)),
+            archived: version.archived.map(Timestamp::ms),
         }
     }
 
@@ -117,32 +116,13 @@ impl VersionV1 {
             commit: self.commit,
             includes: self.includes.into_iter().map(include).collect::<Result<_, StoreError>>()?,
             retired: self.retired.map(|(at, actor, message)| Retired { at: Timestamp::from_ms(at), actor, message }),
-            archived: None,
+            archived: self.archived.map(Timestamp::from_ms),
         })
     }
 }
 
-/// A version whose content is dropped.
-#[derive(Serialize, Deserialize)]
-pub(super) struct VersionV2 {
-    version: VersionV1,
-    archived: i64,
-}
-
-/// Encodes a version; in the oldest form that says all of it, so that older replicas read most.
-pub(super) fn encode_version(version: &Version) -> Result<Vec<u8>, StoreError> {
-    let first = VersionV1::new(version);
-    match version.archived {
-        None => codec::encode(&first),
-        Some(archived) => codec::encode(&VersionV2 { version: first, archived: archived.ms() }),
-    }
-}
-
+/// Reads a version, in whichever form it was written.
 pub(super) fn decode_version(bytes: &[u8], number: u64) -> Result<Version, StoreError> {
-    if codec::layout(bytes) == Some(VersionV2::VERSION) {
-        let VersionV2 { version, archived } = codec::decode(bytes)?;
-        return Ok(Version { archived: Some(Timestamp::from_ms(archived)), ..version.into_model(number)? });
-    }
     codec::decode::<VersionV1>(bytes)?.into_model(number)
 }
 
@@ -218,6 +198,8 @@ pub(super) struct DeploymentV1 {
     action: u8,
     from: Option<ServingV1>,
     to: Option<ServingV1>,
+    approved_by: Vec<String>,
+    change_request: Option<u64>,
 }
 
 impl DeploymentV1 {
@@ -234,6 +216,8 @@ impl DeploymentV1 {
             },
             from: deployment.from.as_ref().map(ServingV1::new),
             to: deployment.to.as_ref().map(ServingV1::new),
+            approved_by: deployment.approved_by.clone(),
+            change_request: deployment.change_request,
         }
     }
 
@@ -258,40 +242,19 @@ impl DeploymentV1 {
             action,
             from: self.from.map(ServingV1::into_model),
             to: self.to.map(ServingV1::into_model),
-            approved_by: Vec::new(),
-            change_request: None,
+            approved_by: self.approved_by,
+            change_request: self.change_request,
         })
     }
 }
 
-/// A deployment that somebody approved.
-#[derive(Serialize, Deserialize)]
-pub(super) struct DeploymentV2 {
-    deployment: DeploymentV1,
-    approved_by: Vec<String>,
-    change_request: Option<u64>,
-}
-
-/// Encodes a deployment; in the oldest form that says all of it.
-pub(super) fn encode_deployment(deployment: &Deployment) -> Result<Vec<u8>, StoreError> {
-    let first = DeploymentV1::new(deployment);
-    if deployment.approved_by.is_empty() && deployment.change_request.is_none() {
-        return codec::encode(&first);
-    }
-    let (approved_by, change_request) = (deployment.approved_by.clone(), deployment.change_request);
-    codec::encode(&DeploymentV2 { deployment: first, approved_by, change_request })
-}
-
+/// Reads a deployment, in whichever form it was written.
 pub(super) fn decode_deployment(
     bytes: &[u8],
     name: PromptName,
     label: Label,
     id: u64,
 ) -> Result<Deployment, StoreError> {
-    if codec::layout(bytes) == Some(DeploymentV2::VERSION) {
-        let DeploymentV2 { deployment, approved_by, change_request } = codec::decode(bytes)?;
-        return Ok(Deployment { approved_by, change_request, ..deployment.into_model(name, label, id)? });
-    }
     codec::decode::<DeploymentV1>(bytes)?.into_model(name, label, id)
 }
 
@@ -324,14 +287,6 @@ pub(super) fn decode_audit(bytes: &[u8], seq: u64) -> Result<AuditEntry, StoreEr
 pub(super) fn decode_link(bytes: &[u8]) -> Result<Link, StoreError> {
     let json = codec::decode::<AuditV1>(bytes)?.json;
     Link::read(&json).map_err(|error| StoreError::Record { kind: AuditV1::NAME, reason: error.to_string() })
-}
-
-/// What schema 1 kept of an access token.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct AccessV1 {
-    pub(super) hash: [u8; 32],
-    pub(super) role: u8,
-    pub(super) created: i64,
 }
 
 /// Where the registry stands.

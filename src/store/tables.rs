@@ -8,7 +8,7 @@
 use redb::TableDefinition;
 
 /// Version of the whole file's layout; a file with a higher one is refused.
-pub(super) const SCHEMA: u64 = 2;
+pub(super) const SCHEMA: u64 = 1;
 
 /// `namespace 0x00 kind key` → `(mod_seq, value)`; see [`super::entry`].
 pub(super) const ENTRIES: TableDefinition<'_, &[u8], (u64, &[u8])> = TableDefinition::new("entries/v1");
@@ -26,13 +26,11 @@ pub(super) const DEPENDENTS: TableDefinition<'_, (&str, &str, u64), u64> = Table
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit/v1");
 /// `id of an imported change` → the commit that brought it.
 pub(super) const IMPORTS: TableDefinition<'_, &str, u64> = TableDefinition::new("imports/v1");
-/// `name of an access token` → access record; of schema 1, which knew three roles and nobody behind a token.
-pub(super) const ACCESS_1: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("access/v1");
 /// `kind key` → JSON of the document; see [`super::documents`].
 pub(super) const DOCUMENTS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("documents/v1");
 /// `number` → signed root document.
 pub(super) const ROOTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("roots/v1");
 /// `epoch` → signed epoch record.
 pub(super) const EPOCHS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("epochs/v1");
-/// `schema`, `head`, `note`, `registry`, `pin`, `contact`, `fork`, `fork_held`, `outdated` → their records.
+/// `name` → its value; see [`super::meta`].
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta/v1");

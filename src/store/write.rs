@@ -11,11 +11,11 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
+use super::meta::{self, Cell, CellValue};
 use super::query::Queries;
 use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
 use super::record::{
-    HeadV1, LabelV1, PromptV1, decode_audit, decode_link, decode_version, encode_audit, encode_deployment,
-    encode_version,
+    DeploymentV1, LabelV1, PromptV1, VersionV1, decode_audit, decode_link, decode_version, encode_audit,
 };
 use super::tables;
 use crate::crypto::lattice::Leaf;
@@ -75,10 +75,8 @@ impl<'t> WriteTxn<'t> {
         namespaces: Option<BTreeMap<String, NamespaceState>>,
     ) -> Result<Self, StoreError> {
         let meta = txn.open_table(tables::META)?;
-        let head = match meta.get("head")? {
-            Some(bytes) => codec::decode::<HeadV1>(bytes.value())?.into(),
-            None => Head::default(),
-        };
+        let head = meta.get(meta::HEAD.name())?.map(|value| meta::decode(&meta::HEAD, value.value())).transpose()?;
+        let head = head.unwrap_or_default();
         let lattices = txn.open_table(tables::LATTICES)?;
         let read = || {
             lattices
@@ -147,7 +145,9 @@ impl<'t> WriteTxn<'t> {
     fn change(&mut self, seq: u64, at: Timestamp, change: Change) -> Result<(), StoreError> {
         let (key, value) = match change {
             Change::Prompt(prompt) => (EntryKey::prompt(&prompt.name), codec::encode(&PromptV1::new(&prompt))?),
-            Change::Version(name, version) => (EntryKey::version(&name, version.number), encode_version(&version)?),
+            Change::Version(name, version) => {
+                (EntryKey::version(&name, version.number), codec::encode(&VersionV1::new(&version))?)
+            }
             Change::Content(namespace, id, bytes) => {
                 let key = EntryKey::content(&namespace, &id);
                 let held = self.entries.get(key.as_bytes())?.map(|held| {
@@ -173,7 +173,7 @@ impl<'t> WriteTxn<'t> {
             }
             Change::Deployment(deployment) => (
                 EntryKey::deployment(&deployment.name, &deployment.label, deployment.id),
-                encode_deployment(&deployment)?,
+                codec::encode(&DeploymentV1::new(&deployment))?,
             ),
         };
         self.put_entry(&key, seq, &value)
@@ -436,22 +436,22 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Keeps a value in the `meta` table.
+    /// Puts a value into a cell.
     ///
     /// # Errors
     /// The database fails.
-    pub fn put_meta(&mut self, key: &str, value: &[u8]) -> Result<(), StoreError> {
+    pub fn put_meta<T: CellValue>(&mut self, cell: &Cell<T>, value: &T) -> Result<(), StoreError> {
         self.mutations += 1;
-        self.meta.insert(key, value)?;
+        self.meta.insert(cell.name(), value.encode()?.as_slice())?;
         Ok(())
     }
 
-    /// A value of the `meta` table.
+    /// The value of a cell.
     ///
     /// # Errors
-    /// The database fails.
-    pub fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.meta.get(key)?.map(|value| value.value().to_vec()))
+    /// The database fails, or it holds another value.
+    pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
+        self.meta.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
     }
 
     /// How often something was changed; a job that fails must not have raised it.
@@ -477,7 +477,7 @@ impl<'t> WriteTxn<'t> {
                 }
             }
         }
-        self.meta.insert("head", codec::encode(&HeadV1::from(self.head))?.as_slice())?;
+        self.meta.insert(meta::HEAD.name(), self.head.encode()?.as_slice())?;
         let state = self.view_state();
         Ok(Finished { head: self.head, state, touched: self.touched, namespaces: self.namespaces })
     }

@@ -46,8 +46,8 @@ pub struct Held {
     pub state: [u8; 32],
     /// The last commit that altered the view.
     pub changed: u64,
-    /// Hash of the newest audit entry, where the note names one.
-    pub audit: Option<[u8; 32]>,
+    /// Hash of the newest audit entry.
+    pub audit: [u8; 32],
     /// [`note_hash`] of its bytes.
     pub note_hash: [u8; 32],
     /// Its `issued`, in unix seconds.
@@ -271,9 +271,8 @@ fn is_fork(checkpoint: &Checkpoint, held: &Held, chain: &RootChain) -> bool {
         return false;
     }
     let held_seq = held.rank.position.seq;
-    let other_log = checkpoint.audit.zip(held.audit).is_some_and(|(offered, held)| offered != held);
     match checkpoint.seq.cmp(&held_seq) {
-        Ordering::Equal => checkpoint.state != held.state || other_log,
+        Ordering::Equal => (checkpoint.state, checkpoint.audit) != (held.state, held.audit),
         Ordering::Greater => checkpoint.changed <= held_seq && !is_unchanged(checkpoint, held),
         Ordering::Less => held.changed <= checkpoint.seq && !is_unchanged(checkpoint, held),
     }

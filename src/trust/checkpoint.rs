@@ -16,9 +16,7 @@ use crate::model::position::Position;
 pub const CHECKPOINT_BYTES_MAX: usize = crate::crypto::note::NOTE_BYTES_MAX;
 /// What the first checkpoint of a view names as its predecessor.
 pub const NO_PREVIOUS: [u8; 32] = [0; 32];
-/// The first form, and the one that anchors the audit log.
 const CONTEXT_LINE: &str = "bookholder/checkpoint/v1";
-const CONTEXT_LINE_2: &str = "bookholder/checkpoint/v2";
 
 /// Why a checkpoint cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +66,8 @@ pub struct Checkpoint {
     pub manifest: Option<([u8; 32], u64)>,
     /// [`note_hash`] of the checkpoint before, or [`NO_PREVIOUS`].
     pub previous: [u8; 32],
-    /// Hash of the newest entry of the audit log; notes of the first form have none.
-    pub audit: Option<[u8; 32]>,
+    /// Hash of the newest entry of the audit log.
+    pub audit: [u8; 32],
     /// When it was signed, in unix seconds.
     pub issued: i64,
     /// When a replica becomes stale without a newer one, in unix seconds.
@@ -99,11 +97,7 @@ impl Checkpoint {
         let (registry, view) = lines.whole("<registry>/view/<view>", |line| {
             line.split_once("/view/").filter(|(registry, view)| is_registry(registry) && is_view(view))
         })?;
-        let anchored = lines.whole("bookholder/checkpoint/v<1 or 2>", |line| match line {
-            CONTEXT_LINE => Some(false),
-            CONTEXT_LINE_2 => Some(true),
-            _ => None,
-        })?;
+        lines.whole(CONTEXT_LINE, |line| (line == CONTEXT_LINE).then_some(()))?;
         let checkpoint = Self {
             registry: registry.to_owned(),
             view: view.to_owned(),
@@ -128,7 +122,7 @@ impl Checkpoint {
                 Some(Some((read_hash(hash)?, len.parse().ok()?)))
             })?,
             previous: lines.field("previous <base64>", read_hash)?,
-            audit: if anchored { Some(lines.field("audit <base64>", read_hash)?) } else { None },
+            audit: lines.field("audit <base64>", read_hash)?,
             issued: lines.seconds("issued <unix seconds>")?,
             expires: lines.seconds("expires <unix seconds>")?,
             min_reader: lines.number("min_reader <number>")?,
@@ -172,8 +166,7 @@ impl Checkpoint {
 impl fmt::Display for Checkpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (generation, definition) = &self.view_definition;
-        let context = if self.audit.is_some() { CONTEXT_LINE_2 } else { CONTEXT_LINE };
-        writeln!(f, "{}/view/{}\n{context}", self.registry, self.view)?;
+        writeln!(f, "{}/view/{}\n{CONTEXT_LINE}", self.registry, self.view)?;
         writeln!(f, "root {}\nepoch {}\nseq {}", self.root, self.epoch, self.seq)?;
         writeln!(f, "changed {}\nfloor {}", self.changed, self.floor)?;
         writeln!(f, "state {}\nentries {}", Hash(&self.state), self.entries)?;
@@ -184,9 +177,7 @@ impl fmt::Display for Checkpoint {
             None => writeln!(f, "manifest -")?,
         }
         writeln!(f, "previous {}", Hash(&self.previous))?;
-        if let Some(audit) = &self.audit {
-            writeln!(f, "audit {}", Hash(audit))?;
-        }
+        writeln!(f, "audit {}", Hash(&self.audit))?;
         writeln!(f, "issued {}\nexpires {}", self.issued, self.expires)?;
         writeln!(f, "min_reader {}", self.min_reader)
     }

@@ -341,7 +341,7 @@ fn check_anchor(manifest: &Manifest, checkpoint: &Checkpoint) -> Result<(), Mani
         (checkpoint.registry == manifest.registry, "it is of another registry"),
         (checkpoint.epoch == manifest.epoch, "it is of another epoch"),
         (checkpoint.seq >= manifest.audit.seq, "it is older than the newest audit entry"),
-        (checkpoint.audit == Some(manifest.audit.hash), "its audit line is not the newest audit entry's hash"),
+        (checkpoint.audit == manifest.audit.hash, "its audit line is not the newest audit entry's hash"),
     ];
     match rules.into_iter().find(|(holds, _)| !holds) {
         Some((_, rule)) => Err(ManifestError::Anchor { rule }),

@@ -9,6 +9,7 @@ use bookholder::store::backup::copy;
 use bookholder::store::{Options, Store, StoreError};
 use redb::{Database, TableDefinition};
 
+use crate::support::filler;
 use crate::support::primary::{Primary, open_store, outside, state_of, verify_store};
 use crate::support::replica::Replica;
 use crate::support::wire::{read_note, records, unframe};
@@ -60,9 +61,9 @@ async fn group(jobs: Vec<Job>) -> (Vec<Result<(), String>>, usize, Store, tempfi
         let write = store.write(move |txn| -> Result<(), StoreError> {
             let key = format!("job-{number}");
             match job {
-                Job::Good => txn.put_meta(&key, b"done"),
+                Job::Good => filler::put(txn, &key, "done"),
                 Job::Refuses => Err(StoreError::Absent { path: key.into() }),
-                Job::FailsHalfWay => txn.put_meta(&key, b"half").and(Err(StoreError::Absent { path: key.into() })),
+                Job::FailsHalfWay => filler::put(txn, &key, "half").and(Err(StoreError::Absent { path: key.into() })),
             }
         });
         let mut write = Box::pin(write);
@@ -76,7 +77,8 @@ async fn group(jobs: Vec<Job>) -> (Vec<Result<(), String>>, usize, Store, tempfi
         outcomes.push(wait.await.map_err(|error| error.to_string()));
     }
     let txn = store.read().expect("a state");
-    let kept = (0..outcomes.len()).filter(|n| txn.meta(&format!("job-{n}")).expect("a table").is_some()).count();
+    let kept =
+        (0..outcomes.len()).filter(|n| filler::get(&txn, &format!("job-{n}")).expect("a table").is_some()).count();
     drop(txn);
     (outcomes, kept, store, directory)
 }
@@ -97,7 +99,7 @@ async fn a_job_that_fails_half_way_takes_its_group_along_and_the_next_one_works(
     assert!(outcomes[1].as_ref().expect_err("it failed").contains("job-1 holds no registry"), "its own error");
     assert_eq!(outcomes[2], Err(aborted.to_owned()));
     assert_eq!(kept, 0);
-    store.write(|txn| txn.put_meta("next", b"done")).await.expect("the next group is written");
+    store.write(|txn| filler::put(txn, "next", "done")).await.expect("the next group is written");
 }
 
 #[tokio::test]
@@ -126,7 +128,7 @@ async fn a_closed_store_says_so() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open_store(directory.path());
     store.close().await;
-    let outcome = store.write(|txn| txn.put_meta("a", b"b")).await;
+    let outcome = store.write(|txn| filler::put(txn, "a", "b")).await;
     assert_eq!(outcome.expect_err("it is closed").to_string(), "the writer has stopped; the log says why");
 }
 
@@ -157,8 +159,8 @@ fn a_newer_schema_and_a_foreign_database_are_refused_and_left_alone() {
         }
     };
     check(
-        &|txn| drop(txn.open_table(META).expect("a table").insert("schema", &3_u64.to_le_bytes()[..])),
-        "was written by a newer bookholder (schema 3, this one reads up to 2); upgrade this program",
+        &|txn| drop(txn.open_table(META).expect("a table").insert("schema", &2_u64.to_le_bytes()[..])),
+        "was written by a newer bookholder (schema 2, this one reads up to 1); upgrade this program",
     );
     check(&|txn| drop(txn.open_table(FOREIGN).expect("a table").insert(1, 1)), "is damaged: it is no registry");
 }

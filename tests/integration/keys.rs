@@ -274,7 +274,7 @@ fn forged(registry: String, position: Position) -> Checkpoint {
         view_definition: all_view_definition(),
         manifest: None,
         previous: NO_PREVIOUS,
-        audit: None,
+        audit: [0; 32],
         issued: 1_800_000_000,
         expires: 1_800_000_060,
         min_reader: 1,

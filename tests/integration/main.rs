@@ -39,6 +39,7 @@ mod ui_review;
 mod ui_sessions;
 mod ui_sign_on;
 mod units;
+mod upgrade;
 mod values;
 mod watch;
 mod webhooks;

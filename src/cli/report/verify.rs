@@ -188,10 +188,10 @@ mod tests {
             view_definition: all_view_definition(),
             manifest: None,
             previous: NO_PREVIOUS,
-            audit: Some(manifest.audit.hash),
+            audit: manifest.audit.hash,
             issued: 2,
             expires: 3,
-            min_reader: 2,
+            min_reader: 1,
         };
         let file = ManifestFile {
             how_to_read: String::new(),

@@ -170,9 +170,9 @@ fn commits_that_alter_nothing_bring_a_position_and_nothing_to_fetch() {
 #[test]
 fn two_checkpoints_of_one_history_agree_wherever_nothing_changed_between_them() {
     let mut replica = Replica::holding(100);
-    replica.held = replica.held.map(|held| Held { changed: 90, audit: Some([5; 32]), ..held });
+    replica.held = replica.held.map(|held| Held { changed: 90, audit: [5; 32], ..held });
     let page = |seq, changed, state: u8, audit: u8| {
-        signed(&Checkpoint { changed, state: [state; 32], audit: Some([audit; 32]), ..checkpoint(1, seq) })
+        signed(&Checkpoint { changed, state: [state; 32], audit: [audit; 32], ..checkpoint(1, seq) })
     };
     for (note, reason) in [
         (page(100, 90, 7, 5), None),

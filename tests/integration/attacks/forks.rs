@@ -10,6 +10,7 @@ use bookholder::replication::engine::Settings;
 use bookholder::replication::publisher::PublishError;
 use bookholder::replication::witness::pack;
 use bookholder::store::StoreError;
+use bookholder::store::meta;
 
 use crate::support::primary::{BEGIN_MS, Primary, open_store};
 use crate::support::replica::{Replica, open_follower, share_trust};
@@ -49,12 +50,15 @@ async fn find_out(replica: &mut Replica, copy: &Primary) {
 #[tokio::test]
 async fn another_history_with_a_higher_number_is_a_fork_and_not_taken() {
     let (primary, copy, mut replica) = parted().await;
-    let held = replica.store.read().expect("a state").meta("note").expect("a table");
+    let held = replica.store.read().expect("a state").meta(&meta::NOTE).expect("a table");
     find_out(&mut replica, &copy).await;
     let txn = replica.store.read().expect("a state");
-    let kept = |key| txn.meta(key).expect("a table");
-    assert_eq!(kept("fork"), Some(unframe(&copy.answer(Position::default()).await).0), "the other note");
-    assert_eq!(kept("fork_held"), held, "and its own");
+    assert_eq!(
+        txn.meta(&meta::FORK).expect("a table"),
+        Some(unframe(&copy.answer(Position::default()).await).0),
+        "the other note"
+    );
+    assert_eq!(txn.meta(&meta::FORK_HELD).expect("a table"), held, "and its own");
     let proof = pack(&held.expect("a note"), &primary.epoch(1), []);
     assert_eq!(replica.upstream.shown().await, proof, "the upstream is shown what it should know");
     // The whole is not fetched again and again, and the alarm stays.
@@ -243,7 +247,7 @@ async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
 #[tokio::test]
 async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
     let (primary, copy, replica) = parted().await;
-    let held = replica.store.read().expect("a state").meta("note").expect("a table").expect("a note");
+    let held = replica.store.read().expect("a state").meta(&meta::NOTE).expect("a table").expect("a note");
     assert!(copy.state().0 > primary.state().0);
     copy.publisher.shown(pack(&held, &primary.epoch(1), [])).await.expect("its own signature");
     let said = refusal(&copy).await;

@@ -8,6 +8,7 @@ use bookholder::registry::primary_clock::PrimaryClock;
 use bookholder::registry::seal::Signer;
 use bookholder::replication::engine::{Action, Engine, Event, Memory, Now, Settings};
 use bookholder::store::StoreError;
+use bookholder::store::meta;
 use bookholder::trust::epoch::{EpochBase, EpochRecord};
 use bookholder::trust::root::{RootDocument, sign_root};
 use bookholder::trust::root_chain::RootChain;
@@ -35,7 +36,7 @@ async fn equivocation_keeps_the_evidence_and_stays() {
     let (note, data) = unframe(&copy.answer(Position::default()).await);
     let trouble = replica.refuses(Reply::Bytes(frame(&note, &data)), "fork").await;
     assert!(trouble.detail.starts_with("two different states are signed for position 1."), "{}", trouble.detail);
-    assert_eq!(replica.store.read().expect("a state").meta("fork").expect("a table"), Some(note));
+    assert_eq!(replica.store.read().expect("a state").meta(&meta::FORK).expect("a table"), Some(note));
     assert_eq!(replica.text("a@2").expect("what it had"), "one story");
 }
 

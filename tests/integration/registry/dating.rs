@@ -11,6 +11,7 @@ use bookholder::registry::redate::Redated;
 use bookholder::server::offline::OfflineError;
 use bookholder::server::repair::repair_dates;
 
+use crate::support::filler;
 use crate::support::primary::{BEGIN_MS, Primary, name, outside};
 use crate::support::wire::read_note;
 
@@ -117,7 +118,7 @@ async fn a_registry_that_rested_goes_on_for_90_days_and_then_by_the_word_of_its_
         let founding = Founding { trust_clock: true, ..Founding::default() };
         let (store, founded) = open(directory.path(), &founding, &clock, |_| {}).expect("opens");
         assert_eq!(founded.signer.clock.standing(), Standing::Trusted);
-        let kept = |txn: &mut bookholder::store::write::WriteTxn<'_>| txn.put_meta("any", b"thing");
+        let kept = |txn: &mut bookholder::store::write::WriteTxn<'_>| filler::put(txn, "any", "thing");
         store.write_blocking(kept).expect("written");
         store.close_blocking();
     });

@@ -12,6 +12,7 @@ use bookholder::store::read::ReadTxn;
 use bookholder::store::{Options, Store, StoreError};
 use redb::StorageBackend;
 
+use crate::support::filler;
 use crate::support::node::{PATIENCE, eventually};
 use crate::support::primary::{Primary, text_of};
 
@@ -133,7 +134,7 @@ async fn registry() -> (Store, Resolver, Arc<Switches>, Arc<tempfile::TempDir>) 
     let (disk, switches) = FailingDisk::of(directory.path());
     let store = open(directory.path(), disk).expect("a store");
     // More than redb keeps in memory.
-    let fill = store.write(|txn| (0..BIG).try_for_each(|number| txn.put_meta(&big(number), &vec![7; 100_000])));
+    let fill = store.write(|txn| (0..BIG).try_for_each(|number| filler::put(txn, &big(number), &"7".repeat(100_000))));
     fill.await.map_err(|error: StoreError| error).expect("written");
     let resolver = Resolver::new(store.clone(), 0);
     (store, resolver, switches, directory)
@@ -149,7 +150,7 @@ fn text(resolver: &Resolver, number: usize) -> Result<String, String> {
 }
 
 async fn put(store: &Store, key: &'static str) -> Result<(), StoreError> {
-    store.write(move |txn| txn.put_meta(key, b"kept")).await
+    store.write(move |txn| filler::put(txn, key, "kept")).await
 }
 
 fn until_writable(store: &Store) {
@@ -176,8 +177,8 @@ async fn reads_go_on_while_writes_fail_and_writing_comes_back_without_a_write() 
         until_writable(&store);
         put(&store, "kept").await.expect("writes work");
         let txn = store.read().expect("a state");
-        assert_eq!(txn.meta("refused").expect("a table"), None);
-        assert_eq!(txn.meta("kept").expect("a table").as_deref(), Some(&b"kept"[..]));
+        assert_eq!(filler::get(&txn, "refused").expect("a table"), None);
+        assert_eq!(filler::get(&txn, "kept").expect("a table").as_deref(), Some("kept"));
         drop(txn);
         store.close().await;
     }
@@ -187,7 +188,7 @@ async fn reads_go_on_while_writes_fail_and_writing_comes_back_without_a_write() 
 async fn an_error_of_a_moment_while_reading_is_over_a_moment_later_though_nobody_writes() {
     let (store, resolver, switches, _directory) = registry().await;
     switches.read.store(true, Ordering::SeqCst);
-    let read = |number| store.view(|txn| txn.meta(&big(number)));
+    let read = |number| store.view(|txn| filler::get(txn, &big(number)));
     let refused = (0..BIG).find_map(|number| read(number).err()).expect("a refusal").to_string();
     assert!(!refused.contains("too many writes"), "{refused}");
     let closed = eventually(PATIENCE, || {
@@ -213,8 +214,8 @@ async fn with_a_third_of_all_reads_failing_every_question_is_answered_and_writes
     switches.read_percent.store(33, Ordering::SeqCst);
     let before = switches.asked.load(Ordering::SeqCst);
     for number in 0..10 * BIG {
-        let value = store.view(|txn| txn.meta(&big(number % BIG))).expect("it is read");
-        assert_eq!(value, Some(vec![7; 100_000]));
+        let value = store.view(|txn| filler::get(txn, &big(number % BIG))).expect("it is read");
+        assert_eq!(value, Some("7".repeat(100_000)));
         assert_eq!(text(&resolver, number), Ok(format!("text {}", number % 20)));
         assert_eq!(store.condition().fault().map(|fault| fault.detail), None, "question {number}");
     }
@@ -259,7 +260,7 @@ async fn a_reader_that_never_ends_does_not_hold_up_the_way_back_and_is_interrupt
     put(&store, "kept").await.expect("writes work at once");
     assert_eq!(text(&resolver, 1), Ok("text 1".to_owned()));
     assert!(began.elapsed() < GAP, "{:?}", began.elapsed());
-    let interrupted = (0..BIG).find_map(|number| slow.meta(&big(number)).err()).expect("it was given up");
+    let interrupted = (0..BIG).find_map(|number| filler::get(&slow, &big(number)).err()).expect("it was given up");
     assert!(matches!(interrupted, StoreError::Interrupted | StoreError::Disk { .. }), "{interrupted}");
     store.close().await;
 }
@@ -289,7 +290,7 @@ async fn under_a_disk_that_fails_now_and_then_nothing_acknowledged_is_lost_and_e
     for number in 0..300 {
         let key = format!("key-{number}");
         let kept = key.clone();
-        match store.write(move |txn| txn.put_meta(&key, b"kept")).await {
+        match store.write(move |txn| filler::put(txn, &key, "kept")).await {
             Ok(()) => acknowledged.push(kept),
             Err(StoreError::Disk { .. }) => refused += 1,
             Err(error) => panic!("{error}"),
@@ -304,7 +305,7 @@ async fn under_a_disk_that_fails_now_and_then_nothing_acknowledged_is_lost_and_e
     let store = Store::open(&Options { directory: directory.path().to_owned(), create: false }).expect("a store");
     let txn = store.read().expect("a state");
     for key in acknowledged {
-        assert!(txn.meta(&key).expect("a table").is_some(), "{key} was acknowledged");
+        assert!(filler::get(&txn, &key).expect("a table").is_some(), "{key} was acknowledged");
     }
     assert_eq!(
         bookholder::store::verify::verify(&txn, &mut |_| {}).expect("readable").differences,

@@ -3,6 +3,7 @@
 use bookholder::store::backup::copy;
 use bookholder::store::{Options, Store, StoreError};
 
+use crate::support::filler;
 use crate::support::primary::outside;
 
 /// Size of one text, in bytes.
@@ -21,9 +22,9 @@ async fn mostly_unused(directory: &tempfile::TempDir, values: usize) {
     let store = Store::open(&options(directory)).expect("a store");
     for round in 0..2 {
         for number in 0..values {
-            let bytes =
-                if round == 0 { vec![u8::try_from(number % 251).unwrap_or_default(); TEXT] } else { vec![1; 10] };
-            let put = store.write(move |txn| txn.put_meta(&format!("key-{number}"), &bytes)).await;
+            let text = if round == 0 { char::from(b'a' + u8::try_from(number % 26).unwrap_or_default()) } else { '1' };
+            let text = text.to_string().repeat(if round == 0 { TEXT } else { 10 });
+            let put = store.write(move |txn| filler::put(txn, &format!("key-{number}"), &text)).await;
             put.map_err(|error: StoreError| error).expect("written");
         }
     }
@@ -33,11 +34,12 @@ async fn mostly_unused(directory: &tempfile::TempDir, values: usize) {
 #[tokio::test]
 async fn a_largely_unused_database_is_made_smaller_when_a_node_starts() {
     let directory = tempfile::tempdir().expect("a folder");
-    mostly_unused(&directory, 900).await;
+    mostly_unused(&directory, 1_300).await;
     let before = length(directory.path());
     assert!(before > 80_000_000, "{before}");
     let store = Store::open_to_serve(&options(&directory)).expect("a store");
-    assert_eq!(store.read().expect("a state").meta("key-7").expect("a table"), Some(vec![1; 10]));
+    let kept = filler::get(&store.read().expect("a state"), "key-7").expect("a table");
+    assert_eq!(kept, Some("1".repeat(10)));
     store.close().await;
     let after = length(directory.path());
     assert!(after < before / 10, "{before} to {after}");
@@ -66,9 +68,9 @@ async fn a_backup_is_not_much_larger_than_what_it_holds() {
     let mut held = 0_u64;
     for number in 0..400_usize {
         // Of every length, as texts are.
-        let bytes = vec![7; 500 + number * 7_919 % 30_000];
-        held += bytes.len() as u64;
-        let put = store.write(move |txn| txn.put_meta(&format!("key-{number}"), &bytes)).await;
+        let text = "7".repeat(500 + number * 7_919 % 30_000);
+        held += text.len() as u64;
+        let put = store.write(move |txn| filler::put(txn, &format!("key-{number}"), &text)).await;
         put.map_err(|error: StoreError| error).expect("written");
     }
     let backup = directory.path().join("backup");

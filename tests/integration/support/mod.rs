@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod command;
 pub mod contract;
+pub mod filler;
 pub mod form;
 pub mod node;
 pub mod primary;
