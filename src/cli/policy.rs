@@ -15,6 +15,7 @@ use super::output::{ACCENT, Cell, DIM, GOOD, Table, count, paint};
 use super::{Verdict, disk};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::policy_words::demands;
+use crate::json::plain_reason;
 use crate::model::policy::{POLICIES_MAX, Policy};
 
 const EXAMPLES: &str = r#"Examples:
@@ -175,6 +176,7 @@ fn read(path: &Path) -> Result<Vec<Policy>, CliError> {
 /// Reads one policy or several, as TOML or JSON.
 fn parse(text: &str) -> Result<Vec<Policy>, String> {
     let text = text.trim_start_matches('\u{feff}');
+    let plain = |error: serde_json::Error| plain_reason(&error.to_string(), "an object");
     let mut signs = text.chars().filter(|c| !c.is_whitespace());
     match (signs.next(), signs.next()) {
         (Some('['), Some('{' | ']')) => crate::json::read(text.as_bytes()).map_err(|error| error.to_string()),
@@ -182,15 +184,15 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
             let fields: serde_json::Map<_, _> =
                 crate::json::read(text.as_bytes()).map_err(|error| error.to_string())?;
             if fields.contains_key("policy") {
-                return serde_json::from_str(text).map(|file: Several| file.policy).map_err(|error| error.to_string());
+                return serde_json::from_str(text).map(|file: Several| file.policy).map_err(plain);
             }
-            serde_json::from_str(text).map(|policy| vec![policy]).map_err(|error| error.to_string())
+            serde_json::from_str(text).map(|policy| vec![policy]).map_err(plain)
         }
         _ => {
             let reason = |error: toml::de::Error| {
                 let before = error.span().and_then(|span| text.get(..span.start));
                 let line = before.map(|before| format!("line {}: ", 1 + before.matches('\n').count()));
-                format!("{}{}", line.unwrap_or_default(), error.message())
+                format!("{}{}", line.unwrap_or_default(), plain_reason(error.message(), "a table"))
             };
             let fields: toml::Table = toml::from_str(text).map_err(reason)?;
             if fields.contains_key("policy") {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ConfigError;
+use crate::json::plain_reason;
 use crate::model::position::Position;
 
 /// What every setting's environment variable begins with.
@@ -128,7 +129,10 @@ impl Layer {
     /// # Errors
     /// It is no TOML, or says something unknown.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| ConfigError::File { path: path.to_owned(), reason: error.to_string() })
+        toml::from_str(text).map_err(|error| ConfigError::File {
+            path: path.to_owned(),
+            reason: plain_reason(&error.to_string(), "a table"),
+        })
     }
 
     /// What the environment says: `BOOKHOLDER_CACHE_MIB=64` is `cache_mib = 64`.
@@ -155,7 +159,10 @@ impl Layer {
                     return Err(ConfigError::UnknownVariable { name: name.clone() });
                 }
                 Err(error) => {
-                    return Err(ConfigError::Variable { name: name.clone(), reason: error.message().to_owned() });
+                    return Err(ConfigError::Variable {
+                        name: name.clone(),
+                        reason: plain_reason(error.message(), "a table"),
+                    });
                 }
             };
             layer = known.over(layer);

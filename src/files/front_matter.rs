@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::yaml;
-use crate::json::{self, JsonError};
+use crate::json::{self, JsonError, plain_reason};
 use crate::model::content::{Message, Model, Syntax, Variable, VariableType};
 use crate::model::name::Label;
 
@@ -121,16 +121,17 @@ fn form_of(read: yaml::Read) -> Result<Form, String> {
     let yaml::Read { fields, lines } = read;
     let whole = serde_json::from_value(Value::Object(fields.clone()));
     whole.map_err(|error: serde_json::Error| {
+        let plain = |error: &serde_json::Error| plain_reason(&error.to_string(), "a map");
         let wrong = fields.into_iter().find_map(|(key, value)| {
             let alone = Map::from_iter([(key.clone(), value)]);
             Some((key, serde_json::from_value::<Form>(Value::Object(alone)).err()?))
         });
         match wrong {
             Some((key, error)) => match lines.get(&key) {
-                Some(line) => format!("line {line}: `{key}`: {error}"),
-                None => format!("`{key}`: {error}"),
+                Some(line) => format!("line {line}: `{key}`: {}", plain(&error)),
+                None => format!("`{key}`: {}", plain(&error)),
             },
-            None => error.to_string(),
+            None => plain(&error),
         }
     })
 }

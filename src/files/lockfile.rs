@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::path::path_of;
+use crate::json::plain_reason;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
@@ -125,7 +126,8 @@ impl Lockfile {
         if text.len() > LOCKFILE_BYTES_MAX {
             return Err(LockfileError::TooLong { bytes: text.len() });
         }
-        let decode = |error: toml::de::Error| LockfileError::Decode { reason: error.message().to_owned() };
+        let decode =
+            |error: toml::de::Error| LockfileError::Decode { reason: plain_reason(error.message(), "a table") };
         let version: VersionOnly = toml::from_str(text).map_err(decode)?;
         if version.version != LOCKFILE_VERSION {
             return Err(LockfileError::Version(version.version));

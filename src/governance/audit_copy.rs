@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::report::jsonl::{EVENT, SERVED};
+use crate::json::plain_reason;
 use crate::model::audit::{Link, LinkError};
 
 /// Longest line of a copy, in bytes: an entry whose command moved thousands of labels.
@@ -89,7 +90,10 @@ pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let syntax = |error: serde_json::Error| CopyError::Syntax { line, reason: error.to_string() };
+        let syntax = |error: serde_json::Error| CopyError::Syntax {
+            line,
+            reason: plain_reason(&error.to_string(), "an object"),
+        };
         let outer: Line<'_> = serde_json::from_slice(&bytes).map_err(syntax)?;
         if outer.record.as_deref() == Some(SERVED) && outer.entry.is_none() {
             verdict.served += 1;

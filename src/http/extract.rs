@@ -303,7 +303,7 @@ fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 
 /// What is wrong with a body: the field, its value and the rule, where it is JSON at all.
 fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError {
-    let reason = without_types(&error.to_string());
+    let reason = error.to_string();
     let JsonError::Form { .. } = error else { return RequestError::Json { reason } };
     // Read again, as following the path takes time that only mistakes are worth.
     let mut reader = serde_json::Deserializer::from_slice(crate::json::without_mark(bytes));
@@ -316,17 +316,6 @@ fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError 
     }
     let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _)| reason).to_owned();
     RequestError::Field { path: excerpt(&path), reason }
-}
-
-/// A reason that calls what this program calls a struct by what its reader knows.
-fn without_types(reason: &str) -> String {
-    match reason.split_once("expected struct ") {
-        Some((before, rest)) => {
-            let after = rest.find(|c: char| !c.is_alphanumeric()).and_then(|end| rest.get(end..)).unwrap_or_default();
-            format!("{before}expected an object{after}")
-        }
-        None => reason.to_owned(),
-    }
 }
 
 /// A JSON body that arrived and is not read yet, for work that waits for its turn: as values it takes several times the

@@ -10,6 +10,7 @@
 mod encode;
 mod number;
 mod path;
+mod reason;
 mod scan;
 mod whole;
 
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use encode::encode;
 pub use number::{INTEGER_MAX, NumberError, number, scientific, written};
 pub use path::{Path, Step};
+pub use reason::plain_reason;
 pub use whole::{whole, whole_option, whole_values};
 
 /// Why a text is not taken as JSON.
@@ -41,7 +43,8 @@ pub enum JsonError {
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let bytes = without_mark(bytes);
     scan::scan(bytes)?;
-    serde_json::from_slice(bytes).map_err(|error| JsonError::Form { reason: error.to_string() })
+    serde_json::from_slice(bytes)
+        .map_err(|error| JsonError::Form { reason: plain_reason(&error.to_string(), "an object") })
 }
 
 /// A text without the byte order mark that programs of Windows put before it.

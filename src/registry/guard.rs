@@ -133,30 +133,30 @@ pub(super) fn clear(
     if broken.is_some() && terms.allow_major {
         ctx.because(format!("callers of {} may break: `allow_major` was given", place(wanted)));
     }
-    let broken = broken.filter(|_| !terms.allow_major);
-    let refused = if unmet.is_empty() {
-        broken.map(|reasons| {
-            let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now));
-            by.map(|by| RegistryError::BreaksCallers { place: place(wanted), reasons, by })
-        })
-    } else {
-        Some(Ok(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet.clone(), rollback: terms.rollback }))
-    };
-    match (refused.transpose()?, &terms.break_glass) {
-        (None, _) => {
-            for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
-                ctx.because(format!("policy {policy} is met"));
-            }
+    let overridden = match (unmet.is_empty(), &terms.break_glass) {
+        (true, _) => None,
+        (false, None) => {
+            return Err(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet, rollback: terms.rollback });
         }
-        (Some(refused), None) => return Err(refused),
-        (Some(refused), Some(why)) => {
+        (false, Some(why)) => {
             check_message(why)?;
             ctx.authorise(Permission::Override, Some(wanted.name), Some(wanted.label))?;
-            let what = unmet.iter().map(|demand| format!("{}: {}", demand.policy, demand.says));
-            let what: Vec<String> = what.collect();
-            let what = if what.is_empty() { vec![refused.to_string()] } else { what };
-            tracing::warn!(actor = ctx.actor.name, place = place(wanted), reason = why, "a policy was overridden");
-            ctx.overrode(what.into_iter().map(|what| format!("{what} — overridden because {why}")));
+            Some(why)
+        }
+    };
+    // Breaking callers is a decision of its own: an override of policies does not cover it.
+    if let Some(reasons) = broken.filter(|_| !terms.allow_major) {
+        let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now))?;
+        return Err(RegistryError::BreaksCallers { place: place(wanted), reasons, by });
+    }
+    if let Some(why) = overridden {
+        tracing::warn!(actor = ctx.actor.name, place = place(wanted), reason = why, "a policy was overridden");
+        ctx.overrode(
+            unmet.iter().map(|demand| format!("{}: {} — overridden because {why}", demand.policy, demand.says)),
+        );
+    } else {
+        for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
+            ctx.because(format!("policy {policy} is met"));
         }
     }
     // Whoever made something of it approved nothing, unless a policy lets them.

@@ -18,6 +18,7 @@ use super::offline::{OfflineError, Standing, standing};
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey, VerifyingKey};
 use crate::crypto::note::{NOTE_BYTES_MAX, Note, NoteError, Signed};
+use crate::json::plain_reason;
 use crate::registry::founding::{FoundingError, install_root, own_key_file};
 use crate::registry::seal::{KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, read_key};
 use crate::store::files::replace;
@@ -407,7 +408,7 @@ impl Draft {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let file: DraftFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
+        let file: DraftFile = toml::from_str(text).map_err(|error| plain_reason(error.message(), "a table"))?;
         if file.format != FORMAT {
             return Err(format!("it is `{}`, not `{FORMAT}`", file.format));
         }

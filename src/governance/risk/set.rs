@@ -11,6 +11,7 @@ use super::rule::{
     Excuses, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, SET_KIB_MAX, UNFILTERED_MAX,
 };
 use super::work::Work;
+use crate::json::plain_reason;
 use crate::model::finding::{Category, Severity};
 
 /// Rules that are used together. A clone shares them.
@@ -193,7 +194,7 @@ pub(super) fn read_toml<T: serde::de::DeserializeOwned>(toml: &str) -> Result<T,
     toml::from_str(toml).map_err(|error| {
         // The error's own text would show lines of the file; its cause and line are enough.
         let line = error.span().and_then(|span| toml.get(..span.start)).map(|before| 1 + before.matches('\n').count());
-        let reason = error.message().to_owned();
+        let reason = plain_reason(error.message(), "a table");
         RuleError::Form { reason: line.map_or(reason.clone(), |line| format!("line {line}: {reason}")) }
     })
 }

@@ -17,6 +17,7 @@ use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, Vers
 use crate::api::write::{Move, ServingRequest};
 use crate::clock::Stop;
 use crate::governance::diff::diff;
+use crate::json::plain_reason;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
 use crate::model::draft::Draft;
 use crate::model::finding::Finding;
@@ -191,7 +192,9 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
         Rendered::Text(text) => Ok(Content::text(Syntax::Plain, text)),
         Rendered::Messages(messages) => {
             let messages = messages.into_iter().map(serde_json::from_value::<Message>).collect::<Result<_, _>>();
-            let body = Body::Messages(messages.map_err(|error| format!("a sample message is none: {error}"))?);
+            let body = Body::Messages(messages.map_err(|error| {
+                format!("a sample message is wrong: {}", plain_reason(&error.to_string(), "an object"))
+            })?);
             Ok(Content { body, ..Content::text(Syntax::Plain, "") })
         }
     });

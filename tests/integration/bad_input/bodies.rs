@@ -46,6 +46,71 @@ fn malformed_json_is_refused_with_the_reason() {
     target.is_well();
 }
 
+/// Every value with one of its parts, at any depth, replaced by each of some others.
+fn with_one_part_replaced(value: &Value, others: &[Value]) -> Vec<Value> {
+    let mut changed = others.to_vec();
+    let within = |part: &Value| with_one_part_replaced(part, others);
+    match value {
+        Value::Object(fields) => {
+            for (key, part) in fields {
+                changed.extend(within(part).into_iter().map(|part| {
+                    let mut fields = fields.clone();
+                    fields.insert(key.clone(), part);
+                    Value::Object(fields)
+                }));
+            }
+        }
+        Value::Array(list) => {
+            for (index, part) in list.iter().enumerate() {
+                changed.extend(within(part).into_iter().map(|part| {
+                    let mut list = list.clone();
+                    list[index] = part;
+                    Value::Array(list)
+                }));
+            }
+        }
+        _ => {}
+    }
+    changed
+}
+
+#[test]
+fn body_of_a_wrong_shape_is_refused_without_naming_a_type_of_the_program() {
+    let mut target = Target::start();
+    let document = target.0.get("/openapi.json").ok();
+    let others = [json!(true), json!("x"), json!(7), json!([]), json!([1]), json!({}), json!({"x": 1}), Value::Null];
+    let named = regex::Regex::new(r"(struct|enum|variant|tuple) [A-Z]|::[A-Z]").expect("a pattern");
+    let whole = r#"{"content": {"syntax": "jinja", "messages": [{"role": "user", "content": "x"}],
+        "variables": [{"name": "a", "type": "string", "required": true}], "model": {"name": "m", "parameters": {}},
+        "tools": [{"type": "function"}], "response_schema": {}, "config": {}}, "message": "m", "labels": ["a"]}"#;
+    let whole: Value = serde_json::from_str(whole).expect("a publication");
+    let mut bodies = vec![("post".to_owned(), PUBLISH.to_owned(), whole)];
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let example = &operation["requestBody"]["content"]["application/json"]["example"];
+            if example.is_object() {
+                let path = path.replace(['{', '}'], "").replace("/id/", "/1/").replace("/version/", "/1/");
+                bodies.push((method.clone(), path, example.clone()));
+            }
+        }
+    }
+    assert!(bodies.len() > 20, "{} bodies", bodies.len());
+    let mut refused = 0;
+    for (method, path, body) in &bodies {
+        for wrong in with_one_part_replaced(body, &others) {
+            let kind = [("content-type", "application/json")];
+            let answer = target.0.send(&method.to_uppercase(), path, &kind, wrong.to_string().as_bytes());
+            assert!(answer.status < 500, "{method} {path} {wrong}: {}", answer.text());
+            if answer.status >= 400 {
+                refused += 1;
+                assert!(!named.is_match(&answer.text()), "{method} {path} {wrong}: {}", answer.text());
+            }
+        }
+    }
+    assert!(refused > 500, "{refused} bodies were refused");
+    target.is_well();
+}
+
 #[test]
 fn another_content_type_is_refused_by_name() {
     let mut target = Target::start();

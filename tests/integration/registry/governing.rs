@@ -376,6 +376,28 @@ async fn callers_that_would_break_are_named() {
 }
 
 #[tokio::test]
+async fn break_glass_overrides_policies_and_not_what_breaks_callers() {
+    let primary = team().await;
+    primary.publish(AGENT, "Hello").await;
+    deploy_as(&primary, "rob", 1).await.expect("no policy yet");
+    policy(&primary, r#","approvals":1"#).await;
+    let two = publish_as(&primary, "ann", "Hello {{order}}").await;
+    let asked = |allow_major: bool, break_glass: Option<&str>| {
+        let break_glass = break_glass.map(str::to_owned);
+        DeployRequest { message: "m".to_owned(), allow_major, break_glass, ..DeployRequest::default() }
+    };
+    assert_eq!(missing(deploy(&primary, "admin", two, asked(true, None)).await), [RequirementKind::Approvals]);
+    let refused = deploy(&primary, "admin", two, asked(false, Some("a fire"))).await;
+    assert!(matches!(refused, Err(RegistryError::BreaksCallers { .. })), "{refused:?}");
+    assert!(last(&primary).overrode.is_empty(), "nothing was overridden");
+    let refused = deploy(&primary, "rob", two, asked(true, Some("a fire"))).await;
+    assert!(matches!(refused, Err(RegistryError::Forbidden { .. })), "{refused:?}");
+    deploy(&primary, "admin", two, asked(true, Some("a fire"))).await.expect("both were given");
+    let entry = last(&primary);
+    assert!(matches!(entry.overrode.as_slice(), [one] if one.ends_with("overridden because a fire")), "{entry:?}");
+}
+
+#[tokio::test]
 async fn label_without_a_policy_gets_what_breaks_its_callers_only_when_that_is_allowed() {
     let primary = Primary::found();
     let (admin, registry) = (&primary.admin, &primary.registry);
