@@ -13,6 +13,8 @@ use super::error::CliError;
 use super::output::{ACCENT, DIM, Output, STRONG, harmless, one_line, paint};
 use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::read::{Assignment, RenderRequest, Subject};
+use crate::clock::{Clock, SystemClock};
+use crate::model::as_of::AsOf;
 use crate::model::content::Body;
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
@@ -22,7 +24,7 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder get support/agent                                  what production says
   bookholder get support/agent@7 --var who=Ada --var n:=3       with variables; := takes JSON
-  bookholder get support/agent --at 2026-03-20T15:00:00Z        what it said on Friday at three
+  bookholder get support/agent --at '2026-03-20 15:00'          what it said on Friday at three, in UTC
   bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
   bookholder get support/chat --messages history=chat.json      fills a placeholder with messages
 
@@ -48,9 +50,9 @@ pub struct GetArgs {
     /// Refuse variables and messages that the version does not use, and placeholders without messages
     #[arg(long)]
     strict: bool,
-    /// As of when
+    /// As of when: a day, a minute or a second in UTC, to its end, such as 2026-03-20 or '2026-03-20 15:00'
     #[arg(long, value_name = "TIME")]
-    at: Option<Timestamp>,
+    at: Option<AsOf>,
     /// Whoever should always get the same arm of a split
     #[arg(long, value_name = "WHO")]
     subject: Option<String>,
@@ -64,6 +66,9 @@ pub struct GetArgs {
 
 pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
+    let now = Timestamp::from_ms(SystemClock::new().now_ms());
+    let at = args.at.map_or(Ok(None), |at| at.moment(now));
+    let at = at.map_err(|error| CliError::usage(format!("--at: {error}")))?;
     let rendering = args.render || !args.variables.is_empty() || !args.messages.is_empty();
     let chance;
     let (value, stamp, said) = if rendering {
@@ -71,7 +76,7 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
             variables: args.variables.into_iter().collect(),
             subject: args.subject,
             attributes: args.attributes.into_iter().collect(),
-            at: args.at,
+            at,
             strict: args.strict,
             ..RenderRequest::default()
         };
@@ -86,7 +91,7 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         (serde_json::to_value(&answer), answer.stamp, answer.rendered)
     } else {
         let who = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
-        let answer = context.client.resolve(&args.reference, &who, args.at).await?;
+        let answer = context.client.resolve(&args.reference, &who, at).await?;
         chance = by_chance(answer.assignment.as_ref());
         let said = match &answer.content.body {
             Body::Text(text) => Rendered::Text(text.clone()),

@@ -24,8 +24,9 @@ use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, Unread, heavy};
 use super::fresh::{FreshHeaders, VERSION, text};
 use super::openapi::params::Attributes;
+use super::request::RequestError;
 use super::service::NOSNIFF;
-use super::state::{App, RequestId};
+use super::state::{App, RequestId, Shared};
 use crate::api::read::{BatchAnswer, BatchRequest, RenderAnswer, RenderRequest, Resolved};
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
@@ -33,6 +34,10 @@ use crate::resolve::{Answer, Query};
 
 /// What `GET /v1/resolve/…` takes.
 const PARAMETERS: &[&str] = &["subject", "attr", "at"];
+/// How far the clocks of a client and of this node may differ, in milliseconds: 5 minutes.
+const CLOCKS_DIFFER_MS: i64 = 5 * 60 * 1_000;
+/// A clock that shows less was never set: 2020-01-01.
+const CLOCK_IS_SET_MS: i64 = 1_577_836_800_000;
 /// Headers of an answer, for the map to be made in one piece.
 const HEADERS: usize = 9;
 /// Answers from this size on, in bytes, are shared by a batch rather than copied.
@@ -72,6 +77,17 @@ pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
     tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == etag || tag == b"*")
 }
 
+/// Refuses a time that has not come: what will be served then is not known. A clock that was never set cannot tell.
+fn check_past(app: &Shared, at: Option<Timestamp>) -> Result<(), String> {
+    let now_ms = app.clock.now_ms();
+    let future = at.filter(|at| now_ms >= CLOCK_IS_SET_MS && at.ms().saturating_sub(now_ms) > CLOCKS_DIFFER_MS);
+    future.map_or(Ok(()), |at| Err(format!("{at} is in the future; leave it out for what is served now")))
+}
+
+fn in_body(reason: String) -> RequestError {
+    RequestError::Field { path: "at".to_owned(), reason }
+}
+
 /// Resolves a reference to exactly one version and what it says.
 #[utoipa::path(
     get, path = "/v1/resolve/{reference}", operation_id = "resolve", tag = "resolve", security((), ("token" = [])),
@@ -79,7 +95,7 @@ pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
         ("reference" = Reference, Path, description = "`name@label`, `name@7`, `name@b3:…`; a bare name means `@production`. Slashes may stand as they are.", example = "support/agent@production"),
         ("subject" = Option<String>, Query, description = "A user, a conversation: whoever should always get the same arm of a split.", max_length = 1024, example = "user-17"),
         Attributes,
-        ("at" = Option<Timestamp>, Query, description = "What was served then.", example = "2026-03-20T15:00:00Z"),
+        ("at" = Option<Timestamp>, Query, description = "What was served at this moment, which has to be past.", example = "2026-03-20T15:00:00Z"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that the client has."),
     ),
     responses(
@@ -96,6 +112,8 @@ pub(super) async fn resolve(
 ) -> Result<Response, Failure> {
     let query = Query { subject: params.text("subject"), attributes: params.attributes()?, at: params.get("at")? };
     params.finish(PARAMETERS)?;
+    let future = |reason| RequestError::Parameter { name: "at", reason };
+    check_past(&app, query.at).map_err(future)?;
     reader.check_reference(segments.text("reference"))?;
     let started = Instant::now();
     let answer = app.resolver.resolve(segments.text("reference"), &query);
@@ -127,6 +145,7 @@ pub(super) async fn resolve_batch(
     let (fresh, answer) = heavy(&Arc::clone(&app), move |_| {
         let request = body.read()?;
         let fresh = FreshHeaders::new(app.freshness.now());
+        check_past(&app, request.at).map_err(in_body)?;
         let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
         if let Some(closed) = request.references.iter().find(|reference| !reader.reads(name_of(reference))) {
             reader.check_reference(closed)?;
@@ -227,6 +246,7 @@ pub(super) async fn render(
     let (fresh, answer) = heavy(&Arc::clone(&app), move |stop| {
         let request = body.read()?;
         let fresh = FreshHeaders::new(app.freshness.now());
+        check_past(&app, request.at).map_err(in_body)?;
         let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
         let answer = app.resolver.resolve(&reference, &query)?;
         app.usage.note(&answer, reader.who());

@@ -5,6 +5,7 @@
 //! Nothing here does I/O, asks the time or draws a random number.
 
 pub mod about;
+pub mod as_of;
 pub mod audit;
 pub mod change_request;
 pub mod content;

@@ -84,7 +84,7 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
         ("bookholder publish a@b --file x -m why", "`@`"),
         ("bookholder publish a --file x", "--message"),
         ("bookholder deploy a@7 --to Production -m why", "no label"),
-        ("bookholder get a --at yesterday", "RFC 3339"),
+        ("bookholder get a --at yesterday", "write 2026-03-20"),
         ("bookholder status --token secret", "--token"),
         ("bookholder token create ci", "--role"),
         ("bookholder token create ci --role admin --for ann", "cannot be used with"),

@@ -14,6 +14,7 @@ use super::visitor::Visitor;
 use super::{html, said};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
+use crate::model::as_of::{AsOf, AsOfError};
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::position::Position;
@@ -68,7 +69,10 @@ pub(super) async fn prompt(
     let done = params.text("done");
     let asked = Asked {
         version: params.get("version")?,
-        at: params.text("at").filter(|at| !at.is_empty()).map(|at| moment(&at)).transpose()?,
+        at: match params.text("at").filter(|at| !at.is_empty()) {
+            Some(at) => as_of(&app, &at)?,
+            None => None,
+        },
         label: params.get("label")?,
         older: params.text("older"),
         back: params.get("back")?,
@@ -85,6 +89,13 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     let ways = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
     let wrong = || RequestError::Parameter { name: "at", reason: "write it as 2026-03-20T15:00:00Z".to_owned() };
     ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
+}
+
+/// A past moment, to the end of the unit that was given; none where that is now.
+fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
+    let wrong = |error: AsOfError| RequestError::Parameter { name: "at", reason: error.to_string() };
+    let as_of = text.parse::<AsOf>().map_err(wrong)?;
+    Ok(as_of.moment(Timestamp::from_ms(app.clock.now_ms())).map_err(wrong)?)
 }
 
 fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Result<String, Failure> {

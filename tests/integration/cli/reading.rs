@@ -89,7 +89,7 @@ fn the_past_is_what_was_served_then() {
     assert_eq!(line(&node, &format!("get a --at {}", at(1))).ok().stdout, "two");
     let _said = line(&node, &format!("get a --at {}", at(0))).fails(1).says("was removed");
     let _said = line(&node, "get a --at 2001-01-01T00:00:00Z").fails(1);
-    let _said = line(&node, "get a --at yesterday").fails(2).says("RFC 3339");
+    let _said = line(&node, "get a --at yesterday").fails(2).says("write 2026-03-20");
     let said = line(&node, "history a --label production").ok();
     assert!(said.stdout.starts_with("WHEN (UTC)"), "{said:#?}");
     let _said = said.says("remove").says("2 → —").says("1 → 2").says("— → 1").says("gone");
@@ -152,4 +152,27 @@ fn prompts_versions_and_differences_are_listed() {
     );
     let missing = bookholder(["get", "support/agent", "--var", "shop=Globe"]).server(&node).ok();
     let _said = missing.says("`history`");
+}
+
+#[test]
+fn time_pasted_from_the_history_shows_what_was_served_from_then_on() {
+    let node = Node::primary();
+    publish(&node, "a", "one", &["--label", "production"]);
+    publish(&node, "a", "two", &["--label", "production"]);
+    let history = line(&node, "history a").ok().stdout;
+    let newest = history.lines().nth(1).and_then(|row| row.get(..19)).expect("a row with a time").to_owned();
+    let at = |time: &str| bookholder(["get", "a", "--at", time]).server(&node);
+    assert_eq!(at(&newest).ok().stdout, "two", "{history}");
+    let _said = at("2020-01-01").fails(1);
+    let _said = at("2999-01-01 10:00").fails(2).says("2999-01-01T10:00:00Z is in the future");
+    let _said = at("tomorrow").fails(2).says("`tomorrow` is not a time; write 2026-03-20");
+    for (method, path, body) in [
+        ("GET", "/v1/resolve/a?at=2999-01-01T10:00:00Z", ""),
+        ("POST", "/v1/resolve", r#"{"references": ["a"], "at": "2999-01-01T10:00:00Z"}"#),
+        ("POST", "/v1/render/a", r#"{"at": "2999-01-01T10:00:00Z"}"#),
+    ] {
+        let refused = node.send(method, path, &[("content-type", "application/json")], body.as_bytes());
+        assert_eq!(refused.status, 400, "{path}: {}", refused.text());
+        assert!(refused.text().contains("is in the future"), "{path}: {}", refused.text());
+    }
 }
