@@ -36,6 +36,26 @@ pub struct PrincipalRequest {
     pub grants: Vec<Grant>,
 }
 
+/// How long a sign-in link should work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignInLinkRequest {
+    /// How long it works, in seconds; an hour by default, a day at most.
+    #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
+    pub expires_s: Option<u64>,
+}
+
+/// A link that signs a person in to the pages once. The answer is the only place where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SignInLink {
+    /// Whom it signs in.
+    pub principal: String,
+    /// When it stops working, whether it was used or not.
+    pub expires: Timestamp,
+    /// Where to open it: below `public_url`, or below the address that this request was sent to.
+    pub url: String,
+}
+
 /// What a principal is allowed from now on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -30,6 +30,10 @@ pub const RETENTION_FLOOR_DAYS: u32 = 184;
 pub const UNUSED_DAYS_MAX: u32 = 36_525;
 /// Longest life and overlap that can be asked for, in seconds: ten years.
 pub const TOKEN_LIFE_S_MAX: u64 = 10 * 366 * 24 * 3_600;
+/// How long a sign-in link works where nothing else is asked for, in seconds: an hour.
+pub const SIGN_IN_LINK_LIFE_S: u64 = 3_600;
+/// Longest time that a sign-in link can work, in seconds: a day.
+pub const SIGN_IN_LINK_LIFE_S_MAX: u64 = 24 * 3_600;
 /// Most views that an access token can be bound to.
 pub const VIEWS_MAX: usize = 32;
 /// Longest time for which two secrets sign, in seconds: 30 days.

@@ -3,11 +3,11 @@
 use clap::{Args, Subcommand};
 
 use super::Verdict;
-use super::args::values::{grant, handle};
+use super::args::values::{grant, handle, lifetime};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_line, paint};
-use crate::api::govern::{GrantsRequest, PrincipalRequest};
+use crate::api::govern::{GrantsRequest, PrincipalRequest, SignInLinkRequest};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Principal, PrincipalKind};
 
@@ -18,6 +18,7 @@ Examples:
   bookholder principal grant ann releaser --prompts 'support/**' --labels production
   bookholder principal revoke ann releaser --labels production
   bookholder principal disable ann                        every access token of ann is refused at once
+  bookholder principal sign-in-link ann                   prints a link that signs ann in to the pages once
   bookholder token create ann-laptop --for ann            an access token for a principal
 
 A pattern is a name in which * stands for any text between slashes and ** for any text at all.";
@@ -72,6 +73,15 @@ enum PrincipalCommand {
         #[arg(long, value_name = "PATTERN")]
         labels: Option<Pattern>,
     },
+    /// Print a link that signs a person in to the pages once, without an access token
+    SignInLink {
+        /// Whom it signs in
+        #[arg(value_parser = handle)]
+        name: String,
+        /// How long it works, at most 24h; a new link replaces an unused one
+        #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
+        expires: u64,
+    },
     /// Refuse everything that a principal asks for
     Disable {
         /// Whom
@@ -117,6 +127,20 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
                 return Err(CliError::no(message).details(held));
             }
             client.set_grants(&name, &GrantsRequest { grants: kept }).await?
+        }
+        PrincipalCommand::SignInLink { name, expires } => {
+            let made = client.create_sign_in_link(&name, &SignInLinkRequest { expires_s: Some(expires) }).await?;
+            if output.json {
+                output.json(&made)?;
+            } else {
+                output.line(one_line(&made.url))?;
+                let until = moment(made.expires);
+                output.note(format!(
+                    "{} it signs {name} in once, until {until} UTC; send it to them alone",
+                    paint(GOOD, "✓")
+                ));
+            }
+            return Ok(Verdict::Done);
         }
         PrincipalCommand::Disable { name } => client.disable_principal(&name).await?,
         PrincipalCommand::Enable { name } => client.enable_principal(&name).await?,

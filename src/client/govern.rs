@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError, paths};
 use crate::api::govern::{
     ArchiveRequest, Archived, CanAnswer, Classified, ClassifyRequest, GrantsRequest, PrincipalRequest, RoleRequest,
-    RotationRequest, RuleSetRequest, RuleSetView, TokenView, WhoAmI,
+    RotationRequest, RuleSetRequest, RuleSetView, SignInLink, SignInLinkRequest, TokenView, WhoAmI,
 };
 use crate::model::about::About;
 use crate::model::finding::Finding;
@@ -85,6 +85,14 @@ impl Client {
     /// As every call: [`ClientError`].
     pub async fn enable_principal(&self, name: &str) -> Result<Principal, ClientError> {
         self.call(self.request(Method::DELETE, &paths::suspension(name))).await
+    }
+
+    /// Creates a link that signs a person in to the pages once.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn create_sign_in_link(&self, name: &str, what: &SignInLinkRequest) -> Result<SignInLink, ClientError> {
+        self.post(&paths::sign_in_link(name), what).await
     }
 
     /// Every role, by name.

@@ -73,6 +73,10 @@ pub(super) fn suspension(principal: &str) -> String {
     format!("{}/suspension", below("/v1/principals", principal))
 }
 
+pub(super) fn sign_in_link(principal: &str) -> String {
+    format!("{}/sign-in-link", below("/v1/principals", principal))
+}
+
 pub(super) fn findings(name: &PromptName, number: u64) -> String {
     format!("{}/findings", version(name, number))
 }

@@ -5,6 +5,8 @@
 //! request comes from; whoever shows an access token proves more than either, as no page can know one. And what a proxy
 //! forwards is not local, whichever machine the proxy runs on.
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
 
@@ -23,6 +25,8 @@ const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// The header in which browsers say where a request comes from.
 const SITE: &str = "sec-fetch-site";
 
+/// Longest host with its port that is repeated in an answer, in characters.
+const HOST_CHARACTERS_MAX: usize = 260;
 /// Longest name that a proxy may give, in bytes: that of an e-mail address.
 const SIGNED_IN_BYTES_MAX: usize = 254;
 
@@ -70,6 +74,29 @@ impl Default for Door {
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
             public_url: None,
         }
+    }
+}
+
+/// The address that a request was sent to, for links that lead back to this node.
+pub(super) struct Address {
+    encrypted: bool,
+    host: String,
+}
+
+impl Address {
+    /// Where the pages of this node are: `public_url` where the operator set it, else where the request went.
+    pub(super) fn of(&self, door: &Door) -> String {
+        let scheme = if self.encrypted { "https" } else { "http" };
+        door.public_url.as_ref().map_or_else(|| format!("{scheme}://{}", self.host), ToString::to_string)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let peer = Peer::of(parts);
+        Ok(Self { encrypted: peer.encrypted, host: asked_host(peer, &parts.uri, &parts.headers) })
     }
 }
 
@@ -145,7 +172,7 @@ fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
 pub(super) fn asked_host(peer: Peer, uri: &Uri, headers: &HeaderMap) -> String {
     let asked = forwarded_host(peer, headers);
     let asked = asked.as_deref().or_else(|| authorities(uri, headers).next()).unwrap_or_default();
-    asked.chars().take(64).filter(char::is_ascii_graphic).collect()
+    asked.chars().take(HOST_CHARACTERS_MAX).filter(char::is_ascii_graphic).collect()
 }
 
 /// Whether a page of another site sent a request. A link may lead to what people look at, as it shows the page that

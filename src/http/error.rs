@@ -228,7 +228,6 @@ fn request(error: &RequestError) -> Saying {
         | E::Json { .. }
         | E::BodyBroken
         | E::Hosts { .. }
-        | E::FormField { .. }
         | E::FormValue { .. }
         | E::Upload { .. } => (Code::BadRequest, None),
         E::Field { .. } | E::QueryValue { .. } => (Code::InvalidField, None),
@@ -267,7 +266,7 @@ fn request(error: &RequestError) -> Saying {
         E::TokenNotOfReplica => (
             Code::Unauthorized,
             hint(
-                "a replica takes the access token of BOOKHOLDER_READ_TOKEN and none of its primary; programs on its machine may leave the token out (open_reads)",
+                "a replica accepts only its own token (BOOKHOLDER_READ_TOKEN), not those of its primary; on the machine of the replica send none: unset BOOKHOLDER_TOKEN",
             ),
         ),
         E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (Code::Forbidden, None),
@@ -280,6 +279,12 @@ fn request(error: &RequestError) -> Saying {
             hint(format!(
                 "where a proxy leads from {origin} to this node, start it with --public-url {origin} (the setting public_url), or have the proxy keep the host (nginx: proxy_set_header Host $http_host) and name the proxy in trusted_proxies"
             )),
+        ),
+        E::FormField { .. } => (
+            Code::BadRequest,
+            hint(
+                "forms of the pages have every field, also the hidden `form`: send the form of the page, or call the API (/docs) from programs",
+            ),
         ),
         E::FormStale => (Code::Forbidden, hint("go back, load the page again, and send it once more")),
         E::FormFields { .. } => (Code::InvalidContent, hint("what you typed is still here: mend it and save again")),

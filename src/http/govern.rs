@@ -1,14 +1,21 @@
 //! Who is who and who may what: principals, roles, access tokens' rotation, label policies.
 
 use axum::Json as Said;
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::auth::Writer;
+use super::door::Address;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::request::RequestError;
-use crate::api::govern::{CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, RotationRequest, TokenView, WhoAmI};
+use super::state::App;
+use super::ui::link_url;
+use crate::api::govern::{
+    CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, RotationRequest, SignInLink, SignInLinkRequest, TokenView,
+    WhoAmI,
+};
 use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
 use crate::model::principal::{Permission, Principal, Role};
@@ -113,6 +120,28 @@ pub(super) async fn disable(writer: Writer, segments: Segments, _: NoParams) -> 
 )]
 pub(super) async fn enable(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Principal>, Failure> {
     Ok(Said(writer.registry.disable_principal(&writer.actor, name(&segments), false).await?))
+}
+
+/// Creates a link that signs a person in to the pages once, in place of one that they have not used.
+#[utoipa::path(
+    post, path = "/v1/principals/{name}/sign-in-link", operation_id = "create_sign_in_link", tag = "access",
+    params(("name" = Handle, Path, description = "The person.", example = "ada")),
+    request_body(content = SignInLinkRequest, example = json!({"expires_s": 3600})),
+    responses((status = 201, body = SignInLink)),
+)]
+pub(super) async fn create_sign_in_link(
+    State(app): State<App>,
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+    address: Address,
+    Json(request): Json<SignInLinkRequest>,
+) -> Result<Response, Failure> {
+    let name = name(&segments);
+    let (secret, expires) = writer.registry.create_sign_in_link(&writer.actor, name.clone(), request).await?;
+    let url = link_url(&address.of(&app.door), &secret);
+    let never_kept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((StatusCode::CREATED, never_kept, Said(SignInLink { principal: name, expires, url })).into_response())
 }
 
 /// Lists roles by name, those that come with the program too.

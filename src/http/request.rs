@@ -66,7 +66,7 @@ pub enum RequestError {
     UnknownOrigin { origin: String, asked: String },
     #[error("this form is of a session that has ended")]
     FormStale,
-    #[error("the form lacks `{field}`")]
+    #[error("the form lacks the field `{field}`")]
     FormField { field: &'static str },
     #[error("{}", wrong.join("; "))]
     FormFields { wrong: Vec<String> },

@@ -84,6 +84,7 @@ pub(super) const ROUTES: &[Route] = &[
     ("PUT",    "/v1/principals/{name}/grants",                        || put(govern::set_grants)),
     ("POST",   "/v1/principals/{name}/suspension",                    || post(govern::disable)),
     ("DELETE", "/v1/principals/{name}/suspension",                    || delete(govern::enable)),
+    ("POST",   "/v1/principals/{name}/sign-in-link",                  || post(govern::create_sign_in_link)),
     ("GET",    "/v1/roles",                                           || get(govern::roles)),
     ("PUT",    "/v1/roles/{name}",                                    || put(govern::put_role)),
     ("DELETE", "/v1/roles/{name}",                                    || delete(govern::remove_role)),

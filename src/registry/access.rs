@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::Registry;
+use super::sign_in_links::SIGN_IN_LINK;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::risk::{Classifier, RuleSet};
@@ -123,6 +124,12 @@ impl Seat {
     #[must_use]
     pub fn is_single_sign_on(&self) -> bool {
         self.actor.method == SINGLE_SIGN_ON
+    }
+
+    /// Whether a sign-in link has signed them in, and no access token is behind them.
+    #[must_use]
+    pub fn is_sign_in_link(&self) -> bool {
+        self.actor.method == SIGN_IN_LINK
     }
 
     /// A replica's own access token for reading, which is no principal's.
@@ -345,19 +352,29 @@ impl Registry {
         Some(Arc::clone(seat))
     }
 
-    /// A person whom a trusted proxy has signed in; none where that is not the name of a person, or they are suspended.
+    /// A person whom a trusted proxy has signed in; none where that is not the name of a person, or they are disabled.
     #[must_use]
-    pub fn seat_of_person(&self, name: &str) -> Option<Arc<Seat>> {
+    pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<Seat>> {
+        self.seat_of_person(name, SINGLE_SIGN_ON)
+    }
+
+    /// A person who signed in with a link, under the same conditions.
+    #[must_use]
+    pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<Seat>> {
+        self.seat_of_person(name, SIGN_IN_LINK)
+    }
+
+    fn seat_of_person(&self, name: &str, method: &'static str) -> Option<Arc<Seat>> {
         let known = self.0.known.load();
         let principal = known.rules.book.principals.get(name)?;
         if principal.disabled.is_some() || principal.kind != PrincipalKind::Person {
             return None;
         }
-        let actor = Actor { name: name.to_owned(), kind: principal.kind, ..Actor::operator(SINGLE_SIGN_ON) };
+        let actor = Actor { name: name.to_owned(), kind: principal.kind, ..Actor::operator(method) };
         let reads = known.rules.book.readable(name);
         let reads_everything = reads.iter().any(Pattern::is_everything);
         // The pages follow nothing. The name tells limits of one person from those of another.
-        let token = format!("{SINGLE_SIGN_ON} of {name}");
+        let token = format!("{method} of {name}");
         Some(Arc::new(Seat { actor, token, reads, reads_everything, ..Seat::reader(name) }))
     }
 

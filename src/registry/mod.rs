@@ -34,6 +34,7 @@ mod rollback;
 mod rule_sets;
 pub mod seal;
 mod sessions;
+mod sign_in_links;
 mod sources;
 mod tokens;
 pub mod trust_files;
@@ -50,7 +51,7 @@ use tokio::sync::watch;
 
 pub use access::{Actor, Seat};
 pub use error::RegistryError;
-pub use sessions::{SessionHash, WebSession};
+pub use sessions::{SessionHash, SignedInBy, WebSession};
 pub use sources::FileOutcome;
 
 use self::access::{Known, Prepared};

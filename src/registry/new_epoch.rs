@@ -12,6 +12,7 @@ use super::founding::{FoundingError, base_of, by_operator, signer};
 use super::primary_clock::PrimaryClock;
 use super::seal::{CHECKPOINT_KEY_FILE, read_key};
 use super::sessions::forget_web_sessions;
+use super::sign_in_links::forget_sign_in_links;
 use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
@@ -220,6 +221,7 @@ impl NewEpoch {
                 txn.put_epoch(*number, note)?;
             }
             forget_web_sessions(txn)?;
+            forget_sign_in_links(txn)?;
             txn.set_epoch(number);
             txn.commit(now, Vec::new(), audit).map(|_| ())
         })?;

@@ -2,6 +2,7 @@
 
 use super::access::rules_change;
 use super::command::{Attempt, Ctx};
+use super::sign_in_links::forget_links_of;
 use super::tokens::admins_with_tokens;
 use super::{Actor, Registry, RegistryError, Seat};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
@@ -146,6 +147,9 @@ impl Registry {
                 book.principals.insert(name.clone(), principal.clone());
                 keep_an_admin(txn, &book, ctx.now, &name)?;
                 txn.put::<Principal>(&name, &principal)?;
+                if principal.disabled.is_some() {
+                    forget_links_of(txn, &name)?;
+                }
                 rules_change(txn)?;
                 let subject = Subject::Principal { name };
                 let change = AuditChange::settings(subject.clone(), Some(&before), Some(&principal));

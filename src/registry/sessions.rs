@@ -18,12 +18,21 @@ const FORM_KEY_CONTEXT: &str = "bookholder web form key v1";
 /// The hash of a session's id: who reads the database cannot use it.
 pub type SessionHash = [u8; 32];
 
+/// What a session was begun with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignedInBy {
+    /// An access token, by its hash: the session ends with it.
+    Token(TokenHash),
+    /// A sign-in link, which is used up: the session is of the person.
+    Link,
+}
+
 /// A session as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSession {
-    /// The hash of the access token that it was begun with.
-    pub token: TokenHash,
-    /// Whose access token that is.
+    /// What it was begun with.
+    pub by: SignedInBy,
+    /// Who is signed in.
     pub principal: String,
     /// When it began, in milliseconds since 1970.
     pub began_ms: i64,
@@ -40,8 +49,11 @@ impl Registry {
         let bytes = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
         let session = |id: &str, record: WebSessionRecord| {
             let WebSessionRecord { token, principal, began_ms, used_ms } = record;
-            let token = TokenHash::from_bytes(bytes(&token)?);
-            Some((bytes(id)?, WebSession { token, principal, began_ms, used_ms }))
+            let by = match token {
+                Some(token) => SignedInBy::Token(TokenHash::from_bytes(bytes(&token)?)),
+                None => SignedInBy::Link,
+            };
+            Some((bytes(id)?, WebSession { by, principal, began_ms, used_ms }))
         };
         let mut sessions = Vec::new();
         self.0.store.read()?.visit_documents(&Scan::<WebSessionRecord>::all(), &mut |found| {
@@ -65,8 +77,9 @@ impl Registry {
             for id in &ids {
                 let key = blake3::Hash::from(*id).to_hex();
                 match look(id) {
-                    Some(WebSession { token, principal, began_ms, used_ms }) => {
-                        let record = WebSessionRecord { token: hex(&token), principal, began_ms, used_ms };
+                    Some(WebSession { by, principal, began_ms, used_ms }) => {
+                        let token = if let SignedInBy::Token(hash) = by { Some(hex(&hash)) } else { None };
+                        let record = WebSessionRecord { token, principal, began_ms, used_ms };
                         txn.put::<WebSessionRecord>(&key, &record)?;
                     }
                     None => {

@@ -210,7 +210,7 @@ pub(super) fn admins_with_tokens(
     }))
 }
 
-fn generate() -> Result<AccessToken, RegistryError> {
+pub(super) fn generate() -> Result<AccessToken, RegistryError> {
     AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
 

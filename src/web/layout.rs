@@ -62,6 +62,13 @@ pub enum Who {
         /// What their forms carry, to show that they are theirs.
         form: String,
     },
+    /// Somebody with a session that a sign-in link began.
+    SignInLink {
+        /// The principal.
+        name: String,
+        /// What their forms carry, to show that they are theirs.
+        form: String,
+    },
     /// Somebody whom a proxy in front of this node has signed in.
     SingleSignOn {
         /// The principal.
@@ -121,7 +128,7 @@ impl Frame {
     #[must_use]
     pub fn form(&self) -> Option<&str> {
         match &self.who {
-            Who::Signed { form, .. } | Who::SingleSignOn { form, .. } => Some(form),
+            Who::Signed { form, .. } | Who::SignInLink { form, .. } | Who::SingleSignOn { form, .. } => Some(form),
             Who::Stranger | Who::Local | Who::Bearer { .. } => None,
         }
     }
@@ -219,11 +226,12 @@ impl Frame {
                     }
                 }
             },
-            Who::Signed { name, token, form } => html! {
+            Who::Signed { name, form, .. } | Who::SignInLink { name, form } => html! {
                 details.who {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
                     div.menu {
-                        p { "Signed in with the access token " b { (Visible(token)) } "." }
+                        @if let Who::Signed { token, .. } = &self.who { p { "Signed in with the access token " b { (Visible(token)) } "." } }
+                        @else { p { "Signed in with a sign-in link." } }
                         @if self.replica.is_none() { p { a href=(principal_path(name)) { "What you may do" } } }
                         form method="post" action="/ui/sign-out" {
                             input type="hidden" name="form" value=(form);

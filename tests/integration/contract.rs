@@ -59,6 +59,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("PUT",    "/v1/principals/ada/grants", EXAMPLE),
     ("POST",   "/v1/principals/ada/suspension", ""),
     ("DELETE", "/v1/principals/ada/suspension", ""),
+    ("POST",   "/v1/principals/ada/sign-in-link", EXAMPLE),
     ("GET",    "/v1/principals", ""),
     ("GET",    "/v1/can?who=ada&permission=deploy&prompt=support/agent&label=staging", ""),
     ("POST",   "/v1/tokens", EXAMPLE),

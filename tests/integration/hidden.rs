@@ -112,6 +112,7 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("PUT",    "/v1/principals/{name}/grants", &[("/v1/principals/deep-one/grants", r#"{"grants":[]}"#)]),
     ("POST",   "/v1/principals/{name}/suspension", &[("/v1/principals/deep-one/suspension", "")]),
     ("DELETE", "/v1/principals/{name}/suspension", &[("/v1/principals/deep-one/suspension", "")]),
+    ("POST",   "/v1/principals/{name}/sign-in-link", &[("/v1/principals/deep-one/sign-in-link", r"{}")]),
     ("GET",    "/v1/roles", &[("/v1/roles", "")]),
     ("PUT",    "/v1/roles/{name}", &[("/v1/roles/r", r#"{"permissions":["read"]}"#)]),
     ("DELETE", "/v1/roles/{name}", &[("/v1/roles/keeper", "")]),

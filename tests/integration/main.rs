@@ -37,6 +37,7 @@ mod ui_library;
 mod ui_replicas;
 mod ui_review;
 mod ui_sessions;
+mod ui_sign_in_links;
 mod ui_sign_on;
 mod units;
 mod upgrade;

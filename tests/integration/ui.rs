@@ -150,7 +150,7 @@ fn error_pages_keep_the_navigation_and_whoever_is_signed_in() {
         ("GET", "/ui/review/99", 404),
         ("GET", "/ui/prompts/a?version=x", 400),
         ("POST", "/ui/prompts/a", 405),
-        ("POST", "/ui/rollback", 403),
+        ("POST", "/ui/rollback", 400),
     ] {
         let answer = browser.send(method, path, &[], "");
         let page = answer.text();
@@ -219,6 +219,15 @@ fn forms_of_others_and_of_other_sessions_do_nothing() {
     let again = browser.send("POST", "/ui/rollback", &[], &fields(&form));
     assert_eq!(again.header("location"), Some("/ui/prompts/a?done=moved"), "an old page takes nothing back");
     assert_eq!(node.text("a"), "one");
+}
+
+#[test]
+fn form_without_its_hidden_field_is_refused_by_the_name_of_the_field() {
+    let node = Node::primary();
+    let mut browser = Browser::new(&node);
+    let answer = browser.submit("/ui/sign-in", &[("token", ADMIN)]);
+    assert_eq!((answer.status, browser.session()), (400, None), "{}", answer.text());
+    assert!(answer.text().contains("The form lacks the field `form`"), "{}", answer.text());
 }
 
 #[test]
@@ -397,7 +406,7 @@ fn every_page_of_a_real_library_answers() {
     let war = browser.page(&format!("/ui/prompts/{name}"));
     assert!(war.contains("class=\"timeline\""), "the edit war is drawn");
     let then = browser.page(&format!("/ui/prompts/{name}?at=2026-01-01T00:00"));
-    assert!(then.contains("At <b>2026-01-01 00:00:00 UTC</b>"), "{then}");
+    assert!(then.contains("At <b>2026-01-01 00:00:59 UTC</b>"), "{then}");
     let found = browser.page("/ui/?q=linux");
     assert!(found.to_lowercase().contains("linux"), "{found}");
 }

@@ -12,8 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::limits::{
     ARCHIVE_KEEP_MAX, ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_REFERENCES_MAX, EXPIRES_DAYS_MAX, IMPORT_CHANGES_MAX,
-    LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, REVIEWERS_MAX, TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX,
-    VIEWS_MAX, WHOLE_MAX,
+    LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, REVIEWERS_MAX, SIGN_IN_LINK_LIFE_S_MAX,
+    TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX, VIEWS_MAX, WHOLE_MAX,
 };
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
@@ -86,6 +86,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("TokenRequest", "role", handle.clone()),
         ("TokenRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
         ("TokenRequest", "views", list(VIEWS_MAX, &handle)),
+        ("SignInLinkRequest", "expires_s", json!({"minimum": 1, "maximum": SIGN_IN_LINK_LIFE_S_MAX})),
         ("RotationRequest", "overlap_s", seconds(TOKEN_LIFE_S_MAX)),
         ("RotationRequest", "expires_s", seconds(TOKEN_LIFE_S_MAX)),
         // Publishing and deploying.

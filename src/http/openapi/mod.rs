@@ -66,7 +66,7 @@ use crate::model::time::Timestamp;
         rule_sets::rule_sets, rule_sets::rule_set, rule_sets::put_rule_set, rule_sets::remove_rule_set,
         rule_sets::classify, rule_sets::findings, rule_sets::archive,
         govern::whoami, govern::can, govern::principals, govern::create_principal, govern::set_grants,
-        govern::disable, govern::enable, govern::roles, govern::put_role, govern::remove_role, govern::rotate_token,
+        govern::disable, govern::enable, govern::create_sign_in_link, govern::roles, govern::put_role, govern::remove_role, govern::rotate_token,
         library::deployments, library::content, admin::audit, admin::audit_verify, report::report,
         operate::status, admin::tokens, admin::create_token, admin::revoke_token, admin::backup, admin::bundle,
         operate::healthz, operate::readyz, operate::metrics, operate::openapi, operate::docs, operate::docs_style,

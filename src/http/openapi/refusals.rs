@@ -95,6 +95,7 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "set_grants" => &[&[RecordNotFound, LastAdmin, InUse]],
         "suspend_principal" => &[&[RecordNotFound, LastAdmin, InUse]],
         "resume_principal" => &[&[RecordNotFound, InUse]],
+        "create_sign_in_link" => &[&[RecordNotFound]],
         "put_role" => &[&[InvalidName, InUse, LastAdmin]],
         "delete_role" => &[&[RecordNotFound, InUse]],
         "create_token" => &[&[InvalidName, Exists, RecordNotFound]],

@@ -23,12 +23,14 @@ mod rollback;
 pub(super) mod routes;
 pub(super) mod session;
 mod sign_in;
+mod sign_in_link;
 mod upload;
 mod visitor;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+pub(super) use sign_in_link::link_url;
 pub(super) use visitor::Visitor;
 
 /// What browsers let pages do: nothing but with their own node.
@@ -48,9 +50,11 @@ pub(super) fn is_page(path: &str) -> bool {
     path == "/ui" || path.starts_with("/ui/")
 }
 
-/// Adds what every answer under `/ui` says to browsers.
+/// Adds what every answer under `/ui` says to browsers; a page may be stricter.
 pub(super) fn protect(headers: &mut HeaderMap) {
-    headers.extend(PROTECTION);
+    for (name, value) in PROTECTION {
+        headers.entry(name).or_insert(value);
+    }
 }
 
 /// What a page says of what was just done, by the word that stands in its address.

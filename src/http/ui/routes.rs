@@ -6,7 +6,7 @@ use super::super::router::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
     about, assets, audit, bring, deploy, diff, edit, lifecycle, live, merge, prompt, prompts, replicas, review,
-    rollback, sign_in,
+    rollback, sign_in, sign_in_link,
 };
 
 /// Every page, what pages need, and what their forms are sent to.
@@ -46,6 +46,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/replicas",        || get(replicas::replicas)),
     ("POST", "/ui/report",          || post(audit::report)),
     ("GET",  "/ui/sign-in",         || get(sign_in::form).post(sign_in::sign_in)),
+    ("GET",  "/ui/sign-in-link",    || get(sign_in_link::form).post(sign_in_link::sign_in)),
     ("POST", "/ui/sign-out",        || post(sign_in::sign_out)),
     ("GET",  "/ui/live",            || get(live::live)),
     ("GET",  "/ui/app.css",         || get(assets::style)),

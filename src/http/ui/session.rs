@@ -1,4 +1,4 @@
-//! Sessions: an access token exchanged for a cookie, and who may try how often.
+//! Sessions: an access token or a sign-in link exchanged for a cookie, and who may try how often.
 //!
 //! Decided in memory, and on a primary written down so that a restart signs nobody out (`Sessions::keep`). What is kept is
 //! a hash of the cookie and a hash of the access token, so that neither can be taken from here. Whether the access token
@@ -14,8 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::super::forwarded::network;
 use crate::clock::Clock;
-use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::registry::{Registry, SessionHash, WebSession};
+use crate::crypto::secret::AccessToken;
+use crate::registry::{Registry, SessionHash, SignedInBy, WebSession};
 use crate::store::StoreError;
 
 /// How long a session lasts without use: 8 hours, a working day.
@@ -76,7 +76,7 @@ struct Book {
 /// One session. Its times are of the monotonic clock, and negative where they lie before the start of the process.
 struct Held {
     /// None where a trusted proxy signs them in with each request.
-    token: Option<TokenHash>,
+    by: Option<SignedInBy>,
     principal: String,
     began_ms: i64,
     used_ms: i64,
@@ -124,7 +124,7 @@ impl Sessions {
         for (id, session) in kept.unwrap_or_default() {
             let began_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.began_ms));
             let used_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.used_ms).max(0));
-            let held = Held::new(Some(session.token), session.principal, began_ms, used_ms);
+            let held = Held::new(Some(session.by), session.principal, began_ms, used_ms);
             // One that began in the future says that a clock was wrong, and not how old it is.
             if began_ms <= now_ms && held.lives(now_ms) {
                 book.held.insert(id, held);
@@ -149,7 +149,7 @@ impl Sessions {
             let book = book.lock().unwrap_or_else(PoisonError::into_inner);
             let session = book.held.get(id)?;
             Some(WebSession {
-                token: session.token?,
+                by: session.by?,
                 principal: session.principal.clone(),
                 began_ms: wall_ms.saturating_add(session.began_ms),
                 used_ms: wall_ms.saturating_add(session.used_ms),
@@ -168,21 +168,21 @@ impl Sessions {
         }
     }
 
-    /// Begins a session of whoever has this access token; returns its id, which only the browser keeps.
-    pub(super) fn begin(&self, token: TokenHash, principal: &str) -> Result<String, NoRandomness> {
+    /// Begins a session; returns its id, which only the browser keeps.
+    pub(super) fn begin(&self, by: SignedInBy, principal: &str) -> Result<String, NoRandomness> {
         let id = new_id()?;
         let now_ms = monotonic(&*self.clock);
         let mut book = self.book();
         book.make_room(principal, now_ms);
         let hash = kept(&id);
-        book.held.insert(hash, Held::new(Some(token), principal.to_owned(), now_ms, now_ms));
+        book.held.insert(hash, Held::new(Some(by), principal.to_owned(), now_ms, now_ms));
         book.note(hash);
         Ok(id)
     }
 
-    /// The access token behind a session that has not ended. It counts as a use of it where somebody `acts`: what a page
+    /// What a session that has not ended was begun with. It counts as a use of it where somebody `acts`: what a page
     /// asks for by itself keeps nobody signed in.
-    pub(super) fn find(&self, id: &str, acts: bool) -> Option<TokenHash> {
+    pub(super) fn find(&self, id: &str, acts: bool) -> Option<SignedInBy> {
         let (now_ms, shown_ms) = (monotonic(&*self.clock), self.clock.monotonic_ms());
         let mut book = self.book();
         let key = kept(id);
@@ -192,7 +192,7 @@ impl Sessions {
             return None;
         }
         session.made.take_if(|made| shown_ms.saturating_sub(made.at_ms) >= SHOWN_WITHIN_MS);
-        let token = session.token?;
+        let by = session.by?;
         if acts {
             session.used_ms = now_ms;
             if now_ms.saturating_sub(session.kept_ms) >= USE_GRAIN_MS {
@@ -200,7 +200,12 @@ impl Sessions {
                 book.note(key);
             }
         }
-        Some(token)
+        Some(by)
+    }
+
+    /// Who is signed in by a session.
+    pub(super) fn principal(&self, id: &str) -> Option<String> {
+        self.book().held.get(&kept(id)).map(|session| session.principal.clone())
     }
 
     /// The session of a person whom a trusted proxy signs in with each request: one for all their browsers. Its id is
@@ -344,8 +349,8 @@ impl Book {
 }
 
 impl Held {
-    const fn new(token: Option<TokenHash>, principal: String, began_ms: i64, used_ms: i64) -> Self {
-        Self { token, principal, began_ms, used_ms, kept_ms: used_ms, made: None, told: None }
+    const fn new(by: Option<SignedInBy>, principal: String, began_ms: i64, used_ms: i64) -> Self {
+        Self { by, principal, began_ms, used_ms, kept_ms: used_ms, made: None, told: None }
     }
 
     const fn lives(&self, now_ms: i64) -> bool {
@@ -374,6 +379,7 @@ fn kept(id: &str) -> SessionHash {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::crypto::secret::TokenHash;
 
     const HOUR_MS: u64 = 3_600_000;
 
@@ -382,8 +388,8 @@ mod tests {
         (Sessions::new(Arc::new(clock.clone()), None), clock)
     }
 
-    fn hash(n: u8) -> TokenHash {
-        TokenHash::from_bytes([n; 32])
+    fn hash(n: u8) -> SignedInBy {
+        SignedInBy::Token(TokenHash::from_bytes([n; 32]))
     }
 
     #[test]

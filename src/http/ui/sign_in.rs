@@ -15,11 +15,12 @@ use super::html;
 use super::session::new_id;
 use super::visitor::{Cookie, Sent, Way, field, frame, read_visit_form, redirect, session};
 use crate::crypto::secret::AccessToken;
+use crate::registry::SignedInBy;
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignIn, page};
 
 /// Where one goes who came from nowhere.
-const HOME: &str = "/ui/";
+pub(super) const HOME: &str = "/ui/";
 /// What is said of an access token that signs nobody in; the same whatever is wrong with it.
 const REFUSED: &str = "This access token signs nobody in: it is mistyped, expired or revoked.";
 
@@ -52,16 +53,27 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
         app.sessions.failed(peer.address).map_err(many)?;
         return show(&app, peer, &parts.headers, &next, Some(REFUSED));
     };
-    if let Some((before, _)) = session(&app, peer, &parts.headers) {
-        app.sessions.end(&before);
-    }
-    let id = app.sessions.begin(token, &seat.actor().name)?;
-    app.sessions.keep_or_warn().await;
     let client = peer.address.map(|address| address.to_string());
     tracing::info!(principal = seat.actor().name, token = seat.token(), client, "signed in to the pages");
-    let mut response = redirect(&next);
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(Way::of(&app, peer), &id));
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(Way::of(&app, peer)));
+    begin(&app, peer, &parts.headers, (SignedInBy::Token(token), &seat.actor().name), &next).await
+}
+
+/// Begins a session in place of the one that this browser has, and goes on.
+pub(super) async fn begin(
+    app: &Shared,
+    peer: Peer,
+    headers: &HeaderMap,
+    (by, principal): (SignedInBy, &str),
+    next: &str,
+) -> Result<Response, Failure> {
+    if let Some((before, _)) = session(app, peer, headers) {
+        app.sessions.end(&before);
+    }
+    let id = app.sessions.begin(by, principal)?;
+    app.sessions.keep_or_warn().await;
+    let mut response = redirect(next);
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(Way::of(app, peer), &id));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(Way::of(app, peer)));
     Ok(response)
 }
 

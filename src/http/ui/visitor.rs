@@ -20,7 +20,7 @@ use crate::api::status::Freshness;
 use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::registry::{Actor, Registry, Seat};
+use crate::registry::{Actor, Registry, Seat, SignedInBy};
 use crate::web::form::Typed;
 use crate::web::layout::{Following, Frame, Who, query};
 
@@ -147,6 +147,9 @@ impl Visitor {
             (Some(seat), Some(id)) if seat.is_single_sign_on() => {
                 Who::SingleSignOn { name: seat.actor().name.clone(), form: app.sessions.form_token(id) }
             }
+            (Some(seat), Some(id)) if seat.is_sign_in_link() => {
+                Who::SignInLink { name: seat.actor().name.clone(), form: app.sessions.form_token(id) }
+            }
             (Some(seat), Some(id)) => Who::Signed {
                 name: seat.actor().name.clone(),
                 token: seat.token().to_owned(),
@@ -238,16 +241,22 @@ impl FromRequestParts<App> for Visitor {
 pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
     session_of_cookie(app, peer, headers).or_else(|| {
         let name = app.door.signed_in(peer, headers)?;
-        let seat = app.registry.as_ref()?.seat_of_person(&name)?;
+        let seat = app.registry.as_ref()?.seat_of_single_sign_on(&name)?;
         Some((app.sessions.of_proxy(&name), seat))
     })
 }
 
-/// The session of a cookie; ends it where the access token behind it is gone.
+/// The session of a cookie; ends it where the access token or the person behind it is gone.
 fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
     let id = Cookie::Session.read(Way::of(app, peer), headers)?;
-    let token = app.sessions.find(id, !headers.contains_key(BY_ITSELF))?;
-    let Some(seat) = seat_of(app, &token) else {
+    let seat = match app.sessions.find(id, !headers.contains_key(BY_ITSELF))? {
+        SignedInBy::Token(token) => seat_of(app, &token),
+        SignedInBy::Link => {
+            let name = app.sessions.principal(id);
+            name.zip(app.registry.as_ref()).and_then(|(name, registry)| registry.seat_of_sign_in_link(&name))
+        }
+    };
+    let Some(seat) = seat else {
         app.sessions.end(id);
         return None;
     };
@@ -320,7 +329,7 @@ async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &st
     let (bytes, _share) = body_in_time(app, &parts.headers, body, max).await?;
     let unread = |_| RequestError::Query { reason: "the form is not UTF-8".to_owned() };
     let mut form = Params::form(std::str::from_utf8(&bytes).map_err(unread)?)?;
-    let presented = form.text("form").unwrap_or_default();
+    let presented = field(&mut form, "form")?;
     if app.sessions.is_form_token(id, &presented) { Ok(form) } else { Err(RequestError::FormStale.into()) }
 }
 

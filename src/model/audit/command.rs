@@ -109,6 +109,9 @@ commands! {
     RevokeToken "revoke-token" = Traits { stops_harm: true, ..needs(Permission::Access) };
     // A token rotates itself without a permission.
     RotateToken "rotate-token" = PLAIN;
+    CreateSignInLink "create-sign-in-link" = needs(Permission::Access);
+    // Whoever has the link needs no permission.
+    UseSignInLink "use-sign-in-link" = PLAIN;
     // About policies, rules and webhooks.
     PutPolicy "put-policy" = needs(Permission::Policy);
     RemovePolicy "remove-policy" = needs(Permission::Policy);

@@ -70,6 +70,7 @@ documents! {
     22 PublishedFile   by (&'a str, &'a PromptName);
     23 WebSessionRecord by &'a str;
     24 ImportedPrompt  by &'a PromptName;
+    25 OpenSignInLink  by &'a str;
 }
 
 /// A change request of this number is open.
@@ -141,14 +142,26 @@ pub struct WebhookSecrets {
 /// A session of the pages, by the hex hash of its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebSessionRecord {
-    /// Hex of the hash of the access token that it was begun with.
-    pub token: String,
-    /// Whose access token that is.
+    /// Hex of the hash of the access token that it was begun with; none where a sign-in link began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Who is signed in.
     pub principal: String,
     /// When it began, in milliseconds since 1970.
     pub began_ms: i64,
     /// When it was last used, in milliseconds since 1970.
     pub used_ms: i64,
+}
+
+/// A sign-in link that was not used yet, by the hex hash of its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenSignInLink {
+    /// Whom it signs in.
+    pub principal: String,
+    /// Who created it.
+    pub created_by: String,
+    /// When it stops working.
+    pub expires: Timestamp,
 }
 
 impl Excerpt<Draft> for DraftSummary {}
@@ -185,6 +198,6 @@ mod tests {
 
     #[test]
     fn numbers_of_kinds_are_contiguous_from_1() {
-        assert!(NUMBERS.iter().copied().eq(1..=24));
+        assert!(NUMBERS.iter().copied().eq(1..=25));
     }
 }

@@ -3,7 +3,7 @@
 use maud::html;
 
 use crate::web::layout::{Frame, Page};
-use crate::web::words::Visible;
+use crate::web::words::{Visible, plain};
 
 /// What the page is made of.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +46,43 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
                 ul.quiet.facts {
                     li { "A session ends after 8 hours without use, after 7 days in any case, and at once when the access token is revoked." }
                     @if frame.replica.is_some() { li { "A restart of this replica ends every session." } }
-                    li { "No access token yet? An admin makes one with " code { "bookholder token create" } "." }
+                    li { "No access token? An admin can create a sign-in link for you: on your page under Access, or with " code { "bookholder principal sign-in-link" } "." }
                 }
             } @else {
                 p.lead { "This replica takes no access tokens: its pages can be read on the machine itself, or where its operator opened reading to all." }
+            }
+        }
+    };
+    frame.page(&Page { title: "Sign in", above: &[], done: None, search: "", main })
+}
+
+/// What the page of a sign-in link is made of.
+#[derive(Clone, Debug, Default)]
+pub struct SignInLinkMatter<'a> {
+    /// The secret of the link.
+    pub key: &'a str,
+    /// Shows that the form is of the browser that asked for it.
+    pub form: &'a str,
+    /// Whom it signs in; none where it does not work.
+    pub name: Option<&'a str>,
+}
+
+/// Writes the page that a sign-in link leads to.
+#[must_use]
+pub fn link_page(frame: &Frame, link: &SignInLinkMatter<'_>) -> String {
+    let main = html! {
+        div.narrow {
+            h1 { "Sign in" }
+            @if let Some(name) = link.name {
+                p.lead { "This link signs you in as " b { (Visible(name)) } ". It works once." }
+                form.stack method="post" action="/ui/sign-in-link" {
+                    input type="hidden" name="form" value=(link.form);
+                    input type="hidden" name="key" value=(plain(link.key));
+                    button.primary type="submit" { "Sign in as " (Visible(name)) }
+                }
+            } @else {
+                p.note.bad role="alert" { "This sign-in link does not work: it was used, replaced by a newer one, or has expired. Ask an admin for a new one." }
+                p { a href="/ui/sign-in" { "Sign in with an access token" } }
             }
         }
     };

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::super::super::door::Address;
 use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
-use super::super::html;
 use super::super::visitor::{Sent, Visitor};
+use super::super::{html, link_url};
 use super::tokens::create_for;
-use super::{Sought, answer, asked, grant, page_of, required, show, unknown_form, which};
-use crate::api::govern::{PrincipalRequest, TokenView};
+use super::{HOUR_S, Sought, answer, asked, grant, page_of, required, seconds, show, unknown_form, which};
+use crate::api::govern::{PrincipalRequest, SignInLinkRequest, TokenView};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry};
@@ -85,13 +86,29 @@ pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
     segments: Segments,
+    address: Address,
     params: Params,
 ) -> Result<Response, Failure> {
     let name = segments.text("name").to_owned();
-    show(params, &DONE, move |outcome| person(&app, &visitor, &name, outcome)).await
+    let node = address.of(&app.door);
+    show(params, &DONE, move |outcome| {
+        let secret = visitor.session().and_then(|session| app.sessions.take_shown(session, &link_key(&name)));
+        person(&app, &visitor, &name, (secret.map(|secret| link_url(&node, &secret)), outcome))
+    })
+    .await
 }
 
-fn person(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+/// Under which a sign-in link waits for the page that shows it; no name of an access token has a space.
+fn link_key(name: &str) -> String {
+    format!("sign-in link of {name}")
+}
+
+fn person(
+    app: &Shared,
+    visitor: &Visitor,
+    name: &str,
+    (link, outcome): (Option<String>, Outcome),
+) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let principal = registry.principal(actor, name)?;
     let keeps = visitor.holds(app, Permission::Access);
@@ -100,7 +117,7 @@ fn person(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Resu
     let audits = visitor.holds(app, Permission::Audit);
     let did = audits.then(|| app.catalogue.audit_newest(&|entry| entry.actor == name, None, DID)).transpose()?;
     let roles = registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect();
-    let matter = PersonMatter { principal, roles, tokens, did: did.map(|page| page.items), keeps, outcome };
+    let matter = PersonMatter { principal, roles, tokens, did: did.map(|page| page.items), keeps, link, outcome };
     Ok(person_page(&visitor.frame(app), &matter))
 }
 
@@ -112,13 +129,22 @@ pub(in crate::http::ui) async fn act(
 ) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
-    let did = if which(&typed) == "token" {
-        create_for(&app, &sent, &name, &typed).await.map(|token| token_path(&token))
-    } else {
-        let back = || format!("{}?done={}", principal_path(&name), which(&typed));
-        change(&registry, &actor, &name, &typed).await.map(|()| back())
+    let back = || format!("{}?done={}", principal_path(&name), which(&typed));
+    let did = match which(&typed) {
+        "token" => create_for(&app, &sent, &name, &typed).await.map(|token| token_path(&token)),
+        "link" => create_link(&app, &sent, &name, &typed).await.map(|()| principal_path(&name)),
+        _ => change(&registry, &actor, &name, &typed).await.map(|()| back()),
     };
-    answer(&sent, typed, did, move |visitor, outcome| person(&app, visitor, &name, outcome)).await
+    answer(&sent, typed, did, move |visitor, outcome| person(&app, visitor, &name, (None, outcome))).await
+}
+
+/// Creates a sign-in link, which the page that follows shows once.
+async fn create_link(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<(), Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    let request = SignInLinkRequest { expires_s: seconds(typed, "hours", "Hours", HOUR_S)? };
+    let (secret, _) = registry.create_sign_in_link(&actor, name.to_owned(), request).await?;
+    app.sessions.show_once(&sent.session, &link_key(name), secret);
+    Ok(())
 }
 
 async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &Typed) -> Result<(), Failure> {

@@ -7,9 +7,9 @@ use maud::{Markup, html};
 use super::{Tab, behind_a_click, below, grant_fields, role_path, token_fields, tokens, why_of, why_path};
 use crate::api::govern::TokenView;
 use crate::model::audit::{AuditEntry, Decision};
-use crate::model::principal::{Grant, Permission, Principal, Role};
+use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
 use crate::web::form::{Outcome, begin};
-use crate::web::layout::{Frame, empty, principal_path, query};
+use crate::web::layout::{Frame, command, empty, principal_path, query};
 use crate::web::words::{Visible, plain, when};
 
 /// What the page shows.
@@ -25,6 +25,8 @@ pub struct PersonMatter {
     pub did: Option<Vec<AuditEntry>>,
     /// Whether whoever looks keeps access.
     pub keeps: bool,
+    /// The address of a sign-in link that was just created.
+    pub link: Option<String>,
     /// What came of a form.
     pub outcome: Outcome,
 }
@@ -42,6 +44,13 @@ pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
             p.quiet { "since " (when(one.created, frame.now)) }
         }
         (matter.outcome.note())
+        @if let Some(link) = &matter.link {
+            section.once aria-labelledby="once" {
+                h2 #once { "Send this link to " (Visible(&one.name)) }
+                p { "It is shown only now, and signs them in once. Anyone who opens it first is signed in as them." }
+                (command(link))
+            }
+        }
         @if let Some(at) = one.disabled { p.note.bad { "Disabled " (when(at, frame.now)) ": every access token of theirs is refused." } }
         div.columns {
             div.stack {
@@ -49,7 +58,7 @@ pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
                 @if let Some(held) = &matter.tokens {
                     section {
                         h2 { "Access tokens" }
-                        @if held.is_empty() { (empty("None", "Without one nobody can sign in as them, and no program can act as them.")) }
+                        @if held.is_empty() { (empty("None", "Without one no program can act as them, and they sign in with a sign-in link only.")) }
                         @else { (tokens::table(frame, held, false)) }
                     }
                 }
@@ -153,6 +162,16 @@ fn desk(matter: &PersonMatter, form: &str) -> Markup {
                 button type="submit" { "Create" }
                 p.quiet { "It is shown once, on the page that follows." }
             }
+            @if one.disabled.is_none() && one.kind == PrincipalKind::Person {
+                form.stack method="post" action=(path) {
+                    (begin(form, "link"))
+                    h2 { "Sign-in link" }
+                    label for="link-hours" { "Works for how many hours" }
+                    input #link-hours name="hours" type="number" min="1" max="24" value="1" required;
+                    button type="submit" { "Create sign-in link" }
+                    p.quiet { "It signs them in once, without an access token. A new link replaces an unused one." }
+                }
+            }
             @if one.disabled.is_some() {
                 form.stack method="post" action=(path) { (begin(form, "enable")) button type="submit" { "Enable" } p.quiet { "Their access tokens are good again." } }
             } @else {
@@ -181,6 +200,7 @@ mod tests {
             tokens: Some(Vec::new()),
             did: Some(vec![serde_json::from_value(did).expect("an entry")]),
             keeps: true,
+            link: None,
             outcome: Outcome::default(),
         }
     }
@@ -202,7 +222,8 @@ mod tests {
             "value=\"grant\"",
             "value=\"take\"",
             "value=\"disable\"",
-            "Without one nobody can sign in",
+            "Without one no program can act as them",
+            "value=\"link\"",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
@@ -213,6 +234,9 @@ mod tests {
         assert!(
             shown.contains("is refused.") && shown.contains("value=\"enable\"") && !shown.contains("value=\"disable\"")
         );
+        assert!(!shown.contains("value=\"link\""), "no link for who is disabled");
+        let linked = PersonMatter { link: Some("http://here/ui/sign-in-link?key=bh_<".to_owned()), ..matter() };
+        assert!(page(&signed(), &linked).contains("http://here/ui/sign-in-link?key=bh_&lt;</code>"));
     }
 
     #[test]

@@ -1,0 +1,93 @@
+//! Signing in with a link that an admin created: once, and without an access token.
+//!
+//! Opening the link shows a button and changes nothing, so that previews of links do not use it up. The secret is in the
+//! query, which no log of this node holds, and the page tells no other address where it is from.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::super::auth::Peer;
+use super::super::error::Failure;
+use super::super::extract::{Params, blocking};
+use super::super::refused;
+use super::super::request::RequestError;
+use super::super::state::{App, RequestId, Shared};
+use super::html;
+use super::session::new_id;
+use super::sign_in::{HOME, begin};
+use super::visitor::{Cookie, Way, field, frame, read_visit_form};
+use crate::crypto::secret::AccessToken;
+use crate::registry::{Actor, Registry, SignedInBy};
+use crate::web::layout::Who;
+use crate::web::pages::sign_in::{SignInLinkMatter, link_page};
+
+/// Where links lead, before the secret.
+const PATH: &str = "/ui/sign-in-link?key=";
+
+/// The address of a link, below the address of the node.
+pub(in crate::http) fn link_url(node: &str, secret: &AccessToken) -> String {
+    format!("{node}{PATH}{}", secret.reveal())
+}
+
+/// Shows whom the link signs in, and a button that does it.
+pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+    let (parts, _) = request.into_parts();
+    let peer = Peer::of(&parts);
+    let mut params = Params::of_uri(&parts.uri)?;
+    let key = params.text("key").unwrap_or_default();
+    params.finish(&["key"])?;
+    let registry = registry(&app)?;
+    let held = registry.clone();
+    let secret = AccessToken::parse(&key).ok();
+    let found = blocking(move || secret.map_or(Ok(None), |secret| held.sign_in_link(&secret))).await??;
+    let Some(name) = found else { return refuse(&app, peer) };
+    let known = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).map(str::to_owned);
+    let visit = known.map_or_else(new_id, Ok)?;
+    let form = app.sessions.form_token(&visit);
+    let matter = SignInLinkMatter { key: &key, form: &form, name: Some(&name) };
+    let mut response = page(&app, &matter);
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(Way::of(&app, peer), &visit));
+    Ok(response)
+}
+
+/// Uses the link up and begins a session.
+pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<Response, Failure> {
+    let (parts, body): (_, Body) = request.into_parts();
+    let peer = Peer::of(&parts);
+    let registry = registry(&app)?;
+    let visit = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
+    let mut form = read_visit_form(&app, &parts, body, &visit).await?;
+    let key = field(&mut form, "key")?;
+    form.finish(&["key", "form"])?;
+    let Ok(secret) = AccessToken::parse(&key) else { return refuse(&app, peer) };
+    let request_id = parts.extensions.get::<RequestId>().map(ToString::to_string);
+    let by = Actor { request_id, client: peer.address, ..Actor::operator("") };
+    let Some(name) = registry.use_sign_in_link(&secret, by).await? else { return refuse(&app, peer) };
+    let client = peer.address.map(|address| address.to_string());
+    tracing::info!(principal = name, client, "signed in to the pages with a sign-in link");
+    begin(&app, peer, &parts.headers, (SignedInBy::Link, &name), HOME).await
+}
+
+/// Links are of a primary: a replica knows no people.
+fn registry(app: &Shared) -> Result<Registry, Failure> {
+    let replica = || RequestError::Replica { what: "signing in with a link", upstream: app.upstream.clone() };
+    Ok(app.registry.clone().ok_or_else(replica)?)
+}
+
+/// Counts a link that does not work as a failed attempt to sign in, and says so; the same whatever is wrong with it.
+fn refuse(app: &Shared, peer: Peer) -> Result<Response, Failure> {
+    refused::log(peer, None, true);
+    app.sessions.failed(peer.address).map_err(|retry_after_s| RequestError::Attempts { retry_after_s })?;
+    let mut response = page(app, &SignInLinkMatter::default());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    Ok(response)
+}
+
+fn page(app: &Shared, matter: &SignInLinkMatter<'_>) -> Response {
+    let mut response = html(link_page(&frame(app, Who::Stranger), matter));
+    // Unlike `same-origin`, this keeps the query out of every `Referer`, and forms are still sent with their origin.
+    response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    response
+}
