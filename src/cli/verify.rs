@@ -108,7 +108,10 @@ pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
             "holds",
             format!("{} prompts, {} versions, {} contents, {} deployments", kind(1), kind(2), kind(3), kind(5)),
         )?;
-        row("audit", format!("{} entries", proof.audit.entries))?;
+        // Only a primary has the log; a replica and a bundle hold none.
+        if proof.audit.entries > 0 {
+            row("audit", format!("{} entries", proof.audit.entries))?;
+        }
         for difference in &report.differences {
             output.line(format!("{} {difference}", paint(BAD, "differs")))?;
         }

@@ -13,6 +13,7 @@ use regex::Regex;
 use crate::support::command::{bookholder, program};
 
 const README: &str = include_str!("../../README.md");
+const PROMPT_FILES: &str = include_str!("../../docs/prompt-files.md");
 /// Ports that README names.
 const PORTS: [u16; 3] = [7070, 7071, 7072];
 /// A network and processes of its own, which end with it.
@@ -93,6 +94,10 @@ fn script() -> (String, Vec<String>) {
             other => panic!("what is a block of `{other}`?"),
         };
     }
+    // The request of the other document, asked of the same node; an answer without messages fails.
+    let (_, request) = PROMPT_FILES.split_once("\n```\ncurl ").expect("a request");
+    let (request, _) = request.split_once("\n```").expect("its end");
+    let _in_memory = writeln!(script, "curl {request} | jq -e '.messages[-1].content == \"Hi\"'");
     // The freeze of the example is over, whenever this runs.
     (script.replace("2026-12-20T", "2025-12-20T").replace("2027-01-02T", "2026-01-02T"), quoted)
 }

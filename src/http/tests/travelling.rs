@@ -187,6 +187,8 @@ async fn long_answers_are_compressed_for_who_asks_and_pages_and_resolved_prompts
     let known = [("accept-encoding", "gzip"), ("if-none-match", text(&short, "etag"))];
     let (status, headers, _) = node.send(REMOTE, ask("GET", "/openapi.json", &known)).await;
     assert_eq!((status, headers.contains_key("content-encoding")), (StatusCode::NOT_MODIFIED, false));
+    assert_eq!(text(&headers, "vary"), text(&short, "vary"), "a cache files both under the same key");
+    assert!(text(&headers, "vary").contains("accept-encoding"), "{headers:?}");
 }
 
 #[tokio::test]
