@@ -237,6 +237,21 @@ fn no_two_types_have_one_name_in_the_openapi_document() {
 }
 
 #[test]
+fn the_network_face_reads_only_what_a_request_may_see() {
+    let face = |path: &str| path.starts_with("http/");
+    none(
+        offences(&["ReadScope::node(", "ReadScope::of(", ".txn()"], |path| !face(path)),
+        "a scope is made of whoever was authenticated (`Seat::scope`), and `http/` asks through it:",
+    );
+    none(
+        offences(&["ReadScope::open"], |path| !face(path) || path == "http/auth.rs" || path == "http/ui/visitor.rs"),
+        "only what extracts a request decides that it reads openly:",
+    );
+    let store = ["store.read()", "store().read()", "store.view("];
+    none(offences(&store, |path| !face(path)), "`http/` asks the catalogue and the registry, and no store:");
+}
+
+#[test]
 fn no_file_is_longer_than_a_reader() {
     let long = sources().into_iter().filter(|source| source.length > LINES_MAX);
     none(

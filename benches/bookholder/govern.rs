@@ -16,8 +16,9 @@ use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::time::Timestamp;
 use bookholder::registry::founding::{Founding, found};
+use bookholder::registry::why::Question as WhyQuestion;
 use bookholder::registry::{Actor, Registry};
-use bookholder::resolve::Catalogue;
+use bookholder::resolve::{Catalogue, ReadScope};
 use tokio::runtime::Runtime;
 
 use crate::Bench;
@@ -51,7 +52,7 @@ pub fn run(bench: &mut Bench) {
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let admin = person("admin");
-    decide(bench, &runtime, &registry, &admin);
+    decide(bench, &runtime, &registry, &Catalogue::new(store.clone()), &admin);
     report(bench, &runtime, &registry, &Catalogue::new(store.clone()), &admin);
     deploy(bench, &runtime, &registry, &admin);
     runtime.block_on(store.close());
@@ -85,7 +86,7 @@ fn classify(bench: &mut Bench) {
     bench.report.row("classify 1 MiB of near misses", &hostile, &beside, None);
 }
 
-fn decide(bench: &mut Bench, runtime: &Runtime, registry: &Registry, admin: &Actor) {
+fn decide(bench: &mut Bench, runtime: &Runtime, registry: &Registry, catalogue: &Catalogue, admin: &Actor) {
     let grants: Vec<Grant> = (0..100)
         .map(|number| Grant {
             prompts: format!("team-{number}/**").parse().expect("a pattern"),
@@ -95,11 +96,18 @@ fn decide(bench: &mut Bench, runtime: &Runtime, registry: &Registry, admin: &Act
     let request = PrincipalRequest { name: "ann".to_owned(), kind: PrincipalKind::Person, grants };
     runtime.block_on(registry.create_principal(admin, request)).expect("a principal");
     let ann = person("ann");
-    let prompt: PromptName = "team-99/agent".parse().expect("a name");
+    let view = catalogue.as_reader(&ReadScope::node()).expect("a state");
+    let question = WhyQuestion {
+        who: "ann".to_owned(),
+        permission: Permission::Publish,
+        prompt: Some("team-99/agent".parse().expect("a name")),
+        label: None,
+        version: None,
+    };
     let round = |_| {
         let began = Instant::now();
         for _ in 0..DECISIONS {
-            let answer = registry.can(&ann, "ann", Permission::Publish, Some(&prompt), None, None).expect("an answer");
+            let answer = registry.can(&view, &ann, &question).expect("an answer");
             assert!(black_box(answer).allowed);
         }
         began.elapsed().as_secs_f64() * 1e6 / f64::from(DECISIONS)
@@ -131,7 +139,8 @@ fn report(bench: &mut Bench, runtime: &Runtime, registry: &Registry, catalogue: 
         let (from, to) = (Timestamp::from_ms(0), Timestamp::from_ms(4_000_000_000_000));
         let question = Question { from, to, prompts: Pattern::everything() };
         let heading = Heading { registry: "bench".to_owned(), generated_at: to, generated_by: "bench".to_owned() };
-        let source = catalogue.report_source(Stop::never()).expect("a state");
+        let source = catalogue.as_reader(&ReadScope::node()).expect("a state");
+        let source = source.into_report_source(Stop::never()).expect("a node");
         let report = Report { heading, question, source: &source };
         let mut page = Vec::new();
         let system = bookholder::governance::report::SystemInfo::default();

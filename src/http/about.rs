@@ -24,9 +24,9 @@ pub(super) async fn about(
     _: NoParams,
 ) -> Result<Said<About>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
     primary(&app, "saying who owns a prompt")?;
-    Ok(Said(blocking(move || app.catalogue.prompt(&name)).await??.about.unwrap_or_default()))
+    let about = move || Ok::<_, Failure>(app.catalogue.as_reader(&reader.scope())?.prompt(&name)?.about);
+    Ok(Said(blocking(about).await??.unwrap_or_default()))
 }
 
 /// Says who answers for a prompt, under which tags it is found, and what it is for, in place of what was said before.

@@ -84,7 +84,8 @@ pub(super) async fn audit(
     writer.holds(Permission::Audit)?;
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
-    Ok(Said(blocking(move || app.catalogue.audit(cursor.as_deref(), limit)).await??))
+    let page = move || app.catalogue.as_reader(&writer.scope())?.audit(cursor.as_deref(), limit);
+    Ok(Said(blocking(page).await??))
 }
 
 /// Checks that every audit entry fits itself and the one before.
@@ -96,7 +97,7 @@ pub(super) async fn audit_verify(
 ) -> Result<Said<AuditVerdict>, Failure> {
     writer.holds(Permission::Audit)?;
     let held = app.clone();
-    Ok(Said(heavy(&held, move |_| app.catalogue.verify_audit()).await??))
+    Ok(Said(heavy(&held, move |_| app.catalogue.as_reader(&writer.scope())?.verify_audit()).await??))
 }
 
 /// A consistent copy of everything but the keys, while serving.

@@ -22,6 +22,7 @@ use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, Seat};
 use crate::replication::followers::FollowsAs;
 use crate::resolve::usage::LOCAL;
+use crate::resolve::{ReadScope, ResolveError};
 
 /// How often a connection that stays looks whether its access token has expired.
 const EXPIRY_LOOK: Duration = Duration::from_secs(5);
@@ -110,48 +111,19 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Whether every prompt is open to them.
-    pub(super) fn reads_everything(&self) -> bool {
-        self.shown.as_ref().is_none_or(|(_, seat)| seat.reads_everything())
-    }
-
-    /// Whether they may read a prompt.
-    pub(super) fn reads(&self, prompt: &str) -> bool {
-        self.shown.as_ref().is_none_or(|(_, seat)| seat.reads(prompt))
-    }
-
-    /// Refuses what they may not read.
-    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
-        match &self.shown {
-            Some((_, seat)) if !seat.reads(prompt) => Err(unreadable(seat, prompt)),
-            _ => Ok(()),
-        }
+    /// What they may read.
+    pub(super) fn scope(&self) -> ReadScope {
+        self.shown.as_ref().map_or_else(ReadScope::open, |(_, seat)| seat.scope().clone())
     }
 
     /// Refuses a reference to what they may not read.
-    pub(super) fn check_reference(&self, reference: &str) -> Result<(), Failure> {
-        self.check(name_of(reference))
-    }
-
-    /// Refuses what shows more than single prompts to who may not read all of them.
-    pub(super) fn check_everything(&self, what: &'static str) -> Result<(), Failure> {
-        match &self.shown {
-            Some((_, seat)) if !seat.reads_everything() => {
-                let name = seat.actor().name.clone();
-                Err(RequestError::Narrow { name, what }.into())
-            }
-            _ => Ok(()),
-        }
+    pub(super) fn check_reference(&self, reference: &str) -> Result<(), ResolveError> {
+        self.shown.as_ref().map_or(Ok(()), |(_, seat)| seat.scope().check(name_of(reference)))
     }
 
     /// What the record of uses calls them.
     pub(super) fn who(&self) -> &str {
         self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
-    }
-
-    /// What they may read, for a stream that goes on.
-    pub(super) fn readable(&self) -> Readable {
-        Readable(self.shown.as_ref().map(|(_, seat)| Arc::clone(seat)))
     }
 
     /// Whose access token they show, where they show one.
@@ -162,15 +134,6 @@ impl Reader {
     /// What ends when they may no longer.
     pub(super) fn seated(self) -> Seated {
         Seated { shown: self.shown, registry: self.registry }
-    }
-}
-
-/// What somebody may read.
-pub(super) struct Readable(Option<Arc<Seat>>);
-
-impl Readable {
-    pub(super) fn reads(&self, prompt: &str) -> bool {
-        self.0.as_ref().is_none_or(|seat| seat.reads(prompt))
     }
 }
 
@@ -186,12 +149,6 @@ pub(super) fn seat_of(app: &Shared, token: &TokenHash) -> Option<Arc<Seat>> {
         (None, Some((hash, seat))) if hash == token => Some(Arc::clone(seat)),
         (None, _) => None,
     }
-}
-
-/// Why somebody may not read a prompt.
-pub(super) fn unreadable(seat: &Seat, prompt: &str) -> Failure {
-    let (name, prompt) = (seat.actor().name.clone(), prompt.chars().take(200).collect());
-    RequestError::Unreadable { name, prompt }.into()
 }
 
 impl FromRequestParts<App> for Reader {
@@ -304,9 +261,9 @@ impl Writer {
         Ok(self.registry.may_look(&self.actor, permission)?)
     }
 
-    /// Refuses what they may not read.
-    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
-        if self.seat.reads(prompt) { Ok(()) } else { Err(unreadable(&self.seat, prompt)) }
+    /// What they may read.
+    pub(super) fn scope(&self) -> ReadScope {
+        self.seat.scope().clone()
     }
 }
 

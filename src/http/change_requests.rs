@@ -34,10 +34,12 @@ pub(super) async fn requests(
     let state: Option<RequestState> = params.get("state")?;
     let (cursor, limit) = params.page()?;
     params.finish(&["state", "cursor", "limit"])?;
-    let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
-    let page =
-        blocking(move || registry.change_requests(&|prompt| readable.reads(prompt), state, cursor.as_deref(), limit));
-    Ok(Said(page.await??))
+    let registry = primary(&app, KEEPING)?;
+    let page = move || {
+        let view = app.catalogue.as_reader(&reader.scope())?;
+        registry.change_requests(&view, state, cursor.as_deref(), limit)
+    };
+    Ok(Said(blocking(page).await??))
 }
 
 /// One change request with everything that a reviewer needs: diff, risk, dependents, who uses it, what is missing.
@@ -53,8 +55,8 @@ pub(super) async fn request(
     _: NoParams,
 ) -> Result<Written, Failure> {
     let id = segments.number("id")?;
-    let (registry, readable) = (primary(&app, KEEPING)?, reader.readable());
-    heavy_json(&app, move |_| registry.change_request(&|prompt| readable.reads(prompt), id)).await
+    let (registry, held) = (primary(&app, KEEPING)?, app.clone());
+    heavy_json(&held, move |_| registry.change_request(&app.catalogue.as_reader(&reader.scope())?, id)).await
 }
 
 /// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.

@@ -13,9 +13,12 @@ use super::extract::{Json, NoParams, Segments, Written, blocking, heavy_json};
 use super::state::App;
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
+use crate::clock::Stop;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::PromptName;
 use crate::model::schema::Handle;
+use crate::registry::RegistryError;
+use crate::resolve::CatalogueView;
 
 /// Lists the drafts of a prompt, which may not exist yet, by name and without what they say.
 #[utoipa::path(
@@ -24,12 +27,13 @@ use crate::model::schema::Handle;
     responses((status = 200, body = Vec<DraftSummary>)),
 )]
 pub(super) async fn drafts(
+    State(app): State<App>,
     writer: Writer,
     segments: Segments,
     _: NoParams,
 ) -> Result<Said<Vec<DraftSummary>>, Failure> {
-    let (name, _) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.drafts(&writer.actor, &name)).await??))
+    let (name, _) = draft_of(&segments)?;
+    Ok(Said(ask(app, writer, move |view, writer| writer.registry.drafts(view, &writer.actor, &name)).await?))
 }
 
 /// One draft as it was saved last.
@@ -41,9 +45,14 @@ pub(super) async fn drafts(
     ),
     responses((status = 200, body = Draft)),
 )]
-pub(super) async fn draft(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Draft>, Failure> {
-    let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.draft(&writer.actor, &name, &draft)).await??))
+pub(super) async fn draft(
+    State(app): State<App>,
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Draft>, Failure> {
+    let (name, draft) = draft_of(&segments)?;
+    Ok(Said(ask(app, writer, move |view, writer| writer.registry.draft(view, &writer.actor, &name, &draft)).await?))
 }
 
 /// Saves a draft; one that is not there yet begins with it. Nothing is published.
@@ -91,12 +100,15 @@ pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParam
     responses((status = 200, body = Vec<DraftSummary>)),
 )]
 pub(super) async fn draft_saves(
+    State(app): State<App>,
     writer: Writer,
     segments: Segments,
     _: NoParams,
 ) -> Result<Said<Vec<DraftSummary>>, Failure> {
-    let (name, draft) = readable(&writer, &segments)?;
-    Ok(Said(blocking(move || writer.registry.draft_saves(&writer.actor, &name, &draft)).await??))
+    let (name, draft) = draft_of(&segments)?;
+    Ok(Said(
+        ask(app, writer, move |view, writer| writer.registry.draft_saves(view, &writer.actor, &name, &draft)).await?,
+    ))
 }
 
 /// A draft as it was at one of its saves.
@@ -109,10 +121,18 @@ pub(super) async fn draft_saves(
     ),
     responses((status = 200, body = Draft)),
 )]
-pub(super) async fn draft_save(writer: Writer, segments: Segments, _: NoParams) -> Result<Said<Draft>, Failure> {
-    let (name, draft) = readable(&writer, &segments)?;
+pub(super) async fn draft_save(
+    State(app): State<App>,
+    writer: Writer,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Draft>, Failure> {
+    let (name, draft) = draft_of(&segments)?;
     let revision = segments.number("revision")?;
-    Ok(Said(blocking(move || writer.registry.draft_save(&writer.actor, &name, &draft, revision)).await??))
+    Ok(Said(
+        ask(app, writer, move |view, writer| writer.registry.draft_save(view, &writer.actor, &name, &draft, revision))
+            .await?,
+    ))
 }
 
 /// A draft brought together with what was published since it began; conflicts are shown, and nothing is saved.
@@ -130,8 +150,13 @@ pub(super) async fn merge_draft(
     segments: Segments,
     _: NoParams,
 ) -> Result<Written, Failure> {
-    let (name, draft) = readable(&writer, &segments)?;
-    heavy_json(&app, move |_| writer.registry.merge_draft(&writer.actor, &name, &draft)).await
+    let (name, draft) = draft_of(&segments)?;
+    let held = app.clone();
+    let merge = move |_: &Stop| {
+        let view = app.catalogue.as_reader(&writer.scope())?;
+        writer.registry.merge_draft(&view, &writer.actor, &name, &draft)
+    };
+    heavy_json(&held, merge).await
 }
 
 /// Publishes a draft, which is then gone; refused when somebody published since it began.
@@ -155,13 +180,15 @@ pub(super) async fn publish_draft(
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }
 
-fn draft_of(segments: &Segments) -> Result<(PromptName, String), Failure> {
-    Ok((segments.get("name")?, segments.text("draft").to_owned()))
+/// Asks about drafts, in one state, on a thread that may wait for the database.
+async fn ask<T: Send + 'static>(
+    app: App,
+    writer: Writer,
+    question: impl FnOnce(&CatalogueView, &Writer) -> Result<T, RegistryError> + Send + 'static,
+) -> Result<T, Failure> {
+    Ok(blocking(move || question(&app.catalogue.as_reader(&writer.scope())?, &writer)).await??)
 }
 
-/// The draft of a prompt that may be read.
-fn readable(writer: &Writer, segments: &Segments) -> Result<(PromptName, String), Failure> {
-    let (name, draft) = draft_of(segments)?;
-    writer.check(name.as_str())?;
-    Ok((name, draft))
+fn draft_of(segments: &Segments) -> Result<(PromptName, String), Failure> {
+    Ok((segments.get("name")?, segments.text("draft").to_owned()))
 }

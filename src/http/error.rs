@@ -269,7 +269,7 @@ fn request(error: &RequestError) -> Saying {
                 "a replica accepts only its own token (BOOKHOLDER_READ_TOKEN), not those of its primary; on the machine of the replica send none: unset BOOKHOLDER_TOKEN",
             ),
         ),
-        E::Role { .. } | E::Unreadable { .. } | E::Narrow { .. } => (Code::Forbidden, None),
+        E::Role { .. } => (Code::Forbidden, None),
         E::Replica { .. } => (Code::PrimaryOnly, hint("send the request to the primary")),
         E::NoRecord { .. } => (Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } | E::Faulty { .. } => not_ready(),
@@ -361,6 +361,7 @@ fn registry(error: &RegistryError) -> Saying {
         E::Interface(_) => (Code::BumpTooSmall, None),
         E::Content(error) => content(error),
         E::Clock(_) => (Code::ClockUntrusted, hint(CLOCK_HINT)),
+        E::Resolve(error) => resolve(error),
         E::Store(error) => store(error),
     }
 }
@@ -369,6 +370,7 @@ fn resolve(error: &ResolveError) -> Saying {
     use ErrorCode as Code;
     use ResolveError as E;
     match error {
+        E::Unreadable { .. } | E::Narrow { .. } | E::AuditUnreadable => (Code::Forbidden, None),
         E::Reference(_) | E::Name(_) => (Code::InvalidName, None),
         E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => {

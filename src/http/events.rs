@@ -17,7 +17,7 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Peer, Readable, Reader, Seated};
+use super::auth::{Peer, Reader, Seated};
 use super::error::Failure;
 use super::extract::{Params, blocking};
 use super::request::RequestError;
@@ -27,7 +27,7 @@ use crate::api::read::ChangeEvent;
 use crate::metrics::Metrics;
 use crate::model::name::PromptName;
 use crate::model::position::Position;
-use crate::resolve::Catalogue;
+use crate::resolve::{Catalogue, ReadScope};
 use crate::store::Committed;
 
 /// Most names of one event; where more changed, it has none.
@@ -63,7 +63,7 @@ pub(super) async fn events(
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     let listener = Listener {
-        reads: if reader.reads_everything() { None } else { Some(reader.readable()) },
+        scope: reader.scope(),
         seated: reader.seated(),
         catalogue: app.catalogue.clone(),
         stop: app.stop.clone(),
@@ -92,8 +92,8 @@ struct Listener {
     catalogue: Catalogue,
     /// Ends the stream when the listener may no longer read.
     seated: Seated,
-    /// What the listener may read, where that is not everything.
-    reads: Option<Readable>,
+    /// What the listener may read: what they may not is no news for them.
+    scope: ReadScope,
     committed: watch::Receiver<Arc<Committed>>,
     stop: CancellationToken,
     /// What the client was told of last.
@@ -139,8 +139,9 @@ impl Listener {
                     () = tokio::time::sleep(HEARTBEAT) => return Some((Ok(Bytes::from_static(b":\n\n")), self)),
                 }
             }
-            let (catalogue, since) = (self.catalogue.clone(), self.known);
-            let changes = blocking(move || catalogue.changed_since(since.seq, EVENT_NAMES_MAX)).await;
+            let (catalogue, scope, since) = (self.catalogue.clone(), self.scope.clone(), self.known);
+            let changes =
+                blocking(move || catalogue.as_reader(&scope)?.changed_since(since.seq, EVENT_NAMES_MAX)).await;
             let (position, names) = match changes {
                 Ok(Ok(changes)) => changes,
                 Ok(Err(error)) => {
@@ -150,11 +151,6 @@ impl Listener {
                 Err(_) => return None,
             };
             self.known = position;
-            // What they may not read is no news for them.
-            let names = names.map(|names| match &self.reads {
-                Some(reads) => names.into_iter().filter(|name| reads.reads(name)).collect(),
-                None => names,
-            });
             if let Some(event) = event(since, position, names.as_ref(), &self.prefix) {
                 return Some((Ok(event), self));
             }

@@ -20,6 +20,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
 use crate::model::principal::{Permission, Principal, Role};
 use crate::model::schema::Handle;
+use crate::registry::why::Question;
 
 /// Whose access token this is, and what they may.
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "access", responses((status = 200, body = WhoAmI)))]
@@ -39,7 +40,11 @@ pub(super) async fn whoami(writer: Writer, _: NoParams) -> Said<WhoAmI> {
     ),
     responses((status = 200, body = CanAnswer)),
 )]
-pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAnswer>, Failure> {
+pub(super) async fn can(
+    State(app): State<App>,
+    writer: Writer,
+    mut params: Params,
+) -> Result<Said<CanAnswer>, Failure> {
     let who = params.text("who").unwrap_or_else(|| writer.actor.name.clone());
     let permission: Permission = params.require("permission")?;
     let (prompt, label) = (params.get::<PromptName>("prompt")?, params.get::<Label>("label")?);
@@ -55,13 +60,9 @@ pub(super) async fn can(writer: Writer, mut params: Params) -> Result<Said<CanAn
             return Err(RequestError::Unfit { reason }.into());
         }
     }
-    if let Some(prompt) = prompt.as_ref().filter(|_| version.is_some()) {
-        // What a policy demands of a version tells what the version says.
-        writer.check(prompt.as_str())?;
-    }
-    let Writer { registry, actor, .. } = writer;
-    let answer =
-        blocking(move || registry.can(&actor, &who, permission, prompt.as_ref(), label.as_ref(), version)).await??;
+    let question = Question { who, permission, prompt, label, version };
+    let ask = move || writer.registry.can(&app.catalogue.as_reader(&writer.scope())?, &writer.actor, &question);
+    let answer = blocking(ask).await??;
     Ok(Said(answer))
 }
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::auth::{Reader, name_of};
+use super::auth::Reader;
 use super::error::Failure;
 use super::extract::{NoParams, Params, Segments, Written, blocking, heavy_json};
 use super::fresh::text;
@@ -19,21 +19,26 @@ use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
-use crate::resolve::{Catalogue, ResolveError};
+use crate::resolve::{CatalogueView, ResolveError};
 use crate::store::StoreError;
 
 /// How long the bytes of a content id may be kept: for ever, as they never change.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// Asks the catalogue on a thread that may wait for the database.
+/// Asks one state of the catalogue on a thread that may wait for the database.
 async fn ask<T: Send + 'static>(
     app: App,
-    question: impl Fn(&Catalogue) -> Result<T, ResolveError> + Send + 'static,
+    reader: &Reader,
+    question: impl Fn(&CatalogueView) -> Result<T, ResolveError> + Send + 'static,
 ) -> Result<Json<T>, Failure> {
-    let asking = move || match question(&app.catalogue) {
-        // The database was opened again beneath it, which takes some milliseconds and is over.
-        Err(ResolveError::Store(StoreError::Interrupted)) => question(&app.catalogue),
-        answer => answer,
+    let scope = reader.scope();
+    let asking = move || {
+        let once = || question(&app.catalogue.as_reader(&scope)?);
+        match once() {
+            // The database was opened again beneath it, which takes some milliseconds and is over.
+            Err(ResolveError::Store(StoreError::Interrupted)) => once(),
+            answer => answer,
+        }
     };
     Ok(Json(blocking(asking).await??))
 }
@@ -52,9 +57,8 @@ pub(super) async fn content(
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let wrong = |error: crate::model::content_id::ContentIdError| RequestError::Path { reason: error.to_string() };
-    reader.check_everything("contents by their ids; read them by version")?;
     let id: ContentId = segments.text("content_id").parse().map_err(wrong)?;
-    let bytes = blocking(move || app.catalogue.content(&id)).await??;
+    let Json(bytes) = ask(app, &reader, move |view| view.content(&id)).await?;
     let etag = format!("\"{id}\"");
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
     let said = [(header::ETAG, text(etag)), (header::CACHE_CONTROL, IMMUTABLE)];
@@ -84,11 +88,7 @@ pub(super) async fn prompts(
     let removed = params.get::<bool>("removed")?.unwrap_or(false);
     let (cursor, limit) = params.page()?;
     params.finish(&["prefix", "removed", "cursor", "limit"])?;
-    let readable = reader.readable();
-    ask(app, move |catalogue| {
-        catalogue.prompts(&|prompt| readable.reads(prompt), &prefix, removed, cursor.as_deref(), limit)
-    })
-    .await
+    ask(app, &reader, move |view| view.prompts(&prefix, removed, cursor.as_deref(), limit)).await
 }
 
 /// One prompt, its labels and who includes it; removed ones too.
@@ -104,10 +104,7 @@ pub(super) async fn prompt(
     _: NoParams,
 ) -> Result<Json<PromptView>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
-    let Json(mut view) = ask(app, move |catalogue| catalogue.prompt(&name)).await?;
-    view.dependents.retain(|dependent| reader.reads(name_of(dependent)));
-    Ok(Json(view))
+    ask(app, &reader, move |view| view.prompt(&name)).await
 }
 
 /// Lists the versions of a prompt, newest first.
@@ -126,10 +123,9 @@ pub(super) async fn versions(
     mut params: Params,
 ) -> Result<Json<VersionPage>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
-    ask(app, move |catalogue| catalogue.versions(&name, cursor.as_deref(), limit)).await
+    ask(app, &reader, move |view| view.versions(&name, cursor.as_deref(), limit)).await
 }
 
 /// One version with what it says, and what its author wrote.
@@ -148,9 +144,8 @@ pub(super) async fn version(
     _: NoParams,
 ) -> Result<Json<VersionView>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
     let selector: Selector = segments.get("version")?;
-    ask(app, move |catalogue| catalogue.version(&name, &selector)).await
+    ask(app, &reader, move |view| view.version(&name, &selector)).await
 }
 
 /// What differs between two versions.
@@ -170,11 +165,10 @@ pub(super) async fn diff(
     mut params: Params,
 ) -> Result<Written, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
     let held = app.clone();
-    heavy_json(&held, move |_| app.catalogue.diff(&name, &from, &to)).await
+    heavy_json(&held, move |_| app.catalogue.as_reader(&reader.scope())?.diff(&name, &from, &to)).await
 }
 
 /// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.
@@ -190,8 +184,7 @@ pub(super) async fn labels(
     _: NoParams,
 ) -> Result<Json<Vec<LabelState>>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
-    ask(app, move |catalogue| catalogue.prompt(&name).map(|prompt| prompt.labels)).await
+    ask(app, &reader, move |view| view.prompt(&name).map(|prompt| prompt.labels)).await
 }
 
 /// What one label serves.
@@ -210,9 +203,8 @@ pub(super) async fn label(
     _: NoParams,
 ) -> Result<Json<LabelState>, Failure> {
     let name: PromptName = segments.get("name")?;
-    reader.check(name.as_str())?;
     let label: Label = segments.get("label")?;
-    ask(app, move |catalogue| catalogue.label(&name, &label)).await
+    ask(app, &reader, move |view| view.label(&name, &label)).await
 }
 
 /// Lists deployments, newest first: of everything, of a prompt, or of one of its labels.
@@ -237,13 +229,9 @@ pub(super) async fn deployments(
         let reason = "a label belongs to a prompt; give its `name` too".to_owned();
         return Err(RequestError::Unfit { reason }.into());
     }
-    if let Some(name) = &name {
-        reader.check(name.as_str())?;
-    }
-    let readable = reader.readable();
-    ask(app, move |catalogue| match &name {
-        Some(name) => catalogue.deployments(name, label.as_ref(), cursor.as_deref(), limit),
-        None => catalogue.all_deployments(&|prompt| readable.reads(prompt), cursor.as_deref(), limit),
+    ask(app, &reader, move |view| match &name {
+        Some(name) => view.deployments(name, label.as_ref(), cursor.as_deref(), limit),
+        None => view.all_deployments(cursor.as_deref(), limit),
     })
     .await
 }

@@ -28,8 +28,8 @@ pub(super) fn all(app: &Shared) {
         of_replicas(metrics, publisher);
     }
     if let Some(registry) = &app.registry {
-        if let Ok(requests) = registry.open_change_requests(&|_| true) {
-            metrics.open_change_requests.gauge().set(i64::try_from(requests.len()).unwrap_or(i64::MAX));
+        if let Ok(requests) = registry.open_change_request_count() {
+            metrics.open_change_requests.gauge().set(i64::try_from(requests).unwrap_or(i64::MAX));
         }
         if let Ok(webhooks) = registry.webhook_figures() {
             metrics.webhook_deliveries_pending.gauge().set(whole(webhooks.pending));

@@ -18,7 +18,6 @@ use super::extract::Params;
 use super::request::RequestError;
 use super::state::{About, App, Shared};
 use super::work::abandonable;
-use crate::clock::Stop;
 use crate::governance::report::{Heading, Question, Report, ReportFormat, SystemInfo};
 use crate::model::audit::{Command, Subject};
 use crate::model::pattern::Pattern;
@@ -26,7 +25,8 @@ use crate::model::time::Timestamp;
 use crate::registry::report::{ReportError, Written, sign_report, system_info, write_report};
 use crate::registry::{Actor, Registry};
 use crate::replication::publisher::PublishError;
-use crate::resolve::report::ReadError;
+use crate::resolve::ReadScope;
+use crate::resolve::report::{ReadError, ReportSource};
 use crate::trust::manifest::ManifestFile;
 
 /// Reports that are made and sent at once: each takes a processor, and room on the disk.
@@ -61,11 +61,14 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     let prompts: Option<Pattern> = params.get("prompt")?;
     let format: Option<ReportFormat> = params.get("format")?;
     params.finish(&["from", "to", "prompt", "format"])?;
-    answer(app, &writer.registry, &writer.actor, Asked { from, to, prompts, format }).await
+    let scope = writer.scope();
+    answer(app, &writer.registry, &writer.actor, Asked { scope, from, to, prompts, format }).await
 }
 
 /// What a report is asked for.
 pub(super) struct Asked {
+    /// What whoever asks may read.
+    pub(super) scope: ReadScope,
     pub(super) from: Timestamp,
     pub(super) to: Option<Timestamp>,
     pub(super) prompts: Option<Pattern>,
@@ -74,7 +77,7 @@ pub(super) struct Asked {
 
 /// Makes a report for somebody who may, and sends it.
 pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: Asked) -> Result<Response, Failure> {
-    let Asked { from, to, prompts, format } = asked;
+    let Asked { scope, from, to, prompts, format } = asked;
     let now = Timestamp::from_ms(publisher(&app)?.signer().clock.now_ms());
     let question = Question { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
@@ -87,7 +90,10 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
     registry.permit(actor, Command::Report, Some(what)).await?;
     let heading = (actor.name.clone(), now);
     // The claim stays with the work, which ends soon after its client is gone.
-    let work = move |stop| make(&app, question, heading, format.unwrap_or_default(), stop).map(|file| (file, permit));
+    let work = move |stop| {
+        let source = app.catalogue.as_reader(&scope)?.into_report_source(stop)?;
+        make(&app, question, heading, format.unwrap_or_default(), &source).map(|file| (file, permit))
+    };
     let (archive, permit) = abandonable(work).await??;
     send(archive, "bookholder-report.tar", "application/x-tar", permit).await
 }
@@ -98,13 +104,12 @@ fn make(
     question: Question,
     (generated_by, generated_at): (String, Timestamp),
     format: ReportFormat,
-    stop: Stop,
+    source: &ReportSource,
 ) -> Result<File, Failure> {
     let publisher = publisher(app)?;
     let signer = publisher.signer();
-    let source = app.catalogue.report_source(stop)?;
     let heading = Heading { registry: signer.registry.clone(), generated_at, generated_by };
-    let report = Report { heading, question, source: &source };
+    let report = Report { heading, question, source };
     let About { provider, intended_purpose } = app.about.clone();
     let system = SystemInfo { provider, intended_purpose, ..system_info(signer) };
     let modified_s = u64::try_from(generated_at.seconds()).unwrap_or_default();

@@ -76,10 +76,6 @@ pub enum RequestError {
     Upload { reason: String },
     #[error("`{actor}` may not {what}: that takes the role {role}")]
     Role { actor: String, what: &'static str, role: &'static str },
-    #[error("`{name}` may not read {prompt}")]
-    Unreadable { name: String, prompt: String },
-    #[error("`{name}` may not read all prompts, and this takes that: {what}")]
-    Narrow { name: String, what: &'static str },
     #[error("this node is a replica, and {what} takes its primary{}", upstream.as_ref().map(|url| format!(" ({url})")).unwrap_or_default())]
     Replica { what: &'static str, upstream: Option<String> },
     #[error("there is no {what}")]

@@ -130,9 +130,9 @@ pub(super) async fn findings(
     _: NoParams,
 ) -> Result<Said<Vec<Finding>>, Failure> {
     let (name, number) = version(&segments)?;
-    reader.check(name.as_str())?;
     let registry = primary(&app, "showing what risk rules found")?;
-    Ok(Said(blocking(move || registry.findings(&name, number)).await??))
+    let found = move || registry.findings(&app.catalogue.as_reader(&reader.scope())?, &name, number);
+    Ok(Said(blocking(found).await??))
 }
 
 /// Archives versions that nothing needs: their contents are dropped, their ids and all else stay. By default a dry run.

@@ -138,7 +138,7 @@ impl Connection {
         }
         let seat = if headers.contains_key(header::AUTHORIZATION) { identify(app, headers).ok()? } else { None };
         let allowed = match &seat {
-            Some(seat) => seat.reads_everything() || seat.reads(name_of(reference)),
+            Some(seat) => seat.scope().reads(name_of(reference)),
             None => self.open && door::are_plain(headers) && self.is_own(host),
         };
         if !allowed {

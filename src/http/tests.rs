@@ -3,6 +3,7 @@
 mod govern;
 mod proxied;
 mod sharing;
+mod states;
 mod travelling;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
 use crate::model::time::Timestamp;
+use crate::resolve::ReadScope;
 use crate::store::documents::{Documents, RuleSetToml, Scan, TokenUse};
 use crate::store::meta;
 use crate::store::write::WriteTxn;
@@ -78,9 +79,7 @@ pub struct Seat {
     actor: Actor,
     /// The access token's name.
     token: String,
-    /// Every prompt that fits one of these can be read; within what the token is bound to.
-    reads: Vec<Pattern>,
-    reads_everything: bool,
+    scope: ReadScope,
     follows: bool,
     views: Vec<String>,
     expires_ms: i64,
@@ -106,18 +105,10 @@ impl Seat {
         self.expires_ms
     }
 
-    /// Whether every prompt can be read.
+    /// What can be read.
     #[must_use]
-    pub const fn reads_everything(&self) -> bool {
-        self.reads_everything
-    }
-
-    /// Whether a prompt can be read.
-    #[must_use]
-    pub fn reads(&self, prompt: &str) -> bool {
-        self.reads_everything
-            || (self.actor.bound.as_ref().is_none_or(|bound| bound.matches(prompt))
-                && self.reads.iter().any(|pattern| pattern.matches(prompt)))
+    pub const fn scope(&self) -> &ReadScope {
+        &self.scope
     }
 
     /// Whether a trusted proxy has signed them in, and no access token is behind them.
@@ -142,8 +133,7 @@ impl Seat {
                 ..Actor::operator("the replica's access token")
             },
             token: name.to_owned(),
-            reads: vec![Pattern::everything()],
-            reads_everything: true,
+            scope: ReadScope::of(name, vec![Pattern::everything()], None, false),
             follows: false,
             views: Vec::new(),
             expires_ms: i64::MAX,
@@ -299,17 +289,13 @@ impl Known {
             client: None,
             bound: record.prompts.clone(),
         };
-        let reads = book.readable(&principal.name);
-        let follow = actor.ask(Permission::Follow, None, None);
-        let follows = book.decide(&follow).allowed;
-        let reads_everything =
-            reads.iter().any(Pattern::is_everything) && actor.bound.as_ref().is_none_or(Pattern::is_everything);
+        let scope = scope_of(book, &actor);
+        let follows = book.decide(&actor.ask(Permission::Follow, None, None)).allowed;
         let seat = |actor: &Actor, expires: Option<Timestamp>| {
             Arc::new(Seat {
                 actor: actor.clone(),
                 token: record.name.clone(),
-                reads: reads.clone(),
-                reads_everything,
+                scope: scope.clone(),
                 follows,
                 views: record.views.clone(),
                 expires_ms: expires.map_or(i64::MAX, Timestamp::ms),
@@ -371,18 +357,17 @@ impl Registry {
             return None;
         }
         let actor = Actor { name: name.to_owned(), kind: principal.kind, ..Actor::operator(method) };
-        let reads = known.rules.book.readable(name);
-        let reads_everything = reads.iter().any(Pattern::is_everything);
+        let scope = scope_of(&known.rules.book, &actor);
         // The pages follow nothing. The name tells limits of one person from those of another.
         let token = format!("{method} of {name}");
-        Some(Arc::new(Seat { actor, token, reads, reads_everything, ..Seat::reader(name) }))
+        Some(Arc::new(Seat { actor, token, scope, ..Seat::reader(name) }))
     }
 
     /// Whether somebody still may what their seat says; for whoever stays connected.
     #[must_use]
     pub fn still_seated(&self, presented: &AccessToken, seat: &Seat) -> bool {
         self.authenticate(presented).is_some_and(|now| {
-            now.actor == seat.actor && now.reads == seat.reads && now.follows == seat.follows && now.views == seat.views
+            now.actor == seat.actor && now.scope == seat.scope && now.follows == seat.follows && now.views == seat.views
         })
     }
 
@@ -450,6 +435,12 @@ impl Registry {
             })
             .await
     }
+}
+
+/// What somebody may read.
+fn scope_of(book: &Rulebook, actor: &Actor) -> ReadScope {
+    let audits = book.decide(&actor.ask(Permission::Audit, None, None)).allowed;
+    ReadScope::of(&actor.name, book.readable(&actor.name), actor.bound.clone(), audits)
 }
 
 /// Tells every later decision that rules have changed.

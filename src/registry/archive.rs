@@ -10,8 +10,9 @@ use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};
 use crate::api::limits::{ARCHIVE_KEEP_MAX, RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
+use crate::api::read::AuditPage;
 use crate::governance::rulebook::ITSELF;
-use crate::model::audit::{Command, Subject};
+use crate::model::audit::{AuditEntry, Command, Decision, Subject};
 use crate::model::content_id::ContentId;
 use crate::model::draft::Draft;
 use crate::model::name::PromptName;
@@ -20,10 +21,13 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::resolve::CatalogueView;
+use crate::resolve::catalogue::audit_newest;
 use crate::resolve::usage::Usage;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, Scan};
 use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
 use crate::store::write::{Change, WriteTxn};
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -38,7 +42,7 @@ impl Registry {
     /// The actor may not, the window is below the floor, or the store fails.
     pub async fn archive(&self, actor: &Actor, request: ArchiveRequest) -> Result<Archived, RegistryError> {
         if request.dry_run {
-            return self.archivable(actor, &request);
+            return self.archivable_in(&self.0.store.read()?, actor, &request);
         }
         let (keep, message) = checked(&request)?;
         let about =
@@ -63,13 +67,31 @@ impl Registry {
     ///
     /// # Errors
     /// The actor may not, the window is below the floor, or the store fails.
-    pub fn archivable(&self, actor: &Actor, request: &ArchiveRequest) -> Result<Archived, RegistryError> {
+    pub fn archivable(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        request: &ArchiveRequest,
+    ) -> Result<Archived, RegistryError> {
+        self.archivable_in(view.txn(), actor, request)
+    }
+
+    /// The granted run before, and whether there were more.
+    ///
+    /// # Errors
+    /// The actor may not ask, or the store fails.
+    pub fn last_archived(&self, view: &CatalogueView, actor: &Actor) -> Result<AuditPage, RegistryError> {
+        self.may_look(actor, Permission::Policy)?;
+        let fits = |entry: &AuditEntry| entry.command == Command::Archive && entry.decision == Decision::Granted;
+        Ok(audit_newest(view.txn(), &fits, None, 1)?)
+    }
+
+    fn archivable_in(&self, txn: &ReadTxn, actor: &Actor, request: &ArchiveRequest) -> Result<Archived, RegistryError> {
         let (keep, _) = checked(request)?;
         self.may_look(actor, Permission::Policy)?;
-        let txn = self.0.store.read()?;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let search = Search { request, keep: &keep, in_use: in_use(&self.0.usage), now };
-        Ok(find(&txn, &txn.namespace_names()?, &search)?.summary(true))
+        Ok(find(txn, &txn.namespace_names()?, &search)?.summary(true))
     }
 
     /// Archives what the settings say nobody needs; nothing is written where there is nothing.

@@ -17,6 +17,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::draft::{DRAFT_SAVES_BYTES_MAX, DRAFT_SAVES_MAX, DRAFTS_MAX, Draft, DraftSummary};
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
+use crate::resolve::CatalogueView;
 use crate::store::StoreError;
 use crate::store::documents::{Document, Documents, DraftSave, DraftSaveKey, Excerpt, Scan};
 use crate::store::query::Queries;
@@ -106,50 +107,63 @@ impl Registry {
     /// Every draft of a prompt, by name.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, or the store fails.
-    pub fn drafts(&self, actor: &Actor, name: &PromptName) -> Result<Vec<DraftSummary>, RegistryError> {
-        self.may_work_on(actor, name)?;
-        Ok(summaries(&self.0.store.read()?, &Scan::<Draft>::under(name))?)
+    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
+    pub fn drafts(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+    ) -> Result<Vec<DraftSummary>, RegistryError> {
+        self.may_see_drafts(view, actor, name)?;
+        Ok(summaries(view.txn(), &Scan::<Draft>::under(name))?)
     }
 
     /// One draft.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, there is no such draft, or the store fails.
-    pub fn draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<Draft, RegistryError> {
-        self.may_work_on(actor, name)?;
-        self.0.store.read()?.get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))
+    /// The prompt cannot be read, the actor may neither publish nor review it, there is no such draft, or the store fails.
+    pub fn draft(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+        draft: &str,
+    ) -> Result<Draft, RegistryError> {
+        self.may_see_drafts(view, actor, name)?;
+        view.txn().get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))
     }
 
     /// What was saved of a draft, newest first; at most the last hundred and the last 8 MiB.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, or the store fails.
+    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
     pub fn draft_saves(
         &self,
+        view: &CatalogueView,
         actor: &Actor,
         name: &PromptName,
         draft: &str,
     ) -> Result<Vec<DraftSummary>, RegistryError> {
-        self.may_work_on(actor, name)?;
+        self.may_see_drafts(view, actor, name)?;
         check_handle("a draft", draft)?;
-        Ok(summaries(&self.0.store.read()?, &Scan::<DraftSave>::under((name.as_str(), draft)).backwards())?)
+        Ok(summaries(view.txn(), &Scan::<DraftSave>::under((name.as_str(), draft)).backwards())?)
     }
 
     /// A draft as it was at one of its saves.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, nothing is remembered of that save, or the store fails.
+    /// The prompt cannot be read, the actor may neither publish nor review it, nothing is remembered of that save, or the store fails.
     pub fn draft_save(
         &self,
+        view: &CatalogueView,
         actor: &Actor,
         name: &PromptName,
         draft: &str,
         revision: u64,
     ) -> Result<Draft, RegistryError> {
-        self.may_work_on(actor, name)?;
+        self.may_see_drafts(view, actor, name)?;
         let key = DraftSaveKey { prompt: name.as_str(), draft, revision };
-        let found = self.0.store.read()?.get::<DraftSave>(key)?.map(|DraftSave(saved)| saved);
+        let found = view.txn().get::<DraftSave>(key)?.map(|DraftSave(saved)| saved);
         let shown = || format!("{} {revision}", draft.chars().take(64).collect::<String>());
         found.ok_or_else(|| RegistryError::NotFound { what: "remembered save", name: shown() })
     }
@@ -157,10 +171,16 @@ impl Registry {
     /// Brings a draft together with what was published since it began. Nothing is saved.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, there is no such draft, its base was archived, or the store
+    /// The prompt cannot be read, the actor may neither publish nor review it, there is no such draft, its base was archived, or the store
     /// fails.
-    pub fn merge_draft(&self, actor: &Actor, name: &PromptName, draft: &str) -> Result<DraftMerge, RegistryError> {
-        self.merge_draft_with(actor, name, draft, &BTreeSet::new())
+    pub fn merge_draft(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+        draft: &str,
+    ) -> Result<DraftMerge, RegistryError> {
+        self.merge_draft_with(view, actor, name, draft, &BTreeSet::new())
     }
 
     /// The same, taking theirs in the conflicts of these numbers.
@@ -169,13 +189,14 @@ impl Registry {
     /// As [`Registry::merge_draft`].
     pub fn merge_draft_with(
         &self,
+        view: &CatalogueView,
         actor: &Actor,
         name: &PromptName,
         draft: &str,
         take_theirs: &BTreeSet<usize>,
     ) -> Result<DraftMerge, RegistryError> {
-        self.may_work_on(actor, name)?;
-        let txn = self.0.store.read()?;
+        self.may_see_drafts(view, actor, name)?;
+        let txn = view.txn();
         let ours = txn.get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))?;
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
         let written = |number: u64| -> Result<Content, RegistryError> {

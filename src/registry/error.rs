@@ -10,6 +10,7 @@ use crate::model::content::ContentError;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, NameError, PromptName};
 use crate::model::time::Timestamp;
+use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::error::{IncludeError, TemplateError};
 
@@ -128,6 +129,8 @@ pub enum RegistryError {
     Content(#[from] ContentError),
     #[error(transparent)]
     Clock(#[from] ClockError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

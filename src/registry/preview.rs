@@ -17,6 +17,7 @@ use crate::model::content::Content;
 use crate::model::name::PromptName;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
+use crate::resolve::CatalogueView;
 use crate::store::documents::{Documents, Samples};
 use crate::store::query::Queries;
 use crate::template::lint::lint;
@@ -28,18 +29,20 @@ impl Registry {
     /// What publishing a content would make of it.
     ///
     /// # Errors
-    /// The actor may not publish; the content or an include is refused; or the store fails.
+    /// The prompt cannot be read, the actor may not publish; the content or an include is refused; or the store fails.
     pub fn preview_version(
         &self,
+        view: &CatalogueView,
         actor: &Actor,
         name: &PromptName,
         written: &Content,
     ) -> Result<VersionPreview, RegistryError> {
+        view.scope().check(name.as_str())?;
         self.may_publish(actor, name)?;
-        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        let (txn, known) = (view.txn(), self.0.known.load());
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
-        let prepared = prepare(&txn, &known.rules, actor, name, written)?;
-        let previous = guard::content(&txn, name, parent)?;
+        let prepared = prepare(txn, &known.rules, actor, name, written)?;
+        let previous = guard::content(txn, name, parent)?;
         let interface = previous.map(|previous| InterfaceChange::between(&previous, &prepared.content));
         let warnings = lint(&prepared.content);
         let (content, includes, findings) = (prepared.content, prepared.includes, prepared.findings);
@@ -49,17 +52,24 @@ impl Registry {
     /// What moving a label would change, what its policies demand, and whether the actor could do it.
     ///
     /// # Errors
-    /// What shall be served is refused, or the store fails.
-    pub fn preview_move(&self, actor: &Actor, wanted: Move, message: &str) -> Result<MovePreview, RegistryError> {
+    /// The prompt cannot be read, what shall be served is refused, or the store fails.
+    pub fn preview_move(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        wanted: Move,
+        message: &str,
+    ) -> Result<MovePreview, RegistryError> {
         check_moves(std::slice::from_ref(&wanted))?;
         let Move { name, label, serving, .. } = wanted;
         if label.is_latest() {
             return Err(RegistryError::LatestIsAutomatic);
         }
-        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+        view.scope().check(name.as_str())?;
+        let (txn, known) = (view.txn(), self.0.known.load());
         let prompt = txn.prompt(&name)?.filter(|prompt| prompt.removed.is_none());
         let latest = prompt.ok_or_else(|| RegistryError::PromptNotFound { name: name.clone() })?.latest;
-        let to = build(&txn, txn.head()?.position.seq.saturating_add(1), &name, &label, serving)?;
+        let to = build(txn, txn.head()?.position.seq.saturating_add(1), &name, &label, serving)?;
         for number in to.versions() {
             if txn.version(&name, number)?.is_none() {
                 return Err(RegistryError::VersionNotFound { name, number, latest });
@@ -70,9 +80,9 @@ impl Registry {
         let wanted = Wanted::new((&name, &label), from, Some(&to));
         let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
-        let mut review = review_of(&txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
-        known.rules.hide_unreadable(actor, &mut review.dependents);
-        let breaks = breaks(&txn, &wanted)?.unwrap_or_default();
+        let mut review = review_of(txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
+        view.scope().hide_unreadable(&mut review.dependents);
+        let breaks = breaks(txn, &wanted)?.unwrap_or_default();
         let deployment = state.as_ref().map(|state| state.deployment);
         let from = from.cloned();
         Ok(MovePreview { from, deployment, to, deploys: book.decide(&ask), breaks, review })
@@ -81,10 +91,15 @@ impl Registry {
     /// The values that a prompt is tried with, by variable and placeholder.
     ///
     /// # Errors
-    /// The actor may neither publish nor review the prompt, or the store fails.
-    pub fn samples(&self, actor: &Actor, name: &PromptName) -> Result<BTreeMap<String, Value>, RegistryError> {
-        self.may_work_on(actor, name)?;
-        let Samples(samples) = self.0.store.read()?.get(name)?.unwrap_or_default();
+    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
+    pub fn samples(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+    ) -> Result<BTreeMap<String, Value>, RegistryError> {
+        self.may_see_drafts(view, actor, name)?;
+        let Samples(samples) = view.txn().get(name)?.unwrap_or_default();
         Ok(samples)
     }
 

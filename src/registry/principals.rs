@@ -11,6 +11,7 @@ use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
 use crate::model::time::Timestamp;
+use crate::resolve::CatalogueView;
 use crate::store::documents::Documents;
 use crate::store::write::WriteTxn;
 
@@ -257,7 +258,13 @@ impl Registry {
     }
 
     /// Whether somebody works on a prompt: who writes it, or reviews it. Drafts are for them.
-    pub(super) fn may_work_on(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
+    pub(super) fn may_see_drafts(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+    ) -> Result<(), RegistryError> {
+        view.scope().check(name.as_str())?;
         let book = &self.0.known.load().rules.book;
         let verdict = book.decide(&actor.ask(Permission::Publish, Some(name.as_str()), None));
         if verdict.allowed || book.decide(&actor.ask(Permission::Review, Some(name.as_str()), None)).allowed {

@@ -21,7 +21,8 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::registry::primary_clock::PrimaryClock;
-use crate::resolve::catalogue::Catalogue;
+use crate::resolve::report::ReportSource;
+use crate::resolve::{Catalogue, ReadScope};
 use crate::store::documents::Findings;
 use crate::store::write::Change;
 use crate::store::{Options, Store};
@@ -181,6 +182,12 @@ fn fill(world: &World) {
     filled.expect("filled");
 }
 
+/// The state of now, to read a report from.
+fn source(world: &World, stop: Stop) -> ReportSource {
+    let view = Catalogue::new(world.store.clone()).as_reader(&ReadScope::node()).expect("a state");
+    view.into_report_source(stop).expect("the node itself")
+}
+
 #[test]
 fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
     let world = world();
@@ -195,7 +202,7 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let source = Catalogue::new(world.store.clone()).report_source(Stop::never()).expect("a state");
+    let source = source(&world, Stop::never());
     let report = Report { heading, question, source: &source };
     let (mut found, mut risks) = (Vec::new(), Vec::new());
     let rows = report.rows(&mut |row| {
@@ -235,7 +242,7 @@ fn what_happens_while_a_report_is_made_does_not_break_its_manifest() {
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let source = Catalogue::new(world.store.clone()).report_source(Stop::never()).expect("a state");
+    let source = source(&world, Stop::never());
     let report = Report { heading, question, source: &source };
     fill(&world);
     let mut bytes = Vec::new();
@@ -254,7 +261,7 @@ fn report_that_nobody_waits_for_or_that_grows_too_long_ends_before_it_is_whole()
     let (registry, generated_by) = (REGISTRY.to_owned(), "eve".to_owned());
     let heading = Heading { registry, generated_at: at("2026-03-21T00:00:00Z"), generated_by };
     let stop = Stop::never();
-    let source = Catalogue::new(world.store.clone()).report_source(stop.clone()).expect("a state");
+    let source = source(&world, stop.clone());
     let report = Report { heading, question, source: &source };
     let system = system_info(&world.signer);
     for format in [ReportFormat::Html, ReportFormat::Csv, ReportFormat::Jsonl] {

@@ -14,6 +14,7 @@ use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::name::PromptName;
 use crate::model::principal::HANDLE_BYTES_MAX;
+use crate::resolve::CatalogueView;
 use crate::store::documents::{Documents, RuleSetToml};
 use crate::store::query::Queries;
 
@@ -126,14 +127,20 @@ impl Registry {
     /// What the rules found in a version when it was published.
     ///
     /// # Errors
-    /// There is no such version, or the store fails.
-    pub fn findings(&self, name: &PromptName, number: u64) -> Result<Vec<Finding>, RegistryError> {
-        let txn = self.0.store.read()?;
+    /// The prompt cannot be read, there is no such version, or the store fails.
+    pub fn findings(
+        &self,
+        view: &CatalogueView,
+        name: &PromptName,
+        number: u64,
+    ) -> Result<Vec<Finding>, RegistryError> {
+        view.scope().check(name.as_str())?;
+        let txn = view.txn();
         let prompt = txn.prompt(name)?.ok_or_else(|| RegistryError::PromptNotFound { name: name.clone() })?;
         if txn.version(name, number)?.is_none() {
             return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest: prompt.latest });
         }
-        Ok(findings_of(&txn, name, number)?)
+        Ok(findings_of(txn, name, number)?)
     }
 
     /// What the rules find in a content that nobody publishes.

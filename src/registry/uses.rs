@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::Registry;
+use super::{Registry, RegistryError};
 use crate::api::govern::VersionUse;
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
+use crate::resolve::CatalogueView;
 use crate::resolve::usage::Usage;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, LastUse, Scan, UseKey, is_key};
@@ -32,9 +33,15 @@ impl Registry {
     /// Who used a version in the last day: names of access tokens, sorted.
     ///
     /// # Errors
-    /// The store fails.
-    pub fn used_by(&self, name: &PromptName, version: u64) -> Result<BTreeSet<String>, StoreError> {
-        used_lately(&self.0.store.read()?, name, version, Timestamp::from_ms(self.0.clock.now_ms()))
+    /// The prompt cannot be read, or the store fails.
+    pub fn used_by(
+        &self,
+        view: &CatalogueView,
+        name: &PromptName,
+        version: u64,
+    ) -> Result<BTreeSet<String>, RegistryError> {
+        view.scope().check(name.as_str())?;
+        Ok(used_lately(view.txn(), name, version, Timestamp::from_ms(self.0.clock.now_ms()))?)
     }
 
     /// Writes the uses that are noted in memory; they stay there until they are durable.

@@ -10,6 +10,7 @@ use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
+use crate::resolve::CatalogueView;
 use crate::store::query::Queries;
 
 /// What somebody wants to do, for an explanation.
@@ -42,29 +43,26 @@ impl Registry {
     /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access.
     ///
     /// # Errors
-    /// The actor may not ask, there is no such version, or the store fails.
-    pub fn can(
-        &self,
-        actor: &Actor,
-        who: &str,
-        permission: Permission,
-        prompt: Option<&PromptName>,
-        label: Option<&Label>,
-        version: Option<u64>,
-    ) -> Result<CanAnswer, RegistryError> {
-        if who != actor.name {
+    /// The actor may not ask, there is no such version or it cannot be read, or the store fails.
+    pub fn can(&self, view: &CatalogueView, actor: &Actor, question: &Question) -> Result<CanAnswer, RegistryError> {
+        let Question { who, permission, prompt, label, version } = question;
+        if *who != actor.name {
             self.may_look(actor, Permission::Access)?;
+        }
+        if let Some(name) = prompt.as_ref().filter(|_| version.is_some()) {
+            // What a policy demands of a version tells what the version says.
+            view.scope().check(name.as_str())?;
         }
         let known = self.0.known.load();
         let book = &known.rules.book;
-        let bound = if who == actor.name { actor.bound.as_ref() } else { None };
-        let (name, place) = (prompt.map(PromptName::as_str), label.map(Label::as_str));
-        let system = who == actor.name && actor.kind == PrincipalKind::System;
-        let ask = Ask { who, system, bound, permission, prompt: name, label: place };
+        let bound = if *who == actor.name { actor.bound.as_ref() } else { None };
+        let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
+        let system = *who == actor.name && actor.kind == PrincipalKind::System;
+        let ask = Ask { who, system, bound, permission: *permission, prompt: name, label: place };
         let verdict = book.decide(&ask);
         let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
         if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
-            let txn = self.0.store.read()?;
+            let txn = view.txn();
             let to = version.map(Serving::version);
             if let Some(number) = version.filter(|number| !matches!(txn.version(name, *number), Ok(Some(_)))) {
                 let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
@@ -73,7 +71,7 @@ impl Registry {
             let from = txn.label(name, label)?.map(|state| state.serving);
             let wanted = Wanted::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            (answer.requirements, _) = look(&txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            (answer.requirements, _) = look(txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
             // What the message will say is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);
@@ -85,9 +83,9 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::can`].
-    pub fn why(&self, actor: &Actor, question: &Question) -> Result<Explanation, RegistryError> {
-        let Question { who, permission, prompt, label, version } = question;
-        let answer = self.can(actor, who, *permission, prompt.as_ref(), label.as_ref(), *version)?;
+    pub fn why(&self, view: &CatalogueView, actor: &Actor, question: &Question) -> Result<Explanation, RegistryError> {
+        let Question { who, permission, prompt, label, .. } = question;
+        let answer = self.can(view, actor, question)?;
         let known = self.0.known.load();
         let book = &known.rules.book;
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));

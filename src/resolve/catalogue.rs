@@ -1,13 +1,15 @@
 //! Everything about prompts that is not an answer to a reference: lists, histories, differences.
 //!
-//! Each method reads one consistent state and takes as long as the database needs, so callers in
-//! async code put it on a blocking thread.
+//! A [`CatalogueView`] is one state as one reader may see it: its methods refuse or leave out what the reader may not see,
+//! and all of them read the same state. They take as long as the database needs, so callers in async code put them on a
+//! blocking thread.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::error::ResolveError;
 use super::resolver::content_bytes;
+use super::scope::ReadScope;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{AuditPage, DeploymentPage, DiffAnswer, Page, PromptPage, PromptView, VersionPage, VersionView};
 use crate::governance::diff::{Context, diff_in};
@@ -30,10 +32,16 @@ use crate::store::{Store, StoreError};
 /// Audit entries that one look for those that fit reads: about a tenth of a second of work.
 const AUDIT_LOOK_MAX: usize = 20_000;
 
-/// Answers questions about prompts; clones share the store.
+/// Answers questions about prompts, for whom a [`ReadScope`] says; clones share the store.
 #[derive(Clone)]
 pub struct Catalogue {
     store: Store,
+}
+
+/// One state, as one reader may see it.
+pub struct CatalogueView {
+    txn: ReadTxn,
+    scope: ReadScope,
 }
 
 impl Catalogue {
@@ -49,30 +57,68 @@ impl Catalogue {
         Self { store }
     }
 
-    pub(super) const fn store(&self) -> &Store {
-        &self.store
+    /// How many states of the store were opened for reading until now.
+    #[cfg(test)]
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.store.snapshots()
     }
 
-    /// Prompts that `reads` lets through and whose names begin with `prefix`, by namespace and then by name.
+    /// The state of now, as a reader may see it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn as_reader(&self, scope: &ReadScope) -> Result<CatalogueView, StoreError> {
+        Ok(CatalogueView { txn: self.store.read()?, scope: scope.clone() })
+    }
+}
+
+impl CatalogueView {
+    /// Who reads.
+    #[must_use]
+    pub const fn scope(&self) -> &ReadScope {
+        &self.scope
+    }
+
+    /// The state itself, for the write path, which has rules of its own besides.
+    pub(crate) const fn txn(&self) -> &ReadTxn {
+        &self.txn
+    }
+
+    /// The same, to keep.
+    pub(super) fn into_txn(self) -> ReadTxn {
+        self.txn
+    }
+
+    /// A prompt that can be read, removed or not.
+    fn existing(&self, name: &PromptName) -> Result<Prompt, ResolveError> {
+        self.scope.check(name.as_str())?;
+        existing(&self.txn, name)
+    }
+
+    /// The version of a prompt that can be read which a selector means; a label must serve exactly one.
+    fn select(&self, name: &PromptName, selector: &Selector) -> Result<Version, ResolveError> {
+        self.scope.check(name.as_str())?;
+        select(&self.txn, name, selector)
+    }
+
+    /// Prompts whose names begin with `prefix`, by namespace and then by name.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
     pub fn prompts(
         &self,
-        reads: &dyn Fn(&str) -> bool,
         prefix: &str,
         removed: bool,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<PromptPage, ResolveError> {
-        let txn = self.store.read()?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let after: Option<PromptName> = cursor
             .map(str::parse)
             .transpose()
             .map_err(|_| ResolveError::Cursor(cursor.unwrap_or_default().to_owned()))?;
         let mut prompts: Vec<Prompt> = Vec::new();
-        for namespace in txn.namespace_names()? {
+        for namespace in self.txn.namespace_names()? {
             // A prefix with a folder names its namespace; one without may be the begin of any.
             let fits = match prefix.split_once('/') {
                 Some((folder, _)) => folder == namespace,
@@ -84,11 +130,11 @@ impl Catalogue {
             }
             let resumes = after.as_ref().filter(|after| after.namespace() == namespace);
             let from = resumes.map_or(prefix, |after| after.as_str().max(prefix));
-            txn.visit_prompts(&namespace, from, &mut |prompt| {
+            self.txn.visit_prompts(&namespace, from, &mut |prompt| {
                 let wanted = (removed || prompt.removed.is_none()) && resumes.is_none_or(|after| prompt.name > *after);
                 let name = prompt.name.as_str();
                 // The cursor is a name of this page, so what may not be read is left out before the page is cut.
-                if name.starts_with(prefix) && wanted && reads(name) {
+                if name.starts_with(prefix) && wanted && self.scope.reads(name) {
                     prompts.push(prompt);
                 } else if !name.starts_with(prefix) && name > prefix {
                     return Ok(ControlFlow::Break(()));
@@ -98,7 +144,7 @@ impl Catalogue {
         }
         let next = cut(&mut prompts, limit, |prompt| prompt.name.to_string());
         let view = |prompt: Prompt| {
-            let (labels, about) = (txn.labels(&prompt.name)?, about(&txn, &prompt.name)?);
+            let (labels, about) = (self.txn.labels(&prompt.name)?, about(&self.txn, &prompt.name)?);
             Ok(PromptView { labels, dependents: Vec::new(), about, prompt })
         };
         Ok(Page { items: prompts.into_iter().map(view).collect::<Result<_, ResolveError>>()?, next })
@@ -107,35 +153,33 @@ impl Catalogue {
     /// One prompt, removed or not.
     ///
     /// # Errors
-    /// There is none with this name, or the store fails.
+    /// It cannot be read, there is none with this name, or the store fails.
     pub fn prompt(&self, name: &PromptName) -> Result<PromptView, ResolveError> {
-        let txn = self.store.read()?;
-        let prompt = existing(&txn, name)?;
-        let dependents = live_dependents(&txn, name, u64::MAX)?;
-        Ok(PromptView { labels: txn.labels(name)?, dependents, about: about(&txn, name)?, prompt })
+        let prompt = self.existing(name)?;
+        let mut dependents = live_dependents(&self.txn, name, u64::MAX)?;
+        self.scope.hide_unreadable(&mut dependents);
+        Ok(PromptView { labels: self.txn.labels(name)?, dependents, about: about(&self.txn, name)?, prompt })
     }
 
     /// What one label of a prompt serves.
     ///
     /// # Errors
-    /// There is no such prompt or label, or the store fails.
+    /// It cannot be read, there is no such prompt or label, or the store fails.
     pub fn label(&self, name: &PromptName, label: &Label) -> Result<LabelState, ResolveError> {
-        let txn = self.store.read()?;
-        existing(&txn, name)?;
+        self.existing(name)?;
         let absent = || ResolveError::LabelNotFound { name: name.clone(), label: label.clone(), at: None };
-        txn.label(name, label)?.ok_or_else(absent)
+        self.txn.label(name, label)?.ok_or_else(absent)
     }
 
     /// Versions of a prompt, newest first.
     ///
     /// # Errors
-    /// There is no such prompt, the cursor is none of this list, or the store fails.
+    /// It cannot be read, there is no such prompt, the cursor is none of this list, or the store fails.
     pub fn versions(&self, name: &PromptName, cursor: Option<&str>, limit: usize) -> Result<VersionPage, ResolveError> {
-        let txn = self.store.read()?;
-        existing(&txn, name)?;
+        self.existing(name)?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let mut versions: Vec<Version> = Vec::new();
-        txn.visit_versions(name, number(cursor)?, &mut |version| {
+        self.txn.visit_versions(name, number(cursor)?, &mut |version| {
             versions.push(version);
             Ok(if versions.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
@@ -146,14 +190,13 @@ impl Catalogue {
     /// One version with what it says.
     ///
     /// # Errors
-    /// There is no such prompt or version, or the store fails.
+    /// It cannot be read, there is no such prompt or version, or the store fails.
     pub fn version(&self, name: &PromptName, selector: &Selector) -> Result<VersionView, ResolveError> {
-        let txn = self.store.read()?;
-        let version = select(&txn, name, selector)?;
-        let source = version.source_id.map(|id| read_content(&txn, name, &version, &id)).transpose()?;
+        let version = self.select(name, selector)?;
+        let source = version.source_id.map(|id| read_content(&self.txn, name, &version, &id)).transpose()?;
         Ok(VersionView {
             stamp: stamp(name, version.number, &version.content_id),
-            content: read_content(&txn, name, &version, &version.content_id)?,
+            content: read_content(&self.txn, name, &version, &version.content_id)?,
             source,
             version,
         })
@@ -162,7 +205,7 @@ impl Catalogue {
     /// What differs between two versions, as their authors wrote them.
     ///
     /// # Errors
-    /// There is no such prompt or version, or the store fails.
+    /// It cannot be read, there is no such prompt or version, or the store fails.
     pub fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ResolveError> {
         self.diff_in(name, from, to, Context::Around)
     }
@@ -170,7 +213,7 @@ impl Catalogue {
     /// The same, with more or less of what stayed as it was.
     ///
     /// # Errors
-    /// There is no such prompt or version, or the store fails.
+    /// It cannot be read, there is no such prompt or version, or the store fails.
     pub fn diff_in(
         &self,
         name: &PromptName,
@@ -178,10 +221,9 @@ impl Catalogue {
         to: &Selector,
         context: Context,
     ) -> Result<DiffAnswer, ResolveError> {
-        let txn = self.store.read()?;
-        let (from, to) = (select(&txn, name, from)?, select(&txn, name, to)?);
+        let (from, to) = (self.select(name, from)?, self.select(name, to)?);
         let written = |version: &Version| {
-            read_content(&txn, name, version, version.source_id.as_ref().unwrap_or(&version.content_id))
+            read_content(&self.txn, name, version, version.source_id.as_ref().unwrap_or(&version.content_id))
         };
         let diff = diff_in(&written(&from)?, &written(&to)?, context);
         Ok(DiffAnswer { name: name.clone(), from: from.number, to: to.number, diff })
@@ -190,7 +232,7 @@ impl Catalogue {
     /// Deployments of a prompt, or of one of its labels, newest first.
     ///
     /// # Errors
-    /// There is no such prompt, the cursor is none of this list, or the store fails.
+    /// It cannot be read, there is no such prompt, the cursor is none of this list, or the store fails.
     pub fn deployments(
         &self,
         name: &PromptName,
@@ -198,18 +240,17 @@ impl Catalogue {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<DeploymentPage, ResolveError> {
-        let txn = self.store.read()?;
-        existing(&txn, name)?;
+        self.existing(name)?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let before = number(cursor)?;
         let mut found = Vec::new();
         if let Some(label) = label {
-            txn.visit_deployments(name, label, before, &mut |deployment| {
+            self.txn.visit_deployments(name, label, before, &mut |deployment| {
                 found.push(deployment);
                 Ok(if found.len() > limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
         } else {
-            found = txn.deployments(name)?;
+            found = self.txn.deployments(name)?;
             found.retain(|deployment| deployment.id < before);
         }
         // Labels that moved together stay on one page, because the cursor is the deployment's id.
@@ -225,22 +266,18 @@ impl Catalogue {
         Ok(Page { items: found, next })
     }
 
-    /// Deployments of all prompts that `reads` lets through, newest first.
+    /// Deployments of all prompts, newest first.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
-    pub fn all_deployments(
-        &self,
-        reads: &dyn Fn(&str) -> bool,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<DeploymentPage, ResolveError> {
-        let txn = self.store.read()?;
+    pub fn all_deployments(&self, cursor: Option<&str>, limit: usize) -> Result<DeploymentPage, ResolveError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let mut found: Vec<Deployment> = Vec::new();
         let mut next = None;
-        txn.visit_changes_back(number(cursor)?.saturating_sub(1), &mut |seq, key, deleted| {
-            let shown = |parts: Parts<'_>| parts.kind == Kind::Deployment as u8 && parts.name().is_some_and(reads);
+        self.txn.visit_changes_back(number(cursor)?.saturating_sub(1), &mut |seq, key, deleted| {
+            let shown = |parts: Parts<'_>| {
+                parts.kind == Kind::Deployment as u8 && parts.name().is_some_and(|name| self.scope.reads(name))
+            };
             if deleted || !Parts::of(key).is_some_and(shown) {
                 return Ok(ControlFlow::Continue(()));
             }
@@ -249,7 +286,7 @@ impl Catalogue {
                 next = Some(last.id.to_string());
                 return Ok(ControlFlow::Break(()));
             }
-            if let Some(entry) = txn.entry(key)? {
+            if let Some(entry) = self.txn.entry(key)? {
                 found.push(deployment(key, &entry.value)?);
             }
             Ok(ControlFlow::Continue(()))
@@ -260,22 +297,23 @@ impl Catalogue {
     /// The encoding of a content, wherever it is used.
     ///
     /// # Errors
-    /// No version has it, or the store fails.
+    /// Not every prompt can be read, no version has it, or the store fails.
     pub fn content(&self, id: &ContentId) -> Result<Vec<u8>, ResolveError> {
-        let txn = self.store.read()?;
-        let home = txn.content_home(id.as_hash())?;
-        let entry = home.map(|namespace| txn.content_in(&namespace, id)).transpose()?.flatten();
+        self.scope.check_everything("contents by their ids; read them by version")?;
+        let home = self.txn.content_home(id.as_hash())?;
+        let entry = home.map(|namespace| self.txn.content_in(&namespace, id)).transpose()?.flatten();
         entry.map(|entry| entry.value).ok_or(ResolveError::ContentNotFound(*id))
     }
 
     /// Audit entries, oldest first.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The log cannot be read, the cursor is none of this list, or the store fails.
     pub fn audit(&self, cursor: Option<&str>, limit: usize) -> Result<AuditPage, ResolveError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
+        self.scope.check_audit()?;
         let from = cursor.map_or(Ok(0), |cursor| number(Some(cursor)))?;
-        let mut entries = self.store.read()?.audit_from(from, limit + 1)?;
+        let mut entries = self.txn.audit_from(from, limit + 1)?;
         let next = entries.get(limit).map(|entry| entry.seq.to_string());
         entries.truncate(limit);
         Ok(Page { items: entries, next })
@@ -285,38 +323,28 @@ impl Catalogue {
     /// one look reads only so many entries.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The log cannot be read, the cursor is none of this list, or the store fails.
     pub fn audit_newest(
         &self,
         fits: &dyn Fn(&AuditEntry) -> bool,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<AuditPage, ResolveError> {
-        let (mut items, mut next, mut read, mut last) = (Vec::new(), None, 0, u64::MAX);
-        self.store.read()?.visit_audit_before(number(cursor)?, &mut |entry| {
-            if items.len() == limit || read == AUDIT_LOOK_MAX {
-                next = Some(last.to_string());
-                return ControlFlow::Break(());
-            }
-            (read, last) = (read + 1, entry.seq);
-            if fits(&entry) {
-                items.push(entry);
-            }
-            ControlFlow::Continue(())
-        })?;
-        Ok(Page { items, next })
+        self.scope.check_audit()?;
+        audit_newest(&self.txn, fits, cursor, limit)
     }
 
     /// Checks the chain of audit entries.
     ///
     /// # Errors
-    /// The store fails.
+    /// The log cannot be read, or the store fails.
     pub fn verify_audit(&self) -> Result<AuditVerdict, ResolveError> {
-        Ok(self.store.read()?.verify_audit()?)
+        self.scope.check_audit()?;
+        Ok(self.txn.verify_audit()?)
     }
 
-    /// Names of the prompts that changed after a commit, and the commit that this is as of; none instead of names when
-    /// they are more than `limit`.
+    /// Names of the prompts that changed after a commit, as far as they can be read, and the commit that this is as of;
+    /// none instead of names when they are more than `limit`.
     ///
     /// # Errors
     /// The store fails.
@@ -325,13 +353,35 @@ impl Catalogue {
         seq: u64,
         limit: usize,
     ) -> Result<(crate::model::position::Position, Option<BTreeSet<String>>), ResolveError> {
-        let txn = self.store.read()?;
-        let changes = txn.changes_after(seq, limit.saturating_mul(4))?;
+        let changes = self.txn.changes_after(seq, limit.saturating_mul(4))?;
         let names = changes.iter().filter_map(|(_, key, _)| Parts::of(key)?.name().map(str::to_owned));
         let names: BTreeSet<String> = names.collect();
         let too_many = names.len() > limit || changes.len() == limit.saturating_mul(4);
-        Ok((txn.head()?.position, (!too_many).then_some(names)))
+        let readable = |names: BTreeSet<String>| names.into_iter().filter(|name| self.scope.reads(name)).collect();
+        Ok((self.txn.head()?.position, (!too_many).then(|| readable(names))))
     }
+}
+
+/// Audit entries that fit, newest first, whoever asks.
+pub(crate) fn audit_newest(
+    txn: &ReadTxn,
+    fits: &dyn Fn(&AuditEntry) -> bool,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<AuditPage, ResolveError> {
+    let (mut items, mut next, mut read, mut last) = (Vec::new(), None, 0, u64::MAX);
+    txn.visit_audit_before(number(cursor)?, &mut |entry| {
+        if items.len() == limit || read == AUDIT_LOOK_MAX {
+            next = Some(last.to_string());
+            return ControlFlow::Break(());
+        }
+        (read, last) = (read + 1, entry.seq);
+        if fits(&entry) {
+            items.push(entry);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(Page { items, next })
 }
 
 /// Prompts whose newest or served versions include `name` below version `below`, as `name@version`.

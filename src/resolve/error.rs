@@ -17,6 +17,12 @@ pub enum ResolveError {
     Reference(#[from] ReferenceError),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error("`{name}` may not read {prompt}")]
+    Unreadable { name: String, prompt: String },
+    #[error("`{name}` may not read all prompts, and this takes that: {what}")]
+    Narrow { name: String, what: &'static str },
+    #[error("reading the audit log takes the permission `audit`")]
+    AuditUnreadable,
     #[error("there is no prompt `{name}`")]
     PromptNotFound { name: PromptName },
     #[error("the prompt `{name}` was removed at {at}")]

@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 
-use super::catalogue::{Catalogue, about};
+use super::catalogue::{CatalogueView, about};
 use super::error::ResolveError;
+use super::scope::ReadScope;
 use crate::clock::Stop;
 use crate::model::about::About;
 use crate::model::change_request::ChangeRequest;
@@ -84,8 +85,8 @@ pub struct Found {
     pub cut: bool,
 }
 
-impl Catalogue {
-    /// Finds prompts that are not removed and that `reads` lets through. Once `stop` is due, no more words are looked
+impl CatalogueView {
+    /// Finds prompts that are not removed and can be read. Once `stop` is due, no more words are looked
     /// for.
     ///
     /// # Errors
@@ -93,22 +94,21 @@ impl Catalogue {
     pub fn find(
         &self,
         search: &Search,
-        reads: &dyn Fn(&str) -> bool,
         cursor: Option<&str>,
         limit: usize,
         stop: &Stop,
     ) -> Result<Found, ResolveError> {
-        let txn = self.store().read()?;
+        let (txn, scope) = (self.txn(), self.scope());
         let wrong = |_| ResolveError::Cursor(cursor.unwrap_or_default().chars().take(64).collect());
         let after: Option<PromptName> = cursor.map(str::parse).transpose().map_err(wrong)?;
         let order = |name: &PromptName| (name.namespace().to_owned(), name.as_str().to_owned());
         let after = after.as_ref().map(order);
         let (mut found, mut page) = (Found::default(), Vec::new());
-        let mut sieve = Sieve::new(&txn, search, reads, stop)?;
+        let mut sieve = Sieve::new(txn, search, scope, stop)?;
         for namespace in txn.namespace_names()? {
             txn.visit_prompts(&namespace, "", &mut |prompt| {
                 let name = prompt.name.as_str();
-                if prompt.removed.is_some() || !reads(name) {
+                if prompt.removed.is_some() || !scope.reads(name) {
                     return Ok(ControlFlow::Continue(()));
                 }
                 found.any = true;
@@ -129,7 +129,7 @@ impl Catalogue {
             page.truncate(limit);
             found.next = page.last().map(|(prompt, _)| prompt.name.to_string());
         }
-        found.rows = page.into_iter().map(|(prompt, hits)| whole(&txn, prompt, hits)).collect::<Result<_, _>>()?;
+        found.rows = page.into_iter().map(|(prompt, hits)| whole(txn, prompt, hits)).collect::<Result<_, _>>()?;
         Ok(found)
     }
 }
@@ -152,12 +152,7 @@ struct Sieve<'s> {
 
 impl<'s> Sieve<'s> {
     /// Reads only what is asked for: what is said about prompts, change requests that may be seen, and findings.
-    fn new(
-        txn: &'s ReadTxn,
-        search: &'s Search,
-        reads: &dyn Fn(&str) -> bool,
-        stop: &'s Stop,
-    ) -> Result<Self, StoreError> {
+    fn new(txn: &'s ReadTxn, search: &'s Search, scope: &ReadScope, stop: &'s Stop) -> Result<Self, StoreError> {
         let words: Vec<Word> = search.words.iter().map(|word| Word::new(word)).collect();
         let mut sieve = Self {
             txn,
@@ -170,10 +165,10 @@ impl<'s> Sieve<'s> {
             bytes_left: TEXTS_BYTES_MAX,
         };
         if sieve.described.is_some() || !sieve.words.is_empty() {
-            sieve.read_about(reads)?;
+            sieve.read_about(scope)?;
         }
         if !sieve.words.is_empty() {
-            sieve.read_requests(reads)?;
+            sieve.read_requests(scope)?;
         }
         if let Some(names) = &mut sieve.found {
             txn.visit_documents(&Scan::<Findings>::all(), &mut |found| {
@@ -187,11 +182,11 @@ impl<'s> Sieve<'s> {
         Ok(sieve)
     }
 
-    fn read_about(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+    fn read_about(&mut self, scope: &ReadScope) -> Result<(), StoreError> {
         let Self { txn, search, words, described, beside, .. } = self;
         txn.visit_documents(&Scan::<About>::all(), &mut |found| {
             let name = found.key()?;
-            if !reads(name) {
+            if !scope.reads(name) {
                 return Ok(ControlFlow::Continue(()));
             }
             let about = found.read()?;
@@ -215,7 +210,7 @@ impl<'s> Sieve<'s> {
     }
 
     /// Looks through change requests, newest first; through those alone of which every prompt may be seen.
-    fn read_requests(&mut self, reads: &dyn Fn(&str) -> bool) -> Result<(), StoreError> {
+    fn read_requests(&mut self, scope: &ReadScope) -> Result<(), StoreError> {
         let Self { txn, words, stop, beside, bytes_left, .. } = self;
         txn.visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
             let bytes = found.json();
@@ -226,7 +221,7 @@ impl<'s> Sieve<'s> {
                 return Ok(ControlFlow::Continue(()));
             }
             let request = found.read()?;
-            if !request.moves.iter().all(|one| reads(one.name.as_str())) {
+            if !request.moves.iter().all(|one| scope.reads(one.name.as_str())) {
                 return Ok(ControlFlow::Continue(()));
             }
             let said = request.events.iter().flat_map(|event| [&event.message, &event.by]);

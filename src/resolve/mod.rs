@@ -2,7 +2,7 @@
 //!
 //! [`Resolver`] is what applications call, in process or over HTTP: a plain function that answers
 //! from memory what it answered before, and from the database otherwise. [`Catalogue`] answers
-//! everything else about prompts. Neither waits for a writer, nor for a network.
+//! everything else about prompts, to a [`ReadScope`] and from one state. Neither waits for a writer, nor for a network.
 
 pub mod answer;
 pub mod catalogue;
@@ -12,9 +12,11 @@ pub mod finder;
 pub mod freshness;
 pub mod report;
 pub mod resolver;
+pub mod scope;
 pub mod usage;
 
 pub use answer::Answer;
-pub use catalogue::Catalogue;
+pub use catalogue::{Catalogue, CatalogueView};
 pub use error::ResolveError;
 pub use resolver::{Query, Resolver};
+pub use scope::ReadScope;

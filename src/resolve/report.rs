@@ -3,7 +3,8 @@
 use std::io;
 use std::ops::ControlFlow;
 
-use super::catalogue::Catalogue;
+use super::catalogue::CatalogueView;
+use super::error::ResolveError;
 use crate::clock::Stop;
 use crate::governance::report::{ReportedVersion, Source};
 use crate::model::audit::AuditEntry;
@@ -41,13 +42,14 @@ pub struct ReportSource {
     stop: Stop,
 }
 
-impl Catalogue {
-    /// The state of now, to read a report from.
+impl CatalogueView {
+    /// The state, to read a report from.
     ///
     /// # Errors
-    /// The store fails.
-    pub fn report_source(&self, stop: Stop) -> Result<ReportSource, StoreError> {
-        Ok(ReportSource { txn: self.store().read()?, stop })
+    /// The audit log cannot be read.
+    pub fn into_report_source(self, stop: Stop) -> Result<ReportSource, ResolveError> {
+        self.scope().check_audit()?;
+        Ok(ReportSource { txn: self.into_txn(), stop })
     }
 }
 

@@ -89,6 +89,9 @@ pub(super) struct Shared {
     woken: AtomicBool,
     /// Wakes readers that wait for another handle.
     swapped: (Mutex<()>, Condvar),
+    /// How many states were opened for reading, for tests.
+    #[cfg(test)]
+    snapshots: std::sync::atomic::AtomicU64,
     /// Keeps other processes out; after the handle, so that it is let go last.
     lock: Mutex<Option<DirectoryLock>>,
 }
@@ -201,6 +204,8 @@ impl Store {
             condition,
             handle: ArcSwapOption::new(Some(Arc::new(handle))),
             woken: AtomicBool::new(false),
+            #[cfg(test)]
+            snapshots: std::sync::atomic::AtomicU64::new(0),
             swapped: (Mutex::new(()), Condvar::new()),
             lock: Mutex::new(Some(lock)),
         });
@@ -286,6 +291,8 @@ impl Store {
 
     fn begin_read(&self) -> Result<(ReadTxn, Arc<Fate>), StoreError> {
         let shared = &self.shared;
+        #[cfg(test)]
+        shared.snapshots.fetch_add(1, Ordering::Relaxed);
         let mut last = None;
         for _ in 0..VIEW_TRIES {
             let Some(handle) = shared.handle() else { break };
@@ -311,6 +318,12 @@ impl Store {
             (Some(error), None) => error,
             (None, None) => StoreError::Stopped,
         })
+    }
+
+    /// How many states were opened for reading until now.
+    #[cfg(test)]
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.shared.snapshots.load(Ordering::Relaxed)
     }
 
     fn torn(&self, panic: &str) -> StoreError {

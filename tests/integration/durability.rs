@@ -241,7 +241,7 @@ async fn what_was_acknowledged_survives_a_crash_at_any_commit() {
         assert_eq!(crashed.state(), primary.state(), "round {round}");
         assert_eq!(crashed.text("a").expect("acknowledged"), format!("text {round}"));
         crashed.verify();
-        assert!(crashed.catalogue.verify_audit().expect("a log").whole);
+        assert!(crashed.view().verify_audit().expect("a log").whole);
         assert_eq!(crashed.publish("a", "after the crash").await.version.number, round + 1);
     }
 }

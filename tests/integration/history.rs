@@ -95,7 +95,7 @@ async fn three_years_of_a_real_library_answer_at_every_moment_as_they_did() {
     let gone = oracle.values().filter(|line| line.last().is_some_and(|(_, text)| text.is_none())).count();
     assert_eq!((oracle.len(), gone), (1_724, 211));
     primary.verify();
-    let verdict = primary.catalogue.verify_audit().expect("a log");
+    let verdict = primary.view().verify_audit().expect("a log");
     assert_eq!((verdict.whole, verdict.entries), (true, 1 + published + removed));
 }
 
@@ -115,7 +115,7 @@ fn check(primary: &Primary, name: &PromptName, line: &[(Timestamp, Option<&str>)
     let mut numbers = Vec::new();
     let mut cursor = None;
     loop {
-        let page = primary.catalogue.versions(name, cursor.as_deref(), 100).expect("a page");
+        let page = primary.view().versions(name, cursor.as_deref(), 100).expect("a page");
         numbers.extend(page.items.iter().map(|version| version.number));
         cursor = page.next;
         if cursor.is_none() {

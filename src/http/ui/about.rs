@@ -18,7 +18,6 @@ pub(super) async fn describe(State(app): State<App>, mut sent: Sent) -> Result<R
     let tags = field(&mut sent.form, "tags")?;
     // Browsers end the lines of a form with two characters.
     let description = field(&mut sent.form, "description")?.replace("\r\n", "\n");
-    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "owner", "tags", "description"])?;
     let words = tags.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
     let owner = Some(owner.trim().to_owned()).filter(|owner| !owner.is_empty());

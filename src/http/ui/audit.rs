@@ -46,7 +46,8 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
             let about = prompt.is_empty() || entry.names_prompt(|name| name == prompt);
             by && about && (!refused || entry.decision == Decision::Denied)
         };
-        let found = app.catalogue.audit_newest(&fits, cursor.as_deref(), ROWS)?;
+        let view = visitor.view(&app)?;
+        let found = view.audit_newest(&fits, cursor.as_deref(), ROWS)?;
         let matter = AuditMatter {
             who: who.to_owned(),
             prompt: prompt.to_owned(),
@@ -54,9 +55,9 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
             entries: found.items,
             next: found.next,
             continued: cursor.is_some(),
-            verdict: if verify { Some(app.catalogue.verify_audit()?) } else { None },
+            verdict: if verify { Some(view.verify_audit()?) } else { None },
         };
-        Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
+        Ok::<_, Failure>(page(&visitor.frame(&app, &view), &matter))
     };
     Ok(html(blocking(work).await??))
 }
@@ -71,5 +72,6 @@ pub(super) async fn report(State(app): State<App>, mut sent: Sent) -> Result<Res
     let prompts = prompts.map(|prompt| prompt.trim().parse::<Pattern>()).transpose().map_err(|error| wrong(&error))?;
     let format = sent.form.get::<ReportFormat>("format")?;
     sent.form.finish(&["form", "from", "to", "prompt", "format"])?;
-    answer(app, &registry, &actor, Asked { from, to, prompts, format }).await
+    let scope = sent.seat.scope().clone();
+    answer(app, &registry, &actor, Asked { scope, from, to, prompts, format }).await
 }

@@ -40,7 +40,7 @@ const WINDOW_LOG_MAX: u32 = 25;
 /// Shows what can be brought in, and how.
 pub(super) async fn form(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Failure> {
     params.finish(&[])?;
-    Ok(html(blocking(move || page(&visitor.frame(&app))).await?))
+    Ok(html(blocking(move || Ok::<_, Failure>(page(&visitor.frame_alone(&app)?))).await??))
 }
 
 /// Brings in what was sent, and says what became of it.
@@ -62,7 +62,7 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
         let nothing = || RequestError::Upload { reason: "choose a history first".to_owned() };
         let file = files.kept.into_iter().next().ok_or_else(nothing)?;
         let total = bringing.history(file, label.unwrap_or_else(Label::production), syntax).await?;
-        return Ok(html(blocking(move || imported(&visitor.frame(&app), &total)).await?));
+        return Ok(html(blocking(move || Ok::<_, Failure>(imported(&visitor.frame_alone(&app)?, &total))).await??));
     }
     let message = field(&mut sent.form, "message")?;
     sent.form.finish(&["what", "label", "message"])?;
@@ -71,7 +71,7 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
     }
     let left_alone = files.left_alone;
     let rows = bringing.files(&app, files, &message, label.as_ref()).await?;
-    Ok(html(blocking(move || brought(&visitor.frame(&app), &rows, left_alone)).await?))
+    Ok(html(blocking(move || Ok::<_, Failure>(brought(&visitor.frame_alone(&app)?, &rows, left_alone))).await??))
 }
 
 /// Who brings something in, by which request.

@@ -1,5 +1,7 @@
 //! Choosing what a label serves, and letting it serve that.
 
+use std::sync::Arc;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
@@ -7,7 +9,7 @@ use super::super::error::Failure;
 use super::super::extract::{Params, Segments, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
-use super::super::state::{App, Shared};
+use super::super::state::App;
 use super::edit::{check_findings, sign_in_first};
 use super::html;
 use super::visitor::{Sent, Visitor, redirect};
@@ -19,6 +21,7 @@ use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::CatalogueView;
 use crate::web::layout::{prompt_path, query, request_path, whole_query};
 use crate::web::pages::deploy::{DeployMatter, MayMove, REVIEWER, Tried, deploy_path, page};
 use crate::web::typed::Fields;
@@ -41,8 +44,8 @@ struct Chosen {
 
 impl Chosen {
     /// Takes it from the fields of a form, or of an address; what is not said is as it is now.
-    fn of(app: &Shared, name: PromptName, fields: &Fields) -> Result<Self, Failure> {
-        let view = app.catalogue.prompt(&name)?;
+    fn of(state: &CatalogueView, name: PromptName, fields: &Fields) -> Result<Self, Failure> {
+        let view = state.prompt(&name)?;
         let said = |field: &str| fields.get(field).map(|text| text.trim().to_owned()).unwrap_or_default();
         let has = |label: &str| view.labels.iter().any(|state| state.label.as_str() == label);
         let label = match said("label") {
@@ -50,7 +53,7 @@ impl Chosen {
             _ if has(PRODUCTION) || view.labels.is_empty() => PRODUCTION.to_owned(),
             _ => view.labels.first().map(|state| state.label.to_string()).unwrap_or_default(),
         };
-        let newest = app.catalogue.versions(&name, None, VERSIONS)?.items;
+        let newest = state.versions(&name, None, VERSIONS)?.items;
         let newest = newest.iter().find(|one| one.retired.is_none() && one.archived.is_none()).map(|one| one.number);
         let typed =
             TypedServing::sent(fields).or_else(|| fields.get("version")?.parse().ok().map(TypedServing::version));
@@ -87,14 +90,14 @@ impl Chosen {
         format!("{}{}", deploy_path(self.name.as_str(), ""), whole_query(&pairs))
     }
 
-    fn matter(self, app: &Shared, registry: &Registry, actor: &Actor) -> Result<DeployMatter, Failure> {
-        let preview = match self.wanted().map(|wanted| registry.preview_move(actor, wanted, &self.message)) {
+    fn matter(self, state: &CatalogueView, registry: &Registry, actor: &Actor) -> Result<DeployMatter, Failure> {
+        let preview = match self.wanted().map(|wanted| registry.preview_move(state, actor, wanted, &self.message)) {
             Ok(Ok(preview)) => Ok(Box::new(preview)),
             Ok(Err(RegistryError::Store(error))) => return Err(error.into()),
             Ok(Err(refused)) => Err(refused.to_string()),
             Err(wrong) => Err(wrong),
         };
-        let view = app.catalogue.prompt(&self.name)?;
+        let view = state.prompt(&self.name)?;
         let label = self.label.parse::<Label>().ok();
         let may = |permission, label: Option<&Label>| registry.may(actor, permission, &self.name, label);
         let may =
@@ -102,7 +105,7 @@ impl Chosen {
         Ok(DeployMatter {
             labels: view.labels.iter().map(|state| state.label.to_string()).collect(),
             serving: view.labels.iter().map(|state| (state.label.to_string(), state.serving.versions())).collect(),
-            versions: app.catalogue.versions(&self.name, None, VERSIONS)?.items,
+            versions: state.versions(&self.name, None, VERSIONS)?.items,
             tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
             name: self.name.to_string(),
             label: self.label,
@@ -144,7 +147,6 @@ pub(super) async fn look(
     RawQuery(asked): RawQuery,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    visitor.check(name.as_str())?;
     let mut fields = Params::form(asked.as_deref().unwrap_or_default())?.into_fields();
     let registry = primary(&app, DEPLOYING)?;
     let Some(actor) = visitor.signed().cloned() else {
@@ -153,13 +155,14 @@ pub(super) async fn look(
     let action = fields.remove("do");
     let held = app.clone();
     let work = move |_: &Stop| {
-        let mut chosen = Chosen::of(&app, name, &fields)?;
+        let state = visitor.view(&app)?;
+        let mut chosen = Chosen::of(&state, name, &fields)?;
         if let Some(action) = action {
             // The button is pressed once, however often the page is loaded.
             chosen.typed.act(&action);
             return Ok(redirect(&chosen.address()));
         }
-        Ok::<_, Failure>(html(page(&visitor.frame(&app), &chosen.matter(&app, &registry, &actor)?)))
+        Ok::<_, Failure>(html(page(&visitor.frame(&app, &state), &chosen.matter(&state, &registry, &actor)?)))
     };
     heavy(&held, work).await?
 }
@@ -169,21 +172,21 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
-    visitor.check(name.as_str())?;
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let chosen = {
-        let (app, fields) = (app.clone(), fields.clone());
-        blocking(move || Chosen::of(&app, name, &fields)).await??
+        let (app, fields, visitor) = (app.clone(), fields.clone(), visitor.clone());
+        blocking(move || Chosen::of(&visitor.view(&app)?, name, &fields)).await??
     };
-    match work(&registry, &actor, &chosen, (&action, &fields)).await {
+    match work(&app, &visitor, (&registry, &actor), &chosen, &action, &fields).await {
         Ok(path) => Ok(redirect(&path)),
         Err(failure) => {
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
             let held = app.clone();
             let work = move |_: &Stop| {
-                let matter = DeployMatter { refused: Some(refusal), ..chosen.matter(&app, &registry, &actor)? };
-                Ok::<_, Failure>(html(page(&visitor.frame(&app), &matter)))
+                let state = visitor.view(&app)?;
+                let matter = DeployMatter { refused: Some(refusal), ..chosen.matter(&state, &registry, &actor)? };
+                Ok::<_, Failure>(html(page(&visitor.frame(&app, &state), &matter)))
             };
             heavy(&held, work).await?
         }
@@ -192,10 +195,12 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
 
 /// Does what a button says; the path to go on with.
 async fn work(
-    registry: &Registry,
-    actor: &Actor,
+    app: &App,
+    visitor: &Visitor,
+    (registry, actor): (&Registry, &Actor),
     chosen: &Chosen,
-    (action, fields): (&str, &Fields),
+    action: &str,
+    fields: &Fields,
 ) -> Result<String, Failure> {
     let refuse = |reason| RequestError::Parameter { name: "serving", reason };
     let wanted = chosen.wanted().map_err(refuse)?;
@@ -215,7 +220,9 @@ async fn work(
     let allow_major = fields.contains_key("allow_major");
     if action == "deploy" {
         let (registry, actor, wanted, message) = (registry.clone(), actor.clone(), wanted.clone(), message.clone());
-        let preview = blocking(move || registry.preview_move(&actor, wanted, &message)).await?;
+        let (app, visitor) = (Arc::clone(app), visitor.clone());
+        let preview = move || registry.preview_move(&visitor.view(&app)?, &actor, wanted, &message);
+        let preview = blocking(preview).await?;
         // What cannot be shown is refused below, with its reason.
         check_findings(&preview.map(|preview| preview.review.findings).unwrap_or_default(), fields)?;
     }

@@ -17,6 +17,7 @@ use crate::governance::diff::Context;
 use crate::model::name::{PRODUCTION, PromptName};
 use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
+use crate::resolve::CatalogueView;
 use crate::web::pages::diff::{Choices, Comparing, Layout, choose, page, path};
 
 /// Versions that there are to choose from: the newest.
@@ -38,7 +39,6 @@ pub(super) async fn diff(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    visitor.check(name.as_str())?;
     let asked = Asked {
         from: params.get("from")?,
         to: params.get("to")?,
@@ -60,28 +60,29 @@ fn word(params: &mut Params, name: &'static str, word: &'static str) -> Result<O
 }
 
 fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: Asked) -> Result<String, Failure> {
-    let view = app.catalogue.prompt(name)?;
+    let state = visitor.view(app)?;
+    let view = state.prompt(name)?;
     let (from, to) = sides(&view, asked.from, asked.to);
     let words = (from.to_string(), to.to_string());
     let (layout, context) = (asked.layout, asked.context);
     let from = match meant(&view, from) {
         Ok(from) => from,
-        Err(state) => {
+        Err(served) => {
             let address = |number: u64| path(name.as_str(), (&number.to_string(), &words.1), layout, context);
-            return Ok(choose(&visitor.frame(app), name, state, &address));
+            return Ok(choose(&visitor.frame(app, &state), name, served, &address));
         }
     };
     let to = match meant(&view, to) {
         Ok(to) => to,
-        Err(state) => {
+        Err(served) => {
             let address = |number: u64| path(name.as_str(), (&words.0, &number.to_string()), layout, context);
-            return Ok(choose(&visitor.frame(app), name, state, &address));
+            return Ok(choose(&visitor.frame(app, &state), name, served, &address));
         }
     };
-    let answer = app.catalogue.diff_in(name, &from, &to, context)?;
-    let choices = choices(app, &view, [answer.from, answer.to])?;
-    let backs = backs(app, visitor, &view)?;
-    Ok(page(&visitor.frame(app), &Comparing { answer, asked: words, choices, backs, layout, context }))
+    let answer = state.diff_in(name, &from, &to, context)?;
+    let choices = choices(&state, &view, [answer.from, answer.to])?;
+    let backs = backs(app, visitor, &state, &view)?;
+    Ok(page(&visitor.frame(app, &state), &Comparing { answer, asked: words, choices, backs, layout, context }))
 }
 
 /// Both sides, where they were not both said: what is live, or what came before, and the newest.
@@ -106,15 +107,15 @@ fn meant(view: &PromptView, selector: Selector) -> Result<Selector, &LabelState>
     }
 }
 
-fn choices(app: &Shared, view: &PromptView, compared: [u64; 2]) -> Result<Choices, Failure> {
+fn choices(state: &CatalogueView, view: &PromptView, compared: [u64; 2]) -> Result<Choices, Failure> {
     let name = &view.prompt.name;
-    let newest = app.catalogue.versions(name, None, CHOICES_MAX)?;
+    let newest = state.versions(name, None, CHOICES_MAX)?;
     let mut versions: BTreeMap<u64, _> = newest.items.into_iter().map(|version| (version.number, version)).collect();
     for number in compared {
         if !versions.contains_key(&number) {
             // The page of versions that begins with it.
             let cursor = number.saturating_add(1).to_string();
-            let page = app.catalogue.versions(name, Some(&cursor), 1)?;
+            let page = state.versions(name, Some(&cursor), 1)?;
             versions.extend(page.items.into_iter().map(|version| (version.number, version)));
         }
     }

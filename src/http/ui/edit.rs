@@ -1,6 +1,7 @@
 //! The editor: a draft that is saved as often as somebody likes, looked at from all sides, and published.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -25,8 +26,9 @@ use crate::model::name::{LABEL_BYTES_MAX, Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
+use crate::registry::why::Question;
 use crate::registry::{Actor, Registry, RegistryError};
-use crate::resolve::ResolveError;
+use crate::resolve::{CatalogueView, ResolveError};
 use crate::template::lint::lint;
 use crate::template::render::{Given, Rendered, render};
 use crate::web::form::{DESPITE_FINDINGS, Refusal};
@@ -54,25 +56,33 @@ pub(super) struct Desk {
     written: Option<Content>,
     served: Option<Content>,
     labels: Vec<String>,
+    /// The values that the prompt is tried with.
+    samples: BTreeMap<String, Value>,
 }
 
 impl Desk {
     /// Finds a draft, or what one would begin from.
-    fn open(app: &Shared, registry: Registry, actor: Actor, name: PromptName, draft: String) -> Result<Self, Failure> {
-        let kept = match registry.draft(&actor, &name, &draft) {
+    fn open(
+        state: &CatalogueView,
+        registry: Registry,
+        actor: Actor,
+        name: PromptName,
+        draft: String,
+    ) -> Result<Self, Failure> {
+        let kept = match registry.draft(state, &actor, &name, &draft) {
             Ok(kept) => Some(kept),
             Err(RegistryError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let (latest, labels) = match app.catalogue.prompt(&name) {
-            Ok(view) => (view.prompt.latest, view.labels.iter().map(|state| state.label.to_string()).collect()),
+        let (latest, labels) = match state.prompt(&name) {
+            Ok(view) => (view.prompt.latest, view.labels.iter().map(|served| served.label.to_string()).collect()),
             Err(ResolveError::PromptNotFound { .. }) => (0, Vec::new()),
             Err(error) => return Err(error.into()),
         };
         let parent = kept.as_ref().map_or(latest, |kept| kept.parent);
         let view = match parent {
             0 => None,
-            number => match app.catalogue.version(&name, &Selector::Version(number)) {
+            number => match state.version(&name, &Selector::Version(number)) {
                 Ok(view) => Some(view),
                 Err(ResolveError::VersionArchived { .. }) => None,
                 Err(error) => return Err(error.into()),
@@ -80,7 +90,8 @@ impl Desk {
         };
         let written = view.as_ref().map(|view| view.source.clone().unwrap_or_else(|| view.content.clone()));
         let served = view.map(|view| view.content);
-        Ok(Self { registry, actor, name, draft, kept, parent, latest, written, served, labels })
+        let samples = registry.samples(state, &actor, &name)?;
+        Ok(Self { registry, actor, name, draft, kept, parent, latest, written, served, labels, samples })
     }
 
     /// What the form begins with.
@@ -90,13 +101,20 @@ impl Desk {
     }
 
     /// What the page shows of what is typed.
-    fn matter(&self, mut typed: TypedContent, samples: Fields, stop: &Stop) -> Result<EditorMatter, Failure> {
+    fn matter(
+        &self,
+        state: &CatalogueView,
+        mut typed: TypedContent,
+        samples: Fields,
+        stop: &Stop,
+    ) -> Result<EditorMatter, Failure> {
         let (content, wrong) = match typed.content() {
             Ok(content) => (Some(content), Fields::new()),
             Err(wrong) => (None, wrong),
         };
-        let meaning = content.map(|content| self.meaning(&content, &samples, &mut typed, stop)).unwrap_or_default();
-        let mut others = self.registry.drafts(&self.actor, &self.name)?;
+        let meaning =
+            content.map(|content| self.meaning(state, (&content, &samples), &mut typed, stop)).unwrap_or_default();
+        let mut others = self.registry.drafts(state, &self.actor, &self.name)?;
         others.retain(|other| other.name != self.draft);
         Ok(EditorMatter {
             name: self.name.to_string(),
@@ -111,7 +129,7 @@ impl Desk {
             meaning,
             others,
             labels: self.labels.clone(),
-            direct: self.direct()?,
+            direct: self.direct(state)?,
             refused: None,
             overtaken: false,
             message: String::new(),
@@ -121,24 +139,36 @@ impl Desk {
     }
 
     /// The labels at which nothing stands between whoever writes and a new version that goes live.
-    fn direct(&self) -> Result<Vec<String>, Failure> {
+    fn direct(&self, state: &CatalogueView) -> Result<Vec<String>, Failure> {
         let mut direct = Vec::new();
         let production = (!self.labels.iter().any(|label| label == PRODUCTION)).then_some(PRODUCTION);
         for label in self.labels.iter().map(String::as_str).chain(production) {
             let Ok(known) = label.parse::<Label>() else { continue };
-            let (who, name) = (&self.actor.name, Some(&self.name));
-            if self.registry.can(&self.actor, who, Permission::Deploy, name, Some(&known), None)?.allowed {
+            let question = Question {
+                who: self.actor.name.clone(),
+                permission: Permission::Deploy,
+                prompt: Some(self.name.clone()),
+                label: Some(known),
+                version: None,
+            };
+            if self.registry.can(state, &self.actor, &question)?.allowed {
                 direct.push(label.to_owned());
             }
         }
         Ok(direct)
     }
 
-    fn meaning(&self, written: &Content, samples: &Fields, typed: &mut TypedContent, stop: &Stop) -> Meaning {
+    fn meaning(
+        &self,
+        state: &CatalogueView,
+        (written, samples): (&Content, &Fields),
+        typed: &mut TypedContent,
+        stop: &Stop,
+    ) -> Meaning {
         let findings = self.registry.classify(written).findings;
         let warnings = lint(written);
         let mut meaning = Meaning { warnings, findings, ..Meaning::default() };
-        let preview = match self.registry.preview_version(&self.actor, &self.name, written) {
+        let preview = match self.registry.preview_version(state, &self.actor, &self.name, written) {
             Ok(preview) => preview,
             Err(error) => {
                 meaning.refused = Some(error.to_string());
@@ -154,10 +184,6 @@ impl Desk {
         meaning.served_findings = besides;
         meaning.changes = self.served.as_ref().map(|served| diff(served, &content));
         Meaning { rendered: Some(rendered), missing, includes, interface, ..meaning }
-    }
-
-    fn samples(&self) -> Result<BTreeMap<String, Value>, Failure> {
-        Ok(self.registry.samples(&self.actor, &self.name)?)
     }
 }
 
@@ -209,7 +235,6 @@ pub(super) async fn edit(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    visitor.check(name.as_str())?;
     let (draft, done) = (params.text("draft"), params.text("done"));
     let (message, label) = (params.text("message").unwrap_or_default(), params.text("label").unwrap_or_default());
     params.finish(&["draft", "message", "label", "done"])?;
@@ -222,11 +247,12 @@ pub(super) async fn edit(
     registry.may_publish(&actor, &name)?;
     let held = app.clone();
     let work = move |stop: &Stop| {
-        let desk = Desk::open(&app, registry, actor, name, draft)?;
+        let state = visitor.view(&app)?;
+        let desk = Desk::open(&state, registry, actor, name, draft)?;
         let typed = TypedContent::of(&desk.content());
-        let samples = samples_shown(&typed, &desk.samples()?);
-        let matter = EditorMatter { message, label, done, ..desk.matter(typed, samples, stop)? };
-        Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
+        let samples = samples_shown(&typed, &desk.samples);
+        let matter = EditorMatter { message, label, done, ..desk.matter(&state, typed, samples, stop)? };
+        Ok::<_, Failure>(page(&visitor.frame(&app, &state), &matter))
     };
     Ok(html(heavy(&held, work).await??))
 }
@@ -244,7 +270,8 @@ pub(super) async fn new(State(app): State<App>, visitor: Visitor, mut params: Pa
         Ok(name) => return Ok(redirect(&edit_path(name.as_str(), ""))),
         Err(error) => (!typed.is_empty()).then(|| error.to_string()),
     };
-    Ok(html(new_page(&visitor.frame(&app), &typed, wrong.as_deref())))
+    let page = move || Ok::<_, Failure>(new_page(&visitor.frame_alone(&app)?, &typed, wrong.as_deref()));
+    Ok(html(blocking(page).await??))
 }
 
 /// Sends somebody to sign in, and back.
@@ -261,19 +288,19 @@ pub(super) async fn act(
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
-    visitor.check(name.as_str())?;
     let mut fields = sent.form.into_fields();
     let action = fields.remove("do").unwrap_or_default();
     let draft = fields.remove("draft").unwrap_or_else(|| actor.name.clone());
     registry.permit_writing(&actor, name.clone()).await?;
     if action == "discard" {
         registry.discard_draft(&actor, name.clone(), draft).await?;
-        let there = app.catalogue.prompt(&name).is_ok();
-        return Ok(redirect(&if there { prompt_path(name.as_str()) } else { "/ui/".to_owned() }));
+        let path = prompt_path(name.as_str());
+        let there = blocking(move || Ok::<_, Failure>(visitor.view(&app)?.prompt(&name).is_ok())).await??;
+        return Ok(redirect(if there { &path } else { "/ui/" }));
     }
     let desk = {
-        let (app, registry, actor) = (app.clone(), registry.clone(), actor.clone());
-        blocking(move || Desk::open(&app, registry, actor, name, draft)).await??
+        let (app, registry, actor, visitor) = (app.clone(), registry.clone(), actor.clone(), visitor.clone());
+        blocking(move || Desk::open(&visitor.view(&app)?, registry, actor, name, draft)).await??
     };
     let mut typed = {
         let before = [desk.kept.as_ref().map(|kept| &kept.content), desk.written.as_ref()];
@@ -282,7 +309,7 @@ pub(super) async fn act(
     };
     let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
     let asked = Asked::of(&action);
-    let done = work(&desk, &typed, &fields, &asked).await;
+    let done = work(&app, &visitor, &desk, &typed, &fields, &asked).await;
     // What is to be said about the version is no part of the draft, and not lost either.
     let message: String =
         fields.get("message").map_or("", String::as_str).chars().take(MESSAGE_CHARACTERS_MAX).collect();
@@ -317,7 +344,8 @@ fn refused(
 ) -> Result<Response, Failure> {
     let Desk { registry, actor, name, draft, kept, .. } = desk;
     let before = kept.map_or(0, |kept| kept.revision);
-    let desk = Desk::open(app, registry, actor, name, draft)?;
+    let state = visitor.view(app)?;
+    let desk = Desk::open(&state, registry, actor, name, draft)?;
     // What was saved is saved: the page goes on from there.
     let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
     let lead = if saved { "Saved, and not published." } else { "Not saved." };
@@ -328,10 +356,10 @@ fn refused(
         overtaken,
         message,
         label,
-        ..desk.matter(typed, samples_typed(fields), stop)?
+        ..desk.matter(&state, typed, samples_typed(fields), stop)?
     };
     // As with every form that comes back: the page is there, and says why.
-    Ok(html(page(&visitor.frame(app), &matter)))
+    Ok(html(page(&visitor.frame(app, &state), &matter)))
 }
 
 /// Whether a draft says what is typed.
@@ -396,7 +424,14 @@ impl Asked {
 }
 
 /// Saves, and publishes where that is asked for; the path to go on with, where it is not the editor's.
-async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked) -> Result<Option<String>, Failure> {
+async fn work(
+    app: &App,
+    visitor: &Visitor,
+    desk: &Desk,
+    typed: &TypedContent,
+    fields: &Fields,
+    asked: &Asked,
+) -> Result<Option<String>, Failure> {
     let revision = save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
     let message = fields.get("message").cloned().unwrap_or_default();
     let label = || fields.get("label").map_or("", |label| label.trim()).parse::<Label>();
@@ -414,7 +449,9 @@ async fn work(desk: &Desk, typed: &TypedContent, fields: &Fields, asked: &Asked)
     if matches!(asked, Asked::Deploy) {
         let (registry, actor, name, content) = (registry.clone(), actor.clone(), name.clone(), typed.content());
         let content = content.unwrap_or_else(|_| desk.content());
-        let preview = blocking(move || registry.preview_version(&actor, &name, &content)).await??;
+        let (app, visitor) = (Arc::clone(app), visitor.clone());
+        let preview = move || registry.preview_version(&visitor.view(&app)?, &actor, &name, &content);
+        let preview = blocking(preview).await??;
         check_findings(&preview.findings, fields)?;
     }
     // What was typed is what is published, and nothing that somebody saved in between.
@@ -484,7 +521,7 @@ async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: boo
     };
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
     let saved = registry.save_draft(actor, name.clone(), desk.draft.clone(), request).await?;
-    let kept = desk.samples()?;
+    let kept = &desk.samples;
     // What other drafts have samples for stays.
     let all: BTreeMap<String, Value> = kept
         .iter()
@@ -492,7 +529,7 @@ async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: boo
         .map(|(name, sample)| (name.clone(), sample.clone()))
         .chain(samples)
         .collect();
-    if all != kept {
+    if all != *kept {
         registry.keep_samples(actor, name.clone(), all).await?;
     }
     Ok(saved.revision)

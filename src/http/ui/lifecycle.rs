@@ -18,7 +18,6 @@ pub(super) async fn retire(State(app): State<App>, mut sent: Sent) -> Result<Res
     let wrong = |_| RequestError::FormField { field: "version" };
     let version = field(&mut sent.form, "version")?.parse::<u64>().map_err(wrong)?;
     let (word, message) = (field(&mut sent.form, "do")?, field(&mut sent.form, "message")?);
-    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "version", "do", "message"])?;
     let done = match word.as_str() {
         "retire" => registry.retire(&actor, name.clone(), version, Why { message }).await.map(|_| "retired")?,
@@ -36,7 +35,6 @@ pub(super) async fn remove(State(app): State<App>, mut sent: Sent) -> Result<Res
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let (confirm, message) = (field(&mut sent.form, "confirm")?, field(&mut sent.form, "message")?);
-    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "confirm", "message"])?;
     if confirm.trim() != name.as_str() {
         let reason = "type the whole name of the prompt to remove it".to_owned();

@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::super::error::Failure;
 use super::super::extract::{Params, Segments, heavy};
 use super::super::rule_sets::primary;
-use super::super::state::{App, Shared};
+use super::super::state::App;
 use super::edit::{WRITING, sign_in_first};
 use super::html;
 use super::visitor::{Sent, Visitor, field, redirect};
@@ -19,6 +19,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::name::PromptName;
 use crate::model::reference::Selector;
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::CatalogueView;
 use crate::web::layout::query;
 use crate::web::pages::editor::{edit_path, merge_path};
 use crate::web::pages::merge::{MergeMatter, page};
@@ -35,7 +36,6 @@ pub(super) async fn look(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    visitor.check(name.as_str())?;
     let draft = params.text("draft").unwrap_or_default();
     let done = params.text("done").map(|_| MOVED);
     params.finish(&["draft", "done"])?;
@@ -45,24 +45,25 @@ pub(super) async fn look(
     };
     let held = app.clone();
     let work = move |_: &Stop| {
-        let matter = MergeMatter { done, ..matter(&app, &registry, &actor, &name, draft)? };
-        Ok::<_, Failure>(page(&visitor.frame(&app), &matter))
+        let view = visitor.view(&app)?;
+        let matter = MergeMatter { done, ..matter(&view, &registry, &actor, &name, draft)? };
+        Ok::<_, Failure>(page(&visitor.frame(&app, &view), &matter))
     };
     Ok(html(heavy(&held, work).await??))
 }
 
 fn matter(
-    app: &Shared,
+    view: &CatalogueView,
     registry: &Registry,
     actor: &Actor,
     name: &PromptName,
     draft: String,
 ) -> Result<MergeMatter, Failure> {
-    let kept = registry.draft(actor, name, &draft)?;
-    let merged = registry.merge_draft(actor, name, &draft)?;
+    let kept = registry.draft(view, actor, name, &draft)?;
+    let merged = registry.merge_draft(view, actor, name, &draft)?;
     let newest = match merged.parent {
         0 => None,
-        number => Some(app.catalogue.version(name, &Selector::Version(number))?),
+        number => Some(view.version(name, &Selector::Version(number))?),
     };
     let theirs = newest.as_ref().map(|view| view.source.as_ref().unwrap_or(&view.content));
     let empty = Content::text(Syntax::default(), "");
@@ -83,7 +84,7 @@ fn matter(
 pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
-    sent.visitor().check(name.as_str())?;
+    let visitor = sent.visitor();
     let draft = field(&mut sent.form, "draft")?;
     let (revision, parent) = (sent.form.get::<u64>("revision")?, sent.form.get::<u64>("parent")?);
     let chosen = sent.form.all("c");
@@ -92,7 +93,9 @@ pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent:
     let theirs: BTreeSet<usize> = theirs.collect();
     let merged = {
         let (registry, actor, name, draft) = (registry.clone(), actor.clone(), name.clone(), draft.clone());
-        heavy(&app, move |_| registry.merge_draft_with(&actor, &name, &draft, &theirs)).await??
+        let (held, visitor) = (app.clone(), visitor);
+        let merge = move |_: &Stop| registry.merge_draft_with(&visitor.view(&held)?, &actor, &name, &draft, &theirs);
+        heavy(&app, merge).await??
     };
     let again = || redirect(&format!("{}&done=moved", merge_path(name.as_str(), &draft)));
     if Some(merged.parent) != parent || revision.is_none() {

@@ -22,7 +22,7 @@ use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
 use crate::replication::followers::Arrival;
-use crate::resolve::ResolveError;
+use crate::resolve::{CatalogueView, ResolveError};
 use crate::web::pages::prompt::{Arriving, At, PromptMatter, Why, page};
 
 /// Versions of one page.
@@ -65,7 +65,6 @@ pub(super) async fn prompt(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    visitor.check(name.as_str())?;
     let done = params.text("done");
     let asked = Asked {
         version: params.get("version")?,
@@ -99,24 +98,23 @@ fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
 }
 
 fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Result<String, Failure> {
-    let mut view = app.catalogue.prompt(name)?;
-    // Who includes it is shown as far as it may be read.
-    view.dependents.retain(|one| visitor.reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
-    let deployments = deployments(app, name)?;
+    let state = visitor.view(app)?;
+    let view = state.prompt(name)?;
+    let deployments = deployments(&state, name)?;
     let at = asked.at.map(|at| served_at(&deployments, at));
     let arriving = arriving(app, &deployments);
     let (number, why) = chosen(&view, asked, at.as_ref());
-    let shown = shown(app, name, number)?;
-    let versions = app.catalogue.versions(name, asked.older.as_deref(), VERSIONS)?;
+    let shown = shown(&state, name, number)?;
+    let versions = state.versions(name, asked.older.as_deref(), VERSIONS)?;
     let numbers: BTreeSet<u64> = versions.items.iter().map(|version| version.number).chain([number]).collect();
     let mut findings = BTreeMap::new();
     if let Some(registry) = &app.registry {
         for number in numbers {
-            // A version can be gone between one look and the next; it then has no findings.
-            findings.insert(number, registry.findings(name, number).unwrap_or_default());
+            // A version that is not there has no findings.
+            findings.insert(number, registry.findings(&state, name, number).unwrap_or_default());
         }
     }
-    let used_by = app.registry.as_ref().map(|registry| registry.used_by(name, number)).transpose()?;
+    let used_by = app.registry.as_ref().map(|registry| registry.used_by(&state, name, number)).transpose()?;
     let matter = PromptMatter {
         shown,
         why,
@@ -126,7 +124,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         older: versions.next,
         findings,
         used_by: used_by.map(|by| by.into_iter().collect()),
-        pending: pending(app, visitor)?.remove(name.as_str()).unwrap_or_default(),
+        pending: pending(app, &state)?.remove(name.as_str()).unwrap_or_default(),
         publishes: publishes(app, visitor, name),
         deploys: deploys(app, visitor, &view),
         retires: may(app, visitor, Permission::Retire, name),
@@ -138,7 +136,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         done: asked.done,
         view,
     };
-    Ok(page(&visitor.frame(app), &matter))
+    Ok(page(&visitor.frame(app, &state), &matter))
 }
 
 /// Whether a visitor can write a version of it, or ask for one on a label: signed in, with the right to publish.
@@ -185,25 +183,30 @@ fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<Strin
 }
 
 /// Those of them that served something else before.
-pub(super) fn backs(app: &Shared, visitor: &Visitor, view: &PromptView) -> Result<BTreeSet<String>, Failure> {
+pub(super) fn backs(
+    app: &Shared,
+    visitor: &Visitor,
+    state: &CatalogueView,
+    view: &PromptView,
+) -> Result<BTreeSet<String>, Failure> {
     /// Deployments of a label that are looked at for another serving: the newest.
     const LOOKED_AT: usize = 20;
     let mut backs = deploys(app, visitor, view);
-    backs.retain(|label| view.labels.iter().any(|state| state.label.as_str() == label));
-    for state in &view.labels {
-        let newest = app.catalogue.deployments(&view.prompt.name, Some(&state.label), None, LOOKED_AT)?;
-        if !newest.items.iter().filter_map(|one| one.to.as_ref()).any(|to| *to != state.serving) {
-            backs.remove(state.label.as_str());
+    backs.retain(|label| view.labels.iter().any(|served| served.label.as_str() == label));
+    for served in &view.labels {
+        let newest = state.deployments(&view.prompt.name, Some(&served.label), None, LOOKED_AT)?;
+        if !newest.items.iter().filter_map(|one| one.to.as_ref()).any(|to| *to != served.serving) {
+            backs.remove(served.label.as_str());
         }
     }
     Ok(backs)
 }
 
-fn deployments(app: &Shared, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {
+fn deployments(state: &CatalogueView, name: &PromptName) -> Result<Vec<Deployment>, ResolveError> {
     let mut all = Vec::new();
     let mut cursor = None;
     while all.len() < DEPLOYMENTS_MAX {
-        let page = app.catalogue.deployments(name, None, cursor.as_deref(), PAGE_ROWS_MAX)?;
+        let page = state.deployments(name, None, cursor.as_deref(), PAGE_ROWS_MAX)?;
         all.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
@@ -242,8 +245,8 @@ fn chosen(view: &PromptView, asked: &Asked, at: Option<&At>) -> (u64, Why) {
 }
 
 /// A version, or why it cannot be read; a version that never was is a failure of the whole page.
-fn shown(app: &Shared, name: &PromptName, number: u64) -> Result<Result<Box<VersionView>, String>, Failure> {
-    match app.catalogue.version(name, &Selector::Version(number)) {
+fn shown(state: &CatalogueView, name: &PromptName, number: u64) -> Result<Result<Box<VersionView>, String>, Failure> {
+    match state.version(name, &Selector::Version(number)) {
         Ok(view) => Ok(Ok(Box::new(view))),
         Err(archived @ ResolveError::VersionArchived { .. }) => Ok(Err(format!("{archived}."))),
         Err(error) => Err(error.into()),

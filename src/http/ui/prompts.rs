@@ -17,6 +17,7 @@ use crate::model::finding::Severity;
 use crate::model::name::{Label, NAME_BYTES_MAX, PRODUCTION};
 use crate::model::principal::Permission;
 use crate::model::prompt::Prompt;
+use crate::resolve::CatalogueView;
 use crate::resolve::finder::{FoundPrompt, Search};
 use crate::web::pages::first_run;
 use crate::web::pages::prompts::{Kind, Listing, PromptRow, ROWS, page};
@@ -68,12 +69,13 @@ fn list(
     cursor: Option<&str>,
     stop: &Stop,
 ) -> Result<String, Failure> {
-    let found = app.catalogue.find(search, &|name| visitor.reads(name), cursor, ROWS, stop)?;
-    let frame = visitor.frame(app);
+    let view = visitor.view(app)?;
+    let found = view.find(search, cursor, ROWS, stop)?;
+    let frame = visitor.frame(app, &view);
     if !found.any && *search == Search::default() {
         return Ok(first_run::page(&frame));
     }
-    let mut pending = pending(app, visitor)?;
+    let mut pending = pending(app, &view)?;
     let row = |FoundPrompt { prompt, labels, recent, about, risk, hits }| {
         let pending = pending.remove(prompt.name.as_str()).unwrap_or_default();
         let back = goes_back(app, visitor, &prompt, &recent);
@@ -110,11 +112,10 @@ fn goes_back(app: &Shared, visitor: &Visitor, prompt: &Prompt, recent: &[Deploym
 }
 
 /// The open change requests of each prompt.
-pub(super) fn pending(app: &Shared, visitor: &Visitor) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
+pub(super) fn pending(app: &Shared, view: &CatalogueView) -> Result<BTreeMap<String, Vec<u64>>, Failure> {
     let mut pending: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     let Some(registry) = &app.registry else { return Ok(pending) };
-    let reads = |name: &str| visitor.reads(name);
-    for request in registry.open_change_requests(&reads)? {
+    for request in registry.open_change_requests(view)? {
         for one in &request.moves {
             let ids = pending.entry(one.name.to_string()).or_default();
             if ids.last() != Some(&request.id) {

@@ -24,9 +24,9 @@ pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoPara
             rows: followers.map(rows),
             names: visitor.holds(&app, Permission::Access),
         };
-        page(&visitor.frame(&app), &matter)
+        Ok::<_, Failure>(page(&visitor.frame_alone(&app)?, &matter))
     };
-    Ok(html(blocking(work).await?))
+    Ok(html(blocking(work).await??))
 }
 
 fn row(one: Follower, head: Head) -> ReplicaRow {

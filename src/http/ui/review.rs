@@ -17,7 +17,9 @@ use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, Reque
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
+use crate::registry::why::Question;
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::CatalogueView;
 use crate::web::layout::{query, request_path};
 use crate::web::pages::queue::{Queue, QueueRow};
 use crate::web::pages::review::{May, ReviewMatter, Side};
@@ -49,13 +51,13 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
     let registry = primary(&app, KEEPING)?;
     let held = app.clone();
     let work = move |_: &Stop| {
-        let reads = |name: &str| visitor.reads(name);
-        let page = registry.change_requests(&reads, Some(state), cursor.as_deref(), ROWS)?;
-        let row = |request| queue_row(&app, &registry, &visitor, request);
+        let view = visitor.view(&app)?;
+        let page = registry.change_requests(&view, Some(state), cursor.as_deref(), ROWS)?;
+        let row = |request| queue_row(&app, &registry, &visitor, &view, request);
         let mut rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
         // What waits for whoever looks comes first, and before it what they were asked for by name.
         rows.sort_by_key(|row| (!row.asked, !row.waits));
-        Ok::<_, Failure>(queue_page::page(&visitor.frame(&app), &Queue { state, rows, next: page.next }))
+        Ok::<_, Failure>(queue_page::page(&visitor.frame(&app, &view), &Queue { state, rows, next: page.next }))
     };
     Ok(html(heavy(&held, work).await??))
 }
@@ -64,17 +66,18 @@ fn queue_row(
     app: &Shared,
     registry: &Registry,
     visitor: &Visitor,
+    state: &CatalogueView,
     request: ChangeRequest,
 ) -> Result<QueueRow, RegistryError> {
     let mine = visitor.actor().is_some_and(|actor| actor.name == request.author);
     if !is_open(app, &request) {
         return Ok(QueueRow { request, from: Vec::new(), missing: None, mine, asked: false, waits: false });
     }
-    let view = registry.change_request(&|name| visitor.reads(name), request.id)?;
+    let view = registry.change_request(state, request.id)?;
     let missing = view.moves.iter().flat_map(|one| &one.requirements).filter(|demand| !demand.met).count();
     let waits = match visitor.actor() {
         Some(actor) if missing > 0 && !approves(&view, actor) => {
-            registry.approval_barred(actor, &view.request)?.is_none()
+            registry.approval_barred(state, actor, &view.request)?.is_none()
         }
         _ => false,
     };
@@ -107,27 +110,28 @@ pub(super) async fn request(
     let registry = primary(&app, KEEPING)?;
     let held = app.clone();
     let work = move |_: &Stop| {
-        let view = registry.change_request(&|name| visitor.reads(name), id)?;
-        let sides = view.request.moves.iter().map(|one| side(&app, one)).collect();
+        let state = visitor.view(&app)?;
+        let view = registry.change_request(&state, id)?;
+        let sides = view.request.moves.iter().map(|one| side(&state, one)).collect();
         let actor = visitor.signed().filter(|_| is_open(&app, &view.request));
-        let may = actor.map(|actor| may(&registry, actor, &view)).transpose()?;
+        let may = actor.map(|actor| may(&registry, &state, actor, &view)).transpose()?;
         let matter = ReviewMatter { view, sides, may, done };
-        Ok::<_, Failure>(review_page::page(&visitor.frame(&app), &matter))
+        Ok::<_, Failure>(review_page::page(&visitor.frame(&app, &state), &matter))
     };
     Ok(html(heavy(&held, work).await??))
 }
 
 /// What stands beside a move; what cannot be read is left out.
-fn side(app: &Shared, one: &ProposedMove) -> Side {
-    let now = app.catalogue.label(&one.name, &one.label).ok().map(|state| state.serving);
+fn side(state: &CatalogueView, one: &ProposedMove) -> Side {
+    let now = state.label(&one.name, &one.label).ok().map(|state| state.serving);
     let alone = one.serving.fixed().filter(|_| now.is_none());
-    let content = alone.and_then(|number| app.catalogue.version(&one.name, &Selector::Version(number)).ok());
+    let content = alone.and_then(|number| state.version(&one.name, &Selector::Version(number)).ok());
     Side { now, content: content.map(|view| view.content) }
 }
 
-fn may(registry: &Registry, actor: &Actor, view: &RequestView) -> Result<May, RegistryError> {
-    let ask = |permission| first_lack(registry, actor, &view.request, permission);
-    let barred = registry.approval_barred(actor, &view.request)?;
+fn may(registry: &Registry, state: &CatalogueView, actor: &Actor, view: &RequestView) -> Result<May, RegistryError> {
+    let ask = |permission| first_lack(registry, state, actor, (&view.request, permission));
+    let barred = registry.approval_barred(state, actor, &view.request)?;
     Ok(May {
         approve: barred.map_or(Ok(()), Err),
         reject: ask(Permission::Review)?,
@@ -141,12 +145,19 @@ fn may(registry: &Registry, actor: &Actor, view: &RequestView) -> Result<May, Re
 /// Why somebody may not do something with every move, where they may not.
 fn first_lack(
     registry: &Registry,
+    state: &CatalogueView,
     actor: &Actor,
-    request: &ChangeRequest,
-    permission: Permission,
+    (request, permission): (&ChangeRequest, Permission),
 ) -> Result<Result<(), String>, RegistryError> {
     for one in &request.moves {
-        let answer = registry.can(actor, &actor.name, permission, Some(&one.name), Some(&one.label), None)?;
+        let question = Question {
+            who: actor.name.clone(),
+            permission,
+            prompt: Some(one.name.clone()),
+            label: Some(one.label.clone()),
+            version: None,
+        };
+        let answer = registry.can(state, actor, &question)?;
         let CanAnswer { permission: verdict, requirements, .. } = answer;
         if !verdict.allowed {
             return Ok(Err(verdict.lacks()));
@@ -187,7 +198,7 @@ impl Deed {
 pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
     let id = segments.number("id")?;
     let (registry, actor) = sent.writer(&app)?;
-    let word = field(&mut sent.form, "kind")?;
+    let (visitor, word) = (sent.visitor(), field(&mut sent.form, "kind")?);
     let deed = Deed::of(&word)?;
     let message = sent.form.text("message").unwrap_or_default();
     let looked = sent.form.text("fingerprints").unwrap_or_default();
@@ -201,8 +212,8 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Se
             registry.review(&actor, id, ReviewRequest { kind, message, fingerprints }).await.map(|_| ())
         }
         Deed::Apply => {
-            let (reader, seat) = (registry.clone(), sent.seat);
-            let shown = heavy(&app, move |_| reader.change_request(&|name| seat.reads(name), id)).await??;
+            let (reader, visitor, held) = (registry.clone(), visitor, app.clone());
+            let shown = heavy(&app, move |_| reader.change_request(&visitor.view(&held)?, id)).await??;
             let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);
             if same {
                 registry.apply(&actor, id, ApplyRequest { message, allow_major, break_glass }).await.map(|_| ())

@@ -18,7 +18,6 @@ pub(super) async fn rollback(State(app): State<App>, mut sent: Sent) -> Result<R
     let label: Label = field(&mut sent.form, "label")?.parse()?;
     let serves = field(&mut sent.form, "serves")?;
     let message = field(&mut sent.form, "message")?;
-    sent.visitor().check(name.as_str())?;
     sent.form.finish(&["form", "name", "label", "serves", "message"])?;
     let back = |done| redirect(&format!("{}{}", prompt_path(name.as_str()), query(&[("done", done)])));
     let expected_deployment = Some(serves.parse().unwrap_or_default());

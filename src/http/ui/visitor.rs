@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::super::auth::{Peer, identify, seat_of, unreadable};
+use super::super::auth::{Peer, identify, seat_of};
 use super::super::door::{Door, asked_host, is_own_origin};
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking, body_in_time};
@@ -21,6 +21,8 @@ use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry, Seat, SignedInBy};
+use crate::resolve::{CatalogueView, ReadScope};
+use crate::store::StoreError;
 use crate::web::form::Typed;
 use crate::web::layout::{Following, Frame, Who, query};
 
@@ -102,6 +104,7 @@ impl Cookie {
 }
 
 /// Somebody who may look at pages: signed in, with an access token in the request, or local where reading is open.
+#[derive(Clone)]
 pub(in crate::http) struct Visitor {
     seat: Option<Arc<Seat>>,
     session: Option<String>,
@@ -124,25 +127,23 @@ impl Visitor {
             return Arc::new(frame(app, Who::Stranger));
         }
         let held = Arc::clone(app);
-        let known = blocking(move || self.frame(&held)).await;
-        Arc::new(known.unwrap_or_else(|_| frame(app, Who::Stranger)))
+        let known = blocking(move || self.frame_alone(&held)).await;
+        Arc::new(known.ok().and_then(Result::ok).unwrap_or_else(|| frame(app, Who::Stranger)))
     }
 
-    /// Whether they may read a prompt.
-    pub(super) fn reads(&self, prompt: &str) -> bool {
-        self.seat.as_ref().is_none_or(|seat| seat.reads(prompt))
+    /// The state of now, as far as they may see it: what a page shows is read from one.
+    pub(super) fn view(&self, app: &Shared) -> Result<CatalogueView, StoreError> {
+        let scope = self.seat.as_ref().map_or_else(ReadScope::open, |seat| seat.scope().clone());
+        app.catalogue.as_reader(&scope)
     }
 
-    /// Refuses what they may not read.
-    pub(super) fn check(&self, prompt: &str) -> Result<(), Failure> {
-        match &self.seat {
-            Some(seat) if !seat.reads(prompt) => Err(unreadable(seat, prompt)),
-            _ => Ok(()),
-        }
+    /// What pages that show nothing of the catalogue say of them and of this node.
+    pub(super) fn frame_alone(&self, app: &Shared) -> Result<Frame, StoreError> {
+        Ok(self.frame(app, &self.view(app)?))
     }
 
     /// What pages say of them and of this node.
-    pub(super) fn frame(&self, app: &Shared) -> Frame {
+    pub(super) fn frame(&self, app: &Shared, view: &CatalogueView) -> Frame {
         let who = match (&self.seat, &self.session) {
             (Some(seat), Some(id)) if seat.is_single_sign_on() => {
                 Who::SingleSignOn { name: seat.actor().name.clone(), form: app.sessions.form_token(id) }
@@ -158,8 +159,7 @@ impl Visitor {
             (Some(seat), None) => Who::Bearer { name: seat.actor().name.clone() },
             (None, _) => Who::Local,
         };
-        let reads = |name: &str| self.reads(name);
-        let open = |registry: &Registry| registry.open_change_requests(&reads).map_or(0, |open| open.len());
+        let open = |registry: &Registry| registry.open_change_requests(view).map_or(0, |open| open.len());
         let access = if self.holds(app, Permission::Access) {
             Some("/ui/access")
         } else if self.holds(app, Permission::Policy) {

@@ -14,8 +14,10 @@ use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
 use crate::registry::guard::{self, Wanted, look, open_requests, used_by};
 use crate::registry::{Actor, Registry, RegistryError};
+use crate::resolve::CatalogueView;
 use crate::resolve::catalogue::live_dependents;
-use crate::store::documents::{Documents, Scan};
+use crate::store::StoreError;
+use crate::store::documents::{Documents, OpenRequest, Scan};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
@@ -26,12 +28,11 @@ impl Registry {
     /// The cursor is none of this list, or the store fails.
     pub fn change_requests(
         &self,
-        reads: &dyn Fn(&str) -> bool,
+        view: &CatalogueView,
         state: Option<RequestState>,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<RequestPage, RegistryError> {
-        let txn = self.0.store.read()?;
         let before = match cursor {
             Some(cursor) => {
                 cursor.parse::<u64>().map_err(|_| RegistryError::Unfit("the cursor is none of this list".to_owned()))?
@@ -39,11 +40,10 @@ impl Registry {
             None => u64::MAX,
         };
         let (mut requests, mut next) = (Vec::new(), None);
-        txn.visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
+        view.txn().visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
             let request = found.read()?;
-            let shown = request.id < before
-                && state.is_none_or(|state| state == request.state)
-                && request.moves.iter().all(|one| reads(one.name.as_str()));
+            let shown =
+                request.id < before && state.is_none_or(|state| state == request.state) && reads_all(view, &request);
             if shown && requests.len() == limit {
                 next = requests.last().map(|last: &ChangeRequest| last.id.to_string());
                 return Ok(ControlFlow::Break(()));
@@ -60,26 +60,44 @@ impl Registry {
     ///
     /// # Errors
     /// The store fails.
-    pub fn open_change_requests(&self, reads: &dyn Fn(&str) -> bool) -> Result<Vec<ChangeRequest>, RegistryError> {
-        let mut open = open_requests(&self.0.store.read()?)?;
-        open.retain(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+    pub fn open_change_requests(&self, view: &CatalogueView) -> Result<Vec<ChangeRequest>, RegistryError> {
+        let mut open = open_requests(view.txn())?;
+        open.retain(|request| reads_all(view, request));
         open.reverse();
         Ok(open)
+    }
+
+    /// How many change requests are open, for the metrics.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open_change_request_count(&self) -> Result<usize, StoreError> {
+        let mut count = 0;
+        self.0.store.read()?.visit_documents(&Scan::<OpenRequest>::all(), &mut |_| {
+            count += 1;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(count)
     }
 
     /// Why somebody may not approve a change request as it is now; none where they may.
     ///
     /// # Errors
     /// The store fails.
-    pub fn approval_barred(&self, actor: &Actor, request: &ChangeRequest) -> Result<Option<String>, RegistryError> {
-        let (txn, known) = (self.0.store.read()?, self.0.known.load());
+    pub fn approval_barred(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        request: &ChangeRequest,
+    ) -> Result<Option<String>, RegistryError> {
+        let known = self.0.known.load();
         for one in &request.moves {
             let ask = actor.ask(Permission::Review, Some(one.name.as_str()), Some(one.label.as_str()));
             let verdict = known.rules.book.decide(&ask);
             if !verdict.allowed {
                 return Ok(Some(verdict.lacks()));
             }
-            match four_eyes(&txn, &known.rules, &actor.name, request, one) {
+            match four_eyes(view.txn(), &known.rules, &actor.name, request, one) {
                 Err(RegistryError::Forbidden { reason, .. }) => return Ok(Some(reason)),
                 other => other?,
             }
@@ -91,10 +109,10 @@ impl Registry {
     ///
     /// # Errors
     /// There is none, its prompts cannot be read, or the store fails.
-    pub fn change_request(&self, reads: &dyn Fn(&str) -> bool, id: u64) -> Result<RequestView, RegistryError> {
-        let txn = self.0.store.read()?;
+    pub fn change_request(&self, view: &CatalogueView, id: u64) -> Result<RequestView, RegistryError> {
+        let txn = view.txn();
         let request = txn.get::<ChangeRequest>(id)?;
-        let readable = request.filter(|request| request.moves.iter().all(|one| reads(one.name.as_str())));
+        let readable = request.filter(|request| reads_all(view, request));
         let request = readable.ok_or_else(|| absent(id))?;
         let rules = &self.0.known.load().rules;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
@@ -103,17 +121,22 @@ impl Registry {
             // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
             let roles = || rules.book.roles.keys().cloned().collect();
             let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
-            review_of(&txn, rules, &wanted(one, from.as_ref()), now, asked)
+            review_of(txn, rules, &wanted(one, from.as_ref()), now, asked)
         };
         let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
         for one in &mut moves {
-            one.dependents.retain(|one| reads(one.rsplit_once('@').map_or(one, |(name, _)| name)));
+            view.scope().hide_unreadable(&mut one.dependents);
         }
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
-        let waits_for = if complete { waits_for(&txn, rules, &request, now)? } else { None };
+        let waits_for = if complete { waits_for(txn, rules, &request, now)? } else { None };
         Ok(RequestView { request, moves, complete, waits_for })
     }
+}
+
+/// Whether every prompt of a change request can be read.
+fn reads_all(view: &CatalogueView, request: &ChangeRequest) -> bool {
+    request.moves.iter().all(|one| view.scope().reads(one.name.as_str()))
 }
 
 /// A move, looked at from all sides; what its label demands where it is `asked` with a message and by the holder of roles.

@@ -70,7 +70,7 @@ async fn restored_backup_primary_with_a_new_epoch_takes_its_replicas_back() {
     assert!(replica.text("a@3").is_err());
     assert_eq!(replica.health.view(&replica.clock).lost_commits, 3);
     restored.verify();
-    assert!(restored.catalogue.verify_audit().expect("a log").whole);
+    assert!(restored.view().verify_audit().expect("a log").whole);
 
     // The old primary comes back, further on than the new one.
     for text in ["ghost", "ghost of a ghost", "and on"] {

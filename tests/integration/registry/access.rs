@@ -7,6 +7,7 @@ use bookholder::model::audit::Decision;
 use bookholder::model::content::Syntax;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::registry::RegistryError;
+use bookholder::registry::why::Question;
 
 use crate::support::primary::{Primary, fixed, label, moving, name, person, request, why};
 
@@ -34,7 +35,7 @@ async fn a_token_works_from_its_making_to_its_revocation() {
     let seat = primary.registry.authenticate(&token).expect("it is known");
     assert_eq!((seat.actor().name.as_str(), seat.actor().kind), ("replica-plant-7", PrincipalKind::Service));
     assert_eq!(seat.actor().method, "access token replica-plant-7");
-    assert!(seat.follows("all") && seat.reads("support/agent"));
+    assert!(seat.follows("all") && seat.scope().reads("support/agent"));
     let listed = primary.registry.tokens(&primary.admin).expect("an admin asks");
     assert_eq!(listed.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["admin", "replica-plant-7"]);
     assert!(listed.iter().all(|view| view.token.is_none()), "a token is shown once");
@@ -42,7 +43,7 @@ async fn a_token_works_from_its_making_to_its_revocation() {
     primary.registry.revoke_token(&primary.admin, "replica-plant-7".to_owned()).await.expect("it is there");
     assert!(primary.registry.authenticate(&token).is_none());
     assert!(!primary.registry.still_seated(&token, &seat), "whoever is connected is told");
-    assert!(primary.catalogue.verify_audit().expect("a log").whole);
+    assert!(primary.view().verify_audit().expect("a log").whole);
 }
 
 #[tokio::test]
@@ -147,7 +148,11 @@ async fn a_disabled_principal_is_nobody_until_enabled_again() {
     };
     let token = token(&primary.registry.create_token(&primary.admin, request).await.expect("a free name"));
     let seat = primary.registry.authenticate(&token).expect("known");
-    assert!(seat.reads("support/de/agent") && !seat.reads("support/agent") && !seat.reads("sales/agent"));
+    assert!(
+        seat.scope().reads("support/de/agent")
+            && !seat.scope().reads("support/agent")
+            && !seat.scope().reads("sales/agent")
+    );
     let publish = async |prompt| primary.registry.publish(seat.actor(), name(prompt), request_of("x")).await;
     publish("support/de/agent").await.expect("hers");
     let refused = publish("support/agent").await.expect_err("the token is bound").to_string();
@@ -214,7 +219,7 @@ async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() 
     for role in ["reader", "replica", "reporter"] {
         make(&primary, role, role).await.expect("a free name");
         let before = primary.state();
-        let recorded = primary.catalogue.verify_audit().expect("a log").entries;
+        let recorded = primary.view().verify_audit().expect("a log").entries;
         let bob = person(role);
         let registry = &primary.registry;
         let deploy = DeployRequest {
@@ -245,9 +250,9 @@ async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() 
         }
         assert!(matches!(registry.tokens(&bob), Err(RegistryError::Forbidden { .. })));
         assert_eq!(primary.state().1, before.1, "no entry changed");
-        let verdict = primary.catalogue.verify_audit().expect("a log");
+        let verdict = primary.view().verify_audit().expect("a log");
         assert_eq!((verdict.whole, verdict.entries), (true, recorded + refused));
-        let last = primary.catalogue.audit(Some(&verdict.entries.to_string()), 10).expect("a page");
+        let last = primary.view().audit(Some(&verdict.entries.to_string()), 10).expect("a page");
         assert!(last.items.iter().all(|entry| entry.decision == Decision::Denied && entry.actor == role), "{last:?}");
     }
 }
@@ -285,8 +290,14 @@ async fn whoever_asks_is_told_why() {
     primary.registry.create_principal(&primary.admin, ann).await.expect("a free name");
     primary.publish("support/agent", "one").await;
     let can = |who: &str, label: &str| {
-        let (prompt, label) = (name("support/agent"), self::label(label));
-        let asked = primary.registry.can(&person(who), "ann", Permission::Deploy, Some(&prompt), Some(&label), Some(1));
+        let question = Question {
+            who: "ann".to_owned(),
+            permission: Permission::Deploy,
+            prompt: Some(name("support/agent")),
+            label: Some(self::label(label)),
+            version: Some(1),
+        };
+        let asked = primary.registry.can(&primary.view(), &person(who), &question);
         asked.map(|answer| (answer.allowed, answer.permission.reason))
     };
     let granted = "grant releaser on support/** for labels staging".to_owned();

@@ -36,7 +36,7 @@ async fn repaired(primary: Primary) -> (Primary, Vec<Redated>) {
 
 /// The dates of the deployments of a prompt, oldest first.
 fn dates(primary: &Primary, prompt: &str) -> Vec<Timestamp> {
-    let page = primary.catalogue.deployments(&name(prompt), None, None, 100).expect("a page");
+    let page = primary.view().deployments(&name(prompt), None, None, 100).expect("a page");
     page.items.iter().rev().map(|deployment| deployment.at).collect()
 }
 
@@ -170,14 +170,14 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
     assert_eq!(primary.text_at("b@production", primary.now()).expect("served"), "one");
     assert_eq!(dates(&primary, "b"), [Timestamp::from_ms(BEGIN_MS)], "no later than the next commit");
     assert_eq!(dates(&primary, "a"), [Timestamp::from_ms(BEGIN_MS); 2]);
-    let view = primary.catalogue.prompt(&name("b")).expect("it");
+    let view = primary.view().prompt(&name("b")).expect("it");
     assert_eq!(
         (view.prompt.created, view.prompt.changed),
         (Timestamp::from_ms(BEGIN_MS), Timestamp::from_ms(BEGIN_MS))
     );
     assert_eq!(view.labels[0].since, Timestamp::from_ms(BEGIN_MS));
     assert_eq!(primary.signer.clock.standing(), Standing::Trusted);
-    let entry = primary.catalogue.audit_newest(&|_| true, None, 1).expect("a page").items.pop().expect("an entry");
+    let entry = primary.view().audit_newest(&|_| true, None, 1).expect("a page").items.pop().expect("an entry");
     assert_eq!(
         (entry.command.as_str(), entry.actor.as_str(), entry.changes.clone()),
         ("repair-dates", "operator", redated)
@@ -187,7 +187,7 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
         "{entry:?}"
     );
     primary.verify();
-    assert!(primary.catalogue.verify_audit().expect("a log").whole);
+    assert!(primary.view().verify_audit().expect("a log").whole);
 
     let state = primary.state();
     let (primary, redated) = repaired(primary).await;

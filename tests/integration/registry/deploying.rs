@@ -26,7 +26,7 @@ async fn refused(primary: &Primary, moves: Vec<Move>, message: &str) {
 }
 
 fn split_of(primary: &Primary, prompt: &str, of: &str) -> Split {
-    match primary.catalogue.label(&name(prompt), &label(of)).expect("a label").serving.default {
+    match primary.view().label(&name(prompt), &label(of)).expect("a label").serving.default {
         Target::Split(split) => split,
         Target::Version(version) => panic!("version {version} is no split"),
     }
@@ -152,7 +152,7 @@ async fn a_rule_keeps_its_split_when_it_is_deployed_again_with_other_weights() {
         ServingRequest { rules: vec![RuleRequest { when, split, version: None }], ..fixed(1) }
     };
     let rule_split = |primary: &Primary| {
-        let serving = primary.catalogue.label(&name("a"), &label("production")).expect("a label").serving;
+        let serving = primary.view().label(&name("a"), &label("production")).expect("a label").serving;
         match serving.rules[0].target.clone() {
             Target::Split(split) => split,
             Target::Version(_) => panic!("a split was deployed"),
@@ -208,10 +208,10 @@ async fn rollback_serves_the_last_different_thing_again() {
     primary.deploy("a", 1, "production").await;
     assert!(primary.rollback("a", "production", None).await.is_err(), "it never served anything else");
     primary.split("a", "production", &[(1, 1), (2, 1)]).await;
-    let split = primary.catalogue.label(&name("a"), &label("production")).expect("a label").serving;
+    let split = primary.view().label(&name("a"), &label("production")).expect("a label").serving;
     primary.deploy("a", 3, "production").await;
     primary.rollback("a", "production", None).await.expect("the split was before");
-    assert_eq!(primary.catalogue.label(&name("a"), &label("production")).expect("a label").serving, split);
+    assert_eq!(primary.view().label(&name("a"), &label("production")).expect("a label").serving, split);
     primary.rollback("a", "production", None).await.expect("and version 3 before that");
     assert_eq!(primary.text("a").expect("v3"), "v3");
     primary.rollback("a", "production", Some(1)).await.expect("version 1 is there");

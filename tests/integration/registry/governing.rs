@@ -61,7 +61,7 @@ async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) ->
 }
 
 async fn review(primary: &Primary, who: &str, id: u64, kind: EventKind) -> Result<ChangeRequest, RegistryError> {
-    let seen = primary.registry.change_request(&|_| true, id).expect("it").request;
+    let seen = primary.registry.change_request(&primary.view(), id).expect("it").request;
     let fingerprints = seen.moves.into_iter().map(|one| one.fingerprint).collect();
     let request = ReviewRequest { kind, message: "I looked".to_owned(), fingerprints };
     primary.registry.review(&person(who), id, request).await
@@ -76,10 +76,10 @@ fn missing(refused: Result<(), RegistryError>) -> Vec<RequirementKind> {
 }
 
 fn last(primary: &Primary) -> AuditEntry {
-    let verdict = primary.catalogue.verify_audit().expect("a log");
+    let verdict = primary.view().verify_audit().expect("a log");
     assert!(verdict.whole);
     let seq = primary.state().0.seq;
-    primary.catalogue.audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
+    primary.view().audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
 }
 
 #[tokio::test]
@@ -93,10 +93,10 @@ async fn approvals_are_of_exactly_what_is_deployed_and_by_nobody_who_made_it() {
     let asked = propose(&primary, "ann", one, false).await;
     let refused = review(&primary, "ann", asked.id, EventKind::Approve).await;
     assert!(matches!(refused, Err(RegistryError::Forbidden { .. })), "{refused:?}");
-    let view = primary.registry.change_request(&|_| true, asked.id).expect("it");
+    let view = primary.registry.change_request(&primary.view(), asked.id).expect("it");
     assert!(!view.complete && view.moves[0].requirements.iter().any(|demand| !demand.met), "{view:?}");
     review(&primary, "cy", asked.id, EventKind::Approve).await.expect("compliance approves");
-    assert!(primary.registry.change_request(&|_| true, asked.id).expect("it").complete);
+    assert!(primary.registry.change_request(&primary.view(), asked.id).expect("it").complete);
 
     // One more edit: the approval is of something else.
     let two = publish_as(&primary, "ann", "two").await;
@@ -121,9 +121,9 @@ async fn approvals_are_of_exactly_what_is_deployed_and_by_nobody_who_made_it() {
     let entry = last(&primary);
     assert_eq!((entry.approved_by.as_slice(), entry.change_request), (&["cy".to_owned()][..], Some(asked.id)));
     assert!(entry.reason.contains("grant releaser on support/**") && entry.reason.contains("policy production is met"));
-    let deployment = &primary.catalogue.deployments(&name(AGENT), None, None, 1).expect("a page").items[0];
+    let deployment = &primary.view().deployments(&name(AGENT), None, None, 1).expect("a page").items[0];
     assert_eq!((deployment.approved_by.as_slice(), deployment.change_request), (&["cy".to_owned()][..], Some(1)));
-    let closed = primary.registry.change_request(&|_| true, asked.id).expect("it").request;
+    let closed = primary.registry.change_request(&primary.view(), asked.id).expect("it").request;
     assert_eq!((closed.state, closed.deployment), (RequestState::Applied, Some(deployment.id)));
     let late = review(&primary, "ivy", asked.id, EventKind::Comment).await;
     assert!(matches!(late, Err(RegistryError::RequestClosed { .. })), "{late:?}");
@@ -199,7 +199,7 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
     primary.wait(HOUR_MS - 1);
     review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("ivy");
     primary.registry.tend_change_requests().await.expect("tended");
-    let state = || primary.registry.change_request(&|_| true, asked.id).expect("it").request.state;
+    let state = || primary.registry.change_request(&primary.view(), asked.id).expect("it").request.state;
     assert_eq!(state(), RequestState::Open, "a moment early");
     primary.wait(1).registry.tend_change_requests().await.expect("tended");
     assert_eq!(state(), RequestState::Applied);
@@ -232,7 +232,7 @@ async fn an_automatic_request_waits_for_a_person_once_an_access_token_behind_it_
         let (token, request) = (format!("{revoked}-laptop"), format!("change request {}", asked.id));
         assert_eq!(subjects, if applied { vec![token] } else { vec![token, request] });
         primary.wait(HOUR_MS).registry.tend_change_requests().await.expect("tended");
-        let request = primary.registry.change_request(&|_| true, asked.id).expect("it").request;
+        let request = primary.registry.change_request(&primary.view(), asked.id).expect("it").request;
         let state = if applied { RequestState::Applied } else { RequestState::Open };
         assert_eq!((request.state, request.automatic), (state, applied), "{revoked}");
         if !applied {
@@ -271,7 +271,7 @@ async fn a_request_that_nobody_finishes_expires_and_one_that_is_refused_is_close
     primary.registry.tend_change_requests().await.expect("tended");
     let states: Vec<_> = primary
         .registry
-        .change_requests(&|_| true, None, None, 10)
+        .change_requests(&primary.view(), None, None, 10)
         .expect("a page")
         .items
         .into_iter()
@@ -281,7 +281,7 @@ async fn a_request_that_nobody_finishes_expires_and_one_that_is_refused_is_close
     assert!(
         primary
             .registry
-            .change_requests(&|_| true, Some(RequestState::Open), None, 10)
+            .change_requests(&primary.view(), Some(RequestState::Open), None, 10)
             .expect("a page")
             .items
             .is_empty()
@@ -310,7 +310,7 @@ async fn publishing_and_deploying_are_proposed_in_one_and_applied_in_one() {
     assert_eq!(primary.state().1, before, "nothing is published for whoever may not");
     let asked = primary.registry.propose(&person("ann"), asked).await.expect("a proposal");
     assert_eq!(asked.moves.len(), 2);
-    let view = primary.registry.change_request(&|_| true, asked.id).expect("it");
+    let view = primary.registry.change_request(&primary.view(), asked.id).expect("it");
     assert!(view.moves[0].findings.iter().any(|finding| finding.severity >= Severity::High), "{view:?}");
     assert!(view.moves[0].reviewers.iter().any(|reviewer| reviewer.name == "cy"), "{view:?}");
     review(&primary, "cy", asked.id, EventKind::Approve).await.expect("cy");

@@ -25,7 +25,7 @@ async fn an_include_is_pinned_and_flattened_and_a_newer_version_lists_who_includ
     let newer = primary.publish("shared/tone", "Be brief, {{who}}.").await;
     assert_eq!(newer.dependents, ["support/agent@1"]);
     assert_eq!(primary.text("support/agent").expect("pinned"), "Be kind to {{who}}. Answer.");
-    assert_eq!(primary.catalogue.prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1"]);
+    assert_eq!(primary.view().prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1"]);
 
     let again = primary.publish("support/agent", "{{> shared/tone@latest}} Answer.").await;
     assert!(again.created, "the same source says something else now");

@@ -99,7 +99,7 @@ async fn concurrent_publishers_lose_nothing_and_share_no_number() {
     let texts: BTreeSet<String> =
         numbers.iter().map(|number| primary.text(&format!("a@{number}")).expect("it")).collect();
     assert_eq!(texts.len(), numbers.len(), "no text was lost");
-    let verdict = primary.catalogue.verify_audit().expect("a log");
+    let verdict = primary.view().verify_audit().expect("a log");
     assert!(verdict.whole);
     assert_eq!(verdict.entries, 1 + PUBLISHERS * EACH, "one entry a command, and the founding");
     primary.verify();

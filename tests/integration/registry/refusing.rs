@@ -90,7 +90,7 @@ async fn an_import_skips_what_it_knows_lists_what_it_refuses_and_goes_on() {
     assert_eq!(again.refused.len(), 1);
     assert_eq!(primary.state(), before);
     assert_eq!(primary.text("a").expect("back"), "one");
-    let log = primary.catalogue.versions(&name("a"), None, 10).expect("a log").items;
+    let log = primary.view().versions(&name("a"), None, 10).expect("a log").items;
     assert_eq!(log.iter().map(|version| version.number).collect::<Vec<_>>(), [3, 2, 1]);
     assert!(log.iter().all(|version| version.author == "contributor-0001"));
     primary.verify();
@@ -148,7 +148,7 @@ async fn every_command_leaves_one_audit_entry_and_the_chain_is_whole() {
     primary.rollback("a", "production", None).await.expect("one was before");
     primary.unlabel("a", "production").await.expect("a label");
     primary.remove("a").await.expect("it is there");
-    let page = primary.catalogue.audit(None, 100).expect("a log");
+    let page = primary.view().audit(None, 100).expect("a log");
     let log: Vec<(u64, &str, String)> =
         page.items.iter().map(|entry| (entry.seq, entry.command.as_str(), entry.subject_texts().join(", "))).collect();
     let expected = [
@@ -163,7 +163,7 @@ async fn every_command_leaves_one_audit_entry_and_the_chain_is_whole() {
     ];
     assert_eq!(log, expected.map(|(seq, command, subjects)| (seq, command, subjects.to_owned())));
     assert!(page.items.windows(2).all(|pair| pair[1].previous == pair[0].hash));
-    let verdict = primary.catalogue.verify_audit().expect("a log");
+    let verdict = primary.view().verify_audit().expect("a log");
     assert_eq!((verdict.whole, verdict.entries, verdict.broken_at), (true, 8, None));
     assert_eq!(verdict.head, page.items.last().expect("an entry").hash);
 }

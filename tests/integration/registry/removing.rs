@@ -67,7 +67,7 @@ async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
     let list = |prefix: &str, removed, limit| {
         let (mut names, mut cursor) = (Vec::new(), None);
         loop {
-            let page = primary.catalogue.prompts(&|_| true, prefix, removed, cursor.as_deref(), limit).expect("a page");
+            let page = primary.view().prompts(prefix, removed, cursor.as_deref(), limit).expect("a page");
             assert!(page.items.len() <= limit);
             names.extend(page.items.into_iter().map(|view| String::from(view.prompt.name)));
             cursor = page.next;
@@ -83,7 +83,7 @@ async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
         assert_eq!(list("us", false, limit), ["us/all"], "{limit}");
         assert_eq!(list("nothing", true, limit), Vec::<String>::new(), "{limit}");
     }
-    let error = primary.catalogue.prompts(&|_| true, "", false, Some("a@b"), 1).expect_err("no cursor");
+    let error = primary.view().prompts("", false, Some("a@b"), 1).expect_err("no cursor");
     assert_eq!(error.to_string(), "`a@b` is not a cursor of this list");
 }
 
@@ -96,7 +96,7 @@ async fn history_and_log_page_from_the_newest_back() {
     }
     let (mut numbers, mut cursor) = (Vec::new(), None);
     loop {
-        let page = primary.catalogue.versions(&name("a"), cursor.as_deref(), 2).expect("a page");
+        let page = primary.view().versions(&name("a"), cursor.as_deref(), 2).expect("a page");
         numbers.extend(page.items.iter().map(|version| version.number));
         cursor = page.next;
         if cursor.is_none() {
@@ -107,7 +107,7 @@ async fn history_and_log_page_from_the_newest_back() {
     for of in [None, Some(label("production"))] {
         let (mut served, mut cursor) = (Vec::new(), None);
         loop {
-            let page = primary.catalogue.deployments(&name("a"), of.as_ref(), cursor.as_deref(), 2).expect("a page");
+            let page = primary.view().deployments(&name("a"), of.as_ref(), cursor.as_deref(), 2).expect("a page");
             served.extend(page.items.iter().map(|deployment| deployment.to.as_ref().and_then(Serving::fixed)));
             cursor = page.next;
             if cursor.is_none() {
@@ -116,5 +116,5 @@ async fn history_and_log_page_from_the_newest_back() {
         }
         assert_eq!(served, [Some(5), Some(4), Some(3), Some(2), Some(1)], "{of:?}");
     }
-    assert_eq!(primary.catalogue.all_deployments(&|_| true, None, 3).expect("a page").items.len(), 3);
+    assert_eq!(primary.view().all_deployments(None, 3).expect("a page").items.len(), 3);
 }

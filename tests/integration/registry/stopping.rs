@@ -77,7 +77,7 @@ async fn world() -> (Primary, ChangeRequest) {
 
 fn last(primary: &Primary) -> AuditEntry {
     let seq = primary.state().0.seq;
-    primary.catalogue.audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
+    primary.view().audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
 }
 
 /// How version 2 is stopped.
@@ -209,7 +209,7 @@ async fn stopped_version_is_not_served_again_without_a_new_approval() {
             do_meanwhile(&primary).await;
             for (way, attempt) in TRIES {
                 let done = attempt(&primary, &asked).await;
-                let served = primary.catalogue.label(&name(AGENT), &label("production"));
+                let served = primary.view().label(&name(AGENT), &label("production"));
                 let versions = served.map(|state| state.serving.versions()).unwrap_or_default();
                 let says = primary.text(AGENT).unwrap_or_default();
                 assert!(!versions.contains(&2) && says != "two", "{stop}, {meanwhile}, {way}: {done:?}");
@@ -291,7 +291,7 @@ async fn automatic_request_brings_back_nothing_that_was_stopped() {
     rollback(&primary, None).await.expect("free");
     primary.deploy(OTHER, 1, "staging").await;
     primary.wait(HOUR_MS).registry.tend_change_requests().await.expect("tended");
-    let state = || primary.registry.change_request(&|_| true, asked.id).expect("it").request.state;
+    let state = || primary.registry.change_request(&primary.view(), asked.id).expect("it").request.state;
     assert_eq!((state(), primary.text(AGENT).expect("live")), (RequestState::Open, "one".to_owned()));
     // Whoever wants it all the same says so since.
     let moves = vec![moving(AGENT, "production", fixed(two)), moving(OTHER, "production", fixed(1))];

@@ -140,9 +140,9 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
             primary.registry.principals(&primary.admin).expect("an admin"),
             primary.registry.policies(),
             primary.registry.roles(),
-            primary.catalogue.prompt(&name("support/agent")).expect("it").about,
-            primary.registry.draft(&primary.admin, &name("support/agent"), "d").expect("it"),
-            primary.registry.change_request(&|_| true, 1).expect("it").request,
+            primary.view().prompt(&name("support/agent")).expect("it").about,
+            primary.registry.draft(&primary.view(), &primary.admin, &name("support/agent"), "d").expect("it"),
+            primary.registry.change_request(&primary.view(), 1).expect("it").request,
             primary.registry.tokens(&primary.admin).expect("an admin").len(),
         )
     };
@@ -158,7 +158,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
         runtime.block_on(primary.registry.tend_change_requests()).expect("tended");
         prop_assert_eq!(&documents(&primary), &before);
     });
-    assert!(primary.catalogue.verify_audit().expect("a log").whole);
+    assert!(primary.view().verify_audit().expect("a log").whole);
     // The same commands, by somebody who may: what is refused above is refused for the lack of a grant alone.
     for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23] {
         assert!(runtime.block_on(attempt(&primary, "admin", command)), "an admin's command {command}");

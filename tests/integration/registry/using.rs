@@ -117,5 +117,5 @@ async fn uses_stay_noted_until_they_are_written() {
     assert_eq!(usage.pending().len(), 1);
     primary.registry.keep_noted_uses().await.expect("written");
     assert!(usage.pending().is_empty());
-    assert!(primary.registry.used_by(&name("a"), 1).expect("a version").contains("nightly-job"));
+    assert!(primary.registry.used_by(&primary.view(), &name("a"), 1).expect("a version").contains("nightly-job"));
 }

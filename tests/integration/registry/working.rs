@@ -28,15 +28,16 @@ fn why() -> PublishDraftRequest {
 #[tokio::test]
 async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
     let primary = team().await;
-    let recorded = primary.catalogue.verify_audit().expect("a log").entries;
+    let recorded = primary.view().verify_audit().expect("a log").entries;
     assert_eq!(save(&primary, "one", Some(0), None).await.expect("the first").revision, 1);
     assert_eq!(save(&primary, "two", Some(1), None).await.expect("the second").revision, 2);
     assert_eq!(save(&primary, "two", Some(2), None).await.expect("the same").revision, 2, "nothing new");
     let refused = save(&primary, "three", Some(1), None).await;
     assert!(matches!(refused, Err(RegistryError::DraftMoved { expected: 1, found: 2, .. })), "{refused:?}");
-    let saves = primary.registry.draft_saves(&person("ann"), &name("support/a"), "kinder").expect("saves");
+    let saves =
+        primary.registry.draft_saves(&primary.view(), &person("ann"), &name("support/a"), "kinder").expect("saves");
     assert_eq!(saves.iter().map(|save| save.revision).collect::<Vec<_>>(), [2, 1]);
-    assert_eq!(primary.catalogue.verify_audit().expect("a log").entries, recorded, "typing is no decision");
+    assert_eq!(primary.view().verify_audit().expect("a log").entries, recorded, "typing is no decision");
     let reviewer = person("cy");
     let cy = primary.registry.save_draft(
         &reviewer,
@@ -47,8 +48,14 @@ async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
     assert!(matches!(cy.await, Err(RegistryError::Forbidden { .. })), "compliance writes nothing");
     let published = primary.registry.publish_draft(&person("ann"), name("support/a"), "kinder".to_owned(), why()).await;
     assert_eq!(published.expect("its parent is there").version.number, 1);
-    assert!(primary.registry.drafts(&person("ann"), &name("support/a")).expect("a list").is_empty());
-    assert!(primary.registry.draft_saves(&person("ann"), &name("support/a"), "kinder").expect("saves").is_empty());
+    assert!(primary.registry.drafts(&primary.view(), &person("ann"), &name("support/a")).expect("a list").is_empty());
+    assert!(
+        primary
+            .registry
+            .draft_saves(&primary.view(), &person("ann"), &name("support/a"), "kinder")
+            .expect("saves")
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -61,7 +68,8 @@ async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
         async || primary.registry.publish_draft(&person("ann"), name("support/a"), "kinder".to_owned(), why()).await;
     let refused = publish().await;
     assert!(matches!(refused, Err(RegistryError::ParentMoved { expected: 1, found: 2, .. })), "{refused:?}");
-    let merged = primary.registry.merge_draft(&person("ann"), &name("support/a"), "kinder").expect("a merge");
+    let merged =
+        primary.registry.merge_draft(&primary.view(), &person("ann"), &name("support/a"), "kinder").expect("a merge");
     assert_eq!((merged.base, merged.parent, merged.merge.conflicts.len()), (1, 2, 0), "{merged:?}");
     let request = DraftRequest { content: merged.merge.content, parent: Some(2), expected_revision: Some(1) };
     let saved = primary.registry.save_draft(&person("ann"), name("support/a"), "kinder".to_owned(), request).await;
@@ -73,7 +81,8 @@ async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
     // Both change the same line: shown, and never guessed.
     save(&primary, "Be brief.\nAnswer.\nSay goodbye, {{customer}}.\n", None, None).await.expect("saved");
     primary.publish("support/a", "Be funny.\nAnswer.\nSay goodbye, {{customer}}.\n").await;
-    let merged = primary.registry.merge_draft(&person("ann"), &name("support/a"), "kinder").expect("a merge");
+    let merged =
+        primary.registry.merge_draft(&primary.view(), &person("ann"), &name("support/a"), "kinder").expect("a merge");
     let conflict = merged.merge.conflicts.first().expect("a conflict");
     assert!(conflict.ours.as_deref().is_some_and(|ours| ours.contains("brief")), "{conflict:?}");
     assert!(conflict.theirs.as_deref().is_some_and(|theirs| theirs.contains("funny")), "{conflict:?}");
@@ -126,7 +135,7 @@ async fn old_versions_are_archived_when_nothing_needs_them() {
     assert_eq!(text("support/a@3").expect("support/b says the same"), "three");
     assert_eq!(text("support/a").expect("live"), "two");
     assert_eq!(text("support/c@latest").expect("flat"), "four");
-    let view = primary.catalogue.versions(&name("support/a"), None, 10).expect("a page").items;
+    let view = primary.view().versions(&name("support/a"), None, 10).expect("a page").items;
     assert_eq!(view.iter().filter(|version| version.archived.is_some()).count(), 2);
     assert_eq!(primary.verify().differences, Vec::<String>::new());
     let refused = primary
@@ -145,9 +154,13 @@ async fn users_that_replicas_report_are_kept_by_name_up_to_two_hundred_a_version
         (from..to).map(one).collect::<Vec<_>>()
     };
     primary.registry.keep_uses(uses(0, 300)).await.expect("kept");
-    let used_by = primary.registry.used_by(&name("support/a"), 1).expect("names");
+    let used_by = primary.registry.used_by(&primary.view(), &name("support/a"), 1).expect("names");
     assert_eq!((used_by.len(), used_by.contains("others"), used_by.contains("u199")), (201, true, true));
     assert!(!used_by.contains("u200"));
     primary.registry.keep_uses(uses(0, 300)).await.expect("kept");
-    assert_eq!(primary.registry.used_by(&name("support/a"), 1).expect("names").len(), 201, "whoever is known stays");
+    assert_eq!(
+        primary.registry.used_by(&primary.view(), &name("support/a"), 1).expect("names").len(),
+        201,
+        "whoever is known stays"
+    );
 }

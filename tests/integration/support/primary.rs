@@ -23,7 +23,7 @@ use bookholder::registry::trust_files::TrustFiles;
 use bookholder::registry::{Actor, Registry, RegistryError};
 use bookholder::replication::publisher::Publisher;
 use bookholder::resolve::resolver::{Query, Resolver};
-use bookholder::resolve::{Catalogue, ResolveError};
+use bookholder::resolve::{Catalogue, CatalogueView, ReadScope, ResolveError};
 use bookholder::store::read::{ViewState, view_state};
 use bookholder::store::verify::{Report, verify};
 use bookholder::store::{Options, Store};
@@ -114,6 +114,11 @@ impl Primary {
     pub fn wait(&self, ms: u64) -> &Self {
         self.clock.advance(ms);
         self
+    }
+
+    /// The state of now, as the node itself sees it.
+    pub fn view(&self) -> CatalogueView {
+        self.catalogue.as_reader(&ReadScope::node()).expect("a state")
     }
 
     /// The present moment.

@@ -12,8 +12,6 @@ use super::super::visitor::{Sent, Visitor, redirect};
 use super::{again, asked, done, fingerprint, pattern, required, unchanged, unknown_form, which};
 use crate::api::govern::ArchiveRequest;
 use crate::clock::Stop;
-use crate::model::audit::{AuditEntry, Command, Decision};
-use crate::model::principal::Permission;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::archive::{ArchiveMatter, page};
 
@@ -48,11 +46,10 @@ pub(in crate::http::ui) async fn look(
 
 fn shown(app: &Shared, visitor: &Visitor, typed: &Typed, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
-    registry.may_look(actor, Permission::Policy)?;
     let asks = !typed.get("unused_days").is_empty();
-    let found = if asks { Some(registry.archivable(actor, &request(typed, true)?)?) } else { None };
-    let fits = |entry: &AuditEntry| entry.command == Command::Archive && entry.decision == Decision::Granted;
-    let last = app.catalogue.audit_newest(&fits, None, 1)?;
+    let state = visitor.view(app)?;
+    let found = if asks { Some(registry.archivable(&state, actor, &request(typed, true)?)?) } else { None };
+    let last = registry.last_archived(&state, actor)?;
     let first = |texts: &[&str]| texts.iter().find(|text| !text.is_empty()).copied().unwrap_or_default().to_owned();
     let matter = ArchiveMatter {
         unused_days: first(&[typed.get("unused_days"), outcome.typed.get("unused_days"), LIKELY_DAYS]),
@@ -63,7 +60,7 @@ fn shown(app: &Shared, visitor: &Visitor, typed: &Typed, outcome: Outcome) -> Re
         last: last.items.into_iter().next(),
         outcome,
     };
-    Ok(page(&visitor.frame(app), &matter))
+    Ok(page(&visitor.frame(app, &state), &matter))
 }
 
 fn request(typed: &Typed, dry_run: bool) -> Result<ArchiveRequest, Failure> {
@@ -88,7 +85,9 @@ pub(in crate::http::ui) async fn act(State(app): State<App>, mut sent: Sent) -> 
         let held = app.clone();
         let (registry, actor) = (registry.clone(), actor.clone());
         let (asks, by) = (registry.clone(), actor.clone());
-        let found = heavy(&held, move |_: &Stop| asks.archivable(&by, &dry)).await??;
+        let visitor = sent.visitor();
+        let find = move |_: &Stop| asks.archivable(&visitor.view(&held)?, &by, &dry);
+        let found = heavy(&app, find).await??;
         unchanged(&typed, &found.versions)?;
         patiently(async move { registry.archive(&actor, wet).await }).await
     };

@@ -60,7 +60,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> R
     };
     let rows = rows.into_iter().map(row).collect();
     let roles = registry.roles().into_iter().map(|role| role.name).collect();
-    Ok(page(&visitor.frame(app), &People { sought: sought.text, rows, next, roles, outcome }))
+    Ok(page(&visitor.frame_alone(app)?, &People { sought: sought.text, rows, next, roles, outcome }))
 }
 
 /// Makes a principal.
@@ -115,10 +115,11 @@ fn person(
     let own = |token: &TokenView| token.principal == name;
     let tokens = if keeps { Some(registry.tokens(actor)?.into_iter().filter(own).collect()) } else { None };
     let audits = visitor.holds(app, Permission::Audit);
-    let did = audits.then(|| app.catalogue.audit_newest(&|entry| entry.actor == name, None, DID)).transpose()?;
+    let state = visitor.view(app)?;
+    let did = audits.then(|| state.audit_newest(&|entry| entry.actor == name, None, DID)).transpose()?;
     let roles = registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect();
     let matter = PersonMatter { principal, roles, tokens, did: did.map(|page| page.items), keeps, link, outcome };
-    Ok(person_page(&visitor.frame(app), &matter))
+    Ok(person_page(&visitor.frame(app, &state), &matter))
 }
 
 /// Grants, takes back, disables, enables, or makes an access token.

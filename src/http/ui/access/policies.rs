@@ -33,7 +33,7 @@ pub(in crate::http::ui) async fn list(
     let work = move |outcome| {
         let (registry, actor) = asked(&app, &visitor)?;
         let keeps = visitor.holds(&app, Permission::Policy);
-        Ok(page(&visitor.frame(&app), &Policies { policies: registry.policies_for(actor), keeps, outcome }))
+        Ok(page(&visitor.frame_alone(&app)?, &Policies { policies: registry.policies_for(actor), keeps, outcome }))
     };
     show(params, &DONE, work).await
 }
@@ -82,7 +82,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) 
         keeps: visitor.holds(app, Permission::Policy),
         outcome,
     };
-    Ok(policy_page(&visitor.frame(app), &matter))
+    Ok(policy_page(&visitor.frame_alone(app)?, &matter))
 }
 
 /// Makes a policy.

@@ -39,7 +39,7 @@ fn shown(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Fa
     let people = if keeps { Some(registry.principals(actor)?) } else { None };
     let held = |role: &Role| people.as_ref().map(|all| all.iter().filter(|one| holds(one, &role.name)).count());
     let rows = registry.roles().into_iter().map(|role| (held(&role), role)).map(|(held, role)| (role, held)).collect();
-    Ok(page(&visitor.frame(app), &Roles { rows, keeps, outcome }))
+    Ok(page(&visitor.frame_alone(app)?, &Roles { rows, keeps, outcome }))
 }
 
 fn holds(one: &Principal, role: &str) -> bool {
@@ -68,7 +68,7 @@ fn role(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result
     let people = if keeps { Some(registry.principals(actor)?) } else { None };
     let holders = people.map(|all| all.into_iter().filter(|one| holds(one, name)).map(|one| one.name).collect());
     let seen = fingerprint(&role);
-    Ok(role_page(&visitor.frame(app), &RoleMatter { role, seen, holders, keeps, outcome }))
+    Ok(role_page(&visitor.frame_alone(app)?, &RoleMatter { role, seen, holders, keeps, outcome }))
 }
 
 /// Makes a role.

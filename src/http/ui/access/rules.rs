@@ -33,7 +33,7 @@ pub(in crate::http::ui) async fn list(
 fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
     let (registry, _) = asked(app, visitor)?;
     let keeps = visitor.holds(app, Permission::Policy);
-    Ok(page(&visitor.frame(app), &Rules { rows: registry.rule_sets()?, keeps, outcome }))
+    Ok(page(&visitor.frame_alone(app)?, &Rules { rows: registry.rule_sets()?, keeps, outcome }))
 }
 
 /// Makes a rule set.
@@ -72,7 +72,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Resul
     let (registry, _) = asked(app, visitor)?;
     let set = registry.rule_set(name)?;
     let keeps = visitor.holds(app, Permission::Policy);
-    Ok(one_page(&visitor.frame(app), &RulesMatter { seen: fingerprint(&set), set, keeps, outcome }))
+    Ok(one_page(&visitor.frame_alone(app)?, &RulesMatter { seen: fingerprint(&set), set, keeps, outcome }))
 }
 
 /// Changes or removes a rule set.

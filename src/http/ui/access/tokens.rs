@@ -37,7 +37,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> R
     let (registry, actor) = asked(app, visitor)?;
     let (rows, next) = page_of(registry.tokens(actor)?, |one| one.name.as_str(), &sought.text, &sought.after);
     let principals = registry.principals(actor)?.into_iter().take(OFFERED_MAX).map(|one| one.name).collect();
-    Ok(page(&visitor.frame(app), &Tokens { sought: sought.text, rows, next, principals, outcome }))
+    Ok(page(&visitor.frame_alone(app)?, &Tokens { sought: sought.text, rows, next, principals, outcome }))
 }
 
 /// Makes an access token.
@@ -93,7 +93,10 @@ pub(in crate::http::ui) async fn one(
     let work = move || {
         let token = find(&app, &visitor, &name)?;
         let shown = visitor.session().and_then(|session| app.sessions.take_shown(session, &name));
-        Ok::<_, Failure>(token_page(&visitor.frame(&app), &TokenMatter { token, shown, outcome: Outcome::default() }))
+        Ok::<_, Failure>(token_page(
+            &visitor.frame_alone(&app)?,
+            &TokenMatter { token, shown, outcome: Outcome::default() },
+        ))
     };
     Ok(html(blocking(work).await??))
 }
@@ -115,7 +118,7 @@ pub(in crate::http::ui) async fn act(
     let did = change(&app, &sent, &name, &typed).await;
     let page = move |visitor: &Visitor, outcome| {
         let token = find(&app, visitor, &name)?;
-        Ok(token_page(&visitor.frame(&app), &TokenMatter { token, shown: None, outcome }))
+        Ok(token_page(&visitor.frame_alone(&app)?, &TokenMatter { token, shown: None, outcome }))
     };
     answer(&sent, typed, did, page).await
 }

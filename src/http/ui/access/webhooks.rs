@@ -40,7 +40,7 @@ pub(in crate::http::ui) async fn list(
 
 fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
-    Ok(page(&visitor.frame(app), &Webhooks { rows: registry.webhooks(actor)?, outcome }))
+    Ok(page(&visitor.frame_alone(app)?, &Webhooks { rows: registry.webhooks(actor)?, outcome }))
 }
 
 /// Makes a webhook.
@@ -90,7 +90,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Resul
     let webhook = named(registry.webhooks(actor)?, "webhook", name, |one| &one.name)?;
     let deliveries = registry.deliveries(actor, name, None, DELIVERIES)?.items;
     let secret = visitor.session().and_then(|session| app.sessions.take_shown(session, &webhook_path(name)));
-    Ok(one_page(&visitor.frame(app), &WebhookMatter { webhook, secret, deliveries, outcome }))
+    Ok(one_page(&visitor.frame_alone(app)?, &WebhookMatter { webhook, secret, deliveries, outcome }))
 }
 
 /// Changes, tests, disables, enables or removes a webhook, replaces its secret, or sends an event again.

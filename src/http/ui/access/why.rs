@@ -13,6 +13,7 @@ use super::{OFFERED_MAX, again, asked, required, value};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{Permission, Principal};
 use crate::registry::why::{Explanation, Question};
+use crate::resolve::CatalogueView;
 use crate::web::form::{Outcome, Typed};
 use crate::web::pages::access::why::{Because, WhyMatter, page};
 
@@ -36,18 +37,21 @@ pub(in crate::http::ui) async fn why(
     {
         typed.put("who", actor.name.as_str());
     }
-    let work = move || match explain(&app, &visitor, &typed) {
-        Ok(because) => shown(&app, &visitor, &typed, because, Outcome::default()).map(html),
-        Err(failure) => {
-            let fields = typed.clone();
-            again(failure, typed, |outcome| shown(&app, &visitor, &fields, None, outcome))
+    let work = move || {
+        let state = visitor.view(&app)?;
+        match explain(&app, &visitor, &state, &typed) {
+            Ok(because) => shown(&app, &visitor, &state, &typed, (because, Outcome::default())).map(html),
+            Err(failure) => {
+                let fields = typed.clone();
+                again(failure, typed, |outcome| shown(&app, &visitor, &state, &fields, (None, outcome)))
+            }
         }
     };
     blocking(work).await?
 }
 
 /// The answer, where a permission is asked about.
-fn explain(app: &Shared, visitor: &Visitor, typed: &Typed) -> Result<Option<Because>, Failure> {
+fn explain(app: &Shared, visitor: &Visitor, state: &CatalogueView, typed: &Typed) -> Result<Option<Because>, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let Some(permission) = value::<Permission>(typed, "permission", "Permission")? else { return Ok(None) };
     let question = Question {
@@ -61,20 +65,16 @@ fn explain(app: &Shared, visitor: &Visitor, typed: &Typed) -> Result<Option<Beca
         let reason = "a label and a version belong to a prompt; name it too".to_owned();
         return Err(RequestError::FormValue { field: "Prompt", reason }.into());
     }
-    if let Some(prompt) = question.prompt.as_ref().filter(|_| question.version.is_some()) {
-        // What a policy demands of a version tells what the version says.
-        visitor.check(prompt.as_str())?;
-    }
-    let Explanation { answer, grants, bound } = registry.why(actor, &question)?;
+    let Explanation { answer, grants, bound } = registry.why(state, actor, &question)?;
     Ok(Some(Because { answer, grants, bound }))
 }
 
 fn shown(
     app: &Shared,
     visitor: &Visitor,
+    state: &CatalogueView,
     typed: &Typed,
-    because: Option<Because>,
-    outcome: Outcome,
+    (because, outcome): (Option<Because>, Outcome),
 ) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let keeps = visitor.holds(app, Permission::Access);
@@ -88,5 +88,5 @@ fn shown(
         principals: if keeps { Some(names(registry.principals(actor)?)) } else { None },
         outcome,
     };
-    Ok(page(&visitor.frame(app), &matter))
+    Ok(page(&visitor.frame(app, state), &matter))
 }

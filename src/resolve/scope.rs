@@ -1,0 +1,134 @@
+//! What one reader may see, decided in one place.
+//!
+//! Nothing can be asked of the [`Catalogue`](super::Catalogue) without a scope. It holds the rules of one moment: that of
+//! the request. A scope is made where somebody was authenticated, and costs one reference count to hand on.
+
+use std::sync::Arc;
+
+use super::error::ResolveError;
+use crate::model::pattern::Pattern;
+
+/// Longest part of a hidden name that a refusal repeats, in characters.
+const SHOWN_CHARACTERS: usize = 200;
+
+/// What one reader may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadScope {
+    /// The prompts; none for all of them.
+    prompts: Option<Arc<Readable>>,
+    audits: bool,
+}
+
+/// The prompts that somebody may read.
+#[derive(Debug, PartialEq, Eq)]
+struct Readable {
+    who: String,
+    /// Every prompt that fits one of these.
+    granted: Vec<Pattern>,
+    /// Within what the access token is bound to.
+    bound: Option<Pattern>,
+    everything: bool,
+}
+
+impl ReadScope {
+    /// Everything: for the node itself, and for commands on its directory.
+    #[must_use]
+    pub const fn node() -> Self {
+        Self { prompts: None, audits: true }
+    }
+
+    /// Every prompt and nothing else: for readers without an access token, where reading is open.
+    #[must_use]
+    pub const fn open() -> Self {
+        Self { prompts: None, audits: false }
+    }
+
+    /// What a principal's grants give, within what their access token is bound to.
+    #[must_use]
+    pub fn of(who: &str, granted: Vec<Pattern>, bound: Option<Pattern>, audits: bool) -> Self {
+        let everything =
+            granted.iter().any(Pattern::is_everything) && bound.as_ref().is_none_or(Pattern::is_everything);
+        Self { prompts: Some(Arc::new(Readable { who: who.to_owned(), granted, bound, everything })), audits }
+    }
+
+    /// Whether every prompt can be read.
+    #[must_use]
+    pub fn reads_everything(&self) -> bool {
+        self.prompts.as_ref().is_none_or(|readable| readable.everything)
+    }
+
+    /// Whether a prompt can be read.
+    #[must_use]
+    pub fn reads(&self, prompt: &str) -> bool {
+        let Some(readable) = &self.prompts else { return true };
+        readable.everything
+            || (readable.bound.as_ref().is_none_or(|bound| bound.matches(prompt))
+                && readable.granted.iter().any(|pattern| pattern.matches(prompt)))
+    }
+
+    /// Refuses a prompt that cannot be read.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check(&self, prompt: &str) -> Result<(), ResolveError> {
+        if self.reads(prompt) {
+            return Ok(());
+        }
+        Err(ResolveError::Unreadable { name: self.who(), prompt: prompt.chars().take(SHOWN_CHARACTERS).collect() })
+    }
+
+    /// Refuses what shows more than single prompts, where not all of them can be read.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn check_everything(&self, what: &'static str) -> Result<(), ResolveError> {
+        if self.reads_everything() { Ok(()) } else { Err(ResolveError::Narrow { name: self.who(), what }) }
+    }
+
+    /// Refuses the audit log, where it cannot be read.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_audit(&self) -> Result<(), ResolveError> {
+        if self.audits { Ok(()) } else { Err(ResolveError::AuditUnreadable) }
+    }
+
+    /// Takes what cannot be read out of a list of `name@version`.
+    pub fn hide_unreadable(&self, references: &mut Vec<String>) {
+        references.retain(|one| self.reads(one.split_once('@').map_or(one, |(name, _)| name)));
+    }
+
+    fn who(&self) -> String {
+        self.prompts.as_ref().map(|readable| readable.who.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(text: &str) -> Pattern {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn a_bound_token_reads_what_both_grants_and_bound_let_through() {
+        let scope = ReadScope::of("ann", vec![pattern("support/**")], Some(pattern("**/agent")), false);
+        for (prompt, expected) in [("support/agent", true), ("support/tone", false), ("sales/agent", false)] {
+            assert_eq!(scope.reads(prompt), expected, "{prompt}");
+            assert_eq!(scope.check(prompt).is_ok(), expected, "{prompt}");
+        }
+        let mut listed = vec!["support/agent@3".to_owned(), "sales/agent@1".to_owned()];
+        scope.hide_unreadable(&mut listed);
+        assert_eq!(listed, ["support/agent@3"]);
+        assert!(scope.check_everything("contents").is_err() && scope.check_audit().is_err());
+    }
+
+    #[test]
+    fn open_reading_shows_every_prompt_and_no_audit_log() {
+        assert!(ReadScope::open().reads_everything() && ReadScope::open().check_audit().is_err());
+        assert!(ReadScope::node().reads_everything() && ReadScope::node().check_audit().is_ok());
+        assert!(ReadScope::of("root", vec![Pattern::everything()], None, true).reads_everything());
+        assert!(!ReadScope::of("root", vec![Pattern::everything()], Some(pattern("a/*")), true).reads_everything());
+    }
+}
