@@ -42,6 +42,9 @@ const NEIGHBOURS: [(&str, &str, &str); 2] = [
 /// Longest file, in lines.
 const LINES_MAX: usize = 800;
 
+/// Longest line of the pages, in columns: the formatter does not enter `html!`.
+const PAGE_COLUMNS_MAX: usize = 120;
+
 /// A source file without its tests: its module, its path in `src/`, and its lines of code with their numbers.
 struct Source {
     module: String,
@@ -258,6 +261,19 @@ fn no_file_is_longer_than_a_reader() {
         long.map(|source| format!("src/{}: {} lines", source.path, source.length)).collect(),
         "there is a list hiding inside:",
     );
+}
+
+#[test]
+fn lines_of_pages_have_at_most_120_columns() {
+    let mut long = Vec::new();
+    for source in sources().iter().filter(|source| source.module == "web") {
+        // A constant of many lines in one is data.
+        let lines = source.lines.iter().filter(|(_, line)| !line.starts_with("const "));
+        let lines = lines.map(|(number, line)| (number, line.chars().count()));
+        let lines = lines.filter(|(_, columns)| *columns > PAGE_COLUMNS_MAX);
+        long.extend(lines.map(|(number, columns)| format!("src/{}:{number}: {columns} columns", source.path)));
+    }
+    none(long, "break these lines:");
 }
 
 #[test]

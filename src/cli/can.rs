@@ -136,17 +136,17 @@ mod tests {
     fn an_answer_names_the_grant_and_each_demand() {
         let json = r#"{"allowed":false,
             "permission":{"allowed":false,"reason":"no grant of `ann` gives deploy","roles":["admin","releaser"]},
-            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 fresh approvals (0 so far)","roles":["compliance"]},
-                            {"policy":"prod","kind":"after","met":true,"says":"served on staging for 60 s first"}]}"#;
+            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals of this exact change (0 so far)","roles":["compliance"]},
+                            {"policy":"prod","kind":"after","met":true,"says":"60 s on staging first"}]}"#;
         let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
         let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
         let expected = "\
 no: ann may not deploy a@7 to production
 ✗ no grant of `ann` gives deploy
   roles that would do: admin, releaser
-✗ policy prod: 2 fresh approvals (0 so far)
+✗ policy prod: 2 approvals of this exact change (0 so far)
   who could: the role compliance
-✓ policy prod: served on staging for 60 s first
+✓ policy prod: 60 s on staging first
 ";
         assert_eq!(shown, expected);
     }

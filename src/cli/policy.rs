@@ -277,7 +277,7 @@ mod tests {
         for part in [
             "deployed by releaser",
             "2 approvals by compliance or releaser",
-            "served on staging for 1 h first",
+            "1 h on staging first",
             "2 freezes",
             "OPS",
         ] {

@@ -114,8 +114,8 @@ mod tests {
         roles.retain(|role| ["admin", "author"].contains(&role.name.as_str()));
         let expected = "\
 ROLE    MAY            FOR
-admin   everything     Everything, and may override a policy with a reason
-author  read, publish  Writes prompts, keeps drafts, proposes changes
+admin   everything     Everything, including overriding a policy with a reason
+author  read, publish  Writes prompts, saves drafts, opens change requests
 ";
         assert_eq!(table(&roles).render(false, None), expected);
     }

@@ -180,17 +180,17 @@ impl LabelPolicy {
             let needed_s = i64::try_from(after.for_s).unwrap_or(i64::MAX);
             let met = served.is_some_and(|served| served / 1_000 >= needed_s);
             let so_far = match served {
-                None => "never was".to_owned(),
-                Some(i64::MAX) => "it is served here already".to_owned(),
+                None => "not yet".to_owned(),
+                Some(i64::MAX) => "already served here".to_owned(),
                 Some(served) => format!("{} so far", roughly(u64::try_from(served / 1_000).unwrap_or_default())),
             };
-            let says = format!("served on {} for {} first ({so_far})", after.label, lasting(after.for_s));
+            let says = format!("{} on {} first ({so_far})", lasting(after.for_s), after.label);
             demands.push(self.requirement(RequirementKind::After, met, says, &[]));
         }
         for freeze in &policy.freeze {
             if let Some((why, end)) = in_freeze(freeze, facts.now) {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                let says = format!("no move before {end}{why}");
+                let says = format!("frozen until {end}{why}");
                 demands.push(self.requirement(RequirementKind::Freeze, false, says, &[]));
             }
         }
@@ -208,6 +208,7 @@ impl LabelPolicy {
 
     fn demands_of_people(&self, facts: &Facts) -> Vec<Requirement> {
         let policy = &self.policy;
+        let by = |roles: &[String]| if roles.is_empty() { String::new() } else { format!(" by {}", either(roles)) };
         let mut demands = Vec::new();
         if !policy.deployers.is_empty() {
             let met = facts.deployer_roles.iter().any(|role| policy.deployers.contains(role));
@@ -217,21 +218,20 @@ impl LabelPolicy {
         if policy.approvals > 0 {
             let given = self.given(facts, &policy.approvers);
             let needed = usize::try_from(policy.approvals).unwrap_or(usize::MAX);
-            let by =
-                if policy.approvers.is_empty() { String::new() } else { format!(" by {}", either(&policy.approvers)) };
             let plural = if needed == 1 { "" } else { "s" };
-            let says = format!("{needed} fresh approval{plural}{by} ({} so far)", given.len());
+            let says = format!(
+                "{needed} approval{plural} of this exact change{} ({} so far)",
+                by(&policy.approvers),
+                given.len()
+            );
             demands.push(self.requirement(RequirementKind::Approvals, given.len() >= needed, says, &policy.approvers));
         }
         if let Some(risk) = &policy.risk {
             let worst = worst(&facts.findings).filter(|worst| *worst >= risk.from);
             if let Some(worst) = worst {
                 let given = self.given(facts, &risk.approvers);
-                let says = format!(
-                    "an approval by {} because its risk is {worst} ({} so far)",
-                    either(&risk.approvers),
-                    given.len()
-                );
+                let says =
+                    format!("an approval{} because its risk is {worst} ({} so far)", by(&risk.approvers), given.len());
                 demands.push(self.requirement(RequirementKind::RiskApproval, !given.is_empty(), says, &risk.approvers));
             }
             let blocked = |finding: &&Finding| finding.severity >= risk.from && risk.block.contains(&finding.category);

@@ -12,21 +12,21 @@ pub fn demands(policy: &Policy) -> Vec<String> {
         demands.push(format!("deployed{}", by(&policy.deployers)));
     }
     if policy.approvals > 0 {
-        let own = if policy.self_approval { ", also of one's own" } else { "" };
+        let own = if policy.self_approval { ", including by the author" } else { "" };
         let plural = if policy.approvals == 1 { "" } else { "s" };
         demands.push(format!("{} approval{plural}{}{own}", policy.approvals, by(&policy.approvers)));
     }
     demands.extend(policy.after.iter().map(|after| match after.for_s {
         0 => format!("served on {} first", after.label),
-        seconds => format!("served on {} for {} first", after.label, lasting(seconds)),
+        seconds => format!("{} on {} first", lasting(seconds), after.label),
     }));
     demands.extend(policy.message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
     demands.extend(policy.gates.iter().map(|gate| format!("the gate `{gate}` passed")));
     if let Some(risk) = &policy.risk {
-        demands.push(format!("from risk {} on, an approval{}", risk.from, by(&risk.approvers)));
+        demands.push(format!("approval{} if risk is {} or above", by(&risk.approvers), risk.from));
         if !risk.block.is_empty() {
             let block: Vec<String> = risk.block.iter().map(|category| category.as_str().replace('_', " ")).collect();
-            demands.push(format!("from risk {} on, never {}", risk.from, either(&block)));
+            demands.push(format!("blocked if it has {} findings at {} or above", either(&block), risk.from));
         }
     }
     demands
@@ -44,9 +44,9 @@ fn freeze(freeze: &Freeze) -> String {
         Freeze::Weekly { days, from, to, why } => {
             let days: Vec<&str> = days.iter().map(|day| day.as_str()).collect();
             let (from, to) = (String::from(*from), String::from(*to));
-            format!("nothing moves on {} from {from} to {to} UTC{}", days.join(", "), because(why))
+            format!("no deployments on {} from {from} to {to} UTC{}", days.join(", "), because(why))
         }
-        Freeze::Once { from, to, why } => format!("nothing moves from {from} to {to}{}", because(why)),
+        Freeze::Once { from, to, why } => format!("no deployments from {from} to {to}{}", because(why)),
     }
 }
 
@@ -108,17 +108,17 @@ mod tests {
         .expect("a policy");
         let expected = [
             "deployed by releaser or admin",
-            "2 approvals by compliance, also of one's own",
-            "served on staging for 90 min first",
+            "2 approvals by compliance, including by the author",
+            "90 min on staging first",
             "a message that matches `OPS-[0-9]+`",
             "the gate `regression` passed",
-            "from risk high on, an approval by compliance",
-            "from risk high on, never personal data",
+            "approval by compliance if risk is high or above",
+            "blocked if it has personal data findings at high or above",
         ];
         assert_eq!(demands(&policy), expected);
         let expected = [
-            "nothing moves on fri, sat from 16:00 to 24:00 UTC (weekend)",
-            "nothing moves from 2026-12-24T00:00:00Z to 2026-12-27T00:00:00Z",
+            "no deployments on fri, sat from 16:00 to 24:00 UTC (weekend)",
+            "no deployments from 2026-12-24T00:00:00Z to 2026-12-27T00:00:00Z",
         ];
         assert_eq!(freezes(&policy), expected);
         let free: Policy = serde_json::from_str(r#"{"name":"p","labels":"*"}"#).expect("a policy");

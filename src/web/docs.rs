@@ -24,7 +24,7 @@ pub fn page(document: &Value) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (text(&info["title"])) " – interface" }
+                title { (text(&info["title"])) " – API" }
                 link rel="stylesheet" href="/docs/style.css";
             }
             body {
@@ -34,7 +34,11 @@ pub fn page(document: &Value) -> String {
                         p { (text(&tag["name"])) }
                         ul {
                             @for (method, path, operation) in operations(document, text(&tag["name"])) {
-                                li { a href={ "#" (anchor(method, path)) } title=(text(&operation["summary"])) { span class={ "method " (method) } { (method) } " " (path) } }
+                                li {
+                                    a href={ "#" (anchor(method, path)) } title=(text(&operation["summary"])) {
+                                        span class={ "method " (method) } { (method) } " " (path)
+                                    }
+                                }
                             }
                         }
                     }
@@ -50,7 +54,7 @@ pub fn page(document: &Value) -> String {
                             (section(document, method, path, operation))
                         }
                     }
-                    h2 id="schemas" { "Shapes" }
+                    h2 id="schemas" { "Schemas" }
                     @if let Some(schemas) = document.pointer("/components/schemas").and_then(Value::as_object) {
                         @for (name, schema) in schemas {
                             details id={ "schema-" (name) } {
@@ -82,7 +86,10 @@ fn section(document: &Value, method: &str, path: &str, operation: &Value) -> Mar
                     tbody {
                         @for parameter in parameters {
                             tr {
-                                td { code { (text(&parameter["name"])) } @if parameter["required"] == true { span.required { " required" } } }
+                                td {
+                                    code { (text(&parameter["name"])) }
+                                    @if parameter["required"] == true { span.required { " required" } }
+                                }
                                 td { (text(&parameter["in"])) }
                                 td { (kind(&parameter["schema"])) }
                                 td { (inline(text(&parameter["description"]))) }
@@ -99,7 +106,7 @@ fn section(document: &Value, method: &str, path: &str, operation: &Value) -> Mar
             pre { code { (example(method, path, operation)) } }
             @if let Some(responses) = operation["responses"].as_object() {
                 @for (status, response) in responses.iter().filter(|(status, _)| *status != "default") {
-                    p { "Answer " strong { (status) } " " (inline(text(&response["description"])))
+                    p { "Response " strong { (status) } " " (inline(text(&response["description"])))
                         @for (media, content) in response["content"].as_object().into_iter().flatten() {
                             " " code { (media) } " " (kind(&content["schema"]))
                         }
@@ -169,7 +176,7 @@ fn example(method: &str, path: &str, operation: &Value) -> String {
 fn shape(document: &Value, schema: &Value) -> Markup {
     let Some(name) = reference(schema).or_else(|| reference(&schema["items"])) else { return html! {} };
     let sketch = sketch(document, &document["components"]["schemas"][name], 0);
-    html! { details { summary { "Shape" } pre { code { (sketch) } } } }
+    html! { details { summary { "Schema" } pre { code { (sketch) } } } }
 }
 
 /// A shape as one would write it down: JSON with types for values.
@@ -202,13 +209,15 @@ fn properties(schema: &Value) -> Markup {
     let parts: Vec<&Value> = parts.chain([schema]).collect();
     html! {
         @for part in &parts {
-            @if let Some(name) = reference(part) { p { "All of " (link(name)) } }
+            @if let Some(name) = reference(part) { p { "All fields of " (link(name)) } }
             @if let Some(fields) = part["properties"].as_object() {
                 table {
                     thead { tr { th { "Field" } th { "Type" } th { "Meaning" } } }
                     tbody {
                         @for (name, field) in fields {
-                            tr { td { code { (name) } } td { (kind(field)) } td { (inline(text(&field["description"]))) } }
+                            tr {
+                                td { code { (name) } } td { (kind(field)) } td { (inline(text(&field["description"]))) }
+                            }
                         }
                     }
                 }
@@ -266,7 +275,9 @@ fn anchor(method: &str, path: &str) -> String {
 
 /// Paragraphs with `code` in them.
 fn prose(text: &str) -> Markup {
-    html! { @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) { p { (inline(paragraph)) } } }
+    html! {
+        @for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) { p { (inline(paragraph)) } }
+    }
 }
 
 /// A line with `code` in it.

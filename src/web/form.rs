@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::words::{Visible, sentence};
+use super::words::{sentence, with_code};
 
 /// The field that says which form of a page was sent.
 pub const WHICH: &str = "do";
@@ -82,7 +82,7 @@ impl Outcome {
     #[must_use]
     pub(super) fn note(&self) -> Markup {
         html! {
-            @if let Some(refusal) = &self.refused { (refusal.note("Nothing was done.")) }
+            @if let Some(refusal) = &self.refused { (refusal.note("Nothing was changed.")) }
         }
     }
 }
@@ -93,18 +93,30 @@ impl Refusal {
     pub(super) fn note(&self, lead: &str) -> Markup {
         html! {
             div.note.bad role="alert" {
-                p { b { (lead) " " } (Visible(&sentence(&self.says))) }
-                @if !self.errors.is_empty() { ul { @for error in &self.errors { li { (Visible(error)) } } } }
-                @if let Some(hint) = &self.hint { p { (Visible(&sentence(hint))) } }
+                p { b { (lead) " " } (with_code(&sentence(&self.says))) }
+                @if !self.errors.is_empty() { ul { @for error in &self.errors { li { (with_code(error)) } } } }
+                @if let Some(hint) = &self.hint { p { (with_code(&sentence(hint))) } }
             }
         }
     }
 }
 
-/// What every form begins with: what shows that it is of this session, and which of the page's it is.
+/// A field that people do not see.
+#[must_use]
+pub(super) fn hidden(name: &str, value: impl std::fmt::Display) -> Markup {
+    html! { input type="hidden" name=(name) value=(value); }
+}
+
+/// What every form begins with: what shows that it is of this session.
+#[must_use]
+pub(super) fn session(form: &str) -> Markup {
+    hidden("form", form)
+}
+
+/// The same, and which of the page's forms it is.
 #[must_use]
 pub(super) fn begin(form: &str, which: &str) -> Markup {
-    html! { input type="hidden" name="form" value=(form); input type="hidden" name=(WHICH) value=(which); }
+    html! { (session(form)) (hidden(WHICH, which)) }
 }
 
 #[cfg(test)]
@@ -125,7 +137,7 @@ mod tests {
         assert_eq!(outcome.of("grant").all("may.").collect::<Vec<_>>(), [("read", "yes")]);
         let note = outcome.note().0;
         assert!(
-            note.contains("Nothing was done. </b>`&lt;b&gt;` may not.") && note.contains("<li>&lt;i&gt;"),
+            note.contains("Nothing was changed. </b><code>&lt;b&gt;</code> may not.") && note.contains("<li>&lt;i&gt;"),
             "{note}"
         );
         assert_eq!(Outcome::default().note().0, "");

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::words::{Visible, length, plain};
+use super::form::session;
+use super::words::{Visible, length, plain, with_code};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
@@ -117,8 +118,8 @@ pub struct Page<'a> {
     pub above: &'a [(&'a str, String)],
     /// Something that was just done.
     pub done: Option<&'a str>,
-    /// What stands in the field for searching.
-    pub search: &'a str,
+    /// Whether the page has a field of its own for searching prompts.
+    pub searches: bool,
     /// The matter; has the one `h1` of the page.
     pub main: Markup,
 }
@@ -156,7 +157,7 @@ impl Frame {
                 }
                 body data-from=[self.from] {
                     a.skip href="#main" { "Skip to the content" }
-                    (self.header(part, page.search))
+                    (self.header(part, page.searches))
                     @if let Some(following) = &self.replica { (note_of_replica(following)) }
                     @if let Some(done) = page.done { div.flash role="status" { (Visible(done)) } }
                     main #main tabindex="-1" {
@@ -169,7 +170,7 @@ impl Frame {
                     }
                     footer.foot {
                         span { "Registry " b { (Visible(&self.registry)) } }
-                        a href="/docs" { "Interface" }
+                        a href="/docs" { "API docs" }
                         span.keys aria-hidden="true" { kbd { "/" } " search  " kbd { "j" } " " kbd { "k" } " move" }
                     }
                 }
@@ -178,7 +179,7 @@ impl Frame {
         .into_string()
     }
 
-    fn header(&self, part: Part, search: &str) -> Markup {
+    fn header(&self, part: Part, searches: bool) -> Markup {
         html! {
             header.top {
                 a.brand href="/ui/" {
@@ -197,12 +198,12 @@ impl Frame {
                     }
                     @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
                     @if let Some(path) = self.access { (entry(part == Part::Access, path, &html! { "Settings" })) }
-                    @if self.who != Who::Stranger { (entry(part == Part::Replicas, "/ui/replicas", &html! { "Replicas" })) }
+                    @if self.who != Who::Stranger {
+                        (entry(part == Part::Replicas, "/ui/replicas", &html! { "Replicas" }))
+                    }
                 }
-                form.find action="/ui/" role="search" {
-                    label.hidden for="find" { "Search prompts" }
-                    input #find type="search" name="q" value=(plain(search)) placeholder="Search prompts" autocomplete="off"
-                        spellcheck="false" maxlength="200";
+                @if searches { div.find {} } @else {
+                    form.find action="/ui/" role="search" { (search_field("")) }
                 }
                 (self.person())
             }
@@ -213,8 +214,12 @@ impl Frame {
         match &self.who {
             Who::Stranger => html! {},
             Who::Local => html! {
-                div.who { span.quiet title="You are on the machine itself, where reading is open" { "Local reader" }
-                    a.button href="/ui/sign-in" { "Sign in" } }
+                div.who {
+                    span.quiet title="You are on the server itself, where reading needs no sign-in" {
+                        "Read-only (local)"
+                    }
+                    a.button href="/ui/sign-in" { "Sign in" }
+                }
             },
             Who::Bearer { name } => html! { div.who { span.quiet { (Visible(name)) } } },
             Who::SingleSignOn { name, .. } => html! {
@@ -222,7 +227,7 @@ impl Frame {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
                     div.menu {
                         p { "Signed in by single sign-on. To sign out, sign out there." }
-                        p { a href=(principal_path(name)) { "What you may do" } }
+                        p { a href=(principal_path(name)) { "Your permissions" } }
                     }
                 }
             },
@@ -230,11 +235,14 @@ impl Frame {
                 details.who {
                     summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
                     div.menu {
-                        @if let Who::Signed { token, .. } = &self.who { p { "Signed in with the access token " b { (Visible(token)) } "." } }
-                        @else { p { "Signed in with a sign-in link." } }
-                        @if self.replica.is_none() { p { a href=(principal_path(name)) { "What you may do" } } }
+                        @if let Who::Signed { token, .. } = &self.who {
+                            p { "Signed in with the access token " b { (Visible(token)) } "." }
+                        } @else {
+                            p { "Signed in with a sign-in link." }
+                        }
+                        @if self.replica.is_none() { p { a href=(principal_path(name)) { "Your permissions" } } }
                         form method="post" action="/ui/sign-out" {
-                            input type="hidden" name="form" value=(form);
+                            (session(form))
                             button type="submit" { "Sign out" }
                             button type="submit" name="everywhere" value="yes" { "Sign out everywhere" }
                         }
@@ -242,6 +250,15 @@ impl Frame {
                 }
             },
         }
+    }
+}
+
+/// The field for searching prompts, of which a page has one.
+pub(super) fn search_field(words: &str) -> Markup {
+    html! {
+        label.hidden for="find" { "Search prompts" }
+        input #find type="search" name="q" value=(plain(words)) placeholder="Search prompts" autocomplete="off"
+            spellcheck="false" maxlength="200";
     }
 }
 
@@ -253,9 +270,9 @@ fn note_of_replica(following: &Following) -> Markup {
     let age = length(i64::try_from(following.age_s).unwrap_or(i64::MAX).saturating_mul(1_000));
     html! {
         div #replica .note.warn[following.stale] role="region" aria-label="This replica" data-live data-again="10000" {
-            "This node is a replica: it shows what was signed, and changes nothing. "
-            @if following.stale { "It last heard from its primary " (age) " ago. " }
-            @if let Some(upstream) = &following.upstream { "Changes are the business of " code { (Visible(upstream)) } "." }
+            "Read-only replica. "
+            @if following.stale { "Last contact with the primary: " (age) " ago. " }
+            @if let Some(upstream) = &following.upstream { "Make changes at " code { (Visible(upstream)) } "." }
         }
     }
 }
@@ -329,7 +346,7 @@ pub fn command(line: &str) -> Markup {
 /// Nothing, and what to do about it.
 #[must_use]
 pub fn empty(heading: &str, why: &str) -> Markup {
-    html! { div.empty { h2 { (heading) } p { (why) } } }
+    html! { div.empty { h2 { (heading) } p { (with_code(why)) } } }
 }
 
 /// A colour for a version, the same wherever it is drawn.
@@ -359,7 +376,7 @@ mod tests {
     use super::*;
 
     fn page(frame: &Frame, main: Markup) -> String {
-        frame.page(&Page { title: "</title><script>", above: &[], done: Some("<i>"), search: "\"><script>", main })
+        frame.page(&Page { title: "</title><script>", above: &[], done: Some("<i>"), searches: false, main })
     }
 
     #[test]
@@ -387,7 +404,7 @@ mod tests {
     #[test]
     fn the_frame_says_who_is_there() {
         for (who, part) in [
-            (Who::Local, "Local reader"),
+            (Who::Local, "Read-only (local)"),
             (Who::Bearer { name: "ci".to_owned() }, "ci"),
             (Who::Stranger, "Search prompts"),
         ] {

@@ -64,7 +64,7 @@ pub fn write_page<S: Source>(
             body {
                 (head(&report.heading, &report.question, system, &title))
                 (figures(&overview))
-                h2 { "What was live when" }
+                h2 { "Deployment history" }
                 (PreEscaped(HERE))
                 h2.page { "Decisions" }
                 (PreEscaped(HERE))
@@ -109,18 +109,19 @@ fn head(heading: &Heading, question: &Question, system: &SystemInfo, title: &str
             dl.facts {
                 dt { "Prompts" }
                 dd { code { (Visible(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
-                dt { "Made" }
+                dt { "Created" }
                 dd { (moment(heading.generated_at)) " UTC by " (Visible(&heading.generated_by)) }
-                dt { "With" }
+                dt { "Software" }
                 dd { (system.software) " " (system.software_version) }
                 @if let Some(provider) = &system.provider { dt { "Provider" } dd { (Visible(provider)) } }
                 @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (Visible(purpose)) } }
             }
             p {
-                "A " b { "decision" } " is one command that somebody gave, done or refused. A " b { "label" }
-                " such as production is what applications ask for; the picture and the first table say what each "
-                "served, and since when. Decisions stand in the order in which the registry recorded them. A change marked " b { "substantial" }
-                " is one after which callers must change, or break. All times are UTC, from the registry's clock. "
+                "A " b { "decision" } " is one requested action, allowed or denied. A " b { "label" }
+                " such as production is what applications request; the chart and the first table show what each "
+                "served, and since when. Decisions are listed in the order they were recorded. A change marked "
+                b { "substantial" }
+                " can break existing callers. All times are UTC, from the registry's clock. "
                 "The label latest, which follows every new version, is left out."
             }
         }
@@ -139,10 +140,10 @@ fn figures(overview: &Overview) -> Markup {
             (figure(totals.prompts, "prompt", "prompts", false))
             (figure(totals.versions, "new version", "new versions", false))
             (figure(totals.substantial, "substantial", "substantial", false))
-            (figure(totals.moves, "label moved", "labels moved", false))
+            (figure(totals.moves, "deployment", "deployments", false))
             (figure(totals.rollbacks, "rollback", "rollbacks", false))
             (figure(totals.approved, "with an approval", "with approvals", false))
-            (figure(refused, "refused attempt", "refused attempts", true))
+            (figure(refused, "denied attempt", "denied attempts", true))
             (figure(totals.overrode, "override", "overrides", true))
             (figure(totals.actors, "person or service", "people and services", false))
             @if let Some(worst) = worst {
@@ -190,7 +191,7 @@ fn served(span: &Span, linked: bool) -> Markup {
             td {
                 @match (span.until, span.ended_by) {
                     (Some(until), Some(Action::Unlabel | Action::Remove)) => {
-                        (moment(until)) br; span.bad { "taken away" }
+                        (moment(until)) br; span.bad { "removed" }
                     }
                     (Some(until), _) => (moment(until)),
                     (None, _) => span.good { "still" },
@@ -216,7 +217,7 @@ fn served(span: &Span, linked: bool) -> Markup {
 /// Writes every decision, in the order of the audit log.
 fn write_decisions<S: Source>(report: &Report<'_, S>, any: bool, out: &mut dyn Write) -> Result<(), S::Error> {
     if !any {
-        return Ok(put(out, &html! { p.quiet { "Nothing was asked for in this time." } })?);
+        return Ok(put(out, &html! { p.quiet { "No activity in this period." } })?);
     }
     let heads = ["When", "Who", "What", "Decision", "Why", "Approved by", "Risk", "Commit"];
     out.write_all(b"<div class=\"wide\"><table class=\"decisions\">")?;
@@ -256,11 +257,11 @@ fn decision(row: &Row) -> Markup {
                 }
             }
             td {
-                @if denied { span.bad { "refused" } } @else { "done" }
+                @if denied { span.bad { "denied" } } @else { "done" }
                 @if !entry.reason.is_empty() { br; span.quiet { (Visible(&entry.reason)) } }
                 @for overrode in &entry.overrode { br; span.warn { "overrode " (Visible(overrode)) } }
                 @if entry.unrecorded > 0 {
-                    br; span.quiet { (grouped(entry.unrecorded)) " more refused before and not recorded one by one" }
+                    br; span.quiet { (grouped(entry.unrecorded)) " earlier denials, not recorded individually" }
                 }
             }
             td { (Visible(&entry.message)) }
@@ -317,8 +318,9 @@ fn appendix(contents: &Contents, system: &SystemInfo) -> Markup {
                 "This file came with a manifest, a second file whose name ends in .manifest.json. The manifest holds "
                 "the hash of this file, signed by the registry"
                 @if let Some(key) = &system.signing_key { " (" code { (key) } ")" }
-                ", and everything but one key that it takes to check the signature. Ask the registry's operator for "
-                "the root key, not the sender of this file, and run on any machine, without a network:"
+                ", and everything needed to check the signature except the root key. Ask the registry's operator, not "
+                "the sender of this file, for "
+                "that key, and run on any machine, without a network:"
             }
             pre { code { "bookholder report verify FILE --root-key bk1-…" } }
             p {
@@ -334,7 +336,7 @@ fn appendix(contents: &Contents, system: &SystemInfo) -> Markup {
             }
             p {
                 "This report supports record keeping under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689. It "
-                "does not decide whether a duty is met; that is for whoever has it."
+                "does not determine whether an obligation is met; that remains with the obliged party."
             }
         }
     }
@@ -368,10 +370,10 @@ mod tests {
             "<h1>Changes to prompts of prompts.example.org</h1>",
             "2026-03-19 00:00:00 to 2026-03-22 00:00:00 UTC",
             "<b>5</b>changes",
-            "<li class=\"alarm\"><b>1</b>refused attempt</li>",
+            "<li class=\"alarm\"><b>1</b>denied attempt</li>",
             "<li class=\"alarm\"><b>high</b>highest risk</li>",
             "<tr class=\"denied\" id=\"c3\">",
-            "<span class=\"bad\">refused</span><br><span class=\"quiet\">`bo` may not deploy</span>",
+            "<span class=\"bad\">denied</span><br><span class=\"quiet\">`bo` may not deploy</span>",
             "support/agent@production: 1 → 2",
             "eve<br><span class=\"quiet\">change request 3</span>",
             "<td>2026-03-20 14:00:00</td><td>2026-03-20 15:00:00</td><td>1 h</td>",
@@ -429,7 +431,7 @@ mod tests {
     fn an_empty_report_is_a_page() {
         let sample = samples::incident();
         let page = page(&sample.report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "sales/**"), &system());
-        assert!(page.contains("Nothing was asked for in this time."));
+        assert!(page.contains("No activity in this period."));
     }
 
     #[test]

@@ -98,10 +98,10 @@
     const note = document.createElement("p");
     note.className = "note warn";
     note.setAttribute("role", "alert");
-    note.append("It has changed since you opened this page. ");
+    note.append("This changed since you opened the page. ");
     const again = document.createElement("a");
     again.href = location.href;
-    again.textContent = "Look again";
+    again.textContent = "Refresh";
     note.append(again, " before you decide.");
     part.prepend(note);
   };
@@ -211,8 +211,8 @@
     let timer, saving, dirty = false, leaving = false;
     const state = (words) => { document.getElementById("state").textContent = words; };
     const unsaved = (why) => { dirty = true; state(`Not saved${why}`); };
-    const away = ": the node is away. What you typed is still here.";
-    const out = ": you are no longer signed in. Sign in in another window, and copy what you typed from here.";
+    const away = ": the server is unreachable. Your text is still here.";
+    const out = ": you are signed out. Sign in in another window, then try again.";
     const save = async () => {
       clearTimeout(timer);
       while (saving) await saving;

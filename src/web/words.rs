@@ -126,6 +126,31 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{first}{}{end}", letters.as_str())
 }
 
+/// The start of a text, on one line, of so many characters.
+pub(super) fn start_of(text: &str, characters: usize) -> String {
+    let line = plain(text.lines().next().unwrap_or_default());
+    let mut rest = line.chars();
+    let mut start: String = rest.by_ref().take(characters).collect();
+    if rest.next().is_some() {
+        start.push('…');
+    }
+    start
+}
+
+/// A text in which names stand in backticks, as errors write them: with those as code.
+pub(super) fn with_code(text: &str) -> Markup {
+    let pieces: Vec<&str> = text.split('`').collect();
+    // A backtick without its partner is one.
+    if pieces.len().is_multiple_of(2) {
+        return html! { (Visible(text)) };
+    }
+    html! {
+        @for (index, piece) in pieces.into_iter().enumerate() {
+            @if index.is_multiple_of(2) { (Visible(piece)) } @else { code { (Visible(piece)) } }
+        }
+    }
+}
+
 /// Pieces with something between them.
 pub(super) fn between(pieces: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {
     let pieces: Vec<String> = pieces.into_iter().map(|piece| piece.0).collect();
@@ -149,6 +174,18 @@ mod tests {
             assert_eq!(Visible(text).render().0, expected, "{text:?}");
         }
         assert_eq!(plain("a\u{202e}\0"), "a\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn backticks_become_code_in_pairs_only() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("`a<b>` is not granted `deploy`.", "<code>a&lt;b&gt;</code> is not granted <code>deploy</code>."),
+            ("one ` alone", "one ` alone"),
+            ("`a` and ` alone", "`a` and ` alone"),
+        ] {
+            assert_eq!(with_code(text).0, expected, "{text:?}");
+        }
     }
 
     #[test]

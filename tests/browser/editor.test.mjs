@@ -51,20 +51,20 @@ test("what is typed is saved, previewed with samples, and there after a reload",
   await field("Text").fill("Be kind to {{name}}.");
   await told(SAVED);
   await ann.page.locator("#preview").getByText("Be kind to ⟨name⟩.").waitFor();
-  await field("Sample").fill("Ada");
+  await field("Test value").fill("Ada");
   await ann.page.locator("#preview").getByText("Be kind to Ada.").waitFor();
   await ann.page.locator("#change ins").first().waitFor();
   // Which variables there are follows what is typed elsewhere, and what was typed there stays.
-  await field("What it is for").fill("Whom we greet");
+  await field("Description").fill("Whom we greet");
   await field("Text").fill("Be kind to {{name}} from {{city}}.");
   await ann.page.getByRole("group", { name: "city", exact: true }).waitFor();
   const name = ann.page.getByRole("group", { name: "name", exact: true });
-  assert.equal(await name.getByLabel("Sample").inputValue(), "Ada");
+  assert.equal(await name.getByLabel("Test value").inputValue(), "Ada");
   await ann.page.locator("#preview").getByText("Be kind to Ada from ⟨city⟩.").waitFor();
   await told(SAVED);
   await ann.page.reload();
   assert.equal(await field("Text").inputValue(), "Be kind to {{name}} from {{city}}.");
-  assert.equal(await name.getByLabel("What it is for").inputValue(), "Whom we greet");
+  assert.equal(await name.getByLabel("Description").inputValue(), "Whom we greet");
   await ann.page.locator("#preview").getByText("Be kind to Ada from ⟨city⟩.").waitFor();
   await ann.check();
 });
@@ -78,13 +78,13 @@ test("what is typed while it is being saved is saved too, and nothing of it is l
     await answers;
     await route.continue();
   });
-  await field("Sample").fill("Ad");
+  await field("Test value").fill("Ad");
   await sent;
-  await field("Sample").fill("Ada");
+  await field("Test value").fill("Ada");
   await field("Text").fill("Hello, {{name}}.");
   answered();
   await ann.page.locator("#preview").getByText("Hello, Ada.").waitFor();
-  assert.equal(await field("Sample").inputValue(), "Ada");
+  assert.equal(await field("Test value").inputValue(), "Ada");
   await told(SAVED);
   assert.equal((await draft("edit/slow")).content.text, "Hello, {{name}}.");
   await ann.page.unroute("**/ui/edit/edit/slow?*");
@@ -116,7 +116,7 @@ test("findings stand beside their lines, and lead to them", async () => {
 test("messages are added, moved and taken out in place, and the focus goes with them", async () => {
   await edit("edit/chat", "Be kind.");
   await field("Why this change?").fill("A conversation");
-  await press("Make it a conversation");
+  await press("Convert to chat");
   await field("Text of message 1").waitFor();
   assert.equal(await focused(), "Text of message 1");
   for (const [button, where] of [
@@ -132,7 +132,7 @@ test("messages are added, moved and taken out in place, and the focus goes with 
     ["Move message 3 up", "Move message 2 up"],
     ["Move message 2 up", "Move message 1 down"],
     ["Move message 1 down", "Move message 2 down"],
-    ["Take out message 2", "Text of message 2"],
+    ["Remove message 2", "Text of message 2"],
     ["Add placeholder", "Name of placeholder 3"],
   ]) {
     const answered = ann.page.waitForResponse((response) => response.request().method() === "GET");
@@ -189,15 +189,15 @@ test("where the node is away, or somebody was signed out, the page says so and k
   const drafts = "**/ui/edit/edit/away?*";
   await ann.page.route(drafts, (route) => route.abort("aborted"));
   await field("Text").fill("Be brief.");
-  await told("Not saved: the node is away");
-  await press("Make it a conversation");
-  await told("Not saved: the node is away");
+  await told("Not saved: the server is unreachable");
+  await press("Convert to chat");
+  await told("Not saved: the server is unreachable");
   assert.equal(await field("Text").inputValue(), "Be brief.");
   await ann.page.unroute(drafts);
   // As if the session had ended: its form is answered with the way to sign in.
   await ann.page.route(drafts, (route) => route.continue({ url: `${team.node.origin}/ui/sign-in`, method: "GET" }));
   await field("Text").fill("Be very brief.");
-  await told("Not saved: you are no longer signed in");
+  await told("Not saved: you are signed out");
   assert.equal(await field("Text").inputValue(), "Be very brief.");
   await ann.page.unroute(drafts);
   await press("Save and preview");
@@ -213,10 +213,10 @@ test("one draft in two windows: the second one is told, and keeps what it says",
   await field("Text").fill("Left.");
   await told(SAVED);
   await other.page.getByLabel("Text", { exact: true }).fill("Right.");
-  await other.page.locator("#problem").getByRole("button", { name: "Save mine all the same" }).waitFor();
+  await other.page.locator("#problem").getByRole("button", { name: "Overwrite with mine" }).waitFor();
   assert.equal(await other.page.getByLabel("Text", { exact: true }).inputValue(), "Right.");
   assert.equal((await draft("edit/twice")).content.text, "Left.");
-  await other.page.getByRole("button", { name: "Save mine all the same" }).click();
+  await other.page.getByRole("button", { name: "Overwrite with mine" }).click();
   await other.page.waitForLoadState();
   await ann.page.reload();
   assert.equal(await field("Text").inputValue(), "Right.");

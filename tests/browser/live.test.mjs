@@ -47,10 +47,10 @@ async function prompt(name, ...texts) {
 
 test("a prompt's page shows a deployment, a version and a request as they come", async () => {
   const cy = await at("cy", await prompt("live/one", "One", "Two"));
-  await shows(cy, "#lives", "No label serves this prompt");
+  await shows(cy, "#lives", "Not deployed to any label");
   await team.deploy("rob", "live/one", "staging", 1, "To begin with");
   await shows(cy, "#life-staging", "To begin with");
-  await shows(cy, "#history", "What was live when");
+  await shows(cy, "#history", "Deployment history");
   await team.deploy("rob", "live/one", "staging", 2, "Better");
   await shows(cy, "#life-staging", "Better");
   await shows(cy, "#all-versions tr:has(a.version:text-is('v2'))", "staging");
@@ -83,20 +83,20 @@ test("an approval appears on the page of somebody else, and so does that nothing
   const id = await team.propose("ann", "support/asked", "production", 1, "Please");
   const rob = await at("rob", `/ui/review/${id}`);
   const queue = await at("ben", "/ui/review");
-  await shows(rob, "#standing", "1 demand is not met");
-  await shows(queue, "#queue", "1 missing");
+  await shows(rob, "#standing", "1 requirement not met");
+  await shows(queue, "#queue", "1 requirement left");
   await rob.page.getByLabel(/^Comment/).fill("I would like to");
   await rob.page.locator("h1").click();
   await team.review("cy", id, "approve", "Read with legal");
   await shows(rob, "#discussion", "Read with legal");
-  await shows(rob, "#standing", "Nothing is missing but somebody who deploys it");
-  await shows(rob, "#moves", "Given:");
-  await shows(queue, "#queue", "complete");
+  await shows(rob, "#standing", "Ready to deploy");
+  await shows(rob, "#standing", "Met:");
+  await shows(queue, "#queue", "ready");
   assert.equal(await rob.page.getByLabel(/^Comment/).inputValue(), "I would like to", "what is typed stays");
   // Whoever has nothing typed gets the button that came with it.
   await rob.page.getByLabel(/^Comment/).fill("");
   await rob.page.locator("h1").click();
-  await shows(rob, "#desk", "Why now?");
+  await shows(rob, "#desk", "Message");
   await team.send("rob", "POST", `/v1/requests/${id}/application`, { message: "Now" });
   await shows(rob, "#head", "applied");
   await queue.page.getByRole("link", { name: "support/asked", exact: true }).waitFor({ state: "detached" });
@@ -110,12 +110,12 @@ test("somebody who reads is not asked to approve what was put in its place", asy
   await shows(cy, "#moves", "v1");
   const moves = [{ name: "support/swapped", label: "production", serving: { version: 2 } }];
   await team.send("ann", "POST", `/v1/requests/${id}/amendments`, { moves, message: "Rather this" });
-  await shows(cy, "#discussion", "proposed something else");
-  await shows(cy, "#desk", "It has changed since you opened this page.");
+  await shows(cy, "#discussion", "amended the proposal");
+  await shows(cy, "#desk", "This changed since you opened the page.");
   assert.match(await cy.page.locator("#moves").textContent(), /Proposed\s*v1/, "what was read stays");
-  await cy.page.getByRole("link", { name: "Look again", exact: true }).click();
+  await cy.page.getByRole("link", { name: "Refresh", exact: true }).click();
   await cy.page.locator("#moves").filter({ hasText: /Proposed\s*v2/ }).waitFor();
-  assert.equal(await cy.page.locator("#desk").getByText("It has changed").count(), 0);
+  assert.equal(await cy.page.locator("#desk").getByText("This changed").count(), 0);
   await cy.check();
 });
 
@@ -125,15 +125,15 @@ test("whoever is about to take back sees that somebody was faster, and takes bac
   const rob = await at("rob", path);
   const life = rob.page.locator("#life-staging");
   await life.getByText("Roll back", { exact: true }).click();
-  await life.getByLabel("Why?").fill("It is wr");
+  await life.getByLabel("Reason").fill("It is wr");
   await team.deploy("admin", "live/back", "staging", 3, "Mended already");
   await shows(rob, "#serves-staging", "Mended already");
   await shows(rob, "#all-versions tr:has(a.version:text-is('v3'))", "staging");
-  await life.getByLabel("Why?").press("End");
+  await life.getByLabel("Reason").press("End");
   await rob.page.keyboard.type("ong");
-  assert.equal(await life.getByLabel("Why?").inputValue(), "It is wrong", "no letter is lost");
+  assert.equal(await life.getByLabel("Reason").inputValue(), "It is wrong", "no letter is lost");
   await life.getByRole("button", { name: "Roll back staging" }).click();
-  await rob.page.getByText(/has moved since this page was made/).waitFor();
+  await rob.page.getByText(/someone else deployed to this label/).waitFor();
   assert.equal(await team.served("live/back", "staging"), 3);
   await rob.check();
 });
@@ -194,22 +194,22 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await team.deploy("rob", "live/chosen", "staging", 1, "To begin with");
   const rob = await at("rob", "/ui/deploy/live/chosen?label=staging");
   await shows(rob, "#outcome", "v3");
-  await rob.page.getByLabel("Why?", { exact: true }).fill("Better");
+  await rob.page.getByLabel("Why this change?", { exact: true }).fill("Better");
   await rob.page.getByRole("combobox", { name: "Version 1 of the default", exact: true }).selectOption("2");
   const enabled = await rob.page.locator("#buttons button:enabled").count();
   assert.equal(enabled, 0, "until it is shown nothing can be decided");
-  await shows(rob, "#differences", "What it says differently");
-  await rob.page.getByLabel(/^Subject/).fill("user-42");
+  await shows(rob, "#differences", "Content");
+  await rob.page.getByLabel(/^User or session ID/).fill("user-42");
   await shows(rob, "#gets", "user-42 would get v2");
   assert.match(rob.page.url(), /d\.0\.version=2.*subject=user-42/, "the address says the same");
   // Others deploy meanwhile: elsewhere that changes nothing, here it stops the hand.
   await team.deploy("admin", "live/chosen", "elsewhere", 1, "No matter");
   await team.deploy("admin", "live/chosen", "staging", 3, "I was faster");
-  await shows(rob, "#buttons", "It has changed since you opened this page.");
+  await shows(rob, "#buttons", "This changed since you opened the page.");
   await rob.page.getByRole("button", { name: "Deploy to staging" }).click();
   await rob.page.getByText(/staging has moved/).waitFor();
   assert.equal(await team.served("live/chosen", "staging"), 3);
-  assert.equal(await rob.page.getByLabel("Why?", { exact: true }).inputValue(), "Better", "what is typed comes back");
+  assert.equal(await rob.page.getByLabel("Why this change?", { exact: true }).inputValue(), "Better", "what is typed comes back");
   await rob.check();
 });
 

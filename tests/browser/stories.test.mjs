@@ -94,25 +94,25 @@ story("an edit goes live only when compliance has approved it", COMPLIANCE, asyn
   await ann.inPlace("Save and preview");
   await sees(ann, "Advise the customer which loan to take");
   assert.match(await ann.page.locator("#beside-text").textContent(), /Line 2.*which loan.*(high|critical)/s);
-  await publish(ann, { why: "Sell loans, please", label: "production", by: "Publish and ask for review" });
+  await publish(ann, { why: "Sell loans, please", label: "production", by: "Publish and request review" });
   const id = await requestNumber(ann);
   const edited = first + 1;
-  await sees(ann, "demands are not met");
-  await sees(ann, "You cannot: ");
+  await sees(ann, "requirements not met");
+  await sees(ann, "Not allowed: ");
 
   // The releaser is refused, and told why and who could help.
   const rob = await stage.person("rob");
   await openRequest(rob, id, "Sell loans, please");
-  await sees(rob, "You cannot: something is missing, marked ✗.");
+  await sees(rob, "Not allowed: some requirements are not met.");
   await sees(rob, "an approval by compliance because its risk is high (0 so far)");
-  await sees(rob, "Could be given by cy (compliance)");
+  await sees(rob, "Can be met by: cy (compliance)");
   assert.equal(await rob.control("button", "Deploy").isDisabled(), true);
   assert.equal(await team.served(AGENT), first);
 
   // Compliance reads the difference and the findings, asks, and approves.
   const cy = await stage.person("cy");
   await openRequest(cy, id, "Sell loans, please");
-  await sees(cy, "The risk rules find");
+  await sees(cy, "Findings");
   assert.match(
     await cy.page
       .locator(".line.new .say")
@@ -126,21 +126,23 @@ story("an edit goes live only when compliance has approved it", COMPLIANCE, asyn
   await cy.type(/^Note/, "Read with legal");
   await cy.button("Approve");
   await sees(cy, "Approved.");
-  await sees(cy, "Nothing is missing but somebody who deploys it.");
+  await sees(cy, "Ready to deploy.");
 
   // Now the releaser deploys it, and everybody sees what is live, since when, by whom and why.
   await rob.goto(`/ui/review/${id}`);
-  await rob.type(/^Why now/, "OPS-17");
+  await rob.type(/^Message/, "OPS-17");
   await rob.button("Deploy");
-  await sees(rob, "It was deployed");
+  await sees(rob, "Deployed");
   assert.equal(await team.served(AGENT), edited);
   await findPrompt(ann, AGENT);
   await sees(ann, ", approved by cy");
   await cy.link("Audit", cy.page.getByRole("navigation", { name: "Main" }));
-  await cy.type("Who", "rob");
+  await cy.type("Actor", "rob");
   await cy.type("Prompt", AGENT);
   await cy.button("Filter");
-  await sees(cy, "approved by cy");
+  const row = cy.page.locator("tbody tr").filter({ hasText: "OPS-17" });
+  await cy.unfold("Details", row);
+  await sees(cy, /^Approved by/);
 });
 
 story("a rejection ends a change request, with the reason", COMPLIANCE, async (stage, team) => {
@@ -150,13 +152,13 @@ story("a rejection ends a change request, with the reason", COMPLIANCE, async (s
   await openRequest(cy, id, "Sell loans, please");
   await cy.unfold("Reject");
   const form = cy.page.locator("form").filter({ has: cy.page.getByRole("button", { name: "Reject", exact: true }) });
-  await cy.type("Why?", "We may not advise on loans", form);
+  await cy.type("Reason", "We may not advise on loans", form);
   await cy.button("Reject", form);
-  await sees(cy, "It was rejected.");
+  await sees(cy, "Rejected.");
   await sees(cy, "We may not advise on loans");
   assert.equal(await count(cy, "main form[method=post]"), 0, "nothing more can be done");
   await cy.goto("/ui/review");
-  await sees(cy, "Nothing waits");
+  await sees(cy, "No open requests");
   await cy.link("Rejected");
   await sees(cy, "Sell loans, please");
 });
@@ -186,7 +188,7 @@ story("who may not take back is told why, and nothing happens", {}, async (stage
   await findPrompt(ann, AGENT);
   assert.equal(await ann.control("summary", "Roll back").count(), 0);
   await tryDeploying(ann, AGENT, { label: "production", version: one });
-  await sees(ann, /You cannot: /);
+  await sees(ann, /Not allowed: /);
   assert.equal(await ann.control("button", "Deploy").isDisabled(), true);
   assert.equal(await team.served(AGENT), two);
 });
@@ -210,7 +212,7 @@ story("what was live at a given minute is found, with who and why", {}, async (s
   await sees(cy, "Be thorough.");
   await cy.moment("At (UTC)", "2026-03-17T13:59");
   await cy.button("Show");
-  await sees(cy, "no label served anything");
+  await sees(cy, "nothing was deployed");
   // The bars of the picture lead to the same answer.
   await cy.link("Back to now");
   await cy.link(/production served 3 from 2026-03-17 15:06:00/);
@@ -223,15 +225,16 @@ story("words of a message and of an older text are found, and the list says wher
   await team.publish("ann", AGENT, "We refund zebras.", "Fewer necks");
   const rob = await stage.person("rob");
   await rob.goto("/ui/");
-  await rob.type("Words", "NECKS");
-  await rob.button("Filter");
+  await rob.type("Search prompts", "NECKS");
+  await rob.button("Search");
   await sees(rob, "message of v2");
   assert.deepEqual(await rob.page.locator("mark").allTextContents(), ["necks"]);
-  await rob.type("Words", "giraffes");
-  await rob.button("Filter");
-  await sees(rob, "Nothing found");
-  await rob.tick("Older texts too");
-  await rob.button("Filter");
+  await rob.type("Search prompts", "giraffes");
+  await rob.button("Search");
+  await sees(rob, "No prompts match");
+  await rob.unfold("Filters");
+  await rob.tick("Include older versions");
+  await rob.button("Apply");
   await sees(rob, "text of v1");
   await rob.link(AGENT);
   await sees(rob, "We refund zebras.");
@@ -242,22 +245,22 @@ story("a prompt is written, tried with samples and put live", {}, async (stage, 
   await rob.goto("/ui/");
   await rob.goto("/ui/new");
   await rob.type("Name", "mail/welcome");
-  await rob.button("Go on");
+  await rob.button("Continue");
   await rob.type("Text", "Greet {{name}}.");
-  await rob.inPlace("Make it a conversation");
+  await rob.inPlace("Convert to chat");
   await rob.inPlace("Add user");
   await rob.type("Text of message 2", "Hello, I am {{name}}.");
   await rob.inPlace("Add system");
   await rob.type("Text of message 3", "Be kind.");
   await rob.inPlace("Move message 3 up");
-  await rob.type("Sample", "Ada", rob.page.getByRole("group", { name: "name", exact: true }));
+  await rob.type("Test value", "Ada", rob.page.getByRole("group", { name: "name", exact: true }));
   await rob.inPlace("Save and preview");
   const preview = await rob.page.locator("#preview .said").allTextContents();
   assert.deepEqual(
     preview.map((said) => said.replace(/\s+/g, " ")).map((said) => /[A-Z].*\.$/.exec(said)?.[0]),
     ["Greet Ada.", "Be kind.", "Hello, I am Ada."],
   );
-  await publish(rob, { why: "First words", label: "staging", by: "Publish and put it live" });
+  await publish(rob, { why: "First words", label: "staging", by: "Publish and deploy" });
   await sees(rob, "First words");
   assert.equal(await team.served("mail/welcome", "staging"), 1);
   const { content } = await team.send("rob", "GET", `/v1/prompts/${segment("mail/welcome")}/versions/1`);
@@ -277,7 +280,7 @@ story("a version goes live with shares and a rule, exactly as it was shown", {},
   await deploy(rob, AGENT, { label: "staging", version: 1, why: "To begin with" });
   assert.equal(await team.served(AGENT, "staging"), 1);
 
-  await rob.link("Change what staging serves");
+  await rob.link("Deploy … to staging");
   await rob.button("Split with another version");
   await chooseVersion(rob, "Version 1 of the default", 1);
   await chooseVersion(rob, "Version 2 of the default", 2);
@@ -286,18 +289,18 @@ story("a version goes live with shares and a rule, exactly as it was shown", {},
   await rob.button("Add a rule");
   await rob.type("If", "locale=de*");
   await chooseVersion(rob, "Version 1 of rule 1", 3);
-  await rob.type(/^Subject/, "user-42");
+  await rob.type(/^User or session ID/, "user-42");
   await rob.type(/^Attributes/, "locale=en");
-  await rob.button("Show what changes");
-  assert.match(await rob.page.locator("#outcome").textContent(), /Served now.*v1.*Served then.*60.*40/s);
+  await rob.button("Preview changes");
+  assert.match(await rob.page.locator("#outcome").textContent(), /Now.*v1.*After.*60.*40/s);
   const promised = async () =>
     Number(/would get v(\d+)/.exec(await rob.page.locator("#gets").textContent())[1]);
   const english = await promised();
   await rob.type(/^Attributes/, "locale=de-AT");
-  await rob.button("Show what changes");
+  await rob.button("Preview changes");
   await sees(rob, "by rule 1");
   assert.equal(await promised(), 3);
-  await rob.type("Why?", "Four in ten, and all of Austria");
+  await rob.type("Why this change?", "Four in ten, and all of Austria");
   await rob.button("Deploy to staging");
   const given = async (locale) =>
     (await team.send("rob", "GET", `/v1/resolve/${AGENT}@staging?subject=user-42&attr=locale=${locale}`)).version;
@@ -311,12 +314,12 @@ story("who deploys too early is told what is missing, and asks for it", COMPLIAN
   const rob = await stage.person("rob");
   await tryDeploying(rob, AGENT, { label: "production", version: second });
   const outcome = rob.page.locator("#outcome");
-  assert.match(await outcome.textContent(), /an approval by compliance.*Could be given by cy \(compliance\)/s);
+  assert.match(await outcome.textContent(), /an approval by compliance.*Can be met by: cy \(compliance\)/s);
   assert.match((await rob.page.locator("#differences .line.new .say").allTextContents()).join(), /which loan/);
-  await sees(rob, "Something is missing, marked ✗.");
+  await sees(rob, "Some requirements are not met.");
   assert.equal(await rob.control("button", "Deploy").isDisabled(), true);
-  await rob.type("Why?", "Sell loans, please");
-  await rob.button("Ask for review");
+  await rob.type("Why this change?", "Sell loans, please");
+  await rob.button("Request review");
   const id = await requestNumber(rob);
   await team.review("cy", id, "approve", "Read");
   await deploy(rob, AGENT, { label: "production", version: second, why: "Approved", despite: true });
@@ -334,13 +337,13 @@ story("two people edit the same prompt, and neither loses anything", {}, async (
 
   // He is not first: both sides are shown, he chooses, and goes on with both.
   await publish(ben, { why: "Shorter" });
-  await ben.page.getByRole("heading", { level: 1, name: "Bring together" }).waitFor();
+  await ben.page.getByRole("heading", { level: 1, name: "Merge changes" }).waitFor();
   const conflict = ben.page.locator("fieldset.proposal");
   assert.equal(await conflict.count(), 1, "only what both changed is asked");
   assert.match(await conflict.textContent(), /Your draft.*Be very brief.*by ann.*Be kind/s);
   await ben.pick(/by ann/, conflict);
-  await ben.button("Take it over and go on editing");
-  await sees(ben, "Brought together.");
+  await ben.button("Merge and continue editing");
+  await sees(ben, "Merged.");
   const text = () => ben.page.getByLabel("Text", { exact: true }).inputValue();
   assert.equal(await text(), "Greet {{name}} warmly.\n\nBe kind.\n\nSign with love.");
   await publish(ben, { why: "With love" });
@@ -360,9 +363,9 @@ story("what fits together is brought together without questions", {}, async (sta
   await ben.inPlace("Save and preview");
   await team.publish("ann", AGENT, "One!\nTwo.\nThree.", "Louder");
   await publish(ben, { why: "Louder" });
-  await sees(ben, "both changes fit together");
+  await sees(ben, "changed different parts");
   assert.equal(await count(ben, "input[type=radio]"), 0);
-  await ben.button("Take it over and go on editing");
+  await ben.button("Merge and continue editing");
   await publish(ben, { why: "Louder" });
   const { content } = await team.send("ben", "GET", `/v1/prompts/${segment(AGENT)}/versions/3`);
   assert.equal(content.text, "One!\nTwo.\nThree!");
@@ -378,9 +381,9 @@ story("one draft in two windows: nothing is lost unasked", {}, async (stage, tea
   await left.inPlace("Save and preview");
   await right.type("Text", "Right.");
   await right.inPlace("Save and preview");
-  await sees(right, "Save mine all the same");
+  await sees(right, "Overwrite with mine");
   assert.equal(await right.page.getByLabel("Text", { exact: true }).inputValue(), "Right.", "what is typed stays");
-  await right.button("Save mine all the same");
+  await right.button("Overwrite with mine");
   await left.goto(`/ui/edit/${AGENT}`);
   assert.equal(await left.page.getByLabel("Text", { exact: true }).inputValue(), "Right.");
 });
@@ -395,19 +398,19 @@ story("a replica shows its pages while its primary is down, and changes nothing"
   try {
     const reader = await stage.stranger(replica.origin);
     await reader.goto("/ui/");
-    await sees(reader, "This node is a replica");
-    assert.equal(await reader.page.getByText("It last heard from its primary").count(), 0);
+    await sees(reader, "Read-only replica");
+    assert.equal(await reader.page.getByText("Last contact with the primary").count(), 0);
     await team.node.kill9();
     await replica.goesStale();
     await findPrompt(reader, AGENT);
-    await sees(reader, /It last heard from its primary \d+ s ago\./);
+    await sees(reader, /Last contact with the primary: \d+ s ago\./);
     await sees(reader, "Advise the customer which loan to take");
-    await sees(reader, "What was live when");
+    await sees(reader, "Deployment history");
     await reader.link("Compare with v1");
     await sees(reader, "From v1 to v2");
     for (const path of ["/ui/", `/ui/prompts/${AGENT}`, `/ui/diff/${AGENT}?from=1&to=2`, "/ui/sign-in"]) {
       await reader.goto(path);
-      await sees(reader, "It last heard from its primary");
+      await sees(reader, "Last contact with the primary");
       assert.equal(await count(reader, "form[method=post]"), 0, `${path} offers a change`);
     }
   } finally {
@@ -421,13 +424,13 @@ story("compliance follows the log and keeps a signed report", {}, async (stage, 
   await team.deploy("rob", AGENT, "production", version, "Now");
   const cy = await stage.person("cy");
   await cy.link("Audit", cy.page.getByRole("navigation", { name: "Main" }));
-  await cy.tick("Only what was refused");
+  await cy.choose("Result", "denied");
   await cy.button("Filter");
   const rows = cy.page.locator("tbody tr");
   assert.equal(await rows.count(), 1);
-  assert.match(await rows.first().textContent(), /ann.*deploy.*refused.*I wish/s);
+  assert.match(await rows.first().textContent(), /ann.*deploy.*I wish.*denied/s);
   await cy.link("ann");
-  await cy.link("Clear");
+  await cy.link("Clear filters");
   await cy.unfold("Download a signed report");
   await cy.choose("Format", "jsonl");
   const file = await readFile(await cy.save("Download"), "utf8");
@@ -440,7 +443,7 @@ story("signing out ends the session, and a wrong access token is refused in word
   await ann.goto("/ui/sign-in");
   await ann.type("Access token", "bh_mistyped_0123456789abcdef012345");
   await ann.button("Sign in");
-  await sees(ann, "This access token signs nobody in");
+  await sees(ann, "That token is not valid");
   await signIn(ann, team.tokens.ann);
   await ann.unfold("ann");
   await ann.button("Sign out");

@@ -8,7 +8,8 @@ use crate::support::node::{Launch, segment};
 use crate::support::team::{AGENT, Team};
 
 /// What every door has to say of a move that lacks an approval.
-const UNMET: &str = "support/agent@production is not moved: policy production wants 1 fresh approval (0 so far)";
+const UNMET: &str =
+    "support/agent@production is not moved: policy production wants 1 approval of this exact change (0 so far)";
 /// And of one by somebody who may not deploy there at all.
 const FORBIDDEN: &str = "`ann` may not: no grant of `ann` gives `deploy` on support/agent@production";
 

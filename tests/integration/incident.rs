@@ -36,7 +36,7 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     let refused = team.deploy("rob", risky);
     let detail = refused.problem(403, "policy_not_met");
     assert!(
-        detail.contains("1 fresh approval by compliance") && detail.contains("because its risk is high"),
+        detail.contains("1 approval of this exact change by compliance") && detail.contains("because its risk is high"),
         "{detail}"
     );
     let request = propose(&team, risky);

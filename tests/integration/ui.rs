@@ -110,7 +110,7 @@ fn an_access_token_becomes_a_session_that_signing_out_ends() {
     assert_eq!((sent_away.status, sent_away.header("location")), (303, Some(to)));
     let refused = browser.sign_in("bh_nobody_knows_this_one_here");
     assert_eq!((refused.status, browser.session()), (200, None));
-    assert!(refused.text().contains("signs nobody in"), "{}", refused.text());
+    assert!(refused.text().contains("That token is not valid"), "{}", refused.text());
     assert!(!refused.text().contains("bh_nobody"), "no credential comes back");
     let signed = browser.sign_in(ADMIN);
     assert_eq!((signed.status, signed.header("location")), (303, Some("/ui/?label=production")));
@@ -142,7 +142,7 @@ fn error_pages_keep_the_navigation_and_whoever_is_signed_in() {
     node.publish("a", "text");
     let mut browser = Browser::new(&node);
     let local = browser.get("/ui/nothing");
-    assert!(local.status == 404 && local.text().contains("Local reader"), "{}", local.text());
+    assert!(local.status == 404 && local.text().contains("Read-only (local)"), "{}", local.text());
     assert_eq!(browser.sign_in(ADMIN).status, 303);
     for (method, path, status) in [
         ("GET", "/ui/nothing", 404),
@@ -286,7 +286,7 @@ fn the_first_page_shows_ways_in_and_a_browser_finds_it() {
     let mut browser = Browser::new(&node);
     let page = browser.page("/ui/");
     assert!(page.contains("No prompts yet") && !page.contains("<table"), "{page}");
-    assert!(page.contains("Local reader"), "{page}");
+    assert!(page.contains("Read-only (local)"), "{page}");
     for asset in page.split('"').filter(|part| part.starts_with("/ui/app") || *part == "/ui/icon.svg") {
         let answer = browser.get(asset);
         assert_eq!((answer.status, answer.header("cache-control")), (200, Some("max-age=31536000, immutable")));
@@ -349,7 +349,7 @@ fn a_search_finds_words_of_names_texts_messages_authors_descriptions_and_request
         ("elephant", ""),
     ] {
         let page = browser.page(&format!("/ui/?q={}", encode(words)));
-        let expected = if shown.is_empty() { "Nothing found" } else { shown };
+        let expected = if shown.is_empty() { "No prompts match" } else { shown };
         assert!(page.contains(expected) && !page.contains("secret/"), "{words}: {page}");
     }
     let older = browser.page("/ui/?q=elephant+walks&history=yes");
@@ -368,9 +368,9 @@ fn a_replica_shows_the_same_pages_and_changes_nothing() {
     let replica = Node::replica(&primary);
     let mut browser = Browser::new(&replica);
     for path in ["/ui/", "/ui/?folder=a/", "/ui/prompts/a/b", "/ui/diff/a/b?from=1&to=2"] {
-        assert!(browser.page(path).contains("This node is a replica"), "{path}");
+        assert!(browser.page(path).contains("Read-only replica"), "{path}");
     }
-    assert!(browser.page("/ui/sign-in").contains("takes no access tokens"));
+    assert!(browser.page("/ui/sign-in").contains("Sign-in is off"));
     assert!(browser.page("/ui/prompts/a/b").contains("<var>{{x}}</var>"));
 }
 

@@ -34,7 +34,7 @@ fn refused(browser: &mut Browser<'_>, path: &str, status: u16, fields: &[(&str, 
     let answer = send(browser, path, path, fields);
     let page = answer.text();
     assert_eq!(answer.status, status, "{path} {fields:?}: {}{page}", answer.head);
-    assert!(page.contains("Nothing was done.") && page.contains("role=\"alert\""), "{page}");
+    assert!(page.contains("Nothing was changed.") && page.contains("role=\"alert\""), "{page}");
     page
 }
 
@@ -43,7 +43,7 @@ fn rejected(browser: &mut Browser<'_>, page: &str, to: &str, fields: &[(&str, &s
     let answer = send(browser, page, to, fields);
     let page = answer.text();
     assert!(
-        (400..500).contains(&answer.status) && page.contains("Nothing was done."),
+        (400..500).contains(&answer.status) && page.contains("Nothing was changed."),
         "{fields:?}: {}{page}",
         answer.head
     );
@@ -84,7 +84,10 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
         (&json!("create-principal"), &json!("web session of access token admin"), &grants)
     );
     let page = refused(&mut admin, "/ui/access", 409, &create);
-    assert!(page.contains("There is a principal `ann` already") && page.contains("value=\"support/**\""), "{page}");
+    assert!(
+        page.contains("There is a principal <code>ann</code> already") && page.contains("value=\"support/**\""),
+        "{page}"
+    );
     let bad = [("do", "create"), ("name", "No Name"), ("kind", "service"), ("role", "")];
     let page = refused(&mut admin, "/ui/access", 400, &bad);
     assert!(page.contains("value=\"No Name\"") && page.contains("<option value=\"service\" selected>"), "{page}");
@@ -94,17 +97,20 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     assert_eq!(accepted(&mut admin, ann, &grant), "/ui/access/who/ann?done=grant");
     assert!(refused(&mut admin, ann, 422, &grant).contains("is there already"));
     let page = refused(&mut admin, ann, 404, &[("do", "grant"), ("role", "nobody"), ("prompts", "a/*")]);
-    assert!(page.contains("no role `nobody`") && page.contains("value=\"a/*\""), "{page}");
+    assert!(page.contains("no role <code>nobody</code>") && page.contains("value=\"a/*\""), "{page}");
     assert!(refused(&mut admin, ann, 400, &[("do", "grant"), ("role", "")]).contains("Role: choose one"));
     let page = admin.page("/ui/access/who/ann?done=grant");
-    assert!(page.contains("Granted. It holds at once.") && page.contains("<code>support/agent</code>"), "{page}");
+    assert!(
+        page.contains("Granted. Takes effect immediately.") && page.contains("<code>support/agent</code>"),
+        "{page}"
+    );
 
     let token = [("do", "token"), ("name", "ann-laptop"), ("days", "90"), ("bound", "support/**")];
     let path = accepted(&mut admin, ann, &token);
     assert_eq!(path, "/ui/access/tokens/ann-laptop", "no secret is in an address");
     let once = admin.page(&path);
     let secret = shown(&once);
-    assert!(once.contains("only time that it is shown") && once.contains("class=\"copy\""), "{once}");
+    assert!(once.contains("Copy your token") && once.contains("class=\"copy\""), "{once}");
     assert!(!admin.page(&path).contains("bh_"), "shown once");
     assert!(!admin.page("/ui/access/tokens").contains("bh_") && works(&node, &secret));
     assert!(!node.stderr().contains(&secret), "and in no log");
@@ -119,8 +125,8 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     assert_eq!(accepted(&mut admin, ann, &[("do", "disable")]), "/ui/access/who/ann?done=disable");
     assert_eq!(last(&node)["command"], json!("disable-principal"));
     assert!(!works(&node, &secret));
-    assert!(laptop.page("/ui/").contains("Local reader"), "the session ended with it");
-    assert!(admin.page(ann).contains("every access token of theirs is refused"));
+    assert!(laptop.page("/ui/").contains("Read-only (local)"), "the session ended with it");
+    assert!(admin.page(ann).contains("Their access tokens do not work."));
     assert_eq!(accepted(&mut admin, ann, &[("do", "enable")]), "/ui/access/who/ann?done=enable");
     assert!(works(&node, &secret));
     let page = refused(&mut admin, "/ui/access/who/admin", 409, &[("do", "disable")]);
@@ -137,9 +143,9 @@ fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
     let mut admin = signed(&node, ADMIN);
     let path = "/ui/access/tokens";
     let page = refused(&mut admin, path, 404, &[("do", "token"), ("principal", "nobody"), ("name", "x"), ("days", "")]);
-    assert!(page.contains("no principal `nobody`") && page.contains("value=\"nobody\""), "{page}");
+    assert!(page.contains("no principal <code>nobody</code>") && page.contains("value=\"nobody\""), "{page}");
     let zero = [("do", "token"), ("principal", "admin"), ("name", "x"), ("days", "0")];
-    assert!(refused(&mut admin, path, 400, &zero).contains("it must be good for some time"));
+    assert!(refused(&mut admin, path, 400, &zero).contains("use 1 or more days, or leave it empty for no expiry"));
     let make = [("do", "token"), ("principal", "admin"), ("name", "second"), ("days", "")];
     let one = accepted(&mut admin, path, &make);
     assert_eq!(one, "/ui/access/tokens/second");
@@ -149,7 +155,7 @@ fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
     assert_eq!(accepted(&mut admin, &one, &[("do", "rotate"), ("hours", "24"), ("days", "30")]), one);
     let second = shown(&admin.page(&one));
     assert!(first != second && works(&node, &first) && works(&node, &second), "both are good for a day");
-    assert!(admin.page(&one).contains("The one before it"));
+    assert!(admin.page(&one).contains("Old token"));
     accepted(&mut admin, &one, &[("do", "rotate"), ("hours", "0"), ("days", "")]);
     let third = shown(&admin.page(&one));
     assert!(!works(&node, &first) && !works(&node, &second) && works(&node, &third));
@@ -178,7 +184,7 @@ fn a_role_of_ones_own_is_made_changed_and_removed() {
     ];
     assert_eq!(accepted(&mut admin, list, &create), "/ui/access/roles/on-call?done=create");
     let page = refused(&mut admin, list, 409, &create);
-    assert!(page.contains("a role `on-call` already"), "one that is there is not replaced unseen: {page}");
+    assert!(page.contains("a role <code>on-call</code> already"), "one that is there is not replaced unseen: {page}");
     assert!(page.contains("name=\"may.deploy\" value=\"yes\" checked"), "{page}");
     let one = "/ui/access/roles/on-call";
     let seen = hidden(&admin.page(one), "seen");
@@ -195,7 +201,7 @@ fn a_role_of_ones_own_is_made_changed_and_removed() {
     assert_eq!(change_of_role["before"]["permissions"], json!(["read", "deploy"]));
     assert_eq!(change_of_role["after"]["permissions"], json!(["read", "retire"]));
     let page = refused(&mut admin, one, 400, &change);
-    assert!(page.contains("somebody changed it since this page was made"), "{page}");
+    assert!(page.contains("omeone else changed this since you opened it"), "{page}");
     let grant = json!({"name": "ann", "kind": "person", "grants": [{"role": "on-call"}]});
     let _made = node.change("POST", "/v1/principals", &grant).ok();
     let page = refused(&mut admin, one, 409, &[("do", "remove")]);
@@ -262,10 +268,10 @@ fn a_policy_is_written_by_a_form_with_every_field() {
         "risk": {"from": "high", "approvers": ["compliance"], "block": ["secrets"]},
     }]);
     assert_eq!(kept, expected);
-    assert!(refused(&mut admin, new, 409, &all).contains("a policy `production` already"));
+    assert!(refused(&mut admin, new, 409, &all).contains("a policy <code>production</code> already"));
     let one = "/ui/access/policies/production";
     let page = admin.page(one);
-    assert!(page.contains("served on staging for 90 min first") && page.contains("nothing moves on fri"), "{page}");
+    assert!(page.contains("90 min on staging first") && page.contains("no deployments on fri"), "{page}");
     let seen = hidden(&page, "seen");
     let less =
         [("do", "save"), ("seen", seen.as_str()), ("labels", "production"), ("approvals", "1"), ("after_unit", "d")];
@@ -290,24 +296,24 @@ fn why_somebody_may_is_explained_from_grant_to_policy() {
     let place = format!("&prompt={AGENT}&label=production");
     let page = admin.page(&ask("ann", &place));
     for part in [
-        "No: ann may not deploy",
+        "No: ann cannot deploy",
         "its role does not allow deploy",
         "href=\"/ui/access/roles/releaser\"",
-        "1 fresh approval by compliance (0 so far)",
-        "All that <a href=\"/ui/access/who/ann\">",
+        "1 approval of this exact change by compliance (0 so far)",
+        "All permissions of <a href=\"/ui/access/who/ann\">",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let page = admin.page(&ask("rob", &format!("{place}&version={version}")));
-    for part in ["Not yet: rob may not deploy", "Grant releaser on support/**.", "gives deploy here", "Missing: "] {
+    for part in ["Not yet: rob cannot deploy", "Grant releaser on support/**.", "allows deploy here", "Not met: "] {
         assert!(page.contains(part), "{part} in {page}");
     }
-    assert!(page.contains("rob-sales</b> is bound to <code>sales/**</code>"), "{page}");
+    assert!(page.contains("rob-sales</b> is limited to <code>sales/**</code>"), "{page}");
     let page = admin.page(&ask("rob", &format!("&prompt={AGENT}&label=staging")));
-    assert!(page.contains("Yes: rob may deploy") && page.contains("no policy fits it"), "{page}");
+    assert!(page.contains("Yes: rob can deploy") && page.contains("no policy applies"), "{page}");
     assert!(admin.page(&ask("rob", "&prompt=sales/one")).contains("allows deploy, for other prompts"));
-    assert!(admin.page(&ask("rob", "")).contains("this asks for the whole registry"));
-    assert!(admin.page(&ask("nobody", "")).contains("There is no principal `nobody`."));
+    assert!(admin.page(&ask("rob", "")).contains("enter a prompt"));
+    assert!(admin.page(&ask("nobody", "")).contains("There is no principal <code>nobody</code>."));
     let none = admin.get(&ask("rob", &format!("&prompt={AGENT}&label=production&version=99")));
     let page = none.text();
     assert!(none.status == 404 && page.contains("has no version 99") && page.contains("value=\"99\""), "{page}");
@@ -337,7 +343,7 @@ fn each_sees_what_they_may_and_changes_nothing_else() {
         assert!(!page.contains("action=\"/ui/access"), "{path}: {page}");
     }
     let page = ann.page(&format!("/ui/access/why?permission=deploy&prompt={AGENT}&label=production"));
-    assert!(page.contains("No: ann may not deploy"), "{page}");
+    assert!(page.contains("No: ann cannot deploy"), "{page}");
     let other = ann.get("/ui/access/why?who=rob&permission=deploy");
     assert!(other.status == 403 && !other.text().contains("releaser on"), "{}", other.text());
     for (path, fields) in [
@@ -392,7 +398,7 @@ fn webhooks_are_created_tested_changed_and_removed_in_the_browser() {
     assert!(!again.contains("whsec_") && !again.contains("secret-path"), "{again}");
     assert!(
         refused(&mut admin, list, 409, &hook("https://hooks.example.com/y"))
-            .contains("There is a webhook `team` already")
+            .contains("There is a webhook <code>team</code> already")
     );
     let change = [
         ("do", "save"),
@@ -439,7 +445,7 @@ fn rule_sets_are_written_in_the_browser_and_their_mistakes_come_back() {
     let changed = RULE.replace("version = 1", "version = 2");
     accepted(&mut admin, path, &[("do", "save"), ("seen", &seen), ("toml", &changed)]);
     let stale = refused(&mut admin, path, 400, &[("do", "save"), ("seen", &seen), ("toml", RULE)]);
-    assert!(stale.contains("somebody changed it"), "{stale}");
+    assert!(stale.contains("someone else changed this"), "{stale}");
     assert_eq!(accepted(&mut admin, path, &[("do", "remove")]), "/ui/access/rules?done=remove");
     assert_eq!(admin.get(path).status, 404);
 }
@@ -521,11 +527,11 @@ fn archive_page_shows_what_would_go_and_archives_exactly_that() {
     assert_eq!(author.get(&list).status, 403);
     let mut admin = signed(&team.node, ADMIN);
     let page = admin.page(path);
-    assert!(page.contains("Nothing was archived yet") && !page.contains("would-go"), "{page}");
+    assert!(page.contains("Nothing archived yet") && !page.contains("would-go"), "{page}");
     let below = admin.get(&format!("{path}?unused_days=100"));
     assert!(below.status == 422 && below.text().contains("at least 184 days"), "{}", below.text());
     let page = admin.page(&list);
-    for part in ["2 versions would go", "old/one@1</a>", "old/one@2</a>", "a rollback serves it again"] {
+    for part in ["2 versions to archive", "old/one@1</a>", "old/one@2</a>", "a rollback serves it again"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let seen = hidden(&page, "seen");
@@ -544,9 +550,9 @@ fn archive_page_shows_what_would_go_and_archives_exactly_that() {
     let answer = send(&mut admin, &list, path, &fields);
     assert_eq!(answer.header("location"), Some("/ui/access/archive?done=archive"), "{}", answer.text());
     let page = admin.page(&list);
-    for part in ["by admin: 3 versions, “Old trials”", "Nothing would go"] {
+    for part in ["by admin: 3 versions, “Old trials”", "Nothing to archive"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert_eq!(last(&team.node)["command"], "archive");
-    assert!(admin.page("/ui/?q=one+2&history=yes").contains("Nothing found"), "no archived text is read");
+    assert!(admin.page("/ui/?q=one+2&history=yes").contains("No prompts match"), "no archived text is read");
 }

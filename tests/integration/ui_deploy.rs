@@ -58,7 +58,7 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
     let team = team(&json!({}));
     let mut rob = signed(&team, "rob");
     let page = rob.page(&format!("{DEPLOY}?label=staging&version=1"));
-    assert!(page.contains("Nothing: the label is new.") && page.contains("Deploy to staging"), "{page}");
+    assert!(page.contains("Nothing yet: this is a new label.") && page.contains("Deploy to staging"), "{page}");
     assert_eq!(decide(&mut rob, &page, "deploy", "First"), Ok("/ui/prompts/support/agent?done=deployed".to_owned()));
 
     let page = rob.page(&format!("{DEPLOY}?label=staging"));
@@ -91,13 +91,16 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
     let stale = decide(&mut rob, &page, "deploy", "Again").expect_err("the page is old");
     assert!(stale.contains("staging has moved"), "{stale}");
     let again = rob.page(&format!("{DEPLOY}?label=staging"));
-    assert!(again.contains("It serves exactly this already."), "{again}");
+    assert!(again.contains("No changes: this is already deployed."), "{again}");
     for (query, expected) in [
         ("label=staging&version=99", "no version 99"),
         ("label=latest&version=1", "latest"),
-        ("label=staging&d.0.version=seven&d.0.share=1", "`seven` is no version"),
+        ("label=staging&d.0.version=seven&d.0.share=1", "<code>seven</code> is not a version"),
         ("label=%3Cscript%3E&version=1", "&lt;script&gt;"),
-        ("label=staging&d.0.version=1&d.0.share=100&r0.when=german&r0.0.version=1", "`german` is no condition"),
+        (
+            "label=staging&d.0.version=1&d.0.share=100&r0.when=german&r0.0.version=1",
+            "<code>german</code> is not a condition",
+        ),
     ] {
         let page = rob.page(&format!("{DEPLOY}?{query}"));
         assert!(page.contains(expected) && !page.contains("value=\"deploy\""), "{query}: {page}");
@@ -110,8 +113,8 @@ fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
     let path = format!("{DEPLOY}?label=production&version=2");
     let (mut ann, mut rob) = (signed(&team, "ann"), signed(&team, "rob"));
     let page = ann.page(&path);
-    assert!(page.contains("You cannot:") && page.contains("Could be given by cy (compliance)"), "{page}");
-    assert!(page.contains("looked at when you deploy"), "{page}");
+    assert!(page.contains("Not allowed:") && page.contains("Can be met by: cy (compliance)"), "{page}");
+    assert!(page.contains("checked when you deploy"), "{page}");
     let page_of_rob = rob.page(&path);
     let refused = decide(&mut rob, &page_of_rob, "deploy", "OPS-1").expect_err("no approval");
     assert!(refused.contains("is not moved") && refused.contains("value=\"OPS-1\""), "{refused}");
@@ -180,7 +183,7 @@ fn deploying_high_findings_asks_once_in_the_editor_and_on_the_deploy_page() {
     let page = rob.page(&format!("{DEPLOY}?label=staging&version={risky}"));
     assert!(page.contains("name=\"despite_findings\""), "{page}");
     let asked = decide(&mut rob, &page, "deploy", "now").expect_err("nothing was ticked");
-    assert!(asked.contains("Nothing was done.") && asked.contains("(high)"), "{asked}");
+    assert!(asked.contains("Nothing was changed.") && asked.contains("(high)"), "{asked}");
     let form = Form::of(&asked, "id=\"decide\"").set("message", "now").set("do", "deploy");
     let ticked = [form.pairs(), vec![("despite_findings", "yes")]].concat();
     assert_eq!(rob.submit(DEPLOY, &ticked).status, 303);
@@ -191,7 +194,7 @@ fn deploying_high_findings_asks_once_in_the_editor_and_on_the_deploy_page() {
     let form = form.set("do", "deploy");
     let answer = admin.submit("/ui/edit/support/other", &form.pairs());
     let asked = answer.text();
-    assert!(answer.status == 200 && asked.contains("Saved, and not published."), "{asked}");
+    assert!(answer.status == 200 && asked.contains("Saved, but not published."), "{asked}");
     let form = Form::of(&asked, "id=\"editor\"").set("do", "deploy");
     assert!(asked.contains("name=\"despite_findings\""), "{asked}");
     let ticked = [form.pairs(), vec![("despite_findings", "yes")]].concat();
@@ -212,8 +215,8 @@ fn reviewers_are_picked_shown_first_in_their_queue_and_named_to_listeners() {
     decide(&mut ann, &page, "propose", "OPS-2 without reviewers").expect("asked");
     let queue = rob.page("/ui/review");
     let (asked, other) = (queue.find("OPS-1 please"), queue.find("OPS-2 without reviewers"));
-    assert!(asked.is_some() && asked < other && queue.matches("you are asked").count() == 1, "{queue}");
-    assert!(rob.page("/ui/review/1").contains("asked of <b>rob</b>"));
+    assert!(asked.is_some() && asked < other && queue.matches("your review requested").count() == 1, "{queue}");
+    assert!(rob.page("/ui/review/1").contains("review requested from <b>rob</b>"));
     let entry = team.audit_from(0).into_iter().find(|entry| entry["command"] == "propose").expect("an entry");
     assert_eq!(entry["message"], json!("OPS-1 please\nasked to review: rob"), "webhooks tell it");
     let shown = team.run("rob", ["request", "show", "1"]).ok().stdout;

@@ -42,7 +42,7 @@ fn publish(team: &Team, who: &str, content: &Value) -> u64 {
 fn a_prompt_is_written_tried_and_published_without_scripts() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let mut ann = signed(&team.node, team.token("ann"));
-    assert!(ann.page("/ui/new").contains("Write a prompt"));
+    assert!(ann.page("/ui/new").contains("New prompt"));
     assert!(ann.page("/ui/new?name=a%40b").contains("role=\"alert\""));
     let begun = ann.get(&format!("/ui/new?name={}", segment(AGENT)));
     assert_eq!(begun.header("location"), Some(EDIT));
@@ -51,7 +51,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
     assert_eq!((empty.get("text"), empty.get("revision")), (Some(""), Some("0")));
     press(&mut ann, &empty.set("text", "Help {{shop}}.\nYou can diagnose illnesses."), "save");
     let page = ann.page(EDIT);
-    assert!(page.contains("No sample yet for shop."), "{page}");
+    assert!(page.contains("Add test values for shop"), "{page}");
     let beside = page.split("id=\"beside-text\"").nth(1).and_then(|rest| rest.split("</ul>").next()).expect("a list");
     assert!(beside.contains("data-line=\"2\"") && beside.contains("Diagnosis"), "{beside}");
 
@@ -73,7 +73,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
     let form = editor(&mut ann, EDIT).set("message", "First words");
     let path = press(&mut ann, &form, "publish");
     assert_eq!(path, "/ui/prompts/support/agent?version=1&done=published");
-    assert!(ann.page(&path).contains("No label serves it yet"));
+    assert!(ann.page(&path).contains("not deployed to any label yet"));
     let expected = json!({"syntax": "mustache", "messages": [
         {"role": "system", "content": "Help {{shop}}."}, {"role": "assistant", "content": "Hello."},
         {"role": "user", "content": "Hi\n\nthere"}],
@@ -124,7 +124,7 @@ fn two_people_at_one_prompt_lose_nothing() {
         (signed(&team.node, team.token("ann")), signed(&team.node, token["token"].as_str().expect("a token")));
     let mine = editor(&mut ann, EDIT).set("text", "ONE\ntwo\nmine");
     press(&mut ann, &mine, "save");
-    assert!(bea.page(EDIT).contains("Others work on it too"), "each has a draft of their own");
+    assert!(bea.page(EDIT).contains("Other drafts: "), "each has a draft of their own");
     let theirs = editor(&mut bea, EDIT).set("text", "one\ntwo\ntheirs\nmore").set("message", "Hers");
     press(&mut bea, &theirs, "publish");
 
@@ -132,7 +132,7 @@ fn two_people_at_one_prompt_lose_nothing() {
     let path = press(&mut ann, &form, "publish");
     assert_eq!(path, "/ui/merge/support/agent?draft=ann", "nothing is published over hers");
     let page = ann.page(&path);
-    assert!(page.contains("One place was changed by both") && page.contains("v2 by bea"), "{page}");
+    assert!(page.contains("1 conflict.") && page.contains("v2 by bea"), "{page}");
     let stale = Form::of(&page, "/ui/merge/");
     let chosen = stale.clone().set("c0", "theirs");
     let answer = ann.submit(&chosen.action, &chosen.pairs());

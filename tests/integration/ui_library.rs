@@ -177,7 +177,7 @@ fn bring(browser: &mut Browser<'_>, parts: &[(&str, Option<&str>, &[u8])]) -> An
 fn a_folder_is_brought_in_and_each_file_is_accounted_for() {
     let node = Node::primary();
     let mut browser = Browser::new(&node);
-    assert!(browser.page("/ui/bring").contains("Sign in to bring prompts in"));
+    assert!(browser.page("/ui/bring").contains("Sign in to import prompts"));
     assert_eq!(browser.sign_in(ADMIN).status, 303);
     let first = browser.page("/ui/");
     assert!(first.contains("No prompts yet") && first.contains("href=\"/ui/bring\""), "{first}");
@@ -200,8 +200,8 @@ fn a_folder_is_brought_in_and_each_file_is_accounted_for() {
     let text = page.text();
     assert_eq!(page.status, 200, "{text}");
     for part in [
-        "2 published, 3 refused",
-        "2 other files were left alone",
+        "2 published, 3 rejected",
+        "2 other files were skipped",
         "href=\"/ui/prompts/a/answers\"",
         "&lt;script&gt;.prompt",
         "not UTF-8 from byte 0",
@@ -211,10 +211,10 @@ fn a_folder_is_brought_in_and_each_file_is_accounted_for() {
     assert_eq!(text.matches("<script").count(), 1, "{text}");
     assert_eq!(node.text("shared/tone"), "Be kind.");
     let again = bring(&mut browser, &all).text();
-    assert!(again.contains("2 unchanged, 3 refused"), "{again}");
+    assert!(again.contains("2 unchanged, 3 rejected"), "{again}");
     assert!(browser.page("/ui/").contains("href=\"/ui/bring\""), "reachable from the list");
     let none = bring(&mut browser, &[token, fields[0], fields[1], fields[2], ("folder", Some(""), b"")]).text();
-    assert!(none.contains("There was no prompt file"), "{none}");
+    assert!(none.contains("No prompt files found"), "{none}");
 }
 
 #[test]
@@ -247,9 +247,11 @@ fn a_history_is_brought_in_as_far_as_it_is_right() {
     assert_eq!(live.status, 200, "{}", live.text());
     let partly = format!("{good}{}\nno json\n{}\n", line("d", "three"), line("e", "four"));
     let shown = send(&mut browser, partly.as_bytes(), b"live").text();
-    for part in
-        ["It stopped: line 4", "<dt>1</dt><dd>versions published</dd>", "<dt>2</dt><dd>changes known already</dd>"]
-    {
+    for part in [
+        "Import stopped: line 4",
+        "<dt>1</dt><dd>versions published</dd>",
+        "<dt>2</dt><dd>changes already imported</dd>",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let nothing = send(&mut browser, b"", b"live").text();

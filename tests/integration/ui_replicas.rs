@@ -15,7 +15,7 @@ fn a_deployment_is_seen_to_arrive_on_both_replicas_before_their_next_report() {
     let primary = Node::primary();
     primary.publish("support/agent", "one");
     let page = Browser::new(&primary).page("/ui/replicas");
-    assert!(page.contains("No replica was heard lately") && !page.contains("<table"), "{page}");
+    assert!(page.contains("No connected replicas") && !page.contains("<table"), "{page}");
     let named = |name: &str| {
         let replica = Launch::replica_of(&primary).env("BOOKHOLDER_REPLICA_NAME", name).start();
         replica.follow(&primary);
@@ -23,24 +23,29 @@ fn a_deployment_is_seen_to_arrive_on_both_replicas_before_their_next_report() {
     };
     let replicas = [named("berlin"), named("zürich")];
     let mut browser = Browser::new(&primary);
-    primary.until("both are known", || browser.page("/ui/replicas").contains("All 2 have everything.").then_some(()));
+    primary.until("both are known", || {
+        browser.page("/ui/replicas").contains("All 2 replicas are up to date.").then_some(())
+    });
     for text in ["two", "three", "four"] {
         primary.publish("support/agent", text);
         let at = primary.status()["position"].as_str().expect("a position").to_owned();
-        let holds = format!("<span class=\"tag live\">everything</span> <span class=\"quiet\">{at}</span>");
+        let holds = format!("<span class=\"tag live\">up to date</span> <span class=\"quiet\">{at}</span>");
         let arrived = eventually(SOON, || {
             let page = browser.page("/ui/replicas");
-            (page.matches(&holds).count() == 2 && page.contains("All 2 have everything.")).then_some(())
+            (page.matches(&holds).count() == 2 && page.contains("All 2 replicas are up to date.")).then_some(())
         });
         assert!(arrived.is_some(), "{at}: {}", browser.page("/ui/replicas"));
         let prompt = browser.page("/ui/prompts/support/agent");
-        assert!(prompt.contains("Live here and on all 2 replicas"), "{prompt}");
+        assert!(prompt.contains("Live here and on all 2 connected replicas"), "{prompt}");
     }
     // A commit that alters nothing is not sent for itself, so nobody lacks anything.
     let _made = primary.change("POST", "/v1/tokens", &json!({"name": "eye", "role": "reader"})).ok();
     let page = browser.page("/ui/replicas");
-    assert!(page.contains("All 2 have everything.") && page.contains("berlin") && page.contains("zürich"), "{page}");
-    assert!(page.contains(&format!("<td data-label=\"Program\">{}", env!("CARGO_PKG_VERSION"))), "{page}");
+    assert!(
+        page.contains("All 2 replicas are up to date.") && page.contains("berlin") && page.contains("zürich"),
+        "{page}"
+    );
+    assert!(page.contains(&format!("<td data-label=\"Version\">{}", env!("CARGO_PKG_VERSION"))), "{page}");
     drop(replicas);
 }
 
@@ -83,14 +88,15 @@ fn a_replica_tells_how_it_is_also_when_its_primary_is_gone() {
     let mut browser = Browser::new(&replica);
     let page = browser.page("/ui/replicas");
     let at = replica.status()["position"].as_str().expect("a position").to_owned();
-    for part in ["<span class=\"tag live\">fresh</span>", &at, &primary.url(), "Good until", "is in contact"] {
+    for part in ["<span class=\"tag live\">fresh</span>", &at, &primary.url(), "Expires", "in contact with the primary"]
+    {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert!(!page.contains("<table"), "nobody follows it: {page}");
     primary.kill9();
     let page = replica.until("it notices", || {
         let page = browser.page("/ui/replicas");
-        page.contains("What keeps it").then_some(page)
+        page.contains("Problem: ").then_some(page)
     });
     assert!(page.contains("unreachable") && page.contains("<span class=\"tag wait\">stale</span>"), "{page}");
     assert!(browser.page("/ui/prompts/a").contains("one"), "it answers all the same");

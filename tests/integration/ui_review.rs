@@ -57,24 +57,24 @@ fn a_releaser_asks_compliance_approves_and_the_releaser_deploys() {
     assert!(!page.contains(&kind("approve")) && !page.contains(&kind("apply")), "{page}");
     assert!(page.contains(&kind("withdraw")) && page.contains("cy (compliance)"), "{page}");
     let queue = rob.page("/ui/review");
-    assert!(queue.contains("yours") && !queue.contains("waits for you"), "{queue}");
+    assert!(queue.contains("yours") && !queue.contains("needs your review"), "{queue}");
     let forced = act(&mut rob, &path, &page, &[("kind", "approve"), ("message", "")]);
     assert_eq!(forced.status, 403, "{}", forced.text());
     let early = act(&mut rob, &path, &page, &[("kind", "apply"), ("message", "")]);
     assert_eq!(early.header("location"), Some(format!("{path}?done=missing").as_str()));
-    assert!(cy.page("/ui/review").contains("waits for you"));
+    assert!(cy.page("/ui/review").contains("needs your review"));
     let page = cy.page(&path);
-    assert!(page.contains("You cannot: ") && page.contains(&kind("approve")), "compliance deploys nothing: {page}");
+    assert!(page.contains("Not allowed: ") && page.contains(&kind("approve")), "compliance deploys nothing: {page}");
     let approved = act(&mut cy, &path, &page, &[("kind", "approve"), ("message", "fine")]);
     assert_eq!(approved.header("location"), Some(format!("{path}?done=approve").as_str()), "{}", approved.text());
-    assert!(cy.page(&format!("{path}?done=approve")).contains("Nothing is missing"));
+    assert!(cy.page(&format!("{path}?done=approve")).contains("Ready to deploy"));
     let page = rob.page(&path);
     let deployed = act(&mut rob, &path, &page, &[("kind", "apply"), ("message", "now")]);
     assert_eq!(deployed.header("location"), Some(format!("{path}?done=apply").as_str()), "{}", deployed.text());
     assert_eq!(team.node.text(&format!("{AGENT}@production")), "Hello");
     let page = rob.page(&path);
-    assert!(page.contains("It was deployed") && !page.contains("class=\"stack\" method"), "{page}");
-    assert!(rob.page("/ui/review").contains("Nothing waits"));
+    assert!(page.contains("Deployed") && !page.contains("class=\"stack\" method"), "{page}");
+    assert!(rob.page("/ui/review").contains("No open requests"));
     assert!(rob.page("/ui/review?state=applied").contains("please"));
 }
 
@@ -99,8 +99,8 @@ fn what_was_not_looked_at_is_not_approved_and_forms_of_others_do_nothing() {
         assert_eq!(answer.header("location"), Some(format!("{path}?done=moved").as_str()), "{kind}: {}", answer.text());
     }
     let shown = cy.page(&format!("{path}?done=moved"));
-    assert!(shown.contains("Nothing was done") && shown.contains("proposed something else"), "{shown}");
-    assert!(shown.contains("1 demand is not met"), "{shown}");
+    assert!(shown.contains("Not done: the request was amended") && shown.contains("amended the proposal"), "{shown}");
+    assert!(shown.contains("1 requirement not met"), "{shown}");
     let page = ann.page(&path);
     let withdrawn = act(&mut ann, &path, &page, &[("kind", "withdraw"), ("message", "later")]);
     assert_eq!(withdrawn.header("location"), Some(format!("{path}?done=withdraw").as_str()));
@@ -135,7 +135,7 @@ fn readers_read_and_what_others_say_does_nothing() {
     let mut stranger = Browser::new(&team.node);
     assert_eq!(stranger.sign_in(narrow["token"].as_str().expect("a token")).status, 303);
     assert_eq!(stranger.get(&path).status, 404);
-    assert!(stranger.page("/ui/review").contains("Nothing waits"));
+    assert!(stranger.page("/ui/review").contains("No open requests"));
     let local = Browser::new(&team.node).page(&path);
     assert!(!local.contains("method=\"post\""), "who is not signed in sends no forms: {local}");
 }
@@ -151,13 +151,13 @@ fn the_log_is_read_and_reported_by_who_may() {
     assert_ne!(Browser::new(&team.node).get("/ui/audit").status, 200, "not for local readers");
     let page = cy.page("/ui/audit");
     assert!(page.contains("publish") && page.contains(&format!("href=\"/ui/prompts/{AGENT}\"")), "{page}");
-    let refused = cy.page(&format!("/ui/audit?who=ann&refused=yes&prompt={AGENT}"));
+    let refused = cy.page(&format!("/ui/audit?who=ann&result=denied&prompt={AGENT}"));
     assert_eq!(refused.matches("<tbody><tr>").count(), 1, "{refused}");
     assert!(refused.contains("<b>deploy</b>") && !refused.contains("<b>publish</b>"), "{refused}");
-    assert!(cy.page("/ui/audit?who=nobody").contains("Nothing found"));
+    assert!(cy.page("/ui/audit?who=nobody").contains("No entries match"));
     assert!(page.contains("href=\"/ui/audit?verify=yes\""), "{page}");
     let verified = cy.page("/ui/audit?verify=yes");
-    assert!(verified.contains("The chain is whole.") && verified.contains("signed checkpoint names"), "{verified}");
+    assert!(verified.contains("Log verified.") && verified.contains("match the signed checkpoint"), "{verified}");
     for number in 0..60 {
         team.node.publish("many/one", &format!("text {number}"));
     }

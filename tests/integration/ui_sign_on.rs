@@ -80,7 +80,7 @@ fn a_name_counts_only_from_a_trusted_proxy_once_and_for_a_person_who_may_sign_in
         let sent = through(&node, "GET", "/ui/", &[(HEADER, name)], "");
         assert_eq!(sent.status, 303, "{name}");
         let page = through(&node, "GET", "/ui/sign-in", &[(HEADER, name)], "").text();
-        assert!(page.contains(&format!("says that you are <b>{name}</b>")), "{page}");
+        assert!(page.contains(&format!("identifies you as <b>{name}</b>")), "{page}");
     }
     assert_eq!(through(&node, "GET", "/ui/", &[(HEADER, ANN), (HEADER, "sue")], "").status, 303, "two names are none");
     let principals = node.send("GET", "/v1/principals", &[], b"").text();

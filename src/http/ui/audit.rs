@@ -16,10 +16,13 @@ use crate::governance::report::ReportFormat;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
+use crate::model::time::Timestamp;
 use crate::web::pages::audit::{AuditMatter, page};
 
 /// Rows of one page.
 const ROWS: usize = 50;
+/// A day in milliseconds.
+const DAY_MS: i64 = 86_400_000;
 /// Longest name to filter by, in bytes.
 const FILTER_BYTES_MAX: usize = 512;
 
@@ -27,31 +30,41 @@ const FILTER_BYTES_MAX: usize = 512;
 pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
     let who = params.text("who").unwrap_or_default();
     let prompt = params.text("prompt").unwrap_or_default();
-    let refused = params.text("refused").is_some_and(|refused| !refused.is_empty());
+    let action = params.text("action").unwrap_or_default();
+    let result =
+        params.text("result").filter(|result| !result.is_empty()).map(|result| decision(&result)).transpose()?;
+    let days = (params.text("from").unwrap_or_default(), params.text("to").unwrap_or_default());
     let verify = params.text("verify").is_some_and(|verify| !verify.is_empty());
     let cursor = params.text("cursor");
-    params.finish(&["who", "prompt", "refused", "verify", "cursor"])?;
-    for (name, value) in [("who", &who), ("prompt", &prompt)] {
+    params.finish(&["who", "prompt", "action", "result", "from", "to", "verify", "cursor"])?;
+    let from = day(&days.0)?;
+    // The last day belongs to it.
+    let until = day(&days.1)?.map(|to| Timestamp::from_ms(to.ms().saturating_add(DAY_MS)));
+    for (name, value) in [("who", &who), ("prompt", &prompt), ("action", &action)] {
         if value.len() > FILTER_BYTES_MAX {
-            return Err(RequestError::Parameter { name, reason: "no name is as long".to_owned() }.into());
+            return Err(RequestError::Parameter { name, reason: "it is too long".to_owned() }.into());
         }
     }
     let registry = primary(&app, "keeping the audit log")?;
     let actor = visitor.actor().ok_or(RequestError::TokenMissing)?;
     registry.may_look(actor, Permission::Audit)?;
     let work = move || {
-        let (who, prompt) = (who.trim(), prompt.trim());
+        let (who, prompt, action) = (who.trim(), prompt.trim(), action.trim());
         let fits = |entry: &AuditEntry| {
             let by = who.is_empty() || entry.actor == who || entry.on_behalf_of.as_deref() == Some(who);
             let about = prompt.is_empty() || entry.names_prompt(|name| name == prompt);
-            by && about && (!refused || entry.decision == Decision::Denied)
+            let then = from.is_none_or(|from| entry.at >= from) && until.is_none_or(|until| entry.at < until);
+            let did = action.is_empty() || entry.command.to_string() == action;
+            by && about && then && did && result.is_none_or(|result| entry.decision == result)
         };
         let view = visitor.view(&app)?;
         let found = view.audit_newest(&fits, cursor.as_deref(), ROWS)?;
         let matter = AuditMatter {
             who: who.to_owned(),
             prompt: prompt.to_owned(),
-            refused,
+            action: action.to_owned(),
+            result,
+            days,
             entries: found.items,
             next: found.next,
             continued: cursor.is_some(),
@@ -60,6 +73,20 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
         Ok::<_, Failure>(page(&visitor.frame(&app, &view), &matter))
     };
     Ok(html(blocking(work).await??))
+}
+
+/// The decision that a result stands for.
+fn decision(result: &str) -> Result<Decision, Failure> {
+    let wrong = || RequestError::Parameter { name: "result", reason: "use granted or denied".to_owned() };
+    [Decision::Granted, Decision::Denied]
+        .into_iter()
+        .find(|one| one.to_string() == result)
+        .ok_or_else(|| wrong().into())
+}
+
+/// The beginning of a day in UTC, written as `2026-03-20`; none where nothing is typed.
+fn day(text: &str) -> Result<Option<Timestamp>, Failure> {
+    if text.is_empty() { Ok(None) } else { moment(&format!("{text}T00:00")).map(Some) }
 }
 
 /// Makes the report for whoever sends the form.

@@ -215,7 +215,7 @@ fn read_all(files: Vec<UploadedFile>, stop: &Stop) -> (Vec<Brought>, Vec<Waiting
                     waiting.push(Waiting { path, name, written, refused: String::new() });
                     continue;
                 }
-                Some(other) => format!("it is the same prompt as {other}"),
+                Some(other) => format!("same prompt name as {other}"),
             },
             Err(reason) => reason,
         };

@@ -103,7 +103,6 @@ impl Chosen {
         let may =
             MayMove { propose: may(Permission::Publish, None), overrides: may(Permission::Override, label.as_ref()) };
         Ok(DeployMatter {
-            labels: view.labels.iter().map(|state| state.label.to_string()).collect(),
             serving: view.labels.iter().map(|state| (state.label.to_string(), state.serving.versions())).collect(),
             versions: state.versions(&self.name, None, VERSIONS)?.items,
             tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
@@ -130,11 +129,13 @@ fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> Tried {
     let Some(preview) = preview.filter(|_| !(subject.is_empty() && typed.is_empty())) else { return tried };
     let given = attributes(typed);
     let subject = (!subject.is_empty()).then_some(subject);
-    let gets = given.map_err(|word| format!("`{word}` is no attribute; write locale=de")).map(|given| {
-        let random = getrandom::u64().unwrap_or_default();
-        let get = |serving| -> Choice { choose(serving, subject, &given, random) };
-        (preview.from.as_ref().map(get), get(&preview.to))
-    });
+    let gets = given
+        .map_err(|word| format!("`{word}` is not a valid attribute; write name=value, e.g. locale=de"))
+        .map(|given| {
+            let random = getrandom::u64().unwrap_or_default();
+            let get = |serving| -> Choice { choose(serving, subject, &given, random) };
+            (preview.from.as_ref().map(get), get(&preview.to))
+        });
     tried.gets = Some(gets);
     tried
 }

@@ -41,7 +41,7 @@ use crate::web::typed::content::{TypedBody, TypedContent, shown, value};
 /// What a replica is told that it is not for.
 pub(super) const WRITING: &str = "writing";
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 1] = [("merged", "Brought together. Look it over, and publish it.")];
+const DONE: [(&str, &str); 1] = [("merged", "Merged. Check the result, then publish.")];
 
 /// One draft, and what it stands on.
 pub(super) struct Desk {
@@ -205,7 +205,10 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
         let typed = samples.get(name).map_or("", String::as_str).trim();
         let list = if typed.is_empty() { Ok(Vec::new()) } else { crate::json::read::<Vec<Value>>(typed.as_bytes()) };
         let Ok(list) = list else {
-            return (Err(format!("the sample for the placeholder `{name}` is no JSON array of messages")), missing);
+            return (
+                Err(format!("the test value for the placeholder `{name}` is not a JSON array of messages")),
+                missing,
+            );
         };
         if list.is_empty() {
             missing.push(name.to_owned());
@@ -219,7 +222,7 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
         Rendered::Messages(messages) => {
             let messages = messages.into_iter().map(serde_json::from_value::<Message>).collect::<Result<_, _>>();
             let body = Body::Messages(messages.map_err(|error| {
-                format!("a sample message is wrong: {}", plain_reason(&error.to_string(), "an object"))
+                format!("invalid message in a test value: {}", plain_reason(&error.to_string(), "an object"))
             })?);
             Ok(Content { body, ..Content::text(Syntax::Plain, "") })
         }
@@ -348,7 +351,7 @@ fn refused(
     let desk = Desk::open(&state, registry, actor, name, draft)?;
     // What was saved is saved: the page goes on from there.
     let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
-    let lead = if saved { "Saved, and not published." } else { "Not saved." };
+    let lead = if saved { "Saved, but not published." } else { "Not saved." };
     let typed_in = |field: &str| fields.get(field).cloned().unwrap_or_default();
     let (message, label) = (typed_in("message"), typed_in("label"));
     let matter = EditorMatter {
@@ -487,7 +490,8 @@ pub(super) fn check_findings(findings: &[Finding], fields: &Fields) -> Result<()
     match grave.filter(|_| !fields.contains_key(DESPITE_FINDINGS)) {
         None => Ok(()),
         Some(Finding { severity, message, .. }) => {
-            let reason = format!("{message} ({severity}); tick the box to deploy it despite that, or ask for review");
+            let reason =
+                format!("{message} ({severity}); tick the box to deploy despite this finding, or request review");
             Err(RequestError::FormValue { field: "Findings", reason }.into())
         }
     }

@@ -25,8 +25,7 @@ use crate::web::pages::editor::{edit_path, merge_path};
 use crate::web::pages::merge::{MergeMatter, page};
 
 /// What is said where the draft or the prompt has gone on since the page was made.
-const MOVED: &str =
-    "Nothing was done: the draft or the prompt has changed since this page was made. Look again, please.";
+const MOVED: &str = "Not merged: the draft or the prompt changed since you opened the page. Check again.";
 
 /// Shows what has to be decided.
 pub(super) async fn look(

@@ -33,17 +33,17 @@ const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 const ARRIVING_MS: i64 = 60_000;
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 11] = [
-    ("retired", "Retired. It cannot be deployed any more."),
-    ("reinstated", "Reinstated. It can be deployed again."),
-    ("removed", "Removed. Its labels serve nothing any more."),
-    ("described", "Kept what is said about it."),
-    ("rollback", "Rolled back. Replicas learn of it within moments."),
-    ("deployed", "Deployed. Replicas learn of it within moments."),
-    ("already", "Nothing was done: the label serves exactly this already."),
-    ("published", "Published. No label serves it yet: deploy it, or ask for it to be reviewed."),
-    ("same", "Nothing was published: the newest version says exactly this already."),
-    ("unasked", "Published, but nobody could be asked to review it. Ask for it with the button Deploy."),
-    ("moved", "Nothing was done: the label has moved since this page was made. Look again, please."),
+    ("retired", "Retired. This version can no longer be deployed."),
+    ("reinstated", "Reinstated. This version can be deployed again."),
+    ("removed", "Removed. Its labels no longer serve anything."),
+    ("described", "Details saved."),
+    ("rollback", "Rolled back. Connected replicas update within seconds."),
+    ("deployed", "Deployed. Connected replicas update within seconds."),
+    ("already", "No change: this is already deployed."),
+    ("published", "Published, but not deployed to any label yet. Deploy it or request a review."),
+    ("same", "Not published: identical to the latest version."),
+    ("unasked", "Published, but the review request failed. Open Deploy to request it again."),
+    ("moved", "Not deployed: someone else deployed to this label since you opened the page. Refresh and try again."),
 ];
 
 /// What a page is asked for.

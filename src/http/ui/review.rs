@@ -31,16 +31,16 @@ const ROWS: usize = 25;
 const KEEPING: &str = "keeping change requests";
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 10] = [
-    ("propose", "Asked for. Whoever could approve it finds it here."),
+    ("propose", "Review requested. Approvers will see it under Review."),
     ("approve", "Approved."),
     ("reject", "Rejected."),
     ("comment", "Said."),
     ("withdraw", "Withdrawn."),
-    ("apply", "Deployed. Replicas learn of it within moments."),
-    ("moved", "Nothing was done: it proposes something else since this page was made. Look again, please."),
-    ("closed", "Nothing was done: it was closed meanwhile."),
-    ("missing", "Not deployed: something is missing, marked ✗."),
-    ("breaks", "Not deployed: callers would break. Tick the box if that is meant."),
+    ("apply", "Deployed. Connected replicas update within seconds."),
+    ("moved", "Not done: the request was amended since you opened the page. Review it again."),
+    ("closed", "Not done: the request was closed in the meantime."),
+    ("missing", "Not deployed: some requirements are not met."),
+    ("breaks", "Not deployed: this breaks callers. Tick the box to deploy anyway."),
 ];
 
 /// Lists change requests of one state.
@@ -164,7 +164,7 @@ fn first_lack(
         }
         let role = |demand: &&Requirement| demand.kind == RequirementKind::Deployers && !demand.met;
         if let Some(demand) = requirements.iter().find(role) {
-            return Ok(Err(format!("policy {} demands {}", demand.policy, demand.says)));
+            return Ok(Err(format!("policy {} requires {}", demand.policy, demand.says)));
         }
     }
     Ok(Ok(()))

@@ -22,7 +22,7 @@ use crate::web::pages::sign_in::{SignIn, page};
 /// Where one goes who came from nowhere.
 pub(super) const HOME: &str = "/ui/";
 /// What is said of an access token that signs nobody in; the same whatever is wrong with it.
-const REFUSED: &str = "This access token signs nobody in: it is mistyped, expired or revoked.";
+const REFUSED: &str = "That token is not valid. It may be mistyped, expired or revoked.";
 
 /// The form.
 pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::principal::HANDLE_BYTES_MAX;
+use crate::web::form::{hidden, session};
 use crate::web::layout::query;
 use crate::web::words::{Visible, plain};
 
@@ -45,21 +46,25 @@ fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
     html! {
         details.act {
-            summary { "Describe" }
+            summary { "Edit details" }
             form.stack method="post" action="/ui/describe" {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="name" value=(name);
+                (session(form))
+                (hidden("name", name))
                 label for="about-owner" { "Owner" }
-                input #about-owner name="owner" value=(plain(about.owner.as_deref().unwrap_or_default())) maxlength=(HANDLE_BYTES_MAX)
-                    pattern=(PATTERNS.0) title="a-z 0-9 . _ - @" autocomplete="off" spellcheck="false" aria-describedby="about-owner-help";
-                p.quiet #about-owner-help { "Who answers for it: a person or a team. Changes nothing of who may what." }
+                input #about-owner name="owner" value=(plain(about.owner.as_deref().unwrap_or_default()))
+                    maxlength=(HANDLE_BYTES_MAX) pattern=(PATTERNS.0) title="a-z 0-9 . _ - @" autocomplete="off"
+                        spellcheck="false" aria-describedby="about-owner-help";
+                p.quiet #about-owner-help { "The person or team responsible. Does not affect permissions." }
                 label for="about-tags" { "Tags" }
-                input #about-tags name="tags" value=(plain(&tags)) maxlength=((TAG_BYTES_MAX + 1) * TAGS_MAX) pattern=(PATTERNS.1)
-                    title="a-z 0-9 . _ - with spaces between" autocomplete="off" spellcheck="false" aria-describedby="about-tags-help";
-                p.quiet #about-tags-help { "Words to find it by, with spaces between: at most " (TAGS_MAX) ", in small letters." }
-                label for="about-text" { "What is it for?" }
-                textarea #about-text name="description" maxlength=(DESCRIPTION_CHARACTERS_MAX) { (plain(&about.description)) }
-                button.primary type="submit" { "Keep" }
+                input #about-tags name="tags" value=(plain(&tags)) maxlength=((TAG_BYTES_MAX + 1) * TAGS_MAX)
+                    pattern=(PATTERNS.1) title="a-z 0-9 . _ - with spaces between" autocomplete="off" spellcheck="false"
+                        aria-describedby="about-tags-help";
+                p.quiet #about-tags-help { "Lowercase, separated by spaces, up to " (TAGS_MAX) "." }
+                label for="about-text" { "Description" }
+                textarea #about-text name="description" maxlength=(DESCRIPTION_CHARACTERS_MAX) {
+                    (plain(&about.description))
+                }
+                button.primary type="submit" { "Save" }
             }
         }
     }

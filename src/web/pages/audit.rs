@@ -1,10 +1,18 @@
 //! The audit log: what was decided, who asked and why, newest first; and the report of it.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
+use crate::web::form::session;
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
-use crate::web::words::{Visible, grouped, moment, plain, when};
+use crate::web::words::{Visible, grouped, moment, plain, start_of, with_code};
+
+/// What came of a command, as people read it.
+const RESULTS: [(Decision, &str); 2] = [(Decision::Granted, "allowed"), (Decision::Denied, "denied")];
+/// Longest value of a change that is shown.
+const VALUE_CHARACTERS: usize = 60;
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
@@ -13,8 +21,12 @@ pub struct AuditMatter {
     pub who: String,
     /// About which prompt; empty for all.
     pub prompt: String,
-    /// Only what was refused.
-    pub refused: bool,
+    /// Which command; empty for all.
+    pub action: String,
+    /// Whether it was done; none for both.
+    pub result: Option<Decision>,
+    /// The first and the last day, as typed; empty for no bound.
+    pub days: (String, String),
     /// One page of entries, newest first.
     pub entries: Vec<AuditEntry>,
     /// Where older entries go on.
@@ -29,26 +41,27 @@ pub struct AuditMatter {
 #[must_use]
 pub fn page(frame: &Frame, matter: &AuditMatter) -> String {
     let main = html! {
-        div.head { h1 { "Audit" } p.quiet { "Every command that was decided, each bound to the one before" } }
-        (filters(matter))
-        @match &matter.verdict {
-            Some(verdict) => (verified(verdict)),
-            None => p { a.button href="/ui/audit?verify=yes" { "Verify the chain" } },
+        div.head {
+            h1 { "Audit" }
+            p.quiet { "Every action, allowed or denied, in a tamper-evident log" }
+            a.button.end href="/ui/audit?verify=yes" { "Verify log" }
         }
+        @if let Some(verdict) = &matter.verdict { (verified(verdict)) }
         @if let Some(form) = frame.form() { (report(frame, matter, form)) }
-        @if !matter.entries.is_empty() { (table(frame, matter)) }
-        @else if matter.next.is_some() { (empty("Nothing in the newest entries", "Older ones may fit: look further.")) }
-        @else { (empty("Nothing found", "No entry of the log fits.")) }
+        (filters(matter))
+        @if !matter.entries.is_empty() { (table(matter)) }
+        @else if matter.next.is_some() { (empty("No matches in recent entries", "Older entries may match.")) }
+        @else { (empty("No entries match", "Clear the filters, or choose other dates.")) }
         @if matter.continued || matter.next.is_some() {
             nav.pages aria-label="Pages" {
-                @if matter.continued { a href=(address(matter, &matter.who, &matter.prompt, "")) { "Newest" } }
+                @if matter.continued { a href=(address(matter, &matter.who, "")) { "Latest" } }
                 @if let Some(next) = &matter.next {
-                    a.button rel="next" href=(address(matter, &matter.who, &matter.prompt, next)) { "Older entries" }
+                    a.button rel="next" href=(address(matter, &matter.who, next)) { "Older entries" }
                 }
             }
         }
     };
-    frame.page_of(Part::Audit, &Page { title: "Audit", above: &[], done: None, search: "", main })
+    frame.page_of(Part::Audit, &Page { title: "Audit", above: &[], done: None, searches: false, main })
 }
 
 /// Whether every entry fits itself and the one before, up to what was signed.
@@ -57,33 +70,74 @@ fn verified(verdict: &AuditVerdict) -> Markup {
     html! {
         div.note.bad[!verdict.whole] role="status" {
             @if verdict.whole {
-                p { b { "The chain is whole." } " " (count) " entries were checked, each against itself and the one before"
-                    @if verdict.anchored == Some(true) { ", and the newest is the one that the signed checkpoint names" } "." }
+                p {
+                    b { "Log verified." } " " (count) " entries are intact"
+                    @if verdict.anchored == Some(true) { " and match the signed checkpoint" } "."
+                }
             } @else {
                 p {
-                    b { "The chain is broken" @if let Some(at) = verdict.broken_at { " at entry " (at) } "." } " " (count) " entries were checked. "
-                    @if verdict.anchored == Some(false) { "The newest is not the one that the signed checkpoint names. " }
-                    "Somebody changed the log outside this program: keep this data directory as it is, and compare it with a backup."
+                    b { "The log was modified" @if let Some(at) = verdict.broken_at { " at entry " (at) } "." } " "
+                    (count) " entries were checked. "
+                    @if verdict.anchored == Some(false) {
+                        "The latest entry is not the one in the signed checkpoint. "
+                    }
+                    "The log was modified outside Bookholder. Leave the data directory untouched and compare it with a "
+                    "backup."
                 }
             }
-            p { "The newest has the hash " code.id { (verdict.head) } }
+            p { "Hash of the latest entry: " code.id { (verdict.head) } }
         }
     }
 }
 
-fn address(matter: &AuditMatter, who: &str, prompt: &str, cursor: &str) -> String {
-    let refused = if matter.refused { "yes" } else { "" };
-    format!("/ui/audit{}", query(&[("who", who), ("prompt", prompt), ("refused", refused), ("cursor", cursor)]))
+/// The address of the same list with another actor and another place in it.
+fn address(matter: &AuditMatter, who: &str, cursor: &str) -> String {
+    let result = matter.result.map(|result| result.to_string()).unwrap_or_default();
+    let (from, to) = &matter.days;
+    let all = [
+        ("who", who),
+        ("prompt", &matter.prompt),
+        ("action", &matter.action),
+        ("result", &result),
+        ("from", from),
+        ("to", to),
+        ("cursor", cursor),
+    ];
+    format!("/ui/audit{}", query(&all))
 }
 
 fn filters(matter: &AuditMatter) -> Markup {
+    let actions: BTreeSet<String> = matter.entries.iter().map(|entry| entry.command.to_string()).collect();
+    let (from, to) = &matter.days;
     html! {
         form.filters action="/ui/audit" {
-            label { span { "Who" } input type="search" name="who" value=(plain(&matter.who)) maxlength="64" spellcheck="false"; }
-            label { span { "Prompt" } input type="search" name="prompt" value=(plain(&matter.prompt)) maxlength="200" spellcheck="false"; }
-            label.check { input type="checkbox" name="refused" value="yes" checked[matter.refused]; span { "Only what was refused" } }
+            label {
+                span { "Actor" }
+                input.short type="search" name="who" value=(plain(&matter.who)) maxlength="64" spellcheck="false";
+            }
+            label {
+                span { "Prompt" }
+                input type="search" name="prompt" value=(plain(&matter.prompt)) maxlength="200" spellcheck="false";
+            }
+            label {
+                span { "Action" }
+                input.short name="action" list="actions" value=(plain(&matter.action)) maxlength="64"
+                    spellcheck="false";
+            }
+            datalist #actions { @for action in actions { option value=(action) {} } }
+            label {
+                span { "Result" }
+                select name="result" {
+                    option value="" { "any" }
+                    @for (result, says) in RESULTS {
+                        option value=(result) selected[matter.result == Some(result)] { (says) }
+                    }
+                }
+            }
+            label { span { "From (UTC)" } input type="date" name="from" value=(plain(from)); }
+            label { span { "To (UTC)" } input type="date" name="to" value=(plain(to)); }
             button type="submit" { "Filter" }
-            @if matter.refused || !matter.who.is_empty() || !matter.prompt.is_empty() { a.clear href="/ui/audit" { "Clear" } }
+            @if address(matter, &matter.who, "") != "/ui/audit" { a.clear href="/ui/audit" { "Clear filters" } }
         }
     }
 }
@@ -95,62 +149,92 @@ fn report(frame: &Frame, matter: &AuditMatter, form: &str) -> Markup {
         details.act {
             summary { "Download a signed report" }
             form.filters method="post" action="/ui/report" {
-                input type="hidden" name="form" value=(form);
-                label { span { "From (UTC)" } input type="datetime-local" name="from" value={ (month) "-01T00:00" } required; }
+                (session(form))
+                label {
+                    span { "From (UTC)" }
+                    input type="datetime-local" name="from" value={ (month) "-01T00:00" } required;
+                }
                 label { span { "To (now when empty)" } input type="datetime-local" name="to"; }
-                label { span { "Prompts, for example support/**" } input name="prompt" value=(plain(&matter.prompt)) maxlength="200" spellcheck="false"; }
-                label { span { "Format" } select name="format" { @for format in ["html", "csv", "jsonl"] { option value=(format) { (format) } } } }
+                label {
+                    span { "Prompts, for example support/**" }
+                    input name="prompt" value=(plain(&matter.prompt)) maxlength="200" spellcheck="false";
+                }
+                label {
+                    span { "Format" }
+                    select name="format" {
+                        @for format in ["html", "csv", "jsonl"] { option value=(format) { (format) } }
+                    }
+                }
                 button type="submit" { "Download" }
             }
         }
     }
 }
 
-fn table(frame: &Frame, matter: &AuditMatter) -> Markup {
+fn table(matter: &AuditMatter) -> Markup {
     html! {
-        table.list.cards {
-            thead { tr {
-                th scope="col" { "When" } th scope="col" { "Who" } th scope="col" { "What" }
-                th scope="col" { "Why" } th scope="col" { "Before and after" }
-            } }
-            tbody { @for entry in &matter.entries { (row(frame, matter, entry)) } }
+        table.list.cards.audit {
+            thead {
+                tr {
+                    th scope="col" { "When (UTC)" } th scope="col" { "Actor" } th scope="col" { "Action" }
+                    th scope="col" { "Target" } th scope="col" { "Message" } th scope="col" { "Result" }
+                    th scope="col" { span.hidden { "Details" } }
+                }
+            }
+            tbody { @for entry in &matter.entries { (row(matter, entry)) } }
         }
     }
 }
 
-fn row(frame: &Frame, matter: &AuditMatter, entry: &AuditEntry) -> Markup {
-    let denied = entry.decision == Decision::Denied;
+/// One entry on one line; what few look for is folded away.
+fn row(matter: &AuditMatter, entry: &AuditEntry) -> Markup {
     html! {
         tr {
-            td data-label="When" { (when(entry.at, frame.now)) br; span.quiet { "entry " (entry.seq) @if let Some(at) = entry.occurred { ", happened " (moment(at)) " UTC" } } }
-            td data-label="Who" {
-                a href=(address(matter, &entry.actor, &matter.prompt, "")) { (Visible(&entry.actor)) }
-                @if let Some(other) = &entry.on_behalf_of { " " span.quiet { "for " (Visible(other)) } }
-                @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
+            td { (moment(entry.at)) }
+            td { a href=(address(matter, &entry.actor, "")) { (Visible(&entry.actor)) } }
+            td { b { (entry.command) } }
+            td.words {
+                @if let Some(first) = entry.subjects.first() { (subject(first)) }
+                @if entry.subjects.len() > 1 { span.quiet { " +" (entry.subjects.len() - 1) } }
             }
-            td data-label="What" {
-                b { (entry.command) } " " @if denied { span.tag.high { "refused" } }
-                ul.logged { @for one in &entry.subjects { li { (subject(one)) } } }
-                @if let Some(id) = entry.change_request { a href=(request_path(id)) { "request " (id) } }
+            td.words { (Visible(&entry.message)) }
+            td {
+                @if entry.decision == Decision::Denied { span.tag.high { "denied" } } @else { span.quiet { "allowed" } }
             }
-            td.words data-label="Why" {
-                @if !entry.message.is_empty() { q { (Visible(&entry.message)) } br; }
-                @if !entry.reason.is_empty() { span.quiet { (Visible(&entry.reason)) } }
-                @if !entry.approved_by.is_empty() { br; span.quiet { "approved by " (Visible(&entry.approved_by.join(", "))) } }
-                @for one in &entry.overrode { br; span.tag.critical { "overrode" } " " (Visible(one)) }
-                @if let Some(risk) = entry.risk { " " span.tag.(risk.as_str()) { (risk) } }
-                @if entry.unrecorded > 0 { br; span.quiet { "and " (entry.unrecorded) " refusals before it that were not recorded one by one" } }
-            }
-            td data-label="Before and after" {
-                @if !entry.changes.is_empty() {
-                    ul.logged {
-                        @for change in &entry.changes {
-                            li { (changed(change)) }
-                        }
-                    }
+            td.folded {
+                details {
+                    summary { "Details" span.hidden { " of entry " (entry.seq) } }
+                    dl.pairs { (details(entry)) }
                 }
             }
         }
+    }
+}
+
+fn details(entry: &AuditEntry) -> Markup {
+    html! {
+        dt { "Entry" } dd { (entry.seq) @if let Some(at) = entry.occurred { ", happened " (moment(at)) " UTC" } }
+        @if let Some(other) = &entry.on_behalf_of { dt { "On behalf of" } dd { (Visible(other)) } }
+        @if !entry.method.is_empty() { dt { "Authenticated by" } dd { (Visible(&entry.method)) } }
+        @if entry.subjects.len() > 1 {
+            dt { "Targets" }
+            dd { ul.logged { @for one in &entry.subjects { li { (subject(one)) } } } }
+        }
+        @if !entry.reason.is_empty() { dt { "Decided by" } dd { (with_code(&entry.reason)) } }
+        @if let Some(id) = entry.change_request {
+            dt { "Change request" } dd { a href=(request_path(id)) { "request " (id) } }
+        }
+        @if !entry.approved_by.is_empty() { dt { "Approved by" } dd { (Visible(&entry.approved_by.join(", "))) } }
+        @if let Some(risk) = entry.risk { dt { "Risk" } dd { span.tag.(risk.as_str()) { (risk) } } }
+        @for one in &entry.overrode { dt { span.tag.critical { "overrode" } } dd { (Visible(one)) } }
+        @if entry.unrecorded > 0 {
+            dt { "Before it" } dd { (entry.unrecorded) " earlier denials, not recorded individually" }
+        }
+        @if !entry.changes.is_empty() {
+            dt { "Changes" }
+            dd { ul.logged { @for change in &entry.changes { li { (changed(change)) } } } }
+        }
+        dt { "Hash" } dd { code title=(entry.hash) { (entry.hash.get(..12).unwrap_or(&entry.hash)) } }
     }
 }
 
@@ -165,14 +249,15 @@ fn subject(subject: &Subject) -> Markup {
     }
 }
 
-/// What something was, and what it is.
+/// What something was, and what it is; long values are cut, and whole in the title.
 fn changed(change: &AuditChange) -> Markup {
     let (before, after) = change.sides();
+    let short = |value: &str| html! { span title=(plain(value)) { (Visible(&start_of(value, VALUE_CHARACTERS))) } };
     html! {
         (Visible(&change.subject().to_string())) ": "
-        @match &before { Some(before) => del { (Visible(before)) }, None => span.quiet { "nothing" } }
+        @match &before { Some(before) => del { (short(before)) }, None => span.quiet { "nothing" } }
         " → "
-        @match &after { Some(after) => ins { (Visible(after)) }, None => span.quiet { "nothing" } }
+        @match &after { Some(after) => ins { (short(after)) }, None => span.quiet { "nothing" } }
     }
 }
 
@@ -196,17 +281,17 @@ mod tests {
             "approved_by": ["cy"], "overrode": ["prod: <x>"], "unrecorded": 2, "previous": "",
         }))
         .expect("an entry");
-        let matter =
-            AuditMatter { entries: vec![entry], next: Some("7".to_owned()), refused: true, ..AuditMatter::default() };
+        let result = Some(Decision::Denied);
+        let matter = AuditMatter { entries: vec![entry], next: Some("7".to_owned()), result, ..AuditMatter::default() };
         let shown = page(&sample(Who::Local), &matter);
         for part in [
             "ann&lt;b&gt;",
-            "href=\"/ui/audit?who=ann%3Cb%3E&amp;refused=yes\"",
-            "<span class=\"tag high\">refused</span>",
+            "href=\"/ui/audit?who=ann%3Cb%3E&amp;result=denied\"",
+            "<span class=\"tag high\">denied</span>",
             "href=\"/ui/prompts/support/agent\"",
             "href=\"/ui/review/4\"",
-            "<del>&quot;&lt;6&gt;&quot;</del>",
-            "approved by cy",
+            ">&lt;6&gt;</span></del>",
+            "Approved by</dt><dd>cy",
             "prod: &lt;x&gt;",
             "why<span class=\"odd\">U+202E</span>",
             "cursor=7",
@@ -215,7 +300,7 @@ mod tests {
         }
         assert!(!shown.contains("/ui/report"), "forms are for who is signed in");
         for (whole, broken_at, expected) in
-            [(true, None, "The chain is whole."), (false, Some(4), "The chain is broken at entry 4.")]
+            [(true, None, "Log verified."), (false, Some(4), "The log was modified at entry 4.")]
         {
             let verdict =
                 AuditVerdict { whole, entries: 1_234, head: "<h>".to_owned(), broken_at, anchored: Some(whole) };
@@ -223,6 +308,6 @@ mod tests {
             assert!(shown.contains(expected) && shown.contains("&lt;h&gt;"), "{expected} in {shown}");
         }
         let none = page(&sample(Who::Local), &AuditMatter::default());
-        assert!(none.contains("Nothing found") && !none.contains("<table"), "{none}");
+        assert!(none.contains("No entries match") && !none.contains("<table"), "{none}");
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use crate::model::name::{PRODUCTION, PromptName};
+use crate::web::form::{hidden, session};
 use crate::web::layout::{Frame, Page, Who, command, empty, prompt_path};
-use crate::web::words::{Visible, grouped};
+use crate::web::words::{Visible, grouped, with_code};
 
 /// Most names of a list that are shown.
 pub const LISTED_MAX: usize = 200;
@@ -15,11 +16,8 @@ const FOLDER: &str = "bookholder push prompts/ -m 'From our repository' --label 
 /// Imports a history of another library.
 const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
 /// How a history's texts write their variables.
-const SYNTAXES: [(&str, &str); 3] = [
-    ("plain", "not at all: plain text"),
-    ("mustache", "{{variable}}, as Mustache"),
-    ("jinja", "{{ variable }}, as Jinja"),
-];
+const SYNTAXES: [(&str, &str); 3] =
+    [("plain", "none (plain text)"), ("mustache", "{{variable}}, as Mustache"), ("jinja", "{{ variable }}, as Jinja")];
 
 /// What became of one file.
 #[derive(Clone, Debug)]
@@ -88,9 +86,9 @@ pub fn page(frame: &Frame) -> String {
     let main = html! {
         div.head { h1 { "Import" } }
         @if frame.replica.is_some() {
-            (empty("Not on a replica", "Prompts are brought to the primary; this replica then shows them."))
+            (empty("Not on a replica", "Import prompts on the primary; this replica then receives them."))
         } @else if let Some(form) = frame.form() {
-            ul.ways {
+            ul.ways.two {
                 li { (folder_form(form)) }
                 li { (history_form(form)) }
                 li { (terminal()) }
@@ -108,8 +106,11 @@ pub(super) fn sign_in(frame: &Frame) -> Markup {
     html! {
         @if frame.who == Who::Local {
             div.empty {
-                h2 { "Sign in to bring prompts in" }
-                p { "It takes an access token of somebody who may publish; the one that the first start wrote to the file admin-token does." }
+                h2 { "Sign in to import prompts" }
+                p {
+                    "Use the access token of someone who can publish, e.g. the one written to the file admin-token on "
+                    "first start."
+                }
                 p { a.button.primary href="/ui/sign-in?next=/ui/bring" { "Sign in" } }
             }
         }
@@ -120,20 +121,23 @@ pub(super) fn sign_in(frame: &Frame) -> Markup {
 fn folder_form(form: &str) -> Markup {
     html! {
         h2 { "Import a folder" }
-        p { "Each " code { "support/agent.prompt" } " in it is the prompt " code { "support/agent" } ". Files that say what is there already change nothing, so it can be done again." }
+        p {
+            "Each " code { "support/agent.prompt" } " in it is the prompt " code { "support/agent" }
+            ". Unchanged files are skipped, so you can import again safely."
+        }
         form.stack method="post" action="/ui/bring" enctype="multipart/form-data" {
-            input type="hidden" name="form" value=(form);
-            input type="hidden" name="what" value="files";
-            label for="bring-folder" { "The folder" }
+            (session(form))
+            (hidden("what", "files"))
+            label for="bring-folder" { "Folder" }
             input #bring-folder type="file" name="folder" webkitdirectory multiple;
-            label for="bring-files" { "Or single files" }
+            label for="bring-files" { "Or individual files" }
             input #bring-files type="file" name="files" multiple accept=".prompt" aria-describedby="bring-files-help";
-            p.quiet #bring-files-help { "For browsers that choose no folders. Each becomes a prompt by its own name." }
-            label for="bring-why" { "Why?" }
+            p.quiet #bring-files-help { "If your browser can’t select folders. Each file becomes one prompt." }
+            label for="bring-why" { "Why this change?" }
             input #bring-why name="message" required maxlength="2000" autocomplete="off";
-            label for="bring-label" { "Label that serves them, besides those in the files" }
+            label for="bring-label" { "Deploy to label (optional)" }
             input #bring-label name="label" maxlength="200" autocomplete="off" spellcheck="false" placeholder="none";
-            button.primary type="submit" { "Import the folder" }
+            button.primary type="submit" { "Import folder" }
         }
     }
 }
@@ -142,25 +146,29 @@ fn folder_form(form: &str) -> Markup {
 fn history_form(form: &str) -> Markup {
     html! {
         h2 { "Import a file" }
-        p { "The history of another library, with its times, authors and removals: one change a line as JSON, packed with zstd or not. Importing it again brings only what is new." }
+        p {
+            "Version history from another tool, with dates, authors and removals: one JSON change per line, optionally "
+            "compressed with zstd. Importing it again adds only new changes."
+        }
         form.stack method="post" action="/ui/bring" enctype="multipart/form-data" {
-            input type="hidden" name="form" value=(form);
-            input type="hidden" name="what" value="history";
-            label for="bring-history" { "The file" }
+            (session(form))
+            (hidden("what", "history"))
+            label for="bring-history" { "File" }
             input #bring-history type="file" name="history" accept=".jsonl,.zst,.ndjson" required;
-            label for="bring-syntax" { "How its texts write variables" }
+            label for="bring-syntax" { "Variable syntax" }
             select #bring-syntax name="syntax" { @for (value, said) in SYNTAXES { option value=(value) { (said) } } }
-            label for="bring-live" { "Label that serves each version from its time on" }
-            input #bring-live name="label" value=(PRODUCTION) required maxlength="200" autocomplete="off" spellcheck="false";
-            button.primary type="submit" { "Import the file" }
+            label for="bring-live" { "Deploy each version to this label, at its original date" }
+            input #bring-live name="label" value=(PRODUCTION) required maxlength="200" autocomplete="off"
+                spellcheck="false";
+            button.primary type="submit" { "Import file" }
         }
     }
 }
 
 fn terminal() -> Markup {
     html! {
-        h2 { "Or in a terminal" }
-        p { "For more than 24 MiB, and for machines." }
+        h2 { "Command line" }
+        p { "For imports over 24 MiB, and for scripts." }
         (command(FOLDER))
         (command(HISTORY))
     }
@@ -172,28 +180,31 @@ pub fn brought(frame: &Frame, rows: &[Brought], left_alone: usize) -> String {
     let number = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
     let parts = [
         (number(|one| matches!(one, Outcome::Published(_))), "published"),
-        (number(|one| matches!(one, Outcome::Labelled(_))), "served by another label now"),
+        (number(|one| matches!(one, Outcome::Labelled(_))), "deployed to a label"),
         (number(|one| matches!(one, Outcome::Unchanged(_))), "unchanged"),
-        (number(|one| matches!(one, Outcome::Refused(_))), "refused"),
+        (number(|one| matches!(one, Outcome::Refused(_))), "rejected"),
     ];
     let said: Vec<String> =
         parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
     let main = html! {
-        div.head { h1 { "What became of the files" } p.quiet.count { (said.join(", ")) } }
+        div.head { h1 { "Import results" } p.quiet.count { (said.join(", ")) } }
         @if left_alone > 0 {
-            p.quiet { (left_alone) " other " (if left_alone == 1 { "file was" } else { "files were" }) " left alone: only what ends in .prompt is a prompt, and nothing hidden is looked at." }
+            p.quiet {
+                (left_alone) " other " (if left_alone == 1 { "file was" } else { "files were" })
+                " skipped: only visible files ending in .prompt are imported."
+            }
         }
         @if rows.is_empty() {
-            (empty("There was no prompt file", "Choose a folder with files that end in .prompt, or the files themselves."))
+            (empty("No prompt files found", "Choose a folder with .prompt files, or the files themselves."))
         } @else {
             table.list.cards.brought {
-                thead { tr { th scope="col" { "File" } th scope="col" { "Prompt" } th scope="col" { "What became of it" } } }
+                thead { tr { th scope="col" { "File" } th scope="col" { "Prompt" } th scope="col" { "Result" } } }
                 tbody { @for row in rows { (row_of(row)) } }
             }
         }
         (onward())
     };
-    write(frame, "What became of the files", main)
+    write(frame, "Import results", main)
 }
 
 fn row_of(row: &Brought) -> Markup {
@@ -203,15 +214,23 @@ fn row_of(row: &Brought) -> Markup {
             th scope="row" { (Visible(&row.path)) }
             td data-label="Prompt" {
                 @if let Some(name) = &row.name {
-                    @if there { a.name href=(prompt_path(name.as_str())) { (Visible(name.as_str())) } } @else { (Visible(name.as_str())) }
+                    @if there {
+                        a.name href=(prompt_path(name.as_str())) { (Visible(name.as_str())) }
+                    } @else {
+                        (Visible(name.as_str()))
+                    }
                 }
             }
             td {
                 @match &row.outcome {
                     Outcome::Published(number) => { span.tag.live { "published" } " as " b.version { "v" (number) } },
-                    Outcome::Labelled(number) => { span.tag.live { "labelled" } " " b.version { "v" (number) } ", which said so already" },
-                    Outcome::Unchanged(number) => { span.tag { "unchanged" } " " b.version { "v" (number) } " says so already" },
-                    Outcome::Refused(reason) => { span.tag.high { "refused" } " " (Visible(reason)) },
+                    Outcome::Labelled(number) => {
+                        span.tag.live { "labelled" } " " b.version { "v" (number) } " (matches an existing version)"
+                    },
+                    Outcome::Unchanged(number) => {
+                        span.tag { "unchanged" } " (matches " b.version { "v" (number) } ")"
+                    },
+                    Outcome::Refused(reason) => { span.tag.high { "rejected" } " " (with_code(reason)) },
                 }
             }
         }
@@ -221,43 +240,62 @@ fn row_of(row: &Brought) -> Markup {
 /// Writes the page that says what became of a history.
 #[must_use]
 pub fn imported(frame: &Frame, total: &Imported) -> String {
+    let counts = [
+        (total.published, "versions published"),
+        (total.removed, "prompts removed"),
+        (total.known, "changes already imported"),
+        (total.refused_count, "changes rejected"),
+    ];
     let main = html! {
-        div.head { h1 { "What became of the history" } p.quiet.count { (Visible(&total.path)) } }
+        div.head { h1 { "Import results" } p.quiet.count { (Visible(&total.path)) } }
         @if let Some(stopped) = &total.stopped {
             div.note.bad role="alert" {
-                p { "It stopped: " (Visible(stopped)) }
-                p { "What came before is in. Mend it and import it again: what is known is skipped then." }
+                p { "Import stopped: " (Visible(stopped)) }
+                p { "Earlier lines were imported. Fix the file and import again; duplicates are skipped." }
             }
         }
         dl.pairs {
-            @for (number, what) in [(total.published, "versions published"), (total.removed, "prompts removed"), (total.known, "changes known already"), (total.refused_count, "changes refused")] {
+            @for (number, what) in counts {
                 dt { (grouped(number)) } dd { (what) }
             }
         }
         @if !total.refused.is_empty() {
             section {
-                h2 { "Refused" }
+                h2 { "Rejected" }
                 table.list.cards {
-                    thead { tr { th scope="col" { "Prompt" } th scope="col" { "Why" } } }
-                    tbody { @for (name, reason) in &total.refused { tr { th scope="row" { (Visible(name)) } td { (Visible(reason)) } } } }
+                    thead { tr { th scope="col" { "Prompt" } th scope="col" { "Reason" } } }
+                    tbody {
+                        @for (name, reason) in &total.refused {
+                            tr { th scope="row" { (Visible(name)) } td { (with_code(reason)) } }
+                        }
+                    }
                 }
                 (more(total.refused_count, total.refused.len()))
             }
         }
         @if !total.renamed.is_empty() {
             section {
-                h2 { "Under another name" }
-                p.quiet { "What no name may hold, such as @ and |, became a hyphen; a name that is too long was cut." }
+                h2 { "Renamed" }
+                p.quiet {
+                    "Characters that names cannot contain, such as @ and |, became hyphens; long names were shortened."
+                }
                 table.list.cards {
-                    thead { tr { th scope="col" { "It was" } th scope="col" { "It is" } } }
-                    tbody { @for (original, name) in &total.renamed { tr { th scope="row" { (Visible(original)) } td { a.name href=(prompt_path(name)) { (Visible(name)) } } } } }
+                    thead { tr { th scope="col" { "Original name" } th scope="col" { "New name" } } }
+                    tbody {
+                        @for (original, name) in &total.renamed {
+                            tr {
+                                th scope="row" { (Visible(original)) }
+                                td { a.name href=(prompt_path(name)) { (Visible(name)) } }
+                            }
+                        }
+                    }
                 }
                 (more(total.renamed_count, total.renamed.len()))
             }
         }
         (onward())
     };
-    write(frame, "What became of the history", main)
+    write(frame, "Import results", main)
 }
 
 fn more(count: u64, shown: usize) -> Markup {
@@ -266,12 +304,12 @@ fn more(count: u64, shown: usize) -> Markup {
 }
 
 fn onward() -> Markup {
-    html! { p { a.button href="/ui/" { "To the prompts" } " " a.button href="/ui/bring" { "Import more" } } }
+    html! { p { a.button href="/ui/" { "View prompts" } " " a.button href="/ui/bring" { "Import more" } } }
 }
 
 fn write(frame: &Frame, title: &str, main: Markup) -> String {
     let above = [("Prompts", "/ui/".to_owned())];
-    frame.page(&Page { title, above: &above, done: None, search: "", main })
+    frame.page(&Page { title, above: &above, done: None, searches: false, main })
 }
 
 #[cfg(test)]
@@ -289,16 +327,16 @@ mod tests {
         ];
         let shown = brought(&sample(Who::Local), &rows, 2);
         for part in [
-            "1 published, 1 unchanged, 1 refused",
+            "1 published, 1 unchanged, 1 rejected",
             "<span class=\"tag live\">published</span> as <b class=\"version\">v3</b>",
             "&lt;script&gt;<span class=\"odd\">U+202E</span>.prompt",
             "&lt;img src=x&gt;",
-            "2 other files were left alone",
+            "2 other files were skipped",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         let none = brought(&sample(Who::Local), &[], 0);
-        assert!(none.contains("There was no prompt file") && !none.contains("<table"), "{none}");
+        assert!(none.contains("No prompt files found") && !none.contains("<table"), "{none}");
     }
 
     #[test]
@@ -315,7 +353,7 @@ mod tests {
         assert_eq!(total.renamed_count, 1);
         let shown = imported(&sample(Who::Local), &total);
         for part in [
-            "It stopped: line 7: &lt;b&gt;",
+            "Import stopped: line 7: &lt;b&gt;",
             "4\u{202f}529",
             "a &lt;secret&gt;",
             "and 299 more",
@@ -334,6 +372,6 @@ mod tests {
         let token = forms.find("name=\"form\" value=\"f00\"").expect("a token");
         assert!(token < forms.find("type=\"file\"").expect("a field"), "the token is the first part");
         let local = page(&sample(Who::Local));
-        assert!(!local.contains("multipart") && local.contains("Sign in to bring"), "{local}");
+        assert!(!local.contains("multipart") && local.contains("Sign in to import"), "{local}");
     }
 }

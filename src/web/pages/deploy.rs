@@ -3,17 +3,17 @@
 
 use maud::{Markup, html};
 
-use super::review::{demands, despite_findings, interface};
-use super::{diff, serving};
-use crate::api::govern::{MovePreview, MoveReview};
+use super::impact::despite_findings;
+use super::{diff, impact, serving};
+use crate::api::govern::MovePreview;
 use crate::experiment::assignment::Choice;
-use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::governance::label_policy::RequirementKind;
 use crate::model::serving::Serving;
-use crate::model::version::Version;
-use crate::web::form::Refusal;
+use crate::model::version::{Bump, Version};
+use crate::web::form::{Refusal, hidden, session};
 use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
-use crate::web::words::{Visible, ago, plain, sentence};
+use crate::web::words::{Visible, ago, plain, sentence, start_of, with_code};
 
 /// The beginning of the names of boxes that name a reviewer.
 pub const REVIEWER: &str = "reviewer.";
@@ -27,11 +27,9 @@ const MESSAGE_CHARACTERS: usize = 60;
 pub struct DeployMatter {
     /// Of which prompt.
     pub name: String,
-    /// Its labels.
-    pub labels: Vec<String>,
     /// Its newest versions, newest first.
     pub versions: Vec<Version>,
-    /// Which versions each label serves.
+    /// Its labels, and which versions each serves.
     pub serving: Vec<(String, Vec<u64>)>,
     /// Which label, as it is typed.
     pub label: String,
@@ -82,25 +80,27 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
     let main = html! {
         div.head { h1 { "Deploy " (Visible(name)) } }
-        @if let Some(refusal) = &matter.refused { (refusal.note("Nothing was done.")) }
+        @if let Some(refusal) = &matter.refused { (refusal.note("Nothing was changed.")) }
         div.columns.deploying {
             div.stack { (chooser(frame, matter)) }
             div.stack {
                 section #outcome data-live data-seen=[seen(matter)] aria-labelledby="outcome-head" {
-                    h2 #outcome-head { "What changes" }
+                    h2 #outcome-head { "Changes" }
                     @match &matter.preview {
-                        Err(why) => p.note.warn { (Visible(&sentence(why))) },
+                        Err(why) => p.note.warn { (with_code(&sentence(why))) },
                         Ok(preview) => (outcome(matter, preview)),
                     }
                 }
                 @if let Some(form) = frame.form() { (deciding(matter, form)) }
                 div #differences data-live {
-                    @if let Ok(preview) = &matter.preview { @if preview.from.as_ref() != Some(&preview.to) { (differences(matter, preview)) } }
+                    @if let Ok(preview) = &matter.preview {
+                        @if preview.from.as_ref() != Some(&preview.to) { (differences(matter, preview)) }
+                    }
                 }
             }
         }
     };
-    frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, search: "", main })
+    frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, searches: false, main })
 }
 
 /// What somebody decides on: where the label serves something else meanwhile, their page says so and changes nothing.
@@ -116,21 +116,47 @@ fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
         form.stack.chooser action=(deploy_path(&matter.name, "")) data-follow {
             button.hidden type="submit" tabindex="-1" aria-hidden="true" { "Show" }
             label for="label" { "Label" }
-            input #label name="label" list="labels" value=(plain(&matter.label)) required maxlength="36" autocomplete="off" spellcheck="false";
-            datalist #labels { @for label in &matter.labels { option value=(label) {} } }
+            select #label name="label" {
+                @for (label, versions) in &matter.serving {
+                    @let numbers: Vec<String> = versions.iter().map(|number| format!("v{number}")).collect();
+                    option value=(label) selected[*label == matter.label] { (plain(label)) " — " (numbers.join(", ")) }
+                }
+                @if !matter.serving.iter().any(|(label, _)| *label == matter.label) {
+                    option value=(plain(&matter.label)) selected { (plain(&matter.label)) " — new" }
+                }
+            }
             @for (number, rule) in matter.typed.rules.iter().enumerate() { (rule_fields(frame, matter, number, rule)) }
             fieldset.target {
-                legend { (if matter.typed.rules.is_empty() { "What it serves" } else { "Everybody else" }) }
+                legend { (if matter.typed.rules.is_empty() { "Version" } else { "Default" }) }
                 (target_fields(frame, matter, "d", &matter.typed.default))
             }
             div.inline { (act("add-d", "Split with another version")) (act("rule", "Add a rule")) }
             fieldset.target {
-                legend { "Who gets what?" }
-                label { span { "Subject, for example a user’s id" } input name="subject" value=(plain(&matter.tried.subject)) maxlength="200" autocomplete="off" spellcheck="false"; }
-                label { span { "Attributes, for example locale=de tier=power" } input name="attributes" value=(plain(&matter.tried.attributes)) maxlength="1000" autocomplete="off" spellcheck="false"; }
+                legend { "Preview targeting" }
+                label {
+                    span { "User or session ID (subject)" }
+                    input name="subject" value=(plain(&matter.tried.subject)) maxlength="200" autocomplete="off"
+                        spellcheck="false";
+                }
+                label {
+                    span { "Attributes, e.g. locale=de tier=power" }
+                    input name="attributes" value=(plain(&matter.tried.attributes)) maxlength="1000" autocomplete="off"
+                        spellcheck="false";
+                }
                 div #gets data-live aria-live="polite" { (gets(matter)) }
             }
-            button type="submit" { "Show what changes" }
+            button type="submit" { "Preview changes" }
+        }
+        div #another data-live {
+            details.act {
+                summary { "New label" }
+                form.stack action=(deploy_path(&matter.name, "")) {
+                    @for (name, value) in matter.typed.fields() { (hidden(&name, value)) }
+                    label for="new-label" { "Label name" }
+                    input #new-label name="label" required maxlength="36" autocomplete="off" spellcheck="false";
+                    button type="submit" { "Use this label" }
+                }
+            }
         }
     }
 }
@@ -162,17 +188,8 @@ fn described(frame: &Frame, matter: &DeployMatter, one: &Version) -> String {
         .map(|(label, _)| label.as_str())
         .collect();
     let served = if served.is_empty() { String::new() } else { format!(" ({})", served.join(", ")) };
-    let message = shorten_end(&one.message, MESSAGE_CHARACTERS);
+    let message = start_of(&one.message, MESSAGE_CHARACTERS);
     plain(&format!("v{}{served} · {message} · {} · {}", one.number, one.author, ago(one.created, frame.now)))
-}
-
-fn shorten_end(text: &str, characters: usize) -> String {
-    let mut characters_left = text.chars();
-    let mut start: String = characters_left.by_ref().take(characters).collect();
-    if characters_left.next().is_some() {
-        start.push('…');
-    }
-    start
 }
 
 fn rule_fields(frame: &Frame, matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup {
@@ -180,12 +197,18 @@ fn rule_fields(frame: &Frame, matter: &DeployMatter, number: usize, rule: &Typed
     html! {
         fieldset.target {
             legend { "Rule " (shown) }
-            label { span { "If" } input name={ "r" (number) ".when" } value=(plain(&rule.when)) placeholder="locale=de* tier=power" maxlength="2000" autocomplete="off" spellcheck="false"; }
+            label {
+                span { "If" }
+                input name={ "r" (number) ".when" } value=(plain(&rule.when)) placeholder="locale=de* tier=power"
+                    maxlength="2000" autocomplete="off" spellcheck="false";
+            }
             (target_fields(frame, matter, &format!("r{number}"), &rule.target))
             div.inline {
                 button type="submit" name="do" value={ "add-r" (number) } { "Split rule " (shown) }
-                @if number > 0 { button type="submit" name="do" value={ "up-r" (number) } { "Move rule " (shown) " up" } }
-                button type="submit" name="do" value={ "drop-r" (number) } { "Take out rule " (shown) }
+                @if number > 0 {
+                    button type="submit" name="do" value={ "up-r" (number) } { "Move rule " (shown) " up" }
+                }
+                button type="submit" name="do" value={ "drop-r" (number) } { "Remove rule " (shown) }
             }
         }
     }
@@ -203,9 +226,12 @@ fn target_fields(frame: &Frame, matter: &DeployMatter, prefix: &str, target: &Ty
                         (version_field(frame, matter, &name("version"), version, several)) }
                     @if several {
                         // The slider has no name: what is sent is the number, which people without scripts type.
-                        input.slider hidden type="range" min="0" max="100" step="0.01" value=(share) aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
+                        input.slider hidden type="range" min="0" max="100" step="0.01" value=(share)
+                            aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
                         label { span.hidden { "Share of version " (number + 1) " of " (place) " in per cent" }
-                            input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share); " %" }
+                            input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share);
+                            " %"
+                        }
                     } @else { input type="hidden" name=(name("share")) value="100"; }
                 }
             }
@@ -228,17 +254,17 @@ fn version_of<'a>(matter: &'a DeployMatter, typed: &str) -> Option<&'a Version> 
 /// What somebody gets, now and then.
 fn gets(matter: &DeployMatter) -> Markup {
     let who =
-        if matter.tried.subject.is_empty() { "Somebody without a subject" } else { matter.tried.subject.as_str() };
+        if matter.tried.subject.is_empty() { "A caller without a subject" } else { matter.tried.subject.as_str() };
     html! {
         @match &matter.tried.gets {
             None => {},
-            Some(Err(why)) => p.note.warn { (Visible(&sentence(why))) },
+            Some(Err(why)) => p.note.warn { (with_code(&sentence(why))) },
             Some(Ok((now, then))) => p.note {
                 b { (Visible(who)) } " would get " b.version { "v" (then.version) } (reason(then))
                 @match now {
-                    Some(now) if now.version == then.version => ", as now.",
-                    Some(now) => { "; now it is v" (now.version) "." },
-                    None => "; now it is nothing.",
+                    Some(now) if now.version == then.version => ", the same as now.",
+                    Some(now) => { "; currently v" (now.version) "." },
+                    None => "; currently nothing.",
                 }
             },
         }
@@ -249,7 +275,11 @@ fn reason(choice: &Choice) -> Markup {
     html! {
         @if let Some(rule) = choice.rule { ", by rule " (rule.saturating_add(1)) }
         @if let Some(bucket) = choice.bucket {
-            @if choice.sticky { ", by slot " (bucket) " of 10,000" } @else { " this time, by chance: without a subject each request is another" }
+            @if choice.sticky {
+                ", by slot " (bucket) " of 10,000"
+            } @else {
+                " (random: without a subject, each request is assigned separately)"
+            }
         }
     }
 }
@@ -261,33 +291,30 @@ fn outcome(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     html! {
         div.sides {
             div.side {
-                h3 { "Served now" }
-                @match &preview.from { Some(now) => { (serving::drawn(now, &version)) @if preview.deploys.allowed { a.back href=(back_path(&matter.name, &matter.label)) { "Roll back" } } }, None => p.quiet { "Nothing: the label is new." } }
+                h3 { "Now" }
+                @match &preview.from {
+                    Some(now) => {
+                        (serving::drawn(now, &version))
+                        @if preview.deploys.allowed {
+                            a.back href=(back_path(&matter.name, &matter.label)) { "Roll back" }
+                        }
+                    },
+                    None => p.quiet { "Nothing yet: this is a new label." },
+                }
             }
-            div.side { h3 { "Served then" } (serving::drawn(&preview.to, &version)) }
+            div.side { h3 { "After" } (serving::drawn(&preview.to, &version)) }
         }
-        @if preview.from.as_ref() == Some(&preview.to) { p.note { "It serves exactly this already." } } @else {
-            @if let Some(change) = &review.interface { (interface(change)) }
-            @if !preview.breaks.is_empty() && review.interface.is_none() {
-                div.note.bad { p { b { "Callers may break." } } ul { @for reason in &preview.breaks { li { (Visible(reason)) } } } }
+        @if preview.from.as_ref() == Some(&preview.to) { p.state { "No changes: this is already deployed." } } @else {
+            @match &review.interface {
+                Some(change) => (impact::interface(change.bump, &change.reasons)),
+                None if !preview.breaks.is_empty() => (impact::interface(Bump::Major, &preview.breaks)),
+                None => {},
             }
-            (findings(review))
-            @if !review.used_by.is_empty() {
-                p { "In the last day, what is served now was used by " @for who in &review.used_by { span.tag { (Visible(who)) } " " } }
-            }
-            (demands(preview.review.label.as_str(), &matter_requirements(preview), &review.reviewers))
+            (impact::findings(&review.findings))
+            (impact::used_by(&review.used_by))
+            (impact::requirements(review.label.as_str(), &review.requirements, &review.reviewers, true))
         }
     }
-}
-
-/// What the label demands; what the message must say is looked at when there is one.
-fn matter_requirements(preview: &MovePreview) -> Vec<Requirement> {
-    let mut requirements = preview.review.requirements.clone();
-    for one in requirements.iter_mut().filter(|one| one.kind == RequirementKind::Message) {
-        one.met = true;
-        one.says = format!("{} (looked at when you deploy)", one.says);
-    }
-    requirements
 }
 
 /// Whether nothing is missing but the words.
@@ -295,26 +322,11 @@ fn complete(preview: &MovePreview) -> bool {
     preview.review.requirements.iter().all(|one| one.met || one.kind == RequirementKind::Message)
 }
 
-fn findings(review: &MoveReview) -> Markup {
-    html! {
-        @if review.findings.is_empty() { p.quiet { "The risk rules find nothing in what is new." } } @else {
-            div.note.warn {
-                p { b { "The risk rules find" } }
-                ul.findings {
-                    @for found in &review.findings {
-                        li { span.tag.(found.severity.as_str()) { (found.severity) } " " (Visible(&found.message)) " " span.quiet { (Visible(&found.target)) ", line " (found.line) } }
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// The lines that change; where several versions are involved, the ways to them.
 fn differences(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     html! {
         @if let Some(changed) = &preview.review.diff {
-            details.act #lines open { summary { "What it says differently" } (diff::changes(changed, |name| html! { h3 { (name) } })) }
+            details.act #lines open { summary { "Content" } (diff::changes(changed, |name| html! { h3 { (name) } })) }
         } @else {
             @let pairs = pairs(preview.from.as_ref(), &preview.to);
             @if !pairs.is_empty() {
@@ -340,14 +352,16 @@ fn pairs(from: Option<&Serving>, to: &Serving) -> Vec<(u64, u64)> {
 fn deciding(matter: &DeployMatter, form: &str) -> Markup {
     html! {
         form.desk #decide method="post" action=(deploy_path(&matter.name, "")) {
-            input type="hidden" name="form" value=(form);
+            (session(form))
             div.stack {
-                label for="message" { "Why?" }
-                input #message name="message" value=(plain(&matter.message)) required maxlength="2000" autocomplete="off";
+                label for="message" { "Why this change?" }
+                input #message name="message" value=(plain(&matter.message)) required maxlength="2000"
+                    autocomplete="off" aria-describedby="message-help";
+                div #message-help data-live { (message_help(matter)) }
             }
             div.stack #buttons data-live data-seen=[seen(matter)] {
                 @match &matter.preview {
-                    Err(_) => p.quiet { "Choose first what it shall serve." },
+                    Err(_) => p.quiet { "Choose a version first." },
                     Ok(preview) => { (shown_fields(matter, preview)) (buttons(matter, preview)) },
                 }
             }
@@ -355,43 +369,63 @@ fn deciding(matter: &DeployMatter, form: &str) -> Markup {
     }
 }
 
+/// What the message has to say.
+fn message_help(matter: &DeployMatter) -> Markup {
+    let all = matter.preview.iter().flat_map(|preview| &preview.review.requirements);
+    html! {
+        @for one in all.filter(|one| one.kind == RequirementKind::Message) {
+            p.quiet { "Requires " (with_code(&one.says)) "." }
+        }
+    }
+}
+
 /// What is shown, as fields: with the salts that shares were laid out by, so that who got what in the preview gets it.
 fn shown_fields(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     html! {
-        input type="hidden" name="label" value=(plain(&matter.label));
-        input type="hidden" name="serves" value=(preview.deployment.map(|id| id.to_string()).unwrap_or_default());
-        @for (name, value) in TypedServing::of(&preview.to).fields() { input type="hidden" name=(name) value=(value); }
+        (hidden("label", plain(&matter.label)))
+        (hidden("serves", preview.deployment.map(|id| id.to_string()).unwrap_or_default()))
+        @for (name, value) in TypedServing::of(&preview.to).fields() { (hidden(&name, value)) }
     }
 }
 
 fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     let complete = complete(preview);
     if preview.from.as_ref() == Some(&preview.to) {
-        return html! { button type="button" disabled { "Deploy" } p.quiet { "There is nothing to change." } };
+        return html! { button type="button" disabled { "Deploy" } p.quiet { "No changes to deploy." } };
     }
     let barred = if preview.deploys.allowed { None } else { Some(preview.deploys.lacks()) };
     html! {
         @if barred.is_none() && !preview.breaks.is_empty() {
-            label.check { input type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
+            label.check {
+                input type="checkbox" name="allow_major" value="yes"; span { "Deploy even though callers may break" }
+            }
         }
         @match &barred {
-            Some(lacks) => { button type="button" disabled { "Deploy" } p.quiet { "You cannot: " (Visible(lacks)) "." } },
+            Some(lacks) => {
+                button type="button" disabled { "Deploy" } p.quiet { "Not allowed: " (with_code(lacks)) "." }
+            },
             None if complete => {
                 (despite_findings(&preview.review.findings))
                 button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) }
             },
-            None => { button type="button" disabled { "Deploy" } p.quiet { "Something is missing, marked ✗." } },
+            None => { button type="button" disabled { "Deploy" } p.quiet { "Some requirements are not met." } },
         }
         @if matter.may.propose {
-            button.primary[barred.is_some() || !complete] type="submit" name="do" value="propose" { "Ask for review" }
-            label.check { input type="checkbox" name="automatic" value="yes"; span { "and deploy it as soon as nothing is missing" } }
+            button.primary[barred.is_some() || !complete] type="submit" name="do" value="propose" { "Request review" }
+            label.check {
+                input type="checkbox" name="automatic" value="yes";
+                span { "Deploy automatically once all requirements are met" }
+            }
             @if !preview.review.reviewers.is_empty() {
                 details.act #reviewers {
                     summary { "Request reviewers" }
                     fieldset.boxes {
                         legend.hidden { "Reviewers" }
                         @for one in preview.review.reviewers.iter().take(REVIEWERS_SHOWN) {
-                            label.check { input type="checkbox" name={ (REVIEWER) (plain(&one.name)) } value="yes"; span { (Visible(&one.name)) " " span.quiet { (Visible(&one.roles.join(", "))) } } }
+                            label.check {
+                                input type="checkbox" name={ (REVIEWER) (plain(&one.name)) } value="yes";
+                                span { (Visible(&one.name)) " " span.quiet { (Visible(&one.roles.join(", "))) } }
+                            }
                         }
                     }
                 }
@@ -401,10 +435,10 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
             details.act #glass {
                 summary { "Break glass" }
                 div.stack {
-                    label for="break-glass" { "Why must it be without what is missing?" }
+                    label for="break-glass" { "Why is this override needed?" }
                     input #break-glass name="break_glass" maxlength="2000" autocomplete="off";
-                    p.quiet { "The audit log keeps what you override, and this reason." }
-                    button.danger type="submit" name="do" value="override" { "Deploy all the same" }
+                    p.quiet { "The override and your reason are recorded in the audit log." }
+                    button.danger type="submit" name="do" value="override" { "Override and deploy" }
                 }
             }
         }

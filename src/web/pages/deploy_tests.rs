@@ -22,7 +22,6 @@ fn preview(from: Value, to: Value) -> MovePreview {
 fn matter(preview: MovePreview) -> DeployMatter {
     DeployMatter {
         name: "a<b>".to_owned(),
-        labels: vec!["production".to_owned()],
         versions: Vec::new(),
         serving: Vec::new(),
         label: "production".to_owned(),
@@ -50,8 +49,8 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
     let page = shown(&matter(preview(json!({"version": 7}), split())));
     for part in [
         "1 approval",
-        "Could be given by cy&lt;i&gt; (compliance)",
-        "a message with OPS- (looked at when you deploy)",
+        "Can be met by: cy&lt;i&gt; (compliance)",
+        "(checked when you deploy)",
         "&lt;x&gt; is gone",
         "shop&lt;u&gt;",
         "v7 with v8",
@@ -59,7 +58,7 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
         "name=\"d.1.share\" min=\"0\" max=\"100\" step=\"0.01\" value=\"10\"",
         "<input type=\"hidden\" name=\"d.salt\" value=\"d7\">",
         "name=\"serves\" value=\"41\"",
-        "Something is missing, marked ✗.",
+        "Some requirements are not met.",
         "value=\"propose\"",
         "value=\"&quot;why&quot;\"",
     ] {
@@ -74,17 +73,20 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
 #[test]
 fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
     let same = shown(&matter(preview(split(), split())));
-    assert!(same.contains("It serves exactly this already.") && !same.contains("value=\"propose\""), "{same}");
+    assert!(same.contains("No changes: this is already deployed.") && !same.contains("value=\"propose\""), "{same}");
     let wrong = shown(&DeployMatter {
         preview: Err("`seven` is no version <b>".to_owned()),
         ..matter(preview(json!(null), split()))
     });
-    assert!(wrong.contains("`seven` is no version &lt;b&gt;.") && !wrong.contains("value=\"deploy\""), "{wrong}");
+    assert!(
+        wrong.contains("<code>seven</code> is no version &lt;b&gt;.") && !wrong.contains("value=\"deploy\""),
+        "{wrong}"
+    );
     let mut barred = preview(json!({"version": 7}), json!({"version": 8}));
     barred.deploys = Verdict { allowed: false, reason: "no grant".to_owned(), roles: vec!["<admin>".to_owned()] };
     let barred = shown(&matter(barred));
     assert!(
-        barred.contains("You cannot: it takes the role &lt;admin&gt;.") && !barred.contains("allow_major"),
+        barred.contains("Not allowed: it takes the role &lt;admin&gt;.") && !barred.contains("allow_major"),
         "{barred}"
     );
 }
@@ -96,7 +98,7 @@ fn somebody_is_told_what_they_get_and_why() {
     let then = Choice { version: 8, rule: None, bucket: Some(9_412), sticky: true };
     matter.tried = Tried { subject: "<42>".to_owned(), attributes: String::new(), gets: Some(Ok((Some(now), then))) };
     let page = shown(&matter);
-    for part in ["&lt;42&gt;</b> would get", "slot 9412 of 10,000", "now it is v7"] {
+    for part in ["&lt;42&gt;</b> would get", "slot 9412 of 10,000", "currently v7"] {
         assert!(page.contains(part), "{part} in {page}");
     }
 }

@@ -13,8 +13,9 @@ use crate::governance::diff::{Comparison, Context, Diff, MessageChange, Variable
 use crate::model::name::PromptName;
 use crate::model::prompt::LabelState;
 use crate::model::version::Version;
+use crate::web::form::hidden;
 use crate::web::layout::{Frame, Page, back_path, compare_path, empty, prompt_path};
-use crate::web::words::{Visible, plain, shorten, when};
+use crate::web::words::{Visible, plain, shorten, start_of, when};
 
 /// Letters of a version's message in a choice.
 const MESSAGE_WIDTH: usize = 60;
@@ -66,16 +67,21 @@ pub fn page(frame: &Frame, matter: &Comparing) -> String {
         }
         @if !answer.diff.is_empty() {
             nav.tabs aria-label="How differences are shown" {
-                (tab("One under another", matter.layout == Layout::Unified, &address(matter, Layout::Unified, matter.context)))
+                (tab("Unified", matter.layout == Layout::Unified, &address(matter, Layout::Unified, matter.context)))
                 (tab("Side by side", matter.layout == Layout::Split, &address(matter, Layout::Split, matter.context)))
-                @if everything { a.end href=(address(matter, matter.layout, Context::Around)) { "Only what changed" } }
+                @if everything { a.end href=(address(matter, matter.layout, Context::Around)) { "Only changes" } }
                 @else { a.end href=(address(matter, matter.layout, Context::Whole)) { "Show all lines" } }
             }
         }
         @let sides = (format!("v{}", answer.from), format!("v{}", answer.to));
-        (parts(&answer.diff, matter.context, &mut Lines::new(matter.layout, (&sides.0, &sides.1)), |name| html! { h2 { (name) } }))
+        (parts(
+            &answer.diff,
+            matter.context,
+            &mut Lines::new(matter.layout, (&sides.0, &sides.1)),
+            |name| html! { h2 { (name) } },
+        ))
     };
-    frame.page(&Page { title: &title, above: &above, done: None, search: "", main })
+    frame.page(&Page { title: &title, above: &above, done: None, searches: false, main })
 }
 
 /// Writes the page that asks which version is meant, where a label serves several.
@@ -85,10 +91,10 @@ pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dy
     let label = state.label.as_str();
     let main = html! {
         div.head { h1 { "Which version of " (Visible(label)) "?" } }
-        p { (Visible(label)) " serves several versions, and two are compared at a time. Choose one of them:" }
+        p { (Visible(label)) " serves several versions. Choose one to compare:" }
         div.life { (serving::drawn(&state.serving, address)) }
     };
-    frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, search: "", main })
+    frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, searches: false, main })
 }
 
 /// The path of a comparison of what two selectors mean.
@@ -124,12 +130,18 @@ fn facts(frame: &Frame, matter: &Comparing, heading: &str, number: u64) -> Marku
                 @for state in matter.choices.labels.iter().filter(|state| state.serving.versions().contains(&number)) {
                     " " span.tag.live { (Visible(state.label.as_str())) }
                     @if matter.backs.contains(state.label.as_str()) {
-                        " " a.back href=(back_path(name, state.label.as_str())) { "Roll back" span.hidden { " " (Visible(state.label.as_str())) } }
+                        " "
+                        a.back href=(back_path(name, state.label.as_str())) {
+                            "Roll back" span.hidden { " " (Visible(state.label.as_str())) }
+                        }
                     }
                 }
             }
             @if let Some(version) = matter.choices.versions.get(&number) {
-                p.message { q { (Visible(&version.message)) } " " span.quiet { (Visible(&version.author)) ", " (when(version.created, frame.now)) } }
+                p.message {
+                    q { (Visible(&version.message)) } " "
+                    span.quiet { (Visible(&version.author)) ", " (when(version.created, frame.now)) }
+                }
             }
         }
     }
@@ -142,11 +154,13 @@ fn pickers(matter: &Comparing) -> Markup {
         form.filters {
             (picker("From", "from", from, matter.answer.from, &matter.choices))
             (picker("To", "to", to, matter.answer.to, &matter.choices))
-            @if matter.layout == Layout::Split { input type="hidden" name="view" value="split"; }
-            @if matter.context == Context::Whole { input type="hidden" name="context" value="all"; }
+            @if matter.layout == Layout::Split { (hidden("view", "split")) }
+            @if matter.context == Context::Whole { (hidden("context", "all")) }
             button type="submit" { "Compare" }
             a.clear href=(back) { "Swap" }
-            @if matter.choices.older { p.quiet.clear { "Older versions can be written into the address." } }
+            @if matter.choices.older {
+                p.quiet.clear { "For older versions, edit " code { "from" } " and " code { "to" } " in the URL." }
+            }
         }
     }
 }
@@ -160,14 +174,16 @@ fn picker(heading: &str, field: &str, asked: &str, number: u64, choices: &Choice
                 optgroup label="What a label serves" {
                     @for state in &choices.labels {
                         @let label = state.label.as_str();
-                        option value=(label) selected[label == asked] { (plain(label)) " (" (plain(&serves(state))) ")" }
+                        option value=(label) selected[label == asked] {
+                            (plain(label)) " (" (plain(&serves(state))) ")"
+                        }
                     }
-                    option value="latest" selected[asked == "latest"] { "latest, the newest version" }
+                    option value="latest" selected[asked == "latest"] { "latest" }
                 }
                 optgroup label="Versions" {
                     @for version in choices.versions.values().rev() {
                         option value=(version.number) selected[!is_label && version.number == number] {
-                            "v" (version.number) " · " (start_of(&version.message))
+                            "v" (version.number) " · " (start_of(&version.message, MESSAGE_WIDTH))
                         }
                     }
                 }
@@ -181,16 +197,6 @@ fn serves(state: &LabelState) -> String {
     versions.join(", ")
 }
 
-/// The start of a message, on one line.
-fn start_of(message: &str) -> String {
-    let line = plain(message.lines().next().unwrap_or_default());
-    let mut start: String = line.chars().take(MESSAGE_WIDTH).collect();
-    if start.len() < line.len() {
-        start.push('…');
-    }
-    start
-}
-
 /// Everything that differs, each part under a heading.
 pub(super) fn changes(diff: &Diff, heading: fn(&str) -> Markup) -> Markup {
     parts(diff, Context::Around, &mut Lines::new(Layout::Unified, ("", "")), heading)
@@ -198,7 +204,7 @@ pub(super) fn changes(diff: &Diff, heading: fn(&str) -> Markup) -> Markup {
 
 fn parts(diff: &Diff, context: Context, lines: &mut Lines<'_>, heading: fn(&str) -> Markup) -> Markup {
     if diff.is_empty() {
-        return empty("No difference", "Both versions say the same, to the letter.");
+        return empty("No difference", "These versions are identical.");
     }
     let mut comparison = Comparison::new(context);
     let values = [
@@ -210,16 +216,46 @@ fn parts(diff: &Diff, context: Context, lines: &mut Lines<'_>, heading: fn(&str)
     html! {
         @if let Some(syntax) = &diff.syntax {
             @let name = |syntax| format!("{syntax:?}").to_lowercase();
-            section { (heading("Syntax")) p { span.hidden { "Removed: " } del { (name(syntax.before)) } " " span.hidden { "Added: " } ins { (name(syntax.after)) } } }
+            section {
+                (heading("Syntax"))
+                p {
+                    span.hidden { "Removed: " } del { (name(syntax.before)) } " " span.hidden { "Added: " }
+                    ins { (name(syntax.after)) }
+                }
+            }
         }
         @if let Some(text) = &diff.text { section { (heading("Text")) (lines.show("text", text)) } }
-        @for message in &diff.messages { section { (heading(&place(message))) (lines.show(&place(message), &message.unified)) } }
+        @for message in &diff.messages {
+            section { (heading(&place(message))) (lines.show(&place(message), &message.unified)) }
+        }
         @if !diff.variables.is_empty() {
             section { (heading("Variables")) @for one in &diff.variables { (variable(one, &mut comparison, lines)) } }
         }
         @for (name, change) in values {
-            @if let Some(change) = change { section { (heading(name)) (lines.show(name, &comparison.values(&change.before, &change.after))) } }
+            @if let Some(change) = change {
+                @let lined = lines_of(&mut comparison, &change.before, &change.after);
+                section { (heading(name)) (lines.show(name, &lined)) }
+            }
         }
+    }
+}
+
+/// Two values line by line; one that is empty has no lines.
+fn lines_of(comparison: &mut Comparison, before: &Value, after: &Value) -> String {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.is_empty(),
+        _ => false,
+    };
+    let lines = |value: &Value, sign: char| {
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        text.lines().map(|line| format!("{sign}{line}\n")).collect::<String>()
+    };
+    match (is_empty(before), is_empty(after)) {
+        (true, false) => lines(after, '+'),
+        (false, true) => lines(before, '-'),
+        _ => comparison.values(before, after),
     }
 }
 
@@ -228,7 +264,7 @@ fn place(message: &MessageChange) -> String {
     match (message.before, message.after) {
         (Some(before), Some(after)) if before == after => format!("Message {}", number(after)),
         (Some(before), Some(after)) => format!("Message {}, which was {}", number(after), number(before)),
-        (Some(before), None) => format!("Message {}, taken out", number(before)),
+        (Some(before), None) => format!("Message {}, removed", number(before)),
         (None, after) => format!("Message {}, new", number(after.unwrap_or_default())),
     }
 }
@@ -237,13 +273,13 @@ fn variable(change: &VariableChange, comparison: &mut Comparison, lines: &mut Li
     let json = |one: &Option<_>| one.as_ref().and_then(|one| serde_json::to_value(one).ok()).unwrap_or(Value::Null);
     let became = match (&change.before, &change.after) {
         (None, _) => ", new",
-        (_, None) => ", taken out",
+        (_, None) => ", removed",
         (Some(_), Some(_)) => "",
     };
     let name = shorten(&change.name, MESSAGE_WIDTH);
     html! {
         p { var { (Visible(&name)) } (became) }
-        (lines.show(&format!("variable {name}"), &comparison.values(&json(&change.before), &json(&change.after))))
+        (lines.show(&format!("variable {name}"), &lines_of(comparison, &json(&change.before), &json(&change.after))))
     }
 }
 

@@ -4,9 +4,9 @@
 use maud::{Markup, html};
 
 use super::conversation::conversation;
-use super::diff;
 use super::editor_fields as fields;
-use super::review::despite_findings;
+use super::impact::despite_findings;
+use super::{diff, impact};
 use crate::api::govern::InterfaceChange;
 use crate::governance::diff::Diff;
 use crate::model::content::Content;
@@ -16,11 +16,11 @@ use crate::model::name::PRODUCTION;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
-use crate::web::form::Refusal;
+use crate::web::form::{Refusal, hidden, session};
 use crate::web::layout::{Frame, Page, empty, path_about, prompt_path};
 use crate::web::typed::Fields;
 use crate::web::typed::content::TypedContent;
-use crate::web::words::{Visible, plain, sentence, when};
+use crate::web::words::{Visible, plain, sentence, when, with_code};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -108,22 +108,24 @@ pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
     }
     let heading = if matter.latest > 0 { "Edit" } else { "Write" };
     let main = html! {
-        div.head {
+        div.head.sticky {
             h1 { (heading) " " (Visible(name)) }
             p.quiet #saved data-live { (saved(frame, matter)) }
             p.quiet #state role="status" {}
-            @if frame.form().is_some() { a.button.end href="#publish" { "Publish …" } }
+            @if frame.form().is_some() { a.button.primary.end href="#publish" { "Publish …" } }
         }
-        div #problem data-live { @if let Some((lead, refused)) = &matter.refused { (refusal(lead, refused, matter.overtaken)) } }
+        div #problem data-live {
+            @if let Some((lead, refused)) = &matter.refused { (refusal(lead, refused, matter.overtaken)) }
+        }
         (moved(matter))
         (others(frame, matter))
         @match frame.form() {
             Some(form) => (editor(frame, matter, form)),
-            None => (empty("Sign in to write", "Drafts are of people that this registry knows.")),
+            None => (empty("Sign in to edit", "Sign in with an access token to create drafts.")),
         }
     };
     let title = format!("{heading} {name}");
-    frame.page(&Page { title: &title, above: &above, done: matter.done, search: "", main })
+    frame.page(&Page { title: &title, above: &above, done: matter.done, searches: false, main })
 }
 
 /// Why nothing was saved or published; and what to do where somebody else saved meanwhile.
@@ -132,8 +134,8 @@ fn refusal(lead: &str, refused: &Refusal, overtaken: bool) -> Markup {
         (refused.note(lead))
         @if overtaken {
             p {
-                button type="submit" form="editor" name="do" value="overwrite" formnovalidate { "Save mine all the same" }
-                " " span.quiet { "What was saved before it is remembered." }
+                button type="submit" form="editor" name="do" value="overwrite" formnovalidate { "Overwrite with mine" }
+                " " span.quiet { "The other version stays in the draft history." }
             }
         }
     }
@@ -161,7 +163,7 @@ fn moved(matter: &EditorMatter) -> Markup {
                     p {
                         "v" (matter.latest) " was published since this draft began from "
                         @if matter.parent > 0 { "v" (matter.parent) } @else { "nothing" } ". "
-                        a href=(merge_path(&matter.name, &matter.draft)) { "Bring the two together" }
+                        a href=(merge_path(&matter.name, &matter.draft)) { "Merge" }
                         " before you publish."
                     }
                 }
@@ -174,10 +176,11 @@ fn others(frame: &Frame, matter: &EditorMatter) -> Markup {
     html! {
         @if !matter.others.is_empty() {
             p.quiet {
-                "Others work on it too: "
+                "Other drafts: "
                 @for (index, other) in matter.others.iter().enumerate() {
                     @if index > 0 { ", " }
-                    a href=(edit_path(&matter.name, &other.name)) { (Visible(&other.name)) } " (saved " (when(other.saved, frame.now)) ")"
+                    a href=(edit_path(&matter.name, &other.name)) { (Visible(&other.name)) } " (saved "
+                    (when(other.saved, frame.now)) ")"
                 }
             }
         }
@@ -187,13 +190,15 @@ fn others(frame: &Frame, matter: &EditorMatter) -> Markup {
 fn editor(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
     html! {
         form.editor.columns #editor method="post" action=(edit_path(&matter.name, &matter.draft)) data-editor {
-            input type="hidden" name="form" value=(form);
-            input type="hidden" name="draft" value=(matter.draft);
-            input type="hidden" name="parent" value=(matter.parent);
+            (session(form))
+            (hidden("draft", &matter.draft))
+            (hidden("parent", matter.parent))
             // What the key Enter does in a field.
-            button.hidden type="submit" name="do" value="save" formnovalidate tabindex="-1" aria-hidden="true" { "Save" }
+            button.hidden type="submit" name="do" value="save" formnovalidate tabindex="-1" aria-hidden="true" {
+                "Save"
+            }
             div.stack { (fields::content(matter)) }
-            aside aria-label="What it means" {
+            aside aria-label="Preview and publish" {
                 (preview(matter))
                 (checks(matter))
                 (change(matter))
@@ -213,11 +218,14 @@ fn preview(matter: &EditorMatter) -> Markup {
                 Some(Ok(content)) => {
                     (conversation(content))
                     @if !matter.meaning.missing.is_empty() {
-                        p.quiet { "No sample yet for " (Visible(&matter.meaning.missing.join(", "))) "." }
+                        p.quiet {
+                            "Add test values for " (Visible(&matter.meaning.missing.join(", ")))
+                            " to complete the preview."
+                        }
                     }
                 },
-                Some(Err(why)) => p.note.bad { (Visible(&sentence(why))) },
-                None => p.quiet { "Nothing to show until the fields are right." },
+                Some(Err(why)) => p.note.bad { (with_code(&sentence(why))) },
+                None => p.quiet { "Fix the errors to see a preview." },
             }
         }
         button type="submit" name="do" value="save" formnovalidate { "Save and preview" }
@@ -230,38 +238,27 @@ fn checks(matter: &EditorMatter) -> Markup {
     html! {
         section #checks data-live aria-labelledby="checks-head" {
             h2 #checks-head { "Checks" }
-            @if let Some(refused) = &meaning.refused { p.note.bad { (Visible(&sentence(refused))) } }
-            @if let Some(change) = &meaning.interface { (interface(change)) }
+            @if let Some(refused) = &meaning.refused { p.note.bad { (with_code(&sentence(refused))) } }
+            @if let Some(change) = &meaning.interface { (impact::interface(change.bump, &change.reasons)) }
             @if !meaning.includes.is_empty() {
                 p.quiet { "Includes " @for (index, one) in meaning.includes.iter().enumerate() {
                     @if index > 0 { ", " }
-                    a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } { (Visible(one.name.as_str())) } " v" (one.version)
+                    a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
+                        (Visible(one.name.as_str()))
+                    }
+                    " v" (one.version)
                 } "." }
             }
             @if !meaning.served_findings.is_empty() {
                 p { "In what it includes:" }
-                ul.findings { @for one in &meaning.served_findings { li { (fields::finding(one)) } } }
+                ul.findings { @for one in &meaning.served_findings { li { (impact::finding(one, true)) } } }
             }
             @let count = meaning.findings.len() + meaning.warnings.len();
             @if count > 0 {
-                p.quiet { (count) (if count == 1 { " remark" } else { " remarks" }) " beside the texts." }
+                p.quiet { (count) (if count == 1 { " finding" } else { " findings" }) ", shown next to the text." }
             } @else if meaning.refused.is_none() && meaning.served_findings.is_empty() {
-                p.quiet { "The risk rules find nothing, and nothing looks odd." }
+                p.quiet { "No findings." }
             }
-        }
-    }
-}
-
-fn interface(change: &InterfaceChange) -> Markup {
-    let says = match change.bump {
-        Bump::Patch => "Callers see no difference but the words.",
-        Bump::Minor => "Callers may use what is new.",
-        Bump::Major => "Callers of the version before may break.",
-    };
-    html! {
-        div.note[change.bump != Bump::Patch].warn[change.bump == Bump::Major] {
-            p { (says) }
-            @if !change.reasons.is_empty() { ul { @for reason in &change.reasons { li { (Visible(reason)) } } } }
         }
     }
 }
@@ -272,13 +269,13 @@ fn change(matter: &EditorMatter) -> Markup {
         section #change data-live aria-labelledby="change-head" {
             h2 #change-head { "Change" }
             @match &matter.meaning.changes {
-                Some(changes) if changes.is_empty() => p.quiet { "It says what v" (matter.parent) " says." },
+                Some(changes) if changes.is_empty() => p.quiet { "No changes from v" (matter.parent) "." },
                 Some(changes) => details.act #change-lines open {
                     summary { "Against v" (matter.parent) }
                     (diff::changes(changes, |name| html! { h3 { (name) } }))
                 },
                 None if matter.parent == 0 => p.quiet { "The first version of this prompt." },
-                None => p.quiet { "Nothing to compare until it can be published." },
+                None => p.quiet { "Fix the errors to see the changes." },
             }
         }
     }
@@ -294,23 +291,35 @@ fn publishing(matter: &EditorMatter) -> Markup {
             h2 #publish-head { "Publish" }
             div.stack {
                 label for="message" { "Why this change?" }
-                textarea #message name="message" required maxlength="2000" aria-invalid=[wrong.then_some("true")] { "\n" (matter.message) }
-                label for="label" { "Label " span.quiet { "(for review, or to put it live)" } }
-                input #label name="label" list="labels" value=(plain(likely)) maxlength="36" autocomplete="off" spellcheck="false";
+                textarea #message name="message" required maxlength="2000" aria-invalid=[wrong.then_some("true")] {
+                    "\n" (matter.message)
+                }
+                label for="label" { "Label " span.quiet { "(to request review or deploy)" } }
+                input #label name="label" list="labels" value=(plain(likely)) maxlength="36" autocomplete="off"
+                    spellcheck="false";
                 datalist #labels { @for label in &matter.labels { option value=(label) {} } }
                 @if wrong || matter.meaning.interface.as_ref().is_some_and(|change| change.bump == Bump::Major) {
-                    label.check { input #allow-major type="checkbox" name="allow_major" value="yes"; span { "Deploy although callers may break" } }
-                }
-                button.primary type="submit" name="do" value="propose" { "Publish and ask for review" }
-                button type="submit" name="do" value="publish" { "Only publish" }
-                @if !matter.direct.is_empty() {
-                    (despite_findings(matter.meaning.findings.iter().chain(&matter.meaning.served_findings)))
-                    button type="submit" name="do" value="deploy" { "Publish and put it live" }
-                    @if !matter.direct.iter().any(|label| label.as_str() == likely) {
-                        p.quiet { (Visible(likely)) " takes a review; you can put it live yourself on " (Visible(&matter.direct.join(", "))) "." }
+                    label.check {
+                        input #allow-major type="checkbox" name="allow_major" value="yes";
+                        span { "Deploy even though callers may break" }
                     }
                 }
-                p.quiet { "Only publishing changes nothing for anybody: a version is served when a label says so. What a label demands is asked for before anything is put live." }
+                button.primary type="submit" name="do" value="propose" { "Publish and request review" }
+                button type="submit" name="do" value="publish" { "Publish" }
+                @if !matter.direct.is_empty() {
+                    (despite_findings(matter.meaning.findings.iter().chain(&matter.meaning.served_findings)))
+                    button type="submit" name="do" value="deploy" { "Publish and deploy" }
+                    @if !matter.direct.iter().any(|label| label.as_str() == likely) {
+                        p.quiet {
+                            (Visible(likely)) " requires a review; you can deploy directly to "
+                            (Visible(&matter.direct.join(", "))) "."
+                        }
+                    }
+                }
+                p.quiet {
+                    "Publishing alone does not affect callers. To go live, a version must be deployed to a label and "
+                    "meet its policies."
+                }
             }
         }
     }
@@ -322,10 +331,13 @@ fn discarding(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
         details.act {
             summary { "Discard this draft" }
             form.stack method="post" action=(path) {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="draft" value=(matter.draft);
-                p.quiet { "What was saved of it since it began is gone then." @if let Some((at, _)) = &matter.saved { " The last save was " (when(*at, frame.now)) "." } }
-                button.danger type="submit" name="do" value="discard" { "Discard it" }
+                (session(form))
+                (hidden("draft", &matter.draft))
+                p.quiet {
+                    "This deletes the draft and its save history."
+                    @if let Some((at, _)) = &matter.saved { " The last save was " (when(*at, frame.now)) "." }
+                }
+                button.danger type="submit" name="do" value="discard" { "Discard draft" }
             }
         }
     }

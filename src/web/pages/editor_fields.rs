@@ -4,13 +4,13 @@
 use maud::{Markup, html};
 
 use super::editor::EditorMatter;
+use super::impact;
 use crate::model::content::{Role, Syntax};
-use crate::model::finding::Finding;
 use crate::template::lint::Warning;
 use crate::web::typed::content::{
     ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable, Unsaid,
 };
-use crate::web::words::Visible;
+use crate::web::words::{Visible, with_code};
 
 /// Least and most lines that a field shows before it scrolls.
 const ROWS: (usize, usize) = (3, 28);
@@ -25,14 +25,16 @@ pub(super) fn content(matter: &EditorMatter) -> Markup {
     html! {
         div.filters {
             label {
-                span { "Variables are written as" }
+                span { "Template syntax" }
                 select name="syntax" {
                     @for (word, syntax) in SYNTAXES { option value=(word) selected[syntax == typed.syntax] { (word) } }
                 }
             }
             @match &typed.body {
-                TypedBody::Text(_) => (act("chat", "Make it a conversation")),
-                body @ TypedBody::Messages(_) => { @if body.only_text().is_some() { (act("text", "Make it one text")) } },
+                TypedBody::Text(_) => (act("chat", "Convert to chat")),
+                body @ TypedBody::Messages(_) => {
+                    @if body.only_text().is_some() { (act("text", "Convert to text")) }
+                },
             }
         }
         p.quiet { (syntax_told(typed.syntax)) }
@@ -48,7 +50,7 @@ const fn syntax_told(syntax: Syntax) -> &'static str {
         Syntax::Jinja => {
             "{{ name }} is a variable, {% if … %} a condition, {% include \"shared/tone@3\" %} another prompt."
         }
-        Syntax::Plain => "The text is the text; no braces mean anything.",
+        Syntax::Plain => "Plain text. Braces are not interpreted.",
     }
 }
 
@@ -82,8 +84,10 @@ fn body(matter: &EditorMatter) -> Markup {
                         }
                     }
                     div.inline role="group" aria-label="Add" {
-                        (act("add-system", "Add system")) (act("add-user", "Add user")) (act("add-assistant", "Add assistant"))
-                        (act("example", "Add an example")) (act("add-placeholder", "Add placeholder")) (act("add-tool", "Add tool"))
+                        (act("add-system", "Add system")) (act("add-user", "Add user"))
+                        (act("add-assistant", "Add assistant"))
+                        (act("example", "Add example")) (act("add-placeholder", "Add placeholder"))
+                        (act("add-tool", "Add tool"))
                     }
                 }
             }
@@ -95,6 +99,10 @@ fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessag
     let shown = number + 1;
     let field = |end: &str| format!("m{number}.{end}");
     let target = format!("messages[{number}]");
+    let (name_label, example) = match one.role {
+        Some(_) => ("Speaker’s name in message ", "Name (optional)"),
+        None => ("Name of placeholder ", "history"),
+    };
     html! {
         fieldset.said #{ "m" (number) } {
             legend.hidden { "Message " (shown) }
@@ -102,30 +110,50 @@ fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessag
                 label { span.hidden { "Role of message " (shown) } select name=(field("role")) {
                     @for (word, role) in ROLES { option value=(word) selected[role == one.role] { (word) } }
                 } }
-                label { span.hidden { (if one.role.is_some() { "Speaker’s name in message " } else { "Name of placeholder " }) (shown) }
+                label {
+                    span.hidden { (name_label) (shown) }
                     input name=(field("name")) value=(one.name) maxlength="200" autocomplete="off" spellcheck="false"
-                        placeholder=(if one.role.is_some() { "speaker’s name (optional)" } else { "history" }) required[one.role.is_none()]; }
+                        placeholder=(example) required[one.role.is_none()];
+                }
                 div.inline.order {
-                    button type="submit" name="do" value={ "up-" (number) } formnovalidate disabled[number == 0] aria-label={ "Move message " (shown) " up" } { "↑" }
-                    button type="submit" name="do" value={ "down-" (number) } formnovalidate disabled[shown == count] aria-label={ "Move message " (shown) " down" } { "↓" }
-                    button type="submit" name="do" value={ "remove-" (number) } formnovalidate aria-label={ "Take out message " (shown) } { "✕" }
+                    (order_button("up", number, number == 0, &format!("Move message {shown} up"), "↑"))
+                    (order_button("down", number, shown == count, &format!("Move message {shown} down"), "↓"))
+                    (order_button("remove", number, false, &format!("Remove message {shown}"), "✕"))
                 }
             }
             @if one.role.is_none() {
-                p.quiet { "The caller’s list of messages stands here." }
-                @for (index, part) in one.parts.iter().enumerate() { input type="hidden" name=(field(&format!("p{index}.text"))) value=(part.text); }
+                p.quiet { "The caller’s messages are inserted here." }
+                @for (index, part) in one.parts.iter().enumerate() {
+                    input type="hidden" name=(field(&format!("p{index}.text"))) value=(part.text);
+                }
             } @else {
                 @if one.listed { input type="hidden" name=(field("listed")) value="yes"; }
                 @if let Some(unsaid) = one.unsaid {
-                    input type="hidden" name=(field("unsaid")) value=(if unsaid == Unsaid::Null { "null" } else { "absent" });
-                    p.quiet { "No text: it says only what stands below." }
+                    input type="hidden" name=(field("unsaid"))
+                        value=(if unsaid == Unsaid::Null { "null" } else { "absent" });
+                    p.quiet { "No text, only the fields below." }
                 }
                 @if !one.order.is_empty() { input type="hidden" name=(field("order")) value=(one.order); }
                 @for (index, part) in one.parts.iter().enumerate() {
-                    (said(matter, (number, index), part, first_text + before(one, index), &part_target(one, &target, index)))
+                    (said(
+                        matter,
+                        (number, index),
+                        part,
+                        first_text + before(one, index),
+                        &part_target(one, &target, index),
+                    ))
                 }
                 (calls(matter, number, one))
             }
+        }
+    }
+}
+
+fn order_button(verb: &str, number: usize, disabled: bool, says: &str, sign: &str) -> Markup {
+    html! {
+        button type="submit" name="do" value={ (verb) "-" (number) } formnovalidate disabled[disabled] aria-label=(says)
+            {
+            (sign)
         }
     }
 }
@@ -167,12 +195,13 @@ fn calls(matter: &EditorMatter, number: usize, one: &TypedMessage) -> Markup {
     html! {
         @if matches!(one.role, Some(Role::Tool | Role::Function)) || !one.answers.is_empty() {
             label for={ "m" (number) "-answers" } { "Answers the call" }
-            input id={ "m" (number) "-answers" } name=(field("answers")) value=(one.answers) maxlength="200" autocomplete="off" spellcheck="false";
+            input id={ "m" (number) "-answers" } name=(field("answers")) value=(one.answers) maxlength="200"
+                autocomplete="off" spellcheck="false";
         }
         @if one.role.is_some_and(Role::is_model) || !one.calls.is_empty() {
             details.json open[!one.calls.is_empty()] {
-                summary { "Calls of tools" }
-                (json_area(matter, &field("calls"), "Calls of tools, as a JSON array", &one.calls))
+                summary { "Tool calls" }
+                (json_area(matter, &field("calls"), "Tool calls, as a JSON array", &one.calls))
             }
         }
         @if !one.rest.is_empty() || matter.wrong.contains_key(&field("rest")) {
@@ -189,7 +218,7 @@ fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str
     let findings = matter.meaning.findings.iter().filter(|one| one.target == target);
     let warnings = matter.meaning.warnings.iter().filter(|one| one.text == text);
     let mut remarks: Vec<(usize, Markup)> = Vec::new();
-    remarks.extend(findings.map(|one| (usize::try_from(one.line).unwrap_or(usize::MAX), severity(one))));
+    remarks.extend(findings.map(|one| (usize::try_from(one.line).unwrap_or(usize::MAX), impact::finding(one, false))));
     remarks.extend(warnings.map(|one| (one.line, warning(one))));
     remarks.sort_by_key(|(line, _)| *line);
     html! {
@@ -197,7 +226,9 @@ fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str
             @for (line, remark) in &remarks {
                 li {
                     a.at href={ "#" (id) } data-line=(line) data-of=(id) { "Line " (line) }
-                    @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) { " " q { (Visible(&clipped(quoted))) } }
+                    @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) {
+                        " " q { (Visible(&clipped(quoted))) }
+                    }
                     " " (remark)
                 }
             }
@@ -213,17 +244,8 @@ fn clipped(line: &str) -> String {
     line.chars().take(QUOTED_LETTERS).chain(['…']).collect()
 }
 
-fn severity(one: &Finding) -> Markup {
-    html! { span.tag.(one.severity.as_str()) { (one.severity) } " " (Visible(&one.message)) }
-}
-
-/// A finding with its place.
-pub(super) fn finding(one: &Finding) -> Markup {
-    html! { (severity(one)) " " span.quiet { (Visible(&one.target)) ", line " (one.line) } }
-}
-
 fn warning(one: &Warning) -> Markup {
-    html! { span.tag.medium { "odd" } " " (Visible(&one.message)) }
+    html! { span.tag.medium { "check" } " " (Visible(&one.message)) }
 }
 
 /// Variables: what is known of each, and the value to try it with.
@@ -233,15 +255,20 @@ fn variables(matter: &EditorMatter) -> Markup {
         section.stack #variables data-live aria-labelledby="variables-head" {
             h2 #variables-head { "Variables" }
             @if matter.typed.variables.is_empty() && placeholders.is_empty() {
-                p.quiet { "None: it says the same to everybody." }
+                p.quiet { "No variables." }
             }
             @for (number, (name, one)) in matter.typed.variables.iter().enumerate() {
                 (variable(number, name, one, matter.samples.get(name).map_or("", String::as_str)))
             }
             @for name in placeholders {
                 div.variable {
-                    label for={ "sample-" (name) } { "Sample for the placeholder " code { (Visible(name)) } " " span.quiet { "(messages as a JSON array)" } }
-                    textarea.code id={ "sample-" (name) } name={ "p." (name) } rows="3" spellcheck="false" { "\n" (matter.samples.get(name).map_or("", String::as_str)) }
+                    label for={ "sample-" (name) } {
+                        "Test value for the placeholder " code { (Visible(name)) } " "
+                        span.quiet { "(messages as a JSON array)" }
+                    }
+                    textarea.code id={ "sample-" (name) } name={ "p." (name) } rows="3" spellcheck="false" {
+                        "\n" (matter.samples.get(name).map_or("", String::as_str))
+                    }
                 }
             }
         }
@@ -252,15 +279,22 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
     let field = |end: &str| format!("v{number}.{end}");
     html! {
         fieldset.variable {
-            legend { var { (Visible(name)) } @if !one.used { " " span.quiet { "not used in the text" } } }
+            legend { var { (Visible(name)) } @if !one.used { " " span.quiet { "unused" } } }
             input type="hidden" name=(field("name")) value=(name);
             @if one.declared { input type="hidden" name=(field("declared")) value="yes"; }
-            label { span { "Sample" } input name={ "s." (name) } value=(sample) autocomplete="off"; }
+            label { span { "Test value" } input name={ "s." (name) } value=(sample) autocomplete="off"; }
             label { span { "Default" } (line(None, &field("default"), &one.default, "none")) }
-            label { span { "What it is for" } (line(None, &field("description"), &one.description, "")) }
-            label { span { "Type" } select name=(field("type")) { @for (word, kind) in TYPES { option value=(word) selected[kind == one.kind] { (word) } } } }
-            label.check { input type="checkbox" name=(field("required")) value="yes" checked[one.required]; span { "required" } }
-            @if !one.used { (act(&format!("forget-{name}"), "Forget it")) }
+            label { span { "Description" } (line(None, &field("description"), &one.description, "")) }
+            label {
+                span { "Type" }
+                select name=(field("type")) {
+                    @for (word, kind) in TYPES { option value=(word) selected[kind == one.kind] { (word) } }
+                }
+            }
+            label.check {
+                input type="checkbox" name=(field("required")) value="yes" checked[one.required]; span { "required" }
+            }
+            @if !one.used { (act(&format!("forget-{name}"), "Remove")) }
         }
     }
 }
@@ -297,7 +331,11 @@ fn json_area(matter: &EditorMatter, name: &str, words: &str, text: &str) -> Mark
 
 fn complaint(matter: &EditorMatter, name: &str) -> Markup {
     let id = format!("wrong-{}", name.replace('.', "-"));
-    html! { div id=(id) data-live { @if let Some(why) = matter.wrong.get(name) { p.note.bad role="alert" { (Visible(why)) } } } }
+    html! {
+        div id=(id) data-live {
+            @if let Some(why) = matter.wrong.get(name) { p.note.bad role="alert" { (with_code(why)) } }
+        }
+    }
 }
 
 /// A field for one line, or for as many as there are already.
@@ -313,6 +351,8 @@ fn area(id: &str, name: &str, text: &str, prose: bool) -> Markup {
     let lines: usize = text.lines().map(|line| 1 + line.chars().count() / LINE_LETTERS).sum();
     let rows = lines.clamp(ROWS.0, ROWS.1);
     html! {
-        textarea.code[!prose] id=(id) name=(name) rows=(rows) spellcheck=(if prose { "true" } else { "false" }) { "\n" (text) }
+        textarea.code[!prose] id=(id) name=(name) rows=(rows) spellcheck=(if prose { "true" } else { "false" }) {
+            "\n" (text)
+        }
     }
 }

@@ -86,7 +86,7 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
 #[test]
 fn who_is_not_signed_in_gets_no_form() {
     let page = page(&sample(Who::Local), &matter(&Content::text(Syntax::Plain, "x")));
-    assert!(!page.contains("<textarea") && page.contains("Sign in to write"), "{page}");
+    assert!(!page.contains("<textarea") && page.contains("Sign in to edit"), "{page}");
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn button_that_puts_a_version_live_is_offered_only_where_no_policy_refuses_it() 
         shown(&EditorMatter { label: label.to_owned(), direct, ..matter(&content) })
     };
     let free = with("staging", &["staging"]);
-    assert!(free.contains("value=\"deploy\"") && !free.contains("takes a review"), "{free}");
+    assert!(free.contains("value=\"deploy\"") && !free.contains("requires a review"), "{free}");
     let elsewhere = with("production", &["staging"]);
-    assert!(elsewhere.contains("production takes a review; you can put it live yourself on staging."), "{elsewhere}");
+    assert!(elsewhere.contains("production requires a review; you can deploy directly to staging."), "{elsewhere}");
     let nowhere = with("production", &[]);
     assert!(!nowhere.contains("value=\"deploy\"") && nowhere.contains("value=\"propose\""), "{nowhere}");
 }

@@ -19,14 +19,16 @@ pub fn page(frame: &Frame) -> String {
         div.welcome {
             h1 { "No prompts yet" }
             @if frame.replica.is_some() {
-                p.lead { "This replica has not received any prompt yet. What the primary signs appears here." }
+                p.lead {
+                    "This replica has not received any prompt yet. Prompts appear here once the primary publishes them."
+                }
             } @else {
                 p.lead { "Create your first prompt, or import the ones you have." }
                 @if frame.form().is_some() { (ways()) } @else { (commands(frame)) }
             }
         }
     };
-    frame.page(&Page { title: "Welcome", above: &[], done: None, search: "", main })
+    frame.page(&Page { title: "Welcome", above: &[], done: None, searches: false, main })
 }
 
 /// The ways in for who is signed in: one that everybody has, and where the others are.
@@ -37,11 +39,14 @@ fn ways() -> Markup {
                 h2 { "New prompt" }
                 p { "With roles, examples and variables. You start with a draft: nothing is live until you deploy it." }
                 p { a.button.primary href="/ui/new" { "New prompt" } }
-                p { "Or " a href="/ui/bring" { "import a folder of prompt files, or the history of another library" } "." }
+                p {
+                    "Or " a href="/ui/bring" { "import a folder of prompt files, or version history from another tool" }
+                    "."
+                }
             }
         }
         details.act {
-            summary { "The same in a terminal" }
+            summary { "Use the command line" }
             div.stack { (command(FIRST_PROMPT)) (command(FOLDER)) (command(HISTORY)) }
         }
     }
@@ -51,13 +56,20 @@ fn ways() -> Markup {
 fn commands(frame: &Frame) -> Markup {
     html! {
         @if frame.who == Who::Local {
-            p { a.button.primary href="/ui/sign-in?next=/ui/" { "Sign in" } " and do it here, or in a terminal:" }
-            p.quiet { "The first start wrote an access token to the file " code { "admin-token" } " in the data directory. It signs you in, and goes into " code { "BOOKHOLDER_TOKEN" } "." }
+            p { a.button.primary href="/ui/sign-in?next=/ui/" { "Sign in" } " to start here, or use a terminal:" }
+            p.quiet {
+                "On first start, the server wrote an access token to the file " code { "admin-token" }
+                " in the data directory. Use it here and in " code { "BOOKHOLDER_TOKEN" } "."
+            }
         }
         ol.ways {
-            (way("New prompt", "A prompt is a file that one can read and compare.", FIRST_PROMPT))
-            (way("Import a folder", "Files of a repository, pushed by hand or by CI.", FOLDER))
-            (way("Import a history", "Of another library, with its times, authors and removals.", HISTORY))
+            (way("New prompt", "Prompts are plain files you can read and diff.", FIRST_PROMPT))
+            (way("Import a folder", "Push the prompt files of a repository, by hand or from CI.", FOLDER))
+            (way(
+                "Import a history",
+                "Import another tool’s version history, with its dates, authors and removals.",
+                HISTORY,
+            ))
         }
     }
 }

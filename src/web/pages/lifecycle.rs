@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::model::version::Version;
+use crate::web::form::{hidden, session};
 use crate::web::words::{Visible, plain};
 
 /// Retires a version, or lets it be deployed again.
@@ -10,17 +11,17 @@ pub(super) fn retiring(name: &str, version: &Version, form: &str) -> Markup {
     let (word, summary, means) = if version.retired.is_some() {
         ("reinstate", "Reinstate", "It can be deployed again.")
     } else {
-        ("retire", "Retire", "It cannot be deployed any more. It stays readable, and can be reinstated.")
+        ("retire", "Retire", "It can no longer be deployed. It stays readable and can be reinstated.")
     };
     html! {
         details.act {
             summary { (summary) " version " (version.number) " …" }
             form.stack method="post" action="/ui/retire" {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="name" value=(plain(name));
-                input type="hidden" name="version" value=(version.number);
+                (session(form))
+                (hidden("name", plain(name)))
+                (hidden("version", version.number))
                 p.quiet { (means) }
-                label for="retire-why" { "Why?" }
+                label for="retire-why" { "Reason" }
                 input #retire-why name="message" required maxlength="2000" autocomplete="off";
                 button.danger type="submit" name="do" value=(word) { (summary) " version " (version.number) }
             }
@@ -34,12 +35,12 @@ pub(super) fn removing(name: &str, form: &str) -> Markup {
         details.act #removing {
             summary { "Remove this prompt …" }
             form.stack method="post" action="/ui/remove" {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="name" value=(plain(name));
-                p.quiet { "Its labels serve nothing from then on, and applications that ask for them are refused. Versions and history stay on record." }
+                (session(form))
+                (hidden("name", plain(name)))
+                p.quiet { "Its labels stop serving, and requests for them fail. Versions and history are kept." }
                 label for="remove-name" { "Type " b { (Visible(name)) } " to confirm" }
                 input #remove-name name="confirm" required maxlength="512" autocomplete="off" spellcheck="false";
-                label for="remove-why" { "Why?" }
+                label for="remove-why" { "Reason" }
                 input #remove-why name="message" required maxlength="2000" autocomplete="off";
                 button.danger type="submit" { "Remove this prompt" }
             }

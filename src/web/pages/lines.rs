@@ -53,7 +53,7 @@ struct Line<'t> {
 
 /// Some lines of a hunk.
 enum Block<'t> {
-    /// So many equal lines are not shown.
+    /// So many unchanged lines are not shown.
     Fold(u64),
     /// The same line in both.
     Same(u64, u64, &'t str),
@@ -91,11 +91,16 @@ impl<'a> Lines<'a> {
             Layout::Unified => self.unified(&blocks),
             Layout::Split => self.split(&blocks),
         };
+        let count = |sign: char| unified.lines().filter(|line| line.starts_with(sign)).count();
         html! {
+            p.changed aria-hidden="true" { span.plus { "+" (count('+')) } " " span.minus { "−" (count('-')) } }
             div.diff tabindex="0" role="group" aria-label={ "Changed lines: " (what) } {
                 (shown)
                 @if left_out > 0 {
-                    p.hunk { (grouped(left_out)) " more lines are not shown here. " code { "bookholder diff" } " shows all of them." }
+                    p.hunk {
+                        (grouped(left_out)) " more lines are not shown here. " code { "bookholder diff" }
+                        " shows all of them."
+                    }
                 }
             }
         }
@@ -107,17 +112,22 @@ impl<'a> Lines<'a> {
             match block {
                 Block::Fold(count) => shown.push(html! { div.hunk { (folded(*count)) } }),
                 Block::Same(_, new, text) => shown.push(html! {
-                    div.line.same { span.number aria-hidden="true" { (new) } span.sign aria-hidden="true" {} span.say { (Visible(text)) } }
+                    div.line.same {
+                        span.number aria-hidden="true" { (new) } span.sign aria-hidden="true" {}
+                        span.say { (Visible(text)) }
+                    }
                 }),
                 Block::Change(old, new) => {
                     let pairs = self.pairs(old, new);
                     let of = |side: Side| pairs.iter().filter_map(move |pair| Some((side, pair.side(side)?)));
-                    shown.extend(of(Side::Old).chain(of(Side::New)).map(|(side, (line, marked, endless))| html! {
-                        div class={ "line " (side.class()) } {
-                            span.number aria-hidden="true" { (line.number) }
-                            span.sign aria-hidden="true" { (side.sign()) }
-                            span.hidden { (side.word()) }
-                            span.say { (said(line, marked, endless)) }
+                    shown.extend(of(Side::Old).chain(of(Side::New)).map(|(side, (line, marked, endless))| {
+                        html! {
+                            div class={ "line " (side.class()) } {
+                                span.number aria-hidden="true" { (line.number) }
+                                span.sign aria-hidden="true" { (side.sign()) }
+                                span.hidden { (side.word()) }
+                                span.say { (said(line, marked, endless)) }
+                            }
                         }
                     }));
                 }
@@ -132,14 +142,18 @@ impl<'a> Lines<'a> {
             match block {
                 Block::Fold(count) => rows.push(html! { tr { td.hunk colspan="4" { (folded(*count)) } } }),
                 Block::Same(old, new, text) => rows.push(html! {
-                    tr.same { td.number { (old) } td.say { (Visible(text)) } td.number { (new) } td.say { (Visible(text)) } }
+                    tr.same {
+                        td.number { (old) } td.say { (Visible(text)) } td.number { (new) } td.say { (Visible(text)) }
+                    }
                 }),
                 Block::Change(old, new) => {
                     let pairs = self.pairs(old, new);
-                    rows.extend(pairs.iter().map(|pair| html! {
-                        tr {
-                            (cell(Side::Old, pair))
-                            (cell(Side::New, pair))
+                    rows.extend(pairs.iter().map(|pair| {
+                        html! {
+                            tr {
+                                (cell(Side::Old, pair))
+                                (cell(Side::New, pair))
+                            }
                         }
                     }));
                 }
@@ -238,13 +252,13 @@ impl Side {
 }
 
 fn folded(count: u64) -> Markup {
-    html! { "⋯ " (grouped(count)) (if count == 1 { " equal line" } else { " equal lines" }) }
+    html! { "⋯ " (grouped(count)) (if count == 1 { " unchanged line" } else { " unchanged lines" }) }
 }
 
 fn said(line: &Line<'_>, marked: Option<&Markup>, endless: bool) -> Markup {
     html! {
         @match marked { Some(marked) => (marked), None => (Visible(line.text)) }
-        @if endless { span.quiet { " ⟨no end of line⟩" } }
+        @if endless { span.quiet { " no newline at end" } }
     }
 }
 
@@ -417,7 +431,7 @@ mod tests {
         let unified = "@@ -4,4 +4,5 @@\n same <b>\n-Help the customers of Globe today.\n-gone\n+Entirely new words here\n+Help the customers of Acme today.\n+gone too\n end\r\n";
         let shown = show(Layout::Split, unified);
         for part in [
-            "⋯ 3 equal lines",
+            "⋯ 3 unchanged lines",
             "<td class=\"number\">4</td><td class=\"say\">same &lt;b&gt;</td>",
             "<tr><td class=\"number void\"></td><td class=\"say void\"></td><td class=\"number new\">5 ",
             "<span class=\"hidden\">Removed: </span>Help the customers of <del>Globe</del> today.",
@@ -437,7 +451,7 @@ mod tests {
     #[test]
     fn what_only_ends_a_line_is_seen() {
         let shown = show(Layout::Unified, "@@ -1 +1,2 @@\n-a\r\n-b\n+a\n+b\n\\ No newline at end of text\n");
-        assert!(shown.contains("U+000D") && shown.contains("b<span class=\"quiet\"> ⟨no end of line⟩"), "{shown}");
+        assert!(shown.contains("U+000D") && shown.contains("b<span class=\"quiet\"> no newline at end"), "{shown}");
         assert_eq!(starts("@ -0,0 +1 @@"), (1, 1));
         assert_eq!(starts("@ -7,2 +9 @@"), (7, 9));
     }

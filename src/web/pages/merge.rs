@@ -6,6 +6,7 @@ use super::diff;
 use super::editor::{edit_path, merge_path};
 use crate::governance::diff::Diff;
 use crate::governance::merge::{CONFLICTS_MAX, Conflict};
+use crate::web::form::{hidden, session};
 use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path};
 use crate::web::words::Visible;
 
@@ -40,32 +41,43 @@ pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
     let count = matter.conflicts.len();
     let main = html! {
         div.head {
-            h1 { "Bring together" }
-            p.quiet { "Draft " b { (Visible(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by " (Visible(&matter.author)) }
+            h1 { "Merge changes" }
+            p.quiet {
+                "Draft " b { (Visible(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by "
+                (Visible(&matter.author))
+            }
         }
         @if matter.parent == matter.base {
-            (empty("Nothing to bring together", "No version was published since this draft began."))
+            (empty("Nothing to merge", "No version was published since this draft began."))
         } @else {
             p.lead {
-                @if count == 0 { "You and " (Visible(&matter.author)) " changed different things, so both changes fit together." }
-                @else if count == 1 { "One place was changed by both, each in another way. Choose whose words stand; you can still edit them afterwards." }
-                @else if count >= CONFLICTS_MAX { "More places were changed by both than can be settled here: of the first " (count) " you choose, in all others your draft stands. Look the result over." }
-                @else { (count) " places were changed by both, each in another way. Choose whose words stand; you can still edit them afterwards." }
+                @if count == 0 {
+                    "You and " (Visible(&matter.author)) " changed different parts. Both sets of changes are kept."
+                }
+                @else if count == 1 { "1 conflict. Choose a side; you can edit the result afterwards." }
+                @else if count >= CONFLICTS_MAX {
+                    "Too many conflicts to show. Resolve these " (count)
+                    "; your draft wins in the rest. Check the result."
+                }
+                @else { (count) " conflicts. Choose a side for each; you can edit the result afterwards." }
             }
-            @if matter.base > 0 { p { a href=(diff_path(name, matter.base, matter.parent)) { "What v" (matter.parent) " changed" } } }
+            @if matter.base > 0 {
+                p { a href=(diff_path(name, matter.base, matter.parent)) { "What v" (matter.parent) " changed" } }
+            }
             @if let Some(form) = frame.form() { (settling(matter, form)) }
         }
     };
-    frame.page(&Page { title: &format!("Bring together {name}"), above: &above, done: matter.done, search: "", main })
+    let title = format!("Merge changes: {name}");
+    frame.page(&Page { title: &title, above: &above, done: matter.done, searches: false, main })
 }
 
 fn settling(matter: &MergeMatter, form: &str) -> Markup {
     html! {
         form.stack method="post" action=(merge_path(&matter.name, &matter.draft)) {
-            input type="hidden" name="form" value=(form);
-            input type="hidden" name="draft" value=(matter.draft);
-            input type="hidden" name="revision" value=(matter.revision);
-            input type="hidden" name="parent" value=(matter.parent);
+            (session(form))
+            (hidden("draft", &matter.draft))
+            (hidden("revision", matter.revision))
+            (hidden("parent", matter.parent))
             @for (number, conflict) in matter.conflicts.iter().enumerate() { (choice(matter, number, conflict)) }
             @if matter.conflicts.is_empty() {
                 section {
@@ -74,8 +86,8 @@ fn settling(matter: &MergeMatter, form: &str) -> Markup {
                 }
             }
             div.inline {
-                button.primary type="submit" { "Take it over and go on editing" }
-                a.button href=(edit_path(&matter.name, &matter.draft)) { "Leave it" }
+                button.primary type="submit" { "Merge and continue editing" }
+                a.button href=(edit_path(&matter.name, &matter.draft)) { "Cancel" }
             }
         }
     }
@@ -87,7 +99,7 @@ fn choice(matter: &MergeMatter, number: usize, conflict: &Conflict) -> Markup {
         html! {
             label.side {
                 span.check { input type="radio" name=(field) value=(value) checked[checked] required; b { (heading) } }
-                @match said { Some(said) => div.text { (Visible(said)) }, None => p.quiet { "Nothing: it is taken out." } }
+                @match said { Some(said) => div.text { (Visible(said)) }, None => p.quiet { "(deleted)" } }
             }
         }
     };
@@ -95,11 +107,16 @@ fn choice(matter: &MergeMatter, number: usize, conflict: &Conflict) -> Markup {
         fieldset.proposal {
             legend { (Visible(&place_told(&conflict.place))) }
             @if let Some(base) = &conflict.base {
-                details.act { summary { "What it was in v" (matter.base) } div.text { (Visible(base)) } }
+                details.act { summary { "Original in v" (matter.base) } div.text { (Visible(base)) } }
             }
             div.sides {
                 (side("ours", &html! { "Your draft" }, conflict.ours.as_ref(), true))
-                (side("theirs", &html! { "v" (matter.parent) " by " (Visible(&matter.author)) }, conflict.theirs.as_ref(), false))
+                (side(
+                    "theirs",
+                    &html! { "v" (matter.parent) " by " (Visible(&matter.author)) },
+                    conflict.theirs.as_ref(),
+                    false,
+                ))
             }
         }
     }
@@ -144,7 +161,7 @@ mod tests {
         let who = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f".to_owned() };
         let shown = page(&sample(who), &matter);
         for part in [
-            "One place was changed by both",
+            "1 conflict.",
             "text line 2",
             "&lt;i&gt;ours",
             "theirs<span class=\"odd\">U+202E</span>",

@@ -11,6 +11,7 @@ pub mod editor;
 mod editor_fields;
 pub mod first_run;
 mod hits;
+mod impact;
 mod lifecycle;
 mod lines;
 pub mod merge;

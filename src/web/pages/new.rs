@@ -3,27 +3,31 @@
 use maud::html;
 
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{Visible, plain, sentence};
+use crate::web::words::{plain, sentence, with_code};
 
 /// Writes the page.
 #[must_use]
 pub fn page(frame: &Frame, name: &str, wrong: Option<&str>) -> String {
     let main = html! {
         div.narrow {
-            h1 { "Write a prompt" }
-            p.lead { "First its name. What stands before a " code { "/" } " is a folder; applications ask for it by all of it." }
-            @if let Some(wrong) = wrong { p.note.bad #wrong role="alert" { (Visible(&sentence(wrong))) } }
+            h1 { "New prompt" }
+            p.lead {
+                "Everything before the last " code { "/" }
+                " is a folder. Applications request the prompt by its full name."
+            }
+            @if let Some(wrong) = wrong { p.note.bad #wrong role="alert" { (with_code(&sentence(wrong))) } }
             form.stack action="/ui/new" {
                 label for="name" { "Name" }
-                input #name name="name" value=(plain(name)) required maxlength="200" autocomplete="off" spellcheck="false"
-                    placeholder="support/agent" aria-invalid=[wrong.map(|_| "true")] aria-describedby=[wrong.map(|_| "wrong")];
-                button.primary type="submit" { "Go on" }
+                input #name name="name" value=(plain(name)) required maxlength="200" autocomplete="off"
+                    spellcheck="false" placeholder="support/agent" aria-invalid=[wrong.map(|_| "true")]
+                        aria-describedby=[wrong.map(|_| "wrong")];
+                button.primary type="submit" { "Continue" }
             }
-            p.quiet { "Nothing is published by this: you write a draft, look at it, and publish it when it is right." }
+            p.quiet { "This creates a draft. Nothing is live until you publish and deploy it." }
         }
     };
     let above = [("Prompts", "/ui/".to_owned())];
-    frame.page(&Page { title: "Write a prompt", above: &above, done: None, search: "", main })
+    frame.page(&Page { title: "New prompt", above: &above, done: None, searches: false, main })
 }
 
 #[cfg(test)]
@@ -34,7 +38,10 @@ mod tests {
     #[test]
     fn a_wrong_name_comes_back_with_why() {
         let shown = page(&sample(Who::Local), "a\"><script>", Some("`<b>` is no name"));
-        assert!(shown.contains("a&quot;&gt;&lt;script&gt;") && shown.contains("`&lt;b&gt;` is no name."), "{shown}");
+        assert!(
+            shown.contains("a&quot;&gt;&lt;script&gt;") && shown.contains("<code>&lt;b&gt;</code> is no name."),
+            "{shown}"
+        );
         assert!(shown.contains("aria-describedby=\"wrong\""), "{shown}");
     }
 }

@@ -4,7 +4,7 @@ use maud::html;
 
 use crate::api::problem::Problem;
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{Visible, sentence};
+use crate::web::words::{sentence, with_code};
 
 /// Writes the page of a problem.
 #[must_use]
@@ -13,15 +13,15 @@ pub fn page(frame: &Frame, problem: &Problem) -> String {
         div.problem {
             p.status { (problem.status) }
             h1 { (problem.title) }
-            p { (Visible(&sentence(&problem.detail))) }
+            p { (with_code(&sentence(&problem.detail))) }
             @if !problem.errors.is_empty() {
-                ul { @for error in &problem.errors { li { (Visible(error)) } } }
+                ul { @for error in &problem.errors { li { (with_code(error)) } } }
             }
-            @if let Some(hint) = &problem.hint { p.quiet { (Visible(&sentence(hint))) } }
+            @if let Some(hint) = &problem.hint { p.quiet { (with_code(&sentence(hint))) } }
             p { a.button href="/ui/" { "All prompts" } }
         }
     };
-    frame.page(&Page { title: &problem.title, above: &[], done: None, search: "", main })
+    frame.page(&Page { title: &problem.title, above: &[], done: None, searches: false, main })
 }
 
 #[cfg(test)]
@@ -41,7 +41,9 @@ mod tests {
             errors: vec!["one\u{202e}".to_owned()],
         };
         let page = page(&sample(Who::Stranger), &problem);
-        for part in ["`&lt;script&gt;` may not.", "Ask &lt;b&gt;.", "one<span class=\"odd\">U+202E</span>", "<h1>"] {
+        for part in
+            ["<code>&lt;script&gt;</code> may not.", "Ask &lt;b&gt;.", "one<span class=\"odd\">U+202E</span>", "<h1>"]
+        {
             assert!(page.contains(part), "{part} in {page}");
         }
     }

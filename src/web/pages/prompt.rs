@@ -10,7 +10,7 @@ use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
 use super::lifecycle::{removing, retiring};
-use super::{about as said, serving, timeline};
+use super::{about as said, impact, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::VariableType;
 use crate::model::deployment::{Action, Deployment};
@@ -20,6 +20,7 @@ use crate::model::prompt::LabelState;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::web::form::{hidden, session};
 use crate::web::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 use crate::web::words::{Visible, moment, plain, when};
 
@@ -107,28 +108,35 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
     if let Some(folder) = folder {
         above.push((folder, format!("/ui/{}", query(&[("folder", &format!("{folder}/"))]))));
     }
+    let past = html! {
+        div #history data-live { @if !matter.deployments.is_empty() { (history(frame, matter)) } }
+    };
     let main = html! {
         div.head #head data-live {
             h1 { (Visible(last)) }
-            p.quiet.count { "newest is v" (matter.view.prompt.latest) ", changed " (when(matter.view.prompt.changed, frame.now)) }
+            p.quiet.count {
+                "latest v" (matter.view.prompt.latest) " · updated " (when(matter.view.prompt.changed, frame.now))
+            }
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
             @if frame.form().is_some() {
                 div.inline.end {
                     @if matter.publishes { a.button href=(edit_path(name, "")) { "Edit" } }
-                    @if matter.publishes || !matter.deploys.is_empty() { a.button href=(deploy_path(name, "")) { "Deploy" } }
+                    @if matter.publishes || !matter.deploys.is_empty() {
+                        a.button.primary href=(deploy_path(name, "")) { "Deploy" }
+                    }
                 }
             }
         }
         (said::about(name, matter.view.about.as_ref(), frame.form().filter(|_| matter.publishes)))
         @if let Some(removed) = matter.view.prompt.removed {
-            p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". What it served stays on record." }
+            p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". Its history is kept." }
         }
         div #arriving data-live { @if let Some(arriving) = &matter.arriving { (arrival(arriving)) } }
+        @if matter.at.is_some() { (past) }
         section aria-labelledby="live" {
-            h2 #live { "Live now" }
+            h2 #live { "Labels" }
             div #lives data-live { (live(frame, matter)) }
         }
-        div #history data-live { @if !matter.deployments.is_empty() { (history(frame, matter)) } }
         div.columns #shown data-live {
             section aria-labelledby="content" { (content(frame, matter)) }
             aside aria-label="About this version" { (about(matter)) }
@@ -137,25 +145,29 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
             h2 #versions { "Versions" }
             (versions(frame, matter))
         }
-        @if let Some(form) = frame.form().filter(|_| matter.removes && matter.view.prompt.removed.is_none()) { (removing(name, form)) }
+        @if matter.at.is_none() { (past) }
+        @if let Some(form) = frame.form().filter(|_| matter.removes && matter.view.prompt.removed.is_none()) {
+            (removing(name, form))
+        }
     };
-    let search = "";
-    frame.page(&Page { title: name, above: &above, done: matter.done, search, main })
+    frame.page(&Page { title: name, above: &above, done: matter.done, searches: false, main })
 }
 
-/// The newest deployment on its way to the replicas that were heard lately; the page looks again by itself until everybody has it.
+/// The newest deployment on its way to the connected replicas; the page looks again by itself until all have it.
 fn arrival(arriving: &Arriving) -> Markup {
     let Arriving { holding, known, missing } = arriving;
     let again = (holding < known).then_some("1000");
     html! {
-        div.note role="status" data-again=[again] {
+        div.note[holding < known].state[holding == known] role="status" data-again=[again] {
             @if holding == known {
-                "Live here and on " @if *known == 1 { "the one replica" } @else { "all " (known) " replicas" } " that were heard lately."
+                "Live here and on "
+                @if *known == 1 { "the connected replica" } @else { "all " (known) " connected replicas" } "."
             }
             @else {
-                "Live here, and on " b { (holding) " of " (known) } " replicas. Not yet on " (Visible(&missing.join(", ")))
-                @if known - holding > missing.len() { " and others" } ". "
-                a href="?" { "Look again" }
+                "Live here and on " b { (holding) " of " (known) } " connected replicas. Waiting for "
+                (Visible(&missing.join(", ")))
+                @if known - holding > missing.len() { " and " (known - holding - missing.len()) " more" } ". "
+                a href="?" { "Refresh" }
             }
         }
     }
@@ -168,14 +180,14 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
     labels.sort_by_key(|state| (state.label.as_str() != PRODUCTION, state.label.as_str()));
     html! {
         @if matter.view.labels.is_empty() {
-            p.quiet { "No label serves this prompt. Applications can ask for a version by its number." }
+            p.quiet { "Not deployed to any label. Applications can still request a version by number." }
         } @else {
             ul.lives {
                 @for state in labels {
                     // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
                     li.life #{ "life-" (plain(state.label.as_str())) } data-live {
                         h3 { (Visible(state.label.as_str())) }
-                        div #{ "serves-" (plain(state.label.as_str())) } data-live {
+                        div.serves #{ "serves-" (plain(state.label.as_str())) } data-live {
                             (serving::drawn(&state.serving, &version))
                             (behind(frame, matter, state))
                             (protection(frame, matter, state))
@@ -183,11 +195,16 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                         @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
                             div.inline {
                                 @if let Some(stopped) = rolled_back_from(matter, state) {
-                                    a.button href=(path_about("deploy", name, &[("label", state.label.as_str()), ("version", &stopped.to_string())])) { "Deploy v" (stopped) " again" }
+                                    @let asked = [("label", state.label.as_str()), ("version", &stopped.to_string())];
+                                    a.button href=(path_about("deploy", name, &asked)) { "Deploy v" (stopped) " again" }
                                 }
-                                a.button href=(deploy_path(name, state.label.as_str())) { "Change" span.hidden { " what " (plain(state.label.as_str())) " serves" } }
+                                a.button href=(deploy_path(name, state.label.as_str())) {
+                                    "Deploy …" span.hidden { " to " (plain(state.label.as_str())) }
+                                }
                             }
-                            @if let Some(before) = served_before(matter, state) { (rollback(matter, state, before, form)) }
+                            @if let Some(before) = served_before(matter, state) {
+                                (rollback(matter, state, before, form))
+                            }
                         }
                     }
                 }
@@ -202,9 +219,19 @@ fn protection(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Marku
     let policies = matter.policies.get(label).map(Vec::as_slice).unwrap_or_default();
     html! {
         @if !policies.is_empty() {
-            p.quiet { "Protected by " @for (index, one) in policies.iter().enumerate() { @if index > 0 { ", " } a href=(policy_path(one)) { (Visible(one)) } } }
+            p.quiet {
+                "Protected by "
+                @for (index, one) in policies.iter().enumerate() {
+                    @if index > 0 { ", " } a href=(policy_path(one)) { (Visible(one)) }
+                }
+            }
         } @else if matter.protects && frame.form().is_some() {
-            p.quiet { "No policy. " a href={ (NEW_POLICY) (query(&[("prompts", matter.view.prompt.name.as_str()), ("labels", label)])) } { "Protect it" span.hidden { ": " (plain(label)) } } }
+            p.quiet {
+                "No policy. "
+                a href={ (NEW_POLICY) (query(&[("prompts", matter.view.prompt.name.as_str()), ("labels", label)])) } {
+                    "Protect it" span.hidden { ": " (plain(label)) }
+                }
+            }
         }
     }
 }
@@ -215,7 +242,9 @@ fn behind(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Markup {
     html! {
         p.quiet {
             (when(state.since, frame.now))
-            @if let Some(made) = made { " by " (Visible(&made.actor)) (approved(made)) ": " q { (Visible(&made.message)) } }
+            @if let Some(made) = made {
+                " by " (Visible(&made.actor)) (approved(made)) ": " q { (Visible(&made.message)) }
+            }
         }
     }
 }
@@ -244,14 +273,14 @@ fn rollback(matter: &PromptMatter, state: &LabelState, before: &Serving, form: &
         details.act id={ "back-" (plain(label)) } open[matter.back.as_deref() == Some(label)] {
             summary { "Roll back" }
             form.stack method="post" action="/ui/rollback" {
-                input type="hidden" name="form" value=(form);
-                input type="hidden" name="name" value=(name);
-                input type="hidden" name="label" value=(state.label);
-                input type="hidden" name="serves" value=(state.deployment);
-                label for=(field) { "Why?" }
+                (session(form))
+                (hidden("name", name))
+                (hidden("label", &state.label))
+                (hidden("serves", state.deployment))
+                label for=(field) { "Reason" }
                 input id=(field) name="message" required maxlength="2000" autocomplete="off";
                 button.danger type="submit" { "Roll back " (Visible(state.label.as_str())) }
-                p.quiet { "It serves " (serving::brief(before)) " again. Applications see it within moments." }
+                p.quiet { "Returns to " (serving::brief(before)) ". Connected replicas update within seconds." }
             }
         }
     }
@@ -264,7 +293,7 @@ fn history(frame: &Frame, matter: &PromptMatter) -> Markup {
     html! {
         section aria-labelledby="when" {
             div.head {
-                h2 #when { "What was live when" }
+                h2 #when { "Deployment history" }
                 form.moment action=(prompt_path(matter.view.prompt.name.as_str())) {
                     label for="at" { "At (UTC)" }
                     input #at type="datetime-local" name="at" value=(value) required;
@@ -280,13 +309,16 @@ fn history(frame: &Frame, matter: &PromptMatter) -> Markup {
 fn moment_told(at: &At) -> Markup {
     html! {
         div.note role="status" {
-            p { "At " b { (moment(at.at)) " UTC" } @if at.served.is_empty() { " no label served anything." } @else { ":" } }
+            p {
+                "At " b { (moment(at.at)) " UTC" } @if at.served.is_empty() { ", nothing was deployed." } @else { ":" }
+            }
             @if !at.served.is_empty() {
                 ul {
                     @for one in &at.served {
                         @if let Some(serving) = &one.to {
                             li {
-                                b { (Visible(one.label.as_str())) } " served " (linked(serving)) ", since " (moment(one.at)) " UTC, by "
+                                b { (Visible(one.label.as_str())) } " served " (linked(serving)) ", since "
+                                (moment(one.at)) " UTC, by "
                                 (Visible(&one.actor)) (approved(one)) ": " q { (Visible(&one.message)) }
                             }
                         }
@@ -307,7 +339,7 @@ fn linked(serving: &Serving) -> Markup {
 
 fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
     match &matter.shown {
-        Err(why) => html! { h2 #content { "Content" } (empty("There is nothing to read", why)) },
+        Err(why) => html! { h2 #content { "Content" } (empty("Content unavailable", why)) },
         Ok(view) => html! {
             div.head {
                 h2 #content { "Version " (view.version.number) " " span.quiet { (view.version.semver) } }
@@ -315,13 +347,19 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
                     @match &matter.why {
                         Why::Asked => {},
                         Why::Served(label) => { "what " (Visible(label)) " serves" },
-                        Why::Newest => { "the newest" },
+                        Why::Newest => { "the latest" },
                     }
                 }
             }
-            p.message { q { (Visible(&view.version.message)) } " " span.quiet { (Visible(&view.version.author)) ", " (when(view.version.created, frame.now)) } }
+            p.message {
+                q { (Visible(&view.version.message)) } " "
+                span.quiet { (Visible(&view.version.author)) ", " (when(view.version.created, frame.now)) }
+            }
             @if let Some(retired) = &view.version.retired {
-                p.note.warn { "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": " q { (Visible(&retired.message)) } }
+                p.note.warn {
+                    "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": "
+                    q { (Visible(&retired.message)) }
+                }
             }
             (conversation(&view.content))
             @if let Some(form) = frame.form().filter(|_| matter.retires && matter.view.prompt.removed.is_none()) {
@@ -338,17 +376,21 @@ fn about(matter: &PromptMatter) -> Markup {
     let findings = matter.findings.get(&view.version.number).map(Vec::as_slice).unwrap_or_default();
     html! {
         h3 { "Variables" }
-        @if content.variables.is_empty() { p.quiet { "None: it says the same to everybody." } } @else {
+        @if content.variables.is_empty() { p.quiet { "No variables." } } @else {
             dl.variables {
                 @for one in &content.variables {
                     dt {
                         var { (Visible(&one.name)) }
                         @if one.required { " " span.tag { "required" } }
-                        @if one.kind != VariableType::Any { " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) } }
+                        @if one.kind != VariableType::Any {
+                            " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) }
+                        }
                     }
                     dd {
                         @if let Some(description) = &one.description { (Visible(description)) }
-                        @if let Some(default) = &one.default { " " span.quiet { "default " code { (Visible(&default.to_string())) } } }
+                        @if let Some(default) = &one.default {
+                            " " span.quiet { "default " code { (Visible(&default.to_string())) } }
+                        }
                     }
                 }
             }
@@ -356,7 +398,11 @@ fn about(matter: &PromptMatter) -> Markup {
         @if let Some(model) = &content.model {
             h3 { "Model" }
             p { code { (Visible(&model.name)) } }
-            dl.pairs { @for (key, value) in &model.parameters { dt { (Visible(key)) } dd { code { (Visible(&value.to_string())) } } } }
+            dl.pairs {
+                @for (key, value) in &model.parameters {
+                    dt { (Visible(key)) } dd { code { (Visible(&value.to_string())) } }
+                }
+            }
         }
         @if !content.tools.is_empty() {
             h3 { "Tools" }
@@ -369,26 +415,32 @@ fn about(matter: &PromptMatter) -> Markup {
         }
         @if !findings.is_empty() {
             h3 { "Findings" }
-            ul.findings { @for one in findings { li { (severity(one)) " " (Visible(&one.message)) " " span.quiet { (Visible(&one.target)) ", line " (one.line) } } } }
+            ul.findings { @for one in findings { li { (impact::finding(one, true)) } } }
         }
         @if !view.version.includes.is_empty() {
             h3 { "Includes" }
-            ul { @for one in &view.version.includes { li { a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } { (Visible(one.name.as_str())) } " v" (one.version) } } }
+            ul {
+                @for one in &view.version.includes {
+                    li {
+                        a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
+                            (Visible(one.name.as_str()))
+                        }
+                        " v" (one.version)
+                    }
+                }
+            }
         }
         @if !matter.view.dependents.is_empty() {
             h3 { "Included by" }
-            ul { @for one in &matter.view.dependents {
-                @let (name, number) = one.rsplit_once('@').unwrap_or((one, ""));
-                li { a href={ (prompt_path(name)) "?version=" (number) } { (Visible(name)) } " v" (number) }
-            } }
+            ul { @for one in &matter.view.dependents { li { (impact::version_link(one)) } } }
         }
         @if let Some(used_by) = &matter.used_by {
-            h3 { "Used in the last day by" }
-            @if used_by.is_empty() { p.quiet { "Nobody that asked this registry." } } @else {
+            h3 { "Used in the last 24 hours by" }
+            @if used_by.is_empty() { p.quiet { "No requests in the last 24 hours." } } @else {
                 ul.inline { @for one in used_by { li.tag { (Visible(one)) } } }
             }
         }
-        h3 { "Identity" }
+        h3 { "Version ID" }
         p { code.stamp { (Visible(&view.stamp)) } }
         p { code.id { (view.version.content_id) } }
     }
@@ -399,49 +451,60 @@ fn tool_name(tool: &serde_json::Value) -> &str {
     name.and_then(serde_json::Value::as_str).unwrap_or("Tool")
 }
 
-fn severity(finding: &Finding) -> Markup {
-    html! { span.tag.(finding.severity.as_str()) { (finding.severity) } }
-}
-
 fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
     let name = matter.view.prompt.name.as_str();
     let serving = |number: u64| {
         let labels = matter.view.labels.iter().filter(move |state| state.serving.versions().contains(&number));
         labels.map(|state| state.label.as_str())
     };
+    let worst = |number: u64| matter.findings.get(&number)?.iter().map(|one| one.severity).max();
+    let can_deploy = frame.form().is_some() && (matter.publishes || !matter.deploys.is_empty());
     html! {
         table.list.cards {
             thead { tr {
-                th scope="col" { "Version" } th scope="col" { "Why" } th scope="col" { "Author" }
-                th scope="col" { "When" } th scope="col" { "Labels and findings" } th scope="col" { span.hidden { "Actions" } }
+                th scope="col" { "Version" } th scope="col" { "Message" } th scope="col" { "Author" }
+                th scope="col" { "Created" } th scope="col" { "Labels and risk" }
+                th scope="col" { span.hidden { "Actions" } }
             } }
             tbody {
                 @for one in &matter.versions {
                     tr {
-                        th scope="row" { a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " " span.quiet { (one.semver) } }
-                        td.words data-label="Why" { (Visible(&one.message)) }
+                        th scope="row" {
+                            a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " "
+                            span.quiet { (one.semver) }
+                        }
+                        td.words data-label="Message" { (Visible(&one.message)) }
                         td data-label="Author" { (Visible(&one.author)) }
-                        td data-label="When" { (when(one.created, frame.now)) }
+                        td data-label="Created" { (when(one.created, frame.now)) }
                         td data-label="Labels" {
                             @for label in serving(one.number) { span.tag.live { (Visible(label)) } " " }
                             @if one.retired.is_some() { span.tag { "retired" } " " }
                             @if one.archived.is_some() { span.tag { "archived" } " " }
-                            @if let Some(worst) = matter.findings.get(&one.number).and_then(|found| found.iter().max_by_key(|one| one.severity)) {
-                                (severity(worst))
+                            @if let Some(worst) = worst(one.number) {
+                                span.tag.(worst.as_str()) { (worst) " risk" }
                             }
                         }
                         td data-label="Actions" {
-                            @if frame.form().is_some() && (matter.publishes || !matter.deploys.is_empty()) && one.retired.is_none() && one.archived.is_none() {
-                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) title=(plain(&format!("Deploy v{}", one.number))) { "Deploy" span.hidden { " v" (one.number) } } " · "
+                            @if can_deploy && one.retired.is_none() && one.archived.is_none() {
+                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) {
+                                    "Deploy" span.hidden { " v" (one.number) }
+                                }
                             }
-                            @if one.number > 1 { a href=(diff_path(name, one.number - 1, one.number)) title=(plain(&format!("What v{} changed", one.number))) { "Compare with v" (one.number - 1) } }
+                            @if one.number > 1 {
+                                " "
+                                a href=(diff_path(name, one.number - 1, one.number)) {
+                                    "Compare with v" (one.number - 1)
+                                }
+                            }
                         }
                     }
                 }
             }
         }
         @if let Some(older) = &matter.older {
-            nav.pages aria-label="Pages" { a.button rel="next" href={ (query(&[("older", older)])) "#versions" } { "Older versions" } }
+            nav.pages aria-label="Pages" {
+                a.button rel="next" href={ (query(&[("older", older)])) "#versions" } { "Older versions" }
+            }
         }
     }
 }

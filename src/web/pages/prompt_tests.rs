@@ -84,7 +84,7 @@ fn the_page_says_what_is_live_why_and_what_it_says() {
         "Protected by <a href=\"/ui/access/policies/release\">release</a>",
         "action=\"/ui/retire\"",
         "action=\"/ui/remove\"",
-        "It serves <b class=\"version\">v2</b> again.",
+        "Returns to <b class=\"version\">v2</b>.",
         "served <a class=\"version\" href=\"?version=2\">v2</a>",
         "name=\"serves\" value=\"5\"",
         "href=\"?older=1#versions\"",
@@ -124,16 +124,16 @@ fn a_prompt_without_labels_or_content_is_a_page() {
     bare.shown = Err("archived <b>".to_owned());
     (bare.deployments, bare.at, bare.used_by) = (Vec::new(), None, None);
     let shown = page(&sample(Who::Local), &bare);
-    assert!(shown.contains("No label serves this prompt") && shown.contains("archived &lt;b&gt;"), "{shown}");
+    assert!(shown.contains("Not deployed to any label") && shown.contains("archived &lt;b&gt;"), "{shown}");
 }
 
 #[test]
 fn a_young_deployment_is_seen_arriving() {
     for (holding, known, missing, expected, again) in [
-        (2, 3, vec!["edge<1>"], "on <b>2 of 3</b> replicas. Not yet on edge&lt;1&gt;", true),
-        (1, 1, vec![], "the one replica", false),
-        (3, 3, vec![], "all 3 replicas", false),
-        (0, 25, vec!["a", "b"], "a, b and others", true),
+        (2, 3, vec!["edge<1>"], "on <b>2 of 3</b> connected replicas. Waiting for edge&lt;1&gt;", true),
+        (1, 1, vec![], "the connected replica", false),
+        (3, 3, vec![], "all 3 connected replicas", false),
+        (0, 25, vec!["a", "b"], "a, b and 23 more", true),
     ] {
         let missing = missing.into_iter().map(str::to_owned).collect();
         let arriving = Some(Arriving { holding, known, missing });

@@ -14,7 +14,8 @@ use crate::model::hit::{Hit, Place};
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
-use crate::web::layout::{Frame, Page, back_path, empty, prompt_path, query, request_path};
+use crate::web::form::hidden;
+use crate::web::layout::{Frame, Page, back_path, empty, prompt_path, query, request_path, search_field};
 use crate::web::words::{Visible, grouped, plain, when};
 
 /// How far back the picture of a row goes: 90 days, in milliseconds.
@@ -97,13 +98,15 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
             h1 { (Visible(here)) }
             p.quiet.count { (count(listing)) }
             @if frame.form().is_some() && listing.kind.is_some() {
-                div.inline.end { a.button href="/ui/bring" { "Import" } a.button.primary href="/ui/new" { "Write a prompt" } }
+                div.inline.end {
+                    a.button href="/ui/bring" { "Import" } a.button.primary href="/ui/new" { "New prompt" }
+                }
             }
         }
         (filters(listing))
         (folders(listing))
         @if listing.rows.is_empty() {
-            (empty("Nothing found", "No prompt that you may read fits. Try fewer words, or search older texts too."))
+            (empty("No prompts match", "Try fewer words, clear the filters, or turn on “Include older versions”."))
         } @else {
             (table(listing, frame.now))
             @if let Some(next) = &listing.next {
@@ -116,14 +119,14 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
             }
         }
     };
-    frame.page(&Page { title: here, above: &above, done: None, search: &listing.words, main })
+    frame.page(&Page { title: here, above: &above, done: None, searches: true, main })
 }
 
 fn count(listing: &Listing) -> Markup {
     let total = u64::try_from(listing.total).unwrap_or(u64::MAX);
     html! {
         (grouped(total)) (if total == 1 { " prompt" } else { " prompts" })
-        @if listing.cut { ", and there was more text than one search looks into" }
+        @if listing.cut { " (search limit reached; narrow your filters)" }
     }
 }
 
@@ -172,28 +175,39 @@ fn filters(listing: &Listing) -> Markup {
     labels.sort_unstable();
     labels.dedup();
     html! {
-        form.filters action="/ui/" {
-            @if !listing.folder.is_empty() { input type="hidden" name="folder" value=(listing.folder); }
-            label { span { "Words" } input type="search" name="q" value=(plain(&listing.words)) maxlength="200" spellcheck="false"; }
-            label {
-                span { "Label" }
-                select name="label" {
-                    option value="" { "any" }
-                    @for label in labels { option value=(label) selected[label == listing.label] { (plain(label)) } }
+        form.search action="/ui/" role="search" {
+            @if !listing.folder.is_empty() { (hidden("folder", &listing.folder)) }
+            div.words { (search_field(&listing.words)) button type="submit" { "Search" } }
+            details.act open[is_filtered(listing)] {
+                summary { "Filters" }
+                div.filters {
+                    label {
+                        span { "Label" }
+                        select name="label" {
+                            option value="" { "any" }
+                            @for label in labels {
+                                option value=(label) selected[label == listing.label] { (plain(label)) }
+                            }
+                        }
+                    }
+                    @if let Some(kind) = &listing.kind { (kinds(listing, kind)) }
+                    label.check {
+                        input type="checkbox" name="history" value="yes" checked[listing.history];
+                        span { "Include older versions" }
+                    }
+                    button type="submit" { "Apply" }
+                    @if is_filtered(listing) || !listing.words.is_empty() {
+                        a.clear href={ "/ui/" (query(&[("folder", &listing.folder)])) } { "Clear filters" }
+                    }
                 }
             }
-            @if let Some(kind) = &listing.kind { (kinds(listing, kind)) }
-            label.check { input type="checkbox" name="history" value="yes" checked[listing.history]; span { "Older texts too" } }
-            button type="submit" { "Filter" }
-            @if is_filtered(listing) { a.clear href={ "/ui/" (query(&[("folder", &listing.folder)])) } { "Clear" } }
         }
     }
 }
 
 fn is_filtered(listing: &Listing) -> bool {
     let of_kind = |kind: &Kind| !kind.owner.is_empty() || !kind.tag.is_empty() || kind.risk.is_some();
-    let named = !listing.words.is_empty() || !listing.label.is_empty() || listing.history;
-    named || listing.kind.as_ref().is_some_and(of_kind)
+    !listing.label.is_empty() || listing.history || listing.kind.as_ref().is_some_and(of_kind)
 }
 
 /// The filters that only a primary can answer. What there is to choose from is what the page shows anyway.
@@ -201,12 +215,20 @@ fn kinds(listing: &Listing, kind: &Kind) -> Markup {
     let owners: BTreeSet<&str> = listing.rows.iter().filter_map(|row| row.about.owner.as_deref()).collect();
     let tags: BTreeSet<&str> = listing.rows.iter().flat_map(|row| row.about.tags.iter().map(String::as_str)).collect();
     html! {
-        label { span { "Owner" } input.short name="owner" list="owners" value=(plain(&kind.owner)) maxlength="64" autocomplete="off" spellcheck="false"; }
+        label {
+            span { "Owner" }
+            input.short name="owner" list="owners" value=(plain(&kind.owner)) maxlength="64" autocomplete="off"
+                spellcheck="false";
+        }
         datalist #owners { @for owner in owners { option value=(owner) {} } }
-        label { span { "Tag" } input.short name="tag" list="tags" value=(plain(&kind.tag)) maxlength="40" autocomplete="off" spellcheck="false"; }
+        label {
+            span { "Tag" }
+            input.short name="tag" list="tags" value=(plain(&kind.tag)) maxlength="40" autocomplete="off"
+                spellcheck="false";
+        }
         datalist #tags { @for tag in tags { option value=(tag) {} } }
         label {
-            span { "Risk at least" }
+            span { "Minimum risk" }
             select name="risk" {
                 option value="" { "any" }
                 @for severity in [Severity::Low, Severity::Medium, Severity::High, Severity::Critical] {
@@ -233,7 +255,9 @@ fn folder_links(listing: &Listing) -> Markup {
             ul {
                 @for (folder, count) in listing.folders.iter().take(FOLDERS_MAX) {
                     @let name = folder.strip_prefix(&listing.folder).unwrap_or(folder);
-                    li { a href=(address(listing, &[("folder", folder)])) { (Visible(name)) " " span.quiet { (count) } } }
+                    li {
+                        a href=(address(listing, &[("folder", folder)])) { (Visible(name)) " " span.quiet { (count) } }
+                    }
                 }
                 @if more > 0 { li.quiet { "and " (more) " more" } }
             }
@@ -247,8 +271,9 @@ fn table(listing: &Listing, now: Timestamp) -> Markup {
             thead {
                 tr {
                     th scope="col" { "Prompt" }
-                    th scope="col" { "Production serves" }
+                    th scope="col" { "Production" }
                     th scope="col" { "Other labels" }
+                    th scope="col" { "Updated" }
                     th scope="col" { "90 days" }
                 }
             }
@@ -267,21 +292,32 @@ fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
     html! {
         tr {
             th scope="row" {
-                a.name href=(prompt_path(name)) { @if !path.is_empty() { span.quiet { (marked(path, &words)) "/" } } (marked(last, &words)) }
+                a.name href=(prompt_path(name)) {
+                    @if !path.is_empty() { span.quiet { (marked(path, &words)) "/" } } (marked(last, &words))
+                }
                 @for id in &row.pending { " " a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
                 (row_about(row, listing))
                 (hits(&row.hits))
             }
             td data-label="Production" {
-                @if let Some(state) = live.first() {
-                    (serving::brief(&state.serving)) " " span.quiet { (since(row, state, now)) }
-                    @if row.back { " " a.back href=(back_path(name, PRODUCTION)) { "Roll back" span.hidden { " " (Visible(name)) } } }
-                } @else { span.quiet { "not live, newest is v" (row.prompt.latest) } }
+                @if let Some(state) = live.first() { (serving::brief(&state.serving)) }
+                @else { span.quiet { "Not deployed · latest v" (row.prompt.latest) } }
             }
             td data-label="Other labels" {
-                @for state in others { span.tag title=(told(row, state)) { (Visible(state.label.as_str())) " " (serving::brief(&state.serving)) } " " }
+                @for state in others {
+                    span.tag title=(told(row, state)) {
+                        (Visible(state.label.as_str())) " " (serving::brief(&state.serving))
+                    }
+                    " "
+                }
             }
-            td data-label="90 days" { (strip(&row.recent, now)) }
+            td {
+                @match live.first() { Some(state) => (since(row, state, now)), None => (when(row.prompt.changed, now)) }
+                @if row.back && !live.is_empty() {
+                    " " a.back href=(back_path(name, PRODUCTION)) { "Roll back" span.hidden { " " (Visible(name)) } }
+                }
+            }
+            td { (strip(&row.recent, now)) }
         }
     }
 }
@@ -335,7 +371,8 @@ fn strip(recent: &[Deployment], now: Timestamp) -> Markup {
     let words = format!("{count} {} in the last 90 days", if count == 1 { "change" } else { "changes" });
     html! {
         @if count > 0 {
-            svg.strip viewBox={ "0 0 " (STRIP_WIDTH) " 16" } width=(STRIP_WIDTH) height="16" role="img" aria-label=(words) {
+            svg.strip viewBox={ "0 0 " (STRIP_WIDTH) " 16" } width=(STRIP_WIDTH) height="16" role="img"
+                aria-label=(words) {
                 path.base d={ "M0 15h" (STRIP_WIDTH) } {}
                 @if !marks.is_empty() { path d=(marks) {} }
                 @if !back.is_empty() { path.back d=(back) {} }

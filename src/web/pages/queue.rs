@@ -39,7 +39,7 @@ pub struct QueueRow {
 #[must_use]
 pub fn page(frame: &Frame, queue: &Queue) -> String {
     let main = html! {
-        div.head { h1 { "Review" } p.quiet { "What somebody wants a label to serve, and what others say of it" } }
+        div.head { h1 { "Review" } p.quiet { "Proposed deployments and their reviews" } }
         nav.tabs aria-label="State" {
             @for state in RequestState::ALL {
                 a href=(address(state, "")) aria-current=[(state == queue.state).then_some("true")] { (title(state)) }
@@ -47,14 +47,19 @@ pub fn page(frame: &Frame, queue: &Queue) -> String {
         }
         div #queue data-live {
             @if queue.rows.is_empty() { (nothing(queue.state)) } @else {
-                (table(frame, queue))
+                @let (yours, others): (Vec<_>, Vec<_>) = queue.rows.iter().partition(|row| row.asked || row.waits);
+                @if !yours.is_empty() { h2 { "Needs your review" } (table(frame, &yours)) }
+                @if !yours.is_empty() && !others.is_empty() { h2 { "Other requests" } }
+                @if !others.is_empty() { (table(frame, &others)) }
                 @if let Some(next) = &queue.next {
-                    nav.pages aria-label="Pages" { a.button rel="next" href=(address(queue.state, next)) { "Older requests" } }
+                    nav.pages aria-label="Pages" {
+                        a.button rel="next" href=(address(queue.state, next)) { "Older requests" }
+                    }
                 }
             }
         }
     };
-    frame.page_of(Part::Review, &Page { title: "Review", above: &[], done: None, search: "", main })
+    frame.page_of(Part::Review, &Page { title: "Review", above: &[], done: None, searches: false, main })
 }
 
 fn address(state: RequestState, cursor: &str) -> String {
@@ -75,11 +80,10 @@ const fn title(state: RequestState) -> &'static str {
 fn nothing(state: RequestState) -> Markup {
     match state {
         RequestState::Open => empty(
-            "Nothing waits",
-            "No change request that you may read is open. To ask for one, open a version of a prompt and say on which \
-             label it shall be served.",
+            "No open requests",
+            "To open a change request, deploy a version of a prompt and choose “Request review”.",
         ),
-        _ => empty("None yet", "No change request that you may read has come to this end."),
+        _ => empty("No requests", &format!("No change request is {state}.")),
     }
 }
 
@@ -94,14 +98,14 @@ pub(super) fn state_tag(state: RequestState) -> Markup {
     html! { span.tag.(class) { (state) } }
 }
 
-fn table(frame: &Frame, queue: &Queue) -> Markup {
+fn table(frame: &Frame, rows: &[&QueueRow]) -> Markup {
     html! {
         table.list.cards {
             thead { tr {
-                th scope="col" { "Request" } th scope="col" { "What moves" } th scope="col" { "Asked by" }
-                th scope="col" { "When" } th scope="col" { "Standing" }
+                th scope="col" { "Request" } th scope="col" { "Change" } th scope="col" { "Opened by" }
+                th scope="col" { "Opened" } th scope="col" { "Status" }
             } }
-            tbody { @for row in &queue.rows { (request_row(frame, row)) } }
+            tbody { @for row in rows { (request_row(frame, row)) } }
         }
     }
 }
@@ -110,13 +114,17 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
     let request = &row.request;
     html! {
         tr {
-            th.words scope="row" { a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (Visible(&request.message)) } }
-            td data-label="What moves" {
+            th.words scope="row" {
+                a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (Visible(&request.message)) }
+            }
+            td data-label="Change" {
                 ul.moves {
                     @for (index, one) in request.moves.iter().enumerate() {
                         li {
-                            a href=(prompt_path(one.name.as_str())) { (Visible(one.name.as_str())) } " " span.tag { (Visible(one.label.as_str())) } " "
-                            @if let Some(from) = row.from.get(index).copied().flatten().filter(|from| one.serving.fixed() != Some(*from)) {
+                            a href=(prompt_path(one.name.as_str())) { (Visible(one.name.as_str())) } " "
+                            span.tag { (Visible(one.label.as_str())) } " "
+                            @let from = row.from.get(index).copied().flatten();
+                            @if let Some(from) = from.filter(|from| one.serving.fixed() != Some(*from)) {
                                 span.version { "v" (from) } " → "
                             }
                             (serving::brief(&one.serving))
@@ -124,19 +132,29 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                     }
                 }
             }
-            td data-label="Asked by" { (Visible(&request.author)) }
-            td data-label="When" { (when(request.created, frame.now)) }
-            td data-label="Standing" {
+            td data-label="Opened by" { (Visible(&request.author)) }
+            td data-label="Opened" { (when(request.created, frame.now)) }
+            td data-label="Status" {
                 div.inline {
                     @match row.missing {
-                        Some(0) => span.tag.live { "complete" },
-                        Some(missing) => span.tag.wait { (missing) " missing" },
+                        Some(0) => span.tag.live { "ready" },
+                        Some(missing) => {
+                            span.tag.wait {
+                                (missing) (if missing == 1 { " requirement left" } else { " requirements left" })
+                            }
+                        },
                         None => (state_tag(request.state)),
                     }
                     @let approvals = approvals(request);
-                    @if approvals > 0 { span.tag { (approvals) (if approvals == 1 { " approval" } else { " approvals" }) } }
+                    @if approvals > 0 {
+                        span.tag { (approvals) (if approvals == 1 { " approval" } else { " approvals" }) }
+                    }
                     @if row.mine { span.tag { "yours" } }
-                    @if row.asked { span.tag.critical { "you are asked" } } @else if row.waits { span.tag.critical { "waits for you" } }
+                    @if row.asked {
+                        span.tag.critical { "your review requested" }
+                    } @else if row.waits {
+                        span.tag.critical { "needs your review" }
+                    }
                 }
             }
         }
@@ -171,7 +189,7 @@ mod tests {
             "Warmer &lt;b&gt;<span class=\"odd\">U+202E</span>",
             "ann&lt;i&gt;",
             "v6</span> → ",
-            "2 missing",
+            "2 requirements left",
             "1 approval<",
             "yours",
             "href=\"/ui/review?cursor=12\"",
@@ -180,12 +198,12 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
-        assert!(!shown.contains("waits for you"), "{shown}");
+        assert!(!shown.contains("needs your review"), "{shown}");
         let waiting = QueueRow { missing: None, mine: false, waits: true, ..row() };
-        assert!(page(&sample(Who::Local), &queue(vec![waiting])).contains("waits for you"));
+        assert!(page(&sample(Who::Local), &queue(vec![waiting])).contains("needs your review"));
         let asked = QueueRow { asked: true, ..row() };
-        assert!(page(&sample(Who::Local), &queue(vec![asked])).contains("you are asked"));
+        assert!(page(&sample(Who::Local), &queue(vec![asked])).contains("your review requested"));
         let none = page(&sample(Who::Local), &queue(Vec::new()));
-        assert!(none.contains("Nothing waits") && !none.contains("<table"), "{none}");
+        assert!(none.contains("No open requests") && !none.contains("<table"), "{none}");
     }
 }

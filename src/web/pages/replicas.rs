@@ -44,40 +44,41 @@ pub struct ReplicaRow {
 pub fn page(frame: &Frame, matter: &ReplicasMatter) -> String {
     let primary = matter.status.role == NodeRole::Primary;
     let main = html! {
-        div.head { h1 { "Replicas" } p.quiet { "Who is where, how fresh, running what" } }
+        div.head { h1 { "Replicas" } p.quiet { "Version, freshness and last contact of each replica" } }
         @if !primary { (own(frame, &matter.status)) }
         @if let Some(rows) = &matter.rows {
             @if primary || !rows.is_empty() { (followers(frame, matter, rows)) }
         }
     };
-    frame.page_of(Part::Replicas, &Page { title: "Replicas", above: &[], done: None, search: "", main })
+    frame.page_of(Part::Replicas, &Page { title: "Replicas", above: &[], done: None, searches: false, main })
 }
 
 fn followers(frame: &Frame, matter: &ReplicasMatter, rows: &[ReplicaRow]) -> Markup {
     let mut sorted: Vec<&ReplicaRow> = rows.iter().collect();
     // Whoever lacks most comes first.
     sorted.sort_by_key(|row| std::cmp::Reverse(row.behind.map_or(u64::MAX, |behind| behind)));
+    let behind = rows.iter().any(|row| row.behind != Some(0));
     let left = sorted.len().saturating_sub(ROWS_MAX);
     html! {
         @if rows.is_empty() {
-            (empty("No replica was heard lately", "A replica that follows this node shows here as soon as it asks for what is new."))
+            (empty("No connected replicas", "Replicas of this node appear here once they connect."))
             (command("bookholder replica --upstream URL --root-key KEY --data DIRECTORY"))
         } @else {
-            p.note.warn[rows.iter().any(|row| row.behind != Some(0))] role="status" { (summary(rows)) }
+            p.note[behind].warn[behind].state[!behind] role="status" { (summary(rows)) }
             table.list.cards {
                 thead { tr {
-                    th scope="col" { "Replica" } th scope="col" { "Holds" } th scope="col" { "Freshness" }
+                    th scope="col" { "Replica" } th scope="col" { "State" } th scope="col" { "Freshness" }
                     @if matter.names { th scope="col" { "Follows as" } }
-                    th scope="col" { "Program" } th scope="col" { "Last heard" }
+                    th scope="col" { "Version" } th scope="col" { "Last seen" }
                 } }
                 tbody { @for row in sorted.iter().take(ROWS_MAX) { (follower(frame, matter.names, row)) } }
             }
-            @if left > 0 { p.quiet { "And " (grouped(count(left))) " more that lack no more than these." } }
+            @if left > 0 { p.quiet { "and " (grouped(count(left))) " more, no further behind." } }
         }
         p.quiet {
-            "This node stands at " b { (matter.status.position) } " and runs " (Visible(&matter.status.version)) ". Listed is who was heard "
-            "in the last two minutes. A replica that reports to nobody, is fed by bundles, or asks through a cache may hold everything and "
-            "not be listed."
+            "Position " b { (matter.status.position) } " · v" (Visible(&matter.status.version))
+            ". Shows replicas seen in the last two "
+            "minutes; replicas that do not report, use bundles or sit behind a cache are not listed."
         }
     }
 }
@@ -93,9 +94,9 @@ fn summary(rows: &[ReplicaRow]) -> String {
     let ahead = rows.iter().filter(|row| row.behind.is_none()).count();
     let holding = all - behind.len() - ahead;
     let mut parts = vec![match (holding == all, all) {
-        (true, 1) => "The one replica that was heard has everything".to_owned(),
-        (true, _) => format!("All {all} have everything"),
-        (false, _) => format!("{holding} of {all} have everything"),
+        (true, 1) => "The replica is up to date".to_owned(),
+        (true, _) => format!("All {all} replicas are up to date"),
+        (false, _) => format!("{holding} of {all} replicas are up to date"),
     }];
     let most = behind.iter().copied().max().unwrap_or_default();
     match behind.len() {
@@ -104,7 +105,7 @@ fn summary(rows: &[ReplicaRow]) -> String {
         several => parts.push(format!("{several} are behind, at most {}", commits(most))),
     }
     if ahead > 0 {
-        parts.push(format!("{ahead} ahead of this node, which no replica of it can be"));
+        parts.push(format!("{ahead} ahead of this node, which is not possible for its replicas"));
     }
     format!("{}.", parts.join(", "))
 }
@@ -117,28 +118,33 @@ fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
     html! {
         tr {
             th scope="row" { (Visible(&row.replica)) }
-            td data-label="Holds" {
+            td data-label="State" {
                 @match row.behind {
-                    Some(0) => span.tag.live { "everything" },
+                    Some(0) => span.tag.live { "up to date" },
                     Some(behind) => span.tag.wait { (commits(behind)) " behind" },
                     None => span.tag.high { "ahead of this node" },
                 }
                 " " span.quiet { (row.position) }
             }
             td data-label="Freshness" {
-                @match &row.said { Some((freshness, _)) => (freshness_tag(*freshness)), None => span.quiet { "no report yet" } }
+                @match &row.said {
+                    Some((freshness, _)) => (freshness_tag(*freshness)),
+                    None => span.quiet { "no report yet" },
+                }
             }
             @if names {
                 td data-label="Follows as" {
                     @match &row.follows_as {
                         Some((principal, token)) => { a href=(principal_path(principal)) { (Visible(principal)) }
                             @if principal != token { " " span.quiet { "access token " (Visible(token)) } } },
-                        None => span.quiet { "nobody: following is open to it" },
+                        None => span.quiet { "no token (open access)" },
                     }
                 }
             }
-            td data-label="Program" { @match &row.said { Some((_, version)) => (Visible(version)), None => span.quiet { "no report yet" } } }
-            td data-label="Last heard" { (when(row.heard, frame.now)) }
+            td data-label="Version" {
+                @match &row.said { Some((_, version)) => (Visible(version)), None => span.quiet { "no report yet" } }
+            }
+            td data-label="Last seen" { (when(row.heard, frame.now)) }
         }
     }
 }
@@ -156,33 +162,47 @@ fn freshness_tag(freshness: Freshness) -> Markup {
 
 /// A replica about itself.
 fn own(frame: &Frame, status: &Status) -> Markup {
+    let class = match status.freshness {
+        Freshness::Fresh => "state",
+        Freshness::Stale => "note warn",
+        Freshness::Empty | Freshness::Expired => "note bad",
+    };
     let upstream = frame.replica.as_ref().and_then(|following| following.upstream.as_deref());
     html! {
-        p.note.warn[status.freshness == Freshness::Stale].bad[matches!(status.freshness, Freshness::Empty | Freshness::Expired)] role="status" {
+        p class=(class) role="status" {
             (freshness_tag(status.freshness)) " " (standing(status.freshness))
         }
         @if let Some(trouble) = &status.trouble { (troubled(frame, trouble)) }
         @if let Some(trouble) = &status.inbox { (troubled(frame, trouble)) }
-        @if status.held { p.note.warn { "Held: its operator froze it at this position. It answers, and takes nothing new." } }
+        @if status.held {
+            p.note.warn { "Held at this position by its operator. It keeps answering but does not update." }
+        }
         @if status.clock_untrusted {
-            p.note.bad { "The clock of this machine does not fit what was signed, and is not trusted. Set it." }
+            p.note.bad { "This machine’s clock does not match the signed state and is being ignored. Fix the clock." }
         }
         section {
             h2 { "This replica" }
             dl.pairs {
-                dt { "Follows" } dd { @match upstream { Some(upstream) => code { (Visible(upstream)) }, None => "nobody over the network: it is fed by bundles" } }
+                dt { "Follows" }
+                dd {
+                    @match upstream { Some(upstream) => code { (Visible(upstream)) }, None => "bundles (no upstream)" }
+                }
                 dt { "Position" } dd { (status.position) }
                 dt { "Entries" } dd { (grouped(status.entries)) }
                 dt { "State" } dd { code { (Visible(&status.state)) } }
                 dt { (freshness_word(status.freshness)) " since" } dd { (when(status.since, frame.now)) }
-                dt { "Last verified contact" } dd { @if status.age_s == 0 { "just now" } @else { (length(milliseconds(status.age_s))) " ago" } }
+                dt { "Last verified contact" }
+                dd { @if status.age_s == 0 { "just now" } @else { (length(milliseconds(status.age_s))) " ago" } }
                 @if let Some(issued) = status.issued { dt { "Signed" } dd { (when(issued, frame.now)) } }
                 @if let Some(expires) = status.expires {
-                    dt { "Good until" } dd { (when(expires, frame.now)) @if expires < frame.now { " " span.tag.high { "over" } } }
+                    dt { "Expires" }
+                    dd { (when(expires, frame.now)) @if expires < frame.now { " " span.tag.high { "expired" } } }
                 }
-                dt { "Program" } dd { (Visible(&status.version)) }
+                dt { "Version" } dd { (Visible(&status.version)) }
             }
-            p.quiet { "Two nodes at one position have the same state: compare it with what the primary says under " code { "/v1/status" } "." }
+            p.quiet {
+                "Nodes at the same position have the same state. Compare with the primary’s " code { "/v1/status" } "."
+            }
         }
     }
 }
@@ -202,14 +222,10 @@ const fn freshness_word(freshness: Freshness) -> &'static str {
 
 const fn standing(freshness: Freshness) -> &'static str {
     match freshness {
-        Freshness::Empty => "It holds no verified state yet and answers nothing.",
-        Freshness::Fresh => "It holds what its primary signed, and is in contact.",
-        Freshness::Stale => {
-            "It answers with what it holds, which was verified, and is out of contact with its primary."
-        }
-        Freshness::Expired => {
-            "It answers with what it holds, which was verified; the lifetime that was signed for it is over."
-        }
+        Freshness::Empty => "No verified state yet, so it cannot answer.",
+        Freshness::Fresh => "Verified state, in contact with the primary.",
+        Freshness::Stale => "Answers from verified state, but has no contact with the primary.",
+        Freshness::Expired => "Answers from verified state whose signed lifetime has expired.",
     }
 }
 
@@ -217,7 +233,7 @@ fn troubled(frame: &Frame, trouble: &Trouble) -> Markup {
     let times = trouble.times;
     html! {
         div.note.bad {
-            p { b { "What keeps it: " (Visible(&trouble.reason)) } }
+            p { b { "Problem: " (Visible(&trouble.reason)) } }
             p { (Visible(&trouble.detail)) }
             p { "Since " (when(trouble.since, frame.now)) @if times > 1 { ", " (grouped(times)) " times" } "." }
         }
@@ -275,13 +291,13 @@ mod tests {
             let rows: Vec<ReplicaRow> = behind.iter().map(|behind| row("r", *behind)).collect();
             assert_eq!(summary(&rows), expected, "{behind:?}");
         };
-        check(&[Some(0)], "The one replica that was heard has everything.");
-        check(&[Some(0), Some(0)], "All 2 have everything.");
-        check(&[Some(0), Some(0), Some(12), Some(0)], "3 of 4 have everything, 1 is 12 commits behind.");
-        check(&[Some(1), Some(3)], "0 of 2 have everything, 2 are behind, at most 3 commits.");
+        check(&[Some(0)], "The replica is up to date.");
+        check(&[Some(0), Some(0)], "All 2 replicas are up to date.");
+        check(&[Some(0), Some(0), Some(12), Some(0)], "3 of 4 replicas are up to date, 1 is 12 commits behind.");
+        check(&[Some(1), Some(3)], "0 of 2 replicas are up to date, 2 are behind, at most 3 commits.");
         check(
             &[Some(1), None],
-            "0 of 2 have everything, 1 is 1 commit behind, 1 ahead of this node, which no replica of it can be.",
+            "0 of 2 replicas are up to date, 1 is 1 commit behind, 1 ahead of this node, which is not possible for its replicas.",
         );
     }
 
@@ -290,7 +306,7 @@ mod tests {
         let fresh = ReplicaRow { said: None, ..row("new", Some(0)) };
         let shown = primary(vec![fresh, row("<script>\u{202e}", Some(12))], true);
         for part in [
-            "1 of 2 have everything, 1 is 12 commits behind.",
+            "1 of 2 replicas are up to date, 1 is 12 commits behind.",
             "&lt;script&gt;<span class=\"odd\">U+202E</span>",
             "12 commits behind",
             "<span class=\"tag wait\">stale</span>",
@@ -308,9 +324,9 @@ mod tests {
             "who keeps access knows as whom they follow"
         );
         let many: Vec<ReplicaRow> = (0..=ROWS_MAX).map(|number| row(&format!("r{number}"), Some(0))).collect();
-        assert!(primary(many, false).contains("And 1 more"));
+        assert!(primary(many, false).contains("and 1 more"));
         let none = primary(Vec::new(), true);
-        assert!(none.contains("No replica was heard lately") && !none.contains("<table"), "{none}");
+        assert!(none.contains("No connected replicas") && !none.contains("<table"), "{none}");
     }
 
     #[test]
@@ -328,14 +344,14 @@ mod tests {
         let shown = page(&frame, &ReplicasMatter { status, rows: None, names: false });
         for part in [
             "<span class=\"tag high\">expired</span>",
-            "What keeps it: unreachable",
+            "Problem: unreachable",
             "refused &lt;b&gt;",
             "7 times",
-            "froze it at this position",
-            "is not trusted",
+            "Held at this position",
+            "is being ignored",
             "http://&lt;x&gt;",
             "1 min 1 s ago",
-            "Good until",
+            "Expires",
             "c3RhdGU=",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");

@@ -14,7 +14,9 @@ pub(super) fn brief(serving: &Serving) -> Markup {
     html! {
         (target(&serving.default))
         @if !serving.rules.is_empty() {
-            span.quiet title=(plain(&serving.to_string())) { " +" (serving.rules.len()) (if serving.rules.len() == 1 { " rule" } else { " rules" }) }
+            span.quiet title=(plain(&serving.to_string())) {
+                " +" (serving.rules.len()) (if serving.rules.len() == 1 { " rule" } else { " rules" })
+            }
         }
     }
 }
@@ -66,13 +68,16 @@ fn bar(split: &Split, version: &dyn Fn(u64) -> String) -> Markup {
         div.split {
             svg viewBox={ "0 0 " (WIDTH) " 100" } preserveAspectRatio="none" aria-hidden="true" {
                 @for run in &split.slots {
-                    rect class=(colour(run.version)) x=(run.from) width=(run.to.saturating_sub(run.from)) height="100" {}
+                    rect class=(colour(run.version)) x=(run.from) width=(run.to.saturating_sub(run.from)) height="100" {
+                    }
                 }
             }
             ul {
                 @for (number, slots) in split.weights() {
                     li {
-                        svg.key viewBox="0 0 10 10" aria-hidden="true" { rect class=(colour(number)) width="10" height="10" rx="2" {} }
+                        svg.key viewBox="0 0 10 10" aria-hidden="true" {
+                            rect class=(colour(number)) width="10" height="10" rx="2" {}
+                        }
                         a.version href=(version(number)) { "v" (number) } " " (share(slots))
                     }
                 }

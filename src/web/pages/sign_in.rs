@@ -2,8 +2,9 @@
 
 use maud::html;
 
+use crate::web::form::{hidden, session};
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{Visible, plain};
+use crate::web::words::{Visible, plain, with_code};
 
 /// What the page is made of.
 #[derive(Clone, Debug, Default)]
@@ -28,32 +29,41 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
             h1 { "Sign in" }
             @if let Some(name) = sign_in.unknown {
                 p.note.bad role="alert" {
-                    "Single sign-on says that you are " b { (Visible(name)) } ". No person with this name has access here, or their access is suspended. Ask an admin to add a person named exactly like this, under Access."
+                    "Single sign-on identifies you as " b { (Visible(name)) }
+                    ", but no active person has this name here. Ask an admin to add or enable a person with exactly "
+                    "this name, under Settings."
                 }
             }
             @if sign_in.takes_tokens {
-                p.lead { "With the access token that an admin gave you. It is exchanged for a session of this browser." }
-                @if let Some(refused) = sign_in.refused { p.note.bad #refused role="alert" { (Visible(refused)) } }
+                p.lead { "Paste the access token your admin gave you. It starts a session in this browser." }
+                @if let Some(refused) = sign_in.refused { p.note.bad #refused role="alert" { (with_code(refused)) } }
                 form.stack method="post" action="/ui/sign-in" {
-                    input type="hidden" name="form" value=(sign_in.form);
-                    input type="hidden" name="next" value=(sign_in.next);
+                    (session(sign_in.form))
+                    (hidden("next", sign_in.next))
                     label for="token" { "Access token" }
-                    input #token type="password" name="token" required autocomplete="current-password" spellcheck="false"
-                        maxlength="200" placeholder="bh_…" aria-invalid=[sign_in.refused.map(|_| "true")]
+                    input #token type="password" name="token" required autocomplete="current-password"
+                        spellcheck="false" maxlength="200" placeholder="bh_…"
+                        aria-invalid=[sign_in.refused.map(|_| "true")]
                         aria-describedby=[sign_in.refused.map(|_| "refused")];
                     button.primary type="submit" { "Sign in" }
                 }
                 ul.quiet.facts {
-                    li { "A session ends after 8 hours without use, after 7 days in any case, and at once when the access token is revoked." }
-                    @if frame.replica.is_some() { li { "A restart of this replica ends every session." } }
-                    li { "No access token? An admin can create a sign-in link for you: on your page under Access, or with " code { "bookholder principal sign-in-link" } "." }
+                    li { "Sessions expire after 8 idle hours or 7 days, and end immediately if the token is revoked." }
+                    @if frame.replica.is_some() { li { "Restarting this replica signs everyone out." } }
+                    li {
+                        "No token? Ask an admin for a sign-in link: from your page under Access, or with "
+                        code { "bookholder principal sign-in-link" } "."
+                    }
                 }
             } @else {
-                p.lead { "This replica takes no access tokens: its pages can be read on the machine itself, or where its operator opened reading to all." }
+                p.lead {
+                    "Sign-in is off on this replica. Read it from the machine itself, or ask its operator to open "
+                    "reads."
+                }
             }
         }
     };
-    frame.page(&Page { title: "Sign in", above: &[], done: None, search: "", main })
+    frame.page(&Page { title: "Sign in", above: &[], done: None, searches: false, main })
 }
 
 /// What the page of a sign-in link is made of.
@@ -86,7 +96,7 @@ pub fn link_page(frame: &Frame, link: &SignInLinkMatter<'_>) -> String {
             }
         }
     };
-    frame.page(&Page { title: "Sign in", above: &[], done: None, search: "", main })
+    frame.page(&Page { title: "Sign in", above: &[], done: None, searches: false, main })
 }
 
 #[cfg(test)]
@@ -106,8 +116,8 @@ mod tests {
         let shown = page(&sample(Who::Stranger), &sign_in);
         assert!(shown.contains("aria-describedby=\"refused\"") && shown.contains("id=\"refused\""), "{shown}");
         assert!(shown.contains("/ui/&quot;&gt;&lt;script&gt;"), "{shown}");
-        assert!(shown.contains("<b>&lt;b&gt;</b>. No person"), "{shown}");
+        assert!(shown.contains("<b>&lt;b&gt;</b>, but no active person"), "{shown}");
         let closed = page(&sample(Who::Stranger), &SignIn::default());
-        assert!(!closed.contains("<form class=\"stack\"") && closed.contains("takes no access tokens"), "{closed}");
+        assert!(!closed.contains("<form class=\"stack\"") && closed.contains("Sign-in is off"), "{closed}");
     }
 }

@@ -17,7 +17,8 @@ use crate::web::words::{length, moment, plain, shorten};
 /// Sizes in the picture's own units.
 const WIDTH: i64 = 1_000;
 const PLOT_X: i64 = 132;
-const PLOT_WIDTH: i64 = WIDTH - PLOT_X - 4;
+/// Beside it there is room for what the last bar says, however narrow it is.
+const PLOT_WIDTH: i64 = WIDTH - PLOT_X - 44;
 const AXIS_HEIGHT: i64 = 22;
 const LANE_HEIGHT: i64 = 32;
 const BAR_HEIGHT: i64 = 22;
@@ -80,11 +81,11 @@ pub(super) fn timeline(deployments: &[Deployment], now: Timestamp, at: Option<Ti
     let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(lanes.len()).unwrap_or_default();
     let mut axis = marks(window.from_ms, window.to_ms);
     // Marks at the very ends would be cut, or stand in the way of the labels.
-    axis.retain(|(ms, _)| (PLOT_X..WIDTH - 50).contains(&window.x(Timestamp::from_ms(*ms))));
+    axis.retain(|(ms, _)| (PLOT_X..WIDTH - 90).contains(&window.x(Timestamp::from_ms(*ms))));
     html! {
         div.wide tabindex="0" role="region" aria-label="Timeline" {
             svg.timeline viewBox={ "0 0 " (WIDTH) " " (height) } role="group"
-                aria-label="What each label served over time; each bar leads to what was served then" {
+                aria-label="What each label served over time; each bar links to what was served then" {
                 @for (ms, words) in &axis {
                     @let x = window.x(Timestamp::from_ms(*ms));
                     line.grid x1=(x) y1=(AXIS_HEIGHT - 6) x2=(x) y2=(height) {}
@@ -154,6 +155,7 @@ fn bar(label: &str, group: &[&Span<'_>], (from, width): (i64, i64), y: i64) -> M
             title { (title(label, group)) }
             rect class=(class) x=(from) y=(y) width=(width) height=(BAR_HEIGHT) rx="3" {}
             @if alone && fits { text.number x=(from + width / 2) y=(y + 15) { (words) } }
+            @else if last.until.is_none() { text.number.last x=(from + width + 4) y=(y + 15) { (words) } }
             @if back { path.back d={ "M" (from + 1) " " (y) "h7l-7 7z" } {} }
         }
     }

@@ -171,7 +171,7 @@ impl Timeline {
     pub(super) fn write<S: Source>(mut self, report: &Report<'_, S>, out: &mut dyn Write) -> Result<(), S::Error> {
         let lanes = self.choose();
         if lanes.is_empty() {
-            return Ok(put(out, &html! { p.quiet { "No label served anything in this time." } })?);
+            return Ok(put(out, &html! { p.quiet { "Nothing was deployed in this period." } })?);
         }
         let window = Window::of(report, self.first_ms);
         out.write_all(b"<div class=\"wide\">")?;
@@ -203,8 +203,8 @@ impl Timeline {
         if left_out > 0 {
             let note = html! {
                 p.quiet {
-                    "Drawn are the " (LANES_MAX) " labels that changed most; " (left_out)
-                    " more stand in the table below and are not drawn."
+                    "The " (LANES_MAX) " most active labels are drawn; " (left_out)
+                    " more are in the table below only."
                 }
             };
             put(out, &note)?;
@@ -233,7 +233,7 @@ fn head(lanes: usize, window: Window) -> Markup {
     let mut marks = marks(window.from_ms, window.to_ms);
     // A mark at the very end would be cut.
     marks.retain(|(at, _)| window.x(*at) < Tenths((WIDTH - 40) * 10));
-    let what = "What each label served over time; the table below says the same in words";
+    let what = "What each label served over time; the table below lists the same deployments";
     let mut begun = html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(what) {
             @for (at, label) in &marks {
@@ -298,7 +298,7 @@ fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup 
     html! {
         path.no d={ "M" (Tenths(window.x(refusal.at_ms).0 - 40)) " " (y) "h8l-4 6z" } {
             title {
-                "refused: " (plain(&entry.actor)) ", " (entry.command) ", "
+                "denied: " (plain(&entry.actor)) ", " (entry.command) ", "
                 (moment(Timestamp::from_ms(refusal.at_ms)))
                 " (commit " (entry.seq) ")"
             }
@@ -413,10 +413,10 @@ fn legend() -> Markup {
         ul.legend {
             li { svg viewBox="0 0 14 10" { rect.k0 width="14" height="10" rx="2" {} } "a version being served" }
             li { svg viewBox="0 0 14 10" { rect.k1.several x="1" y="1" width="12" height="8" {} } "a split or rules" }
-            li { svg viewBox="0 0 14 10" { rect.busy width="14" height="10" rx="1" {} } "short ones together" }
+            li { svg viewBox="0 0 14 10" { rect.busy width="14" height="10" rx="1" {} } "several short ones" }
             li { svg viewBox="0 0 14 10" { path.back d="M10 0v10l-6-5z" {} } "rollback" }
-            li { svg viewBox="0 0 14 10" { path.gone d="M4 2l6 6m0-6l-6 6" {} } "taken away" }
-            li { svg viewBox="0 0 14 10" { path.no d="M3 2h8l-4 6z" {} } "refused" }
+            li { svg viewBox="0 0 14 10" { path.gone d="M4 2l6 6m0-6l-6 6" {} } "removed" }
+            li { svg viewBox="0 0 14 10" { path.no d="M3 2h8l-4 6z" {} } "denied" }
             li {
                 svg viewBox="0 0 14 10" { rect.k0 width="14" height="10" {} rect.high y="7" width="14" height="3" {} }
                 "with a risk"
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(picture.matches("@production served ").count(), 3, "three bars");
         for part in [
             "served 2 from 2026-03-20 14:00:00 until 2026-03-20 15:00:00, 1 h (deploy 5, by rel), risk high",
-            "refused: bo, deploy, 2026-03-20 12:30:00 (commit 3)",
+            "denied: bo, deploy, 2026-03-20 12:30:00 (commit 3)",
             "class=\"back\"",
             "class=\"high\"",
             "support/agent<tspan class=\"label\">@production",
@@ -453,7 +453,7 @@ mod tests {
         }
         let sample = samples::incident();
         let none = timeline(&sample.report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "**"));
-        assert!(none.contains("No label served anything"), "{none}");
+        assert!(none.contains("Nothing was deployed"), "{none}");
     }
 
     #[test]
@@ -463,7 +463,7 @@ mod tests {
         assert_eq!(picture.matches("role=\"img\"").count(), LANES_MAX / PANEL_LANES);
         let all = sample.prompts.values().filter(|history| !history.deployments.is_empty()).count();
         assert!(all > LANES_MAX);
-        assert!(picture.contains(&format!("; {} more stand in the table", all - LANES_MAX)));
+        assert!(picture.contains(&format!("; {} more are in the table", all - LANES_MAX)));
     }
 
     #[test]

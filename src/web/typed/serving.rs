@@ -100,14 +100,14 @@ impl TypedServing {
     /// The serving that is meant.
     ///
     /// # Errors
-    /// What is no version, share or condition, in words.
+    /// What is not a version, share or condition, in words.
     pub fn request(&self) -> Result<ServingRequest, String> {
         let (version, split) = self.default.request("what is served")?;
         let mut rules = Vec::new();
         for (number, rule) in self.rules.iter().enumerate() {
             let place = format!("rule {}", number.saturating_add(1));
             let when = attributes(&rule.when).map_err(|word| {
-                format!("{place}: `{word}` is no condition; write attribute=pattern, for example locale=de*")
+                format!("{place}: `{word}` is not a condition; write attribute=pattern, e.g. locale=de*")
             })?;
             let (version, split) = rule.target.request(&place)?;
             rules.push(RuleRequest { when, version, split });
@@ -160,12 +160,14 @@ impl TypedTarget {
         for (version, share) in &said {
             let digits = version.strip_prefix('v').unwrap_or(version);
             let number: u64 =
-                digits.parse().map_err(|_| format!("{place}: `{version}` is no version; write its number"))?;
+                digits.parse().map_err(|_| format!("{place}: `{version}` is not a version; write its number"))?;
             let weight = if said.len() == 1 {
                 10_000
             } else {
                 weight(share).ok_or_else(|| {
-                    format!("{place}: `{share}` is no share; write per cent from 0 to 100, with at most two decimals")
+                    format!(
+                        "{place}: `{share}` is not a share; write per cent from 0 to 100, with at most two decimals"
+                    )
                 })?
             };
             let sum = weights.entry(number).or_default();
@@ -304,11 +306,11 @@ mod tests {
         };
         for (rows, when, expected) in [
             (vec![("", "100")], "", "choose a version"),
-            (vec![("seven", "100")], "", "`seven` is no version"),
-            (vec![("7", "99.999"), ("8", "1")], "", "`99.999` is no share"),
-            (vec![("7", "-1"), ("8", "1")], "", "`-1` is no share"),
-            (vec![("7", "101"), ("8", "1")], "", "`101` is no share"),
-            (vec![("7", "100")], "german", "`german` is no condition"),
+            (vec![("seven", "100")], "", "`seven` is not a version"),
+            (vec![("7", "99.999"), ("8", "1")], "", "`99.999` is not a share"),
+            (vec![("7", "-1"), ("8", "1")], "", "`-1` is not a share"),
+            (vec![("7", "101"), ("8", "1")], "", "`101` is not a share"),
+            (vec![("7", "100")], "german", "`german` is not a condition"),
             (vec![("7", "0"), ("8", "0")], "", "choose a version"),
         ] {
             let error = typed(&rows, when).request().expect_err(expected);

@@ -14,7 +14,7 @@ async function published(page, config) {
   await page.locator("#config").fill(config);
   await page.locator("#message").fill("Wider");
   const arrived = page.waitForEvent("load");
-  await page.getByRole("button", { name: "Only publish" }).click();
+  await page.getByRole("button", { name: "Publish", exact: true }).click();
   await arrived;
 }
 
@@ -25,7 +25,7 @@ async function brought(page) {
   await page.locator("#bring-files").setInputFiles(files);
   await page.locator("#bring-why").fill("From the handbook");
   const arrived = page.waitForEvent("load");
-  await page.getByRole("button", { name: "Import the folder" }).click();
+  await page.getByRole("button", { name: "Import folder" }).click();
   await arrived;
 }
 

@@ -346,7 +346,7 @@ async fn free_rollback_is_logged_as_what_was_not_asked() {
     let entry = last(&primary);
     assert!(
         entry.reason.contains(
-            "policy production asks nothing of what stops something (not asked: 1 fresh approval (0 so far))"
+            "policy production asks nothing of what stops something (not asked: 1 approval of this exact change (0 so far))"
         ),
         "{}",
         entry.reason

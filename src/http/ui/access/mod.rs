@@ -166,8 +166,8 @@ fn unchanged(typed: &Typed, now: &impl Serialize) -> Result<(), Failure> {
     if typed.get("seen") == fingerprint(now) {
         return Ok(());
     }
-    let reason = "somebody changed it since this page was made; look at it as it is now, and save again if you mean it";
-    Err(RequestError::FormValue { field: "Changed meanwhile", reason: reason.to_owned() }.into())
+    let reason = "someone else changed this since you opened it; review the current values and save again";
+    Err(RequestError::FormValue { field: "Not saved", reason: reason.to_owned() }.into())
 }
 
 fn unknown_form() -> Failure {

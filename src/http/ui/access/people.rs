@@ -28,11 +28,11 @@ use crate::web::pages::access::token_path;
 const DID: usize = 8;
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 5] = [
-    ("create", "Created. Make an access token for them, below."),
-    ("grant", "Granted. It holds at once."),
-    ("take", "Taken back. It holds at once."),
-    ("disable", "Disabled. Their access tokens are refused from now on."),
-    ("enable", "Enabled. Their access tokens are good again."),
+    ("create", "Created. Next, create an access token for them."),
+    ("grant", "Granted. Takes effect immediately."),
+    ("take", "Removed. Takes effect immediately."),
+    ("disable", "Disabled. Their access tokens no longer work."),
+    ("enable", "Enabled. Their access tokens work again."),
 ];
 
 /// Lists principals.

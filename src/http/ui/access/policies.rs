@@ -20,8 +20,8 @@ use crate::web::pages::access::policy_path;
 
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 2] = [
-    ("save", "Saved. It holds at once, for everybody."),
-    ("remove", "Removed. Its labels demand nothing of it any more."),
+    ("save", "Saved. Takes effect immediately, for everyone."),
+    ("remove", "Removed. Its requirements no longer apply."),
 ];
 
 /// Lists the policies that may concern a prompt which the visitor can read.

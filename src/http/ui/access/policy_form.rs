@@ -19,7 +19,7 @@ pub(super) fn policy_of(name: String, typed: &Typed) -> Result<Policy, Failure> 
     freeze.extend(once(typed)?);
     Ok(Policy {
         name,
-        prompts: pattern(typed, "prompts", "Of prompts")?,
+        prompts: pattern(typed, "prompts", "Prompts")?,
         labels: required(typed, "labels", "Labels")?,
         deployers: ticked(typed, "deployer."),
         approvals: value(typed, "approvals", "Approvals")?.unwrap_or_default(),
@@ -42,13 +42,13 @@ fn wrong(field: &'static str, reason: impl Into<String>) -> Failure {
 }
 
 fn after(typed: &Typed) -> Result<Option<After>, Failure> {
-    let number = value::<u64>(typed, "after_for", "For how long")?.unwrap_or_default();
-    let Some(label) = value::<Label>(typed, "after_label", "Served on this label first")? else {
-        return if number == 0 { Ok(None) } else { Err(wrong("Served on this label first", "say on which label")) };
+    let number = value::<u64>(typed, "after_for", "Soak time")?.unwrap_or_default();
+    let Some(label) = value::<Label>(typed, "after_label", "First on label")? else {
+        return if number == 0 { Ok(None) } else { Err(wrong("First on label", "choose the label")) };
     };
     let unit = UNITS.iter().find(|unit| unit.sign == typed.get("after_unit"));
-    let unit = unit.ok_or_else(|| wrong("For how long", "choose a unit"))?;
-    let for_s = number.checked_mul(unit.seconds).ok_or_else(|| wrong("For how long", "that is too long"))?;
+    let unit = unit.ok_or_else(|| wrong("Soak time", "choose a unit"))?;
+    let for_s = number.checked_mul(unit.seconds).ok_or_else(|| wrong("Soak time", "that is too long"))?;
     Ok(Some(After { label, for_s }))
 }
 
@@ -56,10 +56,10 @@ fn risk(typed: &Typed) -> Result<Option<RiskRule>, Failure> {
     let from = value::<Severity>(typed, "risk_from", "Risk")?;
     let (approvers, blocked) = (ticked(typed, "risk_approver."), ticked(typed, "block."));
     let Some(from) = from else {
-        return if blocked.is_empty() { Ok(None) } else { Err(wrong("Risk", "say from which risk on")) };
+        return if blocked.is_empty() { Ok(None) } else { Err(wrong("Risk", "choose the minimum risk")) };
     };
     let block = blocked.iter().map(|category| category.parse::<Category>());
-    let block = block.collect::<Result<_, _>>().map_err(|error| wrong("Never deployed with", error.to_string()))?;
+    let block = block.collect::<Result<_, _>>().map_err(|error| wrong("Block", error.to_string()))?;
     Ok(Some(RiskRule { from, approvers, block }))
 }
 
@@ -69,7 +69,7 @@ fn rows(typed: &Typed, prefix: &str) -> Result<Vec<usize>, Failure> {
     let filled = typed.all(prefix).filter(|(_, value)| !value.trim().is_empty());
     let numbers: BTreeSet<usize> = filled.filter_map(|(rest, _)| number(rest)).collect();
     if numbers.len() > POLICY_LIST_MAX {
-        return Err(wrong("Nothing moves", format!("at most {POLICY_LIST_MAX} times can be kept")));
+        return Err(wrong("Freeze windows", format!("at most {POLICY_LIST_MAX} windows are allowed")));
     }
     Ok(numbers.into_iter().collect())
 }
@@ -79,7 +79,7 @@ fn why(typed: &Typed, prefix: &str) -> String {
 }
 
 fn weekly(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
-    const FIELD: &str = "Nothing moves every week";
+    const FIELD: &str = "Weekly freeze";
     let row = |number: usize| {
         let prefix = format!("weekly.{number}.");
         let days = Weekday::ALL.into_iter().filter(|day| typed.ticked(&format!("{prefix}{}", day.as_str())));
@@ -93,7 +93,7 @@ fn weekly(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
 }
 
 fn once(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
-    const FIELD: &str = "Nothing moves once";
+    const FIELD: &str = "One-time freeze";
     let row = |number: usize| {
         let prefix = format!("once.{number}.");
         let moment = |part: &str| -> Result<Timestamp, Failure> {
@@ -157,13 +157,13 @@ mod tests {
             assert!(error.contains(part), "{fields:?}: {error}");
         };
         check(&[("approvals", "-1")], "Approvals: ");
-        check(&[("after_for", "3")], "say on which label");
+        check(&[("after_for", "3")], "choose the label");
         check(&[("after_label", "staging"), ("after_for", "3"), ("after_unit", "y")], "choose a unit");
         check(&[("after_label", "staging"), ("after_for", "999999999999999999"), ("after_unit", "d")], "too long");
-        check(&[("weekly.0.fri", "yes")], "Nothing moves every week: ");
+        check(&[("weekly.0.fri", "yes")], "Weekly freeze: ");
         check(&[("weekly.0.from", "25:00"), ("weekly.0.to", "24:00")], "no time of day");
         check(&[("once.3.from", "2026-12-24T00:00")], "give both moments");
-        check(&[("block.secrets", "yes")], "from which risk on");
+        check(&[("block.secrets", "yes")], "choose the minimum risk");
         check(&[("risk_from", "high"), ("block.nonsense", "yes")], "no category");
     }
 }

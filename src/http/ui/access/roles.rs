@@ -19,8 +19,8 @@ use crate::web::pages::access::roles::{RoleMatter, Roles, one as role_page, page
 
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 3] = [
-    ("create", "Created. Grant it to somebody on their page."),
-    ("change", "Saved. It holds at once."),
+    ("create", "Created. Grant it to a person or service on their page."),
+    ("change", "Saved. Takes effect immediately."),
     ("remove", "Removed."),
 ];
 

@@ -18,8 +18,7 @@ use crate::web::pages::access::rules_path;
 /// Where the list is.
 const LIST: &str = "/ui/access/rules";
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 2] =
-    [("save", "Saved. What is published from now on is checked by it."), ("remove", "Removed.")];
+const DONE: [(&str, &str); 2] = [("save", "Saved. Applies to versions published from now on."), ("remove", "Removed.")];
 
 /// Lists rule sets.
 pub(in crate::http::ui) async fn list(

@@ -20,7 +20,7 @@ use crate::web::pages::access::token_path;
 use crate::web::pages::access::tokens::{Tokens, page};
 
 /// What was done, by the word that stands in the address.
-const DONE: [(&str, &str); 1] = [("revoke", "Revoked. It is worthless from now on.")];
+const DONE: [(&str, &str); 1] = [("revoke", "Token revoked.")];
 
 /// Lists access tokens.
 pub(in crate::http::ui) async fn list(
@@ -43,7 +43,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> R
 /// Makes an access token.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
     let typed = sent.typed();
-    let made = match required::<String>(&typed, "principal", "Whose") {
+    let made = match required::<String>(&typed, "principal", "Person or service") {
         Ok(principal) => create_for(&app, &sent, &principal, &typed).await,
         Err(failure) => Err(failure),
     };
@@ -57,7 +57,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
 pub(super) async fn create_for(app: &Shared, sent: &Sent, principal: &str, typed: &Typed) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     let request = TokenRequest {
-        name: required(typed, "name", "What it is for")?,
+        name: required(typed, "name", "Token name")?,
         principal: Some(principal.to_owned()),
         expires_s: lifetime(typed)?,
         prompts: value(typed, "bound", "Bound to prompts")?,
@@ -68,7 +68,10 @@ pub(super) async fn create_for(app: &Shared, sent: &Sent, principal: &str, typed
 
 /// How long it shall be good: not no time at all.
 fn lifetime(typed: &Typed) -> Result<Option<u64>, Failure> {
-    let nothing = || RequestError::FormValue { field: "Days", reason: "it must be good for some time".to_owned() };
+    let nothing = || RequestError::FormValue {
+        field: "Days",
+        reason: "use 1 or more days, or leave it empty for no expiry".to_owned(),
+    };
     match seconds(typed, "days", "Days", DAY_S)? {
         Some(0) => Err(nothing().into()),
         lifetime => Ok(lifetime),

@@ -21,11 +21,11 @@ const LIST: &str = "/ui/access/webhooks";
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 7] = [
     ("save", "Saved."),
-    ("test", "A test event is on its way. Reload the page to see what became of it."),
+    ("test", "Test event sent. Reload the page to see the result."),
     ("disable", "Disabled. Nothing is sent until you enable it."),
     ("enable", "Enabled."),
     ("rotate", "Replaced."),
-    ("redeliver", "On its way again."),
+    ("redeliver", "Queued for redelivery."),
     ("remove", "Removed."),
 ];
 

@@ -55,14 +55,14 @@ fn explain(app: &Shared, visitor: &Visitor, state: &CatalogueView, typed: &Typed
     let (registry, actor) = asked(app, visitor)?;
     let Some(permission) = value::<Permission>(typed, "permission", "Permission")? else { return Ok(None) };
     let question = Question {
-        who: required(typed, "who", "Who")?,
+        who: required(typed, "who", "Person or service")?,
         permission,
         prompt: value::<PromptName>(typed, "prompt", "Prompt")?,
         label: value::<Label>(typed, "label", "Label")?,
         version: value::<u64>(typed, "version", "Version")?,
     };
     if question.prompt.is_none() && (question.label.is_some() || question.version.is_some()) {
-        let reason = "a label and a version belong to a prompt; name it too".to_owned();
+        let reason = "enter a prompt as well: labels and versions belong to a prompt".to_owned();
         return Err(RequestError::FormValue { field: "Prompt", reason }.into());
     }
     let Explanation { answer, grants, bound } = registry.why(state, actor, &question)?;

@@ -6,7 +6,7 @@ use super::{PATTERN_MAX, Tab, side_by_side};
 use crate::api::govern::Archived;
 use crate::api::limits::{RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::model::audit::AuditEntry;
-use crate::web::form::{Outcome, begin};
+use crate::web::form::{Outcome, begin, hidden};
 use crate::web::layout::{Frame, empty, prompt_path};
 use crate::web::words::{Visible, grouped, plain, when};
 
@@ -38,13 +38,21 @@ pub fn page(frame: &Frame, matter: &ArchiveMatter) -> String {
     let main = html! {
         p { (last(frame, matter)) }
         form.filters action=(Tab::Archive.path()) {
-            label { span { "Unused for days" } input.short type="number" name="unused_days" min=(RETENTION_FLOOR_DAYS) max=(UNUSED_DAYS_MAX) value=(plain(&matter.unused_days)) required; }
-            label { span { "Prompts" } input name="prompts" value=(plain(&matter.prompts)) maxlength=(PATTERN_MAX) placeholder="all, or support/**" autocomplete="off" spellcheck="false"; }
-            button type="submit" { "Show what would go" }
+            label {
+                span { "Unused for days" }
+                input.short type="number" name="unused_days" min=(RETENTION_FLOOR_DAYS) max=(UNUSED_DAYS_MAX)
+                    value=(plain(&matter.unused_days)) required;
+            }
+            label {
+                span { "Prompts" }
+                input name="prompts" value=(plain(&matter.prompts)) maxlength=(PATTERN_MAX)
+                    placeholder="all, or support/**" autocomplete="off" spellcheck="false";
+            }
+            button type="submit" { "Preview" }
         }
         @if let Some(found) = &matter.found { (result(frame, matter, found)) }
     };
-    let about = "Drops what old versions said; their ids, authors, times and the audit log stay";
+    let about = "Deletes the content of unused old versions; their metadata and the audit log are kept";
     side_by_side(frame, Tab::Archive, about, &matter.outcome, &main)
 }
 
@@ -53,10 +61,11 @@ fn last(frame: &Frame, matter: &ArchiveMatter) -> Markup {
         @match &matter.last {
             Some(entry) => {
                 "Last archived " (when(entry.at, frame.now)) " by " (Visible(&entry.actor)) ": "
-                (versions(entry.subjects.len())) @if !entry.message.is_empty() { ", “" (Visible(&entry.message)) "”" } "."
+                (versions(entry.subjects.len()))
+                @if !entry.message.is_empty() { ", “" (Visible(&entry.message)) "”" } "."
             },
             None => span.quiet {
-                "Nothing was archived yet" @if matter.last_is_cut { ", as far as the newest entries of the audit log tell" } "."
+                "Nothing archived yet" @if matter.last_is_cut { " in the most recent audit log entries" } "."
             },
         }
     }
@@ -65,9 +74,11 @@ fn last(frame: &Frame, matter: &ArchiveMatter) -> Markup {
 fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
     let count = found.versions.len();
     html! {
-        @if count == 0 { (empty("Nothing would go", "Each old version is needed, or not old enough.")) } @else {
+        @if count == 0 {
+            (empty("Nothing to archive", "Every old version is still needed, or not old enough."))
+        } @else {
             section aria-labelledby="would-go" {
-                h2 #would-go { (versions(count)) " would go, " (grouped(found.bytes)) " bytes" }
+                h2 #would-go { (versions(count)) " to archive, " (grouped(found.bytes)) " bytes" }
                 ul.went {
                     @for version in found.versions.iter().take(LISTED_MAX) {
                         @let name = version.rsplit_once('@').map_or(version.as_str(), |(name, _)| name);
@@ -81,12 +92,16 @@ fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
                     summary { "Archive " (versions(count)) " …" }
                     form.stack method="post" action=(Tab::Archive.path()) {
                         (begin(form, "archive"))
-                        input type="hidden" name="unused_days" value=(plain(&matter.unused_days));
-                        input type="hidden" name="prompts" value=(plain(&matter.prompts));
-                        input type="hidden" name="seen" value=(matter.seen);
-                        p { "The content of these versions is deleted permanently. They can no longer be read, compared or deployed." }
-                        label for="archive-why" { "Why" }
-                        input #archive-why name="message" value=(plain(matter.outcome.of("archive").get("message"))) required maxlength="2000" autocomplete="off";
+                        (hidden("unused_days", plain(&matter.unused_days)))
+                        (hidden("prompts", plain(&matter.prompts)))
+                        (hidden("seen", &matter.seen))
+                        p {
+                            "The content of these versions is deleted permanently. They can no longer be read, "
+                            "compared or deployed."
+                        }
+                        label for="archive-why" { "Reason" }
+                        input #archive-why name="message" value=(plain(matter.outcome.of("archive").get("message")))
+                            required maxlength="2000" autocomplete="off";
                         button.danger type="submit" { "Archive" }
                     }
                 }
@@ -124,12 +139,13 @@ mod tests {
     fn long_list_is_cut_and_the_form_is_for_who_is_signed_in() {
         let signed = Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
         let shown = page(&sample(signed.clone()), &matter(201));
-        for part in ["201 versions would go, 12\u{202f}345 bytes", "a/&lt;b&gt;@200", "and 1 more", "value=\"5ee7\""] {
+        for part in ["201 versions to archive, 12\u{202f}345 bytes", "a/&lt;b&gt;@200", "and 1 more", "value=\"5ee7\""]
+        {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains("@201") && !page(&sample(Who::Local), &matter(201)).contains("method=\"post\""));
         let none = page(&sample(signed), &matter(0));
-        assert!(none.contains("Nothing would go") && none.contains("it is the newest"), "{none}");
+        assert!(none.contains("Nothing to archive") && none.contains("it is the newest"), "{none}");
         assert!(!none.contains("name=\"seen\""), "{none}");
     }
 }

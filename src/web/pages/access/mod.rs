@@ -17,7 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission};
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{Outcome, Typed, WHICH, begin};
 use crate::web::layout::{Frame, Page, Part, query};
 use crate::web::words::{Visible, plain};
 
@@ -66,7 +66,7 @@ impl Tab {
             Self::Rules => "Risk rules",
             Self::Webhooks => "Webhooks",
             Self::Archive => "Archive",
-            Self::Why => "Why may she?",
+            Self::Why => "Check access",
         }
     }
 
@@ -107,7 +107,7 @@ fn side_by_side(frame: &Frame, tab: Tab, about: &str, outcome: &Outcome, matter:
         (outcome.note())
         (matter)
     };
-    frame.page_of(Part::Access, &Page { title: tab.title(), above: &[], done: outcome.done, search: "", main })
+    frame.page_of(Part::Access, &Page { title: tab.title(), above: &[], done: outcome.done, searches: false, main })
 }
 
 /// Writes a page below one of them.
@@ -116,7 +116,7 @@ fn below(frame: &Frame, tab: Tab, title: &str, outcome: &Outcome, main: Markup) 
         [("Settings", frame.access.unwrap_or("/ui/access/why").to_owned()), (tab.title(), tab.path().to_owned())];
     let from = if tab == Tab::People { above.len() - 1 } else { 0 };
     let above = above.get(from..).unwrap_or_default();
-    frame.page_of(Part::Access, &Page { title, above, done: outcome.done, search: "", main })
+    frame.page_of(Part::Access, &Page { title, above, done: outcome.done, searches: false, main })
 }
 
 /// The path of an access token's page.
@@ -182,13 +182,15 @@ fn grant_fields(id: &str, roles: &[String], typed: &Typed, required: bool) -> Ma
     html! {
         label for={ (id) "-role" } { "Role" }
         select id={ (id) "-role" } name="role" required[required] {
-            option value="" { (if required { "Choose one" } else { "None yet" }) }
+            option value="" { (if required { "Choose one" } else { "None" }) }
             @for role in roles { option value=(plain(role)) selected[role == typed.get("role")] { (Visible(role)) } }
         }
-        label for={ (id) "-prompts" } { "Prompts " span.quiet { "(all when empty, or for example support/**)" } }
-        input id={ (id) "-prompts" } name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false";
-        label for={ (id) "-labels" } { "Labels " span.quiet { "(all when empty; for deploying and reviewing)" } }
-        input id={ (id) "-labels" } name="labels" value=(plain(typed.get("labels"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false";
+        label for={ (id) "-prompts" } { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
+        input id={ (id) "-prompts" } name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX)
+            autocomplete="off" spellcheck="false";
+        label for={ (id) "-labels" } { "Labels " span.quiet { "(leave empty for all; for deploying and reviewing)" } }
+        input id={ (id) "-labels" } name="labels" value=(plain(typed.get("labels"))) maxlength=(PATTERN_MAX)
+            autocomplete="off" spellcheck="false";
     }
 }
 
@@ -196,12 +198,14 @@ fn grant_fields(id: &str, roles: &[String], typed: &Typed, required: bool) -> Ma
 fn token_fields(id: &str, typed: &Typed) -> Markup {
     let days = if typed.get("name").is_empty() { "90" } else { typed.get("days") };
     html! {
-        label for={ (id) "-name" } { "What it is for " span.quiet { "(its name, for example ann-laptop)" } }
-        input id={ (id) "-name" } name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false";
-        label for={ (id) "-days" } { "Good for how many days " span.quiet { "(for ever when empty)" } }
+        label for={ (id) "-name" } { "Token name " span.quiet { "(e.g. ann-laptop)" } }
+        input id={ (id) "-name" } name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX)
+            pattern=(NAME) autocomplete="off" spellcheck="false";
+        label for={ (id) "-days" } { "Expires in (days) " span.quiet { "(leave empty for no expiry)" } }
         input id={ (id) "-days" } name="days" type="number" min="1" max="3660" value=(plain(days));
-        label for={ (id) "-bound" } { "Bound to prompts " span.quiet { "(whatever its principal may; optional)" } }
-        input id={ (id) "-bound" } name="bound" value=(plain(typed.get("bound"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false";
+        label for={ (id) "-bound" } { "Limit to prompts " span.quiet { "(optional)" } }
+        input id={ (id) "-bound" } name="bound" value=(plain(typed.get("bound"))) maxlength=(PATTERN_MAX)
+            autocomplete="off" spellcheck="false";
     }
 }
 
@@ -209,7 +213,10 @@ fn token_fields(id: &str, typed: &Typed) -> Markup {
 fn finder(path: &str, sought: &str) -> Markup {
     html! {
         form.filters action=(path) {
-            label { span { "Name contains" } input type="search" name="q" value=(plain(sought)) maxlength=(NAME_MAX) spellcheck="false"; }
+            label {
+                span { "Name contains" }
+                input type="search" name="q" value=(plain(sought)) maxlength=(NAME_MAX) spellcheck="false";
+            }
             button type="submit" { "Filter" }
             @if !sought.is_empty() { a.clear href=(path) { "Clear" } }
         }
@@ -219,7 +226,19 @@ fn finder(path: &str, sought: &str) -> Markup {
 fn further(path: &str, sought: &str, next: Option<&str>) -> Markup {
     html! {
         @if let Some(next) = next {
-            nav.pages aria-label="Pages" { a.button rel="next" href={ (path) (query(&[("q", sought), ("after", next)])) } { "Further names" } }
+            nav.pages aria-label="Pages" {
+                a.button rel="next" href={ (path) (query(&[("q", sought), ("after", next)])) } { "Next" }
+            }
+        }
+    }
+}
+
+/// A form that is opened when it is needed; it stands open where it was refused.
+fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Markup {
+    html! {
+        details.act.new open[outcome.refused.is_some() && outcome.typed.get(WHICH) == which] {
+            summary { (heading) }
+            div.desk { (form) }
         }
     }
 }
@@ -230,7 +249,7 @@ fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &s
         details.act {
             summary { (button) " …" }
             form.stack method="post" action=(action) {
-                (crate::web::form::begin(form, which))
+                (begin(form, which))
                 p.quiet { (Visible(means)) }
                 button.danger type="submit" { (button) }
             }

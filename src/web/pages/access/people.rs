@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, Tab, finder, further, grant_fields, grant_words, side_by_side};
+use super::{NAME, NAME_MAX, Tab, finder, further, grant_fields, grant_words, on_demand, side_by_side};
 use crate::model::principal::{Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::web::form::{Outcome, begin};
@@ -39,35 +39,42 @@ pub struct PersonRow {
 #[must_use]
 pub fn page(frame: &Frame, people: &People) -> String {
     let matter = html! {
+        @if let Some(form) = frame.form() {
+            (on_demand("Add person or service", &people.outcome, "create", &new(people, form)))
+        }
         (finder(Tab::People.path(), &people.sought))
-        div.columns {
-            section aria-label="List" {
-                @if people.rows.is_empty() { (empty("Nobody found", "No name contains that. Make somebody with the form beside.")) }
-                @else { (table(frame, people)) (further(Tab::People.path(), &people.sought, people.next.as_deref())) }
-            }
-            @if let Some(form) = frame.form() { aside aria-label="New" { (new(people, form)) } }
+        @if people.rows.is_empty() { (empty("No matches", "Try another name, or add a person or service.")) } @else {
+            (table(frame, people))
+            (further(Tab::People.path(), &people.sought, people.next.as_deref()))
         }
     };
-    side_by_side(frame, Tab::People, "Who can be granted something", &people.outcome, &matter)
+    side_by_side(frame, Tab::People, "Who has access, and to what", &people.outcome, &matter)
 }
 
 fn table(frame: &Frame, people: &People) -> Markup {
     html! {
         table.list.cards {
-            thead { tr { th scope="col" { "Name" } th scope="col" { "Kind" } th scope="col" { "Allowed" } th scope="col" { "Access tokens" } th scope="col" { "Last use" } } }
+            thead {
+                tr {
+                    th scope="col" { "Name" } th scope="col" { "Kind" } th scope="col" { "Roles" }
+                    th scope="col" { "Access tokens" } th scope="col" { "Last used" }
+                }
+            }
             tbody {
                 @for row in &people.rows {
                     @let one = &row.principal;
                     tr {
                         th scope="row" { a.name href=(principal_path(&one.name)) { (Visible(&one.name)) } }
                         td data-label="Kind" { (one.kind) }
-                        td data-label="Allowed" {
+                        td data-label="Roles" {
                             @if one.disabled.is_some() { span.tag.high { "disabled" } " " }
                             @if one.grants.is_empty() { span.quiet { "nothing" } }
                             ul.logged { @for grant in &one.grants { li { (grant_words(grant)) } } }
                         }
                         td data-label="Access tokens" { (row.tokens) }
-                        td data-label="Last use" { @match row.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } } }
+                        td data-label="Last used" {
+                            @match row.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } }
+                        }
                     }
                 }
             }
@@ -78,20 +85,20 @@ fn table(frame: &Frame, people: &People) -> Markup {
 fn new(people: &People, form: &str) -> Markup {
     let typed = people.outcome.of("create");
     html! {
-        div.desk {
-            h2 { "New principal" }
-            form.stack method="post" action=(Tab::People.path()) {
-                (begin(form, "create"))
-                label for="new-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
-                input #new-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false";
-                label for="new-kind" { "Kind" }
-                select #new-kind name="kind" {
-                    @for kind in [PrincipalKind::Person, PrincipalKind::Service] { option value=(kind) selected[typed.get("kind") == kind.to_string()] { (kind) } }
+        form.stack method="post" action=(Tab::People.path()) {
+            (begin(form, "create"))
+            label for="new-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
+            input #new-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
+                autocomplete="off" spellcheck="false";
+            label for="new-kind" { "Kind" }
+            select #new-kind name="kind" {
+                @for kind in [PrincipalKind::Person, PrincipalKind::Service] {
+                    option value=(kind) selected[typed.get("kind") == kind.to_string()] { (kind) }
                 }
-                (grant_fields("new", &people.roles, &typed, false))
-                button.primary type="submit" { "Create" }
-                p.quiet { "Then make an access token on their page: nobody signs in without one." }
             }
+            (grant_fields("new", &people.roles, &typed, false))
+            button.primary type="submit" { "Create" }
+            p.quiet { "Next, create an access token on their page so they can sign in." }
         }
     }
 }
@@ -146,7 +153,7 @@ mod tests {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         let local = page(&sample(Who::Local), &People::default());
-        assert!(local.contains("Nobody found") && !local.contains("method=\"post\""), "{local}");
+        assert!(local.contains("No matches") && !local.contains("method=\"post\""), "{local}");
         assert!(!local.contains("href=\"/ui/access/tokens\""), "who keeps no access sees no such tab: {local}");
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{Tab, behind_a_click, below, grant_fields, role_path, token_fields, tokens, why_of, why_path};
+use super::{Tab, behind_a_click, below, grant_fields, on_demand, role_path, token_fields, tokens, why_of, why_path};
 use crate::api::govern::TokenView;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
-use crate::web::form::{Outcome, begin};
+use crate::web::form::{Outcome, begin, hidden};
 use crate::web::layout::{Frame, command, empty, principal_path, query};
 use crate::web::words::{Visible, plain, when};
 
@@ -51,21 +51,25 @@ pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
                 (command(link))
             }
         }
-        @if let Some(at) = one.disabled { p.note.bad { "Disabled " (when(at, frame.now)) ": every access token of theirs is refused." } }
+        @if let Some(at) = one.disabled {
+            p.note.bad { "Disabled " (when(at, frame.now)) ". Their access tokens do not work." }
+        }
         div.columns {
             div.stack {
-                section { h2 { "Allowed" } (grants(matter, form)) }
+                section { h2 { "Roles" } (grants(matter, form)) }
                 @if let Some(held) = &matter.tokens {
                     section {
                         h2 { "Access tokens" }
-                        @if held.is_empty() { (empty("None", "Without one no program can act as them, and they sign in with a sign-in link only.")) }
+                        @if held.is_empty() {
+                            (empty("No access tokens", "They need one to call the API; to sign in, a sign-in link will do."))
+                        }
                         @else { (tokens::table(frame, held, false)) }
                     }
                 }
-                @if let Some(did) = &matter.did { section { h2 { "Lately" } (lately(frame, &one.name, did)) } }
+                @if let Some(did) = &matter.did { section { h2 { "Recent activity" } (lately(frame, &one.name, did)) } }
             }
             aside aria-label="Change" {
-                p { a href=(why_path(&one.name, "", "", "")) { "Why may they, or may they not?" } }
+                p { a href=(why_path(&one.name, "", "", "")) { "Check access" } }
                 @if let Some(form) = form { (desk(matter, form)) }
             }
         }
@@ -77,11 +81,12 @@ fn grants(matter: &PersonMatter, form: Option<&str>) -> Markup {
     let one = &matter.principal;
     let nothing = std::collections::BTreeSet::new();
     html! {
-        @if one.grants.is_empty() { (empty("Nothing", "No grant gives them anything.")) } @else {
+        @if one.grants.is_empty() { (empty("No roles", "Grant a role to give them access.")) } @else {
             table.list.cards {
                 thead { tr {
-                    th scope="col" { "Role" } th scope="col" { "Prompts" } th scope="col" { "Labels" } th scope="col" { "Gives" }
-                    th scope="col" { "Why" } @if form.is_some() { th scope="col" { "Change" } }
+                    th scope="col" { "Role" } th scope="col" { "Prompts" } th scope="col" { "Labels" }
+                    th scope="col" { "Permissions" }
+                    th scope="col" { "Check" } @if form.is_some() { th scope="col" { "Change" } }
                 } }
                 tbody {
                     @for grant in &one.grants {
@@ -90,8 +95,12 @@ fn grants(matter: &PersonMatter, form: Option<&str>) -> Markup {
                             th scope="row" { a href=(role_path(&grant.role)) { (Visible(&grant.role)) } }
                             td data-label="Prompts" { code { (Visible(grant.prompts.as_str())) } }
                             td data-label="Labels" { code { (Visible(grant.labels.as_str())) } }
-                            td data-label="Gives" { (permissions(gives)) }
-                            td data-label="Why" { a href=(why_of(&one.name, grant, gives)) { "Explain" span.hidden { " " (Visible(&grant.to_string())) } } }
+                            td data-label="Permissions" { (permissions(gives)) }
+                            td data-label="Check" {
+                                a href=(why_of(&one.name, grant, gives)) {
+                                    "Explain" span.hidden { " " (Visible(&grant.to_string())) }
+                                }
+                            }
                             @if let Some(form) = form { td { (take(&one.name, grant, form)) } }
                         }
                     }
@@ -114,13 +123,13 @@ pub(super) fn permissions(gives: &std::collections::BTreeSet<Permission>) -> Mar
 fn take(who: &str, grant: &Grant, form: &str) -> Markup {
     html! {
         details.act {
-            summary { "Take back" span.hidden { " " (Visible(&grant.to_string())) } }
+            summary { "Remove" span.hidden { " " (Visible(&grant.to_string())) } }
             form.stack method="post" action=(principal_path(who)) {
                 (begin(form, "take"))
-                input type="hidden" name="role" value=(plain(&grant.role));
-                input type="hidden" name="prompts" value=(plain(grant.prompts.as_str()));
-                input type="hidden" name="labels" value=(plain(grant.labels.as_str()));
-                button.danger type="submit" { "Take this grant back" }
+                (hidden("role", plain(&grant.role)))
+                (hidden("prompts", plain(grant.prompts.as_str())))
+                (hidden("labels", plain(grant.labels.as_str())))
+                button.danger type="submit" { "Remove grant" }
             }
         }
     }
@@ -128,19 +137,19 @@ fn take(who: &str, grant: &Grant, form: &str) -> Markup {
 
 fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
     html! {
-        @if did.is_empty() { p.quiet { "Nothing in the newest entries of the audit log." } } @else {
+        @if did.is_empty() { p.quiet { "No recent activity." } } @else {
             ul.thread {
                 @for entry in did {
                     li {
                         b { (entry.command) } " "
-                        @if entry.decision == Decision::Denied { span.tag.high { "refused" } " " }
+                        @if entry.decision == Decision::Denied { span.tag.high { "denied" } " " }
                         (Visible(&entry.subjects.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", "))) " "
                         span.quiet { (when(entry.at, frame.now)) }
                     }
                 }
             }
         }
-        p { a href={ "/ui/audit" (query(&[("who", who)])) } { "All that they did, in the audit log" } }
+        p { a href={ "/ui/audit" (query(&[("who", who)])) } { "View all in audit log" } }
     }
 }
 
@@ -148,34 +157,46 @@ fn desk(matter: &PersonMatter, form: &str) -> Markup {
     let (one, path) = (&matter.principal, principal_path(&matter.principal.name));
     let roles: Vec<String> = matter.roles.keys().cloned().collect();
     html! {
-        div.desk {
+        (on_demand("Grant role", &matter.outcome, "grant", &html! {
             form.stack method="post" action=(path) {
                 (begin(form, "grant"))
-                h2 { "Grant" }
                 (grant_fields("grant", &roles, &matter.outcome.of("grant"), true))
-                button type="submit" { "Grant" }
+                button.primary type="submit" { "Grant role" }
             }
+        }))
+        (on_demand("New access token", &matter.outcome, "token", &html! {
             form.stack method="post" action=(path) {
                 (begin(form, "token"))
-                h2 { "New access token" }
                 (token_fields("token", &matter.outcome.of("token")))
-                button type="submit" { "Create" }
-                p.quiet { "It is shown once, on the page that follows." }
+                button.primary type="submit" { "Create token" }
+                p.quiet { "The token is shown once, on the next page." }
             }
-            @if one.disabled.is_none() && one.kind == PrincipalKind::Person {
+        }))
+        @if one.disabled.is_none() && one.kind == PrincipalKind::Person {
+            (on_demand("New sign-in link", &matter.outcome, "link", &html! {
                 form.stack method="post" action=(path) {
                     (begin(form, "link"))
-                    h2 { "Sign-in link" }
-                    label for="link-hours" { "Works for how many hours" }
+                    label for="link-hours" { "Valid for (hours)" }
                     input #link-hours name="hours" type="number" min="1" max="24" value="1" required;
-                    button type="submit" { "Create sign-in link" }
+                    button.primary type="submit" { "Create sign-in link" }
                     p.quiet { "It signs them in once, without an access token. A new link replaces an unused one." }
                 }
-            }
+            }))
+        }
+        div {
             @if one.disabled.is_some() {
-                form.stack method="post" action=(path) { (begin(form, "enable")) button type="submit" { "Enable" } p.quiet { "Their access tokens are good again." } }
+                form.stack method="post" action=(path) {
+                    (begin(form, "enable")) button type="submit" { "Enable" }
+                    p.quiet { "Their access tokens work again." }
+                }
             } @else {
-                (behind_a_click(&path, form, "disable", "Disable", "Every access token of theirs is refused at once, and they are signed out everywhere."))
+                (behind_a_click(
+                    &path,
+                    form,
+                    "disable",
+                    "Disable",
+                    "Their access tokens stop working immediately, and they are signed out everywhere.",
+                ))
             }
         }
     }
@@ -222,7 +243,7 @@ mod tests {
             "value=\"grant\"",
             "value=\"take\"",
             "value=\"disable\"",
-            "Without one no program can act as them",
+            "They need one to call the API",
             "value=\"link\"",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
@@ -232,7 +253,9 @@ mod tests {
         out.principal = Principal { disabled, grants: Vec::new(), ..out.principal };
         let shown = page(&signed(), &out);
         assert!(
-            shown.contains("is refused.") && shown.contains("value=\"enable\"") && !shown.contains("value=\"disable\"")
+            shown.contains("tokens do not work.")
+                && shown.contains("value=\"enable\"")
+                && !shown.contains("value=\"disable\"")
         );
         assert!(!shown.contains("value=\"link\""), "no link for who is disabled");
         let linked = PersonMatter { link: Some("http://here/ui/sign-in-link?key=bh_<".to_owned()), ..matter() };

@@ -7,7 +7,7 @@ use crate::governance::policy_words::{demands, freezes};
 use crate::model::policy::Policy;
 use crate::web::form::Outcome;
 use crate::web::layout::{Frame, empty};
-use crate::web::words::Visible;
+use crate::web::words::{Visible, with_code};
 
 /// Where a new one is written.
 pub const NEW: &str = "/ui/access/new-policy";
@@ -29,33 +29,44 @@ pub fn page(frame: &Frame, matter: &Policies) -> String {
     let list = html! {
         @if matter.keeps && frame.form().is_some() { p { a.button href=(NEW) { "New policy" } } }
         @if matter.policies.is_empty() {
-            (empty("No policies", "Whoever may deploy deploys. A policy makes a label demand more: approvals, a time on another label, a message, quiet hours."))
+            (empty(
+                "No policies",
+                "Anyone with deploy permission can deploy. Policies add requirements: approvals, soak time, a message \
+                 format, freeze windows.",
+            ))
         } @else {
             table.list.cards {
-                thead { tr { th scope="col" { "Policy" } th scope="col" { "Labels" } th scope="col" { "Of prompts" } th scope="col" { "Demands" } } }
+                thead {
+                    tr {
+                        th scope="col" { "Policy" } th scope="col" { "Labels" } th scope="col" { "Prompts" }
+                        th scope="col" { "Requirements" }
+                    }
+                }
                 tbody {
                     @for policy in &matter.policies {
                         tr {
                             th scope="row" { a.name href=(policy_path(&policy.name)) { (Visible(&policy.name)) } }
                             td data-label="Labels" { code { (Visible(policy.labels.as_str())) } }
-                            td data-label="Of prompts" { code { (Visible(policy.prompts.as_str())) } }
-                            td data-label="Demands" { (in_words(policy)) }
+                            td data-label="Prompts" { code { (Visible(policy.prompts.as_str())) } }
+                            td data-label="Requirements" { (in_words(policy)) }
                         }
                     }
                 }
             }
-            p.quiet { "Every policy that fits a label has to be met. Breaking the glass is left to whoever may override, with a reason that the audit log keeps." }
+            p.quiet {
+                "All matching policies must be met. Users with the override permission can break glass; it is audited."
+            }
         }
     };
-    side_by_side(frame, Tab::Policies, "What a label demands before it serves something new", &matter.outcome, &list)
+    side_by_side(frame, Tab::Policies, "Requirements for deploying to a label", &matter.outcome, &list)
 }
 
 /// Everything that a policy demands, a line each.
 pub(super) fn in_words(policy: &Policy) -> Markup {
     let words: Vec<String> = demands(policy).into_iter().chain(freezes(policy)).collect();
     html! {
-        @if words.is_empty() { span.quiet { "Nothing: the right to deploy is enough." } }
-        ul.moves { @for one in &words { li { (Visible(one)) } } }
+        @if words.is_empty() { span.quiet { "No requirements beyond deploy permission." } }
+        ul.moves.sentences { @for one in &words { li { (with_code(one)) } } }
     }
 }
 
@@ -74,9 +85,9 @@ mod tests {
         let shown = page(&sample(Who::Local), &Policies { policies, keeps: true, outcome: Outcome::default() });
         for part in [
             "2 approvals",
-            "a message that matches `&lt;b&gt;`",
-            "nothing moves on fri from 16:00 to 24:00 UTC (<span class=\"odd\">U+202E</span>weekend)",
-            "Nothing: the right to deploy",
+            "a message that matches <code>&lt;b&gt;</code>",
+            "no deployments on fri from 16:00 to 24:00 UTC (<span class=\"odd\">U+202E</span>weekend)",
+            "No requirements beyond deploy permission",
             "href=\"/ui/access/policies/production\"",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");

@@ -10,7 +10,7 @@ use crate::governance::policy_words::{UNITS, in_unit};
 use crate::model::finding::{Category, Severity};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::time::Timestamp;
-use crate::web::form::{Outcome, Typed, begin};
+use crate::web::form::{Outcome, Typed, begin, hidden};
 use crate::web::layout::Frame;
 use crate::web::words::{Visible, plain};
 
@@ -41,15 +41,29 @@ pub fn page(frame: &Frame, matter: &PolicyMatter) -> String {
         div.head {
             h1 { (Visible(title)) }
             @if let Some(policy) = &matter.policy {
-                p.quiet { "for labels " code { (Visible(policy.labels.as_str())) } " of prompts " code { (Visible(policy.prompts.as_str())) } }
+                p.quiet {
+                    "for labels " code { (Visible(policy.labels.as_str())) } " of prompts "
+                    code { (Visible(policy.prompts.as_str())) }
+                }
             }
         }
         (matter.outcome.note())
-        @if let Some(policy) = &matter.policy { section { h2 { "It demands" } (in_words(policy)) } }
+        @if let Some(policy) = &matter.policy { section { h2 { "Requirements" } (in_words(policy)) } }
         @if let Some(form) = form {
-            (editor(matter, form))
+            @match &matter.policy {
+                Some(_) => {
+                    details.act open[matter.outcome.refused.is_some()] { summary { "Edit" } (editor(matter, form)) }
+                },
+                None => (editor(matter, form)),
+            }
             @if let Some(policy) = &matter.policy {
-                (behind_a_click(&policy_path(&policy.name), form, "remove", "Remove", "Its labels demand nothing of it any more, at once."))
+                (behind_a_click(
+                    &policy_path(&policy.name),
+                    form,
+                    "remove",
+                    "Remove",
+                    "Its requirements stop applying immediately.",
+                ))
             }
         }
     };
@@ -72,33 +86,52 @@ fn editor(matter: &PolicyMatter, form: &str) -> Markup {
     html! {
         form.desk.policy method="post" action=(path) {
             (begin(form, "save"))
-            input type="hidden" name="seen" value=(matter.seen);
-            h2 { (if matter.policy.is_some() { "Change it" } else { "What it demands" }) }
+            (hidden("seen", &matter.seen))
             (place(matter.policy.is_none(), &typed))
             (people(&roles, &typed))
             (conditions(&typed))
             (quiet_times(&typed))
             (risk(&roles, &typed))
-            p { button.primary type="submit" { "Save" } " " span.quiet { "It holds at once, for everybody." } }
+            p { button.primary type="submit" { "Save" } " " span.quiet { "Takes effect immediately, for everyone." } }
         }
     }
 }
 
 /// A field with its name and what it means.
 fn field(id: &str, name: &str, hint: &str, input: &Markup) -> Markup {
-    html! { div.field { label for=(id) { (name) " " @if !hint.is_empty() { span.quiet { (hint) } } } (input) } }
+    html! { div.field { label for=(id) { (name) } @if !hint.is_empty() { p.quiet { (hint) } } (input) } }
+}
+
+/// A field for one line of text.
+fn text(typed: &Typed, id: &str, max: &str, required: bool) -> Markup {
+    html! {
+        input id=(id) name=(id) value=(plain(typed.get(id))) maxlength=(max) required[required] autocomplete="off"
+            spellcheck="false";
+    }
 }
 
 fn place(new: bool, typed: &Typed) -> Markup {
-    let text = |id: &str, max: &str, required: bool| html! { input id=(id) name=(id) value=(plain(typed.get(id))) maxlength=(max) required[required] autocomplete="off" spellcheck="false"; };
     html! {
         fieldset {
             legend { "Where" }
             @if new {
-                (field("name", "Name", "a-z 0-9 . _ - @", &html! { input #name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false"; }))
+                (field(
+                    "name",
+                    "Name",
+                    "a-z 0-9 . _ - @",
+                    &html! {
+                        input #name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX)
+                            pattern=(NAME) autocomplete="off" spellcheck="false";
+                    },
+                ))
             }
-            (field("labels", "Labels", "for example production*", &text("labels", PATTERN_MAX, true)))
-            (field("prompts", "Of prompts", "all when empty, or for example support/**", &text("prompts", PATTERN_MAX, false)))
+            (field("labels", "Labels", "e.g. production*", &text(typed, "labels", PATTERN_MAX, true)))
+            (field(
+                "prompts",
+                "Prompts",
+                "e.g. support/**. Leave empty for all.",
+                &text(typed, "prompts", PATTERN_MAX, false),
+            ))
         }
     }
 }
@@ -106,10 +139,14 @@ fn place(new: bool, typed: &Typed) -> Markup {
 fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: &Typed) -> Markup {
     html! {
         fieldset.boxes {
-            legend { (legend) " " span.quiet { (hint) } }
+            legend { (legend) }
+            p.quiet { (hint) }
             @for one in names {
                 @let name = format!("{prefix}{one}");
-                label.check { input type="checkbox" name=(plain(&name)) value="yes" checked[typed.ticked(&name)]; span { (Visible(one)) } }
+                label.check {
+                    input type="checkbox" name=(plain(&name)) value="yes" checked[typed.ticked(&name)];
+                    span { (Visible(one)) }
+                }
             }
         }
     }
@@ -118,11 +155,34 @@ fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: 
 fn people(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
     html! {
         fieldset {
-            legend { "Who" }
-            (boxes("Deployed by", "one of these roles; anybody who may deploy when none", "deployer.", roles, typed))
-            (field("approvals", "Approvals", "how many people have to approve", &html! { input #approvals name="approvals" type="number" min="0" max=(APPROVALS_MAX) value=(plain(typed.get("approvals"))); }))
-            (boxes("Approved by", "one of these roles; anybody who may review when none", "approver.", roles, typed))
-            label.check { input type="checkbox" name="self_approval" value="yes" checked[typed.ticked("self_approval")]; span { "Who wrote or proposed it may approve it " span.quiet { "(no four eyes)" } } }
+            legend { "People" }
+            (boxes(
+                "Deployed by",
+                "Any of these roles. None selected: anyone with deploy permission.",
+                "deployer.",
+                roles,
+                typed,
+            ))
+            (field(
+                "approvals",
+                "Approvals",
+                "Number of people who must approve",
+                &html! {
+                    input #approvals name="approvals" type="number" min="0" max=(APPROVALS_MAX)
+                        value=(plain(typed.get("approvals")));
+                },
+            ))
+            (boxes(
+                "Approved by",
+                "Any of these roles. None selected: anyone with review permission.",
+                "approver.",
+                roles,
+                typed,
+            ))
+            label.check {
+                input type="checkbox" name="self_approval" value="yes" checked[typed.ticked("self_approval")];
+                span { "Allow authors to approve their own changes" }
+            }
         }
     }
 }
@@ -130,16 +190,35 @@ fn people(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
 fn conditions(typed: &Typed) -> Markup {
     html! {
         fieldset {
-            legend { "Before" }
-            (field("after_label", "Served on this label first", "for example staging; nowhere when empty", &html! { input #after_label name="after_label" value=(plain(typed.get("after_label"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false"; }))
-            (field("after_for", "For how long", "", &html! {
+            legend { "Prerequisites" }
+            (field(
+                "after_label",
+                "First on label",
+                "E.g. staging. Leave empty for none.",
+                &text(typed, "after_label", PATTERN_MAX, false),
+            ))
+            (field("after_for", "Soak time", "", &html! {
                 span.pair {
                     input #after_for name="after_for" type="number" min="0" value=(plain(typed.get("after_for")));
-                    select name="after_unit" aria-label="Unit" { @for unit in UNITS { option value=(unit.sign) selected[typed.get("after_unit") == unit.sign] { (unit.name) } } }
+                    select name="after_unit" aria-label="Unit" {
+                        @for unit in UNITS {
+                            option value=(unit.sign) selected[typed.get("after_unit") == unit.sign] { (unit.name) }
+                        }
+                    }
                 }
             }))
-            (field("message", "The message matches", "a regular expression, for example OPS-[0-9]+", &html! { input #message name="message" value=(plain(typed.get("message"))) maxlength="1024" autocomplete="off" spellcheck="false"; }))
-            (field("gates", "Gates that passed", "names, with spaces between; one that nobody knows has not passed", &html! { input #gates name="gates" value=(plain(typed.get("gates"))) maxlength="3400" autocomplete="off" spellcheck="false"; }))
+            (field(
+                "message",
+                "Message pattern",
+                "Regular expression, e.g. OPS-[0-9]+",
+                &text(typed, "message", "1024", false),
+            ))
+            (field(
+                "gates",
+                "Gates",
+                "Space-separated. Unknown gates count as failed.",
+                &text(typed, "gates", "3400", false),
+            ))
         }
     }
 }
@@ -153,18 +232,33 @@ fn rows(typed: &Typed, prefix: &str) -> usize {
 fn quiet_times(typed: &Typed) -> Markup {
     html! {
         fieldset {
-            legend { "Nothing moves " span.quiet { "(in UTC; leave a row empty to take it away)" } }
+            legend { "Freeze windows (UTC)" }
             @for row in 0..rows(typed, "weekly.") {
                 @let name = |part: &str| format!("weekly.{row}.{part}");
                 fieldset.window {
                     legend { "Every week" }
                     @for day in Weekday::ALL {
                         @let box_name = name(day.as_str());
-                        label.check { input type="checkbox" name=(box_name) value="yes" checked[typed.ticked(&box_name)]; span { (day.as_str()) } }
+                        label.check {
+                            input type="checkbox" name=(box_name) value="yes" checked[typed.ticked(&box_name)];
+                            span { (day.as_str()) }
+                        }
                     }
-                    label { span { "From" } input name=(name("from")) value=(plain(typed.get(&name("from")))) placeholder="16:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
-                    label { span { "To" } input name=(name("to")) value=(plain(typed.get(&name("to")))) placeholder="24:00" pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6"; }
-                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000" autocomplete="off"; }
+                    label {
+                        span { "From" }
+                        input name=(name("from")) value=(plain(typed.get(&name("from")))) placeholder="16:00"
+                            pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6";
+                    }
+                    label {
+                        span { "To" }
+                        input name=(name("to")) value=(plain(typed.get(&name("to")))) placeholder="24:00"
+                            pattern="[0-2][0-9]:[0-5][0-9]" maxlength="5" size="6";
+                    }
+                    label {
+                        span { "Reason" }
+                        input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000"
+                            autocomplete="off";
+                    }
                 }
             }
             @for row in 0..rows(typed, "once.") {
@@ -172,9 +266,17 @@ fn quiet_times(typed: &Typed) -> Markup {
                 fieldset.window {
                     legend { "Once" }
                     @for (part, says) in [("from", "From"), ("to", "To")] {
-                        label { span { (says) } input type="datetime-local" step="any" name=(name(part)) value=(plain(typed.get(&name(part)))); }
+                        label {
+                            span { (says) }
+                            input type="datetime-local" step="any" name=(name(part))
+                                value=(plain(typed.get(&name(part))));
+                        }
                     }
-                    label { span { "Why" } input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000" autocomplete="off"; }
+                    label {
+                        span { "Reason" }
+                        input name=(name("why")) value=(plain(typed.get(&name("why")))) maxlength="2000"
+                            autocomplete="off";
+                    }
                 }
             }
         }
@@ -186,14 +288,28 @@ fn risk(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
     html! {
         fieldset {
             legend { "Risk" }
-            (field("risk_from", "From which risk on it needs an approval", "", &html! {
+            (field("risk_from", "Require approval at risk", "", &html! {
                 select #risk_from name="risk_from" {
-                    option value="" { "Risk demands nothing" }
-                    @for severity in Severity::ALL { option value=(severity) selected[typed.get("risk_from") == severity.as_str()] { (severity) } }
+                    option value="" { "Never" }
+                    @for severity in Severity::ALL {
+                        option value=(severity) selected[typed.get("risk_from") == severity.as_str()] { (severity) }
+                    }
                 }
             }))
-            (boxes("Approved by", "one of these roles; anybody who may review when none", "risk_approver.", roles, typed))
-            (boxes("Never deployed with", "findings of that risk in these categories", "block.", &categories, typed))
+            (boxes(
+                "Approved by",
+                "Any of these roles. None selected: anyone with review permission.",
+                "risk_approver.",
+                roles,
+                typed,
+            ))
+            (boxes(
+                "Block",
+                "Findings of that risk or higher in these categories block the deployment.",
+                "block.",
+                &categories,
+                typed,
+            ))
         }
     }
 }
@@ -325,13 +441,13 @@ mod tests {
             "name=\"block.personal_data\" value=\"yes\" checked",
             "value=\"5ee\"",
             "value=\"remove\"",
-            "served on staging for 90 min first",
+            "90 min on staging first",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains("<b>&quot;") && !shown.contains("<i>"), "{shown}");
         let read = page(&signed(), &PolicyMatter { keeps: false, ..matter.clone() });
-        assert!(read.contains("It demands") && !read.contains("action=\"/ui/access"), "{read}");
+        assert!(read.contains("Requirements</h2>") && !read.contains("action=\"/ui/access"), "{read}");
         let new = page(&signed(), &PolicyMatter { policy: None, seen: String::new(), ..matter });
         assert!(
             new.contains("New policy</h1>") && new.contains("name=\"name\"") && !new.contains("value=\"remove\""),

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::person::permissions;
-use super::{NAME, NAME_MAX, Tab, behind_a_click, below, role_path, side_by_side};
+use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, role_path, side_by_side};
 use crate::model::principal::{Permission, Role};
-use crate::web::form::{Outcome, Typed, begin};
+use crate::web::form::{Outcome, Typed, begin, hidden};
 use crate::web::layout::{Frame, principal_path};
 use crate::web::words::{Visible, plain};
 
@@ -44,58 +44,59 @@ pub fn page(frame: &Frame, roles: &Roles) -> String {
     let form = frame.form().filter(|_| roles.keeps);
     let counted = roles.rows.iter().any(|(_, held)| held.is_some());
     let matter = html! {
-        div.columns {
-            section aria-label="List" {
-                table.list.cards {
-                    thead { tr { th scope="col" { "Role" } th scope="col" { "Allows" } th scope="col" { "For" } @if counted { th scope="col" { "Granted to" } } } }
-                    tbody {
-                        @for (role, held) in &roles.rows {
-                            tr {
-                                th scope="row" { a.name href=(role_path(&role.name)) { (Visible(&role.name)) } @if role.built_in { " " span.tag { "built in" } } }
-                                td data-label="Allows" { (permissions(&role.permissions)) }
-                                td.words data-label="For" { (Visible(&role.description)) }
-                                @if let Some(held) = held { td data-label="Granted to" { (held) } }
-                            }
-                        }
-                    }
+        @if let Some(form) = form { (on_demand("New role", &roles.outcome, "create", &new(roles, form))) }
+        table.list.cards {
+            thead {
+                tr {
+                    th scope="col" { "Role" } th scope="col" { "Allows" } th scope="col" { "Description" }
+                    @if counted { th scope="col" { "Granted to" } }
                 }
             }
-            @if let Some(form) = form {
-                aside aria-label="New" {
-                    div.desk {
-                        h2 { "New role" }
-                        form.stack method="post" action=(Tab::Roles.path()) {
-                            (begin(form, "create"))
-                            @let typed = roles.outcome.of("create");
-                            label for="role-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
-                            input #role-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false";
-                            (fields(&typed))
-                            button.primary type="submit" { "Create" }
+            tbody {
+                @for (role, held) in &roles.rows {
+                    tr {
+                        th scope="row" {
+                            a.name href=(role_path(&role.name)) { (Visible(&role.name)) }
+                            @if role.built_in { " " span.tag { "built in" } }
                         }
+                        td data-label="Allows" { (permissions(&role.permissions)) }
+                        td.words data-label="Description" { (Visible(&role.description)) }
+                        @if let Some(held) = held { td data-label="Granted to" { (held) } }
                     }
                 }
             }
         }
     };
-    side_by_side(
-        frame,
-        Tab::Roles,
-        "Named sets of what one may do; a grant gives one somewhere",
-        &roles.outcome,
-        &matter,
-    )
+    side_by_side(frame, Tab::Roles, "Named sets of permissions", &roles.outcome, &matter)
+}
+
+fn new(roles: &Roles, form: &str) -> Markup {
+    let typed = roles.outcome.of("create");
+    html! {
+        form.stack method="post" action=(Tab::Roles.path()) {
+            (begin(form, "create"))
+            label for="role-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
+            input #role-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
+                autocomplete="off" spellcheck="false";
+            (fields(&typed))
+            button.primary type="submit" { "Create" }
+        }
+    }
 }
 
 /// What a role allows and is for.
 fn fields(typed: &Typed) -> Markup {
     html! {
-        label for="role-for" { "What it is for" }
+        label for="role-for" { "Description" }
         input #role-for name="description" value=(plain(typed.get("description"))) maxlength="200" autocomplete="off";
         fieldset.boxes {
             legend { "Allows" }
             @for permission in Permission::ALL {
                 @let name = format!("may.{permission}");
-                label.check { input type="checkbox" name=(name) value="yes" checked[typed.ticked(&name)]; span { b { (permission) } " " span.quiet { (permission.says()) } } }
+                label.check {
+                    input type="checkbox" name=(name) value="yes" checked[typed.ticked(&name)];
+                    span { b { (permission) } " " span.quiet { (permission.says()) } }
+                }
             }
         }
     }
@@ -118,21 +119,30 @@ pub fn one(frame: &Frame, matter: &RoleMatter) -> String {
     let role = &matter.role;
     let form = frame.form().filter(|_| matter.keeps && !role.built_in);
     let main = html! {
-        div.head { h1 { (Visible(&role.name)) } @if role.built_in { span.tag { "built in" } } p.quiet { (Visible(&role.description)) } }
+        div.head {
+            h1 { (Visible(&role.name)) }
+            @if role.built_in { span.tag { "built in" } } p.quiet { (Visible(&role.description)) }
+        }
         (matter.outcome.note())
-        div.columns {
+        div.columns.detail {
             div.stack {
                 section {
                     h2 { "Allows" }
                     @if role.permissions.is_empty() { p.quiet { "Nothing." } }
-                    dl.pairs { @for permission in &role.permissions { dt { b { (permission) } } dd { (permission.says()) } } }
-                    @if role.built_in { p.quiet { "It comes with the program and cannot be changed." } }
+                    dl.pairs {
+                        @for permission in &role.permissions { dt { b { (permission) } } dd { (permission.says()) } }
+                    }
+                    @if role.built_in { p.quiet { "Built-in roles cannot be changed." } }
                 }
                 @if let Some(holders) = &matter.holders {
                     section {
                         h2 { "Granted to" }
-                        @if holders.is_empty() { p.quiet { "Nobody." } }
-                        p.inline { @for name in holders.iter().take(NAMED_MAX) { a.tag href=(principal_path(name)) { (Visible(name)) } } }
+                        @if holders.is_empty() { p.quiet { "No one." } }
+                        p.inline {
+                            @for name in holders.iter().take(NAMED_MAX) {
+                                a.tag href=(principal_path(name)) { (Visible(name)) }
+                            }
+                        }
                         @if holders.len() > NAMED_MAX { p.quiet { "and " (holders.len() - NAMED_MAX) " more" } }
                     }
                 }
@@ -151,13 +161,19 @@ fn desk(matter: &RoleMatter, form: &str) -> Markup {
         div.desk {
             form.stack method="post" action=(path) {
                 (begin(form, "change"))
-                input type="hidden" name="seen" value=(matter.seen);
+                (hidden("seen", &matter.seen))
                 h2 { "Change" }
                 (fields(&shown))
                 button.primary type="submit" { "Save" }
-                p.quiet { "It holds at once, for everybody who is granted it." }
+                p.quiet { "Takes effect immediately, for everyone with this role." }
             }
-            (behind_a_click(&path, form, "remove", "Remove", "Only a role that nobody is granted can be removed."))
+            (behind_a_click(
+                &path,
+                form,
+                "remove",
+                "Remove",
+                "Only a role that is not granted to anyone can be removed.",
+            ))
         }
     }
 }
@@ -175,7 +191,9 @@ mod tests {
     fn roles_say_what_they_allow_and_built_in_ones_stay() {
         let rows = Role::built_in().into_iter().map(|role| (role, Some(2))).collect();
         let shown = page(&signed(), &Roles { rows, keeps: true, outcome: Outcome::default() });
-        for part in ["read, publish", "everything", "built in", "Granted to", "name=\"may.deploy\"", "Move labels"] {
+        for part in
+            ["read, publish", "everything", "built in", "Granted to", "name=\"may.deploy\"", "Deploy, roll back"]
+        {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         let admin = Role::built_in().remove(0);

@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, Tab, behind_a_click, below, rules_path, side_by_side};
+use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, rules_path, side_by_side};
 use crate::api::govern::RuleSetView;
-use crate::web::form::{Outcome, Typed, begin};
+use crate::web::form::{Outcome, Typed, begin, hidden};
 use crate::web::layout::Frame;
 use crate::web::words::{Visible, plain};
 
@@ -40,30 +40,41 @@ pub struct RulesMatter {
 pub fn page(frame: &Frame, matter: &Rules) -> String {
     let form = frame.form().filter(|_| matter.keeps);
     let list = html! {
+        @if let Some(form) = form { (on_demand("New rule set", &matter.outcome, "create", &new(matter, form))) }
         table.list.cards {
             thead { tr { th scope="col" { "Rule set" } th scope="col" { "Rules" } } }
             tbody { @for set in &matter.rows { tr {
                 th scope="row" {
                     // Those that come with the program have no page: only their number is known here.
-                    @if set.name == "built-in" { (Visible(&set.name)) " " span.tag { "built in" } } @else { a.name href=(rules_path(&set.name)) { (Visible(&set.name)) } }
+                    @if set.name == "built-in" {
+                        (Visible(&set.name)) " " span.tag { "built in" }
+                    } @else {
+                        a.name href=(rules_path(&set.name)) { (Visible(&set.name)) }
+                    }
                 }
                 td data-label="Rules" { (set.rules) }
             } } }
         }
-        @if let Some(form) = form {
-            @let typed = matter.outcome.of("create");
-            form.desk.stack method="post" action=(Tab::Rules.path()) {
-                (begin(form, "create"))
-                h2 { "New rule set" }
-                label for="rules-name" { "Name" }
-                input #rules-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false";
-                (text(&typed, EXAMPLE))
-                label.check { input type="checkbox" name="gitleaks" value="yes" checked[typed.ticked("gitleaks")]; span { "It is a configuration of gitleaks" } }
-                button.primary type="submit" { "Create" }
-            }
-        }
     };
-    side_by_side(frame, Tab::Rules, "What is looked for in every version that is published", &matter.outcome, &list)
+    side_by_side(frame, Tab::Rules, "Patterns checked in every published version", &matter.outcome, &list)
+}
+
+fn new(matter: &Rules, form: &str) -> Markup {
+    let typed = matter.outcome.of("create");
+    html! {
+        form.stack method="post" action=(Tab::Rules.path()) {
+            (begin(form, "create"))
+            label for="rules-name" { "Name" }
+            input #rules-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
+                autocomplete="off" spellcheck="false";
+            (text(&typed, EXAMPLE))
+            label.check {
+                input type="checkbox" name="gitleaks" value="yes" checked[typed.ticked("gitleaks")];
+                span { "This is a gitleaks configuration" }
+            }
+            button.primary type="submit" { "Create" }
+        }
+    }
 }
 
 /// Writes the page of one.
@@ -72,18 +83,26 @@ pub fn one(frame: &Frame, matter: &RulesMatter) -> String {
     let set = &matter.set;
     let toml = set.toml.as_deref().unwrap_or_default();
     let main = html! {
-        div.head { h1 { (Visible(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) } }
+        div.head {
+            h1 { (Visible(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
+        }
         (matter.outcome.note())
         @match frame.form().filter(|_| matter.keeps) {
             Some(form) => {
                 form.desk.stack method="post" action=(rules_path(&set.name)) {
                     (begin(form, "save"))
-                    input type="hidden" name="seen" value=(matter.seen);
+                    (hidden("seen", &matter.seen))
                     (text(&matter.outcome.of("save"), toml))
                     button.primary type="submit" { "Save" }
-                    p.quiet { "What is published from then on is checked by them." }
+                    p.quiet { "Applies to versions published from now on." }
                 }
-                (behind_a_click(&rules_path(&set.name), form, "remove", "Remove", "What it found stays recorded; nothing is checked by it any more."))
+                (behind_a_click(
+                    &rules_path(&set.name),
+                    form,
+                    "remove",
+                    "Remove",
+                    "Existing findings are kept; new versions are no longer checked by this set.",
+                ))
             },
             None => pre tabindex="0" { code { (Visible(toml)) } },
         }
@@ -94,7 +113,9 @@ pub fn one(frame: &Frame, matter: &RulesMatter) -> String {
 fn text(typed: &Typed, otherwise: &str) -> Markup {
     let shown = if typed.get("toml").is_empty() { otherwise } else { typed.get("toml") };
     html! {
-        label for="rules-toml" { "Rules " span.quiet { "(TOML; each with a text that it must find, and one that it must not)" } }
+        label for="rules-toml" {
+            "Rules " span.quiet { "(TOML; each rule with a text it must match and one it must not)" }
+        }
         textarea #rules-toml name="toml" rows="16" required spellcheck="false" { "\n" (shown) }
     }
 }

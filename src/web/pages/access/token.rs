@@ -25,24 +25,30 @@ pub struct TokenMatter {
 pub fn page(frame: &Frame, matter: &TokenMatter) -> String {
     let token = &matter.token;
     let main = html! {
-        div.head { h1 { (Visible(&token.name)) } p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (Visible(&token.principal)) } } }
+        div.head {
+            h1 { (Visible(&token.name)) }
+            p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (Visible(&token.principal)) } }
+        }
         (matter.outcome.note())
         @if let Some(shown) = &matter.shown {
             section.once aria-labelledby="once" {
-                h2 #once { "Keep it now" }
-                p { "This is the only time that it is shown. Who has it can do what " (Visible(&token.principal)) " may." }
+                h2 #once { "Copy your token" }
+                p { "You won’t see it again. Anyone with it can act as " b { (Visible(&token.principal)) } "." }
                 (command(shown.reveal()))
             }
         }
-        div.columns {
+        div.columns.detail {
             section {
-                h2 { "About it" }
+                h2 { "Details" }
                 dl.pairs {
-                    dt { "Made" } dd { (when(token.created, frame.now)) }
-                    dt { "Good until" } dd { (until(frame, token)) }
-                    @if let Some(at) = token.previous_until.filter(|at| *at > frame.now) { dt { "The one before it" } dd { "is good until " (when(at, frame.now)) } }
-                    dt { "Last use" } dd { @match token.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } } }
-                    dt { "Bound to" } dd { (bound(token)) }
+                    dt { "Created" } dd { (when(token.created, frame.now)) }
+                    dt { "Expires" } dd { (until(frame, token)) }
+                    @if let Some(at) = token.previous_until.filter(|at| *at > frame.now) {
+                        dt { "Old token" } dd { "valid until " (when(at, frame.now)) }
+                    }
+                    dt { "Last used" }
+                    dd { @match token.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } } }
+                    dt { "Limited to" } dd { (bound(token)) }
                 }
             }
             @if let Some(form) = frame.form() { aside aria-label="Change" { (desk(matter, form)) } }
@@ -59,14 +65,20 @@ fn desk(matter: &TokenMatter, form: &str) -> Markup {
             form.stack method="post" action=(path) {
                 (begin(form, "rotate"))
                 h2 { "Rotate" }
-                p.quiet { "A new one of the same name takes its place, and is shown once." }
-                label for="hours" { "The old one stays good for how many hours " span.quiet { "(0 for none)" } }
+                p.quiet { "Replaces the token with a new one of the same name, shown once." }
+                label for="hours" { "Keep old token valid for (hours)" }
                 input #hours name="hours" type="number" min="0" max="87840" value=(plain(hours)) required;
-                label for="days" { "The new one is good for how many days " span.quiet { "(as the old one when empty)" } }
+                label for="days" { "Expires in (days) " span.quiet { "(leave empty to keep the current lifetime)" } }
                 input #days name="days" type="number" min="1" max="3660" value=(plain(typed.get("days")));
                 button.primary type="submit" { "Rotate" }
             }
-            (behind_a_click(&path, form, "revoke", "Revoke", "It is worthless at once, and whoever is signed in with it is signed out."))
+            (behind_a_click(
+                &path,
+                form,
+                "revoke",
+                "Revoke",
+                "Stops working immediately. Sessions using it are signed out.",
+            ))
         }
     }
 }
@@ -85,12 +97,10 @@ mod tests {
         let signed = Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
         let mut matter = TokenMatter { token, shown: None, outcome: Outcome::default() };
         let shown = page(&sample(signed.clone()), &matter);
-        for part in
-            ["ann&lt;b&gt;", "The one before it", "value=\"rotate\"", "value=\"revoke\"", "<details class=\"act\">"]
-        {
+        for part in ["ann&lt;b&gt;", "Old token", "value=\"rotate\"", "value=\"revoke\"", "<details class=\"act\">"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
-        assert!(!shown.contains("Keep it now"), "{shown}");
+        assert!(!shown.contains("Copy your token"), "{shown}");
         matter.shown = Some(AccessToken::parse("bh_0123456789abcdef").expect("a token"));
         let shown = page(&sample(signed), &matter);
         assert!(shown.contains("bh_0123456789abcdef</code>") && shown.contains("class=\"copy\""), "{shown}");

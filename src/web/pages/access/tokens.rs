@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{NAME_MAX, Tab, finder, further, side_by_side, token_fields, token_path};
+use super::{NAME_MAX, Tab, finder, further, on_demand, side_by_side, token_fields, token_path};
 use crate::api::govern::TokenView;
 use crate::web::form::{Outcome, begin};
 use crate::web::layout::{Frame, empty, principal_path};
@@ -30,16 +30,16 @@ pub struct Tokens {
 #[must_use]
 pub fn page(frame: &Frame, tokens: &Tokens) -> String {
     let matter = html! {
+        @if let Some(form) = frame.form() {
+            (on_demand("New access token", &tokens.outcome, "token", &new(tokens, form)))
+        }
         (finder(Tab::Tokens.path(), &tokens.sought))
-        div.columns {
-            section aria-label="List" {
-                @if tokens.rows.is_empty() { (empty("None found", "No access token's name contains that.")) }
-                @else { (table(frame, &tokens.rows, true)) (further(Tab::Tokens.path(), &tokens.sought, tokens.next.as_deref())) }
-            }
-            @if let Some(form) = frame.form() { aside aria-label="New" { (new(tokens, form)) } }
+        @if tokens.rows.is_empty() { (empty("No matches", "No access token matches. Try another name.")) } @else {
+            (table(frame, &tokens.rows, true))
+            (further(Tab::Tokens.path(), &tokens.sought, tokens.next.as_deref()))
         }
     };
-    side_by_side(frame, Tab::Tokens, "What people and programs show to say who they are", &tokens.outcome, &matter)
+    side_by_side(frame, Tab::Tokens, "Credentials for people and services", &tokens.outcome, &matter)
 }
 
 /// A table of access tokens, with whose they are or without.
@@ -47,18 +47,25 @@ pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
     html! {
         table.list.cards {
             thead { tr {
-                th scope="col" { "Access token" } @if whose { th scope="col" { "Whose" } }
-                th scope="col" { "Made" } th scope="col" { "Good until" } th scope="col" { "Last use" } th scope="col" { "Bound to" }
+                th scope="col" { "Access token" } @if whose { th scope="col" { "Owner" } }
+                th scope="col" { "Created" } th scope="col" { "Expires" } th scope="col" { "Last used" }
+                th scope="col" { "Limited to" }
             } }
             tbody {
                 @for token in rows {
                     tr {
                         th scope="row" { a.name href=(token_path(&token.name)) { (Visible(&token.name)) } }
-                        @if whose { td data-label="Whose" { a href=(principal_path(&token.principal)) { (Visible(&token.principal)) } } }
-                        td data-label="Made" { (when(token.created, frame.now)) }
-                        td data-label="Good until" { (until(frame, token)) }
-                        td data-label="Last use" { @match token.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } } }
-                        td data-label="Bound to" { (bound(token)) }
+                        @if whose {
+                            td data-label="Owner" {
+                                a href=(principal_path(&token.principal)) { (Visible(&token.principal)) }
+                            }
+                        }
+                        td data-label="Created" { (when(token.created, frame.now)) }
+                        td data-label="Expires" { (until(frame, token)) }
+                        td data-label="Last used" {
+                            @match token.last_used { Some(at) => (when(at, frame.now)), None => span.quiet { "never" } }
+                        }
+                        td data-label="Limited to" { (bound(token)) }
                     }
                 }
             }
@@ -70,7 +77,7 @@ pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
 pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
     html! {
         @match token.expires {
-            None => span.quiet { "for ever" },
+            None => span.quiet { "never" },
             Some(at) if at <= frame.now => { span.tag.high { "expired" } " " (when(at, frame.now)) },
             Some(at) if at.ms() - frame.now.ms() < SOON_MS => { span.tag.wait { "soon" } " " (when(at, frame.now)) },
             Some(at) => (when(at, frame.now)),
@@ -81,7 +88,7 @@ pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
 /// What an access token is bound to.
 pub(super) fn bound(token: &TokenView) -> Markup {
     html! {
-        @if token.prompts.is_none() && token.views.is_empty() { span.quiet { "nothing" } }
+        @if token.prompts.is_none() && token.views.is_empty() { span.quiet { "all prompts" } }
         @if let Some(prompts) = &token.prompts { "prompts " code { (Visible(prompts.as_str())) } " " }
         @for view in &token.views { "view " code { (Visible(view)) } " " }
     }
@@ -90,17 +97,15 @@ pub(super) fn bound(token: &TokenView) -> Markup {
 fn new(tokens: &Tokens, form: &str) -> Markup {
     let typed = tokens.outcome.of("token");
     html! {
-        div.desk {
-            h2 { "New access token" }
-            form.stack method="post" action=(Tab::Tokens.path()) {
-                (begin(form, "token"))
-                label for="new-whose" { "Whose " span.quiet { "(a principal)" } }
-                input #new-whose name="principal" value=(plain(typed.get("principal"))) list="principals" required maxlength=(NAME_MAX) autocomplete="off" spellcheck="false";
-                datalist #principals { @for name in &tokens.principals { option value=(plain(name)) {} } }
-                (token_fields("new", &typed))
-                button.primary type="submit" { "Create" }
-                p.quiet { "It is shown once, on the page that follows." }
-            }
+        form.stack method="post" action=(Tab::Tokens.path()) {
+            (begin(form, "token"))
+            label for="new-whose" { "Person or service" }
+            input #new-whose name="principal" value=(plain(typed.get("principal"))) list="principals" required
+                maxlength=(NAME_MAX) autocomplete="off" spellcheck="false";
+            datalist #principals { @for name in &tokens.principals { option value=(plain(name)) {} } }
+            (token_fields("new", &typed))
+            button.primary type="submit" { "Create" }
+            p.quiet { "The token is shown once, on the next page." }
         }
     }
 }
@@ -121,7 +126,7 @@ mod tests {
         .expect("three tokens");
         let shown = page(&sample(Who::Local), &Tokens { rows, ..Tokens::default() });
         for part in [
-            "for ever",
+            "never",
             ">expired<",
             ">soon<",
             "never",
@@ -134,6 +139,6 @@ mod tests {
         }
         assert!(!shown.contains("bh_secret"), "{shown}");
         let none = page(&sample(Who::Local), &Tokens::default());
-        assert!(none.contains("None found") && !none.contains("<table"), "{none}");
+        assert!(none.contains("No matches") && !none.contains("<table"), "{none}");
     }
 }

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, PATTERN_MAX, Tab, behind_a_click, below, side_by_side, webhook_path};
+use super::{NAME, NAME_MAX, PATTERN_MAX, Tab, behind_a_click, below, on_demand, side_by_side, webhook_path};
 use crate::api::webhooks::WebhookView;
 use crate::crypto::secret::AccessToken;
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
-use crate::web::form::{Outcome, Typed, begin};
+use crate::web::form::{Outcome, Typed, begin, hidden};
 use crate::web::layout::{Frame, command, empty};
 use crate::web::words::{Visible, plain, when};
 
@@ -14,10 +14,10 @@ use crate::web::words::{Visible, plain, when};
 const LIKELY: &str = "prompt.label.moved";
 /// Events that the form offers besides, each with what it means.
 const EVENTS: [(&str, &str); 5] = [
-    ("prompt.label.moved", "a label serves something else: deployed, rolled back, removed"),
-    ("prompt.label.blocked", "a deployment was refused"),
-    ("prompt.version.created", "a prompt has a new version"),
-    ("propose.granted", "somebody asks for a review"),
+    ("prompt.label.moved", "a deployment, rollback or removal"),
+    ("prompt.label.blocked", "a deployment was denied"),
+    ("prompt.version.created", "a version was published"),
+    ("propose.granted", "a review was requested"),
     ("*", "everything"),
 ];
 
@@ -46,38 +46,49 @@ pub struct WebhookMatter {
 #[must_use]
 pub fn page(frame: &Frame, matter: &Webhooks) -> String {
     let list = html! {
-        div.columns {
-            section aria-label="List" {
-                @if matter.rows.is_empty() { (empty("No webhooks", "A webhook tells another program, or a Slack channel, what happens here.")) } @else {
-                    table.list.cards {
-                        thead { tr { th scope="col" { "Webhook" } th scope="col" { "URL" } th scope="col" { "Events" } th scope="col" { "Prompts" } th scope="col" { "State" } } }
-                        tbody { @for one in &matter.rows { tr {
-                            th scope="row" { a.name href=(webhook_path(&one.name)) { (Visible(&one.name)) } }
-                            td.words data-label="URL" { (Visible(&one.url)) }
-                            td data-label="Events" { @for event in &one.events { code { (Visible(event)) } " " } }
-                            td data-label="Prompts" { @if one.prompts.is_everything() { span.quiet { "all" } } @else { code { (Visible(one.prompts.as_str())) } } }
-                            td data-label="State" { (state(frame, one)) }
-                        } } }
+        @if let Some(form) = frame.form() { (on_demand("New webhook", &matter.outcome, "save", &new(matter, form))) }
+        @if matter.rows.is_empty() {
+            (empty("No webhooks", "A webhook sends events to another program or a Slack channel."))
+        } @else {
+            table.list.cards {
+                thead {
+                    tr {
+                        th scope="col" { "Webhook" } th scope="col" { "URL" } th scope="col" { "Events" }
+                        th scope="col" { "Prompts" } th scope="col" { "State" }
                     }
                 }
-            }
-            @if let Some(form) = frame.form() {
-                aside aria-label="New" { div.desk {
-                    h2 { "New webhook" }
-                    form.stack method="post" action=(Tab::Webhooks.path()) {
-                        (begin(form, "save"))
-                        @let typed = matter.outcome.of("save");
-                        label for="hook-name" { "Name" }
-                        input #hook-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME) autocomplete="off" spellcheck="false";
-                        (fields(&typed))
-                        button.primary type="submit" { "Create" }
-                        p.quiet { "The secret that signs its events is shown once, on the page that follows." }
+                tbody { @for one in &matter.rows { tr {
+                    th scope="row" { a.name href=(webhook_path(&one.name)) { (Visible(&one.name)) } }
+                    td.words data-label="URL" { (Visible(&one.url)) }
+                    td data-label="Events" { @for event in &one.events { code { (Visible(event)) } " " } }
+                    td data-label="Prompts" {
+                        @if one.prompts.is_everything() {
+                            span.quiet { "all" }
+                        } @else {
+                            code { (Visible(one.prompts.as_str())) }
+                        }
                     }
-                } }
+                    td data-label="State" { (state(frame, one)) }
+                } } }
             }
         }
     };
-    side_by_side(frame, Tab::Webhooks, "Who is told what happens here", &matter.outcome, &list)
+    side_by_side(frame, Tab::Webhooks, "Send events to other programs and to Slack", &matter.outcome, &list)
+}
+
+fn new(matter: &Webhooks, form: &str) -> Markup {
+    let typed = matter.outcome.of("save");
+    html! {
+        form.stack method="post" action=(Tab::Webhooks.path()) {
+            (begin(form, "save"))
+            label for="hook-name" { "Name" }
+            input #hook-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
+                autocomplete="off" spellcheck="false";
+            (fields(&typed))
+            button.primary type="submit" { "Create" }
+            p.quiet { "The signing secret is shown once, on the next page." }
+        }
+    }
 }
 
 /// Writes the page of one.
@@ -90,7 +101,10 @@ pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
         @if let Some(secret) = &matter.secret {
             section.once aria-labelledby="once" {
                 h2 #once { "Copy the signing secret now" }
-                p { "It is not shown again. Receivers check events with it, as Standard Webhooks does; Slack does not need it." }
+                p {
+                    "You won’t see it again. Receivers verify events with it (Standard Webhooks); Slack does not need "
+                    "it."
+                }
                 (command(secret.reveal()))
             }
         }
@@ -99,10 +113,19 @@ pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
                 dl.pairs {
                     dt { "State" } dd { (state(frame, webhook)) }
                     dt { "Events" } dd { @for event in &webhook.events { code { (Visible(event)) } " " } }
-                    dt { "Prompts" } dd { @if webhook.prompts.is_everything() { "all" } @else { code { (Visible(webhook.prompts.as_str())) } } }
+                    dt { "Prompts" }
+                    dd {
+                        @if webhook.prompts.is_everything() {
+                            "all"
+                        } @else {
+                            code { (Visible(webhook.prompts.as_str())) }
+                        }
+                    }
                     dt { "Format" } dd { (webhook.format.as_str()) }
                     dt { "Created" } dd { (when(webhook.created, frame.now)) }
-                    @if let Some(at) = webhook.previous_until { dt { "Old secret" } dd { "signs as well until " (when(at, frame.now)) } }
+                    @if let Some(at) = webhook.previous_until {
+                        dt { "Old secret" } dd { "also valid until " (when(at, frame.now)) }
+                    }
                 }
                 h2 { "Deliveries" }
                 (deliveries(frame, matter))
@@ -115,27 +138,43 @@ pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
 
 fn state(frame: &Frame, webhook: &WebhookView) -> Markup {
     html! {
-        @if let Some(disabled) = &webhook.disabled { span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (Visible(&disabled.why)) }
-        @else if let Some(since) = webhook.failing_since { span.tag.high { "failing" } " since " (when(since, frame.now)) }
-        @else { span.tag.live { "good" } }
+        @if let Some(disabled) = &webhook.disabled {
+            span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (Visible(&disabled.why))
+        }
+        @else if let Some(since) = webhook.failing_since {
+            span.tag.high { "failing" } " since " (when(since, frame.now))
+        }
+        @else { span.tag.live { "active" } }
         @if webhook.pending > 0 { " " span.quiet { (webhook.pending) " pending" } }
+    }
+}
+
+const fn state_class(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Delivered => "live",
+        DeliveryState::Pending => "wait",
+        DeliveryState::Failed => "high",
     }
 }
 
 fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
     html! {
-        @if matter.deliveries.is_empty() { p.quiet { "Nothing was sent yet." } } @else {
+        @if matter.deliveries.is_empty() { p.quiet { "No deliveries yet." } } @else {
             table.list.cards {
-                thead { tr { th scope="col" { "Event" } th scope="col" { "State" } th scope="col" { "Attempts" } th scope="col" { "Last attempt" } } }
+                thead {
+                    tr {
+                        th scope="col" { "Event" } th scope="col" { "State" } th scope="col" { "Attempts" }
+                        th scope="col" { "Last attempt" }
+                    }
+                }
                 tbody { @for one in &matter.deliveries { tr {
                     th scope="row" { (Visible(&one.event_type)) " " span.quiet { (one.seq) } }
                     td data-label="State" {
-                        @let class = match one.state { DeliveryState::Delivered => "live", DeliveryState::Pending => "wait", DeliveryState::Failed => "high" };
-                        span.tag.(class) { (one.state.as_str()) }
+                        span.tag.(state_class(one.state)) { (one.state.as_str()) }
                         @if let Some(form) = frame.form().filter(|_| one.state == DeliveryState::Failed) {
                             form.inline method="post" action=(webhook_path(&matter.webhook.name)) {
                                 (begin(form, "redeliver"))
-                                input type="hidden" name="seq" value=(one.seq);
+                                (hidden("seq", one.seq))
                                 button type="submit" { "Redeliver" span.hidden { " " (one.seq) } }
                             }
                         }
@@ -143,7 +182,10 @@ fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
                     td data-label="Attempts" { (one.tried) }
                     td data-label="Last attempt" {
                         @match one.attempts.last() {
-                            Some(last) => { (when(last.at, frame.now)) @if let Some(status) = last.status { ", answered " (status) } @else { ", not reached" } },
+                            Some(last) => {
+                                (when(last.at, frame.now))
+                                @if let Some(status) = last.status { ", answered " (status) } @else { ", not reached" }
+                            },
                             None => span.quiet { "none yet" },
                         }
                     }
@@ -155,26 +197,40 @@ fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
 
 fn desk(matter: &WebhookMatter, form: &str) -> Markup {
     let (webhook, path) = (&matter.webhook, webhook_path(&matter.webhook.name));
-    let button = |which: &str, words: &str| html! { form.stack method="post" action=(path) { (begin(form, which)) button type="submit" { (words) } } };
+    let button = |which: &str, words: &str| {
+        html! { form.stack method="post" action=(path) { (begin(form, which)) button type="submit" { (words) } } }
+    };
     let sent = matter.outcome.of("save");
     let typed = if sent == Typed::default() { typed(webhook) } else { sent };
     html! {
         div.desk {
-            @if webhook.disabled.is_some() { (button("enable", "Enable")) } @else { (button("test", "Send a test event")) (button("disable", "Disable")) }
+            @if webhook.disabled.is_some() {
+                (button("enable", "Enable"))
+            } @else {
+                (button("test", "Send a test event")) (button("disable", "Disable"))
+            }
             details.act {
                 summary { "Change …" }
-                form.stack method="post" action=(path) { (begin(form, "save")) (fields(&typed)) button.primary type="submit" { "Save" } }
+                form.stack method="post" action=(path) {
+                    (begin(form, "save")) (fields(&typed)) button.primary type="submit" { "Save" }
+                }
             }
             details.act {
                 summary { "Replace the secret …" }
                 form.stack method="post" action=(path) {
                     (begin(form, "rotate"))
-                    label for="hours" { "Hours for which the old one signs as well" }
+                    label for="hours" { "Keep the old secret valid for (hours)" }
                     input #hours name="hours" type="number" min="0" max="720" value="24" required;
                     button.danger type="submit" { "Replace the secret" }
                 }
             }
-            (behind_a_click(&path, form, "remove", "Remove", "Nothing is sent to it any more, and its deliveries are forgotten."))
+            (behind_a_click(
+                &path,
+                form,
+                "remove",
+                "Remove",
+                "Events are no longer sent, and the delivery history is deleted.",
+            ))
         }
     }
 }
@@ -183,17 +239,20 @@ fn fields(typed: &Typed) -> Markup {
     let events = if typed.get("events").is_empty() { LIKELY } else { typed.get("events") };
     html! {
         label for="hook-url" { "URL " span.quiet { "(https://…)" } }
-        input #hook-url name="url" type="url" value=(plain(typed.get("url"))) required maxlength="2000" autocomplete="off" spellcheck="false";
+        input #hook-url name="url" type="url" value=(plain(typed.get("url"))) required maxlength="2000"
+            autocomplete="off" spellcheck="false";
         label for="hook-format" { "Format" }
         select #hook-format name="format" {
             option value="standard" { "Standard Webhooks (JSON)" }
             option value="slack" selected[typed.get("format") == "slack"] { "Slack message" }
         }
         label for="hook-events" { "Events " span.quiet { "(separated by spaces)" } }
-        input #hook-events name="events" value=(plain(events)) required maxlength="1000" autocomplete="off" spellcheck="false" aria-describedby="hook-known";
+        input #hook-events name="events" value=(plain(events)) required maxlength="1000" autocomplete="off"
+            spellcheck="false" aria-describedby="hook-known";
         dl.pairs.quiet #hook-known { @for (event, means) in EVENTS { dt { code { (event) } } dd { (means) } } }
-        label for="hook-prompts" { "Prompts " span.quiet { "(all when empty, or for example support/**)" } }
-        input #hook-prompts name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX) autocomplete="off" spellcheck="false";
+        label for="hook-prompts" { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
+        input #hook-prompts name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX)
+            autocomplete="off" spellcheck="false";
     }
 }
 
@@ -232,7 +291,7 @@ mod tests {
         let webhook = rows.into_iter().next().expect("one");
         let matter = WebhookMatter { webhook, secret: None, deliveries: Vec::new(), outcome: Outcome::default() };
         let shown = one(&sample(signed), &matter);
-        assert!(!shown.contains("value=\"https://hooks") && shown.contains("Nothing was sent yet."), "{shown}");
+        assert!(!shown.contains("value=\"https://hooks") && shown.contains("No deliveries yet."), "{shown}");
         let read_only = one(&sample(Who::Local), &matter);
         assert!(!read_only.contains("<form method"), "{read_only}");
     }

@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
+use super::super::impact::mark;
 use super::{NAME_MAX, Tab, grant_words, role_path, side_by_side};
 use crate::api::govern::CanAnswer;
-use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::governance::label_policy::RequirementKind;
 use crate::governance::rulebook::Weight;
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{Outcome, Typed, hidden};
 use crate::web::layout::{Frame, empty, principal_path};
-use crate::web::words::{Visible, plain, sentence};
+use crate::web::words::{Visible, plain, sentence, with_code};
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
@@ -50,11 +51,16 @@ pub fn page(frame: &Frame, matter: &WhyMatter) -> String {
         @if let Some(because) = &matter.because { (answer(matter, because)) }
         @match &matter.principal {
             Some(principal) => (overview(matter, principal)),
-            None if matter.because.is_none() && matter.outcome.refused.is_none() => (empty("Ask", "Say who, what, and to which prompt. The answer names the grants behind it, and what the label's policies demand.")),
+            None if matter.because.is_none() && matter.outcome.refused.is_none() => {
+                (empty(
+                    "Check access",
+                    "Choose a person, a permission and a prompt to see whether it is allowed, and why.",
+                ))
+            },
             None => {}
         }
     };
-    side_by_side(frame, Tab::Why, "What somebody may do now, and the rules behind it", &matter.outcome, &shown)
+    side_by_side(frame, Tab::Why, "What a person or service can do now, and why", &matter.outcome, &shown)
 }
 
 fn question(matter: &WhyMatter) -> Markup {
@@ -63,18 +69,34 @@ fn question(matter: &WhyMatter) -> Markup {
         form.filters action=(Tab::Why.path()) {
             @match &matter.principals {
                 Some(names) => {
-                    label { span { "Who" } input name="who" value=(plain(asked.get("who"))) list="principals" required maxlength=(NAME_MAX) autocomplete="off" spellcheck="false"; }
+                    label {
+                        span { "Person or service" }
+                        input name="who" value=(plain(asked.get("who"))) list="principals" required maxlength=(NAME_MAX)
+                            autocomplete="off" spellcheck="false";
+                    }
                     datalist #principals { @for name in names { option value=(plain(name)) {} } }
                 },
-                None => { input type="hidden" name="who" value=(plain(asked.get("who"))); },
+                None => { (hidden("who", plain(asked.get("who")))) },
             }
             label { span { "Permission" } select name="permission" {
-                @for permission in Permission::ALL { option value=(permission) selected[chosen(asked) == permission.as_str()] title=(permission.says()) { (permission) } }
+                @for permission in Permission::ALL {
+                    option value=(permission) selected[chosen(asked) == permission.as_str()] title=(permission.says()) {
+                        (permission)
+                    }
+                }
             } }
-            label { span { "Prompt (the whole registry when empty)" } input name="prompt" value=(plain(asked.get("prompt"))) maxlength="200" autocomplete="off" spellcheck="false"; }
-            label { span { "Label" } input name="label" value=(plain(asked.get("label"))) maxlength="64" autocomplete="off" spellcheck="false"; }
+            label {
+                span { "Prompt (leave empty for all)" }
+                input name="prompt" value=(plain(asked.get("prompt"))) maxlength="200" autocomplete="off"
+                    spellcheck="false";
+            }
+            label {
+                span { "Label" }
+                input name="label" value=(plain(asked.get("label"))) maxlength="64" autocomplete="off"
+                    spellcheck="false";
+            }
             label { span { "Version" } input name="version" type="number" min="1" value=(plain(asked.get("version"))); }
-            button.primary type="submit" { "Explain" }
+            button.primary type="submit" { "Check" }
         }
     }
 }
@@ -91,35 +113,55 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
         section aria-labelledby="verdict" {
             div.note.bad[!permission.allowed].warn[permission.allowed && !allowed] role="status" {
                 h2 #verdict {
-                    (match (allowed, permission.allowed) { (true, _) => "Yes: ", (false, true) => "Not yet: ", (false, false) => "No: " })
-                    (Visible(who)) (if *allowed { " may " } else { " may not " }) (Visible(chosen(&matter.asked))) (place(&matter.asked))
+                    (if *allowed { "Yes: " } else if permission.allowed { "Not yet: " } else { "No: " })
+                    (Visible(who)) (if *allowed { " can " } else { " cannot " }) (Visible(chosen(&matter.asked)))
+                    (place(&matter.asked))
                     @if !allowed && permission.allowed { " now" }
                 }
-                p { (Visible(&sentence(&permission.reason))) }
-                @if !allowed && permission.allowed { p { "A grant gives it, and the label demands more, marked ✗ below." } }
+                p { (with_code(&sentence(&permission.reason))) }
+                @if !allowed && permission.allowed {
+                    p { "The permission is granted, but some requirements of the label are not met." }
+                }
             }
             @if !permission.roles.is_empty() {
-                p { "Roles that would do, granted for this place: " @for role in &permission.roles { a.tag href=(role_path(role)) { (Visible(role)) } " " } }
+                p {
+                    "Roles that would allow this: "
+                    @for role in &permission.roles { a.tag href=(role_path(role)) { (Visible(role)) } " " }
+                }
             }
         }
         div.columns {
-            section { h2 { "Their grants" } (weighed(matter, because)) }
+            section { h2 { "Grants" } (weighed(matter, because)) }
             aside aria-label="More" {
                 @if !requirements.is_empty() {
-                    h2 { "What the label demands" }
+                    h2 { "Requirements of the label" }
                     ul.demands {
                         @for demand in requirements {
-                            li { (stands(demand)) div { (Visible(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } } }
+                            li {
+                                (mark(
+                                    (demand.kind != RequirementKind::Message).then_some(demand.met),
+                                    ["Met: ", "Not met: "],
+                                ))
+                                div { (with_code(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } }
+                            }
                         }
                     }
-                    @if matter.asked.get("version").is_empty() { p.quiet { "Approvals and risk belong to exact versions: name one to see them." } }
+                    @if matter.asked.get("version").is_empty() {
+                        p.quiet { "Approvals and risk depend on the version. Enter one to see them." }
+                    }
                 } @else if permission.allowed && chosen(&matter.asked) == Permission::Deploy.as_str() {
-                    h2 { "What the label demands" }
-                    p.quiet { (if matter.asked.get("label").is_empty() { "Name a prompt and a label to see what its policies demand." } else { "Nothing: no policy fits it." }) }
+                    h2 { "Requirements of the label" }
+                    @if matter.asked.get("label").is_empty() {
+                        p.quiet { "Enter a prompt and a label to see its requirements." }
+                    } @else { p.quiet { "None: no policy applies." } }
                 }
                 @if !because.bound.is_empty() {
-                    h2 { "Not with these access tokens" }
-                    ul.logged { @for (name, bound) in &because.bound { li { b { (Visible(name)) } " is bound to " code { (Visible(bound.as_str())) } } } }
+                    h2 { "Excluded by token scope" }
+                    ul.logged {
+                        @for (name, bound) in &because.bound {
+                            li { b { (Visible(name)) } " is limited to " code { (Visible(bound.as_str())) } }
+                        }
+                    }
                 }
             }
         }
@@ -129,37 +171,21 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
 fn place(asked: &Typed) -> Markup {
     html! {
         @match (asked.get("prompt"), asked.get("label")) {
-            ("", _) => " in the whole registry",
+            ("", _) => " on every prompt",
             (prompt, "") => { " " (Visible(prompt)) },
             (prompt, label) => { " " (Visible(prompt)) " on " (Visible(label)) },
         }
     }
 }
 
-/// How a demand stands; what the message will say is not known yet.
-fn stands(demand: &Requirement) -> Markup {
-    html! {
-        @if demand.kind == RequirementKind::Message { span.quiet { span aria-hidden="true" { "…" } span.hidden { "To be said: " } } }
-        @else { (mark(demand.met, ["Given: ", "Missing: "])) }
-    }
-}
-
-/// Yes or no, for eyes, and in one of two words for who hears the page.
-fn mark(yes: bool, [good, bad]: [&str; 2]) -> Markup {
-    html! {
-        @if yes { span.met { span aria-hidden="true" { "✓" } span.hidden { (good) } } }
-        @else { span.unmet { span aria-hidden="true" { "✗" } span.hidden { (bad) } } }
-    }
-}
-
 fn weighed(matter: &WhyMatter, because: &Because) -> Markup {
     let permission = chosen(&matter.asked);
     html! {
-        @if because.grants.is_empty() { p.quiet { "They have none." } } @else {
+        @if because.grants.is_empty() { p.quiet { "No grants." } } @else {
             ul.demands {
                 @for (grant, weight) in &because.grants {
                     li {
-                        (mark(*weight == Weight::Gives, ["Yes: ", "No: "]))
+                        (mark(Some(*weight == Weight::Gives), ["Yes: ", "No: "]))
                         div { (grant_words(grant)) " " span.quiet { (says(*weight, permission)) } }
                     }
                 }
@@ -170,12 +196,12 @@ fn weighed(matter: &WhyMatter, because: &Because) -> Markup {
 
 fn says(weight: Weight, permission: &str) -> String {
     match weight {
-        Weight::Gives => format!("gives {permission} here"),
-        Weight::NoRole => "its role is gone, so it gives nothing".to_owned(),
+        Weight::Gives => format!("allows {permission} here"),
+        Weight::NoRole => "its role no longer exists".to_owned(),
         Weight::OtherPermission => format!("its role does not allow {permission}"),
         Weight::OtherPrompts => format!("allows {permission}, for other prompts"),
         Weight::SomePrompts => {
-            format!("allows {permission} for some prompts, and this asks for the whole registry: name a prompt")
+            format!("allows {permission} for some prompts only; enter a prompt")
         }
         Weight::OtherLabels => format!("allows {permission}, for other labels"),
     }
@@ -195,17 +221,26 @@ fn overview(matter: &WhyMatter, principal: &Principal) -> Markup {
         .collect();
     html! {
         section {
-            h2 { "All that " a href=(principal_path(&principal.name)) { (Visible(&principal.name)) } " may" }
-            @if principal.disabled.is_some() { p.note.bad { "Nothing at all while disabled. This is what their grants say." } }
-            @if rows.is_empty() { p.quiet { "Nothing: no grant gives them anything." } } @else {
+            h2 { "All permissions of " a href=(principal_path(&principal.name)) { (Visible(&principal.name)) } }
+            @if principal.disabled.is_some() {
+                p.note.bad { "Disabled: no access. Permissions they would have when enabled:" }
+            }
+            @if rows.is_empty() { p.quiet { "None." } } @else {
                 table.list.cards {
-                    thead { tr { th scope="col" { "Permission" } th scope="col" { "That is" } th scope="col" { "By these grants" } } }
+                    thead {
+                        tr {
+                            th scope="col" { "Permission" } th scope="col" { "Description" }
+                            th scope="col" { "Granted by" }
+                        }
+                    }
                     tbody {
                         @for (permission, grants) in &rows {
                             tr {
                                 th scope="row" { (permission) }
-                                td data-label="That is" { (permission.says()) }
-                                td data-label="By these grants" { ul.logged { @for grant in grants { li { (grant_words(grant)) } } } }
+                                td data-label="Description" { (permission.says()) }
+                                td data-label="Granted by" {
+                                    ul.logged { @for grant in grants { li { (grant_words(grant)) } } }
+                                }
                             }
                         }
                     }
@@ -251,15 +286,15 @@ mod tests {
         let no = json!({"allowed": false, "permission": {"allowed": false, "reason": "no grant of `ann<b>` gives it", "roles": ["releaser"]}});
         let shown = page(&sample(Who::Local), &matter(no));
         for part in [
-            "No: ann&lt;b&gt; may not deploy support/agent on production",
-            "No grant of `ann&lt;b&gt;` gives it.",
+            "No: ann&lt;b&gt; cannot deploy support/agent on production",
+            "No grant of <code>ann&lt;b&gt;</code> gives it.",
             "allows deploy, for other labels",
             "its role does not allow deploy",
             "href=\"/ui/access/roles/releaser\"",
-            "is bound to <code>sales/**</code>",
+            "is limited to <code>sales/**</code>",
             "<option value=\"deploy\" selected",
             "value=\"bob&quot;\"",
-            "All that <a href=\"/ui/access/who/ann%3Cb%3E\">",
+            "All permissions of <a href=\"/ui/access/who/ann%3Cb%3E\">",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
@@ -268,24 +303,24 @@ mod tests {
 
     #[test]
     fn a_grant_alone_may_not_be_enough() {
-        let demand = |met: bool| json!({"policy": "p<i>", "kind": "approvals", "met": met, "says": "1 fresh approval (0 so far)"});
+        let demand = |met: bool| json!({"policy": "p<i>", "kind": "approvals", "met": met, "says": "1 approval of this exact change (0 so far)"});
         let granted = json!({"allowed": true, "reason": "grant releaser on **"});
         let not_yet = json!({"allowed": false, "permission": granted, "requirements": [demand(false)]});
         let shown = page(&sample(Who::Local), &matter(not_yet));
-        assert!(shown.contains("Not yet: ann&lt;b&gt; may not deploy support/agent on production now"), "{shown}");
-        assert!(shown.contains("Missing: ") && shown.contains("policy p&lt;i&gt;"), "{shown}");
+        assert!(shown.contains("Not yet: ann&lt;b&gt; cannot deploy support/agent on production now"), "{shown}");
+        assert!(shown.contains("Not met: ") && shown.contains("policy p&lt;i&gt;"), "{shown}");
         let yes = page(
             &sample(Who::Local),
             &matter(json!({"allowed": true, "permission": granted, "requirements": [demand(true)]})),
         );
-        assert!(yes.contains("Yes: ann&lt;b&gt; may deploy") && yes.contains("Given: "), "{yes}");
+        assert!(yes.contains("Yes: ann&lt;b&gt; can deploy") && yes.contains("Met: "), "{yes}");
         let message = json!({"policy": "p", "kind": "message", "met": false, "says": "a message that matches `OPS`"});
         let yes = page(
             &sample(Who::Local),
             &matter(json!({"allowed": true, "permission": granted, "requirements": [message]})),
         );
-        assert!(yes.contains("To be said: ") && !yes.contains("Missing: "), "it says it when it deploys: {yes}");
+        assert!(yes.contains("Later: ") && !yes.contains("Not met: "), "it says it when it deploys: {yes}");
         let unasked = page(&sample(Who::Local), &WhyMatter::default());
-        assert!(unasked.contains("<h2>Ask</h2>") && !unasked.contains("<table"), "{unasked}");
+        assert!(unasked.contains("<h2>Check access</h2>") && !unasked.contains("<table"), "{unasked}");
     }
 }
