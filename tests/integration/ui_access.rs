@@ -279,7 +279,7 @@ fn a_policy_is_written_by_a_form_with_every_field() {
     let kept = node.send("GET", "/v1/policies", &[], b"").ok();
     assert_eq!(kept, json!([{"name": "production", "prompts": "**", "labels": "production", "approvals": 1}]));
     assert_eq!(last(&node)["command"], json!("put-policy"));
-    assert!(refused(&mut admin, one, 400, &less).contains("somebody changed it"), "an old page replaces nothing");
+    assert!(refused(&mut admin, one, 400, &less).contains("someone else changed this"), "an old page replaces nothing");
     assert_eq!(accepted(&mut admin, one, &[("do", "remove")]), "/ui/access/policies?done=remove");
     assert!(admin.page("/ui/access/policies?done=remove").contains("No policies"));
 }

@@ -21,7 +21,7 @@ use bookholder::model::webhook::WebhookFormat;
 use bookholder::registry::Registry;
 use bookholder::registry::founding::{Founding, found};
 use bookholder::registry::primary_clock::PrimaryClock;
-use bookholder::resolve::{Catalogue, Query, Resolver};
+use bookholder::resolve::{Catalogue, Query, ReadScope, Resolver};
 use bookholder::store::{Options, Store};
 
 use crate::support::primary::{
@@ -158,16 +158,16 @@ async fn the_first_schema_opens_with_all_that_it_holds() {
     assert_eq!(registry.rule_set("house").expect("rules").rules, 1);
     assert_eq!(registry.webhooks(&admin).expect("an admin")[0].name, "ops");
     assert!(registry.roles().iter().any(|role| role.name == "tester"));
-    let asked = registry.change_request(&|_| true, 1).expect("it").request;
+    let view = Catalogue::new(store.clone()).as_reader(&ReadScope::node()).expect("a state");
+    let asked = registry.change_request(&view, 1).expect("it").request;
     assert_eq!(asked.state, RequestState::Applied);
-    assert_eq!(registry.draft(&admin, &name("support/agent"), "kinder").expect("it").revision, 1);
-    assert_eq!(registry.findings(&name("support/agent"), 3).expect("findings")[0].rule, "house.codename");
-    let catalogue = Catalogue::new(store.clone());
-    let deployment = &catalogue.deployments(&name("support/agent"), None, None, 1).expect("a page").items[0];
+    assert_eq!(registry.draft(&view, &admin, &name("support/agent"), "kinder").expect("it").revision, 1);
+    assert_eq!(registry.findings(&view, &name("support/agent"), 3).expect("findings")[0].rule, "house.codename");
+    let deployment = &view.deployments(&name("support/agent"), None, None, 1).expect("a page").items[0];
     assert_eq!((deployment.approved_by.as_slice(), deployment.change_request), (&["bob".to_owned()][..], Some(1)));
-    let versions = catalogue.versions(&name("old/one"), None, 10).expect("a page").items;
+    let versions = view.versions(&name("old/one"), None, 10).expect("a page").items;
     assert!(versions[1].archived.is_some());
-    let entries = catalogue.audit(None, 1_000).expect("a page").items;
+    let entries = view.audit(None, 1_000).expect("a page").items;
     assert!(entries.iter().any(|entry| entry.decision == Decision::Denied && entry.actor == "ann"));
 
     drop(registry);
@@ -177,8 +177,8 @@ async fn the_first_schema_opens_with_all_that_it_holds() {
     assert_eq!(text("support/agent@2"), Ok("Be kind. Hello {{who}}".to_owned()));
     assert_eq!(text("about/us"), Err("the prompt `about/us` was removed at 2026-03-20T15:00:02Z".to_owned()));
     assert!(text("support/agent@staging").is_ok());
-    assert_eq!(catalogue.prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1", "support/agent@2"]);
-    assert_eq!(catalogue.all_deployments(&|_| true, None, 100).expect("a page").items.len(), 6);
+    assert_eq!(view.prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1", "support/agent@2"]);
+    assert_eq!(view.all_deployments(None, 100).expect("a page").items.len(), 6);
 
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
