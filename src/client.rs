@@ -1,7 +1,7 @@
 //! The HTTP client: one typed call for each route of `api`, over TCP, TLS or a Unix socket.
 //!
-//! It does not retry, cache or decide anything, and prints nothing. Invariant: whatever a server sends, a call ends
-//! within its time and size limits with a value or a [`ClientError`]; the access token is in no message and no log.
+//! It does not retry, cache, decide or print anything. Invariant: whatever a server sends, a call ends within its time
+//! and size limits with a value or a [`ClientError`]; messages and logs never contain the access token.
 
 pub mod deliver;
 mod error;
@@ -55,12 +55,12 @@ pub const BATCH_ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
 const SOCKET_SCHEME: &str = "unix:";
 const USER_AGENT: &str = concat!("bookholder/", env!("CARGO_PKG_VERSION"));
 
-/// Where to connect, and as whom.
+/// The server and the access token.
 #[derive(Clone, Debug, Default)]
 pub struct ClientOptions {
     /// `http://…`, `https://…` or `unix:/path/of/socket`.
     pub server: String,
-    /// Who asks; nobody when absent.
+    /// The access token, if any.
     pub token: Option<AccessToken>,
     /// PEM certificates to trust besides the public authorities.
     pub ca_pem: Option<Vec<u8>>,
@@ -97,20 +97,20 @@ impl Client {
         let address = |reason: &str| ClientError::Address { server: shown(&options.server), reason: reason.to_owned() };
         let base = if let Some(path) = options.server.strip_prefix(SOCKET_SCHEME) {
             if path.is_empty() {
-                return Err(address("it names no socket"));
+                return Err(address("it has no socket path"));
             }
-            builder = with_socket(builder, path).ok_or_else(|| address("this system has no unix sockets"))?;
+            builder = with_socket(builder, path).ok_or_else(|| address("this system does not support unix sockets"))?;
             "http://localhost".to_owned()
         } else {
-            let url: Url = options.server.parse().map_err(|_| address("it is no url"))?;
+            let url: Url = options.server.parse().map_err(|_| address("it is not a URL"))?;
             if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-                return Err(address("it begins with neither http:// nor https:// nor unix:"));
+                return Err(address("it must start with http://, https:// or unix:"));
             }
             if !url.username().is_empty() || url.password().is_some() {
-                return Err(address("it holds a password; give an access token instead"));
+                return Err(address("it contains a password; use an access token instead"));
             }
             if url.query().is_some() || url.fragment().is_some() {
-                return Err(address("it has a query; leave out everything from the ? or # on"));
+                return Err(address("it has a query; remove everything from the ? or # on"));
             }
             if is_loopback(&url) {
                 builder = builder.no_proxy();
@@ -119,7 +119,7 @@ impl Client {
         };
         if let Some(token) = &options.token {
             let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
-                .map_err(|_| address("its access token fits no header"))?;
+                .map_err(|_| address("its access token contains characters that a header cannot have"))?;
             value.set_sensitive(true);
             builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
         }
@@ -180,7 +180,7 @@ impl Client {
         let response = self.send(request).await?;
         let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
         if ContentId::of(&bytes) != *id {
-            return Err(self.answer("the bytes of the content have another hash than was asked for"));
+            return Err(self.answer("the content does not match the requested hash"));
         }
         Content::from_json(&bytes).map_err(|error| self.answer(&error.to_string()))
     }
@@ -255,7 +255,7 @@ impl Client {
         self.call(self.request(Method::DELETE, &paths::prompt(name)).json(why)).await
     }
 
-    /// Retires a version, so that nobody deploys it.
+    /// Retires a version, so it can no longer be deployed.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
@@ -342,7 +342,7 @@ impl Client {
     ) -> Result<T, ClientError> {
         let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         let bytes = self.read(response, bytes_max).await?;
-        serde_json::from_slice(&bytes).map_err(|error| self.answer(&format!("its answer is not ours: {error}")))
+        serde_json::from_slice(&bytes).map_err(|error| self.answer(&format!("unexpected response body: {error}")))
     }
 
     /// A call whose answer says nothing more than that it is done.
@@ -366,7 +366,7 @@ impl Client {
         let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
         match error::problem(&bytes).filter(|_| is_problem) {
             Some(problem) => Err(ClientError::Problem(Box::new(problem))),
-            None => Err(self.answer(&format!("it answered {status} without saying why"))),
+            None => Err(self.answer(&format!("it answered {status} without an explanation"))),
         }
     }
 
@@ -374,7 +374,7 @@ impl Client {
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| ClientError::sending(&self.server, error))? {
             if bytes.len().saturating_add(chunk.len()) > bytes_max {
-                return Err(self.answer(&format!("its answer is longer than {bytes_max} bytes")));
+                return Err(self.answer(&format!("its response is longer than {bytes_max} bytes")));
             }
             bytes.extend_from_slice(&chunk);
         }
@@ -392,7 +392,7 @@ impl From<Problem> for ClientError {
     }
 }
 
-/// The address without a password, should somebody have put one in.
+/// The address without a password, if it contains one.
 fn shown(server: &str) -> String {
     match server.parse::<Url>() {
         Ok(mut url) if url.password().is_some() || !url.username().is_empty() => {

@@ -1,9 +1,9 @@
-//! Where time comes from: one trait, the machine's clock, a clock that a test moves by hand, and when to stop.
+//! Sources of time: one trait, the system clock, a clock for tests, and deadlines.
 //!
-//! It knows milliseconds and nothing else: no calendars, no time zones, no timers, and no opinion on whether the
-//! wall clock can be believed (that is `trust::time::TrustedTime`).
+//! It only knows milliseconds: no calendars, time zones or timers, and it does not judge whether the wall clock is
+//! right (see `trust::time::TrustedTime`).
 //!
-//! Invariant: `monotonic_ms` never goes back, whatever is done to the wall clock.
+//! Invariant: `monotonic_ms` never goes back, even if the wall clock is set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ impl Clock for ManualClock {
     }
 }
 
-/// Tells long work when to end: at a moment of a clock, or as soon as nobody waits for its result. Clones share it.
+/// Tells long work when to end: at a moment of a clock, or when its result is no longer needed. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     /// The clock, and the monotonic time at which to end.
@@ -123,7 +123,7 @@ impl Stop {
         Self { until: Some((clock, until_ms)), abandoned: Arc::default() }
     }
 
-    /// Says that nobody waits for the result any more.
+    /// Says that the result is no longer needed.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! Bookholder keeps every version of every prompt of an AI application, decides which one is live, and
-//! answers for it beside the application: in microseconds, with or without a network.
+//! Bookholder stores every version of every prompt of an AI application and serves the live one next to the
+//! application, in microseconds, online or offline.
 //!
 //! [`server`] starts a primary or a replica; [`resolve::Resolver`] answers in process what a node
 //! answers over HTTP. The modules are the floors of ARCHITECTURE.md, and import only from below.

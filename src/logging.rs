@@ -1,7 +1,7 @@
 //! Log lines: a sentence and fields, on standard error.
 //!
-//! Never logged: access tokens, keys, prompt texts, rendered messages, request bodies. Requests are
-//! counted by `metrics`, not logged; `error` means that somebody must act.
+//! Never logged: access tokens, keys, prompt texts, rendered messages, request bodies. Requests are counted by
+//! `metrics`, not logged; `error` means that an operator must act.
 
 use tracing_subscriber::EnvFilter;
 
@@ -18,7 +18,7 @@ pub fn start(json: bool) {
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(colour).try_init() };
     if let Err(already_started) = started {
-        tracing::debug!(%already_started, "logging goes on as it is");
+        tracing::debug!(%already_started, "the log level is unchanged");
     } else if json {
         // A panic must not break the stream of JSON lines.
         std::panic::set_hook(Box::new(|panic| {

@@ -1,4 +1,4 @@
-//! The program: hands its arguments to the command line, and its exit code to the system.
+//! The program: runs the command line and exits with its code.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What this process counts and measures, in the words of Prometheus.
+//! The metrics of this process.
 //!
 //! It knows names, units and labels; who counts what, and when, is decided where it happens. The fields are the
 //! instruments themselves: counting is one relaxed atomic addition, so the hot path may do it; histograms take a
@@ -59,7 +59,7 @@ pub enum Role {
     Replica,
 }
 
-/// A gauge that has no sample before it is set for the first time: what nobody knows yet is not 0.
+/// A gauge without a sample until it is first set: unknown is not 0.
 #[derive(Clone, Debug, Default)]
 pub struct Known<G = Gauge>(Arc<OnceLock<G>>);
 /// The same of something that is not whole.
@@ -325,66 +325,76 @@ impl Catalogue {
 fn catalogue(role: Role) -> Instruments {
     let mut registry = Registry::default();
     let process = process::Process::register(&mut registry);
-    registry.register("bookholder_build", "The program: its version, and what it is for", Info::new(vec![
+    registry.register("bookholder_build", "Version and role of this program", Info::new(vec![
         ("version", env!("CARGO_PKG_VERSION")),
         ("role", match role { Role::Primary => "primary", Role::Replica => "replica" }),
     ]));
     let c = &mut Catalogue { registry, role, only: None };
     Instruments {
-        requests: c.add("requests", "Requests by what they are for and how they ended; resolves from memory count as resolve 2xx", Family::default()),
-        request_seconds: c.add("request_seconds", "Time from a request to its answer, by what it is for; without resolves from memory, which take microseconds", Family::new_with_constructor(request_seconds as fn() -> Histogram)),
-        access_refused: c.add("access_refused", "Requests refused because of who sent them, by reason", Family::default()),
+        requests: c.add("requests", "Requests by purpose and status; resolves from memory count as resolve 2xx", Family::default()),
+        request_seconds: c.add("request_seconds", "Time from request to response by purpose, without resolves from \
+            memory, which take microseconds", Family::new_with_constructor(request_seconds as fn() -> Histogram)),
+        access_refused: c.add("access_refused", "Requests rejected because of their sender, by reason", Family::default()),
         connections: c.gauge("connections", "Open connections"),
-        connections_refused: c.count("connections_refused", "Connections refused because too many were open"),
+        connections_refused: c.count("connections_refused", "Connections rejected because too many were open"),
         resolve_cached: c.count("resolve_cached", "Resolves answered from memory"),
-        resolve_composed: c.count("resolve_composed", "Resolves answered from the database, or chosen for a subject"),
-        resolve_errors: c.count("resolve_errors", "Resolves that had no answer"),
-        resolve_seconds: c.seconds("resolve_seconds", "Time of a resolve that was not answered from memory", 1e-6),
+        resolve_composed: c.count("resolve_composed", "Resolves answered from the database or by subject"),
+        resolve_errors: c.count("resolve_errors", "Resolves that failed"),
+        resolve_seconds: c.seconds("resolve_seconds", "Duration of resolves not answered from memory", 1e-6),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
         commits: c.only(Role::Primary).count("commits", "Commits since the start"),
-        commit_seconds: c.seconds("commit_seconds", "Time from a commit's request until it is on the disk", 0.000_25),
+        commit_seconds: c.seconds("commit_seconds", "Time from the request for a commit until it is on disk", 0.000_25),
         sign_seconds: c.seconds("sign_seconds", "Time to sign a checkpoint", 0.000_01),
-        wake_seconds: c.seconds("wake_seconds", "Time from a commit until the waiting replicas are answered", 0.000_1),
-        waiters: c.gauge("waiters", "Replicas whose poll waits for a change"),
-        delta_cache_hits: c.count("delta_cache_hits", "Deltas for replicas that were encoded already"),
+        wake_seconds: c.seconds("wake_seconds", "Time from a commit until the waiting replicas have their answer", 0.000_1),
+        waiters: c.gauge("waiters", "Replicas waiting for a change"),
+        delta_cache_hits: c.count("delta_cache_hits", "Deltas for replicas served from the cache"),
         delta_cache_misses: c.count("delta_cache_misses", "Deltas for replicas that had to be encoded"),
-        outdated: c.gauge("outdated", "1 while this primary refuses to sign, as more was published than it knows of"),
-        replicas: c.add("replicas", "Replicas heard in the last two minutes, by how fresh they say they are", Family::default()),
-        replica_lag_commits: c.add("replica_lag_commits", "Commits that a replica lacks; the 100 that lack most of those that show an access token", Family::default()),
-        open_change_requests: c.add("open_change_requests", "Change requests that are open", Known::default()),
-        webhook_deliveries_pending: c.add("webhook_deliveries_pending", "Webhook deliveries that wait for an attempt", Known::default()),
-        webhooks: c.add("webhooks", "Webhooks: those whose last attempt arrived (ok), failed (failing), and those that are disabled", Family::default()),
-        webhook_attempts: c.add("webhook_attempts", "Attempts to deliver a webhook, by what its delivery was then: delivered, pending (another attempt follows), failed (given up)", Family::default()),
-        last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time since the primary last sent something whose signature was verified", Known::default()),
-        stale: c.gauge("stale", "1 while this replica is out of contact for longer than it should be"),
-        expired: c.gauge("expired", "1 while the lifetime of the checkpoint that this replica holds has passed"),
+        outdated: c.gauge("outdated", "1 while this primary refuses to sign because the published state is newer \
+            than its own"),
+        replicas: c.add("replicas", "Replicas seen in the last two minutes, by reported freshness", Family::default()),
+        replica_lag_commits: c.add("replica_lag_commits", "Commits that a replica is behind, for the 100 \
+            authenticated replicas that are furthest behind", Family::default()),
+        open_change_requests: c.add("open_change_requests", "Open change requests", Known::default()),
+        webhook_deliveries_pending: c.add("webhook_deliveries_pending", "Webhook deliveries waiting for an attempt", Known::default()),
+        webhooks: c.add("webhooks", "Webhooks by state: ok (the last attempt succeeded), failing (it failed), \
+            disabled", Family::default()),
+        webhook_attempts: c.add("webhook_attempts", "Webhook delivery attempts by result: delivered, pending (will \
+            be retried), failed (given up)", Family::default()),
+        last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time \
+            since the last verified contact with the primary", Known::default()),
+        stale: c.gauge("stale", "1 while this replica is stale: out of contact for too long"),
+        expired: c.gauge("expired", "1 while the checkpoint of this replica has expired"),
         held: c.gauge("held", "1 while an operator holds this replica at its position"),
-        verify_failures: c.add("verify_failures", "Things received and refused, by reason", Family::default()),
-        forks: c.count("forks", "Answers of another history than the one that this replica holds"),
-        fenced: c.count("fenced", "Answers of a primary whose epoch is over"),
-        heals: c.count("heals", "Damaged databases that were replaced by a state from the upstream or a bundle"),
+        verify_failures: c.add("verify_failures", "Received data that was rejected, by reason", Family::default()),
+        forks: c.count("forks", "Answers with a different history than that of this replica"),
+        fenced: c.count("fenced", "Answers of a primary whose epoch has ended"),
+        heals: c.count("heals", "Damaged databases replaced from the upstream or a bundle"),
         heals_uncompared: c.count(
             "heals_uncompared",
-            "Damaged databases that were replaced by a newer state, whose history could not be compared",
+            "Damaged databases replaced by a newer state whose history could not be compared",
         ),
-        no_progress: c.count("no_progress", "Answers to a poll that came at once and brought nothing new"),
+        no_progress: c.count("no_progress", "Immediate answers to a poll without anything new"),
         apply_seconds: c.seconds("apply_seconds", "Time to apply a delta", 0.000_25),
         apply_operations: c.add("apply_operations", "Entries changed by an applied delta", Histogram::new(exponential_buckets(1.0, 4.0, 12))),
-        propagation_seconds: c.seconds("propagation_seconds", "Time from the signature of a change until it is applied here", 0.001),
+        propagation_seconds: c.seconds("propagation_seconds", "Time from signing a change until it is applied here", 0.001),
         received_bytes: c.add("received_bytes", "Bytes received from the primary, by kind", Family::default()),
-        catchup: c.add("catchup", "Times that this replica caught up, by way", Family::default()),
-        position_epoch: c.only(None).gauge("position_epoch", "Epoch of the position that this node holds"),
-        position_seq: c.gauge("position_seq", "Number of the commit that this node holds"),
-        checkpoint_age_seconds: c.add("checkpoint_age_seconds", "Time since the newest checkpoint was signed", Known::default()),
-        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock does not fit signed times"),
-        self_audit_ok: c.add("self_audit_ok", "1 where the last check of the stored state against its signature passed, 0 where it failed", Known::default()),
-        self_audit_age_seconds: c.add("self_audit_age_seconds", "Time since that check, to the minute", Known::default()),
+        catchup: c.add("catchup", "Catch-ups of this replica by mode", Family::default()),
+        position_epoch: c.only(None).gauge("position_epoch", "Epoch of the position of this node"),
+        position_seq: c.gauge("position_seq", "Number of the latest commit on this node"),
+        checkpoint_age_seconds: c.add("checkpoint_age_seconds", "Age of the latest checkpoint", Known::default()),
+        clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock contradicts signed times"),
+        self_audit_ok: c.add("self_audit_ok", "1 if the last check of the stored state against its signature passed, \
+            0 if it failed", Known::default()),
+        self_audit_age_seconds: c.add("self_audit_age_seconds", "Time since the last check of the stored state, to \
+            the minute", Known::default()),
         storage_readable: c.gauge("storage_readable", "1 while the database can be read"),
         storage_writable: c.gauge("storage_writable", "1 while the database can be written"),
-        storage_damaged: c.gauge("storage_damaged", "1 while stored data is known not to be what was stored"),
-        contents_refused: c.count("contents_refused", "Contents not served because their stored bytes do not fit their id"),
-        database_bytes: c.add("database_bytes", "Size of the database's file", Known::default()),
-        certificate_expiry_timestamp_seconds: c.add("certificate_expiry_timestamp_seconds", "When the TLS certificate of this node ends, in seconds since 1970", Known::default()),
+        storage_damaged: c.gauge("storage_damaged", "1 while stored data is known to be damaged"),
+        contents_refused: c.count("contents_refused", "Contents not served because their stored bytes do not match \
+            their id"),
+        database_bytes: c.add("database_bytes", "Size of the database file", Known::default()),
+        certificate_expiry_timestamp_seconds: c.add("certificate_expiry_timestamp_seconds", "Expiry of the TLS \
+            certificate of this node, in seconds since 1970", Known::default()),
         cached_counted: AtomicU64::new(0),
         process,
         registry: std::mem::take(&mut c.registry),
@@ -419,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_and_what_is_of_the_other_role_has_no_sample() {
+    fn unknown_values_and_metrics_of_the_other_role_have_no_sample() {
         let (primary, replica) = (Metrics::new(Role::Primary), Metrics::new(Role::Replica));
         let samples = |metrics: &Metrics| {
             let text = metrics.encode(Format::Text);

@@ -163,7 +163,7 @@ fn every_module_has_a_floor() {
 }
 
 #[test]
-fn crates_stay_in_their_rooms() {
+fn external_crates_are_used_only_in_their_modules() {
     let inside = |folder: &'static str| move |path: &str| path.starts_with(folder);
     none(offences(&["redb::", "use redb"], inside("store/")), "only store/ knows redb:");
     none(offences(&["bincode::"], |path| path == "store/codec.rs"), "only store/codec.rs names bincode:");
@@ -255,7 +255,7 @@ fn the_network_face_reads_only_what_a_request_may_see() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader() {
+fn no_file_is_longer_than_the_limit() {
     let long = sources().into_iter().filter(|source| source.length > LINES_MAX);
     none(
         long.map(|source| format!("src/{}: {} lines", source.path, source.length)).collect(),
@@ -277,7 +277,7 @@ fn lines_of_pages_have_at_most_120_columns() {
 }
 
 #[test]
-fn nothing_is_left_to_do_later() {
+fn no_todo_is_left_in_the_code() {
     let words = ["TO".to_owned() + "DO", "FIX".to_owned() + "ME", "dbg".to_owned() + "!(", "todo".to_owned() + "!("];
     let mut found = Vec::new();
     for source in sources() {

@@ -1,4 +1,4 @@
-//! Governing: principals, access tokens, roles, policies, change requests, drafts, risk rules.
+//! Requests and answers of governance: principals, access tokens, roles, policies, change requests, drafts, risk rules.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub struct PrincipalRequest {
     pub name: String,
     /// Person or service.
     pub kind: PrincipalKind,
-    /// What they are allowed.
+    /// Its grants.
     #[serde(default)]
     pub grants: Vec<Grant>,
 }
@@ -56,19 +56,19 @@ pub struct SignInLink {
     pub url: String,
 }
 
-/// What a principal is allowed from now on.
+/// The grants that replace those of a principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantsRequest {
-    /// All of it.
+    /// All grants of the principal.
     pub grants: Vec<Grant>,
 }
 
-/// A role of one's own.
+/// A custom role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleRequest {
-    /// What it allows.
+    /// The permissions it gives.
     pub permissions: std::collections::BTreeSet<Permission>,
     /// What it is for.
     #[serde(default)]
@@ -81,116 +81,116 @@ pub struct RoleRequest {
 pub struct TokenRequest {
     /// What it is for, for example `replica-plant-7`; unique.
     pub name: String,
-    /// Whose it is; a principal that exists. Without one, a service of the token's name is made.
+    /// The existing principal that owns it. Without one, a service with the token's name is created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<String>,
-    /// The role, everywhere, of the service that is made; only without `principal`.
+    /// The role, for all prompts, of the service that is created; only without `principal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Seconds from now until it is refused; none for ever.
+    /// Seconds until it expires; absent: never.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
-    /// The prompts it is bound to, whatever its principal may.
+    /// The prompts it is limited to, whatever its principal is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Pattern>,
-    /// The views that it may follow; empty for all.
+    /// The views it can replicate; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub views: Vec<String>,
 }
 
-/// How to replace an access token by another of the same name.
+/// How to replace an access token by a new one with the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotationRequest {
-    /// Seconds for which the old one is still good; 0 for none.
+    /// Seconds for which the old one remains valid; 0 for none.
     #[serde(default, deserialize_with = "json::whole")]
     pub overlap_s: u64,
-    /// Seconds from now until the new one is refused; none for ever.
+    /// Seconds until the new one expires; absent: never.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
 }
 
-/// An access token as it can be shown.
+/// An access token without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
     /// What it is for.
     pub name: String,
-    /// Whose it is.
+    /// The principal that owns it.
     pub principal: String,
-    /// Since when.
+    /// When it was created.
     pub created: Timestamp,
-    /// Until when; none for ever.
+    /// When it expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// Until when the one before the last rotation is still good.
+    /// Until when the token before the last rotation remains valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_until: Option<Timestamp>,
-    /// When it was used last, to the minute; none for never.
+    /// When it was last used, to the minute; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
-    /// The prompts it is bound to.
+    /// The prompts it is limited to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Pattern>,
-    /// The views that it may follow; empty for all.
+    /// The views it can replicate; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub views: Vec<String>,
-    /// The token itself; only in the answer that makes it.
+    /// The token itself; only in the response that creates it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
-/// Who an access token stands for, and what they may.
+/// The principal of an access token and its permissions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WhoAmI {
     /// The principal.
     pub name: String,
     /// Person, service or system.
     pub kind: PrincipalKind,
-    /// How they proved it.
+    /// How the caller authenticated.
     pub method: String,
-    /// What they are allowed.
+    /// Its grants.
     pub grants: Vec<Grant>,
-    /// Every permission that some grant gives somewhere.
+    /// Every permission that any grant gives for at least one prompt or label.
     pub permissions: Vec<Permission>,
-    /// The prompts that the access token is bound to.
+    /// The prompts that the access token is limited to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Pattern>,
-    /// Until when the access token is good; none for ever.
+    /// When the access token expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
 }
 
-/// Whether somebody could do something now, and the rules behind it.
+/// Whether a principal is allowed to do something now, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CanAnswer {
-    /// Whether they could.
+    /// Whether it is allowed.
     pub allowed: bool,
-    /// The grant, or the lack of one.
+    /// The grant that allows it, or what is missing.
     pub permission: Verdict,
-    /// What the label's policies demand, met or not; only for deploying.
+    /// The requirements of the label's policies, met or not; only for deploying.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,
 }
 
-/// A change for others to look at: publish and deploy in one, or deploy what is there.
+/// A change to be reviewed: publish and deploy in one step, or deploy existing versions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProposeRequest {
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
     /// A version to publish with the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<ProposedVersion>,
-    /// What shall be served where, of versions that are there.
+    /// Deployments of existing versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
-    /// Whether to apply it as soon as nothing is missing.
+    /// Whether to deploy it as soon as all requirements are met.
     #[serde(default)]
     pub automatic: bool,
-    /// Days until it closes by itself; 30 when not said, 1 to 365.
+    /// Days until it expires, 1 to 365; default 30.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_days: Option<u32>,
-    /// Who is asked to review it, at most 10 principals; others who may review it still can.
+    /// Principals asked to review it, at most 10; others with permission can review it too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
 }
@@ -199,50 +199,50 @@ pub struct ProposeRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProposedVersion {
-    /// Of which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// What it says.
+    /// The content.
     pub content: Content,
-    /// How much it changes for callers; derived when absent.
+    /// The effect on callers; derived when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bump: Option<Bump>,
-    /// The version it was written from; refused when another is newer by now.
+    /// The version it is based on; rejected if there is a newer one.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_parent: Option<u64>,
-    /// The labels that shall serve it.
+    /// The labels to deploy it to.
     pub labels: Vec<Label>,
 }
 
-/// A new proposal in place of what a change request proposed; approvals of other content do not count for it.
+/// A new proposal that replaces the one of a change request; approvals of other content do not count for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AmendRequest {
-    /// Why.
+    /// The reason.
     pub message: String,
     /// A version to publish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<ProposedVersion>,
-    /// What shall be served where.
+    /// The deployments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<Move>,
 }
 
-/// What somebody says of a change request.
+/// A review of a change request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewRequest {
-    /// What they decide.
+    /// The decision.
     #[schema(value_type = ReviewKind)]
     pub kind: EventKind,
-    /// In their words; may be empty for an approval.
+    /// A comment; can be empty for an approval.
     #[serde(default)]
     pub message: String,
-    /// The moves that they looked at, by fingerprint: an approval of anything else is refused.
+    /// Fingerprints of the reviewed moves: an approval of anything else is rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<String>,
 }
 
-/// What can be said of a change request, in the document.
+/// The kinds of review in the OpenAPI document.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[allow(dead_code, missing_docs, reason = "it names those kinds of events that somebody may send")]
@@ -253,113 +253,115 @@ enum ReviewKind {
     Withdraw,
 }
 
-/// How to apply a change request.
+/// How to deploy a change request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
-    /// Why; the request's own message when empty.
+    /// The reason; the message of the request when empty.
     #[serde(default)]
     pub message: String,
-    /// Whether to deploy although callers break.
+    /// Whether to deploy even if it breaks callers.
     #[serde(default)]
     pub allow_major: bool,
-    /// The reason for which an admin overrides what is missing.
+    /// The reason for overriding unmet requirements (admins only).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
 }
 
-/// A change request with everything that a reviewer needs.
+/// A change request with everything a reviewer needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RequestView {
     /// The change request.
     pub request: ChangeRequest,
-    /// Each move, looked at from all sides.
+    /// Each move with its diff, findings, requirements and reviewers.
     pub moves: Vec<MoveReview>,
-    /// Whether nothing is missing but somebody who deploys it.
+    /// Whether all requirements are met and it only has to be deployed.
     pub complete: bool,
-    /// What it waits for although its policies are met: callers that would break, or somebody who may deploy.
+    /// What it waits for although its policies are met: it would break callers, or someone with permission has to
+    /// deploy it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
 }
 
-/// One move of a change request, looked at from all sides.
+/// One move of a change request with its diff, findings, requirements and reviewers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MoveReview {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which label.
+    /// The label.
     pub label: Label,
-    /// The version that differs is compared with this one, which the label serves now.
+    /// The version that the label serves now, which the new one is compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// What changes, where one version replaces another.
+    /// The diff, if one version replaces another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<crate::governance::diff::Diff>,
-    /// How much it changes for callers, and why.
+    /// The effect on callers, with reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<InterfaceChange>,
-    /// What the risk rules found in it.
+    /// The findings of the risk rules.
     pub findings: Vec<Finding>,
-    /// What the label's policies demand, met or not.
+    /// The requirements of the label's policies, met or not.
     pub requirements: Vec<Requirement>,
-    /// Whose approvals of exactly this count now: given since the label last moved away from it, by who may still review.
+    /// Approvers of exactly this change who count now: they still have permission to review, and the label was not
+    /// moved away from it since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
-    /// Who could approve it, with their roles.
+    /// Who can approve it, with their roles.
     pub reviewers: Vec<Reviewer>,
     /// Prompts that include this one.
     pub dependents: Vec<String>,
-    /// Who used what the label serves now, in the last day.
+    /// Callers that used the currently served version in the last 24 hours.
     pub used_by: Vec<String>,
 }
 
-/// What publishing a content would make of it.
+/// The result that publishing a content would have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VersionPreview {
-    /// What would be served: includes flattened, variables complete.
+    /// The content as served: includes replaced, variables complete.
     pub content: Content,
-    /// The versions that its includes mean now.
+    /// The versions that its includes resolve to now.
     pub includes: Vec<Include>,
-    /// What other clients or models may take differently.
+    /// Warnings about texts that other clients or models may interpret differently.
     pub warnings: Vec<Warning>,
-    /// What the risk rules find, worst first.
+    /// The findings of the risk rules, worst first.
     pub findings: Vec<Finding>,
-    /// How the newest version is changed for callers; none where there is none.
+    /// The effect on callers of the latest version; absent if there is none.
     pub interface: Option<InterfaceChange>,
 }
 
-/// What moving a label would do.
+/// The result that a deployment to a label would have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MovePreview {
-    /// What it serves now.
+    /// What the label serves now.
     pub from: Option<Serving>,
-    /// The deployment that made it so.
+    /// The current deployment.
     pub deployment: Option<u64>,
-    /// What it would serve, its splits laid out.
+    /// What the label would serve, with the slots of its splits.
     pub to: Serving,
-    /// Whether whoever asks has the grant to deploy there.
+    /// Whether the caller is allowed to deploy there.
     pub deploys: Verdict,
-    /// Why callers of what is served now would break, on a label that a policy protects.
+    /// Why it would break current callers, if a policy protects the label.
     pub breaks: Vec<String>,
-    /// The move, looked at from all sides.
+    /// The move with its diff, findings, requirements and reviewers.
     pub review: MoveReview,
 }
 
-/// Somebody who could approve.
+/// A principal who can approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reviewer {
-    /// Who.
+    /// The principal.
     pub name: String,
-    /// Under which roles.
+    /// Its roles that allow it.
     pub roles: Vec<String>,
 }
 
-/// How much a change means for callers.
+/// The effect of a change on callers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct InterfaceChange {
-    /// Major when a caller may break.
+    /// Major if callers may break.
     pub bump: Bump,
-    /// Why.
+    /// The reason.
     pub reasons: Vec<String>,
 }
 
@@ -375,16 +377,17 @@ impl InterfaceChange {
 /// Change requests, newest first.
 pub type RequestPage = Page<ChangeRequest>;
 
-/// A working copy to save.
+/// A draft to save.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DraftRequest {
-    /// What it says; may break rules that a version may not.
+    /// The content; a draft can break rules that a version cannot.
     pub content: Content,
-    /// The version it began from; the newest when absent. Sent again with what a merge made, it moves the draft there.
+    /// The version it is based on; the latest when absent. Send the new one with the result of a merge to rebase the
+    /// draft.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub parent: Option<u64>,
-    /// The revision that this was made from (0: none yet); refused when somebody saved meanwhile.
+    /// The revision that this was made from (0: none yet); rejected if someone else saved since.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
 }
@@ -393,34 +396,34 @@ pub struct DraftRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishDraftRequest {
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
-    /// How much it changes for callers; derived when absent.
+    /// The effect on callers; derived when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bump: Option<Bump>,
-    /// Labels that serve the new version at once.
+    /// Labels to deploy the new version to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
-    /// The revision that was looked at; refused when somebody saved since.
+    /// The revision that was reviewed; rejected if someone else saved since.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_revision: Option<u64>,
-    /// Whether to deploy although callers of what is served now break.
+    /// Whether to deploy even if it breaks current callers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_major: bool,
 }
 
-/// A draft brought together with what was published since it began.
+/// A draft merged with what was published since it began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DraftMerge {
-    /// The version it began from.
+    /// The version it is based on.
     pub base: u64,
-    /// The newest version.
+    /// The latest version.
     pub parent: u64,
-    /// The result, and where people have to decide.
+    /// The merge result and its conflicts.
     pub merge: Merge,
 }
 
-/// Rules of one's own, as TOML.
+/// A custom rule set, as TOML.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleSetRequest {
@@ -431,53 +434,53 @@ pub struct RuleSetRequest {
     pub gitleaks: bool,
 }
 
-/// A rule set as it is kept.
+/// A stored rule set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RuleSetView {
     /// Its name.
     pub name: String,
-    /// How many rules it has.
+    /// Number of rules.
     pub rules: usize,
-    /// The rules; only where one set is asked for.
+    /// The rules; only when a single set is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toml: Option<String>,
-    /// Rules of another format that could not be taken over, and why.
+    /// Rules of another format that could not be imported, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<String>,
 }
 
-/// What the risk rules say of a text that nobody published.
+/// An unpublished content to run the risk rules on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifyRequest {
-    /// What to look at.
+    /// The content.
     pub content: Content,
 }
 
-/// What the risk rules found.
+/// The findings of the risk rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Classified {
     /// Worst first.
     pub findings: Vec<Finding>,
 }
 
-/// Which old versions to archive: their contents are dropped, their ids and everything else stay.
+/// Which old versions to archive: their contents are deleted, their ids and everything else remain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ArchiveRequest {
-    /// Of which prompts.
+    /// The prompts.
     #[serde(default = "Pattern::everything")]
     pub prompts: Pattern,
-    /// Days for which nothing may have served or used it; at least 184.
+    /// Days without deployment or use; at least 184.
     #[serde(deserialize_with = "json::whole")]
     pub unused_days: u32,
-    /// Content ids that are kept, for example those of a lockfile.
+    /// Content ids to keep, for example those of a lockfile.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keep: Vec<String>,
-    /// Whether to only say what would be archived: by default yes.
+    /// Whether to only report what would be archived; default true.
     #[serde(default = "yes")]
     pub dry_run: bool,
-    /// Why; needed when it is no dry run.
+    /// The reason; required unless it is a dry run.
     #[serde(default)]
     pub message: String,
 }
@@ -491,24 +494,24 @@ const fn yes() -> bool {
 pub struct Archived {
     /// As `name@version`.
     pub versions: Vec<String>,
-    /// Bytes of contents that are dropped.
+    /// Bytes of the deleted contents.
     pub bytes: u64,
-    /// How many old versions stay, by why.
+    /// Number of old versions that are kept, by reason.
     pub kept: BTreeMap<String, u64>,
-    /// Whether nothing was done.
+    /// Whether this was a dry run.
     pub dry_run: bool,
 }
 
-/// One use of a version: by whom, and in which hour.
+/// One use of a version: the caller and the hour.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VersionUse {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which version.
+    /// The version.
     #[serde(deserialize_with = "json::whole")]
     pub version: u64,
-    /// The access token that asked, or `local`.
+    /// The access token of the caller, or `local`.
     pub by: String,
     /// Hours since 1970.
     #[serde(deserialize_with = "json::whole")]

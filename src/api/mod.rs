@@ -1,7 +1,7 @@
-//! The wire contract: what requests and answers look like as JSON.
+//! The wire contract: requests and responses as JSON.
 //!
-//! Server, command line and replicas share these types, so they cannot drift apart. Which status
-//! code an error has is `http`'s business; whether a request may be done is `registry`'s.
+//! Server, command line and replicas share these types, so they cannot drift apart. `http` maps errors to status codes;
+//! `registry` decides whether a request is allowed.
 
 pub mod govern;
 pub mod limits;

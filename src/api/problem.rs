@@ -14,53 +14,53 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// Stable: programs may match on it.
+    /// The stable code; programs can match on it.
     pub code: ErrorCode,
-    /// What exactly is wrong in this request.
+    /// What is wrong with this request.
     pub detail: String,
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Each thing that is wrong, where there may be several.
+    /// Each problem, if there can be several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
 }
 
-/// The stable codes. New ones may be added; none changes its meaning.
+/// The stable codes. New ones may be added; existing ones keep their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// The request is malformed: its JSON, a query parameter, a path.
     BadRequest,
-    /// A field of the body or a query parameter breaks the rule for its kind: `detail` has the field, value and rule.
+    /// A field of the body or a query parameter is invalid: `detail` has the field, value and rule.
     InvalidField,
-    /// The request has the right form and breaks a rule that its form does not show.
+    /// The request is well-formed but breaks another rule.
     InvalidRequest,
-    /// A name, label or reference breaks the rule for it.
+    /// A name, label or reference is invalid.
     InvalidName,
-    /// The content breaks a rule: its shape, a limit, its template, its variables, an include.
+    /// The content is invalid: its form, a limit, its template, its variables, an include.
     InvalidContent,
-    /// The serving names no versions, or weights that cannot be.
+    /// The deployment has no versions, or invalid weights.
     InvalidServing,
-    /// Rendering lacks variables, has unknown ones, or some of the wrong type.
+    /// Variables for rendering are missing, unknown or of the wrong type.
     InvalidVariables,
-    /// The template failed, or passed a limit, while it was rendered.
+    /// The template failed or exceeded a limit while rendering.
     RenderFailed,
-    /// A message (the why) is missing or too long.
+    /// The message (the reason for the change) is missing or too long.
     InvalidMessage,
     /// A body, batch, page or header is over its limit.
     TooLarge,
     /// The body is not `application/json`.
     UnsupportedMediaType,
-    /// No access token was given, or one that does not exist.
+    /// The access token is missing or unknown.
     Unauthorized,
     /// The access token does not allow this.
     Forbidden,
-    /// Without an access token the node does not answer under this host.
+    /// The node does not accept this host without an access token.
     WrongHost,
-    /// This principal, or this address, asks for more than its share; the header `Retry-After` says when to try again.
+    /// This principal or address exceeds its share; the header `Retry-After` says when to try again.
     RateLimited,
-    /// There is no such path.
+    /// The path does not exist.
     NotFound,
     /// The path exists, but not with this method.
     MethodNotAllowed,
@@ -74,69 +74,69 @@ pub enum ErrorCode {
     LabelNotFound,
     /// No version has this content.
     ContentNotFound,
-    /// There is no such deployment, audit entry, access token or replication object.
+    /// The deployment, audit entry, access token or replication object does not exist.
     RecordNotFound,
     /// The prompt has a newer version than the expected parent.
     ParentMoved,
     /// The version is retired.
     VersionRetired,
-    /// A label serves the version.
+    /// The version is deployed to a label.
     VersionServed,
-    /// The change breaks callers more than the declared bump says.
+    /// The change affects callers more than the declared bump.
     BumpTooSmall,
     /// The prompt is included by others.
     StillIncluded,
-    /// The label never served anything else.
+    /// The label has no earlier deployment.
     NothingToRollBack,
-    /// The change is dated before the prompt's last one.
+    /// The change is dated before the latest change to the prompt.
     HistoryOrder,
-    /// Something has this name already.
+    /// The name is already taken.
     Exists,
-    /// It is still in use, or comes with the program.
+    /// It is still in use, or built in.
     InUse,
-    /// The label policy breaks a rule.
+    /// The label policy is invalid.
     InvalidPolicy,
-    /// The risk rules break a rule, or one of their own tests fails.
+    /// The risk rules are invalid, or one of their tests fails.
     InvalidRules,
-    /// A label's policy demands something that is missing; `errors` lists it.
+    /// Requirements of a label's policy are not met; `errors` lists them.
     PolicyNotMet,
-    /// Callers of what the label serves would break; it takes an explicit flag.
+    /// The deployment would break current callers; it needs an explicit flag.
     BreaksCallers,
-    /// The content holds a secret.
+    /// The content contains a secret.
     HoldsSecrets,
-    /// The change request was applied, rejected, withdrawn, or has expired.
+    /// The change request is already applied, rejected, withdrawn or expired.
     RequestClosed,
-    /// The label has moved since whoever asks looked at it.
+    /// The label changed since the caller read it.
     LabelMoved,
-    /// The change request proposes something else by now.
+    /// The change request was amended.
     RequestMoved,
-    /// The draft was saved by somebody meanwhile.
+    /// Someone else saved the draft.
     DraftMoved,
-    /// The version's content was dropped.
+    /// The content of the version was archived.
     VersionArchived,
-    /// Without this access token nobody could change anything.
+    /// It is the only one that can manage access.
     LastAdmin,
-    /// This node is a replica: changes go to the primary.
+    /// This node is a read-only replica: send changes to the primary.
     PrimaryOnly,
-    /// This node holds no verified state yet.
+    /// This node has no verified state yet.
     NotReady,
-    /// This primary's data is older than what its registry published; it takes no changes until a new epoch begins.
+    /// The data of this primary is older than the published state; it accepts no changes until a new epoch begins.
     OutdatedPrimary,
-    /// Too much at once; try again.
+    /// Overloaded; try again.
     Busy,
     /// The disk is full.
     StorageFull,
-    /// The disk of this node failed; nothing was written. What was stored is still read, if the disk lets it.
+    /// The disk of this node failed; nothing was written. Stored data is still served if the disk allows it.
     DiskFailed,
-    /// What this node stored is not what was stored, and is not served; another node may have it.
+    /// Stored data of this node is damaged and not served; another node may have it.
     DataDamaged,
     /// The request took too long to arrive.
     Timeout,
-    /// The clock of this node cannot be right, so that nothing is committed.
+    /// The clock of this node is not plausible, so nothing is committed.
     ClockUntrusted,
-    /// Something inside failed; the log says what.
+    /// Internal error; see the log.
     Internal,
-    /// A code that this program is too old to know.
+    /// A code that this program does not know, because it is older than the node.
     #[serde(other)]
     Unknown,
 }

@@ -1,4 +1,4 @@
-//! Reading: resolving, rendering, looking at prompts and their history.
+//! Requests and answers for reading: resolving, rendering, prompts and their history.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,44 +24,44 @@ use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::template::render::{Remark, Rendered};
 
-/// The answer to a reference: exactly which bytes, and how they were chosen.
+/// The answer to a reference: the content and how it was chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Resolved {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which of its versions.
+    /// Its version.
     pub version: u64,
-    /// Which bytes.
+    /// The id of the content.
     pub content_id: ContentId,
-    /// The label that was asked for; none when a version was.
+    /// The requested label; absent if a version was requested.
     pub label: Option<Label>,
-    /// What the version says; the content id is the hash of its encoding.
+    /// The content of the version; the content id is the hash of its encoding.
     pub content: Content,
-    /// What to log beside a model's response, for example `support/agent@7+3f9a1c2b7d41`.
+    /// A stamp to log with the model's response, for example `support/agent@7+3f9a1c2b7d41`.
     pub stamp: String,
-    /// How the version was chosen, where the label serves a split or rules.
+    /// How the version was chosen, if the label serves a split or rules.
     pub assignment: Option<Assignment>,
 }
 
 /// How a split or rules chose a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Assignment {
-    /// Which rule matched, counted from 0; none for the default.
+    /// Index of the matching rule, from 0; absent for the default.
     pub rule: Option<usize>,
-    /// The subject's slot of 10,000 in the split; none where there was no split.
+    /// The subject's slot in the split, of 10,000; absent without a split.
     pub bucket: Option<u16>,
-    /// Whether the same subject gets the same version again.
+    /// Whether the same subject always gets the same version.
     pub sticky: bool,
 }
 
-/// Who asks, and what is known about them.
+/// The subject that the answer is for, and its attributes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
-    /// A user, a conversation: whoever should always get the same arm of a split.
+    /// A user or conversation that should always get the same arm of a split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What rules look at, for example `locale`.
+    /// Attributes for rules, for example `locale`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
 }
@@ -72,13 +72,13 @@ pub struct Subject {
 pub struct BatchRequest {
     /// At most 1,000.
     pub references: Vec<String>,
-    /// Who asks.
+    /// The subject, such as a user or conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What rules look at.
+    /// Attributes for rules.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// As of when; now when absent.
+    /// The moment to read; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }
@@ -86,26 +86,26 @@ pub struct BatchRequest {
 /// The answers to a batch, in its order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchAnswer {
-    /// The one state that all answers are from.
+    /// The position of the state that all answers are from.
     pub position: Position,
-    /// One for each reference.
+    /// One answer per reference.
     pub answers: Vec<BatchItem>,
 }
 
 /// The answer to one reference of a batch: `resolved`, or a `problem`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct BatchItem {
-    /// As it was asked.
+    /// The reference as requested.
     pub reference: String,
     /// The answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,
-    /// Why there is none.
+    /// Why there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
 }
 
-/// What to fill in.
+/// Variables and messages for rendering.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RenderRequest {
@@ -113,47 +113,46 @@ pub struct RenderRequest {
     #[serde(default)]
     #[schema(value_type = Object)]
     pub variables: Map<String, Value>,
-    /// Lists of messages for placeholders; a placeholder without one is left empty, with a remark.
+    /// Lists of messages for placeholders; a placeholder without one is left empty, with a warning.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub messages: BTreeMap<String, Vec<Value>>,
-    /// Whether it is an error to give what the version does not use, or no messages for a placeholder, rather than a
-    /// remark in the answer.
+    /// Whether unused variables and placeholders without messages are an error rather than a warning in the answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
-    /// Who asks.
+    /// The subject, such as a user or conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// What rules look at.
+    /// Attributes for rules.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    /// As of when; now when absent.
+    /// The moment to read; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
 }
 
-/// A version with its variables filled in, ready for a model.
+/// A rendered version, ready for a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RenderAnswer {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which of its versions.
+    /// Its version.
     pub version: u64,
-    /// Which bytes the template has.
+    /// The content id of the template.
     pub content_id: ContentId,
-    /// The label that was asked for.
+    /// The requested label.
     pub label: Option<Label>,
-    /// What to log beside the response.
+    /// A stamp to log with the model's response.
     pub stamp: String,
     /// How the version was chosen.
     pub assignment: Option<Assignment>,
     /// The text, or the messages.
     #[serde(flatten)]
     pub rendered: Rendered,
-    /// What was given and ignored, or not given and left empty.
+    /// Warnings: values that were ignored, and placeholders that were left empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,
-    /// The model it is meant for.
+    /// The model it is written for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
     /// Its tools.
@@ -162,7 +161,7 @@ pub struct RenderAnswer {
     /// Its response schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_schema: Option<Value>,
-    /// Its free settings.
+    /// Its configuration.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     pub config: Map<String, Value>,
@@ -174,37 +173,37 @@ pub struct PromptView {
     /// The prompt.
     #[serde(flatten)]
     pub prompt: Prompt,
-    /// Its labels, sorted; none when it is removed. `latest` is not among them.
+    /// Its labels, sorted, without `latest`; none if it is removed.
     pub labels: Vec<LabelState>,
-    /// Prompts whose newest or served versions include this one, as `name@version`.
+    /// Prompts whose latest or served versions include this one, as `name@version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<String>,
-    /// What people say about it; only a primary knows.
+    /// Owner, tags and description; only on a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,
 }
 
-/// A version with what it says.
+/// A version with its content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VersionView {
     /// The version.
     #[serde(flatten)]
     pub version: Version,
-    /// What to log beside a response.
+    /// A stamp to log with a model's response.
     pub stamp: String,
-    /// What it serves.
+    /// The content as served.
     pub content: Content,
-    /// What its author wrote, where includes were flattened.
+    /// The content as written, if it has includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Content>,
 }
 
-/// One page of a list; `next` asks for the following one.
+/// One page of a list; use `next` for the following one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Page<T> {
     /// The rows.
     pub items: Vec<T>,
-    /// What to pass as `cursor` for more; none at the end.
+    /// The `cursor` of the next page; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -244,25 +243,25 @@ pub type DeploymentPage = Page<Deployment>;
 /// Oldest first.
 pub type AuditPage = Page<AuditEntry>;
 
-/// What differs between two versions.
+/// The differences between two versions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DiffAnswer {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// The number of the one side.
+    /// The older version.
     pub from: u64,
-    /// The number of the other side.
+    /// The newer version.
     pub to: u64,
-    /// What differs.
+    /// The differences.
     #[serde(flatten)]
     pub diff: Diff,
 }
 
-/// Some prompts changed; sent to whoever listens at `/v1/events`.
+/// Prompts that changed; an event of `/v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeEvent {
-    /// The state that has the change.
+    /// The position of the state with the change.
     pub position: Position,
-    /// Names of the prompts that changed, sorted; empty when they are too many to list.
+    /// Names of the changed prompts, sorted; empty if there are too many to list.
     pub names: Vec<PromptName>,
 }

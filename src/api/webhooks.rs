@@ -1,4 +1,4 @@
-//! Webhooks on the wire: how one is kept, and how it is shown.
+//! Requests and answers for webhooks.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,19 +9,19 @@ use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Delivery, Disabled, WebhookFormat};
 
-/// A webhook to keep, in place of one of the same name.
+/// A webhook to create, or to replace the one with the same name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRequest {
-    /// Where events are posted to: `https://…`, unless the operator allows its network.
+    /// The URL that events are posted to: `https://…`, unless the operator allows its network.
     pub url: String,
-    /// Which events: exact types such as `prompt.label.moved`, beginnings such as `prompt.*`, or `*`.
+    /// Event filters: exact types such as `prompt.label.moved`, prefixes such as `prompt.*`, or `*`.
     #[serde(default = "every_event")]
     pub events: Vec<String>,
-    /// Which prompts; an event of no prompt passes only where every prompt does.
+    /// Prompts; an event without a prompt is only sent if the pattern matches all prompts.
     #[serde(default = "Pattern::everything")]
     pub prompts: Pattern,
-    /// How the receiver wants to be told.
+    /// The format of the messages.
     #[serde(default)]
     pub format: WebhookFormat,
 }
@@ -34,58 +34,58 @@ fn every_event() -> Vec<String> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookRotation {
-    /// Seconds for which the old secret signs as well, so that the receiver can change; at most 30 days.
+    /// Seconds for which the old secret signs too, so that the receiver can switch; at most 30 days.
     #[serde(default, deserialize_with = "json::whole")]
     pub overlap_s: u64,
 }
 
-/// Why a webhook shall rest.
+/// Why a webhook is disabled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SuspensionRequest {
-    /// In the actor's words; may be empty.
+    /// The reason; can be empty.
     #[serde(default)]
     pub message: String,
 }
 
-/// A test that is on its way.
+/// A test event that was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TestAnswer {
-    /// The audit entry that the event is; the webhook's deliveries say what became of it.
+    /// The audit entry of the event; see the deliveries of the webhook for the result.
     pub seq: u64,
 }
 
-/// A webhook as it can be shown.
+/// A webhook without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WebhookView {
     /// Its name.
     pub name: String,
-    /// Where events are posted to; without what comes behind the host where that is a credential.
+    /// The URL that events are posted to; without its path if that is a credential.
     pub url: String,
-    /// Which events.
+    /// Event filters.
     pub events: Vec<String>,
-    /// Which prompts.
+    /// The prompts.
     pub prompts: Pattern,
-    /// How it wants to be told.
+    /// The format of the messages.
     pub format: WebhookFormat,
-    /// Since when.
+    /// When it was created.
     pub created: Timestamp,
-    /// Since when nothing is sent, and why.
+    /// Since when it is disabled, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,
-    /// The first failure since something arrived last.
+    /// The first failure since the last successful delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
-    /// Attempts that failed since something arrived last.
+    /// Failed attempts since the last successful delivery.
     pub failures: u32,
-    /// How many deliveries wait.
+    /// Number of pending deliveries.
     pub pending: u64,
-    /// The audit entry up to which it was decided what to send.
+    /// The last audit entry that was processed for this webhook.
     pub cursor: u64,
-    /// Until when the secret before the last rotation signs as well.
+    /// Until when the secret before the last rotation signs too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_until: Option<Timestamp>,
-    /// The secret; only in the answer that makes it.
+    /// The secret; only in the response that creates it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }

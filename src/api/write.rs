@@ -1,4 +1,4 @@
-//! Changing: publishing, deploying, removing, importing.
+//! Requests and answers for changes: publishing, deploying, removing, importing.
 
 use std::collections::BTreeMap;
 
@@ -19,86 +19,86 @@ use crate::template::lint::Warning;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PublishRequest {
-    /// What it says.
+    /// The content.
     pub content: Content,
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
-    /// How much it changes for callers; derived when absent, refused when it says too little.
+    /// The effect on callers; derived when absent, rejected if too small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bump: Option<Bump>,
-    /// The version this was written from (0: none yet); refused when another is newer by now.
+    /// The version it is based on (0: none yet); rejected if there is a newer one.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_parent: Option<u64>,
-    /// Labels that serve the new version at once.
+    /// Labels to deploy the new version to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<Label>,
-    /// Whether to deploy although callers of what is served now break.
+    /// Whether to deploy even if it breaks current callers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_major: bool,
-    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    /// The reason for overriding unmet requirements of policies (admins only); it is recorded in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
 }
 
-/// The version that now says what was published.
+/// The published version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Published {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// The version; an old one when the latest already says the same.
+    /// The version; the existing one if the latest version has the same content.
     pub version: Version,
-    /// Whether a version was made.
+    /// Whether a version was created.
     pub created: bool,
-    /// What to log beside a response.
+    /// A stamp to log with a model's response.
     pub stamp: String,
-    /// The deployment that moved the labels, if any moved.
+    /// The deployment to the labels, if any.
     pub deployment: Option<u64>,
-    /// What other clients or models may take differently.
+    /// Warnings about texts that other clients or models may interpret differently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// Prompts that include an older version of this one, as `name@version`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dependents: Vec<String>,
-    /// What the risk rules found, worst first.
+    /// The findings of the risk rules, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
-    /// How the version before it is changed for callers.
+    /// The effect on callers of the previous version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<super::govern::InterfaceChange>,
 }
 
-/// Labels to move, all at once or not at all.
+/// Deployments to labels, all at once or not at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeployRequest {
     /// At most 1,000; each label of a prompt at most once.
     pub moves: Vec<Move>,
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
-    /// Whether to deploy although callers of what is served now break.
+    /// Whether to deploy even if it breaks current callers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_major: bool,
-    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    /// The reason for overriding unmet requirements of policies (admins only); it is recorded in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
 }
 
-/// One label to move.
+/// A deployment to one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Move {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which label.
+    /// The label.
     pub label: Label,
-    /// What it shall serve.
+    /// What it will serve.
     pub serving: ServingRequest,
-    /// The deployment that made the label serve what it serves now (0: it serves nothing); refused when it has moved since.
+    /// The current deployment of the label (0: none); rejected if it has changed since.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_deployment: Option<u64>,
 }
 
-/// What a label shall serve: `version` or `split`, and rules that come first.
+/// What a label serves: `version` or `split`, and rules that take precedence.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServingRequest {
@@ -117,10 +117,10 @@ pub struct ServingRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitRequest {
-    /// Version to weight; only their proportions count.
+    /// Weights by version; only their proportions count.
     #[serde(deserialize_with = "json::whole_values")]
     pub weights: BTreeMap<u64, u32>,
-    /// Mixed into the subject's bucket; by default that of the split it replaces, or a new one.
+    /// Part of the hash of a subject's bucket; by default that of the replaced split, or a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salt: Option<String>,
 }
@@ -129,7 +129,7 @@ pub struct SplitRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleRequest {
-    /// Attribute to pattern; `*` stands for any text.
+    /// Patterns by attribute; `*` stands for any text.
     pub when: BTreeMap<String, String>,
     /// This version.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
@@ -139,38 +139,39 @@ pub struct RuleRequest {
     pub split: Option<SplitRequest>,
 }
 
-/// What a deployment, a rollback or a removal did.
+/// The result of a deployment, a rollback or a removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deployed {
-    /// One for each label whose serving changed; none when all served that already.
+    /// One for each changed label; empty if nothing changed.
     pub deployments: Vec<Deployment>,
 }
 
-/// Back to what a label served before.
+/// A rollback of a label to an earlier deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
-    /// Why.
+    /// The reason.
     pub message: String,
-    /// This version; by default the last serving that was different. Another than that needs what a deployment needs.
+    /// The version to return to; by default the previous deployment. Any other version has the requirements of a
+    /// deployment.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
-    /// The deployment that is taken back; refused when the label has moved since.
+    /// The deployment to undo; rejected if the label has changed since.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expected_deployment: Option<u64>,
-    /// Whether to deploy although callers of what is served now break.
+    /// Whether to deploy even if it breaks current callers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_major: bool,
-    /// The reason for which an admin overrides what policies demand; it is recorded loudly.
+    /// The reason for overriding unmet requirements of policies (admins only); it is recorded in the audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
 }
 
-/// A change that needs nothing but its why.
+/// A change that only needs a reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Why {
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
 }
 
@@ -178,9 +179,10 @@ pub struct Why {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveRequest {
-    /// Why; 1 to 2,000 characters.
+    /// The reason; 1 to 2,000 characters.
     pub message: String,
-    /// The reason for which an admin overrides what the policies of its labels demand; it is recorded loudly.
+    /// The reason for overriding unmet requirements of the policies of its labels (admins only); it is recorded in the
+    /// audit log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub break_glass: Option<String>,
 }
@@ -191,16 +193,16 @@ impl From<Why> for RemoveRequest {
     }
 }
 
-/// Changes of another library's history, oldest first.
+/// History from elsewhere, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportRequest {
     /// At most 1,000.
     pub changes: Vec<ImportChange>,
-    /// How the imported texts write their variables.
+    /// The syntax of the imported texts.
     #[serde(default = "plain")]
     pub syntax: Syntax,
-    /// The label that serves each version from its time on.
+    /// The label to deploy each version to, from its time on.
     #[serde(default = "Label::production")]
     pub label: Label,
 }
@@ -209,43 +211,43 @@ pub struct ImportRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImportChange {
-    /// Names this change for ever, so that a repeated import skips it; at most 64 bytes.
+    /// Permanent id of the change, so that a repeated import skips it; at most 64 bytes.
     pub id: String,
     /// When it happened.
     pub at: Timestamp,
     /// Who did it.
     pub author: String,
-    /// Why.
+    /// The reason.
     pub message: String,
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// What it said from then on; null when it was removed.
+    /// The new text; null if the prompt was removed.
     pub text: Option<String>,
-    /// What the prompt was called elsewhere, where that cannot be its name here: the description of a prompt that the
-    /// import makes, of which 1,000 characters are kept.
+    /// The original name of the prompt, if it is not valid here: it becomes the description of a prompt created by the
+    /// import (up to 1,000 characters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original: Option<String>,
 }
 
-/// What became of an import.
+/// The result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Imported {
-    /// Versions made and deployed.
+    /// Versions created and deployed.
     pub published: u64,
     /// Prompts removed.
     pub removed: u64,
-    /// Changes that an earlier import had brought.
+    /// Changes that were imported earlier.
     pub known: u64,
-    /// Changes that could not be.
+    /// Changes that could not be imported.
     pub refused: Vec<RefusedChange>,
 }
 
 /// A change that could not be imported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RefusedChange {
-    /// Which change.
+    /// The change.
     pub id: String,
-    /// Why not.
+    /// Why it could not be imported.
     pub problem: Problem,
 }
 

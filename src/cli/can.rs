@@ -98,7 +98,7 @@ fn show(answer: &CanAnswer, who: &str, what: &str) -> String {
     shown.push_str(&requirements::line(permission.allowed, &permission.reason, &[]));
     if !permission.roles.is_empty() {
         let roles = one_line(&permission.roles.join(", "));
-        shown.extend(["  ", &paint(DIM, format!("roles that would do: {roles}")), "\n"]);
+        shown.extend(["  ", &paint(DIM, format!("roles that allow this: {roles}")), "\n"]);
     }
     shown + &requirements::lines(&answer.requirements, None)
 }
@@ -122,9 +122,9 @@ mod tests {
         check(&["read", "read", "read"], Some("read"), Permission::Read, Some("read@production"));
         assert!(question(&["ann", "publish", "support/agent"]).is_ok_and(|found| !found.precisely));
         for (words, part) in [
-            (&["ann", "fly", "a"][..], "no permission `fly`"),
+            (&["ann", "fly", "a"][..], "unknown permission `fly`"),
             (&["ann", "deploy", "a@@"], "label"),
-            (&["ann"], "no permission `ann`"),
+            (&["ann"], "unknown permission `ann`"),
             (&[], "say who"),
         ] {
             let error = question(words).expect_err(part);
@@ -135,16 +135,15 @@ mod tests {
     #[test]
     fn an_answer_names_the_grant_and_each_demand() {
         let json = r#"{"allowed":false,
-            "permission":{"allowed":false,"reason":"no grant of `ann` gives deploy","roles":["admin","releaser"]},
-            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals of this exact change (0 so far)","roles":["compliance"]},
+            "permission":{"allowed":false,"reason":"`ann` is not granted deploy","roles":["admin","releaser"]},
+            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (0 so far)","roles":["compliance"]},
                             {"policy":"prod","kind":"after","met":true,"says":"60 s on staging first"}]}"#;
         let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
         let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
-        let expected = "\
-no: ann may not deploy a@7 to production
-✗ no grant of `ann` gives deploy
-  roles that would do: admin, releaser
-✗ policy prod: 2 approvals of this exact change (0 so far)
+        let expected = "no: ann may not deploy a@7 to production
+✗ `ann` is not granted deploy
+  roles that allow this: admin, releaser
+✗ policy prod: 2 approvals (0 so far)
   who could: the role compliance
 ✓ policy prod: 60 s on staging first
 ";

@@ -151,15 +151,14 @@ impl From<ClientError> for CliError {
 }
 
 /// What the server says of requests, and what that is on the command line.
-const IN_FLAGS: [(&str, &str); 9] = [
+const IN_FLAGS: [(&str, &str); 8] = [
     ("send the header Authorization: Bearer bh_…", "set BOOKHOLDER_TOKEN, or pass --token-file FILE"),
-    ("the request has none", "none was given"),
-    ("creates another with POST /v1/tokens", "creates another with `bookholder token create`"),
+    ("create another with POST /v1/tokens", "create another with `bookholder token create`"),
     ("deploy with `allow_major` (--allow-major)", "deploy with --allow-major"),
-    ("name a version in `to`", "name a version with --to"),
-    ("`at` asks for", "--at asks for"),
+    ("give a version in `to`", "give a version with --to"),
+    ("use `at` to read", "use --at to read"),
     ("with break_glass", "with --break-glass"),
-    ("GET /v1/status says", "`bookholder status` says"),
+    ("GET /v1/status", "`bookholder status`"),
     ("GET /v1/requests/", "`bookholder request show` with the number "),
 ];
 
@@ -224,16 +223,16 @@ mod tests {
     fn errors_of_the_server_speak_of_flags() {
         for (code, hint, shown) in [
             (ErrorCode::Unauthorized, "send the header Authorization: Bearer bh_…", "BOOKHOLDER_TOKEN"),
-            (ErrorCode::Unauthorized, "an admin creates another with POST /v1/tokens", "bookholder token create"),
-            (ErrorCode::NothingToRollBack, "name a version in `to`", "--to"),
-            (ErrorCode::PromptRemoved, "`at` asks for what was served before", "--at asks"),
+            (ErrorCode::Unauthorized, "an admin can create another with POST /v1/tokens", "bookholder token create"),
+            (ErrorCode::NothingToRollBack, "give a version in `to`", "--to"),
+            (ErrorCode::PromptRemoved, "use `at` to read what was served before", "use --at to read"),
             (ErrorCode::BreaksCallers, "deploy with `allow_major` (--allow-major) when", "with --allow-major when"),
             (
                 ErrorCode::RequestMoved,
-                "GET /v1/requests/7 shows what it proposes now",
+                "see GET /v1/requests/7 for what it proposes now",
                 "request show` with the number 7",
             ),
-            (ErrorCode::NotReady, "GET /v1/status says what keeps it", "`bookholder status` says"),
+            (ErrorCode::NotReady, "see GET /v1/status for the cause", "see `bookholder status`"),
         ] {
             let problem = Problem { hint: Some(hint.to_owned()), ..problem(code) };
             let found = CliError::from(problem).hint.expect("a hint");

@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(parse(&serde_json::to_string(policy).expect("JSON")).expect("a policy"), policies);
         let said = in_words(policy);
         for part in [
-            "deployed by releaser",
+            "deployment by releaser",
             "2 approvals by compliance or releaser",
             "1 h on staging first",
             "2 freezes",

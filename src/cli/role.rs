@@ -115,7 +115,7 @@ mod tests {
         let expected = "\
 ROLE    MAY            FOR
 admin   everything     Everything, including overriding a policy with a reason
-author  read, publish  Writes prompts, saves drafts, opens change requests
+author  read, publish  Writes prompts, edits drafts, opens change requests
 ";
         assert_eq!(table(&roles).render(false, None), expected);
     }

@@ -1,8 +1,8 @@
-//! Sending webhooks: one POST to an address that somebody else chose.
+//! Sends webhooks: one POST to a URL that a user chose.
 //!
-//! It does not sign, retry or decide anything. Invariants: nothing is sent to an address inside this network unless
-//! the operator allowed it, whatever the URL, the name service or the answer says; a call ends within its time; no
-//! message shows a path or query of the URL, which for many receivers is the credential.
+//! It does not sign, retry or decide anything. Invariants: nothing is sent to an internal address unless the operator
+//! allowed its network, whatever the URL, DNS or the response says; a call ends within its time limit; messages never
+//! contain the path or query of the URL, which is a credential for many receivers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -32,21 +32,23 @@ const ADDRESSES_MAX: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum UrlError {
-    #[error("this is no url of a webhook; write https://host/path")]
+    #[error("invalid webhook URL: use https://host/path")]
     Parse,
-    #[error("the webhook URL holds a `…`, which stands for the rest of an example: write the whole address")]
+    #[error("the webhook URL contains `…`, which stands for the rest of an example; write the whole URL")]
     Placeholder,
-    #[error("a webhook's url has at most {URL_BYTES_MAX} bytes and this one has {bytes}; shorten it")]
+    #[error("the webhook URL is {bytes} bytes long; the limit is {URL_BYTES_MAX}")]
     TooLong { bytes: usize },
-    #[error("a webhook's url begins with https://, not {scheme}:")]
+    #[error("a webhook URL must start with https://, not {scheme}:")]
     Scheme { scheme: String },
-    #[error("a webhook's url holds no user or password; remove what stands before the @")]
+    #[error("a webhook URL cannot contain a user or password; remove everything before the @")]
     UserInfo,
-    #[error("`{host}` is outside the networks that webhooks may use without tls; write https://, or allow its network")]
+    #[error(
+        "`{host}` is outside the networks that webhooks can use without TLS; use https://, or allow its network (webhook_allow)"
+    )]
     Plain { host: String },
-    #[error("`{host}` is at {address}, which is {class}; choose a public address, or allow its network for webhooks")]
+    #[error("`{host}` is at {address}, which is {class}; use a public address, or allow its network (webhook_allow)")]
     Address { host: String, address: IpAddr, class: &'static str },
-    #[error("`{host}` has no address; check the name")]
+    #[error("`{host}` does not resolve to an address; check the name")]
     Nowhere { host: String },
 }
 
@@ -128,7 +130,7 @@ impl Deliverer {
         let host = url.host_str().unwrap_or_default().to_owned();
         let clients = match self.clients() {
             Ok(clients) => clients,
-            Err(error) => return Delivery::failed(format!("TLS cannot be set up: {error}")),
+            Err(error) => return Delivery::failed(format!("cannot set up TLS: {error}")),
         };
         let client = if url.scheme() == "https" { &clients.secure } else { &clients.plain };
         let mut response = match client.post(url).headers(headers).body(body).send().await {
@@ -141,7 +143,7 @@ impl Deliverer {
         let error = if status.is_success() {
             None
         } else if status.is_redirection() {
-            Some(format!("{host} answered {status}; redirects are not followed, so give the address it moved to"))
+            Some(format!("{host} answered {status}; redirects are not followed, so use the address it points to"))
         } else {
             Some(format!("{host} answered {status}"))
         };
@@ -155,8 +157,7 @@ impl Delivery {
     }
 }
 
-/// Checks a URL without asking the name service, as for the moment at which somebody registers it: what a name resolves
-/// to is checked at each delivery.
+/// Checks a URL without DNS, for when a webhook is created: resolved addresses are checked at each delivery.
 ///
 /// # Errors
 /// The URL is none of a webhook, or says by itself that it leads where `allow` does not.
@@ -216,9 +217,9 @@ const fn class_v4(address: Ipv4Addr) -> Option<&'static str> {
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Some("private"),
         [100, 64..=127, ..] => Some("shared by a provider's customers"),
         // The second is a server of Azure's hosts.
-        [169, 254, ..] | [168, 63, 129, 16] => Some("link-local, where clouds keep their metadata"),
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some("for documentation"),
-        [198, 18..=19, ..] => Some("for benchmarks"),
+        [169, 254, ..] | [168, 63, 129, 16] => Some("link-local (cloud metadata services)"),
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Some("reserved for documentation"),
+        [198, 18..=19, ..] => Some("reserved for benchmarks"),
         [224..=239, ..] => Some("multicast"),
         [255, 255, 255, 255] => Some("broadcast"),
         [192, 0, 0, _] | [192, 88, 99, _] | [240..=255, ..] => Some("reserved"),
@@ -235,7 +236,7 @@ fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("unspecified"),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("loopback"),
-        // IPv4-compatible, which nobody routes any more.
+        // IPv4-compatible, which is no longer routed.
         [0, 0, 0, 0, 0, 0, high, low] => v4(high, low).or(Some("reserved")),
         // IPv4-mapped, NAT64 and 6to4.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
@@ -245,7 +246,7 @@ fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0xfe80..=0xfebf, ..] => Some("link-local"),
         [0xfec0..=0xfeff, ..] => Some("site-local"),
         [0xff00..=0xffff, ..] => Some("multicast"),
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("for documentation"),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("reserved for documentation"),
         [0x2001, 0..=0x1ff, ..] => Some("reserved"),
         [0x2000..=0x3fff, ..] => None,
         // Only 2000::/3 is handed out.
@@ -253,8 +254,8 @@ fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// Asks the system for the addresses of a name, and gives the connection only those it may use: what was checked is
-/// what is connected to, so a name that means something else a moment later helps nobody.
+/// Resolves a name and passes only allowed addresses to the connection: the checked addresses are the ones connected
+/// to, so changing the DNS record afterwards has no effect.
 struct Guard {
     tls: bool,
     allow: Arc<[IpNet]>,

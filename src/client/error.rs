@@ -1,4 +1,4 @@
-//! Why a call gave no value.
+//! Why a call failed.
 //!
 //! It does not decide exit codes or hints; `cli::error` does.
 
@@ -8,14 +8,14 @@ use std::io;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::crypto::tls::{NoCertificates, tls_fault};
 
-/// Why a call gave no value.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ClientError {
     /// The server said no.
     #[error(transparent)]
     Problem(Box<Problem>),
-    #[error("`{server}` is no server's address: {reason}")]
+    #[error("invalid server address `{server}`: {reason}")]
     Address { server: String, reason: String },
     #[error(transparent)]
     Certificates(#[from] NoCertificates),
@@ -23,9 +23,9 @@ pub enum ClientError {
     Unreachable { server: String, reason: String, source: reqwest::Error },
     #[error("cannot trust {server}: {reason}")]
     Untrusted { server: String, reason: String, source: reqwest::Error },
-    #[error("{server} does not answer as bookholder does: {reason}")]
+    #[error("{server} does not answer like a bookholder node: {reason}")]
     Answer { server: String, reason: String },
-    #[error("cannot write what arrived: {0}")]
+    #[error("cannot write the response: {0}")]
     Write(#[from] io::Error),
 }
 
@@ -56,10 +56,10 @@ pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
 /// The cause behind all causes, and whether it was only time that ran out.
 fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "it took too long".to_owned();
+        return "timed out".to_owned();
     }
     if speaks_no_http(error) {
-        return "it answers with something that is not HTTP: if that port speaks TLS, use https://".to_owned();
+        return "it does not answer with HTTP; if the port uses TLS, use https://".to_owned();
     }
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

@@ -1,4 +1,4 @@
-//! Governing: who may what, which rules labels have, and what the risk rules say.
+//! Calls of governance: access, label policies and risk rules.
 
 use reqwest::Method;
 
@@ -27,7 +27,7 @@ impl Client {
         self.call(self.request(Method::GET, "/v1/whoami")).await
     }
 
-    /// Whether somebody (oneself when nobody is named) could do something now, and the rules behind it.
+    /// Whether a principal (by default the caller) is allowed to do something now, and why.
     ///
     /// # Errors
     /// As every call: [`ClientError`].
@@ -199,7 +199,7 @@ impl Client {
         self.done(self.request(Method::DELETE, &paths::below(RULES, name))).await
     }
 
-    /// What the risk rules find in a content that nobody publishes.
+    /// Runs the risk rules on an unpublished content.
     ///
     /// # Errors
     /// As every call: [`ClientError`].

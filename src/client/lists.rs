@@ -1,7 +1,7 @@
-//! Lists that come in pages, as streams of rows.
+//! Paginated lists as streams of rows.
 //!
-//! A page is asked for when the rows before it are used up. Invariant: a server that repeats a cursor ends the
-//! stream with an error instead of going on for ever.
+//! A page is requested when the rows before it are consumed. Invariant: a server that repeats a cursor ends the stream
+//! with an error.
 
 use futures_util::stream::{self, Stream, StreamExt, TryStreamExt};
 use reqwest::Method;
@@ -85,7 +85,7 @@ impl Client {
                 let Some(cursor) = cursor else { return Ok::<_, ClientError>(None) };
                 let page: Page<T> = self.call(request.query(&[("cursor", cursor.as_ref())])).await?;
                 if page.next.is_some() && page.next == cursor {
-                    return Err(self.answer("it sends the same page again and again"));
+                    return Err(self.answer("it returns the same page again and again"));
                 }
                 Ok(Some((page.items, page.next.map(Some))))
             }

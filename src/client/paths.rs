@@ -1,4 +1,4 @@
-//! The paths of the routes, with every name encoded so that it can be nothing else.
+//! The paths of the routes, with every name encoded unambiguously.
 //!
 //! Invariant: a name is one segment, except below `resolve` and `render`, where its `/` stay as they are.
 

@@ -1,4 +1,4 @@
-//! What is not served yet: change requests and drafts.
+//! Calls for change requests and drafts.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! The client against servers that answer well, badly, or not at all.
+//! Tests of the client against correct, faulty and silent servers.
 
 mod govern;
 
@@ -51,7 +51,7 @@ async fn a_call_carries_its_path_its_query_and_the_token() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_ours_is_told_from_a_problem() {
+async fn response_that_is_not_a_problem_is_reported_as_foreign() {
     let answers = |uri: Uri| async move {
         match uri.path() {
             "/v1/status" => "<html>It works!</html>".into_response(),
@@ -63,13 +63,13 @@ async fn an_answer_that_is_not_ours_is_told_from_a_problem() {
     let check = |error: ClientError, part: &str| {
         assert!(matches!(error, ClientError::Answer { .. }) && error.to_string().contains(part), "{error}");
     };
-    check(client.status().await.expect_err("html"), "does not answer as bookholder does");
+    check(client.status().await.expect_err("html"), "does not answer like a bookholder node");
     check(client.verify_audit().await.expect_err("502"), "502 Bad Gateway");
     check(client.tokens().await.expect_err("a redirect"), "302 Found");
 }
 
 #[tokio::test]
-async fn a_list_is_read_page_by_page_and_never_for_ever() {
+async fn list_is_read_page_by_page_and_a_repeated_page_is_an_error() {
     let pages = |uri: Uri| async move {
         let query = uri.query().unwrap_or_default().to_owned();
         let next =
@@ -110,11 +110,11 @@ async fn a_content_is_checked_against_its_id() {
     let content = client.content(&ContentId::of(text.as_bytes())).await.expect("the right bytes");
     assert_eq!(content, Content::text(crate::model::content::Syntax::Plain, "Hi"));
     let error = client.content(&ContentId::of(b"{}")).await.expect_err("other bytes");
-    assert!(error.to_string().contains("another hash"), "{error}");
+    assert!(error.to_string().contains("does not match the requested hash"), "{error}");
 }
 
 #[tokio::test]
-async fn nobody_there_is_unreachable_and_no_tls_is_untrusted() {
+async fn closed_port_is_unreachable_and_plain_port_is_untrusted() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound");
     let client =
@@ -187,11 +187,11 @@ async fn a_unix_socket_is_an_address_too() {
 #[test]
 fn an_address_that_cannot_be_used_says_why() {
     for (server, part) in [
-        ("", "no url"),
-        ("localhost:7070", "neither http:// nor https://"),
-        ("ftp://x", "neither http:// nor https://"),
-        ("unix:", "no socket"),
-        ("http://ada:hunter2@x/", "holds a password"),
+        ("", "not a URL"),
+        ("localhost:7070", "must start with http://, https://"),
+        ("ftp://x", "must start with http://, https://"),
+        ("unix:", "no socket path"),
+        ("http://ada:hunter2@x/", "contains a password"),
         ("http://x/?a", "has a query"),
     ] {
         let options = ClientOptions { server: server.to_owned(), ..ClientOptions::default() };

@@ -1,6 +1,6 @@
 //! Downloads that are too large to hold in memory: the backup, the bundle and the report.
 //!
-//! Invariant: what is written to the caller's writer is only whole when the call returns `Ok`.
+//! Invariant: the data in the caller's writer is only complete if the call returns `Ok`.
 
 use std::io::Write;
 
@@ -67,11 +67,11 @@ impl Client {
         let mut written: u64 = 0;
         loop {
             let chunk = tokio::time::timeout(REQUEST_TIMEOUT, response.chunk()).await;
-            let chunk = chunk.map_err(|_| self.answer("what it sends stopped in the middle"))?;
+            let chunk = chunk.map_err(|_| self.answer("the response ended early"))?;
             let Some(chunk) = chunk.map_err(|error| ClientError::sending(&self.server, error))? else { break };
             written = written.saturating_add(chunk.len() as u64);
             if written > bytes_max {
-                return Err(self.answer(&format!("what it sends is longer than {bytes_max} bytes")));
+                return Err(self.answer(&format!("the response is longer than {bytes_max} bytes")));
             }
             writer.write_all(&chunk)?;
             progress(written, total);

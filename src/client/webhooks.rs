@@ -1,4 +1,4 @@
-//! Webhooks: one call a route.
+//! Calls for webhooks: one per route.
 
 use futures_util::stream::Stream;
 use reqwest::Method;

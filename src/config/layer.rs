@@ -48,7 +48,7 @@ pub struct Layer {
     pub insecure: Option<bool>,
     /// How log lines look.
     pub log_format: Option<LogFormat>,
-    /// Whether whoever is on this machine may read without an access token.
+    /// Whether callers on this machine can read without an access token.
     pub open_reads: Option<bool>,
     /// Hosts that the node goes by besides those of this machine; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
@@ -56,7 +56,7 @@ pub struct Layer {
     /// Proxies whose word on clients counts; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub trusted_proxies: Option<Vec<String>>,
-    /// The header in which trusted proxies say whom they have signed in.
+    /// The header in which trusted proxies name the signed-in person.
     pub sign_in_header: Option<String>,
     /// The address by which people reach the pages.
     pub public_url: Option<String>,
@@ -202,7 +202,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
     let local = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let whole = || text.parse::<SocketAddr>();
-    let way = "write it as 127.0.0.1:7070, [::1]:7070, localhost:7070 or 7070";
+    let way = "use 127.0.0.1:7070, [::1]:7070, localhost:7070 or 7070";
     port.parse::<u16>().map(local).or_else(|_| whole()).map_err(|_| format!("invalid address `{text}`: {way}"))
 }
 
@@ -224,7 +224,7 @@ fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
 /// Reads a list of words, or one text with commas between them, as an environment variable has it.
 fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a list of texts, or one text with commas")]
+    #[serde(untagged, expecting = "expected a list of strings, or one string with commas")]
     enum Form {
         List(Vec<String>),
         Text(String),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn line_end_behind_a_value_of_the_environment_is_no_part_of_it() {
+    fn newline_after_an_environment_value_is_ignored() {
         for end in ["", "\n", "\r\n"] {
             let pairs =
                 [("LISTEN", "127.0.0.1:0"), ("CACHE_MIB", "64"), ("TLS_CERT", "/etc/cert.pem"), ("REGISTRY", "mine")];
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_says_what_the_file_can_say() {
+    fn every_file_setting_has_an_environment_variable() {
         let layer = Layer::from_environment(&environment(&[
             ("BOOKHOLDER_LISTEN", "127.0.0.1:0"),
             ("BOOKHOLDER_CACHE_MIB", "64"),
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_is_one_of_this_machine() {
+    fn port_without_a_host_listens_on_loopback() {
         for (text, expected) in [
             ("7071", "127.0.0.1:7071"),
             (":7071", "127.0.0.1:7071"),

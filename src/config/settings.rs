@@ -15,16 +15,16 @@ use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::trust::root::RootKeyId;
 
-/// Where the data lies when nobody says otherwise.
+/// Default data directory.
 const DATA_DEFAULT: &str = "bookholder-data";
-/// Where a node listens when nobody says otherwise.
+/// Default address.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
 /// The settings file that is read when it is there.
 const FILE_DEFAULT: &str = "bookholder.toml";
-/// Memory for composed answers when nobody says otherwise: 10,000 prompts of 2 KiB fit.
+/// Default memory for composed answers: 10,000 prompts of 2 KiB fit.
 const CACHE_MIB_DEFAULT: u64 = 32;
 
-/// How long a silent connection may be kept: a day is as good as for ever.
+/// Longest idle time of a connection: a day.
 const KEEP_ALIVE_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
 /// What every node is told.
@@ -40,9 +40,9 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// Whether whoever is on this machine may read without an access token.
+    /// Whether callers on this machine can read without an access token.
     pub open_reads: bool,
-    /// Whether everybody may.
+    /// Whether all callers can.
     pub open_to_all: bool,
     /// Which requests count as local, and from whom others come.
     pub door: Door,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_unsafe_is_refused_unless_said() {
+    fn unsafe_settings_are_refused_without_insecure() {
         let none = BTreeMap::new();
         check(primary(layer("listen = '0.0.0.0:7070'"), &none), "--insecure");
         assert!(primary(layer("listen = '0.0.0.0:7070'\ninsecure = true"), &none).is_ok());
@@ -312,23 +312,26 @@ mod tests {
         check(replica(layer("upstream = 'ftp://x'"), &none), "http://");
         check(replica(layer("root_key = 'nonsense'"), &none), "keys show");
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
-        check(primary(layer("keep_alive_s = 0"), &none), "keep_alive_s is 0");
-        check(primary(layer("keep_alive_s = 86_401"), &none), "keep_alive_s is 86401");
-        check(primary(layer("registry = 'Mine'"), &none), "no name for a registry");
-        check(primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none), "`10.0.0.1` in webhook_allow");
+        check(primary(layer("keep_alive_s = 0"), &none), "invalid keep_alive_s 0");
+        check(primary(layer("keep_alive_s = 86_401"), &none), "invalid keep_alive_s 86401");
+        check(primary(layer("registry = 'Mine'"), &none), "invalid registry name");
+        check(
+            primary(layer("webhook_allow = ['10.0.0.1', 'inside']"), &none),
+            "invalid network `10.0.0.1` in webhook_allow",
+        );
         check(primary(layer("allowed_hosts = ['a.example', 'http://b']"), &none), "`http://b` in allowed_hosts");
         check(replica(layer("trusted_proxies = 'nginx'"), &none), "`nginx` in trusted_proxies");
         assert!(primary(layer("allowed_hosts = '*'\ntrusted_proxies = ['unix', '::1', '10.0.0.0/8']"), &none).is_ok());
         let proxied = |header: &str| layer(&format!("sign_in_header = '{header}'\ntrusted_proxies = '127.0.0.1'"));
         check(primary(proxied("X Email"), &none), "invalid sign_in_header `X Email`");
         check(primary(layer("sign_in_header = 'X-Forwarded-Email'"), &none), "trusted_proxies is empty");
-        check(replica(proxied("X-Forwarded-Email"), &none), "setting of a primary");
+        check(replica(proxied("X-Forwarded-Email"), &none), "only works on a primary");
         assert!(primary(proxied("X-Forwarded-Email"), &none).is_ok());
         check(primary(layer("public_url = 'prompts.example.com'"), &none), "invalid public_url `prompts.example.com`");
-        check(primary(layer("archive_unused_days = 183"), &none), "archive_unused_days is 183");
+        check(primary(layer("archive_unused_days = 183"), &none), "invalid archive_unused_days 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());
         assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());
-        check(primary(layer("watch = '/nowhere/at/all'"), &none), "no directory");
+        check(primary(layer("watch = '/nowhere/at/all'"), &none), "not a directory");
         let short = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), "short".to_owned())]);
         check(primary(Layer::default(), &short), "BOOKHOLDER_ADMIN_TOKEN");
     }

@@ -1,6 +1,6 @@
 //! Ed25519 keys, their text forms, and the short id by which a signed note names one.
 //!
-//! No files are read or written here and no key is given a role; that is for `trust` and its callers.
+//! It reads and writes no files and gives keys no roles; `trust` and its callers do.
 //!
 //! Invariant: a [`VerifyingKey`] is a canonical encoding of a point that is not of small order, so one key has one
 //! spelling and no signature verifies under two of them by accident of encoding.
@@ -24,18 +24,16 @@ const ALGORITHM_ED25519: u8 = 0x01;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A key file of another kind, or none.
-    #[error(
-        "this is no bookholder signing key: the text must start with `{KEY_FILE_PREFIX}`; check that the right file was named"
-    )]
+    #[error("not a bookholder signing key: it must start with `{KEY_FILE_PREFIX}`; check that this is the right file")]
     Prefix,
     /// The base64 does not read as 32 bytes.
     #[error("a key is 32 bytes in base64, 44 characters with one `=` at the end; copy it whole")]
     Encoding,
     /// The bytes are no usable point of the curve.
-    #[error("these 32 bytes are no usable ed25519 public key; copy the key again from its owner")]
+    #[error("not a usable ed25519 public key; copy the key again from its owner")]
     Point,
     /// The operating system gave no randomness.
-    #[error("the operating system gave no random bytes; check /dev/urandom and try again")]
+    #[error("the system's random number generator failed; check /dev/urandom and try again")]
     Randomness,
 }
 
@@ -122,7 +120,7 @@ impl VerifyingKey {
         self.0.as_bytes()
     }
 
-    /// Whether this key signed exactly this message; strict, so nobody can alter a signature and keep it good.
+    /// Whether this key signed exactly this message; strict, so signatures are not malleable.
     pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(signature);
         self.0.verify_strict(message, &signature).is_ok()
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_are_no_key_say_why() {
+    fn invalid_key_texts_say_why() {
         let seed = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         for (file, expected) in [
             (String::new(), KeyError::Prefix),

@@ -1,10 +1,11 @@
-//! Signed notes: a short text that a person can read, followed by lines that sign it.
+//! Signed notes: a short human-readable text, followed by its signatures.
 //!
 //! The layout is that of C2SP signed notes: the text, a blank line, then `— <signer> <base64(key id, signature)>` for
-//! each signature. This module knows nothing of what a text says, whom to believe or how many signatures are enough.
+//! each signature. This module does not interpret the text, and does not decide which signers to trust or how many
+//! signatures are enough.
 //!
-//! Invariant: a note that was parsed serialises to exactly the bytes it was parsed from. Base64 has one spelling,
-//! nothing stands before, between or after the parts, and nobody signs twice.
+//! Invariant: a parsed note serialises to exactly the bytes it was parsed from. Base64 has one form, there is nothing
+//! before, between or after the parts, and each signer signs once.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -31,20 +32,20 @@ pub enum NoteError {
     },
     /// The text is empty, does not end its last line, or holds something that is not printable ASCII.
     #[error(
-        "the text of a signed note must be lines of printable ascii, each with its line end; copy the file unchanged"
+        "the text of a signed note must be lines of printable ASCII, each ending in a newline; copy the file unchanged"
     )]
     Text,
     /// No blank line between text and signatures, or no signature after it.
-    #[error("the signed note carries no signature; fetch the whole file, down to its last line")]
+    #[error("the signed note has no signature; fetch the whole file, down to its last line")]
     Unsigned,
     /// A signature line that does not read.
-    #[error("line {line} after the text of the signed note is no signature; copy the file unchanged")]
+    #[error("line {line} after the text of the signed note is not a signature; copy the file unchanged")]
     SignatureLine {
         /// Counted from 1, after the blank line.
         line: usize,
     },
     /// Too many signature lines.
-    #[error("the signed note carries more than {NOTE_SIGNATURES_MAX} signatures; remove those that nobody needs")]
+    #[error("the signed note has more than {NOTE_SIGNATURES_MAX} signatures; remove those that are not needed")]
     TooManySignatures,
     /// The same name and key twice.
     #[error("`{signer}` signed the note twice; remove one of its signatures")]
@@ -53,13 +54,13 @@ pub enum NoteError {
         signer: String,
     },
     /// A name that cannot stand in a signature line.
-    #[error("`{signer}` cannot name a signer; use visible ascii characters without spaces")]
+    #[error("invalid signer name `{signer}`: use visible ASCII characters without spaces")]
     Signer {
         /// The name in question.
         signer: String,
     },
     /// A key that is known, a signature that is not its own.
-    #[error("the signature of `{signer}` does not fit the text; discard the note and fetch it from another source")]
+    #[error("the signature of `{signer}` does not match the text; discard the note and fetch it from another source")]
     BadSignature {
         /// Whose signature it claims to be.
         signer: String,

@@ -1,4 +1,4 @@
-//! Tests of signed notes: what is no note, and that no altered byte goes unnoticed.
+//! Tests of signed notes: invalid notes are refused and every altered byte is detected.
 
 use super::*;
 
@@ -92,7 +92,7 @@ fn base64_with_stray_last_bits_is_refused() {
 }
 
 #[test]
-fn bytes_that_are_no_note_say_why() {
+fn invalid_notes_say_why() {
     let line = "\u{2014} a AAAAAAA=\n";
     for (bytes, expected) in [
         (String::new(), NoteError::Unsigned),
@@ -144,7 +144,7 @@ fn unknown_signatures_are_ignored_and_bad_known_ones_are_not() {
     let moved = Note::parse(bytes.replace("root 1", "root 2").as_bytes(), NOTE_BYTES_MAX).unwrap();
     assert_eq!(
         moved.verify("example.org+a", &public).unwrap_err().to_string(),
-        "the signature of `example.org+a` does not fit the text; discard the note and fetch it from another source"
+        "the signature of `example.org+a` does not match the text; discard the note and fetch it from another source"
     );
 }
 
@@ -159,7 +159,7 @@ fn a_known_key_with_a_signature_of_another_length_is_bad() {
 }
 
 #[test]
-fn what_cannot_stand_in_a_note_is_not_signed() {
+fn text_or_signer_that_a_note_cannot_contain_is_not_signed() {
     let key = key(1);
     for (text, signer, expected) in [
         ("", "a", NoteError::Text),

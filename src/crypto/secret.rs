@@ -1,9 +1,9 @@
-//! Access tokens: what a caller shows, and the hash that is kept of it.
+//! Access tokens and their hashes.
 //!
-//! It does not decide what a token allows, nor store one. A token cannot be compared with a token, only hashed and
-//! the hashes compared in constant time.
+//! It does not store tokens or decide what they allow. Tokens cannot be compared directly, only by their hashes, in
+//! constant time.
 //!
-//! Invariant: no `Debug`, `Display` or error of this module shows a token or the text that failed to be one.
+//! Invariant: `Debug`, `Display` and errors of this module never contain a token or the text of an invalid one.
 
 use std::fmt;
 
@@ -24,18 +24,17 @@ const HASH_CONTEXT: &str = "bookholder access token v1";
 pub enum SecretError {
     /// Too short or too long.
     #[error(
-        "an access token has {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX} characters and this one has \
-         {chars}; choose another, or let bookholder generate one"
+        "the access token has {chars} characters; use {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX}, or let bookholder generate one"
     )]
     Length {
         /// How many characters the text has.
         chars: usize,
     },
     /// A space, a control character or a character outside ASCII.
-    #[error("an access token holds visible ascii characters only; remove spaces, line ends and accented letters")]
+    #[error("an access token can only contain visible ASCII characters; remove spaces, newlines and accented letters")]
     Character,
     /// The operating system gave no randomness.
-    #[error("the operating system gave no random bytes; check /dev/urandom and try again")]
+    #[error("the system's random number generator failed; check /dev/urandom and try again")]
     Randomness,
 }
 
@@ -158,12 +157,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_printed_holds_the_secret() {
+    fn debug_and_errors_never_contain_the_secret() {
         let token = AccessToken::parse("bh_0123456789abcdef").unwrap();
         assert_eq!(format!("{token:?}"), "AccessToken(redacted)");
         assert_eq!(format!("{:?}", token.hash()), "TokenHash(redacted)");
         let error = AccessToken::parse("short-secret").unwrap_err();
         assert!(!error.to_string().contains("short-secret"));
-        assert!(error.to_string().starts_with("an access token has 16 to 200"));
+        assert!(error.to_string().contains("use 16 to 200"));
     }
 }

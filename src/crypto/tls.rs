@@ -1,8 +1,8 @@
-//! The one provider of TLS in this program, and whom its clients trust besides the public authorities.
+//! The TLS provider of this program, and the additional certificates that its clients trust.
 //!
-//! The provider is ring, because it builds with a C compiler alone. A certificate that is named may be an authority's, or
-//! the server's own: `openssl req -x509` makes one that calls itself an authority, which nobody but its owner minds. Then
-//! it counts for exactly that certificate, for the names in it, and while it is valid.
+//! The provider is ring, because it only needs a C compiler. A configured certificate can be that of an authority, or
+//! the server's own, as made by `openssl req -x509` (which marks it as an authority): then exactly that certificate is
+//! trusted, for the names in it, and while it is valid.
 
 use std::error::Error as StdError;
 use std::io;
@@ -23,7 +23,7 @@ pub fn use_ring() {
 
 /// A text that should hold certificates holds none, or one that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the file of certificates holds none; give it as PEM")]
+#[error("the file contains no PEM certificate")]
 pub struct NoCertificates;
 
 /// How a client speaks TLS that trusts the certificates in a PEM text, besides the public authorities.
@@ -114,17 +114,18 @@ fn calls_itself_an_authority(error: &Error) -> bool {
 fn explain(error: &Error) -> Option<String> {
     let text = match error {
         _ if calls_itself_an_authority(error) => {
-            "its certificate is that of an authority (CA:TRUE), and not the one that was named"
+            "its certificate is a CA certificate (CA:TRUE), but not the configured one"
         }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => "nobody who is trusted signed its certificate",
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate is not signed by a trusted \
+            authority"
+        }
         Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })
             if presented.is_empty() =>
         {
-            "its certificate names no host (it has no subjectAltName)"
+            "its certificate has no host name (subjectAltName is missing)"
         }
-        Error::InvalidMessage(_) => {
-            "it answers with something that is not TLS: if that port speaks plain HTTP, use http://"
-        }
+        Error::InvalidMessage(_) => "it does not answer with TLS; if the port uses plain HTTP, use http://",
         _ => return None,
     };
     Some(text.to_owned())

@@ -1,7 +1,7 @@
 //! Signed webhooks, as Standard Webhooks 1.0.0 defines them: `HMAC-SHA256(secret, "{id}.{timestamp}.{body}")`.
 //!
-//! It does not send, store or retry anything. Invariant: no `Debug`, `Display` or error of this module shows a secret
-//! or the text that failed to be one.
+//! It does not send, store or retry anything. Invariant: `Debug`, `Display` and errors of this module never contain a
+//! secret or the text of an invalid one.
 
 use std::fmt;
 
@@ -30,19 +30,18 @@ const SIGNATURES_MAX: usize = 16;
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum WebhookError {
     #[error(
-        "a webhook secret is {SECRET_PREFIX} and standard base64 with padding; copy it again from where it was shown"
+        "invalid webhook secret: it must be {SECRET_PREFIX} followed by standard base64 with padding; copy it again from where it was shown"
     )]
     Spelling,
     #[error(
-        "a webhook secret has {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX} bytes and this one has {bytes}; choose another, \
-         or let bookholder generate one"
+        "the webhook secret has {bytes} bytes; use {SECRET_BYTES_MIN} to {SECRET_BYTES_MAX}, or let bookholder generate one"
     )]
     Length { bytes: usize },
-    #[error("the operating system gave no random bytes; check /dev/urandom and try again")]
+    #[error("the system's random number generator failed; check /dev/urandom and try again")]
     Randomness,
-    #[error("the message is more than {TOLERANCE_S} s old or ahead; check both clocks, and refuse it")]
+    #[error("the message is more than {TOLERANCE_S} s old or in the future; reject it and check both clocks")]
     Time,
-    #[error("no signature of the message is from a known secret; refuse it")]
+    #[error("no signature of the message matches a known secret; reject it")]
     Signature,
 }
 
@@ -154,14 +153,14 @@ mod tests {
     const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
 
     #[test]
-    fn the_vector_of_the_standard_holds() {
+    fn signature_matches_the_vector_of_the_standard() {
         let secret = WebhookSecret::parse(SECRET).unwrap();
         assert_eq!(secret.reveal(), SECRET);
         assert_eq!(sign(&[secret], ID, TIME_S, BODY), SIGNATURE);
     }
 
     #[test]
-    fn the_reference_library_signs_and_believes_the_same() {
+    fn reference_library_signs_and_verifies_the_same() {
         for bytes in [24, 32, 63, 64] {
             let text = format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![0xa5; bytes]));
             let reference = standardwebhooks::Webhook::new(&text).unwrap();
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_believed_by_secret_text_and_time() {
+    fn messages_verify_by_secret_text_and_time() {
         let (old, new) = (WebhookSecret::parse(SECRET).unwrap(), WebhookSecret::generate().unwrap());
         let both = sign(&[new.clone(), old.clone()], ID, TIME_S, BODY);
         assert_eq!(both.split(' ').count(), 2);
@@ -242,6 +241,6 @@ mod tests {
         }
         assert_eq!(verify(&[], ID, TIME_S, BODY, SIGNATURE, TIME_S), wrong);
         assert_eq!(sign(&[], ID, TIME_S, BODY), "");
-        assert!(WebhookError::Spelling.to_string().starts_with("a webhook secret is whsec_"));
+        assert!(WebhookError::Spelling.to_string().starts_with("invalid webhook secret: it must be whsec_"));
     }
 }

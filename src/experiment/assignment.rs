@@ -1,8 +1,8 @@
-//! Assignment: from a subject and its attributes to the version that a serving gives it.
+//! Assignment: the version that a subject with its attributes gets from a serving.
 //!
-//! A split has 10,000 slots; a subject's bucket is one of them, by SHA-256, so every language can compute it.
-//! When weights change, no more slots move than the growth of the versions that grow. Draws no random number:
-//! a request without a subject brings one.
+//! A split has 10,000 slots; a subject's bucket is one of them, by SHA-256, so every language can compute it. When
+//! weights change, as few slots as possible move. It draws no random numbers: the caller provides one for a request
+//! without a subject.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ pub enum AssignmentError {
     Empty,
     #[error("a split has at most {ARMS_MAX} versions; this one has {count}")]
     TooMany { count: usize },
-    #[error("the weight of version {version} is 0; leave the version out, or give it a weight of at least 1")]
+    #[error("the weight of version {version} is 0; leave the version out, or use a weight of at least 1")]
     Zero { version: u64 },
-    #[error("the weight of version {version} is less than 1/{SLOTS} of all weights, too little for one slot")]
+    #[error("the weight of version {version} is less than 1/{SLOTS} of the total; increase it")]
     TooLittle { version: u64 },
 }
 
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_make_no_split_say_why() {
+    fn invalid_weights_say_why() {
         let check = |of: BTreeMap<u64, u32>, part: &str| {
             let message = allocate(None, &of).expect_err(part).to_string();
             assert!(message.contains(part), "{message}");
@@ -254,7 +254,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 128, ..ProptestConfig::default() })]
 
         #[test]
-        fn as_few_slots_move_as_must(
+        fn changing_weights_moves_as_few_slots_as_possible(
             steps in prop::collection::vec(prop::collection::btree_map(0_u64..40, 1_u32..1000, 1..ARMS_MAX), 1..6)
         ) {
             let mut table: Option<Vec<Slots>> = None;
@@ -290,7 +290,7 @@ mod tests {
         }
 
         #[test]
-        fn patterns_match_as_slow_ones_do(pattern in "[ab*]{0,8}", value in "[ab]{0,10}") {
+        fn patterns_match_like_a_naive_implementation(pattern in "[ab*]{0,8}", value in "[ab]{0,10}") {
             fn slow(pattern: &[u8], value: &[u8]) -> bool {
                 match (pattern, value) {
                     ([], _) => value.is_empty(),

@@ -1,7 +1,7 @@
-//! A history in batches, each of which fits one import; packed with zstd or not.
+//! Splits a history, optionally compressed with zstd, into batches that each fit one import.
 //!
-//! Reads as it goes, so that a history may be longer than memory. Invariant: what stands before a wrong line is handed
-//! out before the line is complained about.
+//! It streams, so a history can be larger than memory. Invariant: changes before an invalid line are returned before
+//! the error.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -18,7 +18,7 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BatchError {
-    #[error("it cannot be read: {0}")]
+    #[error("cannot read it: {0}")]
     Read(#[from] io::Error),
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -134,11 +134,11 @@ mod tests {
         }
         assert_eq!(lengths(b"", 10), (vec![], String::new()));
         let cut = packed.get(..packed.len() / 2).expect("a part");
-        assert!(lengths(cut, u64::MAX).1.contains("it cannot be read"), "{:?}", lengths(cut, u64::MAX));
+        assert!(lengths(cut, u64::MAX).1.contains("cannot read it"), "{:?}", lengths(cut, u64::MAX));
     }
 
     #[test]
-    fn what_stands_before_a_mistake_is_handed_out_first() {
+    fn changes_before_an_invalid_line_are_returned_first() {
         let (before, wrong) = lengths(format!("{LINE}\n{LINE}\nno\n{LINE}\n").as_bytes(), u64::MAX);
         assert!(before == [2] && wrong.contains("line 3"), "{before:?} {wrong}");
         let bomb = zstd::encode_all("\n".repeat(1 << 20).as_bytes(), 1).expect("packed");

@@ -1,4 +1,4 @@
-//! What a prompt file means for the registry: compared with what was last done from there, and with what is there now.
+//! Decides what to do with a prompt file, given what was last published from it and the current state of the registry.
 //!
 //! `push`, `import DIR`, uploaded files and `serve --watch` all ask [`compare`], and a dry run asks nothing else. It is
 //! pure: who asks gathers the facts, remembers what was done ([`PublishedFile`]) and acts. Invariant: a file that did not change
@@ -117,7 +117,7 @@ pub enum Plan {
     },
     /// The file is as it was when it was last published, and the registry moved on: nothing is to be done.
     Left(Moved),
-    /// The file changed, and so did the registry; or it says what an older version said and nobody knows why.
+    /// The file changed, and so did the registry; or it has the text of an older version for an unknown reason.
     Conflict(Moved),
 }
 
@@ -136,9 +136,9 @@ impl fmt::Display for Moved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, newest, gone } = self;
         if *gone {
-            write!(f, "version {newest} was removed or retired since the file was version {from}")
+            write!(f, "version {newest} was removed or retired after the file was pulled (version {from})")
         } else {
-            write!(f, "the registry is at version {newest}, and the file is from version {from}")
+            write!(f, "the registry is at version {newest}, but the file is from version {from}")
         }
     }
 }

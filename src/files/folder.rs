@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_needs_another_is_tried_again_until_nothing_moves() {
+    fn file_that_includes_another_is_retried_until_nothing_changes() {
         let check = |all: &[(u32, u32)], tries: usize, left: &[u32]| {
             let (mut rounds, mut done, mut tried) = (Rounds::new(all.to_vec()), vec![0], 0);
             while let Some((own, needs)) = rounds.next_to_try() {

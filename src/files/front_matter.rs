@@ -56,11 +56,11 @@ pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
     };
     let model = match (form.model, form.parameters) {
         (None, None) => None,
-        (None, Some(_)) => return Err("`parameters` belong to a model; name it with `model`".to_owned()),
+        (None, Some(_)) => return Err("`parameters` need a model; add `model`".to_owned()),
         (Some(ModelForm::Name(name)), parameters) => Some(Model { name, parameters: parameters.unwrap_or_default() }),
         (Some(ModelForm::Whole(model)), None) => Some(model),
         (Some(ModelForm::Whole(_)), Some(_)) => {
-            return Err("`model` is a map and `parameters` stands beside it; put them into the map".to_owned());
+            return Err("`model` is a map and `parameters` is outside it; move the parameters into the map".to_owned());
         }
     };
     let mut variables = form.variables.0;
@@ -149,8 +149,9 @@ fn parse_lines(text: &str) -> Result<Form, String> {
             }
             Err(JsonError::Form { .. }) => {
                 return Err(format!(
-                    "front matter with more than {YAML_BYTES_MAX} bytes or {YAML_BRACKETS_MAX} brackets has one `key: JSON` \
-                     on each line, and line {number} is none; make it smaller or write its value as JSON"
+                    "front matter with more than {YAML_BYTES_MAX} bytes or {YAML_BRACKETS_MAX} brackets must have \
+                        one `key: JSON` per line, and line {number} does not; make it smaller or write its value as \
+                        JSON"
                 ));
             }
         };

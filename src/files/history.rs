@@ -26,9 +26,9 @@ const ID_DIGITS: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum HistoryError {
-    #[error("line {line}: {reason}; a line is {{\"at\", \"author\", \"message\", \"name\", \"text\"}} as JSON")]
+    #[error("line {line}: {reason}; each line is {{\"at\", \"author\", \"message\", \"name\", \"text\"}} as JSON")]
     Line { line: u64, reason: String },
-    #[error("line {line} is longer than {LINE_BYTES_MAX} bytes; split the text, or leave it out")]
+    #[error("line {line} is longer than {LINE_BYTES_MAX} bytes; shorten the text, or leave it out")]
     TooLong { line: u64 },
     #[error("line {line}: the history has more than {CHANGES_MAX} changes; import it in parts")]
     TooMany { line: u64 },

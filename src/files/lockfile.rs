@@ -18,7 +18,7 @@ pub const LOCKFILE_NAME: &str = "bookholder.lock";
 pub const LOCKFILE_VERSION: u32 = 1;
 /// Largest lock file, in bytes: 100,000 prompts with long names.
 pub const LOCKFILE_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// What a lock file begins with, for whoever opens it.
+/// The comment at the start of a lock file.
 const HEADING: &str = "# Written by `bookholder pull` and `bookholder push`. Do not edit: pull again.\n";
 
 /// What was last pulled or pushed, from or to where, and when in the registry's history.
@@ -63,15 +63,15 @@ pub struct LockedPrompt {
 pub enum LockfileError {
     #[error("the lock file is {bytes} bytes long; the limit is {LOCKFILE_BYTES_MAX} bytes")]
     TooLong { bytes: usize },
-    #[error("the lock file cannot be read: {reason}; delete it and pull again")]
+    #[error("cannot read the lock file: {reason}; delete it and pull again")]
     Decode { reason: String },
-    #[error("the lock file has version {0} and this program reads {LOCKFILE_VERSION}; use a newer bookholder")]
+    #[error("the lock file has version {0}, but this program reads {LOCKFILE_VERSION}; upgrade bookholder")]
     Version(u32),
-    #[error("the lock file names `{0}` twice; delete it and pull again")]
+    #[error("the lock file lists `{0}` twice; delete it and pull again")]
     Twice(PromptName),
-    #[error("the lock file says that `{name}` lies in `{file}`, which is not its place; delete it and pull again")]
+    #[error("the lock file lists `{name}` at an unexpected path `{file}`; delete it and pull again")]
     File { name: PromptName, file: String },
-    #[error("the lock file cannot be written: {reason}")]
+    #[error("cannot write the lock file: {reason}")]
     Encode { reason: String },
 }
 
@@ -187,9 +187,9 @@ mod tests {
     fn a_lock_file_that_was_tampered_with_is_refused() {
         let text = sample().write().expect("small numbers");
         for (from, to, part) in [
-            ("version = 1\nlabel", "version = 2\nlabel", "newer bookholder"),
-            ("file = \"support/agent.prompt\"", "file = \"../../etc/passwd\"", "not its place"),
-            ("label = \"production\"", "label = \"Production\"", "cannot be read"),
+            ("version = 1\nlabel", "version = 2\nlabel", "upgrade bookholder"),
+            ("file = \"support/agent.prompt\"", "file = \"../../etc/passwd\"", "unexpected path"),
+            ("label = \"production\"", "label = \"Production\"", "cannot read"),
             ("registry = \"main\"", "registry = \"main\"\ncolour = 1", "colour"),
         ] {
             let changed = text.replacen(from, to, 1);

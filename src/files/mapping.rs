@@ -1,4 +1,4 @@
-//! The one rule by which importers turn names of other libraries into names of prompts.
+//! Maps names of other libraries to names of prompts.
 //!
 //! A name that a new prompt may have stays as it is. Any other is written by the letters of new names
 //! ([`PromptName::portable`]), cut where it would be too long, and ends in `-` and 12 hex digits of the BLAKE3 of the
@@ -13,10 +13,11 @@ use std::collections::HashMap;
 
 use crate::model::name::{NAME_BYTES_MAX, PromptName};
 
-/// The rule, for whoever asks why a name looks different.
-pub const RULE: &str = "\
-A name of a-z, 0-9, . _ and - between / stays as it is. Any other is written in lower case, accents go, every run of other
-characters becomes -, and it ends in - and 12 hex digits of the BLAKE3 of the original, so that it meets no other name; its description is the original.";
+/// The rule in words, to explain changed names.
+pub const RULE: &str = "A name of a-z, 0-9, . _ and - between / is kept. Any other is changed to lower case without \
+    accents, every run of other
+characters becomes -, and - and 12 hex digits of the BLAKE3 of the original are \
+    appended to make it unique; its description is the original name.";
 
 /// Hex digits at the end; more only where so many are not enough to tell two names apart.
 const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];

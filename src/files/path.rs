@@ -20,7 +20,7 @@ const ESCAPED: [char; 7] = ['<', '>', ':', '"', '?', '*', '%'];
 pub enum PathError {
     #[error("`{0}` does not end in .prompt; rename the file, or leave it out")]
     Extension(String),
-    #[error("`{0}` is not a path inside the folder; use folders and a file name")]
+    #[error("`{0}` is not a path inside the folder; use folder names and a file name")]
     Outside(String),
     #[error("`{0}` has a % that is not followed by two hex digits of a character; write %25 for a percent sign")]
     Percent(String),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_no_prompts_says_why() {
+    fn invalid_prompt_paths_say_why() {
         for (path, part) in [
             ("a.txt", ".prompt"),
             ("../a.prompt", "inside the folder"),

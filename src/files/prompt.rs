@@ -30,7 +30,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 pub struct PromptFile {
     /// What the version will say.
     pub content: Content,
-    /// Labels that shall serve it when it is published.
+    /// Labels to deploy it to when it is published.
     pub labels: Vec<Label>,
 }
 
@@ -41,34 +41,30 @@ pub enum PromptFileError {
     #[error("the file is {bytes} bytes long; the limit is {PROMPT_FILE_BYTES_MAX} bytes")]
     TooLong { bytes: usize },
     #[error(
-        "line 1 opens front matter with `---` that no later `---` line closes; close it, or write two `---` lines \
-         above a text that begins with one"
+        "the front matter that starts with `---` on line 1 has no closing `---` line; add it, or if the text itself begins with `---`, write two `---` lines above it"
     )]
     Unclosed,
-    #[error("the front matter is wrong: {reason}")]
+    #[error("invalid front matter: {reason}")]
     FrontMatter { reason: String },
     #[error(
-        "line {line}: text stands before the first role marker; write {{{{role \"user\"}}}} above it, or put a backslash \
-         before every {{{{role …}}}} that is text"
+        "line {line}: text before the first role marker; write {{{{role \"user\"}}}} above it, or put a backslash before every {{{{role …}}}} that is text"
     )]
     TextWithoutRole { line: usize },
-    #[error("line {line}: text stands below a placeholder; write {{{{role \"user\"}}}} above it, or whoever speaks")]
+    #[error("line {line}: text after a placeholder; write a role marker such as {{{{role \"user\"}}}} above it")]
     TextAfterPlaceholder { line: usize },
-    #[error("line {line}: `{role}` is not a role; use system, developer, user, assistant, model, tool or function")]
+    #[error("line {line}: unknown role `{role}`: use system, developer, user, assistant, model, tool or function")]
     Role { line: usize, role: String },
-    #[error("line {line}: an image stands before the first role marker; write {{{{role \"user\"}}}} above it")]
+    #[error("line {line}: image before the first role marker; write {{{{role \"user\"}}}} above it")]
     MediaWithoutRole { line: usize },
     #[error(
-        "line {line}: a placeholder belongs into a conversation; write {{{{role \"user\"}}}} where its first message \
-         begins, or put a backslash before the placeholder if it is text"
+        "line {line}: placeholders are only possible in chat prompts; write {{{{role \"user\"}}}} where the first message begins, or put a backslash before the placeholder if it is text"
     )]
     PlaceholderInText { line: usize },
     #[error(
-        "line {line}: `{written}` stands beside text; put it on a line of its own, or a backslash before it if it is \
-         a variable or text"
+        "line {line}: `{written}` has text next to it; put it on a line of its own, or put a backslash before it if it is a variable or text"
     )]
     PlaceholderInLine { line: usize, written: String },
-    #[error("line {line}: `{written}` is not a marker; write {form}, or put a backslash before it if it is text")]
+    #[error("line {line}: invalid marker `{written}`: write {form}, or put a backslash before it if it is text")]
     Marker { line: usize, written: String, form: &'static str },
     #[error("the front matter has `messages`, so the body must be empty; line {line} has text")]
     BodyBesideMessages { line: usize },

@@ -101,7 +101,7 @@ fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
 }
 
 #[test]
-fn what_markers_cannot_say_stands_in_the_front_matter() {
+fn messages_that_markers_cannot_express_go_into_the_front_matter() {
     let mut named = said(Role::Tool, "42");
     if let Message::Said(said) = &mut named {
         said.fields.insert("tool_call_id".to_owned(), Value::from("call-1"));
@@ -156,7 +156,7 @@ Hi {{ who }}
 #[test]
 fn a_mistake_is_named_with_its_line() {
     for (file, part) in [
-        ("---\nsyntax: plain\n", "no later `---` line"),
+        ("---\nsyntax: plain\n", "no closing `---` line"),
         ("---\nsyntax: plain\ncolour: red\n---\n", "unknown field `colour`"),
         (
             "---\nmodel: m\ninput:\n  schema: {text: string}\noutput: {format: json}\n---\n",
@@ -167,27 +167,27 @@ fn a_mistake_is_named_with_its_line() {
         ("---\nsyntax: perl\n---\n", "unknown variant `perl`"),
         ("---\nsyntax: [\n---\n", "line "),
         ("---\nmodel: 3\n---\n", "`model` is a name"),
-        ("---\nparameters: {a: 1}\n---\n", "belong to a model"),
-        ("---\nmodel: {name: m}\nparameters: {a: 1}\n---\n", "put them into the map"),
+        ("---\nparameters: {a: 1}\n---\n", "need a model"),
+        ("---\nmodel: {name: m}\nparameters: {a: 1}\n---\n", "move the parameters into the map"),
         ("---\nvariables: {a: , a: }\n---\n", "line 2: `variables.a` is written twice"),
         ("---\nvariables: {a: {tpye: string}}\n---\n", "unknown field `tpye`"),
-        ("---\nlabels: [Production]\n---\n", "`Production` is no label"),
+        ("---\nlabels: [Production]\n---\n", "invalid label `Production`"),
         ("---\nmessages: [{role: user, content: Hi}]\n---\n\ntext\n", "line 5 has text"),
         ("---\nmessages: [{role: user}]\n---\n", "no `content`"),
-        ("---\n- a\n---\n", "front matter is wrong"),
-        ("Hi\n{{role \"user\"}}\nx\n", "line 1: text stands before"),
-        ("{{role \"user\"}}\nx\n{{history}}\nmore\n", "line 4: text stands below"),
-        ("{{role \"wizard\"}}\nx\n", "line 1: `wizard` is not a role"),
-        ("---\n---\n{{media url=\"u\"}}\n{{role \"user\"}}\n", "line 3: an image stands before"),
-        ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: `{{media url=a b}}` is not a marker; write {{media url="),
-        ("a\nb {{role system}}\n", "line 2: `{{role system}}` is not a marker; write {{role \"system\"}}"),
-        ("{{role \"user}}\n", "line 1: `{{role \"user}}` is not a marker"),
-        ("{{role \"user\"}}\nx {{section \"y\"}}\n", "line 2: `{{section \"y\"}}` is not a marker"),
-        ("Look\n{{media url=photo}}\n", "line 2: an image stands before the first role marker"),
-        ("Hi\n{{placeholder \"p\"}}\n", "line 2: a placeholder belongs into a conversation"),
-        ("{{role \"user\"}}\nSo far: {{history}}\n", "line 2: `{{history}}` stands beside text"),
-        ("{{role \"user\"}}x\n{{history}} so far\n", "line 2: `{{history}}` stands beside text"),
-        ("Hi {{role \"user\"}}x\n", "line 1: text stands before"),
+        ("---\n- a\n---\n", "invalid front matter"),
+        ("Hi\n{{role \"user\"}}\nx\n", "line 1: text before"),
+        ("{{role \"user\"}}\nx\n{{history}}\nmore\n", "line 4: text after"),
+        ("{{role \"wizard\"}}\nx\n", "line 1: unknown role `wizard`"),
+        ("---\n---\n{{media url=\"u\"}}\n{{role \"user\"}}\n", "line 3: image before"),
+        ("{{role \"user\"}}\n{{media url=a b}}\n", "line 2: invalid marker `{{media url=a b}}`: write {{media url="),
+        ("a\nb {{role system}}\n", "line 2: invalid marker `{{role system}}`: write {{role \"system\"}}"),
+        ("{{role \"user}}\n", "line 1: invalid marker `{{role \"user}}`"),
+        ("{{role \"user\"}}\nx {{section \"y\"}}\n", "line 2: invalid marker `{{section \"y\"}}`"),
+        ("Look\n{{media url=photo}}\n", "line 2: image before the first role marker"),
+        ("Hi\n{{placeholder \"p\"}}\n", "line 2: placeholders are only possible in chat prompts"),
+        ("{{role \"user\"}}\nSo far: {{history}}\n", "line 2: `{{history}}` has text next to it"),
+        ("{{role \"user\"}}x\n{{history}} so far\n", "line 2: `{{history}}` has text next to it"),
+        ("Hi {{role \"user\"}}x\n", "line 1: text before"),
     ] {
         let message = parse(file).expect_err(file).to_string();
         assert!(message.contains(part), "{file:?}: {message}");
@@ -411,7 +411,7 @@ fn front_matter_with_too_many_brackets_is_refused_before_yaml_is_parsed() {
     for bracket in ["[", "{", "[{", "- [", "a: {"] {
         let front = bracket.repeat(100_000);
         let error = parse(&format!("---\nmodel: {front}\n---\nx\n")).expect_err(bracket).to_string();
-        assert!(error.contains("one `key: JSON` on each line, and line 2 is none"), "{error}");
+        assert!(error.contains("one `key: JSON` per line, and line 2 does not"), "{error}");
     }
     let long = parse(&format!("---\nconfig:\n  a: {}\n---\nx\n", "x".repeat(70_000))).expect_err("long").to_string();
     assert!(long.contains("more than 65536 bytes"), "{long}");

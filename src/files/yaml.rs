@@ -43,7 +43,7 @@ pub(super) fn read(text: &str, first: usize) -> Result<Read, String> {
         }
     };
     if let Some(span) = end {
-        return Err(format!("line {}: a second document begins here; keep one", reader.line(span)));
+        return Err(format!("line {}: a second YAML document begins here; keep only one", reader.line(span)));
     }
     match value {
         Value::Object(fields) => Ok(Read { fields, lines: reader.lines }),
@@ -136,7 +136,7 @@ impl<'a> Reader<'a> {
                         }
                         Value::String(key) => key,
                         other => {
-                            let what = format!("has the key {other}, which is not a text; write it in quotes");
+                            let what = format!("has the key {other}, which is not a string; write it in quotes");
                             return Err(self.refuse(span, &what));
                         }
                     };
@@ -149,8 +149,8 @@ impl<'a> Reader<'a> {
                     }
                     key
                 }
-                (Event::StreamEnd, _) => return Err(self.refuse(start, "does not end")),
-                (_, span) => return Err(self.refuse(span, "has a key that is not a text; write a text")),
+                (Event::StreamEnd, _) => return Err(self.refuse(start, "is not closed")),
+                (_, span) => return Err(self.refuse(span, "has a key that is not a string; write a string")),
             };
             let (event, span) = self.next()?;
             let value = self.value(event, span)?;
@@ -168,8 +168,10 @@ impl<'a> Reader<'a> {
             _ => {}
         }
         if is_switch(text) {
-            let what =
-                format!("is {text}, which some readers take for a boolean; write true or false, or a text in quotes");
+            let what = format!(
+                "is {text}, which some YAML readers take for a boolean; write true or false, or a string in \
+                    quotes"
+            );
             return Err(self.refuse(span, &what));
         }
         if !is_numeric(text) {
@@ -382,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_come_out_as_another_value_is_refused_with_line_and_path() {
+    fn yaml_value_that_would_change_is_refused_with_line_and_path() {
         for (yaml, part) in [
             ("a: 1\nb:\n  c: 1\n  c: 2", "line 5: `b.c` is written twice"),
             ("a: 1\n'a': 2", "line 3: `a` is written twice"),
@@ -390,34 +392,38 @@ mod tests {
             ("a: 12345678901234567890", "line 2: `a` is 12345678901234567890, beyond 2^53 - 1"),
             ("a: 9007199254740993", "beyond 2^53 - 1"),
             ("a: [1, 0.1000000000000000055]", "`a[1]` is 0.1000000000000000055, which would become 0.1"),
-            ("a: 1e400", "beyond the numbers"),
+            ("a: 1e400", "beyond the range"),
             ("a: -0", "write 0 or -0.0"),
-            ("a: .inf", "`a` is .inf, which is not a number as JSON writes it"),
-            ("a: -.INF", "not a number as JSON"),
-            ("a: .NaN", "not a number as JSON"),
-            ("a: 0x1F", "not a number as JSON"),
-            ("a: 0o17", "not a number as JSON"),
-            ("a: 0b11", "not a number as JSON"),
-            ("a: 010", "not a number as JSON"),
-            ("a: 1_000", "not a number as JSON"),
-            ("a: +1", "not a number as JSON"),
-            ("a: .5", "not a number as JSON"),
-            ("a: 1.", "not a number as JSON"),
-            ("a: yes", "`a` is yes, which some readers take for a boolean; write true or false, or a text in quotes"),
-            ("a: [NO]", "`a[0]` is NO, which some readers"),
-            ("a: {b: Off, on: 1}", "`a.b` is Off, which some readers"),
-            ("a: 12:30", "not a number as JSON"),
-            ("a: 190:20:30.15", "not a number as JSON"),
+            ("a: .inf", "`a` is .inf, which is not a JSON number"),
+            ("a: -.INF", "not a JSON number"),
+            ("a: .NaN", "not a JSON number"),
+            ("a: 0x1F", "not a JSON number"),
+            ("a: 0o17", "not a JSON number"),
+            ("a: 0b11", "not a JSON number"),
+            ("a: 010", "not a JSON number"),
+            ("a: 1_000", "not a JSON number"),
+            ("a: +1", "not a JSON number"),
+            ("a: .5", "not a JSON number"),
+            ("a: 1.", "not a JSON number"),
+            (
+                "a: yes",
+                "`a` is yes, which some YAML readers take for a boolean; write true or false, or a string in \
+                quotes",
+            ),
+            ("a: [NO]", "`a[0]` is NO, which some YAML readers"),
+            ("a: {b: Off, on: 1}", "`a.b` is Off, which some YAML readers"),
+            ("a: 12:30", "not a JSON number"),
+            ("a: 190:20:30.15", "not a JSON number"),
             ("a: &x 1\nb: *x", "line 2: `a` has an anchor"),
             ("a: *x", "line 2"),
             ("a:\n  <<: {b: 1}", "`a` has a merge key"),
-            ("1: a", "has the key 1, which is not a text"),
-            ("a: {true: 1}", "`a` has the key true, which is not a text"),
+            ("1: a", "has the key 1, which is not a string"),
+            ("a: {true: 1}", "`a` has the key true, which is not a string"),
             ("~: a", "has the key null"),
-            ("? [a]\n: b", "has a key that is not a text"),
+            ("? [a]\n: b", "has a key that is not a string"),
             ("a: !!int '3'", "`a` has a tag"),
             ("a: !x {b: 1}", "`a` has a tag"),
-            ("a: 1\n---\nb: 2", "a second document"),
+            ("a: 1\n---\nb: 2", "a second YAML document"),
             ("- a", "a map of keys"),
             ("text", "a map of keys"),
             ("a: [", "line "),

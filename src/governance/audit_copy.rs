@@ -21,11 +21,11 @@ pub const COPY_LINE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum CopyError {
-    #[error("the copy cannot be read")]
+    #[error("cannot read the copy")]
     Read(#[from] io::Error),
     #[error("line {line} is longer than {COPY_LINE_BYTES_MAX} bytes; export the copy again")]
     TooLong { line: u64 },
-    #[error("line {line} is no audit entry: {reason}; name a jsonl report, or audit entries one a line")]
+    #[error("line {line} is not an audit entry: {reason}; use a jsonl report, or one audit entry per line")]
     Syntax { line: u64, reason: String },
     #[error("line {line} has {error}")]
     Newer { line: u64, error: LinkError },
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_altered_is_found_where_it_was() {
+    fn altered_entry_is_found_at_its_line() {
         let (copy, bare) = (copy(), bare());
         let without_third: String =
             bare.lines().filter(|line| !line.contains("\"seq\":3")).fold(String::new(), |s, l| s + l + "\n");
@@ -198,11 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_copy_says_which_line() {
+    fn invalid_copy_names_the_line() {
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(COPY_LINE_BYTES_MAX));
         for (text, part) in [
-            ("no json", "line 1 is no audit entry"),
-            ("\n{}", "line 2 is no audit entry"),
+            ("no json", "line 1 is not an audit entry"),
+            ("\n{}", "line 2 is not an audit entry"),
             (long.as_str(), "line 1 is longer"),
             (&bare().replace("\"format\":1", "\"format\":2"), "format 2, which is newer"),
         ] {

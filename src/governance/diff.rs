@@ -32,10 +32,10 @@ pub struct Diff {
     /// The text of a text prompt, as unified hunks without a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The messages of a chat prompt that are new, gone or different, in order.
+    /// The messages of a chat prompt that were added, removed or changed, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<MessageChange>,
-    /// The variables that are new, gone or different, by name.
+    /// The variables that were added, removed or changed, by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<VariableChange>,
     /// The model and its parameters.
@@ -60,39 +60,39 @@ pub struct SyntaxChange {
     pub after: Syntax,
 }
 
-/// One message that is new, gone or different.
+/// One message that was added, removed or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageChange {
-    /// Where it was, from 0; none for a new one.
+    /// Its old index, from 0; absent for an added one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<usize>,
-    /// Where it is, from 0; none for one that is gone.
+    /// Its new index, from 0; absent for a removed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<usize>,
     /// Its role and text as unified hunks without a header.
     pub unified: String,
 }
 
-/// One variable that is new, gone or different.
+/// One variable that was added, removed or changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct VariableChange {
     /// Its name.
     pub name: String,
-    /// What it was; none for a new one.
+    /// The old variable; absent for an added one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Variable>,
-    /// What it is; none for one that is gone.
+    /// The new variable; absent for a removed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Variable>,
 }
 
-/// A JSON value before and after; null where there was or is none.
+/// A JSON value before and after; null if there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[allow(missing_docs, reason = "before and after")]
 pub struct ValueChange {
     pub before: Value,
     pub after: Value,
-    /// Whether nothing changed but the order of keys. Models answer in the order of a schema, so it is a change.
+    /// Whether only the order of keys changed. Models answer in the order of a schema, so this is a change.
     #[serde(default, skip_serializing_if = "is_false")]
     pub order_only: bool,
 }

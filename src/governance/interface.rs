@@ -1,4 +1,4 @@
-//! The interface of a content: how much of a change its callers notice, as a semantic version bump.
+//! The interface of a content: the effect of a change on callers, as a semantic version bump.
 //!
 //! Major is what makes a caller's request or its reading of the answer fail; minor is what it may use; patch is
 //! other words. A variable that was removed is minor: rendering remarks on variables that a content does not use, and
@@ -74,8 +74,8 @@ struct Changes {
 impl Changes {
     fn kind(&mut self, previous: &Content, next: &Content) {
         match (&previous.body, &next.body) {
-            (Body::Text(_), Body::Messages(_)) => self.major.push("text became chat".to_owned()),
-            (Body::Messages(_), Body::Text(_)) => self.major.push("chat became text".to_owned()),
+            (Body::Text(_), Body::Messages(_)) => self.major.push("changed from text to chat".to_owned()),
+            (Body::Messages(_), Body::Text(_)) => self.major.push("changed from chat to text".to_owned()),
             _ => {}
         }
     }
@@ -83,20 +83,20 @@ impl Changes {
     fn variables(&mut self, previous: &Content, next: &Content) {
         let (before, after) = (by_name(previous), by_name(next));
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
-            // Whoever still sends it gets a remark and no error.
+            // Callers that still send it get a warning, not an error.
             self.minor.push(format!("the variable `{name}` was removed"));
         }
         for (name, variable) in after {
             match before.get(name) {
-                None if variable.required => self.major.push(format!("the required variable `{name}` is new")),
-                None => self.minor.push(format!("the optional variable `{name}` is new")),
+                None if variable.required => self.major.push(format!("the required variable `{name}` was added")),
+                None => self.minor.push(format!("the optional variable `{name}` was added")),
                 Some(was) => {
                     if variable.required && !was.required {
-                        self.major.push(format!("the variable `{name}` became required"));
+                        self.major.push(format!("the variable `{name}` is now required"));
                     }
                     if variable.kind != was.kind {
                         let (was, is) = (type_name(was.kind), type_name(variable.kind));
-                        self.major.push(format!("the variable `{name}` changed its type from {was} to {is}"));
+                        self.major.push(format!("the type of the variable `{name}` changed from {was} to {is}"));
                     }
                 }
             }
@@ -111,7 +111,7 @@ impl Changes {
         }
         for name in after.difference(&before) {
             // Without messages it is empty, and the caller gets a remark.
-            self.minor.push(format!("the placeholder `{name}` is new"));
+            self.minor.push(format!("the placeholder `{name}` was added"));
         }
     }
 
@@ -121,7 +121,7 @@ impl Changes {
             (Some(before), Some(after)) if before != after => {
                 self.major.push("the response schema changed".to_owned());
             }
-            (None, Some(_)) => self.minor.push("the response schema is new".to_owned()),
+            (None, Some(_)) => self.minor.push("the response schema was added".to_owned()),
             _ => {}
         }
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_as_large_as_its_callers_notice() {
+    fn bump_follows_from_the_effect_on_callers() {
         let base = r#"{"text":"a {{v}} {{w}}","variables":[{"name":"v","required":true},{"name":"w","type":"number"}],
             "model":{"name":"m","parameters":{"temperature":1}},"tools":[{"name":"t"}],"config":{"k":1}}"#;
         let check = |from: &str, to: &str, bump: Bump, reasons: &[&str]| {
@@ -183,30 +183,30 @@ mod tests {
             base,
             &edit(r#","type":"number"}"#, r#","type":"number"},{"name":"x"}"#),
             Bump::Minor,
-            &["the optional variable `x` is new"],
+            &["the optional variable `x` was added"],
         );
         check(
             base,
             &edit(r#","type":"number"}"#, r#","type":"number"},{"name":"x","required":true}"#),
             Bump::Major,
-            &["the required variable `x` is new"],
+            &["the required variable `x` was added"],
         );
         check(base, &edit(r#",{"name":"w","type":"number"}"#, ""), Bump::Minor, &["the variable `w` was removed"]);
         check(
             base,
             &edit(r#""w","type":"number""#, r#""w","required":true"#),
             Bump::Major,
-            &["the variable `w` became required", "the variable `w` changed its type from number to any"],
+            &["the variable `w` is now required", "the type of the variable `w` changed from number to any"],
         );
         let schema = edit(r#""config""#, r#""response_schema":{"type":"object"},"config""#);
-        check(base, &schema, Bump::Minor, &["the response schema is new"]);
+        check(base, &schema, Bump::Minor, &["the response schema was added"]);
         check(&schema, base, Bump::Major, &["the response schema was removed"]);
         check(&schema, &schema.replace("object", "string"), Bump::Major, &["the response schema changed"]);
         let chat = r#"{"messages":[{"role":"user","content":"a"}]}"#;
-        check(r#"{"text":"a"}"#, chat, Bump::Major, &["text became chat"]);
-        check(chat, r#"{"text":"a"}"#, Bump::Major, &["chat became text"]);
+        check(r#"{"text":"a"}"#, chat, Bump::Major, &["changed from text to chat"]);
+        check(chat, r#"{"text":"a"}"#, Bump::Major, &["changed from chat to text"]);
         let history = r#"{"messages":[{"role":"user","content":"a"},{"type":"placeholder","name":"h"}]}"#;
-        check(chat, history, Bump::Minor, &["the placeholder `h` is new"]);
+        check(chat, history, Bump::Minor, &["the placeholder `h` was added"]);
         check(history, chat, Bump::Major, &["the placeholder `h` was removed"]);
     }
 

@@ -1,4 +1,4 @@
-//! What a label's policy demands of one move, and what of it is missing.
+//! The requirements of a label policy for one move, and which of them are met.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::policy_words::{lasting, roughly};
+use super::policy_words::{self, roughly};
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
 use crate::model::name::{LATEST, Label};
@@ -16,7 +16,7 @@ use crate::model::time::Timestamp;
 
 /// Longest regular expression of a message, in bytes.
 pub(crate) const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
-/// Largest program it may compile to, in bytes: room for one `\w`; every policy keeps one, for as long as it stands.
+/// Largest program it can compile to, in bytes: room for one `\w`; every policy keeps one in memory.
 const MESSAGE_PROGRAM_BYTES_MAX: usize = 64 * 1024;
 /// Largest cache of its automaton, in bytes; one that needs more is searched without.
 const MESSAGE_AUTOMATON_BYTES_MAX: usize = 32 * 1024;
@@ -29,61 +29,61 @@ pub struct LabelPolicy {
     message: Option<Regex>,
 }
 
-/// Why a policy is none.
+/// Why a policy is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the policy `{name}` cannot be kept: {reason}")]
+#[error("invalid policy `{name}`: {reason}")]
 pub struct PolicyError {
     name: String,
     reason: String,
 }
 
-/// Somebody's approval of exactly one move.
+/// An approval of exactly one move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Approval {
-    /// Whose.
+    /// The approver.
     pub by: String,
-    /// The roles under which they may review it.
+    /// Their roles that allow reviewing it.
     pub roles: Vec<String>,
 }
 
-/// What is known about a move when it is decided.
+/// The facts about a move that requirements are checked against.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// When.
+    /// The current time.
     pub now: Timestamp,
-    /// Why, in the words of who moves it.
+    /// The message of the deployment.
     pub message: String,
-    /// The roles under which they may deploy here.
+    /// The roles that allow the caller to deploy here.
     pub deployer_roles: Vec<String>,
-    /// Fresh approvals of exactly this move.
+    /// Valid approvals of exactly this move.
     pub approvals: Vec<Approval>,
-    /// Who wrote what is new in it, and who proposed it.
+    /// The authors of what is new in it, and who proposed it.
     pub makers: BTreeSet<String>,
-    /// What the risk rules found in what is new.
+    /// The findings in what is new.
     pub findings: Vec<Finding>,
-    /// For how long all that is new has been served elsewhere, in milliseconds, by label.
+    /// How long everything new has been deployed elsewhere, in milliseconds, by label.
     pub served_ms: BTreeMap<Label, i64>,
     /// Gates that passed for exactly this.
     pub gates_passed: BTreeSet<String>,
 }
 
-/// One thing that a policy demands.
+/// One requirement of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Requirement {
-    /// Which policy.
+    /// The policy.
     pub policy: String,
-    /// Which kind of thing.
+    /// The kind of requirement.
     pub kind: RequirementKind,
-    /// Whether it is given.
+    /// Whether it is met.
     pub met: bool,
-    /// What it is, in words, with how far it is given.
+    /// The requirement in words, with its progress.
     pub says: String,
-    /// Roles that could give what is missing.
+    /// Roles that can meet it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
 }
 
-/// The kinds of things that a policy demands.
+/// The kinds of requirements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields of a policy")]
@@ -106,11 +106,11 @@ impl LabelPolicy {
     pub fn new(policy: Policy) -> Result<Self, PolicyError> {
         let refuse = |reason: String| PolicyError { name: policy.name.chars().take(64).collect(), reason };
         if !is_handle(&policy.name) {
-            return Err(refuse("its name is 1 to 64 of a-z 0-9 . _ - @".to_owned()));
+            return Err(refuse("use 1 to 64 of a-z 0-9 . _ - @ for its name".to_owned()));
         }
         if policy.labels.as_str() == LATEST {
             return Err(refuse(
-                "the label `latest` moves by itself to what is published; grant `publish` to fewer".to_owned(),
+                "the label `latest` always serves the latest version; restrict who can `publish` instead".to_owned(),
             ));
         }
         let lists = [
@@ -128,12 +128,12 @@ impl LabelPolicy {
             roles.chain(policy.risk.iter().flat_map(|risk| &risk.approvers)).find(|name| !is_handle(name))
         {
             return Err(refuse(format!(
-                "`{}` is no name of a role or gate",
+                "`{}` is not a valid name of a role or gate: use 1 to 64 of a-z 0-9 . _ - @",
                 name.chars().take(64).collect::<String>()
             )));
         }
         if policy.approvals > APPROVALS_MAX {
-            return Err(refuse(format!("{} approvals are more than {APPROVALS_MAX}", policy.approvals)));
+            return Err(refuse(format!("{} approvals is more than the limit of {APPROVALS_MAX}", policy.approvals)));
         }
         for freeze in &policy.freeze {
             let empty = match freeze {
@@ -141,7 +141,7 @@ impl LabelPolicy {
                 Freeze::Weekly { days, from, to, .. } => days.is_empty() || from >= to,
             };
             if empty {
-                return Err(refuse("a freeze ends before it begins, or has no day".to_owned()));
+                return Err(refuse("a freeze must end after it begins and have at least one day".to_owned()));
             }
         }
         let message = policy.message.as_deref().map(|pattern| {
@@ -152,13 +152,13 @@ impl LabelPolicy {
                 .size_limit(MESSAGE_PROGRAM_BYTES_MAX)
                 .dfa_size_limit(MESSAGE_AUTOMATON_BYTES_MAX)
                 .build();
-            built.map_err(|error| refuse(format!("its message pattern is no regular expression: {error}")))
+            built.map_err(|error| refuse(format!("its message pattern is not a valid regular expression: {error}")))
         });
         let message = message.transpose()?;
         Ok(Self { policy, message })
     }
 
-    /// The policy as it was written.
+    /// The policy as written.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
@@ -180,17 +180,17 @@ impl LabelPolicy {
             let needed_s = i64::try_from(after.for_s).unwrap_or(i64::MAX);
             let met = served.is_some_and(|served| served / 1_000 >= needed_s);
             let so_far = match served {
-                None => "not yet".to_owned(),
-                Some(i64::MAX) => "already served here".to_owned(),
+                None => "not deployed there yet".to_owned(),
+                Some(i64::MAX) => "already deployed here".to_owned(),
                 Some(served) => format!("{} so far", roughly(u64::try_from(served / 1_000).unwrap_or_default())),
             };
-            let says = format!("{} on {} first ({so_far})", lasting(after.for_s), after.label);
+            let says = format!("{} ({so_far})", policy_words::after(after));
             demands.push(self.requirement(RequirementKind::After, met, says, &[]));
         }
         for freeze in &policy.freeze {
             if let Some((why, end)) = in_freeze(freeze, facts.now) {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                let says = format!("frozen until {end}{why}");
+                let says = format!("no deployments before {end}{why}");
                 demands.push(self.requirement(RequirementKind::Freeze, false, says, &[]));
             }
         }
@@ -200,7 +200,7 @@ impl LabelPolicy {
         }
         for gate in &policy.gates {
             let met = facts.gates_passed.contains(gate);
-            let says = format!("the gate `{gate}` {}", if met { "passed" } else { "has not passed" });
+            let says = format!("gate `{gate}` {}", if met { "passed" } else { "to pass" });
             demands.push(self.requirement(RequirementKind::Gate, met, says, &[]));
         }
         demands
@@ -212,7 +212,7 @@ impl LabelPolicy {
         let mut demands = Vec::new();
         if !policy.deployers.is_empty() {
             let met = facts.deployer_roles.iter().any(|role| policy.deployers.contains(role));
-            let says = format!("deployed by {}", either(&policy.deployers));
+            let says = format!("deployment by {}", either(&policy.deployers));
             demands.push(self.requirement(RequirementKind::Deployers, met, says, &policy.deployers));
         }
         if policy.approvals > 0 {
@@ -231,14 +231,14 @@ impl LabelPolicy {
             if let Some(worst) = worst {
                 let given = self.given(facts, &risk.approvers);
                 let says =
-                    format!("an approval{} because its risk is {worst} ({} so far)", by(&risk.approvers), given.len());
+                    format!("an approval{} because the risk is {worst} ({} so far)", by(&risk.approvers), given.len());
                 demands.push(self.requirement(RequirementKind::RiskApproval, !given.is_empty(), says, &risk.approvers));
             }
             let blocked = |finding: &&Finding| finding.severity >= risk.from && risk.block.contains(&finding.category);
             let categories: BTreeSet<&Category> =
                 facts.findings.iter().filter(blocked).map(|finding| &finding.category).collect();
             for category in categories {
-                let says = format!("no {category} of risk {} or more", risk.from);
+                let says = format!("no {category} findings of risk {} or higher", risk.from);
                 demands.push(self.requirement(RequirementKind::RiskBlock, false, says, &[]));
             }
         }
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn approvals_count_people_with_the_role_who_made_nothing_of_it() {
+    fn approvals_count_only_with_the_role_and_not_from_authors() {
         let two = policy(r#"{"name":"p","labels":"production","approvals":2,"approvers":["compliance","releaser"]}"#);
         let facts = |approvals: &[Approval]| Facts {
             approvals: approvals.to_vec(),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn risk_demands_somebody_elses_approval_and_may_block() {
+    fn high_risk_requires_approval_by_someone_else_or_is_blocked() {
         let risky = policy(r#"{"name":"p","labels":"*","risk":{"from":"high","block":["secrets"]}}"#);
         let facts = |severity, category, approvals: &[Approval]| Facts {
             findings: vec![finding(severity, category)],
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_teams_demand_of_messages_can_be_a_policy() {
+    fn common_message_patterns_are_valid_policies() {
         for (pattern, message) in [
             (r"OPS-[0-9]+", "OPS-7"),
             (r"\b[A-Z]{2,10}-\d+\b", "see OPS-12"),
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_a_policy_is_refused() {
+    fn invalid_policies_are_refused() {
         for json in [
             r#"{"name":"","labels":"*"}"#,
             r#"{"name":"p","labels":"latest"}"#,

@@ -1,8 +1,8 @@
-//! The three-way merge: what two authors made of one content, put together.
+//! The three-way merge of two authors' changes to one content.
 //!
-//! It never guesses. What one side left alone comes from the other; where both changed the same thing, or lines side
-//! by side, that is a conflict: it is listed, and the merged content says what ours says, without markers. Checks no
-//! limits and no templates: whoever publishes the result does.
+//! It never guesses. What one side did not change comes from the other; if both changed the same thing, or adjacent
+//! lines, it is a conflict: it is listed, and the merged content has our side, without markers. It does not check
+//! limits or templates; publishing does.
 //!
 //! Invariants: swapping the sides finds conflicts exactly where there were some, and without conflicts the same
 //! content; any three contents are merged within a fixed amount of work.
@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use crate::json;
 use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, Said, Variable};
 
-/// Most conflicts that are listed: nobody settles more by hand.
+/// Most listed conflicts: more are not practical to resolve by hand.
 pub const CONFLICTS_MAX: usize = 1_000;
 /// How many levels of objects in `config` and the model's parameters are merged key by key, below the outermost.
 const OBJECT_LEVELS: u8 = 1;
@@ -26,29 +26,29 @@ const OBJECT_LEVELS: u8 = 1;
 /// lines it is given, and a limit in time would make the result depend on the machine.
 const WORK_STEPS_MAX: usize = 32_000_000;
 
-/// Two contents put together.
+/// Two merged contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Merge {
     /// Merged as far as it goes; ours where it conflicts.
     pub content: Content,
-    /// What somebody has to decide, in the order of the content; the first 1,000.
+    /// The conflicts, in the order of the content; the first 1,000.
     pub conflicts: Vec<Conflict>,
 }
 
-/// One thing that both sides changed, each in its own way.
+/// A conflict: both sides changed the same thing differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Conflict {
     /// Where in our content: `text line 12` (from 1), `messages[2]` or `messages[2..4]` (from 0, the end excluded),
     /// `messages[2] line 3`, `messages[2].content[0] line 1`, `messages[2].name`, `body`, `syntax`,
     /// `variables.customer`, `model`, `model.parameters.temperature`, `tools`, `response_schema`, `config.top.inner`.
     pub place: String,
-    /// What both began with: lines as they are, everything else as JSON; none where there was nothing.
+    /// The common base: lines as text, everything else as JSON; absent if there was nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
-    /// What we say.
+    /// Our side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ours: Option<String>,
-    /// What they say.
+    /// Their side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub theirs: Option<String>,
 }
@@ -61,8 +61,8 @@ pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     merge_with(base, ours, theirs, &BTreeSet::new())
 }
 
-/// The same, where somebody has decided: in the conflicts of these numbers (from 0, in their order) the merged content
-/// says what theirs says.
+/// The same, with decisions: in the conflicts with these numbers (from 0, in their order) the merged content has their
+/// side.
 #[must_use]
 pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs: &BTreeSet<usize>) -> Merge {
     let three = Three { base, ours, theirs };
@@ -158,7 +158,7 @@ struct Merging<'a> {
 }
 
 impl Merging<'_> {
-    /// Notes a conflict; which side it takes is ours, unless somebody decided otherwise.
+    /// Records a conflict and returns the side to take: ours, unless it was decided otherwise.
     fn conflict(&mut self, place: &str, values: Three<Option<String>>) -> Side {
         let number = self.conflicts.len();
         if self.conflicts.len() < CONFLICTS_MAX {

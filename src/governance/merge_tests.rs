@@ -1,4 +1,4 @@
-//! Merges as tables, and what holds for all of them.
+//! Tests of merges: tables of cases, and properties of all merges.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -318,7 +318,7 @@ fn large_and_hostile_contents_are_merged_within_limits() {
     // One line against very many.
     let merge = both_ways(&text("q\nr".to_owned()), &text(format!("a\n{flip}b")), &text("q\nR".to_owned()));
     assert_eq!(merge.conflicts.len(), 1);
-    // More conflicts than anybody reads.
+    // More conflicts than are listed.
     let three = ["a", "b", "c"].map(|word| text((0..2_000).map(|n| format!("{word}{n}\nsame{n}\n")).collect()));
     let [base, ours, theirs] = three.each_ref();
     let merge = both_ways(base, ours, theirs);
@@ -381,7 +381,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn the_sides_may_be_swapped(base in some_content(), ours in some_content(), theirs in some_content()) {
+    fn swapping_the_sides_finds_the_same_conflicts(base in some_content(), ours in some_content(), theirs in some_content()) {
         both_ways(&base, &ours, &theirs);
     }
 
@@ -396,7 +396,7 @@ proptest! {
     }
 
     #[test]
-    fn what_one_side_left_alone_comes_from_the_other(base in some_content(), other in some_content()) {
+    fn unchanged_side_takes_the_change_of_the_other(base in some_content(), other in some_content()) {
         let expected = Merge { content: other.clone(), conflicts: Vec::new() };
         prop_assert_eq!(&merge(&base, &base, &other), &expected);
         prop_assert_eq!(&merge(&base, &other, &base), &expected);

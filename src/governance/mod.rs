@@ -1,7 +1,6 @@
-//! Governance: who may change what, what a label demands, what a change means for callers, and what
-//! exactly changed.
+//! Governance: permissions, label policies, the effect of changes on callers, and differences between contents.
 //!
-//! Pure rules over values. The registry gathers the facts, asks, and records what was decided.
+//! Pure rules over values. The registry gathers the facts, asks for the decision, and records it.
 
 pub mod announcement;
 pub mod audit_copy;

@@ -1,27 +1,24 @@
-//! What a policy demands, in words that people read without knowing its fields.
+//! The requirements of a policy, in words for people who do not know its fields.
 
-use crate::model::policy::{Freeze, Policy};
+use crate::model::policy::{After, Freeze, Policy};
 
-/// What a policy demands, but for freezes; a sentence's part each, in the order of its fields.
+/// The requirements of a policy except its freezes: one phrase each, in the order of its fields.
 #[must_use]
 pub fn demands(policy: &Policy) -> Vec<String> {
     let either = |names: &[String]| names.join(" or ");
     let by = |names: &[String]| if names.is_empty() { String::new() } else { format!(" by {}", either(names)) };
     let mut demands = Vec::new();
     if !policy.deployers.is_empty() {
-        demands.push(format!("deployed{}", by(&policy.deployers)));
+        demands.push(format!("deployment{}", by(&policy.deployers)));
     }
     if policy.approvals > 0 {
-        let own = if policy.self_approval { ", including by the author" } else { "" };
+        let own = if policy.self_approval { ", self-approval allowed" } else { "" };
         let plural = if policy.approvals == 1 { "" } else { "s" };
         demands.push(format!("{} approval{plural}{}{own}", policy.approvals, by(&policy.approvers)));
     }
-    demands.extend(policy.after.iter().map(|after| match after.for_s {
-        0 => format!("served on {} first", after.label),
-        seconds => format!("{} on {} first", lasting(seconds), after.label),
-    }));
+    demands.extend(policy.after.iter().map(after));
     demands.extend(policy.message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
-    demands.extend(policy.gates.iter().map(|gate| format!("the gate `{gate}` passed")));
+    demands.extend(policy.gates.iter().map(|gate| format!("gate `{gate}` passed")));
     if let Some(risk) = &policy.risk {
         demands.push(format!("approval{} if risk is {} or above", by(&risk.approvers), risk.from));
         if !risk.block.is_empty() {
@@ -32,7 +29,15 @@ pub fn demands(policy: &Policy) -> Vec<String> {
     demands
 }
 
-/// When a policy lets nothing move, each time in words.
+/// Where a version has to be deployed first, and for how long.
+pub(super) fn after(after: &After) -> String {
+    match after.for_s {
+        0 => format!("deployment to {} first", after.label),
+        seconds => format!("{} on {} first", lasting(seconds), after.label),
+    }
+}
+
+/// When a policy allows no deployments, in words.
 #[must_use]
 pub fn freezes(policy: &Policy) -> Vec<String> {
     policy.freeze.iter().map(freeze).collect()
@@ -97,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_demand_is_said() {
+    fn every_requirement_has_a_phrase() {
         let policy: Policy = serde_json::from_str(
             r#"{"name":"p","labels":"production","deployers":["releaser","admin"],"approvals":2,"approvers":["compliance"],
                 "self_approval":true,"after":{"label":"staging","for_s":5400},"message":"OPS-[0-9]+","gates":["regression"],
@@ -107,11 +112,11 @@ mod tests {
         )
         .expect("a policy");
         let expected = [
-            "deployed by releaser or admin",
-            "2 approvals by compliance, including by the author",
+            "deployment by releaser or admin",
+            "2 approvals by compliance, self-approval allowed",
             "90 min on staging first",
             "a message that matches `OPS-[0-9]+`",
-            "the gate `regression` passed",
+            "gate `regression` passed",
             "approval by compliance if risk is high or above",
             "blocked if it has personal data findings at high or above",
         ];
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_said_exactly_or_roughly() {
+    fn durations_are_written_exactly_or_rounded() {
         for (seconds, expected) in
             [(0, "0 s"), (1, "1 s"), (90, "90 s"), (120, "2 min"), (3_600, "1 h"), (172_800, "2 d"), (90_000, "25 h")]
         {

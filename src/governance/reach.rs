@@ -1,4 +1,4 @@
-//! What a change of a serving means for its versions: which of them reach somebody whom they did not reach.
+//! Finds the versions that new subjects get when a serving changes.
 //!
 //! Rules are tried in order, so a rule that goes, narrows or moves gives its subjects to whatever stands behind it. Every
 //! place that subjects can be in before (a rule, or the default) is therefore compared with every place that they can be
@@ -16,7 +16,7 @@ use crate::model::serving::{SLOTS, Serving, Slots, Split, Target};
 /// Share of each rule and of the default that counts as having been tried there, in slots of 10,000: a tenth.
 const TRIED_SLOTS: u16 = SLOTS / 10;
 
-/// A version that somebody gets who did not get it before.
+/// A version that new subjects get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
     /// Which version.
@@ -25,7 +25,7 @@ pub struct Growth {
     pub instead_of: BTreeSet<u64>,
 }
 
-/// The versions that reach somebody through `to` whom they did not reach through `from`, ascending.
+/// The versions that new subjects get through `to`, compared with `from`, ascending.
 #[must_use]
 pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
     let Some(from) = from else {
@@ -49,8 +49,8 @@ pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
     grown.into_iter().map(|(version, instead_of)| Growth { version, instead_of }).collect()
 }
 
-/// Whether a serving gives a version to enough of everybody to count as served: of the default and of each rule, as a
-/// rule may catch all who come.
+/// Whether a serving gives a version to enough subjects to count as deployed: in the default and in each rule, as a
+/// rule can match all subjects.
 #[must_use]
 pub fn tries(serving: &Serving, version: u64) -> bool {
     targets(serving).all(|target| share(target, version) >= TRIED_SLOTS)
@@ -69,7 +69,7 @@ fn share(target: &Target, version: u64) -> u16 {
     }
 }
 
-/// Each version that somebody gets of `now` who got another of `had`, and that other.
+/// Each version of `now` that a subject gets instead of a version of `had`, with the latter.
 fn gained(had: &Target, now: &Target) -> BTreeSet<(u64, u64)> {
     if let (Target::Split(had), Target::Split(now)) = (had, now)
         && had.salt == now.salt
@@ -125,13 +125,13 @@ impl<'s> Places<'s> {
         Self { from, to, settled }
     }
 
-    /// Whether somebody may be in the one place before and in the other after; no only where that is certain.
+    /// Whether a subject can be in one place before and in the other after; false only if that is impossible.
     fn share_subjects(&self, before: usize, now: usize) -> bool {
         let (when_before, when_now) = (self.from.get(before), self.to.get(now));
         if when_before.zip(when_now).is_some_and(|(before, now)| exclude(before, now)) {
             return false;
         }
-        // Whoever meets both conditions and so that of an earlier rule is in the place of that one.
+        // Subjects that meet both conditions, and so that of an earlier rule, are in the place of the earlier rule.
         let offset = self.from.len();
         let met = |(every, by): &(Option<u64>, Vec<u64>)| {
             let bits = |rule: Option<usize>| rule.and_then(|rule| by.get(rule)).copied().unwrap_or_default();
@@ -149,7 +149,7 @@ fn every(of: &When) -> Option<u64> {
     Some(1_u64.checked_shl(u32::try_from(of.len()).ok()?)?.wrapping_sub(1))
 }
 
-/// Which conditions of a rule hold for whoever meets those of another, as far as can be told one by one.
+/// The conditions of a rule that hold for all subjects that meet those of another, as far as single conditions show.
 fn settled(by: &When, of: &When) -> u64 {
     let holds = |name: &String, pattern: &String| by.get(name).is_some_and(|narrower| contains(pattern, narrower));
     let bits = (0..u64::BITS).zip(of).filter(|(_, (name, pattern))| holds(name, pattern));
@@ -162,7 +162,7 @@ fn contains(pattern: &str, narrower: &str) -> bool {
     matches(pattern, narrower)
 }
 
-/// Whether nobody can meet the conditions of both rules.
+/// Whether no subject can meet the conditions of both rules.
 fn exclude(one: &When, other: &When) -> bool {
     one.iter().any(|(name, pattern)| other.get(name).is_some_and(|other| disjoint(pattern, other)))
 }

@@ -39,7 +39,7 @@ fn of(text: &str) -> Serving {
 }
 
 #[test]
-fn versions_grow_where_somebody_newly_gets_them() {
+fn version_grows_when_new_subjects_get_it() {
     let check = |from: &str, to: &str, expected: &[u64]| {
         let before = (!from.is_empty()).then(|| of(from));
         assert_eq!(numbers(&growing(before.as_ref(), &of(to))), expected, "{from} → {to}");
@@ -59,7 +59,7 @@ fn versions_grow_where_somebody_newly_gets_them() {
     check("tester=no-such -> 2; 1", "1", &[1]);
     check("tester=no-such -> 2; 1", "tester=no-such -> 2; 3", &[3]);
     check("tester=no-such -> 2; 1", "locale=de -> 2; 1", &[1, 2]);
-    // Whoever meets both conditions moves from 2 to 3; nobody else moves.
+    // Only subjects that meet both conditions move from 2 to 3.
     check("a=1 -> 2; b=1 -> 3; 1", "b=1 -> 3; a=1 -> 2; 1", &[3]);
     check("a=1 -> 2; a=2 -> 3; 1", "a=2 -> 3; a=1 -> 2; 1", &[]);
 }
@@ -78,17 +78,17 @@ fn removed_rule_gives_its_subjects_to_later_rules() {
 }
 
 #[test]
-fn what_takes_subjects_away_from_others_does_not_grow_them() {
+fn losing_subjects_does_not_grow_a_version() {
     let check = |from: &str, to: &str, expected: &[u64]| {
         assert_eq!(numbers(&growing(Some(&of(from)), &of(to))), expected, "{from} → {to}");
     };
     check("country=DE -> 2; locale=fr* -> 3; 1", "tester=yes -> 4; country=DE -> 2; locale=fr* -> 3; 1", &[4]);
     check("country=DE -> 2; locale=fr* -> 3; 1", "country=DE -> 2; tester=yes -> 4; locale=fr* -> 3; 1", &[4]);
     check("locale=fr* -> 3; 1", "locale=fr-CA -> 4; locale=fr* -> 3; 1", &[4]);
-    // Behind a rule that catches all its subjects, a rule reaches nobody.
+    // A rule after one that matches all its subjects reaches none.
     check("locale=fr* -> 3; 1", "locale=fr* -> 3; locale=fr-CA -> 4; 1", &[]);
     check("locale=de* -> 3; 1", "locale=de* -> 3; locale=fr* -> 4; 1", &[4]);
-    // Rules whose subjects nobody shares change places without anything growing.
+    // Rules without common subjects can be reordered without growth.
     check("locale=de* -> 2; locale=fr* -> 3; 1", "locale=fr* -> 3; locale=de* -> 2; 1", &[]);
     check("locale=*-CA -> 2; locale=*-US -> 3; 1", "locale=*-US -> 3; locale=*-CA -> 2; 1", &[]);
     check("1:50 2:30 3:20 s", "1:50 2:30 3:20 s", &[]);
@@ -119,7 +119,7 @@ fn versions_are_tried_where_every_rule_gives_them_to_a_tenth() {
     check("x=y -> 2; 1", 2, false);
     check("1:90 2:10 s", 2, true);
     check("1:9001 2:999 s", 2, false);
-    // A rule may catch everybody who comes.
+    // A rule can match all subjects.
     check("tenant=* -> 1; 2", 2, false);
     check("tenant=* -> 1:90 2:10 s; 2", 2, true);
     check("tenant=* -> 2; 2", 2, true);
@@ -211,7 +211,7 @@ fn any_pair() -> impl Strategy<Value = (Serving, Serving)> {
     prop_oneof![3 => close, 1 => (any_serving(), any_serving())]
 }
 
-/// Everybody there can be, as far as rules over these patterns tell them apart.
+/// All possible subjects, as far as rules over these patterns distinguish them.
 fn everybody() -> Vec<BTreeMap<String, String>> {
     let mut all = vec![BTreeMap::new()];
     for name in ATTRIBUTES {
@@ -267,9 +267,10 @@ proptest! {
     }
 }
 
-/// How often a version is said to grow that reaches nobody new, where all subjects can be listed: whole versions, no splits.
+/// How often a version is reported to grow without new subjects, where all subjects can be listed: whole versions, no
+/// splits.
 #[test]
-fn few_versions_grow_for_nothing() {
+fn false_growth_is_rare() {
     use proptest::strategy::ValueTree as _;
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let whole = |serving: Serving| {

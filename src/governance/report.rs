@@ -3,7 +3,7 @@
 //! It is read row by row from a [`Source`] and written as it is read, so its length costs no memory; nothing here asks
 //! for the time or decides who may read it. An entry that was refused is a row like any other.
 //!
-//! Invariant: rows stand in the order of the audit log, so that whoever has them can check its chain.
+//! Invariant: rows are in the order of the audit log, so that its chain can be verified from them.
 
 mod build;
 pub mod csv;
@@ -258,7 +258,7 @@ pub struct Totals {
     pub moves: u64,
     /// Rollbacks that were done.
     pub rollbacks: u64,
-    /// Decisions that somebody had approved.
+    /// Decisions with approval.
     pub approved: u64,
     /// Decisions in which a policy was overridden.
     pub overrode: u64,

@@ -11,15 +11,15 @@ use crate::model::principal::{Grant, Permission, Principal, Role};
 
 /// The operator at the machine itself: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
-/// Bookholder itself, when a time has come.
+/// Bookholder itself, for scheduled changes.
 pub const ITSELF: &str = "bookholder";
-/// The role that holds every permission.
+/// The role with every permission.
 pub const ADMIN: &str = "admin";
 
-/// Everything that decisions follow from, as it was at one moment.
+/// Everything that decisions depend on, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Rulebook {
-    /// Roles by name, those that come with the program among them.
+    /// Roles by name, including built-in ones.
     pub roles: BTreeMap<String, Role>,
     /// Principals by name.
     pub principals: BTreeMap<String, Principal>,
@@ -27,14 +27,14 @@ pub struct Rulebook {
     pub policies: BTreeMap<String, LabelPolicy>,
 }
 
-/// What somebody wants to do, and to what.
+/// A question: who wants to do what, and to what.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// Who; the name of a principal.
     pub who: &'a str,
     /// Whether it is the operator at the machine, or the program itself: no principal, whatever its name.
     pub system: bool,
-    /// The prompts that the access token is bound to, if it is.
+    /// The prompts that the access token is limited to, if any.
     pub bound: Option<&'a Pattern>,
     /// What.
     pub permission: Permission,
@@ -52,10 +52,10 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Whether somebody may, and the rule behind it.
+/// Whether something is allowed, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
-    /// Whether they may.
+    /// Whether it is allowed.
     pub allowed: bool,
     /// The grant that allows it, or what is missing.
     pub reason: String,
@@ -65,18 +65,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What somebody lacks who may not, in words for people: one of these roles.
+    /// The roles that would allow it, in words for people.
     #[must_use]
     pub fn lacks(&self) -> String {
         match self.roles.as_slice() {
-            [] => "no role gives permission for that here".to_owned(),
-            [role] => format!("it takes the role {role}"),
-            roles => format!("it takes one of the roles {}", roles.join(", ")),
+            [] => "no role allows this here".to_owned(),
+            [role] => format!("the role {role} allows it"),
+            roles => format!("these roles allow it: {}", roles.join(", ")),
         }
     }
 }
 
-/// What a grant gives of what is asked.
+/// How far a grant covers what is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
     /// All of it.
@@ -94,7 +94,7 @@ pub enum Weight {
 }
 
 impl Rulebook {
-    /// Decides whether somebody holds a permission here.
+    /// Decides whether a principal has a permission here.
     #[must_use]
     pub fn decide(&self, ask: &Ask<'_>) -> Verdict {
         let what = describe(ask);
@@ -102,10 +102,10 @@ impl Rulebook {
         if let Some(bound) = ask.bound
             && !ask.prompt.is_some_and(|prompt| bound.matches(prompt))
         {
-            return deny(format!("the access token is bound to {bound}, which leaves out {what}"));
+            return deny(format!("this access token is limited to {bound} and does not cover {what}"));
         }
         if ask.system {
-            return Verdict { allowed: true, reason: format!("`{}` is the system itself", ask.who), roles: Vec::new() };
+            return Verdict { allowed: true, reason: format!("`{}` is bookholder itself", ask.who), roles: Vec::new() };
         }
         let Some(principal) = self.principals.get(ask.who) else {
             return deny(format!("there is no principal `{}`", ask.who));
@@ -115,11 +115,11 @@ impl Rulebook {
         }
         match self.grants(principal, ask).next() {
             Some(grant) => Verdict { allowed: true, reason: format!("grant {grant}"), roles: Vec::new() },
-            None => deny(format!("no grant of `{}` gives {what}", ask.who)),
+            None => deny(format!("`{}` is not granted {what}", ask.who)),
         }
     }
 
-    /// The roles under which somebody holds a permission here, sorted.
+    /// The roles that give a principal a permission here, sorted.
     #[must_use]
     pub fn roles_of(&self, ask: &Ask<'_>) -> Vec<String> {
         if ask.system {
@@ -134,7 +134,7 @@ impl Rulebook {
         roles
     }
 
-    /// Everybody who holds a permission here, sorted.
+    /// All principals that have a permission here, sorted.
     #[must_use]
     pub fn holders(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
@@ -144,7 +144,7 @@ impl Rulebook {
         self.principals.keys().filter_map(of).collect()
     }
 
-    /// The patterns of prompts that somebody may read.
+    /// The patterns of prompts that a principal can read.
     #[must_use]
     pub fn readable(&self, who: &str) -> Vec<Pattern> {
         let Some(principal) = self.principals.get(who).filter(|principal| principal.disabled.is_none()) else {
@@ -170,7 +170,7 @@ impl Rulebook {
         principal.grants.iter().filter(move |grant| self.weigh(grant, ask) == Weight::Gives)
     }
 
-    /// What a grant gives of what is asked, whoever has it: what decides, for whoever wants it explained.
+    /// What a grant gives of what is asked: the decision, in a form that can be explained.
     #[must_use]
     pub fn weigh(&self, grant: &Grant, ask: &Ask<'_>) -> Weight {
         let Some(role) = self.roles.get(&grant.role) else { return Weight::NoRole };
@@ -273,7 +273,7 @@ mod tests {
         let verdict = book.decide(&ask(Permission::Publish, None));
         assert_eq!(verdict.reason, "grant author on support/**");
         let verdict = book.decide(&ask(Permission::Deploy, None));
-        assert_eq!(verdict.reason, "no grant of `ann` gives `deploy` on support/agent@production");
+        assert_eq!(verdict.reason, "`ann` is not granted `deploy` on support/agent@production");
         assert_eq!(verdict.roles, ["admin", "releaser"]);
         let bound = "sales/**".parse().expect("a pattern");
         assert!(!book.decide(&ask(Permission::Publish, Some(&bound))).allowed, "bound elsewhere");
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disabled_hold_nothing() {
+    fn disabled_principal_has_no_permission() {
         let mut book = book(&[("admin", "**", "**")]);
         book.principals.get_mut("ann").expect("she").disabled = Some(Timestamp::from_ms(1));
         let ask =

@@ -4,7 +4,7 @@
 
 /// How long to wait before each attempt, in seconds; together a bit more than three days.
 const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
-/// Longest wait that a receiver may ask for, in seconds: a day, so that nobody parks a message for ever.
+/// Longest wait that a receiver can request, in seconds: a day.
 const RETRY_AFTER_S_MAX: u64 = 86_400;
 /// How long a webhook rests after a first failure, in seconds; twice as long after each further one in a row.
 const REST_S: u64 = 5;
@@ -25,7 +25,7 @@ pub enum Outcome {
     Delivered,
     /// Try again by [`next_attempt`].
     Retry,
-    /// The receiver wants nothing more: send nothing until somebody enables the webhook again.
+    /// The receiver wants no more events: send nothing until the webhook is enabled again.
     Disable,
 }
 
@@ -33,13 +33,12 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum FilterError {
-    #[error("a webhook without filters hears nothing; write `*` for every event")]
+    #[error("a webhook needs at least one event filter; use `*` for all events")]
     None,
-    #[error("a webhook has at most {FILTERS_MAX} filters and this one has {count}; join some, such as `prompt.*`")]
+    #[error("a webhook has at most {FILTERS_MAX} filters, and this one has {count}; combine some, such as `prompt.*`")]
     TooMany { count: usize },
     #[error(
-        "`{filter}` is no filter; write an event type such as `prompt.label.moved`, a beginning such as `prompt.*`, or \
-         `*` (words of letters, digits and _ with dots between, at most {FILTER_BYTES_MAX} bytes)"
+        "invalid event filter `{filter}`: use an event type such as `prompt.label.moved`, a prefix such as `prompt.*`, or `*` (words of letters, digits and _ separated by dots, at most {FILTER_BYTES_MAX} bytes)"
     )]
     Syntax { filter: String },
 }
@@ -146,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_may_ask_for_a_longer_wait_up_to_a_day() {
+    fn retry_after_is_followed_up_to_a_day() {
         let middle = u64::MAX / 2;
         for (attempt, asked, expected) in
             [(1, 120, 120), (1, 3, 5), (2, 0, 300), (1, u64::MAX, 86_400), (9, 10, 86_400), (0, 30, 30)]
@@ -166,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_mean_delivered_again_or_never_again() {
+    fn response_status_means_delivered_retry_or_give_up() {
         for (status, expected) in [
             (Some(200), Outcome::Delivered),
             (Some(204), Outcome::Delivered),
@@ -240,6 +239,6 @@ mod tests {
         assert_eq!(check(&[]), Err(FilterError::None));
         assert_eq!(check(&["*"; 51]), Err(FilterError::TooMany { count: 51 }));
         let message = check(&["prom*"]).expect_err("no filter").to_string();
-        assert!(message.starts_with("`prom*` is no filter; write an event type such as"), "{message}");
+        assert!(message.starts_with("invalid event filter `prom*`: use an event type such as"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! What people say about a prompt.
+//! Owner, tags and description of a prompt.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -11,10 +11,11 @@ use super::state::App;
 use crate::model::about::About;
 use crate::model::name::PromptName;
 
-/// Who answers for a prompt, under which tags it is found, and what it is for. Kept by the primary alone.
+/// Returns owner, tags and description of a prompt. Only on the primary.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/about", operation_id = "get_about", tag = "prompts", security((), ("token" = [])),
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     responses((status = 200, body = About)),
 )]
 pub(super) async fn about(
@@ -24,15 +25,16 @@ pub(super) async fn about(
     _: NoParams,
 ) -> Result<Said<About>, Failure> {
     let name: PromptName = segments.get("name")?;
-    primary(&app, "saying who owns a prompt")?;
+    primary(&app, "showing the details of a prompt")?;
     let about = move || Ok::<_, Failure>(app.catalogue.as_reader(&reader.scope())?.prompt(&name)?.about);
     Ok(Said(blocking(about).await??.unwrap_or_default()))
 }
 
-/// Says who answers for a prompt, under which tags it is found, and what it is for, in place of what was said before.
+/// Replaces owner, tags and description of a prompt.
 #[utoipa::path(
     put, path = "/v1/prompts/{name}/about", operation_id = "put_about", tag = "prompts",
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     request_body(content = About, example = json!({"owner": "support-team", "tags": ["customers", "chat"], "description": "Answers customers of the shop."})),
     responses((status = 200, body = About)),
 )]

@@ -1,4 +1,4 @@
-//! What an admin sees and takes: access tokens, the audit log, backups, bundles.
+//! For admins: access tokens, the audit log, backups, bundles.
 
 use std::fs::File;
 use std::io::Seek;
@@ -39,7 +39,7 @@ pub(super) async fn tokens(writer: Writer, _: NoParams) -> Result<Said<Vec<Token
     Ok(Said(writer.registry.tokens(&writer.actor)?))
 }
 
-/// Makes an access token; the answer is the only place where it stands.
+/// Creates an access token; it is only shown in this response.
 #[utoipa::path(
     post, path = "/v1/tokens", operation_id = "create_token", tag = "access",
     request_body(content = TokenRequest, example = json!({"name": "replica-plant-7", "role": "replica"})),
@@ -55,8 +55,8 @@ pub(super) async fn create_token(
     Ok((StatusCode::CREATED, never_kept, Said(token)).into_response())
 }
 
-/// Revokes an access token, for every request from now on. Open change requests that its principal proposed, amended or
-/// approved are no longer applied automatically.
+/// Revokes an access token immediately. Open change requests that its principal opened, amended or approved are no
+/// longer deployed automatically.
 #[utoipa::path(
     delete, path = "/v1/tokens/{name}", operation_id = "revoke_token", tag = "access",
     params(("name" = Handle, Path, description = "The name of the access token.", example = "replica-plant-7")),
@@ -71,8 +71,8 @@ pub(super) async fn revoke_token(writer: Writer, segments: Segments, _: NoParams
 #[utoipa::path(
     get, path = "/v1/audit", operation_id = "list_audit_entries", tag = "audit",
     params(
-        ("cursor" = Option<String>, Query, description = "What `next` of the page before said; or the commit to begin with."),
-        ("limit" = Option<u32>, Query, description = "Rows of a page.", minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next` of the previous page; or the commit to start at."),
+        ("limit" = Option<u32>, Query, description = "Rows per page.", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, body = AuditPage)),
 )]
@@ -88,7 +88,7 @@ pub(super) async fn audit(
     Ok(Said(blocking(page).await??))
 }
 
-/// Checks that every audit entry fits itself and the one before.
+/// Verifies the hash chain of the audit log.
 #[utoipa::path(get, path = "/v1/audit/verify", operation_id = "verify_audit_log", tag = "audit", responses((status = 200, body = AuditVerdict)))]
 pub(super) async fn audit_verify(
     State(app): State<App>,
@@ -100,7 +100,7 @@ pub(super) async fn audit_verify(
     Ok(Said(heavy(&held, move |_| app.catalogue.as_reader(&writer.scope())?.verify_audit()).await??))
 }
 
-/// A consistent copy of everything but the keys, while serving.
+/// Returns a consistent copy of everything but the keys, while serving.
 #[utoipa::path(get, path = "/v1/backup", operation_id = "download_backup", tag = "operations", responses((status = 200, description = "A file for `bookholder restore`.", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
     let claim = claim_copy()?;
@@ -109,10 +109,12 @@ pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) 
     send(file, "bookholder.backup", "application/octet-stream", claim).await
 }
 
-/// A bundle for an air gap: root, epoch, a checkpoint of this lifetime, and a snapshot, as a tar archive.
+/// Returns a bundle for replicas without a network: root, epoch, a checkpoint with this lifetime, and a snapshot, as a
+/// tar archive.
 #[utoipa::path(
     post, path = "/v1/bundle", operation_id = "create_bundle", tag = "operations",
-    params(("lifetime_days" = Option<u32>, Query, description = "How long the checkpoint is good, in days; 90 by default, never longer than the root allows.")),
+    params(("lifetime_days" = Option<u32>, Query, description = "Lifetime of the checkpoint, in days; 90 by default, \
+        limited by the root document.")),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
 )]
 pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: Params) -> Result<Response, Failure> {
@@ -127,7 +129,7 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
 /// What replicas follow, where this node has it.
 pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
     let absent =
-        || RequestError::Replica { what: "handing the registry on to replicas", upstream: app.upstream.clone() }.into();
+        || RequestError::Replica { what: "creating a bundle for replicas", upstream: app.upstream.clone() }.into();
     app.publisher.as_ref().ok_or_else(absent)
 }
 

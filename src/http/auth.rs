@@ -1,10 +1,10 @@
-//! Who sent a request, and whether the path is open to them.
+//! Authenticates requests, and decides whether the caller can use the path.
 //!
-//! An access token becomes a [`Seat`]; what its [`Actor`] may change is decided by `registry`, command by command.
-//! Here stands only what needs no command: reading, and following.
+//! An access token becomes a [`Seat`]; `registry` decides per command what its [`Actor`] can change. This module only
+//! decides about reading and replicating.
 //!
-//! Invariant: an access token that this node does not know is refused everywhere, also where none is needed. A replica knows
-//! its own (setting `read_token_file`), and none of its primary.
+//! Invariant: an unknown access token is rejected everywhere, even where none is needed. A replica knows its own
+//! (setting `read_token_file`), and none of its primary.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -164,7 +164,7 @@ impl FromRequestParts<App> for Reader {
     }
 }
 
-/// Somebody who stays connected: lost as soon as their access token is revoked, changed or expired.
+/// A caller that stays connected: ended as soon as their access token is revoked, changed or expired.
 pub(super) struct Seated {
     shown: Option<(AccessToken, Arc<Seat>)>,
     registry: Option<Registry>,
@@ -194,7 +194,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Whether the answer is for everybody who can reach this node.
+    /// Whether the answer is for all callers that can reach this node.
     pub(super) const fn open(&self) -> bool {
         self.shown.is_none()
     }
@@ -217,7 +217,7 @@ impl Follower {
         self.shown.as_ref().map(|(_, seat)| &**seat)
     }
 
-    /// As whom they follow, where they show an access token.
+    /// The principal that replicates, if it sends an access token.
     pub(super) fn follows_as(&self) -> Option<FollowsAs> {
         let (_, seat) = self.shown.as_ref()?;
         Some(FollowsAs { principal: seat.actor().name.clone(), token: seat.token().to_owned() })
@@ -230,7 +230,7 @@ impl Follower {
 }
 
 fn unfollowable(seat: &Seat) -> Failure {
-    let (what, role) = ("follow this registry", "replica");
+    let (what, role) = ("replicating this registry", "replica");
     RequestError::Role { actor: seat.actor().name.clone(), what, role }.into()
 }
 
@@ -256,7 +256,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Refuses who may not look at what is not for everybody.
+    /// Refuses callers without permission for what is not public.
     pub(super) fn holds(&self, permission: Permission) -> Result<(), Failure> {
         Ok(self.registry.may_look(&self.actor, permission)?)
     }

@@ -1,4 +1,4 @@
-//! Change requests: proposed, reviewed, applied.
+//! Change requests: opened, reviewed, deployed.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -15,13 +15,14 @@ use crate::api::write::Deployed;
 use crate::model::change_request::{ChangeRequest, RequestState};
 
 /// What a replica is told that it is not for.
-const KEEPING: &str = "keeping change requests";
+const KEEPING: &str = "working with change requests";
 
-/// Lists change requests, newest first: those whose every prompt the reader may read.
+/// Lists change requests, newest first: those whose prompts the caller can all read.
 #[utoipa::path(
     get, path = "/v1/requests", operation_id = "list_change_requests", tag = "change_requests", security((), ("token" = [])),
     params(
-        ("state" = Option<RequestState>, Query, description = "Only those that are `open`, `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
+        ("state" = Option<RequestState>, Query, description = "Only change requests in this state: `open`, \
+            `applied`, `rejected`, `withdrawn` or `expired`.", example = "open"),
         Paging,
     ),
     responses((status = 200, body = RequestPage)),
@@ -42,10 +43,10 @@ pub(super) async fn requests(
     Ok(Said(blocking(page).await??))
 }
 
-/// One change request with everything that a reviewer needs: diff, risk, dependents, who uses it, what is missing.
+/// Returns one change request with everything a reviewer needs: diff, risk, dependents, callers, requirements.
 #[utoipa::path(
     get, path = "/v1/requests/{id}", operation_id = "get_change_request", tag = "change_requests", security((), ("token" = [])),
-    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
+    params(("id" = u64, Path, description = "The number.", minimum = 1, example = 12)),
     responses((status = 200, body = RequestView)),
 )]
 pub(super) async fn request(
@@ -59,7 +60,7 @@ pub(super) async fn request(
     heavy_json(&held, move |_| registry.change_request(&app.catalogue.as_reader(&reader.scope())?, id)).await
 }
 
-/// Proposes a change for others to look at: publishes a version, where it has one, and waits for reviews.
+/// Opens a change request: publishes its version, if it has one, and waits for reviews.
 #[utoipa::path(
     post, path = "/v1/requests", operation_id = "propose_change_request", tag = "change_requests",
     request_body(content = ProposeRequest, example = json!({"message": "Greet by name", "publish": {"name": "support/agent", "content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "labels": ["production"]}, "automatic": true})),
@@ -74,10 +75,10 @@ pub(super) async fn propose(
     Ok((StatusCode::CREATED, Said(proposed)))
 }
 
-/// Proposes something else under the same number; approvals of other content do not count for it.
+/// Replaces the proposal of a change request; approvals of other content do not count for it.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/amendments", operation_id = "amend_change_request", tag = "change_requests",
-    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
+    params(("id" = u64, Path, description = "The number.", minimum = 1, example = 12)),
     request_body(content = AmendRequest, example = json!({"message": "Without the loan offer", "moves": [{"name": "support/agent", "label": "production", "serving": {"version": 8}}]})),
     responses((status = 200, body = ChangeRequest)),
 )]
@@ -93,8 +94,8 @@ pub(super) async fn amend(
 /// Approves, rejects, comments on or withdraws a change request.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/reviews", operation_id = "review_change_request", tag = "change_requests",
-    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
-    request_body(content = ReviewRequest, example = json!({"kind": "approve", "message": "Says nothing of loans"})),
+    params(("id" = u64, Path, description = "The number.", minimum = 1, example = 12)),
+    request_body(content = ReviewRequest, example = json!({"kind": "approve", "message": "Does not mention loans"})),
     responses((status = 200, body = ChangeRequest)),
 )]
 pub(super) async fn review(
@@ -107,10 +108,10 @@ pub(super) async fn review(
     Ok(Said(writer.registry.review(&writer.actor, id, request).await?))
 }
 
-/// Serves what a change request proposes, when nothing is missing.
+/// Deploys a change request if all requirements are met.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/application", operation_id = "apply_change_request", tag = "change_requests",
-    params(("id" = u64, Path, description = "Its number.", minimum = 1, example = 12)),
+    params(("id" = u64, Path, description = "The number.", minimum = 1, example = 12)),
     request_body(content = ApplyRequest, example = json!({"message": "Approved by compliance"})),
     responses((status = 200, body = Deployed)),
 )]

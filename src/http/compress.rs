@@ -1,4 +1,4 @@
-//! Answers made shorter for clients that ask for it.
+//! Compresses responses for clients that accept it.
 //!
 //! Not: what is small or short already (archives, deltas), streams, and what is resolved, where a millisecond is dear. And
 //! no pages: they hold the token of a session beside what somebody else may have put into a link, and how short they get

@@ -1,4 +1,4 @@
-//! Who stands at the door: decided for every request before anything of it is looked at.
+//! Decides for every request, before anything else, whether it is local and which host it addresses.
 //!
 //! What is answered without an access token because of where it comes from must not be answered to a page of somebody
 //! else that a browser on this machine happens to show. Such a page names a foreign host, or its browser says where the
@@ -37,7 +37,7 @@ pub struct Door {
     pub hosts: Hosts,
     /// Proxies whose word on clients counts.
     pub proxies: Proxies,
-    /// The header in which trusted proxies say whom they have signed in to the pages.
+    /// The header in which trusted proxies name the person signed in to the pages.
     pub sign_in_header: Option<HeaderName>,
     /// Whether each request is logged.
     pub access_log: bool,
@@ -100,7 +100,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
     }
 }
 
-/// Who sent a request that came over a connection: its peer, or whoever a trusted proxy forwards it for.
+/// The client of a request: the peer of its connection, or the client that a trusted proxy forwards it for.
 pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer {
     if door.proxies.has(connection) {
         let origin = door.proxies.origin(headers);
@@ -120,7 +120,7 @@ pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer
     }
 }
 
-/// Refuses what a browser may have been led to send, where the answer is for everybody on this machine.
+/// Refuses requests that another site may have made a browser send, if the answer is for all local callers.
 pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
     let said = headers.get_all(header::HOST).iter().count();

@@ -1,7 +1,7 @@
 //! Drafts: working copies, for those with an access token who publish or review the prompt.
 //!
-//! Applications beside the registry read without a token what is published; what nobody published yet is none of
-//! their business. Invariant: a list holds no content, of which there may be a hundred megabytes.
+//! Local applications can read published versions without a token, but not drafts. Invariant: a list contains no
+//! content, which could be a hundred megabytes.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -20,10 +20,11 @@ use crate::model::schema::Handle;
 use crate::registry::RegistryError;
 use crate::resolve::CatalogueView;
 
-/// Lists the drafts of a prompt, which may not exist yet, by name and without what they say.
+/// Lists the drafts of a prompt, which does not have to exist yet, by name and without their content.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts", operation_id = "list_drafts", tag = "drafts",
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     responses((status = 200, body = Vec<DraftSummary>)),
 )]
 pub(super) async fn drafts(
@@ -36,11 +37,12 @@ pub(super) async fn drafts(
     Ok(Said(ask(app, writer, move |view, writer| writer.registry.drafts(view, &writer.actor, &name)).await?))
 }
 
-/// One draft as it was saved last.
+/// Returns a draft as last saved.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "get_draft", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = Draft)),
@@ -55,11 +57,12 @@ pub(super) async fn draft(
     Ok(Said(ask(app, writer, move |view, writer| writer.registry.draft(view, &writer.actor, &name, &draft)).await?))
 }
 
-/// Saves a draft; one that is not there yet begins with it. Nothing is published.
+/// Saves a draft, creating it if needed. Nothing is published.
 #[utoipa::path(
     put, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "save_draft", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft; 1 to 64 of a-z 0-9 . _ - @.", example = "friendlier"),
     ),
     request_body(content = DraftRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}!"}, "expected_revision": 3})),
@@ -75,14 +78,15 @@ pub(super) async fn save_draft(
     Ok(Said(writer.registry.save_draft(&writer.actor, name, draft, request).await?))
 }
 
-/// Throws a draft away, with everything that was saved of it.
+/// Discards a draft and its save history.
 #[utoipa::path(
     delete, path = "/v1/prompts/{name}/drafts/{draft}", operation_id = "discard_draft", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "It was removed.")),
 )]
 pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
     let (name, draft) = draft_of(&segments)?;
@@ -90,11 +94,12 @@ pub(super) async fn discard_draft(writer: Writer, segments: Segments, _: NoParam
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Lists what was saved of a draft, newest first and without what it said: at most the last hundred, and the last 8 MiB.
+/// Lists the saves of a draft, newest first and without their content: at most the last 100, and the last 8 MiB.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts/{draft}/saves", operation_id = "list_draft_saves", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = Vec<DraftSummary>)),
@@ -111,13 +116,14 @@ pub(super) async fn draft_saves(
     ))
 }
 
-/// A draft as it was at one of its saves.
+/// Returns a draft as of one of its saves.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts/{draft}/saves/{revision}", operation_id = "get_draft_save", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
-        ("revision" = u64, Path, description = "Which save.", minimum = 1, example = 3),
+        ("revision" = u64, Path, description = "The save.", minimum = 1, example = 3),
     ),
     responses((status = 200, body = Draft)),
 )]
@@ -135,11 +141,12 @@ pub(super) async fn draft_save(
     ))
 }
 
-/// A draft brought together with what was published since it began; conflicts are shown, and nothing is saved.
+/// Merges a draft with what was published since it began; conflicts are shown, and nothing is saved.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/drafts/{draft}/merge", operation_id = "merge_draft", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     responses((status = 200, body = DraftMerge)),
@@ -159,15 +166,17 @@ pub(super) async fn merge_draft(
     heavy_json(&held, merge).await
 }
 
-/// Publishes a draft, which is then gone; refused when somebody published since it began.
+/// Publishes a draft and deletes it; rejected if someone else published since it began.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/drafts/{draft}/publication", operation_id = "publish_draft", tag = "drafts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("draft" = Handle, Path, description = "The draft.", example = "friendlier"),
     ),
     request_body(content = PublishDraftRequest, example = json!({"message": "Greet by name", "labels": ["staging"]})),
-    responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),
+    responses((status = 201, description = "A version was created.", body = Published), (status = 200, description = "The \
+        latest version already has this content.", body = Published)),
 )]
 pub(super) async fn publish_draft(
     writer: Writer,

@@ -141,16 +141,16 @@ impl Failure {
         let (code, hint) = self.saying();
         let status = status(code);
         let (detail, hint) = if code == ErrorCode::Internal {
-            tracing::error!(request = %id, error = chain(self), "a request failed inside");
-            ("something inside this program failed".to_owned(), Some(format!("the log says what, under request {id}")))
+            tracing::error!(request = %id, error = chain(self), "a request failed with an internal error");
+            ("internal error".to_owned(), Some(format!("see the log for request {id}")))
         } else {
             if code == ErrorCode::Busy && status.is_server_error() {
-                // Whoever sends too much would fill the log as well.
+                // A client that sends too much would also fill the log.
                 if let Some(unlogged) = BUSY_LINES.next(STARTED.elapsed().as_secs()) {
-                    tracing::warn!(request = %id, error = chain(self), unlogged, "too much at once: a request was turned away");
+                    tracing::warn!(request = %id, error = chain(self), unlogged, "overloaded: a request was rejected");
                 }
             } else if status.is_server_error() {
-                tracing::warn!(request = %id, error = chain(self), "a request could not be served");
+                tracing::warn!(request = %id, error = chain(self), "a request failed");
             }
             (self.to_string(), hint)
         };
@@ -216,11 +216,12 @@ fn request(error: &RequestError) -> Saying {
         E::NoSuchPath => (
             Code::NotFound,
             hint(
-                "where a part of a prompt's name is a word of this interface, such as `versions`, write its slashes as %2F",
+                "if a segment of the prompt's name is also a word of the API, such as `versions`, write its slashes \
+                    as %2F",
             ),
         ),
         E::Method { .. } => (Code::MethodNotAllowed, None),
-        E::Path { .. } => (Code::BadRequest, hint("percent-encode UTF-8, once")),
+        E::Path { .. } => (Code::BadRequest, hint("percent-encode it as UTF-8, once")),
         E::UnknownParameters { .. }
         | E::Query { .. }
         | E::Parameter { .. }
@@ -234,60 +235,74 @@ fn request(error: &RequestError) -> Saying {
         E::Unfit { .. } => (Code::InvalidRequest, None),
         E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
         E::ContentEncoding { .. } => {
-            (Code::UnsupportedMediaType, hint("send it uncompressed, without the header Content-Encoding"))
+            (Code::UnsupportedMediaType, hint("send the body uncompressed, without the header Content-Encoding"))
         }
-        E::BodyTooLarge { .. } => (Code::TooLarge, hint("send it in several requests")),
+        E::BodyTooLarge { .. } => (Code::TooLarge, hint("split it into several requests")),
         E::BodySlow { .. } => (Code::Timeout, None),
         E::Busy { .. } | E::Full { .. } => (Code::Busy, None),
         E::Share { .. } | E::Attempts { .. } => (Code::RateLimited, None),
         E::WrongHost { forwarded, .. } => {
-            let ways = "ask under localhost or this node's address, send an access token, or add the host to the setting allowed_hosts (--allowed-hosts)";
+            let ways = "use localhost or this node's address, send an access token, or add the host to the setting \
+                allowed_hosts (--allowed-hosts)";
             let proxy = forwarded.map(|header| {
-                format!("; a proxy forwarded the request (it has the header {header}): where it is yours, name it in the setting trusted_proxies as well")
+                format!(
+                    "; the request came through a proxy (it has the header {header}): if the proxy is yours, add \
+                    it to the setting trusted_proxies as well"
+                )
             });
             (Code::WrongHost, hint(format!("{ways}{}", proxy.unwrap_or_default())))
         }
         E::OtherSite => (
             Code::Forbidden,
             hint(
-                "open the page here; programs leave out the headers Origin and Sec-Fetch-Site, or send an access token",
+                "open this node's own pages; from a program, leave out the headers Origin and Sec-Fetch-Site, or \
+                    send an access token",
             ),
         ),
         E::Forwarded { .. } => (
             Code::Unauthorized,
             hint(
-                "send the header Authorization: Bearer bh_…; where this is your proxy, name it in the setting trusted_proxies",
+                "send the header Authorization: Bearer bh_…; if the proxy is yours, add it to the setting \
+                    trusted_proxies",
             ),
         ),
         E::TokenMissing => (Code::Unauthorized, hint("send the header Authorization: Bearer bh_…")),
-        E::TokenUnknown => {
-            (Code::Unauthorized, hint("it may have been revoked; an admin creates another with POST /v1/tokens"))
-        }
+        E::TokenUnknown => (
+            Code::Unauthorized,
+            hint(
+                "it may have been revoked or have expired; an admin can create another with \
+                POST /v1/tokens",
+            ),
+        ),
         E::TokenNotOfReplica => (
             Code::Unauthorized,
             hint(
-                "a replica accepts only its own token (BOOKHOLDER_READ_TOKEN), not those of its primary; on the machine of the replica send none: unset BOOKHOLDER_TOKEN",
+                "a replica accepts only its own access token (BOOKHOLDER_READ_TOKEN), not those of its primary; on the \
+                    machine of the replica, send none (unset BOOKHOLDER_TOKEN)",
             ),
         ),
         E::Role { .. } => (Code::Forbidden, None),
         E::Replica { .. } => (Code::PrimaryOnly, hint("send the request to the primary")),
         E::NoRecord { .. } => (Code::RecordNotFound, None),
         E::NotReady | E::TooOld { .. } | E::Faulty { .. } => not_ready(),
-        E::OtherOrigin => (Code::Forbidden, hint("open the page here, and send it from there")),
+        E::OtherOrigin => (Code::Forbidden, hint("open the page on this node and submit the form there")),
         E::UnknownOrigin { origin, .. } => (
             Code::Forbidden,
             hint(format!(
-                "where a proxy leads from {origin} to this node, start it with --public-url {origin} (the setting public_url), or have the proxy keep the host (nginx: proxy_set_header Host $http_host) and name the proxy in trusted_proxies"
+                "if {origin} is a proxy in front of this node, start the node with --public-url {origin} (the \
+                    setting public_url), or let the proxy keep the host (nginx: proxy_set_header Host $http_host) \
+                    and add the proxy to trusted_proxies"
             )),
         ),
         E::FormField { .. } => (
             Code::BadRequest,
             hint(
-                "forms of the pages have every field, also the hidden `form`: send the form of the page, or call the API (/docs) from programs",
+                "forms of the pages have every field, also the hidden `form`: send the form of the page, or call the \
+                    API (/docs) from programs",
             ),
         ),
-        E::FormStale => (Code::Forbidden, hint("go back, load the page again, and send it once more")),
-        E::FormFields { .. } => (Code::InvalidContent, hint("what you typed is still here: mend it and save again")),
+        E::FormStale => (Code::Forbidden, hint("go back, reload the page, and submit it again")),
+        E::FormFields { .. } => (Code::InvalidContent, hint("your input is kept; fix the errors and save again")),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }
 }
@@ -297,28 +312,29 @@ fn registry(error: &RegistryError) -> Saying {
     use RegistryError as E;
     match error {
         E::Forbidden { roles, .. } => {
-            let would = (!roles.is_empty()).then(|| format!("roles that may: {}", roles.join(", ")));
+            let would = (!roles.is_empty()).then(|| format!("roles that allow this: {}", roles.join(", ")));
             (Code::Forbidden, would)
         }
         E::PolicyNotMet { rollback, .. } => {
             let way =
-                "propose it as a change request with `bookholder request propose`, or let an admin break the glass";
+                "open a change request (`bookholder request propose`), or ask an admin to override with --break-glass";
             let stop =
-                "; to stop what is served now without any of this, take the label away with `bookholder unlabel`";
+                "; to stop serving the current version without any of this, remove the label with `bookholder unlabel`";
             (Code::PolicyNotMet, hint(format!("{way}{}", if *rollback { stop } else { "" })))
         }
         E::BreaksCallers { by, .. } => {
             let by = if by.is_empty() {
-                "nobody used it in the last day".to_owned()
+                "no caller used it in the last 24 hours".to_owned()
             } else {
-                format!("used in the last day by {}", by.join(", "))
+                format!("used in the last 24 hours by {}", by.join(", "))
             };
             (Code::BreaksCallers, hint(format!("{by}; deploy with `allow_major` (--allow-major) when they are ready")))
         }
         E::HoldsSecrets { .. } => (
             Code::HoldsSecrets,
             hint(
-                "take the secret out, give it to the model's tools at run time, and revoke it; an admin may publish a dummy with break_glass",
+                "remove the secret, pass it to the model's tools at run time, and revoke it; an admin can publish a \
+                    dummy with break_glass",
             ),
         ),
         E::MessageMissing | E::MessageTooLong { .. } => (Code::InvalidMessage, None),
@@ -331,14 +347,20 @@ fn registry(error: &RegistryError) -> Saying {
         E::VersionNotFound { .. } => (Code::VersionNotFound, None),
         E::LabelNotFound { .. } => (Code::LabelNotFound, None),
         E::ParentMoved { found, .. } => {
-            (Code::ParentMoved, hint(format!("look at what version {found} changed, then publish on it")))
+            (Code::ParentMoved, hint(format!("review the changes in version {found}, then publish on top of it")))
         }
-        E::VersionRetired { .. } => (Code::VersionRetired, hint("deploy another version, or take the retirement back")),
+        E::VersionRetired { .. } => (
+            Code::VersionRetired,
+            hint(
+                "deploy another version, or un-retire this one \
+            (`bookholder retire --undo`)",
+            ),
+        ),
         E::VersionServed { .. } | E::VersionRolledBackTo { .. } => (Code::VersionServed, None),
         E::LatestIsAutomatic => (Code::InvalidName, hint("deploy to another label")),
         E::MovedTwice { .. } | E::NothingToDeploy | E::Unfit(_) => (Code::InvalidRequest, None),
         E::Serving { .. } | E::Assignment(_) => (Code::InvalidServing, None),
-        E::NothingToRollBack { .. } => (Code::NothingToRollBack, hint("name a version in `to`")),
+        E::NothingToRollBack { .. } => (Code::NothingToRollBack, hint("give a version in `to`")),
         E::StillIncluded { .. } => (Code::StillIncluded, None),
         E::Include { .. } | E::Included(_) | E::Template(_) => (Code::InvalidContent, None),
         E::HistoryOrder { .. } | E::FromTheFuture { .. } => (Code::HistoryOrder, None),
@@ -352,10 +374,10 @@ fn registry(error: &RegistryError) -> Saying {
         E::Rules(_) => (Code::InvalidRules, None),
         E::RequestClosed { .. } => (Code::RequestClosed, None),
         E::RequestMoved { id } => {
-            (Code::RequestMoved, hint(format!("GET /v1/requests/{id} shows what it proposes now")))
+            (Code::RequestMoved, hint(format!("see GET /v1/requests/{id} for what it proposes now")))
         }
-        E::LabelMoved { .. } => (Code::LabelMoved, hint("look at what it serves now, and decide again")),
-        E::DraftMoved { .. } => (Code::DraftMoved, hint("read it again, and save on that revision")),
+        E::LabelMoved { .. } => (Code::LabelMoved, hint("check what it serves now and try again")),
+        E::DraftMoved { .. } => (Code::DraftMoved, hint("reload the draft and apply your change to that revision")),
         E::VersionArchived { .. } => (Code::VersionArchived, None),
         E::Random(_) => INSIDE,
         E::Interface(_) => (Code::BumpTooSmall, None),
@@ -374,7 +396,7 @@ fn resolve(error: &ResolveError) -> Saying {
         E::Reference(_) | E::Name(_) => (Code::InvalidName, None),
         E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => {
-            (Code::PromptRemoved, hint("`at` asks for what was served before; its versions remain"))
+            (Code::PromptRemoved, hint("use `at` to read what was served before; its versions remain"))
         }
         E::VersionNotFound { .. } => (Code::VersionNotFound, None),
         E::LabelNotFound { .. } => (Code::LabelNotFound, None),
@@ -382,9 +404,9 @@ fn resolve(error: &ResolveError) -> Saying {
         E::VersionArchived { .. } => (Code::VersionArchived, None),
         E::Limit { .. } | E::Render(RenderError::InputTooLong) => (Code::TooLarge, None),
         E::NotReady => not_ready(),
-        E::Cursor(_) => (Code::InvalidRequest, hint("pass what `next` of the page before said")),
+        E::Cursor(_) => (Code::InvalidRequest, hint("pass `next` from the previous page")),
         E::Render(RenderError::Variables(_)) => (Code::InvalidVariables, None),
-        E::BatchTooLarge { .. } => (Code::TooLarge, hint("ask for fewer references at once")),
+        E::BatchTooLarge { .. } => (Code::TooLarge, hint("request fewer references at once")),
         E::Render(RenderError::Template { .. } | RenderError::TooLong | RenderError::Stopped) => {
             (Code::RenderFailed, None)
         }
@@ -426,11 +448,14 @@ fn store(error: &StoreError) -> Saying {
     match error {
         StoreError::Busy | StoreError::Aborted | StoreError::Interrupted => (ErrorCode::Busy, None),
         StoreError::Disk { .. } | StoreError::Closed { .. } => {
-            let way = hint("nothing was written; what was stored is still read where the disk lets it");
+            let way = hint("nothing was written; stored data is still served where the disk allows it");
             (ErrorCode::DiskFailed, way)
         }
         StoreError::Content { .. } | StoreError::Torn => {
-            let way = hint("ask another node; an operator restores a backup, or lets a replica fetch everything again");
+            let way = hint(
+                "use another node; an operator can restore a backup, or let a replica fetch everything \
+                again",
+            );
             (ErrorCode::DataDamaged, way)
         }
         StoreError::Io(error) if error.raw_os_error().is_some() => (ErrorCode::DiskFailed, None),
@@ -454,12 +479,12 @@ fn store(error: &StoreError) -> Saying {
 }
 
 fn full() -> Saying {
-    let free = hint("nothing was written and reading goes on; writes work again when there is room");
+    let free = hint("nothing was written; reads continue, and writes resume when there is free space");
     (ErrorCode::StorageFull, free)
 }
 
 fn not_ready() -> Saying {
-    (ErrorCode::NotReady, hint("GET /v1/status says what keeps it"))
+    (ErrorCode::NotReady, hint("see GET /v1/status for the cause"))
 }
 
 /// Each thing that does not fit, in words.
@@ -467,13 +492,15 @@ fn list(problems: &Problems) -> Vec<String> {
     let Problems { missing, unknown, wrong_type, missing_placeholders, unknown_placeholders, wrong_messages } =
         problems;
     let each = |names: &[String], what: &str| names.iter().map(|name| format!("`{name}` {what}")).collect::<Vec<_>>();
-    let mut errors = each(missing, "is required and missing");
-    errors.extend(each(unknown, "is no variable of this prompt"));
+    let mut errors = each(missing, "is required");
+    errors.extend(each(unknown, "is not a variable of this prompt"));
     errors.extend(
-        wrong_type.iter().map(|wrong| format!("`{}` is {}, but takes {}", wrong.name, wrong.found, wrong.expected)),
+        wrong_type
+            .iter()
+            .map(|wrong| format!("`{}` is {}, but must have type {}", wrong.name, wrong.found, wrong.expected)),
     );
-    errors.extend(each(missing_placeholders, "is a placeholder without messages"));
-    errors.extend(each(unknown_placeholders, "is no placeholder of this prompt"));
+    errors.extend(each(missing_placeholders, "is a placeholder and needs messages"));
+    errors.extend(each(unknown_placeholders, "is not a placeholder of this prompt"));
     errors.extend(
         wrong_messages.iter().map(|wrong| format!("message {} of `{}`: {}", wrong.index, wrong.name, wrong.reason)),
     );
@@ -569,7 +596,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_inside_is_not_told() {
+    fn internal_errors_do_not_reveal_details() {
         let state = super::super::tests::request_id();
         let secret = StoreError::Record { kind: "version", reason: "secret words".to_owned() };
         let problem = Failure::from(secret).problem(state);

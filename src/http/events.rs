@@ -37,14 +37,16 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What a client is asked to wait before it reconnects, in milliseconds.
 const RECONNECT_MS: u32 = 2_000;
 
-/// Tells which prompts change, as server-sent events.
+/// Streams changes of prompts as server-sent events.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "stream_events", tag = "resolve", security((), ("token" = [])),
     params(
-        ("prefix" = Option<String>, Query, description = "Only prompts whose names begin with this."),
-        ("Last-Event-ID" = Option<Position>, Header, description = "The position of the last event the client has; it is told everything since."),
+        ("prefix" = Option<String>, Query, description = "Only prompts whose names start with this."),
+        ("Last-Event-ID" = Option<Position>, Header, description = "The position of the client's last event; all \
+            later ones are sent."),
     ),
-    responses((status = 200, description = "Events `change` with the position as id; without names anything may have changed.", body = ChangeEvent, content_type = "text/event-stream")),
+    responses((status = 200, description = "`change` events with the position as id; without names, any prompt may \
+        have changed.", body = ChangeEvent, content_type = "text/event-stream")),
 )]
 pub(super) async fn events(
     State(app): State<App>,
@@ -106,7 +108,7 @@ struct Listener {
 }
 
 /// Counts a stream for as long as it is open.
-struct Open(Metrics, #[allow(dead_code, reason = "it is given back when the stream ends")] Share);
+struct Open(Metrics, #[allow(dead_code, reason = "it is released when the stream ends")] Share);
 
 impl Open {
     fn new(metrics: &Metrics, share: Share) -> Self {
@@ -145,7 +147,7 @@ impl Listener {
             let (position, names) = match changes {
                 Ok(Ok(changes)) => changes,
                 Ok(Err(error)) => {
-                    tracing::error!(%error, "an event stream ended because the changes could not be read");
+                    tracing::error!(%error, "an event stream ended: cannot read the changes");
                     return None;
                 }
                 Err(_) => return None,
@@ -158,8 +160,8 @@ impl Listener {
     }
 }
 
-/// Writes an event; none when nothing of it concerns the listener, as a commit that changes no prompt does nobody. Without
-/// names anything may have changed.
+/// Writes an event; none if it does not concern the listener, as for a commit that changes no prompt. Without names,
+/// any prompt may have changed.
 fn event(since: Position, position: Position, names: Option<&BTreeSet<String>>, prefix: &str) -> Option<Bytes> {
     let rewound = position.epoch != since.epoch || position.seq < since.seq;
     if position == since {
@@ -181,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_is_told_what_concerns_it() {
+    fn event_stream_sends_only_matching_prompts() {
         let at = |epoch, seq| Position { epoch, seq };
         let check = |since, now, names: Option<&[&str]>, expected: Option<&str>| {
             let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());

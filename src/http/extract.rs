@@ -1,7 +1,7 @@
-//! Takes requests apart: path segments, query parameters, JSON bodies.
+//! Parses requests: path segments, query parameters, JSON bodies.
 //!
-//! Everything is decoded strictly and once; what is left over is an error that names it. Every body has a limit in
-//! bytes, a deadline to arrive by, and a share of one budget of memory.
+//! Everything is decoded strictly and once; unknown parts are an error that names them. Every body has a limit in
+//! bytes, a deadline, and a share of one memory budget.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -198,7 +198,7 @@ impl Params {
         self.get(name)?.ok_or_else(missing)
     }
 
-    /// Takes the attributes of whoever asks: each parameter `attr` is one, as `name=value`.
+    /// Takes the attributes of the subject: each parameter `attr` is one, as `name=value`.
     pub(super) fn attributes(&mut self) -> Result<BTreeMap<String, String>, Failure> {
         let wrong = |reason: String| Failure::from(RequestError::Parameter { name: ATTRIBUTE, reason });
         let mut found = BTreeMap::new();
@@ -206,7 +206,7 @@ impl Params {
             let (name, value) = text
                 .split_once('=')
                 .filter(|(name, _)| !name.is_empty())
-                .ok_or_else(|| wrong(format!("`{}` has no name; write it as attr=locale=de-DE", excerpt(&text))))?;
+                .ok_or_else(|| wrong(format!("`{}` has no name; use attr=locale=de-DE", excerpt(&text))))?;
             if found.insert(name.to_owned(), value.to_owned()).is_some() {
                 let reason = format!("the attribute `{}` is given twice in the query; keep one of them", excerpt(name));
                 return Err(RequestError::Unfit { reason }.into());
@@ -242,7 +242,7 @@ impl Params {
         Ok((self.text("cursor"), limit))
     }
 
-    /// Refuses the parameters that nobody took.
+    /// Refuses unknown parameters.
     pub(super) fn finish(self, taken: &'static [&'static str]) -> Result<(), Failure> {
         if self.is_lenient {
             return Ok(());
@@ -421,7 +421,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_taken_apart_strictly() {
+    fn queries_are_parsed_strictly() {
         let parse = |query: &str| Params::of_uri(&format!("/v1/x?{query}").parse().expect("a URI"));
         let mut params = parse("subject=a+b&attr=locale%3Dde%2DDE&attr=tier=&limit=7").expect("a query");
         assert_eq!(params.text("subject").as_deref(), Some("a b"));
@@ -445,7 +445,7 @@ mod tests {
             assert!(message.contains(part), "{query}: {message}");
         }
         let left = parse("lable=x&y&attr=a=1").expect("a query").finish(&["label"]).expect_err("left over").to_string();
-        assert_eq!(left, "unknown query parameters: `lable`, `y`, `attr`; this path takes label");
+        assert_eq!(left, "unknown query parameters: `lable`, `y`, `attr`; this path accepts label");
         for limit in ["limit=0", "limit=1001"] {
             assert!(parse(limit).expect("a query").page().is_err(), "{limit}");
         }

@@ -1,4 +1,4 @@
-//! For whom a proxy forwards a request, where the proxy is one that the operator trusts.
+//! The client that a trusted proxy forwards a request for.
 //!
 //! `X-Forwarded-For` and `Forwarded` (RFC 7239) grow at their right end, hop by hop, so that only the right end is worth
 //! anything: from there every address of a trusted proxy is passed over, and the first other one is the client. A proxy
@@ -84,7 +84,7 @@ impl Proxies {
         Ok(proxies)
     }
 
-    /// Whether whoever holds a connection is one of them.
+    /// Whether the peer of a connection is one of them.
     pub(super) fn has(&self, peer: Peer) -> bool {
         match peer.address {
             Some(address) => self.has_address(address),
@@ -122,7 +122,7 @@ impl Proxies {
             match hop {
                 Some(address) if self.has_address(*address) => nearest = (Some(*address), Some(at)),
                 Some(address) => return (Some(*address), Some(at)),
-                // Whoever was hidden here is behind the proxy that was named last.
+                // The hidden client is behind the last named proxy.
                 None => return (nearest.0, Some(at)),
             }
         }

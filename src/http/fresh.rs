@@ -1,4 +1,4 @@
-//! Headers that say which version an answer has, and how fresh the node is that gave it.
+//! Headers for the version of a response and the freshness of this node.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 

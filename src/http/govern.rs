@@ -1,4 +1,4 @@
-//! Who is who and who may what: principals, roles, access tokens' rotation, label policies.
+//! Principals, roles, rotation of access tokens, label policies.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -22,21 +22,22 @@ use crate::model::principal::{Permission, Principal, Role};
 use crate::model::schema::Handle;
 use crate::registry::why::Question;
 
-/// Whose access token this is, and what they may.
+/// Returns the principal of this access token and its permissions.
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "access", responses((status = 200, body = WhoAmI)))]
 pub(super) async fn whoami(writer: Writer, _: NoParams) -> Said<WhoAmI> {
     Said(writer.registry.whoami(&writer.seat))
 }
 
-/// Whether somebody could do something now, and the rules behind it; about others only for who keeps access tokens.
+/// Whether a principal is allowed to do something now, and why; asking about others needs the permission `access`.
 #[utoipa::path(
     get, path = "/v1/can", operation_id = "check_permission", tag = "access",
     params(
-        ("who" = Option<Handle>, Query, description = "A principal; by default whoever asks.", example = "ada"),
-        ("permission" = Permission, Query, description = "What they want, for example `publish` or `deploy`.", example = "deploy"),
-        ("prompt" = Option<PromptName>, Query, description = "Of which prompt; by default of the whole registry.", example = "support/agent"),
-        ("label" = Option<Label>, Query, description = "Which label of it.", example = "production"),
-        ("version" = Option<u64>, Query, description = "Which version of it; with `deploy` and a label, what policies demand of exactly that.", minimum = 1, example = 7),
+        ("who" = Option<Handle>, Query, description = "A principal; by default the caller.", example = "ada"),
+        ("permission" = Permission, Query, description = "The permission, for example `publish` or `deploy`.", example = "deploy"),
+        ("prompt" = Option<PromptName>, Query, description = "The prompt; by default the whole registry.", example = "support/agent"),
+        ("label" = Option<Label>, Query, description = "The label of the prompt.", example = "production"),
+        ("version" = Option<u64>, Query, description = "The version of the prompt; with `deploy` and a label, checks \
+            the policy requirements for this version.", minimum = 1, example = 7),
     ),
     responses((status = 200, body = CanAnswer)),
 )]
@@ -56,7 +57,7 @@ pub(super) async fn can(
     params.finish(&["who", "permission", "prompt", "label", "version"])?;
     for (name, given) in [("label", label.is_some()), ("version", version.is_some())] {
         if given && prompt.is_none() {
-            let reason = format!("a {name} belongs to a prompt; give its `prompt` too");
+            let reason = format!("a {name} belongs to a prompt; give `prompt` too");
             return Err(RequestError::Unfit { reason }.into());
         }
     }
@@ -72,7 +73,7 @@ pub(super) async fn principals(writer: Writer, _: NoParams) -> Result<Said<Vec<P
     Ok(Said(writer.registry.principals(&writer.actor)?))
 }
 
-/// Makes a principal: a person or a service, with what they are allowed.
+/// Creates a principal, a person or a service, with its grants.
 #[utoipa::path(
     post, path = "/v1/principals", operation_id = "create_principal", tag = "access",
     request_body(content = PrincipalRequest, example = json!({"name": "ada", "kind": "person", "grants": [{"role": "author", "prompts": "support/**"}]})),
@@ -87,7 +88,7 @@ pub(super) async fn create_principal(
     Ok((StatusCode::CREATED, Said(made)))
 }
 
-/// Sets what a principal is allowed from now on, in place of everything before.
+/// Replaces the grants of a principal.
 #[utoipa::path(
     put, path = "/v1/principals/{name}/grants", operation_id = "set_grants", tag = "access",
     params(("name" = Handle, Path, description = "The principal.", example = "ada")),
@@ -103,7 +104,7 @@ pub(super) async fn set_grants(
     Ok(Said(writer.registry.set_grants(&writer.actor, name(&segments), request).await?))
 }
 
-/// Refuses every access token of a principal from now on.
+/// Disables a principal: its access tokens are rejected.
 #[utoipa::path(
     post, path = "/v1/principals/{name}/suspension", operation_id = "suspend_principal", tag = "access",
     params(("name" = Handle, Path, description = "The principal.", example = "ada")),
@@ -113,7 +114,7 @@ pub(super) async fn disable(writer: Writer, segments: Segments, _: NoParams) -> 
     Ok(Said(writer.registry.disable_principal(&writer.actor, name(&segments), true).await?))
 }
 
-/// Takes the access tokens of a principal again.
+/// Enables a disabled principal again.
 #[utoipa::path(
     delete, path = "/v1/principals/{name}/suspension", operation_id = "resume_principal", tag = "access",
     params(("name" = Handle, Path, description = "The principal.", example = "ada")),
@@ -145,13 +146,13 @@ pub(super) async fn create_sign_in_link(
     Ok((StatusCode::CREATED, never_kept, Said(SignInLink { principal: name, expires, url })).into_response())
 }
 
-/// Lists roles by name, those that come with the program too.
+/// Lists roles by name, including built-in ones.
 #[utoipa::path(get, path = "/v1/roles", operation_id = "list_roles", tag = "access", responses((status = 200, body = Vec<Role>)))]
 pub(super) async fn roles(writer: Writer, _: NoParams) -> Said<Vec<Role>> {
     Said(writer.registry.roles())
 }
 
-/// Keeps a role of one's own, in place of one of the same name.
+/// Creates or replaces a custom role.
 #[utoipa::path(
     put, path = "/v1/roles/{name}", operation_id = "put_role", tag = "access",
     params(("name" = Handle, Path, description = "The role.", example = "medical-reviewer")),
@@ -167,18 +168,18 @@ pub(super) async fn put_role(
     Ok(Said(writer.registry.put_role(&writer.actor, name(&segments), request).await?))
 }
 
-/// Takes a role of one's own away; refused while it is granted.
+/// Removes a custom role; rejected while it is granted.
 #[utoipa::path(
     delete, path = "/v1/roles/{name}", operation_id = "delete_role", tag = "access",
     params(("name" = Handle, Path, description = "The role.", example = "medical-reviewer")),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "It was removed.")),
 )]
 pub(super) async fn remove_role(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
     writer.registry.remove_role(&writer.actor, name(&segments)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Replaces an access token by another of the same name; the answer is the only place where it stands.
+/// Replaces an access token by a new one with the same name; it is only shown in this response.
 #[utoipa::path(
     post, path = "/v1/tokens/{name}/rotation", operation_id = "rotate_token", tag = "access",
     params(("name" = Handle, Path, description = "The name of the access token.", example = "replica-plant-7")),
@@ -196,16 +197,16 @@ pub(super) async fn rotate_token(
     Ok((never_kept, Said(token)).into_response())
 }
 
-/// Lists label policies by name: those that may concern a prompt which the reader can read.
+/// Lists label policies by name: those that can apply to a prompt which the caller can read.
 #[utoipa::path(get, path = "/v1/policies", operation_id = "list_policies", tag = "governance", responses((status = 200, body = Vec<Policy>)))]
 pub(super) async fn policies(writer: Writer, _: NoParams) -> Said<Vec<Policy>> {
     Said(writer.registry.policies_for(&writer.actor))
 }
 
-/// Keeps a label policy, in place of one of the same name.
+/// Creates or replaces a label policy.
 #[utoipa::path(
     put, path = "/v1/policies/{name}", operation_id = "put_policy", tag = "governance",
-    params(("name" = Handle, Path, description = "The policy, named in the body too.", example = "production")),
+    params(("name" = Handle, Path, description = "The policy; the body has the same name.", example = "production")),
     request_body(content = Policy, example = json!({"name": "production", "labels": "production", "approvals": 1, "after": {"label": "staging", "for_s": 3600}, "risk": {"from": "high"}})),
     responses((status = 200, body = Policy)),
 )]
@@ -216,17 +217,17 @@ pub(super) async fn put_policy(
     Json(policy): Json<Policy>,
 ) -> Result<Said<Policy>, Failure> {
     if policy.name != segments.text("name") {
-        let reason = "the policy's `name` is another than the path's".to_owned();
+        let reason = "the policy's `name` differs from the one in the path".to_owned();
         return Err(RequestError::Unfit { reason }.into());
     }
     Ok(Said(writer.registry.put_policy(&writer.actor, policy).await?))
 }
 
-/// Takes a label policy away.
+/// Removes a label policy.
 #[utoipa::path(
     delete, path = "/v1/policies/{name}", operation_id = "delete_policy", tag = "governance",
     params(("name" = Handle, Path, description = "The policy.", example = "production")),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "It was removed.")),
 )]
 pub(super) async fn remove_policy(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
     writer.registry.remove_policy(&writer.actor, name(&segments)).await?;

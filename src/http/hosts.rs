@@ -1,4 +1,4 @@
-//! Which hosts a request may name, so that a foreign name that somebody points at this node opens nothing.
+//! The hosts that requests can address, as a protection against DNS rebinding.
 //!
 //! A page of `evil.example` can have that name lead to 127.0.0.1 while it is open (DNS rebinding), and its browser then
 //! sends the page's requests here, as if this node were the page's own server. What such a request cannot do is to name

@@ -1,4 +1,4 @@
-//! What authors, engineers and compliance look at: prompts, versions, labels, deployments, contents.
+//! Reading prompts, versions, labels, deployments and contents.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -22,7 +22,7 @@ use crate::model::reference::Selector;
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::store::StoreError;
 
-/// How long the bytes of a content id may be kept: for ever, as they never change.
+/// How long caches can keep the bytes of a content id: without limit, as they never change.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
 /// Asks one state of the catalogue on a thread that may wait for the database.
@@ -43,11 +43,13 @@ async fn ask<T: Send + 'static>(
     Ok(Json(blocking(asking).await??))
 }
 
-/// The exact bytes of a content; `b3sum` of them is the id.
+/// Returns the exact bytes of a content; their `b3sum` is the id.
 #[utoipa::path(
     get, path = "/v1/contents/{content_id}", operation_id = "get_content", tag = "prompts", security((), ("token" = [])),
     params(("content_id" = ContentId, Path, description = "`b3:` and 64 hex digits.")),
-    responses((status = 200, description = "JSON without white space, its keys in the order of the author: the bytes that the id is the hash of.", body = crate::model::content::Content), (status = 304, description = "The client has it.")),
+    responses((status = 200, description = "JSON without white space, with keys in the author's order: the bytes \
+        that the id is the hash of.", body = crate::model::content::Content), (status = 304, description = "The \
+        client's copy is current.")),
 )]
 pub(super) async fn content(
     State(app): State<App>,
@@ -73,8 +75,8 @@ pub(super) async fn content(
 #[utoipa::path(
     get, path = "/v1/prompts", operation_id = "list_prompts", tag = "prompts", security((), ("token" = [])),
     params(
-        ("prefix" = Option<String>, Query, description = "What the names begin with, for example `support/`."),
-        ("removed" = Option<bool>, Query, description = "Whether removed prompts are listed too."),
+        ("prefix" = Option<String>, Query, description = "Prefix of the names, for example `support/`."),
+        ("removed" = Option<bool>, Query, description = "Whether to include removed prompts."),
         Paging,
     ),
     responses((status = 200, body = PromptPage)),
@@ -91,10 +93,11 @@ pub(super) async fn prompts(
     ask(app, &reader, move |view| view.prompts(&prefix, removed, cursor.as_deref(), limit)).await
 }
 
-/// One prompt, its labels and who includes it; removed ones too.
+/// Returns one prompt with its labels and the prompts that include it, even if it is removed.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}", operation_id = "get_prompt", tag = "prompts", security((), ("token" = [])),
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     responses((status = 200, body = PromptView)),
 )]
 pub(super) async fn prompt(
@@ -111,7 +114,8 @@ pub(super) async fn prompt(
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/versions", operation_id = "list_versions", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         Paging,
     ),
     responses((status = 200, body = VersionPage)),
@@ -128,12 +132,13 @@ pub(super) async fn versions(
     ask(app, &reader, move |view| view.versions(&name, cursor.as_deref(), limit)).await
 }
 
-/// One version with what it says, and what its author wrote.
+/// Returns one version with its content, and the content as written.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/versions/{version}", operation_id = "get_version", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
-        ("version" = Selector, Path, description = "A number, `b3:…`, or a label.", example = "7"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("version" = Selector, Path, description = "A version number, `b3:…`, or a label.", example = "7"),
     ),
     responses((status = 200, body = VersionView)),
 )]
@@ -148,13 +153,14 @@ pub(super) async fn version(
     ask(app, &reader, move |view| view.version(&name, &selector)).await
 }
 
-/// What differs between two versions.
+/// Returns the differences between two versions.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/diff", operation_id = "diff_versions", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
-        ("from" = Selector, Query, description = "A number, `b3:…`, or a label.", example = "production"),
-        ("to" = Selector, Query, description = "A number, `b3:…`, or a label.", example = "latest"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("from" = Selector, Query, description = "A version number, `b3:…`, or a label.", example = "production"),
+        ("to" = Selector, Query, description = "A version number, `b3:…`, or a label.", example = "latest"),
     ),
     responses((status = 200, body = DiffAnswer)),
 )]
@@ -171,10 +177,11 @@ pub(super) async fn diff(
     heavy_json(&held, move |_| app.catalogue.as_reader(&reader.scope())?.diff(&name, &from, &to)).await
 }
 
-/// Lists what the labels of a prompt serve; `latest`, which moves by itself, is not among them.
+/// Lists the labels of a prompt and what they serve, without `latest`.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/labels", operation_id = "list_labels", tag = "deployments", security((), ("token" = [])),
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     responses((status = 200, body = Vec<LabelState>)),
 )]
 pub(super) async fn labels(
@@ -187,11 +194,12 @@ pub(super) async fn labels(
     ask(app, &reader, move |view| view.prompt(&name).map(|prompt| prompt.labels)).await
 }
 
-/// What one label serves.
+/// Returns what one label serves.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/labels/{label}", operation_id = "get_label", tag = "deployments", security((), ("token" = [])),
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("label" = Label, Path, description = "A label.", example = "production"),
     ),
     responses((status = 200, body = LabelState)),
@@ -207,12 +215,12 @@ pub(super) async fn label(
     ask(app, &reader, move |view| view.label(&name, &label)).await
 }
 
-/// Lists deployments, newest first: of everything, of a prompt, or of one of its labels.
+/// Lists deployments, newest first: all, those of a prompt, or those of one of its labels.
 #[utoipa::path(
     get, path = "/v1/deployments", operation_id = "list_deployments", tag = "deployments", security((), ("token" = [])),
     params(
-        ("name" = Option<PromptName>, Query, description = "Only of this prompt.", example = "support/agent"),
-        ("label" = Option<Label>, Query, description = "Only of this label of it."),
+        ("name" = Option<PromptName>, Query, description = "Only for this prompt.", example = "support/agent"),
+        ("label" = Option<Label>, Query, description = "Only for this label of the prompt."),
         Paging,
     ),
     responses((status = 200, body = DeploymentPage)),
@@ -226,7 +234,7 @@ pub(super) async fn deployments(
     let (cursor, limit) = params.page()?;
     params.finish(&["name", "label", "cursor", "limit"])?;
     if name.is_none() && label.is_some() {
-        let reason = "a label belongs to a prompt; give its `name` too".to_owned();
+        let reason = "a label belongs to a prompt; give `name` too".to_owned();
         return Err(RequestError::Unfit { reason }.into());
     }
     ask(app, &reader, move |view| match &name {

@@ -115,7 +115,7 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
             Err(error) if is_the_peers(&error) => continue,
             Err(error) => {
                 if said.is_none_or(|said| said.elapsed() >= ACCEPT_SAID) {
-                    tracing::warn!(%error, "no connection can be accepted for a moment");
+                    tracing::warn!(%error, "cannot accept connections; trying again");
                     said = Some(tokio::time::Instant::now());
                 }
                 tokio::select! {
@@ -136,7 +136,7 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
     drop(listener);
     tasks.close();
     if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-        tracing::warn!(connections = tasks.len(), "connections were cut off after the time to drain");
+        tracing::warn!(connections = tasks.len(), "closed the connections that were still open after the drain time");
     }
 }
 
@@ -147,7 +147,7 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 /// Counts a connection for as long as it is open.
-struct Open(Face, #[allow(dead_code, reason = "it is given back when the connection ends")] OwnedSemaphorePermit);
+struct Open(Face, #[allow(dead_code, reason = "it is released when the connection ends")] OwnedSemaphorePermit);
 
 impl Open {
     fn new(face: &Face, permit: OwnedSemaphorePermit) -> Self {
@@ -288,7 +288,7 @@ async fn serve_http2(
 
 /// What is said where there are too many connections.
 fn full() -> Vec<u8> {
-    let detail = "this node has as many connections as it takes; try again in a while";
+    let detail = "this node has reached its limit of connections; try again later";
     bare(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, detail, "retry-after: 5\r\n")
 }
 
@@ -298,7 +298,7 @@ fn slow_head() -> Vec<u8> {
 }
 
 fn needs_tls() -> Vec<u8> {
-    bare(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "this port speaks TLS: use https://", "")
+    bare(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "this port uses TLS: use https://", "")
 }
 
 fn unreadable_head(status: StatusCode) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Sets the gauges that are looked at when somebody asks for them: what the status says, the disk, who follows, what waits.
+//! Sets the gauges that are computed per scrape: status, disk, replicas, pending work.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn of_replicas(metrics: &Metrics, publisher: &Publisher) {
             followers.iter().filter(|one| one.report.as_ref().map(|report| report.freshness) == freshness).count();
         metrics.replicas.get_or_create(&State { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    // Whoever shows no access token may call itself anything.
+    // A replica without an access token can choose any id.
     let known = followers.iter().filter(|one| one.follows_as.is_some());
     let mut behind: Vec<(u64, &str)> =
         known.map(|one| (one.behind(head).unwrap_or_default(), one.replica.as_str())).collect();

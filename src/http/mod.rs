@@ -1,8 +1,7 @@
-//! The network face: requests in, answers out.
+//! The HTTP interface.
 //!
-//! It decides how things are said over HTTP: paths, status codes, headers, limits on what may be sent. What may be
-//! done is `registry`'s business, and what is answered that of `resolve`. [`service::Face`] answers one request;
-//! [`listen::serve`] accepts connections for it.
+//! It defines paths, status codes, headers and limits of requests. `registry` decides what is allowed, and `resolve`
+//! what is answered. [`service::Face`] answers one request; [`listen::serve`] accepts connections for it.
 
 mod about;
 mod admin;

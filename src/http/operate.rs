@@ -1,4 +1,4 @@
-//! What operators and their machines look at: health, metrics, status, and the documentation.
+//! For operators: health, metrics, status, and the documentation.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -21,24 +21,26 @@ use crate::web::docs;
 const DOCS_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'");
 
-/// How this node is: what it holds, how fresh that is, and since when.
+/// Returns the status of this node: its position, how fresh that is, and since when.
 #[utoipa::path(get, path = "/v1/status", operation_id = "get_status", tag = "operations", security((), ("token" = [])), responses((status = 200, body = Status)))]
 pub(super) async fn status(State(app): State<App>, _: Reader, _: NoParams) -> Said<Status> {
     Said((app.status)())
 }
 
-/// Whether the process answers at all.
-#[utoipa::path(get, path = "/healthz", operation_id = "get_liveness", tag = "operations", security(()), responses((status = 200, description = "It does.", body = String)))]
+/// Whether the process is alive.
+#[utoipa::path(get, path = "/healthz", operation_id = "get_liveness", tag = "operations", security(()), responses((status = 200, description = "The \
+    process is alive.", body = String)))]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether this node should be sent requests: it holds a verified state that is fresh enough, can read it, and knows of no
-/// damage to it.
+/// Whether this node should receive requests: it has a verified state that is fresh enough, readable and not known to
+/// be damaged.
 #[utoipa::path(
     get, path = "/readyz", operation_id = "get_readiness", tag = "operations", security(()),
-    params(("max_age" = Option<u64>, Query, description = "Oldest state that counts, in seconds since the last verified contact.")),
-    responses((status = 200, description = "It is ready.", body = String), (status = 503, description = "It is not.", body = crate::api::problem::Problem)),
+    params(("max_age" = Option<u64>, Query, description = "Maximum age of the state, in seconds since the last \
+        verified contact.")),
+    responses((status = 200, description = "Ready.", body = String), (status = 503, description = "Not ready.", body = crate::api::problem::Problem)),
 )]
 pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result<&'static str, Failure> {
     let max_age_s = params.number("max_age")?.or(app.ready_max_age_s);
@@ -58,12 +60,12 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     let age_s = app.freshness.now().age_s;
     match max_age_s.filter(|max_age_s| age_s > *max_age_s) {
         Some(max_age_s) => Err(RequestError::TooOld { age_s, max_age_s }.into()),
-        None if condition.fault().is_some() => Ok("ready, for reading alone: the disk takes no writes\n"),
+        None if condition.fault().is_some() => Ok("ready, read-only: the disk cannot be written\n"),
         None => Ok("ready\n"),
     }
 }
 
-/// Everything this process counts and measures, for Prometheus: as OpenMetrics where `Accept` names it, else as text 0.0.4.
+/// Returns all metrics of this process for Prometheus: as OpenMetrics if `Accept` contains it, else as text 0.0.4.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "get_metrics", tag = "operations", security((), ("token" = [])),
     responses((status = 200, description = "The measurements.", content(
@@ -81,13 +83,13 @@ pub(super) async fn metrics(State(app): State<App>, _: Reader, headers: HeaderMa
     Ok(([(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept, accept-encoding")], text).into_response())
 }
 
-/// This description of the interface.
+/// Returns this OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
 pub(super) async fn openapi(State(app): State<App>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], app.documents().openapi.clone()).into_response()
 }
 
-/// The same, to read.
+/// Returns this documentation as a page.
 #[utoipa::path(get, path = "/docs", operation_id = "get_docs", tag = "operations", security(()), responses((status = 200, description = "A page.", body = String, content_type = "text/html")))]
 pub(super) async fn docs(State(app): State<App>) -> Response {
     let headers = [
@@ -97,14 +99,15 @@ pub(super) async fn docs(State(app): State<App>) -> Response {
     (headers, app.documents().page.clone()).into_response()
 }
 
-/// The page's stylesheet.
+/// Returns the stylesheet of the page.
 #[utoipa::path(get, path = "/docs/style.css", operation_id = "get_docs_style", tag = "operations", security(()), responses((status = 200, description = "A stylesheet.", body = String, content_type = "text/css")))]
 pub(super) async fn docs_style() -> Response {
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], docs::STYLE).into_response()
 }
 
-/// Sends a browser to the pages, and everybody else to the documentation.
-#[utoipa::path(get, path = "/", operation_id = "get_home", tag = "operations", security(()), responses((status = 302, description = "To `/ui/` where the header `Accept` names `text/html`, else to `/docs`.")))]
+/// Redirects browsers to the web UI, and other clients to the documentation.
+#[utoipa::path(get, path = "/", operation_id = "get_home", tag = "operations", security(()), responses((status = 302, description = "To \
+    `/ui/` if the header `Accept` contains `text/html`, else to `/docs`.")))]
 pub(super) async fn home(headers: HeaderMap) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
     let to = if accepts.contains("text/html") { "/ui/" } else { "/docs" };

@@ -1,4 +1,4 @@
-//! Deadlines of a connection that cost its requests nothing.
+//! Deadlines of a connection, without cost per request.
 //!
 //! A timer of the runtime would be set and unset for every request. Here the reader, the service and the slow tick of a
 //! connection share one number: what it is doing, and for how many ticks. A write that stalls has a moment that is

@@ -88,19 +88,21 @@ fn in_body(reason: String) -> RequestError {
     RequestError::Field { path: "at".to_owned(), reason }
 }
 
-/// Resolves a reference to exactly one version and what it says.
+/// Resolves a reference to one version and its content.
 #[utoipa::path(
     get, path = "/v1/resolve/{reference}", operation_id = "resolve", tag = "resolve", security((), ("token" = [])),
     params(
-        ("reference" = Reference, Path, description = "`name@label`, `name@7`, `name@b3:…`; a bare name means `@production`. Slashes may stand as they are.", example = "support/agent@production"),
-        ("subject" = Option<String>, Query, description = "A user, a conversation: whoever should always get the same arm of a split.", max_length = 1024, example = "user-17"),
+        ("reference" = Reference, Path, description = "`name@label`, `name@7` or `name@b3:…`; a bare name means \
+            `@production`. Slashes can be written as they are.", example = "support/agent@production"),
+        ("subject" = Option<String>, Query, description = "A user or conversation that should always get the same \
+            arm of a split.", max_length = 1024, example = "user-17"),
         Attributes,
-        ("at" = Option<Timestamp>, Query, description = "What was served at this moment, which has to be past.", example = "2026-03-20T15:00:00Z"),
-        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that the client has."),
+        ("at" = Option<Timestamp>, Query, description = "The moment to read, in the past; now by default.", example = "2026-03-20T15:00:00Z"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the client's copy."),
     ),
     responses(
         (status = 200, body = Resolved),
-        (status = 304, description = "The client has this answer."),
+        (status = 304, description = "The client's copy is current."),
     ),
 )]
 pub(super) async fn resolve(
@@ -132,7 +134,8 @@ pub(super) async fn resolve(
     request_body(content = BatchRequest, example = json!({"references": ["support/agent", "support/tone@3"], "subject": "user-17"})),
     responses(
         (status = 200, body = BatchAnswer),
-        (status = 413, body = crate::api::problem::Problem, content_type = "application/problem+json", description = "The answers together are larger than 16 MiB; `detail` names the reference with which they are."),
+        (status = 413, body = crate::api::problem::Problem, content_type = "application/problem+json", description = "The \
+            answers exceed 16 MiB; `detail` names the reference at which they do."),
     ),
 )]
 pub(super) async fn resolve_batch(
@@ -225,7 +228,7 @@ impl http_body::Body for Pieces {
     }
 }
 
-/// Resolves a reference and fills in its variables.
+/// Resolves a reference and renders it with variables.
 #[utoipa::path(
     post, path = "/v1/render/{reference}", operation_id = "render", tag = "resolve", security((), ("token" = [])),
     params(("reference" = Reference, Path, description = "As for resolving.", example = "support/agent@production")),

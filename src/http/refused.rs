@@ -1,4 +1,4 @@
-//! Refused access tokens in the log, for programs that lock addresses out: from where, and never which token.
+//! Logs rejected access tokens, with their address and without the token, for programs that ban addresses.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,13 +39,13 @@ impl Lines {
     }
 }
 
-/// Says that an access token was refused, which somebody showed in a request or to sign in.
+/// Logs that an access token of a request or a sign-in was rejected.
 pub(super) fn log(peer: Peer, id: Option<RequestId>, signing_in: bool) {
     let Some(unlogged) = LINES.next(STARTED.elapsed().as_secs()) else { return };
     let client = peer.address.map_or_else(|| "unix-socket".to_owned(), |address| address.to_string());
     let request = id.map(tracing::field::display);
     let unlogged = (unlogged > 0).then_some(unlogged);
-    tracing::warn!(%client, request, signing_in, unlogged, "refused an access token");
+    tracing::warn!(%client, request, signing_in, unlogged, "rejected an access token");
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What replicas fetch from this node, and report to it. What is in it is signed; here it is only sent.
+//! What replicas fetch from this node and report to it. The data is already signed; this module only sends it.
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -29,19 +29,19 @@ const USES_MAX: usize = 4_000;
 /// Longest name of a user in a report, in characters.
 const USER_CHARACTERS_MAX: usize = 64;
 const NOTE: &str = "text/plain; charset=utf-8";
-/// How long a replica shall stay away from a server that goes down, in milliseconds.
+/// How long a replica waits before it reconnects to a server that shuts down, in milliseconds.
 const RECONNECT_MS: &str = "bookholder-reconnect-ms";
 const STREAM: &str = "application/octet-stream";
 
-/// How long caches may keep an answer: shared ones only what this node tells everybody.
+/// How long caches can keep an answer: shared ones only public answers.
 fn caching(follower: &Follower, seconds: &str) -> HeaderValue {
     text(format!("{}, max-age={seconds}", if follower.open() { "public" } else { "private" }))
 }
 
-/// A signed root document.
+/// Returns a signed root document.
 #[utoipa::path(
     get, path = "/replication/v1/root/{n}", operation_id = "get_root", tag = "replication", security((), ("token" = [])),
-    params(("n" = u64, Path, description = "Its number, from 1.", minimum = 1)),
+    params(("n" = u64, Path, description = "The number, from 1.", minimum = 1)),
     responses((status = 200, description = "A signed note.", body = String)),
 )]
 pub(super) async fn root(
@@ -55,10 +55,10 @@ pub(super) async fn root(
     immutable(&follower, note, || format!("root document {number}"))
 }
 
-/// The signed record of an epoch.
+/// Returns the signed record of an epoch.
 #[utoipa::path(
     get, path = "/replication/v1/epoch/{e}", operation_id = "get_epoch", tag = "replication", security((), ("token" = [])),
-    params(("e" = u64, Path, description = "Its number, from 1.", minimum = 1)),
+    params(("e" = u64, Path, description = "The number, from 1.", minimum = 1)),
     responses((status = 200, description = "A signed note.", body = String)),
 )]
 pub(super) async fn epoch(
@@ -72,11 +72,12 @@ pub(super) async fn epoch(
     immutable(&follower, note, || format!("epoch {number}"))
 }
 
-/// The newest checkpoint of a view.
+/// Returns the latest checkpoint of a view.
 #[utoipa::path(
     get, path = "/replication/v1/view/{view}/checkpoint", operation_id = "get_checkpoint", tag = "replication", security((), ("token" = [])),
-    params(("view" = String, Path, description = "Its name.", example = "all")),
-    responses((status = 200, description = "A signed note.", body = String), (status = 304, description = "The client has it.")),
+    params(("view" = String, Path, description = "The name.", example = "all")),
+    responses((status = 200, description = "A signed note.", body = String), (status = 304, description = "The \
+        client's copy is current.")),
 )]
 pub(super) async fn checkpoint(
     State(app): State<App>,
@@ -99,14 +100,14 @@ pub(super) async fn checkpoint(
     })
 }
 
-/// Takes the proof of a checkpoint that a replica holds, where this node sent it an older one or another history: a
-/// primary that finds a signature of its registry on something that it does not know stops writing and signing until it
-/// is given a new epoch.
+/// Accepts the proof of a checkpoint that a replica holds, if this node sent it an older one or a different history: a
+/// primary that finds its registry's signature on a state that it does not know stops writing and signing until a new
+/// epoch begins.
 #[utoipa::path(
     post, path = "/replication/v1/view/{view}/checkpoint", operation_id = "submit_checkpoint", tag = "replication", security((), ("token" = [])),
-    params(("view" = String, Path, description = "Its name.", example = "all")),
+    params(("view" = String, Path, description = "The name.", example = "all")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The checkpoint, the record of its epoch, and the root documents after the first in ascending order: signed notes, each after its length (`u32`, big-endian). At most 1 MiB."),
-    responses((status = 204, description = "It was looked at."), (status = 400, description = "It is not signed by a key of this registry.", body = crate::api::problem::Problem)),
+    responses((status = 204, description = "The checkpoint was checked."), (status = 400, description = "It is not signed by a key of this registry.", body = crate::api::problem::Problem)),
 )]
 pub(super) async fn show_checkpoint(
     State(app): State<App>,
@@ -129,16 +130,18 @@ pub(super) async fn show_checkpoint(
     Ok(shown.map(|()| StatusCode::NO_CONTENT)?)
 }
 
-/// Waits for a change after a position, then answers with the checkpoint and the net delta.
+/// Waits for a change after a position, then returns the checkpoint and the delta.
 #[utoipa::path(
     get, path = "/replication/v1/view/{view}/next/{position}", operation_id = "poll_view", tag = "replication", security((), ("token" = [])),
     params(
-        ("view" = String, Path, description = "Its name.", example = "all"),
-        ("position" = Position, Path, description = "What the replica holds, as `epoch.seq`.", example = "1.4529"),
-        ("b" = Option<String>, Query, description = "Anything: gets past a broken cache on the way."),
-        ("Bookholder-Replica" = Option<String>, Header, description = "What the replica calls itself, 1 to 200 bytes: the primary then shows at once what it holds, without waiting for a report."),
+        ("view" = String, Path, description = "The name.", example = "all"),
+        ("position" = Position, Path, description = "The position of the replica, as `epoch.seq`.", example = "1.4529"),
+        ("b" = Option<String>, Query, description = "Any value, to bypass broken caches."),
+        ("Bookholder-Replica" = Option<String>, Header, description = "The id of the replica, 1 to 200 bytes: the \
+            primary then shows its position without waiting for a report."),
     ),
-    responses((status = 200, description = "A checkpoint, and a delta where there is a change. On a server that goes down, `Bookholder-Reconnect-Ms` says when to come back.", body = Vec<u8>, content_type = "application/octet-stream")),
+    responses((status = 200, description = "A checkpoint, and a delta if there is a change. If the server is \
+        shutting down, `Bookholder-Reconnect-Ms` says when to reconnect.", body = Vec<u8>, content_type = "application/octet-stream")),
 )]
 pub(super) async fn next(
     State(app): State<App>,
@@ -174,7 +177,7 @@ pub(super) async fn next(
         Some(rest) => {
             let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|piece| (piece, rest)) });
             let whole = stream::once(async move { Ok(answer.head) }).chain(rest);
-            // Whoever may no longer follow gets no further piece.
+            // A replica whose permission ended gets no further piece.
             Body::from_stream(whole.take_until(Box::pin(async move { seated.lost().await })))
         }
     };
@@ -187,11 +190,11 @@ pub(super) async fn next(
     Ok(response)
 }
 
-/// Takes note of how a replica is, for `/v1/status`.
+/// Stores the status of a replica, for `/v1/status`.
 #[utoipa::path(
     post, path = "/replication/v1/report", operation_id = "report_replica", tag = "replication", security((), ("token" = [])),
     request_body = ReplicaReport,
-    responses((status = 204, description = "It is noted.")),
+    responses((status = 204, description = "The report was stored.")),
 )]
 pub(super) async fn report(
     State(app): State<App>,
@@ -200,10 +203,10 @@ pub(super) async fn report(
     Json(report): Json<ReplicaReport, REPORT_BYTES_MAX>,
 ) -> Result<StatusCode, Failure> {
     if !is_replica_id(&report.replica) || !is_replica_id(&report.version) {
-        let reason = format!("`replica` and `version` are texts of 1 to {ID_BYTES_MAX} bytes");
+        let reason = format!("`replica` and `version` must have 1 to {ID_BYTES_MAX} bytes");
         return Err(RequestError::Json { reason }.into());
     }
-    // Who shows no access token is nobody whose word on others' uses counts.
+    // Usage reported without an access token is ignored.
     if let (Some(registry), false) = (&app.registry, follower.open()) {
         let by = format!("{} via {}", follower.who(), report.replica);
         let named = |one: VersionUse| {

@@ -40,7 +40,8 @@ const BLOCK_BYTES: u64 = 512;
 /// Name of the manifest in the archive.
 const MANIFEST_NAME: &str = "manifest.json";
 
-/// Who changed what, when, why, who approved it, with what risk, and what was live when; with a signed manifest.
+/// Returns a report with a signed manifest: who changed what, when and why, who approved it, with what risk, and what
+/// was live when.
 ///
 /// A tar archive of `report.html`, `report.csv` or `report.jsonl`, and `manifest.json`. `bookholder report` fetches and
 /// unpacks it; `bookholder report verify` checks it on any machine with the root key alone. Supports record keeping
@@ -48,9 +49,9 @@ const MANIFEST_NAME: &str = "manifest.json";
 #[utoipa::path(
     get, path = "/v1/report", operation_id = "get_report", tag = "audit",
     params(
-        ("from" = Timestamp, Query, description = "The first moment.", example = "2026-03-01T00:00:00Z"),
-        ("to" = Option<Timestamp>, Query, description = "The moment behind the last; now by default."),
-        ("prompt" = Option<Pattern>, Query, description = "Which prompts, for example `support/**`; all by default."),
+        ("from" = Timestamp, Query, description = "The start of the period.", example = "2026-03-01T00:00:00Z"),
+        ("to" = Option<Timestamp>, Query, description = "The end of the period (exclusive); now by default."),
+        ("prompt" = Option<Pattern>, Query, description = "The prompts, for example `support/**`; all by default."),
         ("format" = Option<String>, Query, description = "`html`, `csv` or `jsonl`; html by default.", pattern = "^(html|csv|jsonl)$"),
     ),
     responses((status = 200, description = "A tar archive.", body = Vec<u8>, content_type = "application/x-tar")),
@@ -75,13 +76,13 @@ pub(super) struct Asked {
     pub(super) format: Option<ReportFormat>,
 }
 
-/// Makes a report for somebody who may, and sends it.
+/// Makes and sends a report, if the caller is allowed.
 pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: Asked) -> Result<Response, Failure> {
     let Asked { scope, from, to, prompts, format } = asked;
     let now = Timestamp::from_ms(publisher(&app)?.signer().clock.now_ms());
     let question = Question { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
-        let reason = format!("the report would end at {} and begin at {}", question.to, question.from);
+        let reason = format!("the report ends at {}, before it begins at {}", question.to, question.from);
         return Err(RequestError::Unfit { reason }.into());
     }
     let busy = |_| RequestError::Busy { what: "too many reports", retry_after_s: RETRY_AFTER_S };

@@ -1,4 +1,4 @@
-//! Why a request fails before anything below is asked: its path, query, headers or body.
+//! Why a request is rejected before it reaches an operation: its path, query, headers or body.
 
 use crate::api::limits::PAGE_ROWS_MAX;
 
@@ -6,83 +6,85 @@ use crate::api::limits::PAGE_ROWS_MAX;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RequestError {
-    #[error("there is no such path; GET /docs shows all there are")]
+    #[error("unknown path; see GET /docs for all paths")]
     NoSuchPath,
-    #[error("this path does not take {method}; the header Allow says what it takes")]
+    #[error("{method} is not allowed on this path; see the header Allow")]
     Method { method: String },
-    #[error("the path cannot be read: {reason}")]
+    #[error("invalid path: {reason}")]
     Path { reason: String },
-    #[error("unknown query parameters: {}; this path takes {}", unknown.join(", "), known(taken))]
+    #[error("unknown query parameters: {}; this path accepts {}", unknown.join(", "), known(taken))]
     UnknownParameters { unknown: Vec<String>, taken: &'static [&'static str] },
-    #[error("the query cannot be read: {reason}")]
+    #[error("invalid query: {reason}")]
     Query { reason: String },
-    #[error("the query parameter `{name}` is wrong: {reason}")]
+    #[error("invalid query parameter `{name}`: {reason}")]
     Parameter { name: &'static str, reason: String },
-    #[error("`limit` is {limit}; a page has 1 to {PAGE_ROWS_MAX} rows")]
+    #[error("invalid `limit` {limit}: use 1 to {PAGE_ROWS_MAX}")]
     PageSize { limit: usize },
-    #[error("the query parameter `{name}` is wrong: {reason}")]
+    #[error("invalid query parameter `{name}`: {reason}")]
     QueryValue { name: &'static str, reason: String },
     #[error("{reason}")]
     Unfit { reason: String },
-    #[error("the body is not JSON of the shape this path takes: {reason}")]
+    #[error("the body does not match the schema of this path: {reason}")]
     Json { reason: String },
-    #[error("`{path}` in the body is wrong: {reason}")]
+    #[error("invalid `{path}` in the body: {reason}")]
     Field { path: String, reason: String },
-    #[error("the body's content type is {found}, and this path takes application/json")]
+    #[error("the content type is {found}, but this path accepts application/json")]
     ContentType { found: String },
-    #[error("the body is encoded as {found}, and this path takes it as it is")]
+    #[error("unsupported content encoding {found}")]
     ContentEncoding { found: String },
-    #[error("the body is longer than {max} bytes, which is the limit of this path")]
+    #[error("the body exceeds the limit of {max} bytes")]
     BodyTooLarge { max: usize },
     #[error("the body did not arrive within {seconds} s")]
     BodySlow { seconds: u64 },
-    #[error("the body broke off")]
+    #[error("the request body ended early")]
     BodyBroken,
-    #[error("{what} wait already; try again")]
+    #[error("{what} are already waiting; try again")]
     Busy { what: &'static str, retry_after_s: u64 },
     #[error("the request has {count} Host headers; it needs exactly one")]
     Hosts { count: usize },
-    #[error("`{host}` is not a host that this node answers to without an access token")]
+    #[error("this node does not accept the host `{host}` without an access token")]
     WrongHost { host: String, forwarded: Option<&'static str> },
-    #[error("a page of another site sent this request, and without an access token only this node's own pages may")]
+    #[error(
+        "the request came from a page of another site; without an access token, only this node's own pages can send it"
+    )]
     OtherSite,
-    #[error("{max} {what} are open for you already; close one, or try again later")]
+    #[error("you already have {max} {what} open; close one, or try again later")]
     Share { what: &'static str, max: usize, retry_after_s: u64 },
     #[error("too many {what} are open at this node; try again later")]
     Full { what: &'static str, retry_after_s: u64 },
-    #[error("this takes an access token, and the request has none")]
+    #[error("access token required")]
     TokenMissing,
-    #[error("this takes an access token: the request was forwarded (it has the header {header}), so it is not local")]
+    #[error("access token required: the request came through a proxy (it has the header {header}), so it is not local")]
     Forwarded { header: &'static str },
-    #[error("the access token of this request is none that this node knows")]
+    #[error("unknown access token")]
     TokenUnknown,
-    #[error("the access token of this request is not the one that this replica was given")]
+    #[error("the access token is not the read token of this replica")]
     TokenNotOfReplica,
-    #[error("too many attempts to sign in; wait {retry_after_s} s")]
+    #[error("too many sign-in attempts; try again in {retry_after_s} s")]
     Attempts { retry_after_s: u64 },
-    #[error("this form came from a page that is not of this node")]
+    #[error("the form was submitted from another site")]
     OtherOrigin,
-    #[error("this form came from a page of {origin}, and this node was asked for as `{asked}`")]
+    #[error("the form was submitted from {origin}, but this node was addressed as `{asked}`")]
     UnknownOrigin { origin: String, asked: String },
-    #[error("this form is of a session that has ended")]
+    #[error("the session of this form has ended")]
     FormStale,
-    #[error("the form lacks the field `{field}`")]
+    #[error("the form field `{field}` is missing")]
     FormField { field: &'static str },
     #[error("{}", wrong.join("; "))]
     FormFields { wrong: Vec<String> },
     #[error("{field}: {reason}")]
     FormValue { field: &'static str, reason: String },
-    #[error("the form with files cannot be used: {reason}")]
+    #[error("invalid file upload: {reason}")]
     Upload { reason: String },
-    #[error("`{actor}` may not {what}: that takes the role {role}")]
+    #[error("permission denied: `{actor}` needs the role {role} for {what}")]
     Role { actor: String, what: &'static str, role: &'static str },
-    #[error("this node is a replica, and {what} takes its primary{}", upstream.as_ref().map(|url| format!(" ({url})")).unwrap_or_default())]
+    #[error("this node is a read-only replica; {what} is only possible on the primary{}", upstream.as_ref().map(|url| format!(" ({url})")).unwrap_or_default())]
     Replica { what: &'static str, upstream: Option<String> },
     #[error("there is no {what}")]
     NoRecord { what: String },
-    #[error("this node holds no verified state yet")]
+    #[error("this node has no verified state yet")]
     NotReady,
-    #[error("this node's state is {age_s} s old; ready means at most {max_age_s} s")]
+    #[error("this node's state is {age_s} s old; the limit for ready is {max_age_s} s")]
     TooOld { age_s: u64, max_age_s: u64 },
     #[error("this node is not ready: {detail}")]
     Faulty { detail: String },
@@ -90,7 +92,7 @@ pub enum RequestError {
     Panicked,
     #[error("a task failed: {0}")]
     Task(String),
-    #[error("{what} cannot be read")]
+    #[error("cannot read {what}")]
     File {
         what: &'static str,
         #[source]

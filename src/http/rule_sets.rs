@@ -30,13 +30,13 @@ const RETRY_AFTER_S: u64 = 2;
 /// Largest body of a request to archive, in bytes: as many content ids to keep as it may name.
 const ARCHIVE_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// Lists rule sets, without the rules themselves; those that come with the program first.
+/// Lists rule sets, without the rules themselves; built-in ones first.
 #[utoipa::path(get, path = "/v1/rules", operation_id = "list_rule_sets", tag = "governance", responses((status = 200, body = Vec<RuleSetView>)))]
 pub(super) async fn rule_sets(writer: Writer, _: NoParams) -> Result<Said<Vec<RuleSetView>>, Failure> {
     Ok(Said(blocking(move || writer.registry.rule_sets()).await??))
 }
 
-/// One rule set of one's own, with its rules.
+/// Returns one custom rule set with its rules.
 #[utoipa::path(
     get, path = "/v1/rules/{name}", operation_id = "get_rule_set", tag = "governance",
     params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
@@ -46,7 +46,7 @@ pub(super) async fn rule_set(writer: Writer, segments: Segments, _: NoParams) ->
     Ok(Said(blocking(move || writer.registry.rule_set(segments.text("name"))).await??))
 }
 
-/// Keeps a rule set, in place of one of the same name; every later version is classified by it.
+/// Creates or replaces a rule set; later versions are classified by it.
 #[utoipa::path(
     put, path = "/v1/rules/{name}", operation_id = "put_rule_set", tag = "governance",
     params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
@@ -80,18 +80,18 @@ pub(super) async fn put_patiently(
     patiently(work).await
 }
 
-/// Takes a rule set away; what it found stays recorded.
+/// Removes a rule set; its findings remain.
 #[utoipa::path(
     delete, path = "/v1/rules/{name}", operation_id = "delete_rule_set", tag = "governance",
     params(("name" = Handle, Path, description = "The rule set.", example = "house-rules")),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "It was removed.")),
 )]
 pub(super) async fn remove_rule_set(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
     writer.registry.remove_rule_set(&writer.actor, segments.text("name").to_owned()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What the risk rules find in a content that nobody publishes; nothing is kept of it.
+/// Runs the risk rules on an unpublished content; nothing is stored.
 #[utoipa::path(
     post, path = "/v1/classify", operation_id = "classify_content", tag = "governance", security((), ("token" = [])),
     request_body(content = ClassifyRequest, example = json!({"content": {"syntax": "plain", "text": "Take 400 mg of ibuprofen twice a day."}})),
@@ -114,12 +114,13 @@ pub(super) async fn classify(
     Ok(Said(classified.await??))
 }
 
-/// What the risk rules found in a version when it was published.
+/// Returns the findings of the risk rules in a version when it was published.
 #[utoipa::path(
     get, path = "/v1/prompts/{name}/versions/{version}/findings", operation_id = "list_findings", tag = "prompts", security((), ("token" = [])),
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
-        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "The number.", minimum = 1, example = 7),
     ),
     responses((status = 200, body = Vec<Finding>)),
 )]
@@ -130,12 +131,13 @@ pub(super) async fn findings(
     _: NoParams,
 ) -> Result<Said<Vec<Finding>>, Failure> {
     let (name, number) = version(&segments)?;
-    let registry = primary(&app, "showing what risk rules found")?;
+    let registry = primary(&app, "showing findings")?;
     let found = move || registry.findings(&app.catalogue.as_reader(&reader.scope())?, &name, number);
     Ok(Said(blocking(found).await??))
 }
 
-/// Archives versions that nothing needs: their contents are dropped, their ids and all else stay. By default a dry run.
+/// Archives versions that are no longer needed: their contents are deleted, their ids and everything else remain. A dry
+/// run by default.
 #[utoipa::path(
     post, path = "/v1/archive", operation_id = "archive_versions", tag = "governance",
     request_body(content = ArchiveRequest, example = json!({"prompts": "support/**", "unused_days": 365, "dry_run": true})),
@@ -176,12 +178,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_comes_too_many_is_told_to_come_again() {
+    fn too_many_rule_tests_at_once_are_busy() {
         static TWO: Semaphore = Semaphore::const_new(2);
         let (first, _second) =
             (claim(&TWO, "too many tests").expect("room"), claim(&TWO, "too many tests").expect("room"));
         let refused = claim(&TWO, "too many tests").map(drop).expect_err("full");
-        assert_eq!(refused.to_string(), "too many tests wait already; try again");
+        assert_eq!(refused.to_string(), "too many tests are already waiting; try again");
         assert_eq!(refused.into_response().status(), StatusCode::SERVICE_UNAVAILABLE);
         drop(first);
         assert!(claim(&TWO, "too many tests").is_ok());

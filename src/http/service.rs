@@ -1,4 +1,4 @@
-//! One request, one answer: what is in memory ahead of the router, everything else through it.
+//! Answers one request: from memory if possible, otherwise through the router.
 //!
 //! The hot path allocates nothing but the header map, takes no lock and awaits nothing. It answers only what needs
 //! no look at the query; whatever is unusual about a request sends it to the router, which says the same of it.
@@ -216,7 +216,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
         Some(visitor) => Holder::of(&app, peer, visitor.seat()),
         None => Holder::of(&app, peer, identify(&app, request.headers()).ok().flatten().as_deref()),
     };
-    // Whoever is turned away at the door is shown nothing of this node, not even its name.
+    // A refused request reveals nothing about this node, not even its name.
     let is_admitted = admitted.is_ok();
     if let Some(visitor) = &visitor {
         ui::news::take(&app, visitor, &mut request);

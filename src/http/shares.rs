@@ -1,4 +1,4 @@
-//! What nobody may take all of: so many of one kind of thing in all, and so many for each who asks.
+//! Shares of limited resources: a limit in total, and one per client.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,9 +16,9 @@ use crate::registry::Seat;
 pub(super) enum Holder {
     /// An access token, by its name.
     Token(String),
-    /// Everybody on this machine who shows none.
+    /// All local clients without an access token.
     Local,
-    /// Everybody who shows none, or one that many use, from one network.
+    /// All clients of one network without an access token, or with a shared one.
     Network(Option<IpAddr>),
 }
 
@@ -95,7 +95,7 @@ impl Shares {
     }
 }
 
-/// One that somebody has; given back when it is dropped.
+/// One held share; released when it is dropped.
 pub(super) struct Share {
     held: Arc<Mutex<Held>>,
     holder: Holder,
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_takes_more_than_their_share_and_all_together_no_more_than_there_is() {
+    fn shares_are_limited_per_holder_and_in_total() {
         let shares = Shares::new("streams", Limits { all: 5, token: 2, network: 1, local: 3 });
         let token = |name: &str| Holder::Token(name.to_owned());
         let says = |taken: Result<Share, Failure>| taken.err().map(|failure| failure.to_string());

@@ -1,4 +1,4 @@
-//! What the handlers work with: the floors below, as `server` wired them.
+//! The state of the handlers: the layers below, as wired by `server`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -52,7 +52,7 @@ pub struct AppState {
     pub catalogue: Catalogue,
     /// The write path; none on a replica.
     pub registry: Option<Registry>,
-    /// What replicas follow; none on a node that nobody follows.
+    /// What replicas follow; absent on a node without replicas.
     pub publisher: Option<Publisher>,
     /// What reports say of the system.
     pub about: About,
@@ -68,7 +68,7 @@ pub struct AppState {
     pub metrics: Metrics,
     /// Whether a local peer may read without an access token.
     pub open_reads: bool,
-    /// Whether everybody may, wherever they are.
+    /// Whether all callers can, from anywhere.
     pub open_to_all: bool,
     /// The access token that a replica takes for reading, which has no others.
     pub read_token: Option<(TokenHash, Arc<Seat>)>,
@@ -141,7 +141,7 @@ impl Shared {
         })
     }
 
-    /// The OpenAPI document and the page made of it; made when somebody first asks, as most nodes are never asked.
+    /// The OpenAPI document and its page; made at the first request, as most nodes never need it.
     pub(super) fn documents(&self) -> &Documents {
         self.documents.get_or_init(|| {
             let mut document = super::openapi::document();

@@ -1,4 +1,4 @@
-//! The face as a client meets it: real floors below, requests in process and over loopback.
+//! Tests of the HTTP interface on real lower layers, in process and over loopback.
 
 mod govern;
 mod proxied;
@@ -222,7 +222,7 @@ async fn malformed_requests_are_answered_by_problems() {
         ("/v1/resolve/a@nowhere", 404, "label_not_found", "nowhere"),
         ("/v1/resolve/a@0", 400, "invalid_name", "count from 1"),
         ("/v1/resolve/a@18446744073709551616", 400, "invalid_name", "count from 1"),
-        ("/v1/resolve/a@9", 404, "version_not_found", "newest is 1"),
+        ("/v1/resolve/a@9", 404, "version_not_found", "latest is 1"),
         ("/v1/resolve/%2e%2e/a", 400, "invalid_name", "`..`"),
         ("/v1/resolve/a%00", 400, "invalid_name", "U+0000"),
         ("/v1/resolve/a%252fb", 404, "prompt_not_found", "a%2fb"),
@@ -232,7 +232,7 @@ async fn malformed_requests_are_answered_by_problems() {
         ("/v1/resolve/a?at=yesterday", 400, "invalid_field", "`yesterday`"),
         ("/v1/prompts/%2e%2e", 400, "invalid_name", "`..`"),
         ("/v1/prompts/a/versions/0", 400, "invalid_name", "count from 1"),
-        ("/v1/prompts?limit=0", 400, "bad_request", "1000 rows"),
+        ("/v1/prompts?limit=0", 400, "bad_request", "use 1 to 1000"),
         ("/v1/prompts?cursor=%7C", 422, "invalid_request", "cursor"),
         ("/v1/deployments?label=production", 422, "invalid_request", "`name`"),
         ("/v1/contents/b3:12", 400, "bad_request", "64 lower-case"),
@@ -281,7 +281,7 @@ async fn malformed_bodies_are_answered_by_problems() {
 }
 
 #[tokio::test]
-async fn another_method_is_told_which_ones_there_are() {
+async fn wrong_method_is_answered_with_allow() {
     let node = Node::start(true);
     for (path, allowed) in [("/v1/resolve/a", "GET,HEAD"), ("/v1/prompts/a", "GET,HEAD,DELETE")] {
         let request = Request::put(path).body(Body::empty()).expect("a request");
@@ -295,7 +295,7 @@ async fn another_method_is_told_which_ones_there_are() {
 }
 
 #[tokio::test]
-async fn access_is_open_where_it_should_be_and_nowhere_else() {
+async fn only_public_paths_are_open_without_a_token() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let reader = node.change("POST", "/v1/tokens", &json!({"name": "r", "role": "reader"})).await.1;
@@ -375,23 +375,23 @@ async fn a_wrong_field_of_a_body_is_named_with_its_value_and_rule() {
         (
             "/v1/prompts/a/versions",
             json!({"content": {"text": "x"}, "message": "m", "labels": ["staging", "Production"]}),
-            "`labels[1]` in the body is wrong",
-            "`Production` is no",
+            "invalid `labels[1]` in the body",
+            "invalid label `Production`",
         ),
         (
             "/v1/deployments",
             json!({"moves": [{"name": "a", "label": "9", "serving": {"version": 1}}], "message": "m"}),
-            "`moves[0].label` in the body is wrong",
+            "invalid `moves[0].label` in the body",
             "use 1 to 36 of a-z",
         ),
         (
             "/v1/deployments",
             json!({"moves": [{"name": "a//b", "label": "x", "serving": {"version": 1}}], "message": "m"}),
-            "`moves[0].name` in the body is wrong",
+            "invalid `moves[0].name` in the body",
             "`a//b`",
         ),
-        ("/v1/render/a", json!({"at": "yesterday"}), "`at` in the body is wrong", "`yesterday` is not a time"),
-        ("/v1/render/a", json!({"messages": {"h": 3}}), "`messages.h` in the body is wrong", "invalid type"),
+        ("/v1/render/a", json!({"at": "yesterday"}), "invalid `at` in the body", "invalid time `yesterday`"),
+        ("/v1/render/a", json!({"messages": {"h": 3}}), "invalid `messages.h` in the body", "invalid type"),
     ] {
         let (status, problem) = node.change("POST", path, &body).await;
         assert_eq!((status, &problem["code"]), (StatusCode::BAD_REQUEST, &json!("invalid_field")), "{problem}");

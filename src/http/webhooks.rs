@@ -1,4 +1,4 @@
-//! Webhooks over HTTP: each handler hands one command to the registry.
+//! Webhooks over HTTP: each handler passes one command to the registry.
 
 use axum::Json as Said;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -18,12 +18,12 @@ pub(super) async fn webhooks(writer: Writer, _: NoParams) -> Result<Said<Vec<Web
     Ok(Said(blocking(move || writer.registry.webhooks(&writer.actor)).await??))
 }
 
-/// Keeps a webhook; the answer that makes one is the only place where its secret stands.
+/// Creates or replaces a webhook; its secret is only shown in the response that creates it.
 #[utoipa::path(
     put, path = "/v1/webhooks/{name}", operation_id = "put_webhook", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     request_body(content = WebhookRequest, example = json!({"url": "https://bot.example.com/bookholder", "events": ["prompt.label.*"], "prompts": "support/**"})),
-    responses((status = 201, description = "It was made.", body = WebhookView), (status = 200, description = "It was changed.", body = WebhookView)),
+    responses((status = 201, description = "It was created.", body = WebhookView), (status = 200, description = "It was changed.", body = WebhookView)),
 )]
 pub(super) async fn put_webhook(
     writer: Writer,
@@ -35,23 +35,23 @@ pub(super) async fn put_webhook(
     Ok(with_secret(if kept.secret.is_some() { StatusCode::CREATED } else { StatusCode::OK }, kept))
 }
 
-/// Takes a webhook away, with its deliveries.
+/// Removes a webhook and its deliveries.
 #[utoipa::path(
     delete, path = "/v1/webhooks/{name}", operation_id = "delete_webhook", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
-    responses((status = 204, description = "It is gone.")),
+    responses((status = 204, description = "It was removed.")),
 )]
 pub(super) async fn remove_webhook(writer: Writer, segments: Segments, _: NoParams) -> Result<StatusCode, Failure> {
     writer.registry.remove_webhook(&writer.actor, segments.text("name").to_owned()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Gives a webhook another secret; both sign for the overlap.
+/// Rotates the secret of a webhook; both secrets sign during the overlap.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/rotation", operation_id = "rotate_webhook_secret", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
     request_body(content = WebhookRotation, example = json!({"overlap_s": 86_400})),
-    responses((status = 201, description = "The only place where the new secret stands.", body = WebhookView)),
+    responses((status = 201, description = "The new secret; it is not shown again.", body = WebhookView)),
 )]
 pub(super) async fn rotate_webhook(
     writer: Writer,
@@ -68,7 +68,7 @@ pub(super) async fn rotate_webhook(
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/test", operation_id = "test_webhook", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
-    responses((status = 202, description = "It is on its way.", body = TestAnswer)),
+    responses((status = 202, description = "The test event was queued.", body = TestAnswer)),
 )]
 pub(super) async fn test_webhook(
     writer: Writer,
@@ -79,7 +79,7 @@ pub(super) async fn test_webhook(
     Ok((StatusCode::ACCEPTED, Said(TestAnswer { seq })))
 }
 
-/// Sends a webhook nothing until it is enabled; what happens meanwhile passes it by.
+/// Disables a webhook until it is enabled; events in between are not sent.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/suspension", operation_id = "suspend_webhook", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
@@ -96,7 +96,7 @@ pub(super) async fn disable_webhook(
     Ok(Said(writer.registry.disable_webhook(&writer.actor, name, request).await?))
 }
 
-/// Sends a webhook what is pending, and what happens from now on.
+/// Enables a webhook: pending and new events are sent.
 #[utoipa::path(
     delete, path = "/v1/webhooks/{name}/suspension", operation_id = "resume_webhook", tag = "webhooks",
     params(("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot")),
@@ -110,7 +110,7 @@ pub(super) async fn enable_webhook(
     Ok(Said(writer.registry.enable_webhook(&writer.actor, segments.text("name").to_owned()).await?))
 }
 
-/// Lists what became of a webhook's events, newest first: the last 1,000 that are over, of 30 days, and what waits.
+/// Lists the deliveries of a webhook, newest first: pending ones, and the last 1,000 completed within 30 days.
 #[utoipa::path(
     get, path = "/v1/webhooks/{name}/deliveries", operation_id = "list_webhook_deliveries", tag = "webhooks",
     params(
@@ -131,15 +131,15 @@ pub(super) async fn webhook_deliveries(
     Ok(Said(blocking(read).await??))
 }
 
-/// Sends a webhook the events of an audit entry again, under the same `webhook-id`s; refused where its filters and prompts
-/// let none of them pass.
+/// Sends the events of an audit entry to a webhook again, with the same `webhook-id`s; rejected if none matches its
+/// filters and prompts.
 #[utoipa::path(
     post, path = "/v1/webhooks/{name}/deliveries/{seq}/redelivery", operation_id = "redeliver_webhook", tag = "webhooks",
     params(
         ("name" = Handle, Path, description = "The name of the webhook.", example = "deploy-bot"),
-        ("seq" = u64, Path, description = "The audit entry that the events are of.", minimum = 1, example = 17),
+        ("seq" = u64, Path, description = "The audit entry of the events.", minimum = 1, example = 17),
     ),
-    responses((status = 202, description = "They are on their way.", body = Vec<Delivery>)),
+    responses((status = 202, description = "The events were queued.", body = Vec<Delivery>)),
 )]
 pub(super) async fn redeliver(
     writer: Writer,
@@ -150,7 +150,7 @@ pub(super) async fn redeliver(
     Ok((StatusCode::ACCEPTED, Said(writer.registry.redeliver(&writer.actor, name, seq).await?)))
 }
 
-/// An answer that may hold a secret, which nobody on the way keeps.
+/// A response that can contain a secret and must not be cached.
 fn with_secret(status: StatusCode, view: WebhookView) -> Response {
     (status, [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Said(view)).into_response()
 }

@@ -1,4 +1,4 @@
-//! Where requests do their work: how much of it there is at once, and when it ends.
+//! Runs the work of requests on limited threads, with deadlines.
 //!
 //! Short reads and heavy work (rendering, comparing, merging, searching, batches, the pages that do such things) have
 //! threads of their own, so that neither the one nor the other, nor the replicas' polls, wait for heavy work. Heavy
@@ -45,7 +45,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// What a request that met too many others is asked to wait, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
-/// Held by whoever does heavy work.
+/// Held while doing heavy work.
 type Turn = OwnedSemaphorePermit;
 
 /// Permits for what a process does for its requests.
@@ -152,16 +152,16 @@ impl Work {
     /// Takes all turns and all places in the queue, until it is dropped.
     pub(super) fn fill(&self) -> (Vec<Turn>, tokio::sync::SemaphorePermit<'_>) {
         let places = self.waiting.available_permits();
-        let queue = self.waiting.try_acquire_many(places.try_into().expect("few")).expect("nobody waits");
+        let queue = self.waiting.try_acquire_many(places.try_into().expect("few")).expect("no request is waiting");
         (std::iter::from_fn(|| self.turn_now()).collect(), queue)
     }
 }
 
 const fn busy() -> RequestError {
-    RequestError::Busy { what: "too much heavy work at once", retry_after_s: RETRY_AFTER_S }
+    RequestError::Busy { what: "too many expensive requests", retry_after_s: RETRY_AFTER_S }
 }
 
-/// Held by whoever waits for heavy work; without them, nobody does.
+/// Held while waiting for heavy work.
 struct Waits(Stop);
 
 impl Drop for Waits {

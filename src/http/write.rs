@@ -1,4 +1,4 @@
-//! What changes prompts: each handler hands one command to the registry.
+//! Changes of prompts: each handler passes one command to the registry.
 
 use axum::Extension;
 use axum::Json as Said;
@@ -16,12 +16,14 @@ use crate::model::name::{Label, PromptName};
 use crate::model::reference::Selector;
 use crate::model::version::Version;
 
-/// Publishes a version; what the latest version says already creates nothing.
+/// Publishes a version; nothing is created if the latest version has the same content.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/versions", operation_id = "publish_version", tag = "prompts",
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     request_body(content = PublishRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "message": "Greet by name", "labels": ["staging"]})),
-    responses((status = 201, description = "A version was made.", body = Published), (status = 200, description = "The latest version says this already.", body = Published)),
+    responses((status = 201, description = "A version was created.", body = Published), (status = 200, description = "The \
+        latest version already has this content.", body = Published)),
 )]
 pub(super) async fn publish(
     writer: Writer,
@@ -34,10 +36,11 @@ pub(super) async fn publish(
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }
 
-/// Removes a prompt: nothing is served under its name until it is published again. Its history stays.
+/// Removes a prompt: nothing is served under its name until it is published again. Its history remains.
 #[utoipa::path(
     delete, path = "/v1/prompts/{name}", operation_id = "remove_prompt", tag = "prompts",
-    params(("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent")),
+    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
+        as `%2F`.", example = "support/agent")),
     request_body(content = RemoveRequest, example = json!({"message": "Replaced by support/concierge"})),
     responses((status = 200, body = Deployed)),
 )]
@@ -50,12 +53,13 @@ pub(super) async fn remove(
     Ok(Said(writer.registry.remove(&writer.actor, segments.get("name")?, request).await?))
 }
 
-/// Retires a version: it cannot be deployed any more.
+/// Retires a version, so it can no longer be deployed.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/versions/{version}/retirement", operation_id = "retire_version", tag = "prompts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
-        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "The number.", minimum = 1, example = 7),
     ),
     request_body(content = Why, example = json!({"message": "Promises refunds"})),
     responses((status = 200, body = Version)),
@@ -70,12 +74,13 @@ pub(super) async fn retire(
     Ok(Said(writer.registry.retire(&writer.actor, name, number, why).await?))
 }
 
-/// Takes a retirement back.
+/// Un-retires a version.
 #[utoipa::path(
     delete, path = "/v1/prompts/{name}/versions/{version}/retirement", operation_id = "reinstate_version", tag = "prompts",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
-        ("version" = u64, Path, description = "Its number.", minimum = 1, example = 7),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("version" = u64, Path, description = "The number.", minimum = 1, example = 7),
     ),
     request_body(content = Why, example = json!({"message": "It was version 6"})),
     responses((status = 200, body = Version)),
@@ -90,7 +95,7 @@ pub(super) async fn reinstate(
     Ok(Said(writer.registry.reinstate(&writer.actor, name, number, why).await?))
 }
 
-/// Moves labels, of one or several prompts, all at once or not at all.
+/// Deploys to labels of one or more prompts, all at once or not at all.
 #[utoipa::path(
     post, path = "/v1/deployments", operation_id = "deploy", tag = "deployments",
     request_body(content = DeployRequest, example = json!({"moves": [{"name": "support/agent", "label": "production", "serving": {"version": 7}}], "message": "Greets by name; staging was fine for a week"})),
@@ -104,11 +109,12 @@ pub(super) async fn deploy(
     Ok(Said(writer.registry.deploy(&writer.actor, request).await?))
 }
 
-/// Takes a label away: what asks for it gets an error from then on.
+/// Removes a label: requests for it fail from then on.
 #[utoipa::path(
     delete, path = "/v1/prompts/{name}/labels/{label}", operation_id = "remove_label", tag = "deployments",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("label" = Label, Path, description = "A label.", example = "trial"),
     ),
     request_body(content = Why, example = json!({"message": "The trial is over"})),
@@ -124,11 +130,12 @@ pub(super) async fn unlabel(
     Ok(Said(writer.registry.unlabel(&writer.actor, name, label, why).await?))
 }
 
-/// Serves again what a label served before: the last different serving, or the version `to`.
+/// Rolls a label back to its previous deployment, or to the version `to`.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/labels/{label}/rollback", operation_id = "roll_back_label", tag = "deployments",
     params(
-        ("name" = PromptName, Path, description = "The prompt. Its slashes may stand as they are, or be written `%2F`.", example = "support/agent"),
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
         ("label" = Label, Path, description = "A label.", example = "production"),
     ),
     request_body(content = RollbackRequest, example = json!({"message": "Answers in French"})),
@@ -144,7 +151,7 @@ pub(super) async fn rollback(
     Ok(Said(writer.registry.rollback(&writer.actor, name, label, request).await?))
 }
 
-/// Imports changes of another library's history, oldest first, each once.
+/// Imports history from elsewhere, oldest first, each change once.
 #[utoipa::path(
     post, path = "/v1/import", operation_id = "import_history", tag = "prompts",
     request_body(content = ImportRequest, example = json!({"changes": [{"id": "c1", "at": "2026-03-20T15:00:00Z", "author": "ada", "message": "First text", "name": "support/agent", "text": "Hello."}]})),

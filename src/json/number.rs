@@ -9,15 +9,15 @@ pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum NumberError {
-    #[error("which is not a number as JSON writes it; write it in decimal digits, or as a text in quotes")]
+    #[error("which is not a JSON number; write it in decimal digits, or as a string in quotes")]
     Form,
-    #[error("beyond 2^53 - 1, where JSON readers disagree; write it as a text in quotes")]
+    #[error("beyond 2^53 - 1, where JSON readers disagree; write it as a string in quotes")]
     Integer,
-    #[error("which readers take for 0; write 0 or -0.0")]
+    #[error("which JSON readers take for 0; write 0 or -0.0")]
     NegativeZero,
-    #[error("beyond the numbers that JSON readers hold; write it as a text in quotes")]
+    #[error("beyond the range of JSON readers; write it as a string in quotes")]
     Infinite,
-    #[error("which would become {becomes}; write that, or the digits as a text in quotes")]
+    #[error("which would become {becomes}; write that, or the digits as a string in quotes")]
     Changed { becomes: String },
 }
 

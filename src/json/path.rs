@@ -1,4 +1,4 @@
-//! Where in a value something stands.
+//! Paths into a JSON value.
 
 use std::fmt::{self, Write};
 

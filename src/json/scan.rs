@@ -1,4 +1,4 @@
-//! Goes through the bytes of a JSON text and refuses what would not survive being read.
+//! Scans a JSON text and refuses keys and numbers that would change when read.
 //!
 //! It builds no values and judges no syntax: where a text is not JSON it stops, and whoever reads it next says why.
 

@@ -1,4 +1,4 @@
-//! What the system says of this process, under the names that all programs use for it. Linux alone says it.
+//! Metrics of the process from the system, under their conventional names; on Linux only.
 
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,17 +28,17 @@ impl Process {
         let process = Self::default();
         let start = Gauge::<f64, AtomicU64>::default();
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64().floor()));
-        registry.register("process_start_time_seconds", "When this process began, in seconds since 1970", start);
+        registry.register("process_start_time_seconds", "Start of this process, in seconds since 1970", start);
         let all: [(&str, &str, &Known); 3] = [
-            ("process_resident_memory_bytes", "Memory of this process that is in RAM", &process.resident_bytes),
-            ("process_open_fds", "File descriptors that this process has open", &process.open_fds),
-            ("process_max_fds", "File descriptors that this process may have open", &process.max_fds),
+            ("process_resident_memory_bytes", "Resident memory of this process", &process.resident_bytes),
+            ("process_open_fds", "Open file descriptors", &process.open_fds),
+            ("process_max_fds", "Maximum number of open file descriptors", &process.max_fds),
         ];
         for (name, help, metric) in all {
             registry.register(name, help, Known::clone(metric));
         }
         if cpu_seconds().is_some() {
-            registry.register("process_cpu_seconds", "Processor time of this process", process.cpu_seconds.clone());
+            registry.register("process_cpu_seconds", "CPU time of this process", process.cpu_seconds.clone());
         }
         process
     }

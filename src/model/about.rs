@@ -1,6 +1,6 @@
-//! What people say about a prompt: who answers for it, under which tags it is found, and what it is for.
+//! Metadata of a prompt: owner, tags and description.
 //!
-//! It changes nothing of what is served, so it is kept beside the map and no replica has it.
+//! It does not affect what is served, so it is not part of the replicated state.
 
 use std::collections::BTreeSet;
 
@@ -16,28 +16,28 @@ pub const TAG_BYTES_MAX: usize = 40;
 /// Longest description, in characters.
 pub const DESCRIPTION_CHARACTERS_MAX: usize = 1_000;
 
-/// What is said about a prompt.
+/// Owner, tags and description of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// Who answers for it: a principal or a team, 1 to 64 of a-z 0-9 . _ - @.
+    /// The owner: a principal or a team, 1 to 64 of a-z 0-9 . _ - @.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Words to find it by: at most 20, each 1 to 40 of a-z 0-9 . _ -.
+    /// Tags for searching: at most 20, each 1 to 40 of a-z 0-9 . _ -.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
-    /// What it is for, in at most 1,000 characters.
+    /// The description, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
 }
 
-/// Why nobody can say that about a prompt.
+/// Why metadata is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum AboutError {
-    #[error("`{0}` is no name of an owner; use 1 to 64 of a-z 0-9 . _ - @")]
+    #[error("invalid owner `{0}`: use 1 to 64 of a-z 0-9 . _ - @")]
     Owner(String),
-    #[error("`{0}` is no tag; use 1 to 40 of a-z 0-9 . _ -")]
+    #[error("invalid tag `{0}`: use 1 to 40 of a-z 0-9 . _ -")]
     Tag(String),
     #[error("there are {0} tags; the limit is 20")]
     Tags(usize),
@@ -69,7 +69,7 @@ impl About {
         Ok(self)
     }
 
-    /// Whether nothing is said.
+    /// Whether all fields are empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_has_limits() {
+    fn owner_tags_and_description_have_limits() {
         let check = |owner: &str, tags: &[&str], description: &str, expected: &str| {
             let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
             let about = About { owner: Some(owner.to_owned()), tags, description: description.to_owned() };
@@ -96,11 +96,11 @@ mod tests {
             assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found:?} {expected:?}");
         };
         check("team-a@example.com", &["a", "x-1_2.3"], " why \n", "");
-        check("Team A", &[], "", "`Team A` is no name of an owner");
+        check("Team A", &[], "", "invalid owner `Team A`");
         check("", &[], "", "owner");
-        check("a", &["Big"], "", "`Big` is no tag");
-        check("a", &[&"t".repeat(41)], "", "is no tag");
-        check("a", &[""], "", "is no tag");
+        check("a", &["Big"], "", "invalid tag `Big`");
+        check("a", &[&"t".repeat(41)], "", "invalid tag");
+        check("a", &[""], "", "invalid tag");
         let many: Vec<String> = (0..21).map(|n| format!("t{n}")).collect();
         check("a", &many.iter().map(String::as_str).collect::<Vec<_>>(), "", "there are 21 tags");
         check("a", &[], &"é".repeat(1_000), "");

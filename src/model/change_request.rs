@@ -1,4 +1,4 @@
-//! Change requests: what somebody wants a label to serve, and what others say of it.
+//! Change requests: proposed deployments and their reviews.
 
 use std::collections::BTreeMap;
 
@@ -10,56 +10,56 @@ use super::name::{Label, PromptName};
 use super::serving::Serving;
 use super::time::Timestamp;
 
-/// BLAKE3 derive-key context of what an approval binds to.
+/// BLAKE3 key-derivation context of fingerprints.
 const FINGERPRINT_CONTEXT: &str = "bookholder proposed move v1";
 /// Most events (reviews, comments, amendments) of one change request.
 pub const EVENTS_MAX: usize = 500;
 
-/// A change that waits for others to look at it.
+/// A proposed change with its reviews.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ChangeRequest {
     /// 1, 2, 3 … in this registry.
     pub id: u64,
-    /// Why, in the author's words.
+    /// The reason, by the author.
     pub message: String,
-    /// Who proposed it.
+    /// The principal that opened it.
     pub author: String,
-    /// When.
+    /// The time.
     pub created: Timestamp,
-    /// The commit that proposed it.
+    /// The commit that opened it.
     #[serde(default)]
     pub commit: u64,
-    /// When it closes by itself.
+    /// When it expires.
     pub expires: Timestamp,
-    /// What has become of it.
+    /// Its state.
     pub state: RequestState,
-    /// What shall be served where.
+    /// The proposed deployments.
     pub moves: Vec<ProposedMove>,
-    /// Whether it is applied as soon as nothing is missing.
+    /// Whether it is deployed as soon as all requirements are met.
     pub automatic: bool,
-    /// Who was asked to review it.
+    /// The principals asked to review it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reviewers: Vec<String>,
-    /// What has been said and done, oldest first.
+    /// Its events, oldest first.
     pub events: Vec<RequestEvent>,
     /// The deployment that applied it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<u64>,
 }
 
-/// What has become of a change request.
+/// The state of a change request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestState {
     /// It can be reviewed.
     Open,
-    /// It is served.
+    /// It was deployed.
     Applied,
-    /// A reviewer refused it.
+    /// A reviewer rejected it.
     Rejected,
-    /// Its author took it back.
+    /// Its author withdrew it.
     Withdrawn,
-    /// Nobody finished it in time.
+    /// It was not completed in time.
     Expired,
 }
 
@@ -77,9 +77,9 @@ impl std::str::FromStr for RequestState {
     }
 }
 
-/// A text names no state of a change request.
+/// A text is not a state of a change request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no change request is `{0}`; it is open, applied, rejected, withdrawn or expired")]
+#[error("unknown state `{0}`: use open, applied, rejected, withdrawn or expired")]
 pub struct RequestStateError(String);
 
 impl std::fmt::Display for RequestState {
@@ -94,18 +94,18 @@ impl std::fmt::Display for RequestState {
     }
 }
 
-/// One label, and exactly what it shall serve.
+/// A proposed deployment to one label.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProposedMove {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which label.
+    /// The label.
     pub label: Label,
-    /// What it shall serve.
+    /// What the label will serve.
     pub serving: Serving,
     /// The content of every version in it.
     pub contents: BTreeMap<u64, ContentId>,
-    /// Hash over all of the above, as hex: what an approval binds to.
+    /// Hash of all of the above, as hex, which approvals are bound to.
     pub fingerprint: String,
 }
 
@@ -126,30 +126,30 @@ impl ProposedMove {
     }
 }
 
-/// Something said or done about a change request.
+/// An event of a change request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RequestEvent {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// The commit that recorded it; an approval counts until the label moves away from what it is of.
+    /// The commit that recorded it; an approval counts until the label is moved away from the approved change.
     #[serde(default)]
     pub commit: u64,
-    /// By whom.
+    /// The principal.
     pub by: String,
-    /// The roles under which they may review, when it was a review.
+    /// The roles that allowed the review, if it is one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<String>,
-    /// What.
+    /// The kind of event.
     pub kind: EventKind,
-    /// In their words.
+    /// The comment.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// The moves that an approval binds to, by fingerprint.
+    /// Fingerprints of the approved moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<String>,
 }
 
-/// What was said or done about a change request.
+/// The kind of an event of a change request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "each says what it is")]
@@ -178,7 +178,7 @@ impl std::fmt::Display for EventKind {
 }
 
 impl ChangeRequest {
-    /// Who approves what a move says now: everybody whose last approval binds to exactly it.
+    /// Approvers of a move as it is now: principals whose last approval has this fingerprint.
     pub fn approvals_of<'a>(&'a self, fingerprint: &'a str) -> impl Iterator<Item = &'a RequestEvent> {
         self.events.iter().enumerate().filter_map(move |(index, event)| {
             let fits = event.kind == EventKind::Approve && event.fingerprints.iter().any(|found| found == fingerprint);

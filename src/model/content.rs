@@ -1,4 +1,4 @@
-//! The content of a version: what is said, to which model, with which variables.
+//! The content of a version: its text or messages, variables and model.
 //!
 //! A content is kept, hashed and served as one encoding (ARCHITECTURE.md, "The encoding of a content"), so its id can be
 //! checked by anyone with the bytes. In it the fields of the format have their one order, and everything that an author
@@ -26,27 +26,27 @@ pub const MESSAGES_MAX: usize = 1_000;
 /// Longest name of a variable or placeholder, in bytes.
 pub const VARIABLE_BYTES_MAX: usize = 100;
 
-/// Everything that one version says.
+/// The content of one version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "ContentForm", into = "ContentForm")]
 pub struct Content {
-    /// How variables are written in the texts.
+    /// The syntax of the texts.
     pub syntax: Syntax,
-    /// One text, or a conversation.
+    /// A text, or a list of messages.
     pub body: Body,
-    /// What a caller fills in, sorted by name.
+    /// The variables, sorted by name.
     pub variables: Vec<Variable>,
-    /// Which model this is meant for, and its parameters.
+    /// The model this is written for, and its parameters.
     pub model: Option<Model>,
-    /// Tool definitions, passed on as they are.
+    /// Tool definitions, passed on unchanged.
     pub tools: Vec<Value>,
-    /// JSON Schema of the response, passed on as it is.
+    /// JSON Schema of the response, passed on unchanged.
     pub response_schema: Option<Value>,
     /// Anything else the application wants to version with the prompt.
     pub config: Map<String, Value>,
 }
 
-/// One text, or a conversation.
+/// A text, or a list of messages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// A text prompt.
@@ -55,20 +55,20 @@ pub enum Body {
     Messages(Vec<Message>),
 }
 
-/// How variables are written.
+/// How variables are written in texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Syntax {
     /// `{{name}}`, and nothing else: every other brace is literal.
     #[default]
     Mustache,
-    /// Jinja templates, bounded in work, depth and output.
+    /// Jinja templates with limits on work, depth and output.
     Jinja,
-    /// No variables: the text is the text.
+    /// Plain text without variables.
     Plain,
 }
 
-/// One thing that a caller fills in.
+/// A variable that callers set.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
@@ -77,18 +77,18 @@ pub struct Variable {
     /// Whether rendering without it is an error.
     #[serde(default)]
     pub required: bool,
-    /// Which values fit.
+    /// The type of its values.
     #[serde(default, rename = "type", skip_serializing_if = "VariableType::is_any")]
     pub kind: VariableType,
-    /// What is filled in when the caller gives nothing.
+    /// The value if the caller does not set one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// What it is for.
+    /// The description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
-/// Which values fit a variable.
+/// The type of a variable's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the types of JSON")]
@@ -108,35 +108,35 @@ pub enum VariableType {
 pub struct Model {
     /// The model's name, as its provider writes it.
     pub name: String,
-    /// Temperature and its like, passed on as they are.
+    /// Parameters such as the temperature, passed on unchanged.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     pub parameters: Map<String, Value>,
 }
 
-/// Why a JSON value is no content.
+/// Why a JSON value is not a valid content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ContentError {
-    #[error("a content has either `text` or `messages`; this one has {0}")]
+    #[error("a prompt has either `text` or `messages`; this one has {0}")]
     Body(&'static str),
-    #[error("the content is {bytes} bytes long in its encoding; the limit is {CONTENT_BYTES_MAX} bytes")]
+    #[error("the encoded content is {bytes} bytes long; the limit is {CONTENT_BYTES_MAX} bytes")]
     TooLong { bytes: usize },
     #[error("the content has {count} {what}; the limit is {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("the number {0} is beyond 2^53 - 1, where JSON readers disagree; write it as a string")]
     Number(String),
     #[error(
-        "`{name}` is no name for a variable or placeholder; use a letter or _ and then letters, digits, _ (at most {VARIABLE_BYTES_MAX} bytes)"
+        "invalid name `{name}` for a variable or placeholder: use a letter or _, then letters, digits, _ (at most {VARIABLE_BYTES_MAX} bytes)"
     )]
     Variable { name: String },
     #[error(
-        "the variable or placeholder `{name}` is not in Unicode normalization form C, so that it can pass for another one; write it as `{composed}`"
+        "the variable or placeholder `{name}` is not in Unicode normalization form C, so it could be mistaken for another one; write it as `{composed}`"
     )]
     NotComposed { name: String, composed: String },
     #[error("the variable `{name}` is declared twice")]
     Twice { name: String },
-    #[error("these bytes are no content: {reason}")]
+    #[error("invalid content: {reason}")]
     Decode { reason: String },
 }
 
@@ -257,7 +257,7 @@ impl Content {
         Ok(())
     }
 
-    /// The names of the message lists that a caller may fill in, in order.
+    /// The names of the placeholders, in order.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         let messages = match &self.body {
             Body::Text(_) => [].as_slice(),
@@ -462,11 +462,11 @@ mod tests {
         check(r#"{"text":"a","colour":1}"#, "unknown field `colour`");
         check(r#"{"messages":[{"role":"user"}]}"#, "no `content`");
         check(r#"{"messages":[{"content":"x"}]}"#, "no `role`");
-        check(r#"{"messages":[{"role":"wizard","content":"x"}]}"#, "`wizard` is not a role");
-        check(r#"{"messages":[{"type":"item","role":"user","content":"x"}]}"#, "another `type`");
+        check(r#"{"messages":[{"role":"wizard","content":"x"}]}"#, "unknown message role `wizard`");
+        check(r#"{"messages":[{"type":"item","role":"user","content":"x"}]}"#, "unsupported `type`");
         check(r#"{"messages":[{"role":"user","content":3}]}"#, "a list of parts");
         check(r#"{"text":"a","config":{"n":9007199254740993}}"#, "2^53 - 1");
-        check(r#"{"text":"a","variables":[{"name":"a b"}]}"#, "no name for a variable");
+        check(r#"{"text":"a","variables":[{"name":"a b"}]}"#, "for a variable or placeholder");
         check(r#"{"text":"a","variables":[{"name":"\u212b"}]}"#, "write it as `\u{c5}`");
         check(r#"{"text":"a","variables":[{"name":"a"},{"name":"a"}]}"#, "declared twice");
         check(&format!(r#"{{"text":"{}"}}"#, "x".repeat(CONTENT_BYTES_MAX)), "the limit is 1048576 bytes");

@@ -1,4 +1,4 @@
-//! The content id: which bytes, exactly.
+//! The content id: the hash of a content's bytes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{built_schema, text};
 
-/// What every content id begins with.
+/// The prefix of every content id.
 pub const CONTENT_ID_PREFIX: &str = "b3:";
 /// Fewest hex digits that a reference may shorten a content id to.
 pub const CONTENT_ID_HEX_MIN: usize = 8;
 
 /// `b3:` and the hex BLAKE3 hash of a version's encoding.
 ///
-/// It never changes for given bytes, and `b3sum` on what the server sent proves it.
+/// It only depends on the bytes, so `b3sum` of the response verifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ContentId([u8; 32]);
@@ -27,9 +27,9 @@ built_schema!(
     .pattern(Some(r"^b3:[0-9a-f]{64}$"))
 );
 
-/// The text is no content id.
+/// The text is not a content id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a content id; write `b3:` and 64 lower-case hex digits")]
+#[error("invalid content id `{0}`: use `b3:` and 64 lower-case hex digits")]
 pub struct ContentIdError(String);
 
 impl ContentId {

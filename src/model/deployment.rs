@@ -1,4 +1,4 @@
-//! A deployment: the record that what a label serves has changed.
+//! A deployment: the record of a change to what a label serves.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,46 +7,46 @@ use super::name::{Label, PromptName};
 use super::serving::Serving;
 use super::time::Timestamp;
 
-/// What happened to one label of one prompt. Several with one `id` happened at once.
+/// A deployment to one label of one prompt. Deployments with the same `id` were made at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deployment {
-    /// The commit that made it; the same for all labels that it moved.
+    /// The commit that made it; the same for all its labels.
     pub id: u64,
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which of its labels; `latest` only when the prompt was removed.
+    /// The label; `latest` only if the prompt was removed.
     pub label: Label,
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// By whom.
+    /// The principal that deployed.
     pub actor: String,
-    /// Why.
+    /// The reason.
     pub message: String,
-    /// What was asked for.
+    /// The kind of deployment.
     pub action: Action,
-    /// What the label served before; none when it did not exist.
+    /// What the label served before; absent if it did not exist.
     pub from: Option<Serving>,
-    /// What it serves from then on; none when it was removed.
+    /// What the label serves from then on; absent if it was removed.
     pub to: Option<Serving>,
-    /// Who had approved it, where a policy asked for that.
+    /// The approvers, if a policy required approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
-    /// The change request behind it.
+    /// The change request that it deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_request: Option<u64>,
 }
 
-/// What a deployment was asked to do.
+/// The kind of a deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Serve something.
+    /// A deployment.
     Deploy,
-    /// Serve again what was served before.
+    /// A rollback to an earlier deployment.
     Rollback,
-    /// Take the label away.
+    /// Removal of the label.
     Unlabel,
-    /// Remove the prompt, and with it every label.
+    /// Removal of the prompt with all its labels.
     Remove,
 }
 

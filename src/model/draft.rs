@@ -1,4 +1,4 @@
-//! Drafts: named working copies of a prompt.
+//! Drafts: unpublished work on a prompt.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use super::time::Timestamp;
 
 /// Most drafts of one prompt.
 pub const DRAFTS_MAX: usize = 100;
-/// Most drafts that one principal began.
+/// Most drafts begun by one principal.
 pub const DRAFTS_OF_ONE_MAX: u64 = 200;
-/// The same of a registry.
+/// The same limit for a registry.
 pub const DRAFTS_OF_ALL_MAX: u64 = 10_000;
 /// Most bytes of drafts and their saves that one principal saved, as JSON.
 pub const DRAFTS_OF_ONE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The same of a registry.
+/// The same limit for a registry.
 pub const DRAFTS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Saves of one draft that are remembered; older ones are forgotten.
 pub const DRAFT_SAVES_MAX: usize = 100;
@@ -25,48 +25,48 @@ pub const DRAFT_SAVES_MAX: usize = 100;
 /// Older ones are forgotten; the newest stays whatever its size.
 pub const DRAFT_SAVES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A working copy as it was saved.
+/// A draft as saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Draft {
-    /// Of which prompt; it may not exist yet.
+    /// The prompt, which does not have to exist yet.
     pub prompt: PromptName,
-    /// Its name among that prompt's drafts.
+    /// Its name, unique for the prompt.
     pub name: String,
-    /// The version it began from; 0 when the prompt had none.
+    /// The version it is based on; 0 if the prompt had none.
     pub parent: u64,
-    /// 1, 2, 3 …: which save this is.
+    /// The number of the save: 1, 2, 3 …
     pub revision: u64,
-    /// What it says.
+    /// The content.
     pub content: Content,
-    /// Who began it.
+    /// The principal that began it.
     pub author: String,
-    /// Who saved this.
+    /// The principal that saved this revision.
     pub saved_by: String,
-    /// Everybody who saved the draft so far, by name: old saves are forgotten, and who made some of it is not.
+    /// All principals that saved the draft so far, also of saves that are no longer kept.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub makers: BTreeSet<String>,
-    /// When.
+    /// When it was saved.
     pub saved: Timestamp,
 }
 
-/// A working copy as it was saved, without what it says.
+/// A draft as saved, without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DraftSummary {
-    /// Of which prompt; it may not exist yet.
+    /// The prompt, which does not have to exist yet.
     pub prompt: PromptName,
-    /// Its name among that prompt's drafts.
+    /// Its name, unique for the prompt.
     pub name: String,
-    /// The version it began from; 0 when the prompt had none.
+    /// The version it is based on; 0 if the prompt had none.
     pub parent: u64,
-    /// 1, 2, 3 …: which save this is.
+    /// The number of the save: 1, 2, 3 …
     pub revision: u64,
-    /// Bytes that are kept of it, as JSON.
+    /// Its size, in bytes of JSON.
     #[serde(default)]
     pub bytes: u64,
-    /// Who began it.
+    /// The principal that began it.
     pub author: String,
-    /// Who saved this.
+    /// The principal that saved this revision.
     pub saved_by: String,
-    /// When.
+    /// When it was saved.
     pub saved: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! What a rule found in a content: which rule, where, how grave. Never the text that was found.
+//! Findings of risk rules: the rule, the place and the severity, never the matched text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,34 +6,33 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Why a text names no severity or category.
+/// A text is not a severity or category.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum FindingError {
-    #[error("`{0}` is no severity; use low, medium, high or critical")]
+    #[error("unknown severity `{0}`: use low, medium, high or critical")]
     Severity(String),
     #[error(
-        "`{0}` is no category; use medical, financial, legal, personal_data, secrets, injection, exfiltration or \
-         control_characters"
+        "unknown category `{0}`: use medical, financial, legal, personal_data, secrets, injection, exfiltration or control_characters"
     )]
     Category(String),
 }
 
-/// How grave a finding is; a later one is graver.
+/// The severity of a finding, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Worth knowing.
     Low,
-    /// Worth a look before it serves.
+    /// Worth a review before deployment.
     Medium,
-    /// Needs somebody who answers for it.
+    /// Needs someone who takes responsibility.
     High,
-    /// Should not serve: a live secret, or text that hides from its readers.
+    /// Should not be deployed: a live secret, or text that is hidden from readers.
     Critical,
 }
 
-/// What kind of risk a finding is.
+/// The category of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
@@ -49,24 +48,24 @@ pub enum Category {
     Secrets,
     /// Text that turns a model against its instructions.
     Injection,
-    /// Text that carries data to somebody else.
+    /// Text that sends data elsewhere.
     Exfiltration,
-    /// Characters that a reader does not see, or takes for others.
+    /// Characters that are invisible or mistaken for others.
     ControlCharacters,
 }
 
-/// One place in a content that a rule matches.
+/// A place in a content that a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finding {
     /// The rule's id, for example `secrets.github-token`.
     pub rule: String,
     /// The rule's version.
     pub rule_version: u32,
-    /// What kind of risk it is.
+    /// The category.
     pub category: Category,
-    /// How grave it is.
+    /// The severity.
     pub severity: Severity,
-    /// Which text of the content: `text`, `messages[2]`, `variables.customer.default`, `config.endpoint`, …
+    /// The text in the content: `text`, `messages[2]`, `variables.customer.default`, `config.endpoint`, …
     pub target: String,
     /// The first byte of the match in that text (UTF-8).
     pub start: u64,
@@ -74,14 +73,14 @@ pub struct Finding {
     pub end: u64,
     /// The line of the match in that text, from 1.
     pub line: u64,
-    /// BLAKE3 of the matched bytes under the registry's key, in hex: equal for equal matches, and no way to guess them.
+    /// Keyed BLAKE3 of the matched bytes, in hex: equal for equal matches, without revealing them.
     pub hash: String,
-    /// What the rule says about its matches.
+    /// The message of the rule.
     pub message: String,
 }
 
 impl Finding {
-    /// Whether it is high or worse, so that whoever deploys it is asked first.
+    /// Whether it is high or worse, so that deploying needs a confirmation.
     #[must_use]
     pub fn is_grave(&self) -> bool {
         self.severity >= Severity::High

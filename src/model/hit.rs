@@ -1,4 +1,4 @@
-//! Words that people search for, and the places where they are found.
+//! Search words and the places where they are found.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,7 +11,7 @@ const BEFORE: usize = 40;
 /// Characters that are shown after it.
 const AFTER: usize = 80;
 
-/// A word to look for, whatever the case of its letters.
+/// A word to search for, ignoring case.
 #[derive(Clone, Debug)]
 pub struct Word {
     folded: String,
@@ -33,18 +33,18 @@ static OTHER_CASES: LazyLock<HashMap<char, Vec<char>>> = LazyLock::new(|| {
     cases
 });
 
-/// Where a word of a search was found.
+/// A place where a search word was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hit {
-    /// In what.
+    /// The field.
     pub place: Place,
-    /// The word as it is written there.
+    /// The word as written there.
     pub word: String,
-    /// What is around it.
+    /// The text around it.
     pub excerpt: String,
 }
 
-/// What words are looked for in.
+/// The fields that are searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each says what it is; the numbers are those of the version or the change request")]
 pub enum Place {

@@ -16,28 +16,28 @@ use crate::json;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub enum Message {
-    /// Something said by one role.
+    /// A message of one role.
     Said(Said),
     /// A gap that the caller fills with a list of messages, such as the history.
     Placeholder {
-        /// What the caller calls the list.
+        /// The name of the list.
         name: String,
     },
 }
 
-/// Something said by one role.
+/// A message of one role.
 #[derive(Clone, Debug)]
 pub struct Said {
-    /// Who speaks.
+    /// The role of the message.
     pub role: Role,
-    /// What is said.
+    /// The content of the message.
     pub content: MessageContent,
     /// Everything else that a chat interface takes, as it was written and in that order: `name`, `tool_calls`,
     /// `tool_call_id`, `refusal`, `cache_control`, …
     pub fields: Map<String, Value>,
 }
 
-/// Who speaks.
+/// The role of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the roles of today's chat interfaces")]
@@ -51,7 +51,7 @@ pub enum Role {
     Function,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MessageContent {
     /// One text.
@@ -75,12 +75,12 @@ pub struct Part(Map<String, Value>);
 pub enum MessageError {
     #[error("a message has `role` and `content`, or is {{\"type\":\"placeholder\",\"name\":…}}; this one {0}")]
     Form(&'static str),
-    #[error("`{0}` is not a role of a message; use system, developer, user, assistant, model, tool or function")]
+    #[error("unknown message role `{0}`: use system, developer, user, assistant, model, tool or function")]
     Role(String),
     #[error("the field `{field}` of a message is not {expected}")]
     Field { field: &'static str, expected: &'static str },
     #[error(
-        "a message's content is a text, null beside tool calls, or a list of parts; a part is an object with `type`"
+        "the content of a message is a string, null with tool calls, or a list of parts; a part is an object with `type`"
     )]
     Content,
     #[error("a part of type `{kind}` has {expected}; this one does not")]
@@ -112,7 +112,7 @@ impl Role {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 
-    /// Whether it speaks for whoever runs the application.
+    /// Whether it speaks for the operator of the application.
     #[must_use]
     pub const fn is_system(self) -> bool {
         matches!(self, Self::System | Self::Developer)
@@ -263,14 +263,14 @@ impl TryFrom<Map<String, Value>> for Part {
         let Some(kind) = fields.get("type").and_then(Value::as_str) else { return Err(MessageError::Content) };
         let text = |value: Option<&Value>| value.is_some_and(Value::is_string);
         let expected = match kind {
-            "text" | "input_text" | "output_text" => (!text(fields.get("text"))).then_some("`text`, which is a text"),
+            "text" | "input_text" | "output_text" => (!text(fields.get("text"))).then_some("`text`, a string"),
             // Anthropic calls an image so, too, and has its address in `source`.
             "image" => (!text(fields.get("url")) && !fields.get("source").is_some_and(Value::is_object))
-                .then_some("`url`, which is an address, or `source`"),
+                .then_some("`url`, a string, or `source`"),
             "image_url" => {
                 let place = fields.get("image_url");
                 let inner = place.and_then(|place| place.get("url"));
-                (!text(place) && !text(inner)).then_some("`image_url`, with the address of an image in `url`")
+                (!text(place) && !text(inner)).then_some("`image_url`, with the URL of an image in `url`")
             }
             _ => None,
         };
@@ -325,19 +325,19 @@ impl TryFrom<Map<String, Value>> for Message {
         if kind == Some("placeholder") {
             return match fields.get("name").and_then(Value::as_str) {
                 Some(name) if fields.len() == 2 => Ok(Self::Placeholder { name: name.to_owned() }),
-                _ => Err(MessageError::Form("is a placeholder with something else than a name")),
+                _ => Err(MessageError::Form("is a placeholder with fields other than `name`")),
             };
         }
         // Newer interfaces call a message so; what else has a `type` is an item of another kind.
         if fields.get("type").is_some_and(|_| kind != Some("message")) {
-            return Err(MessageError::Form("has another `type`"));
+            return Err(MessageError::Form("has an unsupported `type`"));
         }
         let role = match fields.shift_remove("role") {
             None => return Err(MessageError::Form("has no `role`")),
             Some(Value::String(name)) => Role::named(&name).ok_or_else(|| {
                 MessageError::Role(name.chars().take(60).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
             })?,
-            Some(_) => return Err(MessageError::Field { field: "role", expected: "a text" }),
+            Some(_) => return Err(MessageError::Field { field: "role", expected: "a string" }),
         };
         let content = match fields.shift_remove("content") {
             None => MessageContent::Absent,
@@ -356,8 +356,8 @@ impl TryFrom<Map<String, Value>> for Message {
             Some(value) if !value.is_null() && !fits(value) => Err(MessageError::Field { field, expected }),
             _ => Ok(()),
         };
-        fits("name", "a text", Value::is_string)?;
-        fits("tool_call_id", "a text", Value::is_string)?;
+        fits("name", "a string", Value::is_string)?;
+        fits("tool_call_id", "a string", Value::is_string)?;
         fits("tool_calls", "a list", Value::is_array)?;
         let says = |(key, value): (&String, &Value)| {
             let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
@@ -365,9 +365,9 @@ impl TryFrom<Map<String, Value>> for Message {
         };
         match content {
             MessageContent::Absent if !fields.iter().any(says) => Err(MessageError::Form("has no `content`")),
-            MessageContent::Null if !fields.iter().any(says) => Err(MessageError::Form(
-                "has a `content` that is null, and no `tool_calls` or another field that says something",
-            )),
+            MessageContent::Null if !fields.iter().any(says) => {
+                Err(MessageError::Form("has a null `content` and neither `tool_calls` nor another field with content"))
+            }
             content => Ok(Self::Said(Said { role, content, fields })),
         }
     }
@@ -405,12 +405,12 @@ impl Serialize for Message {
     }
 }
 
-/// One entry of a chat prompt: a message, or a placeholder (`{"type":"placeholder","name":…}`) that the caller fills with
-/// messages. Other fields of a message are passed on as they are.
+/// One entry of a chat prompt: a message, or a placeholder (`{"type":"placeholder","name":…}`) for messages of the
+/// caller. Other fields of a message are passed on unchanged.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 struct MessageForm {
-    /// `placeholder`, or `message`, which says nothing.
+    /// `placeholder`, or `message`, which is the default.
     #[schema(rename = "type", nullable = false)]
     kind: Option<String>,
     #[schema(nullable = false)]
@@ -430,17 +430,17 @@ enum SaidForm {
     Parts(Vec<Part>),
 }
 
-/// One part of a message; what else it has is passed on as it is.
+/// One part of a message; other fields are passed on unchanged.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "only its schema is used")]
 struct PartForm {
     /// `text` and `image` are Bookholder's own; any other is the provider's.
     #[schema(rename = "type")]
     kind: String,
-    /// What a text says; may hold variables.
+    /// The text; can contain variables.
     #[schema(nullable = false)]
     text: Option<String>,
-    /// Where an image is; may hold variables.
+    /// The URL of an image; can contain variables.
     #[schema(nullable = false)]
     url: Option<String>,
 }
@@ -483,26 +483,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_message_is_refused_by_name() {
+    fn invalid_messages_are_refused_with_the_reason() {
         for (json, part) in [
             (r#"{"role":"user"}"#, "has no `content`"),
-            (r#"{"role":"user","content":null}"#, "`content` that is null"),
-            (r#"{"role":"user","content":null,"tool_calls":[]}"#, "`content` that is null"),
-            (r#"{"role":"user","content":null,"name":"x"}"#, "`content` that is null"),
+            (r#"{"role":"user","content":null}"#, "null `content`"),
+            (r#"{"role":"user","content":null,"tool_calls":[]}"#, "null `content`"),
+            (r#"{"role":"user","content":null,"name":"x"}"#, "null `content`"),
             (r#"{"content":"x"}"#, "has no `role`"),
-            (r#"{"role":"wizard","content":"x"}"#, "`wizard` is not a role of a message; use system, developer"),
-            (r#"{"role":"User","content":"x"}"#, "`User` is not a role"),
-            (r#"{"role":7,"content":"x"}"#, "`role` of a message is not a text"),
+            (r#"{"role":"wizard","content":"x"}"#, "unknown message role `wizard`: use system, developer"),
+            (r#"{"role":"User","content":"x"}"#, "unknown message role `User`"),
+            (r#"{"role":7,"content":"x"}"#, "`role` of a message is not a string"),
             (r#"{"role":"user","content":3}"#, "a list of parts"),
             (r#"{"role":"user","content":["x"]}"#, "a part is an object with `type`"),
             (r#"{"role":"user","content":[{"text":"x"}]}"#, "a part is an object with `type`"),
             (r#"{"role":"user","content":[{"type":"text"}]}"#, "`text` has `text`"),
             (r#"{"role":"user","content":[{"type":"image"}]}"#, "`image` has `url`"),
             (r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#, "`image_url`"),
-            (r#"{"role":"user","content":"x","name":3}"#, "`name` of a message is not a text"),
+            (r#"{"role":"user","content":"x","name":3}"#, "`name` of a message is not a string"),
             (r#"{"role":"user","content":"x","tool_calls":{}}"#, "`tool_calls` of a message is not a list"),
-            (r#"{"type":"function_call_output","output":"x"}"#, "another `type`"),
-            (r#"{"type":"placeholder","name":"h","role":"user"}"#, "something else than a name"),
+            (r#"{"type":"function_call_output","output":"x"}"#, "unsupported `type`"),
+            (r#"{"type":"placeholder","name":"h","role":"user"}"#, "fields other than `name`"),
         ] {
             let message = json::read::<Message>(json.as_bytes()).expect_err(json).to_string();
             assert!(message.contains(part), "{json}: {message}");

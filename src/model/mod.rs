@@ -1,4 +1,4 @@
-//! The nouns: what a prompt, a version, a label and a deployment are, and which texts name them.
+//! The domain types: prompts, versions, labels, deployments, and their names.
 //!
 //! Values here are checked when they are made, so nothing above checks them again. Their `serde`
 //! forms are the public JSON contract; what is on disk is `store::record`, frozen apart from these.

@@ -1,4 +1,4 @@
-//! Names of prompts, namespaces and labels, and the rule that makes a text one.
+//! Names of prompts, namespaces and labels, and their rules.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,24 +12,24 @@ use super::schema::{built_schema, format, text};
 pub const NAME_BYTES_MAX: usize = 200;
 /// Longest label, in bytes; long enough for `production-eu-west-1`, short enough for a table.
 pub const LABEL_BYTES_MAX: usize = 36;
-/// Characters that no name may hold, besides control characters: they separate the parts of a
-/// reference, of a stored key, or of other systems' names.
+/// Characters that are not allowed in names, like control characters: they separate the parts of a reference, of a
+/// stored key, or of other systems' names.
 pub const NAME_FORBIDDEN: [char; 3] = ['@', '\\', '|'];
 /// The namespace of a name without `/`.
 pub const DEFAULT_NAMESPACE: &str = "default";
-/// The label that moves by itself to the newest version.
+/// The label that always serves the latest version.
 pub const LATEST: &str = "latest";
 /// The label that a bare name means.
 pub const PRODUCTION: &str = "production";
 
-/// Names that Windows keeps for devices, whatever follows a dot; so are `com` and `lpt` with a digit.
+/// Device names on Windows, whatever follows a dot; `com` and `lpt` with a digit are, too.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Unicode normalization form C.
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
 /// Unicode normalization form KD, in which a letter stands apart from its accents.
 const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
 
-/// Why a text is no name or label.
+/// Why a text is not a name or label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum NameError {
@@ -37,7 +37,7 @@ pub enum NameError {
     Empty,
     #[error("the name is {bytes} bytes long; the limit is {NAME_BYTES_MAX} bytes")]
     TooLong { bytes: usize },
-    #[error("the name `{name}` holds the character {character}, which no name may hold; leave it out or write `-`")]
+    #[error("the name `{name}` contains {character}, which is not allowed; remove it or use `-`")]
     Character { name: String, character: String },
     #[error(
         "a new prompt cannot be called `{name}`: {what}; use a-z, 0-9, `.`, `_` and `-` between `/`, for example `{instead}`"
@@ -46,7 +46,7 @@ pub enum NameError {
     #[error("the name `{name}` has a segment that is {what}; name every folder between `/`")]
     Segment { name: String, what: &'static str },
     #[error(
-        "`{label}` is no label: {what}; use 1 to 36 of a-z 0-9 . _ - with at least one letter, starting with a letter or digit"
+        "invalid label `{label}`: {what}; use 1 to 36 of a-z 0-9 . _ - with at least one letter, starting with a letter or digit"
     )]
     Label { label: String, what: &'static str },
 }
@@ -69,13 +69,13 @@ built_schema!(
 );
 
 impl PromptName {
-    /// The name as it was given.
+    /// The name as given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What stands before the first `/`, or `default`: the unit of replication and of grants.
+    /// The part before the first `/`, or `default`: the unit of replication and of grants.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
@@ -126,7 +126,7 @@ impl PromptName {
         let fault = text.split('/').find_map(|segment| match segment {
             "" => Some("empty"),
             "." | ".." => Some("`.` or `..`"),
-            _ if segment.starts_with(' ') || segment.ends_with(' ') => Some("begun or ended by a space"),
+            _ if segment.starts_with(' ') || segment.ends_with(' ') => Some("starting or ending with a space"),
             _ => None,
         });
         match fault {
@@ -150,10 +150,14 @@ fn unportable(segment: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     if let Some(other) = segment.chars().find(|c| !allowed(*c)) {
         let seen = other.is_ascii_graphic() || other.is_alphanumeric();
-        return Some(if seen { format!("it holds `{other}`") } else { format!("it holds U+{:04X}", u32::from(other)) });
+        return Some(if seen {
+            format!("it contains `{other}`")
+        } else {
+            format!("it contains U+{:04X}", u32::from(other))
+        });
     }
     if is_device(segment) {
-        return Some(format!("`{segment}` is a device on Windows"));
+        return Some(format!("`{segment}` is a device name on Windows"));
     }
     let sign = ['.', '-'].into_iter().find(|sign| segment.starts_with(*sign));
     if let Some(sign) = sign {
@@ -184,7 +188,7 @@ fn portable_segment(segment: &str) -> String {
     if kept.is_empty() || is_device(kept) { format!("_{kept}") } else { kept.to_owned() }
 }
 
-/// Whether Windows keeps a file name for a device: in any case, and whatever follows a dot.
+/// Whether a file name is a device on Windows: in any case, and whatever follows a dot.
 #[must_use]
 pub fn is_device(segment: &str) -> bool {
     let stem = segment.split('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -252,13 +256,13 @@ impl Label {
         Self(PRODUCTION.to_owned())
     }
 
-    /// The label that moves by itself.
+    /// The label that always serves the latest version.
     #[must_use]
     pub fn latest() -> Self {
         Self(LATEST.to_owned())
     }
 
-    /// Whether this is `latest`, which nobody moves.
+    /// Whether this is `latest`, which cannot be deployed to.
     #[must_use]
     pub fn is_latest(&self) -> bool {
         self.0 == LATEST
@@ -276,13 +280,13 @@ impl FromStr for Label {
             return refuse("it is longer than 36 bytes");
         }
         if !text.bytes().all(|b| allowed(&b)) {
-            return refuse("it holds another character");
+            return refuse("it contains an invalid character");
         }
         if !first.is_ascii_alphanumeric() {
-            return refuse("it starts with a sign");
+            return refuse("it does not start with a letter or digit");
         }
         if !text.bytes().any(|b| b.is_ascii_lowercase()) {
-            return refuse("a number always means a version");
+            return refuse("numbers always mean versions");
         }
         Ok(Self(text.to_owned()))
     }
@@ -313,7 +317,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_the_field_are_accepted() {
+    fn common_prompt_names_are_accepted() {
         for name in ["a", "support/agent", "UX/UI Developer", "还是维持", "a.b-c_d", "100%", "a/b/c/d", "…", "a  b"]
         {
             assert_eq!(name.parse::<PromptName>().map(String::from), Ok(name.to_owned()));
@@ -353,10 +357,10 @@ mod tests {
             assert_eq!(PromptName::portable(name), name);
         }
         for (name, what, instead) in [
-            ("Agent", "it holds `A`", "agent"),
-            ("Support/agent", "it holds `S`", "support/agent"),
-            ("support agent", "it holds U+0020", "support-agent"),
-            ("con", "`con` is a device on Windows", "_con"),
+            ("Agent", "it contains `A`", "agent"),
+            ("Support/agent", "it contains `S`", "support/agent"),
+            ("support agent", "it contains U+0020", "support-agent"),
+            ("con", "`con` is a device name on Windows", "_con"),
             ("a/nul.txt", "`nul.txt` is a device", "a/_nul.txt"),
             ("lpt0/a", "`lpt0` is a device", "_lpt0/a"),
             ("a.", "`a.` ends in `.`", "a"),
@@ -365,17 +369,17 @@ mod tests {
             ("a/-rf", "`-rf` begins with `-`", "a/rf"),
             ("a.prompt", "`a.prompt` ends in `.prompt`", "a"),
             ("con.prompt.prompt", "is a device", "_con"),
-            ("100%", "it holds `%`", "100"),
-            ("what?", "it holds `?`", "what"),
-            ("a*b", "it holds `*`", "a-b"),
-            ("caf\u{e9}", "it holds `\u{e9}`", "cafe"),
-            ("cafe\u{301}", "it holds U+0301", "cafe"),
-            ("\u{212a}", "it holds `\u{212a}`", "k"),
-            ("p\u{430}yments", "it holds `\u{430}`", "p-yments"),
-            ("support/ag\u{200b}ent", "it holds U+200B", "support/ag-ent"),
-            ("support/agent\u{202e}", "it holds U+202E", "support/agent"),
-            ("还是/维持", "it holds `还`", "_/_"),
-            ("Münchener Skyline…", "it holds `M`", "munchener-skyline"),
+            ("100%", "it contains `%`", "100"),
+            ("what?", "it contains `?`", "what"),
+            ("a*b", "it contains `*`", "a-b"),
+            ("caf\u{e9}", "it contains `\u{e9}`", "cafe"),
+            ("cafe\u{301}", "it contains U+0301", "cafe"),
+            ("\u{212a}", "it contains `\u{212a}`", "k"),
+            ("p\u{430}yments", "it contains `\u{430}`", "p-yments"),
+            ("support/ag\u{200b}ent", "it contains U+200B", "support/ag-ent"),
+            ("support/agent\u{202e}", "it contains U+202E", "support/agent"),
+            ("还是/维持", "it contains `还`", "_/_"),
+            ("Münchener Skyline…", "it contains `M`", "munchener-skyline"),
         ] {
             let message = check(name).expect_err(name).to_string();
             assert!(

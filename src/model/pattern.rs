@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::name::NAME_BYTES_MAX;
 use super::schema::{built_schema, format, text};
 
-/// A pattern that names of prompts or labels fit, for example `support/**`.
+/// A pattern for names of prompts or labels, for example `support/**`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Pattern(String);
 
 built_schema!(
     Pattern = text(
-        "A pattern of names: `*` stands for any text between slashes, `**` for any text. At most 200 bytes of UTF-8.",
+        "A pattern for names: `*` stands for any text between slashes, `**` for any text. At most 200 bytes of UTF-8.",
         "support/**",
     )
     .min_length(Some(1))
@@ -24,15 +24,13 @@ built_schema!(
     .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]+$"))
 );
 
-/// A text is no pattern.
+/// A text is not a pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is no pattern; write a name of 1 to 200 bytes, with `*` for any text between slashes and `**` for any text"
-)]
+#[error("invalid pattern `{0}`: use 1 to 200 bytes, with `*` for any text between slashes and `**` for any text")]
 pub struct PatternError(String);
 
 impl Pattern {
-    /// The pattern that everything fits.
+    /// The pattern that matches everything.
     #[must_use]
     pub fn everything() -> Self {
         Self("**".to_owned())
@@ -44,13 +42,13 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether every name fits.
+    /// Whether every name matches.
     #[must_use]
     pub fn is_everything(&self) -> bool {
         self.0 == "**"
     }
 
-    /// Whether some name may fit both patterns; no only where none can.
+    /// Whether a name can match both patterns; false only if none can.
     #[must_use]
     pub fn may_overlap(&self, other: &Self) -> bool {
         let literal = |pattern: &Self| !pattern.0.contains('*');
@@ -62,7 +60,7 @@ impl Pattern {
         one.zip(two).all(|(a, b)| a == b)
     }
 
-    /// Whether a name fits; takes time of at most the product of both lengths.
+    /// Whether a name matches; takes time of at most the product of both lengths.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         fits(self.0.as_bytes(), name.as_bytes())
@@ -183,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn patterns_fit_as_slow_ones_do(pattern in "[ab/*]{0,7}", name in "[ab/]{0,8}") {
+        fn patterns_match_like_a_naive_implementation(pattern in "[ab/*]{0,7}", name in "[ab/]{0,8}") {
             fn slow(pattern: &[u8], name: &[u8]) -> bool {
                 match (pattern, name) {
                     ([], []) => true,

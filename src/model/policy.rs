@@ -1,4 +1,4 @@
-//! Label policies: what a label demands before it serves something new.
+//! Label policies: the requirements for deploying to a label.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -11,63 +11,63 @@ use crate::json;
 
 /// Most roles, gates, windows or categories that one list of a policy may have.
 pub const POLICY_LIST_MAX: usize = 50;
-/// Most policies of a registry; every deployment looks at each.
+/// Most policies of a registry; every deployment checks each.
 pub const POLICIES_MAX: usize = 500;
-/// Most approvals that a policy may ask for.
+/// Most approvals that a policy can require.
 pub const APPROVALS_MAX: u32 = 20;
 
-/// What the labels that fit demand. Every policy that fits has to be met.
+/// Requirements for deploying to matching labels. Every matching policy has to be met.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Unique.
     pub name: String,
-    /// Of which prompts.
+    /// The prompts.
     #[serde(default = "Pattern::everything")]
     pub prompts: Pattern,
-    /// Which labels.
+    /// The labels.
     pub labels: Pattern,
-    /// Roles of which one is needed to deploy; empty where a grant of `deploy` is enough.
+    /// Roles, one of which is needed to deploy; empty if the permission `deploy` is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deployers: Vec<String>,
-    /// How many people have to approve.
+    /// Number of required approvals.
     #[serde(default, deserialize_with = "json::whole")]
     pub approvals: u32,
-    /// Roles of which each approver needs one; empty where a grant of `review` is enough.
+    /// Roles, one of which each approver needs; empty if the permission `review` is enough.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<String>,
-    /// Whether who wrote or proposed it may approve it: by default not.
+    /// Whether authors can approve their own changes; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub self_approval: bool,
-    /// Where, and for how long, it must have been served before.
+    /// Where, and for how long, a version must be deployed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<After>,
-    /// When nothing moves.
+    /// Times without deployments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<Freeze>,
     /// A regular expression that the message must contain a match of, for example `OPS-[0-9]+`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Gates that must have passed; one that nobody knows has not.
+    /// Gates that must have passed; unknown ones have not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
-    /// From which risk on an approval is needed, and whose.
+    /// The risk from which an approval is needed, and by whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskRule>,
 }
 
-/// Served on another label for some time first.
+/// Deployed to another label for some time first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct After {
-    /// Which label.
+    /// The label.
     pub label: Label,
-    /// For how many seconds altogether.
+    /// Seconds in total.
     #[serde(default, deserialize_with = "json::whole")]
     pub for_s: u64,
 }
 
-/// A time in which nothing moves: from one moment to another, or every week (UTC).
+/// A time without deployments: from one moment to another, or every week (UTC).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(
     untagged,
@@ -83,7 +83,7 @@ pub enum Freeze {
         from: ClockTime,
         /// First minute after it; `24:00` for the end of the day.
         to: ClockTime,
-        /// Why.
+        /// The reason.
         #[serde(default)]
         why: String,
     },
@@ -93,7 +93,7 @@ pub enum Freeze {
         from: Timestamp,
         /// First moment after it.
         to: Timestamp,
-        /// Why.
+        /// The reason.
         #[serde(default)]
         why: String,
     },
@@ -117,7 +117,7 @@ impl Weekday {
     /// Every day, Monday first.
     pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
-    /// As it is written, for example `mon`.
+    /// Its name in JSON, for example `mon`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -155,7 +155,7 @@ impl TryFrom<String> for ClockTime {
         let parts = text.split_once(':').and_then(|(hours, minutes)| Some((two(hours)?, two(minutes)?)));
         match parts {
             Some((hours, minutes)) if minutes < 60 && hours * 60 + minutes <= 24 * 60 => Ok(Self(hours * 60 + minutes)),
-            _ => Err(format!("`{}` is no time of day; write HH:MM", text.chars().take(16).collect::<String>())),
+            _ => Err(format!("invalid time of day `{}`: use HH:MM", text.chars().take(16).collect::<String>())),
         }
     }
 }
@@ -166,13 +166,13 @@ impl From<ClockTime> for String {
     }
 }
 
-/// What risk demands.
+/// Requirements for risky changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RiskRule {
-    /// From this severity on, one approval by somebody with one of the roles is needed.
+    /// The severity from which an approval by one of the roles is needed.
     pub from: Severity,
-    /// The roles; `compliance` when not said.
+    /// The roles; `compliance` by default.
     #[serde(default = "compliance")]
     pub approvers: Vec<String>,
     /// Categories whose findings of this severity can never be deployed at all.

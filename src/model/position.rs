@@ -1,4 +1,4 @@
-//! Where in the registry's history a node stands.
+//! Positions in the history of a registry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::schema::{built_schema, text};
 
-/// A point in a registry's history: the commit `seq` within the reign `epoch` of one primary.
+/// A point in the history of a registry: the commit `seq` in the epoch `epoch`.
 ///
 /// Written `epoch.seq`, for example `1.4529`. Ordered by epoch first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Position {
-    /// The reign of one primary; 1 for a registry that never failed over.
+    /// The epoch; 1 for a registry that never failed over.
     pub epoch: u64,
     /// The number of the commit, registry-wide; continues across epochs.
     pub seq: u64,
@@ -27,7 +27,7 @@ built_schema!(
 
 /// The text is not `epoch.seq`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a position; write it as epoch.seq, for example 1.4529")]
+#[error("invalid position `{0}`: use epoch.seq, for example 1.4529")]
 pub struct PositionError(String);
 
 impl fmt::Display for Position {

@@ -1,4 +1,4 @@
-//! People and services, what they are allowed, and the access tokens they show.
+//! Principals (people and services), roles, grants and access tokens.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,40 +12,40 @@ use super::time::Timestamp;
 
 /// Longest name of a principal, role, access token, policy, rule set or webhook, in bytes.
 pub const HANDLE_BYTES_MAX: usize = 64;
-/// Names that no principal has: the operator at the machine, the program itself, and whoever is on the machine.
+/// Reserved names: the operator at the machine, the program itself, and local callers.
 pub const RESERVED: [&str; 3] = ["operator", "bookholder", "local"];
 /// Most grants of one principal.
 pub const GRANTS_MAX: usize = 100;
 
-/// One kind of thing that somebody may do. New ones may be added; none changes its meaning.
+/// A permission. New ones may be added; existing ones keep their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// Resolve and read prompts with their history.
     Read,
-    /// Follow the registry as a replica.
+    /// Replicate the registry.
     Follow,
-    /// Publish versions, keep drafts, propose changes.
+    /// Publish versions, edit drafts, open change requests.
     Publish,
-    /// Move labels: deploy, roll back, take away.
+    /// Deploy, roll back and remove labels.
     Deploy,
-    /// Retire versions, and take that back.
+    /// Retire and un-retire versions.
     Retire,
     /// Remove prompts.
     Remove,
-    /// Import another library's history under its own authors and times.
+    /// Import history with its original authors and times.
     Import,
     /// Approve and reject change requests.
     Review,
-    /// Read the audit log and make reports.
+    /// Read the audit log and create reports.
     Audit,
-    /// Keep principals, access tokens, roles and grants.
+    /// Manage principals, access tokens, roles and grants.
     Access,
-    /// Keep label policies, risk rules and retention.
+    /// Manage label policies, risk rules and retention.
     Policy,
-    /// Keep webhooks.
+    /// Manage webhooks.
     Webhooks,
-    /// Backups, bundles, and what an operator needs.
+    /// Create backups and bundles, and operate the node.
     Operate,
     /// Override a policy with a reason.
     Override,
@@ -73,7 +73,7 @@ impl Permission {
         Self::Telemetry,
     ];
 
-    /// As it is written, for example `deploy`.
+    /// Its name in JSON, for example `deploy`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -97,23 +97,23 @@ impl Permission {
 }
 
 impl Permission {
-    /// What it lets somebody do, in words.
+    /// What it allows, in words.
     #[must_use]
     pub const fn says(self) -> &'static str {
         match self {
             Self::Read => "Resolve and read prompts with their history",
-            Self::Follow => "Follow the registry as a replica",
-            Self::Publish => "Publish versions, save drafts, open change requests",
+            Self::Follow => "Replicate the registry",
+            Self::Publish => "Publish versions, edit drafts, open change requests",
             Self::Deploy => "Deploy, roll back and remove labels",
-            Self::Retire => "Retire and reinstate versions",
+            Self::Retire => "Retire and un-retire versions",
             Self::Remove => "Remove prompts",
-            Self::Import => "Import version history",
+            Self::Import => "Import history from elsewhere",
             Self::Review => "Approve and reject change requests",
-            Self::Audit => "Read the audit log and make reports",
-            Self::Access => "Manage principals, tokens, roles and grants",
+            Self::Audit => "Read the audit log and create reports",
+            Self::Access => "Manage principals, access tokens, roles and grants",
             Self::Policy => "Manage label policies, risk rules and retention",
             Self::Webhooks => "Manage webhooks",
-            Self::Operate => "Make backups and bundles",
+            Self::Operate => "Create backups and bundles",
             Self::Override => "Override a policy with a reason",
             Self::Telemetry => "Report telemetry and scores",
         }
@@ -135,10 +135,10 @@ impl FromStr for Permission {
     }
 }
 
-/// A text names no permission.
+/// A text is not a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "there is no permission `{0}`; there are read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate, override, telemetry"
+    "unknown permission `{0}`: use read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate, override, telemetry"
 )]
 pub struct PermissionError(String);
 
@@ -149,12 +149,12 @@ pub struct PermissionError(String);
 pub struct Role {
     /// Its name.
     pub name: String,
-    /// What it allows.
+    /// Its permissions.
     pub permissions: BTreeSet<Permission>,
-    /// What it is for.
+    /// The description.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Whether it comes with the program and cannot be changed.
+    /// Whether it is built in and cannot be changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub built_in: bool,
 }
@@ -172,7 +172,7 @@ impl Role {
         };
         vec![
             role("admin", "Everything, including overriding a policy with a reason", &P::ALL),
-            role("author", "Writes prompts, saves drafts, opens change requests", &[P::Read, P::Publish]),
+            role("author", "Writes prompts, edits drafts, opens change requests", &[P::Read, P::Publish]),
             role("compliance", "Reviews changes, reads the audit log", &[P::Read, P::Review, P::Audit]),
             role("reader", "Resolves and reads prompts", &[P::Read]),
             role(
@@ -180,28 +180,28 @@ impl Role {
                 "Deploys, rolls back, retires, reviews",
                 &[P::Read, P::Publish, P::Deploy, P::Retire, P::Review],
             ),
-            role("replica", "Follows the registry", &[P::Read, P::Follow]),
+            role("replica", "Replicates the registry", &[P::Read, P::Follow]),
             role("reporter", "Reports telemetry and scores", &[P::Telemetry]),
         ]
     }
 }
 
-/// A role, for the prompts and labels that fit.
+/// A role for matching prompts and labels.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// Which role.
+    /// The role.
     pub role: String,
-    /// Which prompts.
+    /// The prompts.
     #[serde(default = "Pattern::everything")]
     pub prompts: Pattern,
-    /// Which of their labels; means something to `deploy` and `review` alone.
+    /// The labels of the prompts; only applies to `deploy` and `review`.
     #[serde(default = "Pattern::everything")]
     pub labels: Pattern,
 }
 
 impl Grant {
-    /// A role everywhere.
+    /// A role for all prompts and labels.
     #[must_use]
     pub fn everywhere(role: &str) -> Self {
         Self { role: role.to_owned(), prompts: Pattern::everything(), labels: Pattern::everything() }
@@ -215,11 +215,11 @@ impl fmt::Display for Grant {
     }
 }
 
-/// Who somebody is.
+/// The kind of a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PrincipalKind {
-    /// A human being.
+    /// A person.
     Person,
     /// A program.
     Service,
@@ -237,51 +237,51 @@ impl fmt::Display for PrincipalKind {
     }
 }
 
-/// Somebody who can be granted something.
+/// A person or service that has grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Principal {
-    /// Unique; what the audit log calls them.
+    /// Its unique name, as in the audit log.
     pub name: String,
     /// Person or service.
     pub kind: PrincipalKind,
     /// Since when.
     pub created: Timestamp,
-    /// What they are allowed.
+    /// Its grants.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
-    /// Since when all of their access tokens are refused.
+    /// Since when it is disabled and its access tokens are rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Timestamp>,
 }
 
-/// What is kept of an access token: hashes, never the token.
+/// A stored access token: its hash, never the token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRecord {
     /// Unique; what it is for.
     pub name: String,
-    /// Whose it is.
+    /// The principal that owns it.
     pub principal: String,
     /// Hash of the token, as hex.
     pub hash: String,
     /// Since when.
     pub created: Timestamp,
-    /// Until when; none for ever.
+    /// When it expires; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Timestamp>,
-    /// The one before a rotation, and until when it is still good.
+    /// The token before a rotation, and until when it remains valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<(String, Timestamp)>,
-    /// The prompts it is bound to, whatever its principal may.
+    /// The prompts it is limited to, whatever its principal is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts: Option<Pattern>,
-    /// The views it may follow; empty for all.
+    /// The views it can replicate; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub views: Vec<String>,
 }
 
-/// Whether a text can name a principal, role, access token, policy, rule set or webhook.
+/// Whether a text is a valid name of a principal, role, access token, policy, rule set or webhook.
 #[must_use]
 pub fn is_handle(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b);

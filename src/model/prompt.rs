@@ -14,11 +14,11 @@ pub struct Prompt {
     pub name: PromptName,
     /// When its first version was published.
     pub created: Timestamp,
-    /// When anything of it changed last; no later change can be dated before.
+    /// When it last changed; later changes cannot be dated before.
     pub changed: Timestamp,
-    /// The number of its newest version.
+    /// The number of its latest version.
     pub latest: u64,
-    /// Since when it is removed; a new version brings it back and goes on counting.
+    /// When it was removed; publishing brings it back and continues the version numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Timestamp>,
 }
@@ -26,11 +26,11 @@ pub struct Prompt {
 /// What a label serves now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LabelState {
-    /// Which label.
+    /// The label.
     pub label: Label,
     /// What it serves.
     pub serving: Serving,
-    /// The deployment that made it so.
+    /// The current deployment.
     pub deployment: u64,
     /// Since when.
     pub since: Timestamp,

@@ -1,4 +1,4 @@
-//! The address by which people reach the pages of a node, where that is not the one it listens at.
+//! The public URL of a node's pages, if it differs from the address the node listens on.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ const BYTES_MAX: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
-/// Why a text is not the address of pages.
+/// A text is not a valid public URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write it as https://prompts.example.com, or with a prefix as https://example.com/prompts")]
 pub struct PublicUrlError;

@@ -1,4 +1,4 @@
-//! Prompt references: how an application says which prompt it wants.
+//! Prompt references such as `name@label`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use super::schema::{built_schema, format, text};
 /// `name@label`, `name@7`, `name@b3:3f9a…`; a bare `name` means `name@production`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reference {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which of its versions.
+    /// The version.
     pub selector: Selector,
 }
 
@@ -38,7 +38,7 @@ built_schema!(
 const SELECTOR_PATTERN: &str =
     r"^([1-9][0-9]{0,15}|b3:[0-9a-f]{8,64}|([a-z]|[0-9][0-9._-]{0,34}[a-z])[a-z0-9._-]{0,35})$";
 
-/// What stands behind the `@` of a reference.
+/// The part after the `@` of a reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
     /// What this label serves.
@@ -49,20 +49,20 @@ pub enum Selector {
     Content(String),
 }
 
-/// Why a text is no reference.
+/// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ReferenceError {
     #[error(transparent)]
     Name(#[from] NameError),
-    #[error("`{0}` is not a version number; versions count from 1 to 9007199254740991")]
+    #[error("invalid version number `{0}`: versions count from 1 to 9007199254740991")]
     Version(String),
-    #[error("`{0}` does not name a content; write `b3:` and 8 to 64 lower-case hex digits")]
+    #[error("invalid content id `{0}`: use `b3:` and 8 to 64 lower-case hex digits")]
     Content(String),
 }
 
 impl Reference {
-    /// The label this reference asks for, if it asks for one.
+    /// The label of this reference, if it has one.
     #[must_use]
     pub fn label(&self) -> Option<&Label> {
         match &self.selector {
@@ -136,7 +136,7 @@ mod tests {
             ("a@0", "versions count from 1"),
             ("a@18446744073709551616", "versions count from 1"),
             ("a@", "empty"),
-            ("a@b@c", "no label"),
+            ("a@b@c", "invalid label"),
             ("@production", "empty"),
             ("a@b3:XYZ", "hex digits"),
             ("a/../b@production", "`..`"),

@@ -1,13 +1,13 @@
-//! OpenAPI schemas of what serde writes in another form than Rust holds it.
+//! OpenAPI schemas of types whose JSON form differs from the Rust type.
 
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 
-/// A text, as the schemas of names, times and their like begin.
+/// A string schema with a description and an example.
 pub(crate) fn text(description: &str, example: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description)).examples([example])
 }
 
-/// A format that no vocabulary of JSON Schema has; readers that do not know it pass it over.
+/// A format that is not part of JSON Schema; readers ignore formats that they do not know.
 #[allow(clippy::unnecessary_wraps, reason = "the builder takes an option")]
 pub(crate) fn format(name: &str) -> Option<SchemaFormat> {
     Some(SchemaFormat::Custom(name.to_owned()))
@@ -68,10 +68,10 @@ built_schema!(
 /// A character that is no white space by Unicode, which is what a message is trimmed of.
 const NOT_BLANK: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
 
-/// Why something was done, in the document.
+/// A message in the OpenAPI document.
 pub struct CommitMessage;
 built_schema!(
-    CommitMessage = text("The reason for the change; the history and the audit log show it.", "Greet by name")
+    CommitMessage = text("The reason for the change, shown in the history and the audit log.", "Greet by name")
         .min_length(Some(1))
         .max_length(Some(MESSAGE_CHARACTERS_MAX))
         .pattern(Some(NOT_BLANK))

@@ -24,17 +24,17 @@ pub const SERVING_TEXT_BYTES_MAX: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ServingForm", into = "ServingForm")]
 pub struct Serving {
-    /// Tried in order.
+    /// The rules, tried in order.
     pub rules: Vec<Rule>,
     /// What is served when no rule matches.
     pub default: Target,
 }
 
-/// One rule: where every pattern matches the attribute of that name, its target is served.
+/// One rule: its target is served if every pattern matches the attribute of that name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RuleForm", into = "RuleForm")]
 pub struct Rule {
-    /// Attribute to pattern; `*` in a pattern stands for any text.
+    /// Patterns by attribute; `*` in a pattern stands for any text.
     pub when: BTreeMap<String, String>,
     /// What it serves.
     pub target: Target,
@@ -53,9 +53,9 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Split {
-    /// Mixed into the subject's bucket; kept when only weights change.
+    /// Part of the hash of a subject's bucket; kept when only weights change.
     pub salt: String,
-    /// Which version holds which slots: ascending, without gaps, 0 to 10,000.
+    /// The slots of each version: ascending, without gaps, 0 to 10,000.
     pub slots: Vec<Slots>,
 }
 
@@ -63,7 +63,7 @@ pub struct Split {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Slots {
-    /// Which version.
+    /// The version.
     pub version: u64,
     /// First slot.
     pub from: u16,
@@ -71,9 +71,9 @@ pub struct Slots {
     pub to: u16,
 }
 
-/// A JSON value is no serving.
+/// A JSON value is not a valid serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a serving has either `version` or `split`; this one has {0}")]
+#[error("a deployment has either `version` or `split`; this one has {0}")]
 pub struct ServingError(&'static str);
 
 impl Serving {

@@ -1,4 +1,4 @@
-//! The stamp: what an application logs beside a response.
+//! The stamp that an application logs with a response.
 
 use super::content_id::ContentId;
 use super::name::PromptName;

@@ -20,7 +20,7 @@ built_schema!(
 
 /// The text is no moment that the registry can record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a time; write it as RFC 3339, for example 2026-03-20T15:00:00Z")]
+#[error("invalid time `{0}`: use RFC 3339, for example 2026-03-20T15:00:00Z")]
 pub struct TimestampError(String);
 
 impl Timestamp {

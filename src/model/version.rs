@@ -8,51 +8,51 @@ use super::content_id::ContentId;
 use super::name::PromptName;
 use super::time::Timestamp;
 
-/// Longest message of a commit (the why), in characters.
+/// Longest message (the reason for a change), in characters.
 pub const MESSAGE_CHARACTERS_MAX: usize = 2_000;
 /// Longest name of an author or actor, in bytes.
 pub const ACTOR_BYTES_MAX: usize = 200;
 
-/// One immutable state of a prompt. Only `retired` can change, and only the serving of it.
+/// One immutable state of a prompt. Only `retired` and `archived` can change.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Version {
-    /// 1, 2, 3 … per prompt; never used twice.
+    /// 1, 2, 3 … per prompt; never reused.
     pub number: u64,
-    /// Which bytes it serves.
+    /// The id of the content as served.
     pub content_id: ContentId,
-    /// Which bytes its author wrote, where includes were flattened into what it serves.
+    /// The id of the content as written, if it has includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_id: Option<ContentId>,
-    /// Derived from what changed for callers: major, minor or patch.
+    /// Derived from the effect on callers: major, minor or patch.
     #[schema(value_type = String, pattern = r"^[0-9]+\.[0-9]+\.[0-9]+$", example = "2.1.0")]
     pub semver: Semver,
-    /// Who wrote it.
+    /// The author.
     pub author: String,
-    /// Why.
+    /// The reason.
     pub message: String,
     /// When it was published.
     pub created: Timestamp,
     /// The commit that published it.
     pub commit: u64,
-    /// What was flattened into it.
+    /// The included versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub includes: Vec<Include>,
-    /// Since it must not be deployed any more.
+    /// When, by whom and why it was retired, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
-    /// Since when its content is dropped; its id and everything else stays.
+    /// When its content was archived; its id and everything else remain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<Timestamp>,
 }
 
-/// A prompt that was flattened into a version.
+/// A version that is included in another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Include {
-    /// Which prompt.
+    /// The prompt.
     pub name: PromptName,
-    /// Which version of it.
+    /// The version.
     pub version: u64,
-    /// Which bytes.
+    /// The id of its content.
     pub content_id: ContentId,
 }
 
@@ -65,15 +65,15 @@ pub struct Retired {
     pub message: String,
 }
 
-/// How much a version changes for its callers.
+/// The effect of a version on callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bump {
-    /// Callers see other words.
+    /// Wording only.
     Patch,
-    /// Callers may use something new.
+    /// Adds something; existing callers keep working.
     Minor,
-    /// Callers must change, or break.
+    /// May break existing callers.
     Major,
 }
 

@@ -1,4 +1,4 @@
-//! Webhooks: who is told of what happens here, and what became of telling them.
+//! Webhooks: receivers of events, and deliveries to them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 use super::pattern::Pattern;
 use super::time::Timestamp;
 
-/// Most webhooks of a registry: each is looked at for every audit entry.
+/// Most webhooks of a registry: each is checked for every audit entry.
 pub const WEBHOOKS_MAX: usize = 100;
 /// Attempts of a delivery that are remembered, the last ones: a whole schedule, and some of a redelivery.
 pub const ATTEMPTS_MAX: usize = 12;
 
-/// How a receiver wants to be told.
+/// The format of the messages to a webhook.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WebhookFormat {
@@ -23,7 +23,7 @@ pub enum WebhookFormat {
 }
 
 impl WebhookFormat {
-    /// As it is written, for example `slack`.
+    /// Its name in JSON, for example `slack`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,95 +33,96 @@ impl WebhookFormat {
     }
 }
 
-/// A receiver of events. Its secrets are kept apart.
+/// A receiver of events. Its secrets are stored separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
     /// Unique; 1 to 64 of a-z 0-9 . _ - @.
     pub name: String,
-    /// Where events are posted to; may be a credential itself.
+    /// The URL that events are posted to; it can be a credential itself.
     pub url: String,
-    /// Which events: exact types, `beginning.*`, or `*`.
+    /// Event filters: exact types, `prefix.*`, or `*`.
     pub events: Vec<String>,
-    /// Which prompts; an event of no prompt passes only where every prompt does.
+    /// The prompts; an event without a prompt is only sent if the pattern matches all prompts.
     pub prompts: Pattern,
-    /// How it wants to be told.
+    /// The format of the messages.
     pub format: WebhookFormat,
-    /// Since when.
+    /// The time.
     pub created: Timestamp,
-    /// Since when nothing is sent, and why.
+    /// Since when it is disabled, and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled: Option<Disabled>,
-    /// The audit entry up to which it was decided what to send.
+    /// The last audit entry that was processed for this webhook.
     pub cursor: u64,
-    /// The first failure since something arrived last.
+    /// The first failure since the last successful delivery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failing_since: Option<Timestamp>,
-    /// Attempts that failed since something arrived last.
+    /// Failed attempts since the last successful delivery.
     #[serde(default)]
     pub failures: u32,
-    /// Until when it rests after a failure, or its receiver asked to be left alone.
+    /// Until when nothing is sent, after a failure or because the receiver asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet_until: Option<Timestamp>,
-    /// How many of its deliveries are pending.
+    /// Number of pending deliveries.
     #[serde(default)]
     pub pending: u64,
-    /// How many of its deliveries are over and remembered.
+    /// Number of stored completed deliveries.
     #[serde(default)]
     pub over: u64,
 }
 
-/// Why nothing is sent to a webhook.
+/// Why a webhook is disabled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Disabled {
-    /// Since when.
+    /// The time.
     pub at: Timestamp,
-    /// Who or what disabled it, and why.
+    /// The reason, with who or what disabled it.
     pub why: String,
 }
 
-/// One event on its way to one webhook.
+/// The delivery of one event to one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Delivery {
-    /// To which webhook.
+    /// The webhook.
     pub webhook: String,
-    /// The audit entry that the event is of.
+    /// The audit entry of the event.
     pub seq: u64,
-    /// Which effect of the entry the event is, from 0: publishing under a label makes a version, and moves the label.
+    /// The index of the event among those of the entry, from 0: publishing to a label creates a version and a
+    /// deployment.
     #[serde(default)]
     pub effect: u64,
     /// The header `webhook-id`, the same for every attempt.
     pub id: String,
-    /// For example `prompt.label.moved`.
+    /// The type of the event, for example `prompt.label.moved`.
     pub event_type: String,
-    /// What became of it.
+    /// Its state.
     pub state: DeliveryState,
     /// The last attempts, oldest first.
     pub attempts: Vec<Attempt>,
     /// Attempts of the schedule that have been made.
     #[serde(default)]
     pub tried: u32,
-    /// When the next attempt is due; none when it is over, or due as soon as it is its turn.
+    /// When the next attempt is due; absent if it is completed, or due at its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
-    /// When it was over.
+    /// When it was completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
 }
 
-/// What became of a delivery.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryState {
-    /// It waits for its first or next attempt.
+    /// It is waiting for its first or next attempt.
     Pending,
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
     /// It was given up.
     Failed,
 }
 
 impl DeliveryState {
-    /// As it is written, for example `pending`.
+    /// Its name in JSON, for example `pending`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -137,10 +138,10 @@ impl DeliveryState {
 pub struct Attempt {
     /// When it ended.
     pub at: Timestamp,
-    /// What the receiver answered; none when it could not be reached.
+    /// The HTTP status of the receiver; absent if it could not be reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What went wrong; none when it arrived.
+    /// What went wrong; absent if it was delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// How long it took, in milliseconds.
@@ -148,7 +149,7 @@ pub struct Attempt {
 }
 
 impl Delivery {
-    /// An event that nobody tried to deliver yet.
+    /// An event without delivery attempts.
     #[must_use]
     pub fn new(webhook: &str, (seq, effect): (u64, u64), id: String, event_type: String) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! What people say about a prompt: its owner, its tags and its description.
+//! Owner, tags and description of prompts.
 
 use super::command::Attempt;
 use super::{Actor, Registry, RegistryError, live_prompt};

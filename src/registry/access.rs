@@ -1,4 +1,4 @@
-//! Who asks: access tokens and the seats behind them, and the rules that decide what each may do.
+//! Authentication of access tokens, and the rules that decide what each is allowed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -73,7 +73,7 @@ impl Actor {
     }
 }
 
-/// Somebody with an access token: what a request is allowed without a command.
+/// An authenticated caller: what a request is allowed without a command.
 #[derive(Debug)]
 pub struct Seat {
     actor: Actor,
@@ -99,7 +99,7 @@ impl Seat {
         &self.token
     }
 
-    /// Until when it is good, in milliseconds since 1970; `i64::MAX` for ever.
+    /// When it expires, in milliseconds since 1970; `i64::MAX` for never.
     #[must_use]
     pub const fn expires_ms(&self) -> i64 {
         self.expires_ms
@@ -214,7 +214,7 @@ impl Rules {
         let made = self.classifier.get_or_init(|| {
             // Only the rules that come with the program are left to be made here, and tests show that they can be.
             Classifier::new(true, &[]).unwrap_or_else(|error| {
-                tracing::error!(%error, "contents are not classified");
+                tracing::error!(%error, "prompts are not classified");
                 Classifier::default()
             })
         });
@@ -225,12 +225,12 @@ impl Rules {
 }
 
 impl Rules {
-    /// Whether somebody may read a prompt.
+    /// Whether the caller can read a prompt.
     pub(super) fn reads(&self, actor: &Actor, prompt: &str) -> bool {
         self.book.decide(&actor.ask(Permission::Read, Some(prompt), None)).allowed
     }
 
-    /// Takes what somebody may not read out of a list of `name@version`; how many that were.
+    /// Removes unreadable prompts from a list of `name@version` and returns their number.
     pub(super) fn hide_unreadable(&self, actor: &Actor, references: &mut Vec<String>) -> usize {
         let count = references.len();
         references.retain(|one| self.reads(actor, one.split_once('@').map_or(one, |(name, _)| name)));
@@ -247,7 +247,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Reads everything anew; `before` lends what it knows of last uses.
+    /// Reloads everything; last uses are copied from `before`.
     pub(super) fn read(store: &Store, before: Option<&Self>, prepared: Option<Prepared>) -> Result<Self, StoreError> {
         let txn = store.read()?;
         let generation = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default();
@@ -307,7 +307,7 @@ impl Known {
             self.seats.insert(hash, seat(&actor, record.expires));
         }
         if let Some((hash, until)) = record.previous.as_ref().and_then(|(hex, until)| Some((hash(hex)?, *until))) {
-            // Told apart, so that whoever still shows the old one cannot rotate the new one away.
+            // Distinguished, so that the old token cannot rotate the new one.
             let actor = Actor { method: format!("access token {}, rotated out", record.name), ..actor.clone() };
             let until = record.expires.map_or(until, |expires| expires.min(until));
             self.seats.insert(hash, seat(&actor, Some(until)));
@@ -316,14 +316,14 @@ impl Known {
 }
 
 impl Registry {
-    /// Who presents this access token; none when nobody does, or it has expired.
+    /// The caller with this access token; absent if it is unknown or expired.
     #[must_use]
     pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<Seat>> {
         // Found by its hash, which tells an attacker who measures time nothing about a token.
         self.seat_of(&presented.hash())
     }
 
-    /// Who has the access token of this hash; none when nobody does, or it has expired. For whoever presented it before.
+    /// The caller with the access token of this hash, which was presented before; absent if it is unknown or expired.
     #[must_use]
     pub fn seat_of(&self, token: &TokenHash) -> Option<Arc<Seat>> {
         let known = self.0.known.load();
@@ -363,7 +363,7 @@ impl Registry {
         Some(Arc::new(Seat { actor, token, scope, ..Seat::reader(name) }))
     }
 
-    /// Whether somebody still may what their seat says; for whoever stays connected.
+    /// Whether a connected caller still has the same permissions.
     #[must_use]
     pub fn still_seated(&self, presented: &AccessToken, seat: &Seat) -> bool {
         self.authenticate(presented).is_some_and(|now| {
@@ -394,11 +394,15 @@ impl Registry {
         };
         if let Err(error) = learned() {
             // Commands read the rules for themselves then, and the next commit tries again.
-            tracing::error!(error = &error as &dyn std::error::Error, "rules and access tokens are those of before");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "could not reload rules and access tokens; \
+                still using the previous ones"
+            );
         }
     }
 
-    /// Keeps a classifier for the rule sets that a command is about to keep, so that nobody compiles them again.
+    /// Keeps a classifier for the rule sets that a command is about to store, so that they are not compiled again.
     pub(super) fn prepare(&self, sets: BTreeMap<String, String>, classifier: Classifier) {
         let prepared = Prepared { sets, classifier: Arc::new(OnceLock::from(classifier)) };
         *self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);

@@ -1,4 +1,4 @@
-//! Archiving: the contents of versions that nobody needs any more are dropped; their ids and all else stay.
+//! Archiving: deletes the contents of versions that are no longer needed; their ids and everything else remain.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -94,7 +94,7 @@ impl Registry {
         Ok(find(txn, &txn.namespace_names()?, &search)?.summary(true))
     }
 
-    /// Archives what the settings say nobody needs; nothing is written where there is nothing.
+    /// Archives unused versions according to the settings; writes nothing if there are none.
     ///
     /// # Errors
     /// The window is below the floor, or the store fails.
@@ -117,12 +117,12 @@ fn checked(request: &ArchiveRequest) -> Result<(BTreeSet<[u8; 32]>, String), Reg
     if request.unused_days < RETENTION_FLOOR_DAYS {
         let days = request.unused_days;
         return Err(RegistryError::Unfit(format!(
-            "what was served is kept for at least {RETENTION_FLOOR_DAYS} days; {days} are fewer"
+            "deployed content is kept for at least {RETENTION_FLOOR_DAYS} days; {days} is too few"
         )));
     }
     if request.unused_days > UNUSED_DAYS_MAX {
         let days = request.unused_days;
-        return Err(RegistryError::Unfit(format!("{days} days are more than {UNUSED_DAYS_MAX}; ask for fewer")));
+        return Err(RegistryError::Unfit(format!("{days} days is more than the limit of {UNUSED_DAYS_MAX}")));
     }
     let (count, max) = (request.keep.len(), ARCHIVE_KEEP_MAX);
     if count > max {
@@ -225,21 +225,21 @@ fn find<Q: Queries + Documents>(txn: &Q, namespaces: &[String], search: &Search<
                     std::iter::once(&version.content_id).chain(&version.source_id).any(|id| keep.contains(id.as_hash()))
                 };
                 let why = if number == prompt.latest {
-                    Some("it is the newest")
+                    Some("it is the latest version")
                 } else if version.created > since {
-                    Some("it is younger")
+                    Some("it is too recent")
                 } else if let Some(why) = needed.get(&number) {
                     Some(*why)
                 } else if proposed.contains(&(name.clone(), number)) {
-                    Some("a change request proposes it")
+                    Some("an open change request needs it")
                 } else if listed() {
-                    Some("it is on the list to keep")
+                    Some("it is on the keep list")
                 } else if in_use.contains(&(name.clone(), number))
                     || last_use(txn, name, number)?.is_some_and(|last| last >= since_hour)
                 {
-                    Some("it was used")
+                    Some("it was used recently")
                 } else if found.versions.len() == VERSIONS_MAX {
-                    Some("this is enough for one time")
+                    Some("the limit for one run was reached")
                 } else {
                     None
                 };
@@ -276,15 +276,15 @@ fn needed<Q: Queries + Documents>(
     };
     for state in txn.labels(name)? {
         need(Some(&state.serving), "a label serves it");
-        // However long ago it was: whoever may deploy can go back to it at once.
+        // However long ago it was: it can be rolled back to at once.
         let back = way_back(txn, name, &state.label)?.filter(|back| back.free);
-        need(back.map(|back| back.serving).as_ref(), "a rollback serves it again");
+        need(back.map(|back| back.serving).as_ref(), "a rollback would deploy it");
     }
     for deployment in txn.deployments(name)? {
         if deployment.at > since {
             // What it replaced was served until then.
-            need(deployment.from.as_ref(), "it was served");
-            need(deployment.to.as_ref(), "it was served");
+            need(deployment.from.as_ref(), "it was deployed recently");
+            need(deployment.to.as_ref(), "it was deployed recently");
         }
     }
     for (_, _, included) in txn.dependents(name.as_str())? {
@@ -292,7 +292,7 @@ fn needed<Q: Queries + Documents>(
     }
     let drafts = txn.list_of(&Scan::<Draft>::under(name))?;
     for draft in drafts {
-        needed.entry(draft.parent).or_insert("a draft began from it");
+        needed.entry(draft.parent).or_insert("a draft is based on it");
     }
     Ok(needed)
 }

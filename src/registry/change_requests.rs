@@ -1,4 +1,4 @@
-//! Change requests: proposed, reviewed, and applied when nothing is missing.
+//! Change requests: opened, reviewed, and deployed when all requirements are met.
 
 mod applying;
 mod kept;
@@ -28,12 +28,12 @@ use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::documents::Documents;
 use crate::store::meta;
 
-/// How long a change request stays open when nobody says, in days.
+/// Default time until a change request expires, in days.
 const EXPIRES_DAYS: u32 = 30;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Open change requests of a registry; each deployment to a protected label looks at all of them.
 const OPEN_MAX: usize = 1_000;
-/// Of one author, so that nobody keeps the others from proposing.
+/// Limit per author, so that one cannot use up the limit of all.
 const OPEN_EACH_MAX: usize = 50;
 
 impl Registry {
@@ -78,7 +78,7 @@ impl Registry {
                 deployment: None,
             };
             keep(txn, &request)?;
-            // Whoever hears of it in Slack or elsewhere reads who is meant.
+            // Receivers of webhooks, such as Slack, show who is asked.
             let asks = if request.reviewers.is_empty() { "" } else { "\nasked to review: " };
             let said = format!("{message}{asks}{}", request.reviewers.join(", "));
             record(txn, ctx, Command::Propose, &request, said)?;
@@ -140,7 +140,7 @@ impl Registry {
                 EventKind::Approve | EventKind::Reject => {
                     authorise_all(ctx, &found, Permission::Review)?;
                     let now: BTreeSet<&String> = found.moves.iter().map(|one| &one.fingerprint).collect();
-                    // Approved is what somebody looked at, and nothing that took its place since.
+                    // An approval only counts for what the reviewer saw.
                     let looked = request.kind == EventKind::Approve || !request.fingerprints.is_empty();
                     if looked && now != request.fingerprints.iter().collect() {
                         return Err(RegistryError::RequestMoved { id });
@@ -156,11 +156,10 @@ impl Registry {
                 }
                 EventKind::Withdraw if found.author == ctx.actor.name => {
                     authorise_all(ctx, &found, Permission::Read)?;
-                    ctx.because("it is their own".to_owned());
+                    ctx.because("it is the caller's own".to_owned());
                 }
                 EventKind::Withdraw => {
-                    let reason =
-                        format!("only `{}` may withdraw the change request {id}; reject it instead", found.author);
+                    let reason = format!("only `{}` can withdraw change request {id}; reject it instead", found.author);
                     return Err(RegistryError::Forbidden { actor: ctx.actor.name.clone(), reason, roles: Vec::new() });
                 }
                 _ => authorise_all(ctx, &found, Permission::Read)?,

@@ -1,4 +1,4 @@
-//! What every command shares: who asks, under which rules, and what the audit log says of the decision.
+//! What all commands share: the actor, the rules, and the audit entry of the decision.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
@@ -205,7 +205,11 @@ impl Registry {
             if command.reads_uses()
                 && let Err(error) = self.keep_noted_uses().await
             {
-                tracing::warn!(error = &error as &dyn std::error::Error, "uses wait for the next time");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "usage could not be written; trying again \
+                    later"
+                );
             }
         };
         let decided = async {
@@ -230,8 +234,7 @@ impl Registry {
     }
 }
 
-/// How many refusals each principal had lately, by command, so that nobody fills the disk with them, nor hides one kind of
-/// them behind another.
+/// Counts recent refusals per principal and command, so that they cannot fill the disk or hide each other.
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<HashMap<(String, Command), Window>>);
 
@@ -286,7 +289,7 @@ impl Registry {
             let entry = AuditEntry {
                 actor: who,
                 decision: Decision::Denied,
-                reason: format!("{unrecorded} more were refused in one minute"),
+                reason: format!("{unrecorded} more were denied in one minute"),
                 unrecorded,
                 method: "counted".to_owned(),
                 ..AuditEntry::of(command)
@@ -296,7 +299,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Decides, and records, that somebody may take something away that changes nothing: a backup, a bundle, a report.
+    /// Decides and records access that changes nothing: a backup, a bundle, a report.
     ///
     /// # Errors
     /// The actor may not, or the store fails.
@@ -315,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_beyond_the_limit_are_counted_and_told_later() {
+    fn refusals_beyond_the_limit_are_counted_and_recorded_later() {
         let refusals = Refusals::default();
         let at = Timestamp::from_ms;
         for _ in 0..REFUSALS_PER_MINUTE {

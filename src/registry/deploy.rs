@@ -1,4 +1,4 @@
-//! Deploying: what labels serve, moved all at once or not at all.
+//! Deploying to labels, all at once or not at all.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
 impl Registry {
-    /// Moves labels; those that already serve what they shall are left alone.
+    /// Deploys to labels; those that already serve it are left unchanged.
     ///
     /// # Errors
     /// The actor may not, or a policy is not met; a prompt, version or serving is refused; or the store fails.
@@ -92,7 +92,7 @@ impl Registry {
     }
 }
 
-/// Refuses to move a label that has moved since whoever asks looked at it.
+/// Refuses to deploy to a label that changed since the caller read it.
 pub(super) fn check_unmoved(
     txn: &impl Queries,
     name: &PromptName,
@@ -265,7 +265,7 @@ pub(super) fn build<Q: Queries>(
     let mut rules = Vec::with_capacity(count);
     for rule in request.rules {
         if rule.when.is_empty() {
-            return Err(refuse("a rule without attributes would always match; make it the default"));
+            return Err(refuse("a rule without attributes always matches; make it the default"));
         }
         let (count, max) = (rule.when.len(), RULE_ATTRIBUTES_MAX);
         if count > max {

@@ -14,7 +14,7 @@ use crate::store::files::WATERMARK_FILE;
 pub const TRUST_FOLDER: &str = "trust";
 /// The folder in which a first start works. While it is there and no database, the keys beside it are not used yet.
 pub const FIRST_START_FOLDER: &str = ".first-start";
-/// The file with the admin token that a first start made up, for whoever administers this machine; safe to delete.
+/// The file with the admin token that the first start generated; safe to delete.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// The folder in which a restore works.
 pub const RESTORE_FOLDER: &str = ".restore";
@@ -33,17 +33,17 @@ pub enum Holds {
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum DirectoryError {
     #[error(
-        "{path} held a registry ({found}), and its database {REGISTRY_FILE} is {state}: put the file back, or restore a backup with `bookholder restore FILE --data {path}`; to begin a new registry, which no replica of the old one follows, choose an empty directory",
+        "{path} held a registry ({found}), and its database {REGISTRY_FILE} is {state}: put the file back, or restore a backup with `bookholder restore FILE --data {path}`; to start a new registry, which replicas of the old one will not follow, choose an empty directory",
         path = path.display()
     )]
     DatabaseLost { path: PathBuf, found: String, state: &'static str },
     #[error(
-        "a restore into {path} was cut short: run `bookholder restore FILE --data {path}` again",
+        "a restore into {path} was interrupted: run `bookholder restore FILE --data {path}` again",
         path = path.display()
     )]
     RestoreCutShort { path: PathBuf },
     #[error(
-        "{} belongs to a primary (it holds {found}); give the replica another --data",
+        "{} belongs to a primary (it holds {found}); use a different --data for the replica",
         path.display()
     )]
     IsPrimary { path: PathBuf, found: String },
@@ -139,8 +139,8 @@ mod tests {
             (&["watermark"], "(watermark), and"),
             (&["registry.redb="], "(registry.redb), and its database registry.redb is empty"),
             (&["registry.redb=", "keys/root.key"], "(keys, registry.redb), and its database registry.redb is empty"),
-            (&[".restore/registry.redb"], "was cut short"),
-            (&[".restore/", "keys/root.key"], "was cut short"),
+            (&[".restore/registry.redb"], "was interrupted"),
+            (&[".restore/", "keys/root.key"], "was interrupted"),
         ] {
             let directory = directory(files);
             let found = match look(directory.path()) {

@@ -1,4 +1,4 @@
-//! How many drafts there are and how much room they take: of each principal, and of the registry.
+//! Number and size of drafts, per principal and in total.
 //!
 //! A draft counts for who began it; its bytes, and those of each of its saves, for who saved them. Invariant: every draft
 //! and every save is written and removed here, so that the counts fit what is kept.

@@ -1,4 +1,4 @@
-//! Drafts: working copies that are saved as often as their authors type, and published when they are ready.
+//! Drafts: unpublished work, saved often and published when ready.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -46,7 +46,7 @@ impl Registry {
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found) {
                 return Err(RegistryError::DraftMoved { name, draft, expected, found });
             }
-            // Revisions begin anew with each draft: what was made from an older version is of a draft that is gone.
+            // Revisions restart with each draft: an older revision belongs to a deleted draft.
             if let (Some(expected), Some(before)) = (request.expected_revision, &before)
                 && request.parent.is_some_and(|parent| parent < before.parent)
             {
@@ -78,7 +78,7 @@ impl Registry {
             }
             let mut makers = before.as_ref().map(|before| before.makers.clone()).unwrap_or_default();
             makers.insert(ctx.actor.name.clone());
-            // A draft that moves to a newer version takes in what others wrote meanwhile.
+            // A draft that is rebased on a newer version includes what others wrote since.
             for number in before.as_ref().map_or(parent, |before| before.parent).saturating_add(1)..=parent {
                 if let Some(version) = txn.version(&name, number)? {
                     makers.extend(makers_of(txn, &name, &version)?);
@@ -210,7 +210,7 @@ impl Registry {
             }
         };
         let (base, theirs) = (written(ours.parent)?, written(parent)?);
-        // Variables that were derived when a version was published are no edit of anybody's.
+        // Variables that were derived when publishing are not an edit.
         let merge = merge_with(&base, &ours.content, &theirs, take_theirs);
         Ok(DraftMerge { base: ours.parent, parent, merge })
     }

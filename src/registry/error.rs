@@ -19,25 +19,25 @@ use crate::template::error::{IncludeError, TemplateError};
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RegistryError {
-    #[error("`{actor}` may not: {reason}")]
+    #[error("permission denied: {reason}")]
     Forbidden { actor: String, reason: String, roles: Vec<String> },
-    #[error("{place} is not moved: {}", said(missing))]
+    #[error("cannot deploy to {place}: {}", said(missing))]
     PolicyNotMet { place: String, missing: Vec<Requirement>, rollback: bool },
-    #[error("{place} is not moved: callers of what it serves would break: {}", reasons.join("; "))]
+    #[error("cannot deploy to {place}: it would break current callers: {}", reasons.join("; "))]
     BreaksCallers { place: String, reasons: Vec<String>, by: Vec<String> },
-    #[error("the content of `{name}` holds {}", secrets(findings))]
+    #[error("the content of `{name}` contains {}", secrets(findings))]
     HoldsSecrets { name: PromptName, findings: Vec<Finding> },
-    #[error("a message is missing: say why")]
+    #[error("a message is required (--message)")]
     MessageMissing,
     #[error("the message has {characters} characters; the limit is 2,000")]
     MessageTooLong { characters: usize },
     #[error("{what} is {length} bytes long; the limit is {max}")]
     TextTooLong { what: &'static str, length: usize, max: usize },
     #[error(
-        "`{actor}` wrote {} MiB in the last minute, which is the limit; try again in {retry_after_s} s", max_bytes / 1_048_576
+        "`{actor}` wrote {} MiB in the last minute, the limit; try again in {retry_after_s} s", max_bytes / 1_048_576
     )]
     TooFast { actor: String, max_bytes: u64, retry_after_s: u64 },
-    #[error("{whose} drafts would take {found} {unit}; the limit is {max}")]
+    #[error("{whose} drafts would need {found} {unit}; the limit is {max}")]
     DraftRoom { whose: String, found: u64, max: u64, unit: &'static str },
     #[error("there are {count} {what}; the limit is {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
@@ -45,77 +45,77 @@ pub enum RegistryError {
     PromptNotFound { name: PromptName },
     #[error("the prompt `{name}` was removed at {at}; publish a version to bring it back")]
     PromptRemoved { name: PromptName, at: Timestamp },
-    #[error("the prompt `{name}` has no version {number}; its newest is {latest}")]
+    #[error("the prompt `{name}` has no version {number}; its latest is {latest}")]
     VersionNotFound { name: PromptName, number: u64, latest: u64 },
     #[error("the prompt `{name}` has no label `{label}`")]
     LabelNotFound { name: PromptName, label: Label },
-    #[error("the prompt `{name}` is at version {found}, not {expected}: somebody published meanwhile")]
+    #[error("the prompt `{name}` is now at version {found}, not {expected}: someone else published")]
     ParentMoved { name: PromptName, expected: u64, found: u64 },
     #[error("version {number} of `{name}` was retired by {by}: {why}")]
     VersionRetired { name: PromptName, number: u64, by: String, why: String },
     #[error(
-        "version {number} of `{name}` is what a rollback of the label `{label}` serves again; deploy another version there first"
+        "a rollback of the label `{label}` would deploy version {number} of `{name}`; deploy another version there first"
     )]
     VersionRolledBackTo { name: PromptName, number: u64, label: Label },
-    #[error("version {number} of `{name}` is served by the label `{label}`; deploy another there first")]
+    #[error("version {number} of `{name}` is deployed to `{label}`; deploy another version there first")]
     VersionServed { name: PromptName, number: u64, label: Label },
-    #[error("the label `latest` moves by itself to the newest version")]
+    #[error("the label `latest` always serves the latest version and cannot be deployed to")]
     LatestIsAutomatic,
-    #[error("the label `{label}` of `{name}` is moved twice in one deployment")]
+    #[error("the label `{label}` of `{name}` appears twice in one deployment; list it once")]
     MovedTwice { name: PromptName, label: Label },
-    #[error("a deployment moves at least one label")]
+    #[error("a deployment needs at least one label")]
     NothingToDeploy,
-    #[error("what `{name}@{label}` shall serve is no serving: {reason}")]
+    #[error("invalid deployment for `{name}@{label}`: {reason}")]
     Serving { name: PromptName, label: Label, reason: String },
-    #[error("the label `{label}` of `{name}` never served anything else")]
+    #[error("`{name}@{label}` has no earlier deployment to roll back to")]
     NothingToRollBack { name: PromptName, label: Label },
     #[error("`{name}` is included by {}; change those first", includers(by, *hidden))]
     StillIncluded { name: PromptName, by: Vec<String>, hidden: usize },
     #[error("the include `{reference}` cannot be pinned: {reason}")]
     Include { reference: String, reason: String },
-    #[error("the change of `{name}` of {at} lies in the future; history has happened")]
+    #[error("the change to `{name}` is dated in the future ({at}); correct its date")]
     FromTheFuture { name: PromptName, at: Timestamp },
-    #[error("the change of {at} is older than the last one of `{name}`, of {last}; a history only grows at its end")]
+    #[error("the change at {at} is older than the latest change to `{name}` ({last}); import changes in order of time")]
     HistoryOrder { name: PromptName, at: Timestamp, last: Timestamp },
     #[error(
-        "the prompt `{name}` was changed here since the last import (version {brought} then, version {newest} now); publish the text by hand"
+        "the prompt `{name}` was changed here since the last import (version {brought} then, version {newest} now); publish the text yourself"
     )]
     ImportedOver { name: PromptName, brought: u64, newest: u64 },
-    #[error("there is {what} `{name}` already; choose another name")]
+    #[error("{what} `{name}` already exists; choose another name")]
     Exists { what: &'static str, name: String },
     #[error("there is no {what} `{name}`")]
     NotFound { what: &'static str, name: String },
-    #[error("`{name}` is no name for {what}; use 1 to 64 of a-z 0-9 . _ - @")]
+    #[error("invalid name `{name}` for {what}: use 1 to 64 of a-z 0-9 . _ - @")]
     Handle { what: &'static str, name: String },
-    #[error("without `{name}` nobody could keep access tokens; let somebody else first")]
+    #[error("`{name}` is the only one who can manage access; grant that to someone else first")]
     LastAdmin { name: String },
-    #[error("the role `{name}` is still granted to {}; take those grants back first", to.join(", "))]
+    #[error("the role `{name}` is still granted to {}; remove those grants first", to.join(", "))]
     RoleInUse { name: String, to: Vec<String> },
-    #[error("{what} `{name}` comes with the program and cannot be changed")]
+    #[error("{what} `{name}` is built in and cannot be changed")]
     BuiltIn { what: &'static str, name: String },
     #[error("{0}")]
     Unfit(String),
-    #[error("the webhook `{name}` is disabled since {since}, {why}; enable it first")]
+    #[error("the webhook `{name}` has been disabled since {since}, {why}; enable it first")]
     Disabled { name: String, since: Timestamp, why: String },
-    #[error("the change request {id} is {state}")]
+    #[error("change request {id} is already {state}")]
     RequestClosed { id: u64, state: RequestState },
-    #[error("there is no change request `{id}` that `{actor}` may read")]
+    #[error("there is no change request `{id}` that `{actor}` can read")]
     RequestUnreadable { id: u64, actor: String },
-    #[error("the change request {id} now proposes something else; look at it again")]
+    #[error("change request {id} was amended; review it again")]
     RequestMoved { id: u64 },
-    #[error("{place} has moved: deployment {found} made it serve what it serves, not {expected}")]
+    #[error("{place} changed: its current deployment is {found}, not {expected}")]
     LabelMoved { place: String, expected: u64, found: u64 },
-    #[error("the draft `{draft}` of `{name}` is at revision {found}, not {expected}: somebody saved meanwhile")]
+    #[error("the draft `{draft}` of `{name}` is now at revision {found}, not {expected}: someone else saved it")]
     DraftMoved { name: PromptName, draft: String, expected: u64, found: u64 },
     #[error("the content of version {number} of `{name}` was archived at {at}")]
     VersionArchived { name: PromptName, number: u64, at: Timestamp },
-    #[error("no random numbers can be had from the system: {0}")]
+    #[error("the system's random number generator failed: {0}")]
     Random(String),
-    #[error("an include is refused: {0}")]
+    #[error("invalid include: {0}")]
     Included(Box<IncludeError<std::convert::Infallible>>),
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    #[error("the rules cannot be kept: {0}")]
+    #[error("invalid rules: {0}")]
     Rules(#[from] RuleError),
     #[error(transparent)]
     Interface(#[from] InterfaceError),
@@ -155,13 +155,13 @@ impl RegistryError {
 
 fn said(missing: &[Requirement]) -> String {
     let says: Vec<String> =
-        missing.iter().map(|demand| format!("policy {} wants {}", demand.policy, demand.says)).collect();
+        missing.iter().map(|demand| format!("policy {} requires {}", demand.policy, demand.says)).collect();
     says.join("; ")
 }
 
-/// Who includes a prompt, without the names of those that whoever asks may not read.
+/// The prompts that include a prompt, without names that the caller cannot read.
 fn includers(by: &[String], hidden: usize) -> String {
-    let hidden = (hidden > 0).then(|| "prompts that you may not read".to_owned());
+    let hidden = (hidden > 0).then(|| "prompts that you cannot read".to_owned());
     by.iter().cloned().chain(hidden).collect::<Vec<_>>().join(", ")
 }
 

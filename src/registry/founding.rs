@@ -58,7 +58,7 @@ pub struct Founded {
     pub unknown_token: bool,
 }
 
-/// What whoever started a new registry has to be shown.
+/// What the operator of a new registry has to be shown.
 pub struct FirstStart<'a> {
     /// The first access token.
     pub token: &'a AccessToken,
@@ -73,40 +73,38 @@ pub struct FirstStart<'a> {
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum FoundingError {
     #[error(
-        "this directory belongs to a replica; start it with `bookholder replica`, or give the primary another --data"
+        "this directory belongs to a replica; start it with `bookholder replica`, or use a different --data for the primary"
     )]
     IsReplica,
-    #[error("the signed records of this registry do not hold together: {0}")]
+    #[error("the signed records of this registry are inconsistent: {0}")]
     Trust(String),
-    #[error("the key in {} is not the `{name}` that epoch {epoch} names; put the right key back", path.display())]
+    #[error("the key in {} is not the `{name}` of epoch {epoch}; put the right key back", path.display())]
     OtherKey { path: PathBuf, name: String, epoch: u64 },
     #[error(
-        "root document {version} no longer lists `{name}`, which signs this epoch; draft it again with --rotate-checkpoint"
+        "root document {version} does not list `{name}`, which signs this epoch; draft it again with --rotate-checkpoint"
     )]
     KeyUnlisted { version: u64, name: String },
     #[error(
-        "{drafted} was to begin after {base}, but the registry stands at {found}; draft it again while the node stays stopped"
+        "{drafted} was drafted to begin after {base}, but the registry is now at {found}; draft it again and keep the node stopped"
     )]
     MovedOn { drafted: String, base: String, found: String },
     #[error(
-        "the data directory held the registry with the root key {held}, and the backup is of {backup}; restore into a new directory"
+        "the data directory belongs to the registry with the root key {held}, but the backup is of {backup}; restore into a new directory"
     )]
     OtherRegistry { held: RootKeyId, backup: RootKeyId },
     #[error(
-        "the files in the folder `trust` do not hold together: {0}; put back those that the registry wrote, or restore into a new directory"
+        "the files in the folder `trust` are inconsistent: {0}; put back the registry's own, or restore into a new directory"
     )]
     TrustFiles(RecordsError),
-    #[error("{what} in the folder `trust` is another one than in the backup; restore into a new directory")]
+    #[error("{what} in the folder `trust` differs from the one in the backup; restore into a new directory")]
     OtherTrust { what: String },
     #[error(
-        "root document {version} wants {needed} of its root keys to sign the new epoch, and {found} of them here can; name the files of others with --root-key-file, or have the epoch signed where they are: --draft"
+        "root document {version} needs {needed} of its root keys to sign the new epoch, but only {found} are here; name the files of others with --root-key-file, or use --draft to sign the epoch where they are"
     )]
     TooFewRootKeys { version: u64, needed: u8, found: usize },
-    #[error("no root document lists the key in {}: the backup is older than a change of keys; put the folder `trust` of the registry into the data directory", path.display())]
+    #[error("no root document lists the key in {}: the backup is older than a change of keys; copy the registry's folder `trust` into the data directory", path.display())]
     UnknownCheckpointKey { path: PathBuf },
-    #[error(
-        "the audit log does not end with the entry that the checkpoint signed: entries were cut off or put in its place; restore a backup"
-    )]
+    #[error("the audit log does not match the signed checkpoint: entries were removed or replaced; restore a backup")]
     AuditLog,
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -122,9 +120,9 @@ pub enum FoundingError {
     Root(#[from] RootError),
     #[error(transparent)]
     Epoch(#[from] EpochError),
-    #[error("the signed records of this registry do not hold together: {0}")]
+    #[error("the signed records of this registry are inconsistent: {0}")]
     Records(#[from] RecordsError),
-    #[error("a file cannot be written in the data directory")]
+    #[error("cannot write a file in the data directory")]
     File(#[from] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -226,7 +224,7 @@ pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Res
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
     if txn.anchored(&txn.audit_head()?)? == Some(false) {
-        // Going on would sign what somebody made of the log.
+        // Continuing would sign a manipulated log.
         return Err(FoundingError::AuditLog);
     }
     trust_files::publish(store.directory(), &roots, &epochs)?;
@@ -417,7 +415,7 @@ pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: Str
     AuditEntry {
         actor: OPERATOR.to_owned(),
         actor_kind: Some(PrincipalKind::System),
-        method: "the machine itself".to_owned(),
+        method: "this machine".to_owned(),
         subjects,
         message,
         ..AuditEntry::of(command)

@@ -1,4 +1,4 @@
-//! What stands between a move and a label: the facts that policies ask for, and what is missing of them.
+//! Checks a move against label policies: gathers the facts and finds unmet requirements.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -38,9 +38,9 @@ pub(super) struct Terms {
     pub(super) allow_major: bool,
     /// Overrides what is missing, for this reason.
     pub(super) break_glass: Option<String>,
-    /// Takes a label away, or directly back over its newest deployment: whoever may deploy can stop harm at once.
+    /// Whether it removes a label or undoes its latest deployment: everyone allowed to deploy can stop harm at once.
     pub(super) stops: bool,
-    /// It was made elsewhere and earlier: whoever broke then did.
+    /// It happened elsewhere and earlier, so callers cannot break now.
     pub(super) history: bool,
     /// Goes back to what was served before; a refusal then says how to stop what is served now.
     pub(super) rollback: bool,
@@ -61,16 +61,16 @@ pub(super) struct Fresh<'a> {
     pub(super) findings: &'a [Finding],
 }
 
-/// One label that shall serve something else.
+/// A change to what one label serves.
 pub(super) struct Wanted<'a> {
     pub(super) name: &'a PromptName,
     pub(super) label: &'a Label,
     /// What it serves now.
     pub(super) from: Option<&'a Serving>,
-    /// What it shall serve; none when it shall go.
+    /// What it will serve; absent if it is removed.
     pub(super) to: Option<&'a Serving>,
     pub(super) fresh: Option<Fresh<'a>>,
-    /// The versions that reach somebody whom the label does not serve them now.
+    /// The versions that new subjects get.
     pub(super) grows: Vec<Growth>,
 }
 
@@ -131,7 +131,7 @@ pub(super) fn clear(
     // Callers are protected on every label, whether or not a policy looks after it.
     let broken = if terms.stops || (terms.history && !governed) { None } else { breaks(txn, wanted)? };
     if broken.is_some() && terms.allow_major {
-        ctx.because(format!("callers of {} may break: `allow_major` was given", place(wanted)));
+        ctx.because(format!("it may break callers of {}: `allow_major` was set", place(wanted)));
     }
     let overridden = match (unmet.is_empty(), &terms.break_glass) {
         (true, _) => None,
@@ -159,7 +159,7 @@ pub(super) fn clear(
             ctx.because(format!("policy {policy} is met"));
         }
     }
-    // Whoever made something of it approved nothing, unless a policy lets them.
+    // Approvals of authors do not count, unless a policy allows it.
     let own = book.policies_of(name, label).any(|policy| policy.policy().self_approval);
     let counts = |approval: &Approval| own || !facts.makers.contains(&approval.by);
     let approved_by: Vec<String> = facts.approvals.iter().filter(|one| counts(one)).map(|one| one.by.clone()).collect();
@@ -167,16 +167,16 @@ pub(super) fn clear(
     Ok(Cleared { approved_by, change_request: request })
 }
 
-/// What a policy asked of a move that stops something, for the log: whoever may deploy makes it, whatever else is missing.
+/// What a policy requires of a move that stops a deployment, for the log: only permission to deploy.
 fn stops_under(policy: &Policy, not_asked: &[Requirement]) -> String {
-    let asks = if policy.deployers.is_empty() { "nothing" } else { "no more than its deployers" };
+    let asks = if policy.deployers.is_empty() { "nothing" } else { "only its deployers" };
     let missing = not_asked.iter().filter(|demand| demand.policy == policy.name).map(|demand| demand.says.as_str());
     let missing = missing.collect::<Vec<_>>().join(", ");
-    let missing = if missing.is_empty() { missing } else { format!(" (not asked: {missing})") };
-    format!("policy {} asks {asks} of what stops something{missing}", policy.name)
+    let missing = if missing.is_empty() { missing } else { format!(" (not required: {missing})") };
+    format!("policy {} requires {asks} for stopping a deployment{missing}", policy.name)
 }
 
-/// What every policy of a label demands of a move, met or not, and who approves it, for whoever wants to know before.
+/// The requirements of all policies of a label for a move, met or not, and its approvers, for previews.
 pub(super) fn look<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
@@ -220,7 +220,7 @@ pub(super) fn findings_of(txn: &impl Documents, name: &PromptName, number: u64) 
     Ok(findings)
 }
 
-/// Refuses contents with secrets in them, whoever publishes them; an admin may override even that.
+/// Refuses contents with secrets; only an admin can override that.
 pub(super) fn refuse_secrets(
     ctx: &Ctx,
     name: &PromptName,
@@ -308,7 +308,7 @@ fn gather<Q: Queries + Documents>(
         for open in open {
             facts.makers.extend(proposers(&open));
             for event in open.approvals_of(&fingerprint).filter(|event| Some(event.commit) > spent) {
-                // Whoever approved must still be allowed to: a revoked reviewer's word is worth nothing.
+                // Approvers must still be allowed to review.
                 let ask = Ask::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
                 let roles = rules.book.roles_of(&ask);
                 if !roles.is_empty() {

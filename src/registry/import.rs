@@ -1,4 +1,4 @@
-//! Importing another library's history: each change at its own time, by its own author, once.
+//! Imports history from elsewhere: each change once, with its own time and author.
 
 use super::command::{Attempt, Ctx};
 use super::guard::{Terms, refuse_secrets};

@@ -1,4 +1,4 @@
-//! Who made what a move brings: nobody approves their own words.
+//! The authors of what a move brings, who cannot approve it.
 //!
 //! A new version says most of what the ones before it said, so its makers are those of every version that was published
 //! since the one that its subjects have now, and likewise of what these include.
@@ -17,8 +17,8 @@ use crate::store::StoreError;
 use crate::store::documents::{self, Documents};
 use crate::store::query::Queries;
 
-/// Everybody who made one version: its author, who published or imported it, who saved the draft it was, and the makers of
-/// what it includes.
+/// All authors of one version: its author, who published or imported it, who saved its draft, and the authors of its
+/// includes.
 pub(super) fn makers_of<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -29,8 +29,7 @@ pub(super) fn makers_of<Q: Queries + Documents>(
     Ok(found.finish()?.into_keys().collect())
 }
 
-/// Everybody who made something of what a move brings since what its subjects have now, and the newest version that each
-/// of them made.
+/// All authors of what a move brings compared with what its subjects have now, with the latest version of each.
 pub(super) fn makers_of_move<Q: Queries + Documents>(
     txn: &Q,
     wanted: &Wanted<'_>,
@@ -41,7 +40,7 @@ pub(super) fn makers_of_move<Q: Queries + Documents>(
         let mut found = Makers::new(txn, Some(included(txn, wanted.name, &base.versions)?));
         found.note_range(wanted.name, base.after, growth.version);
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
-            // Its commit is not made yet: whoever is named in it is who asks now.
+            // Its commit does not exist yet: its author is the caller.
             let version = format!("{}@{}", wanted.name, growth.version);
             all.extend(fresh.makers.iter().map(|maker| (maker.clone(), version.clone())));
             found.add(wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() })?;
@@ -51,13 +50,13 @@ pub(super) fn makers_of_move<Q: Queries + Documents>(
     Ok(all)
 }
 
-/// Who asked for what a change request proposes: its author, and whoever amended it.
+/// The proposers of a change request: its author, and everyone who amended it.
 pub(super) fn proposers(request: &ChangeRequest) -> BTreeSet<String> {
     let amended = request.events.iter().filter(|event| event.kind == EventKind::Amend).map(|event| event.by.clone());
     amended.chain([request.author.clone()]).collect()
 }
 
-/// What is known already to those whom a version newly reaches.
+/// The versions that the new subjects of a version have now.
 struct Base {
     /// Every later version, up to the new one, has makers of it.
     after: u64,
@@ -80,7 +79,7 @@ fn base<Q: Queries>(txn: &Q, name: &PromptName, label: &Label, growth: &Growth) 
     })?;
     let mut accepted = replaced.range(..=growth.version).rev().filter(|(_, replaced)| **replaced);
     Ok(match accepted.next() {
-        // What the label served as it is has been approved as it is; whoever made that one version counts all the same.
+        // What the label served was approved as it is; the authors of that one version still count.
         Some((number, _)) => {
             Base { after: (*number).min(growth.version.saturating_sub(1)), versions: BTreeSet::from([*number]) }
         }

@@ -1,4 +1,5 @@
-//! A new epoch for a restored copy of a registry, so that nobody takes it for the registry that went on after the backup.
+//! A new epoch for a restored copy of a registry, so that it is not mistaken for the registry that continued after the
+//! backup.
 //!
 //! A backup may be older than a change of keys. Replicas know the newer root documents and believe nothing that is signed
 //! without them, so the copy takes them over from the files that the registry kept beside its database.
@@ -37,7 +38,7 @@ pub fn published_beyond(store: &Store, now: Timestamp) -> Result<Option<Outdated
         Err(FoundingError::Store(error)) => return Err(error),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "the files in the folder `trust` are not those that this registry wrote");
+            tracing::warn!(error, "the files in the folder `trust` were not written by this registry");
             return Ok(None);
         }
         Ok(next) => next,
@@ -68,7 +69,7 @@ pub struct NewEpoch {
 }
 
 impl NewEpoch {
-    /// Reads whom a copy trusts, and what the files of the registry know beyond it.
+    /// Loads the trusted records of a copy, and newer ones from the registry's files.
     ///
     /// # Errors
     /// The database fails, the copy and the files do not hold together, or the checkpoint key in `keys` is newer than

@@ -41,7 +41,7 @@ const QUIET_S_MAX: u64 = 86_400;
 const ERROR_CHARACTERS_MAX: usize = 300;
 /// An audit entry, and which effect of it.
 pub type EventNumber = (u64, u64);
-/// Who does what nobody asks for.
+/// The actor of automatic changes.
 const ITSELF: &str = "bookholder";
 
 /// One delivery that is due, with everything that is sent. It has no `Debug`: its URL may be a credential.
@@ -267,7 +267,8 @@ fn sending(
     base: Option<&str>,
     now: Timestamp,
 ) -> Result<Sending, StoreError> {
-    let gone = || StoreError::Record { kind: "document", reason: format!("audit entry {seq} of a delivery is gone") };
+    let gone =
+        || StoreError::Record { kind: "document", reason: format!("audit entry {seq} of a delivery is missing") };
     let entry = txn.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq).ok_or_else(gone)?;
     let (_, effect) = numbered(webhook, &entry).find(|(one, _)| *one == number).ok_or_else(gone)?;
     let event = body(&entry, &effect);
@@ -291,7 +292,7 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
     let (seq, effect) = event;
     let webhook = txn.get::<Webhook>(&name)?;
     let delivery = txn.get::<Delivery>(DeliveryKey { webhook: &name, seq, effect })?;
-    // Somebody may have removed the webhook meanwhile.
+    // The webhook may have been removed in between.
     let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(None) };
     if delivery.state != DeliveryState::Pending {
         return Ok(None);
@@ -328,7 +329,7 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
     }
     let failed = |since: Timestamp| should_disable(since.ms(), now.ms(), webhook.failures);
     let why = if outcome == Outcome::Disable {
-        Some("its receiver answered 410: it wants nothing more".to_owned())
+        Some("its receiver answered 410 Gone".to_owned())
     } else {
         let since = webhook.failing_since.filter(|since| failed(*since));
         since.map(|since| format!("nothing has arrived since {since}, in {} attempts", webhook.failures))
@@ -340,7 +341,7 @@ fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Resul
     Ok(Some(delivery.state))
 }
 
-/// Disables a webhook without anybody asking, which the audit log says.
+/// Disables a webhook automatically, with an audit entry.
 fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: String) -> Result<(), StoreError> {
     let before = settings(&webhook);
     webhook.disabled = Some(Disabled { at: now, why: why.clone() });

@@ -1,4 +1,4 @@
-//! Label policies: kept and taken away.
+//! Label policies: created, replaced and removed.
 
 use super::access::rules_change;
 use super::command::Attempt;
@@ -15,8 +15,8 @@ impl Registry {
         self.0.known.load().rules.book.policies.values().map(|policy| policy.policy().clone()).collect()
     }
 
-    /// The label policies that may concern a prompt which somebody can read, by name: a pattern can be a prompt's name. Who
-    /// keeps policies sees them all.
+    /// The label policies that can apply to a prompt which the caller can read, by name: a pattern can be a prompt's
+    /// name. Those who manage policies see all.
     #[must_use]
     pub fn policies_for(&self, actor: &Actor) -> Vec<Policy> {
         let book = &self.0.known.load().rules.book;

@@ -1,4 +1,4 @@
-//! What a change would do, for whoever is about to make it. Nothing here is kept, decided or recorded.
+//! Previews of changes. Nothing is stored, decided or recorded.
 
 use std::collections::BTreeMap;
 
@@ -126,7 +126,7 @@ impl Registry {
         .await
     }
 
-    /// Lets on who may write versions of a prompt; an attempt of anybody else is recorded.
+    /// Allows those who can write versions of a prompt; other attempts are recorded.
     ///
     /// # Errors
     /// They may not, or the store fails.
@@ -138,7 +138,7 @@ impl Registry {
         self.command(actor, about, move |_, ctx| ctx.authorise(Permission::Publish, Some(&name), None)).await
     }
 
-    /// Whether somebody may write versions of a prompt. A refusal changes nothing and is not recorded.
+    /// Whether the caller can write versions of a prompt. A refusal is not recorded.
     ///
     /// # Errors
     /// They may not.

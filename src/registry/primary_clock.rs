@@ -49,7 +49,7 @@ pub enum Standing {
 pub enum ClockError {
     /// The clock is far beyond the latest time.
     #[error(
-        "the clock says {now}, {days} days after the last commit or signature at {latest}; nothing is committed at that time"
+        "the clock says {now}, {days} days after the last commit or signature at {latest}; nothing is committed until it is corrected"
     )]
     Ahead {
         /// What the clock says.
@@ -60,7 +60,7 @@ pub enum ClockError {
         days: i64,
     },
     /// The clock is before this program existed.
-    #[error("the clock says {now}, which is before this program existed; nothing is committed at that time")]
+    #[error("the clock says {now}, which is before this program existed; nothing is committed until it is corrected")]
     Unset {
         /// What the clock says.
         now: Timestamp,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_judged_by_its_distance_from_the_latest_time() {
+    fn clock_far_from_the_latest_time_is_not_trusted() {
         for (distance_ms, standing, signing_ms) in [
             (0, Standing::Trusted, NOW_MS),
             (60 * DAY_MS, Standing::Trusted, NOW_MS + 60 * DAY_MS),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_year_that_passes_while_the_process_runs_is_no_jump() {
+    fn year_of_uptime_does_not_count_as_a_clock_jump() {
         let (manual, clock) = clock(NOW_MS, false);
         manual.advance(366 * 24 * 3_600_000);
         assert_eq!(clock.standing(), Standing::Trusted);
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_time_is_said_with_the_latest_one() {
+    fn refused_time_is_reported_with_the_latest_one() {
         let (_, clock) = clock(NOW_MS + 1_000 * DAY_MS, false);
         let said = clock.commit_ms().expect_err("too far").to_string();
         assert!(said.contains("1000 days after") && said.contains("2027-01-15T08:00:00Z"), "{said}");

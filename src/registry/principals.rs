@@ -1,4 +1,4 @@
-//! Principals, roles and grants: who is who, and who may what.
+//! Principals, roles and grants.
 
 use super::access::rules_change;
 use super::command::{Attempt, Ctx};
@@ -27,7 +27,7 @@ impl Registry {
         Ok(self.0.known.load().rules.book.principals.values().cloned().collect())
     }
 
-    /// One principal; everybody may look at themselves.
+    /// One principal; everyone can see themselves.
     ///
     /// # Errors
     /// The actor may not look at others, or there is no such principal.
@@ -39,7 +39,7 @@ impl Registry {
         self.0.known.load().rules.book.principals.get(name).cloned().ok_or_else(absent)
     }
 
-    /// Every role, by name; everybody may know what a role allows.
+    /// All roles by name; everyone can see what a role allows.
     #[must_use]
     pub fn roles(&self) -> Vec<Role> {
         self.0.known.load().rules.book.roles.values().cloned().collect()
@@ -75,7 +75,7 @@ impl Registry {
     pub async fn add_grant(&self, actor: &Actor, name: String, grant: Grant) -> Result<Principal, RegistryError> {
         self.change_grants(actor, name, move |mut grants| {
             if grants.contains(&grant) {
-                return Err(RegistryError::Unfit(format!("this grant is there already: {grant}")));
+                return Err(RegistryError::Unfit(format!("this grant already exists: {grant}")));
             }
             grants.push(grant);
             Ok(grants)
@@ -249,15 +249,14 @@ impl Registry {
         }
     }
 
-    /// Whether somebody has a grant for something, on a label where one is meant. What policies demand besides is not
-    /// looked at.
+    /// Whether a principal has a grant for something, on a label if one is given. Policies are not checked.
     #[must_use]
     pub fn may(&self, actor: &Actor, permission: Permission, prompt: &PromptName, label: Option<&Label>) -> bool {
         let ask = actor.ask(permission, Some(prompt.as_str()), label.map(Label::as_str));
         self.0.known.load().rules.book.decide(&ask).allowed
     }
 
-    /// Whether somebody works on a prompt: who writes it, or reviews it. Drafts are for them.
+    /// Whether the caller writes or reviews a prompt, and so can see its drafts.
     pub(super) fn may_see_drafts(
         &self,
         view: &CatalogueView,
@@ -273,7 +272,7 @@ impl Registry {
         Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
     }
 
-    /// Whether somebody may look at what is not for everybody. A refusal to look changes nothing and is not recorded.
+    /// Whether the caller can see what is not public. A refusal is not recorded.
     ///
     /// # Errors
     /// They may not.
@@ -295,7 +294,7 @@ pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalReques
     }
     if kind == PrincipalKind::System {
         return Err(RegistryError::Unfit(
-            "a principal is a person or a service; the system is bookholder itself".to_owned(),
+            "a principal is a person or a service; `system` is reserved for bookholder itself".to_owned(),
         ));
     }
     check_grants(&ctx.rules.book, &grants)?;
@@ -316,7 +315,7 @@ pub(super) fn check_handle(what: &'static str, name: &str) -> Result<(), Registr
     Err(RegistryError::Handle { what, name: name.chars().take(crate::model::principal::HANDLE_BYTES_MAX).collect() })
 }
 
-/// Somebody must be left who can keep access tokens, and has one to say who they are.
+/// At least one principal with an access token must be able to manage access.
 fn keep_an_admin(txn: &WriteTxn<'_>, book: &Rulebook, now: Timestamp, name: &str) -> Result<(), RegistryError> {
     if admins_with_tokens(txn, book, now, None)? {
         Ok(())

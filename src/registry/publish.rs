@@ -34,7 +34,7 @@ use crate::template::lint::lint;
 use crate::template::variables::complete;
 
 impl Registry {
-    /// Publishes what a prompt shall say; what its latest version already says creates nothing.
+    /// Publishes a version; nothing is created if the latest version has the same content.
     ///
     /// # Errors
     /// The actor may not; the message, the content or an include is refused; the parent moved; the
@@ -63,7 +63,7 @@ pub(super) fn publish(
     ctx.authorise(Permission::Publish, Some(&name), None)?;
     let (count, max) = (request.labels.len(), LABELS_MAX);
     if count > max {
-        return Err(RegistryError::TooMany { what: "labels to move by publishing", count, max });
+        return Err(RegistryError::TooMany { what: "labels to deploy to when publishing", count, max });
     }
     let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &request.content)?;
     refuse_secrets(ctx, &name, &prepared.findings, request.break_glass.as_ref())?;
@@ -102,7 +102,7 @@ pub(super) struct Why {
 }
 
 impl Why {
-    /// The audit entry of a change that was made elsewhere, by somebody else and earlier.
+    /// The audit entry of an imported change, with its own author and time.
     pub(super) fn imported(&self, entry: AuditEntry) -> AuditEntry {
         AuditEntry { on_behalf_of: Some(self.author.clone()), occurred: Some(self.at), ..entry }
     }
@@ -165,7 +165,7 @@ fn pin<Q: Queries>(
     // What its author may not read, an include does not show them: not even that it is there.
     let readable = rules.reads(actor, name.as_str());
     let prompt = txn.prompt(name)?.filter(|prompt| readable && prompt.removed.is_none());
-    let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you may read")))?;
+    let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you can read")))?;
     let version = match &reference.selector {
         Selector::Version(number) => txn.version(name, *number)?,
         Selector::Content(hex) => txn.version_with_content(name, hex)?,
@@ -183,13 +183,13 @@ fn pin<Q: Queries>(
         }
     };
     let version = version.ok_or_else(|| {
-        refuse(format!("`{name}` has no version {}; its newest is {}", reference.selector, prompt.latest))
+        refuse(format!("`{name}` has no version {}; its latest is {}", reference.selector, prompt.latest))
     })?;
     let mut path = vec![format!("{name}@{}", version.number)];
     let depth = depth(txn, &version, includer, &mut path, measured).map_err(|error| match error {
         DepthError::Cycle(mut path) => {
             rules.hide_unreadable(actor, &mut path);
-            refuse(format!("it leads back to `{includer}`: {}", path.join(" → ")))
+            refuse(format!("it includes `{includer}` again: {}", path.join(" → ")))
         }
         DepthError::Store(error) => error.into(),
     })?;
@@ -197,12 +197,15 @@ fn pin<Q: Queries>(
         return Err(refuse("a prompt cannot include itself".to_owned()));
     }
     if depth >= INCLUDE_DEPTH_MAX {
-        return Err(refuse(format!("includes may go {INCLUDE_DEPTH_MAX} deep, and this one is {depth} deep already")));
+        return Err(refuse(format!(
+            "includes are limited to {INCLUDE_DEPTH_MAX} levels, and this one already has \
+            {depth}"
+        )));
     }
     let content = content(txn, name, version.number)?;
     let content = content.ok_or_else(|| refuse(format!("the content of `{name}@{}` was archived", version.number)))?;
     let Body::Text(body) = content.body else {
-        return Err(refuse("it is a conversation, and only texts can be included".to_owned()));
+        return Err(refuse("it is a chat prompt; only text prompts can be included".to_owned()));
     };
     let include = Include { name: name.clone(), version: version.number, content_id: version.content_id };
     Ok((include, Included { text: body, syntax: content.syntax }))

@@ -1,4 +1,4 @@
-//! Mending dates that a wrong clock made, on record: entries dated in the future, or out of the order of their commits.
+//! Repairs dates of a wrong clock, with an audit entry: dates in the future, or out of the order of their commits.
 //!
 //! The audit log has every commit in its true order, with the time that the clock showed. The longest series of entries
 //! whose times fit that order and are not in the future is believed; every other commit is brought to the nearest time

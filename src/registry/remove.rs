@@ -1,4 +1,4 @@
-//! Removing a prompt: its labels serve nothing any more; its history stays.
+//! Removes a prompt with its labels; its history remains.
 
 use super::command::{Attempt, Ctx};
 use super::guard::{Terms, Wanted, clear};

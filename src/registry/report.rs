@@ -1,6 +1,6 @@
-//! Writes a report and signs what was written: the document first, then a manifest over its bytes.
+//! Writes a report and signs it: the document first, then a manifest of its bytes.
 //!
-//! Who may have one is decided by whoever calls this.
+//! The caller checks permissions.
 
 use std::io::{self, Write};
 
@@ -17,17 +17,17 @@ use crate::trust::signer_name;
 use crate::web::report::write_page;
 
 /// What a person who opens the manifest reads first.
-const HOW_TO_READ: &str = "This is the signed manifest of a report of a prompt registry; it says which file the \
-report is, what it holds, and how much. Verify both, on any machine and without a network, by `bookholder report \
-verify FILE --root-key KEY`, with the root key id that the registry's operator gave you. `manifest` is the signed \
-note: times are RFC 3339, hashes are base64 of 32 bytes; `first` and `last` are number and hash of the first and last \
-audit entry in the report, `audit` those of the newest one when it was made; `file` is the BLAKE3 of the report. \
-`roots` and `epochs` say whose signature counts; `checkpoint` is what replicas of the registry follow, and its `audit` \
-line is the same as the manifest's. In a jsonl report each line with `record` `event` is one decision: `entry` is the \
-audit entry, its hash is BLAKE3 in key-derivation mode with the context `bookholder audit entry v1` over its canonical \
-JSON (RFC 8785) without `hash`, and `previous` is the hash of the entry before. Lines with `record` `served` say what \
-a label served from `period_start` until `period_end`. Supports record keeping under Articles 12, 19 and 26(6) of \
-Regulation (EU) 2024/1689.";
+const HOW_TO_READ: &str = "This is the signed manifest of a report of a prompt registry: it identifies the report \
+    file and summarises its content. Verify both, on any machine and without a network, with `bookholder report \
+    verify FILE --root-key KEY`, using the root key id from the operator of the registry. `manifest` is the signed \
+    note: times are RFC 3339, hashes are base64 of 32 bytes; `first` and `last` are number and hash of the first and \
+    last audit entry in the report, `audit` those of the latest entry when the report was made; `file` is the BLAKE3 \
+    of the report. `roots` and `epochs` determine which keys count; `checkpoint` is what replicas of the registry \
+    follow, and its `audit` line is the same as the manifest's. In a jsonl report each line with `record` `event` is \
+    one decision: `entry` is the audit entry, its hash is BLAKE3 in key-derivation mode with the context `bookholder \
+    audit entry v1` over its canonical JSON (RFC 8785) without `hash`, and `previous` is the hash of the entry \
+    before. Lines with `record` `served` are what a label served from `period_start` until `period_end`. Supports \
+    record keeping under Articles 12, 19 and 26(6) of Regulation (EU) 2024/1689.";
 
 /// Why a report could not be written or signed.
 #[derive(Debug, thiserror::Error)]
@@ -37,15 +37,15 @@ pub enum ReportError {
     Read(#[from] ReadError),
     #[error("the report is longer than {REPORT_BYTES_MAX} bytes; ask for a shorter time or fewer prompts")]
     TooLong,
-    #[error("the report cannot be signed")]
+    #[error("cannot sign the report")]
     Manifest(#[from] ManifestError),
-    #[error("the report cannot be signed")]
+    #[error("cannot sign the report")]
     Seal(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("an audit entry has no hash that could be signed; run `bookholder audit verify`")]
+    #[error("an audit entry has no hash to sign; run `bookholder audit verify`")]
     Unhashed,
-    #[error("a signed record in the store is no text; run `bookholder verify`")]
+    #[error("a stored signed record is not text; run `bookholder verify`")]
     Record,
 }
 

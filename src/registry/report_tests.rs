@@ -233,7 +233,7 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
 }
 
 #[test]
-fn what_happens_while_a_report_is_made_does_not_break_its_manifest() {
+fn commits_during_a_report_do_not_break_its_manifest() {
     let world = world();
     let question =
         Question { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z"), prompts: "**".parse().unwrap() };

@@ -1,4 +1,4 @@
-//! Retiring a version: nobody deploys it any more. And taking that back.
+//! Retires versions, so they can no longer be deployed, and un-retires them.
 
 use super::command::Attempt;
 use super::rollback::rolls_back_to;

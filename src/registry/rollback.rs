@@ -1,4 +1,4 @@
-//! Going back: what a label served before, and when whoever may deploy can serve it again without more.
+//! Rollbacks: the previous deployment of a label, and when returning to it needs no further requirements.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! Risk rules of one's own: kept beside those that come with the program.
+//! Custom risk rules, besides the built-in ones.
 
 use std::collections::BTreeMap;
 
@@ -66,7 +66,7 @@ impl Registry {
         if name == BUILT_IN {
             return Err(RegistryError::BuiltIn { what: "the rule set", name });
         }
-        // Regular expressions are compiled here, not on the thread that everybody's writes wait for.
+        // Regular expressions are compiled here, not on the writer thread.
         let (toml, skipped) = if request.gitleaks {
             let (toml, skipped) = import_gitleaks(&request.toml)?;
             (toml, skipped.into_iter().map(|one| format!("{}: {}", one.id, one.reason)).collect())
@@ -143,7 +143,7 @@ impl Registry {
         Ok(findings_of(txn, name, number)?)
     }
 
-    /// What the rules find in a content that nobody publishes.
+    /// Runs the rules on an unpublished content.
     #[must_use]
     pub fn classify(&self, content: &Content) -> Classified {
         let rules = &self.0.known.load().rules;

@@ -27,13 +27,13 @@ pub const KEYS_FOLDER: &str = "keys";
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum KeyFileError {
-    #[error("the key file {} cannot be read; put the key back from your safe copy", path.display())]
+    #[error("cannot read the key file {}; restore the key from your safe copy", path.display())]
     Read {
         path: std::path::PathBuf,
         #[source]
         source: std::io::Error,
     },
-    #[error("the key file {} holds no key: {source}", path.display())]
+    #[error("invalid key file {}: {source}", path.display())]
     Key {
         path: std::path::PathBuf,
         #[source]

@@ -99,7 +99,7 @@ impl Registry {
     }
 }
 
-/// Forgets every session: whoever signed out after a backup was made is not signed in again by restoring it.
+/// Deletes all sessions, so that restoring a backup does not sign anyone in again.
 pub(super) fn forget_web_sessions(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
     let mut ids = Vec::new();
     txn.visit_documents(&Scan::<WebSessionRecord>::all(), &mut |found| {

@@ -1,4 +1,4 @@
-//! Publishing from places outside: a watched folder, and files that somebody sends.
+//! Publishes from external sources: a watched folder, and uploaded files.
 //!
 //! What was last done from a place stands in the registry, written in the transaction that did it. Whether something is
 //! to be done is decided by [`compare`] alone, within that transaction.
@@ -92,7 +92,7 @@ impl FileOutcome {
     }
 }
 
-/// Whether somebody may know what a prompt holds; those who may not are told by the command.
+/// Whether the caller can read a prompt; otherwise the command refuses.
 fn reads(rules: &Rules, actor: &Actor, name: &PromptName) -> bool {
     rules.reads(actor, name.as_str())
 }

@@ -57,19 +57,19 @@ impl Registry {
                 || request.views.iter().any(|view| !crate::model::principal::is_handle(view))
             {
                 return Err(RegistryError::Unfit(format!(
-                    "an access token is bound to at most {VIEWS_MAX} views by name"
+                    "an access token is limited to at most {VIEWS_MAX} named views"
                 )));
             }
             let expires = ends(ctx.now, request.expires_s)?;
             let principal = match (request.principal, request.role) {
                 (Some(_), Some(_)) => {
                     return Err(RegistryError::Unfit(
-                        "name a `principal` that exists, or the `role` of a new service".to_owned(),
+                        "give an existing `principal`, or a `role` for a new service".to_owned(),
                     ));
                 }
                 (None, None) => {
                     return Err(RegistryError::Unfit(
-                        "name the `principal` whose access token it is, or the `role` of a new service".to_owned(),
+                        "give the `principal` of the access token, or a `role` for a new service".to_owned(),
                     ));
                 }
                 (Some(principal), None) => {
@@ -142,7 +142,7 @@ impl Registry {
             let mut record = txn.get::<TokenRecord>(&name)?.ok_or_else(absent)?;
             let until = ends(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
             let until = record.expires.map_or(until, |expires| expires.min(until));
-            // Without a new end the given one stays; and nobody gives themselves more time than they were given.
+            // Without a new expiry the old one remains; and no one can extend their own token.
             let expires = match (ends(ctx.now, request.expires_s)?, record.expires) {
                 (Some(asked), Some(given)) if own => Some(asked.min(given)),
                 (asked, given) => asked.or(given),
@@ -187,7 +187,7 @@ impl Registry {
     }
 }
 
-/// Whether somebody who keeps access has an access token besides this one.
+/// Whether another principal who manages access has an access token.
 pub(super) fn admins_with_tokens(
     txn: &WriteTxn<'_>,
     book: &Rulebook,
@@ -216,9 +216,10 @@ pub(super) fn generate() -> Result<AccessToken, RegistryError> {
 
 fn ends(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {
     match seconds {
-        Some(seconds) if seconds > TOKEN_LIFE_S_MAX => {
-            Err(RegistryError::Unfit(format!("{seconds} s are longer than ten years; leave it out for no end")))
-        }
+        Some(seconds) if seconds > TOKEN_LIFE_S_MAX => Err(RegistryError::Unfit(format!(
+            "{seconds} s is longer than 10 years; leave it out for a token that \
+                never expires"
+        ))),
         Some(seconds) => Ok(Some(Timestamp::from_ms(now.ms() + i64::try_from(seconds).unwrap_or(0) * 1_000))),
         None => Ok(None),
     }

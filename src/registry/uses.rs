@@ -1,4 +1,4 @@
-//! Who uses which version: a coarse record, kept off the path of the answers.
+//! Usage of versions by callers: a coarse record, written off the hot path.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

@@ -51,7 +51,7 @@ impl Registry {
         let _said_before = public_url.map(|public_url| self.0.public_url.set(public_url));
     }
 
-    /// How many webhooks are how, and how many deliveries wait, for whoever measures this node.
+    /// Numbers of webhooks by state and of pending deliveries, for metrics.
     ///
     /// # Errors
     /// The store fails.
@@ -92,7 +92,8 @@ impl Registry {
         limit: usize,
     ) -> Result<DeliveryPage, RegistryError> {
         self.may_look(actor, Permission::Webhooks)?;
-        let wrong = |_| RegistryError::Unfit("the cursor is none of this list; pass what `next` said".to_owned());
+        let wrong =
+            |_| RegistryError::Unfit("the cursor is not from this list; pass `next` from the previous page".to_owned());
         let number = |text: &str| text.parse::<u64>().map_err(wrong);
         let from = cursor.map_or(Ok((u64::MAX, u64::MAX)), |cursor| {
             let (seq, effect) = cursor.split_once('-').unwrap_or((cursor, "0"));
@@ -197,7 +198,12 @@ impl Registry {
         self.command(actor, about(Command::RotateWebhook, &name, ""), move |txn, ctx| {
             let webhook = find(txn, &name)?;
             let overlap_ms = i64::try_from(overlap_s).ok().filter(|_| overlap_s <= OVERLAP_S_MAX);
-            let too_long = || RegistryError::Unfit(format!("{overlap_s} s are longer than 30 days; overlap for less"));
+            let too_long = || {
+                RegistryError::Unfit(format!(
+                    "{overlap_s} s is longer than the maximum overlap of 30 \
+                days"
+                ))
+            };
             let until = Timestamp::from_ms(ctx.now.ms() + overlap_ms.ok_or_else(too_long)? * 1_000);
             let before = txn.get::<WebhookSecrets>(&name)?;
             let previous = before.map(|before| (before.current, until)).filter(|_| until > ctx.now);
@@ -226,7 +232,7 @@ impl Registry {
         .await
     }
 
-    /// Sends a webhook nothing until it is enabled. What happens meanwhile passes it by; what is pending stays.
+    /// Disables a webhook until it is enabled. Events in between are not sent; pending ones remain.
     ///
     /// # Errors
     /// The actor may not, there is no such webhook, the message is too long, or the store fails.
@@ -318,8 +324,7 @@ impl Registry {
             let mut deliveries = fresh(&webhook, &entry);
             if deliveries.is_empty() {
                 return Err(RegistryError::Unfit(format!(
-                    "event {seq} does not pass the filters and prompts of the webhook `{name}`, which therefore never \
-                     hears of it; change those first"
+                    "event {seq} does not match the filters and prompts of the webhook `{name}`; change those first"
                 )));
             }
             for delivery in &mut deliveries {
@@ -362,7 +367,7 @@ pub(super) fn secrets(txn: &impl Documents, name: &str, now: Timestamp) -> Resul
     std::iter::once(kept.current).chain(previous).map(parse).collect()
 }
 
-/// What of a URL can be shown to everybody: where it leads, and not by which path.
+/// The part of a URL that can be shown: its origin, without the path.
 pub(super) fn origin(url: &str) -> String {
     let mut parts = url.splitn(4, '/');
     let (scheme, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
@@ -432,7 +437,7 @@ fn enabled(webhook: &Webhook) -> Result<(), RegistryError> {
 
 fn advice(error: &UrlError) -> String {
     match error {
-        UrlError::Plain { .. } | UrlError::Address { .. } => format!("{error} (with the setting webhook_allow)"),
+        UrlError::Plain { .. } | UrlError::Address { .. } => format!("{error} (setting webhook_allow)"),
         _ => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether somebody could do something, and why; for whoever wants to know before.
+//! Explains whether a principal is allowed to do something, and why.
 
 use super::guard::{Wanted, look};
 use super::{Actor, Registry, RegistryError};
@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 use crate::resolve::CatalogueView;
 use crate::store::query::Queries;
 
-/// What somebody wants to do, for an explanation.
+/// A question to explain: an action and its target.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// Who; the name of a principal.
@@ -24,11 +24,11 @@ pub struct Question {
     pub prompt: Option<PromptName>,
     /// To which of its labels.
     pub label: Option<Label>,
-    /// Which version shall be served there.
+    /// The version to deploy there.
     pub version: Option<u64>,
 }
 
-/// Why somebody could do something, or could not.
+/// Why something is allowed or denied.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     /// Whether they could, and the rules behind it.
@@ -40,7 +40,7 @@ pub struct Explanation {
 }
 
 impl Registry {
-    /// Whether somebody could do something now, and the rules behind it; about others only for who keeps access.
+    /// Whether a principal is allowed to do something now, and why; asking about others needs the permission `access`.
     ///
     /// # Errors
     /// The actor may not ask, there is no such version or it cannot be read, or the store fails.

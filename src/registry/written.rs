@@ -1,4 +1,4 @@
-//! How much each principal writes in a minute, so that nobody fills the disk faster than somebody notices.
+//! Limits how much each principal writes per minute, so that filling the disk takes long enough to be noticed.
 //!
 //! Counted in memory, as content is about to be written. The operator at the machine is not counted.
 
@@ -32,7 +32,7 @@ impl Written {
         Self { clock, windows: Mutex::default() }
     }
 
-    /// Counts bytes that somebody is about to write, or refuses them.
+    /// Counts bytes that a principal is about to write, or refuses them.
     pub(super) fn charge(&self, actor: &Actor, bytes: usize) -> Result<(), RegistryError> {
         if actor.kind == PrincipalKind::System {
             return Ok(());
@@ -74,7 +74,7 @@ mod tests {
         clock.advance(20_000);
         written.charge(&person("ann"), half).expect("the other half");
         let refused = written.charge(&person("ann"), 1).expect_err("no more").to_string();
-        assert_eq!(refused, "`ann` wrote 64 MiB in the last minute, which is the limit; try again in 40 s");
+        assert_eq!(refused, "`ann` wrote 64 MiB in the last minute, the limit; try again in 40 s");
         written.charge(&person("bob"), half).expect("somebody else");
         written.charge(&Actor::operator("a test"), half * 9).expect("the operator");
         clock.advance(40_000);

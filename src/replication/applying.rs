@@ -43,7 +43,7 @@ impl Follower {
         let directory = self.scratch.clone();
         let written = tokio::task::spawn_blocking(move || watermark::write(&directory, rank)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the watermark could not be written");
+            tracing::warn!(error = &error as &dyn std::error::Error, "could not write the watermark");
         }
     }
 
@@ -107,7 +107,7 @@ impl Follower {
             self.damaged = false;
             self.healed(step);
         }
-        // Whoever sees that it is ready sees also how fresh it is.
+        // Readiness becomes visible together with freshness.
         self.health.applied(&step.accepted, counts.given_up);
         self.resolver.set_ready(true);
         self.mark(step.accepted.held().rank).await;
@@ -127,7 +127,11 @@ impl Follower {
         }
         let lost_commits = step.accepted.lost_commits.saturating_add(counts.given_up);
         if lost_commits > 0 {
-            tracing::error!(lost_commits, "the registry went back before commits that this replica had; they are gone");
+            tracing::error!(
+                lost_commits,
+                "the registry was restored to an earlier state; later commits held by this \
+                replica were dropped"
+            );
         }
         tracing::debug!(position = %checkpoint.position(), puts = counts.puts, deletes = counts.deletes, "applied a delta");
         Ok(())
@@ -141,14 +145,15 @@ impl Follower {
             Source::Bundle => "bundle",
         };
         self.metrics.heals.inc();
-        tracing::info!(position = %taken, source, "this replica is whole again: its damaged database was replaced");
+        tracing::info!(position = %taken, source, "this replica has recovered: its damaged database was replaced");
         // At the same position the state that was held is signed; another history that a root key began may differ.
         let Some(held) = held.filter(|held| *held != taken && step.settled.is_some()) else { return };
         self.metrics.heals_uncompared.inc();
         tracing::warn!(
             %held,
             %taken,
-            "the damaged database was replaced by a newer state; whether its history goes on from the one that was held could not be compared here"
+            "the damaged database was replaced by a newer state; its history could not be compared with the previous \
+                one"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A bundle: the replication tree in a directory, for media that travel by hand.
+//! A bundle: the replication data in a directory, for transport without a network.
 //!
 //! `replication/v1/root/<n>`, `epoch/<e>`, `view/all/checkpoint`, `view/all/manifest/<hash>`,
 //! `view/all/snapshot/<hash>`. The checkpoint signs the manifest by hash and length, and the manifest
@@ -33,7 +33,7 @@ const EPOCHS_MAX: usize = 4_096;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BundleError {
-    #[error("{} is missing from the bundle, or cannot be read", path.display())]
+    #[error("{} is missing from the bundle, or unreadable", path.display())]
     Read {
         path: PathBuf,
         #[source]
@@ -41,9 +41,9 @@ pub enum BundleError {
     },
     #[error("{} is over its limit of {bytes_max} bytes", path.display())]
     TooLarge { path: PathBuf, bytes_max: u64 },
-    #[error("{} is not what the checkpoint signs; copy the bundle again", path.display())]
+    #[error("{} does not match the signed checkpoint; copy the bundle again", path.display())]
     Hash { path: PathBuf },
-    #[error("the manifest cannot be read; the bundle is of a newer program, or none")]
+    #[error("cannot read the manifest; it is not a bundle, or a newer program wrote it")]
     Manifest,
     #[error("the checkpoint of this bundle signs no manifest")]
     NoManifest,

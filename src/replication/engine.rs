@@ -180,7 +180,7 @@ impl Engine {
             }
             Some(chain) if chain.get(number).is_some() => {
                 let same = chain.get(number).is_some_and(|known| known.note() == note);
-                return if same { Ok(()) } else { Err(format!("root document {number} is not the one that is known")) };
+                return if same { Ok(()) } else { Err(format!("root document {number} differs from the known one")) };
             }
             Some(chain) => drop(chain.extend(note).map_err(|error| error.to_string())?),
         }
@@ -198,13 +198,13 @@ impl Engine {
         let epoch = VerifiedEpoch::verify(note, chain).map_err(|error| error.to_string())?;
         if epoch.record().epoch != number {
             return Err(format!(
-                "where the record of epoch {number} should be is that of epoch {}",
+                "expected the record of epoch {number}, but got that of epoch {}",
                 epoch.record().epoch
             ));
         }
         match self.epochs.iter().find(|known| known.record().epoch == epoch.record().epoch) {
             Some(known) if known.note() != note => {
-                Err(format!("another record of epoch {} is known", epoch.record().epoch))
+                Err(format!("the record of epoch {} differs from the known one", epoch.record().epoch))
             }
             Some(_) => Ok(()),
             None => {
@@ -246,7 +246,7 @@ impl Engine {
             return if live {
                 vec![Action::FetchRoot(1)]
             } else {
-                vec![trouble("root", "the bundle holds no root document")]
+                vec![trouble("root", "the bundle has no root document")]
             };
         };
         match self.accept(chain, &pending.note, self.time(now.wall_s)) {
@@ -334,8 +334,7 @@ impl Engine {
     fn accepted(&mut self, now: Now, pending: Pending, accepted: Accepted) -> Vec<Action> {
         let live = pending.source == Source::Live;
         let expired = accepted.checkpoint.expires < now.wall_s;
-        // A note that is known already proves nothing about now, nor does one that has expired: anybody can keep
-        // sending it.
+        // A known or expired note proves nothing about now: anyone can replay it.
         let contact = live && !expired && accepted.verdict != Verdict::Known;
         let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
         let mut actions = Vec::new();
@@ -364,7 +363,7 @@ impl Engine {
                 actions.push(Action::Apply(Box::new(step)));
             }
             Verdict::Newer if self.whole => {
-                actions.push(trouble("no_delta", "the upstream sends a newer checkpoint, and no data for it"));
+                actions.push(trouble("no_delta", "the upstream sent a newer checkpoint without its data"));
                 actions.push(Action::Wait(self.pace.back_off(now)));
             }
             Verdict::Newer => {
@@ -397,7 +396,8 @@ impl Engine {
     fn cannot_heal(&self, offered: &Checkpoint) -> Action {
         let (held, offered) = (self.settings.hold_at.unwrap_or_default(), offered.position());
         let detail = format!(
-            "what this replica holds is damaged, and cannot be fetched again: it is held at {held}, and {offered} is offered; give it a bundle of {held}, or start it without --hold and --pin"
+            "the data of this replica is damaged and cannot be fetched again: it is held at {held}, but the upstream \
+                offers {offered}; import a bundle of {held}, or start it without --hold and --pin"
         );
         trouble("held_damaged", detail)
     }
@@ -418,8 +418,8 @@ impl Engine {
             Next::Now => vec![self.poll(now)],
             Next::After(ms) => vec![Action::Wait(ms)],
             Next::Repeated(ms) => {
-                let detail = "the same answer keeps coming, signed no later than the one before; look for a cache \
-                              between this replica and its upstream";
+                let detail = "the upstream repeats the same answer; check for a cache between this replica and its \
+                    upstream";
                 vec![trouble("stale_answer", detail), Action::Wait(ms)]
             }
         }

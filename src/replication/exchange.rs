@@ -1,4 +1,4 @@
-//! What goes into the [engine](super::engine), and what comes out of it.
+//! Events and actions of the [engine](super::engine).
 
 use crate::model::position::Position;
 use crate::trust::accept::{Accepted, Rank, Refusal};

@@ -263,7 +263,7 @@ impl Follower {
                     if let Some(data) = data.take() {
                         next = Some(Next::Fetch(Request::Data(step, data, self.scratch.clone())));
                     } else {
-                        let gone = Rejection { reason: "no_delta", detail: "the data is gone".to_owned() };
+                        let gone = Rejection { reason: "no_delta", detail: "the data is missing".to_owned() };
                         actions.extend(self.decide(Event::Applied(step, Err(gone))));
                     }
                 }
@@ -291,7 +291,10 @@ impl Follower {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
             Action::KeepEpoch(number, note) => self.store.write(move |txn| txn.put_epoch(number, &note)).await,
             Action::KeepEvidence(note) => {
-                tracing::error!("another history than the one held here is signed; both checkpoints are kept");
+                tracing::error!(
+                    "the upstream signed a different history than the one held here; both checkpoints \
+                    are kept"
+                );
                 let keep = move |txn: &mut WriteTxn<'_>| {
                     let held = txn.meta(&meta::NOTE)?.unwrap_or_default();
                     txn.put_meta(&meta::FORK, &note)?;
@@ -312,7 +315,7 @@ impl Follower {
                 self.trouble(reason, &detail);
                 Ok(())
             }
-            // The rest is for whoever drives the engine.
+            // The rest is for the caller of the engine.
             Action::Wait(_)
             | Action::Apply(_)
             | Action::FetchRoot(_)
@@ -351,7 +354,7 @@ impl Follower {
     fn trouble(&self, reason: &'static str, detail: &str) {
         self.count(reason);
         if self.health.trouble(&*self.clock, reason, detail) {
-            tracing::warn!(reason, detail, "this replica cannot follow; it goes on with what it has");
+            tracing::warn!(reason, detail, "cannot follow the upstream; still serving the last verified state");
         }
     }
 

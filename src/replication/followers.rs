@@ -1,4 +1,4 @@
-//! Who follows this node: what replicas say of themselves in reports, and the position that each asks from.
+//! The replicas of this node, from their reports and the positions of their polls.
 //!
 //! A report comes now and then, a poll as soon as a replica has taken what the one before answered; so polls tell of an
 //! arrival within moments. Both are the word of whoever may follow, and nothing is decided by them. Kept in memory, for
@@ -30,7 +30,7 @@ pub fn is_replica_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// As whom a replica follows.
+/// The principal of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowsAs {
     /// The principal.
@@ -39,18 +39,18 @@ pub struct FollowsAs {
     pub token: String,
 }
 
-/// A replica that was heard lately.
+/// A replica that was seen recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Follower {
     /// What it calls itself.
     pub replica: String,
-    /// As whom it follows; none where it showed no access token.
+    /// Its principal; absent without an access token.
     pub follows_as: Option<FollowsAs>,
     /// What it holds.
     pub position: Position,
     /// When it was last heard.
     pub heard: Timestamp,
-    /// Its last report, if it sent one lately.
+    /// Its last report, if recent.
     pub report: Option<ReplicaReport>,
 }
 
@@ -74,21 +74,21 @@ impl Follower {
 /// How far something has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
-    /// How many of the replicas that were heard lately hold it.
+    /// How many of the recently seen replicas have it.
     pub holding: usize,
-    /// How many were heard lately.
+    /// How many were seen recently.
     pub known: usize,
     /// Those that do not hold it, by their ids; the first 20.
     pub missing: Vec<String>,
 }
 
-/// The replicas that were heard lately.
+/// The recently seen replicas.
 #[derive(Default)]
 pub(super) struct Followers(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    /// By id, and under which access token: nobody speaks for a replica that shows another one.
+    /// By access token and id, so that a replica is not affected by reports with another token.
     known: BTreeMap<(String, Token), Follower>,
     /// How many are known under each access token.
     shares: HashMap<Token, usize>,
@@ -108,8 +108,8 @@ impl Table {
         }
     }
 
-    /// Makes room for one more under an access token, where the table is full: whoever has the most gives one up, unless
-    /// that would leave them with less.
+    /// Makes room for one more replica of an access token in a full table: the token with the most replicas loses one,
+    /// unless it would then have fewer.
     fn has_room(&mut self, token: &Token) -> bool {
         if self.known.len() < REPLICAS_MAX {
             return true;
@@ -162,7 +162,7 @@ impl Followers {
         }
     }
 
-    /// Everybody who was heard lately, by their ids.
+    /// All recently seen replicas, by id.
     pub(super) fn all(&self, now: Timestamp) -> Vec<Follower> {
         let table = self.lock();
         let recent = table.known.values().filter(|one| is_recent(one.heard, now)).cloned();
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrival_counts_who_holds_at_least_that() {
+    fn arrival_counts_replicas_at_or_beyond_the_position() {
         let followers = Followers::default();
         let now = Timestamp::from_ms(1_000_000);
         for (replica, at) in [("a", "1.9"), ("b", "1.10"), ("c", "1.12"), ("old", "0.0")] {
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn polls_and_reports_make_one_picture_that_fades() {
+    fn polls_and_reports_are_combined_and_expire() {
         let followers = Followers::default();
         let at = Timestamp::from_ms;
         let edge = FollowsAs { principal: "edge".to_owned(), token: "edge-7".to_owned() };
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_not_kept() {
+    fn invalid_replica_ids_are_ignored() {
         let followers = Followers::default();
         for id in ["", "a\nb", "\u{7f}", &"x".repeat(ID_BYTES_MAX + 1)] {
             followers.poll(id, position("1.1"), None, Timestamp::from_ms(0));

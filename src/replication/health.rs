@@ -1,4 +1,4 @@
-//! How a replica is: how fresh, since when, and what keeps it from following.
+//! The health of a replica: how fresh it is, since when, and its problems.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -36,7 +36,7 @@ impl Follower {
             let look = move || {
                 let unreadable = |error| Rejection {
                     reason: "inbox",
-                    detail: format!("{} cannot be read: {error}; it is looked for again each minute", inbox.display()),
+                    detail: format!("cannot read {}: {error}; trying again every minute", inbox.display()),
                 };
                 judged.list(&inbox, held, now_ms).map_err(unreadable)
             };
@@ -51,7 +51,11 @@ impl Follower {
             BundleRead::Looked(Ok(listing)) => {
                 if listing.left_out > 0 {
                     let left_out = listing.left_out;
-                    tracing::warn!(left_out, "the inbox holds more bundles than one look judges; the oldest wait");
+                    tracing::warn!(
+                        left_out,
+                        "the inbox has more bundles than are checked at once; the oldest have \
+                        to wait"
+                    );
                 }
                 self.listing = listing;
                 self.next_bundle(reading);
@@ -76,7 +80,7 @@ impl Follower {
                 }
             }
             BundleRead::Opened(candidate, _, held, Ok(_)) if held != self.position() => {
-                // What was verified meanwhile may be newer.
+                // Newer data may have been verified in between.
                 self.listing.candidates.push_front(candidate);
                 self.next_bundle(reading);
             }
@@ -128,7 +132,7 @@ impl Follower {
             tracing::warn!(
                 reason = rejection.reason,
                 detail = rejection.detail,
-                "a bundle cannot be taken from the inbox"
+                "cannot import a bundle from the inbox"
             );
         }
     }
@@ -186,7 +190,8 @@ impl Follower {
 }
 
 fn open<T>(directory: &Path, read: impl FnOnce(&Bundle) -> Result<T, BundleError>) -> Result<T, Rejection> {
-    let missing = || Rejection { reason: "missing", detail: format!("{} holds no bundle", directory.display()) };
+    let missing =
+        || Rejection { reason: "missing", detail: format!("{} does not contain a bundle", directory.display()) };
     let bundle = Bundle::find(directory).ok_or_else(missing)?;
     read(&bundle).map_err(|error| Rejection { reason: error.reason(), detail: chain(&error) })
 }

@@ -31,7 +31,7 @@ const JUDGED_MS: u64 = 5 * 60 * 1_000;
 /// Files of one bundle that its fingerprint looks at.
 const FILES_MAX: usize = 10_000;
 
-/// What a bundle says that it holds; nobody has verified it yet.
+/// The unverified position of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claims {
     rank: Rank,
@@ -82,7 +82,7 @@ impl Listing {
     }
 }
 
-/// What was judged lately, by fingerprint.
+/// Recently checked bundles, by fingerprint.
 #[derive(Debug, Default)]
 struct Judged(BTreeMap<[u8; 32], Judgement>);
 
@@ -205,7 +205,7 @@ impl Medium {
     ) -> Result<T, Rejection> {
         let slow = |detail: String| Rejection { reason: "slow", detail };
         let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
-            slow("an earlier read of the bundle has not come back yet; is its medium still there?".into())
+            slow("an earlier read of the bundle has not finished; check that its medium is still connected".into())
         })?;
         let reading = tokio::task::spawn_blocking(move || {
             let _until_it_is_back = permit;
@@ -213,7 +213,7 @@ impl Medium {
         });
         match tokio::time::timeout(deadline, reading).await {
             Ok(read) => read.map_err(|error| Rejection { reason: "missing", detail: error.to_string() }),
-            Err(_) => Err(slow(format!("the bundle could not be read within {} s", deadline.as_secs()))),
+            Err(_) => Err(slow(format!("reading the bundle took longer than {} s", deadline.as_secs()))),
         }
     }
 }
@@ -284,7 +284,7 @@ mod tests {
         let read = medium.read(Duration::ZERO, move || stuck.recv().is_ok()).await;
         assert_eq!(read.expect_err("too slow").reason, "slow");
         let second = medium.read(Duration::from_secs(60), || ()).await;
-        assert!(second.expect_err("still stuck").detail.contains("has not come back"));
+        assert!(second.expect_err("still stuck").detail.contains("has not finished"));
         release.send(()).expect("a stuck read");
         let back = async {
             while medium.read(Duration::from_secs(60), || ()).await.is_err() {

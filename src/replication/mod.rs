@@ -1,8 +1,8 @@
-//! Moving state from a primary to its replicas, over anything that carries files.
+//! Replicates state from a primary to replicas, over HTTP or files.
 //!
-//! [`engine`] decides, without I/O: events in, actions out. [`follower`] runs it on a replica,
-//! [`publisher`] answers it on a primary, and [`bundle`] is the same tree in a directory. Nobody on
-//! the way is trusted: what is applied is what a verified checkpoint signs, or nothing.
+//! [`engine`] decides, without I/O: events in, actions out. [`follower`] runs it on a replica, [`publisher`] answers it
+//! on a primary, and [`bundle`] is the same data in a directory. Nothing in between is trusted: only what a verified
+//! checkpoint signs is applied.
 
 mod applying;
 pub mod bundle;

@@ -1,4 +1,4 @@
-//! How long a replica waits before it asks again.
+//! How long a replica waits before it polls again.
 //!
 //! Nothing here decides what is believed. Status codes and headers are unsigned: whatever they say, a replica comes
 //! back within seconds at first, and never asks without a pause when answers bring nothing.
@@ -9,7 +9,7 @@ use super::engine::{Failure, Now};
 const BACKOFF_MS: (u64, u64) = (250, 60_000);
 /// For how long refusals count as the network's mistake, a captive portal's for example, in milliseconds.
 const REFUSALS_MS_MAX: u64 = 60_000;
-/// Pause after an upstream denied access again and again, in milliseconds: somebody has to change something first.
+/// Pause after an upstream repeatedly denied access, in milliseconds: an operator has to act first.
 const DENIED_MS: u64 = 300_000;
 /// Pause after an upstream did not know the view again and again, in milliseconds.
 const UNKNOWN_VIEW_MS: u64 = 60_000;

@@ -1,4 +1,4 @@
-//! What a primary hands out to replicas: trust, notes, deltas; and copies of itself for operators.
+//! What a primary provides to replicas (signed records, checkpoints, deltas) and to operators (backups, bundles).
 //!
 //! A poll waits until something changed. One delta is made for all that wait for the same change; large ones go
 //! through [`spools`](super::spools).
@@ -42,7 +42,7 @@ const WAITERS_MAX: usize = 12_000;
 const SHARED_CHANGES_MAX: usize = 1_000;
 /// Shared deltas that are kept.
 const SHARED_DELTAS_MAX: usize = 16;
-/// A note that was signed longer ago is signed anew before it is handed out, in milliseconds.
+/// Age from which a note is signed again before it is sent, in milliseconds.
 const NOTE_AGE_MS_MAX: i64 = 5_000;
 /// What a busy primary asks for, in seconds.
 const RETRY_AFTER_S: u64 = 2;
@@ -53,7 +53,7 @@ pub struct Answer {
     pub head: Bytes,
     /// A large delta.
     pub rest: Option<Pieces>,
-    /// How long the replica shall stay away, in milliseconds, when this server is going down.
+    /// How long the replica waits before it reconnects, in milliseconds, if this server is shutting down.
     pub reconnect_ms: Option<u64>,
 }
 
@@ -61,19 +61,19 @@ pub struct Answer {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum PublishError {
-    #[error("too many replicas ask at once; try again in {retry_after_s} s")]
+    #[error("too many replicas are polling; try again in {retry_after_s} s")]
     Busy { retry_after_s: u64 },
-    #[error("a lifetime of {days} days is not possible; the root document allows 1 to {max}")]
+    #[error("invalid lifetime of {days} days: the root document allows 1 to {max}")]
     BadLifetime { days: u32, max: u64 },
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("a temporary file cannot be written in the data directory")]
+    #[error("cannot write a temporary file in the data directory")]
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Witness(#[from] WitnessError),
-    #[error("the work was cut short")]
+    #[error("the work was interrupted")]
     Stopped,
 }
 
@@ -178,7 +178,7 @@ impl Publisher {
         self.0.metrics.outdated.set(1);
         let kept = self.0.store.write(move |txn| txn.set_outdated(outdated, &note)).await;
         let error = self.0.refusal(&outdated);
-        tracing::error!(error = &error as &dyn std::error::Error, "this primary stops writing and signing");
+        tracing::error!(error = &error as &dyn std::error::Error, "this primary has stopped writing and signing");
         let inner = Arc::clone(&self.0);
         blocking(move || Ok(trust_files::publish(inner.store.directory(), &roots, &epochs)?)).await?;
         Ok(kept?)
@@ -301,20 +301,20 @@ impl Publisher {
         self.0.followers.poll(replica, holds, follows_as, self.now());
     }
 
-    /// What replicas said of themselves lately, by their ids.
+    /// Recent reports of replicas, by id.
     #[must_use]
     pub fn reports(&self) -> Vec<ReplicaReport> {
         self.followers().1.into_iter().filter_map(|follower| follower.report).collect()
     }
 
-    /// Where this node stands, and every replica that it heard lately, by their ids.
+    /// The position of this node, and all recently seen replicas, by id.
     #[must_use]
     pub fn followers(&self) -> (Head, Vec<Follower>) {
         let head = self.0.committed.borrow().head;
         (head, self.0.followers.all(self.now()))
     }
 
-    /// How many of the replicas that were heard lately hold at least a position, and which do not.
+    /// How many of the recently seen replicas have reached a position, and which have not.
     #[must_use]
     pub fn arrival(&self, position: Position) -> Arrival {
         let head = self.0.committed.borrow().head;
@@ -425,7 +425,7 @@ impl Inner {
         self.outdated.load().as_ref().map_or(Ok(()), |outdated| Err(self.refusal(outdated)))
     }
 
-    /// The note of the state that a transaction sees, signed lately.
+    /// A recently signed note of the state of a transaction.
     fn note(&self, txn: &ReadTxn) -> Result<Bytes, PublishError> {
         self.check_newest()?;
         let position = txn.head()?.position;

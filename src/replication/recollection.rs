@@ -1,4 +1,4 @@
-//! What a replica remembers: read back from its data directory, and proved down from the pinned root.
+//! Loads the state of a replica from its data directory and verifies it from the pinned root key.
 
 use std::path::Path;
 
@@ -22,20 +22,20 @@ use crate::trust::root_chain::RootChain;
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum OpenError {
     #[error(
-        "this directory belongs to a primary; start it with `bookholder serve`, or give the replica another --data"
+        "this directory belongs to a primary; start it with `bookholder serve`, or use a different --data for the replica"
     )]
     IsPrimary,
-    #[error("this directory follows the root key {held}, not {given}; give it the right --root-key, or another --data")]
-    OtherRoot { held: RootKeyId, given: RootKeyId },
     #[error(
-        "what is stored does not prove itself: {0}; run `bookholder verify`, or start again with an empty directory"
+        "this directory belongs to the root key {held}, not {given}; use the right --root-key, or a different --data"
     )]
+    OtherRoot { held: RootKeyId, given: RootKeyId },
+    #[error("the stored state does not verify: {0}; run `bookholder verify`, or start again with an empty directory")]
     Trust(String),
     #[error(
-        "the stored state is not the one that its checkpoint signs; run `bookholder verify`, or start again with an empty directory"
+        "the stored state does not match its signed checkpoint; run `bookholder verify`, or start again with an empty directory"
     )]
     State,
-    #[error("the upstream's address or certificates cannot be used: {0}")]
+    #[error("cannot use the upstream's address or certificates: {0}")]
     Upstream(String),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,7 +101,8 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
     if let (Some(mark), rank) = (watermark, held.as_ref().map(|held| held.held().rank))
         && rank.is_none_or(|rank| rank < mark)
     {
-        tracing::warn!(watermark = %mark.position, "this directory holds less than it once did; it catches up before it believes anything older");
+        tracing::warn!(watermark = %mark.position, "this directory is behind its watermark; catching up before older \
+            state is accepted");
     }
     let memory = Memory { chain, epochs, held, watermark };
     Ok(Recollection { memory, contact_ms: txn.meta(&meta::CONTACT_MS)? })

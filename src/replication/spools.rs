@@ -127,7 +127,7 @@ impl Spools {
             }
         };
         let (spools, directory) = (Arc::clone(self), directory.to_owned());
-        // In a task of its own: who asked may be gone before it is made, and the next one shall find it.
+        // In a separate task: the client may disconnect before it is made, and the next one can use it.
         let making = tokio::spawn(async move {
             let made = slot.made.get_or_try_init(|| async {
                 let counted = Counted(Arc::clone(&spools.files));

@@ -127,11 +127,11 @@ impl Upstream {
         };
         let code = problem_code(response).await;
         let detail = if code == Some(ErrorCode::PrimaryOnly.as_str()) {
-            "the upstream is a replica itself, which hands nothing on to others: follow its primary".to_owned()
+            "the upstream is itself a replica, which cannot be followed: use its primary".to_owned()
         } else {
             let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
             let in_plain = status == StatusCode::BAD_REQUEST && self.base.starts_with("http://");
-            let way = if in_plain { ": if that port speaks TLS, use https://" } else { "" };
+            let way = if in_plain { "; if the port uses TLS, use https://" } else { "" };
             format!("the upstream answered {status}{code} to {path}{way}")
         };
         Err((failure, detail))
@@ -172,7 +172,7 @@ impl Upstream {
             // What is refused for what it says is not sent again.
             Ok(response) => !response.status().is_server_error(),
             Err(error) => {
-                tracing::debug!(error = %error, "the upstream did not take a report");
+                tracing::debug!(error = %error, "the upstream did not accept a status report");
                 false
             }
         }
@@ -188,8 +188,8 @@ impl Upstream {
         };
         match request.send().await {
             Ok(response) if response.status().is_success() => {}
-            Ok(response) => tracing::debug!(status = %response.status(), "the upstream did not take a checkpoint"),
-            Err(error) => tracing::debug!(error = %error, "the upstream did not take a checkpoint"),
+            Ok(response) => tracing::debug!(status = %response.status(), "the upstream did not accept a checkpoint"),
+            Err(error) => tracing::debug!(error = %error, "the upstream did not accept a checkpoint"),
         }
     }
 
@@ -197,7 +197,7 @@ impl Upstream {
     /// data.
     pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
         let deadline = self.note_deadline;
-        let slow = |_| (Failure::Slow, format!("the checkpoint took longer than {} s", deadline.as_secs()));
+        let slow = |_| (Failure::Slow, format!("receiving the checkpoint took longer than {} s", deadline.as_secs()));
         tokio::time::timeout(deadline, self.note_of(after, bust)).await.map_err(slow)?
     }
 
@@ -206,7 +206,7 @@ impl Upstream {
         let mut response = self.ask(&format!("view/{VIEW_ALL}/next/{after}{query}"), self.replica.as_ref()).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let reconnect_ms = header("bookholder-reconnect-ms").and_then(|text| text.parse().ok());
-        let short = || (Failure::Malformed, "the answer ends before its note does".to_owned());
+        let short = || (Failure::Malformed, "the response ends before its note does".to_owned());
         let mut buffer = Vec::new();
         loop {
             if let Some((length, rest)) = buffer.split_first_chunk::<4>() {
@@ -234,7 +234,7 @@ impl Upstream {
 impl Data {
     /// Takes everything that comes, at most so many bytes.
     pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<Spool, Failed> {
-        let io = |error: std::io::Error| (Failure::Malformed, format!("the data cannot be put down: {error}"));
+        let io = |error: std::io::Error| (Failure::Malformed, format!("cannot write the data: {error}"));
         let mut spool = Spooling::default();
         let (mut total, mut window_bytes) = (0_u64, 0_u64);
         let started = tokio::time::Instant::now();
@@ -246,7 +246,7 @@ impl Data {
             if total > bytes_max {
                 return Err((
                     Failure::Malformed,
-                    format!("more than the {bytes_max} bytes came that the checkpoint allows"),
+                    format!("received more than the {bytes_max} bytes that the checkpoint allows"),
                 ));
             }
             spool.push(&bytes, directory).await.map_err(io)?;
@@ -254,13 +254,16 @@ impl Data {
                 if window_bytes < SLOW_BYTES_MIN {
                     return Err((
                         Failure::Slow,
-                        format!("only {window_bytes} bytes came in {} s", SLOW_WINDOW.as_secs()),
+                        format!("received only {window_bytes} bytes in {} s", SLOW_WINDOW.as_secs()),
                     ));
                 }
                 (window, window_bytes) = (tokio::time::Instant::now(), 0);
             }
             if started.elapsed() > DOWNLOAD_DEADLINE {
-                return Err((Failure::Slow, format!("the data took longer than {} s", DOWNLOAD_DEADLINE.as_secs())));
+                return Err((
+                    Failure::Slow,
+                    format!("receiving the data took longer than {} s", DOWNLOAD_DEADLINE.as_secs()),
+                ));
             }
             chunk = self.response.chunk().await.map_err(unreachable)?;
         }
@@ -385,7 +388,7 @@ mod tests {
             let upstream = Upstream { note_deadline: DRIP * 40, ..upstream };
             let Err((failure, detail)) = upstream.next(Position::default(), None).await else { panic!("no note came") };
             assert_eq!(failure, Failure::Slow, "{detail}");
-            assert!(detail.starts_with("the checkpoint took longer than"), "{detail}");
+            assert!(detail.starts_with("receiving the checkpoint took longer than"), "{detail}");
             assert!(dripping.await.expect("no panic") > 1, "it was dripping");
         }
     }

@@ -1,5 +1,5 @@
-//! The highest rank ever accepted, once more in a small file, so that losing the database does not
-//! let an old state pass for a new one.
+//! The highest accepted position in a small file, so that a replica that lost its database does not accept an older
+//! state.
 
 use std::path::Path;
 

@@ -25,7 +25,7 @@ pub const PROOF_BYTES_MAX: usize = 1_024 * 1_024;
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum WitnessError {
     #[error(
-        "the body is not a signed checkpoint, the record of its epoch and the later root documents, each after its length: {0}"
+        "the body must be a signed checkpoint, the record of its epoch and the later root documents, each after its length: {0}"
     )]
     Syntax(String),
     #[error("the checkpoint is for {found}, not {expected}")]
@@ -77,8 +77,10 @@ pub(super) struct Unknown {
 /// epoch is over.
 pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Option<Unknown>, WitnessError> {
     let syntax = |error: &dyn std::fmt::Display| WitnessError::Syntax(error.to_string());
-    let notes = unpack(proof).ok_or_else(|| syntax(&"a length does not fit"))?;
-    let [shown, epoch, later_roots @ ..] = notes.as_slice() else { return Err(syntax(&"it holds no two notes")) };
+    let notes = unpack(proof).ok_or_else(|| syntax(&"a length is wrong"))?;
+    let [shown, epoch, later_roots @ ..] = notes.as_slice() else {
+        return Err(syntax(&"it does not contain two notes"));
+    };
     let note = Note::parse(shown, CHECKPOINT_BYTES_MAX).map_err(|error| syntax(&error))?;
     let checkpoint = Checkpoint::parse(note.text()).map_err(|error| syntax(&error))?;
     let of = |registry: &str, view: &str| format!("view {view} of registry {registry}");
@@ -93,7 +95,7 @@ pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Opt
     for (version, root) in (2..).zip(later_roots) {
         match chain.get(version) {
             Some(known) if known.note() == *root => {}
-            Some(_) => return Err(roots_error(&format!("root document {version} is another one here"))),
+            Some(_) => return Err(roots_error(&format!("root document {version} differs from the one here"))),
             None => {
                 chain.extend(root).map_err(|error| roots_error(&error))?;
                 roots.push(root.to_vec());

@@ -1,4 +1,4 @@
-//! An answer, composed once and shared: the bytes that are sent, and what they say.
+//! A composed answer: the shared bytes that are sent, and their meaning.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reading_is_good_until_its_name_changes() {
+    fn cached_answer_is_valid_until_its_prompt_changes() {
         let clocks = ChangeClocks::new();
         let (a, b) = (clocks.read("a"), clocks.read("b"));
         clocks.advance(&Touched::Names(Arc::new(BTreeSet::from(["a".to_owned()]))));

@@ -1,4 +1,4 @@
-//! Why a question about prompts has no answer.
+//! Why reading failed.
 
 use crate::model::content::ContentError;
 use crate::model::content_id::ContentId;
@@ -8,7 +8,7 @@ use crate::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::template::render::RenderError;
 
-/// Why a question about prompts has no answer.
+/// Why reading failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message says what its variant means")]
@@ -27,25 +27,25 @@ pub enum ResolveError {
     PromptNotFound { name: PromptName },
     #[error("the prompt `{name}` was removed at {at}")]
     PromptRemoved { name: PromptName, at: Timestamp },
-    #[error("the prompt `{name}` has no version {selector}; its newest is {latest}")]
+    #[error("the prompt `{name}` has no version {selector}; its latest is {latest}")]
     VersionNotFound { name: PromptName, selector: Selector, latest: u64 },
     #[error("the prompt `{name}` has no label `{label}`{}", at.map(|at| format!(" at {at}")).unwrap_or_default())]
     LabelNotFound { name: PromptName, label: Label, at: Option<Timestamp> },
     #[error("no version has the content {0}")]
     ContentNotFound(ContentId),
-    #[error("the content of version {number} of `{name}` was archived at {at}; its id and its history stay")]
+    #[error("the content of version {number} of `{name}` was archived at {at}; its id and history remain")]
     VersionArchived { name: PromptName, number: u64, at: Timestamp },
     #[error("{what} {number} is over the limit of {max}")]
     Limit { what: &'static str, number: usize, max: usize },
-    #[error("with `{reference}` the answers to this batch are larger than {bytes_max} bytes, which is the limit")]
+    #[error("the answers to this batch exceed the limit of {bytes_max} bytes at `{reference}`")]
     BatchTooLarge { reference: String, bytes_max: usize },
-    #[error("this replica holds no verified state yet")]
+    #[error("this replica has no verified state yet")]
     NotReady,
-    #[error("`{0}` is not a cursor of this list")]
+    #[error("the cursor `{0}` is not from this list")]
     Cursor(String),
     #[error(transparent)]
     Render(#[from] RenderError),
-    #[error("a stored content cannot be read")]
+    #[error("cannot read a stored content")]
     Content(#[from] ContentError),
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,4 +1,4 @@
-//! How fresh a node's answers are: computed from what is known whenever somebody asks, and never kept.
+//! The freshness of a node's answers, computed on each request and never stored.
 //!
 //! A value that a timer renews shows what was true when the timer last ran, which is no help when what is stuck is the
 //! task that runs it. So [`FreshnessCell`] holds facts (the last verified contact, when the state expires), and
@@ -312,7 +312,7 @@ mod tests {
         clock.advance(1_001);
         contact(&cell, &clock);
         assert_eq!(said(&cell), (Freshness::Expired, 0, -86_400_000 + 1_000));
-        // A later signature counts anew.
+        // A later signature restarts the lifetime.
         cell.took(Position::default(), START_MS + 3_600_000, expires_ms + 3_600_000);
         assert_eq!(cell.now().freshness, Freshness::Fresh);
         clock.advance(LIFETIME_MS + 1);

@@ -1,4 +1,4 @@
-//! The read path: which version a reference means, and what it says.
+//! The read path: resolves references to versions and their content.
 //!
 //! [`Resolver`] is what applications call, in process or over HTTP: a plain function that answers
 //! from memory what it answered before, and from the database otherwise. [`Catalogue`] answers

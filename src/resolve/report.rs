@@ -1,4 +1,4 @@
-//! What a report is read from: one consistent state of the store, entry by entry.
+//! Reads a report from one consistent state of the store, entry by entry.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -27,13 +27,13 @@ const PAGE_ENTRIES: usize = 50;
 pub enum ReadError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the report cannot be written")]
+    #[error("cannot write the report")]
     Write(#[from] io::Error),
-    #[error("the report is no longer waited for")]
+    #[error("the client of the report disconnected")]
     Abandoned,
 }
 
-/// A state of the store that a report is read from, until somebody says to stop. Its manifest is signed over the same.
+/// The state of the store that a report is read from, until it is stopped. Its manifest signs the same state.
 ///
 /// Only a primary has an audit log; a report of a replica has no rows.
 pub struct ReportSource {

@@ -38,7 +38,7 @@ const CACHE_ITEMS: usize = 1_024;
 /// Who asks, about which time.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Whoever should always get the same arm of a split.
+    /// The subject, which always gets the same arm of a split.
     pub subject: Option<String>,
     /// What rules look at.
     pub attributes: BTreeMap<String, String>,
@@ -91,7 +91,7 @@ struct Cached {
 
 /// What a reference serves.
 enum Served {
-    /// The same answer for everybody.
+    /// The same answer for all subjects.
     Fixed(SharedAnswer),
     /// One of several versions, depending on who asks.
     Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, Said> },
@@ -164,7 +164,7 @@ impl Resolver {
         self.look_up(reference, query)
     }
 
-    /// The answer for everybody, when it is in memory: no allocation, no look at the database.
+    /// The answer for all subjects, if it is in memory: no allocation and no database access.
     #[must_use]
     pub fn cached(&self, reference: &str) -> Option<SharedAnswer> {
         let cached = self.0.cache.get(reference).filter(|cached| self.0.clocks.still(cached.reading))?;
@@ -242,7 +242,7 @@ impl Resolver {
 }
 
 impl Served {
-    /// The answer for whoever asks.
+    /// The answer for a subject.
     fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
         match self {
             Self::Fixed(answer) => Ok(Arc::clone(answer)),

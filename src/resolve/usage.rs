@@ -1,4 +1,4 @@
-//! Who used which version lately, noted beside the answers: coarse, bounded, and off their path.
+//! Records recent usage of versions: coarse, bounded, and off the hot path.
 //!
 //! One look at one slot tells that a use was noted already in this hour. Two uses that share a slot cost each other a
 //! lock now and then, and nothing else.
@@ -37,7 +37,7 @@ impl Usage {
         Self(Arc::new(Inner { clock, slots, pending: Mutex::default() }))
     }
 
-    /// Notes that somebody was answered.
+    /// Records a use.
     pub fn note(&self, answer: &Answer, who: &str) {
         let hour = u64::try_from(self.0.clock.now_ms().div_euclid(HOUR_MS)).unwrap_or_default();
         let mark = mix(mix(mix(hour, answer.version), hash(answer.name.as_str())), hash(who)) | 1;
@@ -73,7 +73,7 @@ impl Usage {
     }
 }
 
-/// Spreads names over slots; nobody gains anything by a collision.
+/// Spreads names over slots; collisions cannot be exploited.
 fn hash(text: &str) -> u64 {
     text.as_bytes().chunks(8).fold(text.len() as u64, |state, chunk| {
         let mut word = [0; 8];

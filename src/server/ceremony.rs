@@ -1,4 +1,4 @@
-//! The ceremony by which a registry changes whom it trusts: draft, sign on as many machines as it takes, install.
+//! The ceremony that changes the trusted keys of a registry: draft, sign on any number of machines, install.
 //!
 //! A draft is one file that travels between people. It holds every root document up to the one in force, so that whoever
 //! signs on a machine without a network can see by the root key id which registry it is for, and what would change. It
@@ -31,7 +31,7 @@ use crate::trust::root_chain::RootChain;
 const DRAFT_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 /// What a draft says that it is.
 const FORMAT: &str = "bookholder/draft/v1";
-/// What a draft begins with, for whoever opens it.
+/// The comment at the start of a draft.
 const HEADING: &str = "\
 # The next root document of a registry, and the epoch that it may begin. Whoever holds a root key reads it and signs:
 #   bookholder keys sign FILE --key root.key
@@ -46,21 +46,19 @@ const CHECKPOINT_KEY_PREFIX: &str = "checkpoint-";
 pub enum CeremonyError {
     #[error("cannot {what} {}: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{} exists, and is not overwritten", path.display())]
+    #[error("{} already exists and is not overwritten", path.display())]
     Exists { path: PathBuf },
-    #[error("{} is no draft of a root document: {reason}", path.display())]
+    #[error("{} is not a draft of a root document: {reason}", path.display())]
     NoDraft { path: PathBuf, reason: String },
-    #[error("the draft would say what root document {version} says already")]
+    #[error("no changes from root document {version}")]
     NoChange { version: u64 },
-    #[error("a new checkpoint key needs a new epoch, which begins at the last commit: stop the node on {} first", path.display())]
+    #[error("a new checkpoint key needs a new epoch, which begins at the latest commit: stop the node on {} first", path.display())]
     Running { path: PathBuf },
-    #[error(
-        "the key {key} stands neither in root document {before} nor in {next}; its signature would count for nothing"
-    )]
+    #[error("key {key} is in neither root document {before} nor {next}; its signature would not count")]
     Stranger { key: String, before: u64, next: u64 },
-    #[error("this draft is of root document {drafted}, but {installed} is in force already; draft it again")]
+    #[error("this draft is of root document {drafted}, but {installed} is already in force; draft it again")]
     Outdated { drafted: u64, installed: u64 },
-    #[error("the draft does not carry enough signatures")]
+    #[error("the draft does not have enough signatures")]
     Unsigned { missing: Vec<Tally> },
     #[error("reading or writing a file failed: {0}")]
     Io(#[from] std::io::Error),
@@ -82,7 +80,7 @@ pub enum CeremonyError {
     Note(#[from] NoteError),
 }
 
-/// What the next root document shall say; what is not named stays as it is.
+/// The changes of the next root document; everything else remains.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// All root keys, when they change.
@@ -331,7 +329,7 @@ impl Draft {
         if before.max_lifetime_s != next.max_lifetime_s {
             let days = |seconds: u64| seconds / DAY_S;
             let (was, is) = (days(before.max_lifetime_s), days(next.max_lifetime_s));
-            changes.push(format!("longest lifetime of a checkpoint: {was} → {is} days"));
+            changes.push(format!("maximum lifetime of a checkpoint: {was} → {is} days"));
         }
         if let Some(reset) = next.reset {
             changes.push(format!("replicas may fall back to {reset}"));
@@ -388,7 +386,7 @@ impl Draft {
     pub(super) fn read_signed(path: &Path) -> Result<(Vec<u8>, Vec<u8>), CeremonyError> {
         let draft = Self::read(path)?;
         draft.check_signed()?;
-        let no_epoch = || "it begins no epoch; make one with `bookholder restore --draft`".to_owned();
+        let no_epoch = || "it does not begin an epoch; create one with `bookholder restore --draft`".to_owned();
         let epoch =
             draft.epoch.as_ref().ok_or_else(|| CeremonyError::NoDraft { path: path.to_owned(), reason: no_epoch() })?;
         Ok((draft.root.to_bytes(), epoch.to_bytes()))
@@ -413,7 +411,7 @@ impl Draft {
             return Err(format!("it is `{}`, not `{FORMAT}`", file.format));
         }
         let explain = |error: &dyn std::error::Error| error.to_string();
-        let (first, later) = file.in_force.split_first().ok_or("it does not hold the root document in force")?;
+        let (first, later) = file.in_force.split_first().ok_or("it does not contain the current root document")?;
         let begin = || -> Result<RootChain, RootError> {
             let pinned = RootDocument::parse(Note::parse(first.as_bytes(), ROOT_BYTES_MAX)?.text())?.key_id();
             let mut chain = RootChain::begin(&pinned, first.as_bytes())?;
@@ -427,7 +425,7 @@ impl Draft {
         let document = RootDocument::parse(root.text()).map_err(|error| explain(&error))?;
         let current = chain.current();
         if document.registry != current.registry || document.version != current.version.saturating_add(1) {
-            return Err(format!("what it drafts does not follow root document {}", current.version));
+            return Err(format!("its root document does not follow root document {}", current.version));
         }
         let epoch = file.epoch.map(|epoch| Part::parse(&epoch, NOTE_BYTES_MAX)).transpose();
         let epoch = epoch.map_err(|error| explain(&error))?;
@@ -455,7 +453,7 @@ impl Draft {
 }
 
 impl Part {
-    /// Without a blank line it is a text that nobody signed yet.
+    /// Without a blank line it is an unsigned text.
     fn parse(whole: &str, bytes_max: usize) -> Result<Self, NoteError> {
         if whole.contains("\n\n") {
             return Note::parse(whole.as_bytes(), bytes_max).map(Self::Note);

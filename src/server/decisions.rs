@@ -37,7 +37,11 @@ pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committ
         if committed.borrow_and_update().head.position.seq > last {
             match tell(&store, last, &mut import).await {
                 Ok(told) => last = told,
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "commands are not in this log"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "some commands are missing \
+                    from this log"
+                ),
             }
         }
         if stopping {

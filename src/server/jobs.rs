@@ -83,7 +83,7 @@ pub(super) fn of_primary(
     let (apply, forget, bookkeep) = (registry.clone(), registry.clone(), registry.clone());
     let clock = Arc::clone(clock);
     let mut jobs = vec![
-        Job::new("applying", SECOND, "change requests wait for the next time", move || {
+        Job::new("applying", SECOND, "could not deploy change requests; trying again later", move || {
             let registry = apply.clone();
             async move { registry.tend_change_requests().await }
         }),
@@ -96,14 +96,14 @@ pub(super) fn of_primary(
             async move { write_down(&registry, &clock).await }
         })
         .and_at_stop(),
-        Job::new("forgetting", HOUR, "old deletions stay for now", move || {
+        Job::new("forgetting", HOUR, "could not remove old deletion records; trying again later", move || {
             let registry = forget.clone();
             async move { forget_old_deletions(&registry).await }
         }),
     ];
     if let Some(unused_days) = archive_unused_days {
         let registry = registry.clone();
-        jobs.push(Job::new("archiving", 24 * HOUR, "old versions stay for now", move || {
+        jobs.push(Job::new("archiving", 24 * HOUR, "could not archive old versions; trying again later", move || {
             let registry = registry.clone();
             async move { archive(&registry, unused_days).await }
         }));
@@ -118,7 +118,7 @@ pub(super) fn of_pages(face: &Face) -> Vec<Job> {
         let face = face.clone();
         async move { Ok(face.keep_sessions().await?) }
     };
-    vec![Job::new("sessions", 15 * SECOND, "sessions are written down the next time", keep).and_at_stop()]
+    vec![Job::new("sessions", 15 * SECOND, "could not store sessions; trying again later", keep).and_at_stop()]
 }
 
 /// Writes down what was noted while answering.
@@ -144,7 +144,7 @@ async fn archive(registry: &Registry, unused_days: u32) -> Result<(), RegistryEr
 async fn forget_old_deletions(registry: &Registry) -> Result<(), RegistryError> {
     let forgotten = registry.forget_old_deletions().await?;
     if forgotten > 0 {
-        tracing::info!(forgotten, "forgot old deletions");
+        tracing::info!(forgotten, "removed old deletion records");
     }
     Ok(())
 }
@@ -158,10 +158,11 @@ fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &Mutex<Standing>)
         return;
     }
     match standing {
-        Standing::Trusted => tracing::info!("the clock fits what was signed and committed again"),
+        Standing::Trusted => tracing::info!("the clock agrees with signatures and commits again"),
         Standing::Behind => tracing::warn!(
             latest = %clock.latest(),
-            "the clock is behind the latest signature or commit: it is wrong now, or was then; set it, or if it is right now, stop the node and run `bookholder repair-dates`"
+            "the clock is behind the latest signature or commit: it is wrong now, or was then; correct it, or if it \
+                is right now, stop the node and run `bookholder repair-dates`"
         ),
         Standing::Impossible => {
             if let Err(error) = clock.commit_ms() {

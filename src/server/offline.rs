@@ -63,21 +63,21 @@ pub enum OfflineError {
     Founding(#[from] FoundingError),
     #[error(transparent)]
     Key(#[from] crate::registry::seal::KeyFileError),
-    #[error("the signed records do not hold together: {0}")]
+    #[error("the signed records are inconsistent: {0}")]
     Trust(String),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    #[error("{} is not empty (it holds `{name}`); restore into a new directory", path.display())]
+    #[error("{} is not empty (it contains `{name}`); restore into a new directory", path.display())]
     NotEmpty { path: std::path::PathBuf, name: String },
-    #[error("{} is another key than the one in {}; move it away, or restore into a new directory", path.display(), keys.display())]
+    #[error("the key {} differs from the one in {}; move it away, or restore into a new directory", path.display(), keys.display())]
     OtherKeys { path: std::path::PathBuf, keys: std::path::PathBuf },
-    #[error("the backup {} cannot be restored: {reason}", path.display())]
+    #[error("cannot restore the backup {}: {reason}", path.display())]
     Backup { path: std::path::PathBuf, reason: String },
-    #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} of the registry there, or name their folder with --keys", path.display())]
+    #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} of the registry there, or pass their folder with --keys", path.display())]
     NoKeys { path: std::path::PathBuf },
-    #[error("this directory does not know yet which root to trust: give --root-key")]
+    #[error("this directory has no trusted root key yet: pass --root-key")]
     NoRootKey,
     #[error("reading or writing a file failed: {0}")]
     Io(#[from] std::io::Error),
@@ -102,7 +102,7 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
         report.differ(format!("the audit log is broken at entry {seq}"));
     }
     if audit.anchored == Some(false) {
-        report.differ("the audit log does not end with the entry that the checkpoint signed");
+        report.differ("the audit log does not end with the entry in the signed checkpoint");
     }
     let registry = txn.meta(&meta::REGISTRY)?.unwrap_or_default();
     let trusted_root = txn.meta(&meta::TRUSTED_ROOT)?;
@@ -110,13 +110,13 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
     match trust(txn)? {
         Err(reason) => report.differ(reason),
         Ok(None) if report.state.entries > 0 => {
-            report.differ("there are entries, and no root document to trust them by");
+            report.differ("there are entries, but no root document to verify them");
         }
         Ok(None) => {}
         Ok(Some((chain, epochs))) => {
             root_key = Some(chain.key_id());
             if trusted_root.is_some_and(|trusted| trusted != chain.key_id()) {
-                report.differ("the root documents are not those of the root that this replica was given");
+                report.differ("the root documents do not belong to the root key of this replica");
             }
             checkpoint = check_checkpoint(txn, &chain, &epochs, &mut report)?;
         }
@@ -144,7 +144,7 @@ fn check_checkpoint(
 ) -> Result<Option<Checkpoint>, StoreError> {
     let Some(note) = txn.meta(&meta::NOTE)? else {
         if report.state.entries > 0 {
-            report.differ("there are entries, and no checkpoint that signs them");
+            report.differ("there are entries, but no signed checkpoint");
         }
         return Ok(None);
     };
@@ -160,7 +160,7 @@ fn check_checkpoint(
         (report.head.position, report.head.changed, report.state.entries, report.state.bytes, report.state.hash);
     if signed != found {
         report.differ(format!(
-            "the state is not the one that was signed: {} entries at {} here, {} entries at {} in the checkpoint",
+            "the state differs from the signed one: {} entries at {} here, {} entries at {} in the checkpoint",
             found.2, found.0, signed.2, signed.0
         ));
     }
@@ -224,7 +224,7 @@ pub async fn import_bundle(
     Ok(outcome)
 }
 
-/// Whom a data directory trusts, and where it stands.
+/// The trusted records and the position of a data directory.
 pub(super) struct Standing {
     pub(super) chain: RootChain,
     /// The newest epoch.
@@ -235,7 +235,7 @@ pub(super) struct Standing {
     pub(super) replica: bool,
 }
 
-/// Reads whom a data directory trusts, whether or not a node runs on it.
+/// Loads the trusted records of a data directory, even while a node runs on it.
 pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
     let (base, replica, (roots, epochs)) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
         Ok(store) => {

@@ -29,7 +29,7 @@ use crate::webhooks;
 
 /// What an operator does about damaged data.
 const REMEDY: &str =
-    "restore a backup with `bookholder restore`; a damaged text is put back, too, by publishing the same text again";
+    "restore a backup with `bookholder restore`; publishing the same text again also repairs a damaged text";
 
 /// What is said of an admin token in the environment that this registry does not know.
 const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin \
@@ -179,7 +179,7 @@ fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> Fr
 /// Says that this primary was set back, where that is known.
 fn note_outdated(publisher: &Publisher, freshness: &FreshnessCell) {
     if let Some((_, outdated)) = publisher.outdated() {
-        tracing::error!(error = &outdated as &dyn std::error::Error, "this primary does not write or sign");
+        tracing::error!(error = &outdated as &dyn std::error::Error, "this primary is not writing or signing");
         freshness.update(|facts| facts.outdated = true);
     }
 }

@@ -13,8 +13,8 @@ use crate::registry::redate::{self, Redated};
 use crate::registry::{Actor, Registry};
 use crate::store::{Options, Store};
 
-/// How the audit log names whoever works on the machine itself.
-const METHOD: &str = "the machine itself";
+/// The method in audit entries for work on this machine.
+const METHOD: &str = "this machine";
 
 /// Makes an access token in the registry of a data directory.
 ///

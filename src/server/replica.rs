@@ -80,7 +80,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     if let Some(damage) = put_aside {
         follower
             .health()
-            .lost(&*clock, &format!("what this replica held was damaged ({damage}) and is put aside; {remedy}"));
+            .lost(&*clock, &format!("the data of this replica was damaged ({damage}) and was set aside; {remedy}"));
     }
     let stop = CancellationToken::new();
     let committed = store.committed();
@@ -124,13 +124,13 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
 fn remedy(settings: &ReplicaSettings) -> String {
     let inbox = settings.inbox.as_ref().map(|inbox| {
         let inbox = inbox.display();
-        format!("put the newest bundle into the inbox {inbox}, or the one that was taken last once more")
+        format!("put the latest bundle into the inbox {inbox}, or the last imported one again")
     });
     match (&settings.upstream, inbox) {
-        (Some(_), None) => "it is fetched again from the upstream".to_owned(),
-        (Some(_), Some(inbox)) => format!("it is fetched again from the upstream, or {inbox}"),
+        (Some(_), None) => "it will be fetched again from the upstream".to_owned(),
+        (Some(_), Some(inbox)) => format!("it will be fetched again from the upstream, or {inbox}"),
         (None, Some(inbox)) => inbox,
-        (None, None) => "start this replica with --upstream, or with --inbox and a bundle in there".to_owned(),
+        (None, None) => "start this replica with --upstream, or with --inbox and a bundle in it".to_owned(),
     }
 }
 
@@ -158,7 +158,7 @@ async fn opened(settings: &ReplicaSettings, remedy: &str) -> Result<(Store, Opti
             damage,
             aside = %aside.display(),
             remedy,
-            "the database of this replica is damaged and was put aside"
+            "the database of this replica is damaged and was set aside"
         );
         Ok((Store::open_to_serve(&options)?, Some(damage)))
     };

@@ -47,7 +47,7 @@ const KEY_SUFFIX: &str = "key";
 pub enum Signing<'a> {
     /// `root.key` in the folder of keys, where it is, and the root keys in these files.
     Keys(&'a [PathBuf]),
-    /// Whoever signed the draft in this file.
+    /// The signatures of the draft in this file.
     Signed(&'a Path),
 }
 
@@ -261,7 +261,7 @@ fn renew<T>(
         error => error,
     };
     // Damage may make the database panic: that is an answer here.
-    let shattered = || refuse("its structure does not hold together".to_owned()).into();
+    let shattered = || refuse("its structure is inconsistent".to_owned()).into();
     let opened = catch_unwind(|| Store::open(&Options { directory: aside.to_owned(), create: false }));
     let store = opened.unwrap_or_else(|_| Err(StoreError::Torn)).map_err(|error| in_backup(error.into()))?;
     let proving = || -> Result<Proof, CeremonyError> {
@@ -273,7 +273,7 @@ fn renew<T>(
     };
     let steps = || -> Result<(T, Proof), CeremonyError> {
         if proving()?.root_key.is_none() {
-            return Err(refuse("it holds no registry".to_owned()).into());
+            return Err(refuse("it does not contain a registry".to_owned()).into());
         }
         let next = NewEpoch::of(&store, &trust_files::published(data)?, work.keys)?;
         Ok((step(&store, next)?, proving()?))
@@ -291,7 +291,7 @@ fn unreadable(error: StoreError) -> Result<String, StoreError> {
             Ok(format!("it was written by a newer bookholder (schema {found}, this one reads up to {known})"))
         }
         StoreError::Absent { .. } => Ok("it is empty".to_owned()),
-        StoreError::Aborted | StoreError::Torn => Ok("its structure does not hold together".to_owned()),
+        StoreError::Aborted | StoreError::Torn => Ok("its structure is inconsistent".to_owned()),
         error if error.is_damage() || matches!(error, StoreError::RecordVersion { .. }) => Ok(error.to_string()),
         error => Err(error),
     }

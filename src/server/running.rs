@@ -46,10 +46,10 @@ pub enum StartError {
     #[error(transparent)]
     Replica(#[from] OpenError),
     #[error(
-        "this replica does not know yet which root to trust: give it --root-key, as `bookholder keys show` prints it on the primary"
+        "this replica has no trusted root key yet: pass --root-key, as printed by `bookholder keys show` on the primary"
     )]
     NoRootKey,
-    #[error("cannot listen on {address}: {source}; is another node running there?")]
+    #[error("cannot listen on {address}: {source}; check whether another node is running there")]
     Listen { address: String, source: std::io::Error },
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
@@ -63,7 +63,7 @@ pub struct Running {
     pub tls: bool,
     /// Answers references, in process.
     pub resolver: Resolver,
-    /// The root that it trusts, or that replicas of it shall trust.
+    /// The root key that it trusts, or that its replicas have to trust.
     pub root_key: RootKeyId,
     /// The first access token, when this start made it up.
     pub new_token: Option<AccessToken>,
@@ -148,7 +148,8 @@ impl Wired {
             tracing::warn!(
                 data = %store.directory().display(),
                 file_system,
-                "the data directory lies on a network file system, whose locks and flushes may not hold: two nodes can damage it, and a power loss can; use a disk of this machine"
+                "the data directory is on a network file system, where locks and flushes are unreliable: a second \
+                    node or a power loss can damage it; use a local disk"
             );
         }
         let (stop, metrics) = (state.stop.clone(), state.metrics.clone());
@@ -175,18 +176,18 @@ impl Wired {
         };
         let socket = settings.socket.as_ref().map(|socket| tracing::field::display(socket.display()));
         tracing::info!(%address, socket, tls, data = %settings.data.display(), pages, "listening");
-        // After the line above, so that whoever waits for the file finds the line in the log.
+        // After the line above, so that the line is in the log once the file exists.
         let path = settings.data.join(ADDRESS_FILE);
         let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
         if let Err(error) = written {
             // A node whose disk takes no writes still answers.
-            tracing::warn!(path = %path.display(), %error, "the file that says where this node listens is not written");
+            tracing::warn!(path = %path.display(), %error, "could not write the address file of this node");
         }
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
     }
 }
 
-/// Takes away what a killed node left behind, so that nobody reads an address before there is one.
+/// Removes files of a killed node, so that no stale address is read.
 pub(super) fn forget_address(store: &Store) {
     let _there_may_be_none = std::fs::remove_file(store.directory().join(ADDRESS_FILE));
     for folder in ["", KEYS_FOLDER, "trust"] {
@@ -231,7 +232,7 @@ impl Running {
         for (name, task) in self.tasks {
             match tokio::time::timeout_at(deadline, task).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(task = name, %error, "a task ended badly"),
+                Ok(Err(error)) => tracing::error!(task = name, %error, "a task failed"),
                 Err(_) => tracing::warn!(task = name, "a task did not end in time"),
             }
         }

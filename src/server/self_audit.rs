@@ -13,12 +13,12 @@ use crate::model::time::Timestamp;
 use crate::store::condition::Condition;
 use crate::store::{Store, StoreError};
 
-/// How often a node proves what it holds, when nobody comes upon damage before.
+/// How often a node verifies its state, unless damage is found earlier.
 const AUDIT_EVERY: Duration = Duration::from_secs(3_600);
 /// How often it says how long ago that was.
 const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
 
-/// Audits until told to stop; what is damaged is healed by whoever listens to `heal`.
+/// Audits until told to stop; the receiver of `heal` repairs damage.
 pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sender<()>>, stop: CancellationToken) {
     let mut done = false;
     loop {
@@ -34,14 +34,14 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
                 metrics.self_audit_ok.gauge().set(0);
                 store.condition().set_damaged(Some(damage));
                 let damage = store.condition().not_ready().map(|fault| fault.detail);
-                tracing::error!(damage, "what is stored is not what was signed");
+                tracing::error!(damage, "the stored state does not match the signed one");
                 // A full queue means that healing is under way.
                 let _asked = heal.as_ref().map(|heal| heal.try_send(()));
             }
             Ok(Err(error)) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the self-audit could not be done");
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not run the self-audit");
             }
-            Err(error) => tracing::error!(%error, "the self-audit ended badly"),
+            Err(error) => tracing::error!(%error, "the self-audit failed"),
         }
         let audited = Instant::now();
         while audited.elapsed() < AUDIT_EVERY {

@@ -64,9 +64,12 @@ impl EndSignals {
 /// Logs what a signal means here that does not end the node.
 fn say(name: &'static str) {
     match name {
-        "SIGHUP" => tracing::info!("SIGHUP: certificates are read again by themselves; other settings take a restart"),
-        "SIGXFSZ" => tracing::error!("a file reached the size that this process may write (see `ulimit -f`)"),
-        name => tracing::info!(name, "this signal means nothing here"),
+        "SIGHUP" => tracing::info!(
+            "SIGHUP ignored: certificates are reloaded automatically; other settings need a \
+            restart"
+        ),
+        "SIGXFSZ" => tracing::error!("a file reached the maximum size for this process (see `ulimit -f`)"),
+        name => tracing::info!(name, "signal ignored"),
     }
 }
 
@@ -80,7 +83,7 @@ pub async fn run_until_told(node: Running, signals: EndSignals) {
         () = signals.told() => {}
         () = stopping.cancelled() => {}
     }
-    tracing::info!("stopping: answering what is under way");
+    tracing::info!("stopping: finishing open requests");
     tell(&[NotifyState::Stopping]);
     watchdog.abort();
     node.stop().await;
@@ -102,6 +105,6 @@ async fn keep_watchdog() {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, states) {
-        tracing::debug!(%error, "the supervisor was not told");
+        tracing::debug!(%error, "could not notify the supervisor");
     }
 }

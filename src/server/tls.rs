@@ -60,15 +60,15 @@ impl Certificates {
                         Some(Ok((config, expiry_s))) => {
                             self.config.store(Arc::new(config));
                             measure(&metrics, expiry_s);
-                            tracing::info!("took the new certificate");
+                            tracing::info!("loaded the new certificate");
                         }
                         Some(Err(error)) => {
-                            tracing::warn!(%error, "the new certificate is not taken; the old one goes on");
+                            tracing::warn!(%error, "could not load the new certificate; still using the old one");
                         }
                         None => {}
                     }
                 }
-                Err(error) => tracing::error!(%error, "the certificate could not be looked at"),
+                Err(error) => tracing::error!(%error, "could not check the certificate"),
             }
             tokio::select! {
                 () = stop.cancelled() => return,

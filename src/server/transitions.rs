@@ -36,17 +36,17 @@ fn log(before: Option<Freshness>, view: &HealthView) {
         None => (None, None),
     };
     match (before, view.freshness) {
-        (_, Freshness::Empty) => tracing::info!("this replica holds nothing yet"),
+        (_, Freshness::Empty) => tracing::info!("this replica has no data yet"),
         (Some(Freshness::Stale | Freshness::Expired), Freshness::Fresh) => {
-            tracing::info!(%position, "follows its upstream again");
+            tracing::info!(%position, "following the upstream again");
         }
-        (_, Freshness::Fresh) => tracing::info!(%position, "caught up with its upstream"),
-        (None, Freshness::Stale) => tracing::info!(%position, %since, age_s, "serves what it holds"),
+        (_, Freshness::Fresh) => tracing::info!(%position, "caught up with the upstream"),
+        (None, Freshness::Stale) => tracing::info!(%position, %since, age_s, "serving the last verified state"),
         (_, Freshness::Stale) => {
-            tracing::warn!(%position, %since, age_s, trouble, detail, "stale: out of contact with its upstream");
+            tracing::warn!(%position, %since, age_s, trouble, detail, "stale: out of contact with the upstream");
         }
         (_, Freshness::Expired) => {
-            tracing::error!(%position, %since, age_s, trouble, detail, "what this replica holds has expired");
+            tracing::error!(%position, %since, age_s, trouble, detail, "the state of this replica has expired");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The audit log: what a primary decided, each entry bound to the one before.
+//! The stored audit log, a hash chain of entries.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! A consistent copy of the database, made while it serves.
+//! Makes a consistent copy of the database while it serves.
 
 use std::fs::File;
 use std::path::Path;

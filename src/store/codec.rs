@@ -40,14 +40,14 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
 pub(super) fn decode<R: Record>(bytes: &[u8]) -> Result<R, StoreError> {
     let refuse = |reason: &str| StoreError::Record { kind: R::NAME, reason: reason.to_owned() };
     let (&kind, rest) = bytes.split_first().ok_or_else(|| refuse("it is empty"))?;
-    let (&version, body) = rest.split_first().ok_or_else(|| refuse("it is cut short"))?;
+    let (&version, body) = rest.split_first().ok_or_else(|| refuse("it is truncated"))?;
     if kind != R::KIND {
-        return Err(refuse("it is a record of another kind"));
+        return Err(refuse("it is a record of a different kind"));
     }
     if version != R::VERSION {
         return Err(StoreError::RecordVersion { kind: R::NAME, version });
     }
     let config = bincode::config::standard().with_limit::<RECORD_BYTES_MAX>();
     let (record, read) = bincode::serde::decode_from_slice(body, config).map_err(|error| refuse(&error.to_string()))?;
-    if read == body.len() { Ok(record) } else { Err(refuse("bytes follow it")) }
+    if read == body.len() { Ok(record) } else { Err(refuse("it has trailing bytes")) }
 }

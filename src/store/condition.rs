@@ -1,4 +1,4 @@
-//! What is wrong with a node's own disk or data, for readiness, status, metrics and the log.
+//! Problems with the disk or data of this node, for readiness, status, metrics and the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -93,18 +93,18 @@ impl Condition {
         self.lock().remedy = remedy;
     }
 
-    /// Notes damage that somebody came upon, and asks for a whole look.
+    /// Records damage and requests a full check.
     pub(super) fn notice_damage(&self, detail: String, content: bool) {
         let mut faults = self.lock();
         faults.contents_refused += u64::from(content);
         if let Some(known) = &mut faults.damaged {
-            // A whole look says more than whoever comes upon it.
+            // A full check knows more than a single read.
             known.times += 1;
             return;
         }
         faults.set_damaged(Some(detail));
         let detail = faults.damaged.as_ref().map(|fault| fault.detail.as_str());
-        tracing::error!(detail, "stored data is damaged; it is not served");
+        tracing::error!(detail, "stored data is damaged and is not served");
         drop(faults);
         self.0.noticed.notify_one();
     }
@@ -114,7 +114,7 @@ impl Condition {
         self.0.noticed.notify_one();
     }
 
-    /// Waits until somebody asks for a whole look at the data.
+    /// Waits until a full check is requested.
     pub async fn audit_wanted(&self) {
         self.0.noticed.notified().await;
     }

@@ -1,6 +1,6 @@
-//! What precedes a database: its directory, the lock of it, and whether there is one.
+//! Creates the data directory of a database, and locks it.
 //!
-//! Whoever makes or restores a database holds the lock of its directory, as whoever has one open does.
+//! Creating, restoring and opening a database all hold the lock of its directory.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_no_database() {
+    fn empty_file_is_not_a_database() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join(REGISTRY_FILE);
         std::fs::write(&file, b"").expect("written");

@@ -38,30 +38,30 @@ const COMPRESSION_LEVEL: i32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum DeltaError {
-    #[error("it ends too early, or its compression is damaged ({0})")]
+    #[error("it is truncated, or its compression is damaged ({0})")]
     Truncated(String),
-    #[error("bytes follow its end")]
+    #[error("it has trailing bytes")]
     Trailing,
     #[error("it is larger than the checkpoint allows")]
     TooLarge,
-    #[error("it holds more operations than the checkpoint allows")]
+    #[error("it has more operations than the checkpoint allows")]
     TooMany,
-    #[error("an operation in it cannot be read: {0}")]
+    #[error("invalid operation: {0}")]
     Operation(String),
-    #[error("its keys repeat or are out of order")]
+    #[error("its keys are duplicated or out of order")]
     Order,
-    #[error("an entry in it says it changed at {found}, outside of {from} to {to}")]
+    #[error("an entry has changed at {found}, outside the range {from} to {to}")]
     Sequence { found: u64, from: u64, to: u64 },
     #[error("it is of {found}, not of {expected}")]
     Foreign { found: String, expected: String },
-    #[error("it leads from {from} to {to}; this node is at {held} and the checkpoint at {target}")]
+    #[error("it goes from {from} to {to}, but this node is at {held} and the checkpoint at {target}")]
     Positions { from: Position, to: Position, held: Position, target: Position },
-    #[error("with it, there would be {found} entries where the checkpoint signs {signed}")]
+    #[error("it results in {found} entries, but the checkpoint signs {signed}")]
     Count { found: u64, signed: u64 },
-    #[error("with it, the state would not be the one that the checkpoint signs")]
+    #[error("it results in a different state than the checkpoint signs")]
     State,
     #[error(
-        "another history than the held one is signed for {to}: they differ from commit {from} on; find out which primary was copied or set back; to give up what this replica holds, start it with --accept-fork {held}"
+        "a different history is signed for {to}: it differs from the one held here from commit {from} on; find out which primary was copied or reset; to discard what this replica holds, start it with --accept-fork {held}"
     )]
     Fork { held: Position, to: Position, from: u64 },
 }
@@ -176,7 +176,7 @@ fn put(txn: &ReadTxn, key: &[u8], mod_seq: u64, value: &[u8]) -> Result<Operatio
 }
 
 fn parts(key: &[u8]) -> Result<Parts<'_>, StoreError> {
-    Parts::of(key).ok_or_else(|| StoreError::Record { kind: "key", reason: "it is cut short".to_owned() })
+    Parts::of(key).ok_or_else(|| StoreError::Record { kind: "key", reason: "it is truncated".to_owned() })
 }
 
 fn frame(out: &mut impl Write, record: &[u8]) -> Result<(), StoreError> {
@@ -273,7 +273,7 @@ pub fn apply(
         let operation: OperationV1 = codec::decode(record).map_err(|error| DeltaError::Operation(error.to_string()))?;
         let key = |namespace: &str, kind, key: &[u8]| {
             EntryKey::from_parts(namespace, kind, key)
-                .ok_or_else(|| DeltaError::Operation("its key is no key".to_owned()))
+                .ok_or_else(|| DeltaError::Operation("its key is invalid".to_owned()))
         };
         let in_order = |seq: u64| {
             let found = seq;

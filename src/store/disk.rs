@@ -139,7 +139,7 @@ impl StorageBackend for FileBytes {
     }
 }
 
-/// What became of an opened database; shared by whoever uses it and the bytes beneath it.
+/// The state of an opened database, shared by its users and its file.
 #[derive(Debug, Default)]
 pub(super) struct Fate {
     given_up: AtomicBool,
@@ -195,7 +195,7 @@ impl Watched {
 
     fn watch<T>(&self, doing: &str, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if self.fate.given_up.load(Ordering::Acquire) {
-            return Err(io::Error::other("the database was given up"));
+            return Err(io::Error::other("the database was closed after a failure"));
         }
         give_way();
         let done = work();
@@ -209,7 +209,7 @@ impl Watched {
 
 impl StorageBackend for Watched {
     fn len(&self) -> io::Result<u64> {
-        self.watch("looking at the file", || match &self.memory {
+        self.watch("reading the file's size", || match &self.memory {
             Some(memory) => Ok(lock(memory).len),
             None => self.inner.len(),
         })

@@ -1,4 +1,4 @@
-//! What can go wrong with the data directory.
+//! Errors of the data directory.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::model::position::Position;
 #[non_exhaustive]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum StoreError {
-    #[error("another process is using {}; stop it, or choose another directory with --data", path.display())]
+    #[error("another process is using {}; stop it, or use a different directory with --data", path.display())]
     InUse { path: PathBuf },
     #[error("{} cannot be written to; check its owner and permissions, and that its file system is not read-only", path.display())]
     NotWritable {
@@ -18,45 +18,45 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    #[error("{} holds no registry; start one with `bookholder serve --data {}`", path.display(), path.display())]
+    #[error("{} does not contain a registry; start one with `bookholder serve --data {}`", path.display(), path.display())]
     Absent { path: PathBuf },
     #[error("{} was written by a newer bookholder (schema {found}, this one reads up to {known}); upgrade this program", path.display())]
     Newer { path: PathBuf, found: u64, known: u64 },
     #[error("{} is damaged: {reason}; restore a backup, or let a replica fetch it again", path.display())]
     Damaged { path: PathBuf, reason: String },
     #[error(
-        "the disk is full: {free_bytes} bytes are free where {needed_bytes} are needed; nothing was written, reading goes on"
+        "the disk is full: {free_bytes} bytes are free, {needed_bytes} are needed; nothing was written, reads continue"
     )]
     Full { free_bytes: u64, needed_bytes: u64 },
-    #[error("a record of kind {kind} cannot be read: {reason}; run `bookholder verify`")]
+    #[error("cannot read a record of kind {kind}: {reason}; run `bookholder verify`")]
     Record { kind: &'static str, reason: String },
     #[error("entry {seq} of the audit log says what this program does not know ({reason}); upgrade it")]
     AuditEntry { seq: u64, reason: String },
     #[error("a record of kind {kind} has version {version}, which this program does not know; upgrade it")]
     RecordVersion { kind: &'static str, version: u8 },
     #[error(
-        "this data directory is older than what its registry published: it stands at {held}, and the registry signed {published}, which is not in it; nothing is written or signed here until a new epoch begins: restore the newest backup with `bookholder restore`"
+        "this data directory is older than the published state: it is at {held}, but the registry has already signed {published}; nothing is written or signed here until a new epoch begins: restore the latest backup with `bookholder restore`"
     )]
     Outdated { published: Position, held: Position },
-    #[error("the writer has stopped; the log says why")]
+    #[error("the writer has stopped; see the log for the cause")]
     Stopped,
-    #[error("too many writes wait already; try again")]
+    #[error("too many writes are already waiting; try again")]
     Busy,
     #[error("another write in the same group failed; nothing was written, try again")]
     Aborted,
-    #[error("the delta is refused: {0}")]
+    #[error("invalid delta: {0}")]
     Delta(#[from] super::delta::DeltaError),
     #[error("the disk failed: {reason}")]
     Disk { reason: String },
     #[error("the database is closed after a disk error: {reason}")]
     Closed { reason: String },
-    #[error("the database was opened again after a disk error while it was being read; ask again")]
+    #[error("the database was reopened after a disk error during the read; try again")]
     Interrupted,
     #[error(
         "the stored bytes of the content {id} have the hash {found}: they are damaged and not served; run `bookholder verify`"
     )]
     Content { id: ContentId, found: ContentId },
-    #[error("the database is damaged: its structure does not hold together; run `bookholder verify`")]
+    #[error("the database is damaged: its structure is inconsistent; run `bookholder verify`")]
     Torn,
     #[error("the database failed")]
     Database(#[source] Box<redb::Error>),
@@ -117,7 +117,7 @@ impl StoreError {
 }
 
 /// What is said when the disk itself says that there is no room.
-const FULL: &str = "the disk is full; nothing was written, reading goes on";
+const FULL: &str = "the disk is full; nothing was written, reads continue";
 
 pub(super) fn is_full(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;

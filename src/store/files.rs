@@ -1,4 +1,4 @@
-//! Small files beside the database: written whole or not at all, and durable when written.
+//! Small files next to the database, replaced atomically and durably.
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_ends_in_what_it_said_and_leaves_the_thread_as_it_was() {
+    fn caught_panic_returns_its_message_and_restores_the_thread() {
         let inner = guarded(|| guarded(|| panic!("torn"))).expect("the outer one did not panic");
         let said: Result<(), String> = inner;
         assert!(said.expect_err("it panicked").contains("torn"));

@@ -1,4 +1,4 @@
-//! Whether a new state goes on from the one that is held.
+//! Checks whether a new state continues the history of the one that is held.
 //!
 //! Every entry carries the commit that last changed it. So a state that goes on from commit `n` has, of what was
 //! changed by then, exactly what this node has; and what never changes once it is written, versions and deployments,

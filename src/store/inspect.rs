@@ -1,4 +1,4 @@
-//! Looking through a database as a whole, without changing a byte of its file, however damaged it is.
+//! Inspects a whole database, however damaged, without changing a byte of its file.
 
 use std::path::{Path, PathBuf};
 

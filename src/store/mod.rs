@@ -1,4 +1,4 @@
-//! The data directory: everything a node keeps, in one redb file.
+//! The data directory: everything a node stores, in one redb file.
 //!
 //! The replicated state is one ordered map of entries; [`write::WriteTxn`] is the only code that
 //! changes it, and it derives the state hash from each change it makes, so that a primary's commit

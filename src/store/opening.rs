@@ -21,7 +21,7 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 /// Size from which on it is looked at whether compacting pays, and unused space from which on it does, in bytes.
 const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// What is said of a database on which redb panics.
-const TORN: &str = "its structure does not hold together";
+const TORN: &str = "its structure is inconsistent";
 
 /// An opened database, and what became of it.
 pub(super) struct Handle {
@@ -85,7 +85,7 @@ impl Handle {
                 Err(damaged(path, &error.to_string()))
             }
             Ok(Err(StoreError::Record { kind, reason })) => {
-                Err(damaged(path, &format!("a record of kind {kind} cannot be read: {reason}")))
+                Err(damaged(path, &format!("cannot read a record of kind {kind}: {reason}")))
             }
             Ok(done) => done,
             Err(panic) => {
@@ -209,10 +209,10 @@ fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
             Ok(meta) => match meta.get(meta::SCHEMA.name())? {
                 Some(value) => Some(value.value().to_vec()),
                 // It is written together with the table.
-                None => return Err(damaged(path, "it does not say which schema it has")),
+                None => return Err(damaged(path, "it has no schema number")),
             },
             Err(redb::TableError::TableDoesNotExist(_)) => None,
-            Err(redb::TableError::TableTypeMismatch { .. }) => return Err(damaged(path, "it is no registry")),
+            Err(redb::TableError::TableTypeMismatch { .. }) => return Err(damaged(path, "it is not a registry")),
             Err(error) => return Err(error.into()),
         }
     };

@@ -1,4 +1,4 @@
-//! Lets the threads that answer requests go first, on a thread for whose work nobody waits.
+//! Lets the threads that answer requests go first, on a background thread.
 //!
 //! A low priority is not enough: once such a thread runs, the system lets it go on for a time slice of milliseconds,
 //! although a thread that has to answer was woken on the same core. So it also pauses by itself in the middle of large

@@ -1,4 +1,4 @@
-//! Typed questions to the map of entries, the same for a reader and for a writer.
+//! Typed queries on the map of entries, for readers and writers.
 
 use std::ops::ControlFlow;
 
@@ -193,7 +193,7 @@ impl<E: Entries + ?Sized> Queries for E {}
 /// # Errors
 /// They are no deployment.
 pub fn deployment(key: &[u8], value: &[u8]) -> Result<Deployment, StoreError> {
-    let refuse = || StoreError::Record { kind: "deployment", reason: "its key is cut short".to_owned() };
+    let refuse = || StoreError::Record { kind: "deployment", reason: "its key is truncated".to_owned() };
     let parts = Parts::of(key).ok_or_else(refuse)?;
     let (name, label) = parts.name().zip(parts.label()).ok_or_else(refuse)?;
     decode_deployment(value, parse(name)?, parse(label)?, parts.number().ok_or_else(refuse)?)

@@ -1,7 +1,7 @@
 //! Reading one consistent state.
 //!
-//! A [`ReadTxn`] sees the state of one commit for as long as it lives, whatever is written
-//! meanwhile. What entries mean is `query`'s business.
+//! A [`ReadTxn`] sees the state of one commit for as long as it lives, whatever is written in between. `query`
+//! interprets entries.
 
 use std::ops::Bound;
 
@@ -138,7 +138,7 @@ pub struct NamespaceState {
     pub bytes: u64,
     /// Sum of their leaves.
     pub lattice: Lattice,
-    /// The hash of the lattice, once somebody asked; taken away by whoever changes the lattice.
+    /// The cached hash of the lattice; cleared when the lattice changes.
     pub(super) digest: std::cell::OnceCell<[u8; 32]>,
 }
 

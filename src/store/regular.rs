@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Opens a regular file for reading. A named pipe, a socket or a device is refused at once, where `File::open` would
-/// wait for somebody to write.
+/// wait for a writer.
 ///
 /// # Errors
 /// It is not there, not readable, or not a regular file.

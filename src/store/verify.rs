@@ -1,7 +1,7 @@
-//! Proves what is on disk: recomputes everything that follows from the entries, and compares.
+//! Verifies the database: recomputes everything that follows from the entries, and compares.
 //!
-//! Nothing is believed: not the stored sums, not the index, not the name of a content. What the
-//! state should be, signed by whom, is for the caller to compare with [`Report::state`].
+//! Nothing is trusted: not the stored counts, the index or the id of a content. The caller compares [`Report::state`]
+//! with the signed state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -69,7 +69,7 @@ fn look(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreErr
             progress(done);
         }
         let Some(parts) = Parts::of(key) else {
-            report.differ("an entry has a key that is none");
+            report.differ("an entry has an invalid key");
             return Ok(ControlFlow::Continue(()));
         };
         *report.kinds.entry(parts.kind).or_default() += 1;
@@ -78,10 +78,10 @@ fn look(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreErr
         state.bytes += (parts.namespace.len() + parts.key.len() + value.len()) as u64;
         state.lattice.add(&Leaf::new(parts.kind, parts.namespace.as_bytes(), parts.key, mod_seq, value));
         if mod_seq > report.head.changed {
-            report.differ(format!("{} changed at commit {mod_seq}, after the last one", describe(&parts)));
+            report.differ(format!("{} changed at commit {mod_seq}, after the latest one", describe(&parts)));
         }
         if changes.get((mod_seq, key))?.is_none_or(|deleted| deleted.value()) {
-            report.differ(format!("{} is missing from the index of changes", describe(&parts)));
+            report.differ(format!("{} is missing from the change index", describe(&parts)));
         }
         match check_entry(txn, &parts, value, &mut homes, &mut dependents) {
             Err(StoreError::Content { id, found }) => report.differ(changed_text(txn, parts.namespace, &id, &found)?),
@@ -97,7 +97,7 @@ fn look(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreErr
     let tombstones = check_tombstones(txn, &mut report)?;
     if changes.len()? != report.state.entries + tombstones {
         report.differ(format!(
-            "the index of changes has {} rows for {} entries and {tombstones} deletions",
+            "the change index has {} rows for {} entries and {tombstones} deletions",
             changes.len()?,
             report.state.entries
         ));
@@ -120,7 +120,7 @@ fn check_entry(
             codec::decode::<PromptV1>(value)?.into_model(name()?);
         }
         Some(Kind::Version) => {
-            let number = parts.number().ok_or_else(|| fault("its key is cut short".to_owned()))?;
+            let number = parts.number().ok_or_else(|| fault("its key is truncated".to_owned()))?;
             let version = decode_version(value, number)?;
             let name = name()?;
             for id in std::iter::once(&version.content_id).chain(&version.source_id) {
@@ -136,7 +136,7 @@ fn check_entry(
         }
         Some(Kind::Content) => {
             let found = ContentId::of(value);
-            let key = <[u8; 32]>::try_from(parts.key).map_err(|_| fault("its key is no hash".to_owned()))?;
+            let key = <[u8; 32]>::try_from(parts.key).map_err(|_| fault("its key is not a hash".to_owned()))?;
             let id = ContentId::from_hash(key);
             if id != found {
                 return Err(StoreError::Content { id, found });
@@ -176,7 +176,7 @@ fn changed_text(txn: &ReadTxn, namespace: &str, id: &ContentId, found: &ContentI
         Ok(ControlFlow::Continue(()))
     })?;
     let of = if of.is_empty() { format!("a content of `{namespace}`") } else { of.join(", ") };
-    Ok(format!("the text of {of} was changed: its id is {id} and its bytes have the hash {found}"))
+    Ok(format!("the text of {of} was changed: its id is {id}, but its bytes have the hash {found}"))
 }
 
 fn check_lattices(
@@ -189,7 +189,7 @@ fn check_lattices(
         let summary =
             |state: Option<&NamespaceState>| state.map(|state| (state.entries, state.bytes, state.lattice.digest()));
         if summary(namespaces.get(name)) != summary(stored.get(name)) {
-            report.differ(format!("the sums kept for the namespace `{name}` are not those of its entries"));
+            report.differ(format!("the stored counts of the namespace `{name}` do not match its entries"));
         }
     }
     Ok(())
@@ -208,7 +208,7 @@ fn check_derived(
         stored.insert((hash, namespace.to_owned()));
     }
     if stored != *homes {
-        report.differ("the index of contents is not that of the entries");
+        report.differ("the content index does not match the entries");
     }
     let mut stored = BTreeSet::new();
     for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::DEPENDENTS)?)? {
@@ -217,7 +217,7 @@ fn check_derived(
         stored.insert((name.to_owned(), dependent.to_owned(), version, included.value()));
     }
     if stored != *dependents {
-        report.differ("the index of includes is not that of the entries");
+        report.differ("the include index does not match the entries");
     }
     Ok(())
 }
@@ -227,7 +227,7 @@ fn check_documents(txn: &ReadTxn, report: &mut Report) -> Result<(), StoreError>
     for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::DOCUMENTS)?)? {
         let (_, value) = item?;
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(value.value()) {
-            report.differ(format!("a document of governance cannot be read: {error}"));
+            report.differ(format!("cannot read a governance document: {error}"));
         }
     }
     for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::IMPORTS)?)? {
@@ -245,11 +245,11 @@ fn check_tombstones(txn: &ReadTxn, report: &mut Report) -> Result<u64, StoreErro
         count += 1;
         let indexed = changes.get((value.value().0, key.value()))?.map(|deleted| deleted.value());
         if indexed != Some(true) || txn.entry(key.value())?.is_some() {
-            report.differ("a remembered deletion does not fit the entries");
+            report.differ("a stored deletion contradicts the entries");
         }
     }
     if count != report.head.tombstones {
-        report.differ(format!("{count} deletions are remembered where {} are counted", report.head.tombstones));
+        report.differ(format!("{count} deletions are stored, but {} are counted", report.head.tombstones));
     }
     Ok(count)
 }

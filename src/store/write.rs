@@ -64,7 +64,7 @@ pub struct WriteTxn<'t> {
     dirty_namespaces: BTreeSet<String>,
     touched: BTreeSet<String>,
     mutations: u64,
-    /// Hash of the newest audit entry, once somebody asked.
+    /// The cached hash of the latest audit entry.
     audit_head: Option<String>,
 }
 
@@ -320,11 +320,11 @@ impl<'t> WriteTxn<'t> {
         match Kind::from_number(parts.kind) {
             Some(Kind::Content) => {
                 let hash = <[u8; 32]>::try_from(parts.key)
-                    .map_err(|_| StoreError::Record { kind: "content", reason: "its key is no hash".to_owned() })?;
+                    .map_err(|_| StoreError::Record { kind: "content", reason: "its key is not a hash".to_owned() })?;
                 self.content_homes.insert((hash, parts.namespace), ())?;
             }
             Some(Kind::Version) => {
-                let refuse = || StoreError::Record { kind: "version", reason: "its key is cut short".to_owned() };
+                let refuse = || StoreError::Record { kind: "version", reason: "its key is truncated".to_owned() };
                 let (name, number) = parts.name().zip(parts.number()).ok_or_else(refuse)?;
                 let version = decode_version(value, number)?;
                 for include in &version.includes {
@@ -392,7 +392,7 @@ impl<'t> WriteTxn<'t> {
         &self.documents
     }
 
-    /// Whoever takes this changes something.
+    /// Taking this marks the transaction as changed.
     pub(super) const fn documents_table_mut(&mut self) -> &mut Table<'t, &'static [u8], &'static [u8]> {
         self.mutations += 1;
         &mut self.documents
@@ -483,7 +483,7 @@ impl<'t> WriteTxn<'t> {
     }
 }
 
-/// What a group of commits leaves to whoever comes after it.
+/// What a group of commits hands on to its observers.
 pub(super) struct Finished {
     pub(super) head: Head,
     pub(super) state: ViewState,
@@ -522,5 +522,5 @@ impl Entries for WriteTxn<'_> {
 }
 
 fn parts(key: &EntryKey) -> Result<Parts<'_>, StoreError> {
-    Parts::of(key.as_bytes()).ok_or_else(|| StoreError::Record { kind: "key", reason: "it is cut short".to_owned() })
+    Parts::of(key.as_bytes()).ok_or_else(|| StoreError::Record { kind: "key", reason: "it is truncated".to_owned() })
 }

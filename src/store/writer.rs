@@ -1,4 +1,4 @@
-//! The data directory as the floors above see it: read by whoever asks, written by one thread.
+//! The data directory as seen by the layers above: any thread reads, one thread writes.
 //!
 //! Jobs wait in a bounded queue. The thread takes what waits, runs the jobs one after another in
 //! one redb transaction, seals and commits it, lets the readers' caches know, and only then answers:
@@ -67,7 +67,7 @@ pub enum Touched {
 
 /// Puts its seal under every group of commits, inside their transaction.
 pub type Seal = Box<dyn FnMut(&mut WriteTxn<'_>) -> Result<(), StoreError> + Send>;
-/// Learns of every group once it is durable, before anybody is answered.
+/// Is notified of every group once it is durable, before its jobs are answered.
 pub type Observer = Box<dyn Fn(&Committed) + Send>;
 
 /// A handle to the data directory; clones share it.
@@ -102,8 +102,7 @@ impl Shared {
         self.handle.load_full()
     }
 
-    /// Puts another handle in the place of the one that is there, which is cut off: whoever still reads from it is
-    /// interrupted, and nobody waits for them.
+    /// Replaces the handle and cuts off the old one: its readers are interrupted and not waited for.
     pub(super) fn swap(&self, handle: Option<Handle>) {
         let before = self.handle.swap(handle.map(Arc::new));
         if let Some(before) = before {
@@ -181,7 +180,7 @@ impl Store {
             Err(error) if serving && error.may_be_read() => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "the database cannot be written; it is read, and writing is tried again every second"
+                    "cannot write the database; reads continue, and writing is retried every second"
                 );
                 condition.set_disk_failed(Some(error.with_cause()));
                 Handle::ready(&*medium, &path, Access::Read)?
@@ -192,9 +191,9 @@ impl Store {
             // Moving a damaged page would hide the damage.
             if handle.pages_are_whole(&path)? {
                 let bytes = handle.compact(&*medium, &path)?;
-                tracing::info!(bytes, "gave unused space of the database back to the disk");
+                tracing::info!(bytes, "released unused space of the database");
             } else {
-                condition.notice_damage("a page in use is not as it was written".to_owned(), false);
+                condition.notice_damage("a page in use is damaged".to_owned(), false);
             }
         }
         let shared = Arc::new(Shared {
@@ -228,7 +227,7 @@ impl Store {
         let _lock = create::lock(directory)?;
         let medium = FileMedium::new(path.clone());
         if !Handle::open(&medium, &path, Access::Read)?.pages_are_whole(&path)? {
-            return Err(StoreError::Damaged { path, reason: "a page in use is not as it was written".to_owned() });
+            return Err(StoreError::Damaged { path, reason: "a page in use is damaged".to_owned() });
         }
         let (mut handle, _) = Handle::ready(&medium, &path, Access::Write)?;
         handle.compact(&medium, &path)
@@ -297,7 +296,7 @@ impl Store {
         for _ in 0..VIEW_TRIES {
             let Some(handle) = shared.handle() else { break };
             if handle.fate().is_over() {
-                // Whoever reads is the first to know, when nobody writes.
+                // Readers notice first if nothing is written.
                 if !shared.woken.swap(true, Ordering::AcqRel) {
                     let _full_of_writes = self.queue.try_send(Job::Wake);
                 }

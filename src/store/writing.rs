@@ -26,12 +26,12 @@ const GROUP_JOBS_MAX: usize = 256;
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
 /// The same for urgent writes, which are small: what others may not use is left for them.
 const FREE_BYTES_MIN_URGENT: u64 = 512 * 1024;
-/// How soon the database is opened again while the disk fails and nobody writes: the first pause, which doubles, and the
+/// Pauses before reopening the database while the disk fails and nothing is written: the first, which doubles, and the
 /// longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// A job with the wire to whoever waits for it.
+/// A job with the channel for its answer.
 pub(super) trait Work: Send {
     /// Whether it may use the last room on the disk.
     fn is_urgent(&self) -> bool;
@@ -99,7 +99,7 @@ pub(super) enum Job {
     Observe(Observer, SyncSender<()>),
     /// The threads that answer requests go first from now on.
     LowerPriority,
-    /// Somebody met a database that is of no more use.
+    /// A reader met a closed database.
     Wake,
     Stop(oneshot::Sender<()>),
 }
@@ -194,7 +194,7 @@ impl Writer {
         }
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.commit(&mut group)));
         let outcome = caught.unwrap_or_else(|_| {
-            tracing::error!("a write panicked; its group was abandoned");
+            tracing::error!("a write panicked; its group was rolled back");
             Err(StoreError::Aborted)
         });
         let failure = match outcome {
@@ -318,7 +318,7 @@ impl Writer {
                     if shared.condition.closed().is_none() {
                         tracing::error!(
                             error = &error as &dyn std::error::Error,
-                            "the database is closed after an error; it is opened again when that works"
+                            "the database was closed after an error; reopening is retried"
                         );
                     }
                     shared.condition.set_closed(Some(error.with_cause()));
@@ -334,13 +334,13 @@ impl Writer {
                 shared.condition.set_disk_failed(None);
                 self.refusal = None;
                 self.pause = PAUSE_MIN;
-                tracing::warn!("opened the database again; writes work");
+                tracing::warn!("reopened the database; writes work again");
             }
             Err(error) => {
                 if shared.condition.disk_failed().is_none() {
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
-                        "the database cannot be written; reading goes on, and writing is tried again every second"
+                        "cannot write the database; reads continue, and writing is retried every second"
                     );
                 }
                 shared.condition.set_disk_failed(Some(error.with_cause()));
@@ -366,7 +366,7 @@ impl Writer {
         match &outcome {
             Ok(()) => self.drop_damaged_without_room(),
             Err(error) => {
-                tracing::error!(error = error as &dyn std::error::Error, "the new database was not finished");
+                tracing::error!(error = error as &dyn std::error::Error, "could not finish the new database");
                 self.shared.medium.discard();
             }
         }
@@ -380,7 +380,7 @@ impl Writer {
         if check_room(&self.shared.directory, length.max(FREE_BYTES_MIN)).is_err()
             && std::fs::remove_file(&aside).is_ok()
         {
-            tracing::warn!(bytes = length, "removed the damaged database, as the disk has no room for both");
+            tracing::warn!(bytes = length, "deleted the damaged database, as the disk has no space for both");
         }
     }
 
@@ -405,7 +405,7 @@ impl Writer {
         shared.condition.set_closed(None);
         shared.condition.set_damaged(None);
         shared.condition.set_disk_failed(None);
-        tracing::warn!("a new database has taken the place of the damaged one, which is kept beside it");
+        tracing::warn!("replaced the damaged database; the old file is kept next to it");
         self.publish(committed);
         shared.condition.ask_for_audit();
         Ok(())

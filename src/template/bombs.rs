@@ -1,5 +1,5 @@
-//! Templates that would take long or much, and what stops them: every operator, filter, test and function of the
-//! engine, given large values again and again.
+//! Tests of templates that would take too much time or memory: every operator, filter, test and function of the engine,
+//! with large values.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -181,7 +181,7 @@ fn looped(bomb: &str) -> String {
 }
 
 #[test]
-fn every_step_that_reads_or_makes_much_spends_the_work_it_takes() {
+fn expensive_template_steps_spend_work() {
     let values = values();
     let free: Vec<String> = BOMBS
         .iter()
@@ -195,7 +195,7 @@ fn every_step_that_reads_or_makes_much_spends_the_work_it_takes() {
 }
 
 #[test]
-fn a_tenth_of_a_work_buys_a_tenth_of_the_steps() {
+fn steps_scale_with_the_work_budget() {
     // What one step costs does not depend on how much is left, so that work is a measure of time.
     let values = values();
     for bomb in ["x == x2", "-1 in x", "s is lower", "o|sort(attribute='a')|first", "loop.changed(x)", "keyed[s]"] {
@@ -213,7 +213,7 @@ fn a_tenth_of_a_work_buys_a_tenth_of_the_steps() {
 }
 
 #[test]
-fn lists_piled_upon_lists_end_soon_on_a_small_stack() {
+fn deeply_nested_lists_end_soon_on_a_small_stack() {
     let grow = |times: usize, start: &str, step: &str| {
         format!(
             "{{% set ns = namespace(x={start}) %}}{{% for i in range({times}) %}}{{% set ns.x = {step} %}}{{% endfor %}}\
@@ -272,7 +272,7 @@ fn a_large_input_leaves_as_few_steps_as_it_is_large() {
     assert!(error.contains("too many steps"), "{error}");
 }
 
-/// A clock on which a millisecond passes whenever somebody looks at it.
+/// A clock that advances a millisecond with each reading.
 #[derive(Debug, Default)]
 struct Ticking(AtomicU64);
 

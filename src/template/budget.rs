@@ -50,12 +50,12 @@ impl Budget {
     pub fn spend(&self, bytes: u64) -> Result<(), Error> {
         let before = self.left.load(Ordering::Relaxed);
         let Some(left) = before.checked_sub(bytes) else {
-            return Err(refusal(format!("the template does more than {WORK_BYTES_MAX} bytes of work, the limit")));
+            return Err(refusal(format!("the template exceeds the limit of {WORK_BYTES_MAX} bytes of work")));
         };
         self.left.store(left, Ordering::Relaxed);
         if before.checked_div(LOOK_BYTES) != left.checked_div(LOOK_BYTES) && self.stop.is_due() {
             self.stopped.store(true, Ordering::Relaxed);
-            return Err(refusal("the rendering took too long".to_owned()));
+            return Err(refusal("rendering took too long".to_owned()));
         }
         Ok(())
     }
@@ -99,14 +99,14 @@ impl Budget {
             return self.spend(length(text));
         }
         if depth > VALUE_DEPTH_MAX {
-            return Err(refusal(format!("more than {VALUE_DEPTH_MAX} values inside each other, the limit")));
+            return Err(refusal(format!("values are nested more than {VALUE_DEPTH_MAX} levels deep")));
         }
         let below = depth.saturating_add(1);
         match value.kind() {
             ValueKind::Bytes => self.spend(value.as_bytes().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0))),
             ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.try_for_each(|item| self.descend(&item, below)),
             ValueKind::Map if is_namespace(value) => {
-                Err(refusal("a namespace cannot be put into another value".to_owned()))
+                Err(refusal("a namespace cannot be stored in another value".to_owned()))
             }
             ValueKind::Map => value.try_iter()?.try_for_each(|key| {
                 self.descend(&key, below)?;

@@ -177,14 +177,14 @@ impl<'a, 't> Calls<'a, 't> {
         let number = |token: Option<&Token<'_>>| token.is_some_and(|token| token.kind == Kind::Number);
         let (left, right, alone) = (self.before(index, 1), self.token(next), self.stands_alone(next));
         if token.kind == Kind::Operator && NUMERIC.contains(&token.text) && (text(left) || (text(right) && alone)) {
-            let message = format!("`{}` takes numbers, and this is a text; texts cannot be repeated", token.text);
+            let message = format!("`{}` needs numbers, and this is a string; strings cannot be repeated", token.text);
             return self.refuse(token, message);
         }
         let joins = |token: Option<&Token<'_>>| token.is_some_and(|token| token.is("~"));
         let mixed = text(left) && number(right) && !joins(self.token(next.saturating_add(1)))
             || number(left) && text(right) && !joins(self.before(index, 2));
         if token.is("+") && mixed && alone {
-            return self.refuse(token, "`+` adds numbers, or joins texts; use `~` to join both".to_owned());
+            return self.refuse(token, "`+` adds numbers or joins strings; use `~` to join both".to_owned());
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl<'a, 't> Calls<'a, 't> {
             let Some(parameter) = parameter else {
                 let takes = parameters.join(", ");
                 return self
-                    .refuse(token, format!("the macro `{name}` takes ({}), and no such argument", excerpt(&takes)));
+                    .refuse(token, format!("the macro `{name}` takes ({}), not this argument", excerpt(&takes)));
             };
             if !given.insert(*parameter) {
                 return self

@@ -1,4 +1,4 @@
-//! Jinja texts that must fail are refused, and those that can work are taken.
+//! Tests that Jinja texts that must fail are refused, and others accepted.
 
 use super::jinja::names;
 
@@ -43,8 +43,8 @@ fn call_that_must_fail_is_refused_with_its_place() {
         ("{% macro m(a) %}{% endmacro %}{{ m(b=2) }}", "the macro `m` takes (a)"),
         ("{% macro m(a) %}{% endmacro %}{{ m(1, a=2) }}", "gets its argument `a` twice"),
         ("{% for i in x %}{{ loop(i) }}{% endfor %}", "recursive loops"),
-        ("{{ 'a' * 3 }}", "`*` takes numbers"),
-        ("{{ x - 'a' }}", "`-` takes numbers"),
+        ("{{ 'a' * 3 }}", "`*` needs numbers"),
+        ("{{ x - 'a' }}", "`-` needs numbers"),
         ("{{ 'a' + 3 }}", "use `~` to join both"),
         ("{{ 3 + 'a' }}", "use `~` to join both"),
     ] {
@@ -57,7 +57,7 @@ fn call_that_must_fail_is_refused_with_its_place() {
 }
 
 #[test]
-fn call_that_can_work_for_some_value_is_taken() {
+fn call_that_can_succeed_is_accepted() {
     for text in [
         "{{ '%s' % x }}{{ '%d %s' % (x, y) }}{{ '%.2f%%' % x }}{{ '%(a)s %(b)d' % x }}{{ '%s %s' % x }}",
         "{{ '%(a)s' % {'a': x} }}{{ '%5d|%-5s|%x' % (1, x, y) }}{{ '100%%' % () }}",

@@ -1,4 +1,4 @@
-//! Why a text is no template, or a content's variables do not fit it.
+//! Why a text is not a valid template, or the variables of a content do not match it.
 
 use std::fmt;
 
@@ -20,23 +20,23 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Why a text is no template, or a content's variables do not fit it.
+/// Why a text is not a valid template, or the variables of a content do not match it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum TemplateError {
     #[error("{place}: {message}")]
     Syntax { place: Place, message: String },
-    #[error("declared but not used: {}; remove them from `variables`, or use them{hint}", list(names))]
+    #[error("declared but not used: {}; use them, or remove them from `variables`{hint}", list(names))]
     Unused { names: Vec<String>, hint: &'static str },
     #[error("{} cannot be both a variable and a placeholder; rename one of the two", list(names))]
     Shared { names: Vec<String> },
-    #[error("the syntax is plain, where no text has variables; remove {} or choose mustache or jinja", list(names))]
+    #[error("the syntax is plain, which has no variables; remove {}, or use mustache or jinja", list(names))]
     Plain { names: Vec<String> },
-    #[error("the variable `{name}` is required and has a default; drop one of the two")]
+    #[error("the variable `{name}` is required and has a default; remove one of the two")]
     RequiredDefault { name: String },
     #[error("the default of the variable `{name}` is {found}, but its type is {expected}")]
     DefaultType { name: String, expected: &'static str, found: &'static str },
-    #[error("the variable `{name}` is of type {kind}, which a mustache text cannot print; use jinja")]
+    #[error("the variable `{name}` is of type {kind}, which mustache cannot print; use jinja")]
     Unprintable { name: String, kind: &'static str },
 }
 
@@ -46,15 +46,15 @@ pub enum TemplateError {
 pub enum IncludeError<E> {
     #[error(transparent)]
     Template(#[from] TemplateError),
-    #[error("with its includes the text is longer than {max} bytes, which is the limit")]
+    #[error("the text with its includes exceeds the limit of {max} bytes")]
     TooLong { max: usize },
-    #[error("`{reference}` is written in another syntax; include a prompt in {expected} syntax, or a plain one")]
+    #[error("`{reference}` has a different syntax; include a prompt in {expected} or plain syntax")]
     Syntax { reference: String, expected: &'static str },
     #[error(
-        "`{reference}` is plain but holds `{delimiter}`, which would be read as {expected}; publish it in that syntax"
+        "`{reference}` is plain but contains `{delimiter}`, which {expected} would interpret; publish it in that syntax"
     )]
     Delimiter { reference: String, delimiter: &'static str, expected: &'static str },
-    #[error("a brace beside the include of `{reference}` would become a delimiter; put something between the two")]
+    #[error("a brace next to the include of `{reference}` would become a delimiter; put a character between the two")]
     Joined { reference: String },
     /// What the caller's own look-up said.
     #[error("{0}")]

@@ -62,7 +62,7 @@ fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     environment.add_filter(NUMBER, |value: Value| match value.kind() {
         ValueKind::Number | ValueKind::Bool | ValueKind::Undefined => Ok(value),
         kind => {
-            Err(refusal(format!("`*` multiplies numbers, and this is a {kind}; text and lists cannot be repeated")))
+            Err(refusal(format!("`*` multiplies numbers, and this is a {kind}; strings and lists cannot be repeated")))
         }
     });
 }
@@ -169,7 +169,7 @@ fn add_tests(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     environment.add_test("divisibleby", |value: Value, by: Value| {
         // The engine's own divides by zero.
         match (i128::try_from(value.clone()), i128::try_from(by.clone())) {
-            (Ok(_), Ok(0)) => Err(refusal("nothing is divisible by zero".to_owned())),
+            (Ok(_), Ok(0)) => Err(refusal("cannot divide by zero".to_owned())),
             (Ok(value), Ok(by)) => Ok(value.checked_rem(by).is_none_or(|rest| rest == 0)),
             _ => match (f64::try_from(value), f64::try_from(by)) {
                 (Ok(value), Ok(by)) => Ok(value % by == 0.0),
@@ -284,7 +284,9 @@ fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Stri
     };
     options.assert_all_used()?;
     let indent = indent.filter(|indent| !indent.is_none()).map(|indent| {
-        indent.as_usize().ok_or_else(|| refusal(format!("`indent` of `tojson` is a number, not a {}", indent.kind())))
+        indent
+            .as_usize()
+            .ok_or_else(|| refusal(format!("`indent` of `tojson` must be a number, not a {}", indent.kind())))
     });
     python::json(value, indent.transpose()?)
 }
@@ -341,7 +343,7 @@ fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
             let start =
                 arguments.get(2).cloned().or_else(|| arguments.last().and_then(|last| last.get_attr("start").ok()));
             if start.is_some_and(|start| !start.is_number() && !start.is_undefined()) {
-                return Err(refusal("`sum` adds numbers only".to_owned()));
+                return Err(refusal("`sum` only adds numbers".to_owned()));
             }
             bytes.saturating_mul(VALUE_BYTES).saturating_add(looked_up)
         }

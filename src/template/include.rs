@@ -53,7 +53,7 @@ pub fn find(text: &str, syntax: Syntax) -> Result<Vec<Include>, TemplateError> {
     };
     match includes.get(INCLUDES_MAX) {
         Some(first) => {
-            let message = format!("the text includes more than {INCLUDES_MAX} times, which is the limit");
+            let message = format!("the text has more than {INCLUDES_MAX} includes, the limit");
             Err(TemplateError::at(text, first.span.start, message))
         }
         None => Ok(includes),
@@ -284,10 +284,10 @@ mod tests {
             assert!(message.contains(part), "{text}: {message}");
         };
         check("{{> b}}", Mustache, "", Mustache, "no prompt b");
-        check("{{> a}}", Mustache, "x", Jinja, "`a` is written in another syntax; include a prompt in mustache");
-        check("{{> a}}", Mustache, "{{x}}", Plain, "`a` is plain but holds `{{`");
-        check("{% include 'a' %}", Jinja, "{# x", Plain, "holds `{#`, which would be read as jinja");
-        check("{% include 'a' %}", Jinja, "{{x}}", Mustache, "include a prompt in jinja syntax");
+        check("{{> a}}", Mustache, "x", Jinja, "`a` has a different syntax; include a prompt in mustache");
+        check("{{> a}}", Mustache, "{{x}}", Plain, "`a` is plain but contains `{{`");
+        check("{% include 'a' %}", Jinja, "{# x", Plain, "contains `{#`, which jinja would interpret");
+        check("{% include 'a' %}", Jinja, "{{x}}", Mustache, "include a prompt in jinja or plain syntax");
         check("{ {{> a}}{x}}", Mustache, "x{", Plain, "would become a delimiter");
         check("\n{% include a %}", Jinja, "", Jinja, "line 2, column 4: write an include as");
         check("{% include 'a' ignore missing %}", Jinja, "", Jinja, "write an include as");
@@ -296,9 +296,9 @@ mod tests {
         check("{% import 'a' as b %}", Jinja, "", Jinja, "`import` is not available");
         check("{% extends 'a' %}", Jinja, "", Jinja, "`extends` is not available");
         check("{% from 'a' import b %}", Jinja, "", Jinja, "`from` is not available");
-        check(&"{{> a}}".repeat(65), Mustache, "", Mustache, "more than 64 times");
-        check(&"{% include 'a' %}".repeat(65), Jinja, "", Jinja, "more than 64 times");
-        check(&"{{> a}}".repeat(60), Mustache, &"x".repeat(100_000), Mustache, "longer than 1048576 bytes");
+        check(&"{{> a}}".repeat(65), Mustache, "", Mustache, "more than 64 includes");
+        check(&"{% include 'a' %}".repeat(65), Jinja, "", Jinja, "more than 64 includes");
+        check(&"{{> a}}".repeat(60), Mustache, &"x".repeat(100_000), Mustache, "the limit of 1048576 bytes");
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn instead(filter: &str) -> &'static str {
         "forceescape" => "; use `escape`",
         "pprint" => "; use `tojson(indent=2)`",
         "urlencode" | "striptags" | "wordwrap" | "filesizeformat" | "xmlattr" | "urlize" | "random" => {
-            "; give the value as it should be printed in a variable"
+            "; pass the value in a variable as it should be printed"
         }
         _ => "",
     }
@@ -160,7 +160,7 @@ fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
 pub(super) fn said(error: &Error) -> String {
     let kind = error.kind();
     if kind == ErrorKind::OutOfFuel {
-        return "the template takes too many steps; loop less, or over less".to_owned();
+        return "the template takes too many steps; use fewer or shorter loops".to_owned();
     }
     let detail = error.detail().unwrap_or_default();
     let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
@@ -305,8 +305,8 @@ mod tests {
         check("{{ a ~ b }}", "`b` is undefined");
         check("{{ a + 1 }}", "line 1, column 4: tried to use + operator on unsupported types string and number");
         check("{{ a * 3 }}", "`*` multiplies numbers, and this is a string");
-        check("{{ 3 * a }}", "text and lists cannot be repeated");
-        check("{{ [1] * 3 }}", "text and lists cannot be repeated");
+        check("{{ 3 * a }}", "strings and lists cannot be repeated");
+        check("{{ [1] * 3 }}", "strings and lists cannot be repeated");
         check("{{ a|nofilter }}", "filter nofilter is unknown");
         check("{{ nofunction() }}", "nofunction is unknown");
         check("{% if a %}", "unexpected end of input");

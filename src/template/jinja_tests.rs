@@ -1,4 +1,4 @@
-//! Jinja texts beside the real jinja2: `fixtures/jinja/cases.json` has what it makes of them.
+//! Compares rendering with the real jinja2, whose results are in `fixtures/jinja/cases.json`.
 
 use minijinja::value::{Serde, Value};
 use serde::Deserialize;
@@ -42,7 +42,7 @@ fn run(template: &str, values: &serde_json::Value) -> Result<String, String> {
 }
 
 #[test]
-fn templates_become_what_jinja2_makes_of_them_or_are_refused() {
+fn templates_render_like_jinja2_or_are_refused() {
     let Recorded { values, cases } = recorded();
     assert!(cases.len() >= 200, "{} cases", cases.len());
     let mut wrong = Vec::new();
@@ -109,6 +109,6 @@ fn methods_spend_before_they_make() {
     ] {
         let text = format!("{{% for i in range(20000) %}}{{% set y = {body} %}}{{% endfor %}}");
         let error = run(&text, &values).expect_err(body);
-        assert!(error.contains("bytes of work, the limit"), "{body}: {error}");
+        assert!(error.contains("bytes of work"), "{body}: {error}");
     }
 }

@@ -1,5 +1,5 @@
-//! Warns about what is allowed but suspicious: delimiters that are printed as they are, characters that cannot be
-//! seen, and control tokens of chat templates.
+//! Warns about what is allowed but suspicious: delimiters that are printed unchanged, invisible characters, and control
+//! tokens of chat templates.
 //!
 //! Warnings never stop a publication, and nothing is changed. At most [`WARNINGS_MAX`] of them, in the order of
 //! the texts.
@@ -16,7 +16,7 @@ use super::mustache::{self, Kind};
 pub const WARNINGS_MAX: usize = 100;
 /// Most warnings of one kind in one text.
 const SAME_MAX: usize = 10;
-/// Most characters that are shown of what is printed as it is.
+/// Most characters that are shown of what is printed unchanged.
 const SHOWN_CHARACTERS_MAX: usize = 60;
 /// Words that begin a statement of jinja.
 const STATEMENTS: [&str; 15] = [
@@ -46,16 +46,16 @@ const CONTROL_TOKENS: [&str; 19] = [
     "[/INST]",
 ];
 
-/// Something suspicious in a content.
+/// A warning about a content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Warning {
-    /// Which kind: stable, for machines.
+    /// The stable code of the warning.
     pub code: Code,
-    /// What it is and what to do, for people.
+    /// The problem and what to do about it, for people.
     pub message: String,
-    /// Which of the content's texts, counted from 1; 0 where it is about none of them.
+    /// The text in the content, from 1; 0 if it is not about one text.
     pub text: usize,
-    /// Which line of that text, counted from 1; 0 likewise.
+    /// The line in that text, from 1; 0 if it is not about one line.
     pub line: usize,
 }
 
@@ -63,19 +63,19 @@ pub struct Warning {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// Mustache that other clients render and this syntax prints as it is: sections, comments, `{{{x}}}`.
+    /// Mustache tags that other clients interpret and this syntax prints unchanged: sections, comments, `{{{x}}}`.
     OtherClients,
-    /// `{{…}}` that is neither a variable nor an include, and is printed as it is.
+    /// `{{…}}` that is neither a variable nor an include, and is printed unchanged.
     UnknownTag,
-    /// `{{` without its `}}`, which is printed as it is.
+    /// `{{` without its `}}`, which is printed unchanged.
     UnclosedTag,
-    /// Delimiters of another syntax than the content's.
+    /// Delimiters of a different syntax.
     OtherSyntax,
-    /// A character that nobody sees, or that turns the direction of text.
+    /// An invisible character, or one that changes the direction of text.
     InvisibleCharacter,
     /// A control token of a chat template.
     ControlToken,
-    /// Braces in a part of a message that is passed on as it is.
+    /// Braces in a part of a message that is passed on unchanged.
     PassedOn,
 }
 
@@ -119,8 +119,8 @@ fn passed_on(content: &Content) -> Vec<Warning> {
             if warnings.len() < SAME_MAX && part.fields().values().any(|value| value.to_string().contains("{{")) {
                 let kind = excerpt(part.kind());
                 let message = format!(
-                    "messages[{index}].content[{at}] is a part of type `{kind}`, which is passed on as it is: {{{{…}}}} in it is not \
-                     filled in"
+                    "messages[{index}].content[{at}] is a part of type `{kind}`, which is passed on unchanged: \
+                        {{{{…}}}} in it is not replaced"
                 );
                 warnings.push(Warning::beside(Code::PassedOn, message));
             }
@@ -154,14 +154,14 @@ impl Report<'_> {
         match syntax {
             Syntax::Plain => {
                 if let Some(at) = self.first_variable() {
-                    let message = "looks like a variable, but the syntax is plain and it is printed as it is";
+                    let message = "looks like a variable, but the syntax is plain, so it is printed unchanged";
                     self.found.push((at, Code::OtherSyntax, message.to_owned()));
                 }
             }
             Syntax::Mustache => {
                 if let Some(at) = find_any(self.text, &["{%", "{#"]).filter(|at| jinja_statement(self.text, *at)) {
                     let message =
-                        "looks like jinja, but the syntax is mustache and it is printed as it is; use `syntax: jinja`";
+                        "looks like jinja, but the syntax is mustache, so it is printed unchanged; use `syntax: jinja`";
                     self.found.push((at, Code::OtherSyntax, message.to_owned()));
                 }
                 self.printed_tags();
@@ -176,7 +176,7 @@ impl Report<'_> {
             .map(|found| found.span.start)
     }
 
-    /// What looks like a tag and is printed as it is.
+    /// What looks like a tag and is printed unchanged.
     fn printed_tags(&mut self) {
         let text = self.text;
         let literals = mustache::segments(text).filter_map(|segment| match segment.kind {
@@ -219,7 +219,7 @@ impl Report<'_> {
             .filter(|(at, c)| invisible(c) && !joiner(*at, *c))
             .take(SAME_MAX)
             .map(|(at, c)| {
-                let message = format!("the invisible character U+{:04X}; remove it unless it is meant", u32::from(c));
+                let message = format!("invisible character U+{:04X}; remove it unless it is intended", u32::from(c));
                 (at, Code::InvisibleCharacter, message)
             })
             .collect();
@@ -265,26 +265,26 @@ fn tag_like(run: usize, rest: &str) -> Option<(Code, String)> {
         shown.push('…');
     }
     let what = match (run, first) {
-        (3, _) if is_name => "variables have two braces, as nothing is escaped here",
+        (3, _) if is_name => "use two braces, as nothing is escaped here",
         (2, Some('#' | '^' | '/')) => "loops and conditions need `syntax: jinja`",
-        (2, Some('&')) => "write the variable without `&`, as nothing is escaped here",
+        (2, Some('&')) => "remove the `&`, as nothing is escaped here",
         (2, Some('!')) => "comments need `syntax: jinja`, as {# … #}",
         (2, Some('>')) => "write an include as {{> name}} or {{> name@3}}",
-        (2, Some('=')) => "delimiters cannot be changed",
+        (2, Some('=')) => "the delimiters cannot be changed",
         (2, _) if closed.is_none() => {
-            let message = format!("`{shown}` has no `}}}}` on its line and is printed as it is; close it");
+            let message = format!("`{shown}` has no `}}}}` on its line, so it is printed unchanged; close it");
             return Some((Code::UnclosedTag, message));
         }
         (2, _) => {
             let message = format!(
-                "`{shown}` is neither a variable nor an include and is printed as it is; a variable is one name of \
-                 letters, digits, `_`, `.` and `-`, for anything else use `syntax: jinja`"
+                "`{shown}` is neither a variable nor an include, so it is printed unchanged; a variable is a name of \
+                    letters, digits, `_`, `.` and `-`; for anything else use `syntax: jinja`"
             );
             return Some((Code::UnknownTag, message));
         }
         _ => return None,
     };
-    Some((Code::OtherClients, format!("`{shown}` is printed as it is, while some clients render it; {what}")))
+    Some((Code::OtherClients, format!("`{shown}` is printed unchanged here, but some clients interpret it; {what}")))
 }
 
 #[cfg(test)]
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_suspicious_is_found_with_its_line() {
+    fn suspicious_text_is_reported_with_its_line() {
         use Code::{ControlToken, InvisibleCharacter, OtherClients, OtherSyntax};
         for (syntax, text, expected) in [
             (Syntax::Mustache, "Hi {{a}}, {\"k\": {}} and {1} 100%", vec![]),
@@ -333,12 +333,12 @@ mod tests {
             ("x\n{{ b", Code::UnclosedTag, "`{{ b` has no `}}`"),
             ("{{role \"system\"}}", Code::UnknownTag, "`{{role \"system\"}}` is neither"),
             ("{{upper name}}", Code::UnknownTag, "`{{upper name}}` is neither"),
-            ("{{1st}}", Code::UnknownTag, "one name of letters"),
+            ("{{1st}}", Code::UnknownTag, "a name of letters"),
             ("{{ \"k\": 1 }}", Code::UnknownTag, "neither a variable"),
             ("{{#each items}}", Code::OtherClients, "loops and conditions need `syntax: jinja`"),
             ("{{!comment}}", Code::OtherClients, "comments need"),
-            ("{{{raw}}}", Code::OtherClients, "`{{{raw}}}` is printed as it is"),
-            ("{{&x}}", Code::OtherClients, "without `&`"),
+            ("{{{raw}}}", Code::OtherClients, "`{{{raw}}}` is printed unchanged"),
+            ("{{&x}}", Code::OtherClients, "remove the `&`"),
             ("a {% if x", Code::OtherSyntax, "syntax: jinja"),
             ("a {# note", Code::OtherSyntax, "syntax: jinja"),
         ] {

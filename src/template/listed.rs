@@ -1,4 +1,4 @@
-//! Lists that stand in memory, in the place of those that are made anew for each look.
+//! Lists in memory, which replace the engine's lazy lists.
 //!
 //! The engine concatenates and slices lists lazily. A loop that does so again and again piles up iterators, and one
 //! look then goes through all of them: for an empty list, without any weight.

@@ -1,4 +1,4 @@
-//! Python's methods of texts, lists and mappings, which authors of jinja templates expect.
+//! Python's methods of strings, lists and mappings, which authors of jinja templates expect.
 //!
 //! None changes a value, as values are never changed here. Every method weighs what it is called on, its arguments
 //! and what it can make before it runs, as the filters of `guards` do; the results are lists and never lazy.
@@ -90,11 +90,14 @@ pub(super) fn unknown(name: &str) -> Option<String> {
     let name = super::error::excerpt(name);
     Some(if CHANGING.contains(&name.as_str()) {
         format!(
-            "there is no method `{name}`, as lists and mappings are never changed; make another one, as in \
-             `{{% set list = list + [item] %}}`, inside of loops in a namespace"
+            "there is no method `{name}`, as lists and mappings cannot be modified; create a new one, as in `{{% set \
+                list = list + [item] %}}` (inside loops, in a namespace)"
         )
     } else {
-        format!("there is no method `{name}`; there are those of Python's texts, lists and mappings that print")
+        format!(
+            "there is no method `{name}`; the methods of Python's strings, lists and mappings that return a \
+            value are available"
+        )
     })
 }
 
@@ -110,7 +113,7 @@ pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
     };
     // The operator, which is noted as a call where a variable stands in front of it.
     if name == "%" {
-        let message = "a pattern in a variable is used as in `x|format(y)`; `%` takes one in quotes, or numbers";
+        let message = "use `x|format(y)` for a pattern in a variable; `%` needs a quoted pattern, or numbers";
         let is_number = matches!(kind, VariableType::Any | VariableType::Number | VariableType::Boolean);
         return (!is_number).then(|| message.to_owned());
     }
@@ -195,7 +198,7 @@ impl<'a> Arguments<'a> {
             Some(value) if value.is_none() => Ok(None),
             Some(value) => match value.as_str() {
                 Some(text) => Ok(Some(text.to_owned())),
-                None => Err(refusal(format!("`{}` takes a text here, not a {}", self.method, value.kind()))),
+                None => Err(refusal(format!("`{}` needs a string here, not a {}", self.method, value.kind()))),
             },
         }
     }
@@ -205,14 +208,14 @@ impl<'a> Arguments<'a> {
             None => Ok(None),
             Some(value) => i64::try_from(value.clone())
                 .map(Some)
-                .map_err(|_| refusal(format!("`{}` takes a whole number here, not a {}", self.method, value.kind()))),
+                .map_err(|_| refusal(format!("`{}` needs a whole number here, not a {}", self.method, value.kind()))),
         }
     }
 
     /// The one text that is needed.
     fn one(&self, name: &str) -> Result<String, Error> {
         let [value] = self.take([name], 1)?;
-        self.text(value.as_ref())?.ok_or_else(|| refusal(format!("`{}` takes a text", self.method)))
+        self.text(value.as_ref())?.ok_or_else(|| refusal(format!("`{}` needs a string", self.method)))
     }
 }
 
@@ -256,7 +259,7 @@ fn list_method(budget: &Budget, list: &Value, method: &str, called: &Arguments<'
     if method == "count" {
         return Ok(Some(Value::from(places.count())));
     }
-    let place = places.next().ok_or_else(|| refusal("`index` finds no such value in this list".to_owned()))?;
+    let place = places.next().ok_or_else(|| refusal("`index` does not find this value in the list".to_owned()))?;
     Ok(Some(Value::from(place)))
 }
 
@@ -331,7 +334,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, called: &Arguments<'_>
             match found.and_then(|byte| text.get(..byte)) {
                 Some(before) => Ok(Some(Value::from(before.chars().count()))),
                 None if method.ends_with("find") => Ok(Some(Value::from(-1))),
-                None => Err(refusal(format!("`{method}` does not find this text"))),
+                None => Err(refusal(format!("`{method}` does not find this string"))),
             }
         }
         "replace" => {
@@ -346,7 +349,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, called: &Arguments<'_>
             let mut joined = String::new();
             for (index, item) in list.unwrap_or_default().try_iter()?.enumerate() {
                 let Some(item) = item.as_str() else {
-                    return Err(refusal(format!("`join` takes texts, and item {index} is a {}", item.kind())));
+                    return Err(refusal(format!("`join` needs strings, but item {index} is a {}", item.kind())));
                 };
                 if index > 0 {
                     joined.push_str(text);
@@ -368,7 +371,7 @@ fn text_method(budget: &Budget, text: &str, method: &str, called: &Arguments<'_>
         "partition" | "rpartition" => {
             let by = called.one("sep")?;
             if by.is_empty() {
-                return Err(refusal(format!("`{method}` needs a text that is not empty")));
+                return Err(refusal(format!("`{method}` needs a string that is not empty")));
             }
             let (found, none) = if method == "partition" {
                 (text.split_once(&by), (text, "", ""))
@@ -406,7 +409,7 @@ fn growth(text: &str, method: &str, called: &Arguments<'_>, given: u64) -> Resul
                 return Err(refusal(format!("a field of `format` is at most {FORMAT_DIGITS_MAX} digits wide")));
             }
             if has_fields_in_fields(text) {
-                return Err(refusal("a width or precision of `format` is a number, not a field".to_owned()));
+                return Err(refusal("a width or precision of `format` must be a number, not a field".to_owned()));
             }
             // Any value may be written again and again.
             let fields = text.matches('{').count();
@@ -449,7 +452,7 @@ fn edge(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Error
     let wanted = wanted.unwrap_or_default();
     let fits = |wanted: &Value| {
         let wanted =
-            wanted.as_str().ok_or_else(|| refusal(format!("`{method}` takes a text, or several in brackets")))?;
+            wanted.as_str().ok_or_else(|| refusal(format!("`{method}` needs a string, or several in brackets")))?;
         Ok(if method == "startswith" { text.starts_with(wanted) } else { text.ends_with(wanted) })
     };
     if wanted.as_str().is_some() {
@@ -468,7 +471,7 @@ fn split(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Erro
     let most = called.number(most.as_ref())?.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let pieces = most.saturating_add(1);
     let mut list: Vec<&str> = match by {
-        Some(by) if by.is_empty() => return Err(refusal(format!("`{method}` needs a text that is not empty"))),
+        Some(by) if by.is_empty() => return Err(refusal(format!("`{method}` needs a string that is not empty"))),
         Some(by) if method == "split" => text.splitn(pieces, &by).collect(),
         Some(by) => text.rsplitn(pieces, &by).collect(),
         None => words(text, method == "rsplit", pieces),
@@ -506,11 +509,11 @@ fn pad(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Error>
     let [width, fill] = called.take(["width", "fillchar"], 1)?;
     let width = called.number(width.as_ref())?.and_then(|width| usize::try_from(width).ok()).unwrap_or(0);
     if width > WIDTH_MAX {
-        return Err(refusal(format!("`{method}` makes texts of at most {WIDTH_MAX} characters")));
+        return Err(refusal(format!("`{method}` returns strings of at most {WIDTH_MAX} characters")));
     }
     let fill = called.text(fill.as_ref())?.unwrap_or_else(|| if method == "zfill" { "0" } else { " " }.to_owned());
     if fill.chars().count() != 1 {
-        return Err(refusal(format!("`{method}` fills with exactly one character")));
+        return Err(refusal(format!("`{method}` needs exactly one fill character")));
     }
     let more = width.saturating_sub(text.chars().count());
     let (sign, digits) = match text.strip_prefix(['-', '+']) {

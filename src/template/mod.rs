@@ -1,4 +1,4 @@
-//! Templates: what the texts of a content mean, and what they become when their variables are filled in.
+//! Templates: parsing, checking and rendering the texts of a content.
 //!
 //! Three syntaxes (`mustache`, `jinja`, `plain`), the variables a text uses, includes and their
 //! flattening, rendering, and what is suspicious in a text. Fetches nothing: whoever flattens says

@@ -1,4 +1,4 @@
-//! How Python reads and writes numbers, and jinja2's filters that differ from the engine's.
+//! Numbers as Python reads and writes them, and jinja2's filters that differ from the engine's.
 
 use std::io;
 
@@ -136,7 +136,7 @@ pub(super) fn replace(text: &Value, old: &Value, new: &Value, count: Option<i64>
         Some(text) => Ok(text.to_owned()),
         None if value.is_number() => Ok(value.to_string()),
         None if value.is_undefined() => Err(ErrorKind::UndefinedError.into()),
-        None => Err(refusal(format!("`replace` takes texts, not a {}", value.kind()))),
+        None => Err(refusal(format!("`replace` needs strings, not a {}", value.kind()))),
     };
     let count = count.and_then(|count| usize::try_from(count).ok()).unwrap_or(usize::MAX);
     Ok(written(text)?.replacen(&written(old)?, &written(new)?, count))

@@ -1,4 +1,4 @@
-//! Fills in a content's variables and placeholders.
+//! Renders a content with the variables and messages of a caller.
 //!
 //! Expects a content whose list of variables is complete (see `variables::complete`), and checks what a caller
 //! gives against that list before it renders: one error names every variable that is missing or of another type.
@@ -28,7 +28,7 @@ pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most names that are listed under one heading.
 const NAMES_MAX: usize = 256;
 
-/// What a content says once it is filled in: `{"text":…}` or `{"messages":[…]}`.
+/// A rendered content: `{"text":…}` or `{"messages":[…]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rendered {
@@ -40,7 +40,7 @@ pub enum Rendered {
 
 schema_of!(Rendered = RenderedForm);
 
-/// What was filled in: `text` or `messages`.
+/// A rendered content: `text` or `messages`.
 #[derive(ToSchema)]
 #[allow(
     dead_code,
@@ -58,19 +58,17 @@ struct RenderedMessage;
 
 built_schema!(
     RenderedMessage = ObjectBuilder::new()
-        .description(Some(
-            "A message for a model, as chat interfaces take it; those of a placeholder come with all their fields."
-        ))
+        .description(Some("A chat message for a model; the messages of a placeholder keep all their fields."))
         .property("role", text("`system`, `user`, `assistant` or `tool`.", "system"))
         .required("role")
         .property(
             "content",
-            ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("A text, or a list of parts."))
+            ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("A string, or a list of parts."))
         )
         .additional_properties(Some(AdditionalProperties::FreeForm(true)))
 );
 
-/// What a caller gives.
+/// The values and messages of a caller.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'g> {
     /// Values of variables.
@@ -81,24 +79,24 @@ pub struct Given<'g> {
     pub strict: bool,
 }
 
-/// A content that is filled in.
+/// A rendered content with its warnings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filled {
-    /// What it says.
+    /// The rendered content.
     pub rendered: Rendered,
     /// What was ignored or left empty.
     pub remarks: Vec<Remark>,
 }
 
-/// Something that a rendering ignored or left empty. With `strict` it is an error instead.
+/// A warning about what rendering ignored or left empty. With `strict` it is an error instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RenderRemark)]
 pub struct Remark {
-    /// Which kind, for machines.
+    /// The stable code of the warning.
     pub code: RemarkCode,
-    /// Which variables or placeholders.
+    /// The variables or placeholders.
     pub names: Vec<String>,
-    /// The same for people.
+    /// The message for people.
     pub message: String,
 }
 
@@ -111,7 +109,7 @@ pub enum RemarkCode {
     UnknownVariables,
     /// Messages for placeholders that the version does not have; ignored.
     UnknownPlaceholders,
-    /// Placeholders without a list of messages; nothing stands in their place.
+    /// Placeholders without a list of messages; they are left empty.
     MissingPlaceholders,
 }
 
@@ -166,11 +164,11 @@ pub enum RenderError {
     Variables(Box<Problems>),
     #[error("{}: {message}", Place { text: *text, line: *line, column: *column })]
     Template { text: usize, line: usize, column: usize, message: String },
-    #[error("the values and messages are longer than {INPUT_BYTES_MAX} bytes, which is the limit")]
+    #[error("the values and messages exceed the limit of {INPUT_BYTES_MAX} bytes")]
     InputTooLong,
-    #[error("the result is longer than {OUTPUT_BYTES_MAX} bytes, which is the limit")]
+    #[error("the result exceeds the limit of {OUTPUT_BYTES_MAX} bytes")]
     TooLong,
-    #[error("rendering took too long and was stopped; make the template or its values smaller")]
+    #[error("rendering took too long and was stopped; use a smaller template or smaller values")]
     Stopped,
 }
 
@@ -306,7 +304,7 @@ fn fill_mustache(
                 None => {}
             },
             Kind::Include(reference) => {
-                let message = format!("the include of `{}` was never replaced by its text", excerpt(reference));
+                let message = format!("the include of `{}` was not replaced by its text", excerpt(reference));
                 return Err(template_error(TemplateError::at(text, segment.span.start, message).in_text(index)));
             }
         }
@@ -374,7 +372,7 @@ fn message_problem(message: &Value) -> Option<String> {
     };
     match Message::try_from(fields.clone()) {
         Ok(Message::Said(_)) => None,
-        Ok(Message::Placeholder { .. }) => Some("is a placeholder; give the messages themselves".to_owned()),
+        Ok(Message::Placeholder { .. }) => Some("is a placeholder; pass the messages themselves".to_owned()),
         Err(error) => Some(format!("is not a message: {error}")),
     }
 }
@@ -431,7 +429,7 @@ impl std::fmt::Display for Problems {
         say("missing placeholders:", &self.missing_placeholders);
         say("unknown placeholders:", &self.unknown_placeholders);
         for WrongType { name, expected, found } in self.wrong_type.iter().take(LINES_MAX) {
-            parts.push(format!("`{}` takes {expected}, not {found}", excerpt(name)));
+            parts.push(format!("`{}` must have type {expected}, not {found}", excerpt(name)));
         }
         for WrongMessage { name, index, reason } in self.wrong_messages.iter().take(LINES_MAX) {
             parts.push(format!("message {index} for `{}` {reason}", excerpt(name)));
@@ -490,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_filled_in() {
+    fn contents_are_rendered() {
         let v = |name: &str| json!({"name": name, "required": true});
         for (content, variables, messages, expected) in [
             (
@@ -541,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn one_error_names_everything_that_does_not_fit() {
+    fn one_error_names_every_invalid_variable_and_placeholder() {
         let content = json!({
             "messages": [{"role": "user", "content": "{{a}}{{b}}{{c}}{{d}}"}, {"type": "placeholder", "name": "h"},
                 {"type": "placeholder", "name": "i"}],
@@ -557,13 +555,12 @@ mod tests {
         let error = render(&content, given, &Stop::never()).expect_err("nothing fits");
         assert_eq!(
             error.to_string(),
-            "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; \
-             unknown placeholders: `x`; `c` takes number, not string; `d` takes string, number or boolean, not array; \
-             message 0 for `i` is not an object with `role` and `content`; \
-             message 1 for `i` is not a message: `wizard` is not a role of a message; use system, developer, user, assistant, \
-             model, tool or function; \
-             message 2 for `i` is not a message: a message has `role` and `content`, or is \
-             {\"type\":\"placeholder\",\"name\":…}; this one has no `content`"
+            "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; unknown placeholders: \
+                `x`; `c` must have type number, not string; `d` must have type string, number or boolean, not array; message 0 for `i` is \
+                not an object with `role` and `content`; message 1 for `i` is not a message: unknown \
+                message role `wizard`: use system, developer, user, assistant, model, tool or function; message 2 for \
+                `i` is not a message: a message has `role` and `content`, or is \
+                {\"type\":\"placeholder\",\"name\":…}; this one has no `content`"
         );
     }
 
@@ -573,7 +570,7 @@ mod tests {
             let message = run(&content, &variables, &json!({})).expect_err("fails").to_string();
             assert!(message.contains(part), "{content}: {message}");
         };
-        check(json!({"text": "a\n {{> b}}"}), json!({}), "line 2, column 2: the include of `b` was never replaced");
+        check(json!({"text": "a\n {{> b}}"}), json!({}), "line 2, column 2: the include of `b` was not replaced");
         let list = json!([{"name": "a"}]);
         check(json!({"text": "{{ a }}", "syntax": "jinja", "variables": list}), json!({}), "`a` is undefined");
         let said = json!([{"role": "user", "content": "x"}, {"role": "user", "content": "{{ a.b.c }}"}]);

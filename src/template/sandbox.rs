@@ -175,7 +175,7 @@ impl Walk<'_> {
                         // The engine panics over some slices that step back.
                         let step = tag.tokens.get(index.saturating_add(1));
                         if *colons > 1 && !step.is_some_and(|step| step.kind == Kind::Number || step.is("]")) {
-                            return self.refuse(token, "the step of a slice is a positive number; use `reverse`");
+                            return self.refuse(token, "the step of a slice must be positive; use `reverse`");
                         }
                     }
                     false
@@ -269,7 +269,7 @@ impl Walk<'_> {
         };
         let before = tokens.get(..index).unwrap_or_default().iter().rev().find(|token| token.kind != Kind::String);
         if before.is_some_and(|before| ["*", "**", "/", "//", "%", "."].iter().any(|operator| before.is(operator))) {
-            return self.refuse(percent, "put the text and what `%` writes into it into brackets");
+            return self.refuse(percent, "put the string and the values of `%` into brackets");
         }
         self.percents.insert(percent.at);
         self.insert(percent.at, Rank::Filter, format!("|{PERCENT}(("));
@@ -325,7 +325,7 @@ impl Walk<'_> {
             return Ok(());
         }
         match tag.tokens.get(bracket) {
-            Some(token) => self.refuse(token, "a slice needs a value in front of it"),
+            Some(token) => self.refuse(token, "a slice needs a value before it"),
             None => Ok(()),
         }
     }
@@ -399,7 +399,7 @@ impl Walk<'_> {
     fn limit_nesting(&self, tag: &Tag<'_>) -> Result<(), TemplateError> {
         match tag.tokens.first() {
             Some(first) if self.open.iter().map(|block| block.levels).sum::<usize>() > NESTING_MAX => {
-                self.refuse(first, format!("more than {NESTING_MAX} blocks inside each other, the limit"))
+                self.refuse(first, format!("blocks are nested more than {NESTING_MAX} levels deep"))
             }
             _ => Ok(()),
         }
@@ -559,7 +559,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn guards_stand_where_values_grow() {
+    fn guards_are_inserted_where_values_grow() {
         for (text, expected) in [
             ("a {{ b }} c", "a {{ b }} c"),
             ("{{ a ~ b.c(1)[2]|f(3) }}", "{{ a|__text ~ b.c(1)[2]|f(3)|__text }}"),
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_bound_is_refused() {
+    fn unbounded_constructs_are_refused() {
         let check = |text: &str, part: &str| {
             let message = guard(text).err().expect(text).to_string();
             assert!(message.contains(part), "{text}: {message}");
@@ -620,9 +620,9 @@ mod tests {
         check(&format!("{{{{ a{} }}}}", " ~ a".repeat(300)), "200 operators");
         check(&format!("{{{{ a{} }}}}", "[1]".repeat(300)), "200 operators");
         check(&format!("{{{{ {}a }}}}", "not ".repeat(300)), "200 operators");
-        check("{{ a[::-1] }}", "the step of a slice is a positive number");
-        check("{{ a[1:b[2:3]:c] }}", "the step of a slice is a positive number");
-        check(&"{% if a %}".repeat(60), "50 blocks");
-        check(&format!("{{% if a %}}{}", "{% elif b %}".repeat(60)), "50 blocks");
+        check("{{ a[::-1] }}", "the step of a slice must be positive");
+        check("{{ a[1:b[2:3]:c] }}", "the step of a slice must be positive");
+        check(&"{% if a %}".repeat(60), "50 levels");
+        check(&format!("{{% if a %}}{}", "{% elif b %}".repeat(60)), "50 levels");
     }
 }

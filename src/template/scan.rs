@@ -147,7 +147,7 @@ impl<'t> Iterator for Pieces<'t> {
         };
         self.tags = self.tags.saturating_add(1);
         let piece = if self.tags > TAGS_MAX {
-            Err(self.error(open, format!("the text has more than {TAGS_MAX} tags, which is the limit")))
+            Err(self.error(open, format!("the text has more than {TAGS_MAX} tags, the limit")))
         } else {
             self.delimited(open)
         };
@@ -252,15 +252,14 @@ impl<'t> Pieces<'t> {
                 match text {
                     "(" | "[" | "{" => {
                         if brackets.len() >= BRACKETS_DEPTH_MAX {
-                            let message =
-                                format!("more than {BRACKETS_DEPTH_MAX} brackets inside each other, the limit");
+                            let message = format!("brackets are nested more than {BRACKETS_DEPTH_MAX} levels deep");
                             return Err(self.error(at, message));
                         }
                         brackets.push((index, closing(text)));
                     }
                     ")" | "]" | "}" => {
                         let Some((opener, _)) = brackets.pop().filter(|(_, expected)| *expected == text) else {
-                            return Err(self.error(at, format!("`{text}` closes nothing that is open")));
+                            return Err(self.error(at, format!("`{text}` does not match an open bracket")));
                         };
                         mate = opener;
                         depth = brackets.len();
@@ -312,7 +311,7 @@ fn lex(rest: &str, after_dot: bool) -> Result<(Kind, usize), &'static str> {
                     _ => {}
                 }
             }
-            Err("this string has no end")
+            Err("this string is not closed")
         }
         [first, ..] if first.is_ascii_digit() => number(bytes, after_dot).map(|length| (Kind::Number, length)),
         [first, ..] if name(first) => {
@@ -330,7 +329,7 @@ fn lex(rest: &str, after_dot: bool) -> Result<(Kind, usize), &'static str> {
 
 /// Reads a number, and refuses one that could be read in two ways.
 fn number(bytes: &[u8], after_dot: bool) -> Result<usize, &'static str> {
-    const GLUED: &str = "put a space behind the number";
+    const GLUED: &str = "put a space after the number";
     let word = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit() || **b == b'_').count();
     // What the engine takes for the exponent of `1.e5`.
@@ -353,14 +352,14 @@ fn number(bytes: &[u8], after_dot: bool) -> Result<usize, &'static str> {
         if bytes.get(behind).is_some_and(u8::is_ascii_digit) {
             length = behind.saturating_add(digits(behind));
         } else if !bytes.get(behind).is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_') || is_exponent(behind) {
-            return Err("write digits behind the point of a number");
+            return Err("write digits after the decimal point");
         }
     }
     if matches!(bytes.get(length), Some(b'e' | b'E')) && !after_dot {
         let sign = usize::from(matches!(bytes.get(length.saturating_add(1)), Some(b'+' | b'-')));
         let exponent = length.saturating_add(1).saturating_add(sign);
         if !bytes.get(exponent).is_some_and(u8::is_ascii_digit) {
-            return Err("write digits behind the exponent of a number");
+            return Err("write digits after the exponent");
         }
         length = exponent.saturating_add(digits(exponent));
     }
@@ -424,19 +423,19 @@ mod tests {
         check("{% if", "no `%}`");
         check("{# a", "no `#}`");
         check("{% raw %}{% endra %}", "no `{% endraw %}`");
-        check("{{ ) }}", "closes nothing");
-        check("{{ (] }}", "closes nothing");
-        check("{{ 'a }}", "no end");
+        check("{{ ) }}", "does not match an open bracket");
+        check("{{ (] }}", "does not match an open bracket");
+        check("{{ 'a }}", "not closed");
         check("{{ a ? b }}", "unexpected character");
         check("{{ größe }}", "unexpected character");
         check("{{ __x }}", "reserved");
-        check("{{ 1. }}", "digits behind the point");
-        check("{{ 1.e5 }}", "digits behind the point");
-        check("{{ 1e- }}", "digits behind the exponent");
-        check("{{ 1if x }}", "a space behind the number");
-        check("{{ a.1b }}", "a space behind the number");
-        check("{{ 0b10b1 }}", "a space behind the number");
-        check(&format!("{{{{ {}", "[".repeat(100)), "32 brackets");
+        check("{{ 1. }}", "digits after the decimal point");
+        check("{{ 1.e5 }}", "digits after the decimal point");
+        check("{{ 1e- }}", "digits after the exponent");
+        check("{{ 1if x }}", "a space after the number");
+        check("{{ a.1b }}", "a space after the number");
+        check("{{ 0b10b1 }}", "a space after the number");
+        check(&format!("{{{{ {}", "[".repeat(100)), "32 levels");
         check(&format!("{{{{ {} }}}}", "a ".repeat(5_000)), "4000 tokens");
         check(&"{{a}}".repeat(20_000), "10000 tags");
     }

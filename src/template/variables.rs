@@ -67,7 +67,8 @@ pub fn complete(content: &mut Content) -> Result<(), TemplateError> {
     if !unused.is_empty() {
         let is_printed = |text: &str| ["{{#", "{{^", "{{&", "{{{"].iter().any(|tag| text.contains(tag));
         let hint = if content.syntax == Syntax::Mustache && content.texts().any(is_printed) {
-            "; mustache here has no sections and prints `{{#…}}` as it is: for loops and conditions use `syntax: jinja`"
+            "; mustache has no sections here and prints `{{#…}}` unchanged: use `syntax: jinja` for loops and \
+                conditions"
         } else {
             ""
         };
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_ends_complete_and_sorted() {
+    fn variables_are_completed_and_sorted() {
         for (json, expected) in [
             (r#"{"text":"no"}"#, "[]"),
             (r#"{"text":"{{b}} {{a}} {{b}}"}"#, r#"[{"name":"a","required":true},{"name":"b","required":true}]"#),
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_does_not_fit_is_refused() {
+    fn wrong_variable_lists_are_refused() {
         let check = |json: &str, part: &str| {
             let message = run(json).expect_err(json);
             assert!(message.contains(part), "{json}: {message}");
@@ -206,13 +207,13 @@ mod tests {
             "the default of the variable `a` is string, but its type is number",
         );
         check(r#"{"text":"{{a}}","variables":[{"name":"a","default":[]}]}"#, "its type is string, number or boolean");
-        check(r#"{"text":"{{a}}","variables":[{"name":"a","type":"object"}]}"#, "mustache text cannot print");
+        check(r#"{"text":"{{a}}","variables":[{"name":"a","type":"object"}]}"#, "mustache cannot print");
         for (text, kind, part) in [
             ("x\\n{{ a.strip() }}", "number", "line 2, column 6: a value of type number has no method `strip`"),
             ("{{ a.items() }}", "string", "a value of type string has no method `items`"),
             ("{% for k, v in a.items() %}{{ k }}{% endfor %}", "array", "type array has no method `items`"),
-            ("{{ a % 2 }}", "string", "column 6: a pattern in a variable is used as in `x|format(y)`"),
-            ("{% set p = '%s' %}{{ p % a }}", "any", "a pattern in a variable is used as in"),
+            ("{{ a % 2 }}", "string", "column 6: use `x|format(y)` for a pattern in a variable"),
+            ("{% set p = '%s' %}{{ p % a }}", "any", "for a pattern in a variable"),
             ("{{ a }}{{ 'x'.keys() }}", "any", "this string has no method `keys`"),
         ] {
             let content =

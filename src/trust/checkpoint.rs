@@ -28,7 +28,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Note(#[from] NoteError),
     /// A key name that no root document can list.
-    #[error("`{name}` is no name of a checkpoint key; use 1 to 64 of a-z 0-9 -")]
+    #[error("invalid checkpoint key name `{name}`: use 1 to 64 of a-z 0-9 -")]
     KeyName {
         /// The name in question.
         name: String,

@@ -35,13 +35,15 @@ pub enum EpochError {
         found: String,
     },
     /// The record names a root document that is not known yet.
-    #[error("the epoch record names root document {needs}; walk the roots that far first")]
+    #[error("the epoch record needs root document {needs}; fetch the root documents up to it first")]
     UnknownRoot {
         /// The version it names.
         needs: u64,
     },
     /// The root document that the record names does not list its key.
-    #[error("root document {root} lists no checkpoint key `{name}`; issue a root document that does, then the epoch")]
+    #[error(
+        "root document {root} does not list the checkpoint key `{name}`; issue a root document that does, then the epoch"
+    )]
     UnknownCheckpointKey {
         /// The version it names.
         root: u64,
@@ -49,7 +51,9 @@ pub enum EpochError {
         name: String,
     },
     /// Neither enough root keys nor a failover key signed.
-    #[error("epoch {epoch} is signed by {found} of {needed} root keys and by no failover key; collect the others")]
+    #[error(
+        "epoch {epoch} is signed by {found} of {needed} root keys and no failover key; collect the missing signatures"
+    )]
     NotGranted {
         /// The epoch.
         epoch: u64,

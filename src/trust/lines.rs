@@ -24,17 +24,17 @@ pub enum SyntaxError {
     },
     /// Lines after the last one.
     #[error(
-        "line {line} of the signed text is one too many; copy the file unchanged, or upgrade bookholder if it is newer"
+        "line {line} of the signed text is unexpected; copy the file unchanged, or upgrade bookholder if it is newer"
     )]
     Surplus {
         /// Counted from 1.
         line: usize,
     },
     /// Readable, but with another spelling of a number or a key.
-    #[error("the signed text is not spelt the one way that bookholder spells it; copy the file unchanged")]
+    #[error("the signed text is not in bookholder's canonical form; copy the file unchanged")]
     Spelling,
     /// Numbers that contradict each other.
-    #[error("the signed text contradicts itself: {rule}; report it to whoever runs the primary")]
+    #[error("the signed text contradicts itself: {rule}; report it to the operator of the primary")]
     Contradiction {
         /// What should hold.
         rule: &'static str,

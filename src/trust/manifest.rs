@@ -1,4 +1,4 @@
-//! The manifest of a report: one signed page that says what a file holds, and what it takes to believe that.
+//! The manifest of a report: a signed summary of the report file, with everything needed to verify it.
 //!
 //! It is signed by the checkpoint key of the epoch in which the report was made. A [`ManifestFile`] carries every
 //! root document, every epoch record and a checkpoint with it, so that the root key id alone verifies it on a machine
@@ -40,7 +40,7 @@ const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ManifestError {
-    #[error("the manifest carries {found} {what}, more than {max}; ask for the report again")]
+    #[error("the manifest contains {found} {what}, more than {max}; request the report again")]
     TooMany { what: &'static str, found: usize, max: usize },
     #[error(transparent)]
     Records(#[from] RecordsError),
@@ -48,25 +48,25 @@ pub enum ManifestError {
     Note(#[source] NoteError),
     #[error("the manifest's note: {0}")]
     Syntax(#[source] SyntaxError),
-    #[error("the manifest is of the registry `{found}`, its root documents of `{expected}`; ask for the report again")]
+    #[error(
+        "the manifest is of the registry `{found}`, but its root documents are of `{expected}`; request the report again"
+    )]
     WrongRegistry { expected: String, found: String },
-    #[error("the manifest names {what} {number}, which it does not carry; ask for the report again")]
+    #[error("the manifest refers to {what} {number}, but does not contain it; request the report again")]
     Missing { what: &'static str, number: u64 },
     #[error("the {what} is not signed by `{key}`, the checkpoint key of its epoch; discard the report")]
     WrongKey { what: &'static str, key: String },
-    #[error("the checkpoint beside the manifest: {0}")]
+    #[error("the checkpoint in the manifest: {0}")]
     Checkpoint(#[source] CheckpointError),
-    #[error("the checkpoint beside the manifest does not anchor its audit log: {rule}; discard the report")]
+    #[error("the checkpoint in the manifest does not match its audit log: {rule}; discard the report")]
     Anchor { rule: &'static str },
-    #[error("the report cannot be read")]
+    #[error("cannot read the report")]
     Read(#[from] io::Error),
-    #[error("the report has {found} bytes and the manifest says {expected}; fetch both again")]
+    #[error("the report has {found} bytes, but the manifest says {expected}; fetch both again")]
     Length { expected: u64, found: u64 },
-    #[error(
-        "the report is not the file that was signed: its hash differs; fetch it again, and trust no copy of this one"
-    )]
+    #[error("the report is not the file that was signed: its hash differs; fetch it again and do not trust this copy")]
     Document,
-    #[error("`{name}` is no name of a checkpoint key; use 1 to 64 of a-z 0-9 -")]
+    #[error("invalid checkpoint key name `{name}`: use 1 to 64 of a-z 0-9 -")]
     KeyName { name: String },
 }
 
@@ -194,9 +194,9 @@ impl Manifest {
         let rules = [
             (self.root >= 1 && self.epoch >= 1, "roots and epochs start at 1"),
             (self.from <= self.to, "a report does not end before it begins"),
-            (ends.is_some() == (self.records > 0), "a report with decisions has a first and a last, and no other has"),
+            (ends.is_some() == (self.records > 0), "only a report with decisions has a first and a last"),
             (ends.is_none_or(|(first, last)| first <= last), "the first decision is not after the last"),
-            (ends.is_none_or(|(_, last)| last <= self.audit.seq), "no decision is after the newest audit entry"),
+            (ends.is_none_or(|(_, last)| last <= self.audit.seq), "no decision is after the latest audit entry"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(SyntaxError::Contradiction { rule }),
@@ -208,7 +208,7 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// When nobody could read what this says: nothing unreadable is ever signed.
+    /// The manifest is not valid: only valid ones are signed.
     pub fn sign(&self, key_name: &str, key: &SigningKey) -> Result<Vec<u8>, ManifestError> {
         if !is_key(key_name) {
             return Err(ManifestError::KeyName { name: key_name.to_owned() });
@@ -338,10 +338,10 @@ fn checkpoint_key(
 
 fn check_anchor(manifest: &Manifest, checkpoint: &Checkpoint) -> Result<(), ManifestError> {
     let rules = [
-        (checkpoint.registry == manifest.registry, "it is of another registry"),
-        (checkpoint.epoch == manifest.epoch, "it is of another epoch"),
-        (checkpoint.seq >= manifest.audit.seq, "it is older than the newest audit entry"),
-        (checkpoint.audit == manifest.audit.hash, "its audit line is not the newest audit entry's hash"),
+        (checkpoint.registry == manifest.registry, "it is of a different registry"),
+        (checkpoint.epoch == manifest.epoch, "it is of a different epoch"),
+        (checkpoint.seq >= manifest.audit.seq, "it is older than the latest audit entry"),
+        (checkpoint.audit == manifest.audit.hash, "its audit line is not the hash of the latest audit entry"),
     ];
     match rules.into_iter().find(|(holds, _)| !holds) {
         Some((_, rule)) => Err(ManifestError::Anchor { rule }),

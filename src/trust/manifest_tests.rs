@@ -1,4 +1,4 @@
-//! A report is believed on a machine that knows the root key alone, and no kind of tampering is.
+//! Tests that a report verifies with the root key alone, and that tampering is detected.
 
 use super::super::checkpoint::{NO_PREVIOUS, all_view_definition};
 use super::super::epoch::EpochRecord;
@@ -132,7 +132,7 @@ fn the_text_is_pinned_because_others_read_it() {
 }
 
 #[test]
-fn another_spelling_or_a_contradiction_is_no_manifest() {
+fn non_canonical_or_contradictory_manifest_is_refused() {
     let good = manifest().to_text();
     for (from, to) in [
         ("records 2", "records 02"),
@@ -179,7 +179,7 @@ fn every_kind_of_tampering_is_refused() {
         "a changed number",
         &with(&|f| f.manifest = f.manifest.replace("records 2", "records 3")),
         DOCUMENT,
-        "does not fit",
+        "does not match",
     );
     check("no signature", &with(&|f| f.manifest = manifest().to_text()), DOCUMENT, "no signature");
     let stranger = text(manifest().sign(KEY_NAME, &key(66)).unwrap());
@@ -193,21 +193,26 @@ fn every_kind_of_tampering_is_refused() {
     check("a checkpoint as a manifest", &swapped, DOCUMENT, "line 1 of the signed text");
 
     let later = Manifest { epoch: 2, ..manifest() };
-    check("an epoch that is not there", &file_of(&later, &checkpoint()), DOCUMENT, "names epoch 2");
+    check("an epoch that is not there", &file_of(&later, &checkpoint()), DOCUMENT, "refers to epoch 2");
     let later = Manifest { root: 2, ..manifest() };
-    check("a root that is not there", &file_of(&later, &checkpoint()), DOCUMENT, "names root document 2");
+    check("a root that is not there", &file_of(&later, &checkpoint()), DOCUMENT, "refers to root document 2");
 
     let unanchored = |change: &dyn Fn(&mut Checkpoint)| {
         let mut checkpoint = checkpoint();
         change(&mut checkpoint);
         file_of(&manifest(), &checkpoint)
     };
-    check("another audit head", &unanchored(&|c| c.audit = [1; 32]), DOCUMENT, "not the newest audit entry's hash");
+    check(
+        "another audit head",
+        &unanchored(&|c| c.audit = [1; 32]),
+        DOCUMENT,
+        "not the hash of the latest audit entry",
+    );
     check("an older checkpoint", &unanchored(&|c| (c.seq, c.changed) = (39, 39)), DOCUMENT, "older than");
-    check("another epoch's checkpoint", &unanchored(&|c| c.epoch = 2), DOCUMENT, "another epoch");
+    check("another epoch's checkpoint", &unanchored(&|c| c.epoch = 2), DOCUMENT, "a different epoch");
     let forged = text(checkpoint().sign(KEY_NAME, &key(66)).unwrap());
     check("a forged checkpoint", &with(&|f| f.checkpoint.clone_from(&forged)), DOCUMENT, "checkpoint is not signed by");
-    check("no checkpoint", &with(&|f| f.checkpoint.clear()), DOCUMENT, "checkpoint beside the manifest");
+    check("no checkpoint", &with(&|f| f.checkpoint.clear()), DOCUMENT, "checkpoint in the manifest");
 
     check("no roots", &with(&|f| f.roots.clear()), DOCUMENT, "no root document");
     let foreign = text(sign_root(&root_document(1, &[(KEY_NAME, 66)]), &[&key(1)]).unwrap());
@@ -216,7 +221,7 @@ fn every_kind_of_tampering_is_refused() {
     check("a root by a stranger", &with(&|f| f.roots.push(stolen.clone())), DOCUMENT, "root document 2");
     let forged = text(epoch(1).sign_by_roots(&[&key(67)]).unwrap());
     check("an epoch by a stranger", &with(&|f| f.epochs[0].clone_from(&forged)), DOCUMENT, "epoch record 1");
-    check("no epochs", &with(&|f| f.epochs.clear()), DOCUMENT, "names epoch 1");
+    check("no epochs", &with(&|f| f.epochs.clear()), DOCUMENT, "refers to epoch 1");
     let many = with(&|f| f.epochs = vec![String::new(); MANIFEST_EPOCHS_MAX + 1]);
     check("more epochs than there can be", &many, DOCUMENT, "more than 4096");
 }

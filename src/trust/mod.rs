@@ -1,7 +1,7 @@
-//! Whom a replica believes: signed roots, epochs and checkpoints, and the decision to accept one.
+//! What a replica trusts: signed root documents, epochs and checkpoints, and the decision to accept one.
 //!
-//! Pure rules over bytes that anybody may have sent. No files, no network, no clock and no keys of its own: time comes
-//! in as an argument, and what is to be remembered goes back to the caller as a value.
+//! Pure rules over untrusted bytes. No files, no network, no clock and no keys of its own: time comes in as an
+//! argument, and what is to be remembered is returned to the caller as a value.
 //!
 //! Invariant: a document is believed only through [`root_chain::RootChain`], which starts at the key id that an operator
 //! typed; and no text has two spellings that are both accepted.

@@ -1,4 +1,4 @@
-//! Which names may stand in signed texts, and how a signer is called.
+//! Names that are valid in signed texts, and names of signers.
 //!
 //! Invariant: no accepted name holds a space, a line end, `/` or `+`, so a line that is built from names splits back
 //! into the same names.

@@ -1,4 +1,4 @@
-//! Reading back the signed records that a data directory keeps.
+//! Loads the signed records of a data directory.
 
 use super::epoch::{EpochError, VerifiedEpoch};
 use super::root::{ROOT_BYTES_MAX, RootDocument, RootError, RootKeyId};

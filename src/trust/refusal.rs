@@ -39,10 +39,10 @@ pub enum Refusal {
         bytes_max: usize,
     },
     /// Not a signed note.
-    #[error("the checkpoint is no signed note: {0}")]
+    #[error("the checkpoint is not a signed note: {0}")]
     Note(NoteError),
     /// A signed note, but not the lines of a checkpoint.
-    #[error("the checkpoint does not read: {0}")]
+    #[error("invalid checkpoint: {0}")]
     Syntax(SyntaxError),
     /// It belongs to another registry.
     #[error("the checkpoint is for the registry `{found}`, not `{expected}`; check the upstream's address")]
@@ -64,7 +64,7 @@ pub enum Refusal {
     },
     /// It describes a view of that name with other namespaces.
     #[error(
-        "the checkpoint describes generation {found} of the view's definition, not the expected {expected}; fetch the definition again"
+        "the checkpoint has generation {found} of the view's definition, not {expected}; fetch the definition again"
     )]
     WrongDefinition {
         /// The generation that this replica knows.
@@ -73,7 +73,7 @@ pub enum Refusal {
         found: u64,
     },
     /// It names a root document that is not known yet.
-    #[error("the checkpoint names root document {needs}; walk the roots that far first")]
+    #[error("the checkpoint needs root document {needs}; fetch the root documents up to it first")]
     UnknownRoot {
         /// The version it names.
         needs: u64,
@@ -86,21 +86,21 @@ pub enum Refusal {
     },
     /// Not signed by the one key bound to its epoch, or that key is no longer trusted.
     #[error(
-        "the checkpoint is not signed by the key `{key}` of its epoch as the current root document lists it; fetch from a source that follows the present primary"
+        "the checkpoint is not signed by the key `{key}` of its epoch as the current root document lists it; fetch it from a source that follows the current primary"
     )]
     WrongKey {
         /// The key's name in the epoch record.
         key: String,
     },
     /// The right key's signature does not fit.
-    #[error("the signature of `{signer}` does not fit the checkpoint; discard it and try another source")]
+    #[error("the signature of `{signer}` does not match the checkpoint; discard it and try another source")]
     BadSignature {
         /// Whose signature it claims to be.
         signer: String,
     },
     /// Issued later than it is.
     #[error(
-        "the checkpoint was issued at {issued}, {ahead_s} s after this machine's clock; set the clock, or suspect a stolen checkpoint key"
+        "the checkpoint was issued at {issued}, {ahead_s} s after this machine's clock; correct the clock; if it is right, the checkpoint key may be stolen"
     )]
     Future {
         /// Its `issued`, in unix seconds.
@@ -110,7 +110,7 @@ pub enum Refusal {
     },
     /// Meant to live longer than the roots allow.
     #[error(
-        "the checkpoint lives {lifetime_s} s, but the root document allows {allowed_s} s; shorten the primary's lifetime setting"
+        "the checkpoint is valid for {lifetime_s} s, but the root document allows {allowed_s} s; shorten the lifetime setting of the primary"
     )]
     Lifetime {
         /// From `issued` to `expires`.
@@ -120,7 +120,7 @@ pub enum Refusal {
     },
     /// Older than what was accepted before.
     #[error(
-        "the checkpoint stands at {offered}, below {lowest} which was already reached; try a source that is not behind"
+        "the checkpoint is at {offered}, behind {lowest}, which was already reached; try a source that is up to date"
     )]
     Rollback {
         /// The lowest that would be accepted.
@@ -140,7 +140,9 @@ pub enum Refusal {
     #[error("{}", two_histories(.0))]
     Fork(Box<ForkEvidence>),
     /// Too old to be taken as news.
-    #[error("the checkpoint expired at {expires} and it is {now_s}; fetch a fresh one, or check this machine's clock")]
+    #[error(
+        "the checkpoint expired at {expires} and it is now {now_s}; fetch a new one, or check this machine's clock"
+    )]
     Expired {
         /// Its `expires`, in unix seconds.
         expires: i64,
@@ -148,7 +150,7 @@ pub enum Refusal {
         now_s: i64,
     },
     /// Describes something that this program cannot read.
-    #[error("the checkpoint needs reader version {needs} and this program has {has}; upgrade bookholder on this node")]
+    #[error("the checkpoint needs reader version {needs}, but this program has {has}; upgrade bookholder on this node")]
     MinReader {
         /// The version it asks for.
         needs: u32,
@@ -164,9 +166,9 @@ fn two_histories(evidence: &ForkEvidence) -> String {
     } else if held == offered {
         format!("two different states are signed for position {held}")
     } else {
-        format!("the checkpoint at {offered} belongs to another history than the one held at {held}")
+        format!("the checkpoint at {offered} belongs to a different history than the one held at {held}")
     };
-    format!("{what}; keep both notes and find out who else holds the checkpoint key")
+    format!("{what}; keep both notes and find out who else has the checkpoint key")
 }
 
 impl Refusal {

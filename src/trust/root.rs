@@ -1,4 +1,4 @@
-//! Root documents: who may sign for a registry, and the key id by which an operator pins them.
+//! Root documents: which keys sign for a registry, and the key id that an operator pins.
 //!
 //! A document says what it says; whether it is to be believed is decided in [`super::root_chain`]. Nothing here holds
 //! a private key longer than one call.
@@ -33,7 +33,7 @@ pub enum RootError {
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
     /// Readable, but no sound set of keys.
-    #[error("the root document is unsound: {rule}; correct it before it is signed")]
+    #[error("invalid root document: {rule}; correct it before signing")]
     Unsound {
         /// What should hold.
         rule: &'static str,
@@ -65,7 +65,9 @@ pub enum RootError {
         found: String,
     },
     /// Too few keys signed.
-    #[error("root document {version} has {found} of {needed} signatures that root {by} asks for; collect the others")]
+    #[error(
+        "root document {version} has {found} of the {needed} signatures that root {by} requires; collect the missing ones"
+    )]
     TooFewSignatures {
         /// The document that was signed.
         version: u64,
@@ -77,14 +79,14 @@ pub enum RootError {
         needed: u8,
     },
     /// The longest chain is reached.
-    #[error("a chain holds at most {documents_max} root documents; provision this node anew with a later root key id")]
+    #[error("a chain has at most {documents_max} root documents; set this node up again with a later root key id")]
     ChainFull {
         /// The limit.
         documents_max: usize,
     },
 }
 
-/// One numbered statement of whom a registry trusts.
+/// One numbered statement of the trusted keys of a registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootDocument {
     /// The registry's name, `[a-z0-9.-]`, 1 to 64 bytes.
@@ -163,20 +165,20 @@ impl RootDocument {
             (is_registry(&self.registry), "the registry's name is 1 to 64 of a-z 0-9 . -"),
             (self.version >= 1, "versions start at 1"),
             ((1..=ROOT_KEYS_MAX).contains(&self.root_keys.len()), "there are 1 to 16 root keys"),
-            (self.root_keys.is_sorted_by(|a, b| a < b), "root keys are sorted by their bytes and none stands twice"),
+            (self.root_keys.is_sorted_by(|a, b| a < b), "root keys are sorted by their bytes, without duplicates"),
             (
                 (1..=self.root_keys.len()).contains(&usize::from(self.threshold)),
                 "the threshold is at least 1 and at most the number of root keys",
             ),
             (
                 named(&self.checkpoint_keys),
-                "checkpoint keys are at most 16, sorted by names of a-z 0-9 -, and no name or key stands twice",
+                "there are at most 16 checkpoint keys, sorted by names of a-z 0-9 -, without duplicate names or keys",
             ),
             (
                 named(&self.failover_keys),
-                "failover keys are at most 16, sorted by names of a-z 0-9 -, and no name or key stands twice",
+                "there are at most 16 failover keys, sorted by names of a-z 0-9 -, without duplicate names or keys",
             ),
-            (self.max_lifetime_s >= 1, "the longest lifetime is at least a second"),
+            (self.max_lifetime_s >= 1, "the maximum lifetime is at least 1 second"),
             (self.issued >= 0, "it was issued after 1970"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {

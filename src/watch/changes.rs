@@ -62,7 +62,8 @@ impl Changes {
             Ok(watcher) => self.watcher = Some(watcher),
             Err(error) => {
                 let folder = self.directory.display();
-                tracing::warn!(%folder, %error, "the folder cannot be watched; it is looked at once a minute");
+                tracing::warn!(%folder, %error, "cannot watch the folder for changes; checking it once a minute \
+                    instead");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! A folder of prompt files that is published from.
+//! Publishes the prompt files of a folder.
 //!
 //! A file is taken when it has been quiet for a while, so that none is published half-written, and compared with what
 //! was last published from it: the registry remembers that (`registry/sources.rs`), so a restart changes nothing. A file
@@ -117,7 +117,7 @@ pub async fn watch(
                 look
             }
             Err(error) => {
-                tracing::error!(%error, "the folder is not watched any more");
+                tracing::error!(%error, "the folder is no longer watched");
                 return;
             }
         };
@@ -169,12 +169,12 @@ impl Folder {
         let tree = match tree::find(&self.directory) {
             Ok(tree) => tree,
             Err(error) => {
-                self.tell(Path::new("."), format!("the folder cannot be read: {error}"));
+                self.tell(Path::new("."), format!("cannot read the folder: {error}"));
                 return Look { again: Some(AGAIN), ..Look::default() };
             }
         };
         for path in self.seen.keys().filter(|path| !tree.files.contains_key(*path)) {
-            tracing::info!(path = %path.display(), "a prompt file is gone; its prompt stays until it is removed");
+            tracing::info!(path = %path.display(), "a prompt file was deleted; its prompt stays until it is removed");
         }
         self.seen.retain(|path, _| tree.files.contains_key(path));
         self.waiting.retain(|path, _| tree.files.contains_key(path));
@@ -200,7 +200,7 @@ impl Folder {
                 continue;
             }
             if metadata.len() == 0 {
-                // Whoever writes it has not come further, or could not.
+                // It is still being written, or writing failed.
                 self.tell(path, "it is empty".to_owned());
                 continue;
             }
@@ -247,9 +247,9 @@ impl Folder {
         (!left.is_zero()).then_some(left)
     }
 
-    /// Reads a file; nothing when it changed meanwhile.
+    /// Reads a file; nothing if it changed while reading.
     fn read(&self, path: &Path, stat: Stat) -> Result<Option<(PromptName, Written)>, String> {
-        let wrong = |error: std::io::Error| format!("it cannot be read: {error}");
+        let wrong = |error: std::io::Error| format!("cannot read it: {error}");
         let mut file = std::fs::File::open(self.directory.join(path)).map_err(wrong)?;
         let mut bytes = Vec::new();
         let limit = PROMPT_FILE_BYTES_MAX as u64 + 1;
@@ -274,7 +274,7 @@ impl Folder {
                     if let Some(stamp) = outcome.stamp {
                         tracing::info!(path, stamp, "published a prompt file");
                     } else if outcome.changed {
-                        tracing::info!(path, "labels serve a prompt file that was published before");
+                        tracing::info!(path, "deployed a prompt file that was published before");
                     }
                     match left_alone(&one.name, &outcome.plan) {
                         Some(reason) => self.tell(&one.path, reason),
@@ -316,7 +316,7 @@ impl Folder {
     /// Logs once why a file is left out or left alone.
     fn tell(&mut self, path: &Path, reason: String) {
         if self.told.get(path) != Some(&reason) {
-            tracing::warn!(path = %path.display(), reason, "a prompt file is skipped");
+            tracing::warn!(path = %path.display(), reason, "skipped a prompt file");
             self.told.insert(path.to_owned(), reason);
         }
     }
@@ -360,7 +360,8 @@ fn left_alone(name: &PromptName, plan: &Plan) -> Option<String> {
             let labels: Vec<&str> = left.iter().map(crate::model::name::Label::as_str).collect();
             let labels = labels.join(", ");
             Some(format!(
-                "{labels} served version {version} and was moved since; it stays: `bookholder deploy` moves it"
+                "others deployed to {labels} after version {version}; it is left unchanged: use \
+                 `bookholder deploy` to change it"
             ))
         }
         _ => None,
@@ -371,7 +372,7 @@ fn left_alone(name: &PromptName, plan: &Plan) -> Option<String> {
 fn reason_of(error: &RegistryError) -> String {
     match error {
         RegistryError::BreaksCallers { .. } => {
-            format!("{error}; publish it by hand with `bookholder publish --label LABEL --allow-major`")
+            format!("{error}; publish it yourself with `bookholder publish --label LABEL --allow-major`")
         }
         _ => error.to_string(),
     }

@@ -1,4 +1,4 @@
-//! Folders that are watched: prompt files to publish, and an inbox in which bundles arrive.
+//! Watched folders: prompt files to publish, and an inbox for bundles.
 //!
 //! Events only say that something happened; what happened is found by looking. So lost, doubled and
 //! reordered events, and editors that save by renaming, all come to the same.

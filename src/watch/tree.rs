@@ -1,4 +1,4 @@
-//! The prompt files of a folder, as people have them: below folders and behind links.
+//! Finds the prompt files of a folder, in subfolders and behind links.
 //!
 //! A link is followed where it leads to something inside the folder, as in volumes of Kubernetes, whose files are links
 //! through `..data`. Hidden names are left out without a word, as are files that do not end in `.prompt`. Whatever else
@@ -51,11 +51,11 @@ impl Walk {
     fn folder(&mut self, path: &Path, below: &Path, metadata: &Metadata) -> io::Result<()> {
         let id = (metadata.dev(), metadata.ino());
         if self.above.contains(&id) {
-            self.skip(below, "the link leads back to a folder above it");
+            self.skip(below, "the link points to a folder above it");
             return Ok(());
         }
         if self.above.len() > DEPTH_MAX {
-            self.skip(below, "it lies too deep: no prompt name has so many folders");
+            self.skip(below, "it is nested too deeply for a prompt name");
             return Ok(());
         }
         let entries = fs::read_dir(path)?;
@@ -75,28 +75,28 @@ impl Walk {
         let link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink());
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
-            Err(_) if link && named => return self.skip(below, "the link leads nowhere"),
-            Err(error) if named => return self.skip(below, &format!("it cannot be read: {error}")),
+            Err(_) if link && named => return self.skip(below, "the link is broken"),
+            Err(error) if named => return self.skip(below, &format!("cannot read it: {error}")),
             Err(_) => return,
         };
         if link && (named || metadata.is_dir()) {
             let outside = |target: io::Result<PathBuf>| !target.is_ok_and(|target| target.starts_with(&self.inside));
             if outside(path.canonicalize()) {
-                return self.skip(below, "the link leads out of the folder; copy the file, or move it inside");
+                return self.skip(below, "the link points outside the folder; copy the file, or move it inside");
             }
         }
         if metadata.is_dir() {
             if let Err(error) = self.folder(path, below, &metadata) {
-                self.skip(below, &format!("the folder cannot be read: {error}"));
+                self.skip(below, &format!("cannot read the folder: {error}"));
             }
         } else if !named {
             if extension.eq_ignore_ascii_case(PROMPT_FILE_EXTENSION) {
-                self.skip(below, "it does not end in .prompt in small letters; rename it");
+                self.skip(below, "it does not end in lower-case .prompt; rename it");
             }
         } else if !metadata.is_file() {
             self.skip(below, "it is not a regular file");
         } else if self.tree.files.len() >= FILES_MAX {
-            self.skip(below, &format!("the folder holds more than {FILES_MAX} prompt files"));
+            self.skip(below, &format!("the folder has more than {FILES_MAX} prompt files"));
         } else {
             self.tree.files.insert(below.to_owned(), metadata);
         }

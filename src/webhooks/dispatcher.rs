@@ -1,4 +1,4 @@
-//! The sender: wakes when something was committed or is due, signs, posts, and hands the answers back.
+//! Sends deliveries: wakes on commits and due times, signs, posts, and reports the results.
 //!
 //! It keeps nothing: what it had not reported when the node stopped is due again at the next start, under the same
 //! `webhook-id`, so every event arrives at least once. Invariants: one webhook has one delivery in flight, which keeps
@@ -88,7 +88,7 @@ pub async fn run(
 }
 
 fn warn(error: &StoreError) {
-    tracing::warn!(error = error as &dyn std::error::Error, "webhooks wait for the store");
+    tracing::warn!(error = error as &dyn std::error::Error, "webhooks cannot read the store; trying again");
 }
 
 struct Sender {
@@ -146,12 +146,12 @@ impl Sender {
             Ok(attempted) => {
                 if let Some(error) = &attempted.answer.error {
                     let (webhook, (seq, _)) = (&attempted.webhook, attempted.event);
-                    tracing::debug!(webhook, seq, error, "a webhook did not take an event");
+                    tracing::debug!(webhook, seq, error, "webhook delivery failed");
                 }
                 self.landed.push(attempted);
             }
             Err(error) => {
-                tracing::error!(%error, "an attempt to deliver ended badly");
+                tracing::error!(%error, "a delivery attempt failed unexpectedly");
                 // Whose it was is not known any more: who has neither flight nor answer is free when all have landed.
                 if self.flight.is_empty() {
                     self.busy = self.landed.iter().map(|landed| landed.webhook.clone()).collect();

@@ -1,6 +1,6 @@
-//! Webhooks: events on their way out of a primary.
+//! Sends webhooks from a primary.
 //!
-//! What happened, who hears of it and what became of it is kept by the registry's outbox; here it is signed and sent.
+//! The registry's outbox stores events, receivers and results; this module signs and sends.
 
 mod dispatcher;
 

@@ -104,7 +104,7 @@ story("an edit goes live only when compliance has approved it", COMPLIANCE, asyn
   const rob = await stage.person("rob");
   await openRequest(rob, id, "Sell loans, please");
   await sees(rob, "Not allowed: some requirements are not met.");
-  await sees(rob, "an approval by compliance because its risk is high (0 so far)");
+  await sees(rob, "an approval by compliance because the risk is high (0 so far)");
   await sees(rob, "Can be met by: cy (compliance)");
   assert.equal(await rob.control("button", "Deploy").isDisabled(), true);
   assert.equal(await team.served(AGENT), first);

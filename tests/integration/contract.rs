@@ -76,7 +76,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/v1/policies", ""),
     ("POST",   "/v1/requests", r#"{"message":"Greet by name","publish":{"name":"support/agent","content":{"syntax":"mustache","text":"Good day, {{customer}}."},"labels":["production"]}}"#),
     ("POST",   "/v1/requests/1/amendments", r#"{"message":"Version 2 instead","moves":[{"name":"support/agent","label":"production","serving":{"rules":[{"when":{"locale":"de-*"},"version":2}],"version":1}}]}"#),
-    ("POST",   "/v1/requests/1/reviews", r#"{"kind":"comment","message":"Says nothing of loans"}"#),
+    ("POST",   "/v1/requests/1/reviews", r#"{"kind":"comment","message":"Does not mention loans"}"#),
     ("GET",    "/v1/requests", ""),
     ("GET",    "/v1/requests/1", ""),
     ("DELETE", "/v1/policies/production", ""),

@@ -9,9 +9,9 @@ use crate::support::team::{AGENT, Team};
 
 /// What every door has to say of a move that lacks an approval.
 const UNMET: &str =
-    "support/agent@production is not moved: policy production wants 1 approval of this exact change (0 so far)";
+    "cannot deploy to support/agent@production: policy production requires 1 approval of this exact change (0 so far)";
 /// And of one by somebody who may not deploy there at all.
-const FORBIDDEN: &str = "`ann` may not: no grant of `ann` gives `deploy` on support/agent@production";
+const FORBIDDEN: &str = "permission denied: `ann` is not granted `deploy` on support/agent@production";
 
 fn team() -> (Team, std::path::PathBuf) {
     let launch = Launch::primary();
@@ -129,12 +129,12 @@ fn check(who: &str, said: &str) {
 }
 
 #[test]
-fn whoever_lacks_an_approval_is_refused_alike_through_every_door() {
+fn missing_approval_is_refused_through_every_door() {
     check("rob", UNMET);
 }
 
 #[test]
-fn whoever_lacks_a_grant_is_refused_alike_through_every_door() {
+fn missing_grant_is_refused_through_every_door() {
     check("ann", FORBIDDEN);
 }
 

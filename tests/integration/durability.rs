@@ -87,7 +87,7 @@ async fn group(jobs: Vec<Job>) -> (Vec<Result<(), String>>, usize, Store, tempfi
 async fn a_job_that_refuses_changes_nothing_while_its_group_goes_on() {
     let (outcomes, kept, ..) = group(vec![Job::Good, Job::Refuses, Job::Good]).await;
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
-    assert!(outcomes[1].as_ref().expect_err("it refused").contains("job-1 holds no registry"));
+    assert!(outcomes[1].as_ref().expect_err("it refused").contains("job-1 does not contain a registry"));
     assert_eq!(kept, 2);
 }
 
@@ -96,7 +96,10 @@ async fn a_job_that_fails_half_way_takes_its_group_along_and_the_next_one_works(
     let (outcomes, kept, store, _directory) = group(vec![Job::Good, Job::FailsHalfWay, Job::Good]).await;
     let aborted = "another write in the same group failed; nothing was written, try again";
     assert_eq!(outcomes[0], Err(aborted.to_owned()));
-    assert!(outcomes[1].as_ref().expect_err("it failed").contains("job-1 holds no registry"), "its own error");
+    assert!(
+        outcomes[1].as_ref().expect_err("it failed").contains("job-1 does not contain a registry"),
+        "its own error"
+    );
     assert_eq!(outcomes[2], Err(aborted.to_owned()));
     assert_eq!(kept, 0);
     store.write(|txn| filler::put(txn, "next", "done")).await.expect("the next group is written");
@@ -116,7 +119,7 @@ async fn a_queue_that_is_full_refuses_at_once() {
         }
         assert!(waits.len() <= 4_096, "the queue is bounded");
     };
-    assert_eq!(refused.expect_err("it is full").to_string(), "too many writes wait already; try again");
+    assert_eq!(refused.expect_err("it is full").to_string(), "too many writes are already waiting; try again");
     drop(release);
     for wait in waits {
         wait.await.expect("those that wait are served");
@@ -129,7 +132,7 @@ async fn a_closed_store_says_so() {
     let store = open_store(directory.path());
     store.close().await;
     let outcome = store.write(|txn| filler::put(txn, "a", "b")).await;
-    assert_eq!(outcome.expect_err("it is closed").to_string(), "the writer has stopped; the log says why");
+    assert_eq!(outcome.expect_err("it is closed").to_string(), "the writer has stopped; see the log for the cause");
 }
 
 #[test]
@@ -139,7 +142,7 @@ fn a_second_process_on_the_same_directory_is_refused() {
     let file = directory.path().join("registry.redb");
     assert_eq!(
         refusal(directory.path(), true),
-        format!("another process is using {}; stop it, or choose another directory with --data", file.display())
+        format!("another process is using {}; stop it, or use a different directory with --data", file.display())
     );
 }
 
@@ -162,7 +165,7 @@ fn a_newer_schema_and_a_foreign_database_are_refused_and_left_alone() {
         &|txn| drop(txn.open_table(META).expect("a table").insert("schema", &2_u64.to_le_bytes()[..])),
         "was written by a newer bookholder (schema 2, this one reads up to 1); upgrade this program",
     );
-    check(&|txn| drop(txn.open_table(FOREIGN).expect("a table").insert(1, 1)), "is damaged: it is no registry");
+    check(&|txn| drop(txn.open_table(FOREIGN).expect("a table").insert(1, 1)), "is damaged: it is not a registry");
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn directories_that_hold_no_registry_or_cannot_be_made_say_what_to_do() {
     let shown = empty.display();
     assert_eq!(
         refusal(&empty, false),
-        format!("{shown} holds no registry; start one with `bookholder serve --data {shown}`")
+        format!("{shown} does not contain a registry; start one with `bookholder serve --data {shown}`")
     );
     assert!(!empty.exists(), "looking makes nothing");
     let file = directory.path().join("file");

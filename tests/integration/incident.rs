@@ -32,11 +32,11 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     let risky = published["version"]["number"].as_u64().expect("a number");
 
     // Refused: the author, the releaser without approval, the author approving herself.
-    assert!(team.deploy("ann", risky).problem(403, "forbidden").contains("`ann` may not"));
+    assert!(team.deploy("ann", risky).problem(403, "forbidden").contains("`ann` is not granted"));
     let refused = team.deploy("rob", risky);
     let detail = refused.problem(403, "policy_not_met");
     assert!(
-        detail.contains("1 approval of this exact change by compliance") && detail.contains("because its risk is high"),
+        detail.contains("1 approval of this exact change by compliance") && detail.contains("because the risk is high"),
         "{detail}"
     );
     let request = propose(&team, risky);
@@ -93,7 +93,7 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     assert!(!page.contains("<script") && !page.contains("http://"), "one file that fetches nothing");
     let other = team.node.home().join("rob.html");
     let out = other.to_str().expect("a path");
-    let _said = team.run("rob", ["report", "--from", &from, "--out", out]).fails(1).says("roles that may");
+    let _said = team.run("rob", ["report", "--from", &from, "--out", out]).fails(1).says("roles that allow this");
 }
 
 fn propose(team: &Team, version: u64) -> u64 {

@@ -100,16 +100,16 @@ fn one_root_key_becomes_two_of_three_held_offline() {
     let _said = drafted("4").fails(1).says("at most the number of root keys");
     let _said = drafted("2").ok().says("1 of 1 → 2 of 3").says(&pinned).says("2 signatures missing");
     let _said = drafted("2").fails(2).says("is not overwritten");
-    let _said = draft(&primary, &home.join("same.draft")).fails(1).says("says already");
+    let _said = draft(&primary, &home.join("same.draft")).fails(1).says("no changes from root document 1");
 
     // Signed one after another, by the old key and two of the new ones.
-    let few = |said: Said| said.says("does not carry enough signatures").says("keys sign DRAFT");
+    let few = |said: Said| said.says("does not have enough signatures").says("keys sign DRAFT");
     let _said = few(install(&file, &primary).fails(1)).says("0 of 1 for the root by keys of root 1");
     let old = home.join("old-root.key");
     std::fs::rename(root_key_file(&primary), &old).expect("a key to take offline");
     let _said = sign(&file, &old).ok().says("1 of 1 for the root by keys of root 1").says("2 signatures missing");
     let (stranger, _) = new_key(&home, "stranger.key");
-    let _said = sign(&file, &stranger).fails(1).says("stands neither in root document 1 nor in 2");
+    let _said = sign(&file, &stranger).fails(1).says("is in neither root document 1 nor 2");
     let _said = sign(&file, &ada).ok().says("1 signature missing");
     let once = std::fs::read(&file).expect("a draft");
     let _said = sign(&file, &ada).ok().says("had signed it already");
@@ -140,7 +140,7 @@ fn one_root_key_becomes_two_of_three_held_offline() {
     // The old root key counts for nothing now.
     let next = home.join("root-3.draft");
     let _said = draft(&primary, &next).arg("--max-lifetime-days=30").ok().says("90 → 30 days");
-    let _said = sign(&next, &old).fails(1).says("stands neither");
+    let _said = sign(&next, &old).fails(1).says("is in neither");
     let _said = sign(&next, &bob).ok();
     let _said = sign(&next, &ada).ok();
     primary.stop();
@@ -218,36 +218,36 @@ fn a_lost_checkpoint_key_is_replaced_at_the_last_commit_and_nowhere_else() {
     primary.restart();
     primary.publish("a", "two");
     primary.stop();
-    let _said = install(&first, &primary).fails(1).says("the registry stands at 1.").says("draft it again");
+    let _said = install(&first, &primary).fails(1).says("the registry is now at 1.").says("draft it again");
 
     std::fs::remove_file(keys.join("checkpoint.key")).expect("a key to lose");
     let _said = draft(&primary, &second).arg("--rotate-checkpoint").ok().says("checkpoint-3");
     let _said = sign(&second, &root_key_file(&primary)).ok();
     let _said = install(&second, &primary).ok();
-    let _said = install(&first, &primary).fails(1).says("is in force already; draft it again");
+    let _said = install(&first, &primary).fails(1).says("is already in force; draft it again");
     primary.restart();
     assert_eq!(primary.text("a"), "two");
     answers(&Node::replica(&primary), "two");
 }
 
 #[test]
-fn what_is_no_draft_is_refused_with_the_reason() {
+fn invalid_root_drafts_are_refused_with_the_reason() {
     let mut primary = Node::primary();
     primary.stop();
     let (file, key) = (primary.home().join("draft"), root_key_file(&primary));
     let _said = sign(&file, &key).fails(2).says("cannot read");
     std::fs::write(&file, "format = 7").expect("a file");
-    let _said = sign(&file, &key).fails(2).says("is no draft of a root document").says("keys draft");
+    let _said = sign(&file, &key).fails(2).says("is not a draft of a root document").says("keys draft");
     std::fs::remove_file(&file).expect("a file");
     let _said = draft(&primary, &file).arg("--max-lifetime-days=7").ok();
-    let _said = sign(&file, &primary.home().join("nowhere")).fails(2).says("cannot be read");
+    let _said = sign(&file, &primary.home().join("nowhere")).fails(2).says("cannot read the key file");
     let _said = sign(&file, &key).ok();
     let draft = std::fs::read_to_string(&file).expect("a draft");
     for (from, to, why) in [
         ("draft/v1", "draft/v9", "not `bookholder/draft/v1`"),
         ("version 2", "version 3", "does not follow root document 1"),
-        ("max_lifetime 604800", "max_lifetime 604801", "does not fit the text"),
-        ("max_lifetime 7776000", "max_lifetime 7776001", "does not fit the text"),
+        ("max_lifetime 604800", "max_lifetime 604801", "does not match the text"),
+        ("max_lifetime 7776000", "max_lifetime 7776001", "does not match the text"),
     ] {
         assert!(draft.contains(from), "{draft}");
         std::fs::write(&file, draft.replacen(from, to, 1)).expect("a file");
@@ -351,9 +351,9 @@ fn a_backup_older_than_a_change_of_keys_is_restored_under_the_newest_root() {
     let old = OldBackup::before_new_keys("1", std::slice::from_ref(&holder));
     let with_key = || old.restore().arg("--root-key-file").arg(&holder.0);
     // Without the newer root documents the copy could not know whose checkpoint key that is.
-    let _said = with_key().fails(2).says("no root document lists the key").says("put the folder `trust`");
+    let _said = with_key().fails(2).says("no root document lists the key").says("folder `trust`");
     old.bring_trust();
-    let _said = old.restore().fails(2).says("root document 2 wants 1 of its root keys").says("--root-key-file");
+    let _said = old.restore().fails(2).says("root document 2 needs 1 of its root keys").says("--root-key-file");
     let _said = with_key().ok().says("epoch 3 begins here").says("proved");
     assert_eq!(mode(&old.restored.join("keys")), 0o700);
     for path in ["registry.redb", "keys/checkpoint.key"] {
@@ -371,7 +371,7 @@ fn a_registry_with_two_of_three_root_keys_is_restored_by_their_files_or_by_a_sig
     let old = OldBackup::before_new_keys("2", &holders);
     old.bring_trust();
     let one = old.restore().arg("--root-key-file").arg(ada);
-    let _said = one.fails(2).says("root document 2 wants 2 of its root keys to sign the new epoch, and 1 of them");
+    let _said = one.fails(2).says("root document 2 needs 2 of its root keys to sign the new epoch, but only 1");
 
     let file = home.path().join("epoch.draft");
     let _said = old.restore().arg("--draft").arg(&file).ok().says("epoch 3 begins after 1.").says("keys sign");
@@ -379,7 +379,7 @@ fn a_registry_with_two_of_three_root_keys_is_restored_by_their_files_or_by_a_sig
     let _said = old.restore().arg("--draft").arg(&file).fails(2).says("is not overwritten");
     let signed = || old.restore().arg("--signed").arg(&file);
     let _said = sign(&file, bob).ok();
-    let _said = signed().fails(1).says("does not carry enough signatures");
+    let _said = signed().fails(1).says("does not have enough signatures");
     let _said = sign(&file, eve).ok();
     let _said = signed().ok().says("epoch 3 begins here").says("proved");
     old.is_followed();
@@ -401,7 +401,7 @@ fn a_restore_refuses_records_of_trust_that_were_changed() {
     bytes[20] ^= 1;
     std::fs::write(&root, bytes).expect("written");
     let restore = old.restore().arg("--root-key-file").arg(&holder.0);
-    let _said = restore.fails(2).says("the files in the folder `trust` do not hold together");
+    let _said = restore.fails(2).says("the files in the folder `trust` are inconsistent");
     assert!(!old.restored.join("registry.redb").exists());
     drop(home);
 }

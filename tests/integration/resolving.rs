@@ -151,7 +151,7 @@ async fn the_past_answers_as_it_did() {
     assert_eq!(answer("a@latest", published), Ok("v1".to_owned()));
     assert!(answer("a", published).is_err());
     assert_eq!(answer("a", deployed), Ok("v1".to_owned()));
-    assert_eq!(answer("a@2", deployed), Err("the prompt `a` has no version 2; its newest is 2".to_owned()));
+    assert_eq!(answer("a@2", deployed), Err("the prompt `a` has no version 2; its latest is 2".to_owned()));
     assert_eq!((answer("a", moved), answer("a@latest", moved)), (Ok("v2".to_owned()), Ok("v2".to_owned())));
     assert!(answer("a", gone).is_err());
     assert_eq!(answer("nobody", moved), Err("there is no prompt `nobody`".to_owned()));
@@ -207,7 +207,7 @@ async fn a_batch_is_bounded_in_bytes_and_equal_references_share_one_answer() {
     assert_eq!(answers.len(), 19);
     assert!(answers[1..].iter().all(|answer| Arc::ptr_eq(answer, &answers[1])));
     let refused = batch(19).expect_err("more than 16 MiB");
-    assert_eq!(refused, "with `large@1` the answers to this batch are larger than 16777216 bytes, which is the limit");
+    assert_eq!(refused, "the answers to this batch exceed the limit of 16777216 bytes at `large@1`");
     assert_eq!(batch(999).expect_err("far more"), refused);
 }
 
@@ -235,19 +235,27 @@ async fn questions_over_their_limits_are_refused_the_same_from_memory_and_from_d
 }
 
 #[tokio::test]
-async fn references_that_mean_nothing_say_what_is_wrong() {
+async fn invalid_references_say_what_is_wrong() {
     let primary = Primary::found();
     let published = primary.publish("a", "v1").await;
     for (reference, message) in [
         ("a", "the prompt `a` has no label `production`".to_owned()),
         ("a@staging", "the prompt `a` has no label `staging`".to_owned()),
-        ("a@2", "the prompt `a` has no version 2; its newest is 1".to_owned()),
-        ("a@9007199254740991", "the prompt `a` has no version 9007199254740991; its newest is 1".to_owned()),
-        ("a@9007199254740992", "`9007199254740992` is not a version number; versions count from 1 to 9007199254740991".to_owned()),
-        ("a@0", "`0` is not a version number; versions count from 1 to 9007199254740991".to_owned()),
-        ("a@b3:00000000", "the prompt `a` has no version b3:00000000; its newest is 1".to_owned()),
+        ("a@2", "the prompt `a` has no version 2; its latest is 1".to_owned()),
+        ("a@9007199254740991", "the prompt `a` has no version 9007199254740991; its latest is 1".to_owned()),
+        (
+            "a@9007199254740992",
+            "invalid version number `9007199254740992`: versions count from 1 to 9007199254740991".to_owned(),
+        ),
+        ("a@0", "invalid version number `0`: versions count from 1 to 9007199254740991".to_owned()),
+        ("a@b3:00000000", "the prompt `a` has no version b3:00000000; its latest is 1".to_owned()),
         ("b", "there is no prompt `b`".to_owned()),
-        ("a\0b", "the name `a\u{fffd}b` holds the character U+0000 (a control character), which no name may hold; leave it out or write `-`".to_owned()),
+        (
+            "a\0b",
+            "the name `a\u{fffd}b` contains U+0000 (a control character), which is not allowed; remove it or \
+            use `-`"
+                .to_owned(),
+        ),
     ] {
         assert_eq!(primary.text(reference).expect_err(reference).to_string(), message);
     }
@@ -256,7 +264,7 @@ async fn references_that_mean_nothing_say_what_is_wrong() {
     primary.resolver.set_ready(false);
     let error = primary.resolver.resolve("a@1", &Query::default()).expect_err("not ready");
     assert!(matches!(error, ResolveError::NotReady));
-    assert_eq!(error.to_string(), "this replica holds no verified state yet");
+    assert_eq!(error.to_string(), "this replica has no verified state yet");
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ fn no_door_makes_a_prompt_whose_name_is_not_portable() {
         ("support/agent\u{202e}", "U+202E"),
         ("support/cafe\u{301}", "for example `support/cafe`"),
         ("Support/Agent", "for example `support/agent`"),
-        ("con", "`con` is a device on Windows"),
+        ("con", "`con` is a device name on Windows"),
         ("support/agent.", "ends in `.`"),
         ("support agent", "for example `support-agent`"),
     ] {

@@ -55,7 +55,7 @@ fn a_replica_and_a_client_speak_tls_with_a_primary_of_their_own_authority() {
     let untrusting = bookholder(["get", "a"]).server(&primary).fails(3);
     let _said = untrusting.says("cannot trust https://127.0.0.1").says("--ca-file");
     let empty = bookholder(["get", "a", "--ca-file"]).arg(&files.key).server(&primary);
-    let _said = empty.fails(2).says("holds none");
+    let _said = empty.fails(2).says("contains no PEM certificate");
     let plain = bookholder(["get", "a"]).env("BOOKHOLDER_SERVER", primary.url().replace("https", "http"));
     let _said = plain.fails(1).says("use https://");
 
@@ -100,16 +100,16 @@ fn a_listener_that_others_can_reach_needs_tls_and_tokens_or_somebody_who_says_ot
     let everywhere = |launch: Launch| launch.args(["--listen", "0.0.0.0:0"]);
     let replica = || Launch::replica().args(["--root-key", &format!("bk1-{}", "0".repeat(64))]);
     let files = Certificates::make();
-    check(everywhere(Launch::primary()), "there is no TLS: give --tls-cert and --tls-key");
-    check(everywhere(replica()), "there is no TLS");
+    check(everywhere(Launch::primary()), "without TLS: set --tls-cert and --tls-key");
+    check(everywhere(replica()), "without TLS");
     check(files.launch(everywhere(replica())), "BOOKHOLDER_READ_TOKEN");
     let text = |path: &PathBuf| path.to_str().expect("UTF-8").to_owned();
     check(Launch::primary().args(["--tls-cert", &text(&files.certificate)]), "--tls-key is missing");
     check(Launch::primary().args(["--tls-key", &text(&files.key)]), "--tls-cert is missing");
-    check(Launch::primary().tls(&files.key, &files.certificate), "the TLS files cannot be used");
+    check(Launch::primary().tls(&files.key, &files.certificate), "cannot use the TLS files");
     check(Launch::primary().tls("/nowhere/cert.pem".as_ref(), &files.key), "/nowhere/cert.pem");
     let other = Certificates::make();
-    check(Launch::primary().tls(&files.certificate, &other.key), "the TLS files cannot be used");
+    check(Launch::primary().tls(&files.certificate, &other.key), "cannot use the TLS files");
 
     let mut insecure = everywhere(Launch::primary()).args(["--insecure"]).start();
     assert_eq!(insecure.address().ip().to_string(), "0.0.0.0");
@@ -129,7 +129,7 @@ fn a_replica_with_a_read_token_asks_for_it_also_on_this_machine_when_reading_is_
         Launch::replica_of(&primary).env("BOOKHOLDER_READ_TOKEN", token).env("BOOKHOLDER_OPEN_READS", "false").start();
     replica.until("it follows", || (replica.get("/readyz").status == 200).then_some(()));
     let detail = replica.get("/v1/resolve/a").problem(401, "unauthorized");
-    assert!(detail.contains("takes an access token"), "{detail}");
+    assert!(detail.contains("access token required"), "{detail}");
     let with =
         |token: &str| replica.send("GET", "/v1/resolve/a", &[("authorization", &format!("Bearer {token}"))], b"");
     assert_eq!(with(token).ok()["content"]["text"], "for readers");
@@ -178,7 +178,7 @@ fn a_named_certificate_counts_for_the_names_in_it_and_while_it_is_valid() {
         let _said = asked.fails(3).says("cannot trust https://127.0.0.1").says(part);
     };
     refused(&["prompts.example.com"], |_| {}, "prompts.example.com");
-    refused(&[], |_| {}, "names no host");
+    refused(&[], |_| {}, "has no host name");
     refused(&["127.0.0.1"], |made| made.not_after = rcgen::date_time_ymd(2020, 1, 1), "expired");
 }
 
@@ -189,7 +189,7 @@ fn plain_http_to_a_tls_port_and_tls_to_a_plain_port_are_told_what_to_use() {
     let answer = encrypted.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("an answer");
     assert!(answer.problem(400, "bad_request").contains("use https://"), "{}", answer.text());
     let status = |url: String| bookholder(["status"]).env("BOOKHOLDER_SERVER", url);
-    let _said = status(encrypted.url().replace("https", "http")).fails(1).says("this port speaks TLS: use https://");
+    let _said = status(encrypted.url().replace("https", "http")).fails(1).says("this port uses TLS: use https://");
     let plain = Node::primary();
     let _said = status(plain.url().replace("http", "https")).fails(3).says("use http://");
 }

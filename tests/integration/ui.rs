@@ -176,7 +176,7 @@ fn a_revoked_access_token_ends_its_session_at_once() {
 }
 
 #[test]
-fn forms_of_others_and_of_other_sessions_do_nothing() {
+fn forms_of_other_sites_or_sessions_are_refused() {
     let node = Node::primary();
     node.publish("a", "one");
     node.publish("a", "two");
@@ -201,7 +201,7 @@ fn forms_of_others_and_of_other_sessions_do_nothing() {
     for (form, headers) in forms {
         let answer = browser.send("POST", "/ui/rollback", headers, &fields(form));
         assert_eq!(answer.status, 403, "{form} {headers:?}: {}", answer.text());
-        assert!(answer.text().contains("<h1>Not allowed</h1>"), "{}", answer.text());
+        assert!(answer.text().contains("<h1>Permission denied</h1>"), "{}", answer.text());
     }
     assert_eq!(node.text("a"), "two", "nothing was done");
     let mut stranger = Browser::new(&node);
@@ -241,12 +241,14 @@ fn wrong_sign_ins_are_slowed_and_a_right_access_token_always_signs_in() {
     assert_eq!(refused.status, 429, "{}", refused.text());
     let wait: u64 = refused.header("retry-after").expect("how long").parse().expect("seconds");
     assert!((1..=60).contains(&wait), "{wait}");
-    assert!(refused.text().contains("too many attempts") || refused.text().contains("Too many attempts"));
+    assert!(
+        refused.text().contains("too many sign-in attempts") || refused.text().contains("Too many sign-in attempts")
+    );
     assert_eq!(browser.sign_in(ADMIN).status, 303, "who has one is not kept out by others' guesses");
 }
 
 #[test]
-fn what_others_wrote_is_shown_and_does_nothing() {
+fn text_of_others_is_escaped_on_pages() {
     let node = Node::primary();
     let name = "support/script-alert";
     let hostile =

@@ -85,7 +85,7 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     );
     let page = refused(&mut admin, "/ui/access", 409, &create);
     assert!(
-        page.contains("There is a principal <code>ann</code> already") && page.contains("value=\"support/**\""),
+        page.contains("A principal <code>ann</code> already exists") && page.contains("value=\"support/**\""),
         "{page}"
     );
     let bad = [("do", "create"), ("name", "No Name"), ("kind", "service"), ("role", "")];
@@ -95,7 +95,7 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     let ann = "/ui/access/who/ann";
     let grant = [("do", "grant"), ("role", "releaser"), ("prompts", "support/agent"), ("labels", "staging")];
     assert_eq!(accepted(&mut admin, ann, &grant), "/ui/access/who/ann?done=grant");
-    assert!(refused(&mut admin, ann, 422, &grant).contains("is there already"));
+    assert!(refused(&mut admin, ann, 422, &grant).contains("already exists"));
     let page = refused(&mut admin, ann, 404, &[("do", "grant"), ("role", "nobody"), ("prompts", "a/*")]);
     assert!(page.contains("no role <code>nobody</code>") && page.contains("value=\"a/*\""), "{page}");
     assert!(refused(&mut admin, ann, 400, &[("do", "grant"), ("role", "")]).contains("Role: choose one"));
@@ -130,7 +130,7 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
     assert_eq!(accepted(&mut admin, ann, &[("do", "enable")]), "/ui/access/who/ann?done=enable");
     assert!(works(&node, &secret));
     let page = refused(&mut admin, "/ui/access/who/admin", 409, &[("do", "disable")]);
-    assert!(page.contains("nobody could keep access tokens"), "{page}");
+    assert!(page.contains("is the only one who can manage access"), "{page}");
     assert!(
         page.contains("href=\"/ui/audit?who=admin\"") && page.contains("enable-principal"),
         "what they did: {page}"
@@ -165,7 +165,7 @@ fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
     assert_eq!(last(&node)["command"], json!("revoke-token"));
     assert_eq!(admin.get(&one).status, 404);
     let page = refused(&mut admin, "/ui/access/tokens/admin", 409, &[("do", "revoke")]);
-    assert!(page.contains("nobody could keep access tokens"), "{page}");
+    assert!(page.contains("is the only one who can manage access"), "{page}");
     assert_eq!(admin.submit("/ui/access/tokens/admin", &[("form", ""), ("do", "revoke")]).status, 403);
     assert!(works(&node, ADMIN));
 }
@@ -184,7 +184,10 @@ fn a_role_of_ones_own_is_made_changed_and_removed() {
     ];
     assert_eq!(accepted(&mut admin, list, &create), "/ui/access/roles/on-call?done=create");
     let page = refused(&mut admin, list, 409, &create);
-    assert!(page.contains("a role <code>on-call</code> already"), "one that is there is not replaced unseen: {page}");
+    assert!(
+        page.contains("role <code>on-call</code> already exists"),
+        "one that is there is not replaced unseen: {page}"
+    );
     assert!(page.contains("name=\"may.deploy\" value=\"yes\" checked"), "{page}");
     let one = "/ui/access/roles/on-call";
     let seen = hidden(&admin.page(one), "seen");
@@ -253,10 +256,10 @@ fn a_policy_is_written_by_a_form_with_every_field() {
     let changed =
         |name: &str, value: &'static str| all.map(|(found, old)| (found, if found == name { value } else { old }));
     let page = refused(&mut admin, new, 422, &changed("message", "("));
-    assert!(page.contains("no regular expression") && page.contains("value=\"regression, safety\""), "{page}");
+    assert!(page.contains("not a valid regular expression") && page.contains("value=\"regression, safety\""), "{page}");
     assert!(page.contains("name=\"weekly.0.fri\" value=\"yes\" checked"), "nothing typed is lost: {page}");
     assert!(refused(&mut admin, new, 400, &changed("approvals", "many")).contains("Approvals: "));
-    assert!(refused(&mut admin, new, 400, &changed("weekly.0.to", "4pm")).contains("no time of day"));
+    assert!(refused(&mut admin, new, 400, &changed("weekly.0.to", "4pm")).contains("invalid time of day"));
     assert_eq!(accepted(&mut admin, new, &all), "/ui/access/policies/production?done=save");
     let kept = node.send("GET", "/v1/policies", &[], b"").ok();
     let expected = json!([{
@@ -268,7 +271,7 @@ fn a_policy_is_written_by_a_form_with_every_field() {
         "risk": {"from": "high", "approvers": ["compliance"], "block": ["secrets"]},
     }]);
     assert_eq!(kept, expected);
-    assert!(refused(&mut admin, new, 409, &all).contains("a policy <code>production</code> already"));
+    assert!(refused(&mut admin, new, 409, &all).contains("policy <code>production</code> already exists"));
     let one = "/ui/access/policies/production";
     let page = admin.page(one);
     assert!(page.contains("90 min on staging first") && page.contains("no deployments on fri"), "{page}");
@@ -285,7 +288,7 @@ fn a_policy_is_written_by_a_form_with_every_field() {
 }
 
 #[test]
-fn why_somebody_may_is_explained_from_grant_to_policy() {
+fn check_access_explains_grants_and_policies() {
     let policy = json!({"approvals": 1, "approvers": ["compliance"], "deployers": ["releaser"]});
     let team = Team::start(Launch::primary(), &policy);
     let version = team.publish("ann", "Hello");
@@ -323,7 +326,7 @@ fn why_somebody_may_is_explained_from_grant_to_policy() {
 }
 
 #[test]
-fn each_sees_what_they_may_and_changes_nothing_else() {
+fn pages_show_and_change_only_what_is_permitted() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let mut ann = signed(&team.node, team.token("ann"));
     assert!(!ann.page("/ui/").contains("href=\"/ui/access\""), "the part is for who keeps access");
@@ -398,7 +401,7 @@ fn webhooks_are_created_tested_changed_and_removed_in_the_browser() {
     assert!(!again.contains("whsec_") && !again.contains("secret-path"), "{again}");
     assert!(
         refused(&mut admin, list, 409, &hook("https://hooks.example.com/y"))
-            .contains("There is a webhook <code>team</code> already")
+            .contains("A webhook <code>team</code> already exists")
     );
     let change = [
         ("do", "save"),
@@ -531,7 +534,7 @@ fn archive_page_shows_what_would_go_and_archives_exactly_that() {
     let below = admin.get(&format!("{path}?unused_days=100"));
     assert!(below.status == 422 && below.text().contains("at least 184 days"), "{}", below.text());
     let page = admin.page(&list);
-    for part in ["2 versions to archive", "old/one@1</a>", "old/one@2</a>", "a rollback serves it again"] {
+    for part in ["2 versions to archive", "old/one@1</a>", "old/one@2</a>", "a rollback would deploy it"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let seen = hidden(&page, "seen");

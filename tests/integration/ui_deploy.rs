@@ -89,7 +89,7 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
     assert_eq!(resolved(&team, "x", "de-CH"), 3);
 
     let stale = decide(&mut rob, &page, "deploy", "Again").expect_err("the page is old");
-    assert!(stale.contains("staging has moved"), "{stale}");
+    assert!(stale.contains("staging changed"), "{stale}");
     let again = rob.page(&format!("{DEPLOY}?label=staging"));
     assert!(again.contains("No changes: this is already deployed."), "{again}");
     for (query, expected) in [
@@ -117,7 +117,7 @@ fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
     assert!(page.contains("checked when you deploy"), "{page}");
     let page_of_rob = rob.page(&path);
     let refused = decide(&mut rob, &page_of_rob, "deploy", "OPS-1").expect_err("no approval");
-    assert!(refused.contains("is not moved") && refused.contains("value=\"OPS-1\""), "{refused}");
+    assert!(refused.contains("annot deploy to") && refused.contains("value=\"OPS-1\""), "{refused}");
     let glass = decide(&mut rob, &page_of_rob, "override", "OPS-1").expect_err("no override");
     assert!(glass.contains("role=\"alert\""), "{glass}");
     let request = decide(&mut ann, &page, "propose", "OPS-2 please").expect("asked");

@@ -84,7 +84,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
     let form =
         editor(&mut ann, EDIT).set("m1.p0.text", "Good day.").set("message", "Politer").set("label", "production");
     let refused = ann.submit(EDIT, &form.clone().set("do", "deploy").pairs());
-    assert!(refused.text().contains("may not"), "an author does not deploy: {}", refused.text());
+    assert!(refused.text().contains("is not granted"), "an author does not deploy: {}", refused.text());
     let form = editor(&mut ann, EDIT).set("message", "Politer").set("label", "production");
     assert_eq!(form.get("m1.p0.text"), Some("Good day."), "what was refused is saved");
     assert_eq!(press(&mut ann, &form, "propose"), "/ui/review/1?done=propose");
@@ -92,7 +92,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
 }
 
 #[test]
-fn what_nobody_touched_stays_to_the_letter_and_wrong_fields_come_back() {
+fn untouched_fields_are_kept_exactly_and_wrong_ones_are_shown_again() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let before = json!({"syntax": "plain", "messages": [{"role": "system", "content": "\r\none\r\ntwo\u{0}\u{200b}"},
         {"role": "user", "content": "Hi"}], "config": {"a": 1}});
@@ -113,7 +113,7 @@ fn what_nobody_touched_stays_to_the_letter_and_wrong_fields_come_back() {
 }
 
 #[test]
-fn two_people_at_one_prompt_lose_nothing() {
+fn concurrent_edits_of_a_prompt_lose_nothing() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let text = |text: &str| json!({"syntax": "plain", "text": text});
     publish(&team, "ann", &text("one\ntwo\nthree"));
@@ -184,7 +184,7 @@ fn drafts_are_for_those_who_may_write() {
 }
 
 #[test]
-fn what_is_chosen_stays_chosen_and_variables_of_includes_stay_declared() {
+fn editor_keeps_choices_and_variables_of_includes() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let part = json!({"content": {"syntax": "mustache", "text": "Temp {{temp}}"}, "message": "because"});
     team.send("admin", "POST", "/v1/prompts/shared%2Fpart/versions", &part).ok();
@@ -232,7 +232,7 @@ fn who_wrote_what_a_draft_took_in_does_not_approve_it_and_refusals_are_recorded(
     let approval = json!({"kind": "approve", "fingerprints": [looked["request"]["moves"][0]["fingerprint"]]});
     let refused = team.send("cy", "POST", "/v1/requests/1/reviews", &approval);
     assert!(refused.status == 403 && refused.text().contains("four eyes"), "{}", refused.text());
-    assert!(refused.text().contains("made part of support/agent@"), "{}", refused.text());
+    assert!(refused.text().contains("wrote part of support/agent@"), "{}", refused.text());
 
     // What an old window holds is of a draft that is gone.
     let old = form.set("text", "from before").set("do", "save");

@@ -106,5 +106,5 @@ fn a_header_without_a_trusted_proxy_is_refused_at_the_start() {
     let refused = Launch::primary().env("BOOKHOLDER_SIGN_IN_HEADER", HEADER).refused();
     assert!(refused.contains("trusted_proxies is empty"), "{refused}");
     let refused = Launch::replica().args(["--trusted-proxies", "127.0.0.1"]).env("BOOKHOLDER_SIGN_IN_HEADER", HEADER);
-    assert!(refused.refused().contains("setting of a primary"));
+    assert!(refused.refused().contains("only works on a primary"));
 }

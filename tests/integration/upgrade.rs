@@ -183,5 +183,5 @@ async fn the_first_schema_opens_with_all_that_it_holds() {
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
     let refused = outside(move || found(&store, &Founding::default(), &clock).err().expect("no keys").to_string());
-    assert!(refused.contains("keys/checkpoint.key cannot be read; put the key back from your safe copy"), "{refused}");
+    assert!(refused.contains("keys/checkpoint.key; restore the key from your safe copy"), "{refused}");
 }

@@ -131,9 +131,9 @@ fn a_burst_of_edits_ends_in_its_last_text() {
 fn a_wrong_file_is_reported_and_skipped_until_it_is_mended() {
     let watched = Watched::start(&[("bad.prompt", "---\nnever closed\n"), ("good.prompt", "good\n")]);
     watched.says("good", "good");
-    watched.node.until_logged("a prompt file is skipped");
+    watched.node.until_logged("skipped a prompt file");
     watched.node.until_logged("bad.prompt");
-    watched.node.until_logged("no later `---` line closes");
+    watched.node.until_logged("has no closing `---` line");
     fs::write(watched.folder.join("bytes.prompt"), b"\xff\xfe").expect("a file");
     watched.node.until_logged("it is not UTF-8 from byte 0 on");
     watched.write("na@me.prompt", "text\n");
@@ -155,7 +155,7 @@ fn a_file_that_goes_away_removes_nothing() {
     watched.says("moves", "moving");
     fs::remove_file(watched.folder.join("stays.prompt")).expect("removed");
     fs::rename(watched.folder.join("moves.prompt"), watched.folder.join("moved.prompt")).expect("renamed");
-    watched.node.until_logged("a prompt file is gone; its prompt stays until it is removed");
+    watched.node.until_logged("a prompt file was deleted; its prompt stays until it is removed");
     watched.says("moved", "moving");
     assert_eq!(
         (watched.node.text("stays@latest"), watched.node.text("moves@latest")),
@@ -181,8 +181,8 @@ fn restart_undoes_neither_a_rollback_nor_a_version_of_a_colleague() {
     let before = watched.node.get("/v1/status").ok()["position"].clone();
     watched.node.stop();
     watched.node.restart();
-    watched.until_skipped("a.prompt", "production served version 2 and was moved since");
-    watched.until_skipped("b.prompt", "the registry is at version 2, and the file is from version 1");
+    watched.until_skipped("a.prompt", "others deployed to production after version 2");
+    watched.until_skipped("b.prompt", "the registry is at version 2, but the file is from version 1");
     assert_eq!(watched.node.get("/v1/status").ok()["position"], before, "a restart commits nothing");
     assert_eq!((watched.node.text("a@production"), watched.node.text("b@production")), ("one".into(), "hotfix".into()));
     // Both changed: somebody has to merge.
@@ -244,7 +244,7 @@ fn config_map_is_published_and_its_swap_is_noticed() {
     fs::remove_dir_all(watched.folder.join("..2026_1")).expect("removed");
     watched.says("a", "two");
     link("/etc/hostname", "host.prompt");
-    watched.until_skipped("host.prompt", "leads out of the folder");
+    watched.until_skipped("host.prompt", "points outside the folder");
     assert_eq!((watched.versions("a").len(), watched.versions("support/b").len()), (2, 1));
 }
 

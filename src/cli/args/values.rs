@@ -264,8 +264,8 @@ mod tests {
         for (text, part) in [
             ("", "no role"),
             ("Author", "no role"),
-            ("author:", "no pattern"),
-            ("author::x", "no pattern"),
+            ("author:", "invalid pattern"),
+            ("author::x", "invalid pattern"),
             ("author:a:b:c", "role:prompts:labels"),
         ] {
             let error = grant(text).expect_err(text);

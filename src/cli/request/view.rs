@@ -109,7 +109,7 @@ fn around(review: &MoveReview, open: bool) -> String {
     } else {
         requirements::lines(&review.requirements, Some(&review.reviewers))
     };
-    let rows = [("used in the last day by", &review.used_by), ("included by", &review.dependents)];
+    let rows = [("used in the last 24 hours by", &review.used_by), ("included by", &review.dependents)];
     for (what, names) in rows.into_iter().filter(|(_, names)| !names.is_empty()) {
         shown.extend([&paint(DIM, what), " ", &one_line(&names.join(", ")), "\n"]);
     }
@@ -150,7 +150,7 @@ mod tests {
             "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
             "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","roles":["compliance"],"kind":"approve","message":"Fine\u001b[1m"}]},
             "moves":[{"name":"support/agent","label":"production","from":6,"findings":[],
-            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals of this exact change (1 so far)"}],
+            "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (1 so far)"}],
             "reviewers":[{"name":"bo","roles":["releaser"]}],"dependents":["support/router@3"],"used_by":["shop"]}],
             "complete":false}"#;
         serde_json::from_str(json).expect("a change request")
@@ -170,10 +170,9 @@ mod tests {
         assert_eq!(plain(&fingerprint(&view.request.moves[0])), "fingerprint f");
         let long = ProposedMove { fingerprint: "0123456789abcdef".to_owned(), ..view.request.moves[0].clone() };
         assert_eq!(plain(&fingerprint(&long)), "fingerprint 0123456789ab");
-        let expected = "\
-✗ policy prod: 2 approvals of this exact change (1 so far)
+        let expected = "✗ policy prod: 2 approvals (1 so far)
   who could: bo (releaser)
-used in the last day by shop
+used in the last 24 hours by shop
 included by support/router@3
 ";
         assert_eq!(plain(&around(&view.moves[0], true)), expected);

@@ -1,4 +1,4 @@
-//! Each call of governance, and the request that it becomes.
+//! Tests that each call of governance sends the right request.
 
 use std::future::Future;
 

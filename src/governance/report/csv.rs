@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_is_quoted_where_it_must_be_and_never_computed() {
+    fn csv_cells_are_quoted_and_never_formulas() {
         for (text, expected) in [
             ("plain", "plain"),
             ("", ""),

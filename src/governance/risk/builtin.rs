@@ -1,4 +1,4 @@
-//! The rules that come with the program.
+//! The built-in rules.
 //!
 //! Their regexes and tests are checked by a unit test, not at start: until a keyword is met nothing is compiled.
 

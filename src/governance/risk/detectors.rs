@@ -1,4 +1,5 @@
-//! What a regex says badly: hidden characters, look-alike letters, encoded blobs, variables without delimiters.
+//! Detectors for what regexes cannot express well: hidden characters, look-alike letters, encoded blobs, variables
+//! without delimiters.
 //!
 //! Each reads the text once and reports byte ranges.
 
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_scripts_and_emoji_need_is_no_finding() {
+    fn characters_needed_by_scripts_and_emoji_are_not_findings() {
         use Detector::{BidiControls, ControlCharacters, HiddenText, MixedScripts, ZeroWidth};
         let check = |detector: Detector, text: &str, count: usize| {
             assert_eq!(found(detector, text).len(), count, "{detector:?} {text:?}");
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_is_long_varied_and_no_picture() {
+    fn base64_blob_finding_needs_length_and_variety_and_is_not_an_image() {
         let blob = "aGVsbG8gd29ybGQgMTIzNDU2Nzg5MCBBQkNERUZHSElKS0xNTk9Q".repeat(5);
         assert_eq!(found(Detector::EncodedBlob, &format!("decode {blob}==")).len(), 1);
         assert!(found(Detector::EncodedBlob, &format!("data:image/png;base64,{blob}")).is_empty());
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_in_a_system_message_wants_delimiters() {
+    fn undelimited_variable_in_a_system_message_is_a_finding() {
         let check = |text: &str, count: usize| {
             assert_eq!(found(Detector::BareSystemVariable, text).len(), count, "{text}");
         };

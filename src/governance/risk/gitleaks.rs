@@ -1,7 +1,7 @@
-//! Reads the rules of the secret scanner gitleaks and writes them as a rule file of ours.
+//! Converts rules of the secret scanner gitleaks to a rule file.
 //!
-//! Its regexes are Go's; what Rust's engine writes otherwise is rewritten, and what cannot be is left out and said so.
-//! Rules about paths have no meaning here.
+//! Go regexes are rewritten for Rust's engine; rules that cannot be converted, such as those about file paths, are left
+//! out and reported.
 
 use serde::Deserialize;
 
@@ -87,7 +87,7 @@ pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> 
         match convert(leak, &aimed, &mut skipped) {
             Err(reason) => skip(&mut skipped, reason),
             Ok(form) if set.rule.iter().any(|rule| rule.id == form.id) => {
-                skip(&mut skipped, "another rule has its id".to_owned());
+                skip(&mut skipped, "another rule has the same id".to_owned());
             }
             Ok(form) if form.keywords.is_empty() && unfiltered == UNFILTERED_MAX => {
                 skip(&mut skipped, format!("more than {UNFILTERED_MAX} rules without keywords"));
@@ -99,7 +99,7 @@ pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> 
         }
     }
     if set.rule.is_empty() {
-        return Err(RuleError::Form { reason: "it holds no gitleaks rule that can be used".to_owned() });
+        return Err(RuleError::Form { reason: "it has no gitleaks rule that can be used".to_owned() });
     }
     let text = toml::to_string(&set).map_err(|error| RuleError::Form { reason: error.to_string() })?;
     if text.len() > FILE_BYTES_MAX {
@@ -112,13 +112,13 @@ pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> 
 /// One rule in our form, or why not. Left-out parts are added to `skipped`.
 fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> Result<RuleForm, String> {
     let regex = match (leak.regex, leak.path) {
-        (None, Some(_)) => return Err("it is about paths of files only".to_owned()),
+        (None, Some(_)) => return Err("it only matches file paths".to_owned()),
         (None, None) => return Err("it has no regex".to_owned()),
-        (Some(_), Some(_)) => return Err("it is about certain files only".to_owned()),
+        (Some(_), Some(_)) => return Err("it only applies to certain files".to_owned()),
         (Some(regex), None) => regex,
     };
     if !leak.required.is_empty() {
-        return Err("it needs other rules to match beside it".to_owned());
+        return Err("it depends on other rules".to_owned());
     }
     let pattern = translate(&regex);
     let compiled = compile_foreign(&leak.id, &pattern).map_err(|error| error.to_string())?;
@@ -149,7 +149,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
 /// Adds what an allowlist excuses, as far as it is about the secret itself.
 fn excuse(id: &str, list: Allowlist, allow: &mut Vec<String>, stopwords: &mut Vec<String>, skipped: &mut Vec<Skipped>) {
     let mut leave_out = |what: &str| {
-        let reason = format!("its allowlist {what} is left out; the rule may find more than it does in gitleaks");
+        let reason = format!("its allowlist {what} is ignored; the rule may find more than it does in gitleaks");
         skipped.push(Skipped { id: id.to_owned(), reason });
     };
     if list.condition.is_some_and(|condition| condition.eq_ignore_ascii_case("and") || condition == "&&") {
@@ -157,13 +157,13 @@ fn excuse(id: &str, list: Allowlist, allow: &mut Vec<String>, stopwords: &mut Ve
     }
     if !list.regexes.is_empty() {
         if list.regex_target.is_some_and(|target| target != "secret") {
-            leave_out("about lines or whole matches");
+            leave_out("on lines or whole matches");
         } else {
             for pattern in list.regexes.iter().map(|regex| translate(regex)) {
                 if allow.len() < ALLOW_MAX && compile_foreign(id, &pattern).is_ok() {
                     allow.push(pattern);
                 } else {
-                    leave_out("with a regex that cannot be read");
+                    leave_out("with an invalid regex");
                 }
             }
         }
@@ -289,8 +289,8 @@ regex = '''a(?=b)'''
         let (text, skipped) = import_gitleaks(SAMPLE).expect("an import");
         let ids: Vec<_> = skipped.iter().map(|skip| skip.id.as_str()).collect();
         assert_eq!(ids, ["acme-key", "key-file", "octal", "look"], "{skipped:?}");
-        assert!(skipped[0].reason.contains("allowlist about lines"));
-        assert!(skipped[1].reason.contains("paths of files"));
+        assert!(skipped[0].reason.contains("allowlist on lines"));
+        assert!(skipped[1].reason.contains("file paths"));
         assert!(text.starts_with("imported = \"gitleaks\""), "{text}");
         let set = RuleSet::parse(&text).expect("our own form");
         assert_eq!(set.rules().map(|rule| rule.id).collect::<Vec<_>>(), ["acme-key", "brace-key"]);
@@ -316,7 +316,7 @@ regex = '''a(?=b)'''
                 import_gitleaks(&format!("{good}[[rules]]\nid = 'odd'\nregex = 'odd'\nentropy = {entropy}\n"))
                     .expect("an import");
             let reasons: Vec<_> = skipped.iter().map(|skip| (skip.id.as_str(), skip.reason.as_str())).collect();
-            let expected = format!("the rule `odd` has the entropy {named}; give 0 to 8 bits a character");
+            let expected = format!("the rule `odd` has the entropy {named}; use 0 to 8 bits per character");
             assert_eq!(reasons, [("odd", expected.as_str())]);
             assert!(!text.contains("entropy"), "{text}");
         }

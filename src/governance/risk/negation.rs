@@ -1,4 +1,4 @@
-//! Whether a phrase is forbidden rather than asked for: "never give legal advice" is no legal advice.
+//! Detects negated phrases: "never give legal advice" is not legal advice.
 
 /// How far before a match a negation counts, in bytes: about eight words.
 const REACH_BYTES: usize = 56;

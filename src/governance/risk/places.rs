@@ -12,7 +12,7 @@ use crate::model::content::{Body, Content, Message, MessageContent, Role, Syntax
 const TARGET_BYTES_MAX: usize = 200;
 /// Longest key of a JSON object that is part of a name, in bytes.
 const SHOWN_KEY_BYTES_MAX: usize = 40;
-/// Most digits of such a key: one with more may itself be what nobody should see.
+/// Most digits of such a key: one with more may itself be secret.
 const SHOWN_KEY_DIGITS_MAX: usize = 3;
 
 /// Which texts a rule looks at.

@@ -58,17 +58,17 @@ const TEST_JOINER: char = '⟂';
 pub enum RuleError {
     #[error("the rule file is {bytes} bytes long; the limit is {FILE_BYTES_MAX} bytes; split it")]
     TooLong { bytes: usize },
-    #[error("the rule file is no rule file: {reason}")]
+    #[error("invalid rule file: {reason}")]
     Form { reason: String },
     #[error("the rule file has {count} {what}; the limit is {max}; split it")]
     SetTooMany { what: &'static str, count: usize, max: usize },
-    #[error("`{id}` is no rule id; use 1 to {ID_BYTES_MAX} of a-z 0-9 . _ -")]
+    #[error("invalid rule id `{id}`: use 1 to {ID_BYTES_MAX} of a-z 0-9 . _ -")]
     Id { id: String },
     #[error("the rule id `{id}` is used twice; give one of the rules another id")]
     Twice { id: String },
     #[error("the rule `{rule}` {reason}")]
     Rule { rule: String, reason: String },
-    #[error("the regex of the rule `{rule}` does not read: {reason}")]
+    #[error("invalid regex in rule `{rule}`: {reason}")]
     Regex { rule: String, reason: String },
     #[error("the regex of the rule `{rule}` is too large when compiled; use smaller repeats or fewer alternatives")]
     RegexTooLarge { rule: String },
@@ -80,9 +80,11 @@ pub enum RuleError {
         "the regexes of the rule file take more than {SET_KIB_MAX} KiB when compiled; split it or use smaller repeats"
     )]
     SetTooLarge,
-    #[error("the tests of the rule file take too long by the rule `{rule}`; use shorter tests or smaller regexes")]
+    #[error(
+        "the tests of the rule file take too long, because of the rule `{rule}`; use shorter tests or smaller regexes"
+    )]
     TestsTooSlow { rule: String },
-    #[error("the keywords of the rules are too many to search together; use fewer or shorter ones")]
+    #[error("the rules have too many keywords; use fewer or shorter ones")]
     Keywords,
 }
 
@@ -277,7 +279,7 @@ impl Rule {
             let max = if what == "keywords" { KEYWORD_BYTES_MAX } else { TEST_BYTES_MAX };
             if list.len() > ITEMS_MAX || list.iter().any(|item| item.is_empty() || item.len() > max) {
                 return fail(format!(
-                    "has {what} that are too many or too long: at most {ITEMS_MAX} of 1 to {max} bytes"
+                    "has too many {what}, or too long ones: use at most {ITEMS_MAX} of 1 to {max} bytes"
                 ));
             }
         }
@@ -291,7 +293,7 @@ impl Rule {
         };
         // Also false for what is no number, with which every comparison is.
         if let Some(entropy) = form.entropy.filter(|entropy| !(0.0..=ENTROPY_BITS_MAX).contains(entropy)) {
-            return fail(format!("has the entropy {entropy}; give 0 to {ENTROPY_BITS_MAX} bits a character"));
+            return fail(format!("has the entropy {entropy}; use 0 to {ENTROPY_BITS_MAX} bits per character"));
         }
         Ok(Self {
             id: form.id.clone(),
@@ -469,7 +471,7 @@ fn check_id(id: &str) -> Result<(), RuleError> {
     Err(RuleError::Id { id: id.chars().filter(|c| !c.is_control()).take(ID_BYTES_MAX).collect() })
 }
 
-/// Compiles a regex of somebody's own as large as it may be; `rule` names its owner in errors.
+/// Compiles a custom regex within its size limit; `rule` is its rule in errors.
 pub(super) fn compile_foreign(rule: &str, pattern: &str) -> Result<Regex, RuleError> {
     compile(rule, pattern, true, COMPILED_KIB_MAX)
 }

@@ -271,12 +271,12 @@ impl Collected {
 /// What the last finding says of the rest.
 fn rest(unlisted: u64, unfinished: u64, severity: Severity) -> String {
     let unlisted = (unlisted > 0).then(|| {
-        format!("at least {unlisted} more findings are not listed, {severity} at worst; mend the listed ones first")
+        format!("at least {unlisted} more findings are not listed, {severity} at worst; fix the listed ones first")
     });
     let unfinished = (unfinished > 0).then(|| {
         format!(
-            "the searches of {unfinished} rules were given up, {severity} at worst: together they take too much work; \
-             use a shorter content, or rules with smaller repeats"
+            "{unfinished} rules did not finish, {severity} at worst: together they take too much work; shorten the \
+                prompt, or use rules with smaller repeats"
         )
     });
     unlisted.into_iter().chain(unfinished).collect::<Vec<_>>().join("; ")

@@ -1,6 +1,6 @@
-//! Checksums: what makes a row of digits a card, an account or a person.
+//! Checksums of card, account and identity numbers.
 //!
-//! Each takes the matched text with its separators and says whether its check digits agree.
+//! Each function takes the matched text with its separators and returns whether its check digits are right.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -38,7 +38,7 @@ pub(super) enum Validator {
     CodiceFiscale,
     /// France's NIR: mod 97.
     Nir,
-    /// An IP address that belongs to somebody: none of those for private networks and documentation.
+    /// A public IP address: none of those for private networks and documentation.
     PublicIp,
     /// A JSON Web Token: its first part decodes to an object with `alg`.
     Jwt,
@@ -275,12 +275,12 @@ fn public_ip(address: &IpAddr) -> bool {
     }
 }
 
-/// Also no well-known resolver, whose address is nobody's.
+/// Not a well-known public resolver either.
 fn public_v4(address: Ipv4Addr) -> bool {
     const RESOLVERS: [[u8; 4]; 6] =
         [[8, 8, 8, 8], [8, 8, 4, 4], [1, 1, 1, 1], [1, 0, 0, 1], [9, 9, 9, 9], [1, 2, 3, 4]];
     let [first, second, third, _] = address.octets();
-    // A first number below 20 is rather a version of some software than somebody's address.
+    // A first number below 20 is more likely a software version than an address.
     (20..224).contains(&first)
         && !address.is_private()
         && !address.is_loopback()

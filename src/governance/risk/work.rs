@@ -1,4 +1,4 @@
-//! What the rules of one's own may cost in one classification.
+//! The work budget of custom rules in one classification.
 //!
 //! A search takes time linear in the text, and in the worst case in the size of the compiled regex too, and each match
 //! begins a new one that may read to the end. So every search is paid for before it begins, at its worst, from one
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_left_is_not_paid() {
+    fn work_beyond_the_budget_is_refused() {
         let mut work = Work(1_000);
         assert!(work.pay(100, 9));
         assert!(!work.pay(usize::MAX, u64::MAX));

@@ -14,7 +14,7 @@ pub(super) fn document(document: &mut Value) {
         let operation = &mut document["paths"][route.replace("{*", "{")][method.to_ascii_lowercase()];
         let responses = &mut operation["responses"];
         if responses["304"].is_null() {
-            responses["304"] = json!({"description": "The client has this answer."});
+            responses["304"] = json!({"description": "The client's copy is current."});
         }
         responses["200"]["headers"]["ETag"] = reference("ETag");
         if operation["parameters"].is_null() {
@@ -24,7 +24,7 @@ pub(super) fn document(document: &mut Value) {
         if let Some(parameters) = operation["parameters"].as_array_mut().filter(|parameters| !known(parameters)) {
             parameters.push(json!({
                 "name": "If-None-Match", "in": "header", "required": false, "schema": {"type": "string"},
-                "description": "The ETag of the answer that the client has.",
+                "description": "The ETag of the client's copy.",
             }));
         }
     }

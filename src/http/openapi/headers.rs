@@ -53,7 +53,7 @@ fn text(example: &str) -> Value {
 
 /// Which request it was.
 fn request(required: bool) -> Value {
-    header(required, "The request, as the log of this node names it.", &text("17c0a9d2-4529"))
+    header(required, "The id of the request in the log of this node.", &text("17c0a9d2-4529"))
 }
 
 /// What each header means.
@@ -61,14 +61,15 @@ pub(super) fn components() -> Value {
     let whole = |example: u64| json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": WHOLE_MAX, "example": example});
     json!({
         "Bookholder-Request": request(true),
-        "Bookholder-Version": header(true, "The version's number.", &whole(7)),
-        "Bookholder-Position": header(true, "What this node holds, as `epoch.seq`.", &json!({"$ref": "#/components/schemas/Position"})),
+        "Bookholder-Version": header(true, "The version number.", &whole(7)),
+        "Bookholder-Position": header(true, "The position of this node, as `epoch.seq`.", &json!({"$ref": "#/components/schemas/Position"})),
         "Bookholder-Age": header(true, "Seconds since this node's last verified contact with its upstream.", &whole(0)),
-        "Bookholder-Stale": header(true, "Whether it is less fresh than it should be.", &json!({"type": "boolean"})),
-        "Bookholder-Reconnect-Ms": header(false, "From a node that goes down: milliseconds after which to come back.", &whole(500)),
-        "ETag": header(true, "Changes whenever the answer does.", &text("\"3f9a1c2b7d41\"")),
-        "Location": header(true, "Where it is.", &text("/docs")),
+        "Bookholder-Stale": header(true, "Whether this node is stale.", &json!({"type": "boolean"})),
+        "Bookholder-Reconnect-Ms": header(false, "From a node that is shutting down: milliseconds to wait before \
+            reconnecting.", &whole(500)),
+        "ETag": header(true, "Changes whenever the response does.", &text("\"3f9a1c2b7d41\"")),
+        "Location": header(true, "The URL.", &text("/docs")),
         "WWW-Authenticate": header(true, "How to authenticate.", &text("Bearer realm=\"bookholder\"")),
-        "Retry-After": header(false, "Seconds after which to try again, where that helps.", &whole(1)),
+        "Retry-After": header(false, "Seconds to wait before trying again.", &whole(1)),
     })
 }

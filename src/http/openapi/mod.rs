@@ -33,25 +33,25 @@ use crate::model::time::Timestamp;
 #[openapi(
     info(
         title = "Bookholder",
-        description = "A registry of prompts. It keeps every version and serves the right one to applications.\n\nNames of prompts contain slashes, such as `support/agent`. Client libraries encode the `/` in a path as `%2F`. A plain `/` works too (`/v1/prompts/support/agent/versions`), unless a segment of the name is also a word of these paths (`team/versions`).\n\nErrors are `application/problem+json` (RFC 9457) with a stable `code`; each operation lists its codes. Where the access token is optional, clients on the same machine may omit it (setting `open_reads`); all others must send one. An unknown access token is always refused with 401, even where a token is optional. A replica accepts only its own token (`BOOKHOLDER_READ_TOKEN`), not those of its primary.\n\nRequests that fail before they reach an operation get a problem too: 400 if the head is not valid HTTP, 408 if it does not arrive in time, 413 if the body is too large, 414 if path and query are longer than 65,534 bytes, 431 if the head is longer than 64 KiB or has more than 100 headers, and 503 if the node has too many connections.\n\nLists are paginated: pass `next` as `cursor`. Later versions may add words to an `x-extensible-enum`, and fields to answers.",
+        description = "A registry of prompts: it keeps every version and serves the right one to applications.\n\nNames of prompts contain slashes, such as `support/agent`. Client libraries encode the `/` in a path as `%2F`. A plain `/` works too (`/v1/prompts/support/agent/versions`), unless a segment of the name is also a word of these paths (`team/versions`).\n\nErrors are `application/problem+json` (RFC 9457) with a stable `code`; each operation lists its codes. Where the access token is optional, clients on the same machine may omit it (setting `open_reads`); all others must send one. An unknown access token is always rejected with 401, even where a token is optional. A replica accepts only its own token (`BOOKHOLDER_READ_TOKEN`), not those of its primary.\n\nRequests that fail before they reach an operation are answered with a problem, too: 400 if the head is not valid HTTP, 408 if it does not arrive in time, 413 if the body is too large, 414 if path and query are longer than 65,534 bytes, 431 if the head is longer than 64 KiB or has more than 100 headers, and 503 if the node has too many connections.\n\nLists are paginated: pass `next` as `cursor`. Later versions may add words to an `x-extensible-enum`, and fields to answers.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers(
-        (url = "/", description = "The node that this document comes from."),
-        (url = "http://127.0.0.1:7070", description = "A node on this machine, where it listens by default."),
+        (url = "/", description = "The node that served this document."),
+        (url = "http://127.0.0.1:7070", description = "A node on this machine, at its default address."),
     ),
     tags(
-        (name = "resolve", description = "What applications call: resolve, render, listen for changes."),
+        (name = "resolve", description = "For applications: resolve, render, listen for changes."),
         (name = "prompts", description = "Prompts and their versions."),
-        (name = "deployments", description = "What labels serve, and taking it back."),
-        (name = "drafts", description = "Working copies that nobody is served."),
-        (name = "change_requests", description = "Proposing changes, reviewing and applying them."),
+        (name = "deployments", description = "Deploying to labels and rolling back."),
+        (name = "drafts", description = "Unpublished work."),
+        (name = "change_requests", description = "Proposing, reviewing and deploying changes."),
         (name = "governance", description = "Label policies, risk rules, retention."),
-        (name = "access", description = "Principals, roles, access tokens, and who may do what."),
+        (name = "access", description = "Principals, roles, grants and access tokens."),
         (name = "audit", description = "Who changed what, when and why; signed reports."),
-        (name = "webhooks", description = "Telling other programs what happens."),
+        (name = "webhooks", description = "Sending events to other programs."),
         (name = "operations", description = "Health, metrics, backups, bundles, this documentation."),
-        (name = "replication", description = "What replicas fetch; signed, so that nobody on the way is trusted."),
+        (name = "replication", description = "What replicas fetch; signed, so nothing in between has to be trusted."),
     ),
     paths(
         read::resolve, read::resolve_batch, read::render, events::events,
@@ -104,7 +104,10 @@ impl Modify for Security {
     fn modify(&self, document: &mut OpenApi) {
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("An access token, such as the one that the first start writes to the file admin-token."))
+            .description(Some(
+                "An access token, such as the one in the file admin-token, which is created on first \
+                start.",
+            ))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));

@@ -17,7 +17,7 @@ pub(in crate::http) struct Paging {
     limit: Option<u32>,
 }
 
-/// What is known of whoever asks.
+/// The attributes of the subject.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "it describes what `Params::attributes` takes")]

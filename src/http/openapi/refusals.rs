@@ -247,7 +247,8 @@ pub(super) fn describe_codes(document: &mut Value) {
     let lines =
         words.iter().map(|code| format!("- `{}` ({}): {}", code.as_str(), status(*code).as_u16(), title(*code)));
     let lines: Vec<String> = lines.collect();
-    let head = "The stable name of an error; each has one status. New ones may be added: judge one that you do not know by its status.";
+    let head = "The stable code of an error; each has one status. New codes may be added: handle unknown ones by \
+        their status.";
     let words: Vec<String> = words.iter().map(|code| code.as_str()).collect();
     *schema =
         json!({"type": "string", "description": format!("{head}\n\n{}", lines.join("\n")), "x-extensible-enum": words});

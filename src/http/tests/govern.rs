@@ -1,4 +1,4 @@
-//! Governing over HTTP: who is let in, what the answers look like, and what is told of mistakes.
+//! Tests of governance over HTTP: access, responses and errors.
 
 use super::super::router::ROUTES;
 use super::*;
@@ -37,7 +37,7 @@ impl Node {
 }
 
 #[tokio::test]
-async fn no_route_of_the_interface_is_open_to_strangers() {
+async fn no_api_route_is_open_without_permission() {
     let node = Node::start(true);
     for (method, path, _) in ROUTES.iter().filter(|(_, path, _)| path.starts_with("/v1/")) {
         let path = path.replace("{*reference}", "a").replace("{id}", "1").replace("{version}", "1");
@@ -50,7 +50,7 @@ async fn no_route_of_the_interface_is_open_to_strangers() {
 }
 
 #[tokio::test]
-async fn principals_roles_and_policies_are_kept() {
+async fn principals_roles_and_policies_are_created_changed_and_removed() {
     let node = Node::start(true);
     let ann = node.principal("ann", json!([{"role": "author", "prompts": "support/**"}])).await;
     let none = Value::Null;
@@ -62,7 +62,7 @@ async fn principals_roles_and_policies_are_kept() {
             ("POST", "/v1/principals", json!({"name": "A n n", "kind": "person"}), 400, "invalid_name"),
             ("POST", "/v1/principals", json!({"name": "bob", "kind": "robot"}), 400, "unknown variant `robot`"),
             ("PUT", "/v1/roles/nurse", json!({"permissions": ["read", "review"]}), 200, "\"review\""),
-            ("PUT", "/v1/roles/admin", json!({"permissions": []}), 409, "comes with the program"),
+            ("PUT", "/v1/roles/admin", json!({"permissions": []}), 409, "is built in"),
             ("PUT", "/v1/principals/ann/grants", json!({"grants": [{"role": "nurse"}]}), 200, "nurse"),
             ("PUT", "/v1/principals/ann/grants", json!({"grants": [{"role": "doctor"}]}), 404, "role `doctor`"),
             ("PUT", "/v1/principals/nobody%2F/grants", json!({"grants": []}), 404, "principal `nobody/`"),
@@ -71,7 +71,7 @@ async fn principals_roles_and_policies_are_kept() {
             ("GET", "/v1/roles", none.clone(), 200, "releaser"),
             ("DELETE", "/v1/roles/nurse", none.clone(), 409, "still granted to ann"),
             ("PUT", "/v1/policies/production", policy.clone(), 200, "\"approvals\":1"),
-            ("PUT", "/v1/policies/staging", policy, 422, "another than the path's"),
+            ("PUT", "/v1/policies/staging", policy, 422, "differs from the one in the path"),
             ("GET", "/v1/policies", none.clone(), 200, "production"),
             ("DELETE", "/v1/policies/production", none.clone(), 204, "null"),
             ("DELETE", "/v1/policies/production", none.clone(), 404, "no policy `production`"),
@@ -120,21 +120,21 @@ async fn a_decision_is_explained_to_whoever_may_know() {
                 "/v1/can?permission=deploy&prompt=support/agent&label=production&version=9",
                 none(),
                 404,
-                "newest is 1",
+                "latest is 1",
             ),
             (
                 "GET",
                 "/v1/can?permission=deploy&prompt=sales/agent&label=production&version=9",
                 none(),
                 403,
-                "may not read",
+                "cannot read",
             ),
             ("GET", "/v1/can?permission=publish&who=ann", none(), 200, "\"allowed\":false"),
             ("GET", "/v1/can?permission=publish&who=admin", none(), 403, "forbidden"),
-            ("GET", "/v1/can", none(), 400, "`permission` is wrong: it is missing"),
-            ("GET", "/v1/can?permission=fly", none(), 400, "no permission `fly`"),
-            ("GET", "/v1/can?permission=deploy&label=production", none(), 422, "give its `prompt` too"),
-            ("GET", "/v1/can?permission=deploy&version=1", none(), 422, "give its `prompt` too"),
+            ("GET", "/v1/can", none(), 400, "`permission`: it is missing"),
+            ("GET", "/v1/can?permission=fly", none(), 400, "unknown permission `fly`"),
+            ("GET", "/v1/can?permission=deploy&label=production", none(), 422, "give `prompt` too"),
+            ("GET", "/v1/can?permission=deploy&version=1", none(), 422, "give `prompt` too"),
         ],
     )
     .await;
@@ -161,7 +161,7 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
             ("PUT", path, saved("one", 0), 200, "\"revision\":1"),
             ("PUT", path, saved("two", 0), 409, "draft_moved"),
             ("PUT", path, saved("two", 1), 200, "\"revision\":2"),
-            ("PUT", "/v1/prompts/support%2Fagent/drafts/a%2Fb", saved("x", 0), 400, "`a/b` is no name"),
+            ("PUT", "/v1/prompts/support%2Fagent/drafts/a%2Fb", saved("x", 0), 400, "invalid name `a/b`"),
             ("GET", path, none(), 200, "two"),
             ("GET", all, none(), 200, "\"saved_by\":\"ann\""),
             ("GET", &saves, none(), 200, "\"revision\":2"),
@@ -236,7 +236,7 @@ async fn saves_of_a_draft_are_forgotten_beyond_eight_mebibytes_and_the_newest_st
 }
 
 #[tokio::test]
-async fn a_change_request_goes_its_way() {
+async fn change_request_is_opened_reviewed_and_deployed() {
     let node = Node::start(true);
     node.publish("support%2Fagent", "one").await;
     let ann = node.principal("ann", json!([{"role": "author"}])).await;
@@ -263,7 +263,7 @@ async fn a_change_request_goes_its_way() {
         &[
             ("GET", "/v1/requests?state=open&limit=1", none(), 200, "\"id\":1"),
             ("GET", "/v1/requests?state=applied", none(), 200, "{\"items\":[]"),
-            ("GET", "/v1/requests?state=opened", none(), 400, "no change request is `opened`"),
+            ("GET", "/v1/requests?state=opened", none(), 400, "unknown state `opened`"),
             ("GET", "/v1/requests?cursor=x", none(), 422, "cursor"),
             ("GET", "/v1/requests/1", none(), 200, "\"complete\":false"),
             ("GET", "/v1/requests/x", none(), 400, "`x` is not a whole number"),
@@ -294,7 +294,7 @@ async fn a_change_request_goes_its_way() {
 }
 
 #[tokio::test]
-async fn risk_rules_are_kept_and_asked() {
+async fn rule_sets_are_stored_and_classify_contents() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let none = || Value::Null;
@@ -308,7 +308,7 @@ async fn risk_rules_are_kept_and_asked() {
         &[
             ("GET", "/v1/rules", none(), 200, "built-in"),
             ("PUT", "/v1/rules/house", json!({"toml": "[[rule]]\nid = 7"}), 422, "invalid_rules"),
-            ("PUT", "/v1/rules/built-in", json!({"toml": ""}), 409, "comes with the program"),
+            ("PUT", "/v1/rules/built-in", json!({"toml": ""}), 409, "is built in"),
             ("PUT", "/v1/rules/house", json!({"toml": "#".repeat(2 * 1024 * 1024)}), 413, "2097152 bytes"),
             ("PUT", "/v1/rules/house", json!({"toml": own}), 200, "\"rules\":1"),
             ("GET", "/v1/rules/house", none(), 200, "house.loan"),
@@ -347,7 +347,7 @@ async fn risk_rules_are_kept_and_asked() {
     node.expect(
         Some(&eve),
         &[
-            ("GET", "/v1/prompts/a/versions/2/findings", none(), 403, "may not read a"),
+            ("GET", "/v1/prompts/a/versions/2/findings", none(), 403, "cannot read a"),
             ("PUT", "/v1/rules/house", json!({"toml": own}), 403, "forbidden"),
             ("POST", "/v1/archive", json!({"unused_days": 365}), 403, "forbidden"),
         ],
@@ -382,7 +382,7 @@ async fn callers_of_a_moment_ago_are_named_before_they_break() {
 }
 
 #[tokio::test]
-async fn a_replica_governs_nothing() {
+async fn replica_refuses_governance_requests() {
     let node = Node::start(false);
     let none = || Value::Null;
     let refused = "primary_only";
@@ -391,7 +391,7 @@ async fn a_replica_governs_nothing() {
         &[
             ("GET", "/v1/whoami", none(), 403, refused),
             ("GET", "/v1/requests", none(), 403, refused),
-            ("GET", "/v1/requests/1", none(), 403, "keeping change requests takes its primary"),
+            ("GET", "/v1/requests/1", none(), 403, "working with change requests is only possible on the primary"),
             ("POST", "/v1/classify", json!({"content": {"syntax": "plain", "text": "x"}}), 403, refused),
             ("GET", "/v1/prompts/a/drafts", none(), 403, refused),
             ("GET", "/v1/prompts/a/versions/1/findings", none(), 403, "http://primary:1"),

@@ -1,4 +1,4 @@
-//! This node below a path of another host, as a proxy puts it there.
+//! Tests of a node behind a proxy with a path prefix.
 
 use super::*;
 use crate::http::router::ROUTES;

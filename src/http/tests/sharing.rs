@@ -1,4 +1,4 @@
-//! What one access token may hold, and that the next one at the same address still finds room.
+//! Tests of the shares of access tokens and addresses.
 
 use super::*;
 use crate::http::shares::Holder;

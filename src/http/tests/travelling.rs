@@ -1,4 +1,4 @@
-//! How answers travel: which paths lead to a prompt, what caches may keep, and what is made shorter on the way.
+//! Tests of paths, caching headers and compression.
 
 use super::*;
 use crate::http::router::ROUTES;
@@ -25,7 +25,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 }
 
 #[tokio::test]
-async fn raw_slashes_of_a_name_lead_where_encoded_ones_do_in_every_path() {
+async fn raw_and_encoded_slashes_lead_to_the_same_path() {
     let node = Node::start(true);
     let content = json!({"content": {"syntax": "plain", "text": "one"}, "message": "why", "labels": ["production"]});
     let two = json!({"content": {"syntax": "plain", "text": "two"}, "message": "why", "labels": ["production"]});
@@ -73,7 +73,7 @@ async fn raw_slashes_of_a_name_lead_where_encoded_ones_do_in_every_path() {
 }
 
 #[tokio::test]
-async fn every_answer_says_what_caches_may_do_with_it() {
+async fn every_response_has_cache_headers() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let content = node.get("/v1/resolve/a").await.1["content_id"].as_str().expect("an id").to_owned();

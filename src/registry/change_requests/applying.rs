@@ -1,4 +1,4 @@
-//! When a change request is applied, in whose name, and what closes it.
+//! When a change request is deployed, in whose name, and what closes it.
 
 use super::kept::{close, event, keep, record, wanted};
 use crate::api::write::Deployed;
@@ -19,8 +19,8 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// In whose name a change request is applied by itself, once nothing is missing; none where nobody wanted exactly that and
-/// may deploy it.
+/// The principal in whose name a change request is deployed automatically; absent if no one who wanted exactly this is
+/// allowed to deploy it.
 fn applier<'a, Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
@@ -32,7 +32,7 @@ fn applier<'a, Q: Queries + Documents>(
             rules.book.decide(&ask).allowed
         })
     };
-    // What somebody took back since it was wanted is not brought back by a clock.
+    // What was rolled back since is not deployed again automatically.
     let mut spent = Vec::with_capacity(request.moves.len());
     for one in &request.moves {
         let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
@@ -41,7 +41,7 @@ fn applier<'a, Q: Queries + Documents>(
         let place = (&one.name, &one.label);
         spent.push(if served { None } else { spent_at(txn, place, &one.serving, &wanted.new_versions())? });
     }
-    // Only whoever wanted exactly this: who approves all of it as it is now, or its author where nobody else amended it.
+    // Only those who wanted exactly this: approvers of all of it as it is now, or its author if no one else amended it.
     let stands = |who: &String| {
         request.moves.iter().zip(&spent).all(|(one, spent)| {
             request.approvals_of(&one.fingerprint).any(|event| event.by == *who && Some(event.commit) > *spent)
@@ -76,21 +76,25 @@ pub(super) fn waits_for<Q: Queries + Documents>(
         };
         let (requirements, _) = look(txn, rules, &wanted, (now, &request.message, roles))?;
         if let Some(missing) = requirements.into_iter().find(|demand| !demand.met) {
-            return Ok(Some(format!("policy {} asks for {}", missing.policy, missing.says)));
+            return Ok(Some(format!("policy {} requires {}", missing.policy, missing.says)));
         }
         broken.extend(guard::breaks(txn, &wanted)?.unwrap_or_default());
     }
     if !broken.is_empty() {
-        return Ok(Some(format!("callers would break ({}); apply it with --allow-major", broken.join("; "))));
+        return Ok(Some(format!(
+            "it would break current callers ({}); deploy it with --allow-major",
+            broken.join("; ")
+        )));
     }
     if request.automatic && by.is_none() {
-        let waits = "neither its author nor an approver may deploy there; someone who may deploy has to apply it";
+        let waits = "neither its author nor an approver is allowed to deploy there; someone who is has to deploy it";
         return Ok(Some(waits.to_owned()));
     }
     Ok(None)
 }
 
-/// Applies a request for whoever of approver and author may deploy, when nothing is missing; else leaves it open.
+/// Deploys a request in the name of the approver or author who is allowed to, if all requirements are met; otherwise
+/// leaves it open.
 pub(super) fn apply_if_complete(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
@@ -100,7 +104,7 @@ pub(super) fn apply_if_complete(
     let deployer = Actor {
         name: who.clone(),
         kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
-        method: format!("change request {}, applied automatically", request.id),
+        method: format!("change request {}, deployed automatically", request.id),
         request_id: ctx.actor.request_id.clone(),
         client: ctx.actor.client,
         bound: None,
@@ -113,8 +117,8 @@ pub(super) fn apply_if_complete(
     }
 }
 
-/// Has every open change request that somebody proposed, amended or approved wait for a person, as an access token of
-/// theirs is revoked; returns their numbers.
+/// Turns off automatic deployment of open change requests that a principal opened, amended or approved, as its access
+/// token is revoked; returns their numbers.
 pub(in crate::registry) fn stop_automatic(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
@@ -127,7 +131,7 @@ pub(in crate::registry) fn stop_automatic(
         let concerned = proposers(&request).contains(principal) || request.events.iter().any(approved);
         if request.automatic && concerned {
             let message =
-                format!("no longer applied automatically: the access token {token} of {principal} was revoked");
+                format!("no longer deployed automatically: the access token {token} of {principal} was revoked");
             request.automatic = false;
             request.events.push(event(txn, ctx, EventKind::Comment, &message, Vec::new(), Vec::new()));
             keep(txn, &request)?;

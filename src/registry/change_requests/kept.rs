@@ -1,4 +1,4 @@
-//! A change request as it is kept: found, changed, closed, and recorded in the audit log.
+//! Stored change requests: finding, changing and closing them, and their audit entries.
 
 use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
@@ -11,7 +11,7 @@ use crate::store::StoreError;
 use crate::store::documents::{Documents, OpenRequest};
 use crate::store::write::WriteTxn;
 
-/// Events of a change request that may be comments, and that may be anything but its end: nobody talks it to death.
+/// Most comments of a change request, and most events before its end, so that comments cannot block its decision.
 const COMMENTS_MAX: usize = 300;
 const TALK_MAX: usize = EVENTS_MAX - 20;
 
@@ -24,7 +24,7 @@ pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Perm
     request.moves.iter().try_for_each(|one| ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label)))
 }
 
-/// An open request. Whoever may not read all of it learns no more than of one that is not there; both are recorded.
+/// An open request. For callers who cannot read all of it, it is the same as an absent one; both are recorded.
 pub(super) fn open(txn: &WriteTxn<'_>, ctx: &Ctx, id: u64) -> Result<ChangeRequest, RegistryError> {
     let found = txn.get::<ChangeRequest>(id)?;
     let reads =
@@ -79,7 +79,7 @@ pub(super) fn record(
     Ok(())
 }
 
-/// What somebody says or does about a request, in the commit that is about to be made.
+/// An event of a request in the pending commit.
 pub(super) fn event(
     txn: &WriteTxn<'_>,
     ctx: &Ctx,

@@ -1,4 +1,4 @@
-//! What a change request proposes, and who may not approve it.
+//! The proposal of a change request, and who cannot approve it.
 
 use std::collections::BTreeSet;
 
@@ -90,7 +90,10 @@ pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Re
     let asked: Vec<String> = asked.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     for name in &asked {
         if *name == ctx.actor.name {
-            return Err(RegistryError::Unfit(format!("`{name}` proposes it, and cannot be asked to review it")));
+            return Err(RegistryError::Unfit(format!(
+                "`{name}` is the author and cannot be a reviewer; choose someone \
+                else"
+            )));
         }
         let known = is_handle(name) && txn.has::<Principal>(name)?;
         if !known {
@@ -110,7 +113,7 @@ pub(super) fn places(version: Option<&ProposedVersion>, moves: &[Move]) -> Vec<S
     moves.iter().map(asked).chain(of_version).collect()
 }
 
-/// Nobody approves what they made, unless every policy of the label says that they may.
+/// Authors cannot approve their own changes, unless every policy of the label allows it.
 pub(super) fn four_eyes<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
@@ -125,12 +128,11 @@ pub(super) fn four_eyes<Q: Queries + Documents>(
     let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
     let wanted = wanted(one, from.as_ref());
     let did = match makers_of_move(txn, &wanted)?.get(who) {
-        Some(version) => format!("made part of {version}"),
-        None if proposers(request).contains(who) => format!("proposed change request {}", request.id),
+        Some(version) => format!("wrote part of {version}"),
+        None if proposers(request).contains(who) => format!("opened change request {}", request.id),
         None => return Ok(()),
     };
     let (name, label) = (&one.name, &one.label);
-    let reason =
-        format!("they {did}, and who wrote or proposed a change to {name}@{label} may not approve it (four eyes)");
+    let reason = format!("they {did}; authors cannot approve their own changes to {name}@{label} (four eyes)");
     Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
 }

@@ -1,4 +1,4 @@
-//! Change requests for whoever reads them: lists, and one with everything that a reviewer needs.
+//! Views of change requests: lists, and one with everything a reviewer needs.
 
 use std::ops::ControlFlow;
 
@@ -22,7 +22,7 @@ use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
 impl Registry {
-    /// Change requests whose prompts somebody may read, newest first.
+    /// Change requests whose prompts the caller can read, newest first.
     ///
     /// # Errors
     /// The cursor is none of this list, or the store fails.
@@ -34,9 +34,13 @@ impl Registry {
         limit: usize,
     ) -> Result<RequestPage, RegistryError> {
         let before = match cursor {
-            Some(cursor) => {
-                cursor.parse::<u64>().map_err(|_| RegistryError::Unfit("the cursor is none of this list".to_owned()))?
-            }
+            Some(cursor) => cursor.parse::<u64>().map_err(|_| {
+                RegistryError::Unfit(
+                    "the cursor is not from this list; pass \
+                    `next` from the previous page"
+                        .to_owned(),
+                )
+            })?,
             None => u64::MAX,
         };
         let (mut requests, mut next) = (Vec::new(), None);
@@ -56,7 +60,7 @@ impl Registry {
         Ok(RequestPage { items: requests, next })
     }
 
-    /// The open change requests whose prompts somebody may read, newest first.
+    /// Open change requests whose prompts the caller can read, newest first.
     ///
     /// # Errors
     /// The store fails.
@@ -80,7 +84,7 @@ impl Registry {
         Ok(count)
     }
 
-    /// Why somebody may not approve a change request as it is now; none where they may.
+    /// Why a principal cannot approve a change request as it is now; absent if they can.
     ///
     /// # Errors
     /// The store fails.
@@ -118,7 +122,7 @@ impl Registry {
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let review = |one: &ProposedMove| {
             let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-            // Whoever is asked to deploy it will hold the right role; the review says what is missing besides.
+            // The deployer will have the right role; the review shows what else is missing.
             let roles = || rules.book.roles.keys().cloned().collect();
             let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
             review_of(txn, rules, &wanted(one, from.as_ref()), now, asked)

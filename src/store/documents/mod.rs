@@ -53,7 +53,7 @@ impl<'k, D: Document> Found<'k, D> {
     /// It is no key of such a document.
     pub fn key(&self) -> Result<<D::Key<'static> as DocumentKey>::Read<'k>, StoreError> {
         <D::Key<'static> as DocumentKey>::read(self.key)
-            .ok_or_else(|| fault(format!("{:?} is no key of a {:?}", self.key, D::KIND)))
+            .ok_or_else(|| fault(format!("{:?} is not a key of a {:?}", self.key, D::KIND)))
     }
 
     /// The document.
@@ -192,7 +192,7 @@ fn visit<D: Document>(
     while let Some(item) = if scan.backwards { range.next_back() } else { range.next() } {
         let (key, value) = item?;
         let key = key.value().get(1..).and_then(|key| std::str::from_utf8(key).ok());
-        let key = key.ok_or_else(|| fault("its key is no text".to_owned()))?;
+        let key = key.ok_or_else(|| fault("its key is not text".to_owned()))?;
         if visitor(Found { key, json: value.value(), document: PhantomData })?.is_break() {
             break;
         }
@@ -242,7 +242,7 @@ impl WriteTxn<'_> {
     /// # Errors
     /// It can be no key, or the database fails.
     pub fn put<D: Document>(&mut self, key: D::Key<'_>, document: &D) -> Result<(), StoreError> {
-        let key = key.text().ok_or_else(|| fault(format!("the key of a {:?} is too long or no text", D::KIND)))?;
+        let key = key.text().ok_or_else(|| fault(format!("the key of a {:?} is too long or not text", D::KIND)))?;
         let json = serde_json::to_vec(document).map_err(|error| fault(error.to_string()))?;
         self.documents_table_mut().insert(encoded(D::KIND, &key).as_slice(), json.as_slice())?;
         Ok(())

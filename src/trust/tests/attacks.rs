@@ -4,7 +4,7 @@ use super::*;
 use crate::trust::accept::Verdict;
 
 #[test]
-fn a_good_checkpoint_is_news_then_known_then_refreshed() {
+fn valid_checkpoint_is_new_then_known_then_refreshed() {
     let mut replica = Replica::fresh();
     let page = checkpoint(1, 100);
     let accepted = replica.offer(&signed(&page)).unwrap();
@@ -48,7 +48,7 @@ fn refusals_say_what_to_fetch_first() {
     page.root = 4;
     let refusal = replica.offer(&signed(&page)).unwrap_err();
     assert_eq!(refusal, Refusal::UnknownRoot { needs: 4 });
-    assert_eq!(refusal.to_string(), "the checkpoint names root document 4; walk the roots that far first");
+    assert_eq!(refusal.to_string(), "the checkpoint needs root document 4; fetch the root documents up to it first");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn arbitrary_update_any_changed_byte_is_refused() {
 }
 
 #[test]
-fn wrong_key_signs_nothing_whatever_name_it_gives() {
+fn signature_by_a_wrong_key_is_refused_under_any_name() {
     let replica = Replica::fresh();
     let page = checkpoint(1, 100);
     for (signer, name, reason) in [
@@ -106,7 +106,7 @@ fn replay_across_registries_with_one_shared_key_is_refused() {
 }
 
 #[test]
-fn stolen_checkpoint_key_is_worth_nothing_once_a_root_document_drops_it() {
+fn stolen_checkpoint_key_is_refused_once_a_root_document_drops_it() {
     let mut replica = Replica::holding(100);
     let stolen = signed(&checkpoint(1, 200));
     assert!(replica.offer(&stolen).is_ok(), "before the rotation");
@@ -131,7 +131,7 @@ fn a_name_that_was_given_to_another_key_frees_neither() {
 }
 
 #[test]
-fn pre_signed_future_checkpoints_wait_in_vain() {
+fn pre_signed_future_checkpoints_are_refused() {
     let mut replica = Replica::holding(100);
     let month_s = 30 * 24 * HOUR_S;
     let mut page = checkpoint(1, 101);

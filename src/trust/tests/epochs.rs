@@ -39,10 +39,14 @@ fn an_epoch_names_what_the_roots_know() {
         EpochRecord { registry: "other".to_owned(), ..record() },
         "this epoch record is for the registry `other`, not `prompts.example.org`; check the upstream's address",
     );
-    check(EpochRecord { root: 2, ..record() }, "the epoch record names root document 2; walk the roots that far first");
+    check(
+        EpochRecord { root: 2, ..record() },
+        "the epoch record needs root document 2; fetch the root documents up \
+        to it first",
+    );
     check(
         EpochRecord { checkpoint_key: "nobody".to_owned(), ..record() },
-        "root document 1 lists no checkpoint key `nobody`; issue a root document that does, then the epoch",
+        "root document 1 does not list the checkpoint key `nobody`; issue a root document that does, then the epoch",
     );
 }
 

@@ -12,7 +12,7 @@ fn rollback_is_refused_by_what_is_held_and_by_what_was_ever_reached() {
     assert_eq!(replica.offer(&older), Err(refusal.clone()));
     assert_eq!(
         refusal.to_string(),
-        "the checkpoint stands at 1/1.99, below 1/1.100 which was already reached; try a source that is not behind"
+        "the checkpoint is at 1/1.99, behind 1/1.100, which was already reached; try a source that is up to date"
     );
     let watermark = replica.watermark.take();
     assert_eq!(replica.refuses(&older), "rollback", "the watermark was wiped, the data was not");
@@ -46,8 +46,8 @@ fn fork_keeps_both_stories_as_evidence() {
     assert_eq!(evidence.offered_note, note_hash(&signed(&other)));
     assert_eq!(
         Refusal::Fork(evidence).to_string(),
-        "two different states are signed for position 1.100; keep both notes and find out who else holds the \
-         checkpoint key"
+        "two different states are signed for position 1.100; keep both notes and find out who else has the \
+            checkpoint key"
     );
 }
 
@@ -102,7 +102,7 @@ fn an_epoch_does_not_start_below_its_base() {
 }
 
 #[test]
-fn fast_forward_bricks_nobody_once_a_root_document_resets() {
+fn replica_recovers_from_fast_forward_after_a_root_document_reset() {
     let mut replica = Replica::holding(100);
     let stolen = signed(&checkpoint(1, 1 << 63));
     replica.apply(&replica.offer(&stolen).unwrap());
@@ -194,7 +194,7 @@ fn two_checkpoints_of_one_history_agree_wherever_nothing_changed_between_them() 
     let Err(other) = replica.offer(&page(101, 90, 8, 6)) else { panic!("no fork") };
     assert_eq!(
         other.to_string(),
-        "the checkpoint at 1.101 belongs to another history than the one held at 1.100; keep both notes and find out \
-         who else holds the checkpoint key"
+        "the checkpoint at 1.101 belongs to a different history than the one held at 1.100; keep both notes and find \
+            out who else has the checkpoint key"
     );
 }

@@ -45,7 +45,11 @@ fn a_chain_begins_only_at_the_pinned_document() {
     assert_eq!(error, RootError::NotNext { expected: 1, found: 2 });
     let unsigned = sign_root(&document, &[&key(66)]).unwrap();
     let error = RootChain::begin(&pinned, &unsigned).unwrap_err();
-    assert_eq!(error.to_string(), "root document 1 has 0 of 1 signatures that root 1 asks for; collect the others");
+    assert_eq!(
+        error.to_string(),
+        "root document 1 has 0 of the 1 signatures that root 1 requires; collect the \
+        missing ones"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The exact lines of checkpoints and root documents, and that nothing near them is read.
+//! Tests of the exact lines of checkpoints and root documents.
 
 use super::*;
 use crate::trust::SyntaxError;
@@ -106,7 +106,7 @@ fn nothing_unreadable_is_signed() {
         assert!(matches!(refused, Err(CheckpointError::Syntax(_))), "{refused:?}");
     }
     let refused = page().sign("a b", &checkpoint_key()).unwrap_err();
-    assert_eq!(refused.to_string(), "`a b` is no name of a checkpoint key; use 1 to 64 of a-z 0-9 -");
+    assert_eq!(refused.to_string(), "invalid checkpoint key name `a b`: use 1 to 64 of a-z 0-9 -");
 }
 
 #[test]

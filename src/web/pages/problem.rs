@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn a_problem_says_what_and_what_to_do_and_runs_nothing() {
         let problem = Problem {
-            title: "Not allowed".to_owned(),
+            title: "Permission denied".to_owned(),
             status: 403,
             code: ErrorCode::Forbidden,
             detail: "`<script>` may not".to_owned(),

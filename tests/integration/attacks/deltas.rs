@@ -154,13 +154,13 @@ async fn duplicate_and_unsorted_keys() {
     let honest = records(&scene.delta);
     let mut duplicate = honest.clone();
     duplicate.insert(2, honest[1].clone());
-    scene.refuses(&duplicate, "order", "its keys repeat or are out of order").await;
+    scene.refuses(&duplicate, "order", "its keys are duplicated or out of order").await;
     let mut unsorted = honest.clone();
     unsorted.swap(1, 2);
-    scene.refuses(&unsorted, "order", "its keys repeat or are out of order").await;
+    scene.refuses(&unsorted, "order", "its keys are duplicated or out of order").await;
     let mut twice = honest.clone();
     twice.insert(1, honest[0].clone());
-    scene.refuses(&twice, "parse", "a record of another kind").await;
+    scene.refuses(&twice, "parse", "a record of a different kind").await;
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn missing_operations_and_added_ones() {
         records.push(operation);
         records
     };
-    scene.refuses(&last(put("zzz", 9, b"k", to, b"v")), "state", "there would be").await;
+    scene.refuses(&last(put("zzz", 9, b"k", to, b"v")), "state", "it results in").await;
     let mut dropped = honest.clone();
     dropped.insert(dropped.len() - 1, drop_namespace("team"));
     assert_eq!(scene.offer(pack(&dropped)).await.expect_err("a namespace is gone").reason(), "order");
@@ -192,7 +192,7 @@ async fn entries_that_changed_outside_of_from_and_to() {
         for lie in [put("zzz", 1, b"z", seq, b"v"), delete("zzz", 1, b"z", seq)] {
             let mut records = honest.clone();
             records.push(lie);
-            scene.refuses(&records, "sequence", &format!("says it changed at {seq}, outside of")).await;
+            scene.refuses(&records, "sequence", &format!("an entry has changed at {seq}, outside the range")).await;
         }
     }
 }
@@ -206,9 +206,9 @@ async fn wrong_view_registry_and_positions_in_the_header() {
         (header("another", "all", 1, from, to), "it is of another, view all (1), not of example, view all (1)"),
         (header("example", "some", 1, from, to), "view some (1)"),
         (header("example", "all", 2, from, to), "view all (2)"),
-        (header("example", "all", 1, from, beyond(to, 1)), "it leads from"),
-        (header("example", "all", 1, beyond(from, 1), to), "it leads from"),
-        (header("example", "all", 1, from, Position { epoch: 2, ..to }), "it leads from"),
+        (header("example", "all", 1, from, beyond(to, 1)), "it goes from"),
+        (header("example", "all", 1, beyond(from, 1), to), "it goes from"),
+        (header("example", "all", 1, from, Position { epoch: 2, ..to }), "it goes from"),
     ] {
         let mut records = records(&scene.delta);
         records[0] = lie;
@@ -217,7 +217,7 @@ async fn wrong_view_registry_and_positions_in_the_header() {
     scene.refuses(&[], "parse", "no header").await;
     let mut whole_but_not = records(&scene.delta);
     whole_but_not[0] = header("example", "all", 1, Position::default(), to);
-    scene.refuses(&whole_but_not, "state", "entries where the checkpoint signs").await;
+    scene.refuses(&whole_but_not, "state", "entries, but the checkpoint signs").await;
 }
 
 #[tokio::test]
@@ -226,18 +226,18 @@ async fn keys_and_values_that_are_none() {
     let honest = records(&scene.delta);
     let to = scene.to().seq;
     for (lie, part) in [
-        (put("", 1, b"k", to, b"v"), "its key is no key"),
-        (put("z\0z", 1, b"k", to, b"v"), "its key is no key"),
-        (put("zzz", 1, &[b'k'; 1_024], to, b"v"), "its key is no key"),
-        (put("zzz", 3, b"not a hash", to, b"v"), "its key is no hash"),
-        (put("zzz", 2, b"n", to, b"v"), "cut short"),
-        (put("zzz", 2, b"name\0\0\0\0\0\0\0\0\x01", to, b"value"), "it is a record of another kind"),
+        (put("", 1, b"k", to, b"v"), "its key is invalid"),
+        (put("z\0z", 1, b"k", to, b"v"), "its key is invalid"),
+        (put("zzz", 1, &[b'k'; 1_024], to, b"v"), "its key is invalid"),
+        (put("zzz", 3, b"not a hash", to, b"v"), "its key is not a hash"),
+        (put("zzz", 2, b"n", to, b"v"), "truncated"),
+        (put("zzz", 2, b"name\0\0\0\0\0\0\0\0\x01", to, b"value"), "it is a record of a different kind"),
         (put("zzz", 2, b"name\0\0\0\0\0\0\0\0\x01", to, &[2, 9]), "has version 9, which this program does not know"),
-        (vec![33, 1, 7], "cannot be read"),
-        (vec![33], "cut short"),
+        (vec![33, 1, 7], "cannot read a record"),
+        (vec![33], "truncated"),
         (vec![33, 9, 0], "version 9"),
-        ([put("zzz", 1, b"k", to, b"v"), vec![0]].concat(), "bytes follow it"),
-        (vec![33, 1, 0, 253, 255, 255, 255, 255, 255, 255, 255, 127], "cannot be read"),
+        ([put("zzz", 1, b"k", to, b"v"), vec![0]].concat(), "trailing bytes"),
+        (vec![33, 1, 0, 253, 255, 255, 255, 255, 255, 255, 255, 127], "cannot read a record"),
     ] {
         let mut records = honest.clone();
         records.push(lie);
@@ -306,5 +306,5 @@ async fn forged_multiplicities() {
     assert_ne!(wire_sum(honest.clone(), &forged[1..]), honest);
     let mut stream = vec![header("example", "all", 1, scene.from, scene.to())];
     stream.extend(forged);
-    scene.refuses(&stream, "order", "its keys repeat").await;
+    scene.refuses(&stream, "order", "its keys are duplicated").await;
 }

@@ -95,22 +95,22 @@ async fn every_table_that_follows_from_the_entries_is_checked_against_them() {
             report.differences
         );
     };
-    check("is missing from the index of changes", &|txn| {
+    check("is missing from the change index", &|txn| {
         txn.open_table(CHANGES).expect("a table").pop_first().expect("a row");
     });
-    check("the index of changes has", &|txn| {
+    check("the change index has", &|txn| {
         txn.open_table(CHANGES).expect("a table").insert((1, &b"zzz\0\x01z"[..]), false).expect("written");
     });
-    check("the sums kept for the namespace `default`", &|txn| {
+    check("the stored counts of the namespace `default`", &|txn| {
         txn.open_table(LATTICES).expect("a table").insert("default", (1, 1, &[0; 2_048][..])).expect("written");
     });
-    check("the sums kept for the namespace `ghost`", &|txn| {
+    check("the stored counts of the namespace `ghost`", &|txn| {
         txn.open_table(LATTICES).expect("a table").insert("ghost", (1, 1, &[0; 2_048][..])).expect("written");
     });
-    check("the index of contents", &|txn| {
+    check("the content index", &|txn| {
         txn.open_table(CONTENT_HOMES).expect("a table").insert(([7; 32], "default"), ()).expect("written");
     });
-    check("the index of includes", &|txn| {
+    check("the include index", &|txn| {
         txn.open_table(DEPENDENTS).expect("a table").insert(("x", "y", 1), 1).expect("written");
     });
     check("deletion", &|txn| {
@@ -127,7 +127,7 @@ async fn a_replica_does_not_start_on_a_state_that_its_checkpoint_does_not_sign()
         let error = recollect(&store.read().expect("a state"), edited.path(), &primary.root_key).err();
         assert!(error.map(|error| error.to_string()).unwrap_or_default().contains(message), "{message}");
     };
-    check("is not the one that its checkpoint signs; run `bookholder verify`", &|txn| {
+    check("does not match its signed checkpoint; run `bookholder verify`", &|txn| {
         txn.open_table(LATTICES).expect("a table").remove("default").expect("removed");
     });
     let flip = |key: &'static str, at: usize| {
@@ -138,20 +138,20 @@ async fn a_replica_does_not_start_on_a_state_that_its_checkpoint_does_not_sign()
             meta.insert(key, bytes.as_slice()).expect("written");
         }
     };
-    check("what is stored does not prove itself", &flip("note", 60));
-    check("is not the one that its checkpoint signs", &flip("head", 3));
-    check("this directory follows the root key", &|txn| {
+    check("the stored state does not verify", &flip("note", 60));
+    check("does not match its signed checkpoint", &flip("head", 3));
+    check("this directory belongs to the root key", &|txn| {
         let other = format!("bk1-{}", "0".repeat(64));
         let mut meta = txn.open_table(META).expect("a table");
         meta.insert("trusted_root", other.as_bytes()).expect("written");
     });
-    check("what is stored does not prove itself", &|txn| {
+    check("the stored state does not verify", &|txn| {
         txn.open_table(TableDefinition::<u64, &[u8]>::new("roots/v1"))
             .expect("a table")
             .insert(1, &b"x"[..])
             .expect("written");
     });
-    check("what is stored does not prove itself", &|txn| {
+    check("the stored state does not verify", &|txn| {
         txn.open_table(TableDefinition::<u64, &[u8]>::new("epochs/v1")).expect("a table").remove(1).expect("removed");
     });
 }
@@ -166,12 +166,13 @@ async fn a_directory_is_a_primary_or_a_replica_of_one_root_and_nothing_else() {
     let error = open_follower(&primary.store, &primary.clock, None, primary.root_key).err().expect("a primary");
     assert_eq!(
         error.to_string(),
-        "this directory belongs to a primary; start it with `bookholder serve`, or give the replica another --data"
+        "this directory belongs to a primary; start it with `bookholder serve`, or use a different --data for the \
+            replica"
     );
 }
 
 #[tokio::test]
-async fn a_broken_audit_chain_is_found_where_it_breaks() {
+async fn broken_audit_chain_is_reported_at_the_broken_entry() {
     let primary = primary().await;
     let check = |broken_at: u64, edit: &dyn Fn(&redb::WriteTransaction)| {
         let verdict = open(&edited(primary.path(), edit)).read().expect("a state").verify_audit().expect("a log");

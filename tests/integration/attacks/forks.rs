@@ -34,8 +34,8 @@ async fn parted() -> (Primary, Primary, Replica) {
 fn whole_error(copy: &Primary, replica: &Replica) -> String {
     let (held, to) = (replica.state().0, copy.state().0);
     format!(
-        "another history than the held one is signed for {to}: they differ from commit 3 on; find out which primary was \
-         copied or set back; to give up what this replica holds, start it with --accept-fork {held}"
+        "a different history is signed for {to}: it differs from the one held here from commit 3 on; find out which \
+            primary was copied or reset; to discard what this replica holds, start it with --accept-fork {held}"
     )
 }
 
@@ -83,7 +83,10 @@ async fn another_history_whose_last_change_is_older_is_a_fork_by_its_note_alone(
     (note.seq, note.changed) = (99, 3);
     let note = copy.signer.sign(&note).expect("signed");
     let trouble = replica.refuses(Reply::Bytes(frame(&note, &[])), "fork").await;
-    assert!(trouble.detail.starts_with("the checkpoint at 1.99 belongs to another history than the one held at 1.4;"));
+    assert!(trouble.detail.starts_with(
+        "the checkpoint at 1.99 belongs to a different history than the one held at \
+        1.4;"
+    ));
     assert_ne!(replica.asks_after(), Position::default());
 }
 
@@ -122,7 +125,7 @@ async fn a_registry_founded_again_under_the_same_keys_is_a_fork_however_far_it_c
     // A new root document of the same key, too, so that only the history differs.
     let answer = again.answer(Position::default()).await;
     let trouble = replica.refuses(Reply::Bytes(answer), "fork").await;
-    assert!(trouble.detail.contains("they differ from commit 2 on"), "{}", trouble.detail);
+    assert!(trouble.detail.contains("from commit 2 on"), "{}", trouble.detail);
     assert_eq!(replica.text("a").expect("no prompt is forgotten"), "one story");
 }
 
@@ -176,7 +179,7 @@ async fn a_new_epoch_ends_a_fork() {
 
 /// Everything that a registry does to what is held, seen as a whole state: none of it is another history.
 #[tokio::test]
-async fn whatever_a_registry_does_later_is_no_fork() {
+async fn later_commits_of_one_registry_are_not_a_fork() {
     let primary = Primary::found();
     for text in ["one", "two", "three"] {
         primary.publish("team/a", text).await;
@@ -225,7 +228,7 @@ async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
     copy.publisher.shown(proof).await.expect("it knows its own signature");
     let said = refusal(&copy).await;
     let expected =
-        "this data directory is older than what its registry published: it stands at 1.2, and the registry signed 1.4";
+        "this data directory is older than the published state: it is at 1.2, but the registry has already signed 1.4";
     assert!(said.starts_with(expected) && said.contains("bookholder restore"), "{said}");
     let never = tokio_util::sync::CancellationToken::new();
     let polled = copy.publisher.next("all", Position::default(), "replica", &never).await;
@@ -251,7 +254,7 @@ async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
     assert!(copy.state().0 > primary.state().0);
     copy.publisher.shown(pack(&held, &primary.epoch(1), [])).await.expect("its own signature");
     let said = refusal(&copy).await;
-    assert!(said.contains("it stands at 1.5, and the registry signed 1.4, which is not in it"), "{said}");
+    assert!(said.contains("it is at 1.5, but the registry has already signed 1.4"), "{said}");
 }
 
 #[tokio::test]
@@ -271,7 +274,7 @@ async fn a_primary_that_was_replaced_stops_when_it_is_shown_the_new_epoch() {
 }
 
 #[tokio::test]
-async fn only_its_own_signature_stops_a_primary() {
+async fn only_its_own_signature_on_an_unknown_state_stops_a_primary() {
     let (primary, copy, _) = parted().await;
     let (note, _) = unframe(&primary.answer(Position::default()).await);
     let stranger = Primary::found();
@@ -290,17 +293,17 @@ async fn only_its_own_signature_stops_a_primary() {
     for (proof, part) in [
         (pack(&forged, &epoch, []), "is not signed by the key of epoch 1"),
         (pack(&strange, &epoch, []), "is not signed by the key of epoch 1"),
-        (pack(&strange, &stranger.epoch(1), []), "is not a signed checkpoint"),
+        (pack(&strange, &stranger.epoch(1), []), "must be a signed checkpoint"),
         (pack(&note, &epoch, [stranger.root(1).as_slice()]), "are not signed by the root keys"),
         (pack(&note, &epoch, [root.as_slice()]), "are not signed by the root keys"),
         (pack(&elsewhere, &epoch, []), "is for view all of registry another"),
-        (pack(&flipped, &epoch, []), "is not a signed checkpoint"),
-        (pack(&long, &epoch, []), "is not a signed checkpoint"),
-        (pack(&note[..note.len() - 9], &epoch, []), "is not a signed checkpoint"),
-        (note.clone(), "is not a signed checkpoint"),
-        (whole[..whole.len() - 1].to_vec(), "is not a signed checkpoint"),
-        (pack(&note, &epoch, [])[..4 + note.len()].to_vec(), "is not a signed checkpoint"),
-        (Vec::new(), "is not a signed checkpoint"),
+        (pack(&flipped, &epoch, []), "must be a signed checkpoint"),
+        (pack(&long, &epoch, []), "must be a signed checkpoint"),
+        (pack(&note[..note.len() - 9], &epoch, []), "must be a signed checkpoint"),
+        (note.clone(), "must be a signed checkpoint"),
+        (whole[..whole.len() - 1].to_vec(), "must be a signed checkpoint"),
+        (pack(&note, &epoch, [])[..4 + note.len()].to_vec(), "must be a signed checkpoint"),
+        (Vec::new(), "must be a signed checkpoint"),
     ] {
         let said = copy.publisher.shown(proof).await.expect_err(part).to_string();
         assert!(said.contains(part), "{said}");
@@ -308,7 +311,7 @@ async fn only_its_own_signature_stops_a_primary() {
     assert!(copy.publisher.outdated().is_none());
     // What it signed before its last commit, and before an epoch, it knows.
     let newest = unframe(&copy.answer(Position::default()).await).0;
-    copy.publisher.shown(pack(&newest, &epoch, [])).await.expect("its newest");
+    copy.publisher.shown(pack(&newest, &epoch, [])).await.expect("its latest");
     copy.begin_epoch();
     let copy = copy.restart().await;
     copy.publisher.shown(whole).await.expect("an epoch that is over");

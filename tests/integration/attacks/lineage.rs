@@ -50,7 +50,7 @@ async fn restored_backup_primary_that_goes_on_in_the_same_epoch() {
     restored.publish("a", "forgotten").await;
     replica.refuses(Reply::Bytes(restored.answer(Position::default()).await), "rollback").await;
     let behind = replica.refuses(Reply::Bytes(restored.answer(replica.asks_after()).await), "rollback").await;
-    assert!(behind.detail.contains("below 1/1."), "{}", behind.detail);
+    assert!(behind.detail.contains("behind 1/1."), "{}", behind.detail);
     assert_eq!(replica.text("a@3").expect("what it had"), "three");
 }
 

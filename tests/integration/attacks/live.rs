@@ -23,7 +23,7 @@ async fn endless_data() {
     primary.publish("a", "newer").await;
     let (note, data) = unframe(&primary.answer(replica.asks_after()).await);
     let trouble = replica.refuses(Reply::Endless(frame(&note, &data)), "malformed").await;
-    assert!(trouble.detail.contains("bytes came that the checkpoint allows"), "{}", trouble.detail);
+    assert!(trouble.detail.contains("bytes that the checkpoint allows"), "{}", trouble.detail);
     replica.sync(&primary).await;
 }
 
@@ -120,7 +120,7 @@ async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
     assert!(trouble.detail.contains("check --root-key with the registry's operator"), "{}", trouble.detail);
     assert_eq!(
         resolver.resolve("a@1", &bookholder::resolve::Query::default()).expect_err("nothing").to_string(),
-        "this replica holds no verified state yet"
+        "this replica has no verified state yet"
     );
     assert_eq!(freshness.now().freshness, Freshness::Empty);
     stop.cancel();

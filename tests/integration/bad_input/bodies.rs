@@ -35,9 +35,9 @@ fn malformed_json_is_refused_with_the_reason() {
         &deep(100_000),
     ] {
         let answer = target.0.send("POST", PUBLISH, &[("content-type", "application/json")], body.as_bytes());
-        let code = if answer.text().contains("in the body is wrong") { "invalid_field" } else { "bad_request" };
+        let code = if answer.text().contains("invalid `") { "invalid_field" } else { "bad_request" };
         let detail = answer.problem(400, code);
-        let said = ["is not JSON of the shape this path takes: ", "` in the body is wrong: "];
+        let said = ["does not match the schema of this path: ", "` in the body: "];
         assert!(said.iter().any(|said| detail.contains(said)) && detail.len() < 1_000, "{detail}");
         assert!(!detail.contains("struct"), "{detail}");
     }
@@ -166,7 +166,7 @@ fn a_body_of_100_mib_is_refused_without_being_kept() {
             answer
         });
         let detail = answer.expect("an answer").problem(413, "too_large");
-        assert!(detail.contains("longer than 4194304 bytes"), "{detail}");
+        assert!(detail.contains("the limit of 4194304 bytes"), "{detail}");
         target.is_well();
     }
 }
@@ -192,9 +192,11 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
             .problem(400, "bad_request")
             .contains("2^53")
     );
-    for (message, part) in
-        [(String::new(), "say why"), ("x".repeat(2_001), "the limit is 2,000"), (" \n".to_owned(), "say why")]
-    {
+    for (message, part) in [
+        (String::new(), "a message is required"),
+        ("x".repeat(2_001), "the limit is 2,000"),
+        (" \n".to_owned(), "a message is required"),
+    ] {
         let answer = target.0.change("POST", PUBLISH, &json!({"content": text(1), "message": message}));
         assert!(answer.problem(400, "invalid_message").contains(part));
     }
@@ -213,7 +215,7 @@ fn contents_servings_and_batches_have_limits_that_are_said() {
     let _detail = serving(json!({"version": 9_007_199_254_740_991_u64})).problem(404, "version_not_found");
     let _detail = deploy(json!([])).problem(422, "invalid_request");
     let twice = json!([{"name": "a", "label": "l", "serving": {"version": 1}}, {"name": "a", "label": "l", "serving": {"version": 1}}]);
-    assert!(deploy(twice).problem(422, "invalid_request").contains("moved twice"));
+    assert!(deploy(twice).problem(422, "invalid_request").contains("appears twice"));
 
     let attributes: Value = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     let batch = |body: Value| target.0.change("POST", "/v1/resolve", &body);

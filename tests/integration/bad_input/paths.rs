@@ -3,7 +3,7 @@
 use super::Target;
 
 #[test]
-fn paths_that_play_tricks_are_refused_in_words() {
+fn malicious_paths_are_refused_with_a_problem() {
     let mut target = Target::start();
     let long = format!("/v1/resolve/{}", "n".repeat(201));
     let cases: &[(&str, u16, &str, &str)] = &[
@@ -29,7 +29,7 @@ fn paths_that_play_tricks_are_refused_in_words() {
         ("/v1/resolve/a@0", 400, "invalid_name", "versions count from 1"),
         ("/v1/resolve/a@18446744073709551616", 400, "invalid_name", "versions count from 1"),
         ("/v1/resolve/a@9007199254740992", 400, "invalid_name", "versions count from 1"),
-        ("/v1/resolve/a@9007199254740991", 404, "version_not_found", "its newest is 1"),
+        ("/v1/resolve/a@9007199254740991", 404, "version_not_found", "its latest is 1"),
         ("/v1/resolve/a@-1", 400, "invalid_name", "label"),
         ("/v1/resolve/a@b3:zz", 400, "invalid_name", "hex digits"),
         (&long, 400, "invalid_name", "the limit is 200 bytes"),
@@ -37,7 +37,7 @@ fn paths_that_play_tricks_are_refused_in_words() {
         ("/v1/prompts/%2e%2e", 400, "invalid_name", "`..`"),
         ("/v1/prompts/a/versions/0", 400, "invalid_name", "versions count from 1"),
         ("/v1/prompts/a/versions/18446744073709551616", 400, "invalid_name", "versions count from 1"),
-        ("/v1/contents/..%2f..%2fetc", 400, "bad_request", "is not a content id"),
+        ("/v1/contents/..%2f..%2fetc", 400, "bad_request", "invalid content id"),
         ("/replication/v1/root/0", 404, "record_not_found", "root document 0"),
         ("/replication/v1/root/99999999999999999999", 400, "bad_request", "is not a whole number"),
         ("/replication/v1/root/..%2f1", 400, "bad_request", "is not a whole number"),
@@ -56,7 +56,7 @@ fn paths_that_play_tricks_are_refused_in_words() {
 }
 
 #[test]
-fn bytes_that_are_no_request_end_their_connection_and_nothing_else() {
+fn invalid_bytes_close_only_their_own_connection() {
     let mut target = Target::start();
     for bytes in [
         b"GET /v1/resolve/\xff\xfe HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".as_slice(),

@@ -10,7 +10,7 @@ use super::Target;
 const SOON: Duration = Duration::from_secs(30);
 
 #[test]
-fn a_template_without_end_or_measure_is_stopped() {
+fn endless_or_huge_template_is_stopped() {
     let mut target = Target::start();
     for (number, template) in [
         "{% for i in range(1000000000) %}{% endfor %}",

@@ -54,7 +54,7 @@ fn read(path: &Path) -> String {
 }
 
 #[test]
-fn push_leaves_alone_what_a_colleague_published_and_refuses_to_bury_it() {
+fn push_does_not_overwrite_newer_versions_of_others() {
     let folder = Folder::new(&[]);
     let published = |name: &str, text: &str| drop(publish(&folder.node, name, text, &["--label", "production"]));
     published("a", "one");
@@ -157,7 +157,7 @@ fn links_in_a_pushed_folder_are_followed_or_named() {
     let folder = Folder::new(&[("..data/a.prompt", "one\n")]);
     std::os::unix::fs::symlink("..data/a.prompt", folder.path.join("a.prompt")).expect("a link");
     std::os::unix::fs::symlink("/etc/hostname", folder.path.join("b.prompt")).expect("a link");
-    let _said = folder.push().ok().says("+ a@1").says("b.prompt is skipped: the link leads out of the folder");
+    let _said = folder.push().ok().says("+ a@1").says("b.prompt is skipped: the link points outside the folder");
     let dry = folder.push().args(["--dry-run", "--json"]).ok().json();
     assert_eq!(dry["prompts"], json!([{"name": "a", "what": "unchanged", "version": 1}]));
 }
@@ -179,7 +179,7 @@ fn prune_removes_what_had_a_file_here_and_leaves_what_others_made_or_published_s
     }
     let _said = push(&["--prune", "--dry-run"]).exits(1).says("- mine").says("would be 1 removed, 1 refused");
     let said = push(&["--prune"]).exits(1).says("- mine").says("= theirs: it never had a file here");
-    let _said = said.says("✗ moved: the registry is at version 2, and the file is from version 1");
+    let _said = said.says("✗ moved: the registry is at version 2, but the file is from version 1");
     for (name, status) in [("kept", 200), ("mine", 410), ("moved", 200), ("theirs", 200)] {
         assert_eq!(node.get(&format!("/v1/resolve/{name}@latest")).status, status, "{name}");
     }

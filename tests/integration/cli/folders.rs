@@ -130,13 +130,13 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
         (&json!("ada"), &json!("2024-05-01T10:00:00Z"))
     );
 
-    let late = change(0, "a|b", Some("older than the last")).replace("10:00", "09:00");
+    let late = change(0, "a|b", Some("older than the latest change")).replace("10:00", "09:00");
     let _said = bookholder(["import", "-"])
         .input(late)
         .server(&node)
         .exits(1)
         .says("✗")
-        .says("older than the last one")
+        .says("older than the latest change")
         .says("1 refused");
     let broken = change(4, "d", Some("fine")) + "{\"at\": 7}\n";
     let _said = bookholder(["import", "-"]).input(broken).server(&node).fails(2).says("line 2").says("import again");

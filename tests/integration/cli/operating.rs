@@ -7,7 +7,7 @@ use crate::support::command::{bookholder, program};
 use crate::support::node::{ADMIN, Node};
 
 #[test]
-fn status_says_how_both_roles_are() {
+fn status_shows_primary_and_replica() {
     let primary = Node::primary();
     publish(&primary, "a", "text", &[]);
     let _said = line(&primary, "status").ok().says("primary").says("position   1.2").says("fresh since");
@@ -24,7 +24,7 @@ fn status_says_how_both_roles_are() {
         assert!(report[field].is_string(), "{field}: {report}");
     }
     let _said = line(&primary, "status").ok().says("REPLICA").says(report["replica"].as_str().expect("a name"));
-    let said = line(&replica, "publish b --file - -m why").input("x").fails(1).says("this node is a replica");
+    let said = line(&replica, "publish b --file - -m why").input("x").fails(1).says("this node is a read-only replica");
     let _said = said.says(&primary.url()).says("send the request to the primary");
     replica.stop();
 }
@@ -37,8 +37,11 @@ fn access_tokens_are_made_shown_once_and_revoked() {
     assert!(token.starts_with("bh_") && said.stderr.contains("it is not shown again"), "{said:#?}");
     let with = |arguments: &str| line(&node, arguments).env("BOOKHOLDER_TOKEN", &token);
     let _said = with("list").ok();
-    let _said = with("remove a -m why").fails(1).says("`edge-7` may not").says("roles that may: admin");
-    let _said = with("audit log").fails(1).says("roles that may: admin, compliance");
+    let _said = with("remove a -m why")
+        .fails(1)
+        .says("permission denied: `edge-7` is not granted")
+        .says("roles that allow this: admin");
+    let _said = with("audit log").fails(1).says("roles that allow this: admin, compliance");
     let file = node.home().join("token");
     std::fs::write(&file, format!("{token}\n")).expect("a file");
     let _said = bookholder(["list", "--token-file"]).arg(&file).env("BOOKHOLDER_SERVER", node.url()).ok();
@@ -50,16 +53,16 @@ fn access_tokens_are_made_shown_once_and_revoked() {
         "{listed}"
     );
     let _said =
-        line(&node, "token create edge-7 --role admin").fails(1).says("there is an access token `edge-7` already");
-    let _said = line(&node, "token create Edge! --role admin").fails(1).says("no name for an access token");
+        line(&node, "token create edge-7 --role admin").fails(1).says("an access token `edge-7` already exists");
+    let _said = line(&node, "token create Edge! --role admin").fails(1).says("for an access token");
     let _said = line(&node, "token revoke edge-7").ok().says("worthless now");
-    let _said = with("list").fails(2).says("is none that this node knows");
+    let _said = with("list").fails(2).says("unknown access token");
     let _said = line(&node, "token revoke edge-7").fails(1).says("there is no access token `edge-7`");
     let name =
         listed.as_array().expect("two").iter().find(|one| one["principal"] == "admin").expect("an admin")["name"]
             .clone();
     let last = format!("token revoke {}", name.as_str().expect("a name"));
-    let _said = line(&node, &last).fails(1).says("nobody could keep access tokens");
+    let _said = line(&node, &last).fails(1).says("is the only one who can manage access");
     let made = line(&node, "token create ci --role replica --json").ok().json();
     assert_eq!((&made["name"], &made["principal"]), (&json!("ci"), &json!("ci")));
 }
@@ -94,8 +97,8 @@ fn keys_are_shown_while_the_primary_runs_and_after() {
     assert!(running["root_key"].as_str().expect("a key").starts_with("bk1-"), "{running}");
     assert_eq!((&running["threshold"], &running["epoch"]), (&json!(1), &json!(1)));
     let nowhere = node.home().join("nowhere");
-    let _said = bookholder(["keys", "show", "--data"]).arg(&nowhere).fails(2).says("holds no registry");
-    let _said = bookholder(["verify", "--data"]).arg(&nowhere).fails(2).says("holds no registry");
+    let _said = bookholder(["keys", "show", "--data"]).arg(&nowhere).fails(2).says("does not contain a registry");
+    let _said = bookholder(["verify", "--data"]).arg(&nowhere).fails(2).says("does not contain a registry");
     assert!(!nowhere.exists(), "looking makes nothing");
     let summary = bookholder(["verify", "--data"]).arg(node.data()).ok();
     let _said = summary.says("root key").says("position").says("holds").says("audit").says("proved");

@@ -52,12 +52,12 @@ fn deploying_what_breaks_callers_asks_on_a_terminal_and_is_refused_in_a_script()
     let _two = publish(&node, "a", "Hi {{who}}", &[]);
     let deploy = "deploy a@2 --to production -m why";
     let said = line(&node, deploy).fails(1);
-    let _said = said.says("the required variable `who` is new").says("--allow-major");
+    let _said = said.says("the required variable `who` was added").says("--allow-major");
     let _said = line(&node, &format!("{deploy} --yes")).fails(1);
     if has_terminal() {
         let said = typed(&node, deploy, "n\n");
         let _said =
-            said.says("the required variable `who` is new").says("Deploy although callers break?").says("exit 1");
+            said.says("the required variable `who` was added").says("Deploy although callers break?").says("exit 1");
         assert_eq!(node.text("a@production"), "Hi");
         let _said = typed(&node, &format!("{deploy} --yes"), "").says("exit 0");
         let _said = line(&node, "rollback a --label production -m back").ok();
@@ -67,7 +67,7 @@ fn deploying_what_breaks_callers_asks_on_a_terminal_and_is_refused_in_a_script()
     let _said = line(&node, &format!("{deploy} --allow-major")).ok();
     let three = ["publish", "a", "--file", "-", "-m", "why", "--label", "production"];
     let said = bookholder(three).input("Hi {{who}} {{where}}").server(&node).fails(1);
-    let _said = said.says("the required variable `where` is new");
+    let _said = said.says("the required variable `where` was added");
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn empty_lists_name_the_filter_that_emptied_them() {
 fn errors_name_flags_and_not_fields_of_requests() {
     let node = Node::primary();
     let _published = publish(&node, "a", "Hi", &["--label", "production"]);
-    let _said = line(&node, "rollback a --label production -m why").fails(1).says("name a version with --to");
+    let _said = line(&node, "rollback a --label production -m why").fails(1).says("give a version with --to");
     let _said = bookholder(["token", "list"]).env("BOOKHOLDER_SERVER", node.url()).fails(2).says("--token-file");
     let _removed = line(&node, "remove a -m gone").ok();
-    let _said = line(&node, "get a").fails(1).says("--at asks for");
+    let _said = line(&node, "get a").fails(1).says("use --at to read");
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn token(node: &Node, name: &str, role: &str) -> String {
 }
 
 #[test]
-fn roles_may_what_they_need_and_nothing_else() {
+fn each_role_has_exactly_its_permissions() {
     let node = Node::primary();
     node.publish("a", "text");
     let (reader, replica) = (token(&node, "r", "reader"), token(&node, "edge", "replica"));
@@ -44,7 +44,7 @@ fn roles_may_what_they_need_and_nothing_else() {
                     let _detail = answer.problem(401, "unauthorized");
                     assert!(answer.header("www-authenticate").is_some_and(|how| how.starts_with("Bearer")));
                 }
-                403 => assert!(answer.problem(403, "forbidden").contains("may not"), "{}", answer.text()),
+                403 => assert!(answer.problem(403, "forbidden").contains("permission denied"), "{}", answer.text()),
                 _ => {}
             }
         }
@@ -58,7 +58,7 @@ fn roles_may_what_they_need_and_nothing_else() {
 }
 
 #[test]
-fn a_revoked_token_is_worthless_at_once() {
+fn revoked_token_is_refused_immediately() {
     let node = Node::primary();
     node.publish("a", "text");
     let reader = token(&node, "r", "reader");
@@ -87,7 +87,7 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
     ] {
         let detail = replica.change(method, path, &json!({})).problem(403, "primary_only");
         assert!(
-            detail.contains("this node is a replica") && detail.contains(&primary.url()),
+            detail.contains("this node is a read-only replica") && detail.contains(&primary.url()),
             "{method} {path}: {detail}"
         );
     }
@@ -95,11 +95,11 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
         ["/v1/audit", "/v1/backup", "/v1/tokens", "/v1/webhooks", "/v1/principals", "/v1/policies", "/v1/whoami"]
     {
         let detail = replica.get(path).problem(403, "primary_only");
-        assert!(detail.contains("reading this takes its primary"), "{path}: {detail}");
+        assert!(detail.contains("reading this is only possible on the primary"), "{path}: {detail}");
     }
     for path in ["/v1/requests", "/v1/requests/1", "/v1/prompts/a/about", "/v1/prompts/a/versions/1/findings"] {
         let detail = replica.get(path).problem(403, "primary_only");
-        assert!(detail.contains("takes its primary") && !detail.contains("changing"), "{path}: {detail}");
+        assert!(detail.contains("is only possible on the primary") && !detail.contains("changing"), "{path}: {detail}");
     }
     assert_eq!(replica.text("a"), "text");
     let (here, there) = (replica.get("/v1/prompts/a/versions").ok(), primary.get("/v1/prompts/a/versions").ok());
@@ -116,8 +116,8 @@ fn an_unknown_access_token_is_refused_by_primary_and_replica_alike() {
     // The replica knows no access token of its primary, whoever it belongs to.
     let admin = format!("Bearer {ADMIN}");
     for (node, wrong, says) in [
-        (&primary, unknown, "is none that this node knows"),
-        (&replica, unknown, "is not the one that this replica was given"),
+        (&primary, unknown, "unknown access token"),
+        (&replica, unknown, "is not the read token of this replica"),
         (&replica, &admin, "BOOKHOLDER_READ_TOKEN"),
     ] {
         for (method, path) in [
@@ -143,7 +143,7 @@ fn an_unknown_access_token_is_refused_by_primary_and_replica_alike() {
 }
 
 #[test]
-fn whoever_stays_connected_goes_with_their_token() {
+fn event_stream_ends_when_its_token_is_revoked() {
     let node = Node::primary();
     node.publish("a/one", "text");
     let (reader, replica) = (token(&node, "r", "reader"), token(&node, "edge", "replica"));
@@ -170,7 +170,7 @@ fn whoever_stays_connected_goes_with_their_token() {
 }
 
 #[test]
-fn a_bound_reader_reads_what_it_is_bound_to_and_nothing_else() {
+fn limited_token_reads_only_its_prompts() {
     let node = Node::primary();
     let (ours, theirs) = (node.publish("support/a", "ours"), node.publish("sales/a", "theirs"));
     let bound = json!({"name": "app", "role": "reader", "prompts": "support/**"});
@@ -216,7 +216,7 @@ fn a_bound_reader_reads_what_it_is_bound_to_and_nothing_else() {
 }
 
 #[test]
-fn who_used_what_is_known_also_from_replicas() {
+fn usage_of_replicas_is_reported_to_the_primary() {
     let node = Node::primary();
     node.publish("a", "Hello {{x}}");
     let app = token(&node, "checkout", "reader");

@@ -30,7 +30,7 @@ fn noise(number: usize) -> String {
 }
 
 #[test]
-fn a_third_backup_at_once_is_asked_to_come_again_and_served_once_another_ends() {
+fn third_concurrent_backup_is_busy_until_another_ends() {
     let node = Node::primary();
     for number in 0..TEXTS {
         node.publish(&format!("p{number}"), &noise(number));

@@ -53,7 +53,7 @@ impl Listener {
 }
 
 #[test]
-fn listeners_hear_of_changes_and_of_those_they_missed() {
+fn event_streams_send_new_and_missed_changes() {
     let mut node = Node::primary();
     node.publish("a/one", "text");
     let mut all = Listener::open(&node, "", None);
@@ -78,7 +78,7 @@ fn listeners_hear_of_changes_and_of_those_they_missed() {
     let wrong = node.send("GET", "/v1/events", &[("last-event-id", "yesterday")], b"");
     assert!(wrong.problem(400, "bad_request").contains("Last-Event-ID"));
     let mut rewound = Listener::open(&node, "", Some("9.9"));
-    assert_eq!(rewound.event().1["names"], json!([]), "anything may have changed");
+    assert_eq!(rewound.event().1["names"], json!([]), "any prompt may have changed");
     node.terminate();
     assert!(rewound.next("data: ").is_none(), "streams end when the node stops");
     node.stop();

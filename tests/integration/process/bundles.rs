@@ -114,8 +114,8 @@ fn replica_starts_without_its_inbox_says_so_and_takes_what_is_plugged_in_later()
         (!status["inbox"].is_null()).then(|| status["inbox"].clone())
     });
     assert_eq!(trouble["reason"], "inbox");
-    assert!(trouble["detail"].as_str().expect("a text").contains("is looked for again each minute"), "{trouble}");
-    replica.until_logged("a bundle cannot be taken from the inbox");
+    assert!(trouble["detail"].as_str().expect("a text").contains("trying again every minute"), "{trouble}");
+    replica.until_logged("cannot import a bundle from the inbox");
 
     copy(&bundle, &inbox.join("in-a-folder"));
     replica.until("the bundle is taken", || (replica.get("/v1/resolve/a").status == 200).then_some(()));
@@ -268,7 +268,7 @@ fn a_bundle_of_another_registry_or_into_a_wrong_directory_is_refused() {
     let _said = import(&bundle, &data, &other.root_key()).fails(1).says("the bundle is refused");
     let _said = import(&bundle, &primary.home().join("r2"), "nonsense").fails(2);
     let unknown = bookholder(["bundle", "import"]).arg(&bundle).arg("--data").arg(primary.home().join("r3"));
-    let _said = unknown.fails(2).says("give --root-key");
+    let _said = unknown.fails(2).says("pass --root-key");
     let _said = import(&primary.home().join("nowhere"), &primary.home().join("r4"), &primary.root_key()).fails(1);
     let _said = import(&bundle, primary.data(), &primary.root_key()).fails(2).says("another process is using");
     let _said = bookholder(["bundle", "export"]).arg(&bundle).server(&primary).fails(2).says("no empty folder");

@@ -108,7 +108,7 @@ fn everywhere(closed: &Closed) -> Vec<usize> {
 }
 
 #[test]
-fn a_flipped_byte_is_found_or_means_nothing() {
+fn flipped_byte_is_detected_or_harmless() {
     let folder = tempfile::tempdir().expect("a folder");
     let closed = a_closed_replica(folder.path());
     let proved = Found::Proved(closed.state.clone());
@@ -164,5 +164,5 @@ fn a_truncated_or_foreign_file_is_named_as_damaged() {
     check(&bytes[..100], "damaged");
     check(b"no database at all, but long enough to be looked at more closely than an empty file would be", "damaged");
     let empty = tempfile::tempdir().expect("a folder");
-    let _said = bookholder(["verify", "--data"]).arg(empty.path()).fails(2).says("holds no registry");
+    let _said = bookholder(["verify", "--data"]).arg(empty.path()).fails(2).says("does not contain a registry");
 }

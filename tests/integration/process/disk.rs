@@ -69,7 +69,7 @@ fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
     node.publish("worse", "wrong from the start");
     node.publish("a", "written before");
     let (_, message) = fill(&node);
-    assert!(message.contains("the disk is full") && message.contains("reading goes on"), "{message}");
+    assert!(message.contains("the disk is full") && message.contains("reads continue"), "{message}");
     // What stops something bad has room left.
     let _said = bookholder(["rollback", "bad", "-l", "production", "-m", "the answers are wrong"]).server(&node).ok();
     assert_eq!(node.text("bad"), "right");
@@ -103,7 +103,7 @@ fn a_file_that_may_not_grow_refuses_writes_and_serves_on() {
     let blocks = std::fs::metadata(node.data().join("registry.redb")).expect("a file").len() / 512 + 2_048;
     node.restart_as(|launch| launch.under(&format!("ulimit -f {blocks}; exec \"$@\"")));
     let (_, message) = fill(&node);
-    assert!(message.contains("reading goes on"), "{message}");
+    assert!(message.contains("reads continue"), "{message}");
     assert_eq!(node.text("a"), "written before");
     let _message = node
         .change(
@@ -147,7 +147,7 @@ fn nodes_start_and_answer_on_a_read_only_file_system_and_write_when_it_is_writab
     for node in [&primary, &replica] {
         assert_eq!(node.text("a"), "written before");
         assert_eq!(node.get("/v1/prompts/a/versions").status, 200);
-        assert_eq!(node.get("/readyz").text(), "ready, for reading alone: the disk takes no writes\n");
+        assert_eq!(node.get("/readyz").text(), "ready, read-only: the disk cannot be written\n");
         let status = node.status();
         assert_eq!(status["storage"]["reason"], "disk_failed", "{status}");
         assert!(status["storage"]["detail"].as_str().expect("a text").contains("Read-only file system"), "{status}");

@@ -85,9 +85,9 @@ fn refused_access_token_is_logged_with_the_address_it_came_from_and_without_the_
     let guess = "bh_guess_0123456789abcdef0123456789";
     let bearer = format!("Bearer {guess}");
     let _detail = primary.send("GET", "/v1/tokens", &[("authorization", &bearer)], b"").problem(401, "unauthorized");
-    primary.until_logged("refused an access token client=127.0.0.1");
+    primary.until_logged("rejected an access token client=127.0.0.1");
     let _detail = primary.send("GET", "/v1/tokens", &[("authorization", "")], b"").problem(401, "unauthorized");
-    assert_eq!(primary.stderr().matches("refused an access token").count(), 1, "none was shown the second time");
+    assert_eq!(primary.stderr().matches("rejected an access token").count(), 1, "none was shown the second time");
     assert!(!primary.stderr().contains("guess"), "{}", primary.stderr());
 }
 
@@ -97,13 +97,13 @@ fn replica_logs_that_it_caught_up_went_stale_and_follows_again() {
     primary.publish("a", "text");
     let address = primary.address();
     let replica = Launch::replica_of(&primary).args(["--log-format", "json"]).start();
-    let caught_up = until(&replica, "caught up with its upstream", 1);
+    let caught_up = until(&replica, "caught up with the upstream", 1);
     assert_eq!(caught_up[0]["position"], primary.status()["position"]);
     primary.stop();
-    let stale = until(&replica, "stale: out of contact with its upstream", 1);
+    let stale = until(&replica, "stale: out of contact with the upstream", 1);
     assert_eq!((&stale[0]["level"], stale[0]["trouble"].is_string()), (&json!("WARN"), true), "{stale:?}");
     primary.restart_at(address);
-    until(&replica, "follows its upstream again", 1);
+    until(&replica, "following the upstream again", 1);
 }
 
 #[cfg(target_os = "linux")]

@@ -68,7 +68,7 @@ fn primary_on_a_backup_put_back_by_hand_stops_when_its_replica_holds_more() {
     std::fs::copy(&file, primary.data().join("registry.redb")).expect("a copy");
     primary.restart_as(|launch| launch.args(["--listen", &address]));
     refuses(&primary, &published);
-    primary.until_logged("this primary stops writing and signing");
+    primary.until_logged("this primary has stopped writing and signing");
     assert_eq!(primary.text("a"), "in the backup", "reading goes on");
     assert_eq!((replica.text("a").as_str(), position(&replica)), ("after the backup", published));
 }
@@ -82,18 +82,18 @@ fn primary_on_a_backup_from_before_a_change_of_keys_stops_without_a_replica() {
     primary.stop();
     change_keys(&primary);
     // The change itself is the first commit of the new epoch.
-    let published = format!("the registry signed 2.{}, which is not in it", seq + 1);
+    let published = format!("the registry has already signed 2.{}", seq + 1);
     let database = primary.data().join("registry.redb");
     std::fs::copy(&file, &database).expect("a copy");
     primary.restart();
     refuses(&primary, &published);
-    primary.until_logged("this primary does not write or sign");
+    primary.until_logged("this primary is not writing or signing");
     assert_eq!(primary.text("a"), "in the backup", "reading goes on");
     primary.restart();
     refuses(&primary, &published);
     primary.stop();
     let offline = bookholder(["token", "create", "late", "--role", "admin", "--data"]).arg(primary.data());
-    let _said = offline.fails(2).says("older than what its registry published");
+    let _said = offline.fails(2).says("older than the published state");
 
     std::fs::remove_file(&database).expect("removed");
     let _said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok().says("epoch 3 begins here");
@@ -123,7 +123,7 @@ fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_
     std::fs::remove_dir_all(&data).expect("gone");
     copy(&snapshot, &data);
     primary.restart();
-    primary.until_logged("this primary stops writing and signing");
+    primary.until_logged("this primary has stopped writing and signing");
     refuses(&primary, &published);
     primary.restart();
     refuses(&primary, &published);
@@ -162,11 +162,11 @@ fn a_primary_set_back_to_a_snapshot_stops_and_a_restored_one_goes_on() {
     std::fs::remove_dir_all(&data).expect("gone");
     copy(&snapshot, &data);
     primary.restart();
-    primary.until_logged("this primary stops writing and signing");
+    primary.until_logged("this primary has stopped writing and signing");
     primary.restart();
     refuses(&primary, &published);
     assert_eq!(primary.text("a"), "before the snapshot", "reading goes on");
-    primary.until_logged("does not write or sign");
+    primary.until_logged("is not writing or signing");
     replica.until("it says why", || {
         replica.status()["trouble"]["detail"].to_string().contains("(outdated_primary)").then_some(())
     });

@@ -46,7 +46,7 @@ fn a_replica_is_given_a_root_key_once_and_no_other_later() {
     let (primary, other) = (Node::primary(), Node::primary());
     primary.publish("a", "text");
     check(&Launch::replica().args(["--upstream", &primary.url()]).refused(), "--root-key");
-    check(&Launch::replica().args(["--root-key", "bk1-nonsense"]).refused(), "is no root key");
+    check(&Launch::replica().args(["--root-key", "bk1-nonsense"]).refused(), "invalid root key");
     check(&Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", "ftp://x"]).refused(), "http://");
     let mut replica = Node::replica(&primary);
     replica.stop();
@@ -124,22 +124,22 @@ fn wrong_settings_are_named_before_anything_is_made() {
     check(&with("colour = 1").refused(), "colour");
     check(&with("cache_mib = 0").refused(), "cache_mib");
     check(&with("listen = 70000").refused(), "bookholder.toml");
-    check(&with("registry = 'Not A Name'").refused(), "no name for a registry");
+    check(&with("registry = 'Not A Name'").refused(), "invalid registry name");
     check(&Launch::primary().env("BOOKHOLDER_LISTN", "x").refused(), "BOOKHOLDER_LISTN is not a setting");
     check(&Launch::primary().env("BOOKHOLDER_CACHE_MIB", "much").refused(), "BOOKHOLDER_CACHE_MIB");
     check(&Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "short").refused(), "BOOKHOLDER_ADMIN_TOKEN");
     check(&Launch::primary().args(["--config", "/nowhere/b.toml"]).refused(), "/nowhere/b.toml");
-    check(&Launch::primary().args(["--watch", "/nowhere"]).refused(), "/nowhere is no directory");
+    check(&Launch::primary().args(["--watch", "/nowhere"]).refused(), "/nowhere is not a directory");
     check(&Launch::primary().args(["--listen", "everywhere"]).refused(), "--listen");
     let taken = Node::primary();
     check(
         &Launch::primary().args(["--listen", &taken.address().to_string()]).refused(),
-        "is another node running there?",
+        "check whether another node is running there",
     );
     let data = folder.path().join("taken");
     for launch in [Launch::primary(), Launch::replica().args(["--root-key", &taken.root_key()])] {
         let refused = launch.data(&data).args(["--listen", &taken.address().to_string()]).refused();
-        check(&refused, "is another node running there?");
+        check(&refused, "check whether another node is running there");
         assert_eq!(refused.matches("Address already in use").count(), 1, "said once: {refused}");
         assert!(!data.exists(), "an address that is taken leaves no directory");
     }
@@ -224,7 +224,7 @@ fn a_lost_admin_token_is_made_again_on_the_stopped_node() {
 }
 
 #[test]
-fn another_admin_token_at_a_later_start_is_not_passed_over_in_silence() {
+fn changed_admin_token_setting_at_a_later_start_is_warned_about() {
     let mut node = Node::primary();
     node.restart();
     assert!(!node.stderr().contains("BOOKHOLDER_ADMIN_TOKEN"), "{}", node.stderr());
@@ -322,12 +322,12 @@ fn node_in_a_pod_beside_a_service_of_its_name_starts() {
 }
 
 #[test]
-fn signals_that_mean_nothing_here_do_not_end_a_node() {
+fn unused_signals_do_not_stop_a_node() {
     let mut primary = Node::primary();
     for name in ["HUP", "USR1", "USR2", "XFSZ"] {
         primary.signal(name);
     }
-    for said in ["certificates are read again by themselves", "SIGUSR1", "SIGUSR2", "ulimit -f"] {
+    for said in ["certificates are reloaded automatically", "SIGUSR1", "SIGUSR2", "ulimit -f"] {
         primary.until_logged(said);
     }
     primary.publish("a", "still here");
@@ -344,7 +344,7 @@ fn replica_of_a_replica_is_told_to_follow_its_primary() {
         let status = second.status();
         status["trouble"]["detail"].as_str().map(str::to_owned)
     });
-    assert!(trouble.contains("is a replica itself") && trouble.contains("follow its primary"), "{trouble}");
+    assert!(trouble.contains("is itself a replica") && trouble.contains("use its primary"), "{trouble}");
     let said = replica.get("/replication/v1/root/1").problem(403, "primary_only");
     assert!(said.contains(&primary.url()), "{said}");
 }

@@ -187,7 +187,7 @@ fn a_node_that_is_told_to_end_answers_what_is_under_way() {
     assert!(head(&mut events).expect("a head").starts_with("HTTP/1.1 200"));
 
     node.terminate();
-    node.until_logged("stopping: answering what is under way");
+    node.until_logged("stopping: finishing open requests");
     stream.write_all(body.as_bytes()).expect("written");
     let answer = Answer::read(reader).expect("an answer");
     assert_eq!((answer.status, &answer.ok()["created"]), (201, &json!(true)));

@@ -78,7 +78,7 @@ async fn a_token_expires_and_a_rotated_one_stays_good_for_the_overlap() {
 }
 
 #[tokio::test]
-async fn somebody_who_rotates_their_own_token_gains_no_time() {
+async fn rotating_ones_own_token_does_not_extend_it() {
     let primary = Primary::found();
     let ci = TokenRequest {
         name: "ci".to_owned(),
@@ -115,12 +115,12 @@ async fn tokens_with_bad_or_taken_names_are_refused_and_the_last_admin_stays() {
         let error = make(&primary, token, "reader").await.expect_err(message);
         assert_eq!(error.to_string(), message);
     };
-    check("", "`` is no name for an access token; use 1 to 64 of a-z 0-9 . _ - @").await;
-    check("Ümläut", "`Ümläut` is no name for an access token; use 1 to 64 of a-z 0-9 . _ - @").await;
-    check("admin", "there is an access token `admin` already; choose another name").await;
-    check("operator", "there is a principal `operator` already; choose another name").await;
+    check("", "invalid name `` for an access token: use 1 to 64 of a-z 0-9 . _ - @").await;
+    check("Ümläut", "invalid name `Ümläut` for an access token: use 1 to 64 of a-z 0-9 . _ - @").await;
+    check("admin", "an access token `admin` already exists; choose another name").await;
+    check("operator", "a principal `operator` already exists; choose another name").await;
     let revoke = async |token: &str| primary.registry.revoke_token(&primary.admin, token.to_owned()).await;
-    let last = "without `admin` nobody could keep access tokens; let somebody else first";
+    let last = "`admin` is the only one who can manage access; grant that to someone else first";
     assert_eq!(revoke("admin").await.expect_err("the last").to_string(), last);
     assert_eq!(revoke("nobody").await.expect_err("none").to_string(), "there is no access token `nobody`");
     let disabled = primary.registry.disable_principal(&primary.admin, "admin".to_owned(), true).await;
@@ -132,7 +132,7 @@ async fn tokens_with_bad_or_taken_names_are_refused_and_the_last_admin_stays() {
 }
 
 #[tokio::test]
-async fn a_disabled_principal_is_nobody_until_enabled_again() {
+async fn disabled_principal_is_refused_until_enabled_again() {
     let primary = Primary::found();
     let ann = PrincipalRequest {
         name: "ann".to_owned(),
@@ -155,10 +155,10 @@ async fn a_disabled_principal_is_nobody_until_enabled_again() {
     );
     let publish = async |prompt| primary.registry.publish(seat.actor(), name(prompt), request_of("x")).await;
     publish("support/de/agent").await.expect("hers");
-    let refused = publish("support/agent").await.expect_err("the token is bound").to_string();
+    let refused = publish("support/agent").await.expect_err("the token is limited").to_string();
     assert_eq!(
         refused,
-        "`ann` may not: the access token is bound to support/de/**, which leaves out `publish` on support/agent"
+        "permission denied: this access token is limited to support/de/** and does not cover `publish` on support/agent"
     );
     let set = async |disabled| {
         primary.registry.disable_principal(&primary.admin, "ann".to_owned(), disabled).await.expect("she is there")
@@ -245,7 +245,7 @@ async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() 
         let refused = outcomes.len() as u64;
         for (permission, outcome) in outcomes {
             let message = outcome.expect(permission).to_string();
-            let expected = format!("`{role}` may not: no grant of `{role}` gives `{permission}`");
+            let expected = format!("permission denied: `{role}` is not granted `{permission}`");
             assert!(message.starts_with(&expected), "{message}");
         }
         assert!(matches!(registry.tokens(&bob), Err(RegistryError::Forbidden { .. })));
@@ -275,12 +275,12 @@ async fn an_import_is_decided_change_by_change() {
     let outcome = primary.registry.import(&person("bob"), import).await.expect("an answer for each change");
     let (id, refused) = outcome.refused.first().expect("one");
     assert_eq!(id, "1");
-    assert_eq!(refused.to_string(), "`bob` may not: no grant of `bob` gives `import` on a");
+    assert_eq!(refused.to_string(), "permission denied: `bob` is not granted `import` on a");
     assert_eq!(primary.state().1, before);
 }
 
 #[tokio::test]
-async fn whoever_asks_is_told_why() {
+async fn principal_can_ask_why_it_is_denied() {
     let primary = Primary::found();
     let ann = PrincipalRequest {
         name: "ann".to_owned(),
@@ -303,7 +303,7 @@ async fn whoever_asks_is_told_why() {
     let granted = "grant releaser on support/** for labels staging".to_owned();
     assert_eq!(can("admin", "staging").expect("an admin asks"), (true, granted.clone()));
     assert_eq!(can("ann", "staging").expect("she asks for herself"), (true, granted));
-    let refused = "no grant of `ann` gives `deploy` on support/agent@production".to_owned();
+    let refused = "`ann` is not granted `deploy` on support/agent@production".to_owned();
     assert_eq!(can("ann", "production").expect("she asks for herself"), (false, refused));
     make(&primary, "bob", "reader").await.expect("a free name");
     assert!(can("bob", "staging").is_err(), "about somebody else");

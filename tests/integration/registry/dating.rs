@@ -101,7 +101,7 @@ async fn nothing_is_committed_in_2038_or_1970_and_signatures_keep_the_time() {
 }
 
 #[tokio::test]
-async fn a_registry_that_rested_goes_on_for_90_days_and_then_by_the_word_of_its_operator() {
+async fn registry_off_for_more_than_90_days_needs_trust_clock() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let primary = {

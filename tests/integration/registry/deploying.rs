@@ -56,55 +56,60 @@ async fn one_bad_move_moves_nothing() {
     let good = || moving("a", "production", fixed(2));
     let with = |bad: Move| vec![good(), bad];
     for (bad, message) in [
-        (moving("b", "production", fixed(2)), "the prompt `b` has no version 2; its newest is 1".to_owned()),
-        (moving("b", "production", fixed(3)), "the prompt `b` has no version 3; its newest is 1".to_owned()),
+        (moving("b", "production", fixed(2)), "the prompt `b` has no version 2; its latest is 1".to_owned()),
+        (moving("b", "production", fixed(3)), "the prompt `b` has no version 3; its latest is 1".to_owned()),
         (
             moving("b", "production", fixed(u64::MAX)),
-            format!("the prompt `b` has no version {}; its newest is 1", u64::MAX),
+            format!("the prompt `b` has no version {}; its latest is 1", u64::MAX),
         ),
         (moving("nobody", "production", fixed(1)), "there is no prompt `nobody`".to_owned()),
         (
             moving("gone", "production", fixed(1)),
             "the prompt `gone` was removed at 2026-03-20T15:00:00Z; publish a version to bring it back".to_owned(),
         ),
-        (moving("b", "latest", fixed(1)), "the label `latest` moves by itself to the newest version".to_owned()),
+        (
+            moving("b", "latest", fixed(1)),
+            "the label `latest` always serves the latest version and cannot be \
+            deployed to"
+                .to_owned(),
+        ),
         (
             moving("a", "production", fixed(1)),
-            "the label `production` of `a` is moved twice in one deployment".to_owned(),
+            "the label `production` of `a` appears twice in one deployment; list it once".to_owned(),
         ),
         (
             moving("b", "production", fixed(0)),
-            "what `b@production` shall serve is no serving: versions count from 1".to_owned(),
+            "invalid deployment for `b@production`: versions count from 1".to_owned(),
         ),
         (
             moving("b", "x", ServingRequest::default()),
-            "what `b@x` shall serve is no serving: it has neither `version` nor `split`".to_owned(),
+            "invalid deployment for `b@x`: it has neither `version` nor `split`".to_owned(),
         ),
         (
             moving("b", "x", ServingRequest { version: Some(1), ..weighted(&[(1, 1)]) }),
-            "what `b@x` shall serve is no serving: it has both `version` and `split`".to_owned(),
+            "invalid deployment for `b@x`: it has both `version` and `split`".to_owned(),
         ),
-        (moving("b", "x", weighted(&[(1, 1), (2, 1)])), "the prompt `b` has no version 2; its newest is 1".to_owned()),
+        (moving("b", "x", weighted(&[(1, 1), (2, 1)])), "the prompt `b` has no version 2; its latest is 1".to_owned()),
         (moving("b", "x", weighted(&[])), "a split needs at least one version with a weight".to_owned()),
         (
             moving("b", "x", weighted(&[(1, 0)])),
-            "the weight of version 1 is 0; leave the version out, or give it a weight of at least 1".to_owned(),
+            "the weight of version 1 is 0; leave the version out, or use a weight of at least 1".to_owned(),
         ),
     ] {
         refused(&primary, with(bad), &message).await;
         assert!(primary.text("a").is_err(), "{message}");
     }
-    refused(&primary, Vec::new(), "a deployment moves at least one label").await;
+    refused(&primary, Vec::new(), "a deployment needs at least one label").await;
     refused(&primary, vec![good(); 1_001], "there are 1001 moves; the limit is 1000").await;
 }
 
 #[tokio::test]
 async fn a_version_that_does_not_exist_yet_cannot_be_served() {
     let primary = with_versions("a", 1).await;
-    refused(&primary, vec![moving("a", "production", fixed(2))], "the prompt `a` has no version 2; its newest is 1")
+    refused(&primary, vec![moving("a", "production", fixed(2))], "the prompt `a` has no version 2; its latest is 1")
         .await;
     let rollback = primary.rollback("a", "production", Some(2)).await.expect_err("no such version");
-    assert_eq!(rollback.to_string(), "the prompt `a` has no version 2; its newest is 1");
+    assert_eq!(rollback.to_string(), "the prompt `a` has no version 2; its latest is 1");
 }
 
 #[tokio::test]
@@ -177,12 +182,12 @@ async fn servings_over_their_limits_are_refused() {
     let attributes: Vec<String> = (0..17).map(|number| format!("a{number}")).collect();
     let seventeen: Vec<(&str, &str)> = attributes.iter().map(|name| (name.as_str(), "x")).collect();
     let rules = |rules| vec![moving("a", "x", ServingRequest { rules, ..fixed(1) })];
-    let no_serving = |reason: &str| format!("what `a@x` shall serve is no serving: {reason}");
+    let no_serving = |reason: &str| format!("invalid deployment for `a@x`: {reason}");
     let long = "an attribute's name is empty, or it or its pattern is longer than 200 bytes";
     for (bad, message) in [
         (vec![rule(&[("l", "d")]); 65], "there are 65 rules; the limit is 64".to_owned()),
         (vec![rule(&seventeen)], "there are 17 attributes in a rule; the limit is 16".to_owned()),
-        (vec![rule(&[])], no_serving("a rule without attributes would always match; make it the default")),
+        (vec![rule(&[])], no_serving("a rule without attributes always matches; make it the default")),
         (vec![rule(&[("", "x")])], no_serving(long)),
         (vec![rule(&[("l", &"x".repeat(201))])], no_serving(long)),
     ] {
@@ -201,10 +206,10 @@ async fn servings_over_their_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn rollback_serves_the_last_different_thing_again() {
+async fn rollback_restores_the_last_different_deployment() {
     let primary = with_versions("a", 3).await;
     let nothing = primary.rollback("a", "production", None).await.expect_err("it never served anything");
-    assert_eq!(nothing.to_string(), "the label `production` of `a` never served anything else");
+    assert_eq!(nothing.to_string(), "`a@production` has no earlier deployment to roll back to");
     primary.deploy("a", 1, "production").await;
     assert!(primary.rollback("a", "production", None).await.is_err(), "it never served anything else");
     primary.split("a", "production", &[(1, 1), (2, 1)]).await;
@@ -227,7 +232,7 @@ async fn a_retired_version_is_neither_deployed_nor_rolled_back_to() {
     let primary = with_versions("a", 2).await;
     primary.deploy("a", 1, "production").await;
     let served = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect_err("it is served");
-    assert_eq!(served.to_string(), "version 1 of `a` is served by the label `production`; deploy another there first");
+    assert_eq!(served.to_string(), "version 1 of `a` is deployed to `production`; deploy another version there first");
     primary.deploy("a", 2, "production").await;
     let retired = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect("nobody serves it");
     assert!(retired.retired.is_some());

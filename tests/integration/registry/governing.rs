@@ -169,7 +169,7 @@ async fn a_rollback_needs_no_approval_and_another_version_does() {
 }
 
 #[tokio::test]
-async fn broken_glass_is_for_admins_and_loud() {
+async fn break_glass_needs_an_admin_and_is_recorded() {
     let primary = team().await;
     policy(&primary, r#","approvals":2,"gates":["safety"]"#).await;
     let one = publish_as(&primary, "ann", "one").await;
@@ -205,7 +205,7 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
     assert_eq!(state(), RequestState::Applied);
     let entry = last(&primary);
     assert_eq!((entry.actor.as_str(), entry.command.as_str()), ("ivy", "deploy"));
-    assert_eq!(entry.method, "change request 1, applied automatically");
+    assert_eq!(entry.method, "change request 1, deployed automatically");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
 }
 
@@ -349,7 +349,7 @@ async fn high_risk_needs_compliance_and_secrets_need_an_admin() {
 }
 
 #[tokio::test]
-async fn callers_that_would_break_are_named() {
+async fn error_names_callers_that_would_break() {
     let primary = team().await;
     policy(&primary, "").await;
     primary.publish(AGENT, "Hello {{customer}}").await;
@@ -426,7 +426,7 @@ async fn label_without_a_policy_gets_what_breaks_its_callers_only_when_that_is_a
 }
 
 #[tokio::test]
-async fn removal_asks_the_policies_of_the_labels_that_it_takes_away() {
+async fn removing_a_prompt_needs_the_policies_of_its_labels() {
     let primary = team().await;
     policy(&primary, r#","deployers":["releaser"]"#).await;
     primary.publish(AGENT, "Hello").await;

@@ -145,7 +145,7 @@ async fn author_of_a_version_does_not_approve_its_growth_however_it_grows() {
 }
 
 #[tokio::test]
-async fn version_that_reaches_nobody_new_asks_nothing_of_compliance() {
+async fn version_without_new_subjects_needs_no_compliance_approval() {
     for (way, from, to) in NO_WAYS {
         let primary = world(r#","risk":{"from":"high"}"#, from).await;
         deploy(&primary, to).await.expect(way);

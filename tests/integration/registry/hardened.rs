@@ -83,7 +83,7 @@ async fn a_refusal_of_any_size_is_recorded_within_limits() {
 }
 
 #[tokio::test]
-async fn nobody_deploys_under_the_authority_of_somebody_who_wanted_something_else() {
+async fn deployment_needs_authority_for_exactly_that_change() {
     let primary = team().await;
     let good =
         primary.registry.publish(&person("rob"), name(AGENT), request("good")).await.expect("his").version.number;
@@ -105,7 +105,7 @@ async fn nobody_deploys_under_the_authority_of_somebody_who_wanted_something_els
 }
 
 #[tokio::test]
-async fn whoever_amends_a_request_has_made_it_too() {
+async fn amending_a_request_counts_as_authorship() {
     let primary = team().await;
     policy(&primary, r#","approvals":1"#).await;
     for text in ["one", "two"] {
@@ -124,7 +124,7 @@ async fn whoever_amends_a_request_has_made_it_too() {
 }
 
 #[tokio::test]
-async fn whoever_wrote_part_of_a_version_approves_none_of_it() {
+async fn author_of_part_of_a_version_cannot_approve_it() {
     let primary = team().await;
     policy(&primary, r#","approvals":1"#).await;
     // Rob saves a draft that ann publishes.
@@ -156,7 +156,7 @@ async fn whoever_wrote_part_of_a_version_approves_none_of_it() {
 }
 
 #[tokio::test]
-async fn a_rule_that_matches_nobody_proves_nothing() {
+async fn rule_without_matching_subjects_does_not_count_as_tried() {
     let primary = team().await;
     policy(&primary, r#","after":{"label":"staging","for_s":3600},"approvals":1"#).await;
     for text in ["one", "two"] {
@@ -181,7 +181,7 @@ async fn a_rule_that_matches_nobody_proves_nothing() {
 }
 
 #[tokio::test]
-async fn an_include_shows_nobody_what_they_may_not_read() {
+async fn include_of_an_unreadable_prompt_reveals_nothing() {
     let primary = team().await;
     primary.publish("secret/plan", "TOP SECRET").await;
     let leak = |reference: &str| {
@@ -195,7 +195,7 @@ async fn an_include_shows_nobody_what_they_may_not_read() {
 }
 
 #[tokio::test]
-async fn a_revocation_holds_though_nobody_waits_for_it() {
+async fn revocation_takes_effect_even_if_the_client_disconnects() {
     let primary = team().await;
     let token = TokenRequest { name: "z".to_owned(), role: Some("reader".to_owned()), ..TokenRequest::default() };
     let made = primary.registry.create_token(&primary.admin, token).await.expect("a token");
@@ -221,7 +221,7 @@ async fn a_token_that_was_rotated_out_rotates_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_takes_nobody_elses_write_with_it() {
+async fn failed_lookup_does_not_abort_other_writes_in_the_group() {
     let primary = team().await;
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..40 {
@@ -244,7 +244,7 @@ async fn what_is_not_there_takes_nobody_elses_write_with_it() {
 }
 
 #[tokio::test]
-async fn uses_of_tomorrow_and_of_nothing_are_not_kept() {
+async fn usage_of_future_hours_and_unknown_versions_is_ignored() {
     let primary = team().await;
     policy(&primary, "").await;
     primary.publish(AGENT, "{{a}}").await;
@@ -259,7 +259,7 @@ async fn uses_of_tomorrow_and_of_nothing_are_not_kept() {
 }
 
 #[tokio::test]
-async fn nobody_talks_a_request_past_its_rejection() {
+async fn rejected_request_cannot_be_approved_by_comments() {
     let primary = team().await;
     primary.publish(AGENT, "one").await;
     let asked = primary.registry.propose(&person("ann"), propose(1, false)).await.expect("hers");
@@ -293,7 +293,7 @@ async fn what_new_rules_would_find_is_found_when_it_is_deployed() {
 }
 
 #[tokio::test]
-async fn the_way_back_is_not_free_to_what_broke_the_glass() {
+async fn rollback_to_an_overridden_deployment_needs_its_policies() {
     let primary = team().await;
     for text in ["one", "two", "three"] {
         primary.registry.publish(&person("ann"), name(AGENT), request(text)).await.expect("hers");
@@ -351,7 +351,7 @@ async fn an_import_can_do_no_more_than_its_importer() {
 }
 
 #[tokio::test]
-async fn a_log_whose_end_was_cut_off_is_not_gone_on_with() {
+async fn truncated_audit_log_is_not_continued() {
     const AUDIT: redb::TableDefinition<'_, u64, &[u8]> = redb::TableDefinition::new("audit/v1");
     let primary = team().await;
     primary.publish(AGENT, "one").await;
@@ -371,7 +371,7 @@ async fn a_log_whose_end_was_cut_off_is_not_gone_on_with() {
     let clock = std::sync::Arc::new(bookholder::clock::ManualClock::at(crate::support::primary::BEGIN_MS));
     let clock = clock as std::sync::Arc<dyn bookholder::clock::Clock>;
     let refused = outside(move || found(&store, &Founding::default(), &clock).err().map(|error| error.to_string()));
-    assert!(refused.as_deref().is_some_and(|said| said.contains("cut off")), "{refused:?}");
+    assert!(refused.as_deref().is_some_and(|said| said.contains("removed or replaced")), "{refused:?}");
 }
 
 #[tokio::test]

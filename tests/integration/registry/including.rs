@@ -67,7 +67,7 @@ async fn includes_that_cannot_be_pinned_are_refused_with_the_reason() {
         ("{{> gone@1}}", "there is no prompt `gone`"),
         ("{{> tone}}", "`tone` has no label `production`; write a version, such as `tone@2`"),
         ("{{> tone@both}}", "serves several versions"),
-        ("{{> tone@9}}", "no version 9; its newest is 2"),
+        ("{{> tone@9}}", "no version 9; its latest is 2"),
         ("{{> tone@0}}", "versions count from 1"),
         ("{{> tone@b3:00000000}}", "no version b3:00000000"),
         ("{{> a/../b@1}}", "`..`"),
@@ -83,7 +83,7 @@ async fn a_circle_of_includes_is_refused_and_names_the_way_round() {
     refused(&primary, "a", "{{> a@1}} and more", "a prompt cannot include itself").await;
     primary.publish("b", "{{> a@1}} b").await;
     primary.publish("c", "{{> b@1}} c").await;
-    refused(&primary, "a", "{{> c@1}}", "it leads back to `a`: c@1 → b@1 → a@1").await;
+    refused(&primary, "a", "{{> c@1}}", "it includes `a` again: c@1 → b@1 → a@1").await;
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn includes_go_five_deep_and_no_deeper() {
         primary.publish(&format!("p{depth}"), &format!("{{{{> p{}@1}}}}.", depth - 1)).await;
     }
     assert_eq!(primary.text("p5@1").expect("flat"), "base.....");
-    refused(&primary, "p6", "{{> p5@1}}", "includes may go 5 deep").await;
+    refused(&primary, "p6", "{{> p5@1}}", "includes are limited to 5 levels").await;
 }
 
 /// Forty ways at each of four levels are two and a half million, for each prompt, and must not be walked one by one.

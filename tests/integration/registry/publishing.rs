@@ -68,7 +68,7 @@ async fn an_expected_parent_that_moved_is_refused_and_the_right_one_goes_through
         assert!(matches!(refused, RegistryError::ParentMoved { found: 2, .. }), "{refused}");
         assert_eq!(
             refused.to_string(),
-            format!("the prompt `a` is at version 2, not {expected}: somebody published meanwhile")
+            format!("the prompt `a` is now at version 2, not {expected}: someone else published")
         );
         assert_eq!(primary.state(), before);
     }

@@ -37,15 +37,18 @@ async fn a_publication_that_breaks_a_rule_is_refused_and_changes_nothing() {
     let with = |message: &str| PublishRequest { message: message.to_owned(), ..request("two") };
     let declared = |variables| content(Content { variables, ..Content::text(Syntax::Mustache, "{{a}}") });
     for (publish, part) in [
-        (with(""), "a message is missing: say why"),
-        (with(" \n\t"), "a message is missing: say why"),
+        (with(""), "a message is required (--message)"),
+        (with(" \n\t"), "a message is required (--message)"),
         (with(&"é".repeat(2_001)), "the message has 2001 characters; the limit is 2,000"),
-        (PublishRequest { labels: vec![label("latest")], ..request("two") }, "the label `latest` moves by itself"),
+        (
+            PublishRequest { labels: vec![label("latest")], ..request("two") },
+            "the label `latest` always serves the latest version",
+        ),
         (request(&"x".repeat(1024 * 1024)), "the limit is 1048576 bytes"),
         (content(Content::text(Syntax::Jinja, "{% if %}")), "line 1"),
         (declared(vec![variable("a"), variable("b")]), "declared but not used: `b`"),
         (declared(vec![variable("a"), variable("a")]), "the variable `a` is declared twice"),
-        (declared(vec![variable("a b")]), "is no name for a variable"),
+        (declared(vec![variable("a b")]), "for a variable or placeholder"),
     ] {
         let error = primary.registry.publish(&primary.admin, name("a"), publish).await.expect_err(part).to_string();
         assert!(error.contains(part), "{part}: {error}");
@@ -56,7 +59,7 @@ async fn a_publication_that_breaks_a_rule_is_refused_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn labels_that_are_numbers_are_no_labels() {
+async fn numeric_labels_are_refused() {
     for text in ["3", "2024-01", "", "Production"] {
         assert!(text.parse::<bookholder::model::name::Label>().is_err(), "{text}");
     }
@@ -116,8 +119,8 @@ async fn changes_that_cannot_be_imported_say_why() {
     for (bad, message) in [
         (
             change("x", BEGIN_MS - 1, "a", Some("old")),
-            "the change of 2026-03-20T14:59:59.999Z is older than the last one of `a`, of 2026-03-20T15:00:00Z; \
-             a history only grows at its end",
+            "the change at 2026-03-20T14:59:59.999Z is older than the latest change to `a` (2026-03-20T15:00:00Z); \
+                import changes in order of time",
         ),
         (
             change(&"i".repeat(65), BEGIN_MS, "b", Some("t")),
@@ -126,7 +129,7 @@ async fn changes_that_cannot_be_imported_say_why() {
         (anonymous("n".repeat(201)), "an author's name is 201 bytes long; the limit is 200"),
         (
             ImportChange { message: " ".to_owned(), ..change("x", BEGIN_MS, "b", Some("t")) },
-            "a message is missing: say why",
+            "a message is required (--message)",
         ),
     ] {
         let outcome = primary.registry.import(&primary.admin, import(vec![bad])).await.expect("an import");

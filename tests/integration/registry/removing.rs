@@ -43,7 +43,7 @@ async fn a_removed_prompt_answers_nothing_and_returns_with_the_next_number() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_cannot_be_removed() {
+async fn removing_something_absent_is_refused() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     assert_eq!(primary.remove("b").await.expect_err("none").to_string(), "there is no prompt `b`");
@@ -84,7 +84,7 @@ async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
         assert_eq!(list("nothing", true, limit), Vec::<String>::new(), "{limit}");
     }
     let error = primary.view().prompts("", false, Some("a@b"), 1).expect_err("no cursor");
-    assert_eq!(error.to_string(), "`a@b` is not a cursor of this list");
+    assert_eq!(error.to_string(), "the cursor `a@b` is not from this list");
 }
 
 #[tokio::test]

@@ -340,13 +340,13 @@ async fn version_that_was_stopped_on_staging_has_not_been_tried() {
 }
 
 #[tokio::test]
-async fn free_rollback_is_logged_as_what_was_not_asked() {
+async fn free_rollback_records_the_skipped_requirements() {
     let (primary, _) = world().await;
     rollback(&primary, None).await.expect("free");
     let entry = last(&primary);
     assert!(
         entry.reason.contains(
-            "policy production asks nothing of what stops something (not asked: 1 approval of this exact change (0 so far))"
+            "policy production requires nothing for stopping a deployment (not required: 1 approval of this exact change (0 so far))"
         ),
         "{}",
         entry.reason
@@ -355,7 +355,7 @@ async fn free_rollback_is_logged_as_what_was_not_asked() {
     policy(&primary, r#","approvals":1,"deployers":["releaser"]"#).await;
     primary.registry.unlabel(&person("rob"), name(AGENT), label("production"), why()).await.expect("free");
     let reason = last(&primary).reason;
-    assert!(reason.contains("policy production asks no more than its deployers of what stops something"), "{reason}");
+    assert!(reason.contains("policy production requires only its deployers for stopping a deployment"), "{reason}");
 }
 
 #[tokio::test]
@@ -365,7 +365,8 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
     let refused = retire(1).await.expect_err("a rollback needs it");
     assert_eq!(
         refused.to_string(),
-        "version 1 of `support/agent` is what a rollback of the label `production` serves again; deploy another version there first"
+        "a rollback of the label `production` would deploy version 1 of `support/agent`; deploy another version \
+            there first"
     );
     publish(&primary, "three").await;
     publish(&primary, "four").await;
@@ -380,7 +381,7 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
     };
     let archived = primary.registry.archive(&primary.admin, archive).await.expect("an admin");
     assert_eq!(archived.versions, ["support/agent@3"]);
-    assert_eq!(archived.kept.get("a rollback serves it again"), Some(&1), "{archived:?}");
+    assert_eq!(archived.kept.get("a rollback would deploy it"), Some(&1), "{archived:?}");
     rollback(&primary, None).await.expect("free, and there");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
     // What was stopped is nothing that anybody goes back to for nothing.

@@ -145,7 +145,7 @@ async fn old_versions_are_archived_when_nothing_needs_them() {
 }
 
 #[tokio::test]
-async fn users_that_replicas_report_are_kept_by_name_up_to_two_hundred_a_version() {
+async fn reported_callers_are_limited_to_200_per_version() {
     let primary = team().await;
     primary.publish("support/a", "one").await;
     let hour = u64::try_from(primary.now().ms() / 3_600_000).expect("after 1970");

@@ -314,7 +314,7 @@ async fn under_a_disk_that_fails_now_and_then_nothing_acknowledged_is_lost_and_e
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_in_a_group_hears_that_the_disk_failed() {
+async fn every_write_of_a_group_reports_the_disk_error() {
     let (store, _, switches, _directory) = registry().await;
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (started, wait) = std::sync::mpsc::channel();

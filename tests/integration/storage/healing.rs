@@ -125,7 +125,7 @@ fn a_replica_whose_file_is_torn_puts_it_aside_keeps_its_watermark_and_starts() {
         replica.restart();
         replica.follow(&primary);
         assert_eq!(replica.text("p7"), "Never reveal the rules", "{number}");
-        assert!(replica.stderr().contains("the database of this replica is damaged and was put aside"), "{number}");
+        assert!(replica.stderr().contains("the database of this replica is damaged and was set aside"), "{number}");
         assert_eq!(std::fs::read(replica.data().join("registry.redb.damaged")).expect("it is kept"), bytes);
         replica.stop();
         assert_eq!(std::fs::read(replica.data().join("watermark")).expect("a watermark"), watermark);
@@ -183,7 +183,7 @@ fn a_replica_fed_by_bundles_says_what_to_put_into_its_inbox_and_heals_from_that(
         change_text(replica.data(), "Never reveal", "Alway reveal");
         replica.restart();
         refuses_the_damaged_text(&replica);
-        let remedy = format!("put the newest bundle into the inbox {}", inbox.display());
+        let remedy = format!("put the latest bundle into the inbox {}", inbox.display());
         let message = replica.get("/readyz").problem(503, "not_ready");
         assert!(message.contains(&remedy), "{message}");
         let status = replica.status();
@@ -199,7 +199,7 @@ fn a_replica_fed_by_bundles_says_what_to_put_into_its_inbox_and_heals_from_that(
         assert_eq!(replica.text("rules"), "Never reveal the rules");
         assert!(replica.status()["storage"].is_null(), "{}", replica.status());
         replica.until("it is counted", || metric(&replica, "bookholder_heals_total 1"));
-        replica.until_logged("this replica is whole again");
+        replica.until_logged("this replica has recovered");
         assert_eq!(replica.status()["state"] == state, !newer);
     }
     assert_eq!(replica.text("greeting"), "Hello again");
@@ -222,7 +222,7 @@ fn a_replica_fed_by_bundles_whose_database_cannot_be_opened_waits_for_the_next_b
     std::fs::write(replica.data().join("registry.redb"), vec![0x55; 100_000]).expect("torn");
     replica.restart();
     let message = replica.get("/readyz").problem(503, "not_ready");
-    let remedy = format!("is put aside; put the newest bundle into the inbox {}", inbox.display());
+    let remedy = format!("was set aside; put the latest bundle into the inbox {}", inbox.display());
     assert!(message.contains("damaged") && message.contains(&remedy), "{message}");
     assert_eq!(replica.status()["trouble"]["reason"], "damaged");
     assert_eq!(resolve(&replica, "rules").status, 503);

@@ -63,7 +63,7 @@ async fn each_webhook_has_one_due_and_each_has_its_turn() {
 }
 
 #[tokio::test]
-async fn what_is_not_recorded_is_due_again_also_after_a_restart() {
+async fn unrecorded_delivery_is_due_again_after_a_restart() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     primary.publish("p", "one").await;
@@ -79,7 +79,7 @@ async fn what_is_not_recorded_is_due_again_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn bookkeeping_is_no_commit_and_the_log_stays_whole() {
+async fn delivery_bookkeeping_makes_no_commit() {
     let primary = Primary::found();
     add(&primary, "bot", "*").await;
     primary.publish("p", "one").await;

@@ -161,9 +161,9 @@ mod tests {
         check(&[("after_label", "staging"), ("after_for", "3"), ("after_unit", "y")], "choose a unit");
         check(&[("after_label", "staging"), ("after_for", "999999999999999999"), ("after_unit", "d")], "too long");
         check(&[("weekly.0.fri", "yes")], "Weekly freeze: ");
-        check(&[("weekly.0.from", "25:00"), ("weekly.0.to", "24:00")], "no time of day");
+        check(&[("weekly.0.from", "25:00"), ("weekly.0.to", "24:00")], "invalid time of day");
         check(&[("once.3.from", "2026-12-24T00:00")], "give both moments");
         check(&[("block.secrets", "yes")], "choose the minimum risk");
-        check(&[("risk_from", "high"), ("block.nonsense", "yes")], "no category");
+        check(&[("risk_from", "high"), ("block.nonsense", "yes")], "unknown category");
     }
 }

@@ -129,7 +129,7 @@ mod tests {
         let found = Archived {
             versions: (1..=versions).map(|number| format!("a/<b>@{number}")).collect(),
             bytes: 12_345,
-            kept: [("it is the newest".to_owned(), 1_234)].into(),
+            kept: [("it is the latest version".to_owned(), 1_234)].into(),
             dry_run: true,
         };
         ArchiveMatter { found: Some(found), seen: "5ee7".to_owned(), ..ArchiveMatter::default() }
@@ -145,7 +145,7 @@ mod tests {
         }
         assert!(!shown.contains("@201") && !page(&sample(Who::Local), &matter(201)).contains("method=\"post\""));
         let none = page(&sample(signed), &matter(0));
-        assert!(none.contains("Nothing to archive") && none.contains("it is the newest"), "{none}");
+        assert!(none.contains("Nothing to archive") && none.contains("it is the latest version"), "{none}");
         assert!(!none.contains("name=\"seen\""), "{none}");
     }
 }

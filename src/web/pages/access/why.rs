@@ -283,11 +283,11 @@ mod tests {
 
     #[test]
     fn a_no_names_what_each_grant_lacks_and_the_roles_that_would_do() {
-        let no = json!({"allowed": false, "permission": {"allowed": false, "reason": "no grant of `ann<b>` gives it", "roles": ["releaser"]}});
+        let no = json!({"allowed": false, "permission": {"allowed": false, "reason": "`ann<b>` is not granted it", "roles": ["releaser"]}});
         let shown = page(&sample(Who::Local), &matter(no));
         for part in [
             "No: ann&lt;b&gt; cannot deploy support/agent on production",
-            "No grant of <code>ann&lt;b&gt;</code> gives it.",
+            "<code>ann&lt;b&gt;</code> is not granted it.",
             "allows deploy, for other labels",
             "its role does not allow deploy",
             "href=\"/ui/access/roles/releaser\"",
