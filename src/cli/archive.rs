@@ -15,29 +15,30 @@ use crate::model::pattern::Pattern;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder archive --unused-days 365                                what would go
-  bookholder archive --unused-days 365 --keep-lockfile app/bookholder.lock
-  bookholder archive --unused-days 200 --prompts 'trial/**' --apply -m 'Trials of last year'
+  bookholder archive --unused-days 365              dry run
+  bookholder archive --unused-days 365 --keep-lockfile app/
+  bookholder archive --unused-days 200 --prompts 'trial/**' \\
+      --apply -m 'Old trials'
 
-Ids, authors, times and the audit log stay; only what the versions said is dropped.";
+IDs, authors, times and the audit log are kept; only content is deleted.";
 
 /// `archive`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ArchiveArgs {
-    /// Of which prompts
+    /// Prompts to archive versions of
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompts: Pattern,
-    /// Days for which nothing may have served or used a version; at least 184
+    /// Archive versions unused for at least this many days (min. 184)
     #[arg(long, value_name = "N")]
     unused_days: u32,
-    /// Keep what a lock file names; a folder means the one in it; may be repeated
+    /// Keep versions named in this lock file, or in the lock file of this folder; repeatable
     #[arg(long, value_name = "FILE")]
     keep_lockfile: Vec<PathBuf>,
-    /// Do it; needs --message
+    /// Archive the versions (default: dry run); requires --message
     #[arg(long, requires = "message")]
     apply: bool,
-    /// Why; people will read it in the audit log
+    /// Message for the audit log
     #[arg(short, long, value_name = "WHY", requires = "apply", value_parser = NonEmptyStringValueParser::new())]
     message: Option<String>,
 }
@@ -65,7 +66,7 @@ pub async fn run(args: ArchiveArgs, context: Context) -> Result<Verdict, CliErro
     Ok(Verdict::Done)
 }
 
-/// The content ids that a lock file names.
+/// The content IDs in a lock file.
 fn content_ids(path: &Path) -> Result<Vec<String>, CliError> {
     let path = if path.is_dir() { path.join(LOCKFILE_NAME) } else { path.to_owned() };
     let lockfile = Lockfile::parse(&disk::read_text(&path, LOCKFILE_BYTES_MAX)?)
@@ -82,9 +83,9 @@ fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
     for (why, number) in &archived.kept {
         table.row([number.into(), Cell::new(DIM, why)]);
     }
-    output.table(&table, "no other old versions")?;
+    output.table(&table, "no other versions to archive")?;
     if archived.dry_run && !archived.versions.is_empty() {
-        output.note(format!("{}: nothing was done; --apply -m WHY does it", paint(ACCENT.bold(), "hint")));
+        output.note(format!("{}: dry run; use --apply -m MESSAGE to archive them", paint(ACCENT.bold(), "hint")));
     }
     Ok(())
 }
@@ -93,7 +94,7 @@ fn summary(archived: &Archived) -> String {
     let versions = count(archived.versions.len(), "version");
     let (sign, what) = if archived.dry_run { (String::new(), "would be") } else { (paint(GOOD, "✓ "), "are") };
     let bytes = usize::try_from(archived.bytes).unwrap_or(usize::MAX);
-    format!("{sign}{versions} {what} archived, {} dropped", count(bytes, "byte"))
+    format!("{sign}{versions} {what} archived, {} freed", count(bytes, "byte"))
 }
 
 #[cfg(test)]
@@ -123,8 +124,8 @@ mod tests {
     fn a_dry_run_says_so() {
         let json = r#"{"versions":["a@1","a@2"],"bytes":1,"kept":{},"dry_run":true}"#;
         let archived: Archived = serde_json::from_str(json).expect("an answer");
-        assert_eq!(summary(&archived), "2 versions would be archived, 1 byte dropped");
+        assert_eq!(summary(&archived), "2 versions would be archived, 1 byte freed");
         let done = summary(&Archived { dry_run: false, ..archived });
-        assert_eq!(anstream::adapter::strip_str(&done).to_string(), "✓ 2 versions are archived, 1 byte dropped");
+        assert_eq!(anstream::adapter::strip_str(&done).to_string(), "✓ 2 versions are archived, 1 byte freed");
     }
 }

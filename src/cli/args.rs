@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::{
     archive, audit, backup, bundle, can, completions, deploy, describe, diff, draft, get, history, import, list, log,
@@ -18,20 +18,21 @@ use super::{
     status, token, unlabel, webhook, whoami,
 };
 
-/// Where a node listens when nobody says otherwise.
+/// Where a node listens by default.
 pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7070";
 /// The environment variable that holds the access token.
 pub const TOKEN_ENV: &str = "BOOKHOLDER_TOKEN";
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder serve                                          start a registry on this machine
-  bookholder publish support/agent --file agent.prompt -m 'Answer in the language of the question'
+  bookholder serve                     start a registry on this machine
+  bookholder publish support/agent --file agent.prompt -m 'Shorter answers'
   bookholder deploy support/agent@7 --to production -m 'Reviewed by Ada'
-  bookholder get support/agent                              what production says now
+  bookholder get support/agent         what production serves
   bookholder rollback support/agent --label production -m 'Too many refusals'
 
-Exit codes: 0 done, 1 no, 2 usage or configuration, 3 the server cannot be reached or trusted.";
+Exit codes: 0 success, 1 refused, 2 usage or configuration error, 3 server
+unreachable or untrusted.";
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())
@@ -40,27 +41,27 @@ const STYLES: Styles = Styles::styled()
     .placeholder(AnsiColor::BrightBlack.on_default())
     .error(AnsiColor::Red.on_default().bold());
 
-/// Keeps every version of every prompt, and whispers the right one to the application beside it.
+/// Versioned prompts for AI applications: publish, review, deploy and roll back.
 #[derive(Debug, Parser)]
 #[command(name = "bookholder", version, after_help = EXAMPLES, styles = STYLES, max_term_width = 110)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
-    /// What every verb understands.
+    /// Options of every command.
     #[command(flatten)]
     pub globals: Globals,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What every verb understands.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Globals {
-    /// Print the server's answer as JSON
+    /// Print the server's response as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// The node to talk to: an address, or unix: and the path of a socket
+    /// Address of the node, or unix:PATH for a socket
     #[arg(
         long,
         global = true,
@@ -70,42 +71,42 @@ pub struct Globals {
         hide_env_values = true
     )]
     pub server: String,
-    /// A file with the access token; otherwise it is taken from `$BOOKHOLDER_TOKEN`
+    /// File with the access token [default: $BOOKHOLDER_TOKEN]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust besides the public authorities
+    /// PEM file of CA certificates to trust in addition to public ones
     #[arg(long, global = true, value_name = "FILE", env = "BOOKHOLDER_CA_FILE", hide_env_values = true)]
     pub ca_file: Option<PathBuf>,
 }
 
-/// The verbs.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a registry: the one node that accepts changes
+    /// Run a registry: the node that accepts changes
     Serve(node::ServeArgs),
-    /// Run a replica: follow a registry and answer from here
+    /// Run a replica: follow a registry and serve its prompts locally
     Replica(node::ReplicaArgs),
-    /// See it work: a primary, a replica and sample prompts in one terminal
+    /// Watch a primary, a replica and sample prompts work in one terminal
     Demo(node::DemoArgs),
     /// Publish a new version of a prompt
     Publish(publish::PublishArgs),
-    /// Let a label serve a version, a split, or rules
+    /// Deploy a version, a split or rules to a label
     Deploy(deploy::DeployArgs),
-    /// Let a label serve again what it served before
+    /// Roll a label back to its previous deployment
     Rollback(rollback::RollbackArgs),
-    /// Take a label away from a prompt
+    /// Remove a label from a prompt
     Unlabel(unlabel::UnlabelArgs),
-    /// Remove a prompt; its history stays
+    /// Remove a prompt and keep its history
     Remove(remove::RemoveArgs),
-    /// Keep a version from being deployed, or allow it again
+    /// Retire a version so it can't be deployed, or undo that
     Retire(retire::RetireArgs),
-    /// Say who answers for a prompt, its tags, and what it is for
+    /// Set the owner, tags and description of a prompt
     Describe(describe::DescribeArgs),
-    /// Keep working copies of a prompt, merge and publish them
+    /// Save, merge and publish drafts
     Draft(draft::DraftArgs),
-    /// Propose, review and apply changes that others have to look at
+    /// Open, review and deploy change requests
     Request(request::RequestArgs),
-    /// Print what a reference says, with its variables filled in if you give some
+    /// Fetch a prompt, optionally rendered with variables
     Get(get::GetArgs),
     /// List prompts and what their labels serve
     List(list::ListArgs),
@@ -113,58 +114,101 @@ pub enum Command {
     Log(log::LogArgs),
     /// Compare two versions of a prompt
     Diff(diff::DiffArgs),
-    /// List what labels served when, and why
+    /// Show deployment history
     History(history::HistoryArgs),
     /// Show a prompt, or one of its versions
     Show(show::ShowArgs),
-    /// Publish the prompt files of a folder that differ
+    /// Publish changed prompt files from a folder
     Push(push::PushArgs),
-    /// Write what a label serves into a folder of prompt files
+    /// Download what a label serves into a folder
     Pull(pull::PullArgs),
-    /// Bring another library's history, or a folder
+    /// Import a folder, or version history from another tool
     Import(import::ImportArgs),
-    /// Show how a node is
+    /// Show node status
     Status(status::StatusArgs),
-    /// Show whose access token this is, and what it allows
+    /// Show who you are signed in as and your permissions
     Whoami(whoami::WhoamiArgs),
-    /// Say whether somebody could do something, and the rules behind it
+    /// Check whether someone can do something, and why
     Can(can::CanArgs),
-    /// Keep people and services, and what they are granted
+    /// Manage people, services and their grants
     Principal(principal::PrincipalArgs),
-    /// Keep roles: named sets of permissions
+    /// Manage roles
     Role(role::RoleArgs),
-    /// Make, rotate, list and revoke access tokens
+    /// Create, rotate, list and revoke access tokens
     Token(token::TokenArgs),
-    /// Tell others what happens here
+    /// Manage webhooks
     Webhook(webhook::WebhookArgs),
-    /// Keep what labels demand before they serve something new
+    /// Manage deployment policies
     Policy(policy::PolicyArgs),
-    /// Keep risk rules, and see what they find
+    /// Manage risk rules and check prompts against them
     Rules(rules::RulesArgs),
-    /// Read the audit log, and prove that it is whole
+    /// Read and verify the audit log
     Audit(audit::AuditArgs),
-    /// Report who changed what and what was live when, signed; or verify such a report
+    /// Create or verify a signed change report
     Report(report::ReportArgs),
-    /// Drop what old versions said that nobody needs any more
+    /// Delete the content of unused old versions
     Archive(archive::ArchiveArgs),
-    /// Save everything that a registry holds into a file
+    /// Back up a registry to a file
     Backup(backup::BackupArgs),
-    /// Make a data directory from a backup
+    /// Restore a backup into a new data directory
     Restore(node::RestoreArgs),
-    /// Bring dates that a wrong clock made into order
+    /// Correct dates recorded while the clock was wrong
     RepairDates(node::RepairDatesArgs),
-    /// Carry a registry's state across an air gap
+    /// Export or import registry state across an air gap
     Bundle(bundle::BundleArgs),
-    /// Prove that a data directory is what was signed
+    /// Verify a data directory against its signatures
     Verify(node::VerifyArgs),
-    /// Give unused space of a stopped node's database back to the disk
+    /// Shrink the database of a stopped node
     Compact(node::CompactArgs),
-    /// Show the keys of a data directory
+    /// Show, create and rotate signing keys
     Keys(node::KeysArgs),
-    /// Print the completions of a shell
+    /// Generate shell completions
     Completions(completions::CompletionsArgs),
-    /// Print the reference of the prompt file format
+    /// Print the prompt file format reference
     PromptFile(prompt_file::PromptFileArgs),
+}
+
+/// The commands of the help, by task; every command is in one group.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Run a node", &["serve", "replica", "status", "demo"]),
+    ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
+    ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
+    ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
+    ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
+    (
+        "Maintenance",
+        &[
+            "backup",
+            "restore",
+            "verify",
+            "bundle",
+            "archive",
+            "compact",
+            "repair-dates",
+            "keys",
+            "completions",
+            "prompt-file",
+        ],
+    ),
+];
+
+/// The command line with its commands in groups: clap lists them in one.
+pub fn grouped() -> clap::Command {
+    let command = Cli::command();
+    let mut list = String::new();
+    for (group, names) in GROUPS {
+        let header = STYLES.get_header();
+        list.extend([&format!("{header}{group}:{header:#}"), "\n"]);
+        for verb in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let literal = STYLES.get_literal();
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            list.push_str(&format!("  {literal}{:<12}{literal:#}  {about}\n", verb.get_name()));
+        }
+        list.push('\n');
+    }
+    command.mut_subcommands(|verb| verb.hide(true)).override_usage("bookholder [OPTIONS] <COMMAND>").help_template(
+        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}"),
+    )
 }
 
 #[cfg(test)]

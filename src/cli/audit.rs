@@ -22,12 +22,13 @@ use crate::store::read::ReadTxn;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder audit log --json > audit.json            everything, for the auditor
+  bookholder audit log --json > audit.json          everything
   bookholder audit log --limit 20
-  bookholder audit log --denied --who rob             what was refused to rob
-  bookholder audit verify                             asks the node
-  bookholder audit verify --data /var/lib/bookholder  asks no node: reads the data itself
-  bookholder audit verify --copy report.jsonl         checks the chain in a copy: a report, or the log as JSON";
+  bookholder audit log --denied --who rob           denied actions of rob
+  bookholder audit verify                           asks the node
+  bookholder audit verify --data /var/lib/bookholder
+                                                    reads the data directory
+  bookholder audit verify --copy report.jsonl       checks the chain in a copy";
 
 /// Largest log as one JSON value, in bytes.
 const COPY_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -42,31 +43,31 @@ pub struct AuditArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum AuditCommand {
-    /// Print who did what, oldest first
+    /// Print audit entries, oldest first
     Log {
-        /// At most so many [default: all]
+        /// Maximum number of results [default: all]
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
-        /// Only what this principal asked for
+        /// Only actions by this principal
         #[arg(long, value_name = "NAME")]
         who: Option<String>,
-        /// Only what was refused
+        /// Only denied actions
         #[arg(long)]
         denied: bool,
     },
-    /// Check every entry's hash against itself and the entry before
+    /// Verify the hash chain of the audit log
     Verify {
-        /// Read this data directory instead of asking a node
+        /// Read this data directory directly instead of asking a node
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
-        /// Read this copy instead: a report as JSON lines, or what `audit log --json` printed
+        /// Read this copy instead: a JSON Lines report, or output of `audit log --json`
         #[arg(long, value_name = "FILE", conflicts_with = "data")]
         copy: Option<PathBuf>,
     },
 }
 
 impl AuditArgs {
-    /// Whether no node shall be asked.
+    /// Whether the command works without a node.
     pub const fn is_offline(&self) -> bool {
         matches!(&self.command, AuditCommand::Verify { data, copy } if data.is_some() || copy.is_some())
     }
@@ -80,7 +81,7 @@ pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
             let found = Inspection::open(data).and_then(|inspection| inspection.look(ReadTxn::verify_audit));
             verdict(output, &found.map_err(|error| CliError::usage(error.to_string()))?)
         }
-        _ => Err(CliError::usage("name the data directory with --data, or a copy with --copy")),
+        _ => Err(CliError::usage("use --data for a data directory, or --copy for a copy")),
     }
 }
 
@@ -91,7 +92,7 @@ struct LogCopy<'a> {
     items: Vec<&'a RawValue>,
 }
 
-/// What is said of a copy as JSON.
+/// What is printed about a copy as JSON.
 #[derive(Serialize)]
 struct CopySaid<'a> {
     #[serde(flatten)]
@@ -100,7 +101,7 @@ struct CopySaid<'a> {
     gaps: u64,
 }
 
-/// Checks the chain in a copy, which proves that nobody changed an entry in it; only a manifest or the registry itself
+/// Checks the chain in a copy, which proves that no entry in it was changed; only a manifest or the registry itself
 /// can say that the end is the end.
 fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
     let read = |error: std::io::Error| CliError::file("read", path, &error);
@@ -123,7 +124,7 @@ fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
 
 /// The entries of a page, one a line.
 fn lines_of(page: &[u8], path: &Path) -> Result<Vec<u8>, CliError> {
-    let no_log = |error: serde_json::Error| CliError::usage(format!("{} is no audit log: {error}", path.display()));
+    let no_log = |error: serde_json::Error| CliError::usage(format!("{} is not an audit log: {error}", path.display()));
     let mut lines = Vec::with_capacity(page.len());
     for item in serde_json::from_slice::<LogCopy<'_>>(page).map_err(no_log)?.items {
         // A line end in JSON is layout: inside texts it is escaped.
@@ -134,7 +135,7 @@ fn lines_of(page: &[u8], path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 /// Says what a copy shows. A copy of nothing proves nothing, and `of_log` says that it is a page of the log itself,
-/// where a hole is an entry that somebody took out.
+/// where a gap is an entry that was removed.
 fn copy_verdict(output: Output, copy: &CopyVerdict, of_log: bool) -> Result<Verdict, CliError> {
     let head = copy.last.as_ref().map_or_else(AuditEntry::genesis, |(_, hash)| hash.clone());
     let broken_at = copy.broken_at;
@@ -146,12 +147,12 @@ fn copy_verdict(output: Output, copy: &CopyVerdict, of_log: bool) -> Result<Verd
     }
     let no = |said: &str| output.line(format!("{} {said}", paint(BAD, "✗"))).map(|()| Verdict::No);
     match (broken_at, copy.entries, copy.gaps) {
-        (None, 0, _) => Ok(no("the copy holds no audit entry, so it proves nothing")?),
+        (None, 0, _) => Ok(no("the copy has no audit entries, so there is nothing to verify")?),
         (None, _, gaps @ 1..) if of_log => Ok(no(&format!(
-            "the copy has holes ({gaps}), where entries were taken out; copy the whole log, without filters"
+            "the copy has gaps ({gaps}) where entries were removed; copy the whole log, without filters"
         ))?),
         (None, _, gaps @ 1..) => {
-            output.note(format!("the copy has holes ({gaps}), where it is about something else"));
+            output.note(format!("the copy has gaps ({gaps}) where entries are not part of it"));
             verdict(output, &checked)
         }
         _ => verdict(output, &checked),
@@ -172,7 +173,7 @@ pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError>
                 context.output.json(&Page { items, next: None })?;
             } else {
                 let filtered = who.is_some() || denied;
-                let empty = if filtered { "no audit entry fits these filters" } else { "the audit log is empty" };
+                let empty = if filtered { "no audit entries match these filters" } else { "the audit log is empty" };
                 context.output.table(&table(&items), empty)?;
             }
             Ok(Verdict::Done)
@@ -206,10 +207,9 @@ pub fn verdict(output: Output, verdict: &AuditVerdict) -> Result<Verdict, CliErr
         output.json(verdict)?;
     } else if verdict.whole {
         let head = one_line(&verdict.head);
-        output.line(format!("{} {} entries, all whole {}", paint(GOOD, "✓"), verdict.entries, paint(DIM, head)))?;
+        output.line(format!("{} {} entries verified {}", paint(GOOD, "✓"), verdict.entries, paint(DIM, head)))?;
     } else if verdict.anchored == Some(false) && verdict.broken_at.is_none() {
-        let said =
-            "the log does not end with the entry that the checkpoint signed: entries were cut off or put in its place";
+        let said = "the log does not match the signed checkpoint: entries were removed or replaced";
         output.line(format!("{} {said}", paint(BAD, "✗")))?;
     } else {
         let at = verdict.broken_at.map_or_else(String::new, |seq| format!(" at commit {seq}"));

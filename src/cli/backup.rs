@@ -15,17 +15,19 @@ use super::progress;
 const EXAMPLES: &str = "\
 Examples:
   bookholder backup friday.backup
-  bookholder backup --force latest.backup       replaces an older file, once the new one is whole
-  bookholder backup - | age -r KEY > friday.age                          to the standard output
+  bookholder backup --force latest.backup    replaces the file when complete
+  bookholder backup - | age -r KEY > friday.age
 
-The file holds every prompt and the hashes of access tokens, and can be read by you alone; keep it so. It holds no private keys, and
-`bookholder restore` needs them: keep a copy of the folder keys of the data directory in a safe place, apart from backups.";
+The file contains every prompt and the hashes of access tokens, and only you can
+read it; keep it so. It does not contain private keys, which `bookholder
+restore` needs: store a copy of the data directory's folder `keys` in a safe
+place, apart from the backups.";
 
 /// `backup`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct BackupArgs {
-    /// The file to write; - for the standard output
+    /// File to write; - for standard output
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Replace the file if it exists
@@ -37,7 +39,7 @@ pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError
     let exists = args.file != Path::new("-") && args.file.symlink_metadata().is_ok();
     if exists && !args.force {
         let message = format!("{} exists", args.file.display());
-        return Err(CliError::usage(message).hint("choose another file, or replace it with --force"));
+        return Err(CliError::usage(message).hint("choose another file, or use --force to replace it"));
     }
     if args.file == Path::new("-") {
         return to_stdout(&context).await;
@@ -62,7 +64,8 @@ pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError
 async fn to_stdout(context: &Context) -> Result<Verdict, CliError> {
     let mut stdout = std::io::stdout();
     if stdout.is_terminal() {
-        return Err(CliError::usage("a backup is no text for a terminal").hint("send it into a file or a program"));
+        return Err(CliError::usage("a backup is binary and cannot be written to a terminal")
+            .hint("redirect it to a file or pipe it into a program"));
     }
     context.client.backup(&mut stdout, &mut |_, _| {}).await?;
     stdout.flush()?;

@@ -31,8 +31,10 @@ const BUNDLE_DEPTH_MAX: usize = 16;
 const EXAMPLES: &str = "\
 Examples:
   bookholder bundle export /media/usb/bundle
-  bookholder bundle export /media/usb/bundle --lifetime-days 90       the longest that a new registry allows
-  bookholder bundle import /media/usb/bundle --data /var/lib/bookholder";
+  bookholder bundle export /media/usb/bundle --lifetime-days 90
+  bookholder bundle import /media/usb/bundle --data /var/lib/bookholder
+
+A new registry allows up to 90 days.";
 
 /// `bundle`
 #[derive(Clone, Debug, Args)]
@@ -46,19 +48,19 @@ pub struct BundleArgs {
 /// The verbs of `bundle`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BundleCommand {
-    /// Write what a node holds, signed, into a new folder
+    /// Export the signed state of a node into a new folder
     Export(BundleExportArgs),
-    /// Bring a bundle into the data directory of a replica
+    /// Import a bundle into the data directory of a replica
     Import(BundleImportArgs),
 }
 
 /// `bundle export`
 #[derive(Clone, Debug, Args)]
 pub struct BundleExportArgs {
-    /// The folder to make; it must not exist or be empty
+    /// Folder to create; must not exist or must be empty
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// How long it may travel and serve before replicas call it expired
+    /// Days until replicas report the bundle as expired
     #[arg(long, value_name = "DAYS", default_value_t = 90)]
     lifetime_days: u32,
 }
@@ -73,23 +75,22 @@ pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliErr
     match run_to_end(async { Ok(import.await?) })? {
         Ok(proof) => verify::show(output, &proof),
         Err(reason) => {
-            Err(CliError::no(format!("the bundle is refused: {reason}"))
-                .hint("what the data directory held is as it was"))
+            Err(CliError::no(format!("the bundle was rejected: {reason}")).hint("the data directory is unchanged"))
         }
     }
 }
 
 pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError> {
     let BundleCommand::Export(args) = args.command else {
-        return Err(CliError::usage("a bundle is imported into a data directory, not into a node"));
+        return Err(CliError::usage("import a bundle into a data directory (--data), not into a node"));
     };
     let is_free = match fs::read_dir(&args.folder) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     };
     if !is_free {
-        let message = format!("{} exists and is no empty folder", args.folder.display());
-        return Err(CliError::usage(message).hint("choose a folder that does not exist"));
+        let message = format!("{} already exists and is not an empty folder", args.folder.display());
+        return Err(CliError::usage(message).hint("choose a folder that does not exist yet"));
     }
     disk::check_folder(&args.folder)?;
     let mut archive = tempfile::tempfile_in(disk::parent(&args.folder))?;
@@ -127,18 +128,18 @@ fn put(fresh: tempfile::TempDir, folder: &Path) -> Result<(), CliError> {
 
 /// Unpacks plain files and folders, and refuses everything else. Returns the number of files.
 pub(super) fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliError> {
-    let broken = |reason: String| CliError::server(format!("the bundle that the server sent is no good: {reason}"));
+    let broken = |reason: String| CliError::server(format!("the server sent an invalid bundle: {reason}"));
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().map_err(|error| broken(error.to_string()))?;
     let (mut files, mut bytes_left) = (0, BUNDLE_BYTES_MAX);
     for (index, entry) in entries.enumerate() {
         let mut entry = entry.map_err(|error| broken(error.to_string()))?;
         if index >= BUNDLE_ENTRIES_MAX {
-            return Err(broken(format!("it holds more than {BUNDLE_ENTRIES_MAX} entries")));
+            return Err(broken(format!("it has more than {BUNDLE_ENTRIES_MAX} entries")));
         }
         let inside = entry.path().map_err(|error| broken(error.to_string()))?.into_owned();
         let Some(target) = target(folder, &inside) else {
-            return Err(broken(format!("`{}` would lie outside its folder", inside.display())));
+            return Err(broken(format!("`{}` would be outside its folder", inside.display())));
         };
         let fail = |error: std::io::Error| CliError::file("write", &target, &error);
         match entry.header().entry_type() {
@@ -152,7 +153,7 @@ pub(super) fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliErro
                 let size = entry.size();
                 let written = std::io::copy(&mut entry, &mut file).map_err(fail)?;
                 if written != size {
-                    return Err(broken(format!("it ends within `{}`", inside.display())));
+                    return Err(broken(format!("it is truncated in `{}`", inside.display())));
                 }
                 file.sync_all().map_err(fail)?;
                 files += 1;

@@ -16,22 +16,23 @@ Examples:
   bookholder can me deploy support/agent@7 --to production
   bookholder can ann publish support/agent
   bookholder can ann review support/agent@production
-  bookholder can access                                   whether I may keep access tokens
+  bookholder can access                  whether you can manage access
 
-The first word is taken for the action when it is one; write `me` or a name before it to be sure.
+The first word is read as the action if it is one; put `me` or a name before it
+to be explicit.
 Exit codes: 0 yes, 1 no.";
 
-/// What stands for whoever asks.
+/// The name that means the caller.
 const ONESELF: &str = "me";
 
 /// `can`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES, override_usage = "bookholder can [WHO] ACTION [NAME[@VERSION]] [--to LABEL] [OPTIONS]")]
 pub struct CanArgs {
-    /// Who (yourself when not given), the action such as deploy, and what it is done to
+    /// Who (default: you), the action, e.g. deploy, and the prompt
     #[arg(required = true, num_args = 1..=3, value_names = ["WHO", "ACTION", "NAME[@VERSION]"])]
     words: Vec<String>,
-    /// The label to deploy to
+    /// Label to deploy to
     #[arg(long, value_name = "LABEL")]
     to: Option<Label>,
 }
@@ -39,7 +40,7 @@ pub struct CanArgs {
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Question {
-    /// Nobody for oneself.
+    /// Absent for the caller.
     who: Option<String>,
     action: Permission,
     to: Option<Reference>,
@@ -82,7 +83,7 @@ fn question(words: &[&str]) -> Result<Question, String> {
             Err(_) => (Some(first), action(second)?, None),
         },
         [who, second, to] => (Some(who), action(second)?, Some(to)),
-        _ => return Err("say who, what, and to which prompt".to_owned()),
+        _ => return Err("give a name, an action and a prompt".to_owned()),
     };
     let precisely = to.is_some_and(|to| to.contains('@'));
     let to = to.map(|to| to.parse::<Reference>().map_err(|error| error.to_string())).transpose()?;
@@ -91,7 +92,8 @@ fn question(words: &[&str]) -> Result<Question, String> {
 }
 
 fn show(answer: &CanAnswer, who: &str, what: &str) -> String {
-    let (word, style, may) = if answer.allowed { ("yes", GOOD, "may") } else { ("no", BAD, "may not") };
+    let (word, style, may) =
+        if answer.allowed { ("yes", GOOD, "is allowed to") } else { ("no", BAD, "is not allowed to") };
     let sentence = one_line(&format!("{who} {may} {what}"));
     let mut shown = format!("{}: {}\n", paint(style.bold(), word), paint(STRONG, sentence));
     let permission = &answer.permission;
@@ -125,7 +127,7 @@ mod tests {
             (&["ann", "fly", "a"][..], "unknown permission `fly`"),
             (&["ann", "deploy", "a@@"], "label"),
             (&["ann"], "unknown permission `ann`"),
-            (&[], "say who"),
+            (&[], "give a name"),
         ] {
             let error = question(words).expect_err(part);
             assert!(error.contains(part), "{words:?}: {error}");
@@ -135,16 +137,17 @@ mod tests {
     #[test]
     fn an_answer_names_the_grant_and_each_demand() {
         let json = r#"{"allowed":false,
-            "permission":{"allowed":false,"reason":"`ann` is not granted deploy","roles":["admin","releaser"]},
+            "permission":{"allowed":false,"reason":"`ann` is not granted `deploy`","roles":["admin","releaser"]},
             "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (0 so far)","roles":["compliance"]},
                             {"policy":"prod","kind":"after","met":true,"says":"60 s on staging first"}]}"#;
         let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
         let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
-        let expected = "no: ann may not deploy a@7 to production
-✗ `ann` is not granted deploy
+        let expected = "\
+no: ann is not allowed to deploy a@7 to production
+✗ `ann` is not granted `deploy`
   roles that allow this: admin, releaser
 ✗ policy prod: 2 approvals (0 so far)
-  who could: the role compliance
+  can be met by: the role compliance
 ✓ policy prod: 60 s on staging first
 ";
         assert_eq!(shown, expected);

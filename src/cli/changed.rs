@@ -13,7 +13,7 @@ pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
         return output.json(deployed);
     }
     if deployed.deployments.is_empty() {
-        return output.line(paint(DIM, "nothing changed: it was served already"));
+        return output.line(paint(DIM, "no change: the label already serves this"));
     }
     for deployment in &deployed.deployments {
         output.line(format!(
@@ -42,7 +42,7 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
         return output.json(published);
     }
     let version = &published.version;
-    let what = if published.created { "published" } else { "says the same already" };
+    let what = if published.created { "published" } else { "already has this content" };
     output.line(format!(
         "{} {} {what} {}",
         paint(GOOD, "✓"),

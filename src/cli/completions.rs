@@ -17,7 +17,7 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CompletionsArgs {
-    /// Which shell
+    /// Shell to generate completions for
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -18,7 +18,7 @@ const LISTED_MAX: usize = 20;
 /// Asks whether to go on; an answer other than `y` or `yes` changes nothing.
 ///
 /// # Errors
-/// The answer is no.
+/// The user declined.
 pub fn confirm(output: Output, yes: bool, question: &str, mut details: Vec<String>) -> Result<(), CliError> {
     if yes || !is_interactive() {
         return Ok(());
@@ -48,7 +48,7 @@ pub fn confirm(output: Output, yes: bool, question: &str, mut details: Vec<Strin
 /// Moves labels, and asks at a terminal whether to move them although callers break.
 ///
 /// # Errors
-/// The server refuses, or the answer is no.
+/// The server refused, or the user declined.
 pub async fn deploying<T, F: Future<Output = Result<T, ClientError>>>(
     output: Output,
     overrides: &OverrideArgs,
@@ -60,14 +60,14 @@ pub async fn deploying<T, F: Future<Output = Result<T, ClientError>>>(
         {
             output.note(format!("{}: {}", paint(WARN.bold(), "warning"), one_line(&problem.detail)));
             output.note(problem.hint.as_deref().map(one_line).unwrap_or_default());
-            confirm(output, overrides.yes, "Deploy although callers break?", problem.errors)?;
+            confirm(output, overrides.yes, "Deploy even though this breaks current callers?", problem.errors)?;
             Ok(deploy(true).await?)
         }
         deployed => Ok(deployed?),
     }
 }
 
-/// Whether somebody reads the question and can answer it.
+/// Whether a terminal can show the question and read the answer.
 #[must_use]
 pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()

@@ -50,7 +50,7 @@ impl Context {
                 let state = view.labels.iter().find(|state| state.label == *label);
                 let state = state.ok_or_else(|| no_label(&reference.name, label.as_str()))?;
                 state.serving.fixed().ok_or_else(|| {
-                    CliError::no(format!("{reference} serves {}, not one version", state.serving))
+                    CliError::no(format!("{reference} serves {}, not a single version", state.serving))
                         .hint(format!("name the version: {}@N", reference.name))
                 })
             }
@@ -59,7 +59,7 @@ impl Context {
 }
 
 fn no_label(name: &PromptName, label: &str) -> CliError {
-    CliError::no(format!("{name} has no label {label}")).hint(format!("`bookholder show {name}` lists its labels"))
+    CliError::no(format!("{name} has no label {label}")).hint(format!("list its labels with `bookholder show {name}`"))
 }
 
 /// The access token: from the file when one is named, else from the environment.
@@ -72,7 +72,7 @@ fn access_token(file: Option<&Path>, environment: Option<String>) -> Result<Opti
         (None, Some(text)) if !text.trim().is_empty() => (text, format!("the access token in {TOKEN_ENV}")),
         (None, _) => return Ok(None),
     };
-    AccessToken::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{place} is none: {error}")))
+    AccessToken::parse(&text).map(Some).map_err(|error| CliError::usage(format!("{place} is not valid: {error}")))
 }
 
 #[cfg(test)]

@@ -62,36 +62,36 @@ struct Story {
 
 impl Story {
     async fn tell(&self) -> Result<(Running, Running, AccessToken), CliError> {
-        self.chapter("A primary starts: one process, one directory, keys and an access token of its own.")?;
+        self.chapter("Start a primary: one process, one directory, its own keys and access token.")?;
         let (primary, token) = self.start_primary("127.0.0.1:0", None).await?;
         self.fact("listens on", primary.url())?;
         self.fact("root key", primary.root_key)?;
 
-        self.chapter("An author publishes. Includes are pinned, contents are named by their hash.")?;
+        self.chapter("Publish a prompt. Includes are pinned; contents are addressed by their hash.")?;
         let client = client(&primary, &token)?;
         publish(&client, TONE, "Be brief and kind.", "How we speak", &["production"]).await?;
         let first = "{{> shared/tone}}\nYou help the customers of {{shop}}.";
         self.fact("published", publish(&client, AGENT, first, "First words", &["production"]).await?)?;
 
-        self.chapter("A replica starts beside the application, knowing nothing but the root key.")?;
+        self.chapter("Start a replica next to the application. It needs only the root key.")?;
         let (replica, took) = self.start_replica(&primary).await?;
         let answer =
             replica.resolver.resolve(REFERENCE, &Query::default()).map_err(|error| CliError::no(error.to_string()))?;
         self.fact(
             "serves",
-            format!("{} {}", answer.stamp, paint(DIM, format!("verified {} after its start", milliseconds(took)))),
+            format!("{} {}", answer.stamp, paint(DIM, format!("verified {} after it started", milliseconds(took)))),
         )?;
 
-        self.chapter("A better version goes live. The replica hears of it at once.")?;
+        self.chapter("Deploy a better version. The replica receives it immediately.")?;
         let second = "{{> shared/tone}}\nYou help the customers of {{shop}}.\nNever promise a refund.";
-        self.fact("published", publish(&client, AGENT, second, "No promises that finance must keep", &[]).await?)?;
+        self.fact("published", publish(&client, AGENT, second, "No refund promises", &[]).await?)?;
         let began = Instant::now();
         deploy(&client, ServingRequest { version: Some(2), ..ServingRequest::default() }, "Reviewed by finance")
             .await?;
         wait(&replica, |answer| answer.version == 2).await?;
-        self.fact("live on the replica", format!("{} after asking", milliseconds(began.elapsed())))?;
+        self.fact("live on the replica", format!("{} after the request", milliseconds(began.elapsed())))?;
 
-        self.chapter("Or on a tenth of the traffic first: the same customer always gets the same version.")?;
+        self.chapter("Deploy to a tenth of the traffic first. Each customer always gets the same version.")?;
         let weights = [(1, 90), (2, 10)].into();
         let split = SplitRequest { weights, salt: Some("try-7".to_owned()) };
         deploy(&client, ServingRequest { split: Some(split), ..ServingRequest::default() }, "A tenth of the traffic")
@@ -104,26 +104,26 @@ impl Story {
             self.fact(subject, format!("version {}", answer.version))?;
         }
 
-        self.chapter("Two in the morning: roll back, with the reason.")?;
+        self.chapter("Roll back, with a reason.")?;
         let began = Instant::now();
         let why =
             RollbackRequest { message: "Too many refusals".to_owned(), to: Some(1), ..RollbackRequest::default() };
         client.rollback(&name(AGENT)?, &Label::production(), &why).await?;
         wait(&replica, |answer| answer.version == 1 && answer.assignment.is_none()).await?;
-        self.fact("back on version 1", format!("{} after asking", milliseconds(began.elapsed())))?;
+        self.fact("back on version 1", format!("{} after the request", milliseconds(began.elapsed())))?;
 
-        self.chapter("The primary dies. Nobody who asks the replica notices.")?;
+        self.chapter("Stop the primary. Callers of the replica are unaffected.")?;
         let address = primary.address.to_string();
         primary.stop().await;
         let each = time_answers(&replica)?;
         self.fact(
-            "answers go on",
-            format!("{} each inside this process, {ANSWERS} in a row, with no network", microseconds(each)),
+            "still answering",
+            format!("{} each, {ANSWERS} answers in this process, without a network", microseconds(each)),
         )?;
         let status = client_of(&replica, None)?.status().await?;
-        self.fact("and it says so", format!("stale since {}", status.since))?;
+        self.fact("and reported", format!("stale since {}", status.since))?;
 
-        self.chapter("The primary comes back; the replica is stopped, and proves what it holds.")?;
+        self.chapter("Restart the primary. Stop the replica and verify its data.")?;
         let (primary, _) = self.start_primary(&address, Some(&token)).await?;
         replica.stop().await;
         let proof = {
@@ -134,11 +134,11 @@ impl Story {
             proof
         };
         if !proof.report.differences.is_empty() {
-            return Err(CliError::no("the replica's state does not verify").details(proof.report.differences));
+            return Err(CliError::no("the replica's state failed verification").details(proof.report.differences));
         }
         self.fact(
             "proved",
-            format!("all {} records that it holds are what the primary signed", proof.report.state.entries),
+            format!("all {} records of the replica match what the primary signed", proof.report.state.entries),
         )?;
         let (replica, _) = self.start_replica(&primary).await?;
         self.say(&format!(
@@ -183,11 +183,11 @@ impl Story {
     }
 
     fn invite(&self, primary: &Running, replica: &Running, token: &AccessToken) -> Result<(), CliError> {
-        self.say(&format!("\n{}", paint(STRONG, "Both nodes run until ctrl-c. Try, in another terminal:")))?;
+        self.say(&format!("\n{}", paint(STRONG, "Both nodes run until you press Ctrl-C. In another terminal, try:")))?;
         self.say(&format!("  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN={}", primary.url(), token.reveal()))?;
         self.say(&format!("  bookholder history {AGENT}"))?;
         self.say(&format!("  curl {}/v1/resolve/{REFERENCE}", replica.url()))?;
-        self.say(&format!("  {}{PAGES} in a browser, and {}/docs", primary.url(), primary.url()))
+        self.say(&format!("  Open {}{PAGES} or {}/docs in a browser", primary.url(), primary.url()))
     }
 
     fn chapter(&self, text: &str) -> Result<(), CliError> {
@@ -245,7 +245,7 @@ async fn wait(replica: &Running, fits: impl Fn(&crate::resolve::Answer) -> bool)
         }
         tokio::time::sleep(LOOK).await;
     }
-    Err(CliError::no(format!("the replica did not follow within {} s", PATIENCE.as_secs())))
+    Err(CliError::no(format!("the replica did not catch up within {} s", PATIENCE.as_secs())))
 }
 
 fn time_answers(replica: &Running) -> Result<Duration, CliError> {

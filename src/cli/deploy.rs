@@ -16,29 +16,33 @@ use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitR
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Version;
 
-/// Versions that are named to somebody who named none.
+/// Versions listed when none was given.
 const NEWEST: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder deploy support/agent@7 --to production -m 'Reviewed by Ada'
-  bookholder deploy support/agent@staging --to production -m 'What staging serves'
-  bookholder deploy support/agent@7=99 support/agent@8=1 --to production -m 'Try 8 on one in a hundred'
-  bookholder deploy support/agent@7 --rule 'locale=de*:8' --to production -m 'German first'
-  bookholder deploy support/agent@7 support/router@3 --to production -m 'They belong together'
-  bookholder deploy support/agent@7 --to production -m 'OPS-17' --break-glass 'Production is down'";
+  bookholder deploy support/agent@staging --to production -m 'Promote staging'
+  bookholder deploy support/agent@7=99 support/agent@8=1 --to production \\
+      -m 'Try 8 on 1 %'
+  bookholder deploy support/agent@7 --rule 'locale=de*:8' --to production \\
+      -m 'German first'
+  bookholder deploy support/agent@7 support/router@3 --to production \\
+      -m 'Deploy together'
+  bookholder deploy support/agent@7 --to production -m 'OPS-17' \\
+      --break-glass 'Production is down'";
 
 /// `deploy`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DeployArgs {
-    /// Which versions; with =WEIGHT behind each, several of one prompt share the label
+    /// Versions to deploy; add =WEIGHT to split a label between versions
     #[arg(required = true, value_name = "NAME@VERSION[=WEIGHT]", value_parser = choice)]
     versions: Vec<Choice>,
-    /// The label that shall serve them
+    /// Label to deploy to
     #[arg(long, value_name = "LABEL")]
     to: Label,
-    /// Who gets another version; tried in order, may be repeated
+    /// Serve another version to matching callers; first match wins; repeatable
     #[arg(long, value_name = "ATTRIBUTE=PATTERN:VERSION", value_parser = rule)]
     rule: Vec<RuleRequest>,
     #[command(flatten)]
@@ -79,7 +83,7 @@ pub async fn moves(
         by_name.entry(choice.reference.name.clone()).or_default().push((number, choice.weight));
     }
     if by_name.len() > 1 && !rules.is_empty() {
-        return Err(CliError::usage("rules belong to one prompt; deploy the others on their own"));
+        return Err(CliError::usage("rules apply to one prompt; deploy the others separately"));
     }
     let mut moves = Vec::new();
     for (name, versions) in by_name {
@@ -96,7 +100,7 @@ pub async fn moves(
     Ok(moves)
 }
 
-/// What somebody is told who named a prompt and none of its versions: the newest ones, to choose from.
+/// The error for a prompt without a version: it lists the latest ones to choose from.
 async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, CliError> {
     let prompt = context.client.prompt(name).await?;
     let versions: Vec<Version> = context.client.versions(name, NEWEST).take(NEWEST).try_collect().await?;
@@ -106,10 +110,10 @@ async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, C
         let (when, who) = (moment(version.created), &version.author);
         format!("{name}@{}{labels}  {when} UTC  {who}: {}", version.number, version.message)
     };
-    let error = CliError::usage(format!("which version of {name}? The newest are:"));
+    let error = CliError::usage(format!("which version of {name}? The latest are:"));
     Ok(error
         .details(versions.iter().map(line).collect())
-        .hint(format!("name one, such as {name}@{}", prompt.prompt.latest)))
+        .hint(format!("name one, e.g. {name}@{}", prompt.prompt.latest)))
 }
 
 /// How much of those who ask gets which version of a split: weights are relative, and need not add up to 100.
@@ -132,9 +136,9 @@ fn serving(versions: &[(u64, Option<u32>)], rules: &[RuleRequest]) -> Result<Ser
     }
     let mut weights = BTreeMap::new();
     for (number, weight) in versions {
-        let weight = weight.ok_or("several versions share a label by weight; write @7=90 @8=10")?;
+        let weight = weight.ok_or("to split a label between versions, give each a weight, e.g. @7=90 @8=10")?;
         if weights.insert(*number, weight).is_some() {
-            return Err("one version is named twice");
+            return Err("a version is listed twice");
         }
     }
     Ok(ServingRequest { version: None, split: Some(SplitRequest { weights, salt: None }), rules })

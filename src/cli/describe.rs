@@ -11,29 +11,29 @@ use crate::model::name::PromptName;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder describe support/agent --owner support-team --tag customers --tag chat
-  bookholder describe support/agent --description 'Answers customers of the shop'
-  bookholder describe support/agent --owner '' --no-tags                 take both away
+  bookholder describe support/agent --owner support-team --tag chat
+  bookholder describe support/agent --description 'Answers shop customers'
+  bookholder describe support/agent --owner '' --no-tags      clear both
 
-What is not named stays as it is.";
+Fields you leave out stay unchanged.";
 
 /// `describe`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DescribeArgs {
-    /// Which prompt
+    /// Name of the prompt
     #[arg(value_name = "NAME")]
     name: PromptName,
-    /// Who answers for it: a principal or a team; '' for nobody
+    /// Owner: a person or team ('' to clear)
     #[arg(long, value_name = "OWNER", required_unless_present_any = ["tag", "no_tags", "description"])]
     owner: Option<String>,
-    /// A word to find it by; those that are named replace those it had
+    /// Tag; replaces existing tags; repeatable
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
-    /// Take all tags away
+    /// Remove all tags
     #[arg(long, conflicts_with = "tag")]
     no_tags: bool,
-    /// What it is for; '' for nothing
+    /// Description ('' to clear)
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 }
@@ -60,7 +60,7 @@ pub async fn run(args: DescribeArgs, context: Context) -> Result<Verdict, CliErr
     Ok(Verdict::Done)
 }
 
-/// Prints what is said about a prompt, a line for each.
+/// Prints the details of a prompt, one per line.
 pub(super) fn show(output: Output, about: &About) -> Result<(), CliError> {
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let owner = about.owner.as_deref().unwrap_or_default();

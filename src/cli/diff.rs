@@ -14,7 +14,7 @@ use crate::model::reference::Selector;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder diff support/agent                       what the newest version changes in production
+  bookholder diff support/agent                production and the latest version
   bookholder diff support/agent 6 7
   bookholder diff support/agent production staging";
 
@@ -22,12 +22,12 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
-    /// Which prompt
+    /// Name of the prompt
     name: PromptName,
-    /// The one side: a version, a label, or b3:…
+    /// Version to compare from: a number, a label, or b3:…
     #[arg(default_value = "production")]
     from: Selector,
-    /// The other side
+    /// Version to compare to
     #[arg(default_value = "latest")]
     to: Selector,
 }
@@ -46,7 +46,7 @@ fn show(answer: &DiffAnswer) -> String {
     let (name, from, to, diff) = (&answer.name, answer.from, answer.to, &answer.diff);
     let shown = paint(STRONG, format!("{name}@{from} → {name}@{to}")) + "\n";
     if diff.is_empty() {
-        return shown + &paint(DIM, "they say the same");
+        return shown + &paint(DIM, "the versions are identical");
     }
     shown + &changes(diff)
 }
@@ -146,6 +146,6 @@ mod tests {
     #[test]
     fn no_difference_is_said() {
         let answer: DiffAnswer = serde_json::from_str(r#"{"name":"a","from":6,"to":6}"#).expect("a diff");
-        assert!(show(&answer).contains("they say the same"));
+        assert!(show(&answer).contains("the versions are identical"));
     }
 }

@@ -21,7 +21,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {
         File::open(path).map_err(fail)?.take(limit).read_to_end(&mut bytes).map_err(fail)?;
     }
     if bytes.len() > bytes_max {
-        return Err(CliError::usage(format!("{} is too long; the limit is {bytes_max} bytes", path.display())));
+        return Err(CliError::usage(format!("{} is too large; the limit is {bytes_max} bytes", path.display())));
     }
     Ok(bytes)
 }
@@ -29,7 +29,7 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {
 /// The same as a text.
 pub fn read_text(path: &Path, bytes_max: usize) -> Result<String, CliError> {
     String::from_utf8(read(path, bytes_max)?)
-        .map_err(|_| CliError::usage(format!("{} is no utf-8 text; save it as utf-8", path.display())))
+        .map_err(|_| CliError::usage(format!("{} is not UTF-8 text; save it as UTF-8", path.display())))
 }
 
 /// A file that is being written beside the one it will replace.
@@ -110,10 +110,10 @@ pub fn check_folder(path: &Path) -> Result<(), CliError> {
         return Ok(());
     }
     let message = format!("the folder {} does not exist", folder.display());
-    Err(CliError::usage(message).hint("mount the disk that it is on, or make it with mkdir"))
+    Err(CliError::usage(message).hint("create it with mkdir, or mount its disk"))
 }
 
-/// The folder that a path lies in.
+/// The parent folder of a path.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -25,13 +25,12 @@ Examples:
   bookholder draft save support/agent warmer --file agent.prompt
   bookholder draft list support/agent
   bookholder draft show support/agent warmer > agent.prompt
-  bookholder draft show support/agent warmer --revision 3    as it was then; --history lists what was saved
-  bookholder draft merge support/agent warmer --save         bring it onto the newest version
-  bookholder draft publish support/agent warmer -m 'Warmer greetings' --label staging
+  bookholder draft show support/agent warmer --revision 3
+  bookholder draft merge support/agent warmer --save
+  bookholder draft publish support/agent warmer -m 'Warmer greetings'
   bookholder draft discard support/agent warmer
 
-Where a draft and the newest version conflict, nothing is guessed: mend the file, then save it with --parent and the
-number of the newest version.";
+On conflict, fix the file and save it with --parent set to the latest version.";
 
 /// `draft`
 #[derive(Clone, Debug, Args)]
@@ -44,10 +43,10 @@ pub struct DraftArgs {
 /// Which draft.
 #[derive(Clone, Debug, Args)]
 struct Which {
-    /// Of which prompt
+    /// Name of the prompt
     #[arg(value_name = "NAME")]
     prompt: PromptName,
-    /// Which of its drafts
+    /// Name of the draft
     #[arg(value_name = "DRAFT", value_parser = handle)]
     draft: String,
 }
@@ -58,57 +57,57 @@ enum DraftCommand {
     Save {
         #[command(flatten)]
         which: Which,
-        /// The prompt file; - reads the standard input
+        /// Prompt file; - for standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
-        /// The version it began from [default: the one it has, else the newest]
+        /// Version the draft is based on [default: unchanged; for a new draft, the latest]
         #[arg(long, value_name = "N")]
         parent: Option<u64>,
-        /// The revision it was made from; refused when somebody saved meanwhile (0: none yet)
+        /// Fail unless this is the latest revision (0: no draft may exist yet)
         #[arg(long, value_name = "REVISION")]
         expect: Option<u64>,
     },
     /// List the drafts of a prompt
     List {
-        /// Which prompt
+        /// Name of the prompt
         name: PromptName,
     },
     /// Print a draft as a prompt file
     Show {
         #[command(flatten)]
         which: Which,
-        /// List what was saved of it instead
+        /// List its saved revisions instead
         #[arg(long)]
         history: bool,
-        /// As it was at this save [default: the newest]
+        /// Revision to print [default: the latest]
         #[arg(long, value_name = "N", conflicts_with = "history")]
         revision: Option<u64>,
     },
-    /// Bring a draft together with what was published since it began
+    /// Merge newer published versions into a draft
     Merge {
         #[command(flatten)]
         which: Which,
-        /// Save the result on the newest version, when nothing conflicts
+        /// Save the result, based on the latest version, if there are no conflicts
         #[arg(long)]
         save: bool,
     },
-    /// Publish a draft, which is then gone
+    /// Publish a draft and delete it
     Publish {
         #[command(flatten)]
         which: Which,
         #[command(flatten)]
         why: WhyArgs,
-        /// A label that serves the new version at once; may be repeated
+        /// Label to deploy the new version to; repeatable
         #[arg(short, long, value_name = "LABEL")]
         label: Vec<Label>,
-        /// How much it changes for callers; worked out when not given
+        /// Semver bump [default: detected]
         #[arg(long, value_name = "HOW", value_parser = bump)]
         bump: Option<Bump>,
-        /// Deploy although callers of what is served now break; without it, a terminal asks
+        /// Deploy even if it breaks current callers; without it, you are asked on a terminal
         #[arg(long)]
         allow_major: bool,
     },
-    /// Throw a draft away, with everything that was saved of it
+    /// Delete a draft and its history
     Discard {
         #[command(flatten)]
         which: Which,
@@ -123,7 +122,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         DraftCommand::Save { which: Which { prompt, draft }, file, parent, expect } => {
             let file = folder::read_file(&file)?.file;
             if !file.labels.is_empty() {
-                output.note(paint(DIM, "the labels in the file are left out; name them when the draft is published"));
+                output.note(paint(DIM, "labels in the file are ignored; use --label when you publish the draft"));
             }
             let request = DraftRequest { content: file.content, parent, expected_revision: expect };
             saved(output, &client.save_draft(&prompt, &draft, &request).await?)?;
@@ -134,7 +133,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         }
         DraftCommand::Show { which: Which { prompt, draft }, history: true, .. } => {
             let saves = client.draft_saves(&prompt, &draft).await?;
-            if output.json { output.json(&saves)? } else { output.table(&table(&saves), "nothing was saved")? }
+            if output.json { output.json(&saves)? } else { output.table(&table(&saves), "no revisions")? }
         }
         DraftCommand::Show { which: Which { prompt, draft }, history: false, revision } => {
             let draft = match revision {
@@ -162,17 +161,12 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             changed::published(output, &published.map_err(|error| moved(error, &prompt, &draft))?)?;
         }
         DraftCommand::Discard { which: Which { prompt, draft }, yes } => {
-            confirm(
-                output,
-                yes.yes,
-                &format!("Discard the draft {draft} of {prompt}, and every save of it?"),
-                Vec::new(),
-            )?;
+            confirm(output, yes.yes, &format!("Delete the draft {draft} of {prompt} and its history?"), Vec::new())?;
             client.discard_draft(&prompt, &draft).await?;
             if output.json {
                 output.json(&serde_json::json!({ "discarded": draft }))?;
             } else {
-                output.line(format!("{} the draft {} is gone", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
+                output.line(format!("{} deleted draft {}", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
             }
         }
     }
@@ -194,16 +188,16 @@ async fn merge(context: &Context, Which { prompt, draft }: &Which, save: bool) -
     if output.json {
         output.json(&DraftMerge { base, parent, merge })?;
     } else if base == parent {
-        output.line(paint(DIM, format!("nothing was published since version {base}; there is nothing to merge")))?;
+        output.line(paint(DIM, format!("no versions were published since version {base}; nothing to merge")))?;
     } else if whole {
         let onto = format!("merges with version {parent} without conflicts");
-        output.line(format!("{} {} {onto}; --save keeps it", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
+        output.line(format!("{} {} {onto}; use --save to save the result", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
     } else {
         let many = count(merge.conflicts.len(), "conflict");
         output.line(format!("{} {many} with version {parent}; nothing was saved", paint(BAD, "✗")))?;
         output.table(&conflicts(&merge.conflicts), "")?;
         let how = format!("bookholder draft save {prompt} {draft} --file FILE --parent {parent}");
-        output.note(format!("{}: decide in the file, then `{how}`", paint(ACCENT.bold(), "hint")));
+        output.note(format!("{}: resolve the conflicts in the file, then run `{how}`", paint(ACCENT.bold(), "hint")));
     }
     Ok(if whole { Verdict::Done } else { Verdict::No })
 }
@@ -211,8 +205,7 @@ async fn merge(context: &Context, Which { prompt, draft }: &Which, save: bool) -
 /// The server's no, and how to go on where the prompt has a newer version.
 fn moved(error: CliError, prompt: &PromptName, draft: &str) -> CliError {
     if error.code == Some(ErrorCode::ParentMoved) {
-        return error
-            .hint(format!("`bookholder draft merge {prompt} {draft} --save` brings it onto the newest version"));
+        return error.hint(format!("merge the latest version with `bookholder draft merge {prompt} {draft} --save`"));
     }
     error
 }
@@ -232,7 +225,7 @@ fn saved(output: Output, draft: &Draft) -> Result<(), CliError> {
 }
 
 fn table(drafts: &[DraftSummary]) -> Table {
-    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SIZE", "SAVED (UTC)", "BY", "BEGUN BY"]);
+    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SIZE", "SAVED (UTC)", "BY", "STARTED BY"]);
     for draft in drafts {
         table.row([
             Cell::new(ACCENT, &draft.name),

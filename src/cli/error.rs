@@ -16,19 +16,19 @@ use crate::client::ClientError;
 const DETAILS_MAX: usize = 20;
 
 /// What helps where a certificate is not trusted.
-const OWN_CERTIFICATE: &str = "if you made the certificate yourself, name it, or the authority that signed it, with --ca-file; openssl makes a right one: openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout key.pem -out cert.pem";
+const OWN_CERTIFICATE: &str = "for a private certificate, pass it or its CA with --ca-file; to create one with openssl: openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout key.pem -out cert.pem";
 
 /// Why a verb failed, for the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
-    /// It was understood and the answer is no.
+    /// The request was understood and refused.
     No,
-    /// It was not understood, or something here is not set up.
+    /// The command line or the local configuration is wrong.
     Usage,
     /// The server cannot be reached or trusted.
     Server,
-    /// Whoever read the output went away: nothing to complain about.
+    /// The reader of the output closed it, which is not an error.
     Closed,
 }
 
@@ -67,13 +67,13 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// It was understood and the answer is no.
+    /// The request was understood and refused.
     #[must_use]
     pub fn no(message: impl Into<String>) -> Self {
         Self::new(Kind::No, message)
     }
 
-    /// It was not understood, or something here is not set up.
+    /// The command line or the local configuration is wrong.
     #[must_use]
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
@@ -138,25 +138,24 @@ impl From<ClientError> for CliError {
                 Self::usage(message).hint("such as http://127.0.0.1:7070 or unix:/run/bookholder.sock")
             }
             ClientError::Certificates(_) => Self::usage(message),
-            ClientError::Unreachable { .. } => {
-                Self::server(message).hint("is a node running there? name another with --server or BOOKHOLDER_SERVER")
-            }
+            ClientError::Unreachable { .. } => Self::server(message)
+                .hint("is a node running there? set its address with --server or BOOKHOLDER_SERVER"),
             ClientError::Untrusted { .. } => Self::server(message).hint(OWN_CERTIFICATE),
             ClientError::Answer { .. } => {
-                Self::server(message).hint("is that a bookholder node, and this program as new as it?")
+                Self::server(message).hint("check the address, and that client and server versions match")
             }
             ClientError::Write(error) => Self::from(error),
         }
     }
 }
 
-/// What the server says of requests, and what that is on the command line.
+/// Parts of requests in the hints of the server, and what to use on the command line.
 const IN_FLAGS: [(&str, &str); 8] = [
     ("send the header Authorization: Bearer bh_…", "set BOOKHOLDER_TOKEN, or pass --token-file FILE"),
-    ("create another with POST /v1/tokens", "create another with `bookholder token create`"),
+    ("POST /v1/tokens", "`bookholder token create`"),
     ("deploy with `allow_major` (--allow-major)", "deploy with --allow-major"),
-    ("give a version in `to`", "give a version with --to"),
-    ("use `at` to read", "use --at to read"),
+    ("version in `to`", "version with --to"),
+    ("`at`", "--at"),
     ("with break_glass", "with --break-glass"),
     ("GET /v1/status", "`bookholder status`"),
     ("GET /v1/requests/", "`bookholder request show` with the number "),
@@ -175,9 +174,7 @@ impl From<Problem> for CliError {
             _ => Kind::No,
         };
         let hint = problem.hint.or_else(|| match problem.code {
-            ErrorCode::Unauthorized => {
-                Some("put an access token into BOOKHOLDER_TOKEN, or name --token-file".to_owned())
-            }
+            ErrorCode::Unauthorized => Some("set BOOKHOLDER_TOKEN, or pass --token-file FILE".to_owned()),
             _ => None,
         });
         let hint = hint.as_deref().map(in_flags);
@@ -189,7 +186,7 @@ impl From<Problem> for CliError {
 impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::new(Kind::Closed, "nobody reads the output"),
+            io::ErrorKind::BrokenPipe => Self::new(Kind::Closed, "output closed"),
             _ => Self::usage(error.to_string()),
         }
     }
@@ -224,8 +221,8 @@ mod tests {
         for (code, hint, shown) in [
             (ErrorCode::Unauthorized, "send the header Authorization: Bearer bh_…", "BOOKHOLDER_TOKEN"),
             (ErrorCode::Unauthorized, "an admin can create another with POST /v1/tokens", "bookholder token create"),
-            (ErrorCode::NothingToRollBack, "give a version in `to`", "--to"),
-            (ErrorCode::PromptRemoved, "use `at` to read what was served before", "use --at to read"),
+            (ErrorCode::NothingToRollBack, "give a version in `to`", "with --to"),
+            (ErrorCode::PromptRemoved, "use `at` to read what was served before", "use --at to"),
             (ErrorCode::BreaksCallers, "deploy with `allow_major` (--allow-major) when", "with --allow-major when"),
             (
                 ErrorCode::RequestMoved,

@@ -45,12 +45,12 @@ pub fn worst(findings: &[Finding]) -> Option<Severity> {
 pub fn interface(change: &InterfaceChange) -> Option<String> {
     let (what, style) = match change.bump {
         Bump::Patch if change.reasons.is_empty() => return None,
-        Bump::Patch => ("sees no difference", GOOD),
-        Bump::Minor => ("may use what is new", WARN),
-        Bump::Major => ("may break", BAD.bold()),
+        Bump::Patch => ("no difference", GOOD),
+        Bump::Minor => ("compatible", WARN),
+        Bump::Major => ("breaking", BAD.bold()),
     };
     let reasons = one_line(&change.reasons.join("; "));
-    Some(format!("{} {reasons}", paint(style, format!("whoever calls it {what} ({}):", change.bump))))
+    Some(format!("{} {reasons}", paint(style, format!("effect on callers: {what} ({}):", change.bump))))
 }
 
 const fn style(severity: Severity) -> Style {
@@ -95,7 +95,9 @@ low       personal_data  personal.name          text         12    A name
         };
         assert_eq!(interface(&change(Bump::Patch, &[])), None);
         let said = plain(interface(&change(Bump::Major, &["the variable `who` was removed", "x"])));
-        assert_eq!(said.as_deref(), Some("whoever calls it may break (major): the variable `who` was removed; x"));
-        assert!(plain(interface(&change(Bump::Minor, &["y"]))).is_some_and(|said| said.contains("new (minor): y")));
+        assert_eq!(said.as_deref(), Some("effect on callers: breaking (major): the variable `who` was removed; x"));
+        assert!(
+            plain(interface(&change(Bump::Minor, &["y"]))).is_some_and(|said| said.contains("compatible (minor): y"))
+        );
     }
 }

@@ -41,7 +41,7 @@ pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, Folder
     let found = tree::find(folder).map_err(|error| CliError::file("read", folder, &error))?;
     for (path, reason) in &found.skipped {
         let path = one_line(&path.display().to_string());
-        output.note(format!("{}: {path} is skipped: {reason}", paint(WARN.bold(), "warning")));
+        output.note(format!("{}: skipped {path}: {reason}", paint(WARN.bold(), "warning")));
     }
     let mut files = BTreeMap::new();
     let mut wrong = Vec::new();
@@ -65,7 +65,7 @@ pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, Folder
     if wrong.is_empty() {
         return Ok(files);
     }
-    let message = format!("{} cannot be used; nothing was changed", count(wrong.len(), "prompt file"));
+    let message = format!("invalid {}; nothing was changed", count(wrong.len(), "prompt file"));
     Err(CliError::usage(message).details(wrong))
 }
 

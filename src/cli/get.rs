@@ -22,41 +22,42 @@ use crate::template::render::Rendered;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder get support/agent                                  what production says
-  bookholder get support/agent@7 --var who=Ada --var n:=3       with variables; := takes JSON
-  bookholder get support/agent --at '2026-03-20 15:00'          what it said on Friday at three, in UTC
+  bookholder get support/agent
+  bookholder get support/agent@7 --var who=Ada --var n:=3
+  bookholder get support/agent --at '2026-03-20 15:00'
   bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
-  bookholder get support/chat --messages history=chat.json      fills a placeholder with messages
+  bookholder get support/chat --messages history=chat.json
 
-A text is printed byte for byte when the output is not a terminal, messages as JSON. --json prints the whole answer:
-model, tools, response schema and config beside the text or messages.";
+If the output is not a terminal, text is printed byte for byte, and messages as
+JSON. --json prints the whole response: model, tools, response schema and config
+in addition to the text or messages.";
 
 /// `get`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct GetArgs {
-    /// name, name@label, name@7 or name@b3:3f9a1c2b; a name alone means production
+    /// NAME, NAME@LABEL, NAME@7 or NAME@b3:3f9a1c2b; a name alone means production
     #[arg(value_name = "REFERENCE")]
     reference: Reference,
-    /// Fill in a variable; may be repeated
+    /// Set a variable; := takes JSON; repeatable
     #[arg(long = "var", value_name = "NAME=TEXT", value_parser = variable)]
     variables: Vec<(String, Value)>,
-    /// Fill in a placeholder with the JSON list of messages in a file; may be repeated
+    /// Fill a placeholder with the JSON list of messages in a file; repeatable
     #[arg(long, value_name = "NAME=FILE", value_parser = pair)]
     messages: Vec<(String, String)>,
-    /// Render although no variable is given
+    /// Render even without variables
     #[arg(long)]
     render: bool,
-    /// Refuse variables and messages that the version does not use, and placeholders without messages
+    /// Fail on unused variables or messages, and on placeholders without messages
     #[arg(long)]
     strict: bool,
-    /// As of when: a day, a minute or a second in UTC, to its end, such as 2026-03-20 or '2026-03-20 15:00'
+    /// Fetch what was served then, in UTC: a day, a minute or a second, e.g. '2026-03-20 15:00'
     #[arg(long, value_name = "TIME")]
     at: Option<AsOf>,
-    /// Whoever should always get the same arm of a split
+    /// Stable ID for split assignment, e.g. a user ID
     #[arg(long, value_name = "WHO")]
     subject: Option<String>,
-    /// What rules look at; may be repeated
+    /// Attribute for deployment rules; repeatable
     #[arg(long = "attr", value_name = "NAME=VALUE", value_parser = pair)]
     attributes: Vec<(String, String)>,
     /// Print only the stamp
@@ -102,7 +103,7 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     if chance {
         note(
             output,
-            "the label serves several versions, and this one was chosen by chance; --subject WHO makes it last",
+            "the label is split between versions and this one was chosen at random; use --subject ID for a stable choice",
         );
     }
     let value = value.map_err(|error| CliError::no(error.to_string()))?;
@@ -113,7 +114,7 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     } else {
         let unsaid = unsaid(&value);
         if matches!(said, Rendered::Messages(_)) && !output.terminal && !unsaid.is_empty() {
-            note(output, &format!("not printed: {}; --json prints everything", unsaid.join(", ")));
+            note(output, &format!("not printed: {}; use --json to print everything", unsaid.join(", ")));
         }
         say(output, &said)?;
     }
@@ -155,7 +156,7 @@ pub fn say(output: Output, said: &Rendered) -> Result<(), CliError> {
     }
 }
 
-/// A message as a person reads it: who speaks, then what is said.
+/// A message for a person: the role, then the text.
 fn conversation(message: &Value) -> String {
     let text = |key: &str| message.get(key).and_then(Value::as_str).map(harmless);
     let Some(role) = text("role") else {

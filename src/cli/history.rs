@@ -17,28 +17,28 @@ use crate::model::name::{Label, PromptName};
 const EXAMPLES: &str = "\
 Examples:
   bookholder history support/agent --label production
-  bookholder history --limit 20                       what changed anywhere lately";
+  bookholder history --limit 20                  latest changes of all prompts";
 
 /// `history`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct HistoryArgs {
-    /// Which prompt; all when not given
+    /// Name of the prompt [default: all]
     name: Option<PromptName>,
-    /// Which label; all when not given
+    /// Label [default: all]
     #[arg(short, long, value_name = "LABEL")]
     label: Option<Label>,
-    /// At most so many
+    /// Maximum number of results
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }
 
 pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliError> {
     let empty = match (&args.name, &args.label) {
-        (None, None) => "no label was ever moved".to_owned(),
-        (Some(name), None) => format!("no label of {name} was ever moved"),
-        (None, Some(label)) => format!("no prompt's label {label} was ever moved"),
-        (Some(name), Some(label)) => format!("{name}@{label} was never moved"),
+        (None, None) => "no deployments".to_owned(),
+        (Some(name), None) => format!("no deployments of {name}"),
+        (None, Some(label)) => format!("no deployments to {label}"),
+        (Some(name), Some(label)) => format!("no deployments to {name}@{label}"),
     };
     let filter = DeploymentFilter { name: args.name, label: args.label };
     let rows = context.client.deployments(&filter, args.limit.min(PAGE_ROWS_MAX)).take(args.limit);
@@ -52,7 +52,7 @@ pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliErro
 }
 
 fn table(deployments: &[Deployment], with_names: bool) -> Table {
-    let mut table = Table::new(&["WHEN (UTC)", "LABEL", "WHAT", "SERVED", "WHO", "WHY"]);
+    let mut table = Table::new(&["WHEN (UTC)", "LABEL", "WHAT", "CHANGE", "WHO", "WHY"]);
     for deployment in deployments {
         let style = match deployment.action {
             Action::Deploy => GOOD,
@@ -85,7 +85,7 @@ mod tests {
             "action":"unlabel","from":{"version":8},"to":null}]"#;
         let deployments: Vec<Deployment> = serde_json::from_str(json).expect("two deployments");
         let expected = "\
-WHEN (UTC)           LABEL       WHAT      SERVED  WHO  WHY
+WHEN (UTC)           LABEL       WHAT      CHANGE  WHO  WHY
 2026-03-20 15:00:00  production  rollback  8 → 7   ada  Too many refusals
 2026-03-19 15:00:00  staging     unlabel   8 → —   bo   Over
 ";

@@ -39,26 +39,28 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder import history.jsonl.zst
   export-history | bookholder import - --label staging --syntax mustache
-  bookholder import prompts/ -m 'Moved from the old repository'      a folder of prompt files
+  bookholder import prompts/ -m 'Moved from the old repository'
 
-A history has one change a line, oldest first, packed with zstd or not:
-  {\"at\": \"2026-03-20T15:00:00Z\", \"author\": \"ada\", \"message\": \"why\", \"name\": \"support/agent\", \"text\": \"…\"}
-A text of null removes the prompt. Importing a history again brings only what is new.";
+A history file has one change per line, oldest first; it can be zstd-compressed:
+  {\"at\": \"2026-03-20T15:00:00Z\", \"author\": \"ada\", \"message\": \"Shorter\",
+   \"name\": \"support/agent\", \"text\": \"…\"}
+(on one line). A text of null removes the prompt. Importing a file again adds
+only changes that are new.";
 
 /// `import`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ImportArgs {
-    /// A history, - for the standard input, or a folder of prompt files
+    /// Folder of prompt files, or history file (- for standard input)
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// The label that serves each version from its time on
+    /// Label that each version is deployed to as of its date
     #[arg(short, long, value_name = "LABEL", default_value = "production")]
     label: Label,
-    /// How a history's texts write their variables
+    /// Template syntax of the history
     #[arg(long, value_name = "SYNTAX", default_value = "plain", value_parser = syntax)]
     syntax: Syntax,
-    /// Why, for a folder; a history has its own
+    /// Message, for a folder (a history contains its own messages)
     #[arg(short, long, value_name = "WHY")]
     message: Option<String>,
 }
@@ -72,7 +74,7 @@ fn syntax(text: &str) -> Result<Syntax, String> {
     }
 }
 
-/// What became of a whole import.
+/// The result of a whole import.
 #[derive(Debug, Default, Serialize)]
 struct Total {
     published: u64,
@@ -107,7 +109,7 @@ pub async fn run(args: ImportArgs, context: Context) -> Result<Verdict, CliError
         return push::push(&context, push).await;
     }
     if args.message.is_some() {
-        return Err(CliError::usage("a history has its own messages; leave out -m"));
+        return Err(CliError::usage("a history file contains its own messages; remove -m"));
     }
     let length = args.file.metadata().ok().map(|data| data.len());
     let bar = progress::bytes(context.output, "import", length);
@@ -135,7 +137,7 @@ async fn import(
     total: &mut Total,
 ) -> Result<(), CliError> {
     let wrong = |error: BatchError| {
-        let hint = "mend the line and import again; what came before it is skipped then";
+        let hint = "fix the line and import again; earlier changes are skipped";
         CliError::usage(error.to_string()).hint(hint)
     };
     loop {
@@ -191,14 +193,16 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
         output.json(total)?;
     } else {
         if !total.renamed.is_empty() {
-            output.line(format!("{} under another name:", count(total.renamed.len(), "prompt")))?;
+            output.line(format!("{} renamed:", count(total.renamed.len(), "prompt")))?;
             for (original, name) in total.renamed.iter().take(LISTED_MAX) {
                 let original: String = one_line(original).chars().take(100).collect();
                 output.line(format!("  {} → {}", paint(DIM, original), paint(ACCENT, name)))?;
             }
             if total.renamed.len() > LISTED_MAX {
-                output
-                    .line(format!("  and {} more; --json lists all", total.renamed.len().saturating_sub(LISTED_MAX)))?;
+                output.line(format!(
+                    "  and {} more; use --json to list all",
+                    total.renamed.len().saturating_sub(LISTED_MAX)
+                ))?;
             }
             output.line(paint(DIM, RULE))?;
         }
@@ -213,7 +217,7 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
             ))?;
         }
         output.line(format!(
-            "{} {} published, {} removed, {} known already, {} refused",
+            "{} {} published, {} removed, {} already present, {} rejected",
             if total.refused.is_empty() { paint(GOOD, "✓") } else { paint(BAD, "✗") },
             count(usize::try_from(total.published).unwrap_or(usize::MAX), "version"),
             total.removed,

@@ -64,7 +64,7 @@ fn show(output: Output, keys: Keys) -> Result<Verdict, CliError> {
     }
     let row = |what: &str, value: String| output.line(format!("{} {value}", paint(DIM, format!("{what:<12}"))));
     row("registry", keys.root.registry)?;
-    row("root key", format!("{}   {}", paint(ACCENT, keys.root_key), paint(DIM, "what --root-key takes")))?;
+    row("root key", format!("{}   {}", paint(ACCENT, keys.root_key), paint(DIM, "for --root-key")))?;
     row(
         "root",
         format!("version {}, {} of {} keys", keys.root.version, keys.root.threshold, keys.root.root_keys.len()),

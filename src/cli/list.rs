@@ -21,12 +21,12 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ListArgs {
-    /// Only names that begin so
+    /// Only names with this prefix
     prefix: Option<String>,
-    /// Removed prompts too
+    /// Include removed prompts
     #[arg(long)]
     removed: bool,
-    /// At most so many [default: all]
+    /// Maximum number of results [default: all]
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -34,8 +34,8 @@ pub struct ListArgs {
 pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> {
     let limit = args.limit.unwrap_or(usize::MAX);
     let empty = match &args.prefix {
-        Some(prefix) => format!("no prompt's name begins with {}", one_line(prefix)),
-        None => "no prompts; `bookholder publish` makes one".to_owned(),
+        Some(prefix) => format!("no prompts with the prefix {}", one_line(prefix)),
+        None => "no prompts yet; create one with `bookholder publish`".to_owned(),
     };
     let filter = PromptFilter { prefix: args.prefix, removed: args.removed };
     let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX)).take(limit);

@@ -21,9 +21,9 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LogArgs {
-    /// Which prompt
+    /// Name of the prompt
     name: PromptName,
-    /// At most so many
+    /// Maximum number of results
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }

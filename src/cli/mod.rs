@@ -61,7 +61,7 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use self::args::{Cli, Command, Globals};
 use self::context::Context;
@@ -88,7 +88,9 @@ pub enum Verdict {
 
 /// Runs one command line and returns its exit code; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let mut tree = args::grouped();
+    let parsed = tree.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed.map_err(|error| error.format(&mut tree)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help goes to standard output with code 0, a mistake to standard error with code 2.

@@ -45,7 +45,7 @@ impl Output {
     /// Prints a value as JSON, for programs.
     ///
     /// # Errors
-    /// Nobody reads the output.
+    /// The output was closed.
     pub fn json<T: Serialize>(self, value: &T) -> Result<(), CliError> {
         let json = serde_json::to_string_pretty(value).map_err(|error| CliError::no(error.to_string()))?;
         self.exactly(&format!("{json}\n"))
@@ -54,7 +54,7 @@ impl Output {
     /// Prints one line, which may hold colours.
     ///
     /// # Errors
-    /// Nobody reads the output.
+    /// The output was closed.
     pub fn line(self, text: impl Display) -> Result<(), CliError> {
         Ok(writeln!(anstream::stdout(), "{text}")?)
     }
@@ -62,7 +62,7 @@ impl Output {
     /// Prints a table, or `empty` to a person when it has no rows.
     ///
     /// # Errors
-    /// Nobody reads the output.
+    /// The output was closed.
     pub fn table(self, table: &Table, empty: &str) -> Result<(), CliError> {
         if table.rows.is_empty() {
             return if self.terminal { self.line(paint(DIM, empty)) } else { Ok(()) };
@@ -70,10 +70,10 @@ impl Output {
         Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, None))?)
     }
 
-    /// Prints a text that somebody wrote: byte for byte to a program, harmless and ended by a line end to a person.
+    /// Prints user text: byte for byte to a program; to a person, without control characters and ended by a line end.
     ///
     /// # Errors
-    /// Nobody reads the output.
+    /// The output was closed.
     pub fn text(self, text: &str) -> Result<(), CliError> {
         if self.terminal {
             self.exactly(&format!("{}\n", harmless(text).trim_end_matches('\n')))
@@ -85,7 +85,7 @@ impl Output {
     /// Prints exactly these characters.
     ///
     /// # Errors
-    /// Nobody reads the output.
+    /// The output was closed.
     pub fn exactly(self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;
@@ -288,9 +288,9 @@ support/agent  7       production → 6
 
     #[test]
     fn an_error_is_a_message_details_and_a_hint() {
-        let error = CliError::no("two files\u{1b} are wrong").details(vec!["a".to_owned()]).hint("mend them");
+        let error = CliError::no("two files\u{1b} are wrong").details(vec!["a".to_owned()]).hint("fix them");
         let plain = anstream::adapter::strip_str(&explain(&error)).to_string();
-        assert_eq!(plain, "error: two files\u{fffd} are wrong\n  • a\nhint: mend them");
+        assert_eq!(plain, "error: two files\u{fffd} are wrong\n  • a\nhint: fix them");
     }
 
     #[test]

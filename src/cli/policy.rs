@@ -25,19 +25,19 @@ const EXAMPLES: &str = r#"Examples:
   bookholder policy remove production
 
 A policy file holds one policy as TOML or JSON, or several as [[policy]].
-Only name and labels are needed; what is left out demands nothing.
+Only name and labels are required; fields you leave out require nothing.
 
   name = "production"
   prompts = "support/**"                  # all prompts when left out
   labels = "production*"
-  deployers = ["releaser"]                # who deploys has one of these roles
-  approvals = 2                           # of exactly what will be served
+  deployers = ["releaser"]                # roles that can deploy
+  approvals = 2                           # of exactly what will be deployed
   approvers = ["compliance", "releaser"]
   self_approval = false                   # four eyes
-  message = "OPS-[0-9]+"                  # a ticket in the why
-  gates = ["regression"]                  # an unknown one has not passed
+  message = "OPS-[0-9]+"                  # the message names a ticket
+  gates = ["regression"]                  # gates that must have passed
 
-  [after]                                 # served there for an hour first
+  [after]                                 # first served on staging for an hour
   label = "staging"
   for_s = 3600
 
@@ -45,17 +45,17 @@ Only name and labels are needed; what is left out demands nothing.
   days = ["fri"]
   from = "16:00"
   to = "24:00"
-  why = "nobody is here at the weekend"
+  why = "no one is on call at the weekend"
 
   [[freeze]]                              # once
   from = "2026-12-20T00:00:00Z"
   to = "2027-01-02T00:00:00Z"
   why = "holidays"
 
-  [risk]                                  # findings from high on need this
+  [risk]                                  # findings of high or critical risk
   from = "high"
   approvers = ["compliance"]
-  block = ["secrets"]                     # these only by break-glass"#;
+  block = ["secrets"]                     # deployed only with --break-glass"#;
 
 /// Largest file of policies, in bytes: 500 long ones.
 const POLICY_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -72,19 +72,19 @@ pub struct PolicyArgs {
 enum PolicyCommand {
     /// List policies
     List,
-    /// Print a policy as a file that `policy set` reads
+    /// Print a policy as a file for `policy set`
     Show {
-        /// Which
+        /// Name of the policy
         name: String,
     },
-    /// Keep the policies of a file, each in place of one of the same name
+    /// Create or replace policies from a file
     Set {
-        /// TOML or JSON; - reads the standard input
+        /// TOML or JSON file; - for standard input
         file: PathBuf,
     },
     /// Remove a policy
     Remove {
-        /// Which
+        /// Name of the policy
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -106,13 +106,13 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
             if output.json {
                 output.json(&policies)?;
             } else {
-                output.table(&table(&policies), "no policies: whoever may deploy deploys")?;
+                output.table(&table(&policies), "no policies: everyone with the deploy permission can deploy")?;
             }
         }
         PolicyCommand::Show { name } => {
             let found = client.policies().await?.into_iter().find(|policy| policy.name == name);
             let policy = found.ok_or_else(|| {
-                CliError::no(format!("there is no policy `{name}`")).hint("`bookholder policy list` names them")
+                CliError::no(format!("no policy named `{name}`")).hint("list them with `bookholder policy list`")
             })?;
             if output.json {
                 output.json(&policy)?;
@@ -139,14 +139,14 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
             confirm(
                 output,
                 yes.yes,
-                &format!("Remove the policy {name}? Its labels then ask for nothing more than a grant."),
+                &format!("Remove the policy {name}? Deploying to its labels then requires only a grant."),
                 Vec::new(),
             )?;
             client.remove_policy(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;
             } else {
-                output.line(format!("{} the policy {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} removed policy {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
     }
@@ -156,17 +156,18 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
 /// Reads the policies of a file; all of them are checked before the first is sent.
 fn read(path: &Path) -> Result<Vec<Policy>, CliError> {
     let wrong = |reason: String| {
-        CliError::usage(format!("{}: {reason}", path.display())).hint("`bookholder policy --help` shows a complete one")
+        CliError::usage(format!("{}: {reason}", path.display()))
+            .hint("for a complete example, see `bookholder policy --help`")
     };
     let policies = parse(&disk::read_text(path, POLICY_FILE_BYTES_MAX)?).map_err(wrong)?;
     if policies.is_empty() || policies.len() > POLICIES_MAX {
         let found = policies.len();
-        return Err(wrong(format!("it holds {found} policies; 1 to {POLICIES_MAX} can be set at once")));
+        return Err(wrong(format!("it has {found} policies; set 1 to {POLICIES_MAX} at once")));
     }
     let mut names = BTreeSet::new();
     for policy in &policies {
         if !names.insert(&policy.name) {
-            return Err(wrong(format!("it has two policies `{}`", policy.name)));
+            return Err(wrong(format!("it has two policies named `{}`", policy.name)));
         }
         LabelPolicy::new(policy.clone()).map_err(|error| wrong(error.to_string()))?;
     }
@@ -246,7 +247,7 @@ mod tests {
     use super::*;
 
     fn example() -> &'static str {
-        EXAMPLES.split_once("demands nothing.\n").expect("an example").1
+        EXAMPLES.split_once("require nothing.\n").expect("an example").1
     }
 
     #[test]
@@ -323,7 +324,7 @@ mod tests {
         for (text, part) in [
             (
                 "[[policy]]\nname = \"a\"\nlabels = \"x\"\n[[policy]]\nname = \"a\"\nlabels = \"y\"\n",
-                "two policies `a`",
+                "two policies named `a`",
             ),
             ("name = \"a\"\nlabels = \"x\"\nmessage = \"(\"", "regular expression"),
             ("policy = []", "0 policies"),

@@ -13,15 +13,17 @@ use crate::model::principal::{Grant, Principal, PrincipalKind};
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder principal add ann --grant author --grant 'releaser:support/**:staging'
-  bookholder principal add nightly-build --service --grant 'author:support/**'
-  bookholder principal grant ann releaser --prompts 'support/**' --labels production
+  bookholder principal add ann --grant author \\
+      --grant 'releaser:support/**:staging'
+  bookholder principal add nightly --service --grant 'author:support/**'
+  bookholder principal grant ann releaser --prompts 'support/**' \\
+      --labels production
   bookholder principal revoke ann releaser --labels production
-  bookholder principal disable ann                        every access token of ann is refused at once
-  bookholder principal sign-in-link ann                   prints a link that signs ann in to the pages once
-  bookholder token create ann-laptop --for ann            an access token for a principal
+  bookholder principal disable ann           rejects every access token of ann
+  bookholder principal sign-in-link ann      prints a one-time sign-in link
+  bookholder token create ann-laptop --for ann
 
-A pattern is a name in which * stands for any text between slashes and ** for any text at all.";
+In a pattern, * matches any text between slashes, and ** matches any text.";
 
 /// `principal`
 #[derive(Clone, Debug, Args)]
@@ -35,61 +37,61 @@ pub struct PrincipalArgs {
 enum PrincipalCommand {
     /// Add a person or a service
     Add {
-        /// What the audit log will call them; unique
+        /// Unique name, used in the audit log
         #[arg(value_parser = handle)]
         name: String,
-        /// It is a program, not a person
+        /// The principal is a program, not a person
         #[arg(long)]
         service: bool,
-        /// A role, everywhere or for the prompts and labels that fit; may be repeated
+        /// Role, optionally limited to matching prompts and labels; repeatable
         #[arg(long, value_name = "ROLE[:PROMPTS[:LABELS]]", value_parser = grant)]
         grant: Vec<Grant>,
     },
-    /// List principals and what they are granted
+    /// List principals and their grants
     List,
     /// Grant a role
     Grant {
-        /// To whom
+        /// Name of the principal
         name: String,
-        /// Which role
+        /// Name of the role
         role: String,
-        /// For which prompts
+        /// Prompts the grant covers
         #[arg(long, value_name = "PATTERN", default_value = "**")]
         prompts: Pattern,
-        /// For which of their labels; means something to deploying and reviewing alone
+        /// Labels the grant covers (deploy and review only)
         #[arg(long, value_name = "PATTERN", default_value = "**")]
         labels: Pattern,
     },
-    /// Take grants of a role back
+    /// Remove grants of a role
     Revoke {
-        /// From whom
+        /// Name of the principal
         name: String,
-        /// Which role
+        /// Name of the role
         role: String,
-        /// Only the grants for exactly these prompts
+        /// Only grants for exactly these prompts
         #[arg(long, value_name = "PATTERN")]
         prompts: Option<Pattern>,
-        /// Only the grants for exactly these labels
+        /// Only grants for exactly these labels
         #[arg(long, value_name = "PATTERN")]
         labels: Option<Pattern>,
     },
-    /// Print a link that signs a person in to the pages once, without an access token
+    /// Print a link that signs a person in to the UI once
     SignInLink {
-        /// Whom it signs in
+        /// Name of the person
         #[arg(value_parser = handle)]
         name: String,
-        /// How long it works, at most 24h; a new link replaces an unused one
+        /// Lifetime, at most 24h; a new link replaces an unused one
         #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
         expires: u64,
     },
-    /// Refuse everything that a principal asks for
+    /// Disable a principal
     Disable {
-        /// Whom
+        /// Name of the principal
         name: String,
     },
-    /// Allow a principal again what they are granted
+    /// Re-enable a principal
     Enable {
-        /// Whom
+        /// Name of the principal
         name: String,
     },
 }
@@ -156,7 +158,7 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
 async fn find(context: &Context, name: &str) -> Result<Principal, CliError> {
     let found = context.client.principals().await?.into_iter().find(|principal| principal.name == name);
     found.ok_or_else(|| {
-        CliError::no(format!("there is no principal `{name}`")).hint("`bookholder principal list` names them")
+        CliError::no(format!("no principal named `{name}`")).hint("list them with `bookholder principal list`")
     })
 }
 

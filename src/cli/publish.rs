@@ -15,33 +15,37 @@ use crate::model::version::Bump;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder publish support/agent --file agent.prompt -m 'Answer in the language of the question'
-  bookholder publish support/agent --file agent.prompt -m 'Shorter' --label staging --bump patch
-  generate-prompt | bookholder publish support/agent --file - -m 'Nightly build' --expect 41
+  bookholder publish support/agent --file agent.prompt -m 'Shorter answers'
+  bookholder publish support/agent --file agent.prompt -m 'Fix a typo' \\
+      --label staging --bump patch
+  generate-prompt | bookholder publish support/agent --file - -m 'Nightly build'
 
-A prompt file is text, or YAML front matter between --- lines and then the text. Keys of the front matter: syntax
-(mustache, jinja or plain), model, parameters, variables (type, required, default, description), tools,
-response_schema, config, labels, messages. {{role \"system\"}} (user, assistant, tool) begins a message of a chat
-prompt, {{history}} stands for messages that are given when it is rendered. `bookholder help prompt-file` has all of it.";
+A prompt file is text, optionally preceded by YAML front matter between ---
+lines. Keys of the front matter: syntax (mustache, jinja or plain), model,
+parameters, variables (type, required, default, description), tools,
+response_schema, config, labels, messages. {{role \"system\"}} (user, assistant,
+tool) starts a message of a chat prompt; {{history}} is a placeholder for
+messages given at render time. For the full reference, run `bookholder
+prompt-file`.";
 
 /// `publish`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PublishArgs {
-    /// Which prompt, such as support/agent
+    /// Name of the prompt, e.g. support/agent
     name: PromptName,
-    /// The prompt file; - reads the standard input
+    /// Prompt file; - for standard input
     #[arg(short, long, value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
     why: WhyArgs,
-    /// A label that serves the new version at once; may be repeated
+    /// Label to deploy the new version to; repeatable
     #[arg(short, long, value_name = "LABEL")]
     label: Vec<Label>,
-    /// How much it changes for callers; worked out when not given
+    /// Semver bump [default: detected]
     #[arg(long, value_name = "HOW", value_parser = bump)]
     bump: Option<Bump>,
-    /// The version it was written from; refused when there is a newer one (0: no version yet)
+    /// Fail unless this is the latest version (0: no version may exist yet)
     #[arg(long, value_name = "N")]
     expect: Option<u64>,
     #[command(flatten)]

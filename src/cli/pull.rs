@@ -32,24 +32,25 @@ const ATTEMPTS_MAX: usize = 5;
 const EXAMPLES: &str = "\
 Examples:
   bookholder pull --label production --out prompts/
-  bookholder pull --label production --out prompts/ --check     in CI: exit 1 when they differ
+  bookholder pull --label production --out prompts/ --check    for CI
 
-support/agent lies in support/agent.prompt; bookholder.lock names each version and its content id.";
+support/agent is written to support/agent.prompt; bookholder.lock lists each
+version and its content ID. With --check, differences exit with 1.";
 
 /// `pull`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PullArgs {
-    /// Which label
+    /// Label to download
     #[arg(short, long, value_name = "LABEL")]
     label: Label,
-    /// The folder to write
+    /// Folder to write
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Write nothing; list what differs, and exit with 1 if anything does
+    /// Write nothing; list differences, and exit 1 if there are any
     #[arg(long)]
     check: bool,
-    /// Overwrite files that were changed in the folder
+    /// Overwrite local changes
     #[arg(long, conflicts_with = "check")]
     force: bool,
 }
@@ -71,7 +72,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
         let warning = paint(WARN.bold(), "warning");
         context
             .output
-            .note(format!("{warning}: {name} serves several versions; took the one with most weight, {version}"));
+            .note(format!("{warning}: {name} serves several versions; took {version}, which has the most weight"));
     }
     let locked = |(name, resolved): (&PromptName, &Resolved)| {
         let locked = LockedPrompt::new(name.clone(), resolved.version, resolved.content_id);
@@ -93,7 +94,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
         let message = format!("{} changed in {} since the last pull", count(touched.len(), "file"), args.out.display());
         return Err(CliError::no(message)
             .details(touched)
-            .hint("`bookholder push` brings them into the registry; --force overwrites them"));
+            .hint("publish them with `bookholder push`, or overwrite them with --force"));
     }
     write(&args.out, old.as_ref(), &new, &served)?;
     if context.output.json {
@@ -113,7 +114,7 @@ async fn served(context: &Context, label: &Label) -> Result<Served, CliError> {
             return Ok(served);
         }
     }
-    Err(CliError::no("the registry changed all the time while it was read").hint("try again"))
+    Err(CliError::no("the registry kept changing during the download").hint("try again"))
 }
 
 async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>, CliError> {
@@ -164,7 +165,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
                     if matches!(problem.code, ErrorCode::LabelNotFound | ErrorCode::PromptRemoved) => {}
                 (None, Some(problem)) => return Err(problem.into()),
                 (Some(_), _) | (None, None) => {
-                    let message = format!("what the server sent for {} has another content id", item.reference);
+                    let message = format!("the server sent the wrong content for {}", item.reference);
                     return Err(CliError::server(message));
                 }
             }
@@ -173,7 +174,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
     Ok(position.map(|position| Served { position, prompts, split }))
 }
 
-/// The version of a split with most weight, the newest of several; none where everybody gets the same.
+/// The version of a split with the most weight, the newest of several; none without a split.
 fn heaviest(target: &Target) -> Option<u64> {
     let Target::Split(split) = target else { return None };
     let mut weights: BTreeMap<u64, u32> = BTreeMap::new();
@@ -235,7 +236,7 @@ fn check(context: &Context, changes: &[Change], new: &Lockfile, label: &Label) -
         print(context, changes)?;
         let what = format!("{} of {label} at {}", count(new.prompts().len(), "prompt"), new.position);
         if changes.is_empty() {
-            context.output.line(format!("{} {what}, all as they should be", paint(GOOD, "✓")))?;
+            context.output.line(format!("{} {what}, all up to date", paint(GOOD, "✓")))?;
         } else {
             context.output.line(paint(DIM, format!("{what}: {} differ", changes.len())))?;
         }
@@ -250,7 +251,7 @@ fn print(context: &Context, changes: &[Change]) -> Result<(), CliError> {
             (None, Some(to)) => format!("{} {name} {to}", paint(GOOD, "+")),
             (Some(from), None) => format!("{} {name} {from}", paint(BAD, "-")),
             (Some(from), Some(to)) if from != to => format!("{} {name} {from} → {to}", paint(WARN, "~")),
-            _ => format!("{} {name} its file is not what was pulled", paint(WARN, "~")),
+            _ => format!("{} {name} its file differs from the version pulled", paint(WARN, "~")),
         };
         let local = if change.local { paint(BAD, " (changed in the folder)") } else { String::new() };
         context.output.line(line + &local)?;

@@ -37,39 +37,40 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder push prompts/ -m 'Release 14' --dry-run
   bookholder push prompts/ -m 'Release 14' --label staging
-  bookholder push prompts/ -m 'Release 14' --prune       also removes prompts whose file is gone
+  bookholder push prompts/ -m 'Release 14' --prune   also remove deleted files
 
-bookholder.lock in the folder remembers which version each file is. A file that did not change since is left alone; one
-that changed is refused where somebody else published a newer version. Without that file, a file is refused where it says
-what an older version said.";
+bookholder.lock in the folder records which version each file is. Unchanged
+files are skipped; a changed file is rejected if someone else published a newer
+version. Without bookholder.lock, a file is rejected if it equals an older
+version.";
 
 /// `push`
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct PushArgs {
-    /// The folder; support/agent.prompt in it is the prompt support/agent
+    /// Folder of prompt files; support/agent.prompt is the prompt support/agent
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     #[command(flatten)]
     why: WhyArgs,
-    /// A label that serves what is pushed, besides those in the files; may be repeated
+    /// Label to deploy to, in addition to the labels in the files; repeatable
     #[arg(short, long, value_name = "LABEL")]
     label: Vec<Label>,
-    /// Remove prompts whose file was taken out of the folder since it was last pulled or pushed
+    /// Remove prompts whose file was deleted since the last pull or push
     #[arg(long)]
     prune: bool,
-    /// Only say what would be done
+    /// Show what would be done without doing it
     #[arg(long)]
     dry_run: bool,
-    /// Publish and label although others published, deployed or rolled back since the folder was last pulled or pushed;
-    /// with --prune, remove whatever has no file
+    /// Publish and deploy even if others published, deployed or rolled back since the last pull or push;
+    /// with --prune, remove every prompt without a file
     #[arg(long)]
     force: bool,
     /// Deploy although callers of what is served now break
     #[arg(long)]
     allow_major: bool,
-    /// Do not ask before prompts are removed
+    /// Do not ask before removing prompts
     #[arg(short, long)]
     yes: bool,
 }
@@ -87,7 +88,7 @@ pub struct Push {
     pub yes: bool,
 }
 
-/// What became of one prompt.
+/// The result for one prompt.
 #[derive(Clone, Debug, Serialize)]
 struct Pushed {
     name: PromptName,
@@ -137,12 +138,12 @@ struct Job<'a> {
     plan: Plan,
 }
 
-/// Pushes a folder and prints what became of each prompt.
+/// Pushes a folder and prints the result for each prompt.
 pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
     let files = folder::read(&what.folder, context.output)?;
     if files.is_empty() {
-        let message = format!("{} holds no prompt files", what.folder.display());
-        return Err(CliError::usage(message).hint("a prompt file ends in .prompt"));
+        let message = format!("{} has no prompt files", what.folder.display());
+        return Err(CliError::usage(message).hint("the names of prompt files end in .prompt"));
     }
     let registry = context.client.status().await?.registry;
     let old = folder::read_lockfile(&what.folder)?.filter(|lock| lock.registry == registry);
@@ -232,7 +233,7 @@ async fn present(
     Ok(present)
 }
 
-/// A plan of whoever wants the folder to win over what others did.
+/// A plan in which the folder wins over changes of others (`--force`).
 fn insist(plan: Plan) -> Plan {
     match plan {
         Plan::Conflict(moved) | Plan::Left(moved) => Plan::Publish { parent: moved.newest },
@@ -247,11 +248,11 @@ fn insist(plan: Plan) -> Plan {
 /// Why a prompt without a file is not removed: others made it, or published since the file was there.
 fn kept(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<Pushed> {
     let Some(last) = last else {
-        let reason = "it never had a file here; `bookholder pull` brings it, --force removes it".to_owned();
+        let reason = "it never had a file here; get it with `bookholder pull`, or remove it with --force".to_owned();
         return Some(Pushed { reason: Some(reason), ..Pushed::new(prompt.name.clone(), What::Unchanged) });
     };
     let moved = Moved { from: last.version, newest: prompt.latest, gone: false };
-    let reason = || format!("{moved}; `bookholder pull` brings it back, --force removes it");
+    let reason = || format!("{moved}; get it back with `bookholder pull`, or remove it with --force");
     (last.version < prompt.latest).then(|| Pushed::refused(prompt.name.clone(), reason()))
 }
 
@@ -268,7 +269,7 @@ fn foreseen(job: Job<'_>) -> Pushed {
             Pushed { version: Some(version), reason: stays(version, &left), ..Pushed::new(name, what) }
         }
         Plan::Left(moved) => {
-            let reason = format!("{moved}; `bookholder pull` brings it");
+            let reason = format!("{moved}; get it with `bookholder pull`");
             Pushed { version: Some(moved.from), reason: Some(reason), ..Pushed::new(name, What::Unchanged) }
         }
         Plan::Conflict(moved) => {
@@ -282,13 +283,14 @@ fn foreseen(job: Job<'_>) -> Pushed {
 fn stays(version: u64, left: &[Label]) -> Option<String> {
     let labels: Vec<&str> = left.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
-    (!left.is_empty()).then(|| format!("{labels} served version {version} and was moved since; it stays there"))
+    (!left.is_empty())
+        .then(|| format!("{labels} served version {version} and has been deployed to since; left unchanged"))
 }
 
 /// How to bring together what a file says and what was published since.
 fn how_to_merge(name: &PromptName, file: &FolderFile, moved: Moved) -> String {
     if moved.gone {
-        return "pull, or --force publishes it again".to_owned();
+        return "pull, or use --force to publish it again".to_owned();
     }
     format!(
         "merge both with `bookholder draft save {name} mine --file {} --parent {}` and `bookholder draft merge {name} mine`, \
@@ -394,7 +396,7 @@ async fn remember(
     let written = written.and_then(|text| disk::write(&folder.join(LOCKFILE_NAME), text.as_bytes()));
     if let Err(error) = written {
         let warning = paint(WARN.bold(), "warning");
-        context.output.note(format!("{warning}: what was pushed is not remembered in the folder: {error}"));
+        context.output.note(format!("{warning}: could not update bookholder.lock: {error}"));
     }
     Ok(())
 }

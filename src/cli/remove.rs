@@ -14,17 +14,18 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder remove support/agent -m 'Replaced by support/concierge'
 
-On a terminal it asks first, unless --yes is given. A label with a policy is given up by its deployers alone.";
+On a terminal you are asked first, unless --yes is given. If a policy covers a
+label of the prompt, you must be one of its deployers.";
 
 /// `remove`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RemoveArgs {
-    /// Which prompt
+    /// Name of the prompt
     name: PromptName,
     #[command(flatten)]
     why: WhyArgs,
-    /// Override what the policies of its labels demand, for this reason; it is recorded loudly
+    /// Override unmet policies of its labels, giving a reason; audited
     #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     break_glass: Option<String>,
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub struct RemoveArgs {
 }
 
 pub async fn run(args: RemoveArgs, context: Context) -> Result<Verdict, CliError> {
-    let question = format!("Remove {}? Its labels then serve nothing; its history stays.", args.name);
+    let question = format!("Remove {}? Its labels then serve nothing. Its history is kept.", args.name);
     confirm(context.output, args.yes.yes, &question, Vec::new())?;
     let why = RemoveRequest { message: args.why.message, break_glass: args.break_glass };
     changed::deployed(context.output, &context.client.remove(&args.name, &why).await?)?;

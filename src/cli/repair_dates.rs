@@ -15,7 +15,7 @@ pub fn run(args: &RepairDatesArgs, output: Output) -> Result<Verdict, CliError> 
     let message = args.message.clone().unwrap_or_default();
     let message = message.trim();
     if message.is_empty() && !args.dry_run {
-        return Err(CliError::usage("the message is empty: say why with -m"));
+        return Err(CliError::usage("the message is empty: give one with -m"));
     }
     let redated = repair::repair_dates(&args.data, message, args.dry_run, &clock)?;
     if output.json {
@@ -28,7 +28,7 @@ pub fn run(args: &RepairDatesArgs, output: Output) -> Result<Verdict, CliError> 
         let (before, after) = one.sides();
         table.row([Cell::new(ACCENT, one.subject()), date(before), date(after)]);
     }
-    output.table(&table, "every date is in order")?;
+    output.table(&table, "all dates are in order")?;
     if !redated.is_empty() {
         let dates = count(redated.len(), "date");
         let said = if args.dry_run { format!("{dates} would change") } else { format!("{dates} changed") };

@@ -33,9 +33,10 @@ const DAY_MS: i64 = 24 * 3_600 * 1_000;
 const EXAMPLES: &str = "\
 Examples:
   bookholder report --from 2026-03-01 --to 2026-03-31
-  bookholder report --from 2026-03-20T12:00:00Z --prompt 'support/**' --out incident.html
+  bookholder report --from 2026-03-20T12:00:00Z --prompt 'support/**' \\
+      --out incident.html
   bookholder report --from 2026-01-01 --format jsonl
-  bookholder report verify incident.html --root-key bk1-…      on any machine, without a network";
+  bookholder report verify incident.html --root-key bk1-…        works offline";
 
 /// `report`
 #[derive(Clone, Debug, Args)]
@@ -49,25 +50,25 @@ pub struct ReportArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum ReportCommand {
-    /// Check that a report is what the registry signed, without asking anybody
+    /// Verify a report offline
     Verify(ReportVerifyArgs),
 }
 
 #[derive(Clone, Debug, Args)]
 struct MakeArgs {
-    /// Since when: a date, or a time such as 2026-03-20T15:00:00Z
+    /// Start: a date, or a time such as 2026-03-20T15:00:00Z
     #[arg(long, value_name = "TIME", value_parser = When::read)]
     from: Option<When>,
-    /// Until when: a date, which is included, or a time [default: now]
+    /// End: a date (inclusive) or a time [default: now]
     #[arg(long, value_name = "TIME", value_parser = When::read)]
     to: Option<When>,
-    /// Which prompts; `**` is all, and everything else that was decided as well
+    /// Prompts to include [`**` = everything, including access changes]
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
-    /// html for people, csv for spreadsheets, jsonl for programs and archives
+    /// File format: html for people, csv for spreadsheets, jsonl for programs and archives
     #[arg(long, value_name = "FORMAT", default_value = "html")]
     format: ReportFormat,
-    /// The file to write [default: bookholder-report-<from>-<to>.<format>]
+    /// File to write [default: bookholder-report-<from>-<to>.<format>]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Replace the file if it exists
@@ -107,7 +108,7 @@ impl When {
 }
 
 impl ReportArgs {
-    /// Whether no node is asked.
+    /// Whether the command works without a node.
     pub const fn is_offline(&self) -> bool {
         self.command.is_some()
     }
@@ -117,14 +118,14 @@ impl ReportArgs {
 pub fn offline(args: &ReportArgs, output: Output) -> Result<Verdict, CliError> {
     match &args.command {
         Some(ReportCommand::Verify(args)) => verify::run(args, output),
-        None => Err(CliError::usage("a report is made by a node; name it with --server")),
+        None => Err(CliError::usage("a report comes from a node; set its address with --server")),
     }
 }
 
 /// Fetches a report and writes it beside its manifest.
 pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError> {
     let MakeArgs { from, to, prompt, format, out, force } = args.make;
-    let since = "a report needs a time to begin at; name it with --from, for example --from 2026-03-01";
+    let since = "--from is required, e.g. --from 2026-03-01";
     let from = from.ok_or_else(|| CliError::usage(since))?;
     let to = to.unwrap_or_else(|| When { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
     let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", from.in_name(), to.in_name()));
@@ -133,7 +134,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     let beside = manifest_of(&out);
     if let Some(taken) = [&out, &beside].into_iter().find(|path| !force && path.symlink_metadata().is_ok()) {
         let message = format!("{} exists", taken.display());
-        return Err(CliError::usage(message).hint("choose another file with --out, or replace it with --force"));
+        return Err(CliError::usage(message).hint("choose another file with --out, or use --force to replace it"));
     }
     let query = [
         ("from", from.at.to_string()),
@@ -168,14 +169,14 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     output.line(format!("{} {} {size}", paint(GOOD, "✓"), paint(ACCENT, out.display())))?;
     output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
     output.line(format!(
-        "  {} and {} of what was live, from {} to {} UTC",
+        "  {} and {}, from {} to {} UTC",
         count(usize::try_from(manifest.records).unwrap_or(usize::MAX), "decision"),
         count(usize::try_from(manifest.spans).unwrap_or(usize::MAX), "span"),
         moment(manifest.from),
         moment(manifest.to)
     ))?;
     let command = format!("bookholder report verify {} --root-key bk1-…", out.display());
-    output.note(format!("  Verify it anywhere, with the root key that `bookholder keys show` prints:\n  {command}"));
+    output.note(format!("  To verify it on any machine, use the root key from `bookholder keys show`:\n  {command}"));
     Ok(Verdict::Done)
 }
 
@@ -200,7 +201,7 @@ fn read_manifest(file: &ManifestFile) -> Result<Manifest, CliError> {
 
 /// Writes what an archive holds into two files: the report, then its manifest.
 fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -> Result<Manifest, CliError> {
-    let broken = |reason: &str| CliError::server(format!("the node sent no report: {reason}"));
+    let broken = |reason: &str| CliError::server(format!("the node sent an invalid report: {reason}"));
     let unreadable = |error: std::io::Error| broken(&error.to_string());
     let mut archive = tar::Archive::new(archive);
     let mut entries = archive.entries().map_err(unreadable)?;
@@ -211,7 +212,7 @@ fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -
             Ok(entry)
         }
         Some(Err(error)) => Err(unreadable(error)),
-        _ => Err(broken(&format!("`{name}` is not where it should be"))),
+        _ => Err(broken(&format!("unexpected file `{name}`"))),
     };
     let mut document = disk::Replacement::of(out, true)?;
     let mut entry = next(&format!("report.{format}"))?;
@@ -219,14 +220,14 @@ fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -
     let written = std::io::copy(&mut entry, document.writer()).map_err(|error| CliError::file("write", out, &error))?;
     let mut entry = next("manifest.json")?;
     if written != expected || entry.size() > MANIFEST_FILE_BYTES_MAX as u64 {
-        return Err(broken("it is cut short, or its manifest is too long"));
+        return Err(broken("it is truncated, or its manifest is too large"));
     }
     let mut json = Vec::new();
     entry.read_to_end(&mut json).map_err(unreadable)?;
     let file: ManifestFile = serde_json::from_slice(&json).map_err(|error| broken(&error.to_string()))?;
     let manifest = read_manifest(&file)?;
     if manifest.bytes != written || *hash_of(document.writer())?.as_bytes() != manifest.file {
-        return Err(broken("it is not the report that its manifest signs"));
+        return Err(broken("it does not match its manifest"));
     }
     document.commit()?;
     disk::write_private(beside, &json)?;
@@ -290,7 +291,7 @@ mod tests {
             let out = folder.path().join("r.html");
             let error = unpack(archive(entries).as_slice(), ReportFormat::Html, &out, &manifest_of(&out));
             let message = error.expect_err("no report").to_string();
-            assert!(message.contains("the node sent no report"), "{message}");
+            assert!(message.contains("the node sent an invalid report"), "{message}");
             assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0, "{entries:?}");
         }
     }

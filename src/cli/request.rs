@@ -25,18 +25,21 @@ use crate::model::version::Bump;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder request propose support/agent@7 --to production -m 'Warmer greetings'
-  bookholder request propose support/agent --file agent.prompt --to production -m 'Warmer greetings' --auto
-  bookholder request propose support/agent@8 --to production -m 'Without the joke' --request 12
+  bookholder request propose support/agent@7 --to production -m 'Warmer'
+  bookholder request propose support/agent --file agent.prompt \\
+      --to production -m 'Warmer greetings' --auto
+  bookholder request propose support/agent@8 --to production \\
+      -m 'Without the joke' --request 12
   bookholder request list --state open
-  bookholder request show 12                 what changes, what is missing, and who could give it
+  bookholder request show 12                 changes, requirements and reviewers
   bookholder request approve 12 -m 'Read it with legal'
-  bookholder request approve 12 --fingerprint 0f3a5c7e9b1d   only if it still proposes what `show` showed
+  bookholder request approve 12 --fingerprint 0f3a5c7e9b1d
   bookholder request reject 12 -m 'It promises refunds'
   bookholder request apply 12
   bookholder request apply 12 --break-glass 'Production is down, OPS-17'
 
-An approval binds to exactly what it shows: who amends the request meanwhile needs another one.";
+Amending the request invalidates earlier approvals. --fingerprint approves only
+what `request show` printed.";
 
 /// `request`
 #[derive(Clone, Debug, Args)]
@@ -48,50 +51,50 @@ pub struct RequestArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum RequestCommand {
-    /// Propose that a label serves something, for others to look at
+    /// Open a change request
     Propose(ProposeArgs),
     /// List change requests, newest first
     List {
-        /// Only those that are open, applied, rejected, withdrawn or expired
+        /// Only requests in this state: open, applied, rejected, withdrawn or expired
         #[arg(long, value_name = "STATE", value_parser = request_state)]
         state: Option<RequestState>,
-        /// At most so many
+        /// Maximum number of results
         #[arg(long, value_name = "N", default_value_t = 50)]
         limit: usize,
     },
-    /// Show everything that a reviewer needs
+    /// Show a change request for review
     Show {
-        /// Which
+        /// Change request number
         id: u64,
     },
-    /// Show what it proposes, and approve exactly that; on a terminal, ask first
+    /// Show and approve a change request; asks first on a terminal
     Approve(approve::ApproveArgs),
-    /// Refuse it, which closes it
+    /// Reject and close a change request
     Reject {
-        /// Which
+        /// Change request number
         id: u64,
         #[command(flatten)]
         why: WhyArgs,
     },
-    /// Say something about it
+    /// Comment on a change request
     Comment {
-        /// Which
+        /// Change request number
         id: u64,
         #[command(flatten)]
         why: WhyArgs,
     },
-    /// Take your own back
+    /// Withdraw your own change request
     Withdraw {
-        /// Which
+        /// Change request number
         id: u64,
         #[command(flatten)]
         why: WhyArgs,
     },
-    /// Let the labels serve what it proposes, once nothing is missing
+    /// Deploy a change request whose requirements are met
     Apply {
-        /// Which
+        /// Change request number
         id: u64,
-        /// Why [default: what the request says]
+        /// Message [default: the message of the request]
         #[arg(short, long, value_name = "WHY", value_parser = NonEmptyStringValueParser::new())]
         message: Option<String>,
         #[command(flatten)]
@@ -101,36 +104,36 @@ enum RequestCommand {
 
 #[derive(Clone, Debug, Args)]
 struct ProposeArgs {
-    /// Which versions, as for deploy; with --file the prompt that it is a new version of
+    /// Versions, as for deploy; with --file, the name of the prompt to publish
     #[arg(required = true, value_name = "NAME@VERSION[=WEIGHT]|NAME", value_parser = proposed)]
     what: Vec<Proposed>,
-    /// The label that shall serve it; may be repeated
+    /// Label to deploy to; repeatable
     #[arg(long, value_name = "LABEL", required = true)]
     to: Vec<Label>,
     #[command(flatten)]
     why: WhyArgs,
-    /// Publish this prompt file with the request; - reads the standard input
+    /// Prompt file to publish with the request; - for standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// How much the new version changes for callers; worked out when not given
+    /// Semver bump of the new version [default: detected]
     #[arg(long, value_name = "HOW", value_parser = bump, requires = "file")]
     bump: Option<Bump>,
-    /// The version the file was written from; refused when there is a newer one (0: no version yet)
+    /// Fail unless this is the latest version (0: no version may exist yet)
     #[arg(long, value_name = "N", requires = "file")]
     expect: Option<u64>,
-    /// Who gets another version; tried in order, may be repeated
+    /// Serve another version to matching callers; first match wins; repeatable
     #[arg(long, value_name = "ATTRIBUTE=PATTERN:VERSION", value_parser = rule, conflicts_with = "file")]
     rule: Vec<RuleRequest>,
-    /// Apply it as soon as nothing is missing
+    /// Deploy automatically as soon as all requirements are met
     #[arg(long)]
     auto: bool,
-    /// Who is asked to review it; may be repeated
+    /// Reviewer to ask; repeatable
     #[arg(long, value_name = "NAME")]
     reviewer: Vec<String>,
-    /// Days until it closes by itself [default: 30]
+    /// Days until the request expires [default: 30]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     expires_days: Option<u32>,
-    /// Propose this in place of what the request with this number proposed
+    /// Amend the change request with this number
     #[arg(long, value_name = "ID", conflicts_with_all = ["auto", "expires_days", "reviewer"])]
     request: Option<u64>,
 }
@@ -203,9 +206,8 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
 /// An error of applying a change request that lacks something: it is proposed already.
 fn incomplete(error: CliError, id: u64) -> CliError {
     if error.code == Some(ErrorCode::PolicyNotMet) {
-        return error.hint(format!(
-            "`bookholder request show {id}` says who could give what is missing; --break-glass overrides it"
-        ));
+        return error
+            .hint(format!("see who can approve with `bookholder request show {id}`; to override, use --break-glass"));
     }
     error
 }
@@ -215,7 +217,7 @@ async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliErr
     let message = args.why.message;
     let (request, what) = if let Some(id) = args.request {
         let amended = context.client.amend(id, &AmendRequest { message, publish, moves }).await?;
-        (amended, "proposes something else now")
+        (amended, "has been amended")
     } else {
         let (automatic, expires_days, reviewers) = (args.auto, args.expires_days, args.reviewer);
         let request = ProposeRequest { message, publish, moves, automatic, expires_days, reviewers };
@@ -235,7 +237,7 @@ async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliErr
             one_line(&one.serving.to_string())
         ))?;
     }
-    let hint = format!("`bookholder request show {}` says what is missing, and who could give it", request.id);
+    let hint = format!("see requirements and reviewers with `bookholder request show {}`", request.id);
     context.output.note(paint(DIM, hint));
     Ok(Verdict::Done)
 }
@@ -244,7 +246,7 @@ async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliErr
 async fn contents(args: &ProposeArgs, context: &Context) -> Result<(Option<ProposedVersion>, Vec<Move>), CliError> {
     if let Some(path) = &args.file {
         let [Proposed::Prompt(name)] = args.what.as_slice() else {
-            return Err(CliError::usage("with --file, name one prompt without a version, such as support/agent"));
+            return Err(CliError::usage("with --file, name one prompt without a version, e.g. support/agent"));
         };
         let file = folder::read_file(path)?.file;
         let version = ProposedVersion {
@@ -261,7 +263,7 @@ async fn contents(args: &ProposeArgs, context: &Context) -> Result<(Option<Propo
         match what {
             Proposed::Version(choice) => choices.push(choice.clone()),
             Proposed::Prompt(name) => {
-                let message = format!("say which version, such as {name}@7, or give a prompt file with --file");
+                let message = format!("name a version, e.g. {name}@7, or pass a prompt file with --file");
                 return Err(CliError::usage(message));
             }
         }
@@ -286,14 +288,14 @@ async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> R
     Ok(RequestPage { items, next: None })
 }
 
-/// What became of a change request when something was said of it.
+/// The state of a change request after an action.
 fn told(output: Output, request: &ChangeRequest, kind: EventKind) -> Result<(), CliError> {
     let what = match (kind, request.state) {
-        (EventKind::Approve, RequestState::Applied) => "is approved, complete, and served now",
-        (EventKind::Approve, _) => "has your approval",
+        (EventKind::Approve, RequestState::Applied) => "was approved and deployed",
+        (EventKind::Approve, _) => "was approved by you",
         (EventKind::Comment, _) => "has your comment",
-        (EventKind::Withdraw, _) => "is withdrawn",
-        _ => "is rejected",
+        (EventKind::Withdraw, _) => "was withdrawn",
+        _ => "was rejected",
     };
     let id = paint(ACCENT, format!("change request {}", request.id));
     output.line(format!("{} {id} {what}", paint(GOOD, "✓")))
@@ -324,7 +326,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for (line, part) in [
-            ("x propose support/agent --to production -m why", "say which version"),
+            ("x propose support/agent --to production -m why", "name a version"),
             ("x propose support/agent@7 --to production -m why --file f", "without a version"),
             ("x propose a b --to production -m why --file f", "name one prompt"),
             ("x propose a --to production -m why --file /nowhere/f", "cannot read"),

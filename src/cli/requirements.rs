@@ -15,14 +15,14 @@ pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> St
     requirements.iter().map(show).collect()
 }
 
-/// One line with a ✓ or ✗, and one more for who could change that, if anybody is named.
+/// One line with a ✓ or ✗, and one more for who can change that, if known.
 #[must_use]
 pub fn line(met: bool, says: &str, who: &[String]) -> String {
     let sign = if met { paint(GOOD, "✓") } else { paint(BAD, "✗") };
     let mut shown = format!("{sign} {}\n", one_line(says));
     if !met && !who.is_empty() {
         let who = one_line(&who.join(", "));
-        shown.extend(["  ", &paint(DIM, format!("who could: {who}")), "\n"]);
+        shown.extend(["  ", &paint(DIM, format!("can be met by: {who}")), "\n"]);
     }
     shown
 }
@@ -67,6 +67,6 @@ mod tests {
         check(RequirementKind::Deployers, &["releaser"], Some(&known), &["the role releaser"]);
         check(RequirementKind::Freeze, &[], Some(&known), &[]);
         let met = Requirement { met: true, ..demand(RequirementKind::Gate, &["x"]) };
-        assert!(!lines(&[met], None).contains("who could"));
+        assert!(!lines(&[met], None).contains("can be met by"));
     }
 }

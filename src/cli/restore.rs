@@ -26,7 +26,7 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     output.note(paint(
         DIM,
         format!(
-            "restored into {}; epoch {epoch} begins here, at {} UTC, and replicas will follow it",
+            "restored to {}; epoch {epoch} starts at {} UTC, and replicas will follow it",
             args.data.display(),
             moment(Timestamp::from_ms(clock.now_ms()))
         ),

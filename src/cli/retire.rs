@@ -19,10 +19,10 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RetireArgs {
-    /// Which version
+    /// Version to retire
     #[arg(value_name = "NAME@VERSION", value_parser = versioned)]
     version: Reference,
-    /// Allow it again
+    /// Allow it to be deployed again
     #[arg(long)]
     undo: bool,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub async fn run(args: RetireArgs, context: Context) -> Result<Verdict, CliError
     } else {
         context.client.retire(name, number, &why).await?;
     }
-    let (output, what) = (context.output, if args.undo { "may be deployed again" } else { "is retired" });
+    let (output, what) = (context.output, if args.undo { "can be deployed again" } else { "is retired" });
     if output.json {
         output.json(&serde_json::json!({ "name": name, "version": number, "retired": !args.undo }))?;
     } else {

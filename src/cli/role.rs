@@ -16,11 +16,11 @@ use crate::model::principal::{Permission, Role};
 const EXAMPLES: &str = "\
 Examples:
   bookholder role list
-  bookholder role set on-call read deploy retire --description 'Rolls back at night'
+  bookholder role set on-call read deploy --description 'Rolls back at night'
   bookholder role remove on-call
 
-Permissions: read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate,
-override, telemetry.";
+Permissions: read, follow, publish, deploy, retire, remove, import, review,
+audit, access, policy, webhooks, operate, override, telemetry.";
 
 /// `role`
 #[derive(Clone, Debug, Args)]
@@ -32,23 +32,23 @@ pub struct RoleArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum RoleCommand {
-    /// List roles and what they allow
+    /// List roles and their permissions
     List,
-    /// Make a role, or say anew what one allows
+    /// Create or replace a role
     Set {
-        /// Its name
+        /// Name of the role
         #[arg(value_parser = handle)]
         name: String,
-        /// What it allows: all of it
+        /// All of its permissions
         #[arg(required = true, value_name = "PERMISSION")]
         permissions: Vec<Permission>,
-        /// What it is for
+        /// Name of the token
         #[arg(long, default_value = "")]
         description: String,
     },
-    /// Remove a role that nobody is granted
+    /// Remove an unused role
     Remove {
-        /// Which
+        /// Name of the role
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -73,7 +73,7 @@ pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> 
                 output.json(&role)?;
             } else {
                 let may = listed(&role.permissions);
-                output.line(format!("{} {} may {may}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} {} can {may}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
         RoleCommand::Remove { name, yes } => {
@@ -82,7 +82,7 @@ pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> 
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;
             } else {
-                output.line(format!("{} the role {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} removed role {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
     }

@@ -13,18 +13,18 @@ use crate::model::name::{Label, PromptName};
 const EXAMPLES: &str = "\
 Examples:
   bookholder rollback support/agent --label production -m 'Too many refusals'
-  bookholder rollback support/agent --label production --to 5 -m 'The last one that legal saw'";
+  bookholder rollback support/agent --label production --to 5 -m 'Last good one'";
 
 /// `rollback`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RollbackArgs {
-    /// Which prompt
+    /// Name of the prompt
     name: PromptName,
-    /// Which of its labels
+    /// Label of the prompt
     #[arg(short, long, value_name = "LABEL")]
     label: Label,
-    /// A version it served before; otherwise the last serving that was different
+    /// Version to return to [default: the previous deployment]
     #[arg(long, value_name = "N")]
     to: Option<u64>,
     #[command(flatten)]

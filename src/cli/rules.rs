@@ -20,14 +20,14 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder rules list
   bookholder rules add house house-rules.toml
-  bookholder rules add leaks .gitleaks.toml --gitleaks     rules that cannot be taken over are named
-  bookholder rules check agent.prompt                      what the rules say before it is published
-  bookholder rules check support/agent@7                   what they said when it was
+  bookholder rules add leaks .gitleaks.toml --gitleaks
+  bookholder rules check agent.prompt        before you publish it
+  bookholder rules check support/agent@7     findings when it was published
   bookholder rules remove house
 
-Exit codes of check: 0 nothing grave, 1 something high or worse.
+Exit codes of check: 0 no finding of high or critical risk, 1 at least one.
 
-A rule file; test_pos must be found and test_neg must not, and `rules show` prints all that there are:
+A rule file (test_pos must match, test_neg must not; see also `rules show`):
   [[rule]]
   id = 'house.discount'
   version = 1
@@ -38,7 +38,7 @@ A rule file; test_pos must be found and test_neg must not, and `rules show` prin
   test_pos = ['Offer a discount of 10 %.']
   test_neg = ['Never mention prices.']";
 
-/// A rule file, for whoever writes the first one; a test reads it.
+/// An example of a rule file; a test reads it.
 const RULE_FILE: &str = "\
 A rule file:
   [[rule]]
@@ -52,8 +52,10 @@ A rule file:
   test_pos = [\"Ask Acme Corp.\"]
   test_neg = [\"the acme of service\"]
 
-The server runs test_pos and test_neg of every rule before it takes the file. ⟂ in them is left out, so that scanners of
-source code do not find them. `bookholder rules show secrets` prints the rules that come with the program.";
+The server runs test_pos and test_neg of every rule before it accepts the file.
+Write ⟂ inside a sample secret to hide it from source code scanners; it is
+removed before the test. `bookholder rules show secrets` prints the built-in
+rules.";
 
 /// Largest rule file that is sent, in bytes; the server has a limit of its own.
 const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -68,35 +70,35 @@ pub struct RulesArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum RulesCommand {
-    /// List rule sets; those that come with the program first
+    /// List rule sets, built-in ones first
     List,
-    /// Print the rules of a set as TOML
+    /// Print a rule set as TOML
     Show {
-        /// Which
+        /// Name of the rule set
         name: String,
     },
-    /// Keep a rule set, in place of one of the same name; its own tests must pass
+    /// Create or replace a rule set; its own tests must pass
     #[command(after_help = RULE_FILE)]
     Add {
-        /// What to call it
+        /// Name of the rule set
         #[arg(value_parser = handle)]
         name: String,
-        /// The rules as TOML; - reads the standard input
+        /// TOML file; - for standard input
         file: PathBuf,
-        /// The file is a gitleaks configuration
+        /// Read the file as a gitleaks configuration
         #[arg(long)]
         gitleaks: bool,
     },
-    /// Remove a rule set; what it found stays recorded
+    /// Remove a rule set; recorded findings are kept
     Remove {
-        /// Which
+        /// Name of the rule set
         name: String,
         #[command(flatten)]
         yes: YesArgs,
     },
-    /// Show what the rules find in a prompt file, a text or a version
+    /// Check a prompt file, a text file or a version
     Check {
-        /// A file (- reads the standard input), or a version such as support/agent@7
+        /// File (- for standard input) or version, e.g. support/agent@7
         #[arg(value_name = "FILE|NAME@VERSION")]
         what: PathBuf,
     },
@@ -138,7 +140,7 @@ pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError>
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;
             } else {
-                output.line(format!("{} the rule set {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} removed rule set {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
         RulesCommand::Check { what } => return check(&what, &context).await,
@@ -157,19 +159,19 @@ async fn check(what: &Path, context: &Context) -> Result<Verdict, CliError> {
     if context.output.json {
         context.output.json(&classified)?;
     } else {
-        context.output.table(&findings::table(&classified.findings), "the rules find nothing")?;
+        context.output.table(&findings::table(&classified.findings), "no findings")?;
     }
     let grave = findings::worst(&classified.findings).is_some_and(|worst| worst >= GRAVE);
     Ok(if grave { Verdict::No } else { Verdict::Done })
 }
 
-/// A file that is there is meant before a version; a name with an @ that is no file means a version.
+/// An existing file is preferred; a name with an @ that is not a file means a version.
 fn checked(what: &Path) -> Result<Checked, CliError> {
     match what.to_str() {
         Some(text) if text.contains('@') && !what.exists() => text
             .parse()
             .map(Checked::Version)
-            .map_err(|error| CliError::usage(format!("there is no file `{text}`, and it is no version: {error}"))),
+            .map_err(|error| CliError::usage(format!("`{text}` is neither a file nor a version: {error}"))),
         _ => Ok(Checked::File(what.to_owned())),
     }
 }
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn rule_file_in_the_help_is_one_that_can_be_added() {
-        let (_, file) = EXAMPLES.split_once("all that there are:\n").expect("a rule file");
+        let (_, file) = EXAMPLES.split_once("see also `rules show`):\n").expect("a rule file");
         RuleSet::parse(file).expect("its own tests pass");
     }
 
@@ -225,7 +227,7 @@ mod tests {
         assert_eq!(checked(&path).expect("a file"), Checked::File(path));
         assert_eq!(checked(Path::new("-")).expect("the input"), Checked::File("-".into()));
         let error = checked(Path::new("a@@")).expect_err("neither");
-        assert!(error.message.contains("no file `a@@`") && error.kind.code() == 2, "{error:?}");
+        assert!(error.message.contains("`a@@` is neither a file nor a version") && error.kind.code() == 2, "{error:?}");
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     })
 }
 
-/// Shows somebody at a terminal what they need of a new registry: the one place besides its file where the token stands.
+/// Shows on a terminal what is needed for a new registry: the only place besides its file that has the token.
 fn greet(output: Output, new: &NewRegistry<'_>) {
     let file = std::path::absolute(new.token_file).unwrap_or_else(|_| new.token_file.to_owned());
     let file = file.display();
@@ -51,12 +51,12 @@ fn greet(output: Output, new: &NewRegistry<'_>) {
     output.note(format!("  admin token   {}", paint(ACCENT, new.token.reveal())));
     output.note(format!(
         "  saved in      {file}   {}",
-        paint(WARN, "delete this file once the token is in a safe place")
+        paint(WARN, "delete this file after saving the token in a safe place")
     ));
     output.note(format!("  root key      {}", paint(ACCENT, new.root_key)));
     output.note(format!("  pages         {}", paint(ACCENT, format!("{}{PAGES}", new.url))));
     let export = format!("export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN=\"$(cat {file})\"", new.url);
-    let first = "echo 'Hello {{name}}' | bookholder publish hello --file - -m 'First words' --label production";
+    let first = "echo 'Hello {{name}}' | bookholder publish hello --file - -m 'First version' --label production";
     output.note(paint(DIM, format!("\n  In another terminal:\n  {export}\n  {first}\n")));
 }
 
@@ -65,7 +65,7 @@ fn report(new: &NewRegistry<'_>) {
     tracing::info!(
         admin_token_file = %new.token_file.display(),
         root_key = %new.root_key,
-        "created a new registry; its admin token is in a file that only its owner can read: delete the file once the token is in a safe place"
+        "created a new registry; its admin token is in a file only its owner can read; delete the file after saving the token in a safe place"
     );
 }
 

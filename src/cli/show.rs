@@ -16,15 +16,15 @@ use crate::template::render::Rendered;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder show support/agent                 its labels, and which prompts include it
-  bookholder show support/agent@7               who wrote version 7, why, and what it says
+  bookholder show support/agent              labels and dependent prompts
+  bookholder show support/agent@7            author, message and text
   bookholder show support/agent@staging --json";
 
 /// `show`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ShowArgs {
-    /// A prompt, or one of its versions
+    /// Prompt, or one of its versions
     #[arg(value_name = "NAME[@VERSION]", value_parser = subject)]
     subject: Subject,
 }
@@ -70,7 +70,7 @@ fn prompt(output: Output, view: &PromptView) -> Result<(), CliError> {
     output.line(format!("{}  {}", paint(STRONG, &prompt.name), paint(DIM, versions)))?;
     output.line(paint(DIM, format!("created {} · changed {}", moment(prompt.created), moment(prompt.changed))))?;
     if let Some(at) = prompt.removed {
-        output.line(paint(BAD, format!("removed {}; a new version brings it back", moment(at))))?;
+        output.line(paint(BAD, format!("removed {}; publish a new version to restore it", moment(at))))?;
     }
     if let Some(about) = &view.about {
         super::describe::show(output, about)?;

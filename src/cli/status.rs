@@ -76,7 +76,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(status.issued.map(|at| ("signed", format!("{} UTC", moment(at)))));
     rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
     if status.clock_untrusted {
-        rows.push(("clock", paint(BAD, "does not fit what was signed, and is not trusted; set it")));
+        rows.push(("clock", paint(BAD, "does not match signed records and is not trusted; set the clock")));
     }
     if let Some(watch) = &status.watch {
         rows.push(("watch", format!("{}, {}", one_line(&watch.folder), count(watch.files, "prompt file"))));
@@ -85,7 +85,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.extend(watch.skipped.iter().map(skipped));
     }
     if status.held {
-        rows.push(("held", paint(WARN, "the operator froze this replica at its position")));
+        rows.push(("held", paint(WARN, "held at this position by its operator")));
     }
     let faults = [("storage", &status.storage), ("trouble", &status.trouble), ("inbox", &status.inbox)];
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(

@@ -21,12 +21,14 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder token create ann-laptop --for ann --expires 90d
   bookholder token create ci --role admin
-  bookholder token create edge-7 --role replica --view support --out edge-7.token
+  bookholder token create edge-7 --role replica --out edge-7.token
   bookholder token create shop --role reader --prompts 'shop/**'
-  bookholder token rotate ci --overlap 24h --expires 90d    the old one is good for one more day
+  bookholder token rotate ci --overlap 24h --expires 90d
   bookholder token list
   bookholder token revoke ci
-  bookholder token create rescue --role admin --data /var/lib/bookholder    with the node stopped, if all tokens are lost";
+  bookholder token create rescue --role admin --data /var/lib/bookholder
+
+If all tokens are lost, stop the node and use --data.";
 
 /// `token`
 #[derive(Clone, Debug, Args)]
@@ -38,49 +40,49 @@ pub struct TokenArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum TokenCommand {
-    /// Make an access token; it is shown once and never again
+    /// Create an access token (shown once)
     #[command(group(ArgGroup::new("whose").required(true).args(["role", "principal"])))]
     Create {
-        /// What it is for, such as edge-7; unique
+        /// Unique name of the token, e.g. edge-7
         name: String,
-        /// Make a service of this name with this role, everywhere
+        /// Create a service with the token's name and grant it this role everywhere
         #[arg(long)]
         role: Option<String>,
-        /// Make it for a principal that exists
+        /// Create it for this existing principal
         #[arg(long = "for", value_name = "PRINCIPAL")]
         principal: Option<String>,
-        /// How long it is good, such as 90d or 24h [default: for ever]
+        /// Lifetime, e.g. 90d or 24h [default: no expiry]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires: Option<u64>,
-        /// Bind it to these prompts, whatever its principal may
+        /// Limit the token to these prompts
         #[arg(long, value_name = "PATTERN")]
         prompts: Option<Pattern>,
-        /// Bind it to following this view; may be repeated
+        /// Limit the token to following this view; repeatable
         #[arg(long, value_name = "NAME", value_parser = handle)]
         view: Vec<String>,
-        /// Make it in this data directory, which no node runs on, without an access token
+        /// Create it directly in this data directory; stop its node first
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
-        /// Write the token into this new file, which only you can read, instead of printing it
+        /// Write the token to this new file, readable only by you, instead of printing it
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Replace an access token by a new one of the same name; it is shown once and never again
+    /// Replace an access token with a new one of the same name (shown once)
     Rotate {
-        /// What it is for
+        /// Name of the token
         name: String,
-        /// How long the old one is still good, such as 24h
+        /// How long the old token remains valid, e.g. 24h
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
         overlap: u64,
-        /// How long the new one is good, such as 90d [default: for ever]
+        /// Lifetime of the new token, e.g. 90d [default: no expiry]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires: Option<u64>,
     },
-    /// List access tokens, without the tokens themselves
+    /// List access tokens (without their secrets)
     List,
-    /// Make an access token worthless from now on; change requests of its principal no longer apply automatically
+    /// Revoke an access token; its principal's change requests are no longer deployed automatically
     Revoke {
-        /// What it is for
+        /// Name of the token
         name: String,
         #[command(flatten)]
         yes: YesArgs,
@@ -88,7 +90,7 @@ enum TokenCommand {
 }
 
 impl TokenArgs {
-    /// Whether no node shall be asked.
+    /// Whether the command works without a node.
     pub const fn is_offline(&self) -> bool {
         matches!(&self.command, TokenCommand::Create { data: Some(_), .. })
     }
@@ -98,7 +100,7 @@ impl TokenArgs {
 pub fn offline(args: TokenArgs, output: Output) -> Result<Verdict, CliError> {
     let TokenCommand::Create { name, role, principal, expires, prompts, view, data: Some(data), out } = args.command
     else {
-        return Err(CliError::usage("only `token create` works on a data directory"));
+        return Err(CliError::usage("only `token create` accepts --data"));
     };
     let request = TokenRequest { name, principal, role, expires_s: expires, prompts, views: view };
     check_new(out.as_deref())?;
@@ -119,10 +121,10 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
             let request = RotationRequest { overlap_s: overlap, expires_s: expires };
             let made = client.rotate_token(&name, &request).await?;
             let old = match made.previous_until {
-                Some(until) => format!("good until {} UTC", moment(until)),
-                None => "worthless now".to_owned(),
+                Some(until) => format!("valid until {} UTC", moment(until)),
+                None => "revoked".to_owned(),
             };
-            output.note(format!("{} the old one is {old}", paint(GOOD, "✓")));
+            output.note(format!("{} the old token is {old}", paint(GOOD, "✓")));
             print_once(output, &made, None)?;
         }
         TokenCommand::List => {
@@ -137,14 +139,14 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
             confirm(
                 output,
                 yes.yes,
-                &format!("Revoke the access token {name}? Whoever uses it is refused at once."),
+                &format!("Revoke the access token {name}? Requests that use it are rejected immediately."),
                 Vec::new(),
             )?;
             client.revoke_token(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "revoked": name }))?;
             } else {
-                output.line(format!("{} {} is worthless now", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} revoked {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
         }
     }
@@ -167,18 +169,18 @@ fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<()
         if output.json {
             return output.json(&TokenView { token: None, ..made.clone() });
         }
-        return output.line(format!("{} {} is in {}", paint(GOOD, "✓"), made.name, paint(ACCENT, out.display())));
+        return output.line(format!("{} wrote {} to {}", paint(GOOD, "✓"), made.name, paint(ACCENT, out.display())));
     }
     if output.json {
         return output.json(made);
     }
-    output.note(format!("{} keep it now: it is not shown again", paint(GOOD, "✓")));
-    let token = made.token.as_ref().ok_or_else(|| CliError::server("the answer holds no access token"))?;
+    output.note(format!("{} copy it now: it is not shown again", paint(GOOD, "✓")));
+    let token = made.token.as_ref().ok_or_else(|| CliError::server("the response has no access token"))?;
     output.exactly(&format!("{token}\n"))
 }
 
 fn table(tokens: &[TokenView]) -> Table {
-    let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)", "EXPIRES", "LAST USED", "BOUND TO"]);
+    let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)", "EXPIRES", "LAST USED", "LIMITED TO"]);
     for token in tokens {
         let mut bound: Vec<String> = token.prompts.iter().map(ToString::to_string).collect();
         bound.extend(token.views.iter().map(|view| format!("view {view}")));
@@ -205,7 +207,7 @@ mod tests {
             "last_used":"2026-02-02T03:04:00Z","prompts":"shop/**","views":["eu"],"token":"bh_secret"}]"#;
         let tokens: Vec<TokenView> = serde_json::from_str(json).expect("two tokens");
         let expected = "\
-NAME  PRINCIPAL  CREATED (UTC)        EXPIRES              LAST USED            BOUND TO
+NAME  PRINCIPAL  CREATED (UTC)        EXPIRES              LAST USED            LIMITED TO
 ci    ci         2026-01-02 03:04:05  never                never                —
 shop  ann        2026-01-02 03:04:05  2026-04-02 03:04:05  2026-02-02 03:04:00  shop/**, view eu
 ";

@@ -18,9 +18,9 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct UnlabelArgs {
-    /// Which prompt
+    /// Name of the prompt
     name: PromptName,
-    /// Which of its labels
+    /// Label of the prompt
     #[arg(short, long, value_name = "LABEL")]
     label: Label,
     #[command(flatten)]
@@ -30,7 +30,7 @@ pub struct UnlabelArgs {
 }
 
 pub async fn run(args: UnlabelArgs, context: Context) -> Result<Verdict, CliError> {
-    let question = format!("Take the label {} away from {}? It then serves nothing.", args.label, args.name);
+    let question = format!("Remove the label {} from {}? It then serves nothing.", args.label, args.name);
     confirm(context.output, args.yes.yes, &question, Vec::new())?;
     let why = Why { message: args.why.message };
     changed::deployed(context.output, &context.client.unlabel(&args.name, &args.label, &why).await?)?;

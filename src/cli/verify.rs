@@ -64,14 +64,14 @@ fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreErr
     let inspection = Inspection::open(data)?;
     let mut proof = inspection.look(|txn| prove_with_progress(txn, progress))?;
     if !inspection.pages_are_whole() {
-        proof.report.differ("a page of the database that is in use is not as it was written");
+        proof.report.differ("a page of the database is damaged");
     }
     Ok(proof)
 }
 
 fn damaged(reason: &str) -> CliError {
     CliError::no(format!("the database is damaged: {reason}"))
-        .hint("restore a backup; a replica can start again with an empty directory")
+        .hint("restore a backup; a replica can start with an empty directory")
 }
 
 /// Prints what was proved; a difference is a no.
@@ -119,9 +119,9 @@ pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
             output.line(format!("{} {} more", paint(BAD, "differs"), report.more))?;
         }
         let verdict = if proved {
-            paint(GOOD, "proved: every entry is what the primary signed, and every page in use is as it was written")
+            paint(GOOD, "verified: every entry matches what the primary signed, and the database is intact")
         } else {
-            paint(BAD, "not proved")
+            paint(BAD, "not verified")
         };
         output.line(verdict)?;
     }

@@ -15,25 +15,26 @@ use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder webhook add deploy-bot https://bot.example.com/bookholder --event 'prompt.label.*' --prompts 'support/**'
-  bookholder webhook add team $SLACK_WEBHOOK_URL --slack --event prompt.label.moved
+  bookholder webhook add deploy-bot https://bot.example.com/bookholder \\
+      --event 'prompt.label.*' --prompts 'support/**'
+  bookholder webhook add team $SLACK_WEBHOOK_URL --slack
   bookholder webhook test deploy-bot
   bookholder webhook deliveries deploy-bot --failed
   bookholder webhook redeliver deploy-bot 17
   bookholder webhook rotate deploy-bot --overlap-hours 24
 
-Events, one for each effect of what the audit log records:
-  prompt.label.moved      a label serves something else: by deploy, publish, rollback, unlabel, remove, import, apply
-  prompt.version.created  a prompt has a new version
+Events, one for each effect of an audit entry:
+  prompt.label.moved      a label's deployment changed
+  prompt.version.created  a version was published
   prompt.removed          a prompt was removed
-  prompt.label.blocked    a deployment was refused
-  propose.granted         somebody asks for a review
-  and COMMAND.granted or COMMAND.denied for the rest, such as approve.granted or create_token.granted
-Receivers check them as Standard Webhooks does: there are libraries for most languages.";
+  prompt.label.blocked    a deployment was denied
+  propose.granted         a change request was opened
+  and COMMAND.granted or COMMAND.denied for the rest, e.g. approve.granted
+Deliveries are signed according to Standard Webhooks.";
 
 /// Seconds of an hour.
 const HOUR_S: u64 = 3_600;
-/// Deliveries that are listed when nobody says.
+/// Deliveries listed by default.
 const ROWS: usize = 20;
 
 /// `webhook`
@@ -46,59 +47,59 @@ pub struct WebhookArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum WebhookCommand {
-    /// Keep a webhook; the secret of a new one is shown once and never again
+    /// Create or replace a webhook; a new secret is shown once
     Add(AddArgs),
     /// List webhooks
     List,
-    /// Take a webhook away, with its deliveries
+    /// Remove a webhook and its deliveries
     Remove {
-        /// Which
+        /// Name of the webhook
         name: String,
         #[command(flatten)]
         yes: YesArgs,
     },
-    /// Give a webhook another secret, which is shown once
+    /// Replace a webhook's secret (shown once)
     Rotate {
-        /// Which
+        /// Name of the webhook
         name: String,
-        /// How long the old secret signs as well, so that the receiver can change
+        /// How long deliveries are also signed with the old secret
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(0..=720))]
         overlap_hours: u64,
     },
-    /// Send an event of type webhook.test
+    /// Send a webhook.test event
     Test {
-        /// Which
+        /// Name of the webhook
         name: String,
     },
-    /// Send nothing until it is enabled; what happens meanwhile passes it by
+    /// Pause deliveries; events while paused are not sent
     Disable {
-        /// Which
+        /// Name of the webhook
         name: String,
-        /// Why
+        /// Message
         #[arg(short, long, value_name = "WHY", default_value = "", hide_default_value = true)]
         message: String,
     },
-    /// Send what is pending, and what happens from now on
+    /// Resume deliveries, including pending ones
     Enable {
-        /// Which
+        /// Name of the webhook
         name: String,
     },
-    /// List what became of its events, newest first
+    /// List deliveries, newest first
     Deliveries {
-        /// Which
+        /// Name of the webhook
         name: String,
-        /// Only what was given up
+        /// Failed deliveries only
         #[arg(long)]
         failed: bool,
-        /// How many at most
+        /// Maximum number of results
         #[arg(long, value_name = "N", default_value_t = ROWS)]
         limit: usize,
     },
-    /// Send an event that its filters let pass again, under the same id
+    /// Resend an event with the same ID
     Redeliver {
-        /// Which
+        /// Name of the webhook
         name: String,
-        /// The number of the audit entry that the event is
+        /// Number of the audit entry
         #[arg(value_name = "EVENT")]
         seq: u64,
     },
@@ -106,17 +107,17 @@ enum WebhookCommand {
 
 #[derive(Clone, Debug, Args)]
 struct AddArgs {
-    /// What to call it; of a-z 0-9 . _ - @
+    /// Name of the webhook: a-z 0-9 . _ - @
     name: String,
-    /// Where events are posted to
+    /// URL to post events to
     url: String,
-    /// Which events: a type, a beginning such as prompt.*, or * [default: *]
+    /// Events: a type, a prefix such as prompt.*, or * [default: *]
     #[arg(long = "event", value_name = "TYPE")]
     events: Vec<String>,
-    /// Which prompts
+    /// Only events about these prompts
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompts: Pattern,
-    /// Say it as Slack's incoming webhooks read it
+    /// Send Slack-formatted messages
     #[arg(long)]
     slack: bool,
 }
@@ -128,22 +129,22 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
             let events = if events.is_empty() { vec!["*".to_owned()] } else { events };
             let format = if slack { WebhookFormat::Slack } else { WebhookFormat::Standard };
             let kept = client.put_webhook(&name, &WebhookRequest { url, events, prompts, format }).await?;
-            show(&context, &kept, "is kept")
+            show(&context, &kept, "is saved")
         }
         WebhookCommand::List => list(&context).await,
         WebhookCommand::Remove { name, yes } => {
-            confirm(context.output, yes.yes, &format!("Remove the webhook {name}, with its deliveries?"), Vec::new())?;
+            confirm(context.output, yes.yes, &format!("Remove the webhook {name} and its deliveries?"), Vec::new())?;
             client.remove_webhook(&name).await?;
             if output.json {
                 output.json(&serde_json::json!({ "removed": name }))?;
             } else {
-                output.line(format!("{} {} is gone", paint(GOOD, "✓"), paint(ACCENT, name)))?;
+                output.line(format!("{} removed {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
             }
             Ok(Verdict::Done)
         }
         WebhookCommand::Rotate { name, overlap_hours } => {
             let how = WebhookRotation { overlap_s: overlap_hours * HOUR_S };
-            show(&context, &client.rotate_webhook(&name, &how).await?, "has another secret")
+            show(&context, &client.rotate_webhook(&name, &how).await?, "has a new secret")
         }
         WebhookCommand::Test { name } => {
             let test = client.test_webhook(&name).await?;
@@ -156,7 +157,7 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
                     test.seq,
                     paint(ACCENT, &name)
                 ))?;
-                output.note(format!("`bookholder webhook deliveries {name}` says what became of it"));
+                output.note(format!("check the result with `bookholder webhook deliveries {name}`"));
             }
             Ok(Verdict::Done)
         }
@@ -190,7 +191,7 @@ fn show(context: &Context, webhook: &WebhookView, what: &str) -> Result<Verdict,
     let said = format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, &webhook.name));
     match &webhook.secret {
         Some(secret) => {
-            output.note(format!("{said}; its secret stands here and nowhere else: keep it now"));
+            output.note(format!("{said}; copy its secret now: it is not shown again"));
             output.exactly(&format!("{secret}\n"))?;
         }
         None => output.line(said)?,

@@ -31,7 +31,7 @@ pub async fn run(context: Context) -> Result<Verdict, CliError> {
 fn print(output: Output, me: &WhoAmI) -> Result<(), CliError> {
     output.line(format!("{} {}", paint(STRONG, one_line(&me.name)), paint(DIM, me.kind)))?;
     for (what, value) in rows(me) {
-        output.line(format!("{} {}", paint(DIM, format!("{what:<9}")), one_line(&value)))?;
+        output.line(format!("{} {}", paint(DIM, format!("{what:<11}")), one_line(&value)))?;
     }
     Ok(())
 }
@@ -39,13 +39,13 @@ fn print(output: Output, me: &WhoAmI) -> Result<(), CliError> {
 fn rows(me: &WhoAmI) -> Vec<(&'static str, String)> {
     let mut rows = vec![("by", me.method.clone())];
     rows.push(("expires", me.expires.map_or_else(|| "never".to_owned(), |at| format!("{} UTC", moment(at)))));
-    rows.extend(me.prompts.iter().map(|bound| ("bound to", bound.to_string())));
+    rows.extend(me.prompts.iter().map(|bound| ("limited to", bound.to_string())));
     if me.grants.is_empty() {
         rows.push(("grants", "none".to_owned()));
     }
     rows.extend(me.grants.iter().map(|grant| ("grant", grant.to_string())));
     let may: Vec<_> = me.permissions.iter().map(|permission| permission.as_str()).collect();
-    rows.push(("may", if may.is_empty() { "nothing".to_owned() } else { may.join(", ") }));
+    rows.push(("permissions", if may.is_empty() { "nothing".to_owned() } else { may.join(", ") }));
     rows
 }
 
@@ -63,9 +63,9 @@ mod tests {
         let expected = [
             "by: access token ann-laptop",
             "expires: 2026-03-20 15:00:00 UTC",
-            "bound to: support/**",
+            "limited to: support/**",
             "grant: releaser on support/** for labels staging",
-            "may: read, deploy",
+            "permissions: read, deploy",
         ];
         assert_eq!(shown, expected);
         let nobody = WhoAmI { grants: Vec::new(), permissions: Vec::new(), prompts: None, expires: None, ..me };

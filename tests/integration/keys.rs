@@ -122,7 +122,7 @@ fn one_root_key_becomes_two_of_three_held_offline() {
     primary.stop();
     let said = install(&file, &primary).arg("--json").ok().json();
     assert_eq!((&said["changed"], &said["root_version"], &said["epoch"]), (&json!(true), &json!(2), &Value::Null));
-    let _said = install(&file, &primary).ok().says("was in force already");
+    let _said = install(&file, &primary).ok().says("is already installed");
     let keys = shown(primary.data());
     assert_eq!((&keys["root_version"], &keys["threshold"], &keys["root_key"]), (&json!(2), &json!(2), &json!(pinned)));
 
@@ -145,7 +145,7 @@ fn one_root_key_becomes_two_of_three_held_offline() {
     let _said = sign(&next, &ada).ok();
     primary.stop();
     let _said = install(&next, &primary).ok().says("root document 3 is in force");
-    let _said = install(&file, &primary).ok().says("was in force already");
+    let _said = install(&file, &primary).ok().says("is already installed");
     let _said = bookholder(["verify", "--data"]).arg(primary.data()).ok().says("proved");
 }
 

@@ -44,3 +44,4 @@ mod upgrade;
 mod values;
 mod watch;
 mod webhooks;
+mod words;

@@ -67,7 +67,7 @@ fn begins_again(data: &Path) {
     assert_eq!(node.text("a"), "the first words");
     assert!(node.status()["position"].as_str().is_some_and(|position| position.starts_with("1.")));
     node.kill9();
-    let _said = bookholder(["verify", "--data"]).arg(data).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(data).ok().says("verified:");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_restore_that_was_cut_off_starts_nothing_or_everything() {
             assert_eq!(node.text(&format!("kept/{number}")), format!("text {number}"));
         }
         drop(node);
-        let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("proved");
+        let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("verified:");
     }
     run.report(&format!("{kills} kills, {started} of them after it was done"));
 }

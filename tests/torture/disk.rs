@@ -123,7 +123,7 @@ fn a_failing_disk_loses_nothing_and_keeps_every_read() {
         disk.injected(),
     ));
     primary.kill9();
-    let _said = bookholder(["verify", "--data"]).arg(primary.data()).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(primary.data()).ok().says("verified:");
     wrong.extend(ledger.failures());
     nothing_wrong(&wrong);
 }
@@ -275,5 +275,5 @@ fn verified(data: &Path, disk: &Faults) {
     let verify = bookholder(["verify", "--data"]).arg(data);
     let environment = disk.environment(data.to_owned(), false);
     let verify = environment.into_iter().fold(verify, |verify, (name, value)| verify.env(name, value));
-    let _said = verify.ok().says("proved");
+    let _said = verify.ok().says("verified:");
 }

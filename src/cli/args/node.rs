@@ -13,74 +13,84 @@ use crate::crypto::key::VerifyingKey;
 use crate::model::position::Position;
 
 const SERVE_EXAMPLES: &str = "\
-Every setting can also come from BOOKHOLDER_… in the environment or from bookholder.toml; flags win.
+Settings can also come from BOOKHOLDER_… environment variables or
+bookholder.toml; flags take precedence.
 
 Examples:
   bookholder serve
-  bookholder serve --data /var/lib/bookholder --listen 0.0.0.0:7070 --tls-cert cert.pem --tls-key key.pem
-  bookholder serve --watch prompts/            publish the files of a folder whenever they change";
+  bookholder serve --data /var/lib/bookholder --listen 0.0.0.0:7070 \\
+      --tls-cert cert.pem --tls-key key.pem
+  bookholder serve --watch prompts/      publish files whenever they change";
 
 const REPLICA_EXAMPLES: &str = "\
-The access token for the upstream is taken from $BOOKHOLDER_UPSTREAM_TOKEN or $BOOKHOLDER_TOKEN.
+The access token for the upstream comes from $BOOKHOLDER_UPSTREAM_TOKEN or
+$BOOKHOLDER_TOKEN.
 
 Examples:
   bookholder replica --upstream https://prompts.example.com --root-key bk1-…
-  bookholder replica --data /var/lib/bookholder --root-key bk1-… --inbox /media/bundles";
+  bookholder replica --data /var/lib/bookholder --root-key bk1-… \\
+      --inbox /media/bundles";
 
 const KEYS_EXAMPLES: &str = "\
 Examples:
   bookholder keys show --data /var/lib/bookholder
 
-From one root key on the primary to two of three, held by three people:
-  bookholder keys new ada.key                  each, on a machine of their own; prints PUBLIC
+To move from one root key on the primary to two of three, held by three people:
+  bookholder keys new ada.key        each on their own machine; prints PUBLIC
   bookholder keys draft --data /var/lib/bookholder --out root-2.draft \\
       --public-key ADA --public-key BOB --public-key EVE --threshold 2
   bookholder keys sign root-2.draft --key /var/lib/bookholder/keys/root.key
-  bookholder keys sign root-2.draft --key ada.key      and another of the three
-  bookholder keys install root-2.draft --data /var/lib/bookholder      with the node stopped";
+  bookholder keys sign root-2.draft --key ada.key    and one more of the three
+  bookholder keys install root-2.draft --data /var/lib/bookholder
+
+Stop the node before you install a draft.";
 
 const KEYS_DRAFT_EXAMPLES: &str = "\
 Examples:
-  bookholder keys draft --data /var/lib/bookholder --out root-2.draft --public-key ADA --public-key BOB --threshold 2
-  bookholder keys draft --data /var/lib/bookholder --out root-3.draft --rotate-checkpoint
+  bookholder keys draft --data /var/lib/bookholder --out root-2.draft \\
+      --public-key ADA --public-key BOB --threshold 2
+  bookholder keys draft --data /var/lib/bookholder --out root-3.draft \\
+      --rotate-checkpoint
 
-A new checkpoint key begins a new epoch after the last commit: leave the node stopped until the draft is installed.
-What the old key signs is refused from then on. Back up afterwards: an older backup does not know the new key.";
+A new checkpoint key starts a new epoch after the last commit: keep the node
+stopped until the draft is installed. Signatures of the old key are rejected
+from then on. Make a backup afterwards: older backups do not contain the new
+key.";
 
-/// What a primary and a replica share.
+/// Settings of a primary and a replica.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ListenArgs {
-    /// The data directory [default: ./bookholder-data]
+    /// Data directory [default: ./bookholder-data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// The address to listen on; a port alone is one of this machine [default: 127.0.0.1:7070]
+    /// Address to listen on; a port alone means 127.0.0.1 [default: 127.0.0.1:7070]
     #[arg(long, value_name = "ADDRESS", value_parser = listen_address)]
     pub listen: Option<SocketAddr>,
-    /// A unix socket to listen on as well
+    /// Unix socket to listen on as well
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// A file of settings [default: bookholder.toml, if there is one]
+    /// Settings file [default: bookholder.toml, if present]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The certificate chain of this node, as PEM; reloaded when it changes
+    /// TLS certificate chain (PEM); reloaded when it changes
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The key of the certificate, as PEM
+    /// TLS private key (PEM)
     #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Allow plain HTTP where other machines reach it; a replica without a read token is then open to all of them
+    /// Allow plain HTTP from other machines; a replica without a read token is then open to all
     #[arg(long)]
     pub insecure: bool,
-    /// Hosts that this node also answers to without an access token, such as prompts.example.com; * for all
+    /// Additional Host names accepted without an access token, e.g. prompts.example.com; * for all
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
-    /// Proxies whose X-Forwarded-For and Forwarded are believed: networks, or unix for the socket
+    /// Proxies whose X-Forwarded-For and Forwarded headers are trusted: networks, or unix for the socket
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
-    /// The address by which people reach the pages, which may have a path; for links, and where a proxy leads there
+    /// Public URL of the web pages, with a path if needed; used for links and behind a proxy
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
-    /// How log lines look [default: text]
+    /// Log format [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
 }
@@ -89,25 +99,25 @@ pub struct ListenArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub struct ServeArgs {
-    /// Where to listen, and where the data lies.
+    /// Address, data directory and other settings of the node.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// A folder of prompt files to publish whenever they change
+    /// Folder of prompt files to publish whenever they change
     #[arg(long, value_name = "DIR")]
     pub watch: Option<PathBuf>,
-    /// How long a file must not have changed before it is published [default: 2000]
+    /// How long a file must be unchanged before it is published [default: 2000]
     #[arg(long, value_name = "MS")]
     pub watch_quiet_ms: Option<u64>,
-    /// The name of a new registry [default: made up]
+    /// Name of a new registry [default: generated]
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,
-    /// Networks that webhooks may lead into although they are not public, such as 10.0.0.0/8
+    /// Private networks webhooks may reach, e.g. 10.0.0.0/8
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub webhook_allow: Vec<String>,
-    /// Believe the clock of this machine although it is far from the last commit
+    /// Trust this machine's clock even if it is far from the last commit
     #[arg(long)]
     pub trust_clock: bool,
-    /// Archive old versions that nothing needed for so many days, at least 184 [default: never]
+    /// Archive versions unused for this many days (min. 184) [default: never]
     #[arg(long, value_name = "DAYS")]
     pub archive_unused_days: Option<u32>,
 }
@@ -116,31 +126,31 @@ pub struct ServeArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = REPLICA_EXAMPLES)]
 pub struct ReplicaArgs {
-    /// Where to listen, and where the data lies.
+    /// Address, data directory and other settings of the node.
     #[command(flatten)]
     pub listen: ListenArgs,
-    /// The node to follow
+    /// Node to follow
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
-    /// The registry's root key, as `bookholder keys show` prints it; needed at the first start
+    /// Registry root key, as printed by `bookholder keys show`; required at the first start
     #[arg(long, value_name = "KEY")]
     pub root_key: Option<String>,
-    /// A folder in which bundles arrive
+    /// Folder in which bundles arrive
     #[arg(long, value_name = "DIR")]
     pub inbox: Option<PathBuf>,
-    /// Certificates (PEM) to trust for the upstream, besides the public authorities
+    /// PEM file of CA certificates to trust for the upstream in addition to public ones
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Option<PathBuf>,
-    /// Take an expired checkpoint for the first state; later ones are always taken, and called expired
+    /// Accept an expired checkpoint as the first state; later ones are always accepted and reported as expired
     #[arg(long)]
     pub accept_expired: bool,
-    /// Give up the history held at this position for another one that the registry signed
+    /// Discard the history held at this position and accept a different one signed by the registry
     #[arg(long, value_name = "POSITION")]
     pub accept_fork: Option<Position>,
-    /// Take the first state without comparing its times with the clock, on a machine whose clock is wrong
+    /// Accept the first state without comparing its times with this machine's clock
     #[arg(long)]
     pub ignore_clock: bool,
-    /// Stay at the position that the data has
+    /// Do not update; stay at the current position
     #[arg(long)]
     pub hold: bool,
 }
@@ -148,10 +158,10 @@ pub struct ReplicaArgs {
 /// `demo`
 #[derive(Clone, Debug, Default, Args)]
 #[command(
-    after_help = "Examples:\n  bookholder demo          under a minute, and it leaves nothing behind\n  bookholder demo --keep   both nodes go on until ctrl-c"
+    after_help = "Examples:\n  bookholder demo          takes under a minute and leaves nothing behind\n  bookholder demo --keep   keep both nodes running until Ctrl-C"
 )]
 pub struct DemoArgs {
-    /// Leave both nodes running when the story is told
+    /// Keep both nodes running afterwards
     #[arg(long)]
     pub keep: bool,
 }
@@ -160,7 +170,7 @@ pub struct DemoArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder verify --data /var/lib/bookholder")]
 pub struct VerifyArgs {
-    /// The data directory; no node may be running on it
+    /// Data directory; stop its node first
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 }
@@ -168,70 +178,76 @@ pub struct VerifyArgs {
 /// `compact`
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Examples:\n  bookholder compact --data /var/lib/bookholder\n\nA node does so itself when it starts, where more than half of a large database is unused."
+    after_help = "Examples:\n  bookholder compact --data /var/lib/bookholder\n\nA node also does this itself on start if more than half of a large database is\nunused."
 )]
 pub struct CompactArgs {
-    /// The data directory; no node may be running on it
+    /// Data directory; stop its node first
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 }
 
 const RESTORE_EXAMPLES: &str = "\
 Examples:
-  bookholder restore friday.backup --data /var/lib/bookholder --keys /media/safe/keys
-  bookholder restore friday.backup --data /var/lib/bookholder      the keys are in its folder keys already
-  bookholder restore friday.backup --data D --keys K --root-key-file ada.key --root-key-file bob.key
-  bookholder restore friday.backup --data D --keys K --draft epoch.draft      then `bookholder keys sign epoch.draft`
+  bookholder restore friday.backup --data /var/lib/bookholder \\
+      --keys /media/safe/keys
+  bookholder restore friday.backup --data D       keys are already in D/keys
+  bookholder restore friday.backup --data D --keys K \\
+      --root-key-file ada.key --root-key-file bob.key
+  bookholder restore friday.backup --data D --keys K --draft epoch.draft
+  bookholder keys sign epoch.draft --key ada.key
   bookholder restore friday.backup --data D --keys K --signed epoch.draft
 
-The keys are those that `keys/` held last: a backup does not hold them. If keys were changed after the backup was made, put
-the folder `trust` of the registry into the data directory first, or replicas refuse what is restored. The directory may
-hold what is left of a registry that lost its database. A restore that fails leaves nothing; one that was cut short is run
-again.";
+Use the latest keys of the registry: a backup does not contain them. If keys
+were changed after the backup was made, copy the registry's folder `trust` into
+the data directory first; otherwise replicas reject the restored registry. The
+directory may contain what is left of a registry that lost its database. A
+failed restore leaves nothing behind; run an interrupted one again.";
 
 /// `restore`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = RESTORE_EXAMPLES)]
 pub struct RestoreArgs {
-    /// What `bookholder backup` wrote
+    /// Backup file, from `bookholder backup`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The data directory to make; it must not exist, or hold no database
+    /// Data directory to create; must not exist or must have no database
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// The folder of the registry's keys [default: keys in the data directory]
+    /// Folder of the registry's keys [default: keys in the data directory]
     #[arg(long, value_name = "DIR")]
     pub keys: Option<PathBuf>,
-    /// A root key that signs the new epoch, besides root.key in the folder of keys; repeat it for several
+    /// Additional root key to sign the new epoch with, besides root.key in the keys folder; repeatable
     #[arg(long, value_name = "FILE")]
     pub root_key_file: Vec<PathBuf>,
-    /// Restore nothing yet: write the new epoch into this file, to be signed where the root keys are
+    /// Restore nothing yet; write the new epoch to this file, to sign where the root keys are kept
     #[arg(long, value_name = "FILE", conflicts_with = "root_key_file")]
     pub draft: Option<PathBuf>,
-    /// Restore with the epoch in this file, which `bookholder keys sign` has signed
+    /// Restore with the epoch in this file, signed by `bookholder keys sign`
     #[arg(long, value_name = "FILE", conflicts_with_all = ["root_key_file", "draft"])]
     pub signed: Option<PathBuf>,
 }
 
 const REPAIR_EXAMPLES: &str = "\
 Examples:
-  bookholder repair-dates --data /var/lib/bookholder --dry-run      what would change
-  bookholder repair-dates --data /var/lib/bookholder -m 'the clock was in 2038 until Monday'
+  bookholder repair-dates --data /var/lib/bookholder --dry-run
+  bookholder repair-dates --data /var/lib/bookholder \\
+      -m 'The clock was wrong until Monday'
 
-Set the clock first, and stop the node. Dates in the future, and dates out of the order of the commits, are brought between
-those of the commits before and after. The audit log keeps the times that the clock showed, and says what was changed.";
+First set the clock and stop the node. Dates in the future or out of commit
+order are moved between those of the commits before and after. The audit log
+keeps the original times and records what was changed.";
 
 /// `repair-dates`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = REPAIR_EXAMPLES)]
 pub struct RepairDatesArgs {
-    /// The data directory of the primary; no node may be running on it
+    /// Data directory of the primary; stop the node first
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Why, for the audit log
+    /// Message for the audit log
     #[arg(short, long, value_name = "TEXT", required_unless_present = "dry_run")]
     pub message: Option<String>,
-    /// Say what would change, and change nothing
+    /// Show what would change without changing it
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -240,19 +256,19 @@ pub struct RepairDatesArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder bundle import /media/usb/bundle --data /var/lib/bookholder")]
 pub struct BundleImportArgs {
-    /// What `bookholder bundle export` wrote
+    /// Bundle, from `bookholder bundle export`
     #[arg(value_name = "DIR")]
     pub bundle: PathBuf,
-    /// The data directory of the replica; it must not be running
+    /// Data directory of the replica; stop the replica first
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// The root key to trust; needed when the directory is new
+    /// Root key to trust; required for a new directory
     #[arg(long, value_name = "KEY")]
     pub root_key: Option<String>,
-    /// Take an expired bundle for the first state; later ones are always taken, and called expired
+    /// Accept an expired bundle as the first state; later ones are always accepted and reported as expired
     #[arg(long)]
     pub accept_expired: bool,
-    /// Give up the history held at this position for another one that the registry signed
+    /// Discard the history held at this position and accept a different one signed by the registry
     #[arg(long, value_name = "POSITION")]
     pub accept_fork: Option<Position>,
 }
@@ -269,27 +285,27 @@ pub struct KeysArgs {
 /// The verbs of `keys`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Print the public keys: what a replica needs to trust this registry
+    /// Print the public keys a replica needs to trust this registry
     Show {
-        /// The data directory
+        /// Data directory
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
-    /// Make a root key to hold offline, and print its public half
+    /// Create a root key to keep offline, and print its public key
     New(KeysNewArgs),
-    /// Draft the next root document: who must sign, and with which keys
+    /// Draft the next root document: which keys sign, and how many are needed
     Draft(KeysDraftArgs),
-    /// Sign a draft, on whatever machine the root key lies
+    /// Sign a draft, on the machine that holds the root key
     Sign(KeysSignArgs),
-    /// Put a signed draft in force
+    /// Install a signed draft
     Install(KeysInstallArgs),
 }
 
 /// `keys new`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  bookholder keys new ada.key        on a machine that is not the primary")]
+#[command(after_help = "Examples:\n  bookholder keys new ada.key        on a machine other than the primary")]
 pub struct KeysNewArgs {
-    /// The file to write; only you can read it
+    /// File to write; readable only by you
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
@@ -298,22 +314,22 @@ pub struct KeysNewArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = KEYS_DRAFT_EXAMPLES)]
 pub struct KeysDraftArgs {
-    /// The data directory; a node may run on it, unless the checkpoint key changes
+    /// Data directory; stop the node first if the checkpoint key changes
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// The draft to write
+    /// Draft to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// The public root keys from then on, as `keys new` prints them, all of them [default: those in force]
+    /// New public root keys, as printed by `keys new`; repeat for each key [default: the current ones]
     #[arg(long = "public-key", value_name = "KEY")]
     pub root_key: Vec<VerifyingKey>,
-    /// How many root keys must sign from then on [default: as many as now]
+    /// How many root keys must sign in future [default: as many as now]
     #[arg(long, value_name = "M")]
     pub threshold: Option<u8>,
-    /// The longest lifetime of a checkpoint, bundles included
+    /// Maximum lifetime of a checkpoint, bundles included
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=365))]
     pub max_lifetime_days: Option<u32>,
-    /// Put a new checkpoint key in the place of a lost or stolen one; needs the node stopped
+    /// Replace a lost or stolen checkpoint key; stop the node first
     #[arg(long)]
     pub rotate_checkpoint: bool,
 }
@@ -322,10 +338,10 @@ pub struct KeysDraftArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder keys sign root-2.draft --key ada.key")]
 pub struct KeysSignArgs {
-    /// What `keys draft` wrote
+    /// Draft, from `keys draft`
     #[arg(value_name = "DRAFT")]
     pub draft: PathBuf,
-    /// The root key, old or new
+    /// Root key file, old or new
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
 }
@@ -334,10 +350,10 @@ pub struct KeysSignArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder keys install root-2.draft --data /var/lib/bookholder")]
 pub struct KeysInstallArgs {
-    /// What `keys sign` signed
+    /// Draft signed by `keys sign`
     #[arg(value_name = "DRAFT")]
     pub draft: PathBuf,
-    /// The data directory; no node may be running on it
+    /// Data directory; stop its node first
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 }

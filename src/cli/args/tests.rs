@@ -1,6 +1,6 @@
 //! The tree holds together, and every verb explains itself.
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use super::*;
 
@@ -17,6 +17,16 @@ fn every_verb_has_examples_and_a_description() {
         assert!(verb.get_about().is_some(), "{} has no description", verb.get_name());
         assert!(after.contains(&format!("bookholder {}", verb.get_name())), "{}", verb.get_name());
     }
+}
+
+#[test]
+fn help_lists_each_command_in_one_group() {
+    let mut grouped: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+    let tree = Cli::command();
+    let mut all: Vec<_> = tree.get_subcommands().map(clap::Command::get_name).collect();
+    grouped.sort_unstable();
+    all.sort_unstable();
+    assert_eq!(grouped, all);
 }
 
 #[test]
@@ -88,8 +98,8 @@ fn what_cannot_be_meant_is_refused_with_the_reason() {
         ("bookholder status --token secret", "--token"),
         ("bookholder token create ci", "--role"),
         ("bookholder token create ci --role admin --for ann", "cannot be used with"),
-        ("bookholder token create ci --role admin --expires 90", "such as 90d"),
-        ("bookholder token create ci --role admin --expires 0d", "some time"),
+        ("bookholder token create ci --role admin --expires 90", "e.g. 90d"),
+        ("bookholder token create ci --role admin --expires 0d", "greater than zero"),
         ("bookholder token create ci --role replica --view EU", "a-z 0-9"),
         ("bookholder principal add Ann", "a-z 0-9"),
         ("bookholder principal add ann --grant author:", "invalid pattern"),

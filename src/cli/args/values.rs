@@ -12,32 +12,32 @@ use crate::model::change_request::RequestState;
 use crate::model::principal::{Grant, is_handle};
 use crate::model::reference::Reference;
 
-/// Why a change is made.
+/// The message of a change.
 #[derive(Clone, Debug, Args)]
 pub struct WhyArgs {
-    /// Why; people will read it in the history
+    /// Message for the history (like a commit message)
     #[arg(short, long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub message: String,
 }
 
-/// Whether to go on without a question.
+/// Whether to continue without a question.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct YesArgs {
-    /// Do not ask; without a terminal nothing is asked anyway
+    /// Do not ask for confirmation (never asked without a terminal)
     #[arg(short, long)]
     pub yes: bool,
 }
 
-/// What a move may override.
+/// What a deployment can override.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OverrideArgs {
-    /// Deploy although callers of what is served now break; without it, a terminal asks
+    /// Deploy even if it breaks current callers; without it, you are asked on a terminal
     #[arg(long)]
     pub allow_major: bool,
-    /// On a terminal, deploy without a question although callers break
+    /// On a terminal, deploy without asking even if it breaks callers
     #[arg(short, long)]
     pub yes: bool,
-    /// Override what policies demand, for this reason; it is recorded loudly
+    /// Override unmet policies, giving a reason; audited
     #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub break_glass: Option<String>,
 }
@@ -63,7 +63,7 @@ pub fn variable(text: &str) -> Result<(String, Value), String> {
         None => Ok((key, Value::String(value))),
         Some(key) => match crate::json::read(value.as_bytes()) {
             Ok(value) => Ok((key.to_owned(), value)),
-            Err(error) => Err(format!("what follows := is not taken as JSON: {error}")),
+            Err(error) => Err(format!("invalid JSON after :=: {error}")),
         },
     }
 }
@@ -91,7 +91,7 @@ pub fn choice(text: &str) -> Result<Choice, String> {
     let (reference, weight) = match selector.split_once('=') {
         None => (text, None),
         Some((_, weight)) => {
-            let number = weight.parse::<u32>().map_err(|_| format!("the weight `{weight}` is no whole number"))?;
+            let number = weight.parse::<u32>().map_err(|_| format!("invalid weight `{weight}`: use a whole number"))?;
             (text.get(..text.len() - weight.len() - 1).unwrap_or_default(), Some(number))
         }
     };
@@ -105,9 +105,9 @@ pub fn choice(text: &str) -> Result<Choice, String> {
 pub fn versioned(text: &str) -> Result<Reference, String> {
     choice(text).and_then(|choice| match choice {
         Choice { versioned: false, .. } => {
-            Err("say which version, such as support/agent@7 or support/agent@staging".to_owned())
+            Err("name a version, e.g. support/agent@7 or support/agent@staging".to_owned())
         }
-        Choice { weight: Some(_), .. } => Err("a weight has no meaning here".to_owned()),
+        Choice { weight: Some(_), .. } => Err("a weight is not allowed here".to_owned()),
         choice => Ok(choice.reference),
     })
 }
@@ -117,7 +117,7 @@ pub fn versioned(text: &str) -> Result<Reference, String> {
 /// # Errors
 /// How to write it instead.
 pub fn rule(text: &str) -> Result<RuleRequest, String> {
-    let wrong = || "write it as attribute=pattern:version, such as locale=de*:8".to_owned();
+    let wrong = || "write it as attribute=pattern:version, e.g. locale=de*:8".to_owned();
     let (patterns, version) = text.rsplit_once(':').ok_or_else(wrong)?;
     let version = version.parse().map_err(|_| wrong())?;
     let when: BTreeMap<_, _> = patterns.split(',').map(pair).collect::<Result<_, _>>().map_err(|_| wrong())?;
@@ -130,14 +130,14 @@ pub fn rule(text: &str) -> Result<RuleRequest, String> {
 /// How to write it instead.
 pub fn duration(text: &str) -> Result<u64, String> {
     const UNITS_S: [(char, u64); 4] = [('d', 24 * 3_600), ('h', 3_600), ('m', 60), ('s', 1)];
-    let wrong = || "write a whole number and d, h, m or s, such as 90d or 24h".to_owned();
+    let wrong = || "use a whole number followed by d, h, m or s, e.g. 90d or 24h".to_owned();
     let (number, unit_s) =
         UNITS_S.into_iter().find_map(|(unit, unit_s)| Some((text.strip_suffix(unit)?, unit_s))).ok_or_else(wrong)?;
     if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(wrong());
     }
     let seconds = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_s));
-    seconds.ok_or_else(|| "that is too long".to_owned())
+    seconds.ok_or_else(|| "the duration is too long".to_owned())
 }
 
 /// Reads the same, but not nothing: what lasts no time is never good.
@@ -146,7 +146,7 @@ pub fn duration(text: &str) -> Result<u64, String> {
 /// How to write it instead.
 pub fn lifetime(text: &str) -> Result<u64, String> {
     match duration(text)? {
-        0 => Err("it must last for some time, such as 90d".to_owned()),
+        0 => Err("the duration must be greater than zero, e.g. 90d".to_owned()),
         seconds => Ok(seconds),
     }
 }
@@ -170,9 +170,9 @@ pub fn grant(text: &str) -> Result<Grant, String> {
         [role] => (role, None, None),
         [role, prompts] => (role, Some(prompts), None),
         [role, prompts, labels] => (role, Some(prompts), Some(labels)),
-        _ => return Err("write it as role:prompts:labels, such as releaser:support/**:production".to_owned()),
+        _ => return Err("write it as role:prompts:labels, e.g. releaser:support/**:production".to_owned()),
     };
-    let mut grant = Grant::everywhere(&handle(role).map_err(|how| format!("`{role}` is no role: {how}"))?);
+    let mut grant = Grant::everywhere(&handle(role).map_err(|how| format!("invalid role `{role}`: {how}"))?);
     if let Some(prompts) = prompts {
         grant.prompts = pattern(prompts)?;
     }
@@ -209,12 +209,12 @@ mod tests {
         assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
         assert_eq!(variable("n=3"), Ok(("n".to_owned(), json!("3"))));
         assert_eq!(variable("n:=3"), Ok(("n".to_owned(), json!(3))));
-        assert!(variable("n:=x").expect_err("no JSON").contains("not taken as JSON"));
+        assert!(variable("n:=x").expect_err("no JSON").contains("invalid JSON after :="));
         assert!(pair("=b").is_err() && pair("b").is_err());
         let canary = choice("a b=c/d@7=90").expect("a choice");
         assert_eq!((canary.reference.to_string().as_str(), canary.weight), ("a b=c/d@7", Some(90)));
         assert!(!choice("support/agent").expect("a name alone").versioned);
-        assert!(versioned("support/agent").expect_err("no version").contains("which version"));
+        assert!(versioned("support/agent").expect_err("no version").contains("name a version"));
         assert!(choice("a@7=x").expect_err("no weight").contains("whole number"));
         assert!(versioned("a@7=1").is_err() && versioned("a@7").is_ok());
         let found = rule("locale=de*,tier=power:8").expect("a rule");
@@ -247,7 +247,7 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration("999999999999999999d").expect_err("too long").contains("too long"));
-        assert!(lifetime("0d").expect_err("no time").contains("some time"));
+        assert!(lifetime("0d").expect_err("no time").contains("greater than zero"));
         assert_eq!(lifetime("1d"), Ok(86_400));
     }
 

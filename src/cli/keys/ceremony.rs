@@ -36,7 +36,7 @@ pub fn new(args: &KeysNewArgs, output: Output) -> Result<Verdict, CliError> {
         output.json(&serde_json::json!({ "file": args.file, "public": public.to_string() }))?;
     } else {
         output.note(format!(
-            "{} {} is the private half: it stays with you. The public half, for `keys draft --root-key`:",
+            "{} {} holds the private key: keep it secret. Public key, for `keys draft --public-key`:",
             paint(GOOD, "✓"),
             paint(ACCENT, args.file.display())
         ));
@@ -56,7 +56,7 @@ pub fn draft(args: KeysDraftArgs, output: Output) -> Result<Verdict, CliError> {
     let draft = ceremony::draft(&args.data, &args.out, plan, &clock())?;
     show(output, &args.out, &draft, None, true)?;
     if draft.epoch().is_some() {
-        let kept = "leave the node stopped until the draft is installed: replicas go on answering";
+        let kept = "keep the node stopped until the draft is installed; replicas keep answering";
         output.note(paint(WARN, kept));
     }
     Ok(Verdict::Done)
@@ -67,7 +67,7 @@ pub fn sign(args: &KeysSignArgs, output: Output) -> Result<Verdict, CliError> {
     let (draft, key, new) = ceremony::sign(&args.draft, &args.key)?;
     show(output, &args.draft, &draft, Some(key.to_string()), new)?;
     if !new {
-        output.note(paint(DIM, "this key had signed it already"));
+        output.note(paint(DIM, "this key has already signed the draft"));
     }
     Ok(Verdict::Done)
 }
@@ -78,13 +78,16 @@ pub fn install(args: &KeysInstallArgs, output: Output) -> Result<Verdict, CliErr
     show(output, &args.draft, &installed.draft, None, installed.new)?;
     let version = installed.draft.next().version;
     output.note(if installed.new {
-        format!("{} root document {version} is in force; start the node, and replicas follow", paint(GOOD, "✓"))
+        format!("{} installed root document {version}; start the node, and replicas will follow", paint(GOOD, "✓"))
     } else {
-        paint(DIM, format!("root document {version} was in force already"))
+        paint(DIM, format!("root document {version} is already installed"))
     });
     if let Some(file) = installed.root_key_file {
         let file = file.display();
-        output.note(paint(WARN, format!("{file} still lies here: take it offline, or delete it if it counts no more")));
+        output.note(paint(
+            WARN,
+            format!("{file} is still here: move it offline, or delete it if it is no longer in use"),
+        ));
     }
     Ok(Verdict::Done)
 }
@@ -150,17 +153,16 @@ impl From<CeremonyError> for CliError {
         match error {
             CeremonyError::Unsigned { missing } => Self::no(message)
                 .details(missing.iter().map(tallied).collect())
-                .hint("whoever holds another of these root keys signs with: bookholder keys sign DRAFT --key FILE"),
-            CeremonyError::Stranger { key, .. } => Self::no(message).hint(format!(
-                "is it the right file? a new root key comes in by: bookholder keys draft --root-key {key}"
-            )),
+                .hint("holders of the other root keys sign with: bookholder keys sign DRAFT --key FILE"),
+            CeremonyError::Stranger { key, .. } => Self::no(message)
+                .hint(format!("check the file; to add a new root key, use: bookholder keys draft --public-key {key}")),
             CeremonyError::Outdated { .. } | CeremonyError::NoChange { .. } => {
-                Self::no(message).hint("bookholder keys show --data DIR prints what is in force")
+                Self::no(message).hint("see the current keys with: bookholder keys show --data DIR")
             }
-            CeremonyError::Exists { .. } => Self::usage(message).hint("choose another file, or move that one away"),
-            CeremonyError::NoDraft { .. } => Self::usage(message).hint("make one with: bookholder keys draft"),
+            CeremonyError::Exists { .. } => Self::usage(message).hint("choose another file, or move the existing one"),
+            CeremonyError::NoDraft { .. } => Self::usage(message).hint("create one with: bookholder keys draft"),
             CeremonyError::Running { .. } => {
-                Self::usage(message).hint("replicas go on answering while the primary is stopped")
+                Self::usage(message).hint("replicas keep answering while the primary is stopped")
             }
             CeremonyError::Founding(_) | CeremonyError::Root(_) | CeremonyError::Epoch(_) | CeremonyError::Note(_) => {
                 Self::no(message)

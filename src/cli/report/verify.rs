@@ -22,13 +22,13 @@ use crate::trust::root::RootKeyId;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  bookholder report verify incident.html --root-key bk1-…")]
 pub struct ReportVerifyArgs {
-    /// What `bookholder report` wrote
+    /// Report file, from `bookholder report`
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Its manifest [default: the file's name with .manifest.json behind it]
+    /// Manifest file [default: the report's name followed by .manifest.json]
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// The registry's root key, from its operator and not from whoever sent the report
+    /// Registry root key; get it from the registry's operator, not with the report
     #[arg(long, value_name = "KEY")]
     root_key: RootKeyId,
 }
@@ -37,10 +37,10 @@ pub fn run(args: &ReportVerifyArgs, output: Output) -> Result<Verdict, CliError>
     let beside = args.manifest.clone().unwrap_or_else(|| manifest_of(&args.file));
     let json = disk::read(&beside, MANIFEST_FILE_BYTES_MAX)?;
     let file: ManifestFile = serde_json::from_slice(&json)
-        .map_err(|error| CliError::usage(format!("{} is no manifest of a report: {error}", beside.display())))?;
+        .map_err(|error| CliError::usage(format!("{} is not a report manifest: {error}", beside.display())))?;
     let verified = verify(&file, open(&args.file)?, &args.root_key).map_err(|error| match error {
         ManifestError::Read(error) => CliError::file("read", &args.file, &error),
-        refused => CliError::no(format!("the report is not believed: {refused}")),
+        refused => CliError::no(format!("the report failed verification: {refused}")),
     })?;
     let copy = chain(&args.file, &verified.manifest)?;
     show(output, &verified, copy.as_ref())
@@ -61,12 +61,12 @@ fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerdict>, CliErr
     })?;
     if let Some(seq) = copy.broken_at {
         return Err(CliError::no(format!("the chain of audit entries is broken at commit {seq}"))
-            .hint("the registry signed it so; run `bookholder audit verify` there"));
+            .hint("run `bookholder audit verify` on the registry"));
     }
     let end = |mark: &Option<(u64, String)>| mark.as_ref().and_then(|(seq, hash)| AuditMark::of(*seq, hash));
     let ends = end(&copy.first).zip(end(&copy.last));
     if ends != manifest.ends || (copy.entries, copy.served) != (manifest.records, manifest.spans) {
-        return Err(CliError::no("the report does not hold what its manifest says; ask for it again"));
+        return Err(CliError::no("the report does not match its manifest; download it again"));
     }
     Ok(Some(copy))
 }
@@ -98,18 +98,18 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerdict>)
     row("registry", manifest.registry.clone())?;
     row("from", format!("{} to {} UTC", moment(manifest.from), moment(manifest.to)))?;
     row("prompts", one_line(manifest.prompts.as_str()))?;
-    row("holds", format!("{} decisions, {} spans of what was live", manifest.records, manifest.spans))?;
+    row("holds", format!("{} decisions, {} deployments", manifest.records, manifest.spans))?;
     row("file", format!("{}, {}", manifest.format, progress::size(manifest.bytes)))?;
     row("made", format!("{} UTC by {}, with {}", moment(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
     row("signed", format!("by {signer}"))?;
     row("audit", format!("newest entry {} {}", manifest.audit.seq, paint(DIM, manifest.audit.hex())))?;
     if let Some(copy) = copy {
         let gaps = if copy.gaps == 0 {
-            "no holes".to_owned()
+            "no gaps".to_owned()
         } else {
-            paint(WARN, format!("{} holes, where it is about something else", copy.gaps))
+            paint(WARN, format!("{} gaps where entries are not part of the report", copy.gaps))
         };
-        row("chain", format!("{} entries, each whole; {gaps}", copy.entries))?;
+        row("chain", format!("{} entries verified; {gaps}", copy.entries))?;
     }
     output.line(paint(GOOD, "verified: the file is what the registry signed"))?;
     Ok(Verdict::Done)
@@ -232,7 +232,7 @@ mod tests {
             (&good, &(signed_good.0.clone(), elsewhere), "root key id"),
             // A registry that signs what does not hold together is found out, too.
             (&altered, &signed(&altered, |_| ()), "broken at commit 5"),
-            (&good, &signed(&good, |manifest| manifest.spans = 9), "does not hold what its manifest says"),
+            (&good, &signed(&good, |manifest| manifest.spans = 9), "does not match its manifest"),
         ] {
             let error = outcome(document, signed).expect_err(part);
             assert!(error.message.contains(part), "{error}");
@@ -252,6 +252,6 @@ mod tests {
         assert_eq!(verdict(None).kind, Kind::Usage);
         std::fs::write(&file, b"{}").expect("a file");
         let error = verdict(Some(file.clone()));
-        assert!(error.message.contains("is no manifest of a report"), "{error}");
+        assert!(error.message.contains("is not a report manifest"), "{error}");
     }
 }

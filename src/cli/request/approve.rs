@@ -23,15 +23,15 @@ const ANSWER_BYTES_MAX: u64 = 64;
 /// `request approve`
 #[derive(Clone, Debug, Args)]
 pub struct ApproveArgs {
-    /// Which
+    /// Change request number
     id: u64,
-    /// Why
+    /// Message
     #[arg(short, long, value_name = "WHY")]
     message: Option<String>,
-    /// Only if it still proposes this, as `request show` prints it; one for each move
+    /// Approve only this fingerprint, as printed by `request show`; one per deployment
     #[arg(long, value_name = "HEX", value_parser = digits)]
     fingerprint: Vec<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
@@ -67,20 +67,20 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     Ok(Verdict::Done)
 }
 
-/// Refuses what somebody did not look at: each move must have one of these fingerprints, and each of them a move.
+/// Rejects what was not reviewed: each deployment must have one of these fingerprints, and vice versa.
 fn still(request: &ChangeRequest, seen: &[String]) -> Result<(), CliError> {
     let all_seen = request.moves.iter().all(|one| seen.iter().any(|seen| one.fingerprint.starts_with(seen)));
     let gone = |seen: &&String| !request.moves.iter().any(|one| one.fingerprint.starts_with(*seen));
     let id = request.id;
     let message = match seen.iter().find(gone) {
-        Some(gone) => format!("the change request {id} proposes nothing with the fingerprint {gone} any more"),
-        None if !all_seen => format!("the change request {id} proposes more moves than those; give each fingerprint"),
+        Some(gone) => format!("change request {id} no longer contains a deployment with the fingerprint {gone}"),
+        None if !all_seen => format!("change request {id} contains other deployments; give the fingerprint of each"),
         None => return Ok(()),
     };
-    Err(CliError::no(message).hint(format!("`bookholder request show {id}` shows what it proposes now")))
+    Err(CliError::no(message).hint(format!("see its current deployments with `bookholder request show {id}`")))
 }
 
-/// Whether somebody types a yes; anything else is a no, and so is the end of the input.
+/// Whether the answer is yes; anything else, and the end of the input, is no.
 fn agrees(input: impl BufRead) -> Result<bool, CliError> {
     let mut answer = String::new();
     input.take(ANSWER_BYTES_MAX).read_line(&mut answer).map_err(|error| CliError::no(error.to_string()))?;
@@ -94,7 +94,7 @@ fn digits(text: &str) -> Result<String, String> {
     if long_enough && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(text);
     }
-    Err(format!("give {} to {DIGITS_MAX} hex digits, as `request show` prints them", view::FINGERPRINT_DIGITS))
+    Err(format!("use {} to {DIGITS_MAX} hex digits, as printed by `request show`", view::FINGERPRINT_DIGITS))
 }
 
 #[cfg(test)]
@@ -145,9 +145,9 @@ mod tests {
         let check = |seen: &[&String]| still(&request, &seen.iter().map(|one| (*one).clone()).collect::<Vec<_>>());
         assert!(check(&[&a, &b]).is_ok() && check(&[&second, &first]).is_ok());
         for (seen, part) in [
-            (&[&a][..], "proposes more moves than those"),
-            (&[&c], "nothing with the fingerprint cccccccccccc any more"),
-            (&[&a, &b, &c], "nothing with the fingerprint cccccccccccc any more"),
+            (&[&a][..], "contains other deployments"),
+            (&[&c], "no longer contains a deployment with the fingerprint cccccccccccc"),
+            (&[&a, &b, &c], "no longer contains a deployment with the fingerprint cccccccccccc"),
         ] {
             let error = check(seen).expect_err(part);
             assert!(error.message.contains(part), "{error:?}");

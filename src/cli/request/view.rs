@@ -39,7 +39,7 @@ pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
 }
 
-/// How many digits of a fingerprint are shown: enough that nobody finds another move with the same ones by chance.
+/// How many digits of a fingerprint are shown: enough to rule out a chance collision.
 pub const FINGERPRINT_DIGITS: usize = 12;
 
 /// The beginning of what an approval of a move binds to.
@@ -61,7 +61,7 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
         if let Some(line) = review.interface.as_ref().and_then(findings::interface) {
             output.line(line)?;
         }
-        output.table(&findings::table(&review.findings), "the risk rules find nothing")?;
+        output.table(&findings::table(&review.findings), "no findings")?;
         let open = view.request.state == RequestState::Open;
         output.line(around(review, open).trim_end())?;
     }
@@ -71,13 +71,16 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
     }
     let id = view.request.id;
     if let Some(waits_for) = &view.waits_for {
-        output.line(format!("\n{} its policies are met, but {}", paint(WARN, "…"), one_line(waits_for)))
+        output.line(format!("\n{} all requirements are met, but {}", paint(WARN, "…"), one_line(waits_for)))
     } else if view.complete && view.request.automatic {
-        output.line(format!("\n{} nothing is missing: it is applied within seconds", paint(GOOD, "✓")))
+        output.line(format!("\n{} all requirements are met: it will be deployed within seconds", paint(GOOD, "✓")))
     } else if view.complete {
-        output.line(format!("\n{} nothing is missing: `bookholder request apply {id}`", paint(GOOD, "✓")))
+        output.line(format!(
+            "\n{} all requirements are met: deploy it with `bookholder request apply {id}`",
+            paint(GOOD, "✓")
+        ))
     } else if view.request.state == RequestState::Open {
-        output.line(format!("\n{} something is missing, marked ✗ above", paint(WARN, "…")))
+        output.line(format!("\n{} some requirements are not met (marked ✗ above)", paint(WARN, "…")))
     } else {
         Ok(())
     }
@@ -91,10 +94,10 @@ fn head(request: &ChangeRequest) -> String {
         dates.extend([" · open until ", &moment(request.expires), " UTC"]);
     }
     if request.automatic {
-        dates.push_str(" · applied as soon as nothing is missing");
+        dates.push_str(" · deployed as soon as all requirements are met");
     }
     if !request.reviewers.is_empty() {
-        dates.extend([" · asked to review: ", &one_line(&request.reviewers.join(", "))]);
+        dates.extend([" · reviewers: ", &one_line(&request.reviewers.join(", "))]);
     }
     shown.push_str(&paint(DIM, dates));
     shown + "\n" + &harmless(&request.message)
@@ -105,7 +108,7 @@ fn around(review: &MoveReview, open: bool) -> String {
     let mut shown = if !open {
         String::new()
     } else if review.requirements.is_empty() {
-        format!("{}\n", paint(DIM, "no policy demands anything; a grant of deploy is enough"))
+        format!("{}\n", paint(DIM, "no policy applies; the deploy permission is enough"))
     } else {
         requirements::lines(&review.requirements, Some(&review.reviewers))
     };
@@ -122,10 +125,10 @@ fn said(event: &RequestEvent) -> String {
         EventKind::Approve => paint(GOOD, "approves"),
         EventKind::Reject => paint(BAD, "rejects"),
         EventKind::Comment => "says".to_owned(),
-        EventKind::Amend => paint(WARN, "proposes something else"),
+        EventKind::Amend => paint(WARN, "amends it"),
         EventKind::Withdraw => paint(BAD, "withdraws it"),
         EventKind::Apply => paint(GOOD, "applies it"),
-        EventKind::Expire => paint(BAD, "closes it: its time is over"),
+        EventKind::Expire => paint(BAD, "closes it: expired"),
     };
     let message = if event.message.is_empty() { String::new() } else { format!(": {}", one_line(&event.message)) };
     format!("{} {}{roles} {kind}{message}", paint(DIM, moment(event.at)), one_line(&event.by))
@@ -164,14 +167,14 @@ mod tests {
     fn a_reviewer_reads_what_moves_what_is_missing_and_who_said_what() {
         let view = view();
         let expected = "change request 12 open\nann 2026-03-20 15:00:00 UTC · open until 2026-04-19 15:00:00 UTC · \
-                        applied as soon as nothing is missing\nWarmer\ngreetings";
+                        deployed as soon as all requirements are met\nWarmer\ngreetings";
         assert_eq!(plain(&head(&view.request)), expected);
         assert_eq!(plain(&movement(&view.request.moves[0], &view.moves[0])), "support/agent production: 6 → 7");
         assert_eq!(plain(&fingerprint(&view.request.moves[0])), "fingerprint f");
         let long = ProposedMove { fingerprint: "0123456789abcdef".to_owned(), ..view.request.moves[0].clone() };
         assert_eq!(plain(&fingerprint(&long)), "fingerprint 0123456789ab");
         let expected = "✗ policy prod: 2 approvals (1 so far)
-  who could: bo (releaser)
+  can be met by: bo (releaser)
 used in the last 24 hours by shop
 included by support/router@3
 ";
@@ -179,7 +182,7 @@ included by support/router@3
         let event = said(&view.request.events[0]);
         assert_eq!(plain(&event), "2026-03-20 16:00:00 cy (compliance) approves: Fine\u{fffd}[1m");
         let free = MoveReview { requirements: Vec::new(), ..view.moves[0].clone() };
-        assert!(plain(&around(&free, true)).contains("no policy demands anything"));
+        assert!(plain(&around(&free, true)).contains("no policy applies"));
         assert!(!plain(&around(&free, false)).contains("no policy"), "a closed request is asked nothing any more");
         let applied = MoveReview { from: Some(7), ..view.moves[0].clone() };
         assert_eq!(plain(&movement(&view.request.moves[0], &applied)), "support/agent production: 7");

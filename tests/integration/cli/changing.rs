@@ -15,8 +15,10 @@ fn publishing_says_which_version_it_made_and_what_may_be_wrong_with_it() {
     let said = line(&node, "publish support/agent --file - -m shorter -l staging").input("Hi {{who}}").ok();
     let said = said.says("✓ support/agent@2 published 1.0.1 support/agent@2+").says("served by staging");
     assert_eq!(said.stderr, "");
-    let _said =
-        line(&node, "publish support/agent --file - -m again").input("Hi {{who}}").ok().says("says the same already");
+    let _said = line(&node, "publish support/agent --file - -m again")
+        .input("Hi {{who}}")
+        .ok()
+        .says("already has this content");
     let refused =
         line(&node, "publish support/agent --file - -m new --bump patch").input("Hi {{who}} {{where}}").fails(1);
     let _said = refused.says("where").says("major");
@@ -64,7 +66,7 @@ fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
         line(&node, "deploy support/agent@1 --to production -m first").ok().says("✓ support/agent production: — → 1");
     let _said = line(&node, "deploy support/agent@1 --to production -m again")
         .ok()
-        .says("nothing changed: it was served already");
+        .says("no change: the label already serves this");
     let moved = line(&node, "deploy support/agent@2 support/router@3 --to production -m both --json").ok().json();
     let ids: Vec<_> = moved["deployments"].as_array().expect("two").iter().map(|moved| moved["id"].clone()).collect();
     assert!(ids.len() == 2 && ids[0] == ids[1], "one deployment: {moved}");
@@ -170,7 +172,7 @@ fn deploying_without_a_version_names_the_newest_ones() {
         node.publish("support/agent", text);
     }
     let said = line(&node, "deploy support/agent --to production -m why").fails(2);
-    let said = said.says("which version of support/agent? The newest are:").says("name one, such as support/agent@2");
+    let said = said.says("which version of support/agent? The latest are:").says("name one, e.g. support/agent@2");
     let two = said.stderr.find("support/agent@2 (").expect("the newest, with its labels");
     let one = said.stderr.find("support/agent@1 ").expect("the one before");
     assert!(two < one, "newest first: {said:#?}");

@@ -125,7 +125,7 @@ fn folder_that_a_person_wrote_shows_no_change_where_there_is_none() {
     fs::remove_file(folder.path.join("bookholder.lock")).expect("removed");
     let _said = folder.push().arg("--dry-run").ok().says("3 prompts: would be 3 unchanged");
     let _said = folder.push().ok().says("3 unchanged");
-    let _said = folder.pull("production").arg("--check").ok().says("all as they should be");
+    let _said = folder.pull("production").arg("--check").ok().says("all up to date");
     folder.write("a.prompt", &windows);
     let _said = folder.push().arg("--dry-run").ok().says("3 unchanged");
     let _said = folder.pull("production").ok();
@@ -147,7 +147,7 @@ fn pull_takes_the_heaviest_version_of_a_split() {
         let _published = publish(&folder.node, "a", text, &[]);
     }
     let _said = line(&folder.node, "deploy a@1=30 a@2=45 a@3=25 --to production -m try").ok();
-    let _said = folder.pull("production").ok().says("took the one with most weight, a@2");
+    let _said = folder.pull("production").ok().says("took a@2, which has the most weight");
     assert_eq!(read(&folder.path.join("a.prompt")), "two\n");
     let _said = folder.pull("production").arg("--check").ok();
 }
@@ -157,7 +157,7 @@ fn links_in_a_pushed_folder_are_followed_or_named() {
     let folder = Folder::new(&[("..data/a.prompt", "one\n")]);
     std::os::unix::fs::symlink("..data/a.prompt", folder.path.join("a.prompt")).expect("a link");
     std::os::unix::fs::symlink("/etc/hostname", folder.path.join("b.prompt")).expect("a link");
-    let _said = folder.push().ok().says("+ a@1").says("b.prompt is skipped: the link points outside the folder");
+    let _said = folder.push().ok().says("+ a@1").says("skipped b.prompt: the link points outside the folder");
     let dry = folder.push().args(["--dry-run", "--json"]).ok().json();
     assert_eq!(dry["prompts"], json!([{"name": "a", "what": "unchanged", "version": 1}]));
 }

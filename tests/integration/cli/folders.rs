@@ -37,7 +37,7 @@ fn a_folder_is_pushed_pulled_and_checked() {
     let pull = |more: &[&str]| bookholder(["pull", "--label", "production", "--out"]).arg(&to).args(more).server(&node);
     let _said = pull(&["--check"]).exits(1).says("+ a/agent 1").says("3 differ");
     let _said = pull(&[]).ok().says("✓ 3 prompts of production");
-    let _said = pull(&["--check"]).ok().says("all as they should be");
+    let _said = pull(&["--check"]).ok().says("all up to date");
     assert_eq!(fs::read_to_string(to.join("shared/tone.prompt")).expect("a file"), "Be kinder.\n");
     assert_eq!(
         fs::read_to_string(to.join("a/agent.prompt")).expect("a file"),
@@ -73,8 +73,7 @@ fn a_folder_is_pushed_pulled_and_checked() {
     write(&from, "broken.prompt", "{{> nobody/at/all}}\n");
     let _said = push(&[]).exits(1).says("✗ broken").says("nobody/at/all").says("1 refused");
     let empty = tempfile::tempdir().expect("a folder");
-    let _said =
-        bookholder(["push", "-m", "why"]).arg(empty.path()).server(&node).fails(2).says("holds no prompt files");
+    let _said = bookholder(["push", "-m", "why"]).arg(empty.path()).server(&node).fails(2).says("has no prompt files");
 }
 
 #[test]
@@ -110,9 +109,9 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
     fs::write(&packed, zstd::encode_all(history.as_bytes(), 1).expect("packed")).expect("a file");
     let said = bookholder(["import"]).arg(&plain).server(&node).ok();
     let _said = said
-        .says("1 prompt under another name:")
+        .says("1 prompt renamed:")
         .says("a|b → a-b-")
-        .says("✓ 3 versions published, 1 removed, 0 known already, 0 refused");
+        .says("✓ 3 versions published, 1 removed, 0 already present, 0 rejected");
     let mapped = format!("a-b-{}", &blake3::hash(b"a|b").to_hex()[..12]);
     let again = bookholder(["import", "--json"]).arg(&packed).server(&node).ok().json();
     assert_eq!(

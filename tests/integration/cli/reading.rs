@@ -27,8 +27,7 @@ fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
     let _said = rendered.says("note: ignored, as this version has no such variable: `whom`");
     let refused = line(&node, &format!("get {name} --var whom=Ada --strict")).fails(1);
     let _said = refused.says("`who`").says("`n`").says("`whom`");
-    let _said =
-        line(&node, &format!("get {name} --var n:=three")).fails(2).says("what follows := is not taken as JSON");
+    let _said = line(&node, &format!("get {name} --var n:=three")).fails(2).says("invalid JSON after :=");
     let id = resolved["content_id"].as_str().expect("an id");
     let by_content = format!("{}@{}", "a/b-c.d", &id[..15]);
     let _said = bookholder(["get", &by_content, "--stamp"]).server(&node).ok().says("@1+");
@@ -129,7 +128,7 @@ fn prompts_versions_and_differences_are_listed() {
         diff.says("message 1 → 1").says("-You help {{shop}}.").says("+You politely help {{shop}}.").says("gpt-5");
     let diff = line(&node, "diff support/agent production 2 --json").ok().json();
     assert_eq!((&diff["from"], &diff["to"]), (&json!(1), &json!(2)));
-    let _said = line(&node, "diff support/agent 1 1").ok().says("they say the same");
+    let _said = line(&node, "diff support/agent 1 1").ok().says("the versions are identical");
     let _said = line(&node, "diff support/agent 1 9").fails(1).says("has no version 9");
 
     let _said = line(&node, "show support/agent").ok().says("2 versions").says("staging").says("production");

@@ -18,7 +18,7 @@ fn destructive_verbs_ask_on_a_terminal_and_take_yes() {
     let text = |name: &str| drop(publish(&node, name, "one", &["--label", "production"]));
     text("a");
     let _said = typed(&node, "remove a -m gone", "n\n").says("Remove a?").says("nothing was changed").says("exit 1");
-    let _said = typed(&node, "unlabel a --label production -m gone", "\n").says("Take the label").says("exit 1");
+    let _said = typed(&node, "unlabel a --label production -m gone", "\n").says("Remove the label").says("exit 1");
     assert_eq!(node.text("a@production"), "one");
     let _said = typed(&node, "remove a -m gone --yes", "").says("exit 0");
     text("a");
@@ -41,7 +41,7 @@ fn destructive_verbs_ask_on_a_terminal_and_take_yes() {
 
     let file = folder.path().join("kept.prompt");
     let _said = bookholder(["draft", "save", "kept", "mine", "--file"]).arg(&file).server(&node).ok();
-    let _said = typed(&node, "draft discard kept mine", "n\n").says("Discard the draft mine").says("exit 1");
+    let _said = typed(&node, "draft discard kept mine", "n\n").says("Delete the draft mine").says("exit 1");
     let _said = typed(&node, "draft discard kept mine", "yes\n").says("exit 0");
 }
 
@@ -56,8 +56,10 @@ fn deploying_what_breaks_callers_asks_on_a_terminal_and_is_refused_in_a_script()
     let _said = line(&node, &format!("{deploy} --yes")).fails(1);
     if has_terminal() {
         let said = typed(&node, deploy, "n\n");
-        let _said =
-            said.says("the required variable `who` was added").says("Deploy although callers break?").says("exit 1");
+        let _said = said
+            .says("the required variable `who` was added")
+            .says("Deploy even though this breaks current callers?")
+            .says("exit 1");
         assert_eq!(node.text("a@production"), "Hi");
         let _said = typed(&node, &format!("{deploy} --yes"), "").says("exit 0");
         let _said = line(&node, "rollback a --label production -m back").ok();
@@ -105,9 +107,9 @@ fn empty_lists_name_the_filter_that_emptied_them() {
     let node = Node::primary();
     let _published = publish(&node, "support/agent", "Hi", &["--label", "production"]);
     for (line, said) in [
-        ("list agent", "no prompt's name begins with agent"),
-        ("history support/agent --label staging", "support/agent@staging was never moved"),
-        ("audit log --denied", "no audit entry fits these filters"),
+        ("list agent", "no prompts with the prefix agent"),
+        ("history support/agent --label staging", "no deployments to support/agent@staging"),
+        ("audit log --denied", "no audit entries match these filters"),
         ("request list --state open", "no open change requests"),
     ] {
         let _said = typed(&node, line, "").says(said).says("exit 0");

@@ -52,7 +52,7 @@ fn a_bundle_carries_everything_to_a_replica_without_a_network() {
     let inbox = primary.home().join("inbox");
     std::fs::create_dir(&inbox).expect("a folder");
     let launch = Launch::replica().args(["--root-key", &primary.root_key()]);
-    let said = import(&first, &launch.data, &primary.root_key()).ok().says("proved");
+    let said = import(&first, &launch.data, &primary.root_key()).ok().says("verified:");
     assert!(said.stdout.contains(&primary.root_key()), "{said:#?}");
     let mut replica = launch.args([std::ffi::OsString::from("--inbox"), inbox.clone().into()]).start();
     assert_eq!(replica.text("a"), "first {{x}}");
@@ -86,9 +86,9 @@ fn a_bundle_carries_everything_to_a_replica_without_a_network() {
     replica.stop();
     let _said = import(&first, replica.data(), &primary.root_key())
         .fails(1)
-        .says("the bundle is refused")
+        .says("the bundle was rejected")
         .says("which was already reached");
-    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified:");
 }
 
 /// A replica without a network that looks through an inbox.
@@ -142,7 +142,7 @@ fn named_pipe_in_a_bundle_hangs_neither_import_nor_replica_nor_its_end() {
         copy(&good, &bad);
         pipe(&bad.join(&name));
         let data = primary.home().join(format!("data-{at}"));
-        let _said = import(&bad, &data, &primary.root_key()).fails(1).says("the bundle is refused");
+        let _said = import(&bad, &data, &primary.root_key()).fails(1).says("the bundle was rejected");
 
         let inbox = primary.home().join(format!("inbox-{at}"));
         std::fs::create_dir(&inbox).expect("a folder");
@@ -243,11 +243,14 @@ fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
             let (code, said) = import(&bundle, &data, &primary.root_key()).run();
             let what = format!("{} at {offset}: {said:#?}", file.display());
             assert_eq!(code, Some(1), "{what}");
-            assert!(said.stderr.contains("error: the bundle is refused: ") && said.stderr.contains("hint: "), "{what}");
+            assert!(
+                said.stderr.contains("error: the bundle was rejected: ") && said.stderr.contains("hint: "),
+                "{what}"
+            );
         }
         for kept in [0, 1, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(file, &bytes[..kept]).expect("written");
-            let _said = import(&bundle, &data, &primary.root_key()).fails(1).says("the bundle is refused");
+            let _said = import(&bundle, &data, &primary.root_key()).fails(1).says("the bundle was rejected");
         }
         std::fs::remove_file(file).expect("removed");
         let new = tempfile::tempdir().expect("a folder");
@@ -256,7 +259,7 @@ fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
     }
     let after = bookholder(["verify", "--json", "--data"]).arg(&data).ok().json();
     assert_eq!((&after["state"], &after["position"]), (&before["state"], &before["position"]));
-    let _said = import(&bundle, &data, &primary.root_key()).ok().says("proved");
+    let _said = import(&bundle, &data, &primary.root_key()).ok().says("verified:");
 }
 
 #[test]
@@ -265,7 +268,7 @@ fn a_bundle_of_another_registry_or_into_a_wrong_directory_is_refused() {
     primary.publish("a", "mine");
     let bundle = export(&primary, "bundle");
     let data = primary.home().join("replica");
-    let _said = import(&bundle, &data, &other.root_key()).fails(1).says("the bundle is refused");
+    let _said = import(&bundle, &data, &other.root_key()).fails(1).says("the bundle was rejected");
     let _said = import(&bundle, &primary.home().join("r2"), "nonsense").fails(2);
     let unknown = bookholder(["bundle", "import"]).arg(&bundle).arg("--data").arg(primary.home().join("r3"));
     let _said = unknown.fails(2).says("pass --root-key");

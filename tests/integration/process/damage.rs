@@ -96,7 +96,7 @@ fn a_closed_replica(folder: &Path) -> Closed {
     let _said = bookholder(["bundle", "export"]).arg(&bundle).server(&primary).ok();
     let data = folder.join("replica");
     let import = bookholder(["bundle", "import"]).arg(&bundle).arg("--data").arg(&data);
-    let _said = import.arg("--root-key").arg(primary.root_key()).ok().says("proved");
+    let _said = import.arg("--root-key").arg(primary.root_key()).ok().says("verified:");
     let read = |name: &str| std::fs::read(data.join(name)).expect("a file");
     Closed { database: read(DATABASE), state: primary.status()["state"].clone(), content_id }
 }

@@ -90,7 +90,7 @@ fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
     node.publish("a", "written after");
     assert_eq!(node.text("a"), "written after");
     node.stop();
-    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("verified:");
     drop(node);
 }
 
@@ -117,7 +117,7 @@ fn a_file_that_may_not_grow_refuses_writes_and_serves_on() {
     node.publish("a", "written after");
     assert_eq!(node.text("a"), "written after");
     node.stop();
-    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(node.data()).ok().says("verified:");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn nodes_start_and_answer_on_a_read_only_file_system_and_write_when_it_is_writab
     primary.stop();
     disk.remount("ro");
     for node in [primary.data(), replica.data()] {
-        let _said = bookholder(["verify", "--data"]).arg(node).ok().says("proved");
+        let _said = bookholder(["verify", "--data"]).arg(node).ok().says("verified:");
     }
     // Where they listen cannot be written down, so they are told.
     let listen = |node: &mut Node| {

@@ -40,7 +40,7 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
     let restore = || {
         bookholder(["restore"]).arg(&file).arg("--data").arg(&restored).arg("--keys").arg(primary.data().join("keys"))
     };
-    let _said = restore().ok().says("epoch 2 begins here").says("proved");
+    let _said = restore().ok().says("epoch 2 begins here").says("verified:");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -59,7 +59,7 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
     replica.until("it follows on", || (replica.text("a") == "life goes on").then_some(()));
     assert!(replica.status()["position"].as_str().expect("a position").starts_with("2."), "{}", replica.status());
     replica.stop();
-    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified:");
 }
 
 /// What a directory holds, sorted.
@@ -138,7 +138,7 @@ fn a_damaged_backup_is_named_and_leaves_nothing() {
         assert!(!data.exists(), "{number}: {:?}", names(&data));
     }
     assert!(refused >= 7, "{refused}");
-    let _said = restore(&file, &data, &keys).ok().says("epoch 2 begins here").says("proved");
+    let _said = restore(&file, &data, &keys).ok().says("epoch 2 begins here").says("verified:");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_registry_that_lost_its_database_is_restored_and_never_begun_again() {
         let said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok();
         // The second copy of one backup is not taken for the first.
         let epoch = if empty { "epoch 3 begins here" } else { "epoch 2 begins here" };
-        let _said = said.says(epoch).says("proved");
+        let _said = said.says(epoch).says("verified:");
         primary.restart();
         assert_eq!(primary.text("p/3"), "text");
         primary.stop();
@@ -244,7 +244,7 @@ fn a_restore_that_is_killed_leaves_a_whole_registry_or_nothing_that_starts() {
             }
             let _said = restore(&file, &data, &keys).ok().says("epoch 2 begins here");
         }
-        let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("proved");
+        let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("verified:");
         let mut node = Launch::primary().data(&data).start();
         assert!(node.status()["position"].as_str().expect("a position").starts_with("2."), "{}", node.status());
         assert!(node.text("p/19").starts_with("a longer text"));
