@@ -30,7 +30,8 @@ use crate::api::read::{
 };
 use crate::api::status::Status;
 use crate::api::write::{
-    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RemoveRequest, RollbackRequest, Why,
+    DeployRequest, Deployed, ImportRequest, Imported, MessageRequest, PublishRequest, Published, RemoveRequest,
+    RollbackRequest,
 };
 use crate::crypto::secret::AccessToken;
 use crate::crypto::tls::{trusting, use_ring};
@@ -243,7 +244,12 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn unlabel(&self, name: &PromptName, label: &Label, why: &Why) -> Result<Deployed, ClientError> {
+    pub async fn unlabel(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        why: &MessageRequest,
+    ) -> Result<Deployed, ClientError> {
         self.call(self.request(Method::DELETE, &paths::label(name, label)).json(why)).await
     }
 
@@ -259,7 +265,7 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn retire(&self, name: &PromptName, number: u64, why: &Why) -> Result<(), ClientError> {
+    pub async fn retire(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::POST, &paths::retirement(name, number)).json(why)).await
     }
 
@@ -267,7 +273,7 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn reinstate(&self, name: &PromptName, number: u64, why: &Why) -> Result<(), ClientError> {
+    pub async fn reinstate(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::retirement(name, number)).json(why)).await
     }
 

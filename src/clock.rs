@@ -103,13 +103,13 @@ impl Clock for ManualClock {
 
 /// Tells long work when to end: at a moment of a clock, or when its result is no longer needed. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub struct Cancellation {
     /// The clock, and the monotonic time at which to end.
     until: Option<(Arc<dyn Clock>, u64)>,
     abandoned: Arc<AtomicBool>,
 }
 
-impl Stop {
+impl Cancellation {
     /// Never due, unless it is abandoned.
     #[must_use]
     pub fn never() -> Self {
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn work_stops_at_its_moment_or_when_it_is_abandoned() {
         let clock = ManualClock::default();
-        let stop = Stop::after(Arc::new(clock.clone()), 20);
+        let stop = Cancellation::after(Arc::new(clock.clone()), 20);
         clock.advance(19);
         assert!(!stop.is_due());
         clock.advance(1);
         assert!(stop.is_due());
-        let never = Stop::never();
+        let never = Cancellation::never();
         let same = never.clone();
         assert!(!same.is_due());
         never.abandon();

@@ -61,18 +61,18 @@ pub enum Role {
 
 /// A gauge without a sample until it is first set: unknown is not 0.
 #[derive(Clone, Debug, Default)]
-pub struct Known<G = Gauge>(Arc<OnceLock<G>>);
+pub struct OptionalGauge<G = Gauge>(Arc<OnceLock<G>>);
 /// The same of something that is not whole.
-pub type KnownReal = Known<Real>;
+pub type OptionalFloatGauge = OptionalGauge<FloatGauge>;
 
-impl<G: Default> Known<G> {
+impl<G: Default> OptionalGauge<G> {
     /// The gauge, which has a sample from now on.
     pub fn gauge(&self) -> &G {
         self.0.get_or_init(G::default)
     }
 }
 
-impl<G: EncodeMetric + TypedMetric> EncodeMetric for Known<G> {
+impl<G: EncodeMetric + TypedMetric> EncodeMetric for OptionalGauge<G> {
     fn encode(&self, encoder: MetricEncoder<'_>) -> fmt::Result {
         self.0.get().map_or(Ok(()), |gauge| gauge.encode(encoder))
     }
@@ -87,7 +87,7 @@ impl<G: EncodeMetric + TypedMetric> EncodeMetric for Known<G> {
 }
 
 /// A gauge of something that is not whole, such as seconds.
-pub type Real = Gauge<f64, AtomicU64>;
+pub type FloatGauge = Gauge<f64, AtomicU64>;
 
 /// Requests by what they are for and how they ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -166,8 +166,8 @@ pub struct Instruments {
     pub delta_cache_misses: Counter,
     pub position_epoch: Gauge,
     pub position_seq: Gauge,
-    pub checkpoint_age_seconds: KnownReal,
-    pub last_verified_contact_age_seconds: KnownReal,
+    pub checkpoint_age_seconds: OptionalFloatGauge,
+    pub last_verified_contact_age_seconds: OptionalFloatGauge,
     pub stale: Gauge,
     pub expired: Gauge,
     pub clock_untrusted: Gauge,
@@ -184,21 +184,21 @@ pub struct Instruments {
     pub propagation_seconds: Histogram,
     pub received_bytes: Family<Kind, Counter>,
     pub catchup: Family<Mode, Counter>,
-    pub self_audit_ok: Known,
-    pub self_audit_age_seconds: KnownReal,
+    pub self_audit_ok: OptionalGauge,
+    pub self_audit_age_seconds: OptionalFloatGauge,
     pub storage_readable: Gauge,
     pub storage_writable: Gauge,
     pub storage_damaged: Gauge,
     pub contents_refused: Counter,
     cached_counted: AtomicU64,
-    pub database_bytes: Known,
+    pub database_bytes: OptionalGauge,
     pub replicas: Family<State, Gauge>,
     pub replica_lag_commits: Family<ReplicaName, Gauge>,
-    pub open_change_requests: Known,
-    pub webhook_deliveries_pending: Known,
+    pub open_change_requests: OptionalGauge,
+    pub webhook_deliveries_pending: OptionalGauge,
     pub webhooks: Family<State, Gauge>,
     pub webhook_attempts: Family<State, Counter>,
-    pub certificate_expiry_timestamp_seconds: Known,
+    pub certificate_expiry_timestamp_seconds: OptionalGauge,
     process: process::Process,
     registry: Registry,
 }
@@ -354,14 +354,14 @@ fn catalogue(role: Role) -> Instruments {
         replicas: c.add("replicas", "Replicas seen in the last two minutes, by reported freshness", Family::default()),
         replica_lag_commits: c.add("replica_lag_commits", "Commits that a replica is behind, for the 100 \
             authenticated replicas that are furthest behind", Family::default()),
-        open_change_requests: c.add("open_change_requests", "Open change requests", Known::default()),
-        webhook_deliveries_pending: c.add("webhook_deliveries_pending", "Webhook deliveries waiting for an attempt", Known::default()),
+        open_change_requests: c.add("open_change_requests", "Open change requests", OptionalGauge::default()),
+        webhook_deliveries_pending: c.add("webhook_deliveries_pending", "Webhook deliveries waiting for an attempt", OptionalGauge::default()),
         webhooks: c.add("webhooks", "Webhooks by state: ok (the last attempt succeeded), failing (it failed), \
             disabled", Family::default()),
         webhook_attempts: c.add("webhook_attempts", "Webhook delivery attempts by result: delivered, pending (will \
             be retried), failed (given up)", Family::default()),
         last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time \
-            since the last verified contact with the primary", Known::default()),
+            since the last verified contact with the primary", OptionalGauge::default()),
         stale: c.gauge("stale", "1 while this replica is stale: out of contact for too long"),
         expired: c.gauge("expired", "1 while the checkpoint of this replica has expired"),
         held: c.gauge("held", "1 while an operator holds this replica at its position"),
@@ -381,20 +381,20 @@ fn catalogue(role: Role) -> Instruments {
         catchup: c.add("catchup", "Catch-ups of this replica by mode", Family::default()),
         position_epoch: c.only(None).gauge("position_epoch", "Epoch of the position of this node"),
         position_seq: c.gauge("position_seq", "Number of the latest commit on this node"),
-        checkpoint_age_seconds: c.add("checkpoint_age_seconds", "Age of the latest checkpoint", Known::default()),
+        checkpoint_age_seconds: c.add("checkpoint_age_seconds", "Age of the latest checkpoint", OptionalGauge::default()),
         clock_untrusted: c.gauge("clock_untrusted", "1 while the local clock contradicts signed times"),
         self_audit_ok: c.add("self_audit_ok", "1 if the last check of the stored state against its signature passed, \
-            0 if it failed", Known::default()),
+            0 if it failed", OptionalGauge::default()),
         self_audit_age_seconds: c.add("self_audit_age_seconds", "Time since the last check of the stored state, to \
-            the minute", Known::default()),
+            the minute", OptionalGauge::default()),
         storage_readable: c.gauge("storage_readable", "1 while the database can be read"),
         storage_writable: c.gauge("storage_writable", "1 while the database can be written"),
         storage_damaged: c.gauge("storage_damaged", "1 while stored data is known to be damaged"),
         contents_refused: c.count("contents_refused", "Contents not served because their stored bytes do not match \
             their id"),
-        database_bytes: c.add("database_bytes", "Size of the database file", Known::default()),
+        database_bytes: c.add("database_bytes", "Size of the database file", OptionalGauge::default()),
         certificate_expiry_timestamp_seconds: c.add("certificate_expiry_timestamp_seconds", "Expiry of the TLS \
-            certificate of this node, in seconds since 1970", Known::default()),
+            certificate of this node, in seconds since 1970", OptionalGauge::default()),
         cached_counted: AtomicU64::new(0),
         process,
         registry: std::mem::take(&mut c.registry),

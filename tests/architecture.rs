@@ -175,7 +175,7 @@ fn refusals_get_their_status_in_one_file() {
     let good = ["OK", "CREATED", "ACCEPTED", "NO_CONTENT", "NOT_MODIFIED", "FOUND", "SEE_OTHER", "TEMPORARY_REDIRECT"];
     let mut found = Vec::new();
     // The other two answer what hyper refused or would never read.
-    let tables = ["http/code.rs", "http/listen.rs", "http/patience.rs"];
+    let tables = ["http/code.rs", "http/listen.rs", "http/timeouts.rs"];
     for source in
         sources().iter().filter(|source| source.path.starts_with("http/") && !tables.contains(&source.path.as_str()))
     {

@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use bookholder::api::govern::{PrincipalRequest, ProposeRequest};
 use bookholder::api::write::{DeployRequest, ImportChange, ImportRequest, Move, PublishRequest, ServingRequest};
-use bookholder::clock::{Clock, Stop, SystemClock};
+use bookholder::clock::{Cancellation, Clock, SystemClock};
 use bookholder::crypto::secret::AccessToken;
-use bookholder::governance::report::{Heading, Question, Report};
+use bookholder::governance::report::{Report, ReportHeader, ReportScope};
 use bookholder::governance::risk::Classifier;
 use bookholder::model::content::{Content, Syntax};
 use bookholder::model::name::{Label, PromptName};
 use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::time::Timestamp;
-use bookholder::registry::founding::{Founding, found};
-use bookholder::registry::why::Question as WhyQuestion;
+use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::registry::why::AccessQuestion as WhyQuestion;
 use bookholder::registry::{Actor, Registry};
 use bookholder::resolve::{Catalogue, ReadScope};
 use tokio::runtime::Runtime;
@@ -47,7 +47,7 @@ pub fn run(bench: &mut Bench) {
     let store = open(directory.path());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let admin_token = Some(AccessToken::parse(TOKEN).expect("a token"));
-    let founding = Founding { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
+    let founding = BootstrapOptions { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
     let founded = found(&store, &founding, &clock).expect("a registry");
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -137,10 +137,10 @@ fn report(bench: &mut Bench, runtime: &Runtime, registry: &Registry, catalogue: 
     let round = |_| {
         let began = Instant::now();
         let (from, to) = (Timestamp::from_ms(0), Timestamp::from_ms(4_000_000_000_000));
-        let question = Question { from, to, prompts: Pattern::everything() };
-        let heading = Heading { registry: "bench".to_owned(), generated_at: to, generated_by: "bench".to_owned() };
+        let question = ReportScope { from, to, prompts: Pattern::everything() };
+        let heading = ReportHeader { registry: "bench".to_owned(), generated_at: to, generated_by: "bench".to_owned() };
         let source = catalogue.as_reader(&ReadScope::node()).expect("a state");
-        let source = source.into_report_source(Stop::never()).expect("a node");
+        let source = source.into_report_source(Cancellation::never()).expect("a node");
         let report = Report { heading, question, source: &source };
         let mut page = Vec::new();
         let system = bookholder::governance::report::SystemInfo::default();

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::time::Instant;
 
 use bookholder::files::batches::{Batches, unpack};
-use bookholder::files::mapping::Mapper;
+use bookholder::files::mapping::NameMapper;
 use serde_json::json;
 
 use crate::Bench;
@@ -60,7 +60,7 @@ fn real(bench: &mut Bench) {
     }
     drop(progress);
     bench.report.section("pages", &format!("pages, real history of {} changes", count(changes)));
-    let name = Mapper::new().map(EDIT_WAR).name;
+    let name = NameMapper::new().map(EDIT_WAR).name;
     let prompt = format!("/ui/prompts/{name}");
     for (what, path, shows) in [
         ("list", "/ui/".to_owned(), "class=\"name\""),

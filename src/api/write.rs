@@ -170,7 +170,7 @@ pub struct RollbackRequest {
 /// A change that only needs a reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Why {
+pub struct MessageRequest {
     /// The reason; 1 to 2,000 characters.
     pub message: String,
 }
@@ -187,8 +187,8 @@ pub struct RemoveRequest {
     pub break_glass: Option<String>,
 }
 
-impl From<Why> for RemoveRequest {
-    fn from(Why { message }: Why) -> Self {
+impl From<MessageRequest> for RemoveRequest {
+    fn from(MessageRequest { message }: MessageRequest) -> Self {
         Self { message, break_glass: None }
     }
 }

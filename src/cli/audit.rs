@@ -15,7 +15,7 @@ use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_lin
 use super::{Verdict, disk};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::Page;
-use crate::governance::audit_copy::{CopyError, CopyVerdict, verify_copy};
+use crate::governance::audit_copy::{CopyError, CopyVerification, verify_copy};
 use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
 use crate::store::inspect::Inspection;
 use crate::store::read::ReadTxn;
@@ -94,7 +94,7 @@ struct LogCopy<'a> {
 
 /// What is printed about a copy as JSON.
 #[derive(Serialize)]
-struct CopySaid<'a> {
+struct CopyOutput<'a> {
     #[serde(flatten)]
     verdict: &'a AuditVerdict,
     /// Holes between entries that do not follow one another.
@@ -136,13 +136,13 @@ fn lines_of(page: &[u8], path: &Path) -> Result<Vec<u8>, CliError> {
 
 /// Says what a copy shows. A copy of nothing proves nothing, and `of_log` says that it is a page of the log itself,
 /// where a gap is an entry that was removed.
-fn copy_verdict(output: Output, copy: &CopyVerdict, of_log: bool) -> Result<Verdict, CliError> {
+fn copy_verdict(output: Output, copy: &CopyVerification, of_log: bool) -> Result<Verdict, CliError> {
     let head = copy.last.as_ref().map_or_else(AuditEntry::genesis, |(_, hash)| hash.clone());
     let broken_at = copy.broken_at;
     let whole = copy.is_whole() && copy.entries > 0 && !(of_log && copy.gaps > 0);
     let checked = AuditVerdict { whole, entries: copy.entries, head, broken_at, anchored: None };
     if output.json {
-        output.json(&CopySaid { verdict: &checked, gaps: copy.gaps })?;
+        output.json(&CopyOutput { verdict: &checked, gaps: copy.gaps })?;
         return Ok(if whole { Verdict::Done } else { Verdict::No });
     }
     let no = |said: &str| output.line(format!("{} {said}", paint(BAD, "✗"))).map(|()| Verdict::No);
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn holes_are_in_what_is_said_as_json() {
         let verdict = AuditVerdict { whole: true, entries: 2, head: "h".to_owned(), broken_at: None, anchored: None };
-        let said = serde_json::to_value(CopySaid { verdict: &verdict, gaps: 3 }).expect("JSON");
+        let said = serde_json::to_value(CopyOutput { verdict: &verdict, gaps: 3 }).expect("JSON");
         assert_eq!((&said["gaps"], &said["whole"]), (&3.into(), &true.into()));
     }
 }

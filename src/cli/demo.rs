@@ -19,7 +19,7 @@ use crate::crypto::secret::AccessToken;
 use crate::model::content::{Content, Syntax};
 use crate::model::name::{Label, PromptName};
 use crate::resolve::Query;
-use crate::server::offline::prove;
+use crate::server::offline::verify_transaction;
 use crate::server::{EndSignals, PAGES, Running, run_until_told, start_primary, start_replica};
 use crate::store::{Options, Store};
 
@@ -40,14 +40,14 @@ pub fn run(args: &DemoArgs, output: Output) -> Result<Verdict, CliError> {
     let keep = args.keep;
     runtime()?.block_on(async move {
         let story = Story { output, directory: directory.path().to_owned() };
-        let (primary, replica, token) = story.tell().await?;
+        let (primary, replica, token) = story.run_story().await?;
         if keep {
-            story.invite(&primary, &replica, &token)?;
+            story.print_invitation(&primary, &replica, &token)?;
             let stopping = replica.stopping();
             run_until_told(primary, EndSignals::take()?).await;
             stopping.cancel();
         } else {
-            story.say(&format!("\n{}", paint(DIM, "`bookholder demo --keep` leaves both nodes running.")))?;
+            story.print(&format!("\n{}", paint(DIM, "`bookholder demo --keep` leaves both nodes running.")))?;
             primary.stop().await;
         }
         replica.stop().await;
@@ -61,7 +61,7 @@ struct Story {
 }
 
 impl Story {
-    async fn tell(&self) -> Result<(Running, Running, AccessToken), CliError> {
+    async fn run_story(&self) -> Result<(Running, Running, AccessToken), CliError> {
         self.chapter("Start a primary: one process, one directory, its own keys and access token.")?;
         let (primary, token) = self.start_primary("127.0.0.1:0", None).await?;
         self.fact("listens on", primary.url())?;
@@ -129,7 +129,10 @@ impl Story {
         let proof = {
             let store = Store::open(&Options { directory: self.directory.join("replica"), create: false })
                 .map_err(|error| CliError::no(error.to_string()))?;
-            let proof = store.read().and_then(|txn| prove(&txn)).map_err(|error| CliError::no(error.to_string()))?;
+            let proof = store
+                .read()
+                .and_then(|txn| verify_transaction(&txn))
+                .map_err(|error| CliError::no(error.to_string()))?;
             store.close().await;
             proof
         };
@@ -141,7 +144,7 @@ impl Story {
             format!("all {} records of the replica match what the primary signed", proof.report.state.entries),
         )?;
         let (replica, _) = self.start_replica(&primary).await?;
-        self.say(&format!(
+        self.print(&format!(
             "\n{}",
             paint(GOOD, "Done. The primary kept every version, and the replica never stopped answering.")
         ))?;
@@ -182,23 +185,26 @@ impl Story {
         Ok((replica, began.elapsed()))
     }
 
-    fn invite(&self, primary: &Running, replica: &Running, token: &AccessToken) -> Result<(), CliError> {
-        self.say(&format!("\n{}", paint(STRONG, "Both nodes run until you press Ctrl-C. In another terminal, try:")))?;
-        self.say(&format!("  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN={}", primary.url(), token.reveal()))?;
-        self.say(&format!("  bookholder history {AGENT}"))?;
-        self.say(&format!("  curl {}/v1/resolve/{REFERENCE}", replica.url()))?;
-        self.say(&format!("  Open {}{PAGES} or {}/docs in a browser", primary.url(), primary.url()))
+    fn print_invitation(&self, primary: &Running, replica: &Running, token: &AccessToken) -> Result<(), CliError> {
+        self.print(&format!(
+            "\n{}",
+            paint(STRONG, "Both nodes run until you press Ctrl-C. In another terminal, try:")
+        ))?;
+        self.print(&format!("  export BOOKHOLDER_SERVER={} BOOKHOLDER_TOKEN={}", primary.url(), token.reveal()))?;
+        self.print(&format!("  bookholder history {AGENT}"))?;
+        self.print(&format!("  curl {}/v1/resolve/{REFERENCE}", replica.url()))?;
+        self.print(&format!("  Open {}{PAGES} or {}/docs in a browser", primary.url(), primary.url()))
     }
 
     fn chapter(&self, text: &str) -> Result<(), CliError> {
-        self.say(&format!("\n{}", paint(STRONG, text)))
+        self.print(&format!("\n{}", paint(STRONG, text)))
     }
 
     fn fact(&self, what: &str, value: impl std::fmt::Display) -> Result<(), CliError> {
-        self.say(&format!("  {} {}", paint(DIM, format!("{what:<20}")), paint(ACCENT, value)))
+        self.print(&format!("  {} {}", paint(DIM, format!("{what:<20}")), paint(ACCENT, value)))
     }
 
-    fn say(&self, text: &str) -> Result<(), CliError> {
+    fn print(&self, text: &str) -> Result<(), CliError> {
         self.output.line(text)
     }
 }

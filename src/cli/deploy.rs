@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, rule};
+use super::args::values::{OverrideArgs, WeightedVersion, WhyArgs, choice, rule};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
@@ -38,7 +38,7 @@ Examples:
 pub struct DeployArgs {
     /// Versions to deploy; add =WEIGHT to split a label between versions
     #[arg(required = true, value_name = "NAME@VERSION[=WEIGHT]", value_parser = choice)]
-    versions: Vec<Choice>,
+    versions: Vec<WeightedVersion>,
     /// Label to deploy to
     #[arg(long, value_name = "LABEL")]
     to: Label,
@@ -70,7 +70,7 @@ pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError
 /// The moves that let each of these labels serve these versions.
 pub async fn moves(
     context: &Context,
-    versions: &[Choice],
+    versions: &[WeightedVersion],
     rules: &[RuleRequest],
     labels: &[Label],
 ) -> Result<Vec<Move>, CliError> {

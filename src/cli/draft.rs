@@ -42,7 +42,7 @@ pub struct DraftArgs {
 
 /// Which draft.
 #[derive(Clone, Debug, Args)]
-struct Which {
+struct DraftArg {
     /// Name of the prompt
     #[arg(value_name = "NAME")]
     prompt: PromptName,
@@ -56,7 +56,7 @@ enum DraftCommand {
     /// Save a prompt file as a draft
     Save {
         #[command(flatten)]
-        which: Which,
+        which: DraftArg,
         /// Prompt file; - for standard input
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
@@ -75,7 +75,7 @@ enum DraftCommand {
     /// Print a draft as a prompt file
     Show {
         #[command(flatten)]
-        which: Which,
+        which: DraftArg,
         /// List its saved revisions instead
         #[arg(long)]
         history: bool,
@@ -86,7 +86,7 @@ enum DraftCommand {
     /// Merge newer published versions into a draft
     Merge {
         #[command(flatten)]
-        which: Which,
+        which: DraftArg,
         /// Save the result, based on the latest version, if there are no conflicts
         #[arg(long)]
         save: bool,
@@ -94,7 +94,7 @@ enum DraftCommand {
     /// Publish a draft and delete it
     Publish {
         #[command(flatten)]
-        which: Which,
+        which: DraftArg,
         #[command(flatten)]
         why: WhyArgs,
         /// Label to deploy the new version to; repeatable
@@ -110,7 +110,7 @@ enum DraftCommand {
     /// Delete a draft and its history
     Discard {
         #[command(flatten)]
-        which: Which,
+        which: DraftArg,
         #[command(flatten)]
         yes: YesArgs,
     },
@@ -119,7 +119,7 @@ enum DraftCommand {
 pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError> {
     let (client, output) = (&context.client, context.output);
     match args.command {
-        DraftCommand::Save { which: Which { prompt, draft }, file, parent, expect } => {
+        DraftCommand::Save { which: DraftArg { prompt, draft }, file, parent, expect } => {
             let file = folder::read_file(&file)?.file;
             if !file.labels.is_empty() {
                 output.note(paint(DIM, "labels in the file are ignored; use --label when you publish the draft"));
@@ -131,11 +131,11 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             let drafts = client.drafts(&name).await?;
             if output.json { output.json(&drafts)? } else { output.table(&table(&drafts), "no drafts")? }
         }
-        DraftCommand::Show { which: Which { prompt, draft }, history: true, .. } => {
+        DraftCommand::Show { which: DraftArg { prompt, draft }, history: true, .. } => {
             let saves = client.draft_saves(&prompt, &draft).await?;
             if output.json { output.json(&saves)? } else { output.table(&table(&saves), "no revisions")? }
         }
-        DraftCommand::Show { which: Which { prompt, draft }, history: false, revision } => {
+        DraftCommand::Show { which: DraftArg { prompt, draft }, history: false, revision } => {
             let draft = match revision {
                 Some(revision) => client.draft_save(&prompt, &draft, revision).await?,
                 None => client.draft(&prompt, &draft).await?,
@@ -148,7 +148,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             }
         }
         DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
-        DraftCommand::Publish { which: Which { prompt, draft }, why, label, bump, allow_major } => {
+        DraftCommand::Publish { which: DraftArg { prompt, draft }, why, label, bump, allow_major } => {
             let (expected_revision, allowed) = (None, OverrideArgs { allow_major, ..OverrideArgs::default() });
             let request =
                 PublishDraftRequest { message: why.message, bump, labels: label, expected_revision, allow_major };
@@ -160,7 +160,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
             let published = deploying(output, &allowed, publish).await;
             changed::published(output, &published.map_err(|error| moved(error, &prompt, &draft))?)?;
         }
-        DraftCommand::Discard { which: Which { prompt, draft }, yes } => {
+        DraftCommand::Discard { which: DraftArg { prompt, draft }, yes } => {
             confirm(output, yes.yes, &format!("Delete the draft {draft} of {prompt} and its history?"), Vec::new())?;
             client.discard_draft(&prompt, &draft).await?;
             if output.json {
@@ -173,7 +173,7 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
     Ok(Verdict::Done)
 }
 
-async fn merge(context: &Context, Which { prompt, draft }: &Which, save: bool) -> Result<Verdict, CliError> {
+async fn merge(context: &Context, DraftArg { prompt, draft }: &DraftArg, save: bool) -> Result<Verdict, CliError> {
     let (client, output) = (&context.client, context.output);
     // Read before the merge, so that a save in between is noticed.
     let before = client.draft(prompt, draft).await?;

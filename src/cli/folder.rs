@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::disk;
 use super::error::CliError;
 use super::output::{Output, WARN, count, one_line, paint};
-use crate::files::compare::{FileIds, Written, read as read_prompt};
+use crate::files::compare::{FileIds, ParsedFile, read as read_prompt};
 use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, Lockfile};
 use crate::files::path::name_of;
 use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PromptFile};
@@ -28,7 +28,7 @@ pub struct FolderFile {
 }
 
 /// Reads a prompt file and the ids of what it says.
-pub fn read_file(path: &Path) -> Result<Written, CliError> {
+pub fn read_file(path: &Path) -> Result<ParsedFile, CliError> {
     let wrong = |error: String| CliError::usage(format!("{}: {error}", path.display()));
     read_prompt(&disk::read_text(path, PROMPT_FILE_BYTES_MAX)?).map_err(wrong)
 }
@@ -54,7 +54,7 @@ pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, Folder
             }
         };
         match read_file(&folder.join(&path)) {
-            Ok(Written { file, ids }) => {
+            Ok(ParsedFile { file, ids }) => {
                 if let Some(other) = files.insert(name, FolderFile { path: path.clone(), file, ids }) {
                     wrong.push(format!("{} is the same prompt as {}", path.display(), other.path.display()));
                 }

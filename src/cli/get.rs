@@ -112,11 +112,11 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     } else if output.json {
         output.json(&value)?;
     } else {
-        let unsaid = unsaid(&value);
+        let unsaid = other_parts(&value);
         if matches!(said, Rendered::Messages(_)) && !output.terminal && !unsaid.is_empty() {
             note(output, &format!("not printed: {}; use --json to print everything", unsaid.join(", ")));
         }
-        say(output, &said)?;
+        print_rendered(output, &said)?;
     }
     Ok(Verdict::Done)
 }
@@ -132,7 +132,7 @@ fn by_chance(assignment: Option<&Assignment>) -> bool {
 }
 
 /// What an answer has beside its messages.
-fn unsaid(answer: &Value) -> Vec<&'static str> {
+fn other_parts(answer: &Value) -> Vec<&'static str> {
     let content = answer.get("content").unwrap_or(answer);
     [("model", "the model"), ("tools", "its tools"), ("response_schema", "the response schema"), ("config", "config")]
         .into_iter()
@@ -142,7 +142,7 @@ fn unsaid(answer: &Value) -> Vec<&'static str> {
 }
 
 /// Prints a text or messages.
-pub fn say(output: Output, said: &Rendered) -> Result<(), CliError> {
+pub fn print_rendered(output: Output, said: &Rendered) -> Result<(), CliError> {
     match said {
         Rendered::Text(text) => output.text(text),
         Rendered::Messages(messages) if !output.terminal => output.json(messages),

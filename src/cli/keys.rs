@@ -14,7 +14,7 @@ use crate::server::offline::{self, Keys, OfflineError};
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Shown {
+struct KeysOutput {
     registry: String,
     root_key: String,
     root_version: u64,
@@ -45,7 +45,7 @@ pub fn run(args: KeysArgs, output: Output) -> Result<Verdict, CliError> {
 fn show(output: Output, keys: Keys) -> Result<Verdict, CliError> {
     let (epoch, epoch_key) = keys.epoch;
     if output.json {
-        output.json(&Shown {
+        output.json(&KeysOutput {
             registry: keys.root.registry,
             root_key: keys.root_key.to_string(),
             root_version: keys.root.version,

@@ -94,7 +94,7 @@ enum PolicyCommand {
 /// Several policies in one file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Several {
+struct PolicyList {
     policy: Vec<Policy>,
 }
 
@@ -185,7 +185,7 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
             let fields: serde_json::Map<_, _> =
                 crate::json::read(text.as_bytes()).map_err(|error| error.to_string())?;
             if fields.contains_key("policy") {
-                return serde_json::from_str(text).map(|file: Several| file.policy).map_err(plain);
+                return serde_json::from_str(text).map(|file: PolicyList| file.policy).map_err(plain);
             }
             serde_json::from_str(text).map(|policy| vec![policy]).map_err(plain)
         }
@@ -197,7 +197,7 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
             };
             let fields: toml::Table = toml::from_str(text).map_err(reason)?;
             if fields.contains_key("policy") {
-                return typed(text, fields).map(|file: Several| file.policy).map_err(reason);
+                return typed(text, fields).map(|file: PolicyList| file.policy).map_err(reason);
             }
             typed(text, fields).map(|policy| vec![policy]).map_err(reason)
         }

@@ -56,7 +56,7 @@ pub struct PullArgs {
 }
 
 /// What the label serves, all of it from one state of the registry.
-struct Served {
+struct LabelSnapshot {
     position: Position,
     prompts: BTreeMap<PromptName, Resolved>,
     /// Prompts of which it serves several versions, and the one that was taken.
@@ -108,7 +108,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
 }
 
 /// Reads what a label serves; again when the registry changes between two requests.
-async fn served(context: &Context, label: &Label) -> Result<Served, CliError> {
+async fn served(context: &Context, label: &Label) -> Result<LabelSnapshot, CliError> {
     for _ in 0..ATTEMPTS_MAX {
         if let Some(served) = served_once(context, label).await? {
             return Ok(served);
@@ -117,7 +117,7 @@ async fn served(context: &Context, label: &Label) -> Result<Served, CliError> {
     Err(CliError::no("the registry kept changing during the download").hint("try again"))
 }
 
-async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>, CliError> {
+async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSnapshot>, CliError> {
     let views: Vec<_> = context.client.prompts(&PromptFilter::default(), PAGE_ROWS_MAX).try_collect().await?;
     let has = |labels: &[crate::model::prompt::LabelState]| labels.iter().any(|state| state.label == *label);
     let mut split = BTreeMap::new();
@@ -126,7 +126,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
         let state = view.labels.iter().find(|state| state.label == *label);
         let name = view.prompt.name;
         // Which arm somebody gets depends on who asks; a folder holds what most get.
-        match state.and_then(|state| heaviest(&state.serving.default)) {
+        match state.and_then(|state| main_version(&state.serving.default)) {
             Some(version) => {
                 references.push(format!("{name}@{version}"));
                 split.insert(name, version);
@@ -171,11 +171,11 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<Served>,
             }
         }
     }
-    Ok(position.map(|position| Served { position, prompts, split }))
+    Ok(position.map(|position| LabelSnapshot { position, prompts, split }))
 }
 
 /// The version of a split with the most weight, the newest of several; none without a split.
-fn heaviest(target: &Target) -> Option<u64> {
+fn main_version(target: &Target) -> Option<u64> {
     let Target::Split(split) = target else { return None };
     let mut weights: BTreeMap<u64, u32> = BTreeMap::new();
     for slots in &split.slots {
@@ -206,7 +206,7 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
         let (before, after) = (old.and_then(|old| old.get(name)), new.get(name));
         let path = out.join(path_of(name));
         let present = folder::read_file(&path).ok().map(|written| written.ids);
-        let pulled = |locked: &LockedPrompt| says(present.as_ref(), locked);
+        let pulled = |locked: &LockedPrompt| matches_version(present.as_ref(), locked);
         let pushed = before == after && before.is_some_and(|locked| was_pushed(present.as_ref(), locked));
         let local = path.symlink_metadata().is_ok() && !before.is_some_and(pulled) && !after.is_some_and(pulled);
         // In a folder that was never pulled, a person's files count by what they say.
@@ -220,7 +220,7 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
 }
 
 /// Whether a file says what a version says, as it is served.
-fn says(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
+fn matches_version(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
     present.is_some_and(|ids| ids.contain(&locked.content_id))
 }
 
@@ -259,12 +259,13 @@ fn print(context: &Context, changes: &[Change]) -> Result<(), CliError> {
     Ok(())
 }
 
-fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &Served) -> Result<(), CliError> {
+fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &LabelSnapshot) -> Result<(), CliError> {
     for (name, resolved) in &served.prompts {
         let path = out.join(path_of(name));
         let present = folder::read_file(&path).ok().map(|written| written.ids);
         // A file that says the same already stays as its author formatted it, with its labels and comments.
-        if !new.get(name).is_some_and(|new| says(present.as_ref(), new) || was_pushed(present.as_ref(), new)) {
+        if !new.get(name).is_some_and(|new| matches_version(present.as_ref(), new) || was_pushed(present.as_ref(), new))
+        {
             disk::write(&path, prompt::write(&resolved.content).as_bytes())?;
         }
     }
@@ -297,7 +298,7 @@ mod tests {
     use super::*;
     use crate::model::content::{Content, Syntax};
 
-    fn served(prompts: &[(&str, u64, &str)]) -> (Lockfile, Served) {
+    fn served(prompts: &[(&str, u64, &str)]) -> (Lockfile, LabelSnapshot) {
         let position = Position { epoch: 1, seq: 7 };
         let resolved = |(name, version, text): &(&str, u64, &str)| {
             let name: PromptName = name.parse().expect(name);
@@ -310,7 +311,7 @@ mod tests {
         let prompts: BTreeMap<_, _> = prompts.iter().map(resolved).collect();
         let locked = prompts.values().map(|r| LockedPrompt::new(r.name.clone(), r.version, r.content_id)).collect();
         let lockfile = Lockfile::new(Some(Label::production()), "main".to_owned(), position, locked);
-        (lockfile, Served { position, prompts, split: BTreeMap::new() })
+        (lockfile, LabelSnapshot { position, prompts, split: BTreeMap::new() })
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
 use crate::api::write::{DeployRequest, Move, PublishRequest, RemoveRequest, ServingRequest};
 use crate::client::{ClientError, DeploymentFilter, PromptFilter};
-use crate::files::compare::{FileIds, LabelPresent, Moved, Plan, Present, compare};
-use crate::files::folder::{Rounds, may_wait};
+use crate::files::compare::{FileIds, LabelPresent, Plan, RegistryChange, RegistryState, compare};
+use crate::files::folder::{RetryRounds, may_wait};
 use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::model::content_id::ContentId;
 use crate::model::finding::Finding;
@@ -90,9 +90,9 @@ pub struct Push {
 
 /// The result for one prompt.
 #[derive(Clone, Debug, Serialize)]
-struct Pushed {
+struct PushResult {
     name: PromptName,
-    what: What,
+    what: PushOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,19 +104,19 @@ struct Pushed {
     locked: Option<LockedPrompt>,
 }
 
-impl Pushed {
-    const fn new(name: PromptName, what: What) -> Self {
+impl PushResult {
+    const fn new(name: PromptName, what: PushOutcome) -> Self {
         Self { name, what, version: None, reason: None, findings: Vec::new(), locked: None }
     }
 
     fn refused(name: PromptName, reason: String) -> Self {
-        Self { reason: Some(reason), ..Self::new(name, What::Refused) }
+        Self { reason: Some(reason), ..Self::new(name, PushOutcome::Refused) }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum What {
+enum PushOutcome {
     Published,
     Labelled,
     Removed,
@@ -131,7 +131,7 @@ pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> 
 }
 
 /// What is to be done with one file.
-struct Job<'a> {
+struct PushTask<'a> {
     name: PromptName,
     file: &'a FolderFile,
     labels: BTreeSet<Label>,
@@ -160,20 +160,20 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
             None => None,
         };
         let plan = compare(&file.ids, &labels, last.as_ref(), present.as_ref());
-        let plan = if what.force { insist(plan) } else { plan };
-        waiting.push(Job { name: name.clone(), file, labels, plan });
+        let plan = if what.force { force(plan) } else { plan };
+        waiting.push(PushTask { name: name.clone(), file, labels, plan });
     }
     let mut gone = Vec::new();
     let live = prompts.values().map(|view| &view.prompt).filter(|prompt| prompt.removed.is_none());
     for prompt in live.filter(|prompt| what.prune && !files.contains_key(&prompt.name)) {
-        match kept(old.as_ref().and_then(|old| old.get(&prompt.name)), prompt) {
+        match kept_reason(old.as_ref().and_then(|old| old.get(&prompt.name)), prompt) {
             Some(kept) if !what.force => done.push(kept),
             _ => gone.push(prompt.name.clone()),
         }
     }
     if what.dry_run {
-        done.extend(waiting.into_iter().map(foreseen));
-        done.extend(gone.into_iter().map(|name| Pushed::new(name, What::Removed)));
+        done.extend(waiting.into_iter().map(predicted_result));
+        done.extend(gone.into_iter().map(|name| PushResult::new(name, PushOutcome::Removed)));
     } else {
         if !gone.is_empty() {
             let question =
@@ -183,7 +183,7 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
         }
         publish(context, (&what.message, what.allow_major), waiting, &mut done).await?;
         for name in gone {
-            let mut pushed = Pushed::new(name, What::Removed);
+            let mut pushed = PushResult::new(name, PushOutcome::Removed);
             let why = RemoveRequest { message: what.message.clone(), break_glass: None };
             let removed = context.client.remove(&pushed.name, &why).await.map(drop);
             refuse(&mut pushed, removed)?;
@@ -202,16 +202,17 @@ async fn present(
     ids: &FileIds,
     labels: &BTreeSet<Label>,
     last: Option<&PublishedFile>,
-) -> Result<Present, CliError> {
+) -> Result<RegistryState, CliError> {
     let (name, newest) = (&view.prompt.name, view.prompt.latest);
     let latest = context.client.version(name, newest).await?.version;
     let gone = view.prompt.removed.is_some() || latest.retired.is_some();
-    let mut present = Present { newest, gone, same: ids.say(&latest).then_some(newest), labels: BTreeMap::new() };
+    let mut present =
+        RegistryState { newest, gone, same: ids.matches(&latest).then_some(newest), labels: BTreeMap::new() };
     if present.same.is_none() && last.is_none() {
         // Nobody knows what the file was made from: perhaps it says what an old version said.
         let mut versions = context.client.versions(name, PAGE_ROWS_MAX);
         while let Some(version) = versions.try_next().await? {
-            if ids.say(&version) {
+            if ids.matches(&version) {
                 present.same = Some(version.number);
                 break;
             }
@@ -234,7 +235,7 @@ async fn present(
 }
 
 /// A plan in which the folder wins over changes of others (`--force`).
-fn insist(plan: Plan) -> Plan {
+fn force(plan: Plan) -> Plan {
     match plan {
         Plan::Conflict(moved) | Plan::Left(moved) => Plan::Publish { parent: moved.newest },
         Plan::Same { version, mut deploy, left } => {
@@ -246,41 +247,52 @@ fn insist(plan: Plan) -> Plan {
 }
 
 /// Why a prompt without a file is not removed: others made it, or published since the file was there.
-fn kept(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<Pushed> {
+fn kept_reason(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<PushResult> {
     let Some(last) = last else {
         let reason = "it never had a file here; get it with `bookholder pull`, or remove it with --force".to_owned();
-        return Some(Pushed { reason: Some(reason), ..Pushed::new(prompt.name.clone(), What::Unchanged) });
+        return Some(PushResult {
+            reason: Some(reason),
+            ..PushResult::new(prompt.name.clone(), PushOutcome::Unchanged)
+        });
     };
-    let moved = Moved { from: last.version, newest: prompt.latest, gone: false };
+    let moved = RegistryChange { from: last.version, newest: prompt.latest, gone: false };
     let reason = || format!("{moved}; get it back with `bookholder pull`, or remove it with --force");
-    (last.version < prompt.latest).then(|| Pushed::refused(prompt.name.clone(), reason()))
+    (last.version < prompt.latest).then(|| PushResult::refused(prompt.name.clone(), reason()))
 }
 
 /// What a plan comes to, unless the server refuses it.
-fn foreseen(job: Job<'_>) -> Pushed {
-    let Job { name, file, labels: _, plan } = job;
+fn predicted_result(job: PushTask<'_>) -> PushResult {
+    let PushTask { name, file, labels: _, plan } = job;
     match plan {
         Plan::Publish { parent } => match name.check_new() {
-            Err(error) if parent == 0 => Pushed::refused(name, error.to_string()),
-            _ => Pushed::new(name, What::Published),
+            Err(error) if parent == 0 => PushResult::refused(name, error.to_string()),
+            _ => PushResult::new(name, PushOutcome::Published),
         },
         Plan::Same { version, deploy, left } => {
-            let what = if deploy.is_empty() { What::Unchanged } else { What::Labelled };
-            Pushed { version: Some(version), reason: stays(version, &left), ..Pushed::new(name, what) }
+            let what = if deploy.is_empty() { PushOutcome::Unchanged } else { PushOutcome::Labelled };
+            PushResult {
+                version: Some(version),
+                reason: labels_left_reason(version, &left),
+                ..PushResult::new(name, what)
+            }
         }
         Plan::Left(moved) => {
             let reason = format!("{moved}; get it with `bookholder pull`");
-            Pushed { version: Some(moved.from), reason: Some(reason), ..Pushed::new(name, What::Unchanged) }
+            PushResult {
+                version: Some(moved.from),
+                reason: Some(reason),
+                ..PushResult::new(name, PushOutcome::Unchanged)
+            }
         }
         Plan::Conflict(moved) => {
             let reason = format!("{moved}; {}", how_to_merge(&name, file, moved));
-            Pushed::refused(name, reason)
+            PushResult::refused(name, reason)
         }
     }
 }
 
 /// Why labels were left where they are.
-fn stays(version: u64, left: &[Label]) -> Option<String> {
+fn labels_left_reason(version: u64, left: &[Label]) -> Option<String> {
     let labels: Vec<&str> = left.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
     (!left.is_empty())
@@ -288,7 +300,7 @@ fn stays(version: u64, left: &[Label]) -> Option<String> {
 }
 
 /// How to bring together what a file says and what was published since.
-fn how_to_merge(name: &PromptName, file: &FolderFile, moved: Moved) -> String {
+fn how_to_merge(name: &PromptName, file: &FolderFile, moved: RegistryChange) -> String {
     if moved.gone {
         return "pull, or use --force to publish it again".to_owned();
     }
@@ -304,12 +316,12 @@ fn how_to_merge(name: &PromptName, file: &FolderFile, moved: Moved) -> String {
 async fn publish(
     context: &Context,
     (message, allow_major): (&str, bool),
-    jobs: Vec<Job<'_>>,
-    done: &mut Vec<Pushed>,
+    jobs: Vec<PushTask<'_>>,
+    done: &mut Vec<PushResult>,
 ) -> Result<(), CliError> {
-    let mut rounds = Rounds::new(jobs.into_iter().map(|job| (job, None)).collect());
+    let mut rounds = RetryRounds::new(jobs.into_iter().map(|job| (job, None)).collect());
     while let Some((job, _)) = rounds.next_to_try() {
-        let mut pushed = Pushed::new(job.name.clone(), What::Published);
+        let mut pushed = PushResult::new(job.name.clone(), PushOutcome::Published);
         let written = job.file.ids.written();
         match &job.plan {
             Plan::Publish { parent } => {
@@ -330,7 +342,8 @@ async fn publish(
                     pushed.findings.clone_from(&published.findings);
                     pushed.locked = Some(locked(&job.name, version, written));
                     if !published.created {
-                        pushed.what = if published.deployment.is_some() { What::Labelled } else { What::Unchanged };
+                        pushed.what =
+                            if published.deployment.is_some() { PushOutcome::Labelled } else { PushOutcome::Unchanged };
                     }
                 }
                 refuse(&mut pushed, published.map(drop))?;
@@ -340,7 +353,7 @@ async fn publish(
                 }
             }
             Plan::Same { version, deploy, .. } => {
-                pushed = foreseen(Job { plan: job.plan.clone(), ..job });
+                pushed = predicted_result(PushTask { plan: job.plan.clone(), ..job });
                 let latest = context.client.version(&pushed.name, *version).await?.version;
                 pushed.locked = Some(locked(&pushed.name, &latest, written));
                 if !deploy.is_empty() {
@@ -360,7 +373,7 @@ async fn publish(
                     refuse(&mut pushed, deployed)?;
                 }
             }
-            Plan::Left(_) | Plan::Conflict(_) => pushed = foreseen(job),
+            Plan::Left(_) | Plan::Conflict(_) => pushed = predicted_result(job),
         }
         done.push(pushed);
     }
@@ -378,10 +391,10 @@ async fn remember(
     folder: &Path,
     old: Option<Lockfile>,
     registry: String,
-    done: &[Pushed],
+    done: &[PushResult],
 ) -> Result<(), CliError> {
     let removed: BTreeSet<&PromptName> =
-        done.iter().filter(|pushed| pushed.what == What::Removed).map(|pushed| &pushed.name).collect();
+        done.iter().filter(|pushed| pushed.what == PushOutcome::Removed).map(|pushed| &pushed.name).collect();
     // The first of two with one name counts.
     let mut prompts: Vec<LockedPrompt> = done.iter().filter_map(|pushed| pushed.locked.clone()).collect();
     let label = old.as_ref().and_then(|old| old.label.clone());
@@ -402,13 +415,13 @@ async fn remember(
 }
 
 /// Notes a no of the server; anything else ends the push.
-fn refuse(pushed: &mut Pushed, result: Result<(), ClientError>) -> Result<(), CliError> {
+fn refuse(pushed: &mut PushResult, result: Result<(), ClientError>) -> Result<(), CliError> {
     match result {
         Ok(()) => Ok(()),
         Err(ClientError::Problem(problem))
             if !matches!(problem.code, ErrorCode::Unauthorized | ErrorCode::Forbidden) =>
         {
-            pushed.what = What::Refused;
+            pushed.what = PushOutcome::Refused;
             let reasons: Vec<String> = std::iter::once(problem.detail).chain(problem.errors).collect();
             pushed.reason = Some(reasons.join("; "));
             Ok(())
@@ -417,20 +430,20 @@ fn refuse(pushed: &mut Pushed, result: Result<(), ClientError>) -> Result<(), Cl
     }
 }
 
-fn print(context: &Context, done: &[Pushed], dry_run: bool) -> Result<Verdict, CliError> {
+fn print(context: &Context, done: &[PushResult], dry_run: bool) -> Result<Verdict, CliError> {
     let output = context.output;
-    let number = |what: What| done.iter().filter(|pushed| pushed.what == what).count();
-    let refused = number(What::Refused);
+    let number = |what: PushOutcome| done.iter().filter(|pushed| pushed.what == what).count();
+    let refused = number(PushOutcome::Refused);
     if output.json {
         output.json(&serde_json::json!({ "dry_run": dry_run, "prompts": done }))?;
     } else {
-        for pushed in done.iter().filter(|pushed| pushed.what != What::Unchanged || pushed.reason.is_some()) {
+        for pushed in done.iter().filter(|pushed| pushed.what != PushOutcome::Unchanged || pushed.reason.is_some()) {
             let (sign, style) = match pushed.what {
-                What::Removed => ("-", BAD),
-                What::Refused => ("✗", BAD),
-                What::Labelled => ("→", WARN),
-                What::Published => ("+", GOOD),
-                What::Unchanged => ("=", DIM),
+                PushOutcome::Removed => ("-", BAD),
+                PushOutcome::Refused => ("✗", BAD),
+                PushOutcome::Labelled => ("→", WARN),
+                PushOutcome::Published => ("+", GOOD),
+                PushOutcome::Unchanged => ("=", DIM),
             };
             let version = pushed.version.map(|number| format!("@{number}")).unwrap_or_default();
             let reason = pushed.reason.as_deref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
@@ -440,11 +453,11 @@ fn print(context: &Context, done: &[Pushed], dry_run: bool) -> Result<Verdict, C
         }
         let would = if dry_run { "would be " } else { "" };
         let parts = [
-            (What::Published, "published"),
-            (What::Labelled, "labelled"),
-            (What::Removed, "removed"),
-            (What::Refused, "refused"),
-            (What::Unchanged, "unchanged"),
+            (PushOutcome::Published, "published"),
+            (PushOutcome::Labelled, "labelled"),
+            (PushOutcome::Removed, "removed"),
+            (PushOutcome::Refused, "refused"),
+            (PushOutcome::Unchanged, "unchanged"),
         ];
         let parts: Vec<String> = parts
             .into_iter()

@@ -57,11 +57,11 @@ enum ReportCommand {
 #[derive(Clone, Debug, Args)]
 struct MakeArgs {
     /// Start: a date, or a time such as 2026-03-20T15:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = When::read)]
-    from: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = DateOrTime::read)]
+    from: Option<DateOrTime>,
     /// End: a date (inclusive) or a time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = When::read)]
-    to: Option<When>,
+    #[arg(long, value_name = "TIME", value_parser = DateOrTime::read)]
+    to: Option<DateOrTime>,
     /// Prompts to include [`**` = everything, including access changes]
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
@@ -78,12 +78,12 @@ struct MakeArgs {
 
 /// A date or a time, all in UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct When {
+struct DateOrTime {
     at: Timestamp,
     is_date: bool,
 }
 
-impl When {
+impl DateOrTime {
     fn read(text: &str) -> Result<Self, String> {
         let date = format!("{text}T00:00:00Z").parse::<Timestamp>();
         match (date, text.parse::<Timestamp>()) {
@@ -127,7 +127,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     let MakeArgs { from, to, prompt, format, out, force } = args.make;
     let since = "--from is required, e.g. --from 2026-03-01";
     let from = from.ok_or_else(|| CliError::usage(since))?;
-    let to = to.unwrap_or_else(|| When { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
+    let to = to.unwrap_or_else(|| DateOrTime { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
     let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", from.in_name(), to.in_name()));
     let out = out.unwrap_or_else(name);
     disk::check_folder(&out)?;
@@ -254,14 +254,14 @@ mod tests {
             ("2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T150000Z"),
             ("2026-03-20T15:00:00+02:00", "2026-03-20T13:00:00Z", "2026-03-20T13:00:00Z", "2026-03-20T130000Z"),
         ] {
-            let when = When::read(text).expect(text);
+            let when = DateOrTime::read(text).expect(text);
             assert_eq!(
                 (when.at.to_string(), when.end().to_string(), when.in_name()),
                 (at.into(), end.into(), name.into())
             );
         }
         for wrong in ["", "yesterday", "2026-13-01", "20.3.2026"] {
-            assert!(When::read(wrong).expect_err(wrong).contains("2026-03-20"), "{wrong}");
+            assert!(DateOrTime::read(wrong).expect_err(wrong).contains("2026-03-20"), "{wrong}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::args::values::{Choice, OverrideArgs, WhyArgs, choice, request_state, rule};
+use super::args::values::{OverrideArgs, WeightedVersion, WhyArgs, choice, request_state, rule};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
@@ -141,7 +141,7 @@ struct ProposeArgs {
 /// What a change request may be about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Proposed {
-    Version(Choice),
+    Version(WeightedVersion),
     Prompt(PromptName),
 }
 
@@ -198,7 +198,7 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
     if output.json {
         output.json(&request)?;
     } else {
-        told(output, &request, kind)?;
+        print_result(output, &request, kind)?;
     }
     Ok(Verdict::Done)
 }
@@ -289,7 +289,7 @@ async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> R
 }
 
 /// The state of a change request after an action.
-fn told(output: Output, request: &ChangeRequest, kind: EventKind) -> Result<(), CliError> {
+fn print_result(output: Output, request: &ChangeRequest, kind: EventKind) -> Result<(), CliError> {
     let what = match (kind, request.state) {
         (EventKind::Approve, RequestState::Applied) => "was approved and deployed",
         (EventKind::Approve, _) => "was approved by you",

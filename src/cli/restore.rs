@@ -10,7 +10,7 @@ use super::output::{DIM, Output, moment, paint};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::model::time::Timestamp;
-use crate::registry::seal::KEYS_FOLDER;
+use crate::registry::signer::KEYS_FOLDER;
 use crate::server::restore::{Signing, draft_epoch, restore};
 
 /// Restores, begins a new epoch, and proves the result; or drafts that epoch.
@@ -18,11 +18,11 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let keys = args.keys.clone().unwrap_or_else(|| args.data.join(KEYS_FOLDER));
     if let Some(out) = &args.draft {
-        let draft = quietly(|| draft_epoch(&args.file, &args.data, &keys, out, &clock))?;
+        let draft = without_panic_output(|| draft_epoch(&args.file, &args.data, &keys, out, &clock))?;
         return show_draft(output, &draft, out);
     }
     let signing = args.signed.as_deref().map_or(Signing::Keys(&args.root_key_file), Signing::Signed);
-    let (epoch, proof) = quietly(|| restore(&args.file, &args.data, &keys, signing, &clock))?;
+    let (epoch, proof) = without_panic_output(|| restore(&args.file, &args.data, &keys, signing, &clock))?;
     output.note(paint(
         DIM,
         format!(
@@ -35,7 +35,7 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
 }
 
 /// Keeps panics off the terminal: a damaged backup may make the database panic, which is an answer here.
-fn quietly<T>(work: impl FnOnce() -> T) -> T {
+fn without_panic_output<T>(work: impl FnOnce() -> T) -> T {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let done = work();

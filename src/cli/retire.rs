@@ -7,7 +7,7 @@ use super::args::values::{WhyArgs, versioned};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, GOOD, paint};
-use crate::api::write::Why;
+use crate::api::write::MessageRequest;
 use crate::model::reference::Reference;
 
 const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub struct RetireArgs {
 }
 
 pub async fn run(args: RetireArgs, context: Context) -> Result<Verdict, CliError> {
-    let (name, why) = (&args.version.name, Why { message: args.why.message });
+    let (name, why) = (&args.version.name, MessageRequest { message: args.why.message });
     let number = context.number(&args.version).await?;
     if args.undo {
         context.client.reinstate(name, number, &why).await?;

@@ -36,7 +36,8 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     run_node(json, async move {
         let signals = EndSignals::take()?;
         let for_people = !json && std::io::stderr().is_terminal();
-        let announce = move |new: &NewRegistry<'_>| if for_people { greet(output, new) } else { report(new) };
+        let announce =
+            move |new: &NewRegistry<'_>| if for_people { print_first_start(output, new) } else { report(new) };
         let node = start_primary_announcing(settings, Arc::new(SystemClock::new()), announce).await?;
         run_until_told(node, signals).await;
         Ok(Verdict::Done)
@@ -44,7 +45,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
 }
 
 /// Shows on a terminal what is needed for a new registry: the only place besides its file that has the token.
-fn greet(output: Output, new: &NewRegistry<'_>) {
+fn print_first_start(output: Output, new: &NewRegistry<'_>) {
     let file = std::path::absolute(new.token_file).unwrap_or_else(|_| new.token_file.to_owned());
     let file = file.display();
     output.note(format!("\n{}", paint(STRONG, "Created a new registry.")));

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::get::{as_value, say};
+use super::get::{as_value, print_rendered};
 use super::log::labels;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, moment, one_line, paint};
 use crate::api::read::{PromptView, VersionView};
@@ -128,5 +128,5 @@ fn version(output: Output, prompt: &PromptView, view: &VersionView) -> Result<()
         Body::Text(text) => Rendered::Text(text.clone()),
         Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
     };
-    say(output, &said)
+    print_rendered(output, &said)
 }

@@ -7,7 +7,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::{Verdict, changed};
-use crate::api::write::Why;
+use crate::api::write::MessageRequest;
 use crate::model::name::{Label, PromptName};
 
 const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub struct UnlabelArgs {
 pub async fn run(args: UnlabelArgs, context: Context) -> Result<Verdict, CliError> {
     let question = format!("Remove the label {} from {}? It then serves nothing.", args.label, args.name);
     confirm(context.output, args.yes.yes, &question, Vec::new())?;
-    let why = Why { message: args.why.message };
+    let why = MessageRequest { message: args.why.message };
     changed::deployed(context.output, &context.client.unlabel(&args.name, &args.label, &why).await?)?;
     Ok(Verdict::Done)
 }

@@ -10,7 +10,7 @@ use super::Verdict;
 use super::args::node::VerifyArgs;
 use super::error::CliError;
 use super::output::{BAD, DIM, GOOD, Output, paint};
-use crate::server::offline::{Proof, prove_with_progress};
+use crate::server::offline::{VerifiedDirectory, prove_with_progress};
 use crate::store::StoreError;
 use crate::store::inspect::Inspection;
 
@@ -35,12 +35,12 @@ struct Summary {
 
 /// Checks everything that a data directory holds.
 pub fn run(args: &VerifyArgs, output: Output) -> Result<Verdict, CliError> {
-    let proof = prove(&args.data, output)?;
+    let proof = verify_directory(&args.data, output)?;
     show(output, &proof)
 }
 
 /// Opens a data directory and checks it; damage that keeps it from being read is a difference too.
-pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
+pub(super) fn verify_directory(data: &Path, output: Output) -> Result<VerifiedDirectory, CliError> {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(None, target).with_message("entries");
@@ -60,7 +60,7 @@ pub(super) fn prove(data: &Path, output: Output) -> Result<Proof, CliError> {
 }
 
 /// Proves what is there, and that every page of it is as it was written.
-fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreError> {
+fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifiedDirectory, StoreError> {
     let inspection = Inspection::open(data)?;
     let mut proof = inspection.look(|txn| prove_with_progress(txn, progress))?;
     if !inspection.pages_are_whole() {
@@ -75,7 +75,7 @@ fn damaged(reason: &str) -> CliError {
 }
 
 /// Prints what was proved; a difference is a no.
-pub(super) fn show(output: Output, proof: &Proof) -> Result<Verdict, CliError> {
+pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict, CliError> {
     use base64::Engine;
     let report = &proof.report;
     let proved = report.differences.is_empty();

@@ -108,7 +108,7 @@ impl Deliverer {
                 .https_only(tls)
                 .http1_only()
                 .pool_max_idle_per_host(0)
-                .dns_resolver(Arc::new(Guard { tls, allow: Arc::clone(&self.allow) }))
+                .dns_resolver(Arc::new(AddressGuard { tls, allow: Arc::clone(&self.allow) }))
                 .build()
         };
         let clients = Clients { secure: client(true)?, plain: client(false)? };
@@ -256,12 +256,12 @@ fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
 
 /// Resolves a name and passes only allowed addresses to the connection: the checked addresses are the ones connected
 /// to, so changing the DNS record afterwards has no effect.
-struct Guard {
+struct AddressGuard {
     tls: bool,
     allow: Arc<[IpNet]>,
 }
 
-impl Resolve for Guard {
+impl Resolve for AddressGuard {
     fn resolve(&self, name: Name) -> Resolving {
         let (tls, allow) = (self.tls, Arc::clone(&self.allow));
         Box::pin(async move {

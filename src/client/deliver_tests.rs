@@ -258,7 +258,7 @@ async fn host_that_resolves_to_a_private_address_is_refused() {
     for (tls, allow, allowed) in
         [(true, &[][..], false), (false, &[], false), (true, LOOPBACK, true), (false, LOOPBACK, true)]
     {
-        let guard = Guard { tls, allow: networks(allow).into() };
+        let guard = AddressGuard { tls, allow: networks(allow).into() };
         match guard.resolve("localhost".parse().expect("a name")).await {
             Ok(mut addresses) => {
                 assert!(allowed && addresses.all(|address| address.to_string() == "127.0.0.1:0"));

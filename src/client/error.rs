@@ -36,7 +36,7 @@ impl ClientError {
         let server = server.to_owned();
         match tls_fault(&source) {
             Some(reason) => Self::Untrusted { server, reason, source },
-            None => Self::Unreachable { server, reason: innermost(&source), source },
+            None => Self::Unreachable { server, reason: root_cause(&source), source },
         }
     }
 }
@@ -54,7 +54,7 @@ pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
 }
 
 /// The cause behind all causes, and whether it was only time that ran out.
-fn innermost(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "timed out".to_owned();
     }

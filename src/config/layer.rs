@@ -116,7 +116,7 @@ macro_rules! over {
 impl Layer {
     /// This layer, and below it another: what this one says wins.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
+    pub fn or(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
             trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
             upstream, root_key, inbox,
@@ -165,7 +165,7 @@ impl Layer {
                     });
                 }
             };
-            layer = known.over(layer);
+            layer = known.or(layer);
         }
         Ok(layer)
     }

@@ -134,7 +134,7 @@ pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, S
         Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
         Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
     };
-    Ok(flags.over(Layer::from_environment(environment)?).over(layer))
+    Ok(flags.or(Layer::from_environment(environment)?).or(layer))
 }
 
 /// The settings of a primary.

@@ -19,7 +19,7 @@ use crate::template::variables::complete;
 
 /// A prompt file that was read, and the ids under which a registry may have what it says.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct ParsedFile {
     /// What the file says.
     pub file: PromptFile,
     /// The ids of that.
@@ -49,7 +49,7 @@ impl FileIds {
 
     /// Whether a version says the same, as it is served or as its author wrote it.
     #[must_use]
-    pub fn say(&self, version: &Version) -> bool {
+    pub fn matches(&self, version: &Version) -> bool {
         self.contain(&version.content_id) || version.source_id.is_some_and(|source| self.contain(&source))
     }
 }
@@ -58,7 +58,7 @@ impl FileIds {
 ///
 /// # Errors
 /// What is wrong with it, as a sentence.
-pub fn read(text: &str) -> Result<Written, String> {
+pub fn read(text: &str) -> Result<ParsedFile, String> {
     let said = |error: PromptFileError| error.to_string();
     let unix = text.replace("\r\n", "\n");
     let windows = unix.replace('\n', "\r\n");
@@ -73,12 +73,12 @@ pub fn read(text: &str) -> Result<Written, String> {
             all.extend(content.id().ok());
         }
     }
-    Ok(Written { file, ids: FileIds { written, all } })
+    Ok(ParsedFile { file, ids: FileIds { written, all } })
 }
 
 /// What a registry has under the name of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Present {
+pub struct RegistryState {
     /// Its newest version.
     pub newest: u64,
     /// Whether it was removed, or its newest version retired: then nothing says the same any more.
@@ -116,14 +116,14 @@ pub enum Plan {
         left: Vec<Label>,
     },
     /// The file is as it was when it was last published, and the registry moved on: nothing is to be done.
-    Left(Moved),
+    Left(RegistryChange),
     /// The file changed, and so did the registry; or it has the text of an older version for an unknown reason.
-    Conflict(Moved),
+    Conflict(RegistryChange),
 }
 
 /// How a registry moved on since a file was published from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct RegistryChange {
     /// The version that the file was, or was made from.
     pub from: u64,
     /// The newest version now.
@@ -132,7 +132,7 @@ pub struct Moved {
     pub gone: bool,
 }
 
-impl fmt::Display for Moved {
+impl fmt::Display for RegistryChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, newest, gone } = self;
         if *gone {
@@ -152,10 +152,10 @@ pub fn compare(
     ids: &FileIds,
     labels: &BTreeSet<Label>,
     done: Option<&PublishedFile>,
-    present: Option<&Present>,
+    present: Option<&RegistryState>,
 ) -> Plan {
     let Some(present) = present else { return Plan::Publish { parent: 0 } };
-    let Present { newest, gone, same, .. } = *present;
+    let RegistryState { newest, gone, same, .. } = *present;
     // A registry that was restored from an older backup does not know what was done.
     let done = done.filter(|done| done.version <= newest);
     let unchanged = done.is_some_and(|done| ids.contain(&done.content_id));
@@ -172,9 +172,9 @@ pub fn compare(
         return Plan::Same { version: newest, deploy, left };
     }
     match (done, same) {
-        (Some(done), _) if unchanged => Plan::Left(Moved { from: done.version, newest, gone }),
-        (Some(done), _) if !is_newest || gone => Plan::Conflict(Moved { from: done.version, newest, gone }),
-        (None, Some(from)) => Plan::Conflict(Moved { from, newest, gone }),
+        (Some(done), _) if unchanged => Plan::Left(RegistryChange { from: done.version, newest, gone }),
+        (Some(done), _) if !is_newest || gone => Plan::Conflict(RegistryChange { from: done.version, newest, gone }),
+        (None, Some(from)) => Plan::Conflict(RegistryChange { from, newest, gone }),
         _ => Plan::Publish { parent: newest },
     }
 }
@@ -191,14 +191,14 @@ mod tests {
         PublishedFile { version, content_id: ids(text).written() }
     }
 
-    fn present(newest: u64, same: Option<u64>) -> Present {
-        Present { newest, same, ..Present::default() }
+    fn present(newest: u64, same: Option<u64>) -> RegistryState {
+        RegistryState { newest, same, ..RegistryState::default() }
     }
 
     #[test]
     fn only_what_changed_since_it_was_last_done_is_published() {
         let none = BTreeSet::new();
-        let moved = |from, newest| Moved { from, newest, gone: false };
+        let moved = |from, newest| RegistryChange { from, newest, gone: false };
         let same = |version| Plan::Same { version, deploy: Vec::new(), left: Vec::new() };
         for (case, last, now, plan) in [
             ("new name", None, None, Plan::Publish { parent: 0 }),
@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn removed_prompt_comes_back_only_from_other_words() {
-        let gone = |same| Present { gone: true, ..present(2, same) };
-        let moved = |from| Moved { from, newest: 2, gone: true };
+        let gone = |same| RegistryState { gone: true, ..present(2, same) };
+        let moved = |from| RegistryChange { from, newest: 2, gone: true };
         for (last, same, plan) in [
             (Some(done(2, "new")), Some(2), Plan::Left(moved(2))),
             (Some(done(2, "old")), None, Plan::Conflict(moved(2))),
@@ -237,7 +237,7 @@ mod tests {
         let labels = ["latest", "here", "moved", "elsewhere", "absent"].into_iter().map(label).collect();
         let states = [("here", true, true), ("moved", false, true), ("elsewhere", false, false)];
         let states = states.into_iter().map(|(name, serves, served)| (label(name), LabelPresent { serves, served }));
-        let present = Present { labels: states.collect(), ..present(2, Some(2)) };
+        let present = RegistryState { labels: states.collect(), ..present(2, Some(2)) };
         let plan = compare(&ids("new"), &labels, None, Some(&present));
         let (deploy, left) = (vec![label("absent"), label("elsewhere")], vec![label("moved")]);
         assert_eq!(plan, Plan::Same { version: 2, deploy, left });

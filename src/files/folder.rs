@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
-use super::compare::{Written, read};
+use super::compare::{ParsedFile, read};
 use super::path::name_of;
 use crate::api::problem::ErrorCode;
 use crate::model::name::PromptName;
@@ -12,7 +12,7 @@ use crate::model::name::PromptName;
 ///
 /// # Errors
 /// What is wrong with it, as a sentence.
-pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, Written), String> {
+pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, ParsedFile), String> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
     let name = name_of(path).map_err(|error| error.to_string())?;
@@ -31,14 +31,14 @@ pub const fn may_wait(code: ErrorCode) -> bool {
 /// Things of which one may need another first: each is tried, and what was put back is tried again after the others, as
 /// long as a round brings anything forward.
 #[derive(Debug)]
-pub struct Rounds<T> {
+pub struct RetryRounds<T> {
     waiting: VecDeque<T>,
     again: VecDeque<T>,
     /// How many the round began with.
     round: usize,
 }
 
-impl<T> Rounds<T> {
+impl<T> RetryRounds<T> {
     /// All of them before the first round.
     #[must_use]
     pub fn new(all: Vec<T>) -> Self {
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn file_that_includes_another_is_retried_until_nothing_changes() {
         let check = |all: &[(u32, u32)], tries: usize, left: &[u32]| {
-            let (mut rounds, mut done, mut tried) = (Rounds::new(all.to_vec()), vec![0], 0);
+            let (mut rounds, mut done, mut tried) = (RetryRounds::new(all.to_vec()), vec![0], 0);
             while let Some((own, needs)) = rounds.next_to_try() {
                 tried += 1;
                 if done.contains(&needs) { done.push(own) } else { rounds.put_back((own, needs)) }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::mapping::Mapper;
+use super::mapping::NameMapper;
 use crate::api::write::ImportChange;
 use crate::model::time::Timestamp;
 
@@ -46,7 +46,7 @@ pub struct HistoryChange {
 /// Reads one history, line after line.
 #[derive(Debug, Default)]
 pub struct HistoryReader {
-    mapper: Mapper,
+    mapper: NameMapper,
     occurrences: HashMap<[u8; 32], u64>,
     changes: usize,
     line: u64,

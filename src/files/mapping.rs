@@ -6,7 +6,7 @@
 //!
 //! The ending is always there, so that what a name becomes depends on that name alone, and not on which others are in the
 //! same import or were in an earlier one: `pay|ment` never lands on a prompt that was called `pay-ment` from the start,
-//! and that one is never renamed; `Test` beside `test` becomes another file on every system. Invariant: the same original has the same name, different originals of one `Mapper`
+//! and that one is never renamed; `Test` beside `test` becomes another file on every system. Invariant: the same original has the same name, different originals of one `NameMapper`
 //! have different names, and a new prompt may have each of them.
 
 use std::collections::HashMap;
@@ -24,21 +24,21 @@ const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];
 
 /// Maps the names of one import.
 #[derive(Debug, Default)]
-pub struct Mapper {
+pub struct NameMapper {
     by_original: HashMap<String, PromptName>,
     taken: HashMap<PromptName, String>,
 }
 
 /// What a name became.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mapped {
+pub struct MappedName {
     /// A name of a prompt.
     pub name: PromptName,
     /// Whether it is another one than the original.
     pub changed: bool,
 }
 
-impl Mapper {
+impl NameMapper {
     /// A mapper that has seen no name.
     #[must_use]
     pub fn new() -> Self {
@@ -46,7 +46,7 @@ impl Mapper {
     }
 
     /// Maps one name.
-    pub fn map(&mut self, original: &str) -> Mapped {
+    pub fn map(&mut self, original: &str) -> MappedName {
         let name = if let Some(known) = self.by_original.get(original) {
             known.clone()
         } else {
@@ -55,7 +55,7 @@ impl Mapper {
             self.taken.insert(name.clone(), original.to_owned());
             name
         };
-        Mapped { changed: name.as_str() != original, name }
+        MappedName { changed: name.as_str() != original, name }
     }
 
     fn free_name(&self, original: &str) -> PromptName {
@@ -103,12 +103,12 @@ mod tests {
             ("cafe\u{301}", "cafe"),
             ("a\u{200b}b\u{202e}", "a-b"),
         ] {
-            let mapped = Mapper::new().map(original);
+            let mapped = NameMapper::new().map(original);
             let expected = if name == original { name.to_owned() } else { name.to_owned() + &ending(original) };
             assert_eq!((mapped.name.as_str(), mapped.changed), (expected.as_str(), name != original));
         }
         for long in ["é".repeat(250), "a/".repeat(150), "a".repeat(201)] {
-            let mapped = Mapper::new().map(&long);
+            let mapped = NameMapper::new().map(&long);
             assert!(mapped.changed && mapped.name.as_str().len() <= NAME_BYTES_MAX, "{}", mapped.name);
             assert!(mapped.name.as_str().ends_with(&ending(&long)), "{}", mapped.name);
         }
@@ -117,10 +117,10 @@ mod tests {
     #[test]
     fn mapped_name_meets_no_other_and_renames_none_whatever_comes_first() {
         for originals in [["pay|ment", "pay-ment"], ["pay-ment", "pay|ment"]] {
-            let mut mapper = Mapper::new();
+            let mut mapper = NameMapper::new();
             for original in originals.iter().chain(&originals) {
                 let name = mapper.map(original).name;
-                assert_eq!(name, Mapper::new().map(original).name, "no other name matters");
+                assert_eq!(name, NameMapper::new().map(original).name, "no other name matters");
                 assert_eq!(name.as_str() == *original, *original == "pay-ment");
             }
         }
@@ -131,7 +131,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
         let file = std::fs::read(path).expect("the history of the fixtures");
         let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");
-        let mut mapper = Mapper::new();
+        let mut mapper = NameMapper::new();
         let mut changed = std::collections::BTreeMap::new();
         let mut names = std::collections::BTreeSet::new();
         for line in history.lines() {
@@ -151,7 +151,7 @@ mod tests {
     proptest! {
         #[test]
         fn different_originals_have_different_names(originals in prop::collection::vec("[abA./|@ \n-]{0,5}|\\PC{190,210}|[aé./-]{190,210}", 0..40)) {
-            let mut mapper = Mapper::new();
+            let mut mapper = NameMapper::new();
             let names: HashMap<_, _> = originals.iter().map(|o| (mapper.map(o).name, o.clone())).collect();
             let distinct: std::collections::HashSet<_> = originals.iter().collect();
             prop_assert_eq!(names.len(), distinct.len());

@@ -5,7 +5,7 @@
 //! one after `write`, because it has a backslash more.
 
 use super::prompt::PromptFileError;
-use crate::model::content::{Body, Message, MessageContent, Part, Role, Said};
+use crate::model::content::{Body, Message, MessageContent, Part, Role, RoleMessage};
 
 /// The placeholder that `{{history}}` stands for.
 const HISTORY: &str = "history";
@@ -28,16 +28,16 @@ enum Marker<'a> {
 
 /// Which markers there are: `{{history}}` is a variable, while no role makes the body a conversation.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum MarkerKind {
     Text,
     Chat,
 }
 
 /// Reads a body that begins at line `first` of the file.
 pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
-    let is_role = |found: Found<'_>| !found.is_escaped(body) && matches!(found.marker, Marker::Role(_));
-    let chat = markers(body, Kind::Text).any(is_role);
-    let kind = if chat { Kind::Chat } else { Kind::Text };
+    let is_role = |found: MarkerCandidate<'_>| !found.is_escaped(body) && matches!(found.marker, Marker::Role(_));
+    let chat = markers(body, MarkerKind::Text).any(is_role);
+    let kind = if chat { MarkerKind::Chat } else { MarkerKind::Text };
     let mut reader = Reader { messages: Vec::new(), open: None, text: String::new() };
     let (mut from, mut line, mut counted) = (0, first, 0);
     for found in markers(body, kind) {
@@ -64,7 +64,7 @@ pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
                 _ => PromptFileError::PlaceholderInText { line },
             });
         }
-        reader.settle(line)?;
+        reader.close_message(line)?;
         reader.take(&found, body, line)?;
     }
     reader.text.push_str(between(body, from, body.len()));
@@ -72,22 +72,22 @@ pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
         return Ok(Body::Text(without_last_line_end(reader.text)));
     }
     line += newlines(body, counted, body.len());
-    reader.settle(line)?;
-    reader.messages.extend(reader.open.map(Open::close));
+    reader.close_message(line)?;
+    reader.messages.extend(reader.open.map(OpenMessage::close));
     Ok(Body::Messages(reader.messages))
 }
 
 /// A conversation that is being read.
 struct Reader {
     messages: Vec<Message>,
-    open: Option<Open>,
+    open: Option<OpenMessage>,
     /// What stands behind the last marker.
     text: String,
 }
 
 impl Reader {
     /// Gives the text that ends before this line's marker to the message that is open.
-    fn settle(&mut self, line: usize) -> Result<(), PromptFileError> {
+    fn close_message(&mut self, line: usize) -> Result<(), PromptFileError> {
         let text = std::mem::take(&mut self.text);
         let start = line.saturating_sub(text.trim_start().matches('\n').count());
         match &mut self.open {
@@ -99,15 +99,15 @@ impl Reader {
         Ok(())
     }
 
-    fn take(&mut self, found: &Found<'_>, body: &str, line: usize) -> Result<(), PromptFileError> {
+    fn take(&mut self, found: &MarkerCandidate<'_>, body: &str, line: usize) -> Result<(), PromptFileError> {
         match &found.marker {
             Marker::Role(name) => {
                 let role = Role::named(name).ok_or_else(|| PromptFileError::Role { line, role: (*name).to_owned() })?;
-                self.messages.extend(self.open.take().map(Open::close));
-                self.open = Some(Open { role, text: String::new(), parts: Vec::new() });
+                self.messages.extend(self.open.take().map(OpenMessage::close));
+                self.open = Some(OpenMessage { role, text: String::new(), parts: Vec::new() });
             }
             Marker::Placeholder(name) => {
-                self.messages.extend(self.open.take().map(Open::close));
+                self.messages.extend(self.open.take().map(OpenMessage::close));
                 self.messages.push(Message::Placeholder { name: (*name).to_owned() });
             }
             Marker::Media(url) => {
@@ -126,7 +126,7 @@ impl Reader {
 /// Writes a body; none when markers cannot say it.
 pub(super) fn write(body: &Body) -> Option<String> {
     let messages = match body {
-        Body::Text(text) => return Some(escape(text, Kind::Text)),
+        Body::Text(text) => return Some(escape(text, MarkerKind::Text)),
         Body::Messages(messages) => messages,
     };
     let mut written = String::new();
@@ -147,14 +147,14 @@ pub(super) fn write(body: &Body) -> Option<String> {
     said_any.then_some(written)
 }
 
-fn write_said(written: &mut String, said: &Said) -> Option<()> {
+fn write_said(written: &mut String, said: &RoleMessage) -> Option<()> {
     if !said.fields.is_empty() {
         return None;
     }
     written.extend(["{{role \"", said.role.as_str(), "\"}}\n"]);
     let parts = match &said.content {
         MessageContent::Text(text) => {
-            written.push_str(&escape(text, Kind::Chat));
+            written.push_str(&escape(text, MarkerKind::Chat));
             return Some(());
         }
         MessageContent::Parts(parts) => parts,
@@ -167,7 +167,7 @@ fn write_said(written: &mut String, said: &Said) -> Option<()> {
     }
     for part in parts {
         match (part.only_text(), part.only_image()) {
-            (Some(text), _) if !text.trim().is_empty() => written.push_str(&escape(text, Kind::Chat)),
+            (Some(text), _) if !text.trim().is_empty() => written.push_str(&escape(text, MarkerKind::Chat)),
             (_, Some(url)) => written.extend(["{{media url=\"", quotable(url)?, "\"}}\n"]),
             _ => return None,
         }
@@ -176,13 +176,13 @@ fn write_said(written: &mut String, said: &Said) -> Option<()> {
 }
 
 /// A message whose end has not been read.
-struct Open {
+struct OpenMessage {
     role: Role,
     text: String,
     parts: Vec<Part>,
 }
 
-impl Open {
+impl OpenMessage {
     /// Turns the text since the last image into a part; blank lines around images are only layout.
     fn close_text(&mut self) {
         let text = std::mem::take(&mut self.text);
@@ -198,18 +198,18 @@ impl Open {
             self.close_text();
             MessageContent::Parts(self.parts)
         };
-        Message::Said(Said::new(self.role, content))
+        Message::Said(RoleMessage::new(self.role, content))
     }
 }
 
 /// What looks like a marker, and where.
-struct Found<'a> {
+struct MarkerCandidate<'a> {
     marker: Marker<'a>,
     start: usize,
     end: usize,
 }
 
-impl Found<'_> {
+impl MarkerCandidate<'_> {
     /// Whether a backslash makes it text.
     fn is_escaped(&self, body: &str) -> bool {
         between(body, 0, self.start).ends_with('\\')
@@ -225,7 +225,7 @@ impl Found<'_> {
 }
 
 /// Everything in a text that looks like a marker, in its order.
-fn markers(text: &str, kind: Kind) -> impl Iterator<Item = Found<'_>> {
+fn markers(text: &str, kind: MarkerKind) -> impl Iterator<Item = MarkerCandidate<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
         while let Some(offset) = text.get(from..)?.find("{{") {
@@ -238,7 +238,7 @@ fn markers(text: &str, kind: Kind) -> impl Iterator<Item = Found<'_>> {
             {
                 // Behind what is no marker there may be one.
                 from = if matches!(marker, Marker::Wrong(_)) { from } else { start + length };
-                return Some(Found { marker, start, end: from });
+                return Some(MarkerCandidate { marker, start, end: from });
             }
         }
         None
@@ -246,14 +246,14 @@ fn markers(text: &str, kind: Kind) -> impl Iterator<Item = Found<'_>> {
 }
 
 /// The marker that a text begins with, and its length.
-fn read(text: &str, kind: Kind) -> Option<(Marker<'_>, usize)> {
+fn read(text: &str, kind: MarkerKind) -> Option<(Marker<'_>, usize)> {
     let inner = text.strip_prefix("{{")?.trim_start_matches(BLANKS);
     let length = inner.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(inner.len());
     let (word, rest) = inner.split_at_checked(length)?;
     let argument = rest.trim_start_matches(BLANKS);
     let spaced = argument.len() < rest.len();
     let (marker, rest) = match word {
-        HISTORY if kind == Kind::Chat && argument.starts_with("}}") => (Marker::Placeholder(HISTORY), argument),
+        HISTORY if kind == MarkerKind::Chat && argument.starts_with("}}") => (Marker::Placeholder(HISTORY), argument),
         "role" if spaced => match quoted(argument) {
             Some((name, rest)) => (Marker::Role(name), rest),
             None if is_written_wrong(argument) => return Some((Marker::Wrong("{{role \"system\"}}"), 2)),
@@ -323,7 +323,7 @@ fn behind(rest: &str) -> usize {
 }
 
 /// Whether no text stands between a marker and the end of its line, or the next marker.
-fn ends_line(rest: &str, kind: Kind) -> bool {
+fn ends_line(rest: &str, kind: MarkerKind) -> bool {
     let rest = rest.trim_start_matches(BLANKS);
     let line = rest.trim_start_matches('\r');
     line.is_empty() || line.starts_with('\n') || read(rest, kind).is_some()
@@ -338,7 +338,7 @@ fn newlines(text: &str, from: usize, to: usize) -> usize {
 }
 
 /// The text with its markers defused and the line end that closes it.
-fn escape(text: &str, kind: Kind) -> String {
+fn escape(text: &str, kind: MarkerKind) -> String {
     let mut written = String::with_capacity(text.len() + 2);
     let mut from = 0;
     for found in markers(text, kind) {

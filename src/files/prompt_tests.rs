@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::prompt::{parse, write};
 use crate::model::content::{
-    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, Variable, VariableType,
+    Body, Content, Message, MessageContent, Model, Part, Role, RoleMessage, Syntax, Variable, VariableType,
 };
 
 fn said(role: Role, text: &str) -> Message {
     let content = MessageContent::Text(text.to_owned());
-    Message::Said(Said::new(role, content))
+    Message::Said(RoleMessage::new(role, content))
 }
 
 fn chat(messages: Vec<Message>) -> Content {
@@ -51,7 +51,7 @@ fn a_text_without_a_final_line_end_is_the_same_text() {
 
 #[test]
 fn a_conversation_is_written_with_markers() {
-    let image = Message::Said(Said::new(
+    let image = Message::Said(RoleMessage::new(
         Role::User,
         MessageContent::Parts(vec![
             Part::text("What is on\n{{media url=\"x\"}}"),
@@ -74,7 +74,9 @@ fn dotprompt_spellings_are_understood() {
     let file = "{{ role 'model' }}  \r\nHi\r\n\n{{role \"user\"}}\n{{media url=photo}}\n\n";
     let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
     assert_eq!(messages[0], said(Role::Model, "Hi\r\n"), "roles are kept as they are written");
-    let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[1] else { panic!("parts") };
+    let Message::Said(RoleMessage { content: MessageContent::Parts(parts), .. }) = &messages[1] else {
+        panic!("parts")
+    };
     assert_eq!(parts, &[Part::image("{{photo}}")]);
 }
 
@@ -93,7 +95,9 @@ fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
     let file =
         "{{role \"user\"}}Look at {{media url=photo}} and answer.\n{{history}}{{role \"model\"}}\nSure \\{{history}}\n";
     let Body::Messages(messages) = parse(file).expect(file).content.body else { panic!("a conversation") };
-    let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = &messages[0] else { panic!("parts") };
+    let Message::Said(RoleMessage { content: MessageContent::Parts(parts), .. }) = &messages[0] else {
+        panic!("parts")
+    };
     let text = |text: &str| Part::text(text);
     assert_eq!(parts, &[text("Look at"), Part::image("{{photo}}"), text("and answer.")]);
     assert_eq!(messages[1], Message::Placeholder { name: "history".to_owned() });
@@ -322,7 +326,7 @@ fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         1 => prop_oneof!["[a-z]{1,4}", Just("history".to_owned()), text()].prop_map(|name| Message::Placeholder { name }),
         5 => (role, content, fields).prop_filter_map("a message that may be", |(role, content, fields)| {
-            let message = Message::Said(Said { role, content, fields });
+            let message = Message::Said(RoleMessage { role, content, fields });
             let Ok(Value::Object(json)) = serde_json::to_value(&message) else { return None };
             Message::try_from(json).is_ok().then_some(message)
         }),

@@ -33,7 +33,7 @@ pub enum CopyError {
 
 /// What the chain of a copy shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CopyVerdict {
+pub struct CopyVerification {
     /// How many entries were checked.
     pub entries: u64,
     /// How many lines say what was live when; no chain vouches for them.
@@ -48,7 +48,7 @@ pub struct CopyVerdict {
     pub broken_at: Option<u64>,
 }
 
-impl CopyVerdict {
+impl CopyVerification {
     /// Whether nothing is altered, and nothing is missing between entries that follow one another.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
@@ -58,7 +58,7 @@ impl CopyVerdict {
 
 /// One line of a report, as far as the chain goes; none of it stands in a bare entry.
 #[derive(Deserialize)]
-struct Line<'a> {
+struct ReportLine<'a> {
     #[serde(default)]
     record: Option<String>,
     #[serde(default, borrow)]
@@ -75,8 +75,8 @@ struct Line<'a> {
 ///
 /// # Errors
 /// The copy cannot be read, or holds something else.
-pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
-    let mut verdict = CopyVerdict::default();
+pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerification, CopyError> {
+    let mut verdict = CopyVerification::default();
     let mut bytes = Vec::new();
     for line in 1.. {
         bytes.clear();
@@ -94,7 +94,7 @@ pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
             line,
             reason: plain_reason(&error.to_string(), "an object"),
         };
-        let outer: Line<'_> = serde_json::from_slice(&bytes).map_err(syntax)?;
+        let outer: ReportLine<'_> = serde_json::from_slice(&bytes).map_err(syntax)?;
         if outer.record.as_deref() == Some(SERVED) && outer.entry.is_none() {
             verdict.served += 1;
             continue;
@@ -113,7 +113,7 @@ pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerdict, CopyError> {
     Ok(verdict)
 }
 
-impl CopyVerdict {
+impl CopyVerification {
     fn take(&mut self, link: Link, line_fits: bool) {
         let fits = match &self.last {
             None => true,
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(verdict.last, Some((7, samples::log()[6].hash.clone())));
         let whole = verify_copy(format!("\n{}", bare()).as_bytes()).unwrap();
         assert_eq!((whole.entries, whole.gaps, whole.is_whole()), (7, 0, true));
-        assert_eq!(verify_copy(&b""[..]).unwrap(), CopyVerdict::default());
+        assert_eq!(verify_copy(&b""[..]).unwrap(), CopyVerification::default());
     }
 
     /// The log with a number that was left out, each entry naming the one before.

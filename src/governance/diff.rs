@@ -14,7 +14,7 @@ use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices, group_diff_ops};
 use utoipa::ToSchema;
 
 use crate::json;
-use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax, Variable};
+use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax, Variable};
 
 /// Lines shown around a change.
 const CONTEXT_LINES: usize = 3;
@@ -314,7 +314,7 @@ fn print(message: &Message) -> String {
     text
 }
 
-fn print_said(output: &mut String, said: &Said) -> fmt::Result {
+fn print_said(output: &mut String, said: &RoleMessage) -> fmt::Result {
     output.write_str(said.role.as_str())?;
     if let Some(name) = said.name() {
         write!(output, " ({name})")?;
@@ -502,7 +502,7 @@ mod tests {
                 (0..1_000)
                     .map(|n| {
                         let content = MessageContent::Text(format!("{n}{}", lines(word, 300)));
-                        Message::Said(Said::new(crate::model::content::Role::User, content))
+                        Message::Said(RoleMessage::new(crate::model::content::Role::User, content))
                     })
                     .collect(),
             ),

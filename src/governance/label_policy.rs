@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::policy_words::{self, roughly};
+use super::policy_words::{self, rounded_duration};
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
 use crate::model::name::{LATEST, Label};
@@ -48,7 +48,7 @@ pub struct Approval {
 
 /// The facts about a move that requirements are checked against.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct PolicyFacts {
     /// The current time.
     pub now: Timestamp,
     /// The message of the deployment.
@@ -172,7 +172,7 @@ impl LabelPolicy {
 
     /// What it demands of a move, met or not, in the order of the policy's fields.
     #[must_use]
-    pub fn demands(&self, facts: &Facts) -> Vec<Requirement> {
+    pub fn demands(&self, facts: &PolicyFacts) -> Vec<Requirement> {
         let policy = &self.policy;
         let mut demands = self.demands_of_people(facts);
         if let Some(after) = &policy.after {
@@ -182,7 +182,9 @@ impl LabelPolicy {
             let so_far = match served {
                 None => "not deployed there yet".to_owned(),
                 Some(i64::MAX) => "already deployed here".to_owned(),
-                Some(served) => format!("{} so far", roughly(u64::try_from(served / 1_000).unwrap_or_default())),
+                Some(served) => {
+                    format!("{} so far", rounded_duration(u64::try_from(served / 1_000).unwrap_or_default()))
+                }
             };
             let says = format!("{} ({so_far})", policy_words::after(after));
             demands.push(self.requirement(RequirementKind::After, met, says, &[]));
@@ -206,7 +208,7 @@ impl LabelPolicy {
         demands
     }
 
-    fn demands_of_people(&self, facts: &Facts) -> Vec<Requirement> {
+    fn demands_of_people(&self, facts: &PolicyFacts) -> Vec<Requirement> {
         let policy = &self.policy;
         let by = |roles: &[String]| if roles.is_empty() { String::new() } else { format!(" by {}", either(roles)) };
         let mut demands = Vec::new();
@@ -216,7 +218,7 @@ impl LabelPolicy {
             demands.push(self.requirement(RequirementKind::Deployers, met, says, &policy.deployers));
         }
         if policy.approvals > 0 {
-            let given = self.given(facts, &policy.approvers);
+            let given = self.counting_approvers(facts, &policy.approvers);
             let needed = usize::try_from(policy.approvals).unwrap_or(usize::MAX);
             let plural = if needed == 1 { "" } else { "s" };
             let says = format!(
@@ -229,7 +231,7 @@ impl LabelPolicy {
         if let Some(risk) = &policy.risk {
             let worst = worst(&facts.findings).filter(|worst| *worst >= risk.from);
             if let Some(worst) = worst {
-                let given = self.given(facts, &risk.approvers);
+                let given = self.counting_approvers(facts, &risk.approvers);
                 let says =
                     format!("an approval{} because the risk is {worst} ({} so far)", by(&risk.approvers), given.len());
                 demands.push(self.requirement(RequirementKind::RiskApproval, !given.is_empty(), says, &risk.approvers));
@@ -246,7 +248,7 @@ impl LabelPolicy {
     }
 
     /// Who of the approvers counts: has one of the roles, and made nothing of it.
-    fn given(&self, facts: &Facts, roles: &[String]) -> BTreeSet<String> {
+    fn counting_approvers(&self, facts: &PolicyFacts, roles: &[String]) -> BTreeSet<String> {
         let counts = |approval: &&Approval| {
             let role = roles.is_empty() || approval.roles.iter().any(|role| roles.contains(role));
             role && (self.policy.self_approval || !facts.makers.contains(&approval.by))
@@ -295,7 +297,7 @@ mod tests {
         Approval { by: by.to_owned(), roles: vec![role.to_owned()] }
     }
 
-    fn unmet(policy: &LabelPolicy, facts: &Facts) -> Vec<K> {
+    fn unmet(policy: &LabelPolicy, facts: &PolicyFacts) -> Vec<K> {
         policy.demands(facts).into_iter().filter(|demand| !demand.met).map(|demand| demand.kind).collect()
     }
 
@@ -317,10 +319,10 @@ mod tests {
     #[test]
     fn approvals_count_only_with_the_role_and_not_from_authors() {
         let two = policy(r#"{"name":"p","labels":"production","approvals":2,"approvers":["compliance","releaser"]}"#);
-        let facts = |approvals: &[Approval]| Facts {
+        let facts = |approvals: &[Approval]| PolicyFacts {
             approvals: approvals.to_vec(),
             makers: ["ann".to_owned()].into(),
-            ..Facts::default()
+            ..PolicyFacts::default()
         };
         let check = |approvals: &[Approval], met| {
             assert_eq!(unmet(&two, &facts(approvals)).is_empty(), met, "{approvals:?}");
@@ -338,8 +340,8 @@ mod tests {
     #[test]
     fn an_unknown_gate_has_not_passed() {
         let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
-        assert_eq!(unmet(&gated, &Facts::default()), [K::Gate]);
-        let passed = Facts { gates_passed: ["safety".to_owned()].into(), ..Facts::default() };
+        assert_eq!(unmet(&gated, &PolicyFacts::default()), [K::Gate]);
+        let passed = PolicyFacts { gates_passed: ["safety".to_owned()].into(), ..PolicyFacts::default() };
         assert!(unmet(&gated, &passed).is_empty());
     }
 
@@ -350,12 +352,12 @@ mod tests {
                 "message":"OPS-[0-9]+","freeze":[{"from":"2026-12-24T00:00:00Z","to":"2026-12-27T00:00:00Z","why":"holidays"}]}"#,
         );
         let check = |now: &str, message: &str, roles: &[&str], served: Option<i64>, expected: &[K]| {
-            let facts = Facts {
+            let facts = PolicyFacts {
                 now: now.parse().expect("a time"),
                 message: message.to_owned(),
                 deployer_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
                 served_ms: served.map(|ms| ("staging".parse().expect("a label"), ms)).into_iter().collect(),
-                ..Facts::default()
+                ..PolicyFacts::default()
             };
             assert_eq!(unmet(&strict, &facts), expected, "{now} {message} {roles:?} {served:?}");
         };
@@ -371,7 +373,7 @@ mod tests {
             r#"{"name":"p","labels":"*","freeze":[{"days":["fri"],"from":"16:00","to":"24:00","why":"weekend"}]}"#,
         );
         let check = |now: &str, frozen| {
-            let facts = Facts { now: now.parse().expect("a time"), ..Facts::default() };
+            let facts = PolicyFacts { now: now.parse().expect("a time"), ..PolicyFacts::default() };
             assert_eq!(!unmet(&weekend, &facts).is_empty(), frozen, "{now}");
         };
         check("2026-11-20T15:59:59Z", false);
@@ -384,11 +386,11 @@ mod tests {
     #[test]
     fn high_risk_requires_approval_by_someone_else_or_is_blocked() {
         let risky = policy(r#"{"name":"p","labels":"*","risk":{"from":"high","block":["secrets"]}}"#);
-        let facts = |severity, category, approvals: &[Approval]| Facts {
+        let facts = |severity, category, approvals: &[Approval]| PolicyFacts {
             findings: vec![finding(severity, category)],
             approvals: approvals.to_vec(),
             makers: ["ann".to_owned()].into(),
-            ..Facts::default()
+            ..PolicyFacts::default()
         };
         assert!(unmet(&risky, &facts(Severity::Medium, Category::Financial, &[])).is_empty());
         assert_eq!(unmet(&risky, &facts(Severity::High, Category::Financial, &[])), [K::RiskApproval]);
@@ -415,7 +417,7 @@ mod tests {
         ] {
             let wanted = serde_json::json!({ "name": "p", "labels": "*", "message": pattern });
             let policy = policy(&wanted.to_string());
-            let facts = |message: &str| Facts { message: message.to_owned(), ..Facts::default() };
+            let facts = |message: &str| PolicyFacts { message: message.to_owned(), ..PolicyFacts::default() };
             assert_eq!(unmet(&policy, &facts(message)), [], "{pattern}");
             assert_eq!(unmet(&policy, &facts("x")), [K::Message], "{pattern}");
         }

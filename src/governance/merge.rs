@@ -16,7 +16,7 @@ use similar::{Algorithm, DiffTag, capture_diff_slices};
 use utoipa::ToSchema;
 
 use crate::json;
-use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, Said, Variable};
+use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, RoleMessage, Variable};
 
 /// Most listed conflicts: more are not practical to resolve by hand.
 pub const CONFLICTS_MAX: usize = 1_000;
@@ -65,11 +65,11 @@ pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
 /// side.
 #[must_use]
 pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs: &BTreeSet<usize>) -> Merge {
-    let three = Three { base, ours, theirs };
+    let three = ThreeWay { base, ours, theirs };
     if let Some(side) = three.settled() {
         return Merge { content: three.pick(side).clone(), conflicts: Vec::new() };
     }
-    let mut merging = Merging {
+    let mut merging = Merger {
         take_theirs,
         conflicts: Vec::new(),
         ours_steps_left: WORK_STEPS_MAX,
@@ -89,35 +89,35 @@ pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs:
 
 /// The same thing as both began with it, as we have it and as they have it.
 #[derive(Clone, Copy)]
-struct Three<T> {
+struct ThreeWay<T> {
     base: T,
     ours: T,
     theirs: T,
 }
 
 #[derive(Clone, Copy)]
-enum Side {
+enum MergeSide {
     Ours,
     Theirs,
 }
 
-impl<T> Three<T> {
-    fn map<U>(self, mut change: impl FnMut(T) -> U) -> Three<U> {
-        Three { base: change(self.base), ours: change(self.ours), theirs: change(self.theirs) }
+impl<T> ThreeWay<T> {
+    fn map<U>(self, mut change: impl FnMut(T) -> U) -> ThreeWay<U> {
+        ThreeWay { base: change(self.base), ours: change(self.ours), theirs: change(self.theirs) }
     }
 
-    fn as_ref(&self) -> Three<&T> {
-        Three { base: &self.base, ours: &self.ours, theirs: &self.theirs }
+    fn as_ref(&self) -> ThreeWay<&T> {
+        ThreeWay { base: &self.base, ours: &self.ours, theirs: &self.theirs }
     }
 
-    fn zip<U>(self, other: Three<U>) -> Three<(T, U)> {
-        Three { base: (self.base, other.base), ours: (self.ours, other.ours), theirs: (self.theirs, other.theirs) }
+    fn zip<U>(self, other: ThreeWay<U>) -> ThreeWay<(T, U)> {
+        ThreeWay { base: (self.base, other.base), ours: (self.ours, other.ours), theirs: (self.theirs, other.theirs) }
     }
 
-    fn pick(self, side: Side) -> T {
+    fn pick(self, side: MergeSide) -> T {
         match side {
-            Side::Ours => self.ours,
-            Side::Theirs => self.theirs,
+            MergeSide::Ours => self.ours,
+            MergeSide::Theirs => self.theirs,
         }
     }
 
@@ -126,30 +126,30 @@ impl<T> Three<T> {
     }
 }
 
-impl<T: PartialEq> Three<T> {
+impl<T: PartialEq> ThreeWay<T> {
     /// Which side to take where at most one of them changed something, or both did the same.
-    fn settled(&self) -> Option<Side> {
+    fn settled(&self) -> Option<MergeSide> {
         if self.ours == self.theirs || self.theirs == self.base {
-            Some(Side::Ours)
+            Some(MergeSide::Ours)
         } else {
-            (self.ours == self.base).then_some(Side::Theirs)
+            (self.ours == self.base).then_some(MergeSide::Theirs)
         }
     }
 }
 
-impl<'a, T> Three<&'a [T]> {
-    fn cut(self, ranges: &Three<Range<usize>>) -> Self {
+impl<'a, T> ThreeWay<&'a [T]> {
+    fn cut(self, ranges: &ThreeWay<Range<usize>>) -> Self {
         self.zip(ranges.as_ref()).map(|(items, range)| items.get(range.clone()).unwrap_or_default())
     }
 
     /// The items at one place of all three, as far as each of them has one.
-    fn rows(self) -> impl Iterator<Item = Three<&'a T>> {
+    fn rows(self) -> impl Iterator<Item = ThreeWay<&'a T>> {
         let rows = self.base.iter().zip(self.ours).zip(self.theirs);
-        rows.map(|((base, ours), theirs)| Three { base, ours, theirs })
+        rows.map(|((base, ours), theirs)| ThreeWay { base, ours, theirs })
     }
 }
 
-struct Merging<'a> {
+struct Merger<'a> {
     take_theirs: &'a BTreeSet<usize>,
     conflicts: Vec<Conflict>,
     /// Each side has its own, so that swapping them changes nothing.
@@ -157,39 +157,39 @@ struct Merging<'a> {
     theirs_steps_left: usize,
 }
 
-impl Merging<'_> {
+impl Merger<'_> {
     /// Records a conflict and returns the side to take: ours, unless it was decided otherwise.
-    fn conflict(&mut self, place: &str, values: Three<Option<String>>) -> Side {
+    fn conflict(&mut self, place: &str, values: ThreeWay<Option<String>>) -> MergeSide {
         let number = self.conflicts.len();
         if self.conflicts.len() < CONFLICTS_MAX {
-            let Three { base, ours, theirs } = values;
+            let ThreeWay { base, ours, theirs } = values;
             self.conflicts.push(Conflict { place: place.to_owned(), base, ours, theirs });
             if self.take_theirs.contains(&number) {
-                return Side::Theirs;
+                return MergeSide::Theirs;
             }
         }
-        Side::Ours
+        MergeSide::Ours
     }
 
     /// Which side a value comes from; ours, and a conflict, where both changed it.
-    fn side(&mut self, place: &str, values: Three<Option<Value>>) -> Side {
-        if let Some(side) = values.as_ref().map(|value| Exact(value.as_ref())).settled() {
+    fn side(&mut self, place: &str, values: ThreeWay<Option<Value>>) -> MergeSide {
+        if let Some(side) = values.as_ref().map(|value| ExactValue(value.as_ref())).settled() {
             return side;
         }
         self.conflict(place, values.map(|value| value.map(|value| value.to_string())))
     }
 
-    fn whole<T: Clone + Serialize>(&mut self, place: &str, three: Three<&T>) -> T {
+    fn whole<T: Clone + Serialize>(&mut self, place: &str, three: ThreeWay<&T>) -> T {
         let side = self.side(place, three.map(json));
         three.pick(side).clone()
     }
 
-    fn maybe<T: Clone + Serialize>(&mut self, place: &str, three: Three<Option<&T>>) -> Option<T> {
+    fn maybe<T: Clone + Serialize>(&mut self, place: &str, three: ThreeWay<Option<&T>>) -> Option<T> {
         let side = self.side(place, three.map(|value| value.and_then(json)));
         three.pick(side).cloned()
     }
 
-    fn variables(&mut self, three: Three<&[Variable]>) -> Vec<Variable> {
+    fn variables(&mut self, three: ThreeWay<&[Variable]>) -> Vec<Variable> {
         let by_name =
             three.map(|list| list.iter().map(|variable| (&variable.name, variable)).collect::<BTreeMap<_, _>>());
         let by_name = by_name.as_ref();
@@ -201,24 +201,24 @@ impl Merging<'_> {
         merged.collect()
     }
 
-    fn model(&mut self, three: Three<Option<&Model>>) -> Option<Model> {
-        let Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } = three else {
+    fn model(&mut self, three: ThreeWay<Option<&Model>>) -> Option<Model> {
+        let ThreeWay { base: Some(base), ours: Some(ours), theirs: Some(theirs) } = three else {
             return self.maybe("model", three);
         };
-        let three = Three { base, ours, theirs };
+        let three = ThreeWay { base, ours, theirs };
         let name = self.whole("model", three.map(|model| &model.name));
         let parameters = self.fields("model.parameters", three.map(|model| &model.parameters), OBJECT_LEVELS);
         Some(Model { name, parameters })
     }
 
-    fn fields(&mut self, place: &str, three: Three<&Map<String, Value>>, levels: u8) -> Map<String, Value> {
+    fn fields(&mut self, place: &str, three: ThreeWay<&Map<String, Value>>, levels: u8) -> Map<String, Value> {
         let order = self.key_order(place, three);
         let merged = order.into_iter().filter_map(|key| {
             let place = format!("{place}.{key}");
             let values = three.map(|fields| fields.get(key));
             let value = match values.map(|value| value.and_then(Value::as_object)) {
-                Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } if levels > 0 => {
-                    Some(Value::Object(self.fields(&place, Three { base, ours, theirs }, levels.saturating_sub(1))))
+                ThreeWay { base: Some(base), ours: Some(ours), theirs: Some(theirs) } if levels > 0 => {
+                    Some(Value::Object(self.fields(&place, ThreeWay { base, ours, theirs }, levels.saturating_sub(1))))
                 }
                 _ => self.maybe(&place, values),
             };
@@ -229,7 +229,7 @@ impl Merging<'_> {
 
     /// The keys of both sides in the order of the merged object. Keys that both have stand as the side has them that moved
     /// some (a conflict where both did, each in its own way); a key of one side stands behind the one that it follows there.
-    fn key_order<'m>(&mut self, place: &str, three: Three<&'m Map<String, Value>>) -> Vec<&'m String> {
+    fn key_order<'m>(&mut self, place: &str, three: ThreeWay<&'m Map<String, Value>>) -> Vec<&'m String> {
         let is_shared = |key: &&String| three.ours.contains_key(*key) && three.theirs.contains_key(*key);
         let orders = three.map(|fields| fields.keys().filter(is_shared).collect::<Vec<&String>>());
         let side = orders.as_ref().settled().unwrap_or_else(|| {
@@ -260,16 +260,16 @@ impl Merging<'_> {
         order
     }
 
-    fn body(&mut self, three: Three<&Body>) -> Body {
+    fn body(&mut self, three: ThreeWay<&Body>) -> Body {
         if let Some(side) = three.settled() {
             return three.pick(side).clone();
         }
         match (three.base, three.ours, three.theirs) {
             (Body::Text(base), Body::Text(ours), Body::Text(theirs)) => {
-                Body::Text(self.text("text", Three { base, ours, theirs }))
+                Body::Text(self.text("text", ThreeWay { base, ours, theirs }))
             }
             (Body::Messages(base), Body::Messages(ours), Body::Messages(theirs)) => {
-                Body::Messages(self.messages(Three { base, ours, theirs }))
+                Body::Messages(self.messages(ThreeWay { base, ours, theirs }))
             }
             _ => {
                 let shown = three.map(|body| match body {
@@ -283,7 +283,7 @@ impl Merging<'_> {
     }
 
     /// A text by lines. What stands between line ends is a line, so that a text may end without one and still grow.
-    fn text(&mut self, place: &str, three: Three<&str>) -> String {
+    fn text(&mut self, place: &str, three: ThreeWay<&str>) -> String {
         if let Some(side) = three.settled() {
             return three.pick(side).to_owned();
         }
@@ -306,7 +306,7 @@ impl Merging<'_> {
         merged.join("\n")
     }
 
-    fn messages(&mut self, three: Three<&Vec<Message>>) -> Vec<Message> {
+    fn messages(&mut self, three: ThreeWay<&Vec<Message>>) -> Vec<Message> {
         let three = three.map(Vec::as_slice);
         // A message is what it serialises to.
         let keys = three.map(|messages| messages.iter().map(|message| json(message).unwrap_or_default().to_string()));
@@ -339,28 +339,28 @@ impl Merging<'_> {
         merged
     }
 
-    fn message(&mut self, place: &str, three: Three<&Message>) -> Message {
+    fn message(&mut self, place: &str, three: ThreeWay<&Message>) -> Message {
         let (Message::Said(base), Message::Said(ours), Message::Said(theirs)) = (three.base, three.ours, three.theirs)
         else {
             return self.whole(place, three);
         };
-        let said = Three { base, ours, theirs };
-        Message::Said(Said {
+        let said = ThreeWay { base, ours, theirs };
+        Message::Said(RoleMessage {
             role: ours.role,
             content: self.message_content(place, said.map(|said| &said.content)),
             fields: self.fields(place, said.map(|said| &said.fields), 0),
         })
     }
 
-    fn message_content(&mut self, place: &str, three: Three<&MessageContent>) -> MessageContent {
+    fn message_content(&mut self, place: &str, three: ThreeWay<&MessageContent>) -> MessageContent {
         match (three.base, three.ours, three.theirs) {
             (MessageContent::Text(base), MessageContent::Text(ours), MessageContent::Text(theirs)) => {
-                MessageContent::Text(self.text(place, Three { base, ours, theirs }))
+                MessageContent::Text(self.text(place, ThreeWay { base, ours, theirs }))
             }
             (MessageContent::Parts(base), MessageContent::Parts(ours), MessageContent::Parts(theirs))
                 if [ours, theirs].iter().all(|side| base.iter().map(Part::kind).eq(side.iter().map(Part::kind))) =>
             {
-                let rows = Three { base, ours, theirs }.map(Vec::as_slice).rows().enumerate();
+                let rows = ThreeWay { base, ours, theirs }.map(Vec::as_slice).rows().enumerate();
                 let parts = rows.map(|(index, row)| self.part(&format!("{place}.content[{index}]"), row));
                 MessageContent::Parts(parts.collect())
             }
@@ -374,19 +374,19 @@ impl Merging<'_> {
         }
     }
 
-    fn part(&mut self, place: &str, three: Three<&Part>) -> Part {
+    fn part(&mut self, place: &str, three: ThreeWay<&Part>) -> Part {
         match three.map(Part::only_text) {
-            Three { base: Some(base), ours: Some(ours), theirs: Some(theirs) } => {
-                Part::text(self.text(place, Three { base, ours, theirs }))
+            ThreeWay { base: Some(base), ours: Some(ours), theirs: Some(theirs) } => {
+                Part::text(self.text(place, ThreeWay { base, ours, theirs }))
             }
             _ => self.whole(place, three),
         }
     }
 
     /// Which item of each side every item of the base is.
-    fn matches<T: Ord>(&mut self, three: Three<&[T]>) -> Matches {
+    fn matches<T: Ord>(&mut self, three: ThreeWay<&[T]>) -> Matches {
         let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
-        let Three { base, ours, theirs } = three.map(|items| {
+        let ThreeWay { base, ours, theirs } = three.map(|items| {
             let number = |item| {
                 let next = numbers.len();
                 *numbers.entry(item).or_insert(next)
@@ -394,8 +394,8 @@ impl Merging<'_> {
             items.iter().map(number).collect::<Vec<usize>>()
         });
         Matches {
-            ours: Matching::of(&base, &ours, &mut self.ours_steps_left),
-            theirs: Matching::of(&base, &theirs, &mut self.theirs_steps_left),
+            ours: ItemMatcher::of(&base, &ours, &mut self.ours_steps_left),
+            theirs: ItemMatcher::of(&base, &theirs, &mut self.theirs_steps_left),
         }
     }
 }
@@ -407,10 +407,10 @@ struct Matches {
 }
 
 /// The stretches between items that all three have, in order; what is not in one of them is the same in all three.
-fn chunks(matches: &Matches, lengths: Three<usize>) -> Vec<Three<Range<usize>>> {
+fn chunks(matches: &Matches, lengths: ThreeWay<usize>) -> Vec<ThreeWay<Range<usize>>> {
     let mut found = Vec::new();
-    let mut done = Three { base: 0, ours: 0, theirs: 0 };
-    let mut close = |done: Three<usize>, at: Three<usize>| {
+    let mut done = ThreeWay { base: 0, ours: 0, theirs: 0 };
+    let mut close = |done: ThreeWay<usize>, at: ThreeWay<usize>| {
         let chunk = done.zip(at).map(|(from, to)| from..to);
         if !chunk.all(Range::is_empty) {
             found.push(chunk);
@@ -418,7 +418,7 @@ fn chunks(matches: &Matches, lengths: Three<usize>) -> Vec<Three<Range<usize>>> 
     };
     for (base, (ours, theirs)) in matches.ours.iter().zip(&matches.theirs).enumerate() {
         if let (&Some(ours), &Some(theirs)) = (ours, theirs) {
-            let at = Three { base, ours, theirs };
+            let at = ThreeWay { base, ours, theirs };
             close(done, at);
             done = at.map(|index| index.saturating_add(1));
         }
@@ -429,7 +429,7 @@ fn chunks(matches: &Matches, lengths: Three<usize>) -> Vec<Three<Range<usize>>> 
 
 /// Whether a chunk has as many messages on all three sides, with the same speakers, and none that is known to have
 /// moved: then each is what became of the one at its place. Elsewhere that would be a guess.
-fn stayed_in_place(messages: Three<&[Message]>, chunk: &Three<Range<usize>>, matches: &Matches) -> bool {
+fn stayed_in_place(messages: ThreeWay<&[Message]>, chunk: &ThreeWay<Range<usize>>, matches: &Matches) -> bool {
     let speaker = |message: &Message| match message {
         Message::Said(said) => Some(said.role),
         Message::Placeholder { .. } => None,
@@ -447,14 +447,14 @@ fn stayed_in_place(messages: Three<&[Message]>, chunk: &Three<Range<usize>>, mat
 }
 
 /// Finding the items of a base in another list: first those that both have exactly once, then the rest between them.
-struct Matching<'a> {
+struct ItemMatcher<'a> {
     base: &'a [usize],
     other: &'a [usize],
     found: Vec<Option<usize>>,
     steps_left: &'a mut usize,
 }
 
-impl<'a> Matching<'a> {
+impl<'a> ItemMatcher<'a> {
     fn of(base: &'a [usize], other: &'a [usize], steps_left: &'a mut usize) -> Vec<Option<usize>> {
         let mut matching = Self { base, other, found: vec![None; base.len()], steps_left };
         let (mut in_base, mut in_other) = matching.trim(0..base.len(), 0..other.len());
@@ -556,9 +556,9 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Option<Value> {
 }
 
 /// A value that equals another only when the order of keys and the form of numbers do, too.
-struct Exact<'a>(Option<&'a Value>);
+struct ExactValue<'a>(Option<&'a Value>);
 
-impl PartialEq for Exact<'_> {
+impl PartialEq for ExactValue<'_> {
     fn eq(&self, other: &Self) -> bool {
         json::same_option(self.0, other.0)
     }

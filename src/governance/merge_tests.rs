@@ -341,7 +341,7 @@ fn some_message() -> impl Strategy<Value = Message> {
         1 => Just(Message::Placeholder { name: "h".to_owned() }),
         6 => (role, content, prop::option::of(Just("n".to_owned()))).prop_map(|(role, content, name)| {
             let fields = name.into_iter().map(|name| ("name".to_owned(), Value::String(name))).collect();
-            Message::Said(Said { role, content, fields })
+            Message::Said(RoleMessage { role, content, fields })
         }),
     ]
 }

@@ -1,6 +1,6 @@
 //! The requirements of a policy, in words for people who do not know its fields.
 
-use crate::model::policy::{After, Freeze, Policy};
+use crate::model::policy::{Freeze, Policy, Soak};
 
 /// The requirements of a policy except its freezes: one phrase each, in the order of its fields.
 #[must_use]
@@ -30,10 +30,10 @@ pub fn demands(policy: &Policy) -> Vec<String> {
 }
 
 /// Where a version has to be deployed first, and for how long.
-pub(super) fn after(after: &After) -> String {
+pub(super) fn after(after: &Soak) -> String {
     match after.for_s {
         0 => format!("deployment to {} first", after.label),
-        seconds => format!("{} on {} first", lasting(seconds), after.label),
+        seconds => format!("{} on {} first", exact_duration(seconds), after.label),
     }
 }
 
@@ -57,14 +57,14 @@ fn freeze(freeze: &Freeze) -> String {
 
 /// A number of seconds in the largest unit that says it exactly.
 #[must_use]
-pub fn lasting(seconds: u64) -> String {
+pub fn exact_duration(seconds: u64) -> String {
     let (number, unit) = in_unit(seconds);
     format!("{number} {}", unit.sign)
 }
 
 /// A number of seconds in the largest unit of which it has one, without what is left.
 #[must_use]
-pub fn roughly(seconds: u64) -> String {
+pub fn rounded_duration(seconds: u64) -> String {
     let unit = UNITS.iter().find(|unit| seconds >= unit.seconds).unwrap_or(&SECONDS);
     format!("{} {}", seconds / unit.seconds, unit.sign)
 }
@@ -135,12 +135,12 @@ mod tests {
         for (seconds, expected) in
             [(0, "0 s"), (1, "1 s"), (90, "90 s"), (120, "2 min"), (3_600, "1 h"), (172_800, "2 d"), (90_000, "25 h")]
         {
-            assert_eq!(lasting(seconds), expected, "{seconds}");
+            assert_eq!(exact_duration(seconds), expected, "{seconds}");
             let (number, unit) = in_unit(seconds);
             assert_eq!(number * unit.seconds, seconds);
         }
         for (seconds, expected) in [(0, "0 s"), (59, "59 s"), (627, "10 min"), (7_199, "1 h"), (90_000, "1 d")] {
-            assert_eq!(roughly(seconds), expected, "{seconds}");
+            assert_eq!(rounded_duration(seconds), expected, "{seconds}");
         }
     }
 }

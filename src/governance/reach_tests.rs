@@ -42,7 +42,7 @@ fn of(text: &str) -> Serving {
 fn version_grows_when_new_subjects_get_it() {
     let check = |from: &str, to: &str, expected: &[u64]| {
         let before = (!from.is_empty()).then(|| of(from));
-        assert_eq!(numbers(&growing(before.as_ref(), &of(to))), expected, "{from} → {to}");
+        assert_eq!(numbers(&versions_gaining_traffic(before.as_ref(), &of(to))), expected, "{from} → {to}");
     };
     check("", "1", &[1]);
     check("1", "1", &[]);
@@ -67,7 +67,7 @@ fn version_grows_when_new_subjects_get_it() {
 #[test]
 fn removed_rule_gives_its_subjects_to_later_rules() {
     let check = |from: &str, to: &str, expected: &[u64]| {
-        assert_eq!(numbers(&growing(Some(&of(from)), &of(to))), expected, "{from} → {to}");
+        assert_eq!(numbers(&versions_gaining_traffic(Some(&of(from)), &of(to))), expected, "{from} → {to}");
     };
     check("plan=* -> 1; country=DE -> 2; 1", "country=DE -> 2; 1", &[2]);
     check("plan=* -> 1; country=DE -> 2; 1", "plan=pro -> 1; country=DE -> 2; 1", &[2]);
@@ -80,7 +80,7 @@ fn removed_rule_gives_its_subjects_to_later_rules() {
 #[test]
 fn losing_subjects_does_not_grow_a_version() {
     let check = |from: &str, to: &str, expected: &[u64]| {
-        assert_eq!(numbers(&growing(Some(&of(from)), &of(to))), expected, "{from} → {to}");
+        assert_eq!(numbers(&versions_gaining_traffic(Some(&of(from)), &of(to))), expected, "{from} → {to}");
     };
     check("country=DE -> 2; locale=fr* -> 3; 1", "tester=yes -> 4; country=DE -> 2; locale=fr* -> 3; 1", &[4]);
     check("country=DE -> 2; locale=fr* -> 3; 1", "country=DE -> 2; tester=yes -> 4; locale=fr* -> 3; 1", &[4]);
@@ -101,20 +101,20 @@ fn one_moved_slot_grows_only_its_receiver() {
             r#"{{"split":{{"salt":"s","slots":[{{"version":1,"from":0,"to":{border}}},{{"version":2,"from":{border},"to":9000}},{{"version":3,"from":9000,"to":10000}}]}}}}"#
         ))
     };
-    let grown = growing(Some(&split(5000)), &split(5001));
+    let grown = versions_gaining_traffic(Some(&split(5000)), &split(5001));
     assert_eq!(grown, [Growth { version: 1, instead_of: [2].into() }]);
-    let grown = growing(Some(&split(5000)), &split(4999));
+    let grown = versions_gaining_traffic(Some(&split(5000)), &split(4999));
     assert_eq!(grown, [Growth { version: 2, instead_of: [1].into() }]);
     // The same weights in other slots are other subjects.
     let turned = serving(
         r#"{"split":{"salt":"s","slots":[{"version":2,"from":0,"to":4000},{"version":1,"from":4000,"to":9000},{"version":3,"from":9000,"to":10000}]}}"#,
     );
-    assert_eq!(numbers(&growing(Some(&split(5000)), &turned)), [1, 2]);
+    assert_eq!(numbers(&versions_gaining_traffic(Some(&split(5000)), &turned)), [1, 2]);
 }
 
 #[test]
 fn versions_are_tried_where_every_rule_gives_them_to_a_tenth() {
-    let check = |text: &str, version, expected| assert_eq!(tries(&of(text), version), expected, "{text}");
+    let check = |text: &str, version, expected| assert_eq!(serves_share(&of(text), version), expected, "{text}");
     check("2", 2, true);
     check("x=y -> 2; 1", 2, false);
     check("1:90 2:10 s", 2, true);
@@ -234,7 +234,7 @@ proptest! {
 
     #[test]
     fn whoever_newly_gets_a_version_makes_it_grow((from, to) in any_pair(), subjects in prop::collection::vec(0_u32..10_000, 3)) {
-        let grown = growing(Some(&from), &to);
+        let grown = versions_gaining_traffic(Some(&from), &to);
         let mut asking: Vec<Option<String>> = subjects.iter().map(|number| Some(format!("user-{number}"))).collect();
         asking.push(None);
         for attributes in everybody() {
@@ -253,7 +253,7 @@ proptest! {
 
     #[test]
     fn nothing_grows_between_equal_servings(serving in any_serving()) {
-        prop_assert_eq!(growing(Some(&serving), &serving), Vec::new());
+        prop_assert_eq!(versions_gaining_traffic(Some(&serving), &serving), Vec::new());
     }
 
     #[test]
@@ -291,7 +291,7 @@ fn false_growth_is_rare() {
             .filter(|(had, gets)| had != gets)
             .map(|(_, gets)| gets)
             .collect();
-        for growth in growing(Some(&from), &to) {
+        for growth in versions_gaining_traffic(Some(&from), &to) {
             said += 1;
             for_nothing += u32::from(!new.contains(&growth.version));
         }

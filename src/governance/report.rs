@@ -36,13 +36,13 @@ pub const RETENTION_DAYS_MIN: i64 = 184;
 /// What a report is about: from `from` (included) to `to` (excluded), the prompts that fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said above")]
-pub struct Question {
+pub struct ReportScope {
     pub from: Timestamp,
     pub to: Timestamp,
     pub prompts: Pattern,
 }
 
-impl Question {
+impl ReportScope {
     /// Whether a moment lies within. A decision is in a report when it happened or was recorded then.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {
@@ -60,7 +60,7 @@ impl Question {
 /// Who asked for a report, of which registry, and when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said above")]
-pub struct Heading {
+pub struct ReportHeader {
     pub registry: String,
     pub generated_at: Timestamp,
     pub generated_by: String,
@@ -111,15 +111,15 @@ pub trait Source {
 #[derive(Debug)]
 pub struct Report<'s, S> {
     /// The registry, who made the report, and when.
-    pub heading: Heading,
+    pub heading: ReportHeader,
     /// What it is about.
-    pub question: Question,
+    pub question: ReportScope,
     /// What it is read from.
     pub source: &'s S,
 }
 
 /// Number and hash (hex) of an audit entry.
-pub type Mark = (u64, String);
+pub type AuditPoint = (u64, String);
 
 /// What a report holds, for its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,14 +129,14 @@ pub struct Contents {
     /// How many times a label served something.
     pub spans: u64,
     /// The first decision and the last.
-    pub ends: Option<(Mark, Mark)>,
+    pub ends: Option<(AuditPoint, AuditPoint)>,
     /// The newest audit entry when the report was made, whatever it is about.
-    pub head: Option<Mark>,
+    pub head: Option<AuditPoint>,
 }
 
 /// One decision, and what is known of the versions that it is about.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct ReportRow {
     /// The audit entry as it is chained.
     pub entry: AuditEntry,
     /// When it happened: for what was imported, when it happened there; else when it was recorded.
@@ -144,7 +144,7 @@ pub struct Row {
     /// The versions that it published, served, or was refused to.
     pub versions: Vec<ReportedVersion>,
     /// What it did to labels, or was refused to do.
-    pub moves: Vec<Move>,
+    pub moves: Vec<ServingChange>,
     /// The worst risk that is known of it.
     pub risk: Option<Severity>,
 }
@@ -193,7 +193,7 @@ impl ReportedVersion {
 
 /// What a label served before and after.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
+pub struct ServingChange {
     /// Which prompt.
     pub prompt: String,
     /// Which of its labels.

@@ -29,7 +29,7 @@ pub struct Rulebook {
 
 /// A question: who wants to do what, and to what.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct AccessQuery<'a> {
     /// Who; the name of a principal.
     pub who: &'a str,
     /// Whether it is the operator at the machine, or the program itself: no principal, whatever its name.
@@ -44,7 +44,7 @@ pub struct Ask<'a> {
     pub label: Option<&'a str>,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> AccessQuery<'a> {
     /// What a principal wants to do to one label, whatever access token they hold.
     #[must_use]
     pub const fn on_label(who: &'a str, permission: Permission, prompt: &'a str, label: &'a str) -> Self {
@@ -96,7 +96,7 @@ pub enum Weight {
 impl Rulebook {
     /// Decides whether a principal has a permission here.
     #[must_use]
-    pub fn decide(&self, ask: &Ask<'_>) -> Verdict {
+    pub fn decide(&self, ask: &AccessQuery<'_>) -> Verdict {
         let what = describe(ask);
         let deny = |reason: String| Verdict { allowed: false, reason, roles: self.roles_with(ask.permission) };
         if let Some(bound) = ask.bound
@@ -121,7 +121,7 @@ impl Rulebook {
 
     /// The roles that give a principal a permission here, sorted.
     #[must_use]
-    pub fn roles_of(&self, ask: &Ask<'_>) -> Vec<String> {
+    pub fn roles_of(&self, ask: &AccessQuery<'_>) -> Vec<String> {
         if ask.system {
             return vec![ADMIN.to_owned()];
         }
@@ -136,9 +136,9 @@ impl Rulebook {
 
     /// All principals that have a permission here, sorted.
     #[must_use]
-    pub fn holders(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
+    pub fn principals_allowed(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
-            let ask = Ask::on_label(name, permission, prompt, label);
+            let ask = AccessQuery::on_label(name, permission, prompt, label);
             Some((name.clone(), self.roles_of(&ask))).filter(|(_, roles)| !roles.is_empty())
         };
         self.principals.keys().filter_map(of).collect()
@@ -166,13 +166,13 @@ impl Rulebook {
         self.roles.values().filter(holds).map(|role| role.name.clone()).collect()
     }
 
-    fn grants<'a>(&'a self, principal: &'a Principal, ask: &'a Ask<'_>) -> impl Iterator<Item = &'a Grant> {
-        principal.grants.iter().filter(move |grant| self.weigh(grant, ask) == Weight::Gives)
+    fn grants<'a>(&'a self, principal: &'a Principal, ask: &'a AccessQuery<'_>) -> impl Iterator<Item = &'a Grant> {
+        principal.grants.iter().filter(move |grant| self.evaluate_grant(grant, ask) == Weight::Gives)
     }
 
     /// What a grant gives of what is asked: the decision, in a form that can be explained.
     #[must_use]
-    pub fn weigh(&self, grant: &Grant, ask: &Ask<'_>) -> Weight {
+    pub fn evaluate_grant(&self, grant: &Grant, ask: &AccessQuery<'_>) -> Weight {
         let Some(role) = self.roles.get(&grant.role) else { return Weight::NoRole };
         if !role.permissions.contains(&ask.permission) {
             return Weight::OtherPermission;
@@ -186,7 +186,7 @@ impl Rulebook {
     }
 }
 
-fn describe(ask: &Ask<'_>) -> String {
+fn describe(ask: &AccessQuery<'_>) -> String {
     match (ask.prompt, ask.label) {
         (Some(prompt), Some(label)) => format!("`{}` on {prompt}@{label}", ask.permission),
         (Some(prompt), None) => format!("`{}` on {prompt}", ask.permission),
@@ -224,7 +224,8 @@ mod tests {
     fn a_grant_is_a_role_for_the_prompts_and_labels_that_fit() {
         let book = book(&[("author", "support/**", "**"), ("releaser", "support/**", "staging")]);
         let check = |permission, prompt, label, expected| {
-            let verdict = book.decide(&Ask { who: "ann", system: false, bound: None, permission, prompt, label });
+            let verdict =
+                book.decide(&AccessQuery { who: "ann", system: false, bound: None, permission, prompt, label });
             assert_eq!(verdict.allowed, expected, "{permission} {prompt:?} {label:?}: {}", verdict.reason);
         };
         check(Permission::Publish, Some("support/agent"), None, true);
@@ -243,8 +244,8 @@ mod tests {
             let [prompts, labels] = [prompts, labels].map(|text| text.parse().expect("a pattern"));
             let given = Grant { role: role.to_owned(), prompts, labels };
             let permission = Permission::Deploy;
-            let ask = Ask { who: "ann", system: false, bound: None, permission, prompt, label };
-            assert_eq!(book.weigh(&given, &ask), expected, "{grant:?} {prompt:?} {label:?}");
+            let ask = AccessQuery { who: "ann", system: false, bound: None, permission, prompt, label };
+            assert_eq!(book.evaluate_grant(&given, &ask), expected, "{grant:?} {prompt:?} {label:?}");
             let mut alone = book.clone();
             alone.principals.get_mut("ann").expect("she").grants = vec![given];
             assert_eq!(alone.decide(&ask).allowed, expected == Weight::Gives, "{grant:?}");
@@ -262,7 +263,7 @@ mod tests {
     #[test]
     fn the_reason_names_the_grant_or_the_roles_that_would_do() {
         let book = book(&[("author", "support/**", "**")]);
-        let ask = |permission, bound| Ask {
+        let ask = |permission, bound| AccessQuery {
             who: "ann",
             system: false,
             bound,
@@ -277,7 +278,7 @@ mod tests {
         assert_eq!(verdict.roles, ["admin", "releaser"]);
         let bound = "sales/**".parse().expect("a pattern");
         assert!(!book.decide(&ask(Permission::Publish, Some(&bound))).allowed, "bound elsewhere");
-        let nobody = book.decide(&Ask { who: "bob", ..ask(Permission::Read, None) });
+        let nobody = book.decide(&AccessQuery { who: "bob", ..ask(Permission::Read, None) });
         assert_eq!(nobody.reason, "there is no principal `bob`");
     }
 
@@ -285,8 +286,14 @@ mod tests {
     fn disabled_principal_has_no_permission() {
         let mut book = book(&[("admin", "**", "**")]);
         book.principals.get_mut("ann").expect("she").disabled = Some(Timestamp::from_ms(1));
-        let ask =
-            Ask { who: "ann", system: false, bound: None, permission: Permission::Access, prompt: None, label: None };
+        let ask = AccessQuery {
+            who: "ann",
+            system: false,
+            bound: None,
+            permission: Permission::Access,
+            prompt: None,
+            label: None,
+        };
         assert_eq!(book.decide(&ask).reason, "`ann` is disabled");
         assert!(book.readable("ann").is_empty());
     }

@@ -1,6 +1,6 @@
 //! Authenticates requests, and decides whether the caller can use the path.
 //!
-//! An access token becomes a [`Seat`]; `registry` decides per command what its [`Actor`] can change. This module only
+//! An access token becomes a [`AuthContext`]; `registry` decides per command what its [`Actor`] can change. This module only
 //! decides about reading and replicating.
 //!
 //! Invariant: an unknown access token is rejected everywhere, even where none is needed. A replica knows its own
@@ -19,8 +19,8 @@ use super::request::RequestError;
 use super::state::{App, RequestId, Shared};
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::principal::Permission;
-use crate::registry::{Actor, Registry, Seat};
-use crate::replication::followers::FollowsAs;
+use crate::registry::{Actor, AuthContext, Registry};
+use crate::replication::connected_replicas::ReplicaIdentity;
 use crate::resolve::usage::LOCAL;
 use crate::resolve::{ReadScope, ResolveError};
 
@@ -85,11 +85,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Peer {
 }
 
 /// Finds who presents the access token of a request; none when it has none.
-pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Arc<Seat>>, Failure> {
-    Ok(present(app, headers)?.map(|(_, seat)| seat))
+pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Arc<AuthContext>>, Failure> {
+    Ok(authenticate_token(app, headers)?.map(|(_, seat)| seat))
 }
 
-fn present(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc<Seat>)>, Failure> {
+fn authenticate_token(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc<AuthContext>)>, Failure> {
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
     let unknown = || {
         let replica = app.registry.is_none();
@@ -106,7 +106,7 @@ fn present(app: &Shared, headers: &HeaderMap) -> Result<Option<(AccessToken, Arc
 
 /// May read prompts: local where reading is open, or with an access token that lets them.
 pub(super) struct Reader {
-    shown: Option<(AccessToken, Arc<Seat>)>,
+    shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
@@ -127,13 +127,13 @@ impl Reader {
     }
 
     /// Whose access token they show, where they show one.
-    pub(super) fn seat(&self) -> Option<&Seat> {
+    pub(super) fn seat(&self) -> Option<&AuthContext> {
         self.shown.as_ref().map(|(_, seat)| &**seat)
     }
 
     /// What ends when they may no longer.
-    pub(super) fn seated(self) -> Seated {
-        Seated { shown: self.shown, registry: self.registry }
+    pub(super) fn seated(self) -> AuthWatch {
+        AuthWatch { shown: self.shown, registry: self.registry }
     }
 }
 
@@ -143,7 +143,7 @@ pub(super) fn name_of(reference: &str) -> &str {
 }
 
 /// Who has an access token, by its hash, on a node that can judge it.
-pub(super) fn seat_of(app: &Shared, token: &TokenHash) -> Option<Arc<Seat>> {
+pub(super) fn seat_of(app: &Shared, token: &TokenHash) -> Option<Arc<AuthContext>> {
     match (&app.registry, &app.read_token) {
         (Some(registry), _) => registry.seat_of(token),
         (None, Some((hash, seat))) if hash == token => Some(Arc::clone(seat)),
@@ -156,7 +156,7 @@ impl FromRequestParts<App> for Reader {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let registry = app.registry.clone();
-        match present(app, &parts.headers)? {
+        match authenticate_token(app, &parts.headers)? {
             None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
             None => Err(Peer::of(parts).lacks_token()),
             shown => Ok(Self { shown, registry }),
@@ -165,12 +165,12 @@ impl FromRequestParts<App> for Reader {
 }
 
 /// A caller that stays connected: ended as soon as their access token is revoked, changed or expired.
-pub(super) struct Seated {
-    shown: Option<(AccessToken, Arc<Seat>)>,
+pub(super) struct AuthWatch {
+    shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
-impl Seated {
+impl AuthWatch {
     /// Ends when they may no longer do what they could when they came.
     pub(super) async fn lost(&self) {
         let (Some((token, seat)), Some(registry)) = (&self.shown, &self.registry) else {
@@ -189,7 +189,7 @@ impl Seated {
 
 /// May follow the registry as a replica: local, or with an access token for it.
 pub(super) struct Follower {
-    shown: Option<(AccessToken, Arc<Seat>)>,
+    shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
@@ -213,23 +213,23 @@ impl Follower {
     }
 
     /// Whose access token they show, where they show one.
-    pub(super) fn seat(&self) -> Option<&Seat> {
+    pub(super) fn seat(&self) -> Option<&AuthContext> {
         self.shown.as_ref().map(|(_, seat)| &**seat)
     }
 
     /// The principal that replicates, if it sends an access token.
-    pub(super) fn follows_as(&self) -> Option<FollowsAs> {
+    pub(super) fn follows_as(&self) -> Option<ReplicaIdentity> {
         let (_, seat) = self.shown.as_ref()?;
-        Some(FollowsAs { principal: seat.actor().name.clone(), token: seat.token().to_owned() })
+        Some(ReplicaIdentity { principal: seat.actor().name.clone(), token: seat.token().to_owned() })
     }
 
     /// What ends when they may no longer.
-    pub(super) fn seated(self) -> Seated {
-        Seated { shown: self.shown, registry: self.registry }
+    pub(super) fn seated(self) -> AuthWatch {
+        AuthWatch { shown: self.shown, registry: self.registry }
     }
 }
 
-fn unfollowable(seat: &Seat) -> Failure {
+fn unfollowable(seat: &AuthContext) -> Failure {
     let (what, role) = ("replicating this registry", "replica");
     RequestError::Role { actor: seat.actor().name.clone(), what, role }.into()
 }
@@ -239,7 +239,7 @@ impl FromRequestParts<App> for Follower {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let registry = app.registry.clone();
-        match present(app, &parts.headers)? {
+        match authenticate_token(app, &parts.headers)? {
             Some((_, seat)) if !seat.follows_something() => Err(unfollowable(&seat)),
             None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
             None => Err(Peer::of(parts).lacks_token()),
@@ -252,7 +252,7 @@ impl FromRequestParts<App> for Follower {
 pub(super) struct Writer {
     pub(super) registry: Registry,
     pub(super) actor: Actor,
-    pub(super) seat: Arc<Seat>,
+    pub(super) seat: Arc<AuthContext>,
 }
 
 impl Writer {

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 
 use super::error::Failure;
-use super::fresh::text;
+use super::freshness_headers::text;
 use super::read::matches;
 use super::request::RequestError;
 

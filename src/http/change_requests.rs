@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Reader, Writer};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, Written, blocking, heavy_json};
+use super::extract::{Json, NoParams, Params, Segments, SerializedAnswer, blocking, heavy_json};
 use super::openapi::params::Paging;
 use super::rule_sets::primary;
 use super::state::App;
@@ -54,7 +54,7 @@ pub(super) async fn request(
     reader: Reader,
     segments: Segments,
     _: NoParams,
-) -> Result<Written, Failure> {
+) -> Result<SerializedAnswer, Failure> {
     let id = segments.number("id")?;
     let (registry, held) = (primary(&app, KEEPING)?, app.clone());
     heavy_json(&held, move |_| registry.change_request(&app.catalogue.as_reader(&reader.scope())?, id)).await

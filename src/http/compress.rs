@@ -15,10 +15,10 @@ use tower_http::compression::Compression;
 use tower_http::compression::predicate::Predicate;
 
 use super::error::Failure;
-use super::fresh::text;
+use super::freshness_headers::text;
 use super::request::RequestError;
 use super::ui::is_page;
-use super::work::{Work, large_bytes};
+use super::work::{WorkPermits, large_bytes};
 
 /// Answers shorter than this, in bytes, are sent as they are.
 const BYTES_MIN: u64 = 1024;
@@ -35,12 +35,12 @@ const MEDIA: [&str; 7] = [
 
 /// Which answers are worth it.
 #[derive(Clone, Copy)]
-struct Worthwhile {
+struct CompressionRule {
     is_resolved: bool,
     is_page: bool,
 }
 
-impl Predicate for Worthwhile {
+impl Predicate for CompressionRule {
     fn should_compress<B: http_body::Body>(&self, response: &Response<B>) -> bool {
         let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
         let media = media.and_then(|media| media.split(';').next()).unwrap_or_default().trim();
@@ -55,7 +55,7 @@ impl Predicate for Worthwhile {
 /// What a request takes.
 pub(super) struct Accepted {
     headers: HeaderMap,
-    worthwhile: Worthwhile,
+    worthwhile: CompressionRule,
 }
 
 impl Accepted {
@@ -66,7 +66,7 @@ impl Accepted {
             headers.append(header::ACCEPT_ENCODING, encoding.clone());
         }
         let path = request.uri().path();
-        let worthwhile = Worthwhile { is_resolved: path.starts_with("/v1/resolve/"), is_page: is_page(path) };
+        let worthwhile = CompressionRule { is_resolved: path.starts_with("/v1/resolve/"), is_page: is_page(path) };
         (!headers.is_empty()).then_some(Self { headers, worthwhile })
     }
 
@@ -92,7 +92,7 @@ impl Accepted {
 
 /// Makes an answer shorter where that is asked for and worthwhile: small ones while they are sent, and large ones as heavy
 /// work, or not at all where there is too much of it.
-pub(super) async fn shorten(work: &Work, accepted: Accepted, response: Response<Body>) -> Response<Body> {
+pub(super) async fn shorten(work: &WorkPermits, accepted: Accepted, response: Response<Body>) -> Response<Body> {
     let is_resolved = accepted.worthwhile.is_resolved;
     let is_large =
         large_bytes(response.body()).is_some() && accepted.is_gzip() && accepted.worthwhile.should_compress(&response);
@@ -107,7 +107,7 @@ pub(super) async fn shorten(work: &Work, accepted: Accepted, response: Response<
             let body = body.collect().await.map_err(|error| RequestError::Task(error.to_string()))?;
             Ok::<_, Failure>(Response::from_parts(head, body.to_bytes()))
         };
-        Work::rewritten(turn, whole).await.unwrap_or_else(axum::response::IntoResponse::into_response)
+        WorkPermits::rewritten(turn, whole).await.unwrap_or_else(axum::response::IntoResponse::into_response)
     } else {
         accepted.compressed(response).await
     };

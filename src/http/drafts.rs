@@ -9,11 +9,11 @@ use axum::http::StatusCode;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Segments, Written, blocking, heavy_json};
+use super::extract::{Json, NoParams, Segments, SerializedAnswer, blocking, heavy_json};
 use super::state::App;
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::PromptName;
 use crate::model::schema::Handle;
@@ -156,10 +156,10 @@ pub(super) async fn merge_draft(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-) -> Result<Written, Failure> {
+) -> Result<SerializedAnswer, Failure> {
     let (name, draft) = draft_of(&segments)?;
     let held = app.clone();
-    let merge = move |_: &Stop| {
+    let merge = move |_: &Cancellation| {
         let view = app.catalogue.as_reader(&writer.scope())?;
         writer.registry.merge_draft(&view, &writer.actor, &name, &draft)
     };

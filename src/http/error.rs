@@ -23,13 +23,13 @@ use crate::model::position::PositionError;
 use crate::model::reference::ReferenceError;
 use crate::registry::RegistryError;
 use crate::registry::primary_clock::CLOCK_HINT;
-use crate::registry::seal::SealError;
+use crate::registry::signer::SealError;
 use crate::replication::publisher::PublishError;
 use crate::replication::witness::WitnessError;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::render::{Problems, RenderError};
-use crate::web::form::Refusal;
+use crate::web::form::FormError;
 use crate::web::layout::Frame;
 use crate::web::pages::problem;
 
@@ -39,16 +39,16 @@ const RETRY_AFTER_S: u64 = 1;
 /// When this program began to answer.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The lines about requests that were turned away.
-static BUSY_LINES: OneASecond = OneASecond::new();
+static BUSY_LINES: LogLimiter = LogLimiter::new();
 
 /// Lets one line a second into the log, and counts those that it keeps out.
-struct OneASecond {
+struct LogLimiter {
     /// One more than the second of the last line; 0 before there was one.
     last: AtomicU64,
     unlogged: AtomicU64,
 }
 
-impl OneASecond {
+impl LogLimiter {
     const fn new() -> Self {
         Self { last: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
     }
@@ -81,12 +81,12 @@ pub enum Failure {
 }
 
 /// How a failure is said.
-type Saying = (ErrorCode, Option<String>);
+type ErrorFormat = (ErrorCode, Option<String>);
 
-const INSIDE: Saying = (ErrorCode::Internal, None);
+const INSIDE: ErrorFormat = (ErrorCode::Internal, None);
 
 impl Failure {
-    fn saying(&self) -> Saying {
+    fn saying(&self) -> ErrorFormat {
         match self {
             Self::Request(error) => request(error),
             Self::Registry(error) => registry(error),
@@ -112,10 +112,10 @@ impl Failure {
     }
 
     /// What a page says beside the form that was refused, and under which status; none where this program failed.
-    pub(super) fn refusal(&self) -> Option<(StatusCode, Refusal)> {
+    pub(super) fn refusal(&self) -> Option<(StatusCode, FormError)> {
         let (code, hint) = self.saying();
         let status = status(code);
-        let refusal = || Refusal { says: self.to_string(), errors: self.errors(), hint };
+        let refusal = || FormError { says: self.to_string(), errors: self.errors(), hint };
         (!status.is_server_error()).then(|| (status, refusal()))
     }
 
@@ -209,7 +209,7 @@ fn hint(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
 
-fn request(error: &RequestError) -> Saying {
+fn request(error: &RequestError) -> ErrorFormat {
     use ErrorCode as Code;
     use RequestError as E;
     match error {
@@ -307,7 +307,7 @@ fn request(error: &RequestError) -> Saying {
     }
 }
 
-fn registry(error: &RegistryError) -> Saying {
+fn registry(error: &RegistryError) -> ErrorFormat {
     use ErrorCode as Code;
     use RegistryError as E;
     match error {
@@ -388,7 +388,7 @@ fn registry(error: &RegistryError) -> Saying {
     }
 }
 
-fn resolve(error: &ResolveError) -> Saying {
+fn resolve(error: &ResolveError) -> ErrorFormat {
     use ErrorCode as Code;
     use ResolveError as E;
     match error {
@@ -415,7 +415,7 @@ fn resolve(error: &ResolveError) -> Saying {
     }
 }
 
-fn content(error: &ContentError) -> Saying {
+fn content(error: &ContentError) -> ErrorFormat {
     match error {
         ContentError::TooLong { .. } => (ErrorCode::TooLarge, None),
         ContentError::Body(_)
@@ -428,7 +428,7 @@ fn content(error: &ContentError) -> Saying {
     }
 }
 
-fn publish(error: &PublishError) -> Saying {
+fn publish(error: &PublishError) -> ErrorFormat {
     match error {
         PublishError::Busy { .. } => (ErrorCode::Busy, None),
         PublishError::Store(error)
@@ -441,7 +441,7 @@ fn publish(error: &PublishError) -> Saying {
     }
 }
 
-fn store(error: &StoreError) -> Saying {
+fn store(error: &StoreError) -> ErrorFormat {
     if error.is_full() {
         return full();
     }
@@ -478,12 +478,12 @@ fn store(error: &StoreError) -> Saying {
     }
 }
 
-fn full() -> Saying {
+fn full() -> ErrorFormat {
     let free = hint("nothing was written; reads continue, and writes resume when there is free space");
     (ErrorCode::StorageFull, free)
 }
 
-fn not_ready() -> Saying {
+fn not_ready() -> ErrorFormat {
     (ErrorCode::NotReady, hint("see GET /v1/status for the cause"))
 }
 
@@ -580,7 +580,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_busy_answers_logs_one_line_a_second_and_counts_the_rest() {
-        let lines = OneASecond::new();
+        let lines = LogLimiter::new();
         let logged: Vec<_> = [0, 0, 0, 1, 1, 5].into_iter().map(|second| lines.next(second)).collect();
         assert_eq!(logged, [Some(0), None, None, Some(2), None, Some(1)]);
     }

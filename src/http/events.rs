@@ -17,11 +17,11 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{Peer, Reader, Seated};
+use super::auth::{AuthWatch, Peer, Reader};
 use super::error::Failure;
 use super::extract::{Params, blocking};
 use super::request::RequestError;
-use super::shares::{Holder, Share};
+use super::shares::{Share, ShareHolder};
 use super::state::App;
 use crate::api::read::ChangeEvent;
 use crate::metrics::Metrics;
@@ -61,7 +61,7 @@ pub(super) async fn events(
         Some(id) => Some(position(id)?),
         None => None,
     };
-    let share = app.listeners.take(Holder::of(&app, peer, reader.seat()))?;
+    let share = app.listeners.take(ShareHolder::of(&app, peer, reader.seat()))?;
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     let listener = Listener {
@@ -72,7 +72,7 @@ pub(super) async fn events(
         known: known.unwrap_or(newest),
         behind: known.is_some_and(|known| known != newest),
         greeted: false,
-        _open: Open::new(&app.metrics, share),
+        _open: StreamGuard::new(&app.metrics, share),
         committed,
         prefix,
     };
@@ -93,7 +93,7 @@ fn position(header: &HeaderValue) -> Result<Position, Failure> {
 struct Listener {
     catalogue: Catalogue,
     /// Ends the stream when the listener may no longer read.
-    seated: Seated,
+    seated: AuthWatch,
     /// What the listener may read: what they may not is no news for them.
     scope: ReadScope,
     committed: watch::Receiver<Arc<Committed>>,
@@ -104,20 +104,20 @@ struct Listener {
     behind: bool,
     greeted: bool,
     prefix: String,
-    _open: Open,
+    _open: StreamGuard,
 }
 
 /// Counts a stream for as long as it is open.
-struct Open(Metrics, #[allow(dead_code, reason = "it is released when the stream ends")] Share);
+struct StreamGuard(Metrics, #[allow(dead_code, reason = "it is released when the stream ends")] Share);
 
-impl Open {
+impl StreamGuard {
     fn new(metrics: &Metrics, share: Share) -> Self {
         metrics.event_listeners.inc();
         Self(metrics.clone(), share)
     }
 }
 
-impl Drop for Open {
+impl Drop for StreamGuard {
     fn drop(&mut self) {
         self.0.event_listeners.dec();
     }

@@ -22,7 +22,7 @@ use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
 use super::ui::is_page;
-pub(super) use super::work::{Written, blocking, heavy, heavy_json};
+pub(super) use super::work::{SerializedAnswer, blocking, heavy, heavy_json};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WHOLE_MAX};
 use crate::json::JsonError;
 
@@ -298,11 +298,11 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
 
 /// Reads a body, or says which of its fields is wrong.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    crate::json::read(bytes).map_err(|error| unread::<T>(bytes, &error).into())
+    crate::json::read(bytes).map_err(|error| body_error::<T>(bytes, &error).into())
 }
 
 /// What is wrong with a body: the field, its value and the rule, where it is JSON at all.
-fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError {
+fn body_error<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError {
     let reason = error.to_string();
     let JsonError::Form { .. } = error else { return RequestError::Json { reason } };
     // Read again, as following the path takes time that only mistakes are worth.
@@ -320,20 +320,20 @@ fn unread<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError 
 
 /// A JSON body that arrived and is not read yet, for work that waits for its turn: as values it takes several times the
 /// memory. It keeps its share of the budget of all bodies until it is read.
-pub(super) struct Unread<T> {
+pub(super) struct DeferredBody<T> {
     bytes: Vec<u8>,
     _share: tokio::sync::OwnedSemaphorePermit,
     read_as: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned> Unread<T> {
+impl<T: DeserializeOwned> DeferredBody<T> {
     /// Reads it.
     pub(super) fn read(self) -> Result<T, Failure> {
         read_json(&self.bytes)
     }
 }
 
-impl<T: Send + 'static> FromRequest<App> for Unread<T> {
+impl<T: Send + 'static> FromRequest<App> for DeferredBody<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {

@@ -100,7 +100,7 @@ impl Proxies {
     pub(super) fn origin(&self, headers: &HeaderMap) -> Origin {
         let plain = headers.contains_key(FORWARDED_FOR).then(|| self.client(&hops(headers)));
         let standard = headers.contains_key(header::FORWARDED).then(|| elements(headers).unwrap_or_default());
-        let addresses = |elements: &Vec<Element>| elements.iter().map(|one| one.client).collect::<Vec<_>>();
+        let addresses = |elements: &Vec<ForwardedElement>| elements.iter().map(|one| one.client).collect::<Vec<_>>();
         let standard = standard.map(|elements| (self.client(&addresses(&elements)), elements));
         let of_standard = standard.iter().map(|((client, _), _)| *client);
         let client = agreed(plain.map(|(client, _)| client).into_iter().chain(of_standard));
@@ -160,7 +160,7 @@ fn node(text: &str) -> Option<IpAddr> {
 
 /// One element of `Forwarded`: what one proxy says.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Element {
+struct ForwardedElement {
     client: Option<IpAddr>,
     encrypted: Option<bool>,
     host: Option<String>,
@@ -168,12 +168,12 @@ struct Element {
 
 /// The elements of `Forwarded`, the newest last; none where the header breaks its grammar, as whatever a proxy added may
 /// then stand inside of what the client sent.
-fn elements(headers: &HeaderMap) -> Option<Vec<Element>> {
+fn elements(headers: &HeaderMap) -> Option<Vec<ForwardedElement>> {
     let mut found = Vec::new();
     for line in headers.get_all(header::FORWARDED) {
         let mut rest = line.to_str().ok()?;
         loop {
-            let mut element = Element::default();
+            let mut element = ForwardedElement::default();
             loop {
                 rest = rest.trim_start_matches([' ', '\t']);
                 if !rest.is_empty() && !rest.starts_with([',', ';']) {

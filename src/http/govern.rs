@@ -20,7 +20,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
 use crate::model::principal::{Permission, Principal, Role};
 use crate::model::schema::Handle;
-use crate::registry::why::Question;
+use crate::registry::why::AccessQuestion;
 
 /// Returns the principal of this access token and its permissions.
 #[utoipa::path(get, path = "/v1/whoami", operation_id = "whoami", tag = "access", responses((status = 200, body = WhoAmI)))]
@@ -61,7 +61,7 @@ pub(super) async fn can(
             return Err(RequestError::Unfit { reason }.into());
         }
     }
-    let question = Question { who, permission, prompt, label, version };
+    let question = AccessQuestion { who, permission, prompt, label, version };
     let ask = move || writer.registry.can(&app.catalogue.as_reader(&writer.scope())?, &writer.actor, &question);
     let answer = blocking(ask).await??;
     Ok(Said(answer))

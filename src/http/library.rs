@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::Reader;
 use super::error::Failure;
-use super::extract::{NoParams, Params, Segments, Written, blocking, heavy_json};
-use super::fresh::text;
+use super::extract::{NoParams, Params, Segments, SerializedAnswer, blocking, heavy_json};
+use super::freshness_headers::text;
 use super::openapi::params::Paging;
 use super::read::matches;
 use super::request::RequestError;
@@ -26,7 +26,7 @@ use crate::store::StoreError;
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
 /// Asks one state of the catalogue on a thread that may wait for the database.
-async fn ask<T: Send + 'static>(
+async fn query_blocking<T: Send + 'static>(
     app: App,
     reader: &Reader,
     question: impl Fn(&CatalogueView) -> Result<T, ResolveError> + Send + 'static,
@@ -60,7 +60,7 @@ pub(super) async fn content(
 ) -> Result<Response, Failure> {
     let wrong = |error: crate::model::content_id::ContentIdError| RequestError::Path { reason: error.to_string() };
     let id: ContentId = segments.text("content_id").parse().map_err(wrong)?;
-    let Json(bytes) = ask(app, &reader, move |view| view.content(&id)).await?;
+    let Json(bytes) = query_blocking(app, &reader, move |view| view.content(&id)).await?;
     let etag = format!("\"{id}\"");
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, etag.as_bytes()));
     let said = [(header::ETAG, text(etag)), (header::CACHE_CONTROL, IMMUTABLE)];
@@ -90,7 +90,7 @@ pub(super) async fn prompts(
     let removed = params.get::<bool>("removed")?.unwrap_or(false);
     let (cursor, limit) = params.page()?;
     params.finish(&["prefix", "removed", "cursor", "limit"])?;
-    ask(app, &reader, move |view| view.prompts(&prefix, removed, cursor.as_deref(), limit)).await
+    query_blocking(app, &reader, move |view| view.prompts(&prefix, removed, cursor.as_deref(), limit)).await
 }
 
 /// Returns one prompt with its labels and the prompts that include it, even if it is removed.
@@ -107,7 +107,7 @@ pub(super) async fn prompt(
     _: NoParams,
 ) -> Result<Json<PromptView>, Failure> {
     let name: PromptName = segments.get("name")?;
-    ask(app, &reader, move |view| view.prompt(&name)).await
+    query_blocking(app, &reader, move |view| view.prompt(&name)).await
 }
 
 /// Lists the versions of a prompt, newest first.
@@ -129,7 +129,7 @@ pub(super) async fn versions(
     let name: PromptName = segments.get("name")?;
     let (cursor, limit) = params.page()?;
     params.finish(&["cursor", "limit"])?;
-    ask(app, &reader, move |view| view.versions(&name, cursor.as_deref(), limit)).await
+    query_blocking(app, &reader, move |view| view.versions(&name, cursor.as_deref(), limit)).await
 }
 
 /// Returns one version with its content, and the content as written.
@@ -150,7 +150,7 @@ pub(super) async fn version(
 ) -> Result<Json<VersionView>, Failure> {
     let name: PromptName = segments.get("name")?;
     let selector: Selector = segments.get("version")?;
-    ask(app, &reader, move |view| view.version(&name, &selector)).await
+    query_blocking(app, &reader, move |view| view.version(&name, &selector)).await
 }
 
 /// Returns the differences between two versions.
@@ -169,7 +169,7 @@ pub(super) async fn diff(
     reader: Reader,
     segments: Segments,
     mut params: Params,
-) -> Result<Written, Failure> {
+) -> Result<SerializedAnswer, Failure> {
     let name: PromptName = segments.get("name")?;
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
@@ -191,7 +191,7 @@ pub(super) async fn labels(
     _: NoParams,
 ) -> Result<Json<Vec<LabelState>>, Failure> {
     let name: PromptName = segments.get("name")?;
-    ask(app, &reader, move |view| view.prompt(&name).map(|prompt| prompt.labels)).await
+    query_blocking(app, &reader, move |view| view.prompt(&name).map(|prompt| prompt.labels)).await
 }
 
 /// Returns what one label serves.
@@ -212,7 +212,7 @@ pub(super) async fn label(
 ) -> Result<Json<LabelState>, Failure> {
     let name: PromptName = segments.get("name")?;
     let label: Label = segments.get("label")?;
-    ask(app, &reader, move |view| view.label(&name, &label)).await
+    query_blocking(app, &reader, move |view| view.label(&name, &label)).await
 }
 
 /// Lists deployments, newest first: all, those of a prompt, or those of one of its labels.
@@ -237,7 +237,7 @@ pub(super) async fn deployments(
         let reason = "a label belongs to a prompt; give `name` too".to_owned();
         return Err(RequestError::Unfit { reason }.into());
     }
-    ask(app, &reader, move |view| match &name {
+    query_blocking(app, &reader, move |view| match &name {
         Some(name) => view.deployments(name, label.as_ref(), cursor.as_deref(), limit),
         None => view.all_deployments(cursor.as_deref(), limit),
     })

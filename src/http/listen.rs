@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 
 use super::auth::Peer;
 use super::code::title;
-use super::patience::{Impatient, Tick};
-use super::service::{Connection, Face};
+use super::service::{Connection, HttpService};
+use super::timeouts::{Tick, WriteTimeout};
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 
 /// Bytes of a request's head, and of the buffer it is read into.
@@ -102,7 +102,12 @@ impl Stream {
 /// Serves a listener until `stop`, and then for as long as its requests take, at most 10 s.
 ///
 /// TLS is spoken on TCP when there is a configuration; a new one counts from the next connection on.
-pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, face: Face, stop: CancellationToken) {
+pub async fn serve(
+    listener: Listener,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    face: HttpService,
+    stop: CancellationToken,
+) {
     let tasks = TaskTracker::new();
     let mut said: Option<tokio::time::Instant> = None;
     loop {
@@ -124,14 +129,14 @@ pub async fn serve(listener: Listener, tls: Option<Arc<ArcSwap<ServerConfig>>>, 
                 }
             }
         };
-        let Some(permit) = face.admit() else {
+        let Some(permit) = face.try_admit() else {
             face.metrics().connections_refused.inc();
             stream.refuse(tls.is_some());
             continue;
         };
         let tls = tls.as_ref().map(|tls| tls.load_full());
         let peer = Peer { encrypted: tls.is_some() && !peer.socket, ..peer };
-        tasks.spawn(connection(stream, tls, face.connection(peer), Open::new(&face, permit), stop.clone()));
+        tasks.spawn(connection(stream, tls, face.connection(peer), ConnectionGuard::new(&face, permit), stop.clone()));
     }
     drop(listener);
     tasks.close();
@@ -147,16 +152,19 @@ fn is_the_peers(error: &io::Error) -> bool {
 }
 
 /// Counts a connection for as long as it is open.
-struct Open(Face, #[allow(dead_code, reason = "it is released when the connection ends")] OwnedSemaphorePermit);
+struct ConnectionGuard(
+    HttpService,
+    #[allow(dead_code, reason = "it is released when the connection ends")] OwnedSemaphorePermit,
+);
 
-impl Open {
-    fn new(face: &Face, permit: OwnedSemaphorePermit) -> Self {
+impl ConnectionGuard {
+    fn new(face: &HttpService, permit: OwnedSemaphorePermit) -> Self {
         face.metrics().connections.inc();
         Self(face.clone(), permit)
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.metrics().connections.dec();
     }
@@ -166,7 +174,7 @@ async fn connection(
     stream: Stream,
     tls: Option<Arc<ServerConfig>>,
     service: Connection,
-    _open: Open,
+    _open: ConnectionGuard,
     stop: CancellationToken,
 ) {
     // A connection that breaks is the client's affair: there is nobody to tell, and nothing to log. Each way is boxed:
@@ -188,7 +196,7 @@ async fn serve_tls(
     let began = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await;
     // A handshake begins with the byte 22, and a request in plain HTTP with a letter.
     if matches!(began, Ok(Ok(1))) && first.iter().all(u8::is_ascii_uppercase) {
-        let _said = tokio::time::timeout(LINGER, say(&mut stream, &needs_tls(), true)).await;
+        let _said = tokio::time::timeout(LINGER, send_last(&mut stream, &needs_tls(), true)).await;
         return Ok(());
     }
     let handshake = Box::pin(TlsAcceptor::from(tls).accept(stream));
@@ -212,11 +220,11 @@ async fn serve_http1(
     let mut connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Impatient::new(stream, Arc::clone(&pace))), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, Arc::clone(&pace))), service);
     // Bells are looked at when they ring, not whenever a request comes: requests are many.
     let mut bells = FuturesUnordered::new();
-    bells.push(ring(stop, None));
-    bells.push(ring(stop, Some(TICK)));
+    bells.push(next_tick(stop, None));
+    bells.push(next_tick(stop, Some(TICK)));
     let (mut stopping, mut slow) = (false, false);
     let end = loop {
         tokio::select! {
@@ -224,7 +232,7 @@ async fn serve_http1(
             end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break end,
             Some(tick) = bells.next() => {
                 if tick.is_some() {
-                    bells.push(ring(stop, tick));
+                    bells.push(next_tick(stop, tick));
                     match pace.tick(idle_ticks, HEAD_TICKS) {
                         Tick::Fine => {}
                         Tick::Idle => Pin::new(&mut connection).graceful_shutdown(),
@@ -243,12 +251,12 @@ async fn serve_http1(
     let stream = connection.into_parts().io.into_inner();
     let last = if slow { Some(slow_head()) } else { stream.unread().map(unreadable_head) };
     let last = last.unwrap_or_default();
-    let _gone = tokio::time::timeout(LINGER, say(&mut stream.into_inner(), &last, !stopping)).await;
+    let _gone = tokio::time::timeout(LINGER, send_last(&mut stream.into_inner(), &last, !stopping)).await;
     end
 }
 
 /// Says the last that is said on a connection, and reads on for a while, so that the client gets to read it.
-async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8], reads_on: bool) -> io::Result<()> {
+async fn send_last(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8], reads_on: bool) -> io::Result<()> {
     stream.write_all(last).await?;
     stream.shutdown().await?;
     if reads_on {
@@ -258,7 +266,7 @@ async fn say(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8], re
 }
 
 /// Waits for a tick and returns it, or for the signal to stop.
-async fn ring(stop: &CancellationToken, tick: Option<Duration>) -> Option<Duration> {
+async fn next_tick(stop: &CancellationToken, tick: Option<Duration>) -> Option<Duration> {
     match tick {
         Some(tick) => tokio::time::sleep(tick).await,
         None => stop.cancelled().await,
@@ -277,7 +285,7 @@ async fn serve_http2(
         .keep_alive_timeout(PING)
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .serve_connection(TokioIo::new(Impatient::new(stream, Arc::default())), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, Arc::default())), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
         end = connection.as_mut() => return end,
@@ -289,16 +297,16 @@ async fn serve_http2(
 /// What is said where there are too many connections.
 fn full() -> Vec<u8> {
     let detail = "this node has reached its limit of connections; try again later";
-    bare(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, detail, "retry-after: 5\r\n")
+    bare_response(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, detail, "retry-after: 5\r\n")
 }
 
 fn slow_head() -> Vec<u8> {
     let detail = format!("the head of the request did not arrive in {} s", u64::from(HEAD_TICKS) * TICK.as_secs());
-    bare(StatusCode::REQUEST_TIMEOUT, ErrorCode::Timeout, &detail, "")
+    bare_response(StatusCode::REQUEST_TIMEOUT, ErrorCode::Timeout, &detail, "")
 }
 
 fn needs_tls() -> Vec<u8> {
-    bare(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "this port uses TLS: use https://", "")
+    bare_response(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "this port uses TLS: use https://", "")
 }
 
 fn unreadable_head(status: StatusCode) -> Vec<u8> {
@@ -309,11 +317,11 @@ fn unreadable_head(status: StatusCode) -> Vec<u8> {
         }
         _ => (ErrorCode::BadRequest, "the head of the request is not valid HTTP/1.1"),
     };
-    bare(status, code, detail, "")
+    bare_response(status, code, detail, "")
 }
 
 /// An answer of a connection, to which no request came or which was none.
-fn bare(status: StatusCode, code: ErrorCode, detail: &str, more: &str) -> Vec<u8> {
+fn bare_response(status: StatusCode, code: ErrorCode, detail: &str, more: &str) -> Vec<u8> {
     let title = title(code).to_owned();
     let problem =
         Problem { title, status: status.as_u16(), code, detail: detail.to_owned(), hint: None, errors: Vec::new() };

@@ -78,7 +78,7 @@ fn of_replicas(metrics: &Metrics, publisher: &Publisher) {
     // A replica without an access token can choose any id.
     let known = followers.iter().filter(|one| one.follows_as.is_some());
     let mut behind: Vec<(u64, &str)> =
-        known.map(|one| (one.behind(head).unwrap_or_default(), one.replica.as_str())).collect();
+        known.map(|one| (one.commits_behind(head).unwrap_or_default(), one.replica.as_str())).collect();
     behind.sort_unstable_by(|one, other| other.cmp(one));
     metrics.replica_lag_commits.clear();
     for (lag, replica) in behind.into_iter().take(REPLICAS_SHOWN_MAX) {

@@ -10,7 +10,7 @@ use axum::http::{HeaderValue, Request, Response, Uri, header};
 use http_body::Body as _;
 
 use super::error::Failure;
-use super::fresh::text;
+use super::freshness_headers::text;
 use super::request::RequestError;
 
 /// What comes before a path in the attributes of HTML that lead somewhere.

@@ -21,8 +21,8 @@ use http_body_util::Full;
 use super::auth::Reader;
 use super::caching::REVALIDATE;
 use super::error::Failure;
-use super::extract::{NoParams, Params, Segments, Unread, heavy};
-use super::fresh::{FreshHeaders, VERSION, text};
+use super::extract::{DeferredBody, NoParams, Params, Segments, heavy};
+use super::freshness_headers::{FreshHeaders, VERSION, text};
 use super::openapi::params::Attributes;
 use super::request::RequestError;
 use super::service::NOSNIFF;
@@ -143,7 +143,7 @@ pub(super) async fn resolve_batch(
     reader: Reader,
     _: NoParams,
     Extension(id): Extension<RequestId>,
-    body: Unread<BatchRequest>,
+    body: DeferredBody<BatchRequest>,
 ) -> Result<Response, Failure> {
     let (fresh, answer) = heavy(&Arc::clone(&app), move |_| {
         let request = body.read()?;
@@ -240,7 +240,7 @@ pub(super) async fn render(
     reader: Reader,
     segments: Segments,
     _: NoParams,
-    body: Unread<RenderRequest>,
+    body: DeferredBody<RenderRequest>,
 ) -> Result<Response, Failure> {
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;

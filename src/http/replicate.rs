@@ -10,16 +10,16 @@ use super::admin::publisher;
 use super::auth::{Follower, Peer};
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking, body_in_time};
-use super::fresh::text;
+use super::freshness_headers::text;
 use super::read::matches;
 use super::request::RequestError;
-use super::shares::Holder;
+use super::shares::ShareHolder;
 use super::state::App;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
-use crate::registry::seal::VIEW_ALL;
-use crate::replication::followers::{ID_BYTES_MAX, REPLICA, is_replica_id};
+use crate::registry::signer::VIEW_ALL;
+use crate::replication::connected_replicas::{ID_BYTES_MAX, REPLICA, is_replica_id};
 use crate::replication::witness::PROOF_BYTES_MAX;
 use crate::resolve::usage::LOCAL;
 
@@ -157,10 +157,10 @@ pub(super) async fn next(
     let from: Position = segments.get("position")?;
     follower.check(&view)?;
     let publisher = publisher(&app)?;
-    let share = app.polls.take(Holder::of(&app, peer, follower.seat()))?;
+    let share = app.polls.take(ShareHolder::of(&app, peer, follower.seat()))?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
     if let Some(replica) = replica.filter(|_| view == VIEW_ALL) {
-        publisher.heard(replica, from, follower.follows_as());
+        publisher.record_replica(replica, from, follower.follows_as());
     }
     let caching = caching(&follower, "1");
     let taker = follower.who().to_owned();

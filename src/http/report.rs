@@ -18,11 +18,11 @@ use super::extract::Params;
 use super::request::RequestError;
 use super::state::{About, App, Shared};
 use super::work::abandonable;
-use crate::governance::report::{Heading, Question, Report, ReportFormat, SystemInfo};
+use crate::governance::report::{Report, ReportFormat, ReportHeader, ReportScope, SystemInfo};
 use crate::model::audit::{Command, Subject};
 use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
-use crate::registry::report::{ReportError, Written, sign_report, system_info, write_report};
+use crate::registry::report::{ReportError, WrittenReport, sign_report, system_info, write_report};
 use crate::registry::{Actor, Registry};
 use crate::replication::publisher::PublishError;
 use crate::resolve::ReadScope;
@@ -63,11 +63,11 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     let format: Option<ReportFormat> = params.get("format")?;
     params.finish(&["from", "to", "prompt", "format"])?;
     let scope = writer.scope();
-    answer(app, &writer.registry, &writer.actor, Asked { scope, from, to, prompts, format }).await
+    answer(app, &writer.registry, &writer.actor, ReportQuery { scope, from, to, prompts, format }).await
 }
 
 /// What a report is asked for.
-pub(super) struct Asked {
+pub(super) struct ReportQuery {
     /// What whoever asks may read.
     pub(super) scope: ReadScope,
     pub(super) from: Timestamp,
@@ -77,10 +77,15 @@ pub(super) struct Asked {
 }
 
 /// Makes and sends a report, if the caller is allowed.
-pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: Asked) -> Result<Response, Failure> {
-    let Asked { scope, from, to, prompts, format } = asked;
+pub(super) async fn answer(
+    app: App,
+    registry: &Registry,
+    actor: &Actor,
+    asked: ReportQuery,
+) -> Result<Response, Failure> {
+    let ReportQuery { scope, from, to, prompts, format } = asked;
     let now = Timestamp::from_ms(publisher(&app)?.signer().clock.now_ms());
-    let question = Question { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
+    let question = ReportScope { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
         let reason = format!("the report ends at {}, before it begins at {}", question.to, question.from);
         return Err(RequestError::Unfit { reason }.into());
@@ -102,14 +107,14 @@ pub(super) async fn answer(app: App, registry: &Registry, actor: &Actor, asked: 
 /// Writes a report into an archive, signs it over the state that it was read from, and adds the manifest.
 fn make(
     app: &Shared,
-    question: Question,
+    question: ReportScope,
     (generated_by, generated_at): (String, Timestamp),
     format: ReportFormat,
     source: &ReportSource,
 ) -> Result<File, Failure> {
     let publisher = publisher(app)?;
     let signer = publisher.signer();
-    let heading = Heading { registry: signer.registry.clone(), generated_at, generated_by };
+    let heading = ReportHeader { registry: signer.registry.clone(), generated_at, generated_by };
     let report = Report { heading, question, source };
     let About { provider, intended_purpose } = app.about.clone();
     let system = SystemInfo { provider, intended_purpose, ..system_info(signer) };
@@ -137,7 +142,7 @@ impl Archive {
         Ok(Self { out: BufWriter::with_capacity(BUFFER_BYTES, file), modified_s })
     }
 
-    fn finish(mut self, format: ReportFormat, written: &Written, manifest: &ManifestFile) -> io::Result<File> {
+    fn finish(mut self, format: ReportFormat, written: &WrittenReport, manifest: &ManifestFile) -> io::Result<File> {
         let rest = written.bytes.next_multiple_of(BLOCK_BYTES).saturating_sub(written.bytes);
         io::copy(&mut io::Read::take(io::repeat(0), rest), &mut self.out)?;
         let manifest = serde_json::to_vec_pretty(manifest)?;
@@ -195,7 +200,7 @@ mod tests {
             let document = vec![b'x'; length];
             let mut archive = Archive::begin(directory.path(), 7).expect("begun");
             archive.out.write_all(&document).expect("written");
-            let written = Written { contents: Contents::default(), bytes: length as u64, hash: [0; 32] };
+            let written = WrittenReport { contents: Contents::default(), bytes: length as u64, hash: [0; 32] };
             let mut packed = archive.finish(ReportFormat::Html, &written, &manifest).expect("packed");
             packed.rewind().expect("rewound");
             let mut archive = tar::Archive::new(packed);

@@ -77,7 +77,7 @@ pub(super) async fn put_patiently(
         let _turn = READING.acquire().await;
         registry.put_rule_set(&actor, name, request).await
     };
-    patiently(work).await
+    run_heavy_command(work).await
 }
 
 /// Removes a rule set; its findings remain.
@@ -149,7 +149,7 @@ pub(super) async fn archive(
     Json(request): Json<ArchiveRequest, ARCHIVE_BODY_BYTES_MAX>,
 ) -> Result<Said<Archived>, Failure> {
     let Writer { registry, actor, .. } = writer;
-    Ok(Said(patiently(async move { registry.archive(&actor, request).await }).await?))
+    Ok(Said(run_heavy_command(async move { registry.archive(&actor, request).await }).await?))
 }
 
 /// The write path, which a replica has not.
@@ -164,7 +164,7 @@ pub(super) fn claim(of: &'static Semaphore, what: &'static str) -> Result<Semaph
 }
 
 /// Runs a command that compiles or reads much before its turn to write, on a thread that may wait.
-pub(super) async fn patiently<T: Send + 'static>(
+pub(super) async fn run_heavy_command<T: Send + 'static>(
     command: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Handle::current();

@@ -20,17 +20,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
 use super::auth::{Peer, identify, name_of};
+use super::denied_log;
 use super::door;
 use super::error::{AsPage, Failure, failed, finish};
 use super::extract::check_path;
-use super::fresh::FreshHeaders;
-use super::patience::{Pace, Paced};
+use super::freshness_headers::FreshHeaders;
 use super::read;
-use super::refused;
 use super::request::RequestError;
 use super::router::{class, router};
-use super::shares::Holder;
+use super::shares::ShareHolder;
 use super::state::{App, AppState, RequestId, Shared};
+use super::timeouts::{ConnectionPhase, TimedBody};
 use super::ui::{self, Visitor};
 use super::{caching, code, compress, names, place};
 use crate::metrics::{Class, Metrics};
@@ -44,7 +44,7 @@ const RESOLVE: &str = "/v1/resolve/";
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A body that is ready, or that a handler makes.
-pub type AnswerBody = http_body_util::Either<Full<Bytes>, Paced>;
+pub type AnswerBody = http_body_util::Either<Full<Bytes>, TimedBody>;
 /// An answer that is there at once, or on its way.
 pub type Answering = Either<
     Ready<Result<Response<AnswerBody>, Infallible>>,
@@ -53,12 +53,12 @@ pub type Answering = Either<
 
 /// The network face of one node; clones share it.
 #[derive(Clone)]
-pub struct Face {
+pub struct HttpService {
     pub(super) app: App,
     router: Router,
 }
 
-impl Face {
+impl HttpService {
     /// Makes the face of a node.
     #[must_use]
     pub fn new(state: AppState) -> Self {
@@ -83,8 +83,8 @@ impl Face {
     }
 
     /// Room for one more connection, where there is some.
-    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        self.app.admit()
+    pub(super) fn try_admit(&self) -> Option<OwnedSemaphorePermit> {
+        self.app.try_admit()
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -94,7 +94,7 @@ impl Face {
 
 /// Answers the requests of one connection.
 pub struct Connection {
-    face: Face,
+    face: HttpService,
     peer: Peer,
     /// Whether it may read without an access token, when it asks for this node by a host of its own.
     open: bool,
@@ -103,11 +103,11 @@ pub struct Connection {
     /// Kept a connection, so that no two share a counter of references to a header.
     fresh: RefCell<FreshHeaders>,
     /// How far it is, for its deadlines.
-    pace: Arc<Pace>,
+    pace: Arc<ConnectionPhase>,
 }
 
 impl Connection {
-    pub(super) fn pace(&self) -> Arc<Pace> {
+    pub(super) fn pace(&self) -> Arc<ConnectionPhase> {
         Arc::clone(&self.pace)
     }
 
@@ -189,13 +189,13 @@ where
         self.pace.begin();
         let pace = self.pace();
         let routed = answer(self.face.clone(), self.peer, request.map(Body::new));
-        let paced = |response: Response<Body>| response.map(|body| AnswerBody::Right(Paced::new(body, pace)));
+        let paced = |response: Response<Body>| response.map(|body| AnswerBody::Right(TimedBody::new(body, pace)));
         Either::Right(routed.map(|response| Ok(paced(response))).boxed())
     }
 }
 
 /// Answers a request as its client can read it.
-async fn answer(face: Face, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     place::take_off(face.app.door.prefix(), &mut request);
     let Some(accepted) = compress::Accepted::of(&request) else { return route(face, peer, request).await };
     let app = Arc::clone(&face.app);
@@ -204,8 +204,8 @@ async fn answer(face: Face, peer: Peer, mut request: Request<Body>) -> Response<
 }
 
 /// Sends a request through the router, and completes what comes back.
-async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<Body> {
-    let Face { app, router } = face;
+async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
+    let HttpService { app, router } = face;
     let id = app.next_request();
     let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());
@@ -213,8 +213,8 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let admitted = door::check(&app, peer, &request);
     let visitor = ui::is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
     let holder = match &visitor {
-        Some(visitor) => Holder::of(&app, peer, visitor.seat()),
-        None => Holder::of(&app, peer, identify(&app, request.headers()).ok().flatten().as_deref()),
+        Some(visitor) => ShareHolder::of(&app, peer, visitor.seat()),
+        None => ShareHolder::of(&app, peer, identify(&app, request.headers()).ok().flatten().as_deref()),
     };
     // A refused request reveals nothing about this node, not even its name.
     let is_admitted = admitted.is_ok();
@@ -244,7 +244,7 @@ async fn route(face: Face, peer: Peer, mut request: Request<Body>) -> Response<B
     let mut response = finish(app.work.counted(holder, response), id);
     caching::complete(&mut response);
     if shows_token && code::refuses_token(response.status()) {
-        refused::log(peer, Some(id), false);
+        denied_log::log(peer, Some(id), false);
     }
     let status = response.status().as_u16();
     app.metrics.request(class, status);

@@ -9,11 +9,11 @@ use super::error::Failure;
 use super::forwarded::network;
 use super::request::RequestError;
 use super::state::Shared;
-use crate::registry::Seat;
+use crate::registry::AuthContext;
 
 /// Whose share it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
+pub(super) enum ShareHolder {
     /// An access token, by its name.
     Token(String),
     /// All local clients without an access token.
@@ -22,9 +22,9 @@ pub(super) enum Holder {
     Network(Option<IpAddr>),
 }
 
-impl Holder {
+impl ShareHolder {
     /// Who asks.
-    pub(super) fn of(app: &Shared, peer: Peer, seat: Option<&Seat>) -> Self {
+    pub(super) fn of(app: &Shared, peer: Peer, seat: Option<&AuthContext>) -> Self {
         match seat {
             // Readers of a replica all show the same access token.
             Some(seat) if app.registry.is_some() => Self::Token(seat.token().to_owned()),
@@ -36,7 +36,7 @@ impl Holder {
 
 /// How many of one kind of thing there may be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ShareLimits {
     /// In all.
     pub(super) all: usize,
     /// Of one access token.
@@ -52,35 +52,35 @@ pub(super) struct Limits {
 pub(super) struct Shares {
     /// What an error calls them.
     what: &'static str,
-    limits: Limits,
+    limits: ShareLimits,
     retry_after_s: u64,
-    held: Arc<Mutex<Held>>,
+    held: Arc<Mutex<ShareCounts>>,
 }
 
 #[derive(Default)]
-struct Held {
+struct ShareCounts {
     all: usize,
-    by: HashMap<Holder, usize>,
+    by: HashMap<ShareHolder, usize>,
 }
 
 impl Shares {
-    pub(super) fn new(what: &'static str, limits: Limits) -> Self {
+    pub(super) fn new(what: &'static str, limits: ShareLimits) -> Self {
         Self { what, limits, retry_after_s: 10, held: Arc::default() }
     }
 
     /// Takes one, until what it returns is dropped.
-    pub(super) fn take(&self, holder: Holder) -> Result<Share, Failure> {
+    pub(super) fn take(&self, holder: ShareHolder) -> Result<Share, Failure> {
         self.take_many(holder, 1)
     }
 
     /// Takes several at once.
-    pub(super) fn take_many(&self, holder: Holder, number: usize) -> Result<Share, Failure> {
+    pub(super) fn take_many(&self, holder: ShareHolder, number: usize) -> Result<Share, Failure> {
         let (what, retry_after_s) = (self.what, self.retry_after_s);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let max = match holder {
-            Holder::Token(_) => self.limits.token,
-            Holder::Network(_) => self.limits.network,
-            Holder::Local => self.limits.local,
+            ShareHolder::Token(_) => self.limits.token,
+            ShareHolder::Network(_) => self.limits.network,
+            ShareHolder::Local => self.limits.local,
         };
         if held.by.get(&holder).copied().unwrap_or(0).saturating_add(number) > max {
             return Err(RequestError::Share { what, max, retry_after_s }.into());
@@ -97,8 +97,8 @@ impl Shares {
 
 /// One held share; released when it is dropped.
 pub(super) struct Share {
-    held: Arc<Mutex<Held>>,
-    holder: Holder,
+    held: Arc<Mutex<ShareCounts>>,
+    holder: ShareHolder,
     number: usize,
 }
 
@@ -121,19 +121,19 @@ mod tests {
 
     #[test]
     fn shares_are_limited_per_holder_and_in_total() {
-        let shares = Shares::new("streams", Limits { all: 5, token: 2, network: 1, local: 3 });
-        let token = |name: &str| Holder::Token(name.to_owned());
+        let shares = Shares::new("streams", ShareLimits { all: 5, token: 2, network: 1, local: 3 });
+        let token = |name: &str| ShareHolder::Token(name.to_owned());
         let says = |taken: Result<Share, Failure>| taken.err().map(|failure| failure.to_string());
         let mut ann = vec![shares.take(token("ann")), shares.take(token("ann"))];
         let third = says(shares.take(token("ann"))).expect("refused");
         assert!(third.contains("2 streams"), "{third}");
-        let _local: Vec<_> = (0..3).map(|_| shares.take(Holder::Local).expect("of those here")).collect();
+        let _local: Vec<_> = (0..3).map(|_| shares.take(ShareHolder::Local).expect("of those here")).collect();
         let full = says(shares.take(token("bob"))).expect("refused");
         assert!(full.contains("too many streams"), "{full}");
         drop(ann.pop());
         let bob = shares.take(token("bob"));
         assert!(bob.is_ok(), "what was given back can be had");
-        let network = Holder::Network(None);
+        let network = ShareHolder::Network(None);
         let one = shares.take(network.clone());
         assert!(one.is_err(), "all together have what there is");
         drop(ann);

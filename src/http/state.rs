@@ -8,14 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
-use super::shares::{Limits, Shares};
+use super::shares::{ShareLimits, Shares};
 use super::ui::session::Sessions;
-use super::work::Work;
+use super::work::WorkPermits;
 use crate::api::status::Status;
 use crate::clock::Clock;
 use crate::crypto::secret::TokenHash;
 use crate::metrics::Metrics;
-use crate::registry::{Registry, Seat};
+use crate::registry::{AuthContext, Registry};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::usage::Usage;
@@ -26,11 +26,11 @@ use crate::web::docs;
 /// Memory that all request bodies together may take while they arrive and are read, in bytes.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Open event streams; each looks at the database once a commit.
-const LISTENERS_MAX: Limits = Limits { all: 256, token: 32, network: 32, local: 128 };
+const LISTENERS_MAX: ShareLimits = ShareLimits { all: 256, token: 32, network: 32, local: 128 };
 /// Open pages that are told of changes; they do not take from the streams of applications.
-const WATCHERS_MAX: Limits = Limits { all: 256, token: 32, network: 32, local: 128 };
+const WATCHERS_MAX: ShareLimits = ShareLimits { all: 256, token: 32, network: 32, local: 128 };
 /// Polls that wait: thousands of replicas may share one access token, and others still find room.
-const POLLS_MAX: Limits = Limits { all: 12_000, token: 11_000, network: 11_000, local: 11_000 };
+const POLLS_MAX: ShareLimits = ShareLimits { all: 12_000, token: 11_000, network: 11_000, local: 11_000 };
 
 /// Open connections; above it, a new one is refused.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -71,7 +71,7 @@ pub struct AppState {
     /// Whether all callers can, from anywhere.
     pub open_to_all: bool,
     /// The access token that a replica takes for reading, which has no others.
-    pub read_token: Option<(TokenHash, Arc<Seat>)>,
+    pub read_token: Option<(TokenHash, Arc<AuthContext>)>,
     /// Where uses of versions are noted.
     pub usage: Usage,
     /// Which requests are answered as if they came from this machine, and from whom others come.
@@ -108,7 +108,7 @@ pub(super) struct Shared {
     /// Who is signed in to the pages.
     pub(super) sessions: Sessions,
     /// Permits for heavy work and large answers.
-    pub(super) work: Work,
+    pub(super) work: WorkPermits,
     /// Permits for connections.
     pub(super) connections: Arc<Semaphore>,
     requests: AtomicU64,
@@ -134,7 +134,7 @@ impl Shared {
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
             polls: Shares::new("polls", POLLS_MAX),
-            work: Work::new(),
+            work: WorkPermits::new(),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),
@@ -155,7 +155,7 @@ impl Shared {
     }
 
     /// Room for one more connection, where there is some.
-    pub(super) fn admit(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) fn try_admit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.connections).try_acquire_owned().ok()
     }
 

@@ -19,14 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::Via;
 use super::state::{About, AppState, RequestId, Shared};
-use super::{Door, Face, Listener, Peer, serve};
+use super::{Door, HttpService, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::founding::{Founding, found};
+use crate::registry::bootstrap::{BootstrapOptions, found};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
@@ -39,7 +39,7 @@ const REMOTE: Peer = Peer { local: false, socket: false, ..LOCAL };
 
 /// A node over an empty registry.
 struct Node {
-    face: Face,
+    face: HttpService,
     stop: CancellationToken,
     _directory: tempfile::TempDir,
 }
@@ -48,7 +48,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let store = Store::open(&Options { directory: directory.to_owned(), create: true }).expect("a store");
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
-    let founding = Founding { registry: Some("test".to_owned()), admin_token, trust_clock: false };
+    let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
     // Founding waits for the disk, which a thread of the runtime must not.
     let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
@@ -108,7 +108,7 @@ impl Node {
     fn start(primary: bool) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let state = state(directory.path(), primary);
-        Self { stop: state.stop.clone(), face: Face::new(state), _directory: directory }
+        Self { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory }
     }
 
     async fn send(&self, peer: Peer, mut request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {

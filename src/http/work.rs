@@ -20,9 +20,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::Failure;
 use super::request::RequestError;
-use super::shares::{Holder, Limits, Share, Shares};
+use super::shares::{Share, ShareHolder, ShareLimits, Shares};
 use super::state::App;
-use crate::clock::{Clock, Stop};
+use crate::clock::{Cancellation, Clock};
 
 /// Heavy work at once, for each processor: enough to use all of them while some wait for the disk.
 const HEAVY_PER_CORE: usize = 4;
@@ -38,7 +38,8 @@ const READS_MAX: usize = 64;
 const LARGE_BYTES: u64 = 64 * 1024;
 /// Memory that large answers may take until they are sent, in bytes. One access token has room for two of the largest
 /// answers (a batch of 16 MiB), and behind one address there may be several.
-const UNSENT_BYTES_MAX: Limits = Limits { all: 256 * MIB, token: 36 * MIB, network: 64 * MIB, local: 192 * MIB };
+const UNSENT_BYTES_MAX: ShareLimits =
+    ShareLimits { all: 256 * MIB, token: 36 * MIB, network: 64 * MIB, local: 192 * MIB };
 const MIB: usize = 1024 * 1024;
 /// Bytes of a large answer that are handed on at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -46,23 +47,23 @@ const PIECE_BYTES: usize = 64 * 1024;
 const RETRY_AFTER_S: u64 = 1;
 
 /// Held while doing heavy work.
-type Turn = OwnedSemaphorePermit;
+type HeavyPermit = OwnedSemaphorePermit;
 
 /// Permits for what a process does for its requests.
-pub(super) struct Work {
+pub(super) struct WorkPermits {
     heavy: Arc<Semaphore>,
     waiting: Semaphore,
     unsent: Shares,
 }
 
-impl Work {
+impl WorkPermits {
     /// As much as the processors of this machine allow.
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self::with(cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE), UNSENT_BYTES_MAX)
     }
 
-    fn with(heavy: usize, waiting: usize, unsent_bytes: Limits) -> Self {
+    fn with(heavy: usize, waiting: usize, unsent_bytes: ShareLimits) -> Self {
         Self {
             heavy: Arc::new(Semaphore::new(heavy)),
             waiting: Semaphore::new(waiting),
@@ -71,7 +72,7 @@ impl Work {
     }
 
     /// A turn to do heavy work, after a wait where others are at it.
-    async fn turn(&self) -> Result<Turn, Failure> {
+    async fn turn(&self) -> Result<HeavyPermit, Failure> {
         if let Ok(permit) = Arc::clone(&self.heavy).try_acquire_owned() {
             return Ok(permit);
         }
@@ -85,10 +86,10 @@ impl Work {
     async fn heavy<T: Send + 'static>(
         &self,
         clock: Arc<dyn Clock>,
-        work: impl FnOnce(&Stop) -> T + Send + 'static,
+        work: impl FnOnce(&Cancellation) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let permit = self.turn().await?;
-        let waits = Waits(Stop::after(clock, HEAVY_MS_MAX));
+        let waits = WaitPermit(Cancellation::after(clock, HEAVY_MS_MAX));
         let stop = waits.0.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -99,7 +100,7 @@ impl Work {
     }
 
     /// Counts a large answer until it is sent, or refuses it where too many are under way.
-    pub(super) fn counted(&self, holder: Holder, response: Response) -> Response {
+    pub(super) fn counted(&self, holder: ShareHolder, response: Response) -> Response {
         let Some(bytes) = large_bytes(response.body()) else { return response };
         match self.unsent.take_many(holder, usize::try_from(bytes).unwrap_or(usize::MAX)) {
             Ok(share) => {
@@ -115,7 +116,7 @@ impl Work {
     /// Writes the body of a large answer in another form, away from the threads that serve everybody; what was counted
     /// stays counted until the new body is sent.
     pub(super) async fn rewritten(
-        turn: Turn,
+        turn: HeavyPermit,
         rewrite: impl Future<Output = Result<Response<Bytes>, Failure>> + Send + 'static,
     ) -> Result<Response, Failure> {
         let runtime = tokio::runtime::Handle::current();
@@ -133,7 +134,7 @@ impl Work {
     }
 
     /// A turn to do heavy work, where there is one now.
-    pub(super) fn turn_now(&self) -> Option<Turn> {
+    pub(super) fn turn_now(&self) -> Option<HeavyPermit> {
         Arc::clone(&self.heavy).try_acquire_owned().ok()
     }
 }
@@ -144,13 +145,13 @@ pub(super) fn large_bytes(body: &Body) -> Option<u64> {
 }
 
 fn count(response: Response, share: Arc<Share>) -> Response {
-    response.map(|body| Body::new(Counted { body, rest: Bytes::new(), _share: share }))
+    response.map(|body| Body::new(AccountedBody { body, rest: Bytes::new(), _share: share }))
 }
 
 #[cfg(test)]
-impl Work {
+impl WorkPermits {
     /// Takes all turns and all places in the queue, until it is dropped.
-    pub(super) fn fill(&self) -> (Vec<Turn>, tokio::sync::SemaphorePermit<'_>) {
+    pub(super) fn fill(&self) -> (Vec<HeavyPermit>, tokio::sync::SemaphorePermit<'_>) {
         let places = self.waiting.available_permits();
         let queue = self.waiting.try_acquire_many(places.try_into().expect("few")).expect("no request is waiting");
         (std::iter::from_fn(|| self.turn_now()).collect(), queue)
@@ -162,26 +163,26 @@ const fn busy() -> RequestError {
 }
 
 /// Held while waiting for heavy work.
-struct Waits(Stop);
+struct WaitPermit(Cancellation);
 
-impl Drop for Waits {
+impl Drop for WaitPermit {
     fn drop(&mut self) {
         self.0.abandon();
     }
 }
 
-/// Runs heavy work when it is its turn; the work looks at the `Stop` that it is given wherever it goes round.
+/// Runs heavy work when it is its turn; the work looks at the `Cancellation` that it is given wherever it goes round.
 pub(super) async fn heavy<T: Send + 'static>(
     app: &App,
-    work: impl FnOnce(&Stop) -> T + Send + 'static,
+    work: impl FnOnce(&Cancellation) -> T + Send + 'static,
 ) -> Result<T, Failure> {
     app.work.heavy(Arc::clone(&app.clock), work).await
 }
 
 /// An answer that was written as JSON where it was made.
-pub(super) struct Written(Bytes);
+pub(super) struct SerializedAnswer(Bytes);
 
-impl IntoResponse for Written {
+impl IntoResponse for SerializedAnswer {
     fn into_response(self) -> Response {
         ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
     }
@@ -191,24 +192,24 @@ impl IntoResponse for Written {
 /// has megabytes, which take no time of the threads that serve everybody.
 pub(super) async fn heavy_json<T, E>(
     app: &App,
-    work: impl FnOnce(&Stop) -> Result<T, E> + Send + 'static,
-) -> Result<Written, Failure>
+    work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
+) -> Result<SerializedAnswer, Failure>
 where
     T: serde::Serialize,
     Failure: From<E>,
 {
-    let work = move |stop: &Stop| {
+    let work = move |stop: &Cancellation| {
         let written = serde_json::to_vec(&work(stop)?).map_err(|error| RequestError::Task(error.to_string()))?;
-        Ok(Written(written.into()))
+        Ok(SerializedAnswer(written.into()))
     };
     heavy(app, work).await?
 }
 
 /// Runs work that may take long and is bounded elsewhere; it is told when the client is gone.
 pub(super) async fn abandonable<T: Send + 'static>(
-    work: impl FnOnce(Stop) -> T + Send + 'static,
+    work: impl FnOnce(Cancellation) -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let waits = Waits(Stop::never());
+    let waits = WaitPermit(Cancellation::never());
     let stop = waits.0.clone();
     tokio::task::spawn_blocking(move || work(stop)).await.map_err(|error| RequestError::Task(error.to_string()).into())
 }
@@ -225,13 +226,13 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 }
 
 /// A body that is handed on in pieces, so that its memory counts until nearly all of it is sent.
-struct Counted {
+struct AccountedBody {
     body: Body,
     rest: Bytes,
     _share: Arc<Share>,
 }
 
-impl http_body::Body for Counted {
+impl http_body::Body for AccountedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -269,7 +270,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
 
-    const NOTHING: Limits = Limits { all: 0, token: 0, network: 0, local: 0 };
+    const NOTHING: ShareLimits = ShareLimits { all: 0, token: 0, network: 0, local: 0 };
 
     fn clock() -> Arc<dyn Clock> {
         Arc::new(ManualClock::default())
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn heavy_work_beyond_the_queue_is_turned_away_with_a_time_to_come_again() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 1, NOTHING));
+            let work = Arc::new(WorkPermits::with(1, 1, NOTHING));
             let (release, held) = mpsc::channel::<()>();
             let (started, running) = tokio::sync::oneshot::channel();
             let first = {
@@ -316,7 +317,7 @@ mod tests {
     #[test]
     fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
         runtime().block_on(async {
-            let work = Arc::new(Work::with(1, 8, NOTHING));
+            let work = Arc::new(WorkPermits::with(1, 8, NOTHING));
             let (started, running) = tokio::sync::oneshot::channel();
             let (ended, end) = tokio::sync::oneshot::channel();
             let first = {
@@ -354,16 +355,17 @@ mod tests {
     fn large_answers_count_until_they_are_sent_in_all_and_for_each_network() {
         runtime().block_on(async {
             let size = usize::try_from(LARGE_BYTES).expect("small");
-            let work = Work::with(1, 1, Limits { all: 4 * size, token: 2 * size, network: 3 * size, local: size });
-            let here = || Holder::Network(Some([192, 0, 2, 1].into()));
-            let there = || Holder::Network(Some([198, 51, 100, 1].into()));
+            let work =
+                WorkPermits::with(1, 1, ShareLimits { all: 4 * size, token: 2 * size, network: 3 * size, local: size });
+            let here = || ShareHolder::Network(Some([192, 0, 2, 1].into()));
+            let there = || ShareHolder::Network(Some([198, 51, 100, 1].into()));
             let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
             let status = |holder, bytes| work.counted(holder, answer(bytes)).status();
             let first = work.counted(here(), answer(2 * size + 1));
             assert_eq!(first.body().size_hint().exact(), Some(LARGE_BYTES * 2 + 1));
             assert!(!status(here(), size).is_success(), "of one network");
             assert!(!status(there(), 2 * size).is_success(), "of all");
-            assert!(!status(Holder::Local, 2 * size).is_success(), "of this machine");
+            assert!(!status(ShareHolder::Local, 2 * size).is_success(), "of this machine");
             assert_eq!(status(there(), size), StatusCode::OK);
             assert_eq!(status(here(), size - 1), StatusCode::OK, "small ones do not count");
             let sent = first.into_body().collect().await.expect("a body").to_bytes();

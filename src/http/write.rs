@@ -9,8 +9,8 @@ use super::error::Failure;
 use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Segments};
 use super::state::RequestId;
 use crate::api::write::{
-    DeployRequest, Deployed, ImportRequest, Imported, PublishRequest, Published, RefusedChange, RemoveRequest,
-    RollbackRequest, Why,
+    DeployRequest, Deployed, ImportRequest, Imported, MessageRequest, PublishRequest, Published, RefusedChange,
+    RemoveRequest, RollbackRequest,
 };
 use crate::model::name::{Label, PromptName};
 use crate::model::reference::Selector;
@@ -61,14 +61,14 @@ pub(super) async fn remove(
             `%2F`.", example = "support/agent"),
         ("version" = u64, Path, description = "The number.", minimum = 1, example = 7),
     ),
-    request_body(content = Why, example = json!({"message": "Promises refunds"})),
+    request_body(content = MessageRequest, example = json!({"message": "Promises refunds"})),
     responses((status = 200, body = Version)),
 )]
 pub(super) async fn retire(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-    Json(why): Json<Why>,
+    Json(why): Json<MessageRequest>,
 ) -> Result<Said<Version>, Failure> {
     let (name, number) = version(&segments)?;
     Ok(Said(writer.registry.retire(&writer.actor, name, number, why).await?))
@@ -82,14 +82,14 @@ pub(super) async fn retire(
             `%2F`.", example = "support/agent"),
         ("version" = u64, Path, description = "The number.", minimum = 1, example = 7),
     ),
-    request_body(content = Why, example = json!({"message": "It was version 6"})),
+    request_body(content = MessageRequest, example = json!({"message": "It was version 6"})),
     responses((status = 200, body = Version)),
 )]
 pub(super) async fn reinstate(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-    Json(why): Json<Why>,
+    Json(why): Json<MessageRequest>,
 ) -> Result<Said<Version>, Failure> {
     let (name, number) = version(&segments)?;
     Ok(Said(writer.registry.reinstate(&writer.actor, name, number, why).await?))
@@ -117,14 +117,14 @@ pub(super) async fn deploy(
             `%2F`.", example = "support/agent"),
         ("label" = Label, Path, description = "A label.", example = "trial"),
     ),
-    request_body(content = Why, example = json!({"message": "The trial is over"})),
+    request_body(content = MessageRequest, example = json!({"message": "The trial is over"})),
     responses((status = 200, body = Deployed)),
 )]
 pub(super) async fn unlabel(
     writer: Writer,
     segments: Segments,
     _: NoParams,
-    Json(why): Json<Why>,
+    Json(why): Json<MessageRequest>,
 ) -> Result<Said<Deployed>, Failure> {
     let (name, label) = label(&segments)?;
     Ok(Said(writer.registry.unlabel(&writer.actor, name, label, why).await?))

@@ -8,7 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::Known;
+use super::OptionalGauge;
 
 /// Hundredths of a second, in which Linux counts the time of processes on every machine that this program runs on.
 const TICKS_A_SECOND: f64 = 100.0;
@@ -16,10 +16,10 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// The instruments.
 #[derive(Default)]
 pub(super) struct Process {
-    resident_bytes: Known,
+    resident_bytes: OptionalGauge,
     cpu_seconds: Counter<f64, AtomicU64>,
-    open_fds: Known,
-    max_fds: Known,
+    open_fds: OptionalGauge,
+    max_fds: OptionalGauge,
 }
 
 impl Process {
@@ -29,13 +29,13 @@ impl Process {
         let start = Gauge::<f64, AtomicU64>::default();
         start.set(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64().floor()));
         registry.register("process_start_time_seconds", "Start of this process, in seconds since 1970", start);
-        let all: [(&str, &str, &Known); 3] = [
+        let all: [(&str, &str, &OptionalGauge); 3] = [
             ("process_resident_memory_bytes", "Resident memory of this process", &process.resident_bytes),
             ("process_open_fds", "Open file descriptors", &process.open_fds),
             ("process_max_fds", "Maximum number of open file descriptors", &process.max_fds),
         ];
         for (name, help, metric) in all {
-            registry.register(name, help, Known::clone(metric));
+            registry.register(name, help, OptionalGauge::clone(metric));
         }
         if cpu_seconds().is_some() {
             registry.register("process_cpu_seconds", "CPU time of this process", process.cpu_seconds.clone());
@@ -45,7 +45,7 @@ impl Process {
 
     /// Looks at how the process is now.
     pub(super) fn measure(&self) {
-        let set = |gauge: &Known, value: Option<i64>| {
+        let set = |gauge: &OptionalGauge, value: Option<i64>| {
             if let Some(value) = value {
                 gauge.gauge().set(value);
             }

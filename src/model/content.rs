@@ -15,7 +15,7 @@ use super::name::composed;
 use super::schema::schema_of;
 use crate::json;
 
-pub use super::message::{Message, MessageContent, MessageError, Part, Role, Said};
+pub use super::message::{Message, MessageContent, MessageError, Part, Role, RoleMessage};
 
 /// Largest encoding of a content, in bytes.
 pub const CONTENT_BYTES_MAX: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use crate::json;
 #[serde(try_from = "Map<String, Value>")]
 pub enum Message {
     /// A message of one role.
-    Said(Said),
+    Said(RoleMessage),
     /// A gap that the caller fills with a list of messages, such as the history.
     Placeholder {
         /// The name of the list.
@@ -27,7 +27,7 @@ pub enum Message {
 
 /// A message of one role.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct RoleMessage {
     /// The role of the message.
     pub role: Role,
     /// The content of the message.
@@ -125,7 +125,7 @@ impl Role {
     }
 }
 
-impl Said {
+impl RoleMessage {
     /// A message of nothing but a role and what it says.
     #[must_use]
     pub fn new(role: Role, content: MessageContent) -> Self {
@@ -160,7 +160,7 @@ impl Said {
     }
 }
 
-impl PartialEq for Said {
+impl PartialEq for RoleMessage {
     fn eq(&self, other: &Self) -> bool {
         self.role == other.role && self.content == other.content && json::same_fields(&self.fields, &other.fields)
     }
@@ -291,8 +291,8 @@ impl Message {
     /// What may hold variables, in order: the text, or those of its parts.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         let (text, parts) = match self {
-            Self::Said(Said { content: MessageContent::Text(text), .. }) => (Some(text.as_str()), [].as_slice()),
-            Self::Said(Said { content: MessageContent::Parts(parts), .. }) => (None, parts.as_slice()),
+            Self::Said(RoleMessage { content: MessageContent::Text(text), .. }) => (Some(text.as_str()), [].as_slice()),
+            Self::Said(RoleMessage { content: MessageContent::Parts(parts), .. }) => (None, parts.as_slice()),
             Self::Said(_) | Self::Placeholder { .. } => (None, [].as_slice()),
         };
         text.into_iter().chain(parts.iter().filter_map(Part::template))
@@ -368,7 +368,7 @@ impl TryFrom<Map<String, Value>> for Message {
             MessageContent::Null if !fields.iter().any(says) => {
                 Err(MessageError::Form("has a null `content` and neither `tool_calls` nor another field with content"))
             }
-            content => Ok(Self::Said(Said { role, content, fields })),
+            content => Ok(Self::Said(RoleMessage { role, content, fields })),
         }
     }
 }

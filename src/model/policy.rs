@@ -41,7 +41,7 @@ pub struct Policy {
     pub self_approval: bool,
     /// Where, and for how long, a version must be deployed first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<After>,
+    pub after: Option<Soak>,
     /// Times without deployments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<Freeze>,
@@ -59,7 +59,7 @@ pub struct Policy {
 /// Deployed to another label for some time first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct After {
+pub struct Soak {
     /// The label.
     pub label: Label,
     /// Seconds in total.

@@ -11,7 +11,7 @@ use super::sign_in_links::SIGN_IN_LINK;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::risk::{Classifier, RuleSet};
-use crate::governance::rulebook::{ADMIN, Ask, OPERATOR, Rulebook};
+use crate::governance::rulebook::{ADMIN, AccessQuery, OPERATOR, Rulebook};
 use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::pattern::Pattern;
@@ -67,15 +67,15 @@ impl Actor {
         permission: Permission,
         prompt: Option<&'a str>,
         label: Option<&'a str>,
-    ) -> Ask<'a> {
+    ) -> AccessQuery<'a> {
         let system = self.kind == PrincipalKind::System;
-        Ask { who: &self.name, system, bound: self.bound.as_ref(), permission, prompt, label }
+        AccessQuery { who: &self.name, system, bound: self.bound.as_ref(), permission, prompt, label }
     }
 }
 
 /// An authenticated caller: what a request is allowed without a command.
 #[derive(Debug)]
-pub struct Seat {
+pub struct AuthContext {
     actor: Actor,
     /// The access token's name.
     token: String,
@@ -86,7 +86,7 @@ pub struct Seat {
     used_ms: Arc<AtomicI64>,
 }
 
-impl Seat {
+impl AuthContext {
     /// The principal, for commands.
     #[must_use]
     pub const fn actor(&self) -> &Actor {
@@ -156,7 +156,7 @@ impl Seat {
 
 /// A classifier that was made ahead, and what it was made of.
 #[derive(Clone)]
-pub(super) struct Prepared {
+pub(super) struct PreparedClassifier {
     sets: BTreeMap<String, String>,
     classifier: Arc<OnceLock<Classifier>>,
 }
@@ -180,7 +180,7 @@ impl Rules {
         documents: &impl Documents,
         (generation, key): (u64, [u8; 32]),
         before: Option<&Self>,
-        prepared: Option<Prepared>,
+        prepared: Option<PreparedClassifier>,
     ) -> Result<Self, StoreError> {
         let fault = |reason: String| StoreError::Record { kind: "document", reason };
         let roles = Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect();
@@ -239,16 +239,20 @@ impl Rules {
 }
 
 /// What is remembered of the rules and the access tokens.
-pub(super) struct Known {
+pub(super) struct AuthState {
     pub(super) rules: Arc<Rules>,
     /// By the hash of the access token.
-    seats: HashMap<[u8; 32], Arc<Seat>>,
+    seats: HashMap<[u8; 32], Arc<AuthContext>>,
     pub(super) tokens: Vec<(TokenRecord, Arc<AtomicI64>)>,
 }
 
-impl Known {
+impl AuthState {
     /// Reloads everything; last uses are copied from `before`.
-    pub(super) fn read(store: &Store, before: Option<&Self>, prepared: Option<Prepared>) -> Result<Self, StoreError> {
+    pub(super) fn read(
+        store: &Store,
+        before: Option<&Self>,
+        prepared: Option<PreparedClassifier>,
+    ) -> Result<Self, StoreError> {
         let txn = store.read()?;
         let generation = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default();
         let key = txn.meta(&meta::FINDING_KEY)?.unwrap_or_default();
@@ -292,7 +296,7 @@ impl Known {
         let scope = scope_of(book, &actor);
         let follows = book.decide(&actor.ask(Permission::Follow, None, None)).allowed;
         let seat = |actor: &Actor, expires: Option<Timestamp>| {
-            Arc::new(Seat {
+            Arc::new(AuthContext {
                 actor: actor.clone(),
                 token: record.name.clone(),
                 scope: scope.clone(),
@@ -318,14 +322,14 @@ impl Known {
 impl Registry {
     /// The caller with this access token; absent if it is unknown or expired.
     #[must_use]
-    pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<Seat>> {
+    pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<AuthContext>> {
         // Found by its hash, which tells an attacker who measures time nothing about a token.
         self.seat_of(&presented.hash())
     }
 
     /// The caller with the access token of this hash, which was presented before; absent if it is unknown or expired.
     #[must_use]
-    pub fn seat_of(&self, token: &TokenHash) -> Option<Arc<Seat>> {
+    pub fn seat_of(&self, token: &TokenHash) -> Option<Arc<AuthContext>> {
         let known = self.0.known.load();
         let seat = known.seats.get(token.as_bytes())?;
         let now = self.0.clock.now_ms();
@@ -340,17 +344,17 @@ impl Registry {
 
     /// A person whom a trusted proxy has signed in; none where that is not the name of a person, or they are disabled.
     #[must_use]
-    pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<Seat>> {
+    pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, SINGLE_SIGN_ON)
     }
 
     /// A person who signed in with a link, under the same conditions.
     #[must_use]
-    pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<Seat>> {
+    pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, SIGN_IN_LINK)
     }
 
-    fn seat_of_person(&self, name: &str, method: &'static str) -> Option<Arc<Seat>> {
+    fn seat_of_person(&self, name: &str, method: &'static str) -> Option<Arc<AuthContext>> {
         let known = self.0.known.load();
         let principal = known.rules.book.principals.get(name)?;
         if principal.disabled.is_some() || principal.kind != PrincipalKind::Person {
@@ -360,12 +364,12 @@ impl Registry {
         let scope = scope_of(&known.rules.book, &actor);
         // The pages follow nothing. The name tells limits of one person from those of another.
         let token = format!("{method} of {name}");
-        Some(Arc::new(Seat { actor, token, scope, ..Seat::reader(name) }))
+        Some(Arc::new(AuthContext { actor, token, scope, ..AuthContext::reader(name) }))
     }
 
     /// Whether a connected caller still has the same permissions.
     #[must_use]
-    pub fn still_seated(&self, presented: &AccessToken, seat: &Seat) -> bool {
+    pub fn still_seated(&self, presented: &AccessToken, seat: &AuthContext) -> bool {
         self.authenticate(presented).is_some_and(|now| {
             now.actor == seat.actor && now.scope == seat.scope && now.follows == seat.follows && now.views == seat.views
         })
@@ -379,14 +383,14 @@ impl Registry {
 
     /// Reads rules and access tokens again where they changed. Called by the writer after every group of commits and before
     /// anybody is answered: what a command changed holds from its answer on, even when nobody waits for that any more.
-    pub(super) fn learn(&self) {
+    pub(super) fn reload_auth(&self) {
         let learned = || -> Result<(), StoreError> {
             let known = self.0.known.load_full();
             if self.0.store.read()?.meta(&meta::RULES_GENERATION)?.unwrap_or_default() == known.rules.generation {
                 return Ok(());
             }
             let prepared = self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let known = Known::read(&self.0.store, Some(&known), prepared)?;
+            let known = AuthState::read(&self.0.store, Some(&known), prepared)?;
             let generation = known.rules.generation;
             self.0.known.store(Arc::new(known));
             self.0.changed.send_replace(generation);
@@ -404,7 +408,7 @@ impl Registry {
 
     /// Keeps a classifier for the rule sets that a command is about to store, so that they are not compiled again.
     pub(super) fn prepare(&self, sets: BTreeMap<String, String>, classifier: Classifier) {
-        let prepared = Prepared { sets, classifier: Arc::new(OnceLock::from(classifier)) };
+        let prepared = PreparedClassifier { sets, classifier: Arc::new(OnceLock::from(classifier)) };
         *self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::command::{Attempt, Ctx};
-use super::guard::open_requests;
+use super::move_policy::open_requests;
 use super::rollback::way_back;
 use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
@@ -141,14 +141,14 @@ fn checked(request: &ArchiveRequest) -> Result<(BTreeSet<[u8; 32]>, String), Reg
 
 /// What can go, and what stays for which reason.
 #[derive(Default)]
-struct Found {
+struct ArchivePlan {
     versions: Vec<(PromptName, Version)>,
     /// Contents of which every version goes, with their sizes.
     contents: BTreeMap<(String, [u8; 32]), u64>,
     kept: BTreeMap<String, u64>,
 }
 
-impl Found {
+impl ArchivePlan {
     fn summary(&self, dry_run: bool) -> Archived {
         Archived {
             versions: self.versions.iter().map(|(name, version)| format!("{name}@{}", version.number)).collect(),
@@ -187,11 +187,15 @@ struct Search<'a> {
     now: Timestamp,
 }
 
-fn find<Q: Queries + Documents>(txn: &Q, namespaces: &[String], search: &Search<'_>) -> Result<Found, RegistryError> {
+fn find<Q: Queries + Documents>(
+    txn: &Q,
+    namespaces: &[String],
+    search: &Search<'_>,
+) -> Result<ArchivePlan, RegistryError> {
     let Search { request, keep, in_use, now } = search;
     let since = Timestamp::from_ms(now.ms() - i64::from(request.unused_days) * DAY_MS);
     let since_hour = hour(since);
-    let mut found = Found::default();
+    let mut found = ArchivePlan::default();
     // How many versions of a namespace have each content: it goes when all of them do.
     let mut homes: HashMap<(String, [u8; 32]), u64> = HashMap::new();
     let proposed = proposed(txn)?;

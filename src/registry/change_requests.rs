@@ -14,7 +14,7 @@ use self::applying::{apply, apply_if_complete, waits_for};
 use self::kept::{absent, authorise_all, event, keep, open, record, room};
 use self::proposal::{four_eyes, places, propose, reviewers};
 use super::command::Attempt;
-use super::guard::{Terms, open_requests};
+use super::move_policy::{MoveOptions, open_requests};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ReviewRequest};
 use crate::api::limits::EXPIRES_DAYS_MAX;
@@ -191,7 +191,7 @@ impl Registry {
             let found = open(txn, ctx, id)?;
             let message = given.unwrap_or_else(|| found.message.clone());
             let ApplyRequest { allow_major, break_glass, .. } = request;
-            let terms = Terms { allow_major, break_glass, ..Terms::of(&message) };
+            let terms = MoveOptions { allow_major, break_glass, ..MoveOptions::of(&message) };
             apply(txn, ctx, &found, &terms)
         })
         .await

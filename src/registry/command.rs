@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::access::Rules;
-use super::written::Written;
+use super::write_quota::WriteQuota;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::risk::worst;
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
@@ -58,7 +58,7 @@ pub(super) struct Ctx {
     pub(super) now: Timestamp,
     pub(super) actor: Actor,
     pub(super) rules: Arc<Rules>,
-    written: Arc<Written>,
+    written: Arc<WriteQuota>,
     granted: RefCell<BTreeSet<String>>,
     approved_by: RefCell<BTreeSet<String>>,
     overrode: RefCell<Vec<String>>,
@@ -67,7 +67,7 @@ pub(super) struct Ctx {
 }
 
 impl Ctx {
-    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>, written: Arc<Written>) -> Self {
+    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>, written: Arc<WriteQuota>) -> Self {
         Self {
             now,
             actor,

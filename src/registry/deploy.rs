@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::change_requests::settle;
 use super::command::{Attempt, Ctx};
-use super::guard::{Fresh, Terms, Wanted, clear};
+use super::move_policy::{LabelMove, MoveOptions, PendingVersion, authorize_move};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
-use crate::api::write::{DeployRequest, Deployed, Move, ServingRequest, SplitRequest, Why};
+use crate::api::write::{DeployRequest, Deployed, MessageRequest, Move, ServingRequest, SplitRequest};
 use crate::experiment::assignment::allocate;
 use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
@@ -27,7 +27,11 @@ impl Registry {
     pub async fn deploy(&self, actor: &Actor, request: DeployRequest) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         check_moves(&request.moves)?;
-        let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
+        let terms = MoveOptions {
+            allow_major: request.allow_major,
+            break_glass: request.break_glass,
+            ..MoveOptions::of(&message)
+        };
         let places = request.moves.iter().map(asked);
         let about = Attempt::new(Command::Deploy, places, &message);
         self.command(actor, about, move |txn, ctx| {
@@ -53,7 +57,7 @@ impl Registry {
         actor: &Actor,
         name: PromptName,
         label: Label,
-        request: Why,
+        request: MessageRequest,
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Attempt::new(Command::Unlabel, [Subject::of_label(&name, &label, None)], &message);
@@ -63,8 +67,8 @@ impl Registry {
             let at = time_of_change(ctx.now, prompt.changed);
             let absent = || RegistryError::LabelNotFound { name: name.clone(), label: label.clone() };
             let state = txn.label(&name, &label)?.ok_or_else(absent)?;
-            let wanted = Wanted::new((&name, &label), Some(&state.serving), None);
-            clear(txn, ctx, &wanted, &Terms { stops: true, ..Terms::of(&message) })?;
+            let wanted = LabelMove::new((&name, &label), Some(&state.serving), None);
+            authorize_move(txn, ctx, &wanted, &MoveOptions { stops: true, ..MoveOptions::of(&message) })?;
             let deployment = Deployment {
                 id: txn.next_seq(),
                 name: name.clone(),
@@ -120,7 +124,7 @@ pub(super) fn check_moves(moves: &[Move]) -> Result<(), RegistryError> {
 pub(super) fn move_labels(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
-    terms: &Terms,
+    terms: &MoveOptions,
     action: Action,
     mut moves: Vec<(PromptName, Label, Serving)>,
 ) -> Result<Deployed, RegistryError> {
@@ -137,7 +141,7 @@ pub(super) fn move_labels(
         let prompt = live_prompt(txn, &name)?;
         let at = time_of_change(ctx.now, prompt.changed);
         let mut mover = Mover::new(&ctx.actor.name, at, txn.next_seq());
-        let moved = mover.go(txn, ctx, terms, (&name, &label), serving, action)?;
+        let moved = mover.apply_move(txn, ctx, terms, (&name, &label), serving, action)?;
         if !moved.is_empty() {
             prompts.insert(name, Prompt { changed: at, ..prompt });
         }
@@ -161,7 +165,7 @@ pub(super) struct Mover<'a> {
     actor: &'a str,
     at: Timestamp,
     id: u64,
-    fresh: Option<Fresh<'a>>,
+    fresh: Option<PendingVersion<'a>>,
     /// What has been moved so far.
     pub(super) deployments: Vec<Deployment>,
 }
@@ -172,16 +176,16 @@ impl<'a> Mover<'a> {
     }
 
     /// The same, in a commit that publishes this version.
-    pub(super) fn publishing(self, fresh: Fresh<'a>) -> Self {
+    pub(super) fn publishing(self, fresh: PendingVersion<'a>) -> Self {
         Self { fresh: Some(fresh), ..self }
     }
 
     /// Moves one label, if it may be moved; no change when it serves that already.
-    pub(super) fn go(
+    pub(super) fn apply_move(
         &mut self,
         txn: &WriteTxn<'_>,
         ctx: &Ctx,
-        terms: &Terms,
+        terms: &MoveOptions,
         (name, label): (&PromptName, &Label),
         serving: Serving,
         action: Action,
@@ -211,8 +215,8 @@ impl<'a> Mover<'a> {
             ctx.authorise(Permission::Deploy, Some(name), Some(label))?;
             return Ok(Vec::new());
         }
-        let wanted = Wanted { fresh, ..Wanted::new((name, label), from.as_ref(), Some(&serving)) };
-        let cleared = clear(txn, ctx, &wanted, terms)?;
+        let wanted = LabelMove { fresh, ..LabelMove::new((name, label), from.as_ref(), Some(&serving)) };
+        let cleared = authorize_move(txn, ctx, &wanted, terms)?;
         let state = LabelState { label: label.clone(), serving: serving.clone(), deployment: self.id, since: self.at };
         let deployment = Deployment {
             id: self.id,

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::seal::KEYS_FOLDER;
+use super::signer::KEYS_FOLDER;
 use crate::store::REGISTRY_FILE;
 use crate::store::create::has_database;
 use crate::store::files::WATERMARK_FILE;
@@ -21,7 +21,7 @@ pub const RESTORE_FOLDER: &str = ".restore";
 
 /// What a data directory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holds {
+pub enum DirectoryContents {
     /// A database.
     Database,
     /// Nothing of a registry, or what a first start left that was cut short.
@@ -53,9 +53,9 @@ pub enum DirectoryError {
 ///
 /// # Errors
 /// It held a registry whose database is missing or empty, or a restore was cut short.
-pub fn look(directory: &Path) -> Result<Holds, DirectoryError> {
+pub fn look(directory: &Path) -> Result<DirectoryContents, DirectoryError> {
     if has_database(directory) {
-        return Ok(Holds::Database);
+        return Ok(DirectoryContents::Database);
     }
     let path = directory.to_owned();
     if directory.join(RESTORE_FOLDER).exists() {
@@ -74,7 +74,7 @@ pub fn look(directory: &Path) -> Result<Holds, DirectoryError> {
         found.push(REGISTRY_FILE);
     }
     if found.is_empty() {
-        return Ok(Holds::Nothing);
+        return Ok(DirectoryContents::Nothing);
     }
     let state = if empty { "empty" } else { "missing" };
     Err(DirectoryError::DatabaseLost { path, found: found.join(", "), state })
@@ -144,8 +144,8 @@ mod tests {
         ] {
             let directory = directory(files);
             let found = match look(directory.path()) {
-                Ok(Holds::Nothing) => "nothing".to_owned(),
-                Ok(Holds::Database) => "database".to_owned(),
+                Ok(DirectoryContents::Nothing) => "nothing".to_owned(),
+                Ok(DirectoryContents::Database) => "database".to_owned(),
                 Err(error) => error.to_string(),
             };
             assert!(found.contains(expected), "{files:?}: {found}");

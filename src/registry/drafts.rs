@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::command::{Attempt, Ctx};
-use super::draft_room;
-use super::makers::makers_of;
+use super::contributors::makers_of;
+use super::draft_usage;
 use super::principals::check_handle;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
@@ -95,9 +95,9 @@ impl Registry {
                 makers,
                 saved: ctx.now,
             };
-            draft_room::check(txn, &saved, saved.revision == 1)?;
+            draft_usage::check(txn, &saved, saved.revision == 1)?;
             ctx.written(serde_json::to_vec(&saved.content).map_or(0, |bytes| bytes.len()))?;
-            draft_room::put(txn, saved.clone())?;
+            draft_usage::put(txn, saved.clone())?;
             forget_old_saves(txn, &name, &draft)?;
             Ok(saved)
         })
@@ -297,7 +297,7 @@ fn forget_old_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> R
 }
 
 fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
-    draft_room::remove_draft(txn, name, draft)?;
+    draft_usage::remove_draft(txn, name, draft)?;
     let mut saves = Vec::new();
     txn.visit_documents(&Scan::<DraftSave>::under((name.as_str(), draft)), &mut |found| {
         saves.push(found.key()?.revision);
@@ -309,7 +309,7 @@ fn discard(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(),
 fn remove_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str, revisions: Vec<u64>) -> Result<(), StoreError> {
     revisions
         .into_iter()
-        .try_for_each(|revision| draft_room::remove_save(txn, DraftSaveKey { prompt: name.as_str(), draft, revision }))
+        .try_for_each(|revision| draft_usage::remove_save(txn, DraftSaveKey { prompt: name.as_str(), draft, revision }))
 }
 
 fn subject(name: &PromptName, draft: &str) -> Subject {

@@ -1,8 +1,8 @@
 //! Imports history from elsewhere: each change once, with its own time and author.
 
 use super::command::{Attempt, Ctx};
-use super::guard::{Terms, refuse_secrets};
-use super::publish::{Plan, Why, prepare};
+use super::move_policy::{MoveOptions, refuse_secrets};
+use super::publish::{ChangeStamp, Plan, prepare};
 use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::limits::IMPORT_CHANGES_MAX;
@@ -24,7 +24,7 @@ const CLOCK_SLACK_MS: i64 = 60_000;
 const IMPORT_ID_BYTES_MAX: usize = 64;
 
 /// What one change did.
-enum Outcome {
+enum ChangeOutcome {
     Published,
     Removed,
     Known,
@@ -69,9 +69,9 @@ impl Registry {
                 // Each change is decided, and recorded, for itself.
                 let ctx = ctx.afresh();
                 match import(txn, &ctx, change, request.syntax, &request.label) {
-                    Ok(Outcome::Published) => imported.published += 1,
-                    Ok(Outcome::Removed) => imported.removed += 1,
-                    Ok(Outcome::Known) => imported.known += 1,
+                    Ok(ChangeOutcome::Published) => imported.published += 1,
+                    Ok(ChangeOutcome::Removed) => imported.removed += 1,
+                    Ok(ChangeOutcome::Known) => imported.known += 1,
                     Err(RegistryError::Store(error)) => return Err(error.into()),
                     Err(error) => {
                         if error.is_refusal() {
@@ -94,7 +94,7 @@ fn import(
     change: ImportChange,
     syntax: Syntax,
     label: &Label,
-) -> Result<Outcome, RegistryError> {
+) -> Result<ChangeOutcome, RegistryError> {
     ctx.authorise(Permission::Import, Some(&change.name), None)?;
     let limit = |what, length: usize, max: usize| {
         if length > max { Err(RegistryError::TextTooLong { what, length, max }) } else { Ok(()) }
@@ -102,10 +102,10 @@ fn import(
     limit("the id of an imported change", change.id.len(), IMPORT_ID_BYTES_MAX)?;
     limit("an author's name", change.author.len(), ACTOR_BYTES_MAX)?;
     if txn.imported(&change.id)?.is_some() {
-        return Ok(Outcome::Known);
+        return Ok(ChangeOutcome::Known);
     }
     let ImportChange { id, at, author, message, name, text, original } = change;
-    let why = Why { at, author, message: check_message(&message)? };
+    let why = ChangeStamp { at, author, message: check_message(&message)? };
     let prompt = txn.prompt(&name)?;
     let is_new = prompt.is_none();
     if let Some(prompt) = &prompt {
@@ -127,21 +127,24 @@ fn import(
             None => return Err(RegistryError::PromptNotFound { name }),
             Some(prompt) => {
                 ctx.authorise(Permission::Remove, Some(&name), None)?;
-                (remove(txn, ctx, Command::Import, prompt, &why, Terms::of(&why.message))?.0, Outcome::Removed)
+                (
+                    remove(txn, ctx, Command::Import, prompt, &why, MoveOptions::of(&why.message))?.0,
+                    ChangeOutcome::Removed,
+                )
             }
         },
         Some(text) => {
             let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &Content::text(syntax, text))?;
             refuse_secrets(ctx, &name, &prepared.findings, None)?;
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
-            let terms = Terms { history: true, ..Terms::of(&why.message) };
+            let terms = MoveOptions { history: true, ..MoveOptions::of(&why.message) };
             plan.deploy(txn, ctx, &terms, &why, std::slice::from_ref(label))?;
             if plan.changes.is_empty() {
                 // Later changes would make this one look out of order when the import is repeated.
                 txn.remember_import(&id, plan.version.commit)?;
-                return Ok(Outcome::Known);
+                return Ok(ChangeOutcome::Known);
             }
-            (plan.commit(txn, ctx, Command::Import, &why)?, Outcome::Published)
+            (plan.commit(txn, ctx, Command::Import, &why)?, ChangeOutcome::Published)
         }
     };
     txn.remember_import(&id, seq)?;

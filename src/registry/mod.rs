@@ -8,17 +8,17 @@
 mod about;
 pub mod access;
 mod archive;
+pub mod bootstrap;
 mod change_requests;
 mod command;
+mod contributors;
 mod deploy;
 pub mod directory;
-mod draft_room;
+mod draft_usage;
 mod drafts;
 pub mod error;
-pub mod founding;
-mod guard;
 mod import;
-mod makers;
+mod move_policy;
 pub mod new_epoch;
 pub mod outbox;
 mod policies;
@@ -26,22 +26,22 @@ mod preview;
 pub mod primary_clock;
 mod principals;
 mod publish;
-pub mod redate;
 mod remove;
+pub mod repair_dates;
 pub mod report;
 mod retire;
 mod rollback;
 mod rule_sets;
-pub mod seal;
 mod sessions;
 mod sign_in_links;
+pub mod signer;
 mod sources;
 mod tokens;
 pub mod trust_files;
 mod uses;
 mod webhooks;
 pub mod why;
-mod written;
+mod write_quota;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -49,15 +49,15 @@ use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio::sync::watch;
 
-pub use access::{Actor, Seat};
+pub use access::{Actor, AuthContext};
 pub use error::RegistryError;
 pub use sessions::{SessionHash, SignedInBy, WebSession};
 pub use sources::FileOutcome;
 
-use self::access::{Known, Prepared};
+use self::access::{AuthState, PreparedClassifier};
 use self::command::Refusals;
 use self::primary_clock::PrimaryClock;
-use self::written::Written;
+use self::write_quota::WriteQuota;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
@@ -81,13 +81,13 @@ pub struct Registry(Arc<Inner>);
 struct Inner {
     store: Store,
     clock: Arc<PrimaryClock>,
-    known: ArcSwap<Known>,
+    known: ArcSwap<AuthState>,
     /// Made ahead for the next change of the rule sets.
-    prepared: Mutex<Option<Prepared>>,
+    prepared: Mutex<Option<PreparedClassifier>>,
     /// Told whenever `known` changed.
     changed: watch::Sender<u64>,
     refusals: Refusals,
-    written: Arc<Written>,
+    written: Arc<WriteQuota>,
     usage: Usage,
     /// Where webhooks may lead besides public addresses.
     webhook_networks: OnceLock<Vec<IpNet>>,
@@ -101,11 +101,11 @@ impl Registry {
     /// # Errors
     /// The store fails.
     pub fn open(store: Store, clock: Arc<PrimaryClock>) -> Result<Self, StoreError> {
-        let known = ArcSwap::from_pointee(Known::read(&store, None, None)?);
+        let known = ArcSwap::from_pointee(AuthState::read(&store, None, None)?);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock) as Arc<dyn Clock>));
         let (prepared, changed) = (Mutex::new(None), watch::channel(0).0);
         let (webhook_networks, written) =
-            (OnceLock::new(), Arc::new(Written::new(Arc::clone(&clock) as Arc<dyn Clock>)));
+            (OnceLock::new(), Arc::new(WriteQuota::new(Arc::clone(&clock) as Arc<dyn Clock>)));
         let inner = Inner {
             store,
             clock,
@@ -122,7 +122,7 @@ impl Registry {
         let learner = Arc::downgrade(&registry.0);
         registry.0.store.observe(Box::new(move |_| {
             if let Some(inner) = learner.upgrade() {
-                Self(inner).learn();
+                Self(inner).reload_auth();
             }
         }));
         Ok(registry)

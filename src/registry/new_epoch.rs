@@ -9,11 +9,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::founding::{FoundingError, base_of, by_operator, signer};
+use super::bootstrap::{BootstrapError, base_of, by_operator, signer};
 use super::primary_clock::PrimaryClock;
-use super::seal::{CHECKPOINT_KEY_FILE, read_key};
 use super::sessions::forget_web_sessions;
 use super::sign_in_links::forget_sign_in_links;
+use super::signer::{CHECKPOINT_KEY_FILE, read_key};
 use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
@@ -35,7 +35,7 @@ use crate::trust::root_chain::{RootChain, SignedRoot};
 pub fn published_beyond(store: &Store, now: Timestamp) -> Result<Option<Outdated>, StoreError> {
     let files = published(store.directory())?;
     let next = match NewEpoch::joined(store, &files) {
-        Err(FoundingError::Store(error)) => return Err(error),
+        Err(BootstrapError::Store(error)) => return Err(error),
         Err(error) => {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "the files in the folder `trust` were not written by this registry");
@@ -74,21 +74,21 @@ impl NewEpoch {
     /// # Errors
     /// The database fails, the copy and the files do not hold together, or the checkpoint key in `keys` is newer than
     /// both.
-    pub fn of(store: &Store, files: &TrustFiles, keys: &Path) -> Result<Self, FoundingError> {
+    pub fn of(store: &Store, files: &TrustFiles, keys: &Path) -> Result<Self, BootstrapError> {
         let next = Self::joined(store, files)?;
         let path = keys.join(CHECKPOINT_KEY_FILE);
         let key = read_key(&path)?.verifying_key();
         let lists = |root: &SignedRoot| root.document().checkpoint_keys.iter().any(|(_, known)| *known == key);
         let listed = next.chain.documents().any(lists);
-        if listed { Ok(next) } else { Err(FoundingError::UnknownCheckpointKey { path }) }
+        if listed { Ok(next) } else { Err(BootstrapError::UnknownCheckpointKey { path }) }
     }
 
-    fn joined(store: &Store, files: &TrustFiles) -> Result<Self, FoundingError> {
+    fn joined(store: &Store, files: &TrustFiles) -> Result<Self, BootstrapError> {
         let txn = store.read()?;
         let (roots, own) = txn.trust()?;
         let (chain, epochs) = records::read_back(None, &roots, &own)?;
         let mut last =
-            epochs.last().ok_or_else(|| FoundingError::Trust("there is no epoch record".to_owned()))?.clone();
+            epochs.last().ok_or_else(|| BootstrapError::Trust("there is no epoch record".to_owned()))?.clone();
         let mut next = Self {
             base: base_of(&txn)?,
             after: txn.outdated()?.map_or(0, |outdated| outdated.published.epoch).max(last.record().epoch),
@@ -101,11 +101,11 @@ impl NewEpoch {
             return Ok(next);
         }
         let (published, also) =
-            records::read_back(None, &files.roots, &files.epochs).map_err(FoundingError::TrustFiles)?;
+            records::read_back(None, &files.roots, &files.epochs).map_err(BootstrapError::TrustFiles)?;
         if published.key_id() != next.root_key() {
-            return Err(FoundingError::OtherRegistry { held: published.key_id(), backup: next.root_key() });
+            return Err(BootstrapError::OtherRegistry { held: published.key_id(), backup: next.root_key() });
         }
-        let differs = |what: &str, number: u64| FoundingError::OtherTrust { what: format!("{what} {number}") };
+        let differs = |what: &str, number: u64| BootstrapError::OtherTrust { what: format!("{what} {number}") };
         for (version, note) in (1_u64..).zip(&files.roots) {
             match next.chain.get(version) {
                 Some(known) if known.note() != note.as_slice() => return Err(differs("root document", version)),
@@ -163,7 +163,7 @@ impl NewEpoch {
     ///
     /// # Errors
     /// They are fewer than the root document asks for.
-    pub fn sign(&self, keys: &[SigningKey], issued: i64) -> Result<Vec<u8>, FoundingError> {
+    pub fn sign(&self, keys: &[SigningKey], issued: i64) -> Result<Vec<u8>, BootstrapError> {
         let root = self.chain.current();
         let mut signing: Vec<&SigningKey> = Vec::new();
         for key in keys.iter().filter(|key| root.root_keys.contains(&key.verifying_key())) {
@@ -172,7 +172,7 @@ impl NewEpoch {
             }
         }
         if signing.len() < usize::from(root.threshold) {
-            return Err(FoundingError::TooFewRootKeys {
+            return Err(BootstrapError::TooFewRootKeys {
                 version: root.version,
                 needed: root.threshold,
                 found: signing.len(),
@@ -193,7 +193,7 @@ impl NewEpoch {
         keys: &Path,
         (root, epoch): (Option<&[u8]>, &[u8]),
         clock: &Arc<dyn Clock>,
-    ) -> Result<u64, FoundingError> {
+    ) -> Result<u64, BootstrapError> {
         let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), false));
         let now = Timestamp::from_ms(clock.commit_ms()?);
         if let Some(root) = root {
@@ -204,7 +204,7 @@ impl NewEpoch {
         let record = verified.record();
         let number = record.epoch;
         if number <= self.after || record.base != Some(self.base) {
-            return Err(FoundingError::MovedOn {
+            return Err(BootstrapError::MovedOn {
                 drafted: format!("epoch {number}"),
                 base: record.base.map_or_else(|| "nothing".to_owned(), |base| base.position.to_string()),
                 found: format!("{} in epoch {}", self.base.position, self.after),

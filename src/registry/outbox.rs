@@ -45,7 +45,7 @@ pub type EventNumber = (u64, u64);
 const ITSELF: &str = "bookholder";
 
 /// One delivery that is due, with everything that is sent. It has no `Debug`: its URL may be a credential.
-pub struct Sending {
+pub struct OutgoingDelivery {
     /// To which webhook.
     pub webhook: String,
     /// The audit entry that it tells of, and which effect of it.
@@ -62,9 +62,9 @@ pub struct Sending {
 
 /// What a sender of webhooks has to do.
 #[derive(Default)]
-pub struct Work {
+pub struct OutboxWork {
     /// At most one for each webhook.
-    pub due: Vec<Sending>,
+    pub due: Vec<OutgoingDelivery>,
     /// When more will be due, if nothing happens.
     pub next_at: Option<Timestamp>,
     /// Whether there are audit entries left to look at now.
@@ -73,7 +73,7 @@ pub struct Work {
 
 /// What became of one attempt.
 #[derive(Clone, Debug)]
-pub struct Attempted {
+pub struct DeliveryResult {
     /// To which webhook.
     pub webhook: String,
     /// The audit entry that it told of, and which effect of it.
@@ -96,7 +96,7 @@ impl Registry {
         busy: BTreeSet<String>,
         after: Option<String>,
         room: usize,
-    ) -> Result<Work, StoreError> {
+    ) -> Result<OutboxWork, StoreError> {
         let now = self.now();
         let (store, stop) = (self.0.store.clone(), |error: tokio::task::JoinError| std::io::Error::other(error));
         let found = tokio::task::spawn_blocking(move || new_entries(&store.read()?)).await.map_err(stop)?;
@@ -113,14 +113,14 @@ impl Registry {
             due(&store.read()?, &busy, after.as_deref(), room, (base, now))
         };
         let work = tokio::task::spawn_blocking(due).await.map_err(stop)??;
-        Ok(Work { more, ..work })
+        Ok(OutboxWork { more, ..work })
     }
 
     /// Records what became of attempts. A receiver that wants nothing more, or has failed for days, is disabled.
     ///
     /// # Errors
     /// The store fails; nothing is recorded then.
-    pub async fn webhook_done(&self, attempts: Vec<Attempted>) -> Result<Vec<DeliveryState>, StoreError> {
+    pub async fn webhook_done(&self, attempts: Vec<DeliveryResult>) -> Result<Vec<DeliveryState>, StoreError> {
         let now = self.now();
         let job = move |txn: &mut WriteTxn<'_>| {
             attempts.into_iter().filter_map(|one| settle(txn, now, one).transpose()).collect()
@@ -218,7 +218,7 @@ fn due(
     after: Option<&str>,
     room: usize,
     (base, now): (Option<&str>, Timestamp),
-) -> Result<Work, StoreError> {
+) -> Result<OutboxWork, StoreError> {
     let mut webhooks = txn.list::<Webhook>()?;
     let turn = webhooks.partition_point(|webhook| after.is_some_and(|after| webhook.name.as_str() <= after));
     webhooks.rotate_left(turn);
@@ -227,7 +227,7 @@ fn due(
     let failing_busy = webhooks.iter().filter(|webhook| failing(webhook) && busy.contains(&webhook.name)).count();
     let places = room + busy.len();
     let mut failing_room = (places / 2).max(1).saturating_sub(failing_busy);
-    let mut work = Work::default();
+    let mut work = OutboxWork::default();
     for webhook in webhooks {
         let full = work.due.len() >= room;
         if webhook.disabled.is_some() || webhook.pending == 0 || busy.contains(&webhook.name) || full {
@@ -266,7 +266,7 @@ fn sending(
     (seq, number): EventNumber,
     base: Option<&str>,
     now: Timestamp,
-) -> Result<Sending, StoreError> {
+) -> Result<OutgoingDelivery, StoreError> {
     let gone =
         || StoreError::Record { kind: "document", reason: format!("audit entry {seq} of a delivery is missing") };
     let entry = txn.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq).ok_or_else(gone)?;
@@ -276,7 +276,7 @@ fn sending(
         WebhookFormat::Standard => event,
         WebhookFormat::Slack => slack_body(&event, base),
     };
-    Ok(Sending {
+    Ok(OutgoingDelivery {
         webhook: webhook.name.clone(),
         event: (seq, number),
         id: message_id(&entry, number),
@@ -287,8 +287,12 @@ fn sending(
 }
 
 /// Records an attempt; what its delivery is now.
-fn settle(txn: &mut WriteTxn<'_>, now: Timestamp, attempted: Attempted) -> Result<Option<DeliveryState>, StoreError> {
-    let Attempted { webhook: name, event, answer, jitter } = attempted;
+fn settle(
+    txn: &mut WriteTxn<'_>,
+    now: Timestamp,
+    attempted: DeliveryResult,
+) -> Result<Option<DeliveryState>, StoreError> {
+    let DeliveryResult { webhook: name, event, answer, jitter } = attempted;
     let (seq, effect) = event;
     let webhook = txn.get::<Webhook>(&name)?;
     let delivery = txn.get::<Delivery>(DeliveryKey { webhook: &name, seq, effect })?;

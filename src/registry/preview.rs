@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::change_requests::review_of;
 use super::command::Attempt;
 use super::deploy::{build, check_moves};
-use super::guard::{self, Wanted, breaks};
+use super::move_policy::{self, LabelMove, breaks};
 use super::publish::prepare;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{InterfaceChange, MovePreview, VersionPreview};
@@ -42,7 +42,7 @@ impl Registry {
         let (txn, known) = (view.txn(), self.0.known.load());
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
         let prepared = prepare(txn, &known.rules, actor, name, written)?;
-        let previous = guard::content(txn, name, parent)?;
+        let previous = move_policy::content(txn, name, parent)?;
         let interface = previous.map(|previous| InterfaceChange::between(&previous, &prepared.content));
         let warnings = lint(&prepared.content);
         let (content, includes, findings) = (prepared.content, prepared.includes, prepared.findings);
@@ -77,7 +77,7 @@ impl Registry {
         }
         let state = txn.label(&name, &label)?;
         let from = state.as_ref().map(|state| &state.serving);
-        let wanted = Wanted::new((&name, &label), from, Some(&to));
+        let wanted = LabelMove::new((&name, &label), from, Some(&to));
         let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
         let mut review = review_of(txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;

@@ -35,7 +35,7 @@ const KEEP_EVERY_MS: i64 = 24 * 3_600_000;
 
 /// What a clock is, compared with the latest time that was signed or committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ClockState {
     /// As it should be.
     Trusted,
     /// Far behind the latest time.
@@ -76,17 +76,17 @@ pub struct PrimaryClock {
     clock: Arc<dyn Clock>,
     /// Whether an operator vouches for the clock.
     vouched: bool,
-    latest: Mutex<Latest>,
+    latest: Mutex<LatestTime>,
 }
 
 /// The latest time that was signed or committed, and what the monotonic clock said then.
 #[derive(Clone, Copy, Debug)]
-struct Latest {
+struct LatestTime {
     at_ms: Option<i64>,
     monotonic_ms: u64,
 }
 
-impl Latest {
+impl LatestTime {
     /// The earliest time that it can be now.
     fn extrapolated_ms(self, monotonic_ms: u64) -> Option<i64> {
         let passed = i64::try_from(monotonic_ms.saturating_sub(self.monotonic_ms)).unwrap_or(i64::MAX);
@@ -115,7 +115,7 @@ impl PrimaryClock {
     }
 
     fn from(clock: Arc<dyn Clock>, vouched: bool, at_ms: Option<i64>) -> Self {
-        let latest = Mutex::new(Latest { at_ms, monotonic_ms: clock.monotonic_ms() });
+        let latest = Mutex::new(LatestTime { at_ms, monotonic_ms: clock.monotonic_ms() });
         Self { clock, vouched, latest }
     }
 
@@ -131,7 +131,7 @@ impl PrimaryClock {
     }
 
     /// Compares the clock with the latest time, which rises to it where it can be trusted.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> ClockState {
         self.read().1
     }
 
@@ -148,7 +148,7 @@ impl PrimaryClock {
     /// The clock cannot be right, so that history would be dated wrongly.
     pub fn commit_ms(&self) -> Result<i64, ClockError> {
         let (now_ms, standing, latest) = self.read();
-        if standing != Standing::Impossible {
+        if standing != ClockState::Impossible {
             return Ok(now_ms);
         }
         let now = Timestamp::from_ms(now_ms);
@@ -166,9 +166,9 @@ impl PrimaryClock {
     pub fn signing_s(&self) -> i64 {
         let (now_ms, standing, latest) = self.read();
         let ms = match standing {
-            Standing::Trusted => latest.at_ms.unwrap_or(now_ms),
-            Standing::Behind => now_ms,
-            Standing::Impossible => latest.extrapolated_ms(self.clock.monotonic_ms()).unwrap_or(now_ms),
+            ClockState::Trusted => latest.at_ms.unwrap_or(now_ms),
+            ClockState::Behind => now_ms,
+            ClockState::Impossible => latest.extrapolated_ms(self.clock.monotonic_ms()).unwrap_or(now_ms),
         };
         ms.div_euclid(1_000)
     }
@@ -185,18 +185,18 @@ impl PrimaryClock {
         Ok(latest.is_some_and(|latest| kept.is_none_or(|kept| latest.saturating_sub(kept).abs() >= KEEP_EVERY_MS)))
     }
 
-    fn read(&self) -> (i64, Standing, Latest) {
+    fn read(&self) -> (i64, ClockState, LatestTime) {
         let (now_ms, monotonic_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let standing = match latest.extrapolated_ms(monotonic_ms) {
-            _ if self.vouched => Standing::Trusted,
-            _ if now_ms < EARLIEST_MS => Standing::Impossible,
-            Some(expected_ms) if now_ms > expected_ms.saturating_add(AHEAD_MS_MAX) => Standing::Impossible,
-            _ if latest.at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_sub(BACK_MS_MAX)) => Standing::Behind,
-            _ => Standing::Trusted,
+            _ if self.vouched => ClockState::Trusted,
+            _ if now_ms < EARLIEST_MS => ClockState::Impossible,
+            Some(expected_ms) if now_ms > expected_ms.saturating_add(AHEAD_MS_MAX) => ClockState::Impossible,
+            _ if latest.at_ms.is_some_and(|at_ms| now_ms < at_ms.saturating_sub(BACK_MS_MAX)) => ClockState::Behind,
+            _ => ClockState::Trusted,
         };
-        if standing == Standing::Trusted && (self.vouched || latest.at_ms.is_none_or(|at_ms| now_ms > at_ms)) {
-            *latest = Latest { at_ms: Some(now_ms), monotonic_ms };
+        if standing == ClockState::Trusted && (self.vouched || latest.at_ms.is_none_or(|at_ms| now_ms > at_ms)) {
+            *latest = LatestTime { at_ms: Some(now_ms), monotonic_ms };
         }
         (now_ms, standing, *latest)
     }
@@ -230,21 +230,21 @@ mod tests {
     #[test]
     fn clock_far_from_the_latest_time_is_not_trusted() {
         for (distance_ms, standing, signing_ms) in [
-            (0, Standing::Trusted, NOW_MS),
-            (60 * DAY_MS, Standing::Trusted, NOW_MS + 60 * DAY_MS),
-            (AHEAD_MS_MAX, Standing::Trusted, NOW_MS + AHEAD_MS_MAX),
-            (AHEAD_MS_MAX + 1, Standing::Impossible, NOW_MS),
-            (12 * 365 * DAY_MS, Standing::Impossible, NOW_MS),
-            (-1_000, Standing::Trusted, NOW_MS),
-            (-BACK_MS_MAX, Standing::Trusted, NOW_MS),
-            (-BACK_MS_MAX - 1, Standing::Behind, NOW_MS - BACK_MS_MAX - 1),
-            (-300 * DAY_MS, Standing::Behind, NOW_MS - 300 * DAY_MS),
-            (-NOW_MS, Standing::Impossible, NOW_MS),
+            (0, ClockState::Trusted, NOW_MS),
+            (60 * DAY_MS, ClockState::Trusted, NOW_MS + 60 * DAY_MS),
+            (AHEAD_MS_MAX, ClockState::Trusted, NOW_MS + AHEAD_MS_MAX),
+            (AHEAD_MS_MAX + 1, ClockState::Impossible, NOW_MS),
+            (12 * 365 * DAY_MS, ClockState::Impossible, NOW_MS),
+            (-1_000, ClockState::Trusted, NOW_MS),
+            (-BACK_MS_MAX, ClockState::Trusted, NOW_MS),
+            (-BACK_MS_MAX - 1, ClockState::Behind, NOW_MS - BACK_MS_MAX - 1),
+            (-300 * DAY_MS, ClockState::Behind, NOW_MS - 300 * DAY_MS),
+            (-NOW_MS, ClockState::Impossible, NOW_MS),
         ] {
             let (_, clock) = clock(NOW_MS + distance_ms, false);
             assert_eq!(clock.standing(), standing, "{distance_ms}");
             assert_eq!(clock.signing_s(), signing_ms.div_euclid(1_000), "{distance_ms}");
-            assert_eq!(clock.commit_ms().is_ok(), standing != Standing::Impossible, "{distance_ms}");
+            assert_eq!(clock.commit_ms().is_ok(), standing != ClockState::Impossible, "{distance_ms}");
         }
     }
 
@@ -252,11 +252,11 @@ mod tests {
     fn year_of_uptime_does_not_count_as_a_clock_jump() {
         let (manual, clock) = clock(NOW_MS, false);
         manual.advance(366 * 24 * 3_600_000);
-        assert_eq!(clock.standing(), Standing::Trusted);
+        assert_eq!(clock.standing(), ClockState::Trusted);
         manual.set(NOW_MS + 800 * DAY_MS);
-        assert_eq!(clock.standing(), Standing::Impossible);
+        assert_eq!(clock.standing(), ClockState::Impossible);
         manual.set(NOW_MS + 366 * DAY_MS);
-        assert_eq!(clock.standing(), Standing::Trusted, "it was set right again");
+        assert_eq!(clock.standing(), ClockState::Trusted, "it was set right again");
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
     fn an_operator_can_vouch_for_the_clock_in_both_directions() {
         for distance_ms in [-NOW_MS, -DAY_MS, 0, 4_000 * DAY_MS] {
             let (_, clock) = clock(NOW_MS + distance_ms, true);
-            assert_eq!((clock.standing(), clock.commit_ms()), (Standing::Trusted, Ok(NOW_MS + distance_ms)));
+            assert_eq!((clock.standing(), clock.commit_ms()), (ClockState::Trusted, Ok(NOW_MS + distance_ms)));
             assert_eq!(clock.latest_ms(), Some(NOW_MS + distance_ms));
         }
     }

@@ -4,7 +4,7 @@ use super::access::rules_change;
 use super::command::{Attempt, Ctx};
 use super::sign_in_links::forget_links_of;
 use super::tokens::admins_with_tokens;
-use super::{Actor, Registry, RegistryError, Seat};
+use super::{Actor, AuthContext, Registry, RegistryError};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
 use crate::governance::rulebook::Rulebook;
 use crate::model::audit::{AuditChange, Command, Subject};
@@ -230,7 +230,7 @@ impl Registry {
 
     /// Who a seat stands for, and what they may.
     #[must_use]
-    pub fn whoami(&self, seat: &Seat) -> WhoAmI {
+    pub fn whoami(&self, seat: &AuthContext) -> WhoAmI {
         let known = self.0.known.load();
         let book = &known.rules.book;
         let actor = seat.actor();

@@ -6,7 +6,7 @@ use super::access::Rules;
 use super::change_requests::settle;
 use super::command::{Attempt, Ctx};
 use super::deploy::{Mover, moved};
-use super::guard::{Fresh, Terms, content, keep_findings, refuse_secrets};
+use super::move_policy::{MoveOptions, PendingVersion, content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message, time_of_change};
 use crate::api::govern::InterfaceChange;
 use crate::api::limits::LABELS_MAX;
@@ -74,8 +74,9 @@ pub(super) fn publish(
         return Err(RegistryError::ParentMoved { name, expected, found: latest });
     }
     let at = prompt.as_ref().map_or(ctx.now, |prompt| time_of_change(ctx.now, prompt.changed));
-    let terms = Terms { allow_major: request.allow_major, break_glass: request.break_glass, ..Terms::of(&message) };
-    let why = Why { at, author: ctx.actor.name.clone(), message };
+    let terms =
+        MoveOptions { allow_major: request.allow_major, break_glass: request.break_glass, ..MoveOptions::of(&message) };
+    let why = ChangeStamp { at, author: ctx.actor.name.clone(), message };
     let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
     plan.makers = makers;
     plan.deploy(txn, ctx, &terms, &why, &request.labels)?;
@@ -95,13 +96,13 @@ pub(super) fn publish(
 }
 
 /// When, by whom and why.
-pub(super) struct Why {
+pub(super) struct ChangeStamp {
     pub(super) at: Timestamp,
     pub(super) author: String,
     pub(super) message: String,
 }
 
-impl Why {
+impl ChangeStamp {
     /// The audit entry of an imported change, with its own author and time.
     pub(super) fn imported(&self, entry: AuditEntry) -> AuditEntry {
         AuditEntry { on_behalf_of: Some(self.author.clone()), occurred: Some(self.at), ..entry }
@@ -109,7 +110,7 @@ impl Why {
 }
 
 /// A content, ready to be kept.
-pub(super) struct Prepared {
+pub(super) struct PreparedContent {
     /// What will be served.
     pub(super) content: Content,
     id: ContentId,
@@ -128,11 +129,11 @@ pub(super) fn prepare<Q: Queries>(
     actor: &Actor,
     name: &PromptName,
     written: &Content,
-) -> Result<Prepared, RegistryError> {
+) -> Result<PreparedContent, RegistryError> {
     let written_bytes = written.to_canonical()?;
     let mut content = written.clone();
     let mut includes: Vec<Include> = Vec::new();
-    let mut measured = Measured::new();
+    let mut measured = IncludeDepths::new();
     content.try_map_texts(|text| {
         flatten(text, written.syntax, &mut |reference: &str| {
             let (include, included) = pin(txn, (rules, actor), name, reference, &mut measured)?;
@@ -147,7 +148,7 @@ pub(super) fn prepare<Q: Queries>(
     let id = ContentId::of(&bytes);
     let source = (!includes.is_empty()).then(|| (ContentId::of(&written_bytes), written_bytes));
     let findings = rules.classify(&content);
-    Ok(Prepared { content, id, bytes, source, includes, findings })
+    Ok(PreparedContent { content, id, bytes, source, includes, findings })
 }
 
 /// Finds the one version that an include means now, and its text, in which everything is flat already.
@@ -156,7 +157,7 @@ fn pin<Q: Queries>(
     (rules, actor): (&Rules, &Actor),
     includer: &PromptName,
     text: &str,
-    measured: &mut Measured,
+    measured: &mut IncludeDepths,
 ) -> Result<(Include, Included), RegistryError> {
     let refuse = |reason: String| RegistryError::Include { reference: text.to_owned(), reason };
     let reference: Reference =
@@ -212,7 +213,7 @@ fn pin<Q: Queries>(
 }
 
 /// How many includes lead on from each version that was looked at.
-type Measured = BTreeMap<(PromptName, u64), usize>;
+type IncludeDepths = BTreeMap<(PromptName, u64), usize>;
 
 enum DepthError {
     /// The versions that lead back, each as `name@version`.
@@ -227,7 +228,7 @@ fn depth<Q: Queries>(
     version: &Version,
     includer: &PromptName,
     path: &mut Vec<String>,
-    measured: &mut Measured,
+    measured: &mut IncludeDepths,
 ) -> Result<usize, DepthError> {
     let mut deepest = 0;
     for include in &version.includes {
@@ -269,9 +270,9 @@ impl Plan {
         txn: &WriteTxn<'_>,
         name: &PromptName,
         prompt: Option<Prompt>,
-        prepared: Prepared,
+        prepared: PreparedContent,
         bump: Option<Bump>,
-        why: &Why,
+        why: &ChangeStamp,
     ) -> Result<Self, RegistryError> {
         let latest = prompt.as_ref().map(|prompt| txn.version(name, prompt.latest)).transpose()?.flatten();
         let source_id = prepared.source.as_ref().map(|(id, _)| *id);
@@ -342,18 +343,23 @@ impl Plan {
         &mut self,
         txn: &WriteTxn<'_>,
         ctx: &Ctx,
-        terms: &Terms,
-        why: &Why,
+        terms: &MoveOptions,
+        why: &ChangeStamp,
         labels: &[Label],
     ) -> Result<(), RegistryError> {
         let number = self.version.number;
         let makers: Vec<String> = self.makers.iter().cloned().chain([ctx.actor.name.clone()]).collect();
-        let fresh = Fresh { version: &self.version, makers: &makers, content: &self.content, findings: &self.findings };
+        let fresh = PendingVersion {
+            version: &self.version,
+            makers: &makers,
+            content: &self.content,
+            findings: &self.findings,
+        };
         let mut mover = Mover::new(&why.author, why.at, txn.next_seq()).publishing(fresh);
         let mut moved = Vec::new();
         for label in labels {
             let place = (&self.prompt.name, label);
-            moved.extend(mover.go(txn, ctx, terms, place, Serving::version(number), Action::Deploy)?);
+            moved.extend(mover.apply_move(txn, ctx, terms, place, Serving::version(number), Action::Deploy)?);
         }
         self.deployments = mover.deployments;
         self.changes.extend(moved);
@@ -366,7 +372,7 @@ impl Plan {
         txn: &mut WriteTxn<'_>,
         ctx: &Ctx,
         command: Command,
-        why: &Why,
+        why: &ChangeStamp,
     ) -> Result<u64, RegistryError> {
         let mut subjects = vec![Subject::of_version(&self.prompt.name, self.version.number)];
         subjects.extend(self.deployments.iter().map(moved));

@@ -1,8 +1,8 @@
 //! Removes a prompt with its labels; its history remains.
 
 use super::command::{Attempt, Ctx};
-use super::guard::{Terms, Wanted, clear};
-use super::publish::Why as Stamped;
+use super::move_policy::{LabelMove, MoveOptions, authorize_move};
+use super::publish::ChangeStamp as Stamped;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::write::{Deployed, RemoveRequest};
 use crate::model::audit::{AuditChange, Command, Subject};
@@ -33,7 +33,7 @@ impl Registry {
             ctx.authorise(Permission::Remove, Some(&name), None)?;
             let prompt = live_prompt(txn, &name)?;
             let at = time_of_change(ctx.now, prompt.changed);
-            let terms = Terms { break_glass: request.break_glass, ..Terms::of(&message) };
+            let terms = MoveOptions { break_glass: request.break_glass, ..MoveOptions::of(&message) };
             let why = Stamped { at, author: ctx.actor.name.clone(), message };
             let (_, deployments) = remove(txn, ctx, Command::Remove, prompt, &why, terms)?;
             Ok(Deployed { deployments })
@@ -49,7 +49,7 @@ pub(super) fn remove(
     command: Command,
     prompt: Prompt,
     why: &Stamped,
-    terms: Terms,
+    terms: MoveOptions,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
     let name = prompt.name.clone();
     let mut by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
@@ -71,13 +71,13 @@ pub(super) fn remove(
         approved_by: Vec::new(),
         change_request: None,
     };
-    let terms = Terms { stops: true, ..terms };
+    let terms = MoveOptions { stops: true, ..terms };
     let mut changes = Vec::new();
     let mut deployments = vec![record(Label::latest(), Serving::version(prompt.latest))];
     for state in txn.labels(&name)? {
         // Without a policy, the permission to remove is enough; with one, a label goes as `unlabel` takes it.
         if ctx.rules.book.policies_of(name.as_str(), state.label.as_str()).next().is_some() {
-            clear(txn, ctx, &Wanted::new((&name, &state.label), Some(&state.serving), None), &terms)?;
+            authorize_move(txn, ctx, &LabelMove::new((&name, &state.label), Some(&state.serving), None), &terms)?;
         }
         changes.push(Change::Unlabel(name.clone(), state.label.clone()));
         deployments.push(record(state.label, state.serving));

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::seal::{LIVE_LIFETIME_S, SealError, Signer};
+use super::signer::{LIVE_LIFETIME_S, SealError, Signer};
 use crate::api::limits::REPORT_BYTES_MAX;
 use crate::governance::report::csv::write_csv;
 use crate::governance::report::jsonl::write_jsonl;
@@ -51,7 +51,7 @@ pub enum ReportError {
 
 /// What was written: what it holds, its length and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct WrittenReport {
     /// What it holds.
     pub contents: Contents,
     /// In bytes.
@@ -82,7 +82,7 @@ pub fn write_report(
     system: &SystemInfo,
     format: ReportFormat,
     out: &mut dyn Write,
-) -> Result<Written, ReportError> {
+) -> Result<WrittenReport, ReportError> {
     write(report, system, format, out, REPORT_BYTES_MAX)
 }
 
@@ -92,8 +92,8 @@ fn write<S: Source<Error = ReadError>>(
     format: ReportFormat,
     out: &mut dyn Write,
     bytes_max: u64,
-) -> Result<Written, ReportError> {
-    let mut out = Summed { out, bytes: 0, bytes_max, hasher: blake3::Hasher::new() };
+) -> Result<WrittenReport, ReportError> {
+    let mut out = HashingWriter { out, bytes: 0, bytes_max, hasher: blake3::Hasher::new() };
     let written = match format {
         ReportFormat::Html => write_page(report, system, &mut out),
         ReportFormat::Csv => write_csv(report, system, &mut out),
@@ -104,7 +104,7 @@ fn write<S: Source<Error = ReadError>>(
     }
     let contents = written?;
     out.flush().map_err(ReadError::Write)?;
-    Ok(Written { contents, bytes: out.bytes, hash: out.hasher.finalize().into() })
+    Ok(WrittenReport { contents, bytes: out.bytes, hash: out.hasher.finalize().into() })
 }
 
 /// Signs what was written of a report, over the state that the report was read from.
@@ -115,7 +115,7 @@ pub fn sign_report(
     signer: &Signer,
     report: &Report<'_, ReportSource>,
     format: ReportFormat,
-    written: &Written,
+    written: &WrittenReport,
 ) -> Result<ManifestFile, ReportError> {
     let (txn, contents) = (&report.source.txn, &written.contents);
     let mark = |seq, hash: &str| AuditMark::of(seq, hash).ok_or(ReportError::Unhashed);
@@ -156,14 +156,14 @@ pub fn sign_report(
 }
 
 /// Counts and hashes what goes through it, up to a length.
-struct Summed<'a> {
+struct HashingWriter<'a> {
     out: &'a mut dyn Write,
     bytes: u64,
     bytes_max: u64,
     hasher: blake3::Hasher,
 }
 
-impl Write for Summed<'_> {
+impl Write for HashingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hasher.update(bytes.get(..written).unwrap_or_default());

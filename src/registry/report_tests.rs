@@ -6,10 +6,10 @@ use std::sync::Arc;
 use semver::Version as Semver;
 
 use super::*;
-use crate::clock::{Stop, SystemClock};
+use crate::clock::{Cancellation, SystemClock};
 use crate::crypto::key::SigningKey;
 use crate::governance::audit_copy::verify_copy;
-use crate::governance::report::{Heading, Question};
+use crate::governance::report::{ReportHeader, ReportScope};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject, samples};
 use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
 use crate::model::content_id::ContentId;
@@ -183,7 +183,7 @@ fn fill(world: &World) {
 }
 
 /// The state of now, to read a report from.
-fn source(world: &World, stop: Stop) -> ReportSource {
+fn source(world: &World, stop: Cancellation) -> ReportSource {
     let view = Catalogue::new(world.store.clone()).as_reader(&ReadScope::node()).expect("a state");
     view.into_report_source(stop).expect("the node itself")
 }
@@ -192,17 +192,17 @@ fn source(world: &World, stop: Stop) -> ReportSource {
 fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
     let world = world();
     fill(&world);
-    let question = Question {
+    let question = ReportScope {
         from: at("2026-03-01T00:00:00Z"),
         to: at("2026-04-01T00:00:00Z"),
         prompts: "support/**".parse().unwrap(),
     };
-    let heading = Heading {
+    let heading = ReportHeader {
         registry: REGISTRY.to_owned(),
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let source = source(&world, Stop::never());
+    let source = source(&world, Cancellation::never());
     let report = Report { heading, question, source: &source };
     let (mut found, mut risks) = (Vec::new(), Vec::new());
     let rows = report.rows(&mut |row| {
@@ -235,14 +235,17 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
 #[test]
 fn commits_during_a_report_do_not_break_its_manifest() {
     let world = world();
-    let question =
-        Question { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z"), prompts: "**".parse().unwrap() };
-    let heading = Heading {
+    let question = ReportScope {
+        from: at("2026-01-01T00:00:00Z"),
+        to: at("2027-01-01T00:00:00Z"),
+        prompts: "**".parse().unwrap(),
+    };
+    let heading = ReportHeader {
         registry: REGISTRY.to_owned(),
         generated_at: at("2026-03-21T00:00:00Z"),
         generated_by: "eve".to_owned(),
     };
-    let source = source(&world, Stop::never());
+    let source = source(&world, Cancellation::never());
     let report = Report { heading, question, source: &source };
     fill(&world);
     let mut bytes = Vec::new();
@@ -256,11 +259,14 @@ fn commits_during_a_report_do_not_break_its_manifest() {
 fn report_that_nobody_waits_for_or_that_grows_too_long_ends_before_it_is_whole() {
     let world = world();
     fill(&world);
-    let question =
-        Question { from: at("2026-01-01T00:00:00Z"), to: at("2027-01-01T00:00:00Z"), prompts: "**".parse().unwrap() };
+    let question = ReportScope {
+        from: at("2026-01-01T00:00:00Z"),
+        to: at("2027-01-01T00:00:00Z"),
+        prompts: "**".parse().unwrap(),
+    };
     let (registry, generated_by) = (REGISTRY.to_owned(), "eve".to_owned());
-    let heading = Heading { registry, generated_at: at("2026-03-21T00:00:00Z"), generated_by };
-    let stop = Stop::never();
+    let heading = ReportHeader { registry, generated_at: at("2026-03-21T00:00:00Z"), generated_by };
+    let stop = Cancellation::never();
     let source = source(&world, stop.clone());
     let report = Report { heading, question, source: &source };
     let system = system_info(&world.signer);

@@ -3,7 +3,7 @@
 use super::command::Attempt;
 use super::rollback::rolls_back_to;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
-use crate::api::write::Why;
+use crate::api::write::MessageRequest;
 use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
@@ -21,7 +21,7 @@ impl Registry {
         actor: &Actor,
         name: PromptName,
         number: u64,
-        request: Why,
+        request: MessageRequest,
     ) -> Result<Version, RegistryError> {
         self.set_retired(actor, name, number, request, true).await
     }
@@ -35,7 +35,7 @@ impl Registry {
         actor: &Actor,
         name: PromptName,
         number: u64,
-        request: Why,
+        request: MessageRequest,
     ) -> Result<Version, RegistryError> {
         self.set_retired(actor, name, number, request, false).await
     }
@@ -45,7 +45,7 @@ impl Registry {
         actor: &Actor,
         name: PromptName,
         number: u64,
-        request: Why,
+        request: MessageRequest,
         retired: bool,
     ) -> Result<Version, RegistryError> {
         let command = if retired { Command::Retire } else { Command::Reinstate };

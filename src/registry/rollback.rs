@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::command::Attempt;
 use super::deploy::{check_unmoved, move_labels};
-use super::guard::Terms;
+use super::move_policy::MoveOptions;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, RollbackRequest};
 use crate::model::audit::{Command, Subject};
@@ -47,12 +47,12 @@ impl Registry {
                 (None, Some(back)) => back.serving.clone(),
                 (None, None) => return Err(RegistryError::NothingToRollBack { name, label }),
             };
-            let terms = Terms {
+            let terms = MoveOptions {
                 allow_major: request.allow_major,
                 break_glass: request.break_glass,
                 stops: back.is_some_and(|back| back.free && back.serving == serving),
                 rollback: true,
-                ..Terms::of(&message)
+                ..MoveOptions::of(&message)
             };
             move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
         })
@@ -61,7 +61,7 @@ impl Registry {
 }
 
 /// What a rollback without a version serves again.
-pub(super) struct WayBack {
+pub(super) struct RollbackTarget {
     pub(super) serving: Serving,
     /// Whether that asks for no more than the grant and the role to deploy.
     pub(super) free: bool,
@@ -75,7 +75,7 @@ pub(super) fn way_back<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
     label: &Label,
-) -> Result<Option<WayBack>, StoreError> {
+) -> Result<Option<RollbackTarget>, StoreError> {
     let now = txn.label(name, label)?.map(|state| state.serving);
     let (mut newer, mut found): (Vec<Deployment>, _) = (Vec::new(), None);
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
@@ -90,7 +90,7 @@ pub(super) fn way_back<Q: Queries + Documents>(
     let direct = matches!(newer.as_slice(), [newest]
         if newest.action == Action::Deploy && newest.from.as_ref() == Some(&serving));
     let free = direct && txn.audit_entry(id)?.is_none_or(|entry| entry.overrode.is_empty());
-    Ok(Some(WayBack { serving, free }))
+    Ok(Some(RollbackTarget { serving, free }))
 }
 
 /// The label from under whose policy a version would be taken that a rollback goes back to.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::access::{rule_sets, rules_change};
 use super::command::Attempt;
-use super::guard::findings_of;
+use super::move_policy::findings_of;
 use super::principals::check_handle;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{Classified, RuleSetRequest, RuleSetView};

@@ -9,11 +9,11 @@ use std::ops::ControlFlow;
 use super::access::Rules;
 use super::command::{Attempt, Ctx};
 use super::deploy::move_labels;
-use super::guard::Terms;
+use super::move_policy::MoveOptions;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;
-use crate::files::compare::{FileIds, LabelPresent, Plan, Present, Written, compare};
+use crate::files::compare::{FileIds, LabelPresent, ParsedFile, Plan, RegistryState, compare};
 use crate::model::audit::{Command, Subject};
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
@@ -51,7 +51,7 @@ impl Registry {
         actor: &Actor,
         source: Option<&str>,
         name: PromptName,
-        written: Written,
+        written: ParsedFile,
         message: &str,
     ) -> Result<FileOutcome, RegistryError> {
         let message = check_message(message)?;
@@ -61,7 +61,7 @@ impl Registry {
             let (txn, known) = (self.0.store.read()?, self.0.known.load());
             if reads(&known.rules, actor, &name) {
                 let (plan, done) = plan(&txn, source.as_deref(), &name, &written.ids, &labels)?;
-                if settled(&plan, &written.ids, source.is_some(), done.as_ref()) {
+                if is_up_to_date(&plan, &written.ids, source.is_some(), done.as_ref()) {
                     return Ok(FileOutcome::unchanged(plan));
                 }
             }
@@ -98,7 +98,7 @@ fn reads(rules: &Rules, actor: &Actor, name: &PromptName) -> bool {
 }
 
 /// Whether a plan leaves nothing to do or to remember.
-fn settled(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&PublishedFile>) -> bool {
+fn is_up_to_date(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&PublishedFile>) -> bool {
     match plan {
         Plan::Publish { .. } => false,
         Plan::Same { version, deploy, .. } => {
@@ -113,7 +113,7 @@ fn carry_out(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
     name: PromptName,
-    written: Written,
+    written: ParsedFile,
     labels: BTreeSet<Label>,
     message: String,
     plan: Plan,
@@ -136,7 +136,7 @@ fn carry_out(
         }
         Plan::Same { version, deploy, .. } if !deploy.is_empty() => {
             let moves = deploy.iter().map(|label| (name.clone(), label.clone(), Serving::version(*version)));
-            let deployed = move_labels(txn, ctx, &Terms::of(&message), Action::Deploy, moves.collect())?;
+            let deployed = move_labels(txn, ctx, &MoveOptions::of(&message), Action::Deploy, moves.collect())?;
             Ok(FileOutcome { changed: !deployed.deployments.is_empty(), ..FileOutcome::unchanged(plan) })
         }
         _ => Ok(FileOutcome::unchanged(plan)),
@@ -162,13 +162,13 @@ fn present<T: Queries>(
     name: &PromptName,
     ids: &FileIds,
     labels: &BTreeSet<Label>,
-) -> Result<Option<Present>, StoreError> {
+) -> Result<Option<RegistryState>, StoreError> {
     let Some(prompt) = txn.prompt(name)? else { return Ok(None) };
     let newest = prompt.latest;
-    let mut present = Present { newest, gone: prompt.removed.is_some(), ..Present::default() };
+    let mut present = RegistryState { newest, gone: prompt.removed.is_some(), ..RegistryState::default() };
     txn.visit_versions(name, u64::MAX, &mut |version| {
         present.gone |= version.number == newest && version.retired.is_some();
-        if ids.say(&version) {
+        if ids.matches(&version) {
             present.same = Some(version.number);
             return Ok(ControlFlow::Break(()));
         }

@@ -10,7 +10,7 @@ use super::{Actor, Registry, RegistryError};
 use crate::api::govern::{PrincipalRequest, RotationRequest, TokenRequest, TokenView};
 use crate::api::limits::{TOKEN_LIFE_S_MAX, VIEWS_MAX};
 use crate::crypto::secret::AccessToken;
-use crate::governance::rulebook::{Ask, Rulebook};
+use crate::governance::rulebook::{AccessQuery, Rulebook};
 use crate::model::audit::{Command, Subject};
 use crate::model::principal::{Grant, Permission, PrincipalKind, TokenRecord};
 use crate::model::time::Timestamp;
@@ -60,7 +60,7 @@ impl Registry {
                     "an access token is limited to at most {VIEWS_MAX} named views"
                 )));
             }
-            let expires = ends(ctx.now, request.expires_s)?;
+            let expires = expiry(ctx.now, request.expires_s)?;
             let principal = match (request.principal, request.role) {
                 (Some(_), Some(_)) => {
                     return Err(RegistryError::Unfit(
@@ -140,10 +140,10 @@ impl Registry {
             }
             let absent = || RegistryError::NotFound { what: TOKEN, name: name.clone() };
             let mut record = txn.get::<TokenRecord>(&name)?.ok_or_else(absent)?;
-            let until = ends(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
+            let until = expiry(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
             let until = record.expires.map_or(until, |expires| expires.min(until));
             // Without a new expiry the old one remains; and no one can extend their own token.
-            let expires = match (ends(ctx.now, request.expires_s)?, record.expires) {
+            let expires = match (expiry(ctx.now, request.expires_s)?, record.expires) {
                 (Some(asked), Some(given)) if own => Some(asked.min(given)),
                 (asked, given) => asked.or(given),
             };
@@ -196,7 +196,7 @@ pub(super) fn admins_with_tokens(
 ) -> Result<bool, RegistryError> {
     let tokens = txn.list::<TokenRecord>()?;
     Ok(tokens.iter().any(|record| {
-        let ask = Ask {
+        let ask = AccessQuery {
             who: &record.principal,
             system: false,
             bound: record.prompts.as_ref(),
@@ -214,7 +214,7 @@ pub(super) fn generate() -> Result<AccessToken, RegistryError> {
     AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
 
-fn ends(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {
+fn expiry(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {
     match seconds {
         Some(seconds) if seconds > TOKEN_LIFE_S_MAX => Err(RegistryError::Unfit(format!(
             "{seconds} s is longer than 10 years; leave it out for a token that \

@@ -76,7 +76,9 @@ impl Registry {
         self.may_look(actor, Permission::Webhooks)?;
         let (txn, now) = (self.0.store.read()?, self.now());
         let webhooks = txn.list::<Webhook>()?;
-        let shown = webhooks.iter().map(|webhook| Ok(view(webhook, until(&txn, &webhook.name, now)?, None)));
+        let shown = webhooks
+            .iter()
+            .map(|webhook| Ok(view(webhook, previous_secret_valid_until(&txn, &webhook.name, now)?, None)));
         shown.collect()
     }
 
@@ -175,7 +177,7 @@ impl Registry {
             } else {
                 None
             };
-            let previous = until(txn, &name, ctx.now)?;
+            let previous = previous_secret_valid_until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &after)?;
             record(txn, ctx, Command::PutWebhook, &name, String::new(), vec![change])?;
             Ok(view(&after, previous, made))
@@ -281,7 +283,7 @@ impl Registry {
             change(txn, ctx, &mut webhook)?;
             let subject = Subject::Webhook { name: name.clone() };
             let audited = AuditChange::settings(subject, Some(&before), Some(&settings(&webhook)));
-            let previous = until(txn, &name, ctx.now)?;
+            let previous = previous_secret_valid_until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &webhook)?;
             record(txn, ctx, command, &name, message, vec![audited])?;
             Ok(view(&webhook, previous, None))
@@ -450,7 +452,11 @@ pub(super) fn settings(webhook: &Webhook) -> serde_json::Value {
 }
 
 /// Until when the secret before the last rotation signs.
-fn until(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+fn previous_secret_valid_until(
+    txn: &impl Documents,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
     let kept = txn.get::<WebhookSecrets>(name)?;
     Ok(kept.and_then(|kept| kept.previous).map(|(_, until)| until).filter(|until| *until > now))
 }

@@ -1,10 +1,10 @@
 //! Explains whether a principal is allowed to do something, and why.
 
-use super::guard::{Wanted, look};
+use super::move_policy::{LabelMove, evaluate_policies};
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::CanAnswer;
 use crate::governance::label_policy::{Requirement, RequirementKind};
-use crate::governance::rulebook::{Ask, Weight};
+use crate::governance::rulebook::{AccessQuery, Weight};
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
@@ -15,7 +15,7 @@ use crate::store::query::Queries;
 
 /// A question to explain: an action and its target.
 #[derive(Clone, Debug)]
-pub struct Question {
+pub struct AccessQuestion {
     /// Who; the name of a principal.
     pub who: String,
     /// What.
@@ -44,8 +44,13 @@ impl Registry {
     ///
     /// # Errors
     /// The actor may not ask, there is no such version or it cannot be read, or the store fails.
-    pub fn can(&self, view: &CatalogueView, actor: &Actor, question: &Question) -> Result<CanAnswer, RegistryError> {
-        let Question { who, permission, prompt, label, version } = question;
+    pub fn can(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        question: &AccessQuestion,
+    ) -> Result<CanAnswer, RegistryError> {
+        let AccessQuestion { who, permission, prompt, label, version } = question;
         if *who != actor.name {
             self.may_look(actor, Permission::Access)?;
         }
@@ -58,7 +63,7 @@ impl Registry {
         let bound = if *who == actor.name { actor.bound.as_ref() } else { None };
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
         let system = *who == actor.name && actor.kind == PrincipalKind::System;
-        let ask = Ask { who, system, bound, permission: *permission, prompt: name, label: place };
+        let ask = AccessQuery { who, system, bound, permission: *permission, prompt: name, label: place };
         let verdict = book.decide(&ask);
         let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
         if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
@@ -69,9 +74,9 @@ impl Registry {
                 return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
             }
             let from = txn.label(name, label)?.map(|state| state.serving);
-            let wanted = Wanted::new((name, label), from.as_ref(), to.as_ref());
+            let wanted = LabelMove::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            (answer.requirements, _) = look(txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            (answer.requirements, _) = evaluate_policies(txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
             // What the message will say is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);
@@ -83,15 +88,20 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::can`].
-    pub fn why(&self, view: &CatalogueView, actor: &Actor, question: &Question) -> Result<Explanation, RegistryError> {
-        let Question { who, permission, prompt, label, .. } = question;
+    pub fn why(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        question: &AccessQuestion,
+    ) -> Result<Explanation, RegistryError> {
+        let AccessQuestion { who, permission, prompt, label, .. } = question;
         let answer = self.can(view, actor, question)?;
         let known = self.0.known.load();
         let book = &known.rules.book;
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
-        let ask = Ask { who, system: false, bound: None, permission: *permission, prompt: name, label: place };
+        let ask = AccessQuery { who, system: false, bound: None, permission: *permission, prompt: name, label: place };
         let grants = book.principals.get(who).into_iter().flat_map(|one| &one.grants);
-        let grants = grants.map(|grant| (grant.clone(), book.weigh(grant, &ask))).collect();
+        let grants = grants.map(|grant| (grant.clone(), book.evaluate_grant(grant, &ask))).collect();
         let leaves_out = |bound: &Pattern| !name.is_some_and(|name| bound.matches(name));
         let tokens = known.tokens.iter().filter(|(record, _)| record.principal == *who);
         let bound = tokens.filter_map(|(record, _)| Some((record.name.clone(), record.prompts.clone()?)));

@@ -5,17 +5,17 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::engine::{Rejection, Settled, Source, Step};
+use super::engine::{Rejection, RequiredHistory, Source, Step};
 use super::follower::Follower;
 use super::health::DAMAGED;
-use super::transport::Spool;
+use super::transport::ReceivedData;
 use super::watermark;
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
-use crate::store::delta::{self, Before, Counts, Target};
+use crate::store::delta::{self, Counts, DeltaTarget, HeldHistory};
 use crate::store::meta;
 use crate::store::write::WriteTxn;
-use crate::trust::accept::Rank;
+use crate::trust::accept::StateRank;
 
 impl Follower {
     /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
@@ -39,7 +39,7 @@ impl Follower {
     }
 
     /// Raises the watermark; the note in the database says the same.
-    async fn mark(&self, rank: Rank) {
+    async fn mark(&self, rank: StateRank) {
         let directory = self.scratch.clone();
         let written = tokio::task::spawn_blocking(move || watermark::write(&directory, rank)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
@@ -48,7 +48,7 @@ impl Follower {
     }
 
     /// Applies data that came from the upstream.
-    pub(super) async fn apply_spool(&mut self, step: &Step, spool: Spool) -> Result<(), Rejection> {
+    pub(super) async fn apply_spool(&mut self, step: &Step, spool: ReceivedData) -> Result<(), Rejection> {
         self.metrics.received("delta", spool.bytes());
         self.apply(step, spool.into_reader()).await
     }
@@ -57,7 +57,7 @@ impl Follower {
     pub(super) async fn apply(&mut self, step: &Step, data: Box<dyn Read + Send>) -> Result<(), Rejection> {
         let checkpoint = step.accepted.checkpoint.clone();
         let (now_ms, began_ms) = (self.clock.now_ms(), self.clock.monotonic_ms());
-        let target = Target::of(&checkpoint, Timestamp::from_ms(now_ms));
+        let target = DeltaTarget::of(&checkpoint, Timestamp::from_ms(now_ms));
         let live = step.source == Source::Live;
         let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
@@ -65,11 +65,11 @@ impl Follower {
         // replica keeps beside it.
         let anew = self.damaged.then(|| (self.following.settings.root_key, self.engine.trusted()));
         let before = match step.settled {
-            Some(Settled { seq, given_up }) if anew.is_none() => {
+            Some(RequiredHistory { seq, given_up }) if anew.is_none() => {
                 let store = self.store.clone();
                 let read = tokio::task::spawn_blocking(move || store.read()).await;
                 let state = read.unwrap_or(Err(StoreError::Aborted)).map_err(failed)?;
-                Some(Before { state, seq, given_up })
+                Some(HeldHistory { state, seq, given_up })
             }
             _ => None,
         };

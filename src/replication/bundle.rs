@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::engine::Event;
 use super::publisher::PublishError;
-use crate::registry::seal::Signer;
+use crate::registry::signer::Signer;
 use crate::store::delta::{self, Scope};
 use crate::store::read::ReadTxn;
 use crate::store::regular::open_regular;

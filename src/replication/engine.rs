@@ -7,15 +7,19 @@
 //! Invariant: what is held is never given up for another history, however high its number, unless a root document or an
 //! epoch record says so, or the operator.
 
-use super::pace::{Next, Pace};
+use super::pace::{NextPoll, PollPacing};
 use crate::model::position::Position;
-use crate::registry::seal::{MIN_READER, VIEW_ALL};
-use crate::trust::accept::{Accepted, Expectation, Held, Rank, Refusal, TrustedTime, Verdict, accept};
+use crate::registry::signer::{MIN_READER, VIEW_ALL};
+use crate::trust::accept::{
+    AcceptanceContext, Accepted, HeldCheckpoint, Refusal, StateRank, TrustedTime, Verdict, accept,
+};
 use crate::trust::checkpoint::{Checkpoint, all_view_definition};
 use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root_chain::RootChain;
 
-pub use super::exchange::{Action, Event, Failure, Memory, Now, Rejection, Settings, Settled, Source, Step};
+pub use super::exchange::{
+    Action, Event, FetchFailure, Memory, Now, Rejection, RequiredHistory, Settings, Source, Step,
+};
 
 /// How often an upstream that is behind is shown what this replica holds, in milliseconds.
 const SHOW_EVERY_MS: u64 = 60_000;
@@ -37,10 +41,10 @@ pub struct Engine {
     settings: Settings,
     chain: Option<RootChain>,
     epochs: Vec<VerifiedEpoch>,
-    held: Option<Held>,
+    held: Option<HeldCheckpoint>,
     /// The last commit of the held state that changed something; what polls ask after.
     changed: Position,
-    watermark: Option<Rank>,
+    watermark: Option<StateRank>,
     pending: Option<Pending>,
     /// Whether to ask for the whole state.
     whole: bool,
@@ -49,7 +53,7 @@ pub struct Engine {
     /// Whether what is stored needs to be replaced, whatever its position.
     damaged: bool,
     fork: Option<Fork>,
-    pace: Pace,
+    pace: PollPacing,
     shown_ms: Option<u64>,
 }
 
@@ -88,7 +92,7 @@ impl Engine {
             asked_whole: false,
             damaged: false,
             fork: None,
-            pace: Pace::default(),
+            pace: PollPacing::default(),
             shown_ms: None,
         }
     }
@@ -97,7 +101,7 @@ impl Engine {
     /// key signed do not outlive a reset by the root keys.
     #[must_use]
     pub fn time_floor_s(&self) -> i64 {
-        let counts = |held: &&Held| {
+        let counts = |held: &&HeldCheckpoint| {
             let since = |chain: &RootChain| chain.reset_between(held.rank.root, chain.current().version);
             self.chain.as_ref().and_then(since).is_none()
         };
@@ -132,7 +136,7 @@ impl Engine {
             Event::Root(number, note) => self.root(now, number, note),
             Event::Epoch(number, note) => self.epoch(now, number, note),
             Event::Answer { note, delta, reconnect_ms } => {
-                self.judge(now, Pending { note, delta, source: Source::Live, reconnect_ms })
+                self.decide(now, Pending { note, delta, source: Source::Live, reconnect_ms })
             }
             Event::Offered { roots, epochs, note } => self.offered(now, roots, epochs, note),
             Event::Failed(failure, detail) => {
@@ -155,18 +159,24 @@ impl Engine {
 
     fn root(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
         let learned = self.learn_root(number, &note);
-        self.learned(now, "root", learned, Action::KeepRoot(number, note))
+        self.continue_with_trust(now, "root", learned, Action::KeepRoot(number, note))
     }
 
     /// Goes on with what waited for a piece of trust, once it is learned; or backs off.
-    fn learned(&mut self, now: Now, what: &'static str, learned: Result<(), String>, keep: Action) -> Vec<Action> {
+    fn continue_with_trust(
+        &mut self,
+        now: Now,
+        what: &'static str,
+        learned: Result<(), String>,
+        keep: Action,
+    ) -> Vec<Action> {
         if let Err(detail) = learned {
             self.pending = None;
             return vec![trouble(what, detail), Action::Wait(self.pace.back_off(now))];
         }
         let mut actions = vec![keep];
         match self.pending.take() {
-            Some(pending) => actions.extend(self.judge(now, pending)),
+            Some(pending) => actions.extend(self.decide(now, pending)),
             None => actions.push(self.poll(now)),
         }
         actions
@@ -189,7 +199,7 @@ impl Engine {
 
     fn epoch(&mut self, now: Now, number: u64, note: Vec<u8>) -> Vec<Action> {
         let learned = self.learn_epoch(number, &note);
-        self.learned(now, "epoch", learned, Action::KeepEpoch(number, note))
+        self.continue_with_trust(now, "epoch", learned, Action::KeepEpoch(number, note))
     }
 
     /// Takes the record of an epoch; one that is known already changes nothing.
@@ -234,12 +244,12 @@ impl Engine {
             }
             actions.push(Action::KeepEpoch(number, epoch));
         }
-        actions.extend(self.judge(now, Pending { note, delta: true, source: Source::Bundle, reconnect_ms: None }));
+        actions.extend(self.decide(now, Pending { note, delta: true, source: Source::Bundle, reconnect_ms: None }));
         actions
     }
 
     /// Decides what a note means.
-    fn judge(&mut self, now: Now, pending: Pending) -> Vec<Action> {
+    fn decide(&mut self, now: Now, pending: Pending) -> Vec<Action> {
         let live = pending.source == Source::Live;
         let Some(chain) = &self.chain else {
             self.pending = live.then_some(pending);
@@ -299,7 +309,7 @@ impl Engine {
     }
 
     fn accept(&self, chain: &RootChain, note: &[u8], now: TrustedTime) -> Result<Accepted, Refusal> {
-        let expectation = |now| Expectation {
+        let expectation = |now| AcceptanceContext {
             registry: &chain.current().registry,
             view: VIEW_ALL,
             definition: all_view_definition(),
@@ -316,19 +326,19 @@ impl Engine {
             }
             // The watermark still says how far back it may not go.
             Err(Refusal::Fork(evidence)) if self.settings.accept_fork == Some(evidence.held) => {
-                accept(note, &Expectation { held: None, ..expectation(now) })
+                accept(note, &AcceptanceContext { held: None, ..expectation(now) })
             }
             verdict => verdict,
         }
     }
 
     /// What must be part of a state that takes the place of the held one.
-    fn settled(&self, checkpoint: &Checkpoint) -> Option<Settled> {
+    fn settled(&self, checkpoint: &Checkpoint) -> Option<RequiredHistory> {
         let (held, chain) = (self.held.as_ref()?.rank, self.chain.as_ref()?);
         let same_reign =
             held.position.epoch == checkpoint.epoch && chain.reset_between(held.root, checkpoint.root).is_none();
         let given_up = self.settings.accept_fork == Some(held.position);
-        same_reign.then_some(Settled { seq: held.position.seq, given_up })
+        same_reign.then_some(RequiredHistory { seq: held.position.seq, given_up })
     }
 
     fn accepted(&mut self, now: Now, pending: Pending, accepted: Accepted) -> Vec<Action> {
@@ -352,7 +362,7 @@ impl Engine {
             verdict => verdict,
         };
         match verdict {
-            Verdict::Newer if beyond => actions.extend(live.then(|| Action::Wait(Pace::held(now)))),
+            Verdict::Newer if beyond => actions.extend(live.then(|| Action::Wait(PollPacing::held(now)))),
             Verdict::Newer if pending.delta => {
                 let settled = self.settled(&accepted.checkpoint);
                 if self.damaged && live && self.position() != Some(accepted.checkpoint.position()) {
@@ -415,9 +425,9 @@ impl Engine {
     /// Polls again after an answer that needed no data.
     fn again(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> Vec<Action> {
         match self.pace.answered(now, news, reconnect_ms) {
-            Next::Now => vec![self.poll(now)],
-            Next::After(ms) => vec![Action::Wait(ms)],
-            Next::Repeated(ms) => {
+            NextPoll::Now => vec![self.poll(now)],
+            NextPoll::After(ms) => vec![Action::Wait(ms)],
+            NextPoll::Repeated(ms) => {
                 let detail = "the upstream repeats the same answer; check for a cache between this replica and its \
                     upstream";
                 vec![trouble("stale_answer", detail), Action::Wait(ms)]

@@ -1,7 +1,7 @@
 //! Events and actions of the [engine](super::engine).
 
 use crate::model::position::Position;
-use crate::trust::accept::{Accepted, Rank, Refusal};
+use crate::trust::accept::{Accepted, Refusal, StateRank};
 use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
@@ -45,7 +45,7 @@ pub enum Event {
         note: Vec<u8>,
     },
     /// A fetch failed.
-    Failed(Failure, String),
+    Failed(FetchFailure, String),
     /// What was to be applied is applied and durable, or was refused. A bundle can be applied while the data of a poll
     /// is still on its way, so this says which.
     Applied(Box<Step>, Result<(), Rejection>),
@@ -56,7 +56,7 @@ pub enum Event {
 /// Why a fetch failed; decides only how long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Failure {
+pub enum FetchFailure {
     Unreachable,
     Denied,
     UnknownView,
@@ -65,7 +65,7 @@ pub enum Failure {
     Malformed,
 }
 
-impl Failure {
+impl FetchFailure {
     /// A stable word for metrics and status.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -157,7 +157,7 @@ pub struct Step {
     /// Whether the note proves contact with the upstream now.
     pub contact: bool,
     /// What must be part of the new state; none when nothing is held, or a root key allowed to go back.
-    pub settled: Option<Settled>,
+    pub settled: Option<RequiredHistory>,
 }
 
 impl Step {
@@ -169,7 +169,7 @@ impl Step {
 
 /// The history that is held when a step begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct RequiredHistory {
     /// Its last commit.
     pub seq: u64,
     /// The operator gave it up.
@@ -218,5 +218,5 @@ pub struct Memory {
     /// The state that is held.
     pub held: Option<Accepted>,
     /// The highest rank ever accepted.
-    pub watermark: Option<Rank>,
+    pub watermark: Option<StateRank>,
 }

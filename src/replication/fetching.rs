@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use super::engine::{Event, Failure, Rejection, Step};
-use super::transport::{Data, Polled, Spool, Upstream};
+use super::engine::{Event, FetchFailure, Rejection, Step};
+use super::transport::{Data, PollResponse, ReceivedData, Upstream};
 use crate::model::position::Position;
 
 /// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
@@ -28,12 +28,12 @@ pub(super) enum Fetched {
     /// Something for the engine to judge, and the data on the way behind it.
     Event(Event, Option<Data>),
     /// Data that is to be applied.
-    Data(Box<Step>, Result<Spool, Rejection>),
+    Data(Box<Step>, Result<ReceivedData, Rejection>),
 }
 
 impl Request {
     pub(super) async fn fetch(self, upstream: &Upstream) -> Fetched {
-        let failed = |(failure, detail): (Failure, String)| Fetched::Event(Event::Failed(failure, detail), None);
+        let failed = |(failure, detail): (FetchFailure, String)| Fetched::Event(Event::Failed(failure, detail), None);
         match self {
             Self::Root(number, data) => {
                 upstream.root(number).await.map_or_else(failed, |note| Fetched::Event(Event::Root(number, note), data))
@@ -45,15 +45,15 @@ impl Request {
             Self::Next(after, bust) => upstream.next(after, bust).await.map_or_else(failed, answered),
             Self::Data(step, data, folder) => {
                 let spooled = data.spool(bytes_max(&step), &folder).await;
-                let reject = |(failure, detail): (Failure, String)| Rejection { reason: failure.reason(), detail };
+                let reject = |(failure, detail): (FetchFailure, String)| Rejection { reason: failure.reason(), detail };
                 Fetched::Data(step, spooled.map_err(reject))
             }
         }
     }
 }
 
-fn answered(polled: Polled) -> Fetched {
-    let Polled { note, reconnect_ms, data } = polled;
+fn answered(polled: PollResponse) -> Fetched {
+    let PollResponse { note, reconnect_ms, data } = polled;
     Fetched::Event(Event::Answer { note, delta: data.is_some(), reconnect_ms }, data)
 }
 

@@ -13,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Action, Engine, Event, Failure, Now, Rejection, Settings, Trusted};
+use super::engine::{Action, Engine, Event, FetchFailure, Now, Rejection, Settings, Trusted};
 use super::fetching::{Fetched, Request};
 use super::health::Health;
 use super::importing::BundleRead;
-use super::inbox::{Inbox, Listing, Medium};
-use super::recollection::{OpenError, recollect};
+use super::inbox::{Inbox, Listing, MediumReader};
+use super::replica_state::{OpenError, load_replica_state};
 use super::reporting::Reports;
 use super::transport::{Data, Upstream};
 use super::witness;
@@ -36,7 +36,7 @@ const LOOKS_MAX: usize = 1;
 
 /// What a replica follows, and how.
 #[derive(Clone)]
-pub struct Following {
+pub struct FollowerOptions {
     /// Address of the upstream; none for a replica that is fed by bundles alone.
     pub upstream: Option<String>,
     /// Access token for the upstream.
@@ -59,13 +59,13 @@ pub struct Follower {
     pub(super) resolver: Resolver,
     pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) following: Following,
+    pub(super) following: FollowerOptions,
     pub(super) engine: Engine,
     upstream: Option<Arc<Upstream>>,
     pub(super) health: Health,
     looks: mpsc::Receiver<PathBuf>,
     looking: mpsc::Sender<PathBuf>,
-    pub(super) medium: Medium,
+    pub(super) medium: MediumReader,
     pub(super) inbox: Inbox,
     /// What waits of the last look through the inbox.
     pub(super) listing: Listing,
@@ -86,11 +86,11 @@ impl Follower {
         resolver: Resolver,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
-        following: Following,
+        following: FollowerOptions,
     ) -> Result<Self, OpenError> {
         let directory = store.directory().to_owned();
         let txn = store.read()?;
-        let recollection = recollect(&txn, &directory, &following.settings.root_key)?;
+        let recollection = load_replica_state(&txn, &directory, &following.settings.root_key)?;
         let root_key = following.settings.root_key;
         if txn.meta(&meta::TRUSTED_ROOT)? != Some(root_key) {
             store.write_blocking(move |txn| txn.follow(&root_key))?;
@@ -100,7 +100,7 @@ impl Follower {
             .upstream
             .as_ref()
             .map(|base| {
-                let Following { token, extra_ca, replica, .. } = &following;
+                let FollowerOptions { token, extra_ca, replica, .. } = &following;
                 Upstream::new(base, token.clone(), extra_ca.as_deref(), replica)
             })
             .transpose()
@@ -126,7 +126,7 @@ impl Follower {
             health,
             looks,
             looking,
-            medium: Medium::default(),
+            medium: MediumReader::default(),
             inbox: Inbox::default(),
             listing: Listing::default(),
             scratch: directory,
@@ -190,11 +190,11 @@ impl Follower {
                     self.look(inbox, &mut reading);
                     continue;
                 }
-                Some(Ok(read)) = reading.join_next() => Arrived::Read(read),
-                Some(()) = self.damage.recv() => Arrived::Damage,
-                () = due => Arrived::Fetched(Fetched::Event(Event::Due, None)),
-                Some(fetched) = fetching.join_next() => Arrived::Fetched(fetched.unwrap_or_else(|error| {
-                    Fetched::Event(Event::Failed(Failure::Malformed, error.to_string()), None)
+                Some(Ok(read)) = reading.join_next() => FollowerInput::Read(read),
+                Some(()) = self.damage.recv() => FollowerInput::Damage,
+                () = due => FollowerInput::Fetched(Fetched::Event(Event::Due, None)),
+                Some(fetched) = fetching.join_next() => FollowerInput::Fetched(fetched.unwrap_or_else(|error| {
+                    Fetched::Event(Event::Failed(FetchFailure::Malformed, error.to_string()), None)
                 })),
             };
             // The disk may take its time, and a stop must not wait for it; what is written is written whole.
@@ -209,8 +209,8 @@ impl Follower {
                 wait = upstream.is_some().then(tokio::time::Instant::now);
             }
             match taken.next {
-                Some(Next::Wait(ms)) => wait = Some(tokio::time::Instant::now() + Duration::from_millis(ms)),
-                Some(Next::Fetch(request)) => {
+                Some(NextStep::Wait(ms)) => wait = Some(tokio::time::Instant::now() + Duration::from_millis(ms)),
+                Some(NextStep::Fetch(request)) => {
                     if let Some(upstream) = upstream.clone() {
                         wait = None;
                         fetching.spawn(async move { request.fetch(&upstream).await });
@@ -221,14 +221,14 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, arrived: Arrived, reading: &mut JoinSet<BundleRead>) -> Taken {
+    async fn take(&mut self, arrived: FollowerInput, reading: &mut JoinSet<BundleRead>) -> Taken {
         match arrived {
-            Arrived::Read(read) => {
+            FollowerInput::Read(read) => {
                 let before = self.position();
                 self.read(read, reading).await;
                 Taken { next: None, moved: self.position() != before }
             }
-            Arrived::Damage => {
+            FollowerInput::Damage => {
                 self.damaged = true;
                 // A bundle that was taken or passed over before may be what heals it.
                 self.inbox = Inbox::default();
@@ -238,8 +238,10 @@ impl Follower {
                 }
                 Taken { next: self.step(Event::Damaged, None).await, moved: true }
             }
-            Arrived::Fetched(Fetched::Event(event, data)) => Taken { next: self.step(event, data).await, moved: false },
-            Arrived::Fetched(Fetched::Data(step, spool)) => {
+            FollowerInput::Fetched(Fetched::Event(event, data)) => {
+                Taken { next: self.step(event, data).await, moved: false }
+            }
+            FollowerInput::Fetched(Fetched::Data(step, spool)) => {
                 let result = match spool {
                     Ok(spool) => self.apply_spool(&step, spool).await,
                     Err(rejection) => Err(rejection),
@@ -250,18 +252,18 @@ impl Follower {
     }
 
     /// Feeds an event to the engine and carries out what it says, up to the next fetch or wait.
-    async fn step(&mut self, event: Event, mut data: Option<Data>) -> Option<Next> {
+    async fn step(&mut self, event: Event, mut data: Option<Data>) -> Option<NextStep> {
         let mut next = None;
         let mut actions = VecDeque::from(self.decide(event));
         while let Some(action) = actions.pop_front() {
             match action {
-                Action::FetchRoot(number) => next = Some(Next::Fetch(Request::Root(number, data.take()))),
-                Action::FetchEpoch(number) => next = Some(Next::Fetch(Request::Epoch(number, data.take()))),
-                Action::FetchNext { after, bust } => next = Some(Next::Fetch(Request::Next(after, bust))),
-                Action::Wait(ms) => next = Some(Next::Wait(ms)),
+                Action::FetchRoot(number) => next = Some(NextStep::Fetch(Request::Root(number, data.take()))),
+                Action::FetchEpoch(number) => next = Some(NextStep::Fetch(Request::Epoch(number, data.take()))),
+                Action::FetchNext { after, bust } => next = Some(NextStep::Fetch(Request::Next(after, bust))),
+                Action::Wait(ms) => next = Some(NextStep::Wait(ms)),
                 Action::Apply(step) => {
                     if let Some(data) = data.take() {
-                        next = Some(Next::Fetch(Request::Data(step, data, self.scratch.clone())));
+                        next = Some(NextStep::Fetch(Request::Data(step, data, self.scratch.clone())));
                     } else {
                         let gone = Rejection { reason: "no_delta", detail: "the data is missing".to_owned() };
                         actions.extend(self.decide(Event::Applied(step, Err(gone))));
@@ -368,7 +370,7 @@ impl Follower {
 }
 
 /// What a follower is waiting for.
-enum Arrived {
+enum FollowerInput {
     Read(BundleRead),
     /// What is stored is not what was signed.
     Damage,
@@ -376,14 +378,14 @@ enum Arrived {
 }
 
 /// What to do next.
-enum Next {
+enum NextStep {
     /// Come back after so many milliseconds.
     Wait(u64),
     Fetch(Request),
 }
 
 struct Taken {
-    next: Option<Next>,
+    next: Option<NextStep>,
     /// Whether a bundle moved the replica, so that a poll from before is of no use.
     moved: bool,
 }

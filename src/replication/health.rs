@@ -7,7 +7,7 @@ use crate::api::status::{Freshness, Trouble};
 use crate::clock::Clock;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::resolve::freshness::{Contact, Facts, Following, FreshnessCell};
+use crate::resolve::freshness::{Contact, FreshnessCell, FreshnessInputs, UpstreamContact};
 use crate::trust::accept::{Accepted, TrustedTime};
 use crate::trust::checkpoint::Checkpoint;
 
@@ -66,7 +66,7 @@ impl Health {
         held: bool,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let following = Following {
+        let following = UpstreamContact {
             started_monotonic_ms: clock.monotonic_ms(),
             expires_ms: checkpoint.as_ref().map(expires_ms),
             lifetime_ms: checkpoint.as_ref().map_or(0, lifetime_ms),
@@ -75,7 +75,8 @@ impl Health {
             well_since_ms: None,
         };
         let position = checkpoint.as_ref().map_or(Position::default(), Checkpoint::position);
-        let facts = Facts { position, started_ms: clock.now_ms(), outdated: false, following: Some(following) };
+        let facts =
+            FreshnessInputs { position, started_ms: clock.now_ms(), outdated: false, following: Some(following) };
         let rest = Rest { checkpoint, held, ..Rest::default() };
         Self { freshness: FreshnessCell::new(facts, clock), rest: Arc::new(Mutex::new(rest)) }
     }
@@ -90,7 +91,7 @@ impl Health {
         self.rest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn following(&self, change: impl Fn(&mut Following)) {
+    fn following(&self, change: impl Fn(&mut UpstreamContact)) {
         self.freshness.update(|facts| {
             if let Some(following) = &mut facts.following {
                 change(following);

@@ -116,7 +116,7 @@ impl Follower {
         // What the disk or the medium is to blame for is tried again with the next look.
         let tried_again = matches!(&result, Err(Rejection { reason: "store" | "slow", .. }));
         if !tried_again {
-            self.inbox.judged(candidate, result.is_err(), self.clock.monotonic_ms());
+            self.inbox.record_verdict(candidate, result.is_err(), self.clock.monotonic_ms());
         }
         if let Err(Rejection { reason, detail }) = result {
             self.listing.refused.push(candidate.claims);

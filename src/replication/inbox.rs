@@ -19,7 +19,7 @@ use super::bundle::{Bundle, CHECKPOINT};
 use super::engine::Rejection;
 use crate::crypto::note::Note;
 use crate::store::regular::open_regular;
-use crate::trust::accept::Rank;
+use crate::trust::accept::StateRank;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
 /// Bundles that are judged after one look; those that are left out are the oldest, and wait for the next look.
@@ -34,14 +34,14 @@ const FILES_MAX: usize = 10_000;
 /// The unverified position of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Claims {
-    rank: Rank,
+    rank: StateRank,
     issued: i64,
     state: [u8; 32],
 }
 
 impl Claims {
     pub(super) fn of(checkpoint: &Checkpoint) -> Self {
-        let rank = Rank { root: checkpoint.root, position: checkpoint.position() };
+        let rank = StateRank { root: checkpoint.root, position: checkpoint.position() };
         Self { rank, issued: checkpoint.issued, state: checkpoint.state }
     }
 
@@ -84,17 +84,17 @@ impl Listing {
 
 /// Recently checked bundles, by fingerprint.
 #[derive(Debug, Default)]
-struct Judged(BTreeMap<[u8; 32], Judgement>);
+struct RecentVerdicts(BTreeMap<[u8; 32], BundleVerdict>);
 
 #[derive(Clone, Copy, Debug)]
-struct Judgement {
+struct BundleVerdict {
     at_ms: u64,
     refused: bool,
 }
 
 /// What a replica knows of its inbox; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Inbox(Arc<Mutex<Judged>>);
+pub(super) struct Inbox(Arc<Mutex<RecentVerdicts>>);
 
 impl Inbox {
     /// Looks through a folder and the folders in it for what could be of use to a replica that holds this.
@@ -105,7 +105,7 @@ impl Inbox {
         for directory in std::iter::once(inbox.to_owned()).chain(folders.filter(|path| path.is_dir())) {
             let Some(candidate) = Candidate::find(directory, held.as_ref()) else { continue };
             match self.judgement(&candidate.fingerprint, now_ms) {
-                Some(Judgement { refused: true, .. }) => listing.refused.push(candidate.claims),
+                Some(BundleVerdict { refused: true, .. }) => listing.refused.push(candidate.claims),
                 Some(_) => {}
                 None => found.push(candidate),
             }
@@ -118,21 +118,22 @@ impl Inbox {
         Ok(listing)
     }
 
-    fn judgement(&self, fingerprint: &[u8; 32], now_ms: u64) -> Option<Judgement> {
+    fn judgement(&self, fingerprint: &[u8; 32], now_ms: u64) -> Option<BundleVerdict> {
         let judged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |judgement: &&Judgement| !judgement.refused || now_ms.saturating_sub(judgement.at_ms) < JUDGED_MS;
+        let fresh =
+            |judgement: &&BundleVerdict| !judgement.refused || now_ms.saturating_sub(judgement.at_ms) < JUDGED_MS;
         judged.0.get(fingerprint).filter(fresh).copied()
     }
 
     /// Remembers how a bundle was judged, until it changes.
-    pub(super) fn judged(&self, candidate: &Candidate, refused: bool, now_ms: u64) {
+    pub(super) fn record_verdict(&self, candidate: &Candidate, refused: bool, now_ms: u64) {
         let mut judged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if judged.0.len() >= JUDGED_MAX
             && let Some(oldest) = judged.0.iter().min_by_key(|(_, judgement)| judgement.at_ms).map(|(key, _)| *key)
         {
             judged.0.remove(&oldest);
         }
-        judged.0.insert(candidate.fingerprint, Judgement { at_ms: now_ms, refused });
+        judged.0.insert(candidate.fingerprint, BundleVerdict { at_ms: now_ms, refused });
     }
 }
 
@@ -187,15 +188,15 @@ fn keep_newest(found: &mut Vec<Candidate>) -> usize {
 
 /// A medium that may never answer: it is read by one thread at a time, with a deadline.
 #[derive(Clone, Debug)]
-pub(super) struct Medium(Arc<Semaphore>);
+pub(super) struct MediumReader(Arc<Semaphore>);
 
-impl Default for Medium {
+impl Default for MediumReader {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
 }
 
-impl Medium {
+impl MediumReader {
     /// Reads on a thread that may block. One that is still stuck after the deadline is left behind, and nothing is read
     /// until it is back.
     pub(super) async fn read<T: Send + 'static>(
@@ -224,7 +225,7 @@ mod tests {
     use crate::model::position::Position;
 
     fn claims(seq: u64, issued: i64) -> Claims {
-        Claims { rank: Rank { root: 1, position: Position { epoch: 1, seq } }, issued, state: [0; 32] }
+        Claims { rank: StateRank { root: 1, position: Position { epoch: 1, seq } }, issued, state: [0; 32] }
     }
 
     fn candidate(number: usize) -> Candidate {
@@ -267,8 +268,8 @@ mod tests {
     fn refused_bundle_is_judged_again_when_it_changes_or_after_five_minutes() {
         let inbox = Inbox::default();
         let (refused, taken) = (candidate(1), Candidate { fingerprint: [1; 32], ..candidate(2) });
-        inbox.judged(&refused, true, 1_000);
-        inbox.judged(&taken, false, 1_000);
+        inbox.record_verdict(&refused, true, 1_000);
+        inbox.record_verdict(&taken, false, 1_000);
         let known = |fingerprint, now_ms| inbox.judgement(&fingerprint, now_ms).map(|judgement| judgement.refused);
         assert_eq!(
             (known([0; 32], 2_000), known([1; 32], 2_000), known([2; 32], 2_000)),
@@ -279,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn medium_that_does_not_answer_is_given_up_and_not_asked_again_until_it_is_back() {
-        let medium = Medium::default();
+        let medium = MediumReader::default();
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let read = medium.read(Duration::ZERO, move || stuck.recv().is_ok()).await;
         assert_eq!(read.expect_err("too slow").reason, "slow");

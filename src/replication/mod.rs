@@ -6,17 +6,17 @@
 
 mod applying;
 pub mod bundle;
+pub mod connected_replicas;
 pub mod engine;
 pub mod exchange;
 mod fetching;
 pub mod follower;
-pub mod followers;
 pub mod health;
 mod importing;
 mod inbox;
 mod pace;
 pub mod publisher;
-pub mod recollection;
+pub mod replica_state;
 mod reporting;
 mod spools;
 mod transport;

@@ -3,7 +3,7 @@
 //! Nothing here decides what is believed. Status codes and headers are unsigned: whatever they say, a replica comes
 //! back within seconds at first, and never asks without a pause when answers bring nothing.
 
-use super::engine::{Failure, Now};
+use super::engine::{FetchFailure, Now};
 
 /// Shortest and longest pause after a failure, in milliseconds.
 const BACKOFF_MS: (u64, u64) = (250, 60_000);
@@ -28,7 +28,7 @@ const HOLD_MS: u64 = 25_000;
 
 /// When to ask next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextPoll {
     /// At once.
     Now,
     /// After so many milliseconds.
@@ -39,7 +39,7 @@ pub(super) enum Next {
 
 /// What decides about the next pause.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct PollPacing {
     backoff_ms: u64,
     asked_ms: u64,
     repeats: u32,
@@ -48,7 +48,7 @@ pub(super) struct Pace {
     bust: Option<u64>,
 }
 
-impl Pace {
+impl PollPacing {
     /// Notes that a poll begins; what makes it unlike others, when a cache on the way is broken.
     pub(super) const fn ask(&mut self, now: Now) -> Option<u64> {
         self.asked_ms = now.monotonic_ms;
@@ -62,11 +62,11 @@ impl Pace {
 
     /// When to ask again after a verified answer that needed no data: `news` when its note was signed later than the
     /// one before.
-    pub(super) fn answered(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> Next {
+    pub(super) fn answered(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> NextPoll {
         self.repeats = if news { 0 } else { self.repeats.saturating_add(1) };
         if self.repeats >= REPEATS_MAX {
             self.bust = Some(now.random);
-            return Next::Repeated(self.back_off(now).max(FAST_ANSWER_MS));
+            return NextPoll::Repeated(self.back_off(now).max(FAST_ANSWER_MS));
         }
         (self.bust, self.refused_since_ms) = (None, None);
         let fast = now.monotonic_ms.saturating_sub(self.asked_ms) < FAST_ANSWER_MS;
@@ -75,24 +75,24 @@ impl Pace {
         match asked_for_ms.unwrap_or_default().max(shortest_ms) {
             0 => {
                 self.backoff_ms = 0;
-                Next::Now
+                NextPoll::Now
             }
-            ms => Next::After(ms),
+            ms => NextPoll::After(ms),
         }
     }
 
     /// How long to wait after a fetch that failed, in milliseconds.
-    pub(super) fn failed(&mut self, now: Now, failure: Failure) -> u64 {
+    pub(super) fn failed(&mut self, now: Now, failure: FetchFailure) -> u64 {
         let long_ms = match failure {
-            Failure::Unreachable | Failure::Slow | Failure::Malformed => return self.back_off(now),
-            Failure::Denied => DENIED_MS,
-            Failure::UnknownView => UNKNOWN_VIEW_MS,
-            Failure::Busy { .. } => RETRY_AFTER_S_MAX.1 * 1_000,
+            FetchFailure::Unreachable | FetchFailure::Slow | FetchFailure::Malformed => return self.back_off(now),
+            FetchFailure::Denied => DENIED_MS,
+            FetchFailure::UnknownView => UNKNOWN_VIEW_MS,
+            FetchFailure::Busy { .. } => RETRY_AFTER_S_MAX.1 * 1_000,
         };
         let since_ms = *self.refused_since_ms.get_or_insert(now.monotonic_ms);
         let lasts = now.monotonic_ms.saturating_sub(since_ms) >= REFUSALS_MS_MAX;
         match failure {
-            Failure::Busy { retry_after_s } => {
+            FetchFailure::Busy { retry_after_s } => {
                 let longest_s = if lasts { RETRY_AFTER_S_MAX.1 } else { RETRY_AFTER_S_MAX.0 };
                 let asked_for_ms = retry_after_s.clamp(1, longest_s) * 1_000;
                 let backed_off_ms = self.back_off(now).min(RETRY_AFTER_S_MAX.0 * 1_000);
@@ -132,8 +132,8 @@ mod tests {
 
     #[test]
     fn refusals_by_status_cost_seconds_until_they_last_a_minute() {
-        for (failure, long_ms) in [(Failure::Denied, 300_000), (Failure::UnknownView, 60_000)] {
-            let mut pace = Pace::default();
+        for (failure, long_ms) in [(FetchFailure::Denied, 300_000), (FetchFailure::UnknownView, 60_000)] {
+            let mut pace = PollPacing::default();
             assert!(pace.failed(at(1), failure) <= 750);
             // However often it is asked: a portal may be asked ten times in four seconds.
             let pauses: Vec<u64> = (2..=20).map(|n| pace.failed(at(n), failure)).collect();
@@ -146,48 +146,48 @@ mod tests {
 
     #[test]
     fn an_unreachable_upstream_between_refusals_does_not_start_the_minute_again() {
-        let mut pace = Pace::default();
-        pace.failed(at(0), Failure::Denied);
-        pace.failed(at(30_000), Failure::Unreachable);
-        assert!(pace.failed(at(60_000), Failure::Denied) >= DENIED_MS);
+        let mut pace = PollPacing::default();
+        pace.failed(at(0), FetchFailure::Denied);
+        pace.failed(at(30_000), FetchFailure::Unreachable);
+        assert!(pace.failed(at(60_000), FetchFailure::Denied) >= DENIED_MS);
     }
 
     #[test]
     fn retry_after_a_day_is_ten_seconds_at_first_and_a_minute_later() {
-        let mut pace = Pace::default();
-        let day = Failure::Busy { retry_after_s: 86_400 };
+        let mut pace = PollPacing::default();
+        let day = FetchFailure::Busy { retry_after_s: 86_400 };
         for n in 0..6 {
             assert!((10_000..20_000).contains(&pace.failed(at(n), day)));
         }
         assert_eq!(pace.failed(at(60_000), day), 60_000);
-        assert!((1_000..2_000).contains(&Pace::default().failed(at(1), Failure::Busy { retry_after_s: 0 })));
+        assert!((1_000..2_000).contains(&PollPacing::default().failed(at(1), FetchFailure::Busy { retry_after_s: 0 })));
     }
 
     #[test]
     fn reconnect_after_0_ms_or_a_century_is_a_second_or_half_a_minute() {
-        let mut pace = Pace::default();
+        let mut pace = PollPacing::default();
         pace.ask(at(0));
         for (ms, least, most) in [(0, 1_000, 1_100), (1, 1_000, 1_100), (u64::MAX, 30_000, 30_000)] {
-            let Next::After(wait) = pace.answered(at(10), true, Some(ms)) else { panic!("{ms}") };
+            let NextPoll::After(wait) = pace.answered(at(10), true, Some(ms)) else { panic!("{ms}") };
             assert!((least..=most).contains(&wait), "{ms}: {wait}");
         }
-        assert_eq!(pace.answered(at(25_000), true, Some(0)), Next::After(250), "it was waited for");
+        assert_eq!(pace.answered(at(25_000), true, Some(0)), NextPoll::After(250), "it was waited for");
     }
 
     #[test]
     fn a_repeated_answer_is_asked_for_at_most_once_a_second_and_named_after_three() {
-        let mut pace = Pace::default();
+        let mut pace = PollPacing::default();
         let mut now_ms = 0;
         for (n, reconnect) in [(1, None), (2, Some(0)), (3, Some(1)), (4, Some(2))] {
             assert_eq!(pace.ask(at(now_ms)).is_some(), n > 3, "a question that no cache knows");
             match pace.answered(at(now_ms + 5), false, reconnect) {
-                Next::After(ms) if n < 3 => now_ms += 5 + ms,
-                Next::Repeated(ms) if n >= 3 => now_ms += 5 + ms,
+                NextPoll::After(ms) if n < 3 => now_ms += 5 + ms,
+                NextPoll::Repeated(ms) if n >= 3 => now_ms += 5 + ms,
                 other => panic!("{n}: {other:?}"),
             }
             assert!(now_ms >= n * 1_000, "{n}: {now_ms}");
         }
         pace.ask(at(now_ms));
-        assert_eq!(pace.answered(at(now_ms + 25_000), true, None), Next::Now);
+        assert_eq!(pace.answered(at(now_ms + 25_000), true, None), NextPoll::Now);
     }
 }

@@ -17,15 +17,15 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::bundle;
-use super::followers::{Arrival, Follower, Followers, FollowsAs};
-use super::spools::{Pieces, Place, Spools};
-use super::witness::{self, Unknown, WitnessError};
+use super::connected_replicas::{ConnectedReplica, ConnectedReplicas, Propagation, ReplicaIdentity};
+use super::spools::{DeltaChunks, Spools, TransferPermit};
+use super::witness::{self, UnknownCommit, WitnessError};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::registry::seal::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
+use crate::registry::signer::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
 use crate::registry::trust_files;
 use crate::store::delta::{self, Scope};
 use crate::store::outdated::Outdated;
@@ -52,7 +52,7 @@ pub struct Answer {
     /// The note behind its length, and the delta where it is small.
     pub head: Bytes,
     /// A large delta.
-    pub rest: Option<Pieces>,
+    pub rest: Option<DeltaChunks>,
     /// How long the replica waits before it reconnects, in milliseconds, if this server is shutting down.
     pub reconnect_ms: Option<u64>,
 }
@@ -91,7 +91,7 @@ struct Inner {
     shared: Mutex<BTreeMap<(Position, u64), Arc<OnceCell<Bytes>>>>,
     spools: Arc<Spools>,
     waiters: AtomicUsize,
-    followers: Followers,
+    followers: ConnectedReplicas,
     /// That more was published than the store knows of.
     outdated: ArcSwapOption<Outdated>,
     metrics: Metrics,
@@ -119,7 +119,7 @@ impl Publisher {
             shared: Mutex::new(BTreeMap::new()),
             spools: Arc::default(),
             waiters: AtomicUsize::new(0),
-            followers: Followers::default(),
+            followers: ConnectedReplicas::default(),
             outdated: ArcSwapOption::from(outdated.map(Arc::new)),
             metrics,
         }))
@@ -172,7 +172,7 @@ impl Publisher {
         let unknown =
             blocking(move || Ok(witness::unknown(&proof, &inner.signer.registry, &inner.store.read()?)?)).await?;
         let Some(unknown) = unknown.filter(|_| self.outdated().is_none()) else { return Ok(()) };
-        let Unknown { published, note, roots, epochs } = unknown;
+        let UnknownCommit { published, note, roots, epochs } = unknown;
         let outdated = Outdated { published, since: self.now() };
         self.0.outdated.store(Some(Arc::new(outdated)));
         self.0.metrics.outdated.set(1);
@@ -211,7 +211,7 @@ impl Publisher {
         if view != VIEW_ALL {
             return Ok(None);
         }
-        let _waiting = Waiting::begin(&self.0)?;
+        let _waiting = PollGuard::begin(&self.0)?;
         let mut committed = self.0.committed.clone();
         let up_to_date = |head: Head| after.epoch == head.position.epoch && after.seq >= head.changed;
         let mut reconnect_ms = None;
@@ -279,8 +279,8 @@ impl Publisher {
     }
 
     /// A large delta, made once for all that ask for it.
-    async fn spooled(&self, begun: Begun, place: Place) -> Result<(Bytes, Pieces), PublishError> {
-        let Begun { txn, note, from, to, .. } = begun;
+    async fn spooled(&self, begun: StartedAnswer, place: TransferPermit) -> Result<(Bytes, DeltaChunks), PublishError> {
+        let StartedAnswer { txn, note, from, to, .. } = begun;
         let scope = self.0.scope();
         let make = move |out: &mut dyn Write| -> Result<Bytes, PublishError> {
             delta::write(&txn, &scope, from, out)?;
@@ -292,12 +292,12 @@ impl Publisher {
     }
 
     /// Notes what a replica says of itself.
-    pub fn report(&self, report: ReplicaReport, follows_as: Option<FollowsAs>) {
+    pub fn report(&self, report: ReplicaReport, follows_as: Option<ReplicaIdentity>) {
         self.0.followers.report(report, follows_as, self.now());
     }
 
     /// Notes what a replica that names itself holds, by where it asks from; what is no id is not noted.
-    pub fn heard(&self, replica: &str, holds: Position, follows_as: Option<FollowsAs>) {
+    pub fn record_replica(&self, replica: &str, holds: Position, follows_as: Option<ReplicaIdentity>) {
         self.0.followers.poll(replica, holds, follows_as, self.now());
     }
 
@@ -309,14 +309,14 @@ impl Publisher {
 
     /// The position of this node, and all recently seen replicas, by id.
     #[must_use]
-    pub fn followers(&self) -> (Head, Vec<Follower>) {
+    pub fn followers(&self) -> (Head, Vec<ConnectedReplica>) {
         let head = self.0.committed.borrow().head;
         (head, self.0.followers.all(self.now()))
     }
 
     /// How many of the recently seen replicas have reached a position, and which have not.
     #[must_use]
-    pub fn arrival(&self, position: Position) -> Arrival {
+    pub fn arrival(&self, position: Position) -> Propagation {
         let head = self.0.committed.borrow().head;
         self.0.followers.arrival(position, head, self.now())
     }
@@ -374,7 +374,7 @@ impl Publisher {
 }
 
 /// A state to answer from, and what the answer begins with.
-struct Begun {
+struct StartedAnswer {
     txn: ReadTxn,
     note: Bytes,
     from: Position,
@@ -392,7 +392,7 @@ impl Inner {
     }
 
     /// Decides what a replica at `after` needs; none when nothing but a note.
-    fn begin_answer(&self, after: Position) -> Result<Option<Begun>, PublishError> {
+    fn begin_answer(&self, after: Position) -> Result<Option<StartedAnswer>, PublishError> {
         let txn = self.store.read()?;
         let head = txn.head()?;
         let same_epoch = after.epoch == head.position.epoch;
@@ -404,7 +404,7 @@ impl Inner {
             && from.seq > 0
             && txn.changes_after(from.seq, SHARED_CHANGES_MAX + 1)?.len() <= SHARED_CHANGES_MAX;
         let note = self.note(&txn)?;
-        Ok(Some(Begun { txn, note, from, to: head.position, small }))
+        Ok(Some(StartedAnswer { txn, note, from, to: head.position, small }))
     }
 
     /// Whether a position of the epoch before is one that this epoch went on from.
@@ -445,9 +445,9 @@ impl Inner {
 }
 
 /// Counts a poll while it waits.
-struct Waiting<'a>(&'a Inner);
+struct PollGuard<'a>(&'a Inner);
 
-impl<'a> Waiting<'a> {
+impl<'a> PollGuard<'a> {
     fn begin(inner: &'a Inner) -> Result<Self, PublishError> {
         if inner.waiters.fetch_add(1, Ordering::Relaxed) >= WAITERS_MAX {
             inner.waiters.fetch_sub(1, Ordering::Relaxed);
@@ -458,7 +458,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         self.0.waiters.fetch_sub(1, Ordering::Relaxed);
         self.0.metrics.waiters.dec();

@@ -39,7 +39,7 @@ const TAKERS_SHARE: usize = 64;
 const PIECE_BYTES: usize = 64 * 1_024;
 
 /// The pieces of a delta.
-pub(super) type Pieces = mpsc::Receiver<std::io::Result<Bytes>>;
+pub(super) type DeltaChunks = mpsc::Receiver<std::io::Result<Bytes>>;
 
 /// Large deltas, by where they begin.
 pub(super) struct Spools {
@@ -49,7 +49,7 @@ pub(super) struct Spools {
     good_in_need: Duration,
     slots: Mutex<BTreeMap<Position, Arc<Slot>>>,
     files: Arc<AtomicUsize>,
-    takers: Arc<Takers>,
+    takers: Arc<TransferCounts>,
 }
 
 #[derive(Default)]
@@ -68,13 +68,13 @@ pub(super) struct Spool {
 
 enum Data {
     Memory(Bytes),
-    File(File, u64, #[allow(dead_code, reason = "it counts the file for as long as it is there")] Counted),
+    File(File, u64, #[allow(dead_code, reason = "it counts the file for as long as it is there")] FileCount),
 }
 
 /// Counts a file while it exists.
-struct Counted(Arc<AtomicUsize>);
+struct FileCount(Arc<AtomicUsize>);
 
-impl Drop for Counted {
+impl Drop for FileCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -106,7 +106,7 @@ impl Spools {
     ) -> Result<Arc<Spool>, PublishError> {
         let slot = {
             let mut slots = self.lock();
-            let good = self.good();
+            let good = self.lifetime();
             // One that is still being made is as new as can be.
             let of_use = |spool: &Arc<Spool>| spool.to == to || (spool.is_file() && spool.at.elapsed() < good);
             if slots.get(&from).and_then(|slot| slot.made.get()).is_some_and(|spool| !of_use(spool)) {
@@ -130,7 +130,7 @@ impl Spools {
         // In a separate task: the client may disconnect before it is made, and the next one can use it.
         let making = tokio::spawn(async move {
             let made = slot.made.get_or_try_init(|| async {
-                let counted = Counted(Arc::clone(&spools.files));
+                let counted = FileCount(Arc::clone(&spools.files));
                 let write = move || write(to, &directory, make, counted);
                 tokio::task::spawn_blocking(write).await.unwrap_or(Err(PublishError::Stopped)).map(Arc::new)
             });
@@ -156,7 +156,7 @@ impl Spools {
     }
 
     /// How long a delta in a file is handed out now.
-    fn good(&self) -> Duration {
+    fn lifetime(&self) -> Duration {
         if self.files.load(Ordering::Relaxed) < FILES_MAX { self.good } else { self.good_in_need }
     }
 
@@ -167,7 +167,7 @@ impl Spools {
             loop {
                 tokio::time::sleep(pause).await;
                 let (Some(spools), Some(slot)) = (spools.upgrade(), slot.upgrade()) else { return };
-                let of_use = |spool: &Arc<Spool>| spool.is_file() && spool.at.elapsed() < spools.good();
+                let of_use = |spool: &Arc<Spool>| spool.is_file() && spool.at.elapsed() < spools.lifetime();
                 if !slot.made.get().is_some_and(of_use) {
                     return spools.forget(from, &slot);
                 }
@@ -176,8 +176,8 @@ impl Spools {
     }
 
     /// A place for one more taker, where there is one.
-    pub(super) fn place(&self, taker: &str) -> Option<Place> {
-        Takers::place(&self.takers, taker)
+    pub(super) fn place(&self, taker: &str) -> Option<TransferPermit> {
+        TransferCounts::place(&self.takers, taker)
     }
 }
 
@@ -186,7 +186,7 @@ fn write(
     to: Position,
     directory: &Path,
     make: impl FnOnce(&mut dyn Write) -> Result<Bytes, PublishError>,
-    counted: Counted,
+    counted: FileCount,
 ) -> Result<Spool, PublishError> {
     counted.0.fetch_add(1, Ordering::Relaxed);
     let mut out = std::io::BufWriter::new(tempfile::spooled_tempfile_in(MEMORY_BYTES, directory));
@@ -203,12 +203,12 @@ fn write(
 
 impl Spool {
     /// Sends it, as fast as it is taken.
-    pub(super) fn send(self: Arc<Self>, place: Place) -> Pieces {
+    pub(super) fn send(self: Arc<Self>, place: TransferPermit) -> DeltaChunks {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
             let _until_sent = place;
             let mut offset = 0;
-            while let Some(piece) = Arc::clone(&self).piece(offset).await.transpose() {
+            while let Some(piece) = Arc::clone(&self).chunk_at(offset).await.transpose() {
                 offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
                 let failed = piece.is_err();
                 if sender.send(piece).await.is_err() || failed {
@@ -220,7 +220,7 @@ impl Spool {
     }
 
     /// What stands at an offset; none at the end.
-    async fn piece(self: Arc<Self>, offset: u64) -> std::io::Result<Option<Bytes>> {
+    async fn chunk_at(self: Arc<Self>, offset: u64) -> std::io::Result<Option<Bytes>> {
         let rest = self.length().saturating_sub(offset);
         let length = usize::try_from(rest).unwrap_or(usize::MAX).min(PIECE_BYTES);
         if length == 0 {
@@ -254,20 +254,20 @@ impl Spool {
 
 /// How many deltas each taker is being sent.
 #[derive(Default)]
-struct Takers(Mutex<BTreeMap<String, usize>>);
+struct TransferCounts(Mutex<BTreeMap<String, usize>>);
 
 /// A place among those that are being sent a delta.
-pub(super) struct Place {
-    takers: Arc<Takers>,
+pub(super) struct TransferPermit {
+    takers: Arc<TransferCounts>,
     taker: String,
 }
 
-impl Takers {
+impl TransferCounts {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(this: &Arc<Self>, taker: &str) -> Option<Place> {
+    fn place(this: &Arc<Self>, taker: &str) -> Option<TransferPermit> {
         let mut takers = this.lock();
         let taken: usize = takers.values().sum();
         let own = takers.get(taker).copied().unwrap_or(0);
@@ -275,11 +275,11 @@ impl Takers {
             return None;
         }
         takers.insert(taker.to_owned(), own + 1);
-        Some(Place { takers: Arc::clone(this), taker: taker.to_owned() })
+        Some(TransferPermit { takers: Arc::clone(this), taker: taker.to_owned() })
     }
 }
 
-impl Drop for Place {
+impl Drop for TransferPermit {
     fn drop(&mut self) {
         let mut takers = self.takers.lock();
         if let Some(own) = takers.get_mut(&self.taker) {
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    async fn taken(mut pieces: Pieces) -> Vec<u8> {
+    async fn taken(mut pieces: DeltaChunks) -> Vec<u8> {
         let mut whole = Vec::new();
         while let Some(piece) = pieces.recv().await {
             whole.extend_from_slice(&piece.expect("a piece"));
@@ -411,7 +411,8 @@ mod tests {
     #[test]
     fn one_taker_has_a_quarter_of_the_places() {
         let spools = Spools::default();
-        let mut places: Vec<Place> = (0..TAKERS_SHARE).map(|_| spools.place("greedy").expect("a place")).collect();
+        let mut places: Vec<TransferPermit> =
+            (0..TAKERS_SHARE).map(|_| spools.place("greedy").expect("a place")).collect();
         assert!(spools.place("greedy").is_none());
         for number in 0..TAKERS_MAX - TAKERS_SHARE {
             places.push(spools.place(&format!("other-{number}")).expect("a place"));

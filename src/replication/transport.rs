@@ -12,12 +12,12 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Response, StatusCode};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::engine::Failure;
-use super::followers::REPLICA;
+use super::connected_replicas::REPLICA;
+use super::engine::FetchFailure;
 use crate::api::problem::ErrorCode;
 use crate::crypto::tls::{NoCertificates, tls_fault, trusting, use_ring};
 use crate::model::position::Position;
-use crate::registry::seal::VIEW_ALL;
+use crate::registry::signer::VIEW_ALL;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
 use crate::trust::root::ROOT_BYTES_MAX;
 
@@ -44,7 +44,7 @@ const PROBLEM_BYTES_MAX: usize = 4_096;
 const PROOF_TYPE: &str = "application/octet-stream";
 
 /// A fetch that failed, and how.
-pub(super) type Failed = (Failure, String);
+pub(super) type FetchError = (FetchFailure, String);
 
 /// An upstream that speaks HTTP.
 pub(super) struct Upstream {
@@ -57,7 +57,7 @@ pub(super) struct Upstream {
 }
 
 /// A polled answer: the note, and the data still on the way.
-pub(super) struct Polled {
+pub(super) struct PollResponse {
     pub(super) note: Vec<u8>,
     pub(super) reconnect_ms: Option<u64>,
     pub(super) data: Option<Data>,
@@ -99,11 +99,11 @@ impl Upstream {
         Ok(Self { http, base, token, replica, note_deadline: NOTE_DEADLINE })
     }
 
-    async fn get(&self, path: &str) -> Result<Response, Failed> {
+    async fn get(&self, path: &str) -> Result<Response, FetchError> {
         self.ask(path, None).await
     }
 
-    async fn ask(&self, path: &str, replica: Option<&HeaderValue>) -> Result<Response, Failed> {
+    async fn ask(&self, path: &str, replica: Option<&HeaderValue>) -> Result<Response, FetchError> {
         let request = self.http.get(format!("{}/replication/v1/{path}", self.base));
         let request = match &self.token {
             Some(token) => request.bearer_auth(token),
@@ -117,13 +117,13 @@ impl Upstream {
         let status = response.status();
         let failure = match status {
             StatusCode::OK => return Ok(response),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied,
-            StatusCode::NOT_FOUND => Failure::UnknownView,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => FetchFailure::Denied,
+            StatusCode::NOT_FOUND => FetchFailure::UnknownView,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-                Failure::Busy { retry_after_s: header.and_then(|text| text.parse().ok()).unwrap_or(1) }
+                FetchFailure::Busy { retry_after_s: header.and_then(|text| text.parse().ok()).unwrap_or(1) }
             }
-            _ => Failure::Malformed,
+            _ => FetchFailure::Malformed,
         };
         let code = problem_code(response).await;
         let detail = if code == Some(ErrorCode::PrimaryOnly.as_str()) {
@@ -137,27 +137,27 @@ impl Upstream {
         Err((failure, detail))
     }
 
-    async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, Failed> {
+    async fn document(&self, path: &str, bytes_max: usize) -> Result<Vec<u8>, FetchError> {
         let fetch = async {
             let mut response = self.get(path).await?;
             let mut document = Vec::new();
             while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
                 if document.len() + chunk.len() > bytes_max {
-                    return Err((Failure::Malformed, format!("{path} is over the limit of {bytes_max} bytes")));
+                    return Err((FetchFailure::Malformed, format!("{path} is over the limit of {bytes_max} bytes")));
                 }
                 document.extend_from_slice(&chunk);
             }
             Ok(document)
         };
-        let slow = |_| (Failure::Slow, format!("{path} took longer than {} s", DOCUMENT_TIMEOUT.as_secs()));
+        let slow = |_| (FetchFailure::Slow, format!("{path} took longer than {} s", DOCUMENT_TIMEOUT.as_secs()));
         tokio::time::timeout(DOCUMENT_TIMEOUT, fetch).await.map_err(slow)?
     }
 
-    pub(super) async fn root(&self, number: u64) -> Result<Vec<u8>, Failed> {
+    pub(super) async fn root(&self, number: u64) -> Result<Vec<u8>, FetchError> {
         self.document(&format!("root/{number}"), ROOT_BYTES_MAX).await
     }
 
-    pub(super) async fn epoch(&self, number: u64) -> Result<Vec<u8>, Failed> {
+    pub(super) async fn epoch(&self, number: u64) -> Result<Vec<u8>, FetchError> {
         self.document(&format!("epoch/{number}"), CHECKPOINT_BYTES_MAX).await
     }
 
@@ -195,25 +195,26 @@ impl Upstream {
 
     /// Polls for what comes after a position, and so tells what is held; the answer is a note behind its length, then
     /// data.
-    pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
+    pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<PollResponse, FetchError> {
         let deadline = self.note_deadline;
-        let slow = |_| (Failure::Slow, format!("receiving the checkpoint took longer than {} s", deadline.as_secs()));
+        let slow =
+            |_| (FetchFailure::Slow, format!("receiving the checkpoint took longer than {} s", deadline.as_secs()));
         tokio::time::timeout(deadline, self.note_of(after, bust)).await.map_err(slow)?
     }
 
-    async fn note_of(&self, after: Position, bust: Option<u64>) -> Result<Polled, Failed> {
+    async fn note_of(&self, after: Position, bust: Option<u64>) -> Result<PollResponse, FetchError> {
         let query = bust.map(|bust| format!("?b={bust:016x}")).unwrap_or_default();
         let mut response = self.ask(&format!("view/{VIEW_ALL}/next/{after}{query}"), self.replica.as_ref()).await?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let reconnect_ms = header("bookholder-reconnect-ms").and_then(|text| text.parse().ok());
-        let short = || (Failure::Malformed, "the response ends before its note does".to_owned());
+        let short = || (FetchFailure::Malformed, "the response ends before its note does".to_owned());
         let mut buffer = Vec::new();
         loop {
             if let Some((length, rest)) = buffer.split_first_chunk::<4>() {
                 let length = u32::from_be_bytes(*length) as usize;
                 if length > CHECKPOINT_BYTES_MAX {
                     return Err((
-                        Failure::Malformed,
+                        FetchFailure::Malformed,
                         format!("the note is over the limit of {CHECKPOINT_BYTES_MAX} bytes"),
                     ));
                 }
@@ -223,7 +224,7 @@ impl Upstream {
                         first = response.chunk().await.map_err(unreachable)?.unwrap_or_default();
                     }
                     let data = (!first.is_empty()).then_some(Data { response, first });
-                    return Ok(Polled { note, reconnect_ms, data });
+                    return Ok(PollResponse { note, reconnect_ms, data });
                 }
             }
             buffer.extend_from_slice(&response.chunk().await.map_err(unreachable)?.ok_or_else(short)?);
@@ -233,9 +234,9 @@ impl Upstream {
 
 impl Data {
     /// Takes everything that comes, at most so many bytes.
-    pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<Spool, Failed> {
-        let io = |error: std::io::Error| (Failure::Malformed, format!("cannot write the data: {error}"));
-        let mut spool = Spooling::default();
+    pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<ReceivedData, FetchError> {
+        let io = |error: std::io::Error| (FetchFailure::Malformed, format!("cannot write the data: {error}"));
+        let mut spool = DataWriter::default();
         let (mut total, mut window_bytes) = (0_u64, 0_u64);
         let started = tokio::time::Instant::now();
         let mut window = started;
@@ -245,7 +246,7 @@ impl Data {
             window_bytes = window_bytes.saturating_add(bytes.len() as u64);
             if total > bytes_max {
                 return Err((
-                    Failure::Malformed,
+                    FetchFailure::Malformed,
                     format!("received more than the {bytes_max} bytes that the checkpoint allows"),
                 ));
             }
@@ -253,7 +254,7 @@ impl Data {
             if window.elapsed() > SLOW_WINDOW {
                 if window_bytes < SLOW_BYTES_MIN {
                     return Err((
-                        Failure::Slow,
+                        FetchFailure::Slow,
                         format!("received only {window_bytes} bytes in {} s", SLOW_WINDOW.as_secs()),
                     ));
                 }
@@ -261,7 +262,7 @@ impl Data {
             }
             if started.elapsed() > DOWNLOAD_DEADLINE {
                 return Err((
-                    Failure::Slow,
+                    FetchFailure::Slow,
                     format!("receiving the data took longer than {} s", DOWNLOAD_DEADLINE.as_secs()),
                 ));
             }
@@ -272,18 +273,18 @@ impl Data {
 }
 
 /// Data that has arrived.
-pub(super) struct Spool {
+pub(super) struct ReceivedData {
     bytes: u64,
-    place: Place,
+    place: DataLocation,
 }
 
 /// Where it is: in memory while small.
-enum Place {
+enum DataLocation {
     Memory(Vec<u8>),
     File(std::fs::File),
 }
 
-impl Spool {
+impl ReceivedData {
     /// How much it is.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
@@ -292,20 +293,20 @@ impl Spool {
     /// Reads it from the start.
     pub(super) fn into_reader(self) -> Box<dyn Read + Send> {
         match self.place {
-            Place::Memory(memory) => Box::new(std::io::Cursor::new(memory)),
-            Place::File(file) => Box::new(std::io::BufReader::new(file)),
+            DataLocation::Memory(memory) => Box::new(std::io::Cursor::new(memory)),
+            DataLocation::File(file) => Box::new(std::io::BufReader::new(file)),
         }
     }
 }
 
 /// Takes data as it comes; a disk that is slow keeps no other task from running.
 #[derive(Default)]
-struct Spooling {
+struct DataWriter {
     memory: Vec<u8>,
     file: Option<tokio::fs::File>,
 }
 
-impl Spooling {
+impl DataWriter {
     async fn push(&mut self, bytes: &[u8], directory: &Path) -> std::io::Result<()> {
         if self.file.is_none() && self.memory.len() + bytes.len() <= SPOOL_MEMORY_BYTES {
             self.memory.extend_from_slice(bytes);
@@ -323,11 +324,13 @@ impl Spooling {
         file.write_all(bytes).await
     }
 
-    async fn finish(self, bytes: u64) -> std::io::Result<Spool> {
-        let Some(mut file) = self.file else { return Ok(Spool { bytes, place: Place::Memory(self.memory) }) };
+    async fn finish(self, bytes: u64) -> std::io::Result<ReceivedData> {
+        let Some(mut file) = self.file else {
+            return Ok(ReceivedData { bytes, place: DataLocation::Memory(self.memory) });
+        };
         file.flush().await?;
         file.rewind().await?;
-        Ok(Spool { bytes, place: Place::File(file.into_std().await) })
+        Ok(ReceivedData { bytes, place: DataLocation::File(file.into_std().await) })
     }
 }
 
@@ -341,14 +344,14 @@ async fn problem_code(mut response: Response) -> Option<String> {
 }
 
 /// Tells what failed, down to the cause: `connection refused` says more than `error sending request`.
-fn unreachable(error: reqwest::Error) -> Failed {
+fn unreachable(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     if let Some(fault) = tls_fault(&error) {
-        return (Failure::Unreachable, format!("cannot trust the upstream: {fault}"));
+        return (FetchFailure::Unreachable, format!("cannot trust the upstream: {fault}"));
     }
     let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
     let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
-    (Failure::Unreachable, text)
+    (FetchFailure::Unreachable, text)
 }
 
 #[cfg(test)]
@@ -387,7 +390,7 @@ mod tests {
             let upstream = Upstream::new(&base, None, None, "r").expect("an upstream");
             let upstream = Upstream { note_deadline: DRIP * 40, ..upstream };
             let Err((failure, detail)) = upstream.next(Position::default(), None).await else { panic!("no note came") };
-            assert_eq!(failure, Failure::Slow, "{detail}");
+            assert_eq!(failure, FetchFailure::Slow, "{detail}");
             assert!(detail.starts_with("receiving the checkpoint took longer than"), "{detail}");
             assert!(dripping.await.expect("no panic") > 1, "it was dripping");
         }

@@ -5,16 +5,16 @@ use std::path::Path;
 
 use crate::model::position::Position;
 use crate::store::files::{WATERMARK_FILE, replace};
-use crate::trust::accept::Rank;
+use crate::trust::accept::StateRank;
 
 /// Reads the watermark, `root epoch.seq` and a newline; none when there is no file, or nothing readable in it.
-pub(super) fn read(directory: &Path) -> Option<Rank> {
+pub(super) fn read(directory: &Path) -> Option<StateRank> {
     let text = std::fs::read_to_string(directory.join(WATERMARK_FILE)).ok()?;
     let (root, position) = text.trim_end().split_once(' ')?;
-    Some(Rank { root: root.parse().ok()?, position: position.parse::<Position>().ok()? })
+    Some(StateRank { root: root.parse().ok()?, position: position.parse::<Position>().ok()? })
 }
 
 /// Writes the watermark, durably.
-pub(super) fn write(directory: &Path, rank: Rank) -> std::io::Result<()> {
+pub(super) fn write(directory: &Path, rank: StateRank) -> std::io::Result<()> {
     replace(&directory.join(WATERMARK_FILE), format!("{} {}\n", rank.root, rank.position).as_bytes(), 0o600)
 }

@@ -8,7 +8,7 @@
 
 use crate::crypto::note::{Note, Signed};
 use crate::model::position::Position;
-use crate::registry::seal::VIEW_ALL;
+use crate::registry::signer::VIEW_ALL;
 use crate::store::StoreError;
 use crate::store::read::ReadTxn;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
@@ -63,7 +63,7 @@ fn unpack(mut proof: &[u8]) -> Option<Vec<&[u8]>> {
 
 /// A commit that the registry signed and a directory does not know.
 #[derive(Debug)]
-pub(super) struct Unknown {
+pub(super) struct UnknownCommit {
     pub(super) published: Position,
     /// The signed checkpoint of it.
     pub(super) note: Vec<u8>,
@@ -75,7 +75,7 @@ pub(super) struct Unknown {
 
 /// What a proof shows that the registry signed and this directory does not know; none where it knows it, or where its
 /// epoch is over.
-pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Option<Unknown>, WitnessError> {
+pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Option<UnknownCommit>, WitnessError> {
     let syntax = |error: &dyn std::fmt::Display| WitnessError::Syntax(error.to_string());
     let notes = unpack(proof).ok_or_else(|| syntax(&"a length is wrong"))?;
     let [shown, epoch, later_roots @ ..] = notes.as_slice() else {
@@ -117,7 +117,7 @@ pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Opt
     }
     let (published, head) = (checkpoint.position(), txn.head()?.position);
     let known = published.epoch < head.epoch || (known_reign && published <= head && agrees(&checkpoint, txn)?);
-    Ok((!known).then(|| Unknown { published, note: shown.to_vec(), roots, epochs }))
+    Ok((!known).then(|| UnknownCommit { published, note: shown.to_vec(), roots, epochs }))
 }
 
 /// Whether the key that an epoch record names signed a note, and counts to this day: one that was replaced may be stolen.

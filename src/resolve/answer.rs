@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::error::ResolveError;
 use crate::api::read::{Assignment, RenderAnswer, RenderRequest, Resolved};
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::stamp::stamp;
-use crate::template::render::{Filled, Given, render};
+use crate::template::render::{RenderInput, RenderedContent, render};
 
 /// What a version says, before it is known who asks.
 #[derive(Clone, Debug)]
-pub(super) struct Said {
+pub(super) struct ResolvedContent {
     pub(super) name: PromptName,
     pub(super) version: u64,
     pub(super) content_id: ContentId,
@@ -45,7 +45,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(super) fn compose(said: &Said, label: Option<&Label>, assignment: Option<Assignment>) -> Self {
+    pub(super) fn compose(said: &ResolvedContent, label: Option<&Label>, assignment: Option<Assignment>) -> Self {
         let json = |value: Value| value.to_string();
         let stamp = stamp(&said.name, said.version, &said.content_id);
         let mut body = Vec::with_capacity(said.content.len() + 512);
@@ -129,10 +129,10 @@ impl Answer {
     /// # Errors
     /// Everything that is missing or of the wrong type, at once (with `strict`, what is unknown too); or the template
     /// fails.
-    pub fn render(&self, request: &RenderRequest, stop: &Stop) -> Result<RenderAnswer, ResolveError> {
+    pub fn render(&self, request: &RenderRequest, stop: &Cancellation) -> Result<RenderAnswer, ResolveError> {
         let content = self.content()?;
-        let given = Given { variables: &request.variables, messages: &request.messages, strict: request.strict };
-        let Filled { rendered, remarks } = render(&content, given, stop)?;
+        let given = RenderInput { variables: &request.variables, messages: &request.messages, strict: request.strict };
+        let RenderedContent { rendered, remarks } = render(&content, given, stop)?;
         Ok(RenderAnswer {
             name: self.name.clone(),
             version: self.version,

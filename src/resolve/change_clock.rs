@@ -35,7 +35,7 @@ impl ChangeClocks {
     }
 
     /// Whether nothing on the clock has changed since.
-    pub(super) fn still(&self, reading: Reading) -> bool {
+    pub(super) fn is_current(&self, reading: Reading) -> bool {
         self.0.get(reading.clock).is_some_and(|clock| clock.load(Ordering::Acquire) == reading.stood)
     }
 
@@ -73,9 +73,9 @@ mod tests {
         let clocks = ChangeClocks::new();
         let (a, b) = (clocks.read("a"), clocks.read("b"));
         clocks.advance(&Touched::Names(Arc::new(BTreeSet::from(["a".to_owned()]))));
-        assert!(!clocks.still(a));
-        assert!(clocks.still(b), "`a` and `b` are on different clocks");
+        assert!(!clocks.is_current(a));
+        assert!(clocks.is_current(b), "`a` and `b` are on different clocks");
         clocks.advance(&Touched::Everything);
-        assert!(!clocks.still(b));
+        assert!(!clocks.is_current(b));
     }
 }

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::catalogue::{CatalogueView, about};
 use super::error::ResolveError;
 use super::scope::ReadScope;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::about::About;
 use crate::model::change_request::ChangeRequest;
 use crate::model::content::Content;
@@ -70,7 +70,7 @@ pub struct FoundPrompt {
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub struct SearchResult {
     /// One page of it, by namespace and then by name.
     pub rows: Vec<FoundPrompt>,
     /// The folders below the one that was looked into, with a `/` at their ends, and how many prompts each holds.
@@ -96,15 +96,15 @@ impl CatalogueView {
         search: &Search,
         cursor: Option<&str>,
         limit: usize,
-        stop: &Stop,
-    ) -> Result<Found, ResolveError> {
+        stop: &Cancellation,
+    ) -> Result<SearchResult, ResolveError> {
         let (txn, scope) = (self.txn(), self.scope());
         let wrong = |_| ResolveError::Cursor(cursor.unwrap_or_default().chars().take(64).collect());
         let after: Option<PromptName> = cursor.map(str::parse).transpose().map_err(wrong)?;
         let order = |name: &PromptName| (name.namespace().to_owned(), name.as_str().to_owned());
         let after = after.as_ref().map(order);
-        let (mut found, mut page) = (Found::default(), Vec::new());
-        let mut sieve = Sieve::new(txn, search, scope, stop)?;
+        let (mut found, mut page) = (SearchResult::default(), Vec::new());
+        let mut sieve = SearchFilter::new(txn, search, scope, stop)?;
         for namespace in txn.namespace_names()? {
             txn.visit_prompts(&namespace, "", &mut |prompt| {
                 let name = prompt.name.as_str();
@@ -135,24 +135,29 @@ impl CatalogueView {
 }
 
 /// What lets prompts through: what is looked for, and what was read once to tell.
-struct Sieve<'s> {
+struct SearchFilter<'s> {
     txn: &'s ReadTxn,
     search: &'s Search,
     words: Vec<Word>,
-    stop: &'s Stop,
+    stop: &'s Cancellation,
     /// Names with the owner and the tag that are looked for.
     described: Option<HashSet<String>>,
     /// Names with a finding in any of their versions.
     found: Option<HashSet<String>>,
     /// Words that are not in a prompt itself but beside it, by name: in what is said about it and in change requests.
-    beside: HashMap<String, Looked>,
+    beside: HashMap<String, WordMatches>,
     /// Bytes that may still be looked into.
     bytes_left: usize,
 }
 
-impl<'s> Sieve<'s> {
+impl<'s> SearchFilter<'s> {
     /// Reads only what is asked for: what is said about prompts, change requests that may be seen, and findings.
-    fn new(txn: &'s ReadTxn, search: &'s Search, scope: &ReadScope, stop: &'s Stop) -> Result<Self, StoreError> {
+    fn new(
+        txn: &'s ReadTxn,
+        search: &'s Search,
+        scope: &ReadScope,
+        stop: &'s Cancellation,
+    ) -> Result<Self, StoreError> {
         let words: Vec<Word> = search.words.iter().map(|word| Word::new(word)).collect();
         let mut sieve = Self {
             txn,
@@ -196,7 +201,7 @@ impl<'s> Sieve<'s> {
             {
                 names.insert(name.to_owned());
             }
-            let mut looked = Looked::default();
+            let mut looked = WordMatches::default();
             looked.look(words, Place::Owner, about.owner.as_deref().unwrap_or_default());
             for tag in &about.tags {
                 looked.look(words, Place::Tag, tag);
@@ -227,7 +232,7 @@ impl<'s> Sieve<'s> {
             let said = request.events.iter().flat_map(|event| [&event.message, &event.by]);
             let texts: Vec<&String> = [&request.message, &request.author].into_iter().chain(said).collect();
             let names: BTreeSet<&str> = request.moves.iter().map(|one| one.name.as_str()).collect();
-            let mut looked = Looked::default();
+            let mut looked = WordMatches::default();
             for text in texts {
                 looked.look(words, Place::Request(request.id), text);
             }
@@ -255,7 +260,7 @@ impl<'s> Sieve<'s> {
                 return Ok(None);
             }
         }
-        let mut looked = Looked::default();
+        let mut looked = WordMatches::default();
         looked.look(&self.words, Place::Name, prompt.name.as_str());
         if let Some(beside) = self.beside.get(prompt.name.as_str()) {
             looked.add(beside);
@@ -267,7 +272,7 @@ impl<'s> Sieve<'s> {
     }
 
     /// Looks for what is missing in the versions of a prompt, newest first; takes what it reads from what is left.
-    fn look_into_versions(&mut self, prompt: &Prompt, looked: &mut Looked) -> Result<(), StoreError> {
+    fn look_into_versions(&mut self, prompt: &Prompt, looked: &mut WordMatches) -> Result<(), StoreError> {
         let Self { txn, search, words, stop, bytes_left, .. } = self;
         let mut texts_of = BTreeSet::from([prompt.latest]);
         if prompt.latest > 1 && !search.history && *bytes_left > 0 {
@@ -300,7 +305,7 @@ impl<'s> Sieve<'s> {
 }
 
 /// Takes these bytes from what may still be looked into; nothing is left once `stop` is due. Whether anything was left.
-fn pay(bytes_left: &mut usize, bytes: usize, stop: &Stop) -> bool {
+fn pay(bytes_left: &mut usize, bytes: usize, stop: &Cancellation) -> bool {
     if stop.is_due() {
         *bytes_left = 0;
     }
@@ -311,9 +316,9 @@ fn pay(bytes_left: &mut usize, bytes: usize, stop: &Stop) -> bool {
 
 /// Which words were found, by their places among those that are looked for, and where each was first.
 #[derive(Default)]
-struct Looked(BTreeMap<usize, Hit>);
+struct WordMatches(BTreeMap<usize, Hit>);
 
-impl Looked {
+impl WordMatches {
     fn look(&mut self, words: &[Word], place: Place, text: &str) {
         for (at, word) in words.iter().enumerate() {
             if !self.0.contains_key(&at)
@@ -372,7 +377,7 @@ mod tests {
 
     #[test]
     fn nothing_more_is_looked_into_when_all_is_paid_or_the_work_is_to_stop() {
-        let (mut left, stop) = (10, Stop::never());
+        let (mut left, stop) = (10, Cancellation::never());
         let paid: Vec<bool> = (0..4).map(|_| pay(&mut left, 4, &stop)).collect();
         assert_eq!((paid, left), (vec![true, true, true, false], 0));
         let mut left = 10;
@@ -383,7 +388,7 @@ mod tests {
     #[test]
     fn the_first_place_of_each_word_counts() {
         let words = [Word::new("a"), Word::new("b")];
-        let mut looked = Looked::default();
+        let mut looked = WordMatches::default();
         looked.look(&words, Place::Name, "A");
         assert!(!looked.has_all(&words));
         looked.look(&words, Place::Text(2), "a b");

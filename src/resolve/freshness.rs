@@ -2,7 +2,7 @@
 //!
 //! A value that a timer renews shows what was true when the timer last ran, which is no help when what is stuck is the
 //! task that runs it. So [`FreshnessCell`] holds facts (the last verified contact, when the state expires), and
-//! [`Facts::at`] is the one function that says what follows from them now.
+//! [`FreshnessInputs::at`] is the one function that says what follows from them now.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const CONTACT_MS_MAX: u64 = 40_000;
 
 /// What an answer says of the node that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Freshly {
+pub struct FreshnessReport {
     /// What the node holds.
     pub position: Position,
     /// Seconds since its last verified contact with its upstream; 0 on a primary.
@@ -30,7 +30,7 @@ pub struct Freshly {
 
 /// What freshness is computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct FreshnessInputs {
     /// What the node holds.
     pub position: Position,
     /// When this process started, in milliseconds since 1970.
@@ -38,12 +38,12 @@ pub struct Facts {
     /// Whether this is a primary that replicas know to have published more than it holds.
     pub outdated: bool,
     /// What a replica knows of its upstream; none on a primary.
-    pub following: Option<Following>,
+    pub following: Option<UpstreamContact>,
 }
 
 /// What a replica knows of its upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Following {
+pub struct UpstreamContact {
     /// When this process started, on the monotonic clock.
     pub started_monotonic_ms: u64,
     /// When the checkpoint of the held state expires, in milliseconds since 1970; none while nothing is held.
@@ -67,13 +67,13 @@ pub struct Contact {
     pub monotonic_ms: Option<u64>,
 }
 
-impl Facts {
+impl FreshnessInputs {
     /// What follows from these facts now.
     #[must_use]
-    pub fn at(&self, clock: &dyn Clock) -> Freshly {
+    pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         let Some(following) = &self.following else {
             let freshness = if self.outdated { Freshness::Stale } else { Freshness::Fresh };
-            return Freshly { position: self.position, age_s: 0, freshness, since_ms: self.started_ms };
+            return FreshnessReport { position: self.position, age_s: 0, freshness, since_ms: self.started_ms };
         };
         let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
         let contact_ms = following.contact_age_ms(now_ms, monotonic_ms);
@@ -89,11 +89,11 @@ impl Facts {
             (Some(_), Some(well_since_ms)) if contact_ms < CONTACT_MS_MAX => (Freshness::Fresh, well_since_ms),
             _ => (Freshness::Stale, following.last_ms().unwrap_or(self.started_ms)),
         };
-        Freshly { position: self.position, age_s: age_ms / 1_000, freshness, since_ms }
+        FreshnessReport { position: self.position, age_s: age_ms / 1_000, freshness, since_ms }
     }
 }
 
-impl Following {
+impl UpstreamContact {
     /// When the upstream last said something that verified, in milliseconds since 1970: to this node, or into a bundle.
     fn last_ms(&self) -> Option<i64> {
         self.contact.into_iter().chain(self.signed).map(|contact| contact.wall_ms).max()
@@ -146,32 +146,32 @@ impl Following {
 pub struct FreshnessCell(Arc<Inner>);
 
 struct Inner {
-    facts: ArcSwap<Facts>,
+    facts: ArcSwap<FreshnessInputs>,
     clock: Arc<dyn Clock>,
 }
 
 impl FreshnessCell {
     /// A cell with these facts.
     #[must_use]
-    pub fn new(facts: Facts, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(facts: FreshnessInputs, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Inner { facts: ArcSwap::from_pointee(facts), clock }))
     }
 
     /// The cell of a primary that holds this.
     #[must_use]
     pub fn primary(position: Position, clock: Arc<dyn Clock>) -> Self {
-        Self::new(Facts { position, started_ms: clock.now_ms(), outdated: false, following: None }, clock)
+        Self::new(FreshnessInputs { position, started_ms: clock.now_ms(), outdated: false, following: None }, clock)
     }
 
     /// How fresh the node is at this moment.
     #[must_use]
-    pub fn now(&self) -> Freshly {
+    pub fn now(&self) -> FreshnessReport {
         self.at(&*self.0.clock)
     }
 
     /// How fresh the node is by a clock.
     #[must_use]
-    pub fn at(&self, clock: &dyn Clock) -> Freshly {
+    pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         self.0.facts.load().at(clock)
     }
 
@@ -192,9 +192,9 @@ impl FreshnessCell {
     }
 
     /// Changes the facts.
-    pub fn update(&self, change: impl Fn(&mut Facts)) {
+    pub fn update(&self, change: impl Fn(&mut FreshnessInputs)) {
         self.0.facts.rcu(|now| {
-            let mut next = Facts::clone(now);
+            let mut next = FreshnessInputs::clone(now);
             change(&mut next);
             next
         });
@@ -209,7 +209,7 @@ mod tests {
     const START_MS: i64 = 1_800_000_000_000;
 
     fn replica(contact: Option<Contact>, expires_ms: Option<i64>, clock: &ManualClock) -> FreshnessCell {
-        let following = Following {
+        let following = UpstreamContact {
             started_monotonic_ms: 0,
             expires_ms,
             lifetime_ms: u64::MAX,
@@ -217,8 +217,12 @@ mod tests {
             signed: None,
             well_since_ms: None,
         };
-        let facts =
-            Facts { position: Position::default(), started_ms: START_MS, outdated: false, following: Some(following) };
+        let facts = FreshnessInputs {
+            position: Position::default(),
+            started_ms: START_MS,
+            outdated: false,
+            following: Some(following),
+        };
         FreshnessCell::new(facts, Arc::new(clock.clone()))
     }
 

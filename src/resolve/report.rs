@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::catalogue::CatalogueView;
 use super::error::ResolveError;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::governance::report::{ReportedVersion, Source};
 use crate::model::audit::AuditEntry;
 use crate::model::change_request::ChangeRequest;
@@ -39,7 +39,7 @@ pub enum ReadError {
 pub struct ReportSource {
     /// The state.
     pub txn: ReadTxn,
-    stop: Stop,
+    stop: Cancellation,
 }
 
 impl CatalogueView {
@@ -47,7 +47,7 @@ impl CatalogueView {
     ///
     /// # Errors
     /// The audit log cannot be read.
-    pub fn into_report_source(self, stop: Stop) -> Result<ReportSource, ResolveError> {
+    pub fn into_report_source(self, stop: Cancellation) -> Result<ReportSource, ResolveError> {
         self.scope().check_audit()?;
         Ok(ReportSource { txn: self.into_txn(), stop })
     }

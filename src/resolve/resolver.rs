@@ -12,7 +12,7 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::answer::{Answer, Said, SharedAnswer};
+use super::answer::{Answer, ResolvedContent, SharedAnswer};
 use super::change_clock::{ChangeClocks, Reading};
 use super::error::ResolveError;
 use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_BYTES_MAX, BATCH_REFERENCES_MAX};
@@ -86,15 +86,15 @@ struct Inner {
 /// What a reference serves, and until when that is good.
 struct Cached {
     reading: Reading,
-    served: Served,
+    served: ResolvedTarget,
 }
 
 /// What a reference serves.
-enum Served {
+enum ResolvedTarget {
     /// The same answer for all subjects.
     Fixed(SharedAnswer),
     /// One of several versions, depending on who asks.
-    Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, Said> },
+    Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, ResolvedContent> },
 }
 
 #[derive(Clone)]
@@ -103,8 +103,10 @@ struct ByBytes;
 impl Weighter<Box<str>, Arc<Cached>> for ByBytes {
     fn weight(&self, reference: &Box<str>, cached: &Arc<Cached>) -> u64 {
         let served = match &cached.served {
-            Served::Fixed(answer) => answer.weight(),
-            Served::Chosen { versions, .. } => versions.values().map(|said| said.content.len() as u64 + 512).sum(),
+            ResolvedTarget::Fixed(answer) => answer.weight(),
+            ResolvedTarget::Chosen { versions, .. } => {
+                versions.values().map(|said| said.content.len() as u64 + 512).sum()
+            }
         };
         served + reference.len() as u64 + size_of::<Cached>() as u64
     }
@@ -153,12 +155,12 @@ impl Resolver {
     pub fn resolve(&self, reference: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
         if query.at.is_none()
             && let Some(cached) = self.0.cache.get(reference)
-            && self.0.clocks.still(cached.reading)
+            && self.0.clocks.is_current(cached.reading)
         {
             query.check()?;
             return match &cached.served {
-                Served::Fixed(answer) => Ok(Arc::clone(answer)),
-                Served::Chosen { .. } => cached.served.answer(query),
+                ResolvedTarget::Fixed(answer) => Ok(Arc::clone(answer)),
+                ResolvedTarget::Chosen { .. } => cached.served.answer(query),
             };
         }
         self.look_up(reference, query)
@@ -167,10 +169,10 @@ impl Resolver {
     /// The answer for all subjects, if it is in memory: no allocation and no database access.
     #[must_use]
     pub fn cached(&self, reference: &str) -> Option<SharedAnswer> {
-        let cached = self.0.cache.get(reference).filter(|cached| self.0.clocks.still(cached.reading))?;
+        let cached = self.0.cache.get(reference).filter(|cached| self.0.clocks.is_current(cached.reading))?;
         match &cached.served {
-            Served::Fixed(answer) => Some(Arc::clone(answer)),
-            Served::Chosen { .. } => None,
+            ResolvedTarget::Fixed(answer) => Some(Arc::clone(answer)),
+            ResolvedTarget::Chosen { .. } => None,
         }
     }
 
@@ -241,7 +243,7 @@ impl Resolver {
     }
 }
 
-impl Served {
+impl ResolvedTarget {
     /// The answer for a subject.
     fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
         match self {
@@ -261,7 +263,7 @@ impl Served {
 }
 
 /// Finds what a reference serves, now or at a moment.
-fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<Served, ResolveError> {
+fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<ResolvedTarget, ResolveError> {
     let name = &reference.name;
     let prompt = txn.prompt(name)?.ok_or_else(|| ResolveError::PromptNotFound { name: name.clone() })?;
     if let (None, Some(removed)) = (at, prompt.removed) {
@@ -288,20 +290,25 @@ fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<
         selector: reference.selector.clone(),
         latest: prompt.latest,
     })?;
-    let said = said(txn, name, &version)?;
-    Ok(Served::Fixed(Arc::new(Answer::compose(&said, reference.label(), None))))
+    let said = resolve_content(txn, name, &version)?;
+    Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(&said, reference.label(), None))))
 }
 
-fn serve_label(txn: &ReadTxn, name: &PromptName, label: &Label, serving: Serving) -> Result<Served, ResolveError> {
+fn serve_label(
+    txn: &ReadTxn,
+    name: &PromptName,
+    label: &Label,
+    serving: Serving,
+) -> Result<ResolvedTarget, ResolveError> {
     let mut versions = BTreeMap::new();
     for number in serving.versions() {
         if let Some(version) = txn.version(name, number)? {
-            versions.insert(number, said(txn, name, &version)?);
+            versions.insert(number, resolve_content(txn, name, &version)?);
         }
     }
     match serving.fixed().and_then(|number| versions.get(&number)) {
-        Some(said) => Ok(Served::Fixed(Arc::new(Answer::compose(said, Some(label), None)))),
-        None => Ok(Served::Chosen { serving, label: label.clone(), versions }),
+        Some(said) => Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(said, Some(label), None)))),
+        None => Ok(ResolvedTarget::Chosen { serving, label: label.clone(), versions }),
     }
 }
 
@@ -319,9 +326,9 @@ pub(super) fn content_bytes(
     }
 }
 
-fn said(txn: &ReadTxn, name: &PromptName, version: &Version) -> Result<Said, ResolveError> {
+fn resolve_content(txn: &ReadTxn, name: &PromptName, version: &Version) -> Result<ResolvedContent, ResolveError> {
     let content = Bytes::from(content_bytes(txn, name, version, &version.content_id)?);
-    Ok(Said { name: name.clone(), version: version.number, content_id: version.content_id, content })
+    Ok(ResolvedContent { name: name.clone(), version: version.number, content_id: version.content_id, content })
 }
 
 /// What a label serves now, or served at a moment.

@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::offline::{OfflineError, Standing, standing};
+use super::offline::{DirectoryState, OfflineError, directory_state};
 use crate::clock::Clock;
 use crate::crypto::key::{KeyError, SigningKey, VerifyingKey};
 use crate::crypto::note::{NOTE_BYTES_MAX, Note, NoteError, Signed};
 use crate::json::plain_reason;
-use crate::registry::founding::{FoundingError, install_root, own_key_file};
-use crate::registry::seal::{KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, read_key};
+use crate::registry::bootstrap::{BootstrapError, install_root, own_key_file};
+use crate::registry::signer::{KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, read_key};
 use crate::store::files::replace;
 use crate::store::{Options, Store, StoreError};
 use crate::trust::epoch::{EpochError, EpochRecord};
@@ -59,13 +59,13 @@ pub enum CeremonyError {
     #[error("this draft is of root document {drafted}, but {installed} is already in force; draft it again")]
     Outdated { drafted: u64, installed: u64 },
     #[error("the draft does not have enough signatures")]
-    Unsigned { missing: Vec<Tally> },
+    Unsigned { missing: Vec<SignatureCount> },
     #[error("reading or writing a file failed: {0}")]
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Offline(#[from] OfflineError),
     #[error(transparent)]
-    Founding(#[from] FoundingError),
+    Founding(#[from] BootstrapError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -95,7 +95,7 @@ pub struct Plan {
 
 /// How many signatures of a draft one root document counts, and how many it asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct SignatureCount {
     /// What is signed: `root` or `epoch`.
     pub of: &'static str,
     /// The root document whose keys count.
@@ -106,7 +106,7 @@ pub struct Tally {
     pub needed: usize,
 }
 
-impl Tally {
+impl SignatureCount {
     /// Signatures that are still missing.
     #[must_use]
     pub const fn missing(&self) -> usize {
@@ -116,7 +116,7 @@ impl Tally {
 
 /// A text that is to be signed, with the signatures that it has.
 #[derive(Debug, Clone)]
-enum Part {
+enum SignablePart {
     Text(String),
     Note(Note),
 }
@@ -126,9 +126,9 @@ enum Part {
 pub struct Draft {
     chain: RootChain,
     document: RootDocument,
-    root: Part,
+    root: SignablePart,
     record: Option<EpochRecord>,
-    epoch: Option<Part>,
+    epoch: Option<SignablePart>,
 }
 
 /// The layout of a draft's file; notes stand in it as they are.
@@ -165,9 +165,9 @@ pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Res
     if out.symlink_metadata().is_ok() {
         return Err(CeremonyError::Exists { path: out.to_owned() });
     }
-    let Standing { chain, epoch, base, replica } = standing(data)?;
+    let DirectoryState { chain, epoch, base, replica } = directory_state(data)?;
     if replica {
-        return Err(FoundingError::IsReplica.into());
+        return Err(BootstrapError::IsReplica.into());
     }
     let now = chain.current();
     let issued = clock.now_ms().div_euclid(1_000);
@@ -201,8 +201,8 @@ pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Res
         });
     }
     let draft = Draft {
-        root: Part::Text(next.to_text()),
-        epoch: record.as_ref().map(|record| Part::Text(record.to_text())),
+        root: SignablePart::Text(next.to_text()),
+        epoch: record.as_ref().map(|record| SignablePart::Text(record.to_text())),
         document: next,
         chain,
         record,
@@ -253,7 +253,7 @@ pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), Cere
 
 /// What an installation did.
 #[derive(Debug)]
-pub struct Installed {
+pub struct InstallResult {
     /// What was installed.
     pub draft: Draft,
     /// Whether it was not installed before.
@@ -266,20 +266,20 @@ pub struct Installed {
 ///
 /// # Errors
 /// Signatures are missing, it was drafted from another state, a node is running, or writing fails.
-pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<Installed, CeremonyError> {
+pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<InstallResult, CeremonyError> {
     let draft = Draft::read(path)?;
     draft.check_signed()?;
     let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
     let root = draft.root.to_bytes();
-    let epoch = draft.epoch.as_ref().map(Part::to_bytes);
+    let epoch = draft.epoch.as_ref().map(SignablePart::to_bytes);
     let new = install_root(&store, &root, epoch.as_deref(), clock).map_err(|error| match error {
-        FoundingError::Root(RootError::NotNext { expected, found }) if found < expected => {
+        BootstrapError::Root(RootError::NotNext { expected, found }) if found < expected => {
             CeremonyError::Outdated { drafted: found, installed: expected.saturating_sub(1) }
         }
         error => error.into(),
     })?;
     let root_key_file = data.join(KEYS_FOLDER).join(ROOT_KEY_FILE);
-    Ok(Installed { draft, new, root_key_file: root_key_file.exists().then_some(root_key_file) })
+    Ok(InstallResult { draft, new, root_key_file: root_key_file.exists().then_some(root_key_file) })
 }
 
 impl Draft {
@@ -345,10 +345,10 @@ impl Draft {
     ///
     /// # Errors
     /// One of the signatures is bad.
-    pub fn tallies(&self) -> Result<Vec<Tally>, CeremonyError> {
-        let tally = |of, part: &Part, root: &RootDocument| -> Result<Tally, NoteError> {
+    pub fn tallies(&self) -> Result<Vec<SignatureCount>, CeremonyError> {
+        let tally = |of, part: &SignablePart, root: &RootDocument| -> Result<SignatureCount, NoteError> {
             let found = part.signatures(root)?;
-            Ok(Tally { of, root: root.version, found, needed: usize::from(root.threshold) })
+            Ok(SignatureCount { of, root: root.version, found, needed: usize::from(root.threshold) })
         };
         let mut tallies = vec![tally("root", &self.root, self.before())?, tally("root", &self.root, self.next())?];
         if let Some(epoch) = &self.epoch {
@@ -372,8 +372,8 @@ impl Draft {
         let next = RootDocument { version: now.version.saturating_add(1), reset: None, issued, ..now.clone() };
         let record = record(next.version);
         let draft = Self {
-            root: Part::Text(next.to_text()),
-            epoch: Some(Part::Text(record.to_text())),
+            root: SignablePart::Text(next.to_text()),
+            epoch: Some(SignablePart::Text(record.to_text())),
             document: next,
             record: Some(record),
             chain,
@@ -393,7 +393,7 @@ impl Draft {
     }
 
     fn check_signed(&self) -> Result<(), CeremonyError> {
-        let missing: Vec<Tally> = self.tallies()?.into_iter().filter(|tally| tally.missing() > 0).collect();
+        let missing: Vec<SignatureCount> = self.tallies()?.into_iter().filter(|tally| tally.missing() > 0).collect();
         if missing.is_empty() { Ok(()) } else { Err(CeremonyError::Unsigned { missing }) }
     }
 
@@ -421,13 +421,13 @@ impl Draft {
             Ok(chain)
         };
         let chain = begin().map_err(|error| explain(&error))?;
-        let root = Part::parse(&file.root, ROOT_BYTES_MAX).map_err(|error| explain(&error))?;
+        let root = SignablePart::parse(&file.root, ROOT_BYTES_MAX).map_err(|error| explain(&error))?;
         let document = RootDocument::parse(root.text()).map_err(|error| explain(&error))?;
         let current = chain.current();
         if document.registry != current.registry || document.version != current.version.saturating_add(1) {
             return Err(format!("its root document does not follow root document {}", current.version));
         }
-        let epoch = file.epoch.map(|epoch| Part::parse(&epoch, NOTE_BYTES_MAX)).transpose();
+        let epoch = file.epoch.map(|epoch| SignablePart::parse(&epoch, NOTE_BYTES_MAX)).transpose();
         let epoch = epoch.map_err(|error| explain(&error))?;
         let record = epoch.as_ref().map(|epoch| EpochRecord::parse(epoch.text())).transpose();
         let record = record.map_err(|error| explain(&error))?;
@@ -452,7 +452,7 @@ impl Draft {
     }
 }
 
-impl Part {
+impl SignablePart {
     /// Without a blank line it is an unsigned text.
     fn parse(whole: &str, bytes_max: usize) -> Result<Self, NoteError> {
         if whole.contains("\n\n") {

@@ -35,7 +35,7 @@ pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committ
             changed = committed.changed() => changed.is_err(),
         };
         if committed.borrow_and_update().head.position.seq > last {
-            match tell(&store, last, &mut import).await {
+            match log_entries(&store, last, &mut import).await {
                 Ok(told) => last = told,
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -52,7 +52,7 @@ pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committ
 }
 
 /// Writes a line for each entry behind this one but those of an import, which is gathered; the last that was told.
-async fn tell(store: &Store, mut last: u64, import: &mut Option<Import>) -> Result<u64, StoreError> {
+async fn log_entries(store: &Store, mut last: u64, import: &mut Option<Import>) -> Result<u64, StoreError> {
     loop {
         let store = store.clone();
         let read = tokio::task::spawn_blocking(move || store.read()?.audit_from(last.saturating_add(1), ENTRIES_MAX));

@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::Face;
+use crate::http::HttpService;
 use crate::metrics::Metrics;
-use crate::registry::primary_clock::{CLOCK_HINT, PrimaryClock, Standing};
+use crate::registry::primary_clock::{CLOCK_HINT, ClockState, PrimaryClock};
 use crate::registry::{Registry, RegistryError};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub(super) fn of_primary(
     metrics: &Metrics,
     archive_unused_days: Option<u32>,
 ) -> Vec<Job> {
-    let told = Arc::new(Mutex::new(Standing::Trusted));
+    let told = Arc::new(Mutex::new(ClockState::Trusted));
     let (watched, metrics) = (Arc::clone(clock), metrics.clone());
     let (apply, forget, bookkeep) = (registry.clone(), registry.clone(), registry.clone());
     let clock = Arc::clone(clock);
@@ -112,7 +112,7 @@ pub(super) fn of_primary(
 }
 
 /// The jobs of every node that answers over HTTP.
-pub(super) fn of_pages(face: &Face) -> Vec<Job> {
+pub(super) fn of_pages(face: &HttpService) -> Vec<Job> {
     let face = face.clone();
     let keep = move || {
         let face = face.clone();
@@ -123,7 +123,7 @@ pub(super) fn of_pages(face: &Face) -> Vec<Job> {
 
 /// Writes down what was noted while answering.
 async fn write_down(registry: &Registry, clock: &PrimaryClock) -> Result<(), RegistryError> {
-    if clock.standing() == Standing::Impossible {
+    if clock.standing() == ClockState::Impossible {
         return Ok(());
     }
     registry.keep_latest_time().await?;
@@ -150,21 +150,21 @@ async fn forget_old_deletions(registry: &Registry) -> Result<(), RegistryError> 
 }
 
 /// Says when the clock stops to fit what was signed and committed, and when it fits again.
-fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &Mutex<Standing>) {
+fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &Mutex<ClockState>) {
     let standing = clock.standing();
-    metrics.clock_untrusted.set(i64::from(standing != Standing::Trusted));
+    metrics.clock_untrusted.set(i64::from(standing != ClockState::Trusted));
     let before = std::mem::replace(&mut *told.lock().unwrap_or_else(PoisonError::into_inner), standing);
     if standing == before {
         return;
     }
     match standing {
-        Standing::Trusted => tracing::info!("the clock agrees with signatures and commits again"),
-        Standing::Behind => tracing::warn!(
+        ClockState::Trusted => tracing::info!("the clock agrees with signatures and commits again"),
+        ClockState::Behind => tracing::warn!(
             latest = %clock.latest(),
             "the clock is behind the latest signature or commit: it is wrong now, or was then; correct it, or if it \
                 is right now, stop the node and run `bookholder repair-dates`"
         ),
-        Standing::Impossible => {
+        ClockState::Impossible => {
             if let Err(error) = clock.commit_ms() {
                 tracing::error!(%error, hint = CLOCK_HINT, "nothing is committed");
             }

@@ -8,13 +8,13 @@ use crate::clock::Clock;
 use crate::model::audit::AuditVerdict;
 use crate::model::position::Position;
 use crate::registry::RegistryError;
+use crate::registry::bootstrap::{BootstrapError, base_of};
 use crate::registry::directory::{DirectoryError, check_for_replica};
-use crate::registry::founding::{FoundingError, base_of};
-use crate::registry::seal::CHECKPOINT_KEY_FILE;
+use crate::registry::signer::CHECKPOINT_KEY_FILE;
 use crate::registry::trust_files;
 use crate::replication::engine::Settings as Rules;
-use crate::replication::follower::{Follower, Following};
-use crate::replication::recollection::{OpenError, check_note};
+use crate::replication::follower::{Follower, FollowerOptions};
+use crate::replication::replica_state::{OpenError, check_note};
 use crate::resolve::Resolver;
 use crate::store::create::has_database;
 use crate::store::meta;
@@ -28,7 +28,7 @@ use crate::trust::root::{RootDocument, RootKeyId};
 use crate::trust::root_chain::RootChain;
 
 /// What a data directory proves.
-pub struct Proof {
+pub struct VerifiedDirectory {
     /// What was found, and what differs.
     pub report: Report,
     /// The signed checkpoint of the state, where there is one.
@@ -60,9 +60,9 @@ pub enum OfflineError {
     #[error(transparent)]
     Replica(#[from] OpenError),
     #[error(transparent)]
-    Founding(#[from] FoundingError),
+    Founding(#[from] BootstrapError),
     #[error(transparent)]
-    Key(#[from] crate::registry::seal::KeyFileError),
+    Key(#[from] crate::registry::signer::KeyFileError),
     #[error("the signed records are inconsistent: {0}")]
     Trust(String),
     #[error(transparent)]
@@ -87,7 +87,7 @@ pub enum OfflineError {
 ///
 /// # Errors
 /// The database cannot be read at all.
-pub fn prove(txn: &ReadTxn) -> Result<Proof, StoreError> {
+pub fn verify_transaction(txn: &ReadTxn) -> Result<VerifiedDirectory, StoreError> {
     prove_with_progress(txn, &mut |_| {})
 }
 
@@ -95,7 +95,7 @@ pub fn prove(txn: &ReadTxn) -> Result<Proof, StoreError> {
 ///
 /// # Errors
 /// As [`prove`].
-pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Proof, StoreError> {
+pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<VerifiedDirectory, StoreError> {
     let mut report = verify(txn, progress)?;
     let audit = txn.verify_audit()?;
     if let Some(seq) = audit.broken_at {
@@ -121,7 +121,7 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
             checkpoint = check_checkpoint(txn, &chain, &epochs, &mut report)?;
         }
     }
-    Ok(Proof { report, checkpoint, root_key, registry, audit })
+    Ok(VerifiedDirectory { report, checkpoint, root_key, registry, audit })
 }
 
 type Trust = Result<Option<(RootChain, Vec<VerifiedEpoch>)>, String>;
@@ -172,7 +172,7 @@ fn check_checkpoint(
 /// # Errors
 /// There is no registry, or its records do not hold together.
 pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
-    let Standing { chain, epoch, .. } = standing(data)?;
+    let DirectoryState { chain, epoch, .. } = directory_state(data)?;
     let record = epoch.record();
     Ok(Keys {
         root_key: chain.key_id(),
@@ -192,7 +192,7 @@ pub async fn import_bundle(
     root_key: Option<RootKeyId>,
     (accept_expired, accept_fork): (bool, Option<Position>),
     clock: Arc<dyn Clock>,
-) -> Result<Result<Proof, String>, OfflineError> {
+) -> Result<Result<VerifiedDirectory, String>, OfflineError> {
     check_for_replica(data)?;
     if root_key.is_none() && !has_database(data) {
         return Err(OfflineError::NoRootKey);
@@ -203,7 +203,7 @@ pub async fn import_bundle(
         None => store.read()?.meta(&meta::TRUSTED_ROOT)?.ok_or(OfflineError::NoRootKey)?,
     };
     let resolver = Resolver::new(store.clone(), 0);
-    let following = Following {
+    let following = FollowerOptions {
         upstream: None,
         token: None,
         extra_ca: None,
@@ -217,7 +217,7 @@ pub async fn import_bundle(
     let open = move || Follower::open(opening, resolver, metrics, clock, following);
     let mut follower = tokio::task::spawn_blocking(open).await.map_err(std::io::Error::other)??;
     let outcome = match follower.import(bundle).await {
-        Ok(()) => Ok(prove(&store.read()?)?),
+        Ok(()) => Ok(verify_transaction(&store.read()?)?),
         Err(rejection) => Err(rejection.detail),
     };
     store.close().await;
@@ -225,7 +225,7 @@ pub async fn import_bundle(
 }
 
 /// The trusted records and the position of a data directory.
-pub(super) struct Standing {
+pub(super) struct DirectoryState {
     pub(super) chain: RootChain,
     /// The newest epoch.
     pub(super) epoch: VerifiedEpoch,
@@ -236,7 +236,7 @@ pub(super) struct Standing {
 }
 
 /// Loads the trusted records of a data directory, even while a node runs on it.
-pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
+pub(super) fn directory_state(data: &Path) -> Result<DirectoryState, OfflineError> {
     let (base, replica, (roots, epochs)) = match Store::open(&Options { directory: data.to_owned(), create: false }) {
         Ok(store) => {
             let txn = store.read()?;
@@ -251,5 +251,5 @@ pub(super) fn standing(data: &Path) -> Result<Standing, OfflineError> {
     let (chain, mut epochs) =
         read_back(None, &roots, &epochs).map_err(|error| OfflineError::Trust(error.to_string()))?;
     let epoch = epochs.pop().ok_or_else(|| OfflineError::Trust("there is no epoch record".to_owned()))?;
-    Ok(Standing { chain, epoch, base, replica })
+    Ok(DirectoryState { chain, epoch, base, replica })
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Bound, Running, StartError, Wired, forget_address};
+use super::running::{Bound, Running, StartError, WiredNode, forget_address};
 use super::{decisions, jobs, self_audit};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::client::deliver::Deliverer;
@@ -17,8 +17,8 @@ use crate::http::{About, AppState};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::founding::{self, FirstStart, Founding};
-use crate::registry::primary_clock::{PrimaryClock, Standing};
+use crate::registry::bootstrap::{self, BootstrapOptions, FirstStart};
+use crate::registry::primary_clock::{ClockState, PrimaryClock};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
@@ -81,8 +81,8 @@ pub async fn start_primary_announcing(
     let (store, founded) = {
         let (clock, directory, url) = (Arc::clone(&clock), node.data.clone(), bound.url());
         let open = move || -> Result<_, StartError> {
-            let founding = Founding { registry: name, admin_token, trust_clock };
-            let (store, founded) = founding::open(&directory, &founding, &clock, |first| {
+            let options = BootstrapOptions { registry: name, admin_token, trust_clock };
+            let (store, founded) = bootstrap::open(&directory, &options, &clock, |first| {
                 let FirstStart { token, token_file, root_key } = *first;
                 announce(&NewRegistry { token, token_file, root_key, url: &url });
             })?;
@@ -159,7 +159,7 @@ pub async fn start_primary_announcing(
         stop,
     };
     let (root_key, new_token) = (founded.root_key, founded.new_token);
-    Wired { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
+    WiredNode { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
 }
 
 /// Keeps what every answer says of this node up to date with its commits.
@@ -214,7 +214,7 @@ fn describe(
         age_s: 0,
         issued: None,
         expires: None,
-        clock_untrusted: clock.standing() != Standing::Trusted,
+        clock_untrusted: clock.standing() != ClockState::Trusted,
         held: false,
         trouble,
         storage: None,

@@ -7,9 +7,9 @@ use super::offline::OfflineError;
 use crate::api::govern::{TokenRequest, TokenView};
 use crate::clock::Clock;
 use crate::model::time::Timestamp;
-use crate::registry::founding::{Founding, reopen};
+use crate::registry::bootstrap::{BootstrapOptions, reopen};
 use crate::registry::primary_clock::{ClockError, EARLIEST_MS};
-use crate::registry::redate::{self, Redated};
+use crate::registry::repair_dates::{self, DateChange};
 use crate::registry::{Actor, Registry};
 use crate::store::{Options, Store};
 
@@ -28,7 +28,7 @@ pub async fn create_token(
     let data = data.to_owned();
     let opened = tokio::task::spawn_blocking(move || -> Result<_, OfflineError> {
         let store = Store::open(&Options { directory: data, create: false })?;
-        let signer = reopen(&store, &Founding::default(), &clock)?.signer;
+        let signer = reopen(&store, &BootstrapOptions::default(), &clock)?.signer;
         Ok((Registry::open(store.clone(), Arc::clone(&signer.clock))?, store))
     });
     let (registry, store) = opened.await.map_err(std::io::Error::other)??;
@@ -47,15 +47,18 @@ pub fn repair_dates(
     message: &str,
     dry_run: bool,
     clock: &Arc<dyn Clock>,
-) -> Result<Vec<Redated>, OfflineError> {
+) -> Result<Vec<DateChange>, OfflineError> {
     let now = Timestamp::from_ms(clock.now_ms());
     if now.ms() < EARLIEST_MS {
-        return Err(crate::registry::founding::FoundingError::from(ClockError::Unset { now }).into());
+        return Err(crate::registry::bootstrap::BootstrapError::from(ClockError::Unset { now }).into());
     }
     let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
-    let founded = reopen(&store, &Founding { trust_clock: true, ..Founding::default() }, clock)?;
-    let redated =
-        if dry_run { redate::plan(&store, now)? } else { redate::apply(&store, &founded.signer.clock, message)? };
+    let founded = reopen(&store, &BootstrapOptions { trust_clock: true, ..BootstrapOptions::default() }, clock)?;
+    let redated = if dry_run {
+        repair_dates::plan(&store, now)?
+    } else {
+        repair_dates::apply(&store, &founded.signer.clock, message)?
+    };
     store.close_blocking();
     Ok(redated)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
-use super::running::{Bound, Running, StartError, Wired, forget_address};
+use super::running::{Bound, Running, StartError, WiredNode, forget_address};
 use super::{self_audit, transitions};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
@@ -14,13 +14,13 @@ use crate::config::ReplicaSettings;
 use crate::http::{About, AppState};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
-use crate::registry::Seat;
+use crate::registry::AuthContext;
 use crate::registry::directory::check_for_replica;
-use crate::registry::seal::KEYS_FOLDER;
+use crate::registry::signer::KEYS_FOLDER;
 use crate::replication::engine::Settings as Rules;
-use crate::replication::follower::{Follower, Following};
+use crate::replication::follower::{Follower, FollowerOptions};
 use crate::replication::health::Health;
-use crate::replication::recollection::{OpenError, recollect};
+use crate::replication::replica_state::{OpenError, load_replica_state};
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::create::has_database;
@@ -49,7 +49,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let root_key = pinned(&store, settings.root_key)?;
     let held = store.committed().borrow().head.position;
     let name = settings.name.unwrap_or_else(|| made_up_name(&settings.node.data));
-    let following = Following {
+    let following = FollowerOptions {
         upstream: settings.upstream.clone(),
         token: settings.upstream_token.map(|token| token.reveal().to_owned()),
         extra_ca,
@@ -111,13 +111,13 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         open_reads: settings.node.open_reads,
         open_to_all: settings.node.open_to_all,
         door: settings.node.door.clone(),
-        read_token: settings.read_token.map(|hash| (hash, Arc::new(Seat::reader("reader")))),
+        read_token: settings.read_token.map(|hash| (hash, Arc::new(AuthContext::reader("reader")))),
         usage,
         ready_max_age_s: settings.node.ready_max_age_s,
         clock: Arc::clone(&clock),
         stop,
     };
-    Wired { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
+    WiredNode { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
 }
 
 /// What an operator does about damaged data, or the replica itself.
@@ -171,8 +171,10 @@ async fn opened(settings: &ReplicaSettings, remedy: &str) -> Result<(Store, Opti
 fn open_and_recollect(options: &Options, given: Option<RootKeyId>) -> Result<Store, StartError> {
     let store = Store::open_to_serve(options)?;
     if let Ok(root_key) = pinned(&store, given) {
-        let recollected =
-            store.read().map_err(OpenError::from).and_then(|txn| recollect(&txn, store.directory(), &root_key));
+        let recollected = store
+            .read()
+            .map_err(OpenError::from)
+            .and_then(|txn| load_replica_state(&txn, store.directory(), &root_key));
         if let Err(error) = recollected {
             store.close_blocking();
             return Err(error.into());

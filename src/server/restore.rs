@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ceremony::{CeremonyError, Draft};
-use super::offline::{OfflineError, Proof, prove};
+use super::offline::{OfflineError, VerifiedDirectory, verify_transaction};
 use crate::clock::Clock;
+use crate::registry::bootstrap::BootstrapError;
 use crate::registry::directory::{FIRST_START_FOLDER, RESTORE_FOLDER, TRUST_FOLDER};
-use crate::registry::founding::FoundingError;
 use crate::registry::new_epoch::NewEpoch;
-use crate::registry::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
+use crate::registry::signer::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
 use crate::registry::trust_files;
 use crate::store::create;
 use crate::store::files::{WATERMARK_FILE, replace, sync_directory};
@@ -63,7 +63,7 @@ pub fn restore(
     keys: &Path,
     signing: Signing<'_>,
     clock: &Arc<dyn Clock>,
-) -> Result<(u64, Proof), CeremonyError> {
+) -> Result<(u64, VerifiedDirectory), CeremonyError> {
     attempt(backup, data, keys, |attempt, work| {
         let restored = attempt.prepare(work, |store, next| match signing {
             Signing::Keys(files) => {
@@ -112,18 +112,18 @@ fn attempt<T>(
     backup: &Path,
     data: &Path,
     keys: &Path,
-    work: impl FnOnce(&mut Attempt<'_>, &Work<'_>) -> Result<T, CeremonyError>,
+    work: impl FnOnce(&mut RestoreAttempt<'_>, &RestoreJob<'_>) -> Result<T, CeremonyError>,
 ) -> Result<T, CeremonyError> {
     if !keys.join(CHECKPOINT_KEY_FILE).is_file() {
         return Err(OfflineError::NoKeys { path: keys.to_owned() }.into());
     }
     let key_files = key_files(keys)?;
     let source = open_backup(backup)?;
-    let mut attempt = Attempt { new: !data.exists(), data, written: Vec::new() };
+    let mut attempt = RestoreAttempt { new: !data.exists(), data, written: Vec::new() };
     create::directory(data)?;
     // Who has it works in the same folder, which is not this one's to clear.
     let _lock = create::lock(data)?;
-    let done = work(&mut attempt, &Work { backup, source, keys, key_files });
+    let done = work(&mut attempt, &RestoreJob { backup, source, keys, key_files });
     if done.is_err() {
         attempt.undo();
     }
@@ -131,7 +131,7 @@ fn attempt<T>(
 }
 
 /// What is to be restored.
-struct Work<'a> {
+struct RestoreJob<'a> {
     backup: &'a Path,
     source: File,
     keys: &'a Path,
@@ -145,7 +145,7 @@ struct KeyFile {
 }
 
 /// One try, and what it has to take back.
-struct Attempt<'a> {
+struct RestoreAttempt<'a> {
     data: &'a Path,
     /// Whether the data directory was not there before.
     new: bool,
@@ -153,14 +153,14 @@ struct Attempt<'a> {
     written: Vec<PathBuf>,
 }
 
-impl Attempt<'_> {
+impl RestoreAttempt<'_> {
     /// Copies the backup aside, proves it, and lets `step` work on it with the epoch that is to come; what it made, and
     /// the proof of what is there now.
     fn prepare<T>(
         &self,
-        work: &Work<'_>,
+        work: &RestoreJob<'_>,
         step: impl FnOnce(&Store, NewEpoch) -> Result<T, CeremonyError>,
-    ) -> Result<(T, Proof), CeremonyError> {
+    ) -> Result<(T, VerifiedDirectory), CeremonyError> {
         self.check_target()?;
         self.check_keys(work)?;
         let aside = self.data.join(RESTORE_FOLDER);
@@ -175,7 +175,7 @@ impl Attempt<'_> {
     }
 
     /// Puts the keys and the database into their places.
-    fn finish(&mut self, work: &Work<'_>) -> Result<(), OfflineError> {
+    fn finish(&mut self, work: &RestoreJob<'_>) -> Result<(), OfflineError> {
         self.put_keys(work)?;
         std::fs::rename(self.data.join(RESTORE_FOLDER).join(REGISTRY_FILE), self.data.join(REGISTRY_FILE))?;
         sync_directory(self.data)?;
@@ -201,7 +201,7 @@ impl Attempt<'_> {
     }
 
     /// Refuses to write over other private keys, unless a first start made them and did not come to use them.
-    fn check_keys(&self, work: &Work<'_>) -> Result<(), OfflineError> {
+    fn check_keys(&self, work: &RestoreJob<'_>) -> Result<(), OfflineError> {
         if self.data.join(FIRST_START_FOLDER).exists() {
             return Ok(());
         }
@@ -214,7 +214,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn put_keys(&mut self, work: &Work<'_>) -> Result<(), OfflineError> {
+    fn put_keys(&mut self, work: &RestoreJob<'_>) -> Result<(), OfflineError> {
         let folder = self.data.join(KEYS_FOLDER);
         create::directory(&folder)?;
         for key in &work.key_files {
@@ -246,13 +246,13 @@ impl Attempt<'_> {
 fn renew<T>(
     aside: &Path,
     data: &Path,
-    work: &Work<'_>,
+    work: &RestoreJob<'_>,
     step: impl FnOnce(&Store, NewEpoch) -> Result<T, CeremonyError>,
-) -> Result<(T, Proof), CeremonyError> {
+) -> Result<(T, VerifiedDirectory), CeremonyError> {
     let refuse = |reason: String| OfflineError::Backup { path: work.backup.to_owned(), reason };
     let in_backup = |error: CeremonyError| match error {
-        CeremonyError::Offline(OfflineError::Store(error) | OfflineError::Founding(FoundingError::Store(error)))
-        | CeremonyError::Founding(FoundingError::Store(error))
+        CeremonyError::Offline(OfflineError::Store(error) | OfflineError::Founding(BootstrapError::Store(error)))
+        | CeremonyError::Founding(BootstrapError::Store(error))
         | CeremonyError::Store(error) => match unreadable(error) {
             Ok(reason) => refuse(reason).into(),
             Err(error) => error.into(),
@@ -264,14 +264,14 @@ fn renew<T>(
     let shattered = || refuse("its structure is inconsistent".to_owned()).into();
     let opened = catch_unwind(|| Store::open(&Options { directory: aside.to_owned(), create: false }));
     let store = opened.unwrap_or_else(|_| Err(StoreError::Torn)).map_err(|error| in_backup(error.into()))?;
-    let proving = || -> Result<Proof, CeremonyError> {
-        let proof = prove(&store.read()?)?;
+    let proving = || -> Result<VerifiedDirectory, CeremonyError> {
+        let proof = verify_transaction(&store.read()?)?;
         match proof.report.differences.first() {
             Some(first) => Err(refuse(format!("{first} ({} differences)", proof.report.differences.len())).into()),
             None => Ok(proof),
         }
     };
-    let steps = || -> Result<(T, Proof), CeremonyError> {
+    let steps = || -> Result<(T, VerifiedDirectory), CeremonyError> {
         if proving()?.root_key.is_none() {
             return Err(refuse("it does not contain a registry".to_owned()).into());
         }

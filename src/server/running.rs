@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::jobs;
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
-use crate::http::{AppState, Face, Listener, serve};
+use crate::http::{AppState, HttpService, Listener, serve};
+use crate::registry::bootstrap::BootstrapError;
 use crate::registry::directory::DirectoryError;
-use crate::registry::founding::FoundingError;
-use crate::registry::seal::KEYS_FOLDER;
-use crate::replication::recollection::OpenError;
+use crate::registry::signer::KEYS_FOLDER;
+use crate::replication::replica_state::OpenError;
 use crate::resolve::Resolver;
 use crate::store::files::{replace, sweep};
 use crate::store::volume::network_file_system;
@@ -40,7 +40,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Founding(#[from] FoundingError),
+    Founding(#[from] BootstrapError),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error(transparent)]
@@ -130,7 +130,7 @@ fn url(tls: bool, address: SocketAddr) -> String {
 }
 
 /// A node that is wired and not yet reachable.
-pub(super) struct Wired {
+pub(super) struct WiredNode {
     pub(super) settings: Settings,
     pub(super) bound: Bound,
     pub(super) store: Store,
@@ -140,7 +140,7 @@ pub(super) struct Wired {
     pub(super) tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
-impl Wired {
+impl WiredNode {
     /// Starts to serve, and writes down where.
     pub(super) fn listen(self) -> Result<Running, StartError> {
         let Self { settings, bound, store, state, root_key, new_token, mut tasks } = self;
@@ -157,7 +157,7 @@ impl Wired {
         let Bound { tcp, address, mut unix, tls } = bound;
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
-        let face = Face::new(state);
+        let face = HttpService::new(state);
         for job in jobs::of_pages(&face) {
             tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::offline::prove;
+use super::offline::verify_transaction;
 use crate::api::status::Trouble;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
@@ -59,7 +59,7 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
 
 /// What is damaged, if anything is.
 fn look(store: &Store) -> Result<Option<String>, StoreError> {
-    let report = match store.read().and_then(|txn| prove(&txn)) {
+    let report = match store.read().and_then(|txn| verify_transaction(&txn)) {
         Ok(proof) => proof.report,
         Err(error) if error.is_damage() => return Ok(Some(error.to_string())),
         Err(error) => return Err(error),

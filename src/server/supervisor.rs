@@ -43,7 +43,7 @@ impl EndSignals {
         })
     }
 
-    async fn told(mut self) {
+    async fn mark_notified(mut self) {
         let mut minded = std::mem::take(&mut self.minded);
         loop {
             let others = minded.iter_mut().map(|(name, signal)| {
@@ -55,14 +55,14 @@ impl EndSignals {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
                 _ = self.terminate.recv() => return,
-                (name, ..) = select_all(others) => say(name),
+                (name, ..) = select_all(others) => log_signal(name),
             }
         }
     }
 }
 
 /// Logs what a signal means here that does not end the node.
-fn say(name: &'static str) {
+fn log_signal(name: &'static str) {
     match name {
         "SIGHUP" => tracing::info!(
             "SIGHUP ignored: certificates are reloaded automatically; other settings need a \
@@ -76,15 +76,15 @@ fn say(name: &'static str) {
 /// Runs a node until the process is told to end, then drains it.
 pub async fn run_until_told(node: Running, signals: EndSignals) {
     let listening = format!("listening on {}", node.url());
-    tell(&[NotifyState::Ready, NotifyState::Status(&listening)]);
+    notify_states(&[NotifyState::Ready, NotifyState::Status(&listening)]);
     let watchdog = tokio::spawn(keep_watchdog());
     let stopping = node.stopping();
     tokio::select! {
-        () = signals.told() => {}
+        () = signals.mark_notified() => {}
         () = stopping.cancelled() => {}
     }
     tracing::info!("stopping: finishing open requests");
-    tell(&[NotifyState::Stopping]);
+    notify_states(&[NotifyState::Stopping]);
     watchdog.abort();
     node.stop().await;
     tracing::info!("stopped");
@@ -99,11 +99,11 @@ async fn keep_watchdog() {
     let mut interval = tokio::time::interval(Duration::from_micros((microseconds / 2).max(1_000)));
     loop {
         interval.tick().await;
-        tell(&[NotifyState::Watchdog]);
+        notify_states(&[NotifyState::Watchdog]);
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify_states(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(false, states) {
         tracing::debug!(%error, "could not notify the supervisor");
     }

@@ -188,7 +188,7 @@ fn frame(out: &mut impl Write, record: &[u8]) -> Result<(), StoreError> {
 
 /// What an accepted checkpoint says that a delta leads to.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct DeltaTarget {
     /// Which state.
     pub scope: Scope,
     /// Where this node stands once the delta is applied.
@@ -205,7 +205,7 @@ pub struct Target {
     pub now: Timestamp,
 }
 
-impl Target {
+impl DeltaTarget {
     /// What a checkpoint says that a delta leads to.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint, now: Timestamp) -> Self {
@@ -231,7 +231,7 @@ impl Target {
 }
 
 /// The history that a node holds before a delta is applied, which must be part of what it leads to.
-pub struct Before {
+pub struct HeldHistory {
     /// Sees that history.
     pub state: ReadTxn,
     /// Its last commit.
@@ -248,8 +248,8 @@ pub struct Before {
 pub fn apply(
     txn: &mut WriteTxn<'_>,
     source: impl Read,
-    target: &Target,
-    before: Option<&Before>,
+    target: &DeltaTarget,
+    before: Option<&HeldHistory>,
 ) -> Result<Counts, StoreError> {
     let bound = target
         .bytes
@@ -321,7 +321,7 @@ pub fn apply(
             history.kept(txn)?;
         }
         // What is damaged here says nothing of the other side.
-        if let Some(seq) = history.parted()? {
+        if let Some(seq) = history.first_difference()? {
             if !before.given_up {
                 return Err(DeltaError::Fork { held: held.position, to: target.head.position, from: seq }.into());
             }
@@ -342,7 +342,7 @@ fn refused(error: StoreError) -> StoreError {
     }
 }
 
-fn check_header(header: &DeltaHeaderV1, target: &Target, head: Head) -> Result<Position, DeltaError> {
+fn check_header(header: &DeltaHeaderV1, target: &DeltaTarget, head: Head) -> Result<Position, DeltaError> {
     let describe = |registry: &str, view: &str, generation: u64| format!("{registry}, view {view} ({generation})");
     let found = describe(&header.registry, &header.view, header.view_generation);
     let expected = describe(&target.scope.registry, &target.scope.view, target.scope.view_generation);

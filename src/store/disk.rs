@@ -1,6 +1,6 @@
 //! The bytes of the database, as redb sees them.
 //!
-//! [`Medium`] says where they lie. [`Watched`] stands between them and redb: it remembers the first error, after which
+//! [`StorageMedium`] says where they lie. [`WatchedBackend`] stands between them and redb: it remembers the first error, after which
 //! redb refuses everything; it can be cut off, so that a database that was given up never touches the file again; and
 //! it can keep what redb writes in memory, so that a file that cannot be written is read all the same, redb's own
 //! repair included.
@@ -33,7 +33,7 @@ pub enum Access {
 }
 
 /// Where the bytes of a database lie. Tests put one that fails in the place of the file.
-pub trait Medium: Send + Sync + 'static {
+pub trait StorageMedium: Send + Sync + 'static {
     /// Opens the bytes that are there.
     ///
     /// # Errors
@@ -46,14 +46,14 @@ pub trait Medium: Send + Sync + 'static {
     /// The disk refuses.
     fn create(&self) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Puts what [`Medium::create`] made in the place of the bytes, durably; the old ones are kept aside when `keep`
+    /// Puts what [`StorageMedium::create`] made in the place of the bytes, durably; the old ones are kept aside when `keep`
     /// says so.
     ///
     /// # Errors
     /// The disk refuses; then nothing has moved.
     fn install(&self, keep: bool) -> io::Result<()>;
 
-    /// Gives up what [`Medium::create`] made, and its room on the disk.
+    /// Gives up what [`StorageMedium::create`] made, and its room on the disk.
     fn discard(&self) {}
 }
 
@@ -70,7 +70,7 @@ impl FileMedium {
         Self { path }
     }
 
-    fn beside(&self, suffix: &str) -> PathBuf {
+    fn sibling(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
         name.push(suffix);
         name.into()
@@ -78,38 +78,38 @@ impl FileMedium {
 }
 
 /// Where a damaged database is put aside, beside its path.
-pub(super) fn aside(path: &Path) -> PathBuf {
-    FileMedium::new(path.to_owned()).beside(".damaged")
+pub(super) fn set_aside_path(path: &Path) -> PathBuf {
+    FileMedium::new(path.to_owned()).sibling(".damaged")
 }
 
-impl Medium for FileMedium {
+impl StorageMedium for FileMedium {
     fn open(&self, access: Access) -> io::Result<Box<dyn StorageBackend>> {
         let file = OpenOptions::new().read(true).write(access == Access::Write).open(&self.path)?;
         Ok(Box::new(FileBytes(file)))
     }
 
     fn create(&self) -> io::Result<Box<dyn StorageBackend>> {
-        let path = self.beside(".new");
+        let path = self.sibling(".new");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
         Ok(Box::new(FileBytes(file)))
     }
 
     fn install(&self, keep: bool) -> io::Result<()> {
         if keep && self.path.exists() {
-            let aside = aside(&self.path);
+            let aside = set_aside_path(&self.path);
             match std::fs::remove_file(&aside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 // Some file systems have no links; there the database has no name for a moment.
                 _ => std::fs::hard_link(&self.path, &aside).or_else(|_| std::fs::rename(&self.path, &aside))?,
             }
         }
-        std::fs::rename(self.beside(".new"), &self.path)?;
+        std::fs::rename(self.sibling(".new"), &self.path)?;
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         File::open(directory)?.sync_all()
     }
 
     fn discard(&self) {
-        let _there_may_be_none = std::fs::remove_file(self.beside(".new"));
+        let _there_may_be_none = std::fs::remove_file(self.sibling(".new"));
     }
 }
 
@@ -141,19 +141,19 @@ impl StorageBackend for FileBytes {
 
 /// The state of an opened database, shared by its users and its file.
 #[derive(Debug, Default)]
-pub(super) struct Fate {
+pub(super) struct DatabaseHealth {
     given_up: AtomicBool,
-    failure: OnceLock<Failed>,
+    failure: OnceLock<DiskFailure>,
 }
 
 /// The first error of the disk.
 #[derive(Debug)]
-struct Failed {
+struct DiskFailure {
     what: String,
     full: bool,
 }
 
-impl Fate {
+impl DatabaseHealth {
     /// The first error of the disk, if there was one: since then redb refuses to do anything.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(|failed| failed.what.as_str())
@@ -177,15 +177,15 @@ impl Fate {
 
 /// The bytes of a database, watched.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedBackend {
     inner: Box<dyn StorageBackend>,
-    fate: Arc<Fate>,
+    fate: Arc<DatabaseHealth>,
     memory: Option<Mutex<Memory>>,
 }
 
-impl Watched {
+impl WatchedBackend {
     /// Watches bytes; what is written to those opened for reading stays in memory.
-    pub(super) fn new(inner: Box<dyn StorageBackend>, access: Access, fate: Arc<Fate>) -> io::Result<Self> {
+    pub(super) fn new(inner: Box<dyn StorageBackend>, access: Access, fate: Arc<DatabaseHealth>) -> io::Result<Self> {
         let memory = match access {
             Access::Write => None,
             Access::Read => Some(Mutex::new(Memory::over(inner.len()?))),
@@ -200,14 +200,14 @@ impl Watched {
         give_way();
         let done = work();
         if let Err(error) = &done {
-            let failed = Failed { what: format!("{doing} failed: {error}"), full: is_full(error) };
+            let failed = DiskFailure { what: format!("{doing} failed: {error}"), full: is_full(error) };
             let _first_error_stays = self.fate.failure.set(failed);
         }
         done
     }
 }
 
-impl StorageBackend for Watched {
+impl StorageBackend for WatchedBackend {
     fn len(&self) -> io::Result<u64> {
         self.watch("reading the file's size", || match &self.memory {
             Some(memory) => Ok(lock(memory).len),
@@ -350,7 +350,7 @@ mod tests {
         std::fs::write(file.path(), &original).expect("written");
         let medium = FileMedium::new(file.path().to_owned());
         let inner = medium.open(Access::Read).expect("opened");
-        let bytes = Watched::new(inner, Access::Read, Arc::default()).expect("watched");
+        let bytes = WatchedBackend::new(inner, Access::Read, Arc::default()).expect("watched");
         let mut model = original.clone();
         let mut step = 1_usize;
         for round in 0..300_usize {
@@ -384,9 +384,9 @@ mod tests {
     fn the_first_error_is_remembered_and_a_database_that_was_given_up_touches_nothing() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), [1; 100]).expect("written");
-        let fate = Arc::new(Fate::default());
+        let fate = Arc::new(DatabaseHealth::default());
         let inner = FileMedium::new(file.path().to_owned()).open(Access::Write).expect("opened");
-        let bytes = Watched::new(inner, Access::Write, Arc::clone(&fate)).expect("watched");
+        let bytes = WatchedBackend::new(inner, Access::Write, Arc::clone(&fate)).expect("watched");
         assert!(!fate.is_over());
         bytes.read(90, &mut [0; 20]).expect_err("it is shorter");
         assert!(fate.failure().expect("a failure").starts_with("reading failed: "), "{:?}", fate.failure());

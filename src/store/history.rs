@@ -65,7 +65,7 @@ impl<'a> History<'a> {
 
     /// The first commit in which both differ; none where they agree, or where what is held is damaged and so proves
     /// nothing.
-    pub(super) fn parted(&self) -> Result<Option<u64>, StoreError> {
+    pub(super) fn first_difference(&self) -> Result<Option<u64>, StoreError> {
         let Some(seq) = self.parted else { return Ok(None) };
         let report = verify(self.held, &mut |_| {})?;
         Ok((report.more == 0 && report.differences.is_empty()).then_some(seq))

@@ -6,7 +6,7 @@ use super::create::{self, DirectoryLock};
 use super::disk::{Access, FileMedium};
 use super::error::StoreError;
 use super::guard::guarded;
-use super::opening::{Handle, torn};
+use super::opening::{Handle, damaged_database};
 use super::read::ReadTxn;
 use super::writer::REGISTRY_FILE;
 
@@ -49,7 +49,7 @@ impl Inspection {
     /// The look's own, or the database cannot be read.
     pub fn look<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let txn = guarded(|| ReadTxn::begin(self.handle.database()?));
-        let txn = txn.unwrap_or_else(|panic| Err(torn(&self.path, &panic)))?;
-        guarded(|| work(&txn)).unwrap_or_else(|panic| Err(torn(&self.path, &panic)))
+        let txn = txn.unwrap_or_else(|panic| Err(damaged_database(&self.path, &panic)))?;
+        guarded(|| work(&txn)).unwrap_or_else(|panic| Err(damaged_database(&self.path, &panic)))
     }
 }

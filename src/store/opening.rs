@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
-use super::disk::{Access, Fate, Medium, Watched};
+use super::disk::{Access, DatabaseHealth, StorageMedium, WatchedBackend};
 use super::error::StoreError;
 use super::guard::guarded;
 use super::meta;
@@ -26,13 +26,13 @@ const TORN: &str = "its structure is inconsistent";
 /// An opened database, and what became of it.
 pub(super) struct Handle {
     database: Option<Database>,
-    fate: Arc<Fate>,
+    fate: Arc<DatabaseHealth>,
     access: Access,
 }
 
 impl Handle {
     /// Opens a database that is there.
-    pub(super) fn open(medium: &dyn Medium, path: &Path, access: Access) -> Result<Self, StoreError> {
+    pub(super) fn open(medium: &dyn StorageMedium, path: &Path, access: Access) -> Result<Self, StoreError> {
         let bytes = medium.open(access).map_err(|error| refusal(path, error))?;
         if bytes.len().map_err(|error| refusal(path, error))? == 0 {
             return Err(damaged(path, "it is empty"));
@@ -41,17 +41,17 @@ impl Handle {
     }
 
     /// Makes a new database, beside the one that may be there.
-    pub(super) fn create(medium: &dyn Medium, path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn create(medium: &dyn StorageMedium, path: &Path) -> Result<Self, StoreError> {
         let handle = Self::over(medium.create().map_err(|error| refusal(path, error))?, path, Access::Write)?;
         prepare(&handle, path)?;
         Ok(handle)
     }
 
     fn over(bytes: Box<dyn StorageBackend>, path: &Path, access: Access) -> Result<Self, StoreError> {
-        let fate = Arc::new(Fate::default());
-        let bytes = Watched::new(bytes, access, Arc::clone(&fate)).map_err(|error| refusal(path, error))?;
+        let fate = Arc::new(DatabaseHealth::default());
+        let bytes = WatchedBackend::new(bytes, access, Arc::clone(&fate)).map_err(|error| refusal(path, error))?;
         let opened = guarded(|| Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(bytes));
-        let database = match opened.map_err(|panic| torn(path, &panic))? {
+        let database = match opened.map_err(|panic| damaged_database(path, &panic))? {
             Ok(database) => database,
             Err(DatabaseError::DatabaseAlreadyOpen) => return Err(StoreError::InUse { path: path.to_owned() }),
             Err(DatabaseError::UpgradeRequired(version)) => {
@@ -65,7 +65,11 @@ impl Handle {
     }
 
     /// Opens a database and makes it ready: its tables are there and its newest state can be read.
-    pub(super) fn ready(medium: &dyn Medium, path: &Path, access: Access) -> Result<(Self, Committed), StoreError> {
+    pub(super) fn ready(
+        medium: &dyn StorageMedium,
+        path: &Path,
+        access: Access,
+    ) -> Result<(Self, Committed), StoreError> {
         let handle = Self::open(medium, path, access)?;
         let first = handle.guarded(path, || {
             prepare(&handle, path)?;
@@ -91,7 +95,7 @@ impl Handle {
             Err(panic) => {
                 // Closing it in good order would walk the torn pages once more.
                 self.fate.give_up();
-                Err(torn(path, &panic))
+                Err(damaged_database(path, &panic))
             }
         }
     }
@@ -101,7 +105,7 @@ impl Handle {
     }
 
     /// What became of it.
-    pub(super) const fn fate(&self) -> &Arc<Fate> {
+    pub(super) const fn health(&self) -> &Arc<DatabaseHealth> {
         &self.fate
     }
 
@@ -117,8 +121,8 @@ impl Handle {
     }
 
     /// Gives unused space back to the disk; how many bytes.
-    pub(super) fn compact(&mut self, medium: &dyn Medium, path: &Path) -> Result<u64, StoreError> {
-        let length = |medium: &dyn Medium| medium.open(Access::Read).and_then(|bytes| bytes.len());
+    pub(super) fn compact(&mut self, medium: &dyn StorageMedium, path: &Path) -> Result<u64, StoreError> {
+        let length = |medium: &dyn StorageMedium| medium.open(Access::Read).and_then(|bytes| bytes.len());
         let before = length(medium)?;
         let fate = Arc::clone(&self.fate);
         let database = self.database.as_mut().ok_or(StoreError::Interrupted)?;
@@ -129,13 +133,13 @@ impl Handle {
             Ok(Err(error)) => Err(StoreError::Io(io::Error::other(error))),
             Err(panic) => {
                 fate.give_up();
-                Err(torn(path, &panic))
+                Err(damaged_database(path, &panic))
             }
         }
     }
 
     /// Whether compacting pays: more than half of a large file is unused. Looks at every page of a large file.
-    pub(super) fn compacting_pays(&self, medium: &dyn Medium) -> Result<bool, StoreError> {
+    pub(super) fn compacting_pays(&self, medium: &dyn StorageMedium) -> Result<bool, StoreError> {
         let length = medium.open(Access::Read)?.len()?;
         if length <= COMPACT_BYTES_MIN {
             return Ok(false);
@@ -174,7 +178,7 @@ impl Drop for Handle {
 }
 
 /// What is said of a database on which redb panics.
-pub(super) fn torn(path: &Path, panic: &str) -> StoreError {
+pub(super) fn damaged_database(path: &Path, panic: &str) -> StoreError {
     tracing::debug!(panic, "the database panicked");
     damaged(path, TORN)
 }

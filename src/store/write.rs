@@ -465,7 +465,7 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Writes what was collected along the way; the names of the prompts that changed.
-    pub(super) fn finish(mut self) -> Result<Finished, StoreError> {
+    pub(super) fn finish(mut self) -> Result<GroupResult, StoreError> {
         for name in &self.dirty_namespaces {
             match self.namespaces.get(name) {
                 Some(state) if state.entries > 0 => {
@@ -479,12 +479,12 @@ impl<'t> WriteTxn<'t> {
         }
         self.meta.insert(meta::HEAD.name(), self.head.encode()?.as_slice())?;
         let state = self.view_state();
-        Ok(Finished { head: self.head, state, touched: self.touched, namespaces: self.namespaces })
+        Ok(GroupResult { head: self.head, state, touched: self.touched, namespaces: self.namespaces })
     }
 }
 
 /// What a group of commits hands on to its observers.
-pub(super) struct Finished {
+pub(super) struct GroupResult {
     pub(super) head: Head,
     pub(super) state: ViewState,
     pub(super) touched: BTreeSet<String>,

@@ -17,13 +17,13 @@ use tokio::sync::{oneshot, watch};
 
 use super::condition::Condition;
 use super::create::{self, DirectoryLock};
-use super::disk::{Access, Fate, FileMedium, Medium};
+use super::disk::{Access, DatabaseHealth, FileMedium, StorageMedium};
 use super::error::StoreError;
 use super::guard::guarded;
 use super::opening::Handle;
 use super::read::{Head, ReadTxn, ViewState};
 use super::write::WriteTxn;
-use super::writing::{Job, Task, Writer};
+use super::writing::{Task, Writer, WriterCommand};
 
 /// The database's file in the data directory.
 pub const REGISTRY_FILE: &str = "registry.redb";
@@ -74,7 +74,7 @@ pub type Observer = Box<dyn Fn(&Committed) + Send>;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    queue: SyncSender<Job>,
+    queue: SyncSender<WriterCommand>,
     committed: watch::Receiver<Arc<Committed>>,
 }
 
@@ -82,7 +82,7 @@ pub struct Store {
 pub(super) struct Shared {
     pub(super) directory: PathBuf,
     pub(super) path: PathBuf,
-    pub(super) medium: Arc<dyn Medium>,
+    pub(super) medium: Arc<dyn StorageMedium>,
     pub(super) condition: Condition,
     handle: ArcSwapOption<Handle>,
     /// Whether the writer thread knows of a handle that is of no more use.
@@ -106,7 +106,7 @@ impl Shared {
     pub(super) fn swap(&self, handle: Option<Handle>) {
         let before = self.handle.swap(handle.map(Arc::new));
         if let Some(before) = before {
-            before.fate().give_up();
+            before.health().give_up();
         }
         self.woken.store(false, Ordering::Release);
         let _guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,11 +157,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::open_to_serve`].
-    pub fn open_on(options: &Options, medium: Arc<dyn Medium>) -> Result<Self, StoreError> {
+    pub fn open_on(options: &Options, medium: Arc<dyn StorageMedium>) -> Result<Self, StoreError> {
         Self::begin(options, medium, true)
     }
 
-    fn begin(options: &Options, medium: Arc<dyn Medium>, serving: bool) -> Result<Self, StoreError> {
+    fn begin(options: &Options, medium: Arc<dyn StorageMedium>, serving: bool) -> Result<Self, StoreError> {
         let directory = options.directory.clone();
         if options.create {
             create::directory(&directory)?;
@@ -241,7 +241,7 @@ impl Store {
     pub fn put_aside(directory: &Path) -> Result<PathBuf, StoreError> {
         let path = directory.join(REGISTRY_FILE);
         let _lock = create::lock(directory)?;
-        let aside = super::disk::aside(&path);
+        let aside = super::disk::set_aside_path(&path);
         std::fs::rename(&path, &aside).map_err(|source| StoreError::NotWritable { path, source })?;
         Ok(aside)
     }
@@ -288,27 +288,27 @@ impl Store {
         }
     }
 
-    fn begin_read(&self) -> Result<(ReadTxn, Arc<Fate>), StoreError> {
+    fn begin_read(&self) -> Result<(ReadTxn, Arc<DatabaseHealth>), StoreError> {
         let shared = &self.shared;
         #[cfg(test)]
         shared.snapshots.fetch_add(1, Ordering::Relaxed);
         let mut last = None;
         for _ in 0..VIEW_TRIES {
             let Some(handle) = shared.handle() else { break };
-            if handle.fate().is_over() {
+            if handle.health().is_over() {
                 // Readers notice first if nothing is written.
                 if !shared.woken.swap(true, Ordering::AcqRel) {
-                    let _full_of_writes = self.queue.try_send(Job::Wake);
+                    let _full_of_writes = self.queue.try_send(WriterCommand::Wake);
                 }
                 shared.wait_for_another(&handle);
                 continue;
             }
             match guarded(|| ReadTxn::begin(handle.database()?)) {
-                Ok(Ok(txn)) => return Ok((txn.noticing(shared.condition.clone()), Arc::clone(handle.fate()))),
+                Ok(Ok(txn)) => return Ok((txn.noticing(shared.condition.clone()), Arc::clone(handle.health()))),
                 Ok(Err(error)) => last = Some(error),
                 Err(panic) => last = Some(self.torn(&panic)),
             }
-            if !handle.fate().is_over() {
+            if !handle.health().is_over() {
                 break;
             }
         }
@@ -339,20 +339,20 @@ impl Store {
 
     /// Sets what is put under every group of commits from now on.
     pub fn set_seal(&self, seal: Seal) {
-        let _sent = self.queue.send(Job::Seal(seal));
+        let _sent = self.queue.send(WriterCommand::Seal(seal));
     }
 
     /// Makes the writer thread give way to threads that answer requests: right where writes come from upstream and are
     /// not waited for.
     pub fn lower_write_priority(&self) {
-        let _sent = self.queue.send(Job::LowerPriority);
+        let _sent = self.queue.send(WriterCommand::LowerPriority);
     }
 
     /// Adds somebody who learns of every group once it is durable; when this returns, no group will be
     /// missed. Waits for the group that is being written.
     pub fn observe(&self, observer: Observer) {
         let (added, wait) = sync_channel(1);
-        if self.queue.send(Job::Observe(observer, added)).is_ok() {
+        if self.queue.send(WriterCommand::Observe(observer, added)).is_ok() {
             let _writer_gone = wait.recv();
         }
     }
@@ -371,7 +371,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        self.send(Job::Anew(Box::new(Task::new(job, answer))))?;
+        self.send(WriterCommand::Anew(Box::new(Task::new(job, answer))))?;
         wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
@@ -434,11 +434,11 @@ impl Store {
         F: FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        self.send(Job::Write(Box::new(task(job, answer))))?;
+        self.send(WriterCommand::Write(Box::new(task(job, answer))))?;
         Ok(wait)
     }
 
-    fn send(&self, job: Job) -> Result<(), StoreError> {
+    fn send(&self, job: WriterCommand) -> Result<(), StoreError> {
         match self.queue.try_send(job) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(StoreError::Busy),
@@ -449,7 +449,7 @@ impl Store {
     /// As [`Store::close`], for threads outside of the async runtime.
     pub fn close_blocking(&self) {
         let (done, wait) = oneshot::channel();
-        if self.queue.send(Job::Stop(done)).is_ok() {
+        if self.queue.send(WriterCommand::Stop(done)).is_ok() {
             let _already_gone = wait.blocking_recv();
         }
     }
@@ -457,7 +457,7 @@ impl Store {
     /// Finishes what waits, then closes the database.
     pub async fn close(&self) {
         let (done, wait) = oneshot::channel();
-        if self.queue.send(Job::Stop(done)).is_ok() {
+        if self.queue.send(WriterCommand::Stop(done)).is_ok() {
             let _already_gone = wait.await;
         }
     }

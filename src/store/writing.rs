@@ -32,7 +32,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A job with the channel for its answer.
-pub(super) trait Work: Send {
+pub(super) trait QueuedCommand: Send {
     /// Whether it may use the last room on the disk.
     fn is_urgent(&self) -> bool;
     /// Runs the job; whether it refused.
@@ -60,7 +60,7 @@ impl<T, E, F> Task<T, E, F> {
     }
 }
 
-impl<T, E, F> Work for Task<T, E, F>
+impl<T, E, F> QueuedCommand for Task<T, E, F>
 where
     T: Send,
     E: From<StoreError> + Send,
@@ -91,10 +91,10 @@ where
 }
 
 /// What the writer thread is told.
-pub(super) enum Job {
-    Write(Box<dyn Work>),
+pub(super) enum WriterCommand {
+    Write(Box<dyn QueuedCommand>),
     /// A job for a new database, which takes the place of this one.
-    Anew(Box<dyn Work>),
+    Anew(Box<dyn QueuedCommand>),
     Seal(Seal),
     Observe(Observer, SyncSender<()>),
     /// The threads that answer requests go first from now on.
@@ -122,7 +122,7 @@ impl Writer {
         Self { shared, committed, seal: None, observers: Vec::new(), namespaces: None, refusal: None, pause: PAUSE_MIN }
     }
 
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+    pub(super) fn run(mut self, jobs: &Receiver<WriterCommand>) {
         loop {
             let received = if self.is_well() {
                 jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -140,16 +140,16 @@ impl Writer {
             let (mut group, mut anew, mut stopped) = (Vec::new(), None, None);
             for job in std::iter::once(first).chain(jobs.try_iter()) {
                 match job {
-                    Job::Write(job) => group.push(job),
-                    Job::Anew(job) => anew = Some(job),
-                    Job::Seal(seal) => self.seal = Some(seal),
-                    Job::Observe(observer, added) => {
+                    WriterCommand::Write(job) => group.push(job),
+                    WriterCommand::Anew(job) => anew = Some(job),
+                    WriterCommand::Seal(seal) => self.seal = Some(seal),
+                    WriterCommand::Observe(observer, added) => {
                         self.observers.push(observer);
                         let _nobody_waits = added.send(());
                     }
-                    Job::LowerPriority => priority::lower(),
-                    Job::Wake => {}
-                    Job::Stop(done) => stopped = Some(done),
+                    WriterCommand::LowerPriority => priority::lower(),
+                    WriterCommand::Wake => {}
+                    WriterCommand::Stop(done) => stopped = Some(done),
                 }
                 if group.len() == GROUP_JOBS_MAX || stopped.is_some() || anew.is_some() {
                     break;
@@ -167,7 +167,7 @@ impl Writer {
                 let _nobody_waits = done.send(());
                 return;
             }
-            if self.handle().is_none_or(|handle| handle.fate().is_over()) {
+            if self.handle().is_none_or(|handle| handle.health().is_over()) {
                 self.recover();
             }
         }
@@ -178,10 +178,10 @@ impl Writer {
     }
 
     fn is_well(&self) -> bool {
-        self.handle().is_some_and(|handle| handle.is_writable() && !handle.fate().is_over())
+        self.handle().is_some_and(|handle| handle.is_writable() && !handle.health().is_over())
     }
 
-    fn run_group(&mut self, mut group: Vec<Box<dyn Work>>) {
+    fn run_group(&mut self, mut group: Vec<Box<dyn QueuedCommand>>) {
         if let Err(full) = check_room(&self.shared.directory, FREE_BYTES_MIN) {
             let (urgent, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|work| work.is_urgent());
             for task in others {
@@ -222,14 +222,14 @@ impl Writer {
     /// What a group that was not committed is told; the database is opened again when it is of no more use.
     fn failed(&mut self, error: StoreError) -> StoreError {
         self.namespaces = None;
-        let failure = self.handle().and_then(|handle| handle.fate().failure().map(str::to_owned));
+        let failure = self.handle().and_then(|handle| handle.health().failure().map(str::to_owned));
         if !matches!(error, StoreError::Aborted | StoreError::Full { .. }) {
             tracing::error!(error = &error as &dyn std::error::Error, failure, "a group of writes was not committed");
         }
         if error.is_damage() {
             self.shared.condition.notice_damage(error.to_string(), false);
         }
-        let full = error.is_full() || self.handle().is_some_and(|handle| handle.fate().ran_full());
+        let full = error.is_full() || self.handle().is_some_and(|handle| handle.health().ran_full());
         let error = match (error, failure) {
             _ if full => check_room(&self.shared.directory, FREE_BYTES_MIN)
                 .err()
@@ -239,13 +239,13 @@ impl Writer {
             }
             (error, _) => error,
         };
-        if self.handle().is_none_or(|handle| handle.fate().is_over()) {
+        if self.handle().is_none_or(|handle| handle.health().is_over()) {
             self.recover();
         }
         error
     }
 
-    fn commit(&mut self, group: &mut [Box<dyn Work>]) -> Result<Option<Committed>, StoreError> {
+    fn commit(&mut self, group: &mut [Box<dyn QueuedCommand>]) -> Result<Option<Committed>, StoreError> {
         check_room(&self.shared.directory, FREE_BYTES_MIN_URGENT)?;
         if !self.is_well() {
             self.recover();
@@ -263,7 +263,7 @@ impl Writer {
                     return Err(StoreError::Aborted);
                 }
             }
-            if handle.fate().is_over() {
+            if handle.health().is_over() {
                 return Err(StoreError::Interrupted);
             }
             if txn.mutations() == before {
@@ -301,10 +301,10 @@ impl Writer {
         self.namespaces = None;
         self.pause = self.pause.saturating_mul(2).min(PAUSE_MAX);
         let before = self.handle();
-        if before.as_ref().is_none_or(|handle| handle.fate().is_over()) {
-            let failure = before.as_ref().and_then(|handle| handle.fate().failure().map(str::to_owned));
+        if before.as_ref().is_none_or(|handle| handle.health().is_over()) {
+            let failure = before.as_ref().and_then(|handle| handle.health().failure().map(str::to_owned));
             if let Some(before) = &before {
-                before.fate().give_up();
+                before.health().give_up();
             }
             match Handle::ready(medium, path, Access::Read) {
                 Ok((handle, _)) => {
@@ -352,7 +352,7 @@ impl Writer {
     /// A handle for writing that has shown that it works. Its first commit changes no page that is being read.
     fn try_to_write(&self, path: &Path) -> Result<Handle, StoreError> {
         let (handle, _) = Handle::ready(&*self.shared.medium, path, Access::Write)?;
-        handle.probe().map_err(|error| match handle.fate().failure() {
+        handle.probe().map_err(|error| match handle.health().failure() {
             Some(reason) if !error.is_full() => StoreError::Disk { reason: reason.to_owned() },
             _ => error,
         })?;
@@ -360,7 +360,7 @@ impl Writer {
     }
 
     /// Runs a job on a new database, and puts that in the place of the one that is there.
-    fn run_anew(&mut self, mut job: Box<dyn Work>) {
+    fn run_anew(&mut self, mut job: Box<dyn QueuedCommand>) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make_anew(&mut *job)));
         let outcome = caught.unwrap_or(Err(StoreError::Aborted));
         match &outcome {
@@ -375,7 +375,7 @@ impl Writer {
 
     /// Removes the damaged database that was put aside, where it takes more room than is left.
     fn drop_damaged_without_room(&self) {
-        let aside = super::disk::aside(&self.shared.path);
+        let aside = super::disk::set_aside_path(&self.shared.path);
         let Ok(length) = std::fs::metadata(&aside).map(|file| file.len()) else { return };
         if check_room(&self.shared.directory, length.max(FREE_BYTES_MIN)).is_err()
             && std::fs::remove_file(&aside).is_ok()
@@ -384,7 +384,7 @@ impl Writer {
         }
     }
 
-    fn make_anew(&mut self, job: &mut dyn Work) -> Result<(), StoreError> {
+    fn make_anew(&mut self, job: &mut dyn QueuedCommand) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         check_room(&shared.directory, FREE_BYTES_MIN)?;
         let handle = Handle::create(&*shared.medium, &shared.path)?;

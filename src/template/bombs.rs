@@ -8,7 +8,7 @@ use minijinja::value::{Serde, Value};
 use serde_json::json;
 
 use super::jinja::run_within;
-use crate::clock::{Clock, ManualClock, Stop};
+use crate::clock::{Cancellation, Clock, ManualClock};
 
 /// Work of one test, in bytes: small, so that the tests are fast.
 const WORK_BYTES: u64 = 2 * 1024 * 1024;
@@ -186,7 +186,7 @@ fn expensive_template_steps_spend_work() {
     let free: Vec<String> = BOMBS
         .iter()
         .filter_map(|bomb| {
-            let (result, _) = run_within(&looped(bomb), &values, WORK_BYTES, &Stop::never());
+            let (result, _) = run_within(&looped(bomb), &values, WORK_BYTES, &Cancellation::never());
             let spent = result.as_ref().is_err_and(|error| error.contains("bytes of work"));
             (!spent).then(|| format!("{bomb}: {result:?}"))
         })
@@ -202,7 +202,7 @@ fn steps_scale_with_the_work_budget() {
         let once = format!("{{% for i in range(1) %}}{{% if {bomb} %}}{{% endif %}}{{% endfor %}}");
         let twice = once.replace("range(1)", "range(2)");
         let cost = |text: &str| {
-            let (result, left) = run_within(text, &values, WORK_BYTES, &Stop::never());
+            let (result, left) = run_within(text, &values, WORK_BYTES, &Cancellation::never());
             assert!(result.is_ok(), "{text}: {result:?}");
             WORK_BYTES - left
         };
@@ -239,7 +239,7 @@ fn deeply_nested_lists_end_soon_on_a_small_stack() {
     ];
     let worker = std::thread::Builder::new().stack_size(2 * 1024 * 1024).spawn(move || {
         for pile in piles {
-            let _ = run_within(&pile, &Value::from(()), 64 * 1024 * 1024, &Stop::never());
+            let _ = run_within(&pile, &Value::from(()), 64 * 1024 * 1024, &Cancellation::never());
         }
     });
     worker.expect("a thread").join().expect("no overflow and no panic");
@@ -257,7 +257,7 @@ fn ordinary_work_on_large_values_is_cheap() {
         "{% for i in range(1000) %}{{ x|default([])|length }}{{ i|round }}{{ loop.changed(i) }}{% endfor %}",
         "{{ o|sort(attribute='a')|map(attribute='t')|join|length }}{{ t|unique|list|length }}{{ m|tojson(indent=2)|length }}",
     ] {
-        let (result, left) = run_within(text, &values, 64 * 1024 * 1024, &Stop::never());
+        let (result, left) = run_within(text, &values, 64 * 1024 * 1024, &Cancellation::never());
         assert!(result.is_ok(), "{text}: {result:?}");
         assert!(left > 48 * 1024 * 1024, "{text} leaves {left}");
     }
@@ -266,7 +266,7 @@ fn ordinary_work_on_large_values_is_cheap() {
 #[test]
 fn a_large_input_leaves_as_few_steps_as_it_is_large() {
     let loops = "{% for i in range(20000) %}{% if i %}{% endif %}{% endfor %}";
-    let run = |text: &str| run_within(text, &Value::from(()), WORK_BYTES, &Stop::never()).0;
+    let run = |text: &str| run_within(text, &Value::from(()), WORK_BYTES, &Cancellation::never()).0;
     assert_eq!(run(loops), Ok(String::new()));
     let error = run(&format!("{loops}{{# {} #}}", "x".repeat(1 << 22))).expect_err("too many steps");
     assert!(error.contains("too many steps"), "{error}");
@@ -290,11 +290,11 @@ impl Clock for Ticking {
 fn a_rendering_ends_at_its_deadline_or_when_nobody_waits_for_it() {
     let work = "{% for i in range(1000) %}{% if x == x2 %}{% endif %}{% endfor %}";
     let plenty = 1 << 40;
-    let stop = Stop::after(Arc::new(Ticking::default()), 50);
+    let stop = Cancellation::after(Arc::new(Ticking::default()), 50);
     let (result, left) = run_within(work, &values(), plenty, &stop);
     assert_eq!(result, Err("stopped".to_owned()));
     assert!(plenty - left < 100 * 64 * 1024, "{}", plenty - left);
-    let stop = Stop::after(Arc::new(ManualClock::default()), 50);
+    let stop = Cancellation::after(Arc::new(ManualClock::default()), 50);
     assert_eq!(run_within("{{ x == x2 }}", &values(), plenty, &stop).0, Ok("True".to_owned()));
     stop.abandon();
     assert_eq!(run_within("{{ x == x2 }}", &values(), plenty, &stop).0, Err("stopped".to_owned()));

@@ -10,7 +10,7 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
 use super::listed::is_listed;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 
 /// Most work of one rendering, all its texts together, in bytes.
 pub(super) const WORK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -26,12 +26,12 @@ pub(super) const NAMESPACE_MARK: &str = "__namespace";
 /// What is left of the work of a rendering.
 pub(super) struct Budget {
     left: AtomicU64,
-    stop: Stop,
+    stop: Cancellation,
     stopped: AtomicBool,
 }
 
 impl Budget {
-    pub fn new(work_bytes: u64, stop: Stop) -> Self {
+    pub fn new(work_bytes: u64, stop: Cancellation) -> Self {
         Self { left: AtomicU64::new(work_bytes), stop, stopped: AtomicBool::new(false) }
     }
 
@@ -61,7 +61,7 @@ impl Budget {
     }
 
     /// Spends what a value weighs; a namespace only counts as itself.
-    pub fn weigh(&self, value: &Value) -> Result<(), Error> {
+    pub fn charge_value(&self, value: &Value) -> Result<(), Error> {
         if is_namespace(value) { self.spend(VALUE_BYTES) } else { self.descend(value, 0) }
     }
 
@@ -85,7 +85,7 @@ impl Budget {
 
     /// Spends what it costs to look at a value from outside: its text, or what a lazy list makes anew for each look;
     /// no more than one value for a list or map, however much it holds.
-    pub fn glance(&self, value: &Value) -> Result<(), Error> {
+    pub fn charge_outer(&self, value: &Value) -> Result<(), Error> {
         match value.kind() {
             ValueKind::String | ValueKind::Bytes => self.descend(value, 0),
             ValueKind::Seq | ValueKind::Iterable if !is_listed(value) => self.descend(value, 0),

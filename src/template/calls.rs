@@ -11,7 +11,7 @@ use minijinja::value::{Tuple, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
 use super::error::{TemplateError, excerpt};
-use super::jinja::said;
+use super::jinja::error_text;
 use super::sandbox::{PERCENT, is_test_name, operand_end, operand_start};
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
@@ -54,7 +54,7 @@ pub(super) fn check(text: &str, environment: &dyn Fn() -> Environment<'static>) 
             if call.error(&engine).is_some()
                 && let Some(error) = call.error(&environment())
             {
-                let message = format!("`{}` always fails here: {}", excerpt(call.name), said(&error));
+                let message = format!("`{}` always fails here: {}", excerpt(call.name), error_text(&error));
                 return Err(TemplateError::at(text, call.at, message));
             }
         }
@@ -356,7 +356,7 @@ impl<'a, 't> Calls<'a, 't> {
         } else if is_tuple {
             self.written(&mut call, open)
         } else {
-            call.samples.extend(wholes(pattern));
+            call.samples.extend(whole_arguments(pattern));
             next_unknown(&mut call)
         };
         call.expression = format!("({pattern})|{PERCENT}(({value}))");
@@ -395,7 +395,7 @@ fn scalars() -> Vec<Value> {
 }
 
 /// What may stand behind the `%` of a pattern in place of one value: a mapping of all its names, or as many values.
-fn wholes(pattern: &str) -> Vec<Value> {
+fn whole_arguments(pattern: &str) -> Vec<Value> {
     let names = pattern.split("%(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name.to_owned());
     let names: Vec<String> = names.take(VALUES_MAX).collect();
     let all = |value: &Value| names.iter().map(|name| (name.clone(), value.clone())).collect::<BTreeMap<_, _>>();

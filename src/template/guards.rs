@@ -38,13 +38,13 @@ pub(super) fn add_all(environment: &mut Environment<'static>, budget: &Arc<Budge
 /// What `sandbox` writes into the texts.
 fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let keep = Arc::clone(budget);
-    environment.add_function(KEEP, move |value: Value| keep.weigh(&value).map(|()| value));
+    environment.add_function(KEEP, move |value: Value| keep.charge_value(&value).map(|()| value));
     let put = Arc::clone(budget);
     environment.add_function(PUT, move |value: Value| put.weigh_inside(&value).map(|_| value));
     let enter = Arc::clone(budget);
     environment.add_function(ENTER, move |bytes: u64, arguments: Rest<Value>| {
         enter.spend(bytes)?;
-        arguments.iter().try_for_each(|argument| enter.weigh(argument))?;
+        arguments.iter().try_for_each(|argument| enter.charge_value(argument))?;
         Ok::<_, Error>(Value::from(""))
     });
     let text = Arc::clone(budget);
@@ -57,7 +57,7 @@ fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let searched = Arc::clone(budget);
     environment.add_filter(SEARCHED, move |value: Value| search(&searched, &value).map(|()| value));
     let walked = Arc::clone(budget);
-    environment.add_filter(WALKED, move |value: Value| walked.glance(&value).map(|()| value));
+    environment.add_filter(WALKED, move |value: Value| walked.charge_outer(&value).map(|()| value));
     add_percent(environment, budget);
     environment.add_filter(NUMBER, |value: Value| match value.kind() {
         ValueKind::Number | ValueKind::Bool | ValueKind::Undefined => Ok(value),
@@ -91,7 +91,7 @@ fn add_percent(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
         }
         budget.spend(growth("format", &arguments, weight)?)?;
         let result = format.call(state, &arguments)?;
-        budget.weigh(&result).map(|()| result)
+        budget.charge_value(&result).map(|()| result)
     });
 }
 
@@ -235,7 +235,7 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
         let budget = Arc::clone(budget);
         environment.add_filter(name, move |state: &mut State, arguments: Rest<ValueOrKwargs>| {
             let arguments = arguments.into_values();
-            arguments.iter().try_for_each(|argument| budget.glance(argument))?;
+            arguments.iter().try_for_each(|argument| budget.charge_outer(argument))?;
             filter.call(state, &arguments)
         });
     };
@@ -252,7 +252,7 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     // The key is compared with those of a map, whatever it is.
     let attr = Arc::clone(budget);
     environment.add_filter("attr", move |value: Value, key: Value| {
-        attr.glance(&value)?;
+        attr.charge_outer(&value)?;
         attr.read(&key)?;
         filters::attr(&value, &key)
     });

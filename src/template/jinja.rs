@@ -19,7 +19,7 @@ use super::methods;
 use super::python;
 use super::sandbox::{ENTER, Guarded, KEEP, NUMBER, PERCENT, PUT, SEARCHED, TEXT, WALKED, WEIGH, guard};
 use super::uses::{Call, uses};
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::content::{Variable, VariableType};
 
 /// Most steps of one rendering, all its texts together.
@@ -48,11 +48,11 @@ pub(super) enum Failure {
 
 impl Engine {
     /// An engine for one rendering of texts and variables of so many bytes, which ends when `stop` is due.
-    pub fn new(input_bytes: usize, stop: &Stop) -> Self {
+    pub fn new(input_bytes: usize, stop: &Cancellation) -> Self {
         Self::with_work(input_bytes, WORK_BYTES_MAX, stop)
     }
 
-    fn with_work(input_bytes: usize, work_bytes: u64, stop: &Stop) -> Self {
+    fn with_work(input_bytes: usize, work_bytes: u64, stop: &Cancellation) -> Self {
         let bytes = u64::try_from(input_bytes).unwrap_or(u64::MAX).max(1);
         let fuel = STEP_BYTES_MAX.checked_div(bytes).unwrap_or(0).min(FUEL_MAX);
         let budget = Arc::new(Budget::new(work_bytes, stop.clone()));
@@ -96,7 +96,7 @@ fn render(
 /// The text is no template, uses what there is not, or the sandbox refuses it.
 pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
     let guarded = guard(text)?;
-    let environment = environment_of(&Stop::never());
+    let environment = environment_of(&Cancellation::never());
     compile(&environment, &guarded.source).map_err(|error| explain(text, &guarded, &error))?;
     let uses = uses(text)?;
     let mut state = environment.empty_state();
@@ -105,7 +105,7 @@ pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
             return Err(TemplateError::at(
                 text,
                 at,
-                format!("there is no filter `{}`{}", excerpt(name), instead(name)),
+                format!("there is no filter `{}`{}", excerpt(name), suggested_filter(name)),
             ));
         }
     }
@@ -114,7 +114,7 @@ pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
             return Err(TemplateError::at(text, at, format!("there is no test `{}`", excerpt(name))));
         }
     }
-    calls::check(text, &|| environment_of(&Stop::never()))?;
+    calls::check(text, &|| environment_of(&Cancellation::never()))?;
     Ok(uses.variables)
 }
 
@@ -138,7 +138,7 @@ pub(super) fn check_methods(text: &str, declared: &[Variable]) -> Result<(), Tem
 }
 
 /// What to write instead of a filter of jinja2 that there is not.
-fn instead(filter: &str) -> &'static str {
+fn suggested_filter(filter: &str) -> &'static str {
     match filter {
         "center" => "; use the method, as in `x.center(80)`",
         "wordcount" => "; use `x.split()|length`",
@@ -157,7 +157,7 @@ fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
 }
 
 /// Why the engine failed, without the guards in the text.
-pub(super) fn said(error: &Error) -> String {
+pub(super) fn error_text(error: &Error) -> String {
     let kind = error.kind();
     if kind == ErrorKind::OutOfFuel {
         return "the template takes too many steps; use fewer or shorter loops".to_owned();
@@ -172,7 +172,7 @@ pub(super) fn said(error: &Error) -> String {
 
 /// Says where and why in terms of the text as it was written.
 fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
-    let message = said(error);
+    let message = error_text(error);
     let place = match (error.range(), error.line()) {
         (Some(range), _) => Place::of(1, text, guarded.written(range.start)),
         (None, line) => Place { text: 1, line: line.unwrap_or(1), column: 1 },
@@ -202,7 +202,7 @@ impl io::Write for Output {
     }
 }
 
-fn environment_of(stop: &Stop) -> Environment<'static> {
+fn environment_of(stop: &Cancellation) -> Environment<'static> {
     environment(&Arc::new(Budget::new(WORK_BYTES_MAX, stop.clone())))
 }
 
@@ -232,7 +232,12 @@ fn environment(budget: &Arc<Budget>) -> Environment<'static> {
 
 /// What a text becomes within so much work, and how much of it is left.
 #[cfg(test)]
-pub(super) fn run_within(text: &str, values: &Value, work_bytes: u64, stop: &Stop) -> (Result<String, String>, u64) {
+pub(super) fn run_within(
+    text: &str,
+    values: &Value,
+    work_bytes: u64,
+    stop: &Cancellation,
+) -> (Result<String, String>, u64) {
     let mut engine = Engine::with_work(text.len(), work_bytes, stop);
     let result = engine.render(text, values, 1 << 22).map_err(|failure| match failure {
         Failure::Template(error) => error.to_string(),
@@ -251,7 +256,7 @@ mod tests {
 
     fn run(text: &str, variables: &serde_json::Value) -> Result<String, String> {
         let values = Value::from(minijinja::value::Serde(variables));
-        run_within(text, &values, WORK_BYTES_MAX, &Stop::never()).0
+        run_within(text, &values, WORK_BYTES_MAX, &Cancellation::never()).0
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::budget::WORK_BYTES_MAX;
 use super::jinja::{names, run_within};
 use super::methods::METHODS;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 
 const RECORDED: &str = include_str!("../../fixtures/jinja/cases.json");
 
@@ -38,7 +38,7 @@ fn recorded() -> Recorded {
 }
 
 fn run(template: &str, values: &serde_json::Value) -> Result<String, String> {
-    run_within(template, &Value::from(Serde(values)), WORK_BYTES_MAX, &Stop::never()).0
+    run_within(template, &Value::from(Serde(values)), WORK_BYTES_MAX, &Cancellation::never()).0
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax};
+use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
 
 use super::error::excerpt;
 use super::mustache::{self, Kind};
@@ -114,7 +114,7 @@ fn passed_on(content: &Content) -> Vec<Warning> {
     };
     let mut warnings = Vec::new();
     for (index, message) in messages.iter().enumerate() {
-        let Message::Said(Said { content: MessageContent::Parts(parts), .. }) = message else { continue };
+        let Message::Said(RoleMessage { content: MessageContent::Parts(parts), .. }) = message else { continue };
         for (at, part) in parts.iter().enumerate().filter(|(_, part)| part.template().is_none()) {
             if warnings.len() < SAME_MAX && part.fields().values().any(|value| value.to_string().contains("{{")) {
                 let kind = excerpt(part.kind());
@@ -369,7 +369,7 @@ mod tests {
                 assert!(lint(&content).len() <= WARNINGS_MAX, "{unit}");
             }
         }
-        let said = Message::Said(Said::new(Role::System, MessageContent::Text("{{#a}}\u{200B}".repeat(100))));
+        let said = Message::Said(RoleMessage::new(Role::System, MessageContent::Text("{{#a}}\u{200B}".repeat(100))));
         let content = Content { body: Body::Messages(vec![said; 100]), ..Content::text(Syntax::Mustache, "") };
         assert_eq!(lint(&content).len(), WARNINGS_MAX);
     }

@@ -138,7 +138,7 @@ pub(super) fn add(environment: &mut Environment<'static>, budget: &Arc<Budget>) 
             }
             return Err(ErrorKind::UnknownMethod.into());
         };
-        budget.weigh(&result)?;
+        budget.charge_value(&result)?;
         Ok(result)
     });
 }
@@ -224,7 +224,7 @@ fn map_method(budget: &Budget, map: &Value, method: &str, called: &Arguments<'_>
     if method == "get" {
         let [key, default] = called.take(["key", "default"], 1)?;
         let key = key.unwrap_or_default();
-        budget.glance(map)?;
+        budget.charge_outer(map)?;
         budget.read(&key)?;
         let found = map.get_item(&key).ok().filter(|found| !found.is_undefined());
         return Ok(Some(found.or(default).unwrap_or_else(|| Value::from(()))));
@@ -474,7 +474,7 @@ fn split(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Erro
         Some(by) if by.is_empty() => return Err(refusal(format!("`{method}` needs a string that is not empty"))),
         Some(by) if method == "split" => text.splitn(pieces, &by).collect(),
         Some(by) => text.rsplitn(pieces, &by).collect(),
-        None => words(text, method == "rsplit", pieces),
+        None => split_words(text, method == "rsplit", pieces),
     };
     if method == "rsplit" {
         list.reverse();
@@ -483,7 +483,7 @@ fn split(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Erro
 }
 
 /// At most so many words, from either end; the last is all that is left.
-fn words(text: &str, from_end: bool, pieces: usize) -> Vec<&str> {
+fn split_words(text: &str, from_end: bool, pieces: usize) -> Vec<&str> {
     let mut list = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {

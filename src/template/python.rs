@@ -41,8 +41,9 @@ fn repr(number: f64) -> String {
 pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let blanks = vec![b' '; indent.unwrap_or(0).min(INDENT_MAX)];
-    let within = if indent.is_some() { Within::Lines(PrettyFormatter::with_indent(&blanks)) } else { Within::Line };
-    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced { within }));
+    let within =
+        if indent.is_some() { JsonLayout::Lines(PrettyFormatter::with_indent(&blanks)) } else { JsonLayout::Line };
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, PythonFormatter { within }));
     written.map_err(|error| refusal(format!("this value is not JSON: {error}")))?;
     String::from_utf8(bytes).map_err(|error| refusal(error.to_string()))
 }
@@ -165,14 +166,14 @@ pub(super) fn escape(value: &Value) -> Result<Value, Error> {
 }
 
 /// Where JSON is written: on one line, or one value a line.
-enum Within<'i> {
+enum JsonLayout<'i> {
     Line,
     Lines(PrettyFormatter<'i>),
 }
 
 /// Puts a blank behind commas and colons, and writes numbers as Python does.
-struct Spaced<'i> {
-    within: Within<'i>,
+struct PythonFormatter<'i> {
+    within: JsonLayout<'i>,
 }
 
 /// Hands what lays JSON out to what lays it out here.
@@ -180,14 +181,14 @@ macro_rules! laid_out {
     ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
         $(fn $name<W: ?Sized + io::Write>(&mut self, writer: &mut W $(, $argument: $kind)*) -> io::Result<()> {
             match &mut self.within {
-                Within::Line => CompactFormatter.$name(writer $(, $argument)*),
-                Within::Lines(lines) => lines.$name(writer $(, $argument)*),
+                JsonLayout::Line => CompactFormatter.$name(writer $(, $argument)*),
+                JsonLayout::Lines(lines) => lines.$name(writer $(, $argument)*),
             }
         })*
     };
 }
 
-impl Formatter for Spaced<'_> {
+impl Formatter for PythonFormatter<'_> {
     laid_out! {
         begin_array();
         end_array();
@@ -203,15 +204,15 @@ impl Formatter for Spaced<'_> {
 
     fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         match &mut self.within {
-            Within::Line => writer.write_all(if first { b"" } else { b", " }),
-            Within::Lines(lines) => lines.begin_array_value(writer, first),
+            JsonLayout::Line => writer.write_all(if first { b"" } else { b", " }),
+            JsonLayout::Lines(lines) => lines.begin_array_value(writer, first),
         }
     }
 
     fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         match &mut self.within {
-            Within::Line => writer.write_all(if first { b"" } else { b", " }),
-            Within::Lines(lines) => lines.begin_object_key(writer, first),
+            JsonLayout::Line => writer.write_all(if first { b"" } else { b", " }),
+            JsonLayout::Lines(lines) => lines.begin_object_key(writer, first),
         }
     }
 

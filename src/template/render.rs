@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType};
 
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::content::{Body, Content, Message, Syntax, Variable};
 use crate::model::schema::{built_schema, schema_of, text};
 
@@ -70,7 +70,7 @@ built_schema!(
 
 /// The values and messages of a caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Given<'g> {
+pub struct RenderInput<'g> {
     /// Values of variables.
     pub variables: &'g Map<String, Value>,
     /// Lists of messages for placeholders.
@@ -81,7 +81,7 @@ pub struct Given<'g> {
 
 /// A rendered content with its warnings.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filled {
+pub struct RenderedContent {
     /// The rendered content.
     pub rendered: Rendered,
     /// What was ignored or left empty.
@@ -177,7 +177,7 @@ pub enum RenderError {
 /// # Errors
 /// A required variable is missing, a value or message is of another type, a Jinja text fails, or a limit is passed.
 /// With `strict`, everything that would be a remark.
-pub fn render(content: &Content, given: Given<'_>, stop: &Stop) -> Result<Filled, RenderError> {
+pub fn render(content: &Content, given: RenderInput<'_>, stop: &Cancellation) -> Result<RenderedContent, RenderError> {
     let mut problems = check(content, given.variables, given.messages);
     let mut fatal = problems.clone();
     let remarks = fatal.take_remarks();
@@ -189,7 +189,7 @@ pub fn render(content: &Content, given: Given<'_>, stop: &Stop) -> Result<Filled
         return Err(RenderError::Variables(Box::new(problems)));
     }
     let rendered = fill(content, given.variables, given.messages, stop)?;
-    Ok(Filled { rendered, remarks })
+    Ok(RenderedContent { rendered, remarks })
 }
 
 /// Fills in what was checked.
@@ -197,7 +197,7 @@ fn fill(
     content: &Content,
     variables: &Map<String, Value>,
     messages: &BTreeMap<String, Vec<Value>>,
-    stop: &Stop,
+    stop: &Cancellation,
 ) -> Result<Rendered, RenderError> {
     let given = variables.values().chain(messages.values().flatten());
     let input = given.fold(0_usize, |bytes, value| bytes.saturating_add(weight(value)));
@@ -210,9 +210,9 @@ fn fill(
     });
     let texts = content.texts().fold(0_usize, |bytes, text| bytes.saturating_add(text.len()));
     let mut filler = match content.syntax {
-        Syntax::Plain => Filler::Plain,
-        Syntax::Mustache => Filler::Mustache(defaults.collect()),
-        Syntax::Jinja => Filler::Jinja {
+        Syntax::Plain => Renderer::Plain,
+        Syntax::Mustache => Renderer::Mustache(defaults.collect()),
+        Syntax::Jinja => Renderer::Jinja {
             engine: Box::new(jinja::Engine::new(texts.saturating_add(input), stop)),
             values: minijinja::Value::from_pairs(
                 defaults.map(|(name, value)| (name, minijinja::Value::from(minijinja::value::Serde(value)))),
@@ -233,12 +233,12 @@ fn fill(
     })?;
     match copy.body {
         Body::Text(text) => Ok(Rendered::Text(text)),
-        Body::Messages(said) => splice(said, messages, left).map(Rendered::Messages),
+        Body::Messages(said) => insert_messages(said, messages, left).map(Rendered::Messages),
     }
 }
 
 /// Puts the given messages in the place of placeholders.
-fn splice(
+fn insert_messages(
     said: Vec<Message>,
     messages: &BTreeMap<String, Vec<Value>>,
     mut left: usize,
@@ -267,13 +267,13 @@ fn splice(
 }
 
 /// Fills in one text after the other.
-enum Filler<'v> {
+enum Renderer<'v> {
     Plain,
     Mustache(BTreeMap<&'v str, &'v Value>),
     Jinja { engine: Box<jinja::Engine>, values: minijinja::Value },
 }
 
-impl Filler<'_> {
+impl Renderer<'_> {
     fn fill(&mut self, text: &str, left: usize, index: usize) -> Result<String, RenderError> {
         match self {
             Self::Plain if text.len() > left => Err(RenderError::TooLong),
@@ -451,8 +451,9 @@ mod tests {
         let content: Content = serde_json::from_value(content.clone()).expect("a content");
         let variables = variables.as_object().expect("an object");
         let messages = serde_json::from_value(messages.clone()).expect("lists by name");
-        let given = Given { variables, messages: &messages, strict: false };
-        render(&content, given, &Stop::never()).map(|filled| serde_json::to_string(&filled.rendered).expect("JSON"))
+        let given = RenderInput { variables, messages: &messages, strict: false };
+        render(&content, given, &Cancellation::never())
+            .map(|filled| serde_json::to_string(&filled.rendered).expect("JSON"))
     }
 
     #[test]
@@ -465,8 +466,8 @@ mod tests {
         let variables = json!({"a": "x", "old": 1, "older": [2]});
         let variables = variables.as_object().expect("an object");
         let messages = BTreeMap::from([("gone".to_owned(), vec![json!("no message at all")])]);
-        let given = Given { variables, messages: &messages, strict: false };
-        let filled = render(&content, given, &Stop::never()).expect("rendered");
+        let given = RenderInput { variables, messages: &messages, strict: false };
+        let filled = render(&content, given, &Cancellation::never()).expect("rendered");
         assert_eq!(filled.rendered, Rendered::Messages(vec![json!({"role": "user", "content": "x"})]));
         let remarks = serde_json::to_value(&filled.remarks).expect("JSON");
         assert_eq!(
@@ -480,7 +481,8 @@ mod tests {
                  "message": "left empty, as no messages were given for the placeholder: `h`"},
             ])
         );
-        let strict = render(&content, Given { strict: true, ..given }, &Stop::never()).expect_err("strict");
+        let strict =
+            render(&content, RenderInput { strict: true, ..given }, &Cancellation::never()).expect_err("strict");
         assert_eq!(
             strict.to_string(),
             "unknown variables: `old`, `older`; missing placeholders: `h`; unknown placeholders: `gone`"
@@ -551,8 +553,8 @@ mod tests {
         let variables = json!({"c": "x", "d": [], "e": 1});
         let messages = serde_json::from_value(messages).expect("lists by name");
         let variables = variables.as_object().expect("an object");
-        let given = Given { variables, messages: &messages, strict: true };
-        let error = render(&content, given, &Stop::never()).expect_err("nothing fits");
+        let given = RenderInput { variables, messages: &messages, strict: true };
+        let error = render(&content, given, &Cancellation::never()).expect_err("nothing fits");
         assert_eq!(
             error.to_string(),
             "missing variables: `a`, `b`; unknown variables: `e`; missing placeholders: `h`; unknown placeholders: \

@@ -15,7 +15,7 @@ use super::{jinja, mustache};
 
 /// What is known of a variable from the texts alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct VariableUsage {
     /// Every use of it provides for its absence (Jinja's `default` and `is defined`).
     pub optional: bool,
 }
@@ -24,8 +24,8 @@ pub struct Found {
 ///
 /// # Errors
 /// A text is no template; the error says which text, line and column.
-pub fn derive(content: &Content) -> Result<BTreeMap<String, Found>, TemplateError> {
-    let mut found: BTreeMap<String, Found> = BTreeMap::new();
+pub fn derive(content: &Content) -> Result<BTreeMap<String, VariableUsage>, TemplateError> {
+    let mut found: BTreeMap<String, VariableUsage> = BTreeMap::new();
     for (index, text) in content.texts().enumerate() {
         let names: BTreeMap<&str, bool> = match content.syntax {
             Syntax::Plain => BTreeMap::new(),
@@ -43,14 +43,14 @@ pub fn derive(content: &Content) -> Result<BTreeMap<String, Found>, TemplateErro
             found
                 .entry(name.to_owned())
                 .and_modify(|found| found.optional = found.optional && optional)
-                .or_insert(Found { optional });
+                .or_insert(VariableUsage { optional });
         }
     }
     Ok(found)
 }
 
 /// Makes the list of variables complete and sorted: what is used but not declared is added, as required and of
-/// any type; optional where [`Found::optional`].
+/// any type; optional where [`VariableUsage::optional`].
 ///
 /// # Errors
 /// A text is no template; a declared variable is not used, has a default that does not fit or is both required

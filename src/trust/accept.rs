@@ -24,14 +24,14 @@ pub use super::time::TrustedTime;
 
 /// A position and the root document in force there. Shown as `2/1.4529`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rank {
+pub struct StateRank {
     /// The version of the root document.
     pub root: u64,
     /// The commit.
     pub position: Position,
 }
 
-impl fmt::Display for Rank {
+impl fmt::Display for StateRank {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.root, self.position)
     }
@@ -39,9 +39,9 @@ impl fmt::Display for Rank {
 
 /// The accepted checkpoint whose state a replica holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldCheckpoint {
     /// Where it stands.
-    pub rank: Rank,
+    pub rank: StateRank,
     /// The state of the view.
     pub state: [u8; 32],
     /// The last commit that altered the view.
@@ -56,7 +56,7 @@ pub struct Held {
 
 /// What a replica knows and asks for when a checkpoint arrives.
 #[derive(Debug, Clone, Copy)]
-pub struct Expectation<'a> {
+pub struct AcceptanceContext<'a> {
     /// The registry that it follows.
     pub registry: &'a str,
     /// The view that it was granted.
@@ -68,9 +68,9 @@ pub struct Expectation<'a> {
     /// The epoch records known so far, in any order.
     pub epochs: &'a [VerifiedEpoch],
     /// The state that it has, if any.
-    pub held: Option<&'a Held>,
+    pub held: Option<&'a HeldCheckpoint>,
     /// The highest rank ever accepted for this view, which outlives the data: a wiped replica keeps it.
-    pub watermark: Option<Rank>,
+    pub watermark: Option<StateRank>,
     /// The newest format that this program reads.
     pub reader_version: u32,
     /// The time of the decision.
@@ -106,8 +106,8 @@ pub struct Accepted {
 
 impl Accepted {
     /// What to remember once the state is applied.
-    pub fn held(&self) -> Held {
-        Held {
+    pub fn held(&self) -> HeldCheckpoint {
+        HeldCheckpoint {
             rank: rank_of(&self.checkpoint),
             state: self.checkpoint.state,
             changed: self.checkpoint.changed,
@@ -127,7 +127,7 @@ impl Accepted {
 ///
 /// The first [`Refusal`] that applies. A fork, a rollback or a fenced primary is named as such even if the note has
 /// also expired.
-pub fn accept(note_bytes: &[u8], expected: &Expectation<'_>) -> Result<Accepted, Refusal> {
+pub fn accept(note_bytes: &[u8], expected: &AcceptanceContext<'_>) -> Result<Accepted, Refusal> {
     let note = Note::parse(note_bytes, CHECKPOINT_BYTES_MAX)?;
     let checkpoint = Checkpoint::parse(note.text())?;
     check_scope(&checkpoint, expected)?;
@@ -145,11 +145,11 @@ pub fn accept(note_bytes: &[u8], expected: &Expectation<'_>) -> Result<Accepted,
     })
 }
 
-fn rank_of(checkpoint: &Checkpoint) -> Rank {
-    Rank { root: checkpoint.root, position: checkpoint.position() }
+fn rank_of(checkpoint: &Checkpoint) -> StateRank {
+    StateRank { root: checkpoint.root, position: checkpoint.position() }
 }
 
-fn check_scope(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+fn check_scope(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Result<(), Refusal> {
     if checkpoint.registry != expected.registry {
         return Err(Refusal::WrongRegistry {
             expected: expected.registry.to_owned(),
@@ -167,7 +167,7 @@ fn check_scope(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<()
 fn check_signature<'a>(
     note: &Note,
     checkpoint: &Checkpoint,
-    expected: &Expectation<'a>,
+    expected: &AcceptanceContext<'a>,
 ) -> Result<&'a EpochRecord, Refusal> {
     let chain = expected.chain;
     if chain.get(checkpoint.root).is_none() {
@@ -191,7 +191,7 @@ fn check_signature<'a>(
     }
 }
 
-fn check_format(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+fn check_format(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Result<(), Refusal> {
     if checkpoint.min_reader > expected.reader_version {
         return Err(Refusal::MinReader { needs: checkpoint.min_reader, has: expected.reader_version });
     }
@@ -201,7 +201,7 @@ fn check_format(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(
     Ok(())
 }
 
-fn check_issue(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+fn check_issue(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Result<(), Refusal> {
     if expected.now.is_future(checkpoint.issued) {
         return Err(Refusal::Future {
             issued: checkpoint.issued,
@@ -220,11 +220,11 @@ fn check_order(
     checkpoint: &Checkpoint,
     epoch: &EpochRecord,
     note_hash: [u8; 32],
-    expected: &Expectation<'_>,
+    expected: &AcceptanceContext<'_>,
 ) -> Result<(), Refusal> {
     let offered = rank_of(checkpoint);
     let held = expected.held.map(|held| held.rank);
-    let start = epoch.base.map(|base| Rank {
+    let start = epoch.base.map(|base| StateRank {
         root: epoch.root.min(offered.root),
         position: Position { epoch: epoch.epoch, seq: base.position.seq },
     });
@@ -244,8 +244,8 @@ fn check_order(
         .try_for_each(|reached| not_below(offered, reached, expected.chain))
 }
 
-fn not_below(offered: Rank, reached: Rank, chain: &RootChain) -> Result<(), Refusal> {
-    let lowest = Rank {
+fn not_below(offered: StateRank, reached: StateRank, chain: &RootChain) -> Result<(), Refusal> {
+    let lowest = StateRank {
         root: reached.root,
         position: chain.reset_between(reached.root, offered.root).unwrap_or(reached.position),
     };
@@ -264,7 +264,7 @@ fn not_below(offered: Rank, reached: Rank, chain: &RootChain) -> Result<(), Refu
 /// Two at one position must agree in state and in audit log. Of two at different positions, the later one says with
 /// `changed` which commit was the last to alter the view: if that is no later than the earlier one, both must agree in
 /// it and in the state. After a reset, and in another epoch, positions may be reached a second time.
-fn is_fork(checkpoint: &Checkpoint, held: &Held, chain: &RootChain) -> bool {
+fn is_fork(checkpoint: &Checkpoint, held: &HeldCheckpoint, chain: &RootChain) -> bool {
     let older = held.rank.root.min(checkpoint.root);
     let newer = held.rank.root.max(checkpoint.root);
     if checkpoint.epoch != held.rank.position.epoch || chain.reset_between(older, newer).is_some() {
@@ -278,20 +278,20 @@ fn is_fork(checkpoint: &Checkpoint, held: &Held, chain: &RootChain) -> bool {
     }
 }
 
-fn is_unchanged(checkpoint: &Checkpoint, held: &Held) -> bool {
+fn is_unchanged(checkpoint: &Checkpoint, held: &HeldCheckpoint) -> bool {
     checkpoint.state == held.state && checkpoint.changed == held.changed
 }
 
 /// Keeps an old state from being the first one. What comes after a held state is never refused for its age: that
 /// would leave a replica on an older one. Whoever holds an expired checkpoint says so with every answer.
-fn check_expiry(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> Result<(), Refusal> {
+fn check_expiry(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Result<(), Refusal> {
     if expected.held.is_some() || checkpoint.expires >= expected.now.now_s {
         return Ok(());
     }
     Err(Refusal::Expired { expires: checkpoint.expires, now_s: expected.now.now_s })
 }
 
-fn verdict(checkpoint: &Checkpoint, held: Option<&Held>) -> Verdict {
+fn verdict(checkpoint: &Checkpoint, held: Option<&HeldCheckpoint>) -> Verdict {
     let Some(held) = held.filter(|held| is_unchanged(checkpoint, held)) else {
         return Verdict::Newer;
     };
@@ -304,7 +304,7 @@ fn verdict(checkpoint: &Checkpoint, held: Option<&Held>) -> Verdict {
 }
 
 /// How far the held position lies beyond the point up to which its commits were kept.
-fn lost_commits(checkpoint: &Checkpoint, expected: &Expectation<'_>) -> u64 {
+fn lost_commits(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> u64 {
     let Some(held) = expected.held.map(|held| held.rank) else {
         return 0;
     };

@@ -94,10 +94,10 @@ impl Checkpoint {
     /// A line that is not exactly as it must be, or numbers that contradict each other.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
-        let (registry, view) = lines.whole("<registry>/view/<view>", |line| {
+        let (registry, view) = lines.parse_line("<registry>/view/<view>", |line| {
             line.split_once("/view/").filter(|(registry, view)| is_registry(registry) && is_view(view))
         })?;
-        lines.whole(CONTEXT_LINE, |line| (line == CONTEXT_LINE).then_some(()))?;
+        lines.parse_line(CONTEXT_LINE, |line| (line == CONTEXT_LINE).then_some(()))?;
         let checkpoint = Self {
             registry: registry.to_owned(),
             view: view.to_owned(),

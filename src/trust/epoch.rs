@@ -103,8 +103,8 @@ impl EpochRecord {
     /// A line that is not as it must be, or an epoch that does not follow its base.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
-        let registry =
-            lines.whole("<registry>/epoch", |line| line.strip_suffix("/epoch").filter(|name| is_registry(name)))?;
+        let registry = lines
+            .parse_line("<registry>/epoch", |line| line.strip_suffix("/epoch").filter(|name| is_registry(name)))?;
         lines.exact(CONTEXT_LINE)?;
         let record = Self {
             registry: registry.to_owned(),

@@ -60,23 +60,23 @@ impl<'a> Lines<'a> {
     }
 
     /// The line just read is not what `expected` describes.
-    pub(super) fn wrong(&self, expected: &'static str) -> SyntaxError {
+    pub(super) fn unexpected_line(&self, expected: &'static str) -> SyntaxError {
         SyntaxError::Line { line: self.line, expected }
     }
 
     /// A whole line through a reader of the caller's.
-    pub(super) fn whole<T>(
+    pub(super) fn parse_line<T>(
         &mut self,
         expected: &'static str,
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<T, SyntaxError> {
         let line = self.next(expected)?;
-        read(line).ok_or(self.wrong(expected))
+        read(line).ok_or(self.unexpected_line(expected))
     }
 
     /// A line that is known in advance.
     pub(super) fn exact(&mut self, expected: &'static str) -> Result<(), SyntaxError> {
-        self.whole(expected, |line| (line == expected).then_some(()))
+        self.parse_line(expected, |line| (line == expected).then_some(()))
     }
 
     /// A line `<key> <value>`, its value through a reader of the caller's; `expected` starts with the key.
@@ -85,7 +85,7 @@ impl<'a> Lines<'a> {
         expected: &'static str,
         read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<T, SyntaxError> {
-        self.whole(expected, |line| read(value_of(line, expected)?))
+        self.parse_line(expected, |line| read(value_of(line, expected)?))
     }
 
     /// A line `<key> <number>`.

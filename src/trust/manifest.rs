@@ -153,8 +153,8 @@ impl Manifest {
     /// A line that is not exactly as it must be, or numbers that contradict each other.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
-        let registry =
-            lines.whole("<registry>/report", |line| line.strip_suffix("/report").filter(|name| is_registry(name)))?;
+        let registry = lines
+            .parse_line("<registry>/report", |line| line.strip_suffix("/report").filter(|name| is_registry(name)))?;
         lines.exact(CONTEXT_LINE)?;
         let (root, epoch) = (lines.number("root <number>")?, lines.number("epoch <number>")?);
         let from = lines.field("from <time>", |value| value.parse().ok())?;

@@ -4,7 +4,7 @@
 //!
 //! Invariant: [`Refusal::reason`] never changes for a variant; dashboards and alarms hang on it.
 
-use super::accept::Rank;
+use super::accept::StateRank;
 use super::lines::SyntaxError;
 use crate::crypto::note::NoteError;
 use crate::model::position::Position;
@@ -124,17 +124,17 @@ pub enum Refusal {
     )]
     Rollback {
         /// The lowest that would be accepted.
-        lowest: Rank,
+        lowest: StateRank,
         /// What was offered.
-        offered: Rank,
+        offered: StateRank,
     },
     /// Further on than what was accepted, but from an earlier primary.
     #[error("the checkpoint at {offered} comes from a primary that was replaced at {lowest}; stop that primary")]
     Fenced {
         /// What was accepted before.
-        lowest: Rank,
+        lowest: StateRank,
         /// What was offered.
-        offered: Rank,
+        offered: StateRank,
     },
     /// Another history than the held one.
     #[error("{}", two_histories(.0))]

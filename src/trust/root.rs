@@ -131,7 +131,7 @@ impl RootDocument {
     /// [`RootError::Syntax`] or [`RootError::Unsound`].
     pub fn parse(text: &str) -> Result<Self, RootError> {
         let mut lines = Lines::new(text);
-        let registry = lines.whole("<registry>/root", |line| line.strip_suffix("/root"))?;
+        let registry = lines.parse_line("<registry>/root", |line| line.strip_suffix("/root"))?;
         lines.exact(CONTEXT_LINE)?;
         let document = Self {
             registry: registry.to_owned(),

@@ -6,7 +6,7 @@ mod order;
 mod roots;
 mod texts;
 
-use super::accept::{Accepted, Expectation, Held, Rank, Refusal, TrustedTime, accept};
+use super::accept::{AcceptanceContext, Accepted, HeldCheckpoint, Refusal, StateRank, TrustedTime, accept};
 use super::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition, note_hash};
 use super::epoch::{EpochBase, EpochRecord, VerifiedEpoch};
 use super::root::{RootDocument, sign_root};
@@ -105,8 +105,8 @@ fn signed(checkpoint: &Checkpoint) -> Vec<u8> {
 struct Replica {
     chain: RootChain,
     epochs: Vec<VerifiedEpoch>,
-    held: Option<Held>,
-    watermark: Option<Rank>,
+    held: Option<HeldCheckpoint>,
+    watermark: Option<StateRank>,
     now: TrustedTime,
 }
 
@@ -159,8 +159,8 @@ impl Replica {
         self.chain.extend(&note).unwrap();
     }
 
-    fn expectation(&self) -> Expectation<'_> {
-        Expectation {
+    fn expectation(&self) -> AcceptanceContext<'_> {
+        AcceptanceContext {
             registry: REGISTRY,
             view: "all",
             definition: all_view_definition(),

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::changes::Changes;
 use super::tree;
 use crate::api::status::{SkippedFile, WatchStatus};
-use crate::files::compare::{Plan, Written};
-use crate::files::folder::{Rounds, understand};
+use crate::files::compare::{ParsedFile, Plan};
+use crate::files::folder::{RetryRounds, understand};
 use crate::files::path::name_of;
 use crate::files::prompt::PROMPT_FILE_BYTES_MAX;
 use crate::model::name::PromptName;
@@ -104,7 +104,7 @@ pub async fn watch(
     loop {
         // What is looked at may be large, or lie on a disk that answers slowly.
         let looked = tokio::task::spawn_blocking(move || {
-            let look = folder.look();
+            let look = folder.scan();
             (folder, look)
         });
         let looked = tokio::select! {
@@ -130,7 +130,7 @@ pub async fn watch(
 
 /// What a look through the folder found.
 #[derive(Default)]
-struct Look {
+struct FolderScan {
     /// Files to publish.
     taken: Vec<Taken>,
     /// When to look again although nothing changes.
@@ -160,17 +160,17 @@ struct Folder {
 struct Taken {
     path: PathBuf,
     name: PromptName,
-    written: Written,
+    written: ParsedFile,
 }
 
 impl Folder {
     /// Looks through the folder, and reads what changed.
-    fn look(&mut self) -> Look {
+    fn scan(&mut self) -> FolderScan {
         let tree = match tree::find(&self.directory) {
             Ok(tree) => tree,
             Err(error) => {
-                self.tell(Path::new("."), format!("cannot read the folder: {error}"));
-                return Look { again: Some(AGAIN), ..Look::default() };
+                self.log_once(Path::new("."), format!("cannot read the folder: {error}"));
+                return FolderScan { again: Some(AGAIN), ..FolderScan::default() };
             }
         };
         for path in self.seen.keys().filter(|path| !tree.files.contains_key(*path)) {
@@ -180,7 +180,7 @@ impl Folder {
         self.waiting.retain(|path, _| tree.files.contains_key(path));
         self.told.retain(|path, _| tree.files.contains_key(path) || tree.skipped.contains_key(path));
         for (path, reason) in tree.skipped {
-            self.tell(&path, reason);
+            self.log_once(&path, reason);
         }
         self.retry_includes();
         let mut again = None;
@@ -190,18 +190,18 @@ impl Folder {
             let name = match name_of(path) {
                 Ok(name) => name,
                 Err(error) => {
-                    self.tell(path, error.to_string());
+                    self.log_once(path, error.to_string());
                     continue;
                 }
             };
             if let Some(other) = owners.insert(name.clone(), path) {
-                self.tell(path, format!("it is the same prompt as {}", other.display()));
+                self.log_once(path, format!("it is the same prompt as {}", other.display()));
                 owners.insert(name, other);
                 continue;
             }
             if metadata.len() == 0 {
                 // It is still being written, or writing failed.
-                self.tell(path, "it is empty".to_owned());
+                self.log_once(path, "it is empty".to_owned());
                 continue;
             }
             let stat = Stat::of(metadata);
@@ -219,18 +219,18 @@ impl Folder {
                     again = Some(again.map_or(self.quiet, |again: Duration| again.min(self.quiet)));
                     continue;
                 }
-                Err(reason) => self.tell(path, reason),
+                Err(reason) => self.log_once(path, reason),
             }
             self.waiting.remove(path);
             self.seen.insert(path.clone(), stat);
         }
         self.first = false;
-        Look { taken, again }
+        FolderScan { taken, again }
     }
 
     /// Publishes what a look found; when to look again although nothing changes.
-    async fn publish(&mut self, look: Look) -> Option<Duration> {
-        let Look { taken, mut again } = look;
+    async fn publish(&mut self, look: FolderScan) -> Option<Duration> {
+        let FolderScan { taken, mut again } = look;
         if self.publish_all(taken).await {
             again = Some(again.map_or(AGAIN, |again| again.min(AGAIN)));
         }
@@ -248,7 +248,7 @@ impl Folder {
     }
 
     /// Reads a file; nothing if it changed while reading.
-    fn read(&self, path: &Path, stat: Stat) -> Result<Option<(PromptName, Written)>, String> {
+    fn read(&self, path: &Path, stat: Stat) -> Result<Option<(PromptName, ParsedFile)>, String> {
         let wrong = |error: std::io::Error| format!("cannot read it: {error}");
         let mut file = std::fs::File::open(self.directory.join(path)).map_err(wrong)?;
         let mut bytes = Vec::new();
@@ -262,7 +262,7 @@ impl Folder {
 
     /// Publishes what was taken, what others include first; whether some of it has to be tried again.
     async fn publish_all(&mut self, taken: Vec<Taken>) -> bool {
-        let mut rounds = Rounds::new(taken);
+        let mut rounds = RetryRounds::new(taken);
         let (mut refused, mut again) = (BTreeMap::new(), false);
         while let Some(one) = rounds.next_to_try() {
             let message = format!("changed in the file {}", one.path.display());
@@ -277,7 +277,7 @@ impl Folder {
                         tracing::info!(path, "deployed a prompt file that was published before");
                     }
                     match left_alone(&one.name, &outcome.plan) {
-                        Some(reason) => self.tell(&one.path, reason),
+                        Some(reason) => self.log_once(&one.path, reason),
                         None => drop(self.told.remove(&one.path)),
                     }
                 }
@@ -291,12 +291,12 @@ impl Folder {
                         again = true;
                         self.seen.remove(&one.path);
                     }
-                    self.tell(&one.path, reason_of(&error));
+                    self.log_once(&one.path, reason_of(&error));
                 }
             }
         }
         for one in rounds.left() {
-            self.tell(&one.path, refused.remove(&one.path).unwrap_or_default());
+            self.log_once(&one.path, refused.remove(&one.path).unwrap_or_default());
             self.blocked.insert(one.path);
         }
         again
@@ -314,7 +314,7 @@ impl Folder {
     }
 
     /// Logs once why a file is left out or left alone.
-    fn tell(&mut self, path: &Path, reason: String) {
+    fn log_once(&mut self, path: &Path, reason: String) {
         if self.told.get(path) != Some(&reason) {
             tracing::warn!(path = %path.display(), reason, "skipped a prompt file");
             self.told.insert(path.to_owned(), reason);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::words::{sentence, with_code};
+use super::format::{sentence, with_code};
 
 /// The field that says which form of a page was sent.
 pub const WHICH: &str = "do";
@@ -14,7 +14,7 @@ pub const DESPITE_FINDINGS: &str = "despite_findings";
 
 /// Why a form was refused, for its page to say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refusal {
+pub struct FormError {
     /// What is wrong.
     pub says: String,
     /// The single reasons, where there are several.
@@ -25,7 +25,7 @@ pub struct Refusal {
 
 /// The fields of a form, by their names; one that is not there reads as empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Typed(BTreeMap<String, String>);
+pub struct FormValues(BTreeMap<String, String>);
 
 /// What came of a form that was sent before this page was made.
 #[derive(Clone, Debug, Default)]
@@ -33,12 +33,12 @@ pub struct Outcome {
     /// What was done.
     pub done: Option<&'static str>,
     /// Why it was not.
-    pub refused: Option<Refusal>,
+    pub refused: Option<FormError>,
     /// What was typed into the form that was refused.
-    pub typed: Typed,
+    pub typed: FormValues,
 }
 
-impl Typed {
+impl FormValues {
     /// What somebody sent.
     #[must_use]
     pub const fn new(fields: BTreeMap<String, String>) -> Self {
@@ -74,8 +74,8 @@ impl Typed {
 impl Outcome {
     /// What was typed into this form of the page; nothing where another one was sent.
     #[must_use]
-    pub fn of(&self, which: &str) -> Typed {
-        if self.typed.get(WHICH) == which { self.typed.clone() } else { Typed::default() }
+    pub fn of(&self, which: &str) -> FormValues {
+        if self.typed.get(WHICH) == which { self.typed.clone() } else { FormValues::default() }
     }
 
     /// Why it was refused, above everything else on the page.
@@ -87,7 +87,7 @@ impl Outcome {
     }
 }
 
-impl Refusal {
+impl FormError {
     /// Says it, after what became of the form all the same.
     #[must_use]
     pub(super) fn note(&self, lead: &str) -> Markup {
@@ -125,12 +125,12 @@ mod tests {
 
     #[test]
     fn only_the_form_that_was_sent_gets_its_values_back() {
-        let mut typed = Typed::default();
+        let mut typed = FormValues::default();
         typed.put("do", "grant");
         typed.put("role", "author<b>");
         typed.put("nothing", "");
         typed.put("may.read", "yes");
-        let refused = Refusal { says: "`<b>` may not".to_owned(), errors: vec!["<i>".to_owned()], hint: None };
+        let refused = FormError { says: "`<b>` may not".to_owned(), errors: vec!["<i>".to_owned()], hint: None };
         let outcome = Outcome { done: None, refused: Some(refused), typed };
         assert_eq!((outcome.of("grant").get("role"), outcome.of("other").get("role")), ("author<b>", ""));
         assert!(!outcome.of("grant").ticked("nothing") && outcome.of("grant").ticked("may.read"));

@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::form::session;
-use super::words::{Visible, length, plain, with_code};
+use super::format::{ShowInvisible, length, plain, with_code};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
@@ -36,7 +36,7 @@ pub struct Frame {
     /// Who looks at it.
     pub who: Who,
     /// How this node follows another, where it is a replica.
-    pub replica: Option<Following>,
+    pub replica: Option<ReplicaStatus>,
     /// How many change requests that they may read are open; none where this node keeps none.
     pub open: Option<usize>,
     /// Whether they may read the audit log.
@@ -101,7 +101,7 @@ pub enum Part {
 
 /// How a replica follows its primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Following {
+pub struct ReplicaStatus {
     /// Where its primary is.
     pub upstream: Option<String>,
     /// Seconds since the last verified contact.
@@ -159,17 +159,17 @@ impl Frame {
                     a.skip href="#main" { "Skip to the content" }
                     (self.header(part, page.searches))
                     @if let Some(following) = &self.replica { (note_of_replica(following)) }
-                    @if let Some(done) = page.done { div.flash role="status" { (Visible(done)) } }
+                    @if let Some(done) = page.done { div.flash role="status" { (ShowInvisible(done)) } }
                     main #main tabindex="-1" {
                         @if !page.above.is_empty() {
                             nav.crumbs aria-label="Breadcrumb" {
-                                ol { @for (name, path) in page.above { li { a href=(path) { (Visible(name)) } } } }
+                                ol { @for (name, path) in page.above { li { a href=(path) { (ShowInvisible(name)) } } } }
                             }
                         }
                         (page.main)
                     }
                     footer.foot {
-                        span { "Registry " b { (Visible(&self.registry)) } }
+                        span { "Registry " b { (ShowInvisible(&self.registry)) } }
                         a href="/docs" { "API docs" }
                         span.keys aria-hidden="true" { kbd { "/" } " search  " kbd { "j" } " " kbd { "k" } " move" }
                     }
@@ -221,10 +221,10 @@ impl Frame {
                     a.button href="/ui/sign-in" { "Sign in" }
                 }
             },
-            Who::Bearer { name } => html! { div.who { span.quiet { (Visible(name)) } } },
+            Who::Bearer { name } => html! { div.who { span.quiet { (ShowInvisible(name)) } } },
             Who::SingleSignOn { name, .. } => html! {
                 details.who {
-                    summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
+                    summary { span.face aria-hidden="true" { (initial(name)) } (ShowInvisible(name)) }
                     div.menu {
                         p { "Signed in by single sign-on. To sign out, sign out there." }
                         p { a href=(principal_path(name)) { "Your permissions" } }
@@ -233,10 +233,10 @@ impl Frame {
             },
             Who::Signed { name, form, .. } | Who::SignInLink { name, form } => html! {
                 details.who {
-                    summary { span.face aria-hidden="true" { (initial(name)) } (Visible(name)) }
+                    summary { span.face aria-hidden="true" { (initial(name)) } (ShowInvisible(name)) }
                     div.menu {
                         @if let Who::Signed { token, .. } = &self.who {
-                            p { "Signed in with the access token " b { (Visible(token)) } "." }
+                            p { "Signed in with the access token " b { (ShowInvisible(token)) } "." }
                         } @else {
                             p { "Signed in with a sign-in link." }
                         }
@@ -266,13 +266,13 @@ fn entry(here: bool, path: &str, name: &Markup) -> Markup {
     html! { a href=(path) aria-current=[here.then_some("true")] { (name) } }
 }
 
-fn note_of_replica(following: &Following) -> Markup {
+fn note_of_replica(following: &ReplicaStatus) -> Markup {
     let age = length(i64::try_from(following.age_s).unwrap_or(i64::MAX).saturating_mul(1_000));
     html! {
         div #replica .note.warn[following.stale] role="region" aria-label="This replica" data-live data-again="10000" {
             "Read-only replica. "
             @if following.stale { "Last contact with the primary: " (age) " ago. " }
-            @if let Some(upstream) = &following.upstream { "Make changes at " code { (Visible(upstream)) } "." }
+            @if let Some(upstream) = &following.upstream { "Make changes at " code { (ShowInvisible(upstream)) } "." }
         }
     }
 }
@@ -340,7 +340,7 @@ pub fn whole_query(parameters: &[(&str, &str)]) -> String {
 /// A command to copy.
 #[must_use]
 pub fn command(line: &str) -> Markup {
-    html! { div.command { pre tabindex="0" { code { (Visible(line)) } } button.copy type="button" hidden { "Copy" } } }
+    html! { div.command { pre tabindex="0" { code { (ShowInvisible(line)) } } button.copy type="button" hidden { "Copy" } } }
 }
 
 /// Nothing, and what to do about it.
@@ -383,7 +383,7 @@ mod tests {
     fn a_page_has_landmarks_and_holds_nothing_that_the_policy_forbids() {
         let signed = Who::Signed { name: "<img>".to_owned(), token: "a\u{200b}b".to_owned(), form: "f00".to_owned() };
         let mut frame = sample(signed);
-        frame.replica = Some(Following { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
+        frame.replica = Some(ReplicaStatus { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
         let page = page(&frame, html! { h1 { "x" } });
         for part in [
             "<main id=\"main\"",

@@ -3,8 +3,8 @@
 mod axis;
 pub mod docs;
 pub mod form;
+mod format;
 pub mod layout;
 pub mod pages;
 pub mod report;
 pub mod typed;
-mod words;

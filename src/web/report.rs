@@ -12,9 +12,10 @@ use std::io::{self, Write};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::timeline::Timeline;
-use super::words::{Visible, between, grouped, length, moment};
+use super::format::{ShowInvisible, between, grouped, length, moment};
 use crate::governance::report::{
-    Contents, Heading, Move, Question, Report, ReportedVersion, Row, Source, Span, SystemInfo, Tally, Totals,
+    Contents, Report, ReportHeader, ReportRow, ReportScope, ReportedVersion, ServingChange, Source, Span, SystemInfo,
+    Tally, Totals,
 };
 use crate::model::audit::Decision;
 use crate::model::deployment::Action;
@@ -58,7 +59,7 @@ pub fn write_page<S: Source>(
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (Visible(&title)) }
+                title { (ShowInvisible(&title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -101,20 +102,20 @@ fn read<S: Source>(report: &Report<'_, S>) -> Result<(Overview, Timeline), S::Er
     Ok((Overview { totals: tally.totals(), contents: Contents { spans, ..contents }, worst }, timeline))
 }
 
-fn head(heading: &Heading, question: &Question, system: &SystemInfo, title: &str) -> Markup {
+fn head(heading: &ReportHeader, question: &ReportScope, system: &SystemInfo, title: &str) -> Markup {
     html! {
         header {
-            h1 { (Visible(title)) }
+            h1 { (ShowInvisible(title)) }
             p.range { (moment(question.from)) " to " (moment(question.to)) " UTC" }
             dl.facts {
                 dt { "Prompts" }
-                dd { code { (Visible(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
+                dd { code { (ShowInvisible(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
                 dt { "Created" }
-                dd { (moment(heading.generated_at)) " UTC by " (Visible(&heading.generated_by)) }
+                dd { (moment(heading.generated_at)) " UTC by " (ShowInvisible(&heading.generated_by)) }
                 dt { "Software" }
                 dd { (system.software) " " (system.software_version) }
-                @if let Some(provider) = &system.provider { dt { "Provider" } dd { (Visible(provider)) } }
-                @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (Visible(purpose)) } }
+                @if let Some(provider) = &system.provider { dt { "Provider" } dd { (ShowInvisible(provider)) } }
+                @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (ShowInvisible(purpose)) } }
             }
             p {
                 "A " b { "decision" } " is one requested action, allowed or denied. A " b { "label" }
@@ -165,8 +166,8 @@ fn write_live<S: Source>(report: &Report<'_, S>, out: &mut dyn Write) -> Result<
             let named = html! {
                 tr.lane {
                     th colspan="10" scope="rowgroup" {
-                        (Visible(span.name.as_str()))
-                        span.quiet { "@" (Visible(span.label.as_str())) }
+                        (ShowInvisible(span.name.as_str()))
+                        span.quiet { "@" (ShowInvisible(span.label.as_str())) }
                     }
                 }
             };
@@ -199,14 +200,14 @@ fn served(span: &Span, linked: bool) -> Markup {
             }
             td { (lasted.as_deref().unwrap_or(NONE)) }
             td {
-                b { (Visible(&span.serving.to_string())) }
+                b { (ShowInvisible(&span.serving.to_string())) }
                 @if span.action == Action::Rollback { br; span.warn { "rollback" } }
             }
             td { (between(span.versions.iter().take(SHOWN_MAX).map(content), "<br>")) }
             td { (risk(span.risk)) }
-            td { (Visible(&span.by)) }
+            td { (ShowInvisible(&span.by)) }
             td { (approvals(&span.approved_by, span.change_request)) }
-            td { (Visible(&span.message)) }
+            td { (ShowInvisible(&span.message)) }
             td {
                 @if linked { a href={ "#c" (span.deployment) } { (span.deployment) } } @else { (span.deployment) }
             }
@@ -227,7 +228,7 @@ fn write_decisions<S: Source>(report: &Report<'_, S>, any: bool, out: &mut dyn W
     Ok(out.write_all(b"</tbody></table></div>")?)
 }
 
-fn decision(row: &Row) -> Markup {
+fn decision(row: &ReportRow) -> Markup {
     let entry = &row.entry;
     let denied = entry.decision == Decision::Denied;
     let (many_versions, many_moves) =
@@ -240,15 +241,15 @@ fn decision(row: &Row) -> Markup {
             }
             td {
                 @match &entry.on_behalf_of {
-                    Some(author) => { (Visible(author)) ", imported by " (Visible(&entry.actor)) }
-                    None => (Visible(&entry.actor)),
+                    Some(author) => { (ShowInvisible(author)) ", imported by " (ShowInvisible(&entry.actor)) }
+                    None => (ShowInvisible(&entry.actor)),
                 }
-                @if !entry.method.is_empty() { br; span.quiet { (Visible(&entry.method)) } }
+                @if !entry.method.is_empty() { br; span.quiet { (ShowInvisible(&entry.method)) } }
             }
             td {
                 b { (entry.command) }
                 @if row.versions.is_empty() && row.moves.is_empty() {
-                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (Visible(&subject.to_string())) }
+                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (ShowInvisible(&subject.to_string())) }
                 }
                 @for version in row.versions.iter().take(SHOWN_MAX) { br; (described(version)) }
                 @for moved in row.moves.iter().take(SHOWN_MAX) { br; (movement(moved)) }
@@ -258,13 +259,13 @@ fn decision(row: &Row) -> Markup {
             }
             td {
                 @if denied { span.bad { "denied" } } @else { "done" }
-                @if !entry.reason.is_empty() { br; span.quiet { (Visible(&entry.reason)) } }
-                @for overrode in &entry.overrode { br; span.warn { "overrode " (Visible(overrode)) } }
+                @if !entry.reason.is_empty() { br; span.quiet { (ShowInvisible(&entry.reason)) } }
+                @for overrode in &entry.overrode { br; span.warn { "overrode " (ShowInvisible(overrode)) } }
                 @if entry.unrecorded > 0 {
                     br; span.quiet { (grouped(entry.unrecorded)) " earlier denials, not recorded individually" }
                 }
             }
-            td { (Visible(&entry.message)) }
+            td { (ShowInvisible(&entry.message)) }
             td { (approvals(&entry.approved_by, entry.change_request)) }
             td { (risk(row.risk)) }
             td { (entry.seq) }
@@ -274,7 +275,7 @@ fn decision(row: &Row) -> Markup {
 
 fn described(version: &ReportedVersion) -> Markup {
     html! {
-        (Visible(version.name.as_str())) "@" (version.number) " "
+        (ShowInvisible(version.name.as_str())) "@" (version.number) " "
         span.quiet {
             (version.semver)
             @if let Some(bump) = version.bump.filter(|bump| *bump != Bump::Major) { " " (bump) }
@@ -284,18 +285,18 @@ fn described(version: &ReportedVersion) -> Markup {
     }
 }
 
-fn movement(moved: &Move) -> Markup {
+fn movement(moved: &ServingChange) -> Markup {
     let asked = if moved.done { "" } else { "asked for " };
     html! {
-        (asked) (Visible(&moved.prompt)) "@" (Visible(&moved.label)) ": "
-        @if let Some(from) = &moved.from { (Visible(&from.to_string())) " " }
-        "→ " (Visible(&moved.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)))
+        (asked) (ShowInvisible(&moved.prompt)) "@" (ShowInvisible(&moved.label)) ": "
+        @if let Some(from) = &moved.from { (ShowInvisible(&from.to_string())) " " }
+        "→ " (ShowInvisible(&moved.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)))
     }
 }
 
 fn approvals(approved_by: &[String], change_request: Option<u64>) -> Markup {
     html! {
-        @for (index, name) in approved_by.iter().enumerate() { @if index > 0 { ", " } (Visible(name)) }
+        @for (index, name) in approved_by.iter().enumerate() { @if index > 0 { ", " } (ShowInvisible(name)) }
         @if let Some(number) = change_request {
             @if !approved_by.is_empty() { br; }
             span.quiet { "change request " (number) }

@@ -20,7 +20,7 @@ use crate::crypto::webhook::sign;
 use crate::metrics::{Metrics, State};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::outbox::{Attempted, Sending};
+use crate::registry::outbox::{DeliveryResult, OutgoingDelivery};
 use crate::store::{Committed, StoreError};
 
 /// Most deliveries at once: enough that slow receivers, which get half of them, do not hold up the others.
@@ -61,13 +61,13 @@ pub async fn run(
     let mut forget = tokio::time::interval(FORGET_EVERY);
     loop {
         let head = committed.borrow_and_update().head.position;
-        let failed = sender.work().await.inspect_err(warn).is_err();
+        let failed = sender.run_due().await.inspect_err(warn).is_err();
         loop {
             let wait = if failed { PAUSE } else { LOOK_EVERY };
             tokio::select! {
                 () = stop.cancelled() => return sender.drain().await,
                 Some(done) = sender.flight.join_next() => {
-                    sender.land(done);
+                    sender.record_result(done);
                     break;
                 }
                 changed = committed.changed() => match changed {
@@ -96,11 +96,11 @@ struct Sender {
     metrics: Metrics,
     deliverer: Deliverer,
     clock: Arc<dyn Clock>,
-    flight: JoinSet<Attempted>,
+    flight: JoinSet<DeliveryResult>,
     /// Webhooks with a delivery in flight, or with one whose answer is not recorded yet.
     busy: BTreeSet<String>,
     /// Answers that are not recorded yet.
-    landed: Vec<Attempted>,
+    landed: Vec<DeliveryResult>,
     /// The webhook whose turn was last.
     last: Option<String>,
     next_at: Option<Timestamp>,
@@ -108,7 +108,7 @@ struct Sender {
 
 impl Sender {
     /// Records what has landed, and starts what is due.
-    async fn work(&mut self) -> Result<(), StoreError> {
+    async fn run_due(&mut self) -> Result<(), StoreError> {
         loop {
             self.record().await?;
             let room = IN_FLIGHT_MAX.saturating_sub(self.flight.len());
@@ -127,7 +127,7 @@ impl Sender {
 
     async fn record(&mut self) -> Result<(), StoreError> {
         while let Some(done) = self.flight.try_join_next() {
-            self.land(done);
+            self.record_result(done);
         }
         if self.landed.is_empty() {
             return Ok(());
@@ -141,7 +141,7 @@ impl Sender {
         Ok(())
     }
 
-    fn land(&mut self, done: Result<Attempted, JoinError>) {
+    fn record_result(&mut self, done: Result<DeliveryResult, JoinError>) {
         match done {
             Ok(attempted) => {
                 if let Some(error) = &attempted.answer.error {
@@ -168,7 +168,7 @@ impl Sender {
     async fn drain(&mut self) {
         let landing = async {
             while let Some(done) = self.flight.join_next().await {
-                self.land(done);
+                self.record_result(done);
             }
         };
         let _rest_is_sent_again = tokio::time::timeout(DRAIN, landing).await;
@@ -178,8 +178,8 @@ impl Sender {
     }
 }
 
-async fn post(sending: Sending, deliverer: Deliverer, clock: Arc<dyn Clock>) -> Attempted {
-    let Sending { webhook, event, id, url, body, secrets } = sending;
+async fn post(sending: OutgoingDelivery, deliverer: Deliverer, clock: Arc<dyn Clock>) -> DeliveryResult {
+    let OutgoingDelivery { webhook, event, id, url, body, secrets } = sending;
     let timestamp_s = Timestamp::from_ms(clock.now_ms()).seconds();
     let signatures = sign(&secrets, &id, timestamp_s, &body);
     let mut headers = HeaderMap::from_iter([
@@ -190,5 +190,5 @@ async fn post(sending: Sending, deliverer: Deliverer, clock: Arc<dyn Clock>) -> 
     // Both are of letters, digits and punctuation, which every header can hold.
     headers.extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
     let answer = deliverer.post(&url, headers, Bytes::from(body)).await;
-    Attempted { webhook, event, answer, jitter: getrandom::u64().unwrap_or_default() }
+    DeliveryResult { webhook, event, answer, jitter: getrandom::u64().unwrap_or_default() }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bookholder::crypto::lattice::Leaf;
 use bookholder::model::position::Position;
-use bookholder::replication::engine::{Action, Engine, Event, Failure, Memory, Now, Rejection, Settings, Step};
+use bookholder::replication::engine::{Action, Engine, Event, FetchFailure, Memory, Now, Rejection, Settings, Step};
 use bookholder::store::read::{NamespaceState, ViewState, view_state};
 use bookholder::trust::accept::TrustedTime;
 use bookholder::trust::checkpoint::Checkpoint;
@@ -204,7 +204,7 @@ impl World {
 
     fn document(&mut self, node: usize, document: Option<Vec<u8>>, event: impl FnOnce(Vec<u8>) -> Event) {
         let Some(mut note) = document else {
-            return self.later(50, node, Event::Failed(Failure::UnknownView, "none".to_owned()), Vec::new());
+            return self.later(50, node, Event::Failed(FetchFailure::UnknownView, "none".to_owned()), Vec::new());
         };
         let delay_ms = 5 + self.random.below(200) as u64;
         if !self.peace() && self.random.below(4) == 0 {
@@ -230,7 +230,12 @@ impl World {
         let mut delay_ms = 5 + self.random.below(100) as u64;
         match fate {
             1 | 2 => {
-                return self.later(5_000, node, Event::Failed(Failure::Unreachable, "dropped".to_owned()), Vec::new());
+                return self.later(
+                    5_000,
+                    node,
+                    Event::Failed(FetchFailure::Unreachable, "dropped".to_owned()),
+                    Vec::new(),
+                );
             }
             3 => self.spoil(&mut note),
             4 | 5 => self.spoil(&mut data),
@@ -247,7 +252,7 @@ impl World {
                 return self.later(
                     100,
                     node,
-                    Event::Failed(Failure::Busy { retry_after_s: 3 }, "busy".to_owned()),
+                    Event::Failed(FetchFailure::Busy { retry_after_s: 3 }, "busy".to_owned()),
                     Vec::new(),
                 );
             }

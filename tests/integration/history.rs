@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bookholder::api::write::{ImportChange, ImportRequest};
-use bookholder::files::mapping::Mapper;
+use bookholder::files::mapping::NameMapper;
 use bookholder::model::content::Syntax;
 use bookholder::model::name::PromptName;
 use bookholder::model::time::Timestamp;
@@ -30,7 +30,7 @@ pub fn read() -> Vec<ImportChange> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
     let file = std::fs::File::open(path).expect("the history of the fixtures");
     let text = String::from_utf8(zstd::decode_all(file).expect("a zstd frame")).expect("utf-8");
-    let mut mapper = Mapper::new();
+    let mut mapper = NameMapper::new();
     let change = |(number, line): (usize, &str)| {
         let line: Line = serde_json::from_str(line).expect("a change");
         ImportChange {
@@ -83,7 +83,7 @@ async fn three_years_of_a_real_library_answer_at_every_moment_as_they_did() {
     }
     let mut longest: Vec<&PromptName> = oracle.keys().copied().collect();
     longest.sort_by_key(|name| std::cmp::Reverse(oracle[name].len()));
-    let war = Mapper::new().map(EDIT_WAR).name;
+    let war = NameMapper::new().map(EDIT_WAR).name;
     assert_eq!(oracle[&war].len(), 246 + 3, "the edit war is all there");
     for name in longest.into_iter().take(31) {
         check(&primary, name, &oracle[name]);

@@ -4,9 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bookholder::model::position::Position;
-use bookholder::registry::seal::{MIN_READER, VIEW_ALL, read_key};
+use bookholder::registry::signer::{MIN_READER, VIEW_ALL, read_key};
 use bookholder::registry::trust_files::{TrustFiles, published};
-use bookholder::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
+use bookholder::trust::accept::{AcceptanceContext, Accepted, Refusal, TrustedTime, accept};
 use bookholder::trust::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition};
 use bookholder::trust::epoch::VerifiedEpoch;
 use bookholder::trust::root_chain::RootChain;
@@ -17,7 +17,7 @@ use crate::support::node::{Launch, Node};
 
 /// What a replica that knows these roots and epochs, and holds nothing, says of a note.
 fn decide(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
-    let expectation = Expectation {
+    let expectation = AcceptanceContext {
         registry: &chain.current().registry,
         view: VIEW_ALL,
         definition: all_view_definition(),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bookholder::api::write::ImportRequest;
-use bookholder::files::mapping::Mapper;
+use bookholder::files::mapping::NameMapper;
 use bookholder::model::content::Syntax;
 use serde_json::{Value, json};
 
@@ -404,7 +404,7 @@ fn every_page_of_a_real_library_answers() {
     for path in prompts.iter().step_by(25) {
         browser.page(path);
     }
-    let name = Mapper::new().map("Code Review Assistant").name;
+    let name = NameMapper::new().map("Code Review Assistant").name;
     let war = browser.page(&format!("/ui/prompts/{name}"));
     assert!(war.contains("class=\"timeline\""), "the edit war is drawn");
     let then = browser.page(&format!("/ui/prompts/{name}?at=2026-01-01T00:00"));

@@ -19,7 +19,7 @@ use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::webhook::WebhookFormat;
 use bookholder::registry::Registry;
-use bookholder::registry::founding::{Founding, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, found};
 use bookholder::registry::primary_clock::PrimaryClock;
 use bookholder::resolve::{Catalogue, Query, ReadScope, Resolver};
 use bookholder::store::{Options, Store};
@@ -182,6 +182,7 @@ async fn the_first_schema_opens_with_all_that_it_holds() {
 
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
-    let refused = outside(move || found(&store, &Founding::default(), &clock).err().expect("no keys").to_string());
+    let refused =
+        outside(move || found(&store, &BootstrapOptions::default(), &clock).err().expect("no keys").to_string());
     assert!(refused.contains("keys/checkpoint.key; restore the key from your safe copy"), "{refused}");
 }

@@ -70,7 +70,7 @@ pub fn variable(text: &str) -> Result<(String, Value), String> {
 
 /// A version to deploy, and its weight where several share a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct WeightedVersion {
     /// Which version of which prompt.
     pub reference: Reference,
     /// Whether a version was named; a name alone is answered with its newest ones.
@@ -83,10 +83,10 @@ pub struct Choice {
 ///
 /// # Errors
 /// How to write it instead.
-pub fn choice(text: &str) -> Result<Choice, String> {
+pub fn choice(text: &str) -> Result<WeightedVersion, String> {
     let Some((_, selector)) = text.split_once('@') else {
         let reference = text.parse().map_err(|error| format!("{error}"))?;
-        return Ok(Choice { reference, weight: None, versioned: false });
+        return Ok(WeightedVersion { reference, weight: None, versioned: false });
     };
     let (reference, weight) = match selector.split_once('=') {
         None => (text, None),
@@ -95,7 +95,7 @@ pub fn choice(text: &str) -> Result<Choice, String> {
             (text.get(..text.len() - weight.len() - 1).unwrap_or_default(), Some(number))
         }
     };
-    Ok(Choice { reference: reference.parse().map_err(|error| format!("{error}"))?, weight, versioned: true })
+    Ok(WeightedVersion { reference: reference.parse().map_err(|error| format!("{error}"))?, weight, versioned: true })
 }
 
 /// Reads a reference that must name a version, such as `support/agent@7`.
@@ -104,10 +104,10 @@ pub fn choice(text: &str) -> Result<Choice, String> {
 /// How to write it instead.
 pub fn versioned(text: &str) -> Result<Reference, String> {
     choice(text).and_then(|choice| match choice {
-        Choice { versioned: false, .. } => {
+        WeightedVersion { versioned: false, .. } => {
             Err("name a version, e.g. support/agent@7 or support/agent@staging".to_owned())
         }
-        Choice { weight: Some(_), .. } => Err("a weight is not allowed here".to_owned()),
+        WeightedVersion { weight: Some(_), .. } => Err("a weight is not allowed here".to_owned()),
         choice => Ok(choice.reference),
     })
 }

@@ -10,18 +10,18 @@ use super::super::args::node::{KeysDraftArgs, KeysInstallArgs, KeysNewArgs, Keys
 use super::super::error::CliError;
 use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, count, paint};
 use crate::clock::{Clock, SystemClock};
-use crate::server::ceremony::{self, CeremonyError, Draft, Plan, Tally};
+use crate::server::ceremony::{self, CeremonyError, Draft, Plan, SignatureCount};
 
 /// What `--json` prints of a draft.
 #[derive(Serialize)]
-struct Drafted<'a> {
+struct DraftOutput<'a> {
     draft: &'a Path,
     registry: &'a str,
     root_key: String,
     root_version: u64,
     epoch: Option<u64>,
     changes: Vec<String>,
-    signatures: Vec<Tally>,
+    signatures: Vec<SignatureCount>,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
@@ -112,7 +112,7 @@ fn show(output: Output, file: &Path, draft: &Draft, key: Option<String>, changed
     let complete = signatures.iter().all(|tally| tally.missing() == 0);
     let next = draft.next();
     if output.json {
-        return output.json(&Drafted {
+        return output.json(&DraftOutput {
             draft: file,
             registry: &next.registry,
             root_key: draft.root_key().to_string(),
@@ -142,8 +142,8 @@ fn show(output: Output, file: &Path, draft: &Draft, key: Option<String>, changed
     Ok(())
 }
 
-fn tallied(tally: &Tally) -> String {
-    let Tally { of, root, found, needed } = tally;
+fn tallied(tally: &SignatureCount) -> String {
+    let SignatureCount { of, root, found, needed } = tally;
     format!("{found} of {needed} for the {of} by keys of root {root}")
 }
 

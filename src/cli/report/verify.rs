@@ -10,7 +10,7 @@ use super::super::error::CliError;
 use super::super::output::{DIM, GOOD, Output, WARN, moment, one_line, paint};
 use super::super::{Verdict, disk, progress};
 use super::manifest_of;
-use crate::governance::audit_copy::{CopyError, CopyVerdict, verify_copy};
+use crate::governance::audit_copy::{CopyError, CopyVerification, verify_copy};
 use crate::governance::report::ReportFormat;
 use crate::model::time::Timestamp;
 use crate::trust::manifest::{
@@ -51,7 +51,7 @@ fn open(path: &Path) -> Result<File, CliError> {
 }
 
 /// Checks the chain of audit entries in a report that holds them, and that it holds as many as were signed.
-fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerdict>, CliError> {
+fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerification>, CliError> {
     if manifest.format != ReportFormat::Jsonl.as_str() {
         return Ok(None);
     }
@@ -71,7 +71,7 @@ fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerdict>, CliErr
     Ok(Some(copy))
 }
 
-fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerdict>) -> Result<Verdict, CliError> {
+fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerification>) -> Result<Verdict, CliError> {
     let VerifiedManifest { manifest, checkpoint, signer } = verified;
     let issued = Timestamp::from_ms(manifest.issued.saturating_mul(1_000));
     if output.json {

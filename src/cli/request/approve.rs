@@ -11,7 +11,7 @@ use super::super::Verdict;
 use super::super::context::Context;
 use super::super::error::CliError;
 use super::super::output::{ACCENT, paint};
-use super::{told, view};
+use super::{print_result, view};
 use crate::api::govern::ReviewRequest;
 use crate::model::change_request::{ChangeRequest, EventKind};
 
@@ -41,7 +41,7 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     let output = context.output;
     let found = context.client.change_request(id).await?;
     if !fingerprint.is_empty() {
-        still(&found.request, &fingerprint)?;
+        check_unchanged(&found.request, &fingerprint)?;
     }
     if !output.json {
         view::print(output, &found)?;
@@ -62,13 +62,13 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     if output.json {
         output.json(&request)?;
     } else {
-        told(output, &request, kind)?;
+        print_result(output, &request, kind)?;
     }
     Ok(Verdict::Done)
 }
 
 /// Rejects what was not reviewed: each deployment must have one of these fingerprints, and vice versa.
-fn still(request: &ChangeRequest, seen: &[String]) -> Result<(), CliError> {
+fn check_unchanged(request: &ChangeRequest, seen: &[String]) -> Result<(), CliError> {
     let all_seen = request.moves.iter().all(|one| seen.iter().any(|seen| one.fingerprint.starts_with(seen)));
     let gone = |seen: &&String| !request.moves.iter().any(|one| one.fingerprint.starts_with(*seen));
     let id = request.id;
@@ -142,7 +142,8 @@ mod tests {
         );
         let request: ChangeRequest = serde_json::from_str(&json).expect("a change request");
         let (a, b, c) = ("a".repeat(12), "b".repeat(12), "c".repeat(12));
-        let check = |seen: &[&String]| still(&request, &seen.iter().map(|one| (*one).clone()).collect::<Vec<_>>());
+        let check =
+            |seen: &[&String]| check_unchanged(&request, &seen.iter().map(|one| (*one).clone()).collect::<Vec<_>>());
         assert!(check(&[&a, &b]).is_ok() && check(&[&second, &first]).is_ok());
         for (seen, part) in [
             (&[&a][..], "contains other deployments"),

@@ -67,7 +67,7 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
     }
     if !view.request.events.is_empty() {
         output.line(format!("\n{}", paint(STRONG, "discussion")))?;
-        view.request.events.iter().try_for_each(|event| output.line(said(event)))?;
+        view.request.events.iter().try_for_each(|event| output.line(event_text(event)))?;
     }
     let id = view.request.id;
     if let Some(waits_for) = &view.waits_for {
@@ -119,7 +119,7 @@ fn around(review: &MoveReview, open: bool) -> String {
     shown
 }
 
-fn said(event: &RequestEvent) -> String {
+fn event_text(event: &RequestEvent) -> String {
     let roles = if event.roles.is_empty() { String::new() } else { format!(" ({})", event.roles.join(", ")) };
     let kind = match event.kind {
         EventKind::Approve => paint(GOOD, "approves"),
@@ -179,7 +179,7 @@ used in the last 24 hours by shop
 included by support/router@3
 ";
         assert_eq!(plain(&around(&view.moves[0], true)), expected);
-        let event = said(&view.request.events[0]);
+        let event = event_text(&view.request.events[0]);
         assert_eq!(plain(&event), "2026-03-20 16:00:00 cy (compliance) approves: Fine\u{fffd}[1m");
         let free = MoveReview { requirements: Vec::new(), ..view.moves[0].clone() };
         assert!(plain(&around(&free, true)).contains("no policy applies"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Contents, Move, Report, ReportedVersion, Row, Source, Span};
+use super::{Contents, Report, ReportRow, ReportedVersion, ServingChange, Source, Span};
 use crate::model::audit::{AuditChange, AuditEntry, Decision, Subject};
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
@@ -26,7 +26,7 @@ type Deployed = (Deployment, Option<Deployment>);
 #[allow(clippy::missing_errors_doc, reason = "every method fails when the source or its visitor does")]
 impl<S: Source> Report<'_, S> {
     /// Shows every decision in the order of the audit log; what they are, but for the spans.
-    pub fn rows(&self, visitor: &mut dyn FnMut(&Row) -> Result<(), S::Error>) -> Result<Contents, S::Error> {
+    pub fn rows(&self, visitor: &mut dyn FnMut(&ReportRow) -> Result<(), S::Error>) -> Result<Contents, S::Error> {
         let mut contents = Contents::default();
         self.source.entries(&mut |entry| {
             let mark = (entry.seq, entry.hash.clone());
@@ -112,7 +112,7 @@ impl<S: Source> Report<'_, S> {
     }
 
     /// An entry as a row, if the question is about it.
-    fn row_of(&self, entry: AuditEntry) -> Result<Option<Row>, S::Error> {
+    fn row_of(&self, entry: AuditEntry) -> Result<Option<ReportRow>, S::Error> {
         match self.occurred(&entry)? {
             Some(occurred_at) => self.row(entry, occurred_at).map(Some),
             None => Ok(None),
@@ -145,7 +145,7 @@ impl<S: Source> Report<'_, S> {
         Ok(false)
     }
 
-    fn row(&self, entry: AuditEntry, occurred_at: Timestamp) -> Result<Row, S::Error> {
+    fn row(&self, entry: AuditEntry, occurred_at: Timestamp) -> Result<ReportRow, S::Error> {
         let deployed = self.deployed(&entry)?;
         let mut numbers: BTreeSet<(PromptName, u64)> =
             targets(&entry).filter(|(name, _)| self.question.prompts.matches(name.as_str())).collect();
@@ -159,7 +159,7 @@ impl<S: Source> Report<'_, S> {
         }
         let risk = versions.iter().filter_map(|version| version.risk).chain(entry.risk).max();
         let moves = self.moves(&entry, &deployed);
-        Ok(Row { entry, occurred_at, versions, moves, risk })
+        Ok(ReportRow { entry, occurred_at, versions, moves, risk })
     }
 
     /// What an entry's commit deployed to labels of prompts that fit.
@@ -179,12 +179,12 @@ impl<S: Source> Report<'_, S> {
     }
 
     /// What an entry did to labels of prompts that fit, or was asked to do.
-    fn moves(&self, entry: &AuditEntry, deployed: &[Deployed]) -> Vec<Move> {
+    fn moves(&self, entry: &AuditEntry, deployed: &[Deployed]) -> Vec<ServingChange> {
         if !deployed.is_empty() {
             return deployed.iter().map(moved).collect();
         }
         let asked = entry.subjects.iter().filter_map(|subject| match subject {
-            Subject::Label { prompt, label, to } if self.question.prompts.matches(prompt) => Some(Move {
+            Subject::Label { prompt, label, to } if self.question.prompts.matches(prompt) => Some(ServingChange {
                 prompt: prompt.clone(),
                 label: label.clone(),
                 from: None,
@@ -208,9 +208,9 @@ fn targets(entry: &AuditEntry) -> impl Iterator<Item = (PromptName, u64)> {
     entry.subjects.iter().flat_map(named)
 }
 
-fn moved((deployment, before): &Deployed) -> Move {
+fn moved((deployment, before): &Deployed) -> ServingChange {
     let before = before.as_ref().filter(|before| before.to.is_some());
-    Move {
+    ServingChange {
         prompt: deployment.name.to_string(),
         label: deployment.label.to_string(),
         from: deployment.from.clone(),
@@ -223,7 +223,7 @@ fn moved((deployment, before): &Deployed) -> Move {
 #[cfg(test)]
 mod tests {
     use super::super::samples::{Sample, at, report_of};
-    use super::super::{Question, Totals};
+    use super::super::{ReportScope, Totals};
     use super::*;
     use crate::model::audit::Command;
     use crate::model::audit::samples::token;
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn an_import_belongs_to_the_time_it_tells_and_to_the_time_it_came() {
         let check = |told: Option<&str>, from: &str, to: &str, expected| {
-            let question = Question { from: at(from), to: at(to), prompts: "**".parse().unwrap() };
+            let question = ReportScope { from: at(from), to: at(to), prompts: "**".parse().unwrap() };
             let entry = AuditEntry {
                 at: at("2026-03-20T16:00:00Z"),
                 occurred: told.map(at),
@@ -279,7 +279,7 @@ mod tests {
             ..AuditEntry::of(Command::Approve)
         };
         let kept = |entry| {
-            let question = Question {
+            let question = ReportScope {
                 from: at("1970-01-01T00:00:00Z"),
                 to: at("1971-01-01T00:00:00Z"),
                 prompts: "support/**".parse().unwrap(),

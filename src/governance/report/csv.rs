@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use super::jsonl::{EVENT, SERVED};
-use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
+use super::{Contents, Report, ReportHeader, ReportRow, ReportedVersion, Source, Span, SystemInfo, retain_until};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
@@ -110,9 +110,9 @@ fn guarded(text: &str) -> String {
     safe
 }
 
-fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUMNS.len()] {
+fn decision(heading: &ReportHeader, system: &SystemInfo, row: &ReportRow) -> [String; COLUMNS.len()] {
     let entry = &row.entry;
-    let of_moves = |part: &dyn Fn(&super::Move) -> String| joined(row.moves.iter().map(part));
+    let of_moves = |part: &dyn Fn(&super::ServingChange) -> String| joined(row.moves.iter().map(part));
     let prompts = row.versions.iter().map(|version| version.name.to_string());
     [
         EVENT.to_owned(),
@@ -154,7 +154,7 @@ fn decision(heading: &Heading, system: &SystemInfo, row: &Row) -> [String; COLUM
     ]
 }
 
-fn served(heading: &Heading, system: &SystemInfo, span: &Span) -> [String; COLUMNS.len()] {
+fn served(heading: &ReportHeader, system: &SystemInfo, span: &Span) -> [String; COLUMNS.len()] {
     let none = String::new;
     [
         SERVED.to_owned(),

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Contents, Heading, Report, ReportedVersion, Row, Source, Span, SystemInfo, retain_until};
+use super::{Contents, Report, ReportHeader, ReportRow, ReportedVersion, Source, Span, SystemInfo, retain_until};
 use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::model::finding::Severity;
 use crate::model::principal::PrincipalKind;
@@ -59,7 +59,7 @@ struct Decided<'a> {
     hash: &'a str,
     system: &'a SystemInfo,
     actor: Who<'a>,
-    change: Vec<Touched<'a>>,
+    change: Vec<AffectedItem<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oversight: Option<Oversight<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ struct Served<'a> {
     action: String,
     ended_by: Option<String>,
     actor: ServedBy<'a>,
-    change: Vec<Touched<'a>>,
+    change: Vec<AffectedItem<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     risk: Option<Risk>,
 }
@@ -107,7 +107,7 @@ struct ServedBy<'a> {
 
 /// One version, or what one label served.
 #[derive(Default, Serialize)]
-struct Touched<'a> {
+struct AffectedItem<'a> {
     prompt: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<u64>,
@@ -156,18 +156,18 @@ struct Retention {
     retain_until: Timestamp,
 }
 
-fn event<'a>(heading: &'a Heading, system: &'a SystemInfo, row: &'a Row) -> io::Result<Decided<'a>> {
+fn event<'a>(heading: &'a ReportHeader, system: &'a SystemInfo, row: &'a ReportRow) -> io::Result<Decided<'a>> {
     let entry = &row.entry;
     let raw = String::from_utf8(entry.to_canonical()).map_err(io::Error::other)?;
     let versions = row.versions.iter().map(of_version);
-    let moves = row.moves.iter().map(|moved| Touched {
+    let moves = row.moves.iter().map(|moved| AffectedItem {
         prompt: &moved.prompt,
         label: Some(&moved.label),
         from: moved.from.as_ref(),
         to: moved.to.as_ref(),
         approvals: &entry.approved_by,
         change_request: entry.change_request,
-        ..Touched::default()
+        ..AffectedItem::default()
     });
     Ok(Decided {
         schema_version: SCHEMA_VERSION,
@@ -198,14 +198,14 @@ fn event<'a>(heading: &'a Heading, system: &'a SystemInfo, row: &'a Row) -> io::
     })
 }
 
-fn served<'a>(heading: &'a Heading, system: &'a SystemInfo, span: &'a Span) -> Served<'a> {
-    let label = Touched {
+fn served<'a>(heading: &'a ReportHeader, system: &'a SystemInfo, span: &'a Span) -> Served<'a> {
+    let label = AffectedItem {
         prompt: span.name.as_str(),
         label: Some(span.label.as_str()),
         to: Some(&span.serving),
         approvals: &span.approved_by,
         change_request: span.change_request,
-        ..Touched::default()
+        ..AffectedItem::default()
     };
     Served {
         schema_version: SCHEMA_VERSION,
@@ -226,8 +226,8 @@ fn served<'a>(heading: &'a Heading, system: &'a SystemInfo, span: &'a Span) -> S
     }
 }
 
-fn of_version(version: &ReportedVersion) -> Touched<'_> {
-    Touched {
+fn of_version(version: &ReportedVersion) -> AffectedItem<'_> {
+    AffectedItem {
         prompt: version.name.as_str(),
         version: Some(version.number),
         content_id: Some(version.content_id.to_string()),
@@ -235,12 +235,12 @@ fn of_version(version: &ReportedVersion) -> Touched<'_> {
         parent_version: version.parent,
         semver: Some(version.semver.to_string()),
         substantial_modification: Some(version.is_substantial()),
-        ..Touched::default()
+        ..AffectedItem::default()
     }
 }
 
 /// Which of the means of human oversight a decision was; none for everyday work.
-fn oversight(row: &Row) -> Option<Oversight<'_>> {
+fn oversight(row: &ReportRow) -> Option<Oversight<'_>> {
     let entry: &AuditEntry = &row.entry;
     let kind = match entry.command {
         _ if !entry.overrode.is_empty() => "override",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use crate::governance::report::{
-    Contents, Heading, Question, Report, ReportedVersion, Row, Source, Span, Tally, Totals,
+    Contents, Report, ReportHeader, ReportRow, ReportScope, ReportedVersion, Source, Span, Tally, Totals,
 };
 use crate::model::audit::samples::{label, moved, published, token, version as version_of};
 use crate::model::audit::{AuditEntry, Command, Decision};
@@ -79,9 +79,9 @@ fn deployment(id: u64, name: &PromptName, label: &str, at: Timestamp, (from, to)
 }
 
 /// The heading of every sample.
-pub(crate) fn heading() -> Heading {
+pub(crate) fn heading() -> ReportHeader {
     let (registry, generated_by) = ("prompts.example.org".to_owned(), "eve".to_owned());
-    Heading { registry, generated_at: at("2026-03-21T09:00:00Z"), generated_by }
+    ReportHeader { registry, generated_at: at("2026-03-21T09:00:00Z"), generated_by }
 }
 
 /// The audit log of an incident: loan advice is published, refused, approved, deployed and rolled back.
@@ -145,7 +145,7 @@ pub(crate) struct Sample {
 
 /// All of a report at once.
 pub(crate) struct Collected {
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<ReportRow>,
     pub(crate) spans: Vec<Span>,
     pub(crate) totals: Totals,
     pub(crate) contents: Contents,
@@ -163,11 +163,11 @@ impl Sample {
     }
 
     pub(crate) fn report_of(&self, from: &str, to: &str, prompts: &str) -> Report<'_, Self> {
-        let question = Question { from: at(from), to: at(to), prompts: prompts.parse().expect("a pattern") };
+        let question = ReportScope { from: at(from), to: at(to), prompts: prompts.parse().expect("a pattern") };
         Report { heading: heading(), question, source: self }
     }
 
-    pub(crate) fn collect(&self, question: Question) -> Collected {
+    pub(crate) fn collect(&self, question: ReportScope) -> Collected {
         collect(&Report { heading: heading(), question, source: self })
     }
 }

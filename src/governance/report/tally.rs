@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{Question, Row, Totals};
+use super::{ReportRow, ReportScope, Totals};
 use crate::model::audit::{AuditChange, Command, Decision};
 
 /// What a report counts, so far.
@@ -29,7 +29,7 @@ impl Distinct {
 
 impl Tally {
     /// Counts one more row.
-    pub fn add(&mut self, row: &Row, question: &Question) {
+    pub fn add(&mut self, row: &ReportRow, question: &ReportScope) {
         let (entry, totals) = (&row.entry, &mut self.totals);
         self.actors.add(&entry.actor);
         totals.unrecorded += entry.unrecorded;

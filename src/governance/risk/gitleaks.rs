@@ -78,7 +78,7 @@ pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> 
     let (aimed, general): (Vec<Allowlist>, Vec<Allowlist>) =
         config.allowlist.into_iter().chain(config.allowlists).partition(|list| !list.target_rules.is_empty());
     for list in general {
-        excuse("(all rules)", list, &mut set.allow, &mut set.stopwords, &mut skipped);
+        add_allowlist("(all rules)", list, &mut set.allow, &mut set.stopwords, &mut skipped);
     }
     let mut unfiltered = 0;
     for leak in config.rules {
@@ -139,7 +139,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
     };
     let aimed = aimed.iter().filter(|list| list.target_rules.contains(&leak.id)).cloned();
     for list in leak.allowlist.into_iter().chain(leak.allowlists).chain(aimed) {
-        excuse(&leak.id, list, &mut form.allow, &mut form.stopwords, skipped);
+        add_allowlist(&leak.id, list, &mut form.allow, &mut form.stopwords, skipped);
     }
     let rule = Rule::new(&form, Reading { ascii: true, built_in: false }, std::sync::Arc::default());
     rule.and_then(|rule| rule.check_regexes()).map_err(|error| error.to_string())?;
@@ -147,7 +147,13 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
 }
 
 /// Adds what an allowlist excuses, as far as it is about the secret itself.
-fn excuse(id: &str, list: Allowlist, allow: &mut Vec<String>, stopwords: &mut Vec<String>, skipped: &mut Vec<Skipped>) {
+fn add_allowlist(
+    id: &str,
+    list: Allowlist,
+    allow: &mut Vec<String>,
+    stopwords: &mut Vec<String>,
+    skipped: &mut Vec<Skipped>,
+) {
     let mut leave_out = |what: &str| {
         let reason = format!("its allowlist {what} is ignored; the rule may find more than it does in gitleaks");
         skipped.push(Skipped { id: id.to_owned(), reason });

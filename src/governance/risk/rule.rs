@@ -127,7 +127,7 @@ pub(super) struct RuleForm {
 
 /// What excuses a match: regexes and words, of one rule or of a whole set.
 #[derive(Debug, Default)]
-pub(super) struct Excuses {
+pub(super) struct Exemptions {
     allow: Vec<String>,
     stopwords: Vec<String>,
     reading: Reading,
@@ -155,21 +155,21 @@ pub(super) struct Rule {
     pub keywords: Vec<String>,
     /// Of the program, so that a graver built-in rule on the same place replaces it.
     pub built_in: bool,
-    finder: Finder,
+    finder: Matcher,
     validator: Option<Validator>,
     entropy: Option<f64>,
     secret_group: usize,
     unless_negated: bool,
     /// Report the first place of a text only: the rule is about its subject.
     once: bool,
-    excuses: Excuses,
-    set_excuses: Arc<Excuses>,
+    excuses: Exemptions,
+    set_excuses: Arc<Exemptions>,
     reading: Reading,
     compiled: OnceLock<Option<Compiled>>,
 }
 
 #[derive(Debug)]
-enum Finder {
+enum Matcher {
     Regex(String),
     Detector(Detector),
 }
@@ -194,7 +194,7 @@ pub(super) struct Reading {
     pub built_in: bool,
 }
 
-impl Excuses {
+impl Exemptions {
     pub fn new(allow: Vec<String>, stopwords: Vec<String>, reading: Reading) -> Self {
         let stopwords = stopwords.into_iter().map(|word| word.to_ascii_lowercase()).collect();
         Self { allow, stopwords, reading, compiled: OnceLock::new() }
@@ -262,7 +262,7 @@ impl Compiled {
 
 impl Rule {
     /// Checks a form, all but its regexes and tests.
-    pub fn new(form: &RuleForm, reading: Reading, set_excuses: Arc<Excuses>) -> Result<Self, RuleError> {
+    pub fn new(form: &RuleForm, reading: Reading, set_excuses: Arc<Exemptions>) -> Result<Self, RuleError> {
         check_id(&form.id)?;
         let fail = |reason: String| Err(fault(&form.id, reason));
         if form.version == 0 {
@@ -287,8 +287,8 @@ impl Rule {
             (Some(pattern), None) if pattern.is_empty() || pattern.len() > REGEX_BYTES_MAX => {
                 return fail(format!("needs a regex of 1 to {REGEX_BYTES_MAX} bytes; this one has {}", pattern.len()));
             }
-            (Some(pattern), None) => Finder::Regex(pattern.clone()),
-            (None, Some(detector)) => Finder::Detector(detector),
+            (Some(pattern), None) => Matcher::Regex(pattern.clone()),
+            (None, Some(detector)) => Matcher::Detector(detector),
             _ => return fail("needs either a regex or a detector".to_owned()),
         };
         // Also false for what is no number, with which every comparison is.
@@ -310,7 +310,7 @@ impl Rule {
             secret_group: form.secret_group.unwrap_or(0),
             unless_negated: form.unless_negated,
             once: form.once,
-            excuses: Excuses::new(form.allow.clone(), form.stopwords.clone(), reading),
+            excuses: Exemptions::new(form.allow.clone(), form.stopwords.clone(), reading),
             set_excuses,
             reading,
             compiled: OnceLock::new(),
@@ -320,7 +320,7 @@ impl Rule {
     /// Compiles what the rule has, to know that it can be. Returns its size in KiB.
     pub fn check_regexes(&self) -> Result<usize, RuleError> {
         let kib = self.excuses.check(&self.id)?;
-        let Finder::Regex(pattern) = &self.finder else { return Ok(kib) };
+        let Matcher::Regex(pattern) = &self.finder else { return Ok(kib) };
         let compiled = Compiled::new(&self.id, pattern, self.reading)?;
         let (groups, kib) = (compiled.regex.captures_len() - 1, kib + compiled.kib);
         if self.secret_group > groups {
@@ -375,14 +375,14 @@ impl Rule {
         let (mut hits, mut endless) = (Hits::default(), Work::endless());
         let work = if self.built_in { &mut endless } else { work };
         match &self.finder {
-            Finder::Detector(detector) => {
+            Matcher::Detector(detector) => {
                 if work.pay(text.len(), 1) {
                     detector.find(place, &mut |span| self.take(text, span, work, &mut hits));
                 } else {
                     hits.unfinished = true;
                 }
             }
-            Finder::Regex(pattern) => {
+            Matcher::Regex(pattern) => {
                 // A custom rule's regex compiled when its set was read, a built-in one's in the unit tests.
                 match self.compiled.get_or_init(|| Compiled::new(&self.id, pattern, self.reading).ok()) {
                     Some(compiled) => self.search(compiled, text, work, &mut hits),

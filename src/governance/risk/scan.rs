@@ -34,7 +34,7 @@ pub struct Classifier {
 
 /// What was found so far.
 #[derive(Default)]
-struct Collected {
+struct FindingCollector {
     findings: Vec<Finding>,
     unlisted: u64,
     /// How often a rule was not searched to the end of a text.
@@ -89,7 +89,7 @@ impl Classifier {
     /// `key` is the registry's: hashes of equal matches are equal under one key, and mean nothing without it.
     #[must_use]
     pub fn classify(&self, content: &Content, key: &[u8; 32]) -> Vec<Finding> {
-        let (mut collected, mut work) = (Collected::default(), Work::whole());
+        let (mut collected, mut work) = (FindingCollector::default(), Work::whole());
         visit_places(content, &mut |place| self.scan(place, key, &mut work, &mut collected));
         collected.finish()
     }
@@ -97,12 +97,12 @@ impl Classifier {
     /// Every finding in one text, which findings call `target`.
     #[must_use]
     pub fn classify_text(&self, target: &str, text: &str, key: &[u8; 32]) -> Vec<Finding> {
-        let mut collected = Collected::default();
+        let mut collected = FindingCollector::default();
         self.scan(&Place::text(target, text), key, &mut Work::whole(), &mut collected);
         collected.finish()
     }
 
-    fn scan(&self, place: &Place<'_>, key: &[u8; 32], work: &mut Work, collected: &mut Collected) {
+    fn scan(&self, place: &Place<'_>, key: &[u8; 32], work: &mut Work, collected: &mut FindingCollector) {
         let mut hits: Vec<(&Rule, Hits)> = Vec::new();
         for rule in self.rules_for(&place.text).into_iter().filter_map(|index| self.rules.get(index)) {
             let looks = match place.only {
@@ -117,7 +117,7 @@ impl Classifier {
                 }
             }
         }
-        let lines = Lines::new(&place.text, place.offset);
+        let lines = LineIndex::new(&place.text, place.offset);
         for (index, (rule, found)) in hits.iter().enumerate() {
             if found.more > 0 {
                 collected.leave_out(found.more, rule.severity, rule.category);
@@ -168,7 +168,7 @@ fn is_covered(hits: &[(&Rule, Hits)], index: usize, span: &Range<usize>) -> bool
     })
 }
 
-fn finding(rule: &Rule, place: &Place<'_>, span: &Range<usize>, lines: &Lines, key: &[u8; 32]) -> Finding {
+fn finding(rule: &Rule, place: &Place<'_>, span: &Range<usize>, lines: &LineIndex, key: &[u8; 32]) -> Finding {
     let matched = place.text.as_bytes().get(span.clone()).unwrap_or_default();
     Finding {
         rule: rule.id.clone(),
@@ -189,9 +189,9 @@ fn wide(number: usize) -> u64 {
 }
 
 /// Where the lines of a text begin.
-struct Lines(Vec<usize>);
+struct LineIndex(Vec<usize>);
 
-impl Lines {
+impl LineIndex {
     fn new(text: &str, offset: usize) -> Self {
         let ends = text.bytes().enumerate().skip(offset).filter(|(_, byte)| *byte == b'\n');
         Self(ends.map(|(at, _)| at).collect())
@@ -202,7 +202,7 @@ impl Lines {
     }
 }
 
-impl Collected {
+impl FindingCollector {
     fn keep(&mut self, finding: Finding) {
         if self.findings.len() < KEPT_MAX {
             self.findings.push(finding);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::builtin;
 use super::rule::{
-    Excuses, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, SET_KIB_MAX, UNFILTERED_MAX,
+    Exemptions, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, SET_KIB_MAX, UNFILTERED_MAX,
 };
 use super::work::Work;
 use crate::json::plain_reason;
@@ -140,7 +140,7 @@ impl RuleSet {
     /// Makes the rules of a form after all checks and tests.
     pub(super) fn checked(form: &SetForm, reading: Reading) -> Result<Self, RuleError> {
         let set = Self::unchecked(form, reading)?;
-        let head = Excuses::new(form.allow.clone(), form.stopwords.clone(), reading);
+        let head = Exemptions::new(form.allow.clone(), form.stopwords.clone(), reading);
         let (mut kib, mut work) = (head.check("(head of the file)")?, Work::whole());
         // What a rule compiled goes with it, before the next one.
         for (rule, rule_form) in set.rules.into_iter().zip(&form.rule) {
@@ -165,7 +165,7 @@ impl RuleSet {
         if count > UNFILTERED_MAX {
             return Err(RuleError::SetTooMany { what: "rules without keywords", count, max: UNFILTERED_MAX });
         }
-        let excuses = Arc::new(Excuses::new(form.allow.clone(), form.stopwords.clone(), reading));
+        let excuses = Arc::new(Exemptions::new(form.allow.clone(), form.stopwords.clone(), reading));
         let mut ids = BTreeSet::new();
         let mut rules = Vec::with_capacity(form.rule.len());
         for rule in &form.rule {

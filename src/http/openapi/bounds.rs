@@ -25,7 +25,7 @@ use crate::model::principal::GRANTS_MAX;
 use crate::model::schema::{CommitMessage, Handle};
 use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TEXT_BYTES_MAX};
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
-use crate::replication::followers::ID_BYTES_MAX;
+use crate::replication::connected_replicas::ID_BYTES_MAX;
 
 /// Says the bounds in the document.
 pub(super) fn document(document: &mut Value) {

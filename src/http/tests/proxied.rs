@@ -11,7 +11,7 @@ fn node(public_url: &str) -> Node {
     let directory = tempfile::tempdir().expect("a directory");
     let public_url = Some(public_url.parse().expect("a URL"));
     let state = AppState { door: Door { public_url, ..Door::default() }, ..state(directory.path(), true) };
-    Node { stop: state.stop.clone(), face: Face::new(state), _directory: directory }
+    Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory }
 }
 
 fn ask(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
@@ -121,7 +121,7 @@ async fn the_host_that_a_trusted_proxy_was_asked_for_counts_and_that_of_others_d
     let proxies = crate::http::Proxies::parse(["10.0.0.1".to_owned()]).expect("an address");
     let hosts = crate::http::Hosts::parse(["prompts.example.com".to_owned()]).expect("a host");
     let state = AppState { door: Door { hosts, proxies, ..Door::default() }, ..state(directory.path(), true) };
-    let node = Node { stop: state.stop.clone(), face: Face::new(state), _directory: directory };
+    let node = Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory };
     for (from, forwarded, expected) in [
         ([10, 0, 0, 1], Some("prompts.example.com"), StatusCode::OK),
         ([10, 0, 0, 1], Some("evil.example"), StatusCode::MISDIRECTED_REQUEST),

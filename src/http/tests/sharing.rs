@@ -1,7 +1,7 @@
 //! Tests of the shares of access tokens and addresses.
 
 use super::*;
-use crate::http::shares::Holder;
+use crate::http::shares::ShareHolder;
 
 async fn token(node: &Node, name: &str, role: &str) -> String {
     let (status, made) = node.change("POST", "/v1/tokens", &json!({"name": name, "role": role})).await;
@@ -69,7 +69,7 @@ async fn long_polls_of_one_access_token_leave_room_for_another() {
     let node = Node::start(true);
     let (edge, other) = (token(&node, "edge", "replica").await, token(&node, "other", "replica").await);
     let next = "/replication/v1/view/all/next/0.0";
-    let taken = node.face.app.polls.take_many(Holder::Token("edge".to_owned()), 11_000).expect("its share");
+    let taken = node.face.app.polls.take_many(ShareHolder::Token("edge".to_owned()), 11_000).expect("its share");
     let (status, headers, _) = node.send(REMOTE, ask(next, &edge)).await;
     assert_eq!((status, headers.contains_key(header::RETRY_AFTER)), (StatusCode::TOO_MANY_REQUESTS, true));
     assert_eq!(node.send(REMOTE, ask(next, &other)).await.0, StatusCode::OK);

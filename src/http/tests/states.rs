@@ -28,7 +28,7 @@ async fn every_page_and_answer_is_read_from_one_state() {
     let directory = tempfile::tempdir().expect("a directory");
     let state = state(directory.path(), true);
     let catalogue = state.catalogue.clone();
-    let node = Node { stop: state.stop.clone(), face: Face::new(state), _directory: directory };
+    let node = Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory };
     node.publish("support%2Fagent", "one").await;
     node.publish("support%2Fagent", "two").await;
     let moves = json!([{"name": "support/agent", "label": "production", "serving": {"version": 1}}]);

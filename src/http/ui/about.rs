@@ -5,13 +5,13 @@ use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::state::App;
-use super::visitor::{Sent, field, redirect};
+use super::visitor::{SubmittedForm, field, redirect};
 use crate::model::about::About;
 use crate::model::name::PromptName;
 use crate::web::layout::{prompt_path, query};
 
 /// Keeps what the form says.
-pub(super) async fn describe(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn describe(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let owner = field(&mut sent.form, "owner")?;

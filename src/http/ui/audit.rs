@@ -5,19 +5,19 @@ use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking};
-use super::super::report::{Asked, answer};
+use super::super::report::{ReportQuery, answer};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::App;
 use super::html;
 use super::prompt::moment;
-use super::visitor::{Sent, Visitor, field};
+use super::visitor::{SubmittedForm, Visitor, field};
 use crate::governance::report::ReportFormat;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::web::pages::audit::{AuditMatter, page};
+use crate::web::pages::audit::{AuditPageData, page};
 
 /// Rows of one page.
 const ROWS: usize = 50;
@@ -59,7 +59,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
         };
         let view = visitor.view(&app)?;
         let found = view.audit_newest(&fits, cursor.as_deref(), ROWS)?;
-        let matter = AuditMatter {
+        let matter = AuditPageData {
             who: who.to_owned(),
             prompt: prompt.to_owned(),
             action: action.to_owned(),
@@ -90,7 +90,7 @@ fn day(text: &str) -> Result<Option<Timestamp>, Failure> {
 }
 
 /// Makes the report for whoever sends the form.
-pub(super) async fn report(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn report(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let from = moment(&field(&mut sent.form, "from")?)?;
     let to = sent.form.text("to").filter(|to| !to.is_empty()).map(|to| moment(&to)).transpose()?;
@@ -100,5 +100,5 @@ pub(super) async fn report(State(app): State<App>, mut sent: Sent) -> Result<Res
     let format = sent.form.get::<ReportFormat>("format")?;
     sent.form.finish(&["form", "from", "to", "prompt", "format"])?;
     let scope = sent.seat.scope().clone();
-    answer(app, &registry, &actor, Asked { scope, from, to, prompts, format }).await
+    answer(app, &registry, &actor, ReportQuery { scope, from, to, prompts, format }).await
 }

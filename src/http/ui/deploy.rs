@@ -12,10 +12,10 @@ use super::super::rule_sets::primary;
 use super::super::state::App;
 use super::edit::{check_findings, sign_in_first};
 use super::html;
-use super::visitor::{Sent, Visitor, redirect};
+use super::visitor::{SubmittedForm, Visitor, redirect};
 use crate::api::govern::{MovePreview, ProposeRequest};
 use crate::api::write::{DeployRequest, Deployed, Move};
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::experiment::assignment::{Choice, choose};
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
@@ -23,7 +23,7 @@ use crate::model::serving::Serving;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::web::layout::{prompt_path, query, request_path, whole_query};
-use crate::web::pages::deploy::{DeployMatter, MayMove, REVIEWER, Tried, deploy_path, page};
+use crate::web::pages::deploy::{AllowedActions, DeployPageData, REVIEWER, TriedSubject, deploy_path, page};
 use crate::web::typed::Fields;
 use crate::web::typed::serving::{TypedServing, attributes};
 
@@ -33,7 +33,7 @@ const VERSIONS: usize = 100;
 const DEPLOYING: &str = "deploying";
 
 /// What somebody chose.
-struct Chosen {
+struct DeployForm {
     name: PromptName,
     label: String,
     typed: TypedServing,
@@ -42,7 +42,7 @@ struct Chosen {
     message: String,
 }
 
-impl Chosen {
+impl DeployForm {
     /// Takes it from the fields of a form, or of an address; what is not said is as it is now.
     fn of(state: &CatalogueView, name: PromptName, fields: &Fields) -> Result<Self, Failure> {
         let view = state.prompt(&name)?;
@@ -90,7 +90,7 @@ impl Chosen {
         format!("{}{}", deploy_path(self.name.as_str(), ""), whole_query(&pairs))
     }
 
-    fn matter(self, state: &CatalogueView, registry: &Registry, actor: &Actor) -> Result<DeployMatter, Failure> {
+    fn matter(self, state: &CatalogueView, registry: &Registry, actor: &Actor) -> Result<DeployPageData, Failure> {
         let preview = match self.wanted().map(|wanted| registry.preview_move(state, actor, wanted, &self.message)) {
             Ok(Ok(preview)) => Ok(Box::new(preview)),
             Ok(Err(RegistryError::Store(error))) => return Err(error.into()),
@@ -100,9 +100,11 @@ impl Chosen {
         let view = state.prompt(&self.name)?;
         let label = self.label.parse::<Label>().ok();
         let may = |permission, label: Option<&Label>| registry.may(actor, permission, &self.name, label);
-        let may =
-            MayMove { propose: may(Permission::Publish, None), overrides: may(Permission::Override, label.as_ref()) };
-        Ok(DeployMatter {
+        let may = AllowedActions {
+            propose: may(Permission::Publish, None),
+            overrides: may(Permission::Override, label.as_ref()),
+        };
+        Ok(DeployPageData {
             serving: view.labels.iter().map(|state| (state.label.to_string(), state.serving.versions())).collect(),
             versions: state.versions(&self.name, None, VERSIONS)?.items,
             tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
@@ -124,8 +126,8 @@ fn is_plain(serving: &Serving) -> bool {
 }
 
 /// What somebody gets of what is served now, and of what would be.
-fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> Tried {
-    let mut tried = Tried { subject: subject.to_owned(), attributes: typed.to_owned(), gets: None };
+fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> TriedSubject {
+    let mut tried = TriedSubject { subject: subject.to_owned(), attributes: typed.to_owned(), gets: None };
     let Some(preview) = preview.filter(|_| !(subject.is_empty() && typed.is_empty())) else { return tried };
     let given = attributes(typed);
     let subject = (!subject.is_empty()).then_some(subject);
@@ -155,9 +157,9 @@ pub(super) async fn look(
     };
     let action = fields.remove("do");
     let held = app.clone();
-    let work = move |_: &Stop| {
+    let work = move |_: &Cancellation| {
         let state = visitor.view(&app)?;
-        let mut chosen = Chosen::of(&state, name, &fields)?;
+        let mut chosen = DeployForm::of(&state, name, &fields)?;
         if let Some(action) = action {
             // The button is pressed once, however often the page is loaded.
             chosen.typed.act(&action);
@@ -169,7 +171,7 @@ pub(super) async fn look(
 }
 
 /// Lets a label serve what was shown, or asks others for it.
-pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn act(State(app): State<App>, segments: Segments, sent: SubmittedForm) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
@@ -177,16 +179,16 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Sent) 
     let action = fields.remove("do").unwrap_or_default();
     let chosen = {
         let (app, fields, visitor) = (app.clone(), fields.clone(), visitor.clone());
-        blocking(move || Chosen::of(&visitor.view(&app)?, name, &fields)).await??
+        blocking(move || DeployForm::of(&visitor.view(&app)?, name, &fields)).await??
     };
     match work(&app, &visitor, (&registry, &actor), &chosen, &action, &fields).await {
         Ok(path) => Ok(redirect(&path)),
         Err(failure) => {
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
             let held = app.clone();
-            let work = move |_: &Stop| {
+            let work = move |_: &Cancellation| {
                 let state = visitor.view(&app)?;
-                let matter = DeployMatter { refused: Some(refusal), ..chosen.matter(&state, &registry, &actor)? };
+                let matter = DeployPageData { refused: Some(refusal), ..chosen.matter(&state, &registry, &actor)? };
                 Ok::<_, Failure>(html(page(&visitor.frame(&app, &state), &matter)))
             };
             heavy(&held, work).await?
@@ -199,7 +201,7 @@ async fn work(
     app: &App,
     visitor: &Visitor,
     (registry, actor): (&Registry, &Actor),
-    chosen: &Chosen,
+    chosen: &DeployForm,
     action: &str,
     fields: &Fields,
 ) -> Result<String, Failure> {

@@ -18,13 +18,13 @@ use crate::model::name::{PRODUCTION, PromptName};
 use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
 use crate::resolve::CatalogueView;
-use crate::web::pages::diff::{Choices, Comparing, Layout, choose, page, path};
+use crate::web::pages::diff::{Choices, ComparedVersions, Layout, choose, page, path};
 
 /// Versions that there are to choose from: the newest.
 const CHOICES_MAX: usize = 300;
 
 /// What a page is asked for.
-struct Asked {
+struct DiffQuery {
     from: Option<Selector>,
     to: Option<Selector>,
     layout: Layout,
@@ -39,7 +39,7 @@ pub(super) async fn diff(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    let asked = Asked {
+    let asked = DiffQuery {
         from: params.get("from")?,
         to: params.get("to")?,
         layout: word(&mut params, "view", "split")?.map_or(Layout::Unified, |()| Layout::Split),
@@ -59,7 +59,7 @@ fn word(params: &mut Params, name: &'static str, word: &'static str) -> Result<O
     }
 }
 
-fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: Asked) -> Result<String, Failure> {
+fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: DiffQuery) -> Result<String, Failure> {
     let state = visitor.view(app)?;
     let view = state.prompt(name)?;
     let (from, to) = sides(&view, asked.from, asked.to);
@@ -82,7 +82,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: Asked) -> Res
     let answer = state.diff_in(name, &from, &to, context)?;
     let choices = choices(&state, &view, [answer.from, answer.to])?;
     let backs = backs(app, visitor, &state, &view)?;
-    Ok(page(&visitor.frame(app, &state), &Comparing { answer, asked: words, choices, backs, layout, context }))
+    Ok(page(&visitor.frame(app, &state), &ComparedVersions { answer, asked: words, choices, backs, layout, context }))
 }
 
 /// Both sides, where they were not both said: what is live, or what came before, and the newest.

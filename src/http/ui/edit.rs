@@ -12,11 +12,11 @@ use super::super::extract::{Params, Segments, blocking, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor, redirect};
+use super::visitor::{CONTENT_FORM_BYTES_MAX, SubmittedForm, Visitor, redirect};
 use super::{html, said};
 use crate::api::govern::{DraftRequest, ProposeRequest, PublishDraftRequest, VersionPreview};
 use crate::api::write::{Move, ServingRequest};
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::governance::diff::diff;
 use crate::json::plain_reason;
 use crate::model::content::{Body, Content, Message, Syntax, VariableType};
@@ -26,14 +26,14 @@ use crate::model::name::{LABEL_BYTES_MAX, Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
-use crate::registry::why::Question;
+use crate::registry::why::AccessQuestion;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::template::lint::lint;
-use crate::template::render::{Given, Rendered, render};
-use crate::web::form::{DESPITE_FINDINGS, Refusal};
+use crate::template::render::{RenderInput, Rendered, render};
+use crate::web::form::{DESPITE_FINDINGS, FormError};
 use crate::web::layout::{prompt_path, query, request_path};
-use crate::web::pages::editor::{EditorMatter, Meaning, edit_path, merge_path, page};
+use crate::web::pages::editor::{EditorPageData, Meaning, edit_path, merge_path, page};
 use crate::web::pages::new::page as new_page;
 use crate::web::typed::Fields;
 use crate::web::typed::content::{TypedBody, TypedContent, shown, value};
@@ -44,7 +44,7 @@ pub(super) const WRITING: &str = "writing";
 const DONE: [(&str, &str); 1] = [("merged", "Merged. Check the result, then publish.")];
 
 /// One draft, and what it stands on.
-pub(super) struct Desk {
+pub(super) struct DraftEditor {
     registry: Registry,
     actor: Actor,
     pub(super) name: PromptName,
@@ -60,7 +60,7 @@ pub(super) struct Desk {
     samples: BTreeMap<String, Value>,
 }
 
-impl Desk {
+impl DraftEditor {
     /// Finds a draft, or what one would begin from.
     fn open(
         state: &CatalogueView,
@@ -106,8 +106,8 @@ impl Desk {
         state: &CatalogueView,
         mut typed: TypedContent,
         samples: Fields,
-        stop: &Stop,
-    ) -> Result<EditorMatter, Failure> {
+        stop: &Cancellation,
+    ) -> Result<EditorPageData, Failure> {
         let (content, wrong) = match typed.content() {
             Ok(content) => (Some(content), Fields::new()),
             Err(wrong) => (None, wrong),
@@ -116,7 +116,7 @@ impl Desk {
             content.map(|content| self.meaning(state, (&content, &samples), &mut typed, stop)).unwrap_or_default();
         let mut others = self.registry.drafts(state, &self.actor, &self.name)?;
         others.retain(|other| other.name != self.draft);
-        Ok(EditorMatter {
+        Ok(EditorPageData {
             name: self.name.to_string(),
             draft: self.draft.clone(),
             parent: self.parent,
@@ -144,7 +144,7 @@ impl Desk {
         let production = (!self.labels.iter().any(|label| label == PRODUCTION)).then_some(PRODUCTION);
         for label in self.labels.iter().map(String::as_str).chain(production) {
             let Ok(known) = label.parse::<Label>() else { continue };
-            let question = Question {
+            let question = AccessQuestion {
                 who: self.actor.name.clone(),
                 permission: Permission::Deploy,
                 prompt: Some(self.name.clone()),
@@ -163,7 +163,7 @@ impl Desk {
         state: &CatalogueView,
         (written, samples): (&Content, &Fields),
         typed: &mut TypedContent,
-        stop: &Stop,
+        stop: &Cancellation,
     ) -> Meaning {
         let findings = self.registry.classify(written).findings;
         let warnings = lint(written);
@@ -188,7 +188,7 @@ impl Desk {
 }
 
 /// A content with samples filled in, and the names of those that are missing.
-fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, String>, Vec<String>) {
+fn filled(content: &Content, samples: &Fields, stop: &Cancellation) -> (Result<Content, String>, Vec<String>) {
     let (mut values, mut lists, mut missing) = (serde_json::Map::new(), BTreeMap::new(), Vec::new());
     for variable in &content.variables {
         let sample = samples.get(&variable.name).and_then(|typed| value(variable.kind, typed));
@@ -215,7 +215,7 @@ fn filled(content: &Content, samples: &Fields, stop: &Stop) -> (Result<Content, 
         }
         lists.insert(name.to_owned(), list);
     }
-    let given = Given { variables: &values, messages: &lists, strict: false };
+    let given = RenderInput { variables: &values, messages: &lists, strict: false };
     let filled = render(content, given, stop).map_err(|error| error.to_string());
     let shown = filled.and_then(|filled| match filled.rendered {
         Rendered::Text(text) => Ok(Content::text(Syntax::Plain, text)),
@@ -249,12 +249,12 @@ pub(super) async fn edit(
     let done = said(done, &DONE);
     registry.may_publish(&actor, &name)?;
     let held = app.clone();
-    let work = move |stop: &Stop| {
+    let work = move |stop: &Cancellation| {
         let state = visitor.view(&app)?;
-        let desk = Desk::open(&state, registry, actor, name, draft)?;
+        let desk = DraftEditor::open(&state, registry, actor, name, draft)?;
         let typed = TypedContent::of(&desk.content());
         let samples = samples_shown(&typed, &desk.samples);
-        let matter = EditorMatter { message, label, done, ..desk.matter(&state, typed, samples, stop)? };
+        let matter = EditorPageData { message, label, done, ..desk.matter(&state, typed, samples, stop)? };
         Ok::<_, Failure>(page(&visitor.frame(&app, &state), &matter))
     };
     Ok(html(heavy(&held, work).await??))
@@ -286,7 +286,7 @@ pub(super) fn sign_in_first(path: &str) -> Response {
 pub(super) async fn act(
     State(app): State<App>,
     segments: Segments,
-    sent: Sent<CONTENT_FORM_BYTES_MAX>,
+    sent: SubmittedForm<CONTENT_FORM_BYTES_MAX>,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
@@ -303,7 +303,7 @@ pub(super) async fn act(
     }
     let desk = {
         let (app, registry, actor, visitor) = (app.clone(), registry.clone(), actor.clone(), visitor.clone());
-        blocking(move || Desk::open(&visitor.view(&app)?, registry, actor, name, draft)).await??
+        blocking(move || DraftEditor::open(&visitor.view(&app)?, registry, actor, name, draft)).await??
     };
     let mut typed = {
         let before = [desk.kept.as_ref().map(|kept| &kept.content), desk.written.as_ref()];
@@ -311,7 +311,7 @@ pub(super) async fn act(
         TypedContent::sent(&fields, &before)
     };
     let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
-    let asked = Asked::of(&action);
+    let asked = EditorAction::of(&action);
     let done = work(&app, &visitor, &desk, &typed, &fields, &asked).await;
     // What is to be said about the version is no part of the draft, and not lost either.
     let message: String =
@@ -329,7 +329,8 @@ pub(super) async fn act(
             let Some((_, refusal)) = failure.refusal() else { return Err(failure) };
             let overtaken = matches!(failure, Failure::Registry(RegistryError::DraftMoved { .. }));
             let held = app.clone();
-            let work = move |stop: &Stop| refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken), stop);
+            let work =
+                move |stop: &Cancellation| refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken), stop);
             heavy(&held, work).await?
         }
     }
@@ -339,22 +340,22 @@ pub(super) async fn act(
 fn refused(
     app: &Shared,
     visitor: &Visitor,
-    desk: Desk,
+    desk: DraftEditor,
     typed: TypedContent,
     fields: &Fields,
-    (refusal, overtaken): (Refusal, bool),
-    stop: &Stop,
+    (refusal, overtaken): (FormError, bool),
+    stop: &Cancellation,
 ) -> Result<Response, Failure> {
-    let Desk { registry, actor, name, draft, kept, .. } = desk;
+    let DraftEditor { registry, actor, name, draft, kept, .. } = desk;
     let before = kept.map_or(0, |kept| kept.revision);
     let state = visitor.view(app)?;
-    let desk = Desk::open(&state, registry, actor, name, draft)?;
+    let desk = DraftEditor::open(&state, registry, actor, name, draft)?;
     // What was saved is saved: the page goes on from there.
     let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
     let lead = if saved { "Saved, but not published." } else { "Not saved." };
     let typed_in = |field: &str| fields.get(field).cloned().unwrap_or_default();
     let (message, label) = (typed_in("message"), typed_in("label"));
-    let matter = EditorMatter {
+    let matter = EditorPageData {
         refused: Some((lead, refusal)),
         overtaken,
         message,
@@ -408,14 +409,14 @@ fn samples_typed(fields: &Fields) -> Fields {
 }
 
 /// What a button asks for beyond saving.
-enum Asked {
+enum EditorAction {
     Save { overwrite: bool },
     Publish,
     Propose,
     Deploy,
 }
 
-impl Asked {
+impl EditorAction {
     fn of(action: &str) -> Self {
         match action {
             "publish" => Self::Publish,
@@ -430,26 +431,26 @@ impl Asked {
 async fn work(
     app: &App,
     visitor: &Visitor,
-    desk: &Desk,
+    desk: &DraftEditor,
     typed: &TypedContent,
     fields: &Fields,
-    asked: &Asked,
+    asked: &EditorAction,
 ) -> Result<Option<String>, Failure> {
-    let revision = save(desk, typed, fields, matches!(asked, Asked::Save { overwrite: true })).await?;
+    let revision = save(desk, typed, fields, matches!(asked, EditorAction::Save { overwrite: true })).await?;
     let message = fields.get("message").cloned().unwrap_or_default();
     let label = || fields.get("label").map_or("", |label| label.trim()).parse::<Label>();
     let labels = match asked {
-        Asked::Save { .. } => return Ok(None),
-        Asked::Publish => Vec::new(),
+        EditorAction::Save { .. } => return Ok(None),
+        EditorAction::Publish => Vec::new(),
         // A label that is none is refused before anything is published.
-        Asked::Propose => {
+        EditorAction::Propose => {
             label()?;
             Vec::new()
         }
-        Asked::Deploy => vec![label()?],
+        EditorAction::Deploy => vec![label()?],
     };
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
-    if matches!(asked, Asked::Deploy) {
+    if matches!(asked, EditorAction::Deploy) {
         let (registry, actor, name, content) = (registry.clone(), actor.clone(), name.clone(), typed.content());
         let content = content.unwrap_or_else(|_| desk.content());
         let (app, visitor) = (Arc::clone(app), visitor.clone());
@@ -464,7 +465,7 @@ async fn work(
     let published = registry.publish_draft(actor, name.clone(), desk.draft.clone(), request).await?;
     let number = published.version.number;
     let done = match asked {
-        Asked::Propose => {
+        EditorAction::Propose => {
             let serving = ServingRequest { version: Some(number), ..ServingRequest::default() };
             let moves = vec![Move { name: name.clone(), label: label()?, serving, expected_deployment: None }];
             let request = ProposeRequest { message, moves, ..ProposeRequest::default() };
@@ -477,8 +478,8 @@ async fn work(
             }
         }
         _ if !published.created && published.deployment.is_none() => "same",
-        Asked::Deploy => "deployed",
-        Asked::Publish | Asked::Save { .. } => "published",
+        EditorAction::Deploy => "deployed",
+        EditorAction::Publish | EditorAction::Save { .. } => "published",
     };
     let query = query(&[("version", &number.to_string()), ("done", done)]);
     Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
@@ -498,7 +499,7 @@ pub(super) fn check_findings(findings: &[Finding], fields: &Fields) -> Result<()
 }
 
 /// Saves what is typed, and its samples; which save it is.
-async fn save(desk: &Desk, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<u64, Failure> {
+async fn save(desk: &DraftEditor, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<u64, Failure> {
     let fields_wrong = |wrong: Fields| {
         let named = wrong.iter().map(|(name, why)| format!("{name}: {why}"));
         RequestError::FormFields { wrong: named.collect() }
@@ -546,7 +547,7 @@ mod tests {
     use super::*;
 
     fn filled_now(content: &Content, samples: &Fields) -> (Result<Content, String>, Vec<String>) {
-        filled(content, samples, &Stop::never())
+        filled(content, samples, &Cancellation::never())
     }
 
     fn content(value: &Value) -> Content {

@@ -6,13 +6,13 @@ use axum::response::Response;
 use super::super::error::Failure;
 use super::super::request::RequestError;
 use super::super::state::App;
-use super::visitor::{Sent, field, redirect};
-use crate::api::write::{RemoveRequest, Why};
+use super::visitor::{SubmittedForm, field, redirect};
+use crate::api::write::{MessageRequest, RemoveRequest};
 use crate::model::name::PromptName;
 use crate::web::layout::{prompt_path, query};
 
 /// Keeps a version from being deployed, or lets it be deployed again.
-pub(super) async fn retire(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn retire(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let wrong = |_| RequestError::FormField { field: "version" };
@@ -20,9 +20,11 @@ pub(super) async fn retire(State(app): State<App>, mut sent: Sent) -> Result<Res
     let (word, message) = (field(&mut sent.form, "do")?, field(&mut sent.form, "message")?);
     sent.form.finish(&["form", "name", "version", "do", "message"])?;
     let done = match word.as_str() {
-        "retire" => registry.retire(&actor, name.clone(), version, Why { message }).await.map(|_| "retired")?,
+        "retire" => {
+            registry.retire(&actor, name.clone(), version, MessageRequest { message }).await.map(|_| "retired")?
+        }
         "reinstate" => {
-            registry.reinstate(&actor, name.clone(), version, Why { message }).await.map(|_| "reinstated")?
+            registry.reinstate(&actor, name.clone(), version, MessageRequest { message }).await.map(|_| "reinstated")?
         }
         _ => return Err(RequestError::FormField { field: "do" }.into()),
     };
@@ -31,7 +33,7 @@ pub(super) async fn retire(State(app): State<App>, mut sent: Sent) -> Result<Res
 }
 
 /// Removes a prompt whose name was typed.
-pub(super) async fn remove(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn remove(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let (confirm, message) = (field(&mut sent.form, "confirm")?, field(&mut sent.form, "message")?);

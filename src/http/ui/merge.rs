@@ -11,9 +11,9 @@ use super::super::rule_sets::primary;
 use super::super::state::App;
 use super::edit::{WRITING, sign_in_first};
 use super::html;
-use super::visitor::{Sent, Visitor, field, redirect};
+use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use crate::api::govern::DraftRequest;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::governance::diff::diff;
 use crate::model::content::{Content, Syntax};
 use crate::model::name::PromptName;
@@ -22,7 +22,7 @@ use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::web::layout::query;
 use crate::web::pages::editor::{edit_path, merge_path};
-use crate::web::pages::merge::{MergeMatter, page};
+use crate::web::pages::merge::{MergePageData, page};
 
 /// What is said where the draft or the prompt has gone on since the page was made.
 const MOVED: &str = "Not merged: the draft or the prompt changed since you opened the page. Check again.";
@@ -43,9 +43,9 @@ pub(super) async fn look(
         return Ok(sign_in_first(&merge_path(name.as_str(), &draft)));
     };
     let held = app.clone();
-    let work = move |_: &Stop| {
+    let work = move |_: &Cancellation| {
         let view = visitor.view(&app)?;
-        let matter = MergeMatter { done, ..matter(&view, &registry, &actor, &name, draft)? };
+        let matter = MergePageData { done, ..matter(&view, &registry, &actor, &name, draft)? };
         Ok::<_, Failure>(page(&visitor.frame(&app, &view), &matter))
     };
     Ok(html(heavy(&held, work).await??))
@@ -57,7 +57,7 @@ fn matter(
     actor: &Actor,
     name: &PromptName,
     draft: String,
-) -> Result<MergeMatter, Failure> {
+) -> Result<MergePageData, Failure> {
     let kept = registry.draft(view, actor, name, &draft)?;
     let merged = registry.merge_draft(view, actor, name, &draft)?;
     let newest = match merged.parent {
@@ -66,7 +66,7 @@ fn matter(
     };
     let theirs = newest.as_ref().map(|view| view.source.as_ref().unwrap_or(&view.content));
     let empty = Content::text(Syntax::default(), "");
-    Ok(MergeMatter {
+    Ok(MergePageData {
         name: name.to_string(),
         draft,
         revision: kept.revision,
@@ -80,7 +80,11 @@ fn matter(
 }
 
 /// Saves what was decided as the draft, which then stands on the newest version.
-pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn settle(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: SubmittedForm,
+) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
@@ -93,7 +97,8 @@ pub(super) async fn settle(State(app): State<App>, segments: Segments, mut sent:
     let merged = {
         let (registry, actor, name, draft) = (registry.clone(), actor.clone(), name.clone(), draft.clone());
         let (held, visitor) = (app.clone(), visitor);
-        let merge = move |_: &Stop| registry.merge_draft_with(&visitor.view(&held)?, &actor, &name, &draft, &theirs);
+        let merge =
+            move |_: &Cancellation| registry.merge_draft_with(&visitor.view(&held)?, &actor, &name, &draft, &theirs);
         heavy(&app, merge).await??
     };
     let again = || redirect(&format!("{}&done=moved", merge_path(name.as_str(), &draft)));

@@ -21,9 +21,9 @@ use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
-use crate::replication::followers::Arrival;
+use crate::replication::connected_replicas::Propagation;
 use crate::resolve::{CatalogueView, ResolveError};
-use crate::web::pages::prompt::{Arriving, At, PromptMatter, Why, page};
+use crate::web::pages::prompt::{At, PromptPageData, Rollout, ShownBecause, page};
 
 /// Versions of one page.
 const VERSIONS: usize = 30;
@@ -48,7 +48,7 @@ const DONE: [(&str, &str); 11] = [
 
 /// What a page is asked for.
 #[derive(Default)]
-struct Asked {
+struct PromptQuery {
     version: Option<u64>,
     at: Option<Timestamp>,
     label: Option<Label>,
@@ -66,7 +66,7 @@ pub(super) async fn prompt(
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let done = params.text("done");
-    let asked = Asked {
+    let asked = PromptQuery {
         version: params.get("version")?,
         at: match params.text("at").filter(|at| !at.is_empty()) {
             Some(at) => as_of(&app, &at)?,
@@ -97,7 +97,7 @@ fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
     Ok(as_of.moment(Timestamp::from_ms(app.clock.now_ms())).map_err(wrong)?)
 }
 
-fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Result<String, Failure> {
+fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &PromptQuery) -> Result<String, Failure> {
     let state = visitor.view(app)?;
     let view = state.prompt(name)?;
     let deployments = deployments(&state, name)?;
@@ -115,7 +115,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &Asked) -> Re
         }
     }
     let used_by = app.registry.as_ref().map(|registry| registry.used_by(&state, name, number)).transpose()?;
-    let matter = PromptMatter {
+    let matter = PromptPageData {
         shown,
         why,
         at,
@@ -163,14 +163,14 @@ fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<Stri
 }
 
 /// How far the newest deployment has come, while that may interest somebody.
-fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Arriving> {
+fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Rollout> {
     let now_ms = app.clock.now_ms();
     let newest = deployments.iter().filter(|one| !one.label.is_latest()).max_by_key(|one| one.id)?;
     let young = now_ms.saturating_sub(newest.at.ms()) < ARRIVING_MS;
     let publisher = app.publisher.as_ref().filter(|_| young && app.registry.is_some())?;
     let epoch = app.committed.borrow().head.position.epoch;
-    let Arrival { holding, known, missing } = publisher.arrival(Position { epoch, seq: newest.id });
-    (known > 0).then_some(Arriving { holding, known, missing })
+    let Propagation { holding, known, missing } = publisher.arrival(Position { epoch, seq: newest.id });
+    (known > 0).then_some(Rollout { holding, known, missing })
 }
 
 /// The labels of it that a visitor may move.
@@ -229,19 +229,19 @@ fn served_at(deployments: &[Deployment], at: Timestamp) -> At {
 }
 
 /// Which version is shown, and why: the one that was asked for, what was served then, what is live, or the newest.
-fn chosen(view: &PromptView, asked: &Asked, at: Option<&At>) -> (u64, Why) {
+fn chosen(view: &PromptView, asked: &PromptQuery, at: Option<&At>) -> (u64, ShownBecause) {
     if let Some(number) = asked.version {
-        return (number, Why::Asked);
+        return (number, ShownBecause::Asked);
     }
     let wanted = asked.label.as_ref().map_or(PRODUCTION, Label::as_str);
     if let Some(at) = at {
         let of_label = at.served.iter().find(|one| one.label.as_str() == wanted).or_else(|| at.served.first());
         let number = of_label.and_then(|one| one.to.as_ref()?.versions().first().copied());
-        return number.map_or((view.prompt.latest, Why::Newest), |number| (number, Why::Asked));
+        return number.map_or((view.prompt.latest, ShownBecause::Newest), |number| (number, ShownBecause::Asked));
     }
     let live = view.labels.iter().find(|state| state.label.as_str() == wanted);
-    let live = live.and_then(|state| Some((state.serving.fixed()?, Why::Served(state.label.to_string()))));
-    live.unwrap_or((view.prompt.latest, Why::Newest))
+    let live = live.and_then(|state| Some((state.serving.fixed()?, ShownBecause::Served(state.label.to_string()))));
+    live.unwrap_or((view.prompt.latest, ShownBecause::Newest))
 }
 
 /// A version, or why it cannot be read; a version that never was is a failure of the whole page.

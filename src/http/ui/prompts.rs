@@ -11,7 +11,7 @@ use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::visitor::Visitor;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::model::deployment::Deployment;
 use crate::model::finding::Severity;
 use crate::model::name::{Label, NAME_BYTES_MAX, PRODUCTION};
@@ -67,7 +67,7 @@ fn list(
     search: &Search,
     words: String,
     cursor: Option<&str>,
-    stop: &Stop,
+    stop: &Cancellation,
 ) -> Result<String, Failure> {
     let view = visitor.view(app)?;
     let found = view.find(search, cursor, ROWS, stop)?;

@@ -9,17 +9,17 @@ use super::super::state::App;
 use super::html;
 use super::visitor::Visitor;
 use crate::model::principal::Permission;
-use crate::replication::followers::Follower;
+use crate::replication::connected_replicas::ConnectedReplica;
 use crate::replication::publisher::Publisher;
 use crate::store::read::Head;
-use crate::web::pages::replicas::{ReplicaRow, ReplicasMatter, page};
+use crate::web::pages::replicas::{ReplicaRow, ReplicasPageData, page};
 
 /// Shows them to whoever may ask for `/v1/status`.
 pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoParams) -> Result<Response, Failure> {
     let work = move || {
         let followers = app.publisher.as_ref().map(Publisher::followers);
-        let rows = |(head, all): (Head, Vec<Follower>)| all.into_iter().map(|one| row(one, head)).collect();
-        let matter = ReplicasMatter {
+        let rows = |(head, all): (Head, Vec<ConnectedReplica>)| all.into_iter().map(|one| row(one, head)).collect();
+        let matter = ReplicasPageData {
             status: (app.status)(),
             rows: followers.map(rows),
             names: visitor.holds(&app, Permission::Access),
@@ -29,9 +29,9 @@ pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoPara
     Ok(html(blocking(work).await??))
 }
 
-fn row(one: Follower, head: Head) -> ReplicaRow {
+fn row(one: ConnectedReplica, head: Head) -> ReplicaRow {
     ReplicaRow {
-        behind: one.behind(head),
+        behind: one.commits_behind(head),
         replica: one.replica,
         follows_as: one.follows_as.map(|known| (known.principal, known.token)),
         position: one.position,

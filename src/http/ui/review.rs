@@ -8,21 +8,21 @@ use super::super::extract::{Params, Segments, heavy};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
-use super::visitor::{Sent, Visitor, field, redirect};
+use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use super::{html, said};
 use crate::api::govern::{ApplyRequest, CanAnswer, RequestView, ReviewRequest};
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
-use crate::registry::why::Question;
+use crate::registry::why::AccessQuestion;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::web::layout::{query, request_path};
 use crate::web::pages::queue::{Queue, QueueRow};
-use crate::web::pages::review::{May, ReviewMatter, Side};
+use crate::web::pages::review::{AllowedActions, ReviewPageData, Side};
 use crate::web::pages::{queue as queue_page, review as review_page};
 
 /// Rows of one page of the queue: each is looked at from all sides.
@@ -50,7 +50,7 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
     params.finish(&["state", "cursor"])?;
     let registry = primary(&app, KEEPING)?;
     let held = app.clone();
-    let work = move |_: &Stop| {
+    let work = move |_: &Cancellation| {
         let view = visitor.view(&app)?;
         let page = registry.change_requests(&view, Some(state), cursor.as_deref(), ROWS)?;
         let row = |request| queue_row(&app, &registry, &visitor, &view, request);
@@ -109,13 +109,13 @@ pub(super) async fn request(
     let done = said(done, &DONE);
     let registry = primary(&app, KEEPING)?;
     let held = app.clone();
-    let work = move |_: &Stop| {
+    let work = move |_: &Cancellation| {
         let state = visitor.view(&app)?;
         let view = registry.change_request(&state, id)?;
         let sides = view.request.moves.iter().map(|one| side(&state, one)).collect();
         let actor = visitor.signed().filter(|_| is_open(&app, &view.request));
         let may = actor.map(|actor| may(&registry, &state, actor, &view)).transpose()?;
-        let matter = ReviewMatter { view, sides, may, done };
+        let matter = ReviewPageData { view, sides, may, done };
         Ok::<_, Failure>(review_page::page(&visitor.frame(&app, &state), &matter))
     };
     Ok(html(heavy(&held, work).await??))
@@ -129,10 +129,15 @@ fn side(state: &CatalogueView, one: &ProposedMove) -> Side {
     Side { now, content: content.map(|view| view.content) }
 }
 
-fn may(registry: &Registry, state: &CatalogueView, actor: &Actor, view: &RequestView) -> Result<May, RegistryError> {
+fn may(
+    registry: &Registry,
+    state: &CatalogueView,
+    actor: &Actor,
+    view: &RequestView,
+) -> Result<AllowedActions, RegistryError> {
     let ask = |permission| first_lack(registry, state, actor, (&view.request, permission));
     let barred = registry.approval_barred(state, actor, &view.request)?;
-    Ok(May {
+    Ok(AllowedActions {
         approve: barred.map_or(Ok(()), Err),
         reject: ask(Permission::Review)?,
         apply: ask(Permission::Deploy)?,
@@ -150,7 +155,7 @@ fn first_lack(
     (request, permission): (&ChangeRequest, Permission),
 ) -> Result<Result<(), String>, RegistryError> {
     for one in &request.moves {
-        let question = Question {
+        let question = AccessQuestion {
             who: actor.name.clone(),
             permission,
             prompt: Some(one.name.clone()),
@@ -176,12 +181,12 @@ fn back(id: u64, done: &str) -> Response {
 
 /// What a form does.
 #[derive(Clone, Copy)]
-enum Deed {
+enum ReviewAction {
     Say(EventKind),
     Apply,
 }
 
-impl Deed {
+impl ReviewAction {
     fn of(word: &str) -> Result<Self, Failure> {
         Ok(match word {
             "approve" => Self::Say(EventKind::Approve),
@@ -195,11 +200,15 @@ impl Deed {
 }
 
 /// Reviews, withdraws or applies a change request, as it was shown.
-pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: SubmittedForm,
+) -> Result<Response, Failure> {
     let id = segments.number("id")?;
     let (registry, actor) = sent.writer(&app)?;
     let (visitor, word) = (sent.visitor(), field(&mut sent.form, "kind")?);
-    let deed = Deed::of(&word)?;
+    let deed = ReviewAction::of(&word)?;
     let message = sent.form.text("message").unwrap_or_default();
     let looked = sent.form.text("fingerprints").unwrap_or_default();
     let fingerprints: Vec<String> = looked.split_whitespace().map(str::to_owned).collect();
@@ -207,11 +216,11 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, mut sent: Se
     let break_glass = sent.form.text("break_glass").filter(|reason| !reason.trim().is_empty());
     sent.form.finish(&["form", "kind", "message", "fingerprints", "allow_major", "break_glass"])?;
     let done = match deed {
-        Deed::Say(kind) => {
+        ReviewAction::Say(kind) => {
             // A comment and a withdrawal are about the request, whatever it proposes.
             registry.review(&actor, id, ReviewRequest { kind, message, fingerprints }).await.map(|_| ())
         }
-        Deed::Apply => {
+        ReviewAction::Apply => {
             let (reader, visitor, held) = (registry.clone(), visitor, app.clone());
             let shown = heavy(&app, move |_| reader.change_request(&visitor.view(&held)?, id)).await??;
             let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);

@@ -5,14 +5,14 @@ use axum::response::Response;
 
 use super::super::error::Failure;
 use super::super::state::App;
-use super::visitor::{Sent, field, redirect};
+use super::visitor::{SubmittedForm, field, redirect};
 use crate::api::write::RollbackRequest;
 use crate::model::name::{Label, PromptName};
 use crate::registry::RegistryError;
 use crate::web::layout::{prompt_path, query};
 
 /// Serves again what a label served before, unless it has moved since the page was made.
-pub(super) async fn rollback(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(super) async fn rollback(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let label: Label = field(&mut sent.form, "label")?.parse()?;

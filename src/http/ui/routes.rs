@@ -5,7 +5,7 @@ use axum::routing::{get, post};
 use super::super::router::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, assets, audit, bring, deploy, diff, edit, lifecycle, live, merge, prompt, prompts, replicas, review,
+    about, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, prompt, prompts, replicas, review,
     rollback, sign_in, sign_in_link,
 };
 
@@ -17,7 +17,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     ("GET",  "/ui/prompts/{*name}", || get(prompt::prompt)),
     ("GET",  "/ui/diff/{*name}",    || get(diff::diff)),
     ("GET",  "/ui/new",             || get(edit::new)),
-    ("GET",  "/ui/bring",           || get(bring::form).post(bring::bring)),
+    ("GET",  "/ui/bring",           || get(import::form).post(import::bring)),
     ("GET",  "/ui/edit/{*name}",    || get(edit::edit).post(edit::act)),
     ("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
     ("GET",  "/ui/deploy/{*name}",  || get(deploy::look).post(deploy::act)),

@@ -57,24 +57,24 @@ pub(in crate::http) struct Sessions {
     clock: Arc<dyn Clock>,
     /// Signs forms.
     key: [u8; 32],
-    book: Arc<Mutex<Book>>,
+    book: Arc<Mutex<SessionTable>>,
     /// Where they survive a restart; nowhere on a replica.
     registry: Option<Registry>,
     /// Attempts to sign in that failed, oldest first.
-    attempts: Mutex<VecDeque<Attempt>>,
+    attempts: Mutex<VecDeque<FailedSignIn>>,
 }
 
 /// The sessions, and which of them are not written down as they are now.
 #[derive(Default)]
-struct Book {
-    held: HashMap<SessionHash, Held>,
+struct SessionTable {
+    held: HashMap<SessionHash, SessionEntry>,
     /// Those that changed, each with the number of its last change.
     changed: HashMap<SessionHash, u64>,
     changes: u64,
 }
 
 /// One session. Its times are of the monotonic clock, and negative where they lie before the start of the process.
-struct Held {
+struct SessionEntry {
     /// None where a trusted proxy signs them in with each request.
     by: Option<SignedInBy>,
     principal: String,
@@ -82,25 +82,25 @@ struct Held {
     used_ms: i64,
     /// The last use that is written down, or about to be.
     kept_ms: i64,
-    made: Option<Made>,
-    told: Option<Told>,
+    made: Option<NewToken>,
+    told: Option<ResultPage>,
 }
 
 /// The address of a page that a form sent its browser to, for what it says of what was done.
-struct Told {
+struct ResultPage {
     path: String,
     at_ms: u64,
 }
 
 /// An access token that was just made in a session.
-struct Made {
+struct NewToken {
     name: String,
     token: AccessToken,
     at_ms: u64,
 }
 
 /// One attempt to sign in that failed.
-struct Attempt {
+struct FailedSignIn {
     at_ms: u64,
     from: Option<IpAddr>,
 }
@@ -120,11 +120,11 @@ impl Sessions {
             None
         });
         let (now_ms, wall_ms) = (monotonic(&*clock), clock.now_ms());
-        let mut book = Book::default();
+        let mut book = SessionTable::default();
         for (id, session) in kept.unwrap_or_default() {
             let began_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.began_ms));
             let used_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.used_ms).max(0));
-            let held = Held::new(Some(session.by), session.principal, began_ms, used_ms);
+            let held = SessionEntry::new(Some(session.by), session.principal, began_ms, used_ms);
             // One that began in the future says that a clock was wrong, and not how old it is.
             if began_ms <= now_ms && held.lives(now_ms) {
                 book.held.insert(id, held);
@@ -175,7 +175,7 @@ impl Sessions {
         let mut book = self.book();
         book.make_room(principal, now_ms);
         let hash = kept(&id);
-        book.held.insert(hash, Held::new(Some(by), principal.to_owned(), now_ms, now_ms));
+        book.held.insert(hash, SessionEntry::new(Some(by), principal.to_owned(), now_ms, now_ms));
         book.note(hash);
         Ok(id)
     }
@@ -218,7 +218,8 @@ impl Sessions {
         if !book.held.contains_key(&hash) {
             book.make_room(principal, now_ms);
         }
-        let session = book.held.entry(hash).or_insert_with(|| Held::new(None, principal.to_owned(), now_ms, now_ms));
+        let session =
+            book.held.entry(hash).or_insert_with(|| SessionEntry::new(None, principal.to_owned(), now_ms, now_ms));
         (session.began_ms, session.used_ms) = (now_ms, now_ms);
         id
     }
@@ -227,7 +228,7 @@ impl Sessions {
     pub(super) fn show_once(&self, id: &str, name: &str, token: AccessToken) {
         let at_ms = self.clock.monotonic_ms();
         if let Some(session) = self.book().held.get_mut(&kept(id)) {
-            session.made = Some(Made { name: name.to_owned(), token, at_ms });
+            session.made = Some(NewToken { name: name.to_owned(), token, at_ms });
         }
     }
 
@@ -244,7 +245,7 @@ impl Sessions {
     pub(super) fn tell_once(&self, id: &str, path: &str) {
         let at_ms = self.clock.monotonic_ms();
         if let Some(session) = self.book().held.get_mut(&kept(id)) {
-            session.told = Some(Told { path: path.to_owned(), at_ms });
+            session.told = Some(ResultPage { path: path.to_owned(), at_ms });
         }
     }
 
@@ -283,7 +284,7 @@ impl Sessions {
     /// Counts an attempt to sign in that failed; in how many seconds there may be another where there were too many.
     pub(super) fn failed(&self, from: Option<IpAddr>) -> Result<(), u64> {
         let now_ms = self.clock.monotonic_ms();
-        let attempt = Attempt { at_ms: now_ms, from: from.map(network) };
+        let attempt = FailedSignIn { at_ms: now_ms, from: from.map(network) };
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.retain(|one| now_ms.saturating_sub(one.at_ms) < ATTEMPTS_WITHIN_MS);
         let own: Vec<u64> = attempts.iter().filter(|one| one.from == attempt.from).map(|one| one.at_ms).collect();
@@ -302,12 +303,12 @@ impl Sessions {
         Ok(())
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, SessionTable> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Book {
+impl SessionTable {
     /// Says that a session is not written down as it is.
     fn note(&mut self, id: SessionHash) {
         self.changes = self.changes.saturating_add(1);
@@ -340,7 +341,7 @@ impl Book {
         }
     }
 
-    fn remove_where(&mut self, ends: impl Fn(&Held) -> bool) {
+    fn remove_where(&mut self, ends: impl Fn(&SessionEntry) -> bool) {
         let ended: Vec<_> = self.held.iter().filter(|(_, session)| ends(session)).map(|(id, _)| *id).collect();
         for id in ended {
             self.remove(id);
@@ -348,7 +349,7 @@ impl Book {
     }
 }
 
-impl Held {
+impl SessionEntry {
     const fn new(by: Option<SignedInBy>, principal: String, began_ms: i64, used_ms: i64) -> Self {
         Self { by, principal, began_ms, used_ms, kept_ms: used_ms, made: None, told: None }
     }

@@ -6,14 +6,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::super::auth::{Peer, seat_of};
+use super::super::denied_log;
 use super::super::error::Failure;
 use super::super::extract::Params;
-use super::super::refused;
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
 use super::session::new_id;
-use super::visitor::{Cookie, Sent, Way, field, frame, read_visit_form, redirect, session};
+use super::visitor::{Cookie, CookieScope, SubmittedForm, field, frame, read_visit_form, redirect, session};
 use crate::crypto::secret::AccessToken;
 use crate::registry::SignedInBy;
 use crate::web::layout::Who;
@@ -41,14 +41,14 @@ pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Res
 pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, body): (_, Body) = request.into_parts();
     let peer = Peer::of(&parts);
-    let visit = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
+    let visit = Cookie::Visit.read(CookieScope::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
     let mut form = read_visit_form(&app, &parts, body, &visit).await?;
     let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
     form.finish(&["token", "next", "form"])?;
     let token = AccessToken::parse(presented.trim()).ok().map(|token| token.hash());
     // Looked at first: whoever has an access token signs in, however many others guess from the same address.
     let Some((token, seat)) = token.and_then(|token| Some((token, seat_of(&app, &token)?))) else {
-        refused::log(peer, None, true);
+        denied_log::log(peer, None, true);
         let many = |retry_after_s| RequestError::Attempts { retry_after_s };
         app.sessions.failed(peer.address).map_err(many)?;
         return show(&app, peer, &parts.headers, &next, Some(REFUSED));
@@ -72,14 +72,14 @@ pub(super) async fn begin(
     let id = app.sessions.begin(by, principal)?;
     app.sessions.keep_or_warn().await;
     let mut response = redirect(next);
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(Way::of(app, peer), &id));
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(Way::of(app, peer)));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.set(CookieScope::of(app, peer), &id));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.clear(CookieScope::of(app, peer)));
     Ok(response)
 }
 
 /// Ends this session, or all of whoever holds it.
-pub(super) async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Response, Failure> {
-    let Sent { session, seat, peer, mut form, .. } = sent;
+pub(super) async fn sign_out(State(app): State<App>, sent: SubmittedForm) -> Result<Response, Failure> {
+    let SubmittedForm { session, seat, peer, mut form, .. } = sent;
     let everywhere = form.text("everywhere").is_some();
     form.finish(&["form", "everywhere"])?;
     if everywhere {
@@ -89,14 +89,14 @@ pub(super) async fn sign_out(State(app): State<App>, sent: Sent) -> Result<Respo
     }
     app.sessions.keep_or_warn().await;
     let mut response = redirect("/ui/sign-in");
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(Way::of(&app, peer)));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Session.clear(CookieScope::of(&app, peer)));
     response.headers_mut().insert("clear-site-data", HeaderValue::from_static("\"cache\""));
     Ok(response)
 }
 
 /// Shows the form, tied to this browser by a cookie.
 fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Option<&str>) -> Result<Response, Failure> {
-    let known = Cookie::Visit.read(Way::of(app, peer), headers).map(str::to_owned);
+    let known = Cookie::Visit.read(CookieScope::of(app, peer), headers).map(str::to_owned);
     let visit = known.map_or_else(new_id, Ok)?;
     let takes_tokens = app.registry.is_some() || app.read_token.is_some();
     let form = app.sessions.form_token(&visit);
@@ -106,7 +106,7 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     let who = if peer.reads_openly(app) { Who::Local } else { Who::Stranger };
     let mut response = html(page(&frame(app, who), &matter));
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(Way::of(app, peer), &visit));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(CookieScope::of(app, peer), &visit));
     Ok(response.into_response())
 }
 

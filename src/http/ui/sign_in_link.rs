@@ -9,19 +9,19 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
 use super::super::auth::Peer;
+use super::super::denied_log;
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking};
-use super::super::refused;
 use super::super::request::RequestError;
 use super::super::state::{App, RequestId, Shared};
 use super::html;
 use super::session::new_id;
 use super::sign_in::{HOME, begin};
-use super::visitor::{Cookie, Way, field, frame, read_visit_form};
+use super::visitor::{Cookie, CookieScope, field, frame, read_visit_form};
 use crate::crypto::secret::AccessToken;
 use crate::registry::{Actor, Registry, SignedInBy};
 use crate::web::layout::Who;
-use crate::web::pages::sign_in::{SignInLinkMatter, link_page};
+use crate::web::pages::sign_in::{SignInLinkPageData, link_page};
 
 /// Where links lead, before the secret.
 const PATH: &str = "/ui/sign-in-link?key=";
@@ -43,12 +43,12 @@ pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Res
     let secret = AccessToken::parse(&key).ok();
     let found = blocking(move || secret.map_or(Ok(None), |secret| held.sign_in_link(&secret))).await??;
     let Some(name) = found else { return refuse(&app, peer) };
-    let known = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).map(str::to_owned);
+    let known = Cookie::Visit.read(CookieScope::of(&app, peer), &parts.headers).map(str::to_owned);
     let visit = known.map_or_else(new_id, Ok)?;
     let form = app.sessions.form_token(&visit);
-    let matter = SignInLinkMatter { key: &key, form: &form, name: Some(&name) };
+    let matter = SignInLinkPageData { key: &key, form: &form, name: Some(&name) };
     let mut response = page(&app, &matter);
-    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(Way::of(&app, peer), &visit));
+    response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(CookieScope::of(&app, peer), &visit));
     Ok(response)
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let (parts, body): (_, Body) = request.into_parts();
     let peer = Peer::of(&parts);
     let registry = registry(&app)?;
-    let visit = Cookie::Visit.read(Way::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
+    let visit = Cookie::Visit.read(CookieScope::of(&app, peer), &parts.headers).unwrap_or_default().to_owned();
     let mut form = read_visit_form(&app, &parts, body, &visit).await?;
     let key = field(&mut form, "key")?;
     form.finish(&["key", "form"])?;
@@ -78,14 +78,14 @@ fn registry(app: &Shared) -> Result<Registry, Failure> {
 
 /// Counts a link that does not work as a failed attempt to sign in, and says so; the same whatever is wrong with it.
 fn refuse(app: &Shared, peer: Peer) -> Result<Response, Failure> {
-    refused::log(peer, None, true);
+    denied_log::log(peer, None, true);
     app.sessions.failed(peer.address).map_err(|retry_after_s| RequestError::Attempts { retry_after_s })?;
-    let mut response = page(app, &SignInLinkMatter::default());
+    let mut response = page(app, &SignInLinkPageData::default());
     *response.status_mut() = StatusCode::NOT_FOUND;
     Ok(response)
 }
 
-fn page(app: &Shared, matter: &SignInLinkMatter<'_>) -> Response {
+fn page(app: &Shared, matter: &SignInLinkPageData<'_>) -> Response {
     let mut response = html(link_page(&frame(app, Who::Stranger), matter));
     // Unlike `same-origin`, this keeps the query out of every `Referer`, and forms are still sent with their origin.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));

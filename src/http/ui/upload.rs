@@ -19,7 +19,7 @@ use super::super::error::Failure;
 use super::super::extract::{BODY_ARRIVES_S, DISCARD_TIME, Params, discard};
 use super::super::request::RequestError;
 use super::super::state::{App, RequestId};
-use super::visitor::{Sent, check_origin, sender};
+use super::visitor::{SubmittedForm, check_origin, sender};
 use crate::files::prompt::PROMPT_FILE_EXTENSION;
 
 /// Largest form with files, in bytes.
@@ -42,7 +42,7 @@ const FOLDER: &str = "folder";
 /// A form with files that somebody sent in a session of theirs.
 pub(super) struct Upload {
     /// Everything but the files.
-    pub(super) sent: Sent,
+    pub(super) sent: SubmittedForm,
     pub(super) files: Files,
     share: OwnedSemaphorePermit,
 }
@@ -64,7 +64,7 @@ pub(super) struct UploadedFile {
 
 impl Upload {
     /// What was sent, the files, and their share of the budget, which is to be kept as long as they are.
-    pub(super) fn into_parts(self) -> (Sent, Files, OwnedSemaphorePermit) {
+    pub(super) fn into_parts(self) -> (SubmittedForm, Files, OwnedSemaphorePermit) {
         (self.sent, self.files, self.share)
     }
 }
@@ -77,7 +77,7 @@ impl FromRequest<App> for Upload {
         let (peer, session, seat) = sender(app, &mut parts).await?;
         let (form, files, share) = read(app, &parts, body, &session).await.map_err(IntoResponse::into_response)?;
         let request = parts.extensions.get::<RequestId>().copied();
-        Ok(Self { sent: Sent { session, seat, peer, form, request }, files, share })
+        Ok(Self { sent: SubmittedForm { session, seat, peer, form, request }, files, share })
     }
 }
 

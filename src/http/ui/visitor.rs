@@ -12,7 +12,7 @@ use super::super::auth::{Peer, identify, seat_of};
 use super::super::door::{Door, asked_host, is_own_origin};
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking, body_in_time};
-use super::super::fresh::text;
+use super::super::freshness_headers::text;
 use super::super::request::RequestError;
 use super::super::state::{App, RequestId, Shared};
 use super::session::{ID_CHARACTERS, NoRandomness};
@@ -20,11 +20,11 @@ use crate::api::status::Freshness;
 use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::registry::{Actor, Registry, Seat, SignedInBy};
+use crate::registry::{Actor, AuthContext, Registry, SignedInBy};
 use crate::resolve::{CatalogueView, ReadScope};
 use crate::store::StoreError;
-use crate::web::form::Typed;
-use crate::web::layout::{Following, Frame, Who, query};
+use crate::web::form::FormValues;
+use crate::web::layout::{Frame, ReplicaStatus, Who, query};
 
 /// Largest form, in bytes, but for those that hold a content.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -43,12 +43,12 @@ const BY_ITSELF: &str = "bookholder-live";
 
 /// The way between a browser and this node, as its cookies depend on it.
 #[derive(Clone, Copy)]
-pub(super) struct Way<'a> {
+pub(super) struct CookieScope<'a> {
     encrypted: bool,
     prefix: &'a str,
 }
 
-impl<'a> Way<'a> {
+impl<'a> CookieScope<'a> {
     pub(super) fn of(app: &'a Shared, peer: Peer) -> Self {
         Self { encrypted: peer.encrypted, prefix: app.door.prefix() }
     }
@@ -64,7 +64,7 @@ pub(super) enum Cookie {
 }
 
 impl Cookie {
-    const fn name(self, way: Way<'_>) -> &'static str {
+    const fn name(self, way: CookieScope<'_>) -> &'static str {
         let (root, below, plain) = match self {
             Self::Session => SESSION,
             Self::Visit => VISIT,
@@ -77,7 +77,7 @@ impl Cookie {
     }
 
     /// Its value in a request.
-    pub(super) fn read<'h>(self, way: Way<'_>, headers: &'h HeaderMap) -> Option<&'h str> {
+    pub(super) fn read<'h>(self, way: CookieScope<'_>, headers: &'h HeaderMap) -> Option<&'h str> {
         let name = self.name(way);
         let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -87,16 +87,16 @@ impl Cookie {
     }
 
     /// The header that sets it until the browser is closed.
-    pub(super) fn set(self, way: Way<'_>, value: &str) -> HeaderValue {
+    pub(super) fn set(self, way: CookieScope<'_>, value: &str) -> HeaderValue {
         self.header(way, value, "")
     }
 
     /// The header that takes it away.
-    pub(super) fn clear(self, way: Way<'_>) -> HeaderValue {
+    pub(super) fn clear(self, way: CookieScope<'_>) -> HeaderValue {
         self.header(way, "", "; Max-Age=0")
     }
 
-    fn header(self, way: Way<'_>, value: &str, age: &str) -> HeaderValue {
+    fn header(self, way: CookieScope<'_>, value: &str, age: &str) -> HeaderValue {
         let secure = if way.encrypted { "; Secure" } else { "" };
         let (name, prefix) = (self.name(way), way.prefix);
         text(format!("{name}={value}; Path={prefix}/; HttpOnly; SameSite=Strict{age}{secure}"))
@@ -106,7 +106,7 @@ impl Cookie {
 /// Somebody who may look at pages: signed in, with an access token in the request, or local where reading is open.
 #[derive(Clone)]
 pub(in crate::http) struct Visitor {
-    seat: Option<Arc<Seat>>,
+    seat: Option<Arc<AuthContext>>,
     session: Option<String>,
     /// Where the registry stood when they asked; none where they sent a form.
     from: Option<Position>,
@@ -180,7 +180,7 @@ impl Visitor {
     }
 
     /// Whose access token is behind them, where one is.
-    pub(in crate::http) fn seat(&self) -> Option<&Seat> {
+    pub(in crate::http) fn seat(&self) -> Option<&AuthContext> {
         self.seat.as_deref()
     }
 
@@ -191,7 +191,7 @@ impl Visitor {
 
     /// As whom they would act; none where nobody is known.
     pub(super) fn actor(&self) -> Option<&Actor> {
-        self.seat.as_deref().map(Seat::actor)
+        self.seat.as_deref().map(AuthContext::actor)
     }
 
     /// The same where they can send forms.
@@ -204,7 +204,7 @@ impl Visitor {
 pub(super) fn frame(app: &Shared, who: Who) -> Frame {
     let freshly = app.freshness.now();
     let stale = freshly.freshness != Freshness::Fresh;
-    let following = || Following { upstream: app.upstream.clone(), age_s: freshly.age_s, stale };
+    let following = || ReplicaStatus { upstream: app.upstream.clone(), age_s: freshly.age_s, stale };
     Frame {
         registry: (app.status)().registry,
         now: Timestamp::from_ms(app.clock.now_ms()),
@@ -238,7 +238,7 @@ impl FromRequestParts<App> for Visitor {
 }
 
 /// The session of a request, and who it is of: that of its cookie, or of whom a trusted proxy has signed in.
-pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
+pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<AuthContext>)> {
     session_of_cookie(app, peer, headers).or_else(|| {
         let name = app.door.signed_in(peer, headers)?;
         let seat = app.registry.as_ref()?.seat_of_single_sign_on(&name)?;
@@ -247,8 +247,8 @@ pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(
 }
 
 /// The session of a cookie; ends it where the access token or the person behind it is gone.
-fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<Seat>)> {
-    let id = Cookie::Session.read(Way::of(app, peer), headers)?;
+fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<AuthContext>)> {
+    let id = Cookie::Session.read(CookieScope::of(app, peer), headers)?;
     let seat = match app.sessions.find(id, !headers.contains_key(BY_ITSELF))? {
         SignedInBy::Token(token) => seat_of(app, &token),
         SignedInBy::Link => {
@@ -264,23 +264,23 @@ fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(S
 }
 
 /// A form of at most `MAX` bytes that somebody sent in a session of theirs.
-pub(super) struct Sent<const MAX: usize = FORM_BYTES_MAX> {
+pub(super) struct SubmittedForm<const MAX: usize = FORM_BYTES_MAX> {
     pub(super) session: String,
-    pub(super) seat: Arc<Seat>,
+    pub(super) seat: Arc<AuthContext>,
     pub(super) peer: Peer,
     pub(super) form: Params,
     pub(super) request: Option<RequestId>,
 }
 
-impl<const MAX: usize> Sent<MAX> {
+impl<const MAX: usize> SubmittedForm<MAX> {
     /// The same as who looks at the page that comes of it.
     pub(super) fn visitor(&self) -> Visitor {
         Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()), from: None }
     }
 
     /// Everything that was typed.
-    pub(super) fn typed(&mut self) -> Typed {
-        Typed::new(self.form.all(""))
+    pub(super) fn typed(&mut self) -> FormValues {
+        FormValues::new(self.form.all(""))
     }
 
     /// The write path, and as whom.
@@ -295,7 +295,7 @@ impl<const MAX: usize> Sent<MAX> {
 }
 
 /// The session that a form is sent in; whoever has none is asked to sign in, the same way as for pages.
-pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String, Arc<Seat>), Response> {
+pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String, Arc<AuthContext>), Response> {
     let peer = Peer::of(parts);
     if let Some((session, seat)) = session(app, peer, &parts.headers) {
         return Ok((peer, session, seat));
@@ -306,7 +306,7 @@ pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String
     }
 }
 
-impl<const MAX: usize> FromRequest<App> for Sent<MAX> {
+impl<const MAX: usize> FromRequest<App> for SubmittedForm<MAX> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
@@ -370,15 +370,15 @@ impl From<NoRandomness> for Failure {
 mod tests {
     use super::*;
 
-    const PLAIN: Way<'_> = Way { encrypted: false, prefix: "" };
-    const TLS: Way<'_> = Way { encrypted: true, prefix: "" };
+    const PLAIN: CookieScope<'_> = CookieScope { encrypted: false, prefix: "" };
+    const TLS: CookieScope<'_> = CookieScope { encrypted: true, prefix: "" };
 
     #[test]
     fn cookies_are_for_this_host_and_no_script() {
         let set = |way| Cookie::Session.set(way, "x").to_str().expect("ascii").to_owned();
         assert_eq!(set(PLAIN), "bookholder_session=x; Path=/; HttpOnly; SameSite=Strict");
         assert_eq!(set(TLS), "__Host-bookholder=x; Path=/; HttpOnly; SameSite=Strict; Secure");
-        let below = |encrypted| set(Way { encrypted, prefix: "/books" });
+        let below = |encrypted| set(CookieScope { encrypted, prefix: "/books" });
         assert_eq!(below(false), "bookholder_session=x; Path=/books/; HttpOnly; SameSite=Strict");
         assert_eq!(below(true), "__Secure-bookholder=x; Path=/books/; HttpOnly; SameSite=Strict; Secure");
         let gone = Cookie::Session.clear(TLS).to_str().expect("ascii").to_owned();

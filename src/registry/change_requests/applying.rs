@@ -2,7 +2,7 @@
 
 use super::kept::{close, event, keep, record, wanted};
 use crate::api::write::Deployed;
-use crate::governance::rulebook::Ask;
+use crate::governance::rulebook::AccessQuery;
 use crate::model::audit::Command;
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent};
 use crate::model::deployment::{Action, Deployment};
@@ -10,9 +10,9 @@ use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
 use crate::registry::command::Ctx;
+use crate::registry::contributors::proposers;
 use crate::registry::deploy::move_labels;
-use crate::registry::guard::{self, Terms, look, open_requests, proposed};
-use crate::registry::makers::proposers;
+use crate::registry::move_policy::{self, MoveOptions, evaluate_policies, open_requests, proposed};
 use crate::registry::rollback::spent_at;
 use crate::registry::{Actor, RegistryError};
 use crate::store::documents::Documents;
@@ -28,7 +28,7 @@ fn applier<'a, Q: Queries + Documents>(
 ) -> Result<Option<&'a String>, RegistryError> {
     let may = |who: &str| {
         request.moves.iter().all(|one| {
-            let ask = Ask::on_label(who, Permission::Deploy, one.name.as_str(), one.label.as_str());
+            let ask = AccessQuery::on_label(who, Permission::Deploy, one.name.as_str(), one.label.as_str());
             rules.book.decide(&ask).allowed
         })
     };
@@ -69,16 +69,16 @@ pub(super) fn waits_for<Q: Queries + Documents>(
         let wanted = wanted(one, from.as_ref());
         let roles = match by.filter(|_| request.automatic) {
             Some(by) => {
-                let ask = Ask::on_label(by, Permission::Deploy, one.name.as_str(), one.label.as_str());
+                let ask = AccessQuery::on_label(by, Permission::Deploy, one.name.as_str(), one.label.as_str());
                 rules.book.roles_of(&ask)
             }
             None => rules.book.roles.keys().cloned().collect(),
         };
-        let (requirements, _) = look(txn, rules, &wanted, (now, &request.message, roles))?;
+        let (requirements, _) = evaluate_policies(txn, rules, &wanted, (now, &request.message, roles))?;
         if let Some(missing) = requirements.into_iter().find(|demand| !demand.met) {
             return Ok(Some(format!("policy {} requires {}", missing.policy, missing.says)));
         }
-        broken.extend(guard::breaks(txn, &wanted)?.unwrap_or_default());
+        broken.extend(move_policy::breaks(txn, &wanted)?.unwrap_or_default());
     }
     if !broken.is_empty() {
         return Ok(Some(format!(
@@ -110,7 +110,7 @@ pub(super) fn apply_if_complete(
         bound: None,
     };
     let ctx = ctx.as_actor(deployer);
-    match apply(txn, &ctx, request, &Terms::of(&request.message)) {
+    match apply(txn, &ctx, request, &MoveOptions::of(&request.message)) {
         Err(RegistryError::Store(error)) => Err(error.into()),
         // Something is still missing, or has gone; nothing was changed, and the page of the request says what.
         Err(_) | Ok(_) => Ok(()),
@@ -145,7 +145,7 @@ pub(super) fn apply(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
     request: &ChangeRequest,
-    terms: &Terms,
+    terms: &MoveOptions,
 ) -> Result<Deployed, RegistryError> {
     ctx.approved([], Some(request.id));
     for one in &request.moves {

@@ -6,7 +6,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::registry::RegistryError;
 use crate::registry::command::Ctx;
-use crate::registry::guard::Wanted;
+use crate::registry::move_policy::LabelMove;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, OpenRequest};
 use crate::store::write::WriteTxn;
@@ -15,8 +15,8 @@ use crate::store::write::WriteTxn;
 const COMMENTS_MAX: usize = 300;
 const TALK_MAX: usize = EVENTS_MAX - 20;
 
-pub(super) fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> Wanted<'a> {
-    Wanted::new((&one.name, &one.label), from, Some(&one.serving))
+pub(super) fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> LabelMove<'a> {
+    LabelMove::new((&one.name, &one.label), from, Some(&one.serving))
 }
 
 pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {

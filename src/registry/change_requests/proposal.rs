@@ -13,9 +13,9 @@ use crate::model::principal::{HANDLE_BYTES_MAX, Permission, Principal, is_handle
 use crate::model::serving::Serving;
 use crate::registry::access::Rules;
 use crate::registry::command::Ctx;
+use crate::registry::contributors::{makers_of_move, proposers};
 use crate::registry::deploy::{asked, build, check_moves, check_unmoved};
-use crate::registry::guard::proposed;
-use crate::registry::makers::{makers_of_move, proposers};
+use crate::registry::move_policy::proposed;
 use crate::registry::publish::publish;
 use crate::registry::{RegistryError, live_prompt};
 use crate::store::documents::Documents;

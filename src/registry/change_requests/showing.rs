@@ -12,7 +12,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
-use crate::registry::guard::{self, Wanted, look, open_requests, used_by};
+use crate::registry::move_policy::{self, LabelMove, evaluate_policies, open_requests, used_by};
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::resolve::catalogue::live_dependents;
@@ -147,14 +147,14 @@ fn reads_all(view: &CatalogueView, request: &ChangeRequest) -> bool {
 pub(in crate::registry) fn review_of(
     txn: &ReadTxn,
     rules: &Rules,
-    wanted: &Wanted<'_>,
+    wanted: &LabelMove<'_>,
     now: Timestamp,
     asked: Option<(&str, Vec<String>)>,
 ) -> Result<MoveReview, RegistryError> {
-    let &Wanted { name, label, from, to, .. } = wanted;
+    let &LabelMove { name, label, from, to, .. } = wanted;
     let mut findings = Vec::new();
     for number in wanted.new_versions() {
-        findings.extend(guard::findings_of(txn, name, number)?);
+        findings.extend(move_policy::findings_of(txn, name, number)?);
     }
     let served = from.and_then(Serving::fixed);
     let pair = served.zip(to.and_then(Serving::fixed)).filter(|(old, new)| old != new);
@@ -172,14 +172,14 @@ pub(in crate::registry) fn review_of(
         used_by: from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
     };
     if let Some((old, new)) = pair
-        && let (Some(old), Some(new)) = (guard::content(txn, name, old)?, guard::content(txn, name, new)?)
+        && let (Some(old), Some(new)) = (move_policy::content(txn, name, old)?, move_policy::content(txn, name, new)?)
     {
         review.diff = Some(diff(&old, &new));
         review.interface = Some(InterfaceChange::between(&old, &new));
     }
     let Some((message, roles)) = asked else { return Ok(review) };
-    (review.requirements, review.approved_by) = look(txn, rules, wanted, (now, message, roles))?;
-    let holders = rules.book.holders(Permission::Review, name.as_str(), label.as_str());
+    (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, (now, message, roles))?;
+    let holders = rules.book.principals_allowed(Permission::Review, name.as_str(), label.as_str());
     review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
     Ok(review)
 }

@@ -7,7 +7,7 @@ use crate::trust::accept::Verdict;
 fn rollback_is_refused_by_what_is_held_and_by_what_was_ever_reached() {
     let mut replica = Replica::holding(100);
     let older = signed(&checkpoint(1, 99));
-    let rank = |seq| Rank { root: 1, position: at(1, seq) };
+    let rank = |seq| StateRank { root: 1, position: at(1, seq) };
     let refusal = Refusal::Rollback { lowest: rank(100), offered: rank(99) };
     assert_eq!(replica.offer(&older), Err(refusal.clone()));
     assert_eq!(
@@ -150,7 +150,7 @@ fn mix_and_match_of_views_is_refused_both_ways() {
     let replica = Replica::fresh();
     let support = Checkpoint { view: "support".to_owned(), ..checkpoint(1, 100) };
     assert_eq!(replica.refuses(&signed(&support)), "wrong_view");
-    let follower = Expectation { view: "support", definition: (3, [3; 32]), ..replica.expectation() };
+    let follower = AcceptanceContext { view: "support", definition: (3, [3; 32]), ..replica.expectation() };
     let all = accept(&signed(&checkpoint(1, 100)), &follower);
     assert_eq!(all.unwrap_err().reason(), "wrong_view");
     let stale_definition = accept(&signed(&support), &follower);
@@ -170,7 +170,7 @@ fn commits_that_alter_nothing_bring_a_position_and_nothing_to_fetch() {
 #[test]
 fn two_checkpoints_of_one_history_agree_wherever_nothing_changed_between_them() {
     let mut replica = Replica::holding(100);
-    replica.held = replica.held.map(|held| Held { changed: 90, audit: [5; 32], ..held });
+    replica.held = replica.held.map(|held| HeldCheckpoint { changed: 90, audit: [5; 32], ..held });
     let page = |seq, changed, state: u8, audit: u8| {
         signed(&Checkpoint { changed, state: [state; 32], audit: [audit; 32], ..checkpoint(1, seq) })
     };

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::web::form::{hidden, session};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::query;
-use crate::web::words::{Visible, plain};
 
 /// What browsers let through as an owner, and as tags.
 const PATTERNS: (&str, &str) = (r"[a-z0-9._@\-]+", r"[\s,]*([a-z0-9._\-]+[\s,]*)*");
@@ -27,13 +27,13 @@ pub(super) fn about(name: &str, about: Option<&About>, form: Option<&str>) -> Ma
 fn shown(about: Option<&About>) -> Markup {
     let Some(about) = about else { return html! {} };
     html! {
-        @if !about.description.is_empty() { p.text { (Visible(&about.description)) } }
+        @if !about.description.is_empty() { p.text { (ShowInvisible(&about.description)) } }
         @if about.owner.is_some() || !about.tags.is_empty() {
             p.inline {
                 @if let Some(owner) = &about.owner {
-                    span { span.quiet { "Owner " } a href={ "/ui/" (query(&[("owner", owner)])) } { (Visible(owner)) } }
+                    span { span.quiet { "Owner " } a href={ "/ui/" (query(&[("owner", owner)])) } { (ShowInvisible(owner)) } }
                 }
-                @for tag in &about.tags { a.tag href={ "/ui/" (query(&[("tag", tag)])) } { (Visible(tag)) } }
+                @for tag in &about.tags { a.tag href={ "/ui/" (query(&[("tag", tag)])) } { (ShowInvisible(tag)) } }
             }
         }
     }

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
 use crate::web::form::session;
+use crate::web::format::{ShowInvisible, grouped, moment, plain, start_of, with_code};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
-use crate::web::words::{Visible, grouped, moment, plain, start_of, with_code};
 
 /// What came of a command, as people read it.
 const RESULTS: [(Decision, &str); 2] = [(Decision::Granted, "allowed"), (Decision::Denied, "denied")];
@@ -16,7 +16,7 @@ const VALUE_CHARACTERS: usize = 60;
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
-pub struct AuditMatter {
+pub struct AuditPageData {
     /// Whose commands; empty for everybody's.
     pub who: String,
     /// About which prompt; empty for all.
@@ -39,7 +39,7 @@ pub struct AuditMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &AuditMatter) -> String {
+pub fn page(frame: &Frame, matter: &AuditPageData) -> String {
     let main = html! {
         div.head {
             h1 { "Audit" }
@@ -91,7 +91,7 @@ fn verified(verdict: &AuditVerdict) -> Markup {
 }
 
 /// The address of the same list with another actor and another place in it.
-fn address(matter: &AuditMatter, who: &str, cursor: &str) -> String {
+fn address(matter: &AuditPageData, who: &str, cursor: &str) -> String {
     let result = matter.result.map(|result| result.to_string()).unwrap_or_default();
     let (from, to) = &matter.days;
     let all = [
@@ -106,7 +106,7 @@ fn address(matter: &AuditMatter, who: &str, cursor: &str) -> String {
     format!("/ui/audit{}", query(&all))
 }
 
-fn filters(matter: &AuditMatter) -> Markup {
+fn filters(matter: &AuditPageData) -> Markup {
     let actions: BTreeSet<String> = matter.entries.iter().map(|entry| entry.command.to_string()).collect();
     let (from, to) = &matter.days;
     html! {
@@ -143,7 +143,7 @@ fn filters(matter: &AuditMatter) -> Markup {
 }
 
 /// The form for the report; it is itself a command that the log keeps.
-fn report(frame: &Frame, matter: &AuditMatter, form: &str) -> Markup {
+fn report(frame: &Frame, matter: &AuditPageData, form: &str) -> Markup {
     let month: String = frame.now.to_string().chars().take(7).collect();
     html! {
         details.act {
@@ -171,7 +171,7 @@ fn report(frame: &Frame, matter: &AuditMatter, form: &str) -> Markup {
     }
 }
 
-fn table(matter: &AuditMatter) -> Markup {
+fn table(matter: &AuditPageData) -> Markup {
     html! {
         table.list.cards.audit {
             thead {
@@ -187,17 +187,17 @@ fn table(matter: &AuditMatter) -> Markup {
 }
 
 /// One entry on one line; what few look for is folded away.
-fn row(matter: &AuditMatter, entry: &AuditEntry) -> Markup {
+fn row(matter: &AuditPageData, entry: &AuditEntry) -> Markup {
     html! {
         tr {
             td { (moment(entry.at)) }
-            td { a href=(address(matter, &entry.actor, "")) { (Visible(&entry.actor)) } }
+            td { a href=(address(matter, &entry.actor, "")) { (ShowInvisible(&entry.actor)) } }
             td { b { (entry.command) } }
             td.words {
                 @if let Some(first) = entry.subjects.first() { (subject(first)) }
                 @if entry.subjects.len() > 1 { span.quiet { " +" (entry.subjects.len() - 1) } }
             }
-            td.words { (Visible(&entry.message)) }
+            td.words { (ShowInvisible(&entry.message)) }
             td {
                 @if entry.decision == Decision::Denied { span.tag.high { "denied" } } @else { span.quiet { "allowed" } }
             }
@@ -214,8 +214,8 @@ fn row(matter: &AuditMatter, entry: &AuditEntry) -> Markup {
 fn details(entry: &AuditEntry) -> Markup {
     html! {
         dt { "Entry" } dd { (entry.seq) @if let Some(at) = entry.occurred { ", happened " (moment(at)) " UTC" } }
-        @if let Some(other) = &entry.on_behalf_of { dt { "On behalf of" } dd { (Visible(other)) } }
-        @if !entry.method.is_empty() { dt { "Authenticated by" } dd { (Visible(&entry.method)) } }
+        @if let Some(other) = &entry.on_behalf_of { dt { "On behalf of" } dd { (ShowInvisible(other)) } }
+        @if !entry.method.is_empty() { dt { "Authenticated by" } dd { (ShowInvisible(&entry.method)) } }
         @if entry.subjects.len() > 1 {
             dt { "Targets" }
             dd { ul.logged { @for one in &entry.subjects { li { (subject(one)) } } } }
@@ -224,9 +224,9 @@ fn details(entry: &AuditEntry) -> Markup {
         @if let Some(id) = entry.change_request {
             dt { "Change request" } dd { a href=(request_path(id)) { "request " (id) } }
         }
-        @if !entry.approved_by.is_empty() { dt { "Approved by" } dd { (Visible(&entry.approved_by.join(", "))) } }
+        @if !entry.approved_by.is_empty() { dt { "Approved by" } dd { (ShowInvisible(&entry.approved_by.join(", "))) } }
         @if let Some(risk) = entry.risk { dt { "Risk" } dd { span.tag.(risk.as_str()) { (risk) } } }
-        @for one in &entry.overrode { dt { span.tag.critical { "overrode" } } dd { (Visible(one)) } }
+        @for one in &entry.overrode { dt { span.tag.critical { "overrode" } } dd { (ShowInvisible(one)) } }
         @if entry.unrecorded > 0 {
             dt { "Before it" } dd { (entry.unrecorded) " earlier denials, not recorded individually" }
         }
@@ -243,8 +243,8 @@ fn subject(subject: &Subject) -> Markup {
     let text = subject.to_string();
     html! {
         @match subject.prompt().and_then(|prompt| Some((prompt, text.strip_prefix(prompt)?))) {
-            Some((prompt, rest)) => { a href=(prompt_path(prompt)) { (Visible(prompt)) } (Visible(rest)) }
-            None => (Visible(&text)),
+            Some((prompt, rest)) => { a href=(prompt_path(prompt)) { (ShowInvisible(prompt)) } (ShowInvisible(rest)) }
+            None => (ShowInvisible(&text)),
         }
     }
 }
@@ -252,9 +252,10 @@ fn subject(subject: &Subject) -> Markup {
 /// What something was, and what it is; long values are cut, and whole in the title.
 fn changed(change: &AuditChange) -> Markup {
     let (before, after) = change.sides();
-    let short = |value: &str| html! { span title=(plain(value)) { (Visible(&start_of(value, VALUE_CHARACTERS))) } };
+    let short =
+        |value: &str| html! { span title=(plain(value)) { (ShowInvisible(&start_of(value, VALUE_CHARACTERS))) } };
     html! {
-        (Visible(&change.subject().to_string())) ": "
+        (ShowInvisible(&change.subject().to_string())) ": "
         @match &before { Some(before) => del { (short(before)) }, None => span.quiet { "nothing" } }
         " → "
         @match &after { Some(after) => ins { (short(after)) }, None => span.quiet { "nothing" } }
@@ -282,7 +283,8 @@ mod tests {
         }))
         .expect("an entry");
         let result = Some(Decision::Denied);
-        let matter = AuditMatter { entries: vec![entry], next: Some("7".to_owned()), result, ..AuditMatter::default() };
+        let matter =
+            AuditPageData { entries: vec![entry], next: Some("7".to_owned()), result, ..AuditPageData::default() };
         let shown = page(&sample(Who::Local), &matter);
         for part in [
             "ann&lt;b&gt;",
@@ -304,10 +306,11 @@ mod tests {
         {
             let verdict =
                 AuditVerdict { whole, entries: 1_234, head: "<h>".to_owned(), broken_at, anchored: Some(whole) };
-            let shown = page(&sample(Who::Local), &AuditMatter { verdict: Some(verdict), ..AuditMatter::default() });
+            let shown =
+                page(&sample(Who::Local), &AuditPageData { verdict: Some(verdict), ..AuditPageData::default() });
             assert!(shown.contains(expected) && shown.contains("&lt;h&gt;"), "{expected} in {shown}");
         }
-        let none = page(&sample(Who::Local), &AuditMatter::default());
+        let none = page(&sample(Who::Local), &AuditPageData::default());
         assert!(none.contains("No entries match") && !none.contains("<table"), "{none}");
     }
 }

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use crate::model::content::{Body, Content, Message, MessageContent, Said, Syntax};
+use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
 use crate::template::marks::{Mark, marks};
-use crate::web::words::Visible;
+use crate::web::format::ShowInvisible;
 
 /// Writes a content's text or messages.
 pub(super) fn conversation(content: &Content) -> Markup {
@@ -24,18 +24,18 @@ pub(super) fn conversation(content: &Content) -> Markup {
 fn message(syntax: Syntax, message: &Message) -> Markup {
     match message {
         Message::Placeholder { name } => html! {
-            div.gap { "The caller’s messages " code { (Visible(name)) } }
+            div.gap { "The caller’s messages " code { (ShowInvisible(name)) } }
         },
         Message::Said(said) => html! {
             div.said.(said.role.as_str()) {
-                p.role { (said.role.as_str()) @if let Some(name) = said.name() { " " span.quiet { (Visible(name)) } } }
+                p.role { (said.role.as_str()) @if let Some(name) = said.name() { " " span.quiet { (ShowInvisible(name)) } } }
                 (said_by(syntax, said))
             }
         },
     }
 }
 
-fn said_by(syntax: Syntax, said: &Said) -> Markup {
+fn said_by(syntax: Syntax, said: &RoleMessage) -> Markup {
     html! {
         @match &said.content {
             MessageContent::Text(one) => (text(syntax, one)),
@@ -54,7 +54,7 @@ fn said_by(syntax: Syntax, said: &Said) -> Markup {
             }
             MessageContent::Null | MessageContent::Absent => {}
         }
-        @if let Some(call) = said.tool_call_id() { p.quiet { "Answers the call " code { (Visible(call)) } } }
+        @if let Some(call) = said.tool_call_id() { p.quiet { "Answers the call " code { (ShowInvisible(call)) } } }
         @for call in said.tool_calls() { (json("Calls a tool", call)) }
         @for (key, value) in said.other_fields() { (json(key, value)) }
     }
@@ -68,10 +68,10 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
     html! {
         @for mark in marks(syntax, text) {
             @match mark {
-                Mark::Text(one) => (Visible(one)),
-                Mark::Variable(one) => var { (Visible(one)) },
-                Mark::Include(one) => span.include { (Visible(one)) },
-                Mark::Logic(one) => span.logic { (Visible(one)) },
+                Mark::Text(one) => (ShowInvisible(one)),
+                Mark::Variable(one) => var { (ShowInvisible(one)) },
+                Mark::Include(one) => span.include { (ShowInvisible(one)) },
+                Mark::Logic(one) => span.logic { (ShowInvisible(one)) },
             }
         }
     }
@@ -80,7 +80,7 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
 /// A JSON value that can be opened.
 pub(super) fn json(heading: &str, value: &Value) -> Markup {
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
-    html! { details.json { summary { (Visible(heading)) } pre tabindex="0" { code { (Visible(&pretty)) } } } }
+    html! { details.json { summary { (ShowInvisible(heading)) } pre tabindex="0" { code { (ShowInvisible(&pretty)) } } } }
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@ use crate::experiment::assignment::Choice;
 use crate::governance::label_policy::RequirementKind;
 use crate::model::serving::Serving;
 use crate::model::version::{Bump, Version};
-use crate::web::form::{Refusal, hidden, session};
+use crate::web::form::{FormError, hidden, session};
+use crate::web::format::{ShowInvisible, ago, plain, sentence, start_of, with_code};
 use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
-use crate::web::words::{Visible, ago, plain, sentence, start_of, with_code};
 
 /// The beginning of the names of boxes that name a reviewer.
 pub const REVIEWER: &str = "reviewer.";
@@ -24,7 +24,7 @@ const MESSAGE_CHARACTERS: usize = 60;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct DeployMatter {
+pub struct DeployPageData {
     /// Of which prompt.
     pub name: String,
     /// Its newest versions, newest first.
@@ -38,18 +38,18 @@ pub struct DeployMatter {
     /// What that would do; or why it is nothing.
     pub preview: Result<Box<MovePreview>, String>,
     /// For whom it is tried.
-    pub tried: Tried,
+    pub tried: TriedSubject,
     /// What whoever looks may do.
-    pub may: MayMove,
+    pub may: AllowedActions,
     /// Why what was asked for was not done.
-    pub refused: Option<Refusal>,
+    pub refused: Option<FormError>,
     /// Why it shall be done, as it was typed.
     pub message: String,
 }
 
 /// Somebody for whom a serving is tried.
 #[derive(Clone, Debug, Default)]
-pub struct Tried {
+pub struct TriedSubject {
     /// The subject.
     pub subject: String,
     /// Attributes, as they are typed.
@@ -60,7 +60,7 @@ pub struct Tried {
 
 /// What somebody may do besides deploying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MayMove {
+pub struct AllowedActions {
     /// Ask others for it.
     pub propose: bool,
     /// Override what is missing.
@@ -75,11 +75,11 @@ pub fn deploy_path(name: &str, label: &str) -> String {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
+pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     let name = matter.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
     let main = html! {
-        div.head { h1 { "Deploy " (Visible(name)) } }
+        div.head { h1 { "Deploy " (ShowInvisible(name)) } }
         @if let Some(refusal) = &matter.refused { (refusal.note("Nothing was changed.")) }
         div.columns.deploying {
             div.stack { (chooser(frame, matter)) }
@@ -104,13 +104,13 @@ pub fn page(frame: &Frame, matter: &DeployMatter) -> String {
 }
 
 /// What somebody decides on: where the label serves something else meanwhile, their page says so and changes nothing.
-fn seen(matter: &DeployMatter) -> Option<String> {
+fn seen(matter: &DeployPageData) -> Option<String> {
     let preview = matter.preview.as_ref().ok()?;
     Some(preview.deployment.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))
 }
 
 /// The form that chooses; it changes nothing but the page.
-fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
+fn chooser(frame: &Frame, matter: &DeployPageData) -> Markup {
     let act = |value: &str, words: &str| html! { button type="submit" name="do" value=(value) { (words) } };
     html! {
         form.stack.chooser action=(deploy_path(&matter.name, "")) data-follow {
@@ -162,7 +162,7 @@ fn chooser(frame: &Frame, matter: &DeployMatter) -> Markup {
 }
 
 /// The choice of a version: the newest first, and whichever else was asked for.
-fn version_field(frame: &Frame, matter: &DeployMatter, name: &str, typed: &str, several: bool) -> Markup {
+fn version_field(frame: &Frame, matter: &DeployPageData, name: &str, typed: &str, several: bool) -> Markup {
     let known = version_of(matter, typed).is_some();
     // What cannot be deployed is no choice, unless it was made elsewhere.
     let offered = |one: &&Version| one.retired.is_none() && one.archived.is_none() || one.number.to_string() == typed;
@@ -180,7 +180,7 @@ fn version_field(frame: &Frame, matter: &DeployMatter, name: &str, typed: &str, 
 }
 
 /// A version in one line: what it is, why, by whom and when, and which labels serve it.
-fn described(frame: &Frame, matter: &DeployMatter, one: &Version) -> String {
+fn described(frame: &Frame, matter: &DeployPageData, one: &Version) -> String {
     let served: Vec<&str> = matter
         .serving
         .iter()
@@ -192,7 +192,7 @@ fn described(frame: &Frame, matter: &DeployMatter, one: &Version) -> String {
     plain(&format!("v{}{served} · {message} · {} · {}", one.number, one.author, ago(one.created, frame.now)))
 }
 
-fn rule_fields(frame: &Frame, matter: &DeployMatter, number: usize, rule: &TypedRule) -> Markup {
+fn rule_fields(frame: &Frame, matter: &DeployPageData, number: usize, rule: &TypedRule) -> Markup {
     let shown = number + 1;
     html! {
         fieldset.target {
@@ -214,7 +214,7 @@ fn rule_fields(frame: &Frame, matter: &DeployMatter, number: usize, rule: &Typed
     }
 }
 
-fn target_fields(frame: &Frame, matter: &DeployMatter, prefix: &str, target: &TypedTarget) -> Markup {
+fn target_fields(frame: &Frame, matter: &DeployPageData, prefix: &str, target: &TypedTarget) -> Markup {
     let several = target.rows.len() > 1;
     let place = if prefix == "d" { "the default".to_owned() } else { format!("rule {}", number_of(prefix)) };
     html! {
@@ -247,12 +247,12 @@ fn number_of(prefix: &str) -> usize {
         .map_or(0, |number| number.saturating_add(1))
 }
 
-fn version_of<'a>(matter: &'a DeployMatter, typed: &str) -> Option<&'a Version> {
+fn version_of<'a>(matter: &'a DeployPageData, typed: &str) -> Option<&'a Version> {
     matter.versions.iter().find(|one| one.number.to_string() == typed)
 }
 
 /// What somebody gets, now and then.
-fn gets(matter: &DeployMatter) -> Markup {
+fn gets(matter: &DeployPageData) -> Markup {
     let who =
         if matter.tried.subject.is_empty() { "A caller without a subject" } else { matter.tried.subject.as_str() };
     html! {
@@ -260,7 +260,7 @@ fn gets(matter: &DeployMatter) -> Markup {
             None => {},
             Some(Err(why)) => p.note.warn { (with_code(&sentence(why))) },
             Some(Ok((now, then))) => p.note {
-                b { (Visible(who)) } " would get " b.version { "v" (then.version) } (reason(then))
+                b { (ShowInvisible(who)) } " would get " b.version { "v" (then.version) } (reason(then))
                 @match now {
                     Some(now) if now.version == then.version => ", the same as now.",
                     Some(now) => { "; currently v" (now.version) "." },
@@ -284,7 +284,7 @@ fn reason(choice: &Choice) -> Markup {
     }
 }
 
-fn outcome(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+fn outcome(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     let path = prompt_path(&matter.name);
     let version = |number: u64| format!("{path}?version={number}");
     let review = &preview.review;
@@ -323,7 +323,7 @@ fn complete(preview: &MovePreview) -> bool {
 }
 
 /// The lines that change; where several versions are involved, the ways to them.
-fn differences(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+fn differences(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     html! {
         @if let Some(changed) = &preview.review.diff {
             details.act #lines open { summary { "Content" } (diff::changes(changed, |name| html! { h3 { (name) } })) }
@@ -349,7 +349,7 @@ fn pairs(from: Option<&Serving>, to: &Serving) -> Vec<(u64, u64)> {
 }
 
 /// The form that does it: exactly what is shown, as long as the label has not moved since.
-fn deciding(matter: &DeployMatter, form: &str) -> Markup {
+fn deciding(matter: &DeployPageData, form: &str) -> Markup {
     html! {
         form.desk #decide method="post" action=(deploy_path(&matter.name, "")) {
             (session(form))
@@ -370,7 +370,7 @@ fn deciding(matter: &DeployMatter, form: &str) -> Markup {
 }
 
 /// What the message has to say.
-fn message_help(matter: &DeployMatter) -> Markup {
+fn message_help(matter: &DeployPageData) -> Markup {
     let all = matter.preview.iter().flat_map(|preview| &preview.review.requirements);
     html! {
         @for one in all.filter(|one| one.kind == RequirementKind::Message) {
@@ -380,7 +380,7 @@ fn message_help(matter: &DeployMatter) -> Markup {
 }
 
 /// What is shown, as fields: with the salts that shares were laid out by, so that who got what in the preview gets it.
-fn shown_fields(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+fn shown_fields(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     html! {
         (hidden("label", plain(&matter.label)))
         (hidden("serves", preview.deployment.map(|id| id.to_string()).unwrap_or_default()))
@@ -388,7 +388,7 @@ fn shown_fields(matter: &DeployMatter, preview: &MovePreview) -> Markup {
     }
 }
 
-fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
+fn buttons(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     let complete = complete(preview);
     if preview.from.as_ref() == Some(&preview.to) {
         return html! { button type="button" disabled { "Deploy" } p.quiet { "No changes to deploy." } };
@@ -406,7 +406,7 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
             },
             None if complete => {
                 (despite_findings(&preview.review.findings))
-                button.primary type="submit" name="do" value="deploy" { "Deploy to " (Visible(&matter.label)) }
+                button.primary type="submit" name="do" value="deploy" { "Deploy to " (ShowInvisible(&matter.label)) }
             },
             None => { button type="button" disabled { "Deploy" } p.quiet { "Some requirements are not met." } },
         }
@@ -424,7 +424,7 @@ fn buttons(matter: &DeployMatter, preview: &MovePreview) -> Markup {
                         @for one in preview.review.reviewers.iter().take(REVIEWERS_SHOWN) {
                             label.check {
                                 input type="checkbox" name={ (REVIEWER) (plain(&one.name)) } value="yes";
-                                span { (Visible(&one.name)) " " span.quiet { (Visible(&one.roles.join(", "))) } }
+                                span { (ShowInvisible(&one.name)) " " span.quiet { (ShowInvisible(&one.roles.join(", "))) } }
                             }
                         }
                     }

@@ -19,22 +19,22 @@ fn preview(from: Value, to: Value) -> MovePreview {
     }
 }
 
-fn matter(preview: MovePreview) -> DeployMatter {
-    DeployMatter {
+fn matter(preview: MovePreview) -> DeployPageData {
+    DeployPageData {
         name: "a<b>".to_owned(),
         versions: Vec::new(),
         serving: Vec::new(),
         label: "production".to_owned(),
         typed: TypedServing::of(&preview.to),
         preview: Ok(Box::new(preview)),
-        tried: Tried::default(),
-        may: MayMove { propose: true, overrides: false },
+        tried: TriedSubject::default(),
+        may: AllowedActions { propose: true, overrides: false },
         refused: None,
         message: "\"why\"".to_owned(),
     }
 }
 
-fn shown(matter: &DeployMatter) -> String {
+fn shown(matter: &DeployPageData) -> String {
     let who = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
     page(&sample(who), matter)
 }
@@ -65,8 +65,10 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert!(!page.contains("value=\"deploy\"") && !page.contains("value=\"override\""), "{page}");
-    let glass =
-        DeployMatter { may: MayMove { propose: true, overrides: true }, ..matter(preview(json!(null), split())) };
+    let glass = DeployPageData {
+        may: AllowedActions { propose: true, overrides: true },
+        ..matter(preview(json!(null), split()))
+    };
     assert!(shown(&glass).contains("value=\"override\""));
 }
 
@@ -74,7 +76,7 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
 fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
     let same = shown(&matter(preview(split(), split())));
     assert!(same.contains("No changes: this is already deployed.") && !same.contains("value=\"propose\""), "{same}");
-    let wrong = shown(&DeployMatter {
+    let wrong = shown(&DeployPageData {
         preview: Err("`seven` is no version <b>".to_owned()),
         ..matter(preview(json!(null), split()))
     });
@@ -96,7 +98,8 @@ fn somebody_is_told_what_they_get_and_why() {
     let mut matter = matter(preview(json!({"version": 7}), split()));
     let now = Choice { version: 7, rule: None, bucket: None, sticky: true };
     let then = Choice { version: 8, rule: None, bucket: Some(9_412), sticky: true };
-    matter.tried = Tried { subject: "<42>".to_owned(), attributes: String::new(), gets: Some(Ok((Some(now), then))) };
+    matter.tried =
+        TriedSubject { subject: "<42>".to_owned(), attributes: String::new(), gets: Some(Ok((Some(now), then))) };
     let page = shown(&matter);
     for part in ["&lt;42&gt;</b> would get", "slot 9412 of 10,000", "currently v7"] {
         assert!(page.contains(part), "{part} in {page}");

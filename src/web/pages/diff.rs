@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 use serde_json::Value;
 
-pub use super::lines::Layout;
-use super::lines::Lines;
+pub use super::diff_view::Layout;
+use super::diff_view::Lines;
 use super::serving;
 use crate::api::read::DiffAnswer;
 use crate::governance::diff::{Comparison, Context, Diff, MessageChange, VariableChange};
@@ -14,15 +14,15 @@ use crate::model::name::PromptName;
 use crate::model::prompt::LabelState;
 use crate::model::version::Version;
 use crate::web::form::hidden;
+use crate::web::format::{ShowInvisible, plain, shorten, start_of, when};
 use crate::web::layout::{Frame, Page, back_path, compare_path, empty, prompt_path};
-use crate::web::words::{Visible, plain, shorten, start_of, when};
 
 /// Letters of a version's message in a choice.
 const MESSAGE_WIDTH: usize = 60;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct Comparing {
+pub struct ComparedVersions {
     /// What differs.
     pub answer: DiffAnswer,
     /// What was asked for on both sides: a label, a number or a content id.
@@ -50,7 +50,7 @@ pub struct Choices {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &Comparing) -> String {
+pub fn page(frame: &Frame, matter: &ComparedVersions) -> String {
     let answer = &matter.answer;
     let name = answer.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
@@ -90,8 +90,8 @@ pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dy
     let above = [("Prompts", "/ui/".to_owned()), (name.as_str(), prompt_path(name.as_str()))];
     let label = state.label.as_str();
     let main = html! {
-        div.head { h1 { "Which version of " (Visible(label)) "?" } }
-        p { (Visible(label)) " serves several versions. Choose one to compare:" }
+        div.head { h1 { "Which version of " (ShowInvisible(label)) "?" } }
+        p { (ShowInvisible(label)) " serves several versions. Choose one to compare:" }
         div.life { (serving::drawn(&state.serving, address)) }
     };
     frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, searches: false, main })
@@ -105,7 +105,7 @@ pub fn path(name: &str, (from, to): (&str, &str), layout: Layout, context: Conte
     compare_path(name, &[("from", from), ("to", to), ("view", view), ("context", context)])
 }
 
-fn address(matter: &Comparing, layout: Layout, context: Context) -> String {
+fn address(matter: &ComparedVersions, layout: Layout, context: Context) -> String {
     path(matter.answer.name.as_str(), (&matter.asked.0, &matter.asked.1), layout, context)
 }
 
@@ -116,11 +116,11 @@ fn tab(name: &str, here: bool, path: &str) -> Markup {
 /// One side as it was asked for, and the version that it is.
 fn side(asked: &str, number: u64) -> Markup {
     html! {
-        @if asked == number.to_string() { "v" (number) } @else { (Visible(asked)) " " span.quiet { "(v" (number) ")" } }
+        @if asked == number.to_string() { "v" (number) } @else { (ShowInvisible(asked)) " " span.quiet { "(v" (number) ")" } }
     }
 }
 
-fn facts(frame: &Frame, matter: &Comparing, heading: &str, number: u64) -> Markup {
+fn facts(frame: &Frame, matter: &ComparedVersions, heading: &str, number: u64) -> Markup {
     let name = matter.answer.name.as_str();
     html! {
         div.side {
@@ -128,26 +128,26 @@ fn facts(frame: &Frame, matter: &Comparing, heading: &str, number: u64) -> Marku
                 span.quiet { (heading) " " }
                 a.version href={ (prompt_path(name)) "?version=" (number) } { "v" (number) }
                 @for state in matter.choices.labels.iter().filter(|state| state.serving.versions().contains(&number)) {
-                    " " span.tag.live { (Visible(state.label.as_str())) }
+                    " " span.tag.live { (ShowInvisible(state.label.as_str())) }
                     @if matter.backs.contains(state.label.as_str()) {
                         " "
                         a.back href=(back_path(name, state.label.as_str())) {
-                            "Roll back" span.hidden { " " (Visible(state.label.as_str())) }
+                            "Roll back" span.hidden { " " (ShowInvisible(state.label.as_str())) }
                         }
                     }
                 }
             }
             @if let Some(version) = matter.choices.versions.get(&number) {
                 p.message {
-                    q { (Visible(&version.message)) } " "
-                    span.quiet { (Visible(&version.author)) ", " (when(version.created, frame.now)) }
+                    q { (ShowInvisible(&version.message)) } " "
+                    span.quiet { (ShowInvisible(&version.author)) ", " (when(version.created, frame.now)) }
                 }
             }
         }
     }
 }
 
-fn pickers(matter: &Comparing) -> Markup {
+fn pickers(matter: &ComparedVersions) -> Markup {
     let (from, to) = (&matter.asked.0, &matter.asked.1);
     let back = path(matter.answer.name.as_str(), (to, from), matter.layout, matter.context);
     html! {
@@ -278,7 +278,7 @@ fn variable(change: &VariableChange, comparison: &mut Comparison, lines: &mut Li
     };
     let name = shorten(&change.name, MESSAGE_WIDTH);
     html! {
-        p { var { (Visible(&name)) } (became) }
+        p { var { (ShowInvisible(&name)) } (became) }
         (lines.show(&format!("variable {name}"), &lines_of(comparison, &json(&change.before), &json(&change.after))))
     }
 }
@@ -290,7 +290,7 @@ mod tests {
     use crate::model::content::Content;
     use crate::web::layout::{Who, sample};
 
-    fn matter(before: &str, after: &str) -> Comparing {
+    fn matter(before: &str, after: &str) -> ComparedVersions {
         let content = |json: &str| -> Content { serde_json::from_str(json).expect("a content") };
         let diff = diff(&content(before), &content(after));
         let version = |number: u64, message: &str| {
@@ -299,7 +299,7 @@ mod tests {
             (number, serde_json::from_value(version).expect("a version"))
         };
         let state = serde_json::json!({"label": "production", "serving": {"version": 1}, "deployment": 4, "since": "2026-03-01T00:00:00Z"});
-        Comparing {
+        ComparedVersions {
             answer: DiffAnswer { name: "a<b>".parse().expect("a name"), from: 1, to: 2, diff },
             asked: ("production".to_owned(), "2".to_owned()),
             backs: BTreeSet::from(["production".to_owned()]),

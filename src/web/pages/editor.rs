@@ -16,15 +16,15 @@ use crate::model::name::PRODUCTION;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
-use crate::web::form::{Refusal, hidden, session};
+use crate::web::form::{FormError, hidden, session};
+use crate::web::format::{ShowInvisible, plain, sentence, when, with_code};
 use crate::web::layout::{Frame, Page, empty, path_about, prompt_path};
 use crate::web::typed::Fields;
 use crate::web::typed::content::TypedContent;
-use crate::web::words::{Visible, plain, sentence, when, with_code};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct EditorMatter {
+pub struct EditorPageData {
     /// Of which prompt.
     pub name: String,
     /// The draft's name.
@@ -52,7 +52,7 @@ pub struct EditorMatter {
     /// The labels that whoever looks may let serve a new version at once, without a review.
     pub direct: Vec<String>,
     /// What became of what was asked for, and why not more.
-    pub refused: Option<(&'static str, Refusal)>,
+    pub refused: Option<(&'static str, FormError)>,
     /// Whether somebody else saved meanwhile.
     pub overtaken: bool,
     /// What is to be said about the version, as it was typed.
@@ -100,7 +100,7 @@ pub fn merge_path(name: &str, draft: &str) -> String {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
+pub fn page(frame: &Frame, matter: &EditorPageData) -> String {
     let name = matter.name.as_str();
     let mut above = vec![("Prompts", "/ui/".to_owned())];
     if matter.latest > 0 {
@@ -109,7 +109,7 @@ pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
     let heading = if matter.latest > 0 { "Edit" } else { "Write" };
     let main = html! {
         div.head.sticky {
-            h1 { (heading) " " (Visible(name)) }
+            h1 { (heading) " " (ShowInvisible(name)) }
             p.quiet #saved data-live { (saved(frame, matter)) }
             p.quiet #state role="status" {}
             @if frame.form().is_some() { a.button.primary.end href="#publish" { "Publish …" } }
@@ -129,7 +129,7 @@ pub fn page(frame: &Frame, matter: &EditorMatter) -> String {
 }
 
 /// Why nothing was saved or published; and what to do where somebody else saved meanwhile.
-fn refusal(lead: &str, refused: &Refusal, overtaken: bool) -> Markup {
+fn refusal(lead: &str, refused: &FormError, overtaken: bool) -> Markup {
     html! {
         (refused.note(lead))
         @if overtaken {
@@ -142,12 +142,12 @@ fn refusal(lead: &str, refused: &Refusal, overtaken: bool) -> Markup {
 }
 
 /// Which draft it is, and when it was saved.
-fn saved(frame: &Frame, matter: &EditorMatter) -> Markup {
+fn saved(frame: &Frame, matter: &EditorPageData) -> Markup {
     html! {
-        "Draft " b { (Visible(&matter.draft)) }
+        "Draft " b { (ShowInvisible(&matter.draft)) }
         @if matter.parent > 0 { ", from v" (matter.parent) }
         @match &matter.saved {
-            Some((at, by)) => { ", saved " (when(*at, frame.now)) @if *by != matter.draft { " by " (Visible(by)) } },
+            Some((at, by)) => { ", saved " (when(*at, frame.now)) @if *by != matter.draft { " by " (ShowInvisible(by)) } },
             None => ", not changed yet",
         }
         input type="hidden" form="editor" name="revision" value=(matter.revision);
@@ -155,7 +155,7 @@ fn saved(frame: &Frame, matter: &EditorMatter) -> Markup {
 }
 
 /// Says that somebody published meanwhile.
-fn moved(matter: &EditorMatter) -> Markup {
+fn moved(matter: &EditorPageData) -> Markup {
     html! {
         div #moved data-live {
             @if matter.latest > matter.parent && matter.revision > 0 {
@@ -172,14 +172,14 @@ fn moved(matter: &EditorMatter) -> Markup {
     }
 }
 
-fn others(frame: &Frame, matter: &EditorMatter) -> Markup {
+fn others(frame: &Frame, matter: &EditorPageData) -> Markup {
     html! {
         @if !matter.others.is_empty() {
             p.quiet {
                 "Other drafts: "
                 @for (index, other) in matter.others.iter().enumerate() {
                     @if index > 0 { ", " }
-                    a href=(edit_path(&matter.name, &other.name)) { (Visible(&other.name)) } " (saved "
+                    a href=(edit_path(&matter.name, &other.name)) { (ShowInvisible(&other.name)) } " (saved "
                     (when(other.saved, frame.now)) ")"
                 }
             }
@@ -187,7 +187,7 @@ fn others(frame: &Frame, matter: &EditorMatter) -> Markup {
     }
 }
 
-fn editor(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
+fn editor(frame: &Frame, matter: &EditorPageData, form: &str) -> Markup {
     html! {
         form.editor.columns #editor method="post" action=(edit_path(&matter.name, &matter.draft)) data-editor {
             (session(form))
@@ -210,7 +210,7 @@ fn editor(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
 }
 
 /// How it reads with the samples.
-fn preview(matter: &EditorMatter) -> Markup {
+fn preview(matter: &EditorPageData) -> Markup {
     html! {
         section.preview #preview data-live aria-labelledby="preview-head" {
             h2 #preview-head { "Preview" }
@@ -219,7 +219,7 @@ fn preview(matter: &EditorMatter) -> Markup {
                     (conversation(content))
                     @if !matter.meaning.missing.is_empty() {
                         p.quiet {
-                            "Add test values for " (Visible(&matter.meaning.missing.join(", ")))
+                            "Add test values for " (ShowInvisible(&matter.meaning.missing.join(", ")))
                             " to complete the preview."
                         }
                     }
@@ -233,7 +233,7 @@ fn preview(matter: &EditorMatter) -> Markup {
 }
 
 /// What is wrong or risky about the whole; what belongs to a line stands beside it.
-fn checks(matter: &EditorMatter) -> Markup {
+fn checks(matter: &EditorPageData) -> Markup {
     let meaning = &matter.meaning;
     html! {
         section #checks data-live aria-labelledby="checks-head" {
@@ -244,7 +244,7 @@ fn checks(matter: &EditorMatter) -> Markup {
                 p.quiet { "Includes " @for (index, one) in meaning.includes.iter().enumerate() {
                     @if index > 0 { ", " }
                     a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
-                        (Visible(one.name.as_str()))
+                        (ShowInvisible(one.name.as_str()))
                     }
                     " v" (one.version)
                 } "." }
@@ -264,7 +264,7 @@ fn checks(matter: &EditorMatter) -> Markup {
 }
 
 /// What differs from the version that it began from.
-fn change(matter: &EditorMatter) -> Markup {
+fn change(matter: &EditorPageData) -> Markup {
     html! {
         section #change data-live aria-labelledby="change-head" {
             h2 #change-head { "Change" }
@@ -282,7 +282,7 @@ fn change(matter: &EditorMatter) -> Markup {
 }
 
 /// Publishing, and what shall happen then.
-fn publishing(matter: &EditorMatter) -> Markup {
+fn publishing(matter: &EditorPageData) -> Markup {
     let wrong = matter.refused.is_some();
     let likely = matter.labels.iter().find(|label| *label == PRODUCTION).or(matter.labels.first());
     let likely = if matter.label.is_empty() { likely.map_or(PRODUCTION, String::as_str) } else { &matter.label };
@@ -311,8 +311,8 @@ fn publishing(matter: &EditorMatter) -> Markup {
                     button type="submit" name="do" value="deploy" { "Publish and deploy" }
                     @if !matter.direct.iter().any(|label| label.as_str() == likely) {
                         p.quiet {
-                            (Visible(likely)) " requires a review; you can deploy directly to "
-                            (Visible(&matter.direct.join(", "))) "."
+                            (ShowInvisible(likely)) " requires a review; you can deploy directly to "
+                            (ShowInvisible(&matter.direct.join(", "))) "."
                         }
                     }
                 }
@@ -325,7 +325,7 @@ fn publishing(matter: &EditorMatter) -> Markup {
     }
 }
 
-fn discarding(frame: &Frame, matter: &EditorMatter, form: &str) -> Markup {
+fn discarding(frame: &Frame, matter: &EditorPageData, form: &str) -> Markup {
     let path = edit_path(&matter.name, &matter.draft);
     html! {
         details.act {

@@ -3,14 +3,14 @@
 
 use maud::{Markup, html};
 
-use super::editor::EditorMatter;
+use super::editor::EditorPageData;
 use super::impact;
 use crate::model::content::{Role, Syntax};
 use crate::template::lint::Warning;
+use crate::web::format::{ShowInvisible, with_code};
 use crate::web::typed::content::{
-    ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable, Unsaid,
+    EmptyMessageForm, ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable,
 };
-use crate::web::words::{Visible, with_code};
 
 /// Least and most lines that a field shows before it scrolls.
 const ROWS: (usize, usize) = (3, 28);
@@ -20,7 +20,7 @@ const LINE_LETTERS: usize = 90;
 const QUOTED_LETTERS: usize = 80;
 
 /// Everything that a draft's content has.
-pub(super) fn content(matter: &EditorMatter) -> Markup {
+pub(super) fn content(matter: &EditorPageData) -> Markup {
     let typed = &matter.typed;
     html! {
         div.filters {
@@ -59,7 +59,7 @@ fn act(value: &str, words: &str) -> Markup {
     html! { button type="submit" name="do" value=(value) formnovalidate { (words) } }
 }
 
-fn body(matter: &EditorMatter) -> Markup {
+fn body(matter: &EditorPageData) -> Markup {
     match &matter.typed.body {
         TypedBody::Text(text) => html! {
             section.stack {
@@ -95,7 +95,7 @@ fn body(matter: &EditorMatter) -> Markup {
     }
 }
 
-fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessage, first_text: usize) -> Markup {
+fn message(matter: &EditorPageData, number: usize, count: usize, one: &TypedMessage, first_text: usize) -> Markup {
     let shown = number + 1;
     let field = |end: &str| format!("m{number}.{end}");
     let target = format!("messages[{number}]");
@@ -130,7 +130,7 @@ fn message(matter: &EditorMatter, number: usize, count: usize, one: &TypedMessag
                 @if one.listed { input type="hidden" name=(field("listed")) value="yes"; }
                 @if let Some(unsaid) = one.unsaid {
                     input type="hidden" name=(field("unsaid"))
-                        value=(if unsaid == Unsaid::Null { "null" } else { "absent" });
+                        value=(if unsaid == EmptyMessageForm::Null { "null" } else { "absent" });
                     p.quiet { "No text, only the fields below." }
                 }
                 @if !one.order.is_empty() { input type="hidden" name=(field("order")) value=(one.order); }
@@ -168,7 +168,13 @@ fn part_target(one: &TypedMessage, message: &str, index: usize) -> String {
     if one.listed { format!("{message}.content[{index}]") } else { message.to_owned() }
 }
 
-fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart, text: usize, target: &str) -> Markup {
+fn said(
+    matter: &EditorPageData,
+    (number, index): (usize, usize),
+    part: &TypedPart,
+    text: usize,
+    target: &str,
+) -> Markup {
     let id = format!("m{number}-p{index}");
     html! {
         @match part.kind {
@@ -190,7 +196,7 @@ fn said(matter: &EditorMatter, (number, index): (usize, usize), part: &TypedPart
     }
 }
 
-fn calls(matter: &EditorMatter, number: usize, one: &TypedMessage) -> Markup {
+fn calls(matter: &EditorPageData, number: usize, one: &TypedMessage) -> Markup {
     let field = |end: &str| format!("m{number}.{end}");
     html! {
         @if matches!(one.role, Some(Role::Tool | Role::Function)) || !one.answers.is_empty() {
@@ -214,7 +220,7 @@ fn calls(matter: &EditorMatter, number: usize, one: &TypedMessage) -> Markup {
 }
 
 /// What is remarked about one text, line by line.
-fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str) -> Markup {
+fn beside(matter: &EditorPageData, id: &str, text: usize, target: &str, said: &str) -> Markup {
     let findings = matter.meaning.findings.iter().filter(|one| one.target == target);
     let warnings = matter.meaning.warnings.iter().filter(|one| one.text == text);
     let mut remarks: Vec<(usize, Markup)> = Vec::new();
@@ -227,7 +233,7 @@ fn beside(matter: &EditorMatter, id: &str, text: usize, target: &str, said: &str
                 li {
                     a.at href={ "#" (id) } data-line=(line) data-of=(id) { "Line " (line) }
                     @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) {
-                        " " q { (Visible(&clipped(quoted))) }
+                        " " q { (ShowInvisible(&clipped(quoted))) }
                     }
                     " " (remark)
                 }
@@ -245,11 +251,11 @@ fn clipped(line: &str) -> String {
 }
 
 fn warning(one: &Warning) -> Markup {
-    html! { span.tag.medium { "check" } " " (Visible(&one.message)) }
+    html! { span.tag.medium { "check" } " " (ShowInvisible(&one.message)) }
 }
 
 /// Variables: what is known of each, and the value to try it with.
-fn variables(matter: &EditorMatter) -> Markup {
+fn variables(matter: &EditorPageData) -> Markup {
     let placeholders = matter.typed.placeholders();
     html! {
         section.stack #variables data-live aria-labelledby="variables-head" {
@@ -263,7 +269,7 @@ fn variables(matter: &EditorMatter) -> Markup {
             @for name in placeholders {
                 div.variable {
                     label for={ "sample-" (name) } {
-                        "Test value for the placeholder " code { (Visible(name)) } " "
+                        "Test value for the placeholder " code { (ShowInvisible(name)) } " "
                         span.quiet { "(messages as a JSON array)" }
                     }
                     textarea.code id={ "sample-" (name) } name={ "p." (name) } rows="3" spellcheck="false" {
@@ -279,7 +285,7 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
     let field = |end: &str| format!("v{number}.{end}");
     html! {
         fieldset.variable {
-            legend { var { (Visible(name)) } @if !one.used { " " span.quiet { "unused" } } }
+            legend { var { (ShowInvisible(name)) } @if !one.used { " " span.quiet { "unused" } } }
             input type="hidden" name=(field("name")) value=(name);
             @if one.declared { input type="hidden" name=(field("declared")) value="yes"; }
             label { span { "Test value" } input name={ "s." (name) } value=(sample) autocomplete="off"; }
@@ -300,7 +306,7 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
 }
 
 /// What is served with the words.
-fn more(matter: &EditorMatter) -> Markup {
+fn more(matter: &EditorPageData) -> Markup {
     let typed = &matter.typed;
     let parts = [&typed.model, &typed.parameters, &typed.tools, &typed.response_schema, &typed.config];
     let open = parts.iter().any(|part| !part.is_empty()) || !matter.wrong.is_empty();
@@ -320,7 +326,7 @@ fn more(matter: &EditorMatter) -> Markup {
     }
 }
 
-fn json_area(matter: &EditorMatter, name: &str, words: &str, text: &str) -> Markup {
+fn json_area(matter: &EditorPageData, name: &str, words: &str, text: &str) -> Markup {
     let id = name.replace('.', "-");
     html! {
         label for=(id) { (words) }
@@ -329,7 +335,7 @@ fn json_area(matter: &EditorMatter, name: &str, words: &str, text: &str) -> Mark
     }
 }
 
-fn complaint(matter: &EditorMatter, name: &str) -> Markup {
+fn complaint(matter: &EditorPageData, name: &str) -> Markup {
     let id = format!("wrong-{}", name.replace('.', "-"));
     html! {
         div id=(id) data-live {

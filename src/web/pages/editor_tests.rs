@@ -5,8 +5,8 @@ use crate::model::content::Syntax;
 use crate::template::lint::lint;
 use crate::web::layout::{Who, sample};
 
-fn matter(content: &Content) -> EditorMatter {
-    EditorMatter {
+fn matter(content: &Content) -> EditorPageData {
+    EditorPageData {
         name: "support/<agent>".to_owned(),
         draft: "ann".to_owned(),
         parent: 6,
@@ -28,7 +28,7 @@ fn matter(content: &Content) -> EditorMatter {
     }
 }
 
-fn shown(matter: &EditorMatter) -> String {
+fn shown(matter: &EditorPageData) -> String {
     let who = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
     page(&sample(who), matter)
 }
@@ -73,7 +73,7 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
     let mut matter = matter(&Content::text(Syntax::Plain, "x"));
     matter.typed.tools = "[<".to_owned();
     matter.wrong = Fields::from([("tools".to_owned(), "no <JSON>".to_owned())]);
-    let refused = Refusal { says: "tools: <b>".to_owned(), ..Refusal::default() };
+    let refused = FormError { says: "tools: <b>".to_owned(), ..FormError::default() };
     matter.refused = Some(("Not saved.", refused));
     let page = shown(&matter);
     for part in
@@ -94,7 +94,7 @@ fn button_that_puts_a_version_live_is_offered_only_where_no_policy_refuses_it() 
     let content: Content = serde_json::from_value(json!({"syntax": "mustache", "text": "Hello"})).expect("a content");
     let with = |label: &str, direct: &[&str]| {
         let direct = direct.iter().map(|label| (*label).to_owned()).collect();
-        shown(&EditorMatter { label: label.to_owned(), direct, ..matter(&content) })
+        shown(&EditorPageData { label: label.to_owned(), direct, ..matter(&content) })
     };
     let free = with("staging", &["staging"]);
     assert!(free.contains("value=\"deploy\"") && !free.contains("requires a review"), "{free}");

@@ -81,7 +81,7 @@ fn way(heading: &str, what: &str, line: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::layout::{Following, sample};
+    use crate::web::layout::{ReplicaStatus, sample};
 
     #[test]
     fn empty_registry_offers_a_new_prompt_first_and_links_to_the_imports() {
@@ -94,7 +94,7 @@ mod tests {
         for part in ["href=\"/ui/new\"", "href=\"/ui/bring\"", "class=\"command\""] {
             assert!(forms.contains(part), "{part} in {forms}");
         }
-        frame.replica = Some(Following { upstream: None, age_s: 0, stale: false });
+        frame.replica = Some(ReplicaStatus { upstream: None, age_s: 0, stale: false });
         assert!(!page(&frame).contains("class=\"command\""));
     }
 }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::model::hit::{Hit, Place};
+use crate::web::format::ShowInvisible;
 use crate::web::layout::request_path;
-use crate::web::words::Visible;
 
 /// Most places of one prompt that are shown.
 const HITS_MAX: usize = 4;
@@ -56,5 +56,5 @@ pub(super) fn marked(text: &str, words: &[&str]) -> Markup {
         parts.push((before, word));
         rest = after;
     }
-    html! { @for (before, word) in parts { (Visible(before)) mark { (Visible(word)) } } (Visible(rest)) }
+    html! { @for (before, word) in parts { (ShowInvisible(before)) mark { (ShowInvisible(word)) } } (ShowInvisible(rest)) }
 }

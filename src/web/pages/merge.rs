@@ -7,12 +7,12 @@ use super::editor::{edit_path, merge_path};
 use crate::governance::diff::Diff;
 use crate::governance::merge::{CONFLICTS_MAX, Conflict};
 use crate::web::form::{hidden, session};
+use crate::web::format::ShowInvisible;
 use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path};
-use crate::web::words::Visible;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct MergeMatter {
+pub struct MergePageData {
     /// Of which prompt.
     pub name: String,
     /// The draft's name.
@@ -35,7 +35,7 @@ pub struct MergeMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
+pub fn page(frame: &Frame, matter: &MergePageData) -> String {
     let name = matter.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name)), ("Edit", edit_path(name, &matter.draft))];
     let count = matter.conflicts.len();
@@ -43,8 +43,8 @@ pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
         div.head {
             h1 { "Merge changes" }
             p.quiet {
-                "Draft " b { (Visible(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by "
-                (Visible(&matter.author))
+                "Draft " b { (ShowInvisible(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by "
+                (ShowInvisible(&matter.author))
             }
         }
         @if matter.parent == matter.base {
@@ -52,7 +52,7 @@ pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
         } @else {
             p.lead {
                 @if count == 0 {
-                    "You and " (Visible(&matter.author)) " changed different parts. Both sets of changes are kept."
+                    "You and " (ShowInvisible(&matter.author)) " changed different parts. Both sets of changes are kept."
                 }
                 @else if count == 1 { "1 conflict. Choose a side; you can edit the result afterwards." }
                 @else if count >= CONFLICTS_MAX {
@@ -71,7 +71,7 @@ pub fn page(frame: &Frame, matter: &MergeMatter) -> String {
     frame.page(&Page { title: &title, above: &above, done: matter.done, searches: false, main })
 }
 
-fn settling(matter: &MergeMatter, form: &str) -> Markup {
+fn settling(matter: &MergePageData, form: &str) -> Markup {
     html! {
         form.stack method="post" action=(merge_path(&matter.name, &matter.draft)) {
             (session(form))
@@ -93,27 +93,27 @@ fn settling(matter: &MergeMatter, form: &str) -> Markup {
     }
 }
 
-fn choice(matter: &MergeMatter, number: usize, conflict: &Conflict) -> Markup {
+fn choice(matter: &MergePageData, number: usize, conflict: &Conflict) -> Markup {
     let field = format!("c{number}");
     let side = |value: &str, heading: &Markup, said: Option<&String>, checked: bool| {
         html! {
             label.side {
                 span.check { input type="radio" name=(field) value=(value) checked[checked] required; b { (heading) } }
-                @match said { Some(said) => div.text { (Visible(said)) }, None => p.quiet { "(deleted)" } }
+                @match said { Some(said) => div.text { (ShowInvisible(said)) }, None => p.quiet { "(deleted)" } }
             }
         }
     };
     html! {
         fieldset.proposal {
-            legend { (Visible(&place_told(&conflict.place))) }
+            legend { (ShowInvisible(&place_told(&conflict.place))) }
             @if let Some(base) = &conflict.base {
-                details.act { summary { "Original in v" (matter.base) } div.text { (Visible(base)) } }
+                details.act { summary { "Original in v" (matter.base) } div.text { (ShowInvisible(base)) } }
             }
             div.sides {
                 (side("ours", &html! { "Your draft" }, conflict.ours.as_ref(), true))
                 (side(
                     "theirs",
-                    &html! { "v" (matter.parent) " by " (Visible(&matter.author)) },
+                    &html! { "v" (matter.parent) " by " (ShowInvisible(&matter.author)) },
                     conflict.theirs.as_ref(),
                     false,
                 ))
@@ -147,7 +147,7 @@ mod tests {
     fn what_both_changed_stands_side_by_side() {
         let text = |text: &str| Content::text(Syntax::Plain, text);
         let merged = merge(&text("a\n<b>\nc"), &text("a\n<i>ours\nc"), &text("a\ntheirs\u{202e}\nc"));
-        let matter = MergeMatter {
+        let matter = MergePageData {
             name: "x<y>".to_owned(),
             draft: "ann".to_owned(),
             revision: 3,

@@ -2,8 +2,8 @@
 
 use maud::html;
 
+use crate::web::format::{plain, sentence, with_code};
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{plain, sentence, with_code};
 
 /// Writes the page.
 #[must_use]

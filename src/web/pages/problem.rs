@@ -3,8 +3,8 @@
 use maud::html;
 
 use crate::api::problem::Problem;
+use crate::web::format::{sentence, with_code};
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{sentence, with_code};
 
 /// Writes the page of a problem.
 #[must_use]

@@ -21,19 +21,19 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::web::form::{hidden, session};
+use crate::web::format::{ShowInvisible, moment, plain, when};
 use crate::web::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
-use crate::web::words::{Visible, moment, plain, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a permission by itself")]
-pub struct PromptMatter {
+pub struct PromptPageData {
     /// The prompt, its labels and who includes it.
     pub view: PromptView,
     /// The version whose content is shown, or why none is.
     pub shown: Result<Box<VersionView>, String>,
     /// Why it is this version.
-    pub why: Why,
+    pub why: ShownBecause,
     /// What each label served at the moment that was asked for.
     pub at: Option<At>,
     /// All deployments, in any order.
@@ -61,7 +61,7 @@ pub struct PromptMatter {
     /// Whether they may make policies.
     pub protects: bool,
     /// How far the newest deployment has come, while it is young.
-    pub arriving: Option<Arriving>,
+    pub arriving: Option<Rollout>,
     /// The label that they came to roll back.
     pub back: Option<String>,
     /// Something that was just done.
@@ -70,7 +70,7 @@ pub struct PromptMatter {
 
 /// How far a deployment has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arriving {
+pub struct Rollout {
     /// How many replicas hold it.
     pub holding: usize,
     /// How many were heard lately.
@@ -81,7 +81,7 @@ pub struct Arriving {
 
 /// Why a version is the one that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum ShownBecause {
     /// It was asked for.
     Asked,
     /// This label serves it.
@@ -101,7 +101,7 @@ pub struct At {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
+pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
     let name = matter.view.prompt.name.as_str();
     let (folder, last) = name.rsplit_once('/').map_or((None, name), |(folder, last)| (Some(folder), last));
     let mut above = vec![("Prompts", "/ui/".to_owned())];
@@ -113,7 +113,7 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
     };
     let main = html! {
         div.head #head data-live {
-            h1 { (Visible(last)) }
+            h1 { (ShowInvisible(last)) }
             p.quiet.count {
                 "latest v" (matter.view.prompt.latest) " · updated " (when(matter.view.prompt.changed, frame.now))
             }
@@ -154,8 +154,8 @@ pub fn page(frame: &Frame, matter: &PromptMatter) -> String {
 }
 
 /// The newest deployment on its way to the connected replicas; the page looks again by itself until all have it.
-fn arrival(arriving: &Arriving) -> Markup {
-    let Arriving { holding, known, missing } = arriving;
+fn arrival(arriving: &Rollout) -> Markup {
+    let Rollout { holding, known, missing } = arriving;
     let again = (holding < known).then_some("1000");
     html! {
         div.note[holding < known].state[holding == known] role="status" data-again=[again] {
@@ -165,7 +165,7 @@ fn arrival(arriving: &Arriving) -> Markup {
             }
             @else {
                 "Live here and on " b { (holding) " of " (known) } " connected replicas. Waiting for "
-                (Visible(&missing.join(", ")))
+                (ShowInvisible(&missing.join(", ")))
                 @if known - holding > missing.len() { " and " (known - holding - missing.len()) " more" } ". "
                 a href="?" { "Refresh" }
             }
@@ -173,7 +173,7 @@ fn arrival(arriving: &Arriving) -> Markup {
     }
 }
 
-fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
+fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
     let name = matter.view.prompt.name.as_str();
     let version = |number: u64| format!("?version={number}");
     let mut labels: Vec<&LabelState> = matter.view.labels.iter().collect();
@@ -186,7 +186,7 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
                 @for state in labels {
                     // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
                     li.life #{ "life-" (plain(state.label.as_str())) } data-live {
-                        h3 { (Visible(state.label.as_str())) }
+                        h3 { (ShowInvisible(state.label.as_str())) }
                         div.serves #{ "serves-" (plain(state.label.as_str())) } data-live {
                             (serving::drawn(&state.serving, &version))
                             (behind(frame, matter, state))
@@ -214,7 +214,7 @@ fn live(frame: &Frame, matter: &PromptMatter) -> Markup {
 }
 
 /// Which policies look after a label; where none does, the way to one.
-fn protection(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Markup {
+fn protection(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup {
     let label = state.label.as_str();
     let policies = matter.policies.get(label).map(Vec::as_slice).unwrap_or_default();
     html! {
@@ -222,7 +222,7 @@ fn protection(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Marku
             p.quiet {
                 "Protected by "
                 @for (index, one) in policies.iter().enumerate() {
-                    @if index > 0 { ", " } a href=(policy_path(one)) { (Visible(one)) }
+                    @if index > 0 { ", " } a href=(policy_path(one)) { (ShowInvisible(one)) }
                 }
             }
         } @else if matter.protects && frame.form().is_some() {
@@ -237,36 +237,36 @@ fn protection(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Marku
 }
 
 /// Since when, by whom and why.
-fn behind(frame: &Frame, matter: &PromptMatter, state: &LabelState) -> Markup {
+fn behind(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup {
     let made = matter.deployments.iter().find(|one| one.id == state.deployment && one.label == state.label);
     html! {
         p.quiet {
             (when(state.since, frame.now))
             @if let Some(made) = made {
-                " by " (Visible(&made.actor)) (approved(made)) ": " q { (Visible(&made.message)) }
+                " by " (ShowInvisible(&made.actor)) (approved(made)) ": " q { (ShowInvisible(&made.message)) }
             }
         }
     }
 }
 
 fn approved(made: &Deployment) -> Markup {
-    html! { @if !made.approved_by.is_empty() { ", approved by " (Visible(&made.approved_by.join(", "))) } }
+    html! { @if !made.approved_by.is_empty() { ", approved by " (ShowInvisible(&made.approved_by.join(", "))) } }
 }
 
 /// What a label served last that differs from what it serves: where a rollback leads.
-fn served_before<'a>(matter: &'a PromptMatter, state: &LabelState) -> Option<&'a Serving> {
+fn served_before<'a>(matter: &'a PromptPageData, state: &LabelState) -> Option<&'a Serving> {
     let of_label = matter.deployments.iter().filter(|one| one.label == state.label);
     let others = of_label.filter(|one| one.to.as_ref().is_some_and(|to| *to != state.serving));
     others.max_by_key(|one| one.id)?.to.as_ref()
 }
 
 /// The version that the newest deployment of a label rolled back, where it was one.
-fn rolled_back_from(matter: &PromptMatter, state: &LabelState) -> Option<u64> {
+fn rolled_back_from(matter: &PromptPageData, state: &LabelState) -> Option<u64> {
     let newest = matter.deployments.iter().filter(|one| one.label == state.label).max_by_key(|one| one.id)?;
     newest.from.as_ref().filter(|_| newest.action == Action::Rollback)?.fixed()
 }
 
-fn rollback(matter: &PromptMatter, state: &LabelState, before: &Serving, form: &str) -> Markup {
+fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form: &str) -> Markup {
     let (name, label) = (matter.view.prompt.name.as_str(), state.label.as_str());
     let field = format!("why-{label}");
     html! {
@@ -279,7 +279,7 @@ fn rollback(matter: &PromptMatter, state: &LabelState, before: &Serving, form: &
                 (hidden("serves", state.deployment))
                 label for=(field) { "Reason" }
                 input id=(field) name="message" required maxlength="2000" autocomplete="off";
-                button.danger type="submit" { "Roll back " (Visible(state.label.as_str())) }
+                button.danger type="submit" { "Roll back " (ShowInvisible(state.label.as_str())) }
                 p.quiet { "Returns to " (serving::brief(before)) ". Connected replicas update within seconds." }
             }
         }
@@ -287,7 +287,7 @@ fn rollback(matter: &PromptMatter, state: &LabelState, before: &Serving, form: &
 }
 
 /// The picture, and the question for a moment.
-fn history(frame: &Frame, matter: &PromptMatter) -> Markup {
+fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
     let at = matter.at.as_ref();
     let value = at.map_or_else(String::new, |at| at.at.to_string().chars().take(16).collect());
     html! {
@@ -317,9 +317,9 @@ fn moment_told(at: &At) -> Markup {
                     @for one in &at.served {
                         @if let Some(serving) = &one.to {
                             li {
-                                b { (Visible(one.label.as_str())) } " served " (linked(serving)) ", since "
+                                b { (ShowInvisible(one.label.as_str())) } " served " (linked(serving)) ", since "
                                 (moment(one.at)) " UTC, by "
-                                (Visible(&one.actor)) (approved(one)) ": " q { (Visible(&one.message)) }
+                                (ShowInvisible(&one.actor)) (approved(one)) ": " q { (ShowInvisible(&one.message)) }
                             }
                         }
                     }
@@ -337,7 +337,7 @@ fn linked(serving: &Serving) -> Markup {
     }
 }
 
-fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
+fn content(frame: &Frame, matter: &PromptPageData) -> Markup {
     match &matter.shown {
         Err(why) => html! { h2 #content { "Content" } (empty("Content unavailable", why)) },
         Ok(view) => html! {
@@ -345,20 +345,20 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
                 h2 #content { "Version " (view.version.number) " " span.quiet { (view.version.semver) } }
                 p.quiet {
                     @match &matter.why {
-                        Why::Asked => {},
-                        Why::Served(label) => { "what " (Visible(label)) " serves" },
-                        Why::Newest => { "the latest" },
+                        ShownBecause::Asked => {},
+                        ShownBecause::Served(label) => { "what " (ShowInvisible(label)) " serves" },
+                        ShownBecause::Newest => { "the latest" },
                     }
                 }
             }
             p.message {
-                q { (Visible(&view.version.message)) } " "
-                span.quiet { (Visible(&view.version.author)) ", " (when(view.version.created, frame.now)) }
+                q { (ShowInvisible(&view.version.message)) } " "
+                span.quiet { (ShowInvisible(&view.version.author)) ", " (when(view.version.created, frame.now)) }
             }
             @if let Some(retired) = &view.version.retired {
                 p.note.warn {
-                    "Retired " (when(retired.at, frame.now)) " by " (Visible(&retired.actor)) ": "
-                    q { (Visible(&retired.message)) }
+                    "Retired " (when(retired.at, frame.now)) " by " (ShowInvisible(&retired.actor)) ": "
+                    q { (ShowInvisible(&retired.message)) }
                 }
             }
             (conversation(&view.content))
@@ -370,7 +370,7 @@ fn content(frame: &Frame, matter: &PromptMatter) -> Markup {
 }
 
 /// Everything about the shown version that is not said to a model.
-fn about(matter: &PromptMatter) -> Markup {
+fn about(matter: &PromptPageData) -> Markup {
     let Ok(view) = &matter.shown else { return html! {} };
     let content = &view.content;
     let findings = matter.findings.get(&view.version.number).map(Vec::as_slice).unwrap_or_default();
@@ -380,16 +380,16 @@ fn about(matter: &PromptMatter) -> Markup {
             dl.variables {
                 @for one in &content.variables {
                     dt {
-                        var { (Visible(&one.name)) }
+                        var { (ShowInvisible(&one.name)) }
                         @if one.required { " " span.tag { "required" } }
                         @if one.kind != VariableType::Any {
                             " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) }
                         }
                     }
                     dd {
-                        @if let Some(description) = &one.description { (Visible(description)) }
+                        @if let Some(description) = &one.description { (ShowInvisible(description)) }
                         @if let Some(default) = &one.default {
-                            " " span.quiet { "default " code { (Visible(&default.to_string())) } }
+                            " " span.quiet { "default " code { (ShowInvisible(&default.to_string())) } }
                         }
                     }
                 }
@@ -397,10 +397,10 @@ fn about(matter: &PromptMatter) -> Markup {
         }
         @if let Some(model) = &content.model {
             h3 { "Model" }
-            p { code { (Visible(&model.name)) } }
+            p { code { (ShowInvisible(&model.name)) } }
             dl.pairs {
                 @for (key, value) in &model.parameters {
-                    dt { (Visible(key)) } dd { code { (Visible(&value.to_string())) } }
+                    dt { (ShowInvisible(key)) } dd { code { (ShowInvisible(&value.to_string())) } }
                 }
             }
         }
@@ -423,7 +423,7 @@ fn about(matter: &PromptMatter) -> Markup {
                 @for one in &view.version.includes {
                     li {
                         a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
-                            (Visible(one.name.as_str()))
+                            (ShowInvisible(one.name.as_str()))
                         }
                         " v" (one.version)
                     }
@@ -437,11 +437,11 @@ fn about(matter: &PromptMatter) -> Markup {
         @if let Some(used_by) = &matter.used_by {
             h3 { "Used in the last 24 hours by" }
             @if used_by.is_empty() { p.quiet { "No requests in the last 24 hours." } } @else {
-                ul.inline { @for one in used_by { li.tag { (Visible(one)) } } }
+                ul.inline { @for one in used_by { li.tag { (ShowInvisible(one)) } } }
             }
         }
         h3 { "Version ID" }
-        p { code.stamp { (Visible(&view.stamp)) } }
+        p { code.stamp { (ShowInvisible(&view.stamp)) } }
         p { code.id { (view.version.content_id) } }
     }
 }
@@ -451,7 +451,7 @@ fn tool_name(tool: &serde_json::Value) -> &str {
     name.and_then(serde_json::Value::as_str).unwrap_or("Tool")
 }
 
-fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
+fn versions(frame: &Frame, matter: &PromptPageData) -> Markup {
     let name = matter.view.prompt.name.as_str();
     let serving = |number: u64| {
         let labels = matter.view.labels.iter().filter(move |state| state.serving.versions().contains(&number));
@@ -473,11 +473,11 @@ fn versions(frame: &Frame, matter: &PromptMatter) -> Markup {
                             a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " "
                             span.quiet { (one.semver) }
                         }
-                        td.words data-label="Message" { (Visible(&one.message)) }
-                        td data-label="Author" { (Visible(&one.author)) }
+                        td.words data-label="Message" { (ShowInvisible(&one.message)) }
+                        td data-label="Author" { (ShowInvisible(&one.author)) }
                         td data-label="Created" { (when(one.created, frame.now)) }
                         td data-label="Labels" {
-                            @for label in serving(one.number) { span.tag.live { (Visible(label)) } " " }
+                            @for label in serving(one.number) { span.tag.live { (ShowInvisible(label)) } " " }
                             @if one.retired.is_some() { span.tag { "retired" } " " }
                             @if one.archived.is_some() { span.tag { "archived" } " " }
                             @if let Some(worst) = worst(one.number) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::web::layout::{Who, sample};
 
 /// A prompt with one version, of a hostile kind.
-fn matter() -> PromptMatter {
+fn matter() -> PromptPageData {
     let view: PromptView = serde_json::from_value(json!({
         "name": "support/<svg onload=x>", "created": "2026-03-01T00:00:00Z", "changed": "2026-03-20T14:00:00Z", "latest": 2,
         "labels": [{"label": "production", "serving": {"version": 1}, "deployment": 5, "since": "2026-03-20T14:00:00Z"}],
@@ -36,7 +36,7 @@ fn matter() -> PromptMatter {
         vec![deployment(5, "2026-03-20T14:00:00Z", "rollback", 1), deployment(4, "2026-03-19T14:00:00Z", "deploy", 2)];
     let finding = json!({"rule": "r", "rule_version": 1, "category": "secrets", "severity": "high", "target": "text",
         "start": 0, "end": 1, "line": 1, "hash": "", "message": "<u>"});
-    PromptMatter {
+    PromptPageData {
         shown: Ok(Box::new(VersionView {
             version: serde_json::from_value(version.clone()).expect("a version"),
             stamp: "s@1+a".to_owned(),
@@ -44,7 +44,7 @@ fn matter() -> PromptMatter {
             source: None,
         })),
         versions: vec![serde_json::from_value(version).expect("a version")],
-        why: Why::Served("production".to_owned()),
+        why: ShownBecause::Served("production".to_owned()),
         at: Some(At { at: Timestamp::from_ms(1_774_000_000_000), served: vec![deployments[1].clone()] }),
         findings: BTreeMap::from([(1, vec![serde_json::from_value(finding).expect("a finding")])]),
         used_by: Some(vec!["checkout".to_owned()]),
@@ -110,10 +110,10 @@ fn only_who_is_signed_in_where_something_can_change_rolls_back() {
         [(signed(), "production", true), (signed(), "staging", false), (Who::Local, "production", false)]
     {
         let deploys = BTreeSet::from([label.to_owned()]);
-        let shown = page(&sample(who.clone()), &PromptMatter { deploys, ..matter() });
+        let shown = page(&sample(who.clone()), &PromptPageData { deploys, ..matter() });
         assert_eq!(shown.contains("action=\"/ui/rollback\""), expected, "{who:?} {label}");
     }
-    let only = PromptMatter { deployments: vec![matter().deployments.remove(0)], ..matter() };
+    let only = PromptPageData { deployments: vec![matter().deployments.remove(0)], ..matter() };
     assert!(!page(&sample(signed()), &only).contains("/ui/rollback"), "there is nothing to go back to");
 }
 
@@ -136,8 +136,8 @@ fn a_young_deployment_is_seen_arriving() {
         (0, 25, vec!["a", "b"], "a, b and 23 more", true),
     ] {
         let missing = missing.into_iter().map(str::to_owned).collect();
-        let arriving = Some(Arriving { holding, known, missing });
-        let shown = page(&sample(Who::Local), &PromptMatter { arriving, ..matter() });
+        let arriving = Some(Rollout { holding, known, missing });
+        let shown = page(&sample(Who::Local), &PromptPageData { arriving, ..matter() });
         assert!(shown.contains(expected), "{expected} in {shown}");
         assert_eq!(shown.contains("data-again=\"1000\""), again, "{expected}");
     }

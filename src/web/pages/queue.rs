@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::serving;
 use crate::model::change_request::{ChangeRequest, RequestState};
+use crate::web::format::{ShowInvisible, when};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
-use crate::web::words::{Visible, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -115,14 +115,14 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
     html! {
         tr {
             th.words scope="row" {
-                a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (Visible(&request.message)) }
+                a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (ShowInvisible(&request.message)) }
             }
             td data-label="Change" {
                 ul.moves {
                     @for (index, one) in request.moves.iter().enumerate() {
                         li {
-                            a href=(prompt_path(one.name.as_str())) { (Visible(one.name.as_str())) } " "
-                            span.tag { (Visible(one.label.as_str())) } " "
+                            a href=(prompt_path(one.name.as_str())) { (ShowInvisible(one.name.as_str())) } " "
+                            span.tag { (ShowInvisible(one.label.as_str())) } " "
                             @let from = row.from.get(index).copied().flatten();
                             @if let Some(from) = from.filter(|from| one.serving.fixed() != Some(*from)) {
                                 span.version { "v" (from) } " → "
@@ -132,7 +132,7 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                     }
                 }
             }
-            td data-label="Opened by" { (Visible(&request.author)) }
+            td data-label="Opened by" { (ShowInvisible(&request.author)) }
             td data-label="Opened" { (when(request.created, frame.now)) }
             td data-label="Status" {
                 div.inline {

@@ -5,15 +5,15 @@ use maud::{Markup, html};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
+use crate::web::format::{ShowInvisible, grouped, length, when};
 use crate::web::layout::{Frame, Page, Part, command, empty, principal_path};
-use crate::web::words::{Visible, grouped, length, when};
 
 /// Rows of the page.
 const ROWS_MAX: usize = 200;
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct ReplicasMatter {
+pub struct ReplicasPageData {
     /// How this node is.
     pub status: Status,
     /// Who follows it and was heard lately; none where nobody can.
@@ -41,7 +41,7 @@ pub struct ReplicaRow {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &ReplicasMatter) -> String {
+pub fn page(frame: &Frame, matter: &ReplicasPageData) -> String {
     let primary = matter.status.role == NodeRole::Primary;
     let main = html! {
         div.head { h1 { "Replicas" } p.quiet { "Version, freshness and last contact of each replica" } }
@@ -53,7 +53,7 @@ pub fn page(frame: &Frame, matter: &ReplicasMatter) -> String {
     frame.page_of(Part::Replicas, &Page { title: "Replicas", above: &[], done: None, searches: false, main })
 }
 
-fn followers(frame: &Frame, matter: &ReplicasMatter, rows: &[ReplicaRow]) -> Markup {
+fn followers(frame: &Frame, matter: &ReplicasPageData, rows: &[ReplicaRow]) -> Markup {
     let mut sorted: Vec<&ReplicaRow> = rows.iter().collect();
     // Whoever lacks most comes first.
     sorted.sort_by_key(|row| std::cmp::Reverse(row.behind.map_or(u64::MAX, |behind| behind)));
@@ -76,7 +76,7 @@ fn followers(frame: &Frame, matter: &ReplicasMatter, rows: &[ReplicaRow]) -> Mar
             @if left > 0 { p.quiet { "and " (grouped(count(left))) " more, no further behind." } }
         }
         p.quiet {
-            "Position " b { (matter.status.position) } " · v" (Visible(&matter.status.version))
+            "Position " b { (matter.status.position) } " · v" (ShowInvisible(&matter.status.version))
             ". Shows replicas seen in the last two "
             "minutes; replicas that do not report, use bundles or sit behind a cache are not listed."
         }
@@ -117,7 +117,7 @@ fn commits(number: u64) -> String {
 fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
     html! {
         tr {
-            th scope="row" { (Visible(&row.replica)) }
+            th scope="row" { (ShowInvisible(&row.replica)) }
             td data-label="State" {
                 @match row.behind {
                     Some(0) => span.tag.live { "up to date" },
@@ -135,14 +135,14 @@ fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
             @if names {
                 td data-label="Follows as" {
                     @match &row.follows_as {
-                        Some((principal, token)) => { a href=(principal_path(principal)) { (Visible(principal)) }
-                            @if principal != token { " " span.quiet { "access token " (Visible(token)) } } },
+                        Some((principal, token)) => { a href=(principal_path(principal)) { (ShowInvisible(principal)) }
+                            @if principal != token { " " span.quiet { "access token " (ShowInvisible(token)) } } },
                         None => span.quiet { "no token (open access)" },
                     }
                 }
             }
             td data-label="Version" {
-                @match &row.said { Some((_, version)) => (Visible(version)), None => span.quiet { "no report yet" } }
+                @match &row.said { Some((_, version)) => (ShowInvisible(version)), None => span.quiet { "no report yet" } }
             }
             td data-label="Last seen" { (when(row.heard, frame.now)) }
         }
@@ -185,11 +185,11 @@ fn own(frame: &Frame, status: &Status) -> Markup {
             dl.pairs {
                 dt { "Follows" }
                 dd {
-                    @match upstream { Some(upstream) => code { (Visible(upstream)) }, None => "bundles (no upstream)" }
+                    @match upstream { Some(upstream) => code { (ShowInvisible(upstream)) }, None => "bundles (no upstream)" }
                 }
                 dt { "Position" } dd { (status.position) }
                 dt { "Entries" } dd { (grouped(status.entries)) }
-                dt { "State" } dd { code { (Visible(&status.state)) } }
+                dt { "State" } dd { code { (ShowInvisible(&status.state)) } }
                 dt { (freshness_word(status.freshness)) " since" } dd { (when(status.since, frame.now)) }
                 dt { "Last verified contact" }
                 dd { @if status.age_s == 0 { "just now" } @else { (length(milliseconds(status.age_s))) " ago" } }
@@ -198,7 +198,7 @@ fn own(frame: &Frame, status: &Status) -> Markup {
                     dt { "Expires" }
                     dd { (when(expires, frame.now)) @if expires < frame.now { " " span.tag.high { "expired" } } }
                 }
-                dt { "Version" } dd { (Visible(&status.version)) }
+                dt { "Version" } dd { (ShowInvisible(&status.version)) }
             }
             p.quiet {
                 "Nodes at the same position have the same state. Compare with the primary’s " code { "/v1/status" } "."
@@ -233,8 +233,8 @@ fn troubled(frame: &Frame, trouble: &Trouble) -> Markup {
     let times = trouble.times;
     html! {
         div.note.bad {
-            p { b { "Problem: " (Visible(&trouble.reason)) } }
-            p { (Visible(&trouble.detail)) }
+            p { b { "Problem: " (ShowInvisible(&trouble.reason)) } }
+            p { (ShowInvisible(&trouble.detail)) }
             p { "Since " (when(trouble.since, frame.now)) @if times > 1 { ", " (grouped(times)) " times" } "." }
         }
     }
@@ -243,7 +243,7 @@ fn troubled(frame: &Frame, trouble: &Trouble) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::layout::{Following, Who, sample};
+    use crate::web::layout::{ReplicaStatus, Who, sample};
 
     fn status(role: NodeRole, freshness: Freshness) -> Status {
         Status {
@@ -282,7 +282,7 @@ mod tests {
 
     fn primary(rows: Vec<ReplicaRow>, names: bool) -> String {
         let status = status(NodeRole::Primary, Freshness::Fresh);
-        page(&sample(Who::Local), &ReplicasMatter { status, rows: Some(rows), names })
+        page(&sample(Who::Local), &ReplicasPageData { status, rows: Some(rows), names })
     }
 
     #[test]
@@ -332,7 +332,7 @@ mod tests {
     #[test]
     fn a_replica_says_how_it_is_and_what_keeps_it() {
         let mut frame = sample(Who::Local);
-        frame.replica = Some(Following { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
+        frame.replica = Some(ReplicaStatus { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
         let since = "2026-03-20T14:00:00Z".parse().expect("a time");
         let trouble = Trouble { reason: "unreachable".to_owned(), detail: "refused <b>".to_owned(), since, times: 7 };
         let status = Status {
@@ -341,7 +341,7 @@ mod tests {
             clock_untrusted: true,
             ..status(NodeRole::Replica, Freshness::Expired)
         };
-        let shown = page(&frame, &ReplicasMatter { status, rows: None, names: false });
+        let shown = page(&frame, &ReplicasPageData { status, rows: None, names: false });
         for part in [
             "<span class=\"tag high\">expired</span>",
             "Problem: unreachable",

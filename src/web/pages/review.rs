@@ -11,18 +11,18 @@ use crate::model::content::Content;
 use crate::model::serving::Serving;
 use crate::model::version::Bump;
 use crate::web::form::{hidden, session};
+use crate::web::format::{ShowInvisible, start_of, when, with_code};
 use crate::web::layout::{Frame, Page, Part, back_path, prompt_path, request_path};
-use crate::web::words::{Visible, start_of, when, with_code};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct ReviewMatter {
+pub struct ReviewPageData {
     /// The change request, looked at from all sides.
     pub view: RequestView,
     /// What stands beside each move, in their order.
     pub sides: Vec<Side>,
     /// What whoever looks can do; none where they can send no forms, or it is closed.
-    pub may: Option<May>,
+    pub may: Option<AllowedActions>,
     /// Something that was just done.
     pub done: Option<&'static str>,
 }
@@ -38,7 +38,7 @@ pub struct Side {
 
 /// What somebody can do about a change request; else why they cannot.
 #[derive(Clone, Debug)]
-pub struct May {
+pub struct AllowedActions {
     /// Approve it.
     pub approve: Result<(), String>,
     /// Reject it.
@@ -58,7 +58,7 @@ const TITLE_CHARACTERS: usize = 100;
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
+pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     let request = &matter.view.request;
     let heading = start_of(&request.message, TITLE_CHARACTERS);
     let title = format!("Change request {}: {heading}", request.id);
@@ -68,10 +68,10 @@ pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
     let forms = matter.may.as_ref().zip(frame.form());
     let main = html! {
         div.stack #head data-live {
-            h1 { (Visible(&heading)) " " span.quiet { "#" (request.id) } }
+            h1 { (ShowInvisible(&heading)) " " span.quiet { "#" (request.id) } }
             div.inline { (state_tag(request.state)) p { (summary(matter)) } }
             p.quiet { (facts(frame, request)) }
-            @if heading != request.message { div.text { (Visible(&request.message)) } }
+            @if heading != request.message { div.text { (ShowInvisible(&request.message)) } }
         }
         div.columns {
             div.stack {
@@ -104,19 +104,19 @@ pub fn page(frame: &Frame, matter: &ReviewMatter) -> String {
 }
 
 /// Who wants to deploy what where, in one sentence.
-fn summary(matter: &ReviewMatter) -> Markup {
+fn summary(matter: &ReviewPageData) -> Markup {
     let request = &matter.view.request;
     let verb = if request.state == RequestState::Open { " wants to deploy " } else { " asked to deploy " };
     html! {
-        b { (Visible(&request.author)) } (verb)
+        b { (ShowInvisible(&request.author)) } (verb)
         @for (index, one) in request.moves.iter().enumerate() {
             @if index > 0 { ", " }
-            (Visible(one.name.as_str())) " "
+            (ShowInvisible(one.name.as_str())) " "
             @let now = matter.sides.get(index).and_then(|side| side.now.as_ref());
             @if let Some(now) = now.filter(|now| **now != one.serving) {
                 (serving::brief(now)) " → "
             }
-            (serving::brief(&one.serving)) " to " b { (Visible(one.label.as_str())) }
+            (serving::brief(&one.serving)) " to " b { (ShowInvisible(one.label.as_str())) }
         }
     }
 }
@@ -127,7 +127,7 @@ fn facts(frame: &Frame, request: &ChangeRequest) -> Markup {
         @if request.state == RequestState::Open {
             " · expires " (when(request.expires, frame.now))
             @if !request.reviewers.is_empty() {
-                " · review requested from " b { (Visible(&request.reviewers.join(", "))) }
+                " · review requested from " b { (ShowInvisible(&request.reviewers.join(", "))) }
             }
             @if request.automatic { " · deploys automatically once all requirements are met" }
         }
@@ -141,7 +141,7 @@ fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, side: 
     let now = side.and_then(|side| side.now.as_ref());
     html! {
         section.proposal {
-            h2 { a href=(path) { (Visible(one.name.as_str())) } " on " (Visible(one.label.as_str())) }
+            h2 { a href=(path) { (ShowInvisible(one.name.as_str())) } " on " (ShowInvisible(one.label.as_str())) }
             div.sides {
                 div.side {
                     h3 { "Now" }
@@ -175,12 +175,12 @@ fn around(review: &MoveReview) -> Markup {
 }
 
 /// How many requirements are not met.
-fn missing(matter: &ReviewMatter) -> usize {
+fn missing(matter: &ReviewPageData) -> usize {
     matter.view.moves.iter().flat_map(|one| &one.requirements).filter(|one| !one.met).count()
 }
 
 /// How an open request stands, in a few words.
-fn left(matter: &ReviewMatter) -> String {
+fn left(matter: &ReviewPageData) -> String {
     match missing(matter) {
         _ if matter.view.complete => "Ready to deploy".to_owned(),
         1 => "1 requirement not met".to_owned(),
@@ -189,7 +189,7 @@ fn left(matter: &ReviewMatter) -> String {
 }
 
 /// Where it stands: in one sentence, and what is required.
-fn standing(frame: &Frame, matter: &ReviewMatter) -> Markup {
+fn standing(frame: &Frame, matter: &ReviewPageData) -> Markup {
     let request = &matter.view.request;
     html! {
         @match request.state {
@@ -200,7 +200,7 @@ fn standing(frame: &Frame, matter: &ReviewMatter) -> Markup {
                 @if frame.form().is_some() {
                     p { @for one in &request.moves {
                         a.back href=(back_path(one.name.as_str(), one.label.as_str())) {
-                            "Roll back " (Visible(one.name.as_str())) "@" (Visible(one.label.as_str()))
+                            "Roll back " (ShowInvisible(one.name.as_str())) "@" (ShowInvisible(one.label.as_str()))
                         } " "
                     } }
                 }
@@ -234,7 +234,7 @@ fn commenting(path: &str, begin: &Markup) -> Markup {
 }
 
 /// The forms; what somebody cannot do stands there with why.
-fn desk(matter: &ReviewMatter, may: &May, form: &str, seen: &str) -> Markup {
+fn desk(matter: &ReviewPageData, may: &AllowedActions, form: &str, seen: &str) -> Markup {
     let request = &matter.view.request;
     let path = request_path(request.id);
     let begin = |kind: &str| begin(form, kind, seen);
@@ -282,7 +282,7 @@ fn barred(what: &str, why: &str) -> Markup {
     html! { div.stack { button type="button" disabled { (what) } p.quiet { "Not allowed: " (with_code(why)) "." } } }
 }
 
-fn deploying(matter: &ReviewMatter, may: &May, path: &str, begin: &Markup) -> Markup {
+fn deploying(matter: &ReviewPageData, may: &AllowedActions, path: &str, begin: &Markup) -> Markup {
     let breaks = |one: &MoveReview| one.interface.as_ref().is_some_and(|change| change.bump == Bump::Major);
     let breaks = matter.view.moves.iter().any(breaks);
     let complete = matter.view.complete;
@@ -320,11 +320,11 @@ fn discussion(frame: &Frame, events: &[RequestEvent]) -> Markup {
                 @for event in events {
                     li {
                         p {
-                            b { (Visible(&event.by)) } " "
-                            @if !event.roles.is_empty() { span.quiet { "(" (Visible(&event.roles.join(", "))) ") " } }
+                            b { (ShowInvisible(&event.by)) } " "
+                            @if !event.roles.is_empty() { span.quiet { "(" (ShowInvisible(&event.roles.join(", "))) ") " } }
                             (did(event.kind)) " " span.quiet { (when(event.at, frame.now)) }
                         }
-                        @if !event.message.is_empty() { div.text { (Visible(&event.message)) } }
+                        @if !event.message.is_empty() { div.text { (ShowInvisible(&event.message)) } }
                     }
                 }
             }

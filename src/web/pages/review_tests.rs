@@ -3,7 +3,7 @@
 use super::*;
 use crate::web::layout::{Who, sample};
 
-fn matter(may: Option<May>) -> ReviewMatter {
+fn matter(may: Option<AllowedActions>) -> ReviewPageData {
     let json = r#"{"request":{"id":12,"message":"Warmer <script>","author":"ann","created":"2026-03-20T14:00:00Z",
         "expires":"2026-04-19T15:00:00Z","state":"open","automatic":true,"moves":[{"name":"support/agent",
         "label":"production","serving":{"version":7},"contents":{},"fingerprint":"0123456789abcdef"}],
@@ -18,12 +18,12 @@ fn matter(may: Option<May>) -> ReviewMatter {
         "reviewers":[{"name":"bo","roles":["releaser"]}],"dependents":["support/router@3"],"used_by":["shop"]}],
         "complete":false}"#;
     let view = serde_json::from_str(json).expect("a change request");
-    ReviewMatter { view, sides: vec![Side { now: Some(Serving::version(6)), content: None }], may, done: None }
+    ReviewPageData { view, sides: vec![Side { now: Some(Serving::version(6)), content: None }], may, done: None }
 }
 
-fn may() -> May {
+fn may() -> AllowedActions {
     let yes = || Ok(());
-    May { approve: yes(), reject: yes(), apply: yes(), withdraw: true, overrides: true, approves: false }
+    AllowedActions { approve: yes(), reject: yes(), apply: yes(), withdraw: true, overrides: true, approves: false }
 }
 
 fn signed() -> Who {
@@ -69,13 +69,14 @@ fn forms_are_for_who_may_and_carry_what_was_looked_at() {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let no = || Err("for <reasons>".to_owned());
-    let barred = May { approve: no(), reject: no(), apply: no(), withdraw: false, overrides: false, approves: false };
+    let barred =
+        AllowedActions { approve: no(), reject: no(), apply: no(), withdraw: false, overrides: false, approves: false };
     let shown = page(&sample(signed()), &matter(Some(barred)));
     assert_eq!(shown.matches("Not allowed: for &lt;reasons&gt;.").count(), 2, "{shown}");
     for kind in ["approve", "apply", "reject", "withdraw"] {
         assert!(!shown.contains(&format!("name=\"kind\" value=\"{kind}\"")), "{kind} in {shown}");
     }
-    let waits = May { overrides: false, ..may() };
+    let waits = AllowedActions { overrides: false, ..may() };
     let shown = page(&sample(signed()), &matter(Some(waits)));
     assert!(shown.contains("Not allowed: some requirements are not met") && !shown.contains("break_glass"), "{shown}");
 }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use crate::model::serving::{SLOTS, Serving, Split, Target};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::colour;
-use crate::web::words::{Visible, plain};
 
 /// Units of the bar's width, a hundredth of a per cent each.
 const WIDTH: u16 = SLOTS;
@@ -32,7 +32,7 @@ pub(super) fn drawn(serving: &Serving, version: &dyn Fn(u64) -> String) -> Marku
                             "if "
                             @for (index, (attribute, pattern)) in rule.when.iter().enumerate() {
                                 @if index > 0 { " and " }
-                                code { (Visible(attribute)) } " is " code { (Visible(pattern)) }
+                                code { (ShowInvisible(attribute)) } " is " code { (ShowInvisible(pattern)) }
                             }
                         }
                         (target_drawn(&rule.target, version))

@@ -3,8 +3,8 @@
 use maud::html;
 
 use crate::web::form::{hidden, session};
+use crate::web::format::{ShowInvisible, plain, with_code};
 use crate::web::layout::{Frame, Page};
-use crate::web::words::{Visible, plain, with_code};
 
 /// What the page is made of.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +29,7 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
             h1 { "Sign in" }
             @if let Some(name) = sign_in.unknown {
                 p.note.bad role="alert" {
-                    "Single sign-on identifies you as " b { (Visible(name)) }
+                    "Single sign-on identifies you as " b { (ShowInvisible(name)) }
                     ", but no active person has this name here. Ask an admin to add or enable a person with exactly "
                     "this name, under Settings."
                 }
@@ -68,7 +68,7 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
 
 /// What the page of a sign-in link is made of.
 #[derive(Clone, Debug, Default)]
-pub struct SignInLinkMatter<'a> {
+pub struct SignInLinkPageData<'a> {
     /// The secret of the link.
     pub key: &'a str,
     /// Shows that the form is of the browser that asked for it.
@@ -79,16 +79,16 @@ pub struct SignInLinkMatter<'a> {
 
 /// Writes the page that a sign-in link leads to.
 #[must_use]
-pub fn link_page(frame: &Frame, link: &SignInLinkMatter<'_>) -> String {
+pub fn link_page(frame: &Frame, link: &SignInLinkPageData<'_>) -> String {
     let main = html! {
         div.narrow {
             h1 { "Sign in" }
             @if let Some(name) = link.name {
-                p.lead { "This link signs you in as " b { (Visible(name)) } ". It works once." }
+                p.lead { "This link signs you in as " b { (ShowInvisible(name)) } ". It works once." }
                 form.stack method="post" action="/ui/sign-in-link" {
                     input type="hidden" name="form" value=(link.form);
                     input type="hidden" name="key" value=(plain(link.key));
-                    button.primary type="submit" { "Sign in as " (Visible(name)) }
+                    button.primary type="submit" { "Sign in as " (ShowInvisible(name)) }
                 }
             } @else {
                 p.note.bad role="alert" { "This sign-in link does not work: it was used, replaced by a newer one, or has expired. Ask an admin for a new one." }

@@ -11,8 +11,8 @@ use crate::model::deployment::{Action, Deployment};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::web::axis::{marks, offset};
+use crate::web::format::{length, moment, plain, shorten};
 use crate::web::layout::{colour, query};
-use crate::web::words::{length, moment, plain, shorten};
 
 /// Sizes in the picture's own units.
 const WIDTH: i64 = 1_000;

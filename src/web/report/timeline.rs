@@ -9,14 +9,14 @@ use std::io::Write;
 use maud::{Markup, PreEscaped, html};
 
 use super::put;
-use crate::governance::report::{Question, Report, Row, Source, Span};
+use crate::governance::report::{Report, ReportRow, ReportScope, Source, Span};
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::deployment::Action;
 use crate::model::finding::Severity;
 use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 use crate::web::axis::{marks, offset};
-use crate::web::words::{length, moment, plain, shorten};
+use crate::web::format::{length, moment, plain, shorten};
 
 /// Most lanes that are drawn: beyond them nobody compares, and the table has them all.
 const LANES_MAX: usize = 60;
@@ -44,9 +44,9 @@ const COLOURS: u64 = 8;
 
 /// A length in tenths of the picture's units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Tenths(i64);
+struct TenthsOfUnit(i64);
 
-impl std::fmt::Display for Tenths {
+impl std::fmt::Display for TenthsOfUnit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (whole, part) = (self.0 / 10, self.0 % 10);
         if part == 0 { write!(f, "{whole}") } else { write!(f, "{whole}.{part}") }
@@ -70,11 +70,11 @@ impl Window {
     }
 
     /// Where a moment stands, in tenths; moments outside stand at the edge.
-    fn x(self, ms: i64) -> Tenths {
-        Tenths(PLOT_X * 10 + offset(ms, (self.from_ms, self.to_ms), PLOT_WIDTH * 10))
+    fn x(self, ms: i64) -> TenthsOfUnit {
+        TenthsOfUnit(PLOT_X * 10 + offset(ms, (self.from_ms, self.to_ms), PLOT_WIDTH * 10))
     }
 
-    fn bar(self, span: &Span) -> (Tenths, Tenths) {
+    fn bar(self, span: &Span) -> (TenthsOfUnit, TenthsOfUnit) {
         (self.x(span.from.ms()), self.x(span.until.map_or(i64::MAX, Timestamp::ms)))
     }
 }
@@ -112,7 +112,7 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// Takes one more decision; all of them come before the spans.
-    pub(super) fn row(&mut self, row: &Row, question: &Question) {
+    pub(super) fn row(&mut self, row: &ReportRow, question: &ReportScope) {
         self.begins(row.occurred_at);
         if row.entry.decision != Decision::Denied {
             return;
@@ -232,7 +232,7 @@ fn head(lanes: usize, window: Window) -> Markup {
     let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(lanes).unwrap_or(0) + 6;
     let mut marks = marks(window.from_ms, window.to_ms);
     // A mark at the very end would be cut.
-    marks.retain(|(at, _)| window.x(*at) < Tenths((WIDTH - 40) * 10));
+    marks.retain(|(at, _)| window.x(*at) < TenthsOfUnit((WIDTH - 40) * 10));
     let what = "What each label served over time; the table below lists the same deployments";
     let mut begun = html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(what) {
@@ -296,7 +296,7 @@ impl Lane {
 
 fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup {
     html! {
-        path.no d={ "M" (Tenths(window.x(refusal.at_ms).0 - 40)) " " (y) "h8l-4 6z" } {
+        path.no d={ "M" (TenthsOfUnit(window.x(refusal.at_ms).0 - 40)) " " (y) "h8l-4 6z" } {
             title {
                 "denied: " (plain(&entry.actor)) ", " (entry.command) ", "
                 (moment(Timestamp::from_ms(refusal.at_ms)))
@@ -309,7 +309,7 @@ fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup 
 /// One time that a label served something.
 fn bar(span: &Span, y: i64, window: Window) -> Markup {
     let (from, to) = window.bar(span);
-    let width = Tenths(to.0 - from.0 - 5);
+    let width = TenthsOfUnit(to.0 - from.0 - 5);
     let first = span.serving.versions().first().copied().unwrap_or_default();
     let class = format!("k{}{}", first % COLOURS, if span.serving.fixed().is_none() { " several" } else { "" });
     let words = words(span);
@@ -323,13 +323,13 @@ fn bar(span: &Span, y: i64, window: Window) -> Markup {
                 rect class=(risk) x=(from) y=(y + BAR_HEIGHT - 2) width=(width) height="2" {}
             }
             @if letters * LETTER_TENTHS < width.0 - 60 {
-                text.number x=(Tenths(from.0 + width.0 / 2)) y=(y + 11) { (words) }
+                text.number x=(TenthsOfUnit(from.0 + width.0 / 2)) y=(y + 11) { (words) }
             }
             @if span.action == Action::Rollback {
-                path.back d={ "M" (Tenths(from.0 + 70)) " " (y + 3) "v9l-6-4.5z" } {}
+                path.back d={ "M" (TenthsOfUnit(from.0 + 70)) " " (y + 3) "v9l-6-4.5z" } {}
             }
             @if ended && to < window.x(i64::MAX) {
-                path.gone d={ "M" (Tenths(to.0 - 20)) " " (y + 4) "l7 7m0-7l-7 7" } {}
+                path.gone d={ "M" (TenthsOfUnit(to.0 - 20)) " " (y + 4) "l7 7m0-7l-7 7" } {}
             }
         }
     }
@@ -368,7 +368,7 @@ impl Cluster {
             };
         }
         let (from, to) = (window.bar(first).0, window.bar(last).1);
-        let width = Tenths((to.0 - from.0).max(20));
+        let width = TenthsOfUnit((to.0 - from.0).max(20));
         html! {
             g {
                 title {

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use super::Fields;
 use crate::json;
 use crate::model::content::{
-    Body, Content, Message, MessageContent, Model, Part, Role, Said, Syntax, VARIABLES_MAX, Variable, VariableType,
+    Body, Content, Message, MessageContent, Model, Part, Role, RoleMessage, Syntax, VARIABLES_MAX, Variable,
+    VariableType,
 };
 use crate::template::include::find;
 use crate::template::variables::derive;
@@ -67,13 +68,13 @@ pub struct TypedMessage {
     /// The names of all its fields in their order, as a JSON array.
     pub order: String,
     /// Where it says nothing: whether its content is null or absent.
-    pub unsaid: Option<Unsaid>,
+    pub unsaid: Option<EmptyMessageForm>,
 }
 
 /// How a message without words is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
-pub enum Unsaid {
+pub enum EmptyMessageForm {
     Null,
     Absent,
 }
@@ -373,8 +374,8 @@ impl TypedMessage {
         let Some(role) = self.role else { return Message::Placeholder { name: self.name.trim().to_owned() } };
         let place = |end: &str| format!("m{number}.{end}");
         let content = match (self.parts.as_slice(), self.unsaid) {
-            ([], Some(Unsaid::Null)) => Some(Value::Null),
-            ([], Some(Unsaid::Absent)) => None,
+            ([], Some(EmptyMessageForm::Null)) => Some(Value::Null),
+            ([], Some(EmptyMessageForm::Absent)) => None,
             ([TypedPart { kind: TypedPartKind::Text, text }], _) if !self.listed => Some(Value::String(text.clone())),
             (parts, _) => Some(
                 parts
@@ -395,7 +396,7 @@ impl TypedMessage {
         fields.extend(self.fields(number, wrong));
         Message::try_from(fields).unwrap_or_else(|error| {
             wrong.entry(place("rest")).or_insert_with(|| error.to_string());
-            Message::Said(Said::new(role, MessageContent::Text(String::new())))
+            Message::Said(RoleMessage::new(role, MessageContent::Text(String::new())))
         })
     }
 
@@ -512,8 +513,8 @@ fn typed_message(message: &Message) -> TypedMessage {
     let (listed, parts, unsaid) = match &said.content {
         MessageContent::Text(text) => (false, vec![TypedPart { kind: TypedPartKind::Text, text: text.clone() }], None),
         MessageContent::Parts(parts) => (true, parts.iter().map(part).collect(), None),
-        MessageContent::Null => (false, Vec::new(), Some(Unsaid::Null)),
-        MessageContent::Absent => (false, Vec::new(), Some(Unsaid::Absent)),
+        MessageContent::Null => (false, Vec::new(), Some(EmptyMessageForm::Null)),
+        MessageContent::Absent => (false, Vec::new(), Some(EmptyMessageForm::Absent)),
     };
     // What a field for a name cannot hold is edited as JSON.
     let mut rest = said.fields.clone();
@@ -575,8 +576,8 @@ fn sent_message(
     let mut parts: Vec<TypedPart> = (0_usize..).map_while(part).collect();
     let listed = fields.contains_key(&format!("m{number}.listed"));
     let unsaid = match field(&format!("m{number}.unsaid")).as_str() {
-        "null" => Some(Unsaid::Null),
-        "absent" => Some(Unsaid::Absent),
+        "null" => Some(EmptyMessageForm::Null),
+        "absent" => Some(EmptyMessageForm::Absent),
         _ => None,
     };
     if parts.is_empty() && role.is_some() && !listed && unsaid.is_none() {

@@ -24,7 +24,7 @@ fn fields(typed: &TypedContent) -> Fields {
                 put(format!("m{number}.rest"), &one.rest);
                 put(format!("m{number}.order"), &one.order);
                 if let Some(unsaid) = one.unsaid {
-                    put(format!("m{number}.unsaid"), if unsaid == Unsaid::Null { "null" } else { "absent" });
+                    put(format!("m{number}.unsaid"), if unsaid == EmptyMessageForm::Null { "null" } else { "absent" });
                 }
                 if one.listed {
                     put(format!("m{number}.listed"), "yes");

@@ -2,7 +2,7 @@
 
 use bookholder::crypto::lattice::{Lattice, Leaf};
 use bookholder::model::position::Position;
-use bookholder::store::delta::{self, DeltaError, Target};
+use bookholder::store::delta::{self, DeltaError, DeltaTarget};
 use bookholder::store::{Store, StoreError};
 
 use crate::support::primary::{Primary, open_store, state_of};
@@ -14,7 +14,7 @@ use crate::support::wire::{
 struct Scene {
     primary: Primary,
     store: Store,
-    target: Target,
+    target: DeltaTarget,
     delta: Vec<u8>,
     from: Position,
     _directory: tempfile::TempDir,
@@ -73,7 +73,7 @@ impl Scene {
     }
 }
 
-async fn apply(store: &Store, data: Vec<u8>, target: Target) -> Result<(), StoreError> {
+async fn apply(store: &Store, data: Vec<u8>, target: DeltaTarget) -> Result<(), StoreError> {
     store.write(move |txn| delta::apply(txn, data.as_slice(), &target, None).map(|_| ())).await
 }
 

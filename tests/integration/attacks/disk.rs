@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bookholder::model::audit::AUDIT_CONTEXT;
-use bookholder::replication::recollection::{OpenError, recollect};
+use bookholder::replication::replica_state::{OpenError, load_replica_state};
 use bookholder::store::{Options, Store};
 use redb::{Database, ReadableTable, TableDefinition};
 use tempfile::TempDir;
@@ -124,7 +124,7 @@ async fn a_replica_does_not_start_on_a_state_that_its_checkpoint_does_not_sign()
     let check = |message: &str, edit: &dyn Fn(&redb::WriteTransaction)| {
         let edited = edited(directory.path(), edit);
         let store = open(&edited);
-        let error = recollect(&store.read().expect("a state"), edited.path(), &primary.root_key).err();
+        let error = load_replica_state(&store.read().expect("a state"), edited.path(), &primary.root_key).err();
         assert!(error.map(|error| error.to_string()).unwrap_or_default().contains(message), "{message}");
     };
     check("does not match its signed checkpoint; run `bookholder verify`", &|txn| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bookholder::crypto::key::SigningKey;
 use bookholder::model::position::Position;
 use bookholder::registry::primary_clock::PrimaryClock;
-use bookholder::registry::seal::Signer;
+use bookholder::registry::signer::Signer;
 use bookholder::replication::engine::{Action, Engine, Event, Memory, Now, Settings};
 use bookholder::store::StoreError;
 use bookholder::store::meta;

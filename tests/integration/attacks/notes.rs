@@ -3,7 +3,7 @@
 use bookholder::crypto::key::SigningKey;
 use bookholder::model::position::Position;
 use bookholder::replication::engine::{Action, Engine, Event, Now, Settings};
-use bookholder::replication::recollection::recollect;
+use bookholder::replication::replica_state::load_replica_state;
 use bookholder::trust::checkpoint::Checkpoint;
 
 use crate::support::primary::Primary;
@@ -128,7 +128,7 @@ async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
     let now = Now { wall_s: primary.now().seconds(), monotonic_ms: 0, random: 0 };
     let fresh = || {
         let txn = replica.store.read().expect("a state");
-        let recollection = recollect(&txn, replica.directory.path(), &primary.root_key).expect("a proof");
+        let recollection = load_replica_state(&txn, replica.directory.path(), &primary.root_key).expect("a proof");
         Engine::new(Settings::of(primary.root_key), recollection.memory)
     };
     let believes = |note: Vec<u8>| {

@@ -1,7 +1,7 @@
 //! How long the engine waits, whatever unsigned headers and statuses say.
 
 use bookholder::model::position::Position;
-use bookholder::replication::engine::{Action, Engine, Event, Failure, Memory, Now, Settings};
+use bookholder::replication::engine::{Action, Engine, Event, FetchFailure, Memory, Now, Settings};
 
 use crate::support::primary::Primary;
 use crate::support::replica::Replica;
@@ -73,7 +73,7 @@ async fn a_cache_that_repeats_is_asked_seldom_whatever_it_says_and_named() {
 #[tokio::test]
 async fn a_status_that_says_no_for_a_while_keeps_a_replica_away_for_less_than_a_minute() {
     let primary = Primary::found();
-    for failure in [Failure::Denied, Failure::UnknownView, Failure::Busy { retry_after_s: 86_400 }] {
+    for failure in [FetchFailure::Denied, FetchFailure::UnknownView, FetchFailure::Busy { retry_after_s: 86_400 }] {
         let (mut engine, _) = holding(&primary).await;
         let mut away_ms = 0;
         for time in 0..3 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use bookholder::files::mapping::Mapper;
+use bookholder::files::mapping::NameMapper;
 use serde_json::{Value, json};
 
 use crate::support::command::bookholder;
@@ -34,7 +34,7 @@ impl History {
         let file = PathBuf::from(REAL);
         let packed = std::fs::read(&file).expect("the history of the fixtures");
         let text = String::from_utf8(zstd::decode_all(packed.as_slice()).expect("zstd")).expect("UTF-8");
-        let mut mapper = Mapper::new();
+        let mut mapper = NameMapper::new();
         let change = |line: &str| {
             let line: Value = serde_json::from_str(line).expect("JSON");
             let field = |key: &str| line[key].as_str().map(str::to_owned);
@@ -83,7 +83,7 @@ fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_
     assert_eq!((&status["state"], &status["position"]), (&before["state"], &before["position"]));
     let since = status["since"].as_str().expect("since when");
     assert!(since >= here["since"].as_str().expect("since when") && since.ends_with('Z'), "{since}");
-    let terminal = Mapper::new().map("Linux Terminal").name;
+    let terminal = NameMapper::new().map("Linux Terminal").name;
     let answer = replica.get(&format!("/v1/resolve/{terminal}"));
     assert!(answer.header("bookholder-age").is_some_and(|age| age.parse::<u64>().is_ok()), "{}", answer.head);
 
@@ -118,7 +118,7 @@ fn everything_is_answered(node: &Node, history: &History) {
 
 /// At every moment the busiest prompt says what the history says.
 fn the_past_is_answered(node: &Node, history: &History) {
-    let busiest = Mapper::new().map(BUSIEST).name;
+    let busiest = NameMapper::new().map(BUSIEST).name;
     let changes: Vec<_> = history.changes.iter().filter(|change| change.name == busiest.as_str()).collect();
     assert!(changes.len() > 100, "{}", changes.len());
     let last_of = |at: &str| changes.iter().rev().find(|change| change.at == at).expect("itself");

@@ -7,7 +7,7 @@ use bookholder::model::audit::Decision;
 use bookholder::model::content::Syntax;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::registry::RegistryError;
-use bookholder::registry::why::Question;
+use bookholder::registry::why::AccessQuestion;
 
 use crate::support::primary::{Primary, fixed, label, moving, name, person, request, why};
 
@@ -290,7 +290,7 @@ async fn principal_can_ask_why_it_is_denied() {
     primary.registry.create_principal(&primary.admin, ann).await.expect("a free name");
     primary.publish("support/agent", "one").await;
     let can = |who: &str, label: &str| {
-        let question = Question {
+        let question = AccessQuestion {
             who: "ann".to_owned(),
             permission: Permission::Deploy,
             prompt: Some(name("support/agent")),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::model::time::Timestamp;
 use bookholder::registry::RegistryError;
-use bookholder::registry::founding::{Founding, FoundingError, open};
-use bookholder::registry::primary_clock::Standing;
-use bookholder::registry::redate::Redated;
+use bookholder::registry::bootstrap::{BootstrapError, BootstrapOptions, open};
+use bookholder::registry::primary_clock::ClockState;
+use bookholder::registry::repair_dates::DateChange;
 use bookholder::server::offline::OfflineError;
 use bookholder::server::repair::repair_dates;
 
@@ -20,7 +20,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const YEAR_2038_MS: i64 = 2_147_483_647_000;
 
 /// Mends the dates of a stopped primary.
-fn repair(primary: &Primary, dry_run: bool) -> Result<Vec<Redated>, OfflineError> {
+fn repair(primary: &Primary, dry_run: bool) -> Result<Vec<DateChange>, OfflineError> {
     let (directory, clock) = (primary.directory(), primary.clock.clone());
     outside(move || {
         repair_dates(directory.path(), "the battery was empty", dry_run, &(Arc::new(clock) as Arc<dyn Clock>))
@@ -28,7 +28,7 @@ fn repair(primary: &Primary, dry_run: bool) -> Result<Vec<Redated>, OfflineError
 }
 
 /// Stops a primary, mends its dates, and opens it again.
-async fn repaired(primary: Primary) -> (Primary, Vec<Redated>) {
+async fn repaired(primary: Primary) -> (Primary, Vec<DateChange>) {
     primary.store.close().await;
     let redated = repair(&primary, false).expect("mended");
     (primary.restart().await, redated)
@@ -93,11 +93,11 @@ async fn nothing_is_committed_in_2038_or_1970_and_signatures_keep_the_time() {
         assert!(matches!(refused, RegistryError::Clock(_)) && refused.to_string().contains(part), "{refused}");
         assert!(primary.rollback("a", "production", None).await.is_err());
         assert_eq!((primary.state(), issued_s(&primary)), (state, signed_s), "{part}");
-        assert_eq!(primary.signer.clock.standing(), Standing::Impossible);
+        assert_eq!(primary.signer.clock.standing(), ClockState::Impossible);
     }
     primary.clock.set(BEGIN_MS + 60_000);
     primary.publish("a", "two").await;
-    assert_eq!(primary.signer.clock.standing(), Standing::Trusted);
+    assert_eq!(primary.signer.clock.standing(), ClockState::Trusted);
 }
 
 #[tokio::test]
@@ -115,9 +115,9 @@ async fn registry_off_for_more_than_90_days_needs_trust_clock() {
     primary.store.close().await;
     let (directory, clock) = (primary.directory(), Arc::new(primary.clock.clone()) as Arc<dyn Clock>);
     outside(move || {
-        let founding = Founding { trust_clock: true, ..Founding::default() };
+        let founding = BootstrapOptions { trust_clock: true, ..BootstrapOptions::default() };
         let (store, founded) = open(directory.path(), &founding, &clock, |_| {}).expect("opens");
-        assert_eq!(founded.signer.clock.standing(), Standing::Trusted);
+        assert_eq!(founded.signer.clock.standing(), ClockState::Trusted);
         let kept = |txn: &mut bookholder::store::write::WriteTxn<'_>| filler::put(txn, "any", "thing");
         store.write_blocking(kept).expect("written");
         store.close_blocking();
@@ -130,9 +130,9 @@ async fn registry_off_for_more_than_90_days_needs_trust_clock() {
 fn a_first_start_with_a_clock_in_1970_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = Arc::new(ManualClock::at(3_600_000)) as Arc<dyn Clock>;
-    let refused = open(directory.path(), &Founding::default(), &clock, |_| panic!("nothing to show"));
+    let refused = open(directory.path(), &BootstrapOptions::default(), &clock, |_| panic!("nothing to show"));
     let refused = refused.err().expect("a refusal");
-    assert!(matches!(refused, FoundingError::Clock(_)) && refused.to_string().contains("--trust-clock"), "{refused}");
+    assert!(matches!(refused, BootstrapError::Clock(_)) && refused.to_string().contains("--trust-clock"), "{refused}");
     assert_eq!(std::fs::read_dir(directory.path()).expect("a directory").count(), 0);
 }
 
@@ -148,7 +148,7 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
     // The clock is set; life goes on.
     primary.clock.set(BEGIN_MS);
     let primary = primary.restart().await;
-    assert_eq!(primary.signer.clock.standing(), Standing::Behind);
+    assert_eq!(primary.signer.clock.standing(), ClockState::Behind);
     primary.publish("a", "two").await;
     primary.deploy("a", 2, "production").await;
     primary.wait(3_600_000);
@@ -176,7 +176,7 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
         (Timestamp::from_ms(BEGIN_MS), Timestamp::from_ms(BEGIN_MS))
     );
     assert_eq!(view.labels[0].since, Timestamp::from_ms(BEGIN_MS));
-    assert_eq!(primary.signer.clock.standing(), Standing::Trusted);
+    assert_eq!(primary.signer.clock.standing(), ClockState::Trusted);
     let entry = primary.view().audit_newest(&|_| true, None, 1).expect("a page").items.pop().expect("an entry");
     assert_eq!(
         (entry.command.as_str(), entry.actor.as_str(), entry.changes.clone()),
@@ -204,7 +204,7 @@ async fn a_commit_under_a_clock_far_behind_is_brought_after_the_one_before() {
     primary.publish("a", "two").await;
     primary.deploy("a", 2, "production").await;
     primary.clock.set(BEGIN_MS + DAY_MS);
-    assert_eq!(primary.signer.clock.standing(), Standing::Behind);
+    assert_eq!(primary.signer.clock.standing(), ClockState::Behind);
     primary.publish("a", "three").await;
     primary.deploy("a", 3, "production").await;
     primary.clock.set(BEGIN_MS + 50 * DAY_MS);
@@ -224,8 +224,8 @@ async fn a_small_step_back_is_signed_with_the_latest_time() {
     let signed_s = issued_s(&primary);
     primary.clock.set(BEGIN_MS - 9 * 60_000);
     primary.publish("a", "two").await;
-    assert_eq!((issued_s(&primary), primary.signer.clock.standing()), (signed_s, Standing::Trusted));
+    assert_eq!((issued_s(&primary), primary.signer.clock.standing()), (signed_s, ClockState::Trusted));
     primary.clock.set(BEGIN_MS - 11 * 60_000);
     primary.publish("a", "three").await;
-    assert_eq!((issued_s(&primary), primary.signer.clock.standing()), (signed_s - 660, Standing::Behind));
+    assert_eq!((issued_s(&primary), primary.signer.clock.standing()), (signed_s - 660, ClockState::Behind));
 }

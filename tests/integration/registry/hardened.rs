@@ -11,7 +11,7 @@ use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::content::Syntax;
 use bookholder::model::principal::{Grant, Permission};
 use bookholder::model::time::Timestamp;
-use bookholder::registry::founding::{Founding, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, found};
 use bookholder::registry::{Registry, RegistryError};
 use futures_util::FutureExt;
 
@@ -370,7 +370,8 @@ async fn truncated_audit_log_is_not_continued() {
     assert_eq!((verdict.whole, verdict.anchored), (false, Some(false)));
     let clock = std::sync::Arc::new(bookholder::clock::ManualClock::at(crate::support::primary::BEGIN_MS));
     let clock = clock as std::sync::Arc<dyn bookholder::clock::Clock>;
-    let refused = outside(move || found(&store, &Founding::default(), &clock).err().map(|error| error.to_string()));
+    let refused =
+        outside(move || found(&store, &BootstrapOptions::default(), &clock).err().map(|error| error.to_string()));
     assert!(refused.as_deref().is_some_and(|said| said.contains("removed or replaced")), "{refused:?}");
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bookholder::resolve::resolver::{Query, Resolver};
-use bookholder::store::disk::{Access, FileMedium, Medium};
+use bookholder::store::disk::{Access, FileMedium, StorageMedium};
 use bookholder::store::read::ReadTxn;
 use bookholder::store::{Options, Store, StoreError};
 use redb::StorageBackend;
@@ -75,7 +75,7 @@ impl FailingDisk {
     }
 }
 
-impl Medium for FailingDisk {
+impl StorageMedium for FailingDisk {
     fn open(&self, access: Access) -> io::Result<Box<dyn StorageBackend>> {
         if access == Access::Write {
             check(&self.switches.open_to_write, EROFS)?;

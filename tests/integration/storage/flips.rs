@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bookholder::server::offline::prove;
+use bookholder::server::offline::verify_transaction;
 use bookholder::store::Store;
 use bookholder::store::inspect::Inspection;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
@@ -38,7 +38,7 @@ async fn registry() -> Vec<u8> {
 fn look(folder: &Path, bytes: &[u8]) -> Result<Vec<String>, String> {
     std::fs::write(folder.join("registry.redb"), bytes).expect("written");
     let inspection = Inspection::open(folder).map_err(|error| error.to_string())?;
-    let proof = inspection.look(prove).map_err(|error| error.to_string())?;
+    let proof = inspection.look(verify_transaction).map_err(|error| error.to_string())?;
     let mut differences = proof.report.differences;
     differences.extend((!inspection.pages_are_whole()).then(|| "a page".to_owned()));
     Ok(differences)

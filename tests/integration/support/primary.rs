@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bookholder::api::write::{
-    DeployRequest, Deployed, Move, PublishRequest, Published, RollbackRequest, ServingRequest, SplitRequest, Why,
+    DeployRequest, Deployed, MessageRequest, Move, PublishRequest, Published, RollbackRequest, ServingRequest,
+    SplitRequest,
 };
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::crypto::key::SigningKey;
@@ -16,9 +17,9 @@ use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
 use bookholder::model::principal::PrincipalKind;
 use bookholder::model::time::Timestamp;
-use bookholder::registry::founding::{self, Founded, Founding};
+use bookholder::registry::bootstrap::{self, BootstrapOptions, Bootstrapped};
 use bookholder::registry::new_epoch::NewEpoch;
-use bookholder::registry::seal::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
+use bookholder::registry::signer::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
 use bookholder::registry::trust_files::TrustFiles;
 use bookholder::registry::{Actor, Registry, RegistryError};
 use bookholder::replication::publisher::Publisher;
@@ -65,12 +66,12 @@ impl Primary {
     /// Opens what is in a directory, which must not be in use.
     pub fn open(directory: Arc<TempDir>, clock: ManualClock, registry: &str) -> Self {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let (store, Founded { signer, root_key, .. }) = outside({
+        let (store, Bootstrapped { signer, root_key, .. }) = outside({
             let (directory, shared, registry) = (Arc::clone(&directory), Arc::clone(&shared), registry.to_owned());
             move || {
                 let admin_token = Some(AccessToken::parse("bh_test_0123456789abcdef0123456789").expect("a token"));
-                let founding = Founding { registry: Some(registry), admin_token, trust_clock: false };
-                founding::open(directory.path(), &founding, &shared, |_| {}).expect("a founded registry")
+                let founding = BootstrapOptions { registry: Some(registry), admin_token, trust_clock: false };
+                bootstrap::open(directory.path(), &founding, &shared, |_| {}).expect("a founded registry")
             }
         });
         Self {
@@ -307,8 +308,8 @@ pub fn label(text: &str) -> Label {
     text.parse().expect(text)
 }
 
-pub fn why() -> Why {
-    Why { message: "because".to_owned() }
+pub fn why() -> MessageRequest {
+    MessageRequest { message: "because".to_owned() }
 }
 
 /// A mustache text to publish.

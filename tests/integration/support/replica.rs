@@ -7,9 +7,9 @@ use bookholder::clock::{Clock, ManualClock};
 use bookholder::metrics::Metrics;
 use bookholder::model::position::Position;
 use bookholder::replication::engine::Settings;
-use bookholder::replication::follower::{Follower, Following};
+use bookholder::replication::follower::{Follower, FollowerOptions};
 use bookholder::replication::health::Health;
-use bookholder::replication::recollection::OpenError;
+use bookholder::replication::replica_state::OpenError;
 use bookholder::resolve::ResolveError;
 use bookholder::resolve::freshness::FreshnessCell;
 use bookholder::resolve::resolver::{Query, Resolver};
@@ -61,7 +61,7 @@ pub fn open_follower_as(
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let replica = "plant-7".to_owned();
-    let following = Following { upstream, token: None, extra_ca: None, settings, inbox: None, replica, usage };
+    let following = FollowerOptions { upstream, token: None, extra_ca: None, settings, inbox: None, replica, usage };
     let (store, resolver_) = (store.clone(), resolver.clone());
     let follower = outside(move || {
         Follower::open(store, resolver_, Metrics::new(bookholder::metrics::Role::Replica), clock, following)

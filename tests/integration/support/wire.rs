@@ -5,7 +5,7 @@ use std::io::Write;
 use bookholder::crypto::note::{NOTE_BYTES_MAX, Note};
 use bookholder::model::position::Position;
 use bookholder::model::time::Timestamp;
-use bookholder::store::delta::Target;
+use bookholder::store::delta::DeltaTarget;
 use bookholder::trust::checkpoint::Checkpoint;
 
 /// An answer to a poll, taken apart: the note, and the data behind it.
@@ -28,8 +28,8 @@ pub fn read_note(note: &[u8]) -> Checkpoint {
 }
 
 /// What a checkpoint says that a delta leads to.
-pub fn target(checkpoint: &Checkpoint) -> Target {
-    Target::of(checkpoint, Timestamp::from_ms(checkpoint.issued * 1_000))
+pub fn target(checkpoint: &Checkpoint) -> DeltaTarget {
+    DeltaTarget::of(checkpoint, Timestamp::from_ms(checkpoint.issued * 1_000))
 }
 
 /// The records of a delta: a header, then operations; none when it is no delta.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::StatusCode;
 use bookholder::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation};
-use bookholder::api::write::{DeployRequest, Move, PublishRequest, RollbackRequest, ServingRequest, Why};
+use bookholder::api::write::{DeployRequest, MessageRequest, Move, PublishRequest, RollbackRequest, ServingRequest};
 use bookholder::model::name::Label;
 use bookholder::model::webhook::{DeliveryState, WebhookFormat};
 use standardwebhooks::Webhook;
@@ -253,8 +253,8 @@ async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remo
     client.deploy(&deploy).await.expect("deployed");
     let back = RollbackRequest { message: message(), ..RollbackRequest::default() };
     client.rollback(&agent, &production, &back).await.expect("rolled back");
-    client.unlabel(&agent, &staging, &Why { message: message() }).await.expect("unlabelled");
-    client.remove(&agent, &Why { message: message() }.into()).await.expect("removed");
+    client.unlabel(&agent, &staging, &MessageRequest { message: message() }).await.expect("unlabelled");
+    client.remove(&agent, &MessageRequest { message: message() }.into()).await.expect("removed");
     let mut ids = std::collections::BTreeSet::new();
     let mut expect = async |kind: &str, command: &str, label: Option<&str>, from: Option<&str>, to: Option<&str>| {
         let arrived = receiver.next().await;

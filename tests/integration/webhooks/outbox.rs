@@ -6,7 +6,7 @@ use bookholder::api::webhooks::WebhookRequest;
 use bookholder::client::deliver::Delivery as Answer;
 use bookholder::model::time::Timestamp;
 use bookholder::model::webhook::DeliveryState;
-use bookholder::registry::outbox::{Attempted, Work};
+use bookholder::registry::outbox::{DeliveryResult, OutboxWork};
 
 use super::to;
 use crate::support::primary::Primary;
@@ -18,7 +18,7 @@ async fn add(primary: &Primary, name: &str, events: &str) {
     primary.registry.put_webhook(&primary.admin, name.to_owned(), request).await.expect(name);
 }
 
-async fn look(primary: &Primary, after: Option<&str>, room: usize) -> Work {
+async fn look(primary: &Primary, after: Option<&str>, room: usize) -> OutboxWork {
     primary.registry.webhook_work(BTreeSet::new(), after.map(str::to_owned), room).await.expect("work")
 }
 
@@ -36,13 +36,13 @@ async fn send_all(primary: &Primary, status: u16) -> Vec<u64> {
     }
 }
 
-fn attempted(webhook: &str, seq: u64, status: u16) -> Attempted {
+fn attempted(webhook: &str, seq: u64, status: u16) -> DeliveryResult {
     let error = (status >= 300).then(|| format!("answered {status}"));
     let answer = Answer { status: Some(status), error, retry_after_s: None, took_ms: 1 };
-    Attempted { webhook: webhook.to_owned(), event: (seq, 0), answer, jitter: u64::MAX / 2 }
+    DeliveryResult { webhook: webhook.to_owned(), event: (seq, 0), answer, jitter: u64::MAX / 2 }
 }
 
-fn names(work: &Work) -> Vec<&str> {
+fn names(work: &OutboxWork) -> Vec<&str> {
     work.due.iter().map(|one| one.webhook.as_str()).collect()
 }
 

@@ -24,12 +24,12 @@ use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::Shared;
 use super::html;
-use super::visitor::{Sent, Visitor, redirect};
+use super::visitor::{SubmittedForm, Visitor, redirect};
 use crate::crypto::secret::AccessToken;
 use crate::model::pattern::Pattern;
 use crate::model::principal::Grant;
 use crate::registry::{Actor, Registry, RegistryError};
-use crate::web::form::{Outcome, Typed, WHICH};
+use crate::web::form::{FormValues, Outcome, WHICH};
 use crate::web::pages::access::ROWS;
 
 /// What a replica is told that it is not for.
@@ -65,8 +65,8 @@ async fn show(
 
 /// Answers a form: leads on to where it led, or shows its page again with why it was refused.
 async fn answer<const MAX: usize>(
-    sent: &Sent<MAX>,
-    typed: Typed,
+    sent: &SubmittedForm<MAX>,
+    typed: FormValues,
     did: Result<String, Failure>,
     page: impl FnOnce(&Visitor, Outcome) -> Result<String, Failure> + Send + 'static,
 ) -> Result<Response, Failure> {
@@ -82,7 +82,7 @@ async fn answer<const MAX: usize>(
 /// Shows a page again, with why its form was refused; what failed inside stays a failure.
 fn again(
     failure: Failure,
-    typed: Typed,
+    typed: FormValues,
     page: impl FnOnce(Outcome) -> Result<String, Failure>,
 ) -> Result<Response, Failure> {
     let Some((status, refusal)) = failure.refusal() else { return Err(failure) };
@@ -93,12 +93,12 @@ fn again(
 }
 
 /// Which form of the page was sent.
-fn which(typed: &Typed) -> &str {
+fn which(typed: &FormValues) -> &str {
     typed.get(WHICH)
 }
 
 /// A field as what it means; none where it is empty.
-fn value<T: std::str::FromStr>(typed: &Typed, name: &str, field: &'static str) -> Result<Option<T>, Failure>
+fn value<T: std::str::FromStr>(typed: &FormValues, name: &str, field: &'static str) -> Result<Option<T>, Failure>
 where
     T::Err: Display,
 {
@@ -108,7 +108,7 @@ where
 }
 
 /// A field that has to be filled in.
-fn required<T: std::str::FromStr>(typed: &Typed, name: &str, field: &'static str) -> Result<T, Failure>
+fn required<T: std::str::FromStr>(typed: &FormValues, name: &str, field: &'static str) -> Result<T, Failure>
 where
     T::Err: Display,
 {
@@ -118,7 +118,7 @@ where
 
 /// The name of something new, which nothing may have yet.
 fn new_name(
-    typed: &Typed,
+    typed: &FormValues,
     what: &'static str,
     is_taken: impl FnOnce(&str) -> Result<bool, Failure>,
 ) -> Result<String, Failure> {
@@ -133,7 +133,7 @@ fn named<T>(all: Vec<T>, what: &'static str, name: &str, name_of: impl Fn(&T) ->
 }
 
 /// Keeps a secret that was just made for the one page of this session that shows it.
-fn show_once(app: &Shared, sent: &Sent, page: &str, secret: Option<&str>) -> Result<(), Failure> {
+fn show_once(app: &Shared, sent: &SubmittedForm, page: &str, secret: Option<&str>) -> Result<(), Failure> {
     let lost = || RequestError::Task("the answer holds no secret".to_owned());
     let secret = secret.and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
     app.sessions.show_once(&sent.session, page, secret);
@@ -141,17 +141,17 @@ fn show_once(app: &Shared, sent: &Sent, page: &str, secret: Option<&str>) -> Res
 }
 
 /// A field for a pattern, which means everything when it is empty.
-fn pattern(typed: &Typed, name: &str, field: &'static str) -> Result<Pattern, Failure> {
+fn pattern(typed: &FormValues, name: &str, field: &'static str) -> Result<Pattern, Failure> {
     Ok(value(typed, name, field)?.unwrap_or_else(Pattern::everything))
 }
 
 /// A number of days or hours as seconds; none where the field is empty.
-fn seconds(typed: &Typed, name: &str, field: &'static str, unit_s: u64) -> Result<Option<u64>, Failure> {
+fn seconds(typed: &FormValues, name: &str, field: &'static str, unit_s: u64) -> Result<Option<u64>, Failure> {
     Ok(value::<u64>(typed, name, field)?.map(|number| number.saturating_mul(unit_s)))
 }
 
 /// The grant that a form names; none where it names no role.
-fn grant(typed: &Typed) -> Result<Option<Grant>, Failure> {
+fn grant(typed: &FormValues) -> Result<Option<Grant>, Failure> {
     let (prompts, labels) = (pattern(typed, "prompts", "Prompts")?, pattern(typed, "labels", "Labels")?);
     Ok(value::<String>(typed, "role", "Role")?.map(|role| Grant { role, prompts, labels }))
 }
@@ -162,7 +162,7 @@ fn fingerprint(one: &impl Serialize) -> String {
 }
 
 /// Refuses to change what somebody else changed since the page was made.
-fn unchanged(typed: &Typed, now: &impl Serialize) -> Result<(), Failure> {
+fn unchanged(typed: &FormValues, now: &impl Serialize) -> Result<(), Failure> {
     if typed.get("seen") == fingerprint(now) {
         return Ok(());
     }
@@ -185,12 +185,12 @@ fn page_of<T>(all: Vec<T>, name: impl Fn(&T) -> &str, sought: &str, after: &str)
 }
 
 /// What a list is asked for.
-struct Sought {
+struct ListQuery {
     text: String,
     after: String,
 }
 
-impl Sought {
+impl ListQuery {
     fn read(params: &mut Params) -> Self {
         let mut take = |name| {
             let text = params.text(name).unwrap_or_default();
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn fields_are_read_or_explained_by_their_names() {
-        let mut typed = Typed::default();
+        let mut typed = FormValues::default();
         typed.put("prompts", " support/** ");
         typed.put("days", "x");
         typed.put("role", "author");

@@ -10,18 +10,18 @@ use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
-use super::super::visitor::{Sent, Visitor};
+use super::super::visitor::{SubmittedForm, Visitor};
 use super::super::{html, link_url};
 use super::tokens::create_for;
-use super::{HOUR_S, Sought, answer, asked, grant, page_of, required, seconds, show, unknown_form, which};
+use super::{HOUR_S, ListQuery, answer, asked, grant, page_of, required, seconds, show, unknown_form, which};
 use crate::api::govern::{PrincipalRequest, SignInLinkRequest, TokenView};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::registry::{Actor, Registry};
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{FormValues, Outcome};
 use crate::web::layout::principal_path;
 use crate::web::pages::access::people::{People, PersonRow, page};
-use crate::web::pages::access::person::{PersonMatter, page as person_page};
+use crate::web::pages::access::person::{PersonPageData, page as person_page};
 use crate::web::pages::access::token_path;
 
 /// Entries of the log that a page of somebody shows.
@@ -41,12 +41,12 @@ pub(in crate::http::ui) async fn list(
     visitor: Visitor,
     mut params: Params,
 ) -> Result<Response, Failure> {
-    let sought = Sought::read(&mut params);
+    let sought = ListQuery::read(&mut params);
     params.finish(&["q", "after"])?;
     Ok(html(blocking(move || shown(&app, &visitor, sought, Outcome::default())).await??))
 }
 
-fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> Result<String, Failure> {
+fn shown(app: &Shared, visitor: &Visitor, sought: ListQuery, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let (rows, next) = page_of(registry.principals(actor)?, |one| one.name.as_str(), &sought.text, &sought.after);
     let mut held: HashMap<String, (usize, Option<Timestamp>)> = HashMap::new();
@@ -64,7 +64,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> R
 }
 
 /// Makes a principal.
-pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
@@ -78,7 +78,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
         Ok(format!("{}?done=create", principal_path(&made.name)))
     };
     let did = made.await;
-    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, Sought::nothing(), outcome)).await
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, ListQuery::nothing(), outcome)).await
 }
 
 /// Shows one principal.
@@ -118,7 +118,7 @@ fn person(
     let state = visitor.view(app)?;
     let did = audits.then(|| state.audit_newest(&|entry| entry.actor == name, None, DID)).transpose()?;
     let roles = registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect();
-    let matter = PersonMatter { principal, roles, tokens, did: did.map(|page| page.items), keeps, link, outcome };
+    let matter = PersonPageData { principal, roles, tokens, did: did.map(|page| page.items), keeps, link, outcome };
     Ok(person_page(&visitor.frame(app, &state), &matter))
 }
 
@@ -126,7 +126,7 @@ fn person(
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent,
+    mut sent: SubmittedForm,
 ) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
@@ -140,7 +140,7 @@ pub(in crate::http::ui) async fn act(
 }
 
 /// Creates a sign-in link, which the page that follows shows once.
-async fn create_link(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<(), Failure> {
+async fn create_link(app: &Shared, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<(), Failure> {
     let (registry, actor) = sent.writer(app)?;
     let request = SignInLinkRequest { expires_s: seconds(typed, "hours", "Hours", HOUR_S)? };
     let (secret, _) = registry.create_sign_in_link(&actor, name.to_owned(), request).await?;
@@ -148,7 +148,7 @@ async fn create_link(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Re
     Ok(())
 }
 
-async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &Typed) -> Result<(), Failure> {
+async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &FormValues) -> Result<(), Failure> {
     let name = name.to_owned();
     match which(typed) {
         "disable" => registry.disable_principal(actor, name, true).await?,
@@ -161,7 +161,7 @@ async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &Typed) -
 }
 
 /// The grant that a form has to name.
-fn one_grant(typed: &Typed) -> Result<Grant, Failure> {
+fn one_grant(typed: &FormValues) -> Result<Grant, Failure> {
     let none = || RequestError::FormValue { field: "Role", reason: "choose one".to_owned() };
     Ok(grant(typed)?.ok_or_else(none)?)
 }

@@ -7,15 +7,15 @@ use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::state::{App, Shared};
 use super::super::html;
-use super::super::visitor::{Sent, Visitor};
+use super::super::visitor::{SubmittedForm, Visitor};
 use super::policy_form::policy_of;
 use super::{answer, asked, fingerprint, named, new_name, show, unchanged, unknown_form, which};
 use crate::model::policy::Policy;
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry};
-use crate::web::form::{Outcome, Typed, WHICH};
+use crate::web::form::{FormValues, Outcome, WHICH};
 use crate::web::pages::access::policies::{Policies, page};
-use crate::web::pages::access::policy::{PolicyMatter, blank as blank_form, page as policy_page};
+use crate::web::pages::access::policy::{PolicyPageData, blank as blank_form, page as policy_page};
 use crate::web::pages::access::policy_path;
 
 /// What was done, by the word that stands in the address.
@@ -61,7 +61,7 @@ pub(in crate::http::ui) async fn blank(
 ) -> Result<Response, Failure> {
     let (prompts, labels) = (params.text("prompts").unwrap_or_default(), params.text("labels").unwrap_or_default());
     params.finish(&["prompts", "labels"])?;
-    let mut typed = if prompts.is_empty() && labels.is_empty() { Typed::default() } else { blank_form() };
+    let mut typed = if prompts.is_empty() && labels.is_empty() { FormValues::default() } else { blank_form() };
     typed.put(WHICH, "save");
     typed.put("prompts", prompts);
     typed.put("labels", labels);
@@ -75,7 +75,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) 
     if policy.is_none() {
         registry.may_look(actor, Permission::Policy)?;
     }
-    let matter = PolicyMatter {
+    let matter = PolicyPageData {
         seen: policy.as_ref().map(fingerprint).unwrap_or_default(),
         policy,
         roles: registry.roles().into_iter().map(|role| role.name).collect(),
@@ -86,7 +86,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) 
 }
 
 /// Makes a policy.
-pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
@@ -107,14 +107,14 @@ fn saved(name: &str) -> String {
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent,
+    mut sent: SubmittedForm,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
     let did = change(&app, &sent, &name, &typed).await;
     answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, Some(&name), outcome)).await
 }
 
-async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
+async fn change(app: &Shared, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     match which(typed) {
         "save" => {

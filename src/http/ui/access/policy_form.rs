@@ -8,12 +8,12 @@ use super::{pattern, required, value};
 use crate::governance::policy_words::UNITS;
 use crate::model::finding::{Category, Severity};
 use crate::model::name::Label;
-use crate::model::policy::{After, ClockTime, Freeze, POLICY_LIST_MAX, Policy, RiskRule, Weekday};
+use crate::model::policy::{ClockTime, Freeze, POLICY_LIST_MAX, Policy, RiskRule, Soak, Weekday};
 use crate::model::time::Timestamp;
-use crate::web::form::Typed;
+use crate::web::form::FormValues;
 
 /// The policy that a form says; whether it can be kept is the registry's business.
-pub(super) fn policy_of(name: String, typed: &Typed) -> Result<Policy, Failure> {
+pub(super) fn policy_of(name: String, typed: &FormValues) -> Result<Policy, Failure> {
     let gates = typed.get("gates").split([' ', ',', '\n', '\t', '\r']).filter(|gate| !gate.is_empty());
     let mut freeze = weekly(typed)?;
     freeze.extend(once(typed)?);
@@ -33,7 +33,7 @@ pub(super) fn policy_of(name: String, typed: &Typed) -> Result<Policy, Failure> 
     })
 }
 
-fn ticked(typed: &Typed, prefix: &str) -> Vec<String> {
+fn ticked(typed: &FormValues, prefix: &str) -> Vec<String> {
     typed.all(prefix).map(|(name, _)| name.to_owned()).collect()
 }
 
@@ -41,7 +41,7 @@ fn wrong(field: &'static str, reason: impl Into<String>) -> Failure {
     RequestError::FormValue { field, reason: reason.into() }.into()
 }
 
-fn after(typed: &Typed) -> Result<Option<After>, Failure> {
+fn after(typed: &FormValues) -> Result<Option<Soak>, Failure> {
     let number = value::<u64>(typed, "after_for", "Soak time")?.unwrap_or_default();
     let Some(label) = value::<Label>(typed, "after_label", "First on label")? else {
         return if number == 0 { Ok(None) } else { Err(wrong("First on label", "choose the label")) };
@@ -49,10 +49,10 @@ fn after(typed: &Typed) -> Result<Option<After>, Failure> {
     let unit = UNITS.iter().find(|unit| unit.sign == typed.get("after_unit"));
     let unit = unit.ok_or_else(|| wrong("Soak time", "choose a unit"))?;
     let for_s = number.checked_mul(unit.seconds).ok_or_else(|| wrong("Soak time", "that is too long"))?;
-    Ok(Some(After { label, for_s }))
+    Ok(Some(Soak { label, for_s }))
 }
 
-fn risk(typed: &Typed) -> Result<Option<RiskRule>, Failure> {
+fn risk(typed: &FormValues) -> Result<Option<RiskRule>, Failure> {
     let from = value::<Severity>(typed, "risk_from", "Risk")?;
     let (approvers, blocked) = (ticked(typed, "risk_approver."), ticked(typed, "block."));
     let Some(from) = from else {
@@ -64,7 +64,7 @@ fn risk(typed: &Typed) -> Result<Option<RiskRule>, Failure> {
 }
 
 /// The numbers of the rows of a kind of freeze in which something stands, in their order.
-fn rows(typed: &Typed, prefix: &str) -> Result<Vec<usize>, Failure> {
+fn rows(typed: &FormValues, prefix: &str) -> Result<Vec<usize>, Failure> {
     let number = |rest: &str| rest.split_once('.').and_then(|(number, _)| number.parse::<usize>().ok());
     let filled = typed.all(prefix).filter(|(_, value)| !value.trim().is_empty());
     let numbers: BTreeSet<usize> = filled.filter_map(|(rest, _)| number(rest)).collect();
@@ -74,11 +74,11 @@ fn rows(typed: &Typed, prefix: &str) -> Result<Vec<usize>, Failure> {
     Ok(numbers.into_iter().collect())
 }
 
-fn why(typed: &Typed, prefix: &str) -> String {
+fn why(typed: &FormValues, prefix: &str) -> String {
     typed.get(&format!("{prefix}why")).trim().to_owned()
 }
 
-fn weekly(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
+fn weekly(typed: &FormValues) -> Result<Vec<Freeze>, Failure> {
     const FIELD: &str = "Weekly freeze";
     let row = |number: usize| {
         let prefix = format!("weekly.{number}.");
@@ -92,7 +92,7 @@ fn weekly(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
     rows(typed, "weekly.")?.into_iter().map(row).collect()
 }
 
-fn once(typed: &Typed) -> Result<Vec<Freeze>, Failure> {
+fn once(typed: &FormValues) -> Result<Vec<Freeze>, Failure> {
     const FIELD: &str = "One-time freeze";
     let row = |number: usize| {
         let prefix = format!("once.{number}.");
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_said_by_its_field() {
         let check = |fields: &[(&str, &str)], part: &str| {
-            let mut typed = Typed::default();
+            let mut typed = FormValues::default();
             typed.put("labels", "production");
             for (name, value) in fields {
                 typed.put(*name, *value);

@@ -8,14 +8,14 @@ use axum::response::Response;
 use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments};
 use super::super::super::state::{App, Shared};
-use super::super::visitor::{Sent, Visitor};
+use super::super::visitor::{SubmittedForm, Visitor};
 use super::{answer, asked, fingerprint, named, new_name, show, unchanged, unknown_form, which};
 use crate::api::govern::RoleRequest;
 use crate::model::principal::{Permission, Principal, Role};
 use crate::registry::{Registry, RegistryError};
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::role_path;
-use crate::web::pages::access::roles::{RoleMatter, Roles, one as role_page, page};
+use crate::web::pages::access::roles::{RolePageData, Roles, one as role_page, page};
 
 /// What was done, by the word that stands in the address.
 const DONE: [(&str, &str); 3] = [
@@ -68,11 +68,11 @@ fn role(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result
     let people = if keeps { Some(registry.principals(actor)?) } else { None };
     let holders = people.map(|all| all.into_iter().filter(|one| holds(one, name)).map(|one| one.name).collect());
     let seen = fingerprint(&role);
-    Ok(role_page(&visitor.frame_alone(app)?, &RoleMatter { role, seen, holders, keeps, outcome }))
+    Ok(role_page(&visitor.frame_alone(app)?, &RolePageData { role, seen, holders, keeps, outcome }))
 }
 
 /// Makes a role.
-pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
@@ -84,7 +84,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
     answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, outcome)).await
 }
 
-fn request(typed: &Typed) -> Result<RoleRequest, Failure> {
+fn request(typed: &FormValues) -> Result<RoleRequest, Failure> {
     let ticked = typed.all("may.").map(|(permission, _)| permission.parse::<Permission>());
     let permissions = ticked.collect::<Result<BTreeSet<_>, _>>();
     let permissions = permissions.map_err(|error| RegistryError::Unfit(error.to_string()))?;
@@ -95,7 +95,7 @@ fn request(typed: &Typed) -> Result<RoleRequest, Failure> {
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent,
+    mut sent: SubmittedForm,
 ) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());

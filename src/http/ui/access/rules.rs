@@ -7,12 +7,12 @@ use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments};
 use super::super::super::rule_sets::put_patiently;
 use super::super::super::state::{App, Shared};
-use super::super::visitor::{CONTENT_FORM_BYTES_MAX, Sent, Visitor};
+use super::super::visitor::{CONTENT_FORM_BYTES_MAX, SubmittedForm, Visitor};
 use super::{answer, asked, fingerprint, new_name, show, unchanged, unknown_form, which};
 use crate::api::govern::RuleSetRequest;
 use crate::model::principal::Permission;
-use crate::web::form::{Outcome, Typed};
-use crate::web::pages::access::rules::{Rules, RulesMatter, one as one_page, page};
+use crate::web::form::{FormValues, Outcome};
+use crate::web::pages::access::rules::{Rules, RulesPageData, one as one_page, page};
 use crate::web::pages::access::rules_path;
 
 /// Where the list is.
@@ -38,7 +38,7 @@ fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Fail
 /// Makes a rule set.
 pub(in crate::http::ui) async fn create(
     State(app): State<App>,
-    mut sent: Sent<CONTENT_FORM_BYTES_MAX>,
+    mut sent: SubmittedForm<CONTENT_FORM_BYTES_MAX>,
 ) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
@@ -52,7 +52,7 @@ pub(in crate::http::ui) async fn create(
     answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
 }
 
-fn request(typed: &Typed) -> RuleSetRequest {
+fn request(typed: &FormValues) -> RuleSetRequest {
     RuleSetRequest { toml: typed.get("toml").replace("\r\n", "\n"), gitleaks: typed.ticked("gitleaks") }
 }
 
@@ -71,14 +71,14 @@ fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Resul
     let (registry, _) = asked(app, visitor)?;
     let set = registry.rule_set(name)?;
     let keeps = visitor.holds(app, Permission::Policy);
-    Ok(one_page(&visitor.frame_alone(app)?, &RulesMatter { seen: fingerprint(&set), set, keeps, outcome }))
+    Ok(one_page(&visitor.frame_alone(app)?, &RulesPageData { seen: fingerprint(&set), set, keeps, outcome }))
 }
 
 /// Changes or removes a rule set.
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent<CONTENT_FORM_BYTES_MAX>,
+    mut sent: SubmittedForm<CONTENT_FORM_BYTES_MAX>,
 ) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());

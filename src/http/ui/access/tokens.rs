@@ -8,14 +8,14 @@ use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
 use super::super::html;
-use super::super::visitor::{Sent, Visitor};
+use super::super::visitor::{SubmittedForm, Visitor};
 use super::{
-    DAY_S, HOUR_S, OFFERED_MAX, Sought, answer, asked, done, page_of, required, seconds, show_once, unknown_form,
+    DAY_S, HOUR_S, ListQuery, OFFERED_MAX, answer, asked, done, page_of, required, seconds, show_once, unknown_form,
     value, which,
 };
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
-use crate::web::form::{Outcome, Typed};
-use crate::web::pages::access::token::{TokenMatter, page as token_page};
+use crate::web::form::{FormValues, Outcome};
+use crate::web::pages::access::token::{TokenPageData, page as token_page};
 use crate::web::pages::access::token_path;
 use crate::web::pages::access::tokens::{Tokens, page};
 
@@ -28,12 +28,12 @@ pub(in crate::http::ui) async fn list(
     visitor: Visitor,
     mut params: Params,
 ) -> Result<Response, Failure> {
-    let (sought, outcome) = (Sought::read(&mut params), done(params.text("done"), &DONE));
+    let (sought, outcome) = (ListQuery::read(&mut params), done(params.text("done"), &DONE));
     params.finish(&["q", "after", "done"])?;
     Ok(html(blocking(move || shown(&app, &visitor, sought, outcome)).await??))
 }
 
-fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> Result<String, Failure> {
+fn shown(app: &Shared, visitor: &Visitor, sought: ListQuery, outcome: Outcome) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let (rows, next) = page_of(registry.tokens(actor)?, |one| one.name.as_str(), &sought.text, &sought.after);
     let principals = registry.principals(actor)?.into_iter().take(OFFERED_MAX).map(|one| one.name).collect();
@@ -41,20 +41,25 @@ fn shown(app: &Shared, visitor: &Visitor, sought: Sought, outcome: Outcome) -> R
 }
 
 /// Makes an access token.
-pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let typed = sent.typed();
     let made = match required::<String>(&typed, "principal", "Person or service") {
         Ok(principal) => create_for(&app, &sent, &principal, &typed).await,
         Err(failure) => Err(failure),
     };
     answer(&sent, typed, made.map(|name| token_path(&name)), move |visitor, outcome| {
-        shown(&app, visitor, Sought::nothing(), outcome)
+        shown(&app, visitor, ListQuery::nothing(), outcome)
     })
     .await
 }
 
 /// Makes an access token of a principal, which the page of its name shows once; that name.
-pub(super) async fn create_for(app: &Shared, sent: &Sent, principal: &str, typed: &Typed) -> Result<String, Failure> {
+pub(super) async fn create_for(
+    app: &Shared,
+    sent: &SubmittedForm,
+    principal: &str,
+    typed: &FormValues,
+) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     let request = TokenRequest {
         name: required(typed, "name", "Token name")?,
@@ -67,7 +72,7 @@ pub(super) async fn create_for(app: &Shared, sent: &Sent, principal: &str, typed
 }
 
 /// How long it shall be good: not no time at all.
-fn lifetime(typed: &Typed) -> Result<Option<u64>, Failure> {
+fn lifetime(typed: &FormValues) -> Result<Option<u64>, Failure> {
     let nothing = || RequestError::FormValue {
         field: "Days",
         reason: "use 1 or more days, or leave it empty for no expiry".to_owned(),
@@ -79,7 +84,7 @@ fn lifetime(typed: &Typed) -> Result<Option<u64>, Failure> {
 }
 
 /// Keeps what was just made for the one page that shows it.
-fn keep(app: &Shared, sent: &Sent, made: TokenView) -> Result<String, Failure> {
+fn keep(app: &Shared, sent: &SubmittedForm, made: TokenView) -> Result<String, Failure> {
     show_once(app, sent, &made.name, made.token.as_deref())?;
     Ok(made.name)
 }
@@ -98,7 +103,7 @@ pub(in crate::http::ui) async fn one(
         let shown = visitor.session().and_then(|session| app.sessions.take_shown(session, &name));
         Ok::<_, Failure>(token_page(
             &visitor.frame_alone(&app)?,
-            &TokenMatter { token, shown, outcome: Outcome::default() },
+            &TokenPageData { token, shown, outcome: Outcome::default() },
         ))
     };
     Ok(html(blocking(work).await??))
@@ -115,18 +120,18 @@ fn find(app: &Shared, visitor: &Visitor, name: &str) -> Result<TokenView, Failur
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent,
+    mut sent: SubmittedForm,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
     let did = change(&app, &sent, &name, &typed).await;
     let page = move |visitor: &Visitor, outcome| {
         let token = find(&app, visitor, &name)?;
-        Ok(token_page(&visitor.frame_alone(&app)?, &TokenMatter { token, shown: None, outcome }))
+        Ok(token_page(&visitor.frame_alone(&app)?, &TokenPageData { token, shown: None, outcome }))
     };
     answer(&sent, typed, did, page).await
 }
 
-async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
+async fn change(app: &Shared, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     match which(typed) {
         "rotate" => {

@@ -6,13 +6,13 @@ use axum::response::Response;
 use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments};
 use super::super::super::state::{App, Shared};
-use super::super::visitor::{Sent, Visitor};
+use super::super::visitor::{SubmittedForm, Visitor};
 use super::{HOUR_S, answer, asked, named, new_name, pattern, required, seconds, show, show_once, unknown_form, which};
 use crate::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
 use crate::model::webhook::WebhookFormat;
-use crate::web::form::{Outcome, Typed};
+use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::webhook_path;
-use crate::web::pages::access::webhooks::{WebhookMatter, Webhooks, one as one_page, page};
+use crate::web::pages::access::webhooks::{WebhookPageData, Webhooks, one as one_page, page};
 
 /// Deliveries that the page of one shows: the newest.
 const DELIVERIES: usize = 50;
@@ -44,7 +44,7 @@ fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Fail
 }
 
 /// Makes a webhook.
-pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) -> Result<Response, Failure> {
+pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
@@ -58,7 +58,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Sent) 
 }
 
 /// The webhook that a form says; whether it can be kept is the registry's business.
-fn request(typed: &Typed) -> Result<WebhookRequest, Failure> {
+fn request(typed: &FormValues) -> Result<WebhookRequest, Failure> {
     Ok(WebhookRequest {
         url: required(typed, "url", "URL")?,
         events: typed.get("events").split_whitespace().map(str::to_owned).collect(),
@@ -68,7 +68,7 @@ fn request(typed: &Typed) -> Result<WebhookRequest, Failure> {
 }
 
 /// Keeps a secret that was just made for the one page that shows it; where that is.
-fn keep(app: &Shared, sent: &Sent, made: &WebhookView) -> Result<String, Failure> {
+fn keep(app: &Shared, sent: &SubmittedForm, made: &WebhookView) -> Result<String, Failure> {
     let path = webhook_path(&made.name);
     show_once(app, sent, &path, made.secret.as_deref())?;
     Ok(path)
@@ -90,21 +90,21 @@ fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Resul
     let webhook = named(registry.webhooks(actor)?, "webhook", name, |one| &one.name)?;
     let deliveries = registry.deliveries(actor, name, None, DELIVERIES)?.items;
     let secret = visitor.session().and_then(|session| app.sessions.take_shown(session, &webhook_path(name)));
-    Ok(one_page(&visitor.frame_alone(app)?, &WebhookMatter { webhook, secret, deliveries, outcome }))
+    Ok(one_page(&visitor.frame_alone(app)?, &WebhookPageData { webhook, secret, deliveries, outcome }))
 }
 
 /// Changes, tests, disables, enables or removes a webhook, replaces its secret, or sends an event again.
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
-    mut sent: Sent,
+    mut sent: SubmittedForm,
 ) -> Result<Response, Failure> {
     let (name, typed) = (segments.text("name").to_owned(), sent.typed());
     let did = change(&app, &sent, &name, &typed).await;
     answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, &name, outcome)).await
 }
 
-async fn change(app: &Shared, sent: &Sent, name: &str, typed: &Typed) -> Result<String, Failure> {
+async fn change(app: &Shared, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<String, Failure> {
     let (registry, actor) = sent.writer(app)?;
     let of = name.to_owned();
     match which(typed) {

@@ -12,10 +12,10 @@ use super::super::visitor::Visitor;
 use super::{OFFERED_MAX, again, asked, required, value};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{Permission, Principal};
-use crate::registry::why::{Explanation, Question};
+use crate::registry::why::{AccessQuestion, Explanation};
 use crate::resolve::CatalogueView;
-use crate::web::form::{Outcome, Typed};
-use crate::web::pages::access::why::{Because, WhyMatter, page};
+use crate::web::form::{FormValues, Outcome};
+use crate::web::pages::access::why::{Reason, WhyPageData, page};
 
 /// Longest field of a question, in characters.
 const FIELD_CHARACTERS_MAX: usize = 500;
@@ -26,7 +26,7 @@ pub(in crate::http::ui) async fn why(
     visitor: Visitor,
     mut params: Params,
 ) -> Result<Response, Failure> {
-    let mut typed = Typed::default();
+    let mut typed = FormValues::default();
     for name in ["who", "permission", "prompt", "label", "version"] {
         let text: String = params.text(name).unwrap_or_default().trim().chars().take(FIELD_CHARACTERS_MAX).collect();
         typed.put(name, text);
@@ -51,10 +51,15 @@ pub(in crate::http::ui) async fn why(
 }
 
 /// The answer, where a permission is asked about.
-fn explain(app: &Shared, visitor: &Visitor, state: &CatalogueView, typed: &Typed) -> Result<Option<Because>, Failure> {
+fn explain(
+    app: &Shared,
+    visitor: &Visitor,
+    state: &CatalogueView,
+    typed: &FormValues,
+) -> Result<Option<Reason>, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let Some(permission) = value::<Permission>(typed, "permission", "Permission")? else { return Ok(None) };
-    let question = Question {
+    let question = AccessQuestion {
         who: required(typed, "who", "Person or service")?,
         permission,
         prompt: value::<PromptName>(typed, "prompt", "Prompt")?,
@@ -66,20 +71,20 @@ fn explain(app: &Shared, visitor: &Visitor, state: &CatalogueView, typed: &Typed
         return Err(RequestError::FormValue { field: "Prompt", reason }.into());
     }
     let Explanation { answer, grants, bound } = registry.why(state, actor, &question)?;
-    Ok(Some(Because { answer, grants, bound }))
+    Ok(Some(Reason { answer, grants, bound }))
 }
 
 fn shown(
     app: &Shared,
     visitor: &Visitor,
     state: &CatalogueView,
-    typed: &Typed,
-    (because, outcome): (Option<Because>, Outcome),
+    typed: &FormValues,
+    (because, outcome): (Option<Reason>, Outcome),
 ) -> Result<String, Failure> {
     let (registry, actor) = asked(app, visitor)?;
     let keeps = visitor.holds(app, Permission::Access);
     let names = |all: Vec<_>| all.into_iter().take(OFFERED_MAX).map(|one: Principal| one.name).collect();
-    let matter = WhyMatter {
+    let matter = WhyPageData {
         asked: typed.clone(),
         because,
         // Nobody of that name, or nobody they may look at, is part of the answer.

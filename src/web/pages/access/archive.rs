@@ -7,15 +7,15 @@ use crate::api::govern::Archived;
 use crate::api::limits::{RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::model::audit::AuditEntry;
 use crate::web::form::{Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, grouped, plain, when};
 use crate::web::layout::{Frame, empty, prompt_path};
-use crate::web::words::{Visible, grouped, plain, when};
 
 /// Versions that are listed; the others are counted.
 const LISTED_MAX: usize = 200;
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
-pub struct ArchiveMatter {
+pub struct ArchivePageData {
     /// Days for which nothing may have served or used a version, as typed.
     pub unused_days: String,
     /// Of which prompts, as typed; all when empty.
@@ -34,7 +34,7 @@ pub struct ArchiveMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &ArchiveMatter) -> String {
+pub fn page(frame: &Frame, matter: &ArchivePageData) -> String {
     let main = html! {
         p { (last(frame, matter)) }
         form.filters action=(Tab::Archive.path()) {
@@ -56,13 +56,13 @@ pub fn page(frame: &Frame, matter: &ArchiveMatter) -> String {
     side_by_side(frame, Tab::Archive, about, &matter.outcome, &main)
 }
 
-fn last(frame: &Frame, matter: &ArchiveMatter) -> Markup {
+fn last(frame: &Frame, matter: &ArchivePageData) -> Markup {
     html! {
         @match &matter.last {
             Some(entry) => {
-                "Last archived " (when(entry.at, frame.now)) " by " (Visible(&entry.actor)) ": "
+                "Last archived " (when(entry.at, frame.now)) " by " (ShowInvisible(&entry.actor)) ": "
                 (versions(entry.subjects.len()))
-                @if !entry.message.is_empty() { ", “" (Visible(&entry.message)) "”" } "."
+                @if !entry.message.is_empty() { ", “" (ShowInvisible(&entry.message)) "”" } "."
             },
             None => span.quiet {
                 "Nothing archived yet" @if matter.last_is_cut { " in the most recent audit log entries" } "."
@@ -71,7 +71,7 @@ fn last(frame: &Frame, matter: &ArchiveMatter) -> Markup {
     }
 }
 
-fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
+fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
     let count = found.versions.len();
     html! {
         @if count == 0 {
@@ -82,7 +82,7 @@ fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
                 ul.went {
                     @for version in found.versions.iter().take(LISTED_MAX) {
                         @let name = version.rsplit_once('@').map_or(version.as_str(), |(name, _)| name);
-                        li { a href=(prompt_path(name)) { (Visible(version)) } }
+                        li { a href=(prompt_path(name)) { (ShowInvisible(version)) } }
                     }
                     @if count > LISTED_MAX { li.quiet { "and " (count - LISTED_MAX) " more" } }
                 }
@@ -110,7 +110,7 @@ fn result(frame: &Frame, matter: &ArchiveMatter, found: &Archived) -> Markup {
         @if !found.kept.is_empty() {
             table.list {
                 thead { tr { th scope="col" { "Kept" } th scope="col" { "Because" } } }
-                tbody { @for (why, number) in &found.kept { tr { td { (grouped(*number)) } td { (Visible(why)) } } } }
+                tbody { @for (why, number) in &found.kept { tr { td { (grouped(*number)) } td { (ShowInvisible(why)) } } } }
             }
         }
     }
@@ -125,14 +125,14 @@ mod tests {
     use super::*;
     use crate::web::layout::{Who, sample};
 
-    fn matter(versions: usize) -> ArchiveMatter {
+    fn matter(versions: usize) -> ArchivePageData {
         let found = Archived {
             versions: (1..=versions).map(|number| format!("a/<b>@{number}")).collect(),
             bytes: 12_345,
             kept: [("it is the latest version".to_owned(), 1_234)].into(),
             dry_run: true,
         };
-        ArchiveMatter { found: Some(found), seen: "5ee7".to_owned(), ..ArchiveMatter::default() }
+        ArchivePageData { found: Some(found), seen: "5ee7".to_owned(), ..ArchivePageData::default() }
     }
 
     #[test]

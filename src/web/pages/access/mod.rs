@@ -17,9 +17,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission};
-use crate::web::form::{Outcome, Typed, WHICH, begin};
+use crate::web::form::{FormValues, Outcome, WHICH, begin};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::{Frame, Page, Part, query};
-use crate::web::words::{Visible, plain};
 
 /// What stays as it is in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -171,19 +171,19 @@ fn why_of(who: &str, grant: &Grant, gives: &std::collections::BTreeSet<Permissio
 /// A grant as people read it.
 fn grant_words(grant: &Grant) -> Markup {
     html! {
-        a href=(role_path(&grant.role)) { (Visible(&grant.role)) }
-        @if grant.prompts.is_everything() { " everywhere" } @else { " on " code { (Visible(grant.prompts.as_str())) } }
-        @if !grant.labels.is_everything() { " for labels " code { (Visible(grant.labels.as_str())) } }
+        a href=(role_path(&grant.role)) { (ShowInvisible(&grant.role)) }
+        @if grant.prompts.is_everything() { " everywhere" } @else { " on " code { (ShowInvisible(grant.prompts.as_str())) } }
+        @if !grant.labels.is_everything() { " for labels " code { (ShowInvisible(grant.labels.as_str())) } }
     }
 }
 
 /// The fields of a grant; `id` tells those of one form from those of another.
-fn grant_fields(id: &str, roles: &[String], typed: &Typed, required: bool) -> Markup {
+fn grant_fields(id: &str, roles: &[String], typed: &FormValues, required: bool) -> Markup {
     html! {
         label for={ (id) "-role" } { "Role" }
         select id={ (id) "-role" } name="role" required[required] {
             option value="" { (if required { "Choose one" } else { "None" }) }
-            @for role in roles { option value=(plain(role)) selected[role == typed.get("role")] { (Visible(role)) } }
+            @for role in roles { option value=(plain(role)) selected[role == typed.get("role")] { (ShowInvisible(role)) } }
         }
         label for={ (id) "-prompts" } { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
         input id={ (id) "-prompts" } name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX)
@@ -195,7 +195,7 @@ fn grant_fields(id: &str, roles: &[String], typed: &Typed, required: bool) -> Ma
 }
 
 /// The fields of a new access token, but for whose it is.
-fn token_fields(id: &str, typed: &Typed) -> Markup {
+fn token_fields(id: &str, typed: &FormValues) -> Markup {
     let days = if typed.get("name").is_empty() { "90" } else { typed.get("days") };
     html! {
         label for={ (id) "-name" } { "Token name " span.quiet { "(e.g. ann-laptop)" } }
@@ -250,7 +250,7 @@ fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &s
             summary { (button) " …" }
             form.stack method="post" action=(action) {
                 (begin(form, which))
-                p.quiet { (Visible(means)) }
+                p.quiet { (ShowInvisible(means)) }
                 button.danger type="submit" { (button) }
             }
         }

@@ -6,8 +6,8 @@ use super::{NAME, NAME_MAX, Tab, finder, further, grant_fields, grant_words, on_
 use crate::model::principal::{Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::web::form::{Outcome, begin};
+use crate::web::format::{ShowInvisible, plain, when};
 use crate::web::layout::{Frame, empty, principal_path};
-use crate::web::words::{Visible, plain, when};
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +64,7 @@ fn table(frame: &Frame, people: &People) -> Markup {
                 @for row in &people.rows {
                     @let one = &row.principal;
                     tr {
-                        th scope="row" { a.name href=(principal_path(&one.name)) { (Visible(&one.name)) } }
+                        th scope="row" { a.name href=(principal_path(&one.name)) { (ShowInvisible(&one.name)) } }
                         td data-label="Kind" { (one.kind) }
                         td data-label="Roles" {
                             @if one.disabled.is_some() { span.tag.high { "disabled" } " " }
@@ -106,7 +106,7 @@ fn new(people: &People, form: &str) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::form::{Refusal, Typed};
+    use crate::web::form::{FormError, FormValues};
     use crate::web::layout::{Who, sample};
 
     #[test]
@@ -118,13 +118,13 @@ mod tests {
         .expect("a principal");
         let last_used = Some("2026-03-20T14:00:00Z".parse().expect("a time"));
         let rows = vec![PersonRow { principal, tokens: 2, last_used }];
-        let mut typed = Typed::default();
+        let mut typed = FormValues::default();
         for (name, value) in
             [("do", "create"), ("name", "bob\"><script>"), ("role", "author"), ("prompts", "x\u{202e}")]
         {
             typed.put(name, value);
         }
-        let refused = Some(Refusal { says: "no name".to_owned(), ..Refusal::default() });
+        let refused = Some(FormError { says: "no name".to_owned(), ..FormError::default() });
         let people = People {
             rows,
             next: Some("ann".to_owned()),

@@ -9,12 +9,12 @@ use crate::api::govern::TokenView;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
 use crate::web::form::{Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, plain, when};
 use crate::web::layout::{Frame, command, empty, principal_path, query};
-use crate::web::words::{Visible, plain, when};
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct PersonMatter {
+pub struct PersonPageData {
     /// The principal.
     pub principal: Principal,
     /// Every role, by name.
@@ -33,12 +33,12 @@ pub struct PersonMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
+pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
     let one = &matter.principal;
     let form = frame.form().filter(|_| matter.keeps);
     let main = html! {
         div.head {
-            h1 { (Visible(&one.name)) }
+            h1 { (ShowInvisible(&one.name)) }
             span.tag { (one.kind) }
             @if one.disabled.is_some() { span.tag.high { "disabled" } }
             p.quiet { "since " (when(one.created, frame.now)) }
@@ -46,7 +46,7 @@ pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
         (matter.outcome.note())
         @if let Some(link) = &matter.link {
             section.once aria-labelledby="once" {
-                h2 #once { "Send this link to " (Visible(&one.name)) }
+                h2 #once { "Send this link to " (ShowInvisible(&one.name)) }
                 p { "It is shown only now, and signs them in once. Anyone who opens it first is signed in as them." }
                 (command(link))
             }
@@ -77,7 +77,7 @@ pub fn page(frame: &Frame, matter: &PersonMatter) -> String {
     below(frame, Tab::People, &one.name, &matter.outcome, main)
 }
 
-fn grants(matter: &PersonMatter, form: Option<&str>) -> Markup {
+fn grants(matter: &PersonPageData, form: Option<&str>) -> Markup {
     let one = &matter.principal;
     let nothing = std::collections::BTreeSet::new();
     html! {
@@ -92,13 +92,13 @@ fn grants(matter: &PersonMatter, form: Option<&str>) -> Markup {
                     @for grant in &one.grants {
                         @let gives = matter.roles.get(&grant.role).map_or(&nothing, |role| &role.permissions);
                         tr {
-                            th scope="row" { a href=(role_path(&grant.role)) { (Visible(&grant.role)) } }
-                            td data-label="Prompts" { code { (Visible(grant.prompts.as_str())) } }
-                            td data-label="Labels" { code { (Visible(grant.labels.as_str())) } }
+                            th scope="row" { a href=(role_path(&grant.role)) { (ShowInvisible(&grant.role)) } }
+                            td data-label="Prompts" { code { (ShowInvisible(grant.prompts.as_str())) } }
+                            td data-label="Labels" { code { (ShowInvisible(grant.labels.as_str())) } }
                             td data-label="Permissions" { (permissions(gives)) }
                             td data-label="Check" {
                                 a href=(why_of(&one.name, grant, gives)) {
-                                    "Explain" span.hidden { " " (Visible(&grant.to_string())) }
+                                    "Explain" span.hidden { " " (ShowInvisible(&grant.to_string())) }
                                 }
                             }
                             @if let Some(form) = form { td { (take(&one.name, grant, form)) } }
@@ -123,7 +123,7 @@ pub(super) fn permissions(gives: &std::collections::BTreeSet<Permission>) -> Mar
 fn take(who: &str, grant: &Grant, form: &str) -> Markup {
     html! {
         details.act {
-            summary { "Remove" span.hidden { " " (Visible(&grant.to_string())) } }
+            summary { "Remove" span.hidden { " " (ShowInvisible(&grant.to_string())) } }
             form.stack method="post" action=(principal_path(who)) {
                 (begin(form, "take"))
                 (hidden("role", plain(&grant.role)))
@@ -143,7 +143,7 @@ fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
                     li {
                         b { (entry.command) } " "
                         @if entry.decision == Decision::Denied { span.tag.high { "denied" } " " }
-                        (Visible(&entry.subjects.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", "))) " "
+                        (ShowInvisible(&entry.subjects.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", "))) " "
                         span.quiet { (when(entry.at, frame.now)) }
                     }
                 }
@@ -153,7 +153,7 @@ fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
     }
 }
 
-fn desk(matter: &PersonMatter, form: &str) -> Markup {
+fn desk(matter: &PersonPageData, form: &str) -> Markup {
     let (one, path) = (&matter.principal, principal_path(&matter.principal.name));
     let roles: Vec<String> = matter.roles.keys().cloned().collect();
     html! {
@@ -209,13 +209,13 @@ mod tests {
     use super::*;
     use crate::web::layout::{Who, sample};
 
-    fn matter() -> PersonMatter {
+    fn matter() -> PersonPageData {
         let principal = serde_json::from_value(json!({"name": "ann", "kind": "person", "created": "2026-01-02T03:04:05Z", "grants": [
             {"role": "releaser", "prompts": "support/agent", "labels": "staging"}, {"role": "author", "prompts": "sales/**"}, {"role": "gone<b>"}]}))
         .expect("a principal");
         let did = json!({"format": 1, "seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann", "command": "deploy", "decision": "denied",
             "subjects": [{"kind": "token", "name": "<s>\u{202e}"}], "message": "why", "previous": ""});
-        PersonMatter {
+        PersonPageData {
             principal,
             roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),
             tokens: Some(Vec::new()),
@@ -258,13 +258,13 @@ mod tests {
                 && !shown.contains("value=\"disable\"")
         );
         assert!(!shown.contains("value=\"link\""), "no link for who is disabled");
-        let linked = PersonMatter { link: Some("http://here/ui/sign-in-link?key=bh_<".to_owned()), ..matter() };
+        let linked = PersonPageData { link: Some("http://here/ui/sign-in-link?key=bh_<".to_owned()), ..matter() };
         assert!(page(&signed(), &linked).contains("http://here/ui/sign-in-link?key=bh_&lt;</code>"));
     }
 
     #[test]
     fn who_keeps_no_access_changes_nothing_here() {
-        let shown = page(&signed(), &PersonMatter { keeps: false, tokens: None, did: None, ..matter() });
+        let shown = page(&signed(), &PersonPageData { keeps: false, tokens: None, did: None, ..matter() });
         assert!(!shown.contains("action=\"/ui/access") && !shown.contains("Access tokens</h2>"), "{shown}");
     }
 }

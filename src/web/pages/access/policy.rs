@@ -10,16 +10,16 @@ use crate::governance::policy_words::{UNITS, in_unit};
 use crate::model::finding::{Category, Severity};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::time::Timestamp;
-use crate::web::form::{Outcome, Typed, begin, hidden};
+use crate::web::form::{FormValues, Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::Frame;
-use crate::web::words::{Visible, plain};
 
 /// Whose approval risk needs where nobody says otherwise.
 const COMPLIANCE: &str = "compliance";
 
 /// What the page shows.
 #[derive(Clone, Debug)]
-pub struct PolicyMatter {
+pub struct PolicyPageData {
     /// The policy; none for a new one.
     pub policy: Option<Policy>,
     /// What tells it from itself after a change.
@@ -34,16 +34,16 @@ pub struct PolicyMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &PolicyMatter) -> String {
+pub fn page(frame: &Frame, matter: &PolicyPageData) -> String {
     let title = matter.policy.as_ref().map_or("New policy", |policy| policy.name.as_str());
     let form = frame.form().filter(|_| matter.keeps);
     let main = html! {
         div.head {
-            h1 { (Visible(title)) }
+            h1 { (ShowInvisible(title)) }
             @if let Some(policy) = &matter.policy {
                 p.quiet {
-                    "for labels " code { (Visible(policy.labels.as_str())) } " of prompts "
-                    code { (Visible(policy.prompts.as_str())) }
+                    "for labels " code { (ShowInvisible(policy.labels.as_str())) } " of prompts "
+                    code { (ShowInvisible(policy.prompts.as_str())) }
                 }
             }
         }
@@ -70,11 +70,11 @@ pub fn page(frame: &Frame, matter: &PolicyMatter) -> String {
     below(frame, Tab::Policies, title, &matter.outcome, main)
 }
 
-fn editor(matter: &PolicyMatter, form: &str) -> Markup {
+fn editor(matter: &PolicyPageData, form: &str) -> Markup {
     let sent = matter.outcome.of("save");
     let typed = match &matter.policy {
-        Some(policy) if sent == Typed::default() => typed(policy),
-        None if sent == Typed::default() => blank(),
+        Some(policy) if sent == FormValues::default() => typed(policy),
+        None if sent == FormValues::default() => blank(),
         _ => sent,
     };
     let path = matter.policy.as_ref().map_or_else(|| NEW.to_owned(), |policy| policy_path(&policy.name));
@@ -103,14 +103,14 @@ fn field(id: &str, name: &str, hint: &str, input: &Markup) -> Markup {
 }
 
 /// A field for one line of text.
-fn text(typed: &Typed, id: &str, max: &str, required: bool) -> Markup {
+fn text(typed: &FormValues, id: &str, max: &str, required: bool) -> Markup {
     html! {
         input id=(id) name=(id) value=(plain(typed.get(id))) maxlength=(max) required[required] autocomplete="off"
             spellcheck="false";
     }
 }
 
-fn place(new: bool, typed: &Typed) -> Markup {
+fn place(new: bool, typed: &FormValues) -> Markup {
     html! {
         fieldset {
             legend { "Where" }
@@ -136,7 +136,7 @@ fn place(new: bool, typed: &Typed) -> Markup {
     }
 }
 
-fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: &Typed) -> Markup {
+fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: &FormValues) -> Markup {
     html! {
         fieldset.boxes {
             legend { (legend) }
@@ -145,14 +145,14 @@ fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: 
                 @let name = format!("{prefix}{one}");
                 label.check {
                     input type="checkbox" name=(plain(&name)) value="yes" checked[typed.ticked(&name)];
-                    span { (Visible(one)) }
+                    span { (ShowInvisible(one)) }
                 }
             }
         }
     }
 }
 
-fn people(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
+fn people(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
     html! {
         fieldset {
             legend { "People" }
@@ -187,7 +187,7 @@ fn people(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
     }
 }
 
-fn conditions(typed: &Typed) -> Markup {
+fn conditions(typed: &FormValues) -> Markup {
     html! {
         fieldset {
             legend { "Prerequisites" }
@@ -224,12 +224,12 @@ fn conditions(typed: &Typed) -> Markup {
 }
 
 /// How many rows there are of a kind of freeze, with one to fill in.
-fn rows(typed: &Typed, prefix: &str) -> usize {
+fn rows(typed: &FormValues, prefix: &str) -> usize {
     let numbers = typed.all(prefix).filter_map(|(rest, _)| rest.split('.').next()?.parse::<usize>().ok());
     numbers.max().map_or(1, |last| last.saturating_add(2)).min(POLICY_LIST_MAX)
 }
 
-fn quiet_times(typed: &Typed) -> Markup {
+fn quiet_times(typed: &FormValues) -> Markup {
     html! {
         fieldset {
             legend { "Freeze windows (UTC)" }
@@ -283,7 +283,7 @@ fn quiet_times(typed: &Typed) -> Markup {
     }
 }
 
-fn risk(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
+fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
     let categories: BTreeSet<&str> = Category::ALL.iter().map(|category| category.as_str()).collect();
     html! {
         fieldset {
@@ -316,8 +316,8 @@ fn risk(roles: &BTreeSet<&str>, typed: &Typed) -> Markup {
 
 /// The fields of the form that say what a policy is.
 #[must_use]
-pub fn typed(policy: &Policy) -> Typed {
-    let mut typed = Typed::default();
+pub fn typed(policy: &Policy) -> FormValues {
+    let mut typed = FormValues::default();
     typed.put("name", policy.name.as_str());
     typed.put("labels", policy.labels.as_str());
     if !policy.prompts.is_everything() {
@@ -353,19 +353,19 @@ pub fn typed(policy: &Policy) -> Typed {
 
 /// The fields of a form in which nothing is said yet.
 #[must_use]
-pub fn blank() -> Typed {
-    let mut typed = Typed::default();
+pub fn blank() -> FormValues {
+    let mut typed = FormValues::default();
     tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());
     typed
 }
 
-fn tick<'a>(typed: &mut Typed, prefix: &str, names: impl Iterator<Item = &'a str>) {
+fn tick<'a>(typed: &mut FormValues, prefix: &str, names: impl Iterator<Item = &'a str>) {
     for name in names {
         typed.put(format!("{prefix}{name}"), "yes");
     }
 }
 
-fn put_freezes(typed: &mut Typed, freezes: &[Freeze]) {
+fn put_freezes(typed: &mut FormValues, freezes: &[Freeze]) {
     let (mut weekly, mut once) = (0_usize, 0_usize);
     for freeze in freezes {
         match freeze {
@@ -412,7 +412,7 @@ mod tests {
                 {"from":"2026-12-24T00:00:00Z","to":"2026-12-27T12:30:00Z","why":"<i>"}]}"#,
         )
         .expect("a policy");
-        let matter = PolicyMatter {
+        let matter = PolicyPageData {
             policy: Some(policy),
             seen: "5ee".to_owned(),
             roles: vec!["compliance".to_owned()],
@@ -446,9 +446,9 @@ mod tests {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         assert!(!shown.contains("<b>&quot;") && !shown.contains("<i>"), "{shown}");
-        let read = page(&signed(), &PolicyMatter { keeps: false, ..matter.clone() });
+        let read = page(&signed(), &PolicyPageData { keeps: false, ..matter.clone() });
         assert!(read.contains("Requirements</h2>") && !read.contains("action=\"/ui/access"), "{read}");
-        let new = page(&signed(), &PolicyMatter { policy: None, seen: String::new(), ..matter });
+        let new = page(&signed(), &PolicyPageData { policy: None, seen: String::new(), ..matter });
         assert!(
             new.contains("New policy</h1>") && new.contains("name=\"name\"") && !new.contains("value=\"remove\""),
             "{new}"

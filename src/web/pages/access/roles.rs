@@ -5,9 +5,9 @@ use maud::{Markup, html};
 use super::person::permissions;
 use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, role_path, side_by_side};
 use crate::model::principal::{Permission, Role};
-use crate::web::form::{Outcome, Typed, begin, hidden};
+use crate::web::form::{FormValues, Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::{Frame, principal_path};
-use crate::web::words::{Visible, plain};
 
 /// Holders of a role that its page names.
 const NAMED_MAX: usize = 50;
@@ -25,7 +25,7 @@ pub struct Roles {
 
 /// What the page of one shows.
 #[derive(Clone, Debug)]
-pub struct RoleMatter {
+pub struct RolePageData {
     /// The role.
     pub role: Role,
     /// What tells it from itself after a change.
@@ -56,11 +56,11 @@ pub fn page(frame: &Frame, roles: &Roles) -> String {
                 @for (role, held) in &roles.rows {
                     tr {
                         th scope="row" {
-                            a.name href=(role_path(&role.name)) { (Visible(&role.name)) }
+                            a.name href=(role_path(&role.name)) { (ShowInvisible(&role.name)) }
                             @if role.built_in { " " span.tag { "built in" } }
                         }
                         td data-label="Allows" { (permissions(&role.permissions)) }
-                        td.words data-label="Description" { (Visible(&role.description)) }
+                        td.words data-label="Description" { (ShowInvisible(&role.description)) }
                         @if let Some(held) = held { td data-label="Granted to" { (held) } }
                     }
                 }
@@ -85,7 +85,7 @@ fn new(roles: &Roles, form: &str) -> Markup {
 }
 
 /// What a role allows and is for.
-fn fields(typed: &Typed) -> Markup {
+fn fields(typed: &FormValues) -> Markup {
     html! {
         label for="role-for" { "Description" }
         input #role-for name="description" value=(plain(typed.get("description"))) maxlength="200" autocomplete="off";
@@ -104,8 +104,8 @@ fn fields(typed: &Typed) -> Markup {
 
 /// The fields of a form that say what a role is.
 #[must_use]
-pub fn typed(role: &Role) -> Typed {
-    let mut typed = Typed::default();
+pub fn typed(role: &Role) -> FormValues {
+    let mut typed = FormValues::default();
     typed.put("description", role.description.as_str());
     for permission in &role.permissions {
         typed.put(format!("may.{permission}"), "yes");
@@ -115,13 +115,13 @@ pub fn typed(role: &Role) -> Typed {
 
 /// Writes the page of one.
 #[must_use]
-pub fn one(frame: &Frame, matter: &RoleMatter) -> String {
+pub fn one(frame: &Frame, matter: &RolePageData) -> String {
     let role = &matter.role;
     let form = frame.form().filter(|_| matter.keeps && !role.built_in);
     let main = html! {
         div.head {
-            h1 { (Visible(&role.name)) }
-            @if role.built_in { span.tag { "built in" } } p.quiet { (Visible(&role.description)) }
+            h1 { (ShowInvisible(&role.name)) }
+            @if role.built_in { span.tag { "built in" } } p.quiet { (ShowInvisible(&role.description)) }
         }
         (matter.outcome.note())
         div.columns.detail {
@@ -140,7 +140,7 @@ pub fn one(frame: &Frame, matter: &RoleMatter) -> String {
                         @if holders.is_empty() { p.quiet { "No one." } }
                         p.inline {
                             @for name in holders.iter().take(NAMED_MAX) {
-                                a.tag href=(principal_path(name)) { (Visible(name)) }
+                                a.tag href=(principal_path(name)) { (ShowInvisible(name)) }
                             }
                         }
                         @if holders.len() > NAMED_MAX { p.quiet { "and " (holders.len() - NAMED_MAX) " more" } }
@@ -153,10 +153,10 @@ pub fn one(frame: &Frame, matter: &RoleMatter) -> String {
     below(frame, Tab::Roles, &role.name, &matter.outcome, main)
 }
 
-fn desk(matter: &RoleMatter, form: &str) -> Markup {
+fn desk(matter: &RolePageData, form: &str) -> Markup {
     let path = role_path(&matter.role.name);
     let sent = matter.outcome.of("change");
-    let shown = if sent == Typed::default() { typed(&matter.role) } else { sent };
+    let shown = if sent == FormValues::default() { typed(&matter.role) } else { sent };
     html! {
         div.desk {
             form.stack method="post" action=(path) {
@@ -198,7 +198,7 @@ mod tests {
         }
         let admin = Role::built_in().remove(0);
         let matter =
-            RoleMatter { role: admin, seen: String::new(), holders: None, keeps: true, outcome: Outcome::default() };
+            RolePageData { role: admin, seen: String::new(), holders: None, keeps: true, outcome: Outcome::default() };
         let shown = one(&signed(), &matter);
         assert!(shown.contains("cannot be changed") && !shown.contains("action=\"/ui/access"), "{shown}");
         let own = Role {
@@ -209,7 +209,7 @@ mod tests {
         };
         let shown = one(
             &signed(),
-            &RoleMatter { role: own, seen: "5ee".to_owned(), holders: Some(vec!["ann<i>".to_owned()]), ..matter },
+            &RolePageData { role: own, seen: "5ee".to_owned(), holders: Some(vec!["ann<i>".to_owned()]), ..matter },
         );
         for part in [
             "&lt;b&gt;<span class=\"odd\">",

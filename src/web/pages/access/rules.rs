@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, rules_path, side_by_side};
 use crate::api::govern::RuleSetView;
-use crate::web::form::{Outcome, Typed, begin, hidden};
+use crate::web::form::{FormValues, Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, plain};
 use crate::web::layout::Frame;
-use crate::web::words::{Visible, plain};
 
 /// A rule to begin with.
 const EXAMPLE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
@@ -24,7 +24,7 @@ pub struct Rules {
 
 /// What the page of one shows.
 #[derive(Clone, Debug)]
-pub struct RulesMatter {
+pub struct RulesPageData {
     /// The set, with its rules.
     pub set: RuleSetView,
     /// What tells it from itself after a change.
@@ -47,9 +47,9 @@ pub fn page(frame: &Frame, matter: &Rules) -> String {
                 th scope="row" {
                     // Those that come with the program have no page: only their number is known here.
                     @if set.name == "built-in" {
-                        (Visible(&set.name)) " " span.tag { "built in" }
+                        (ShowInvisible(&set.name)) " " span.tag { "built in" }
                     } @else {
-                        a.name href=(rules_path(&set.name)) { (Visible(&set.name)) }
+                        a.name href=(rules_path(&set.name)) { (ShowInvisible(&set.name)) }
                     }
                 }
                 td data-label="Rules" { (set.rules) }
@@ -79,12 +79,12 @@ fn new(matter: &Rules, form: &str) -> Markup {
 
 /// Writes the page of one.
 #[must_use]
-pub fn one(frame: &Frame, matter: &RulesMatter) -> String {
+pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
     let set = &matter.set;
     let toml = set.toml.as_deref().unwrap_or_default();
     let main = html! {
         div.head {
-            h1 { (Visible(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
+            h1 { (ShowInvisible(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
         }
         (matter.outcome.note())
         @match frame.form().filter(|_| matter.keeps) {
@@ -104,13 +104,13 @@ pub fn one(frame: &Frame, matter: &RulesMatter) -> String {
                     "Existing findings are kept; new versions are no longer checked by this set.",
                 ))
             },
-            None => pre tabindex="0" { code { (Visible(toml)) } },
+            None => pre tabindex="0" { code { (ShowInvisible(toml)) } },
         }
     };
     below(frame, Tab::Rules, &set.name, &matter.outcome, main)
 }
 
-fn text(typed: &Typed, otherwise: &str) -> Markup {
+fn text(typed: &FormValues, otherwise: &str) -> Markup {
     let shown = if typed.get("toml").is_empty() { otherwise } else { typed.get("toml") };
     html! {
         label for="rules-toml" {
@@ -138,7 +138,10 @@ mod tests {
         assert!(list(true).contains("house.loan") && list(true).contains("/ui/access/rules/house"), "{}", list(true));
         assert!(!list(false).contains("<textarea"));
         let shown = |keeps| {
-            one(&signed(), &RulesMatter { set: set.clone(), seen: "s".to_owned(), keeps, outcome: Outcome::default() })
+            one(
+                &signed(),
+                &RulesPageData { set: set.clone(), seen: "s".to_owned(), keeps, outcome: Outcome::default() },
+            )
         };
         assert!(shown(true).contains("\n&lt;/textarea&gt;&lt;b&gt;</textarea>"), "{}", shown(true));
         assert!(!shown(false).contains("<textarea") && shown(false).contains("&lt;b&gt;"), "{}", shown(false));

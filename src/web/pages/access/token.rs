@@ -7,11 +7,11 @@ use super::{Tab, behind_a_click, below, token_path};
 use crate::api::govern::TokenView;
 use crate::crypto::secret::AccessToken;
 use crate::web::form::{Outcome, begin};
+use crate::web::format::{ShowInvisible, plain, when};
 use crate::web::layout::{Frame, command, principal_path};
-use crate::web::words::{Visible, plain, when};
 
 /// What the page shows.
-pub struct TokenMatter {
+pub struct TokenPageData {
     /// The access token, without itself.
     pub token: TokenView,
     /// Itself, where it was just made.
@@ -22,18 +22,18 @@ pub struct TokenMatter {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &TokenMatter) -> String {
+pub fn page(frame: &Frame, matter: &TokenPageData) -> String {
     let token = &matter.token;
     let main = html! {
         div.head {
-            h1 { (Visible(&token.name)) }
-            p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (Visible(&token.principal)) } }
+            h1 { (ShowInvisible(&token.name)) }
+            p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (ShowInvisible(&token.principal)) } }
         }
         (matter.outcome.note())
         @if let Some(shown) = &matter.shown {
             section.once aria-labelledby="once" {
                 h2 #once { "Copy your token" }
-                p { "You won’t see it again. Anyone with it can act as " b { (Visible(&token.principal)) } "." }
+                p { "You won’t see it again. Anyone with it can act as " b { (ShowInvisible(&token.principal)) } "." }
                 (command(shown.reveal()))
             }
         }
@@ -57,7 +57,7 @@ pub fn page(frame: &Frame, matter: &TokenMatter) -> String {
     below(frame, Tab::Tokens, &token.name, &matter.outcome, main)
 }
 
-fn desk(matter: &TokenMatter, form: &str) -> Markup {
+fn desk(matter: &TokenPageData, form: &str) -> Markup {
     let (path, typed) = (token_path(&matter.token.name), matter.outcome.of("rotate"));
     let hours = if matter.outcome.typed.get("do") == "rotate" { typed.get("hours") } else { "24" };
     html! {
@@ -95,7 +95,7 @@ mod tests {
         )
         .expect("a token");
         let signed = Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
-        let mut matter = TokenMatter { token, shown: None, outcome: Outcome::default() };
+        let mut matter = TokenPageData { token, shown: None, outcome: Outcome::default() };
         let shown = page(&sample(signed.clone()), &matter);
         for part in ["ann&lt;b&gt;", "Old token", "value=\"rotate\"", "value=\"revoke\"", "<details class=\"act\">"] {
             assert!(shown.contains(part), "{part} in {shown}");

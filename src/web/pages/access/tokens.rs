@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::{NAME_MAX, Tab, finder, further, on_demand, side_by_side, token_fields, token_path};
 use crate::api::govern::TokenView;
 use crate::web::form::{Outcome, begin};
+use crate::web::format::{ShowInvisible, plain, when};
 use crate::web::layout::{Frame, empty, principal_path};
-use crate::web::words::{Visible, plain, when};
 
 /// An access token that ends within this is marked, in milliseconds: a week.
 const SOON_MS: i64 = 7 * 24 * 3_600 * 1_000;
@@ -54,10 +54,10 @@ pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
             tbody {
                 @for token in rows {
                     tr {
-                        th scope="row" { a.name href=(token_path(&token.name)) { (Visible(&token.name)) } }
+                        th scope="row" { a.name href=(token_path(&token.name)) { (ShowInvisible(&token.name)) } }
                         @if whose {
                             td data-label="Owner" {
-                                a href=(principal_path(&token.principal)) { (Visible(&token.principal)) }
+                                a href=(principal_path(&token.principal)) { (ShowInvisible(&token.principal)) }
                             }
                         }
                         td data-label="Created" { (when(token.created, frame.now)) }
@@ -89,8 +89,8 @@ pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
 pub(super) fn bound(token: &TokenView) -> Markup {
     html! {
         @if token.prompts.is_none() && token.views.is_empty() { span.quiet { "all prompts" } }
-        @if let Some(prompts) = &token.prompts { "prompts " code { (Visible(prompts.as_str())) } " " }
-        @for view in &token.views { "view " code { (Visible(view)) } " " }
+        @if let Some(prompts) = &token.prompts { "prompts " code { (ShowInvisible(prompts.as_str())) } " " }
+        @for view in &token.views { "view " code { (ShowInvisible(view)) } " " }
     }
 }
 

@@ -6,9 +6,9 @@ use super::{NAME, NAME_MAX, PATTERN_MAX, Tab, behind_a_click, below, on_demand, 
 use crate::api::webhooks::WebhookView;
 use crate::crypto::secret::AccessToken;
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
-use crate::web::form::{Outcome, Typed, begin, hidden};
+use crate::web::form::{FormValues, Outcome, begin, hidden};
+use crate::web::format::{ShowInvisible, plain, when};
 use crate::web::layout::{Frame, command, empty};
-use crate::web::words::{Visible, plain, when};
 
 /// The event that a new webhook hears of unless something else is typed.
 const LIKELY: &str = "prompt.label.moved";
@@ -31,7 +31,7 @@ pub struct Webhooks {
 }
 
 /// What the page of one shows.
-pub struct WebhookMatter {
+pub struct WebhookPageData {
     /// The webhook, without its secret.
     pub webhook: WebhookView,
     /// Its secret, where it was just made.
@@ -58,14 +58,14 @@ pub fn page(frame: &Frame, matter: &Webhooks) -> String {
                     }
                 }
                 tbody { @for one in &matter.rows { tr {
-                    th scope="row" { a.name href=(webhook_path(&one.name)) { (Visible(&one.name)) } }
-                    td.words data-label="URL" { (Visible(&one.url)) }
-                    td data-label="Events" { @for event in &one.events { code { (Visible(event)) } " " } }
+                    th scope="row" { a.name href=(webhook_path(&one.name)) { (ShowInvisible(&one.name)) } }
+                    td.words data-label="URL" { (ShowInvisible(&one.url)) }
+                    td data-label="Events" { @for event in &one.events { code { (ShowInvisible(event)) } " " } }
                     td data-label="Prompts" {
                         @if one.prompts.is_everything() {
                             span.quiet { "all" }
                         } @else {
-                            code { (Visible(one.prompts.as_str())) }
+                            code { (ShowInvisible(one.prompts.as_str())) }
                         }
                     }
                     td data-label="State" { (state(frame, one)) }
@@ -93,10 +93,10 @@ fn new(matter: &Webhooks, form: &str) -> Markup {
 
 /// Writes the page of one.
 #[must_use]
-pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
+pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
     let webhook = &matter.webhook;
     let main = html! {
-        div.head { h1 { (Visible(&webhook.name)) } p.quiet { "A webhook to " (Visible(&webhook.url)) } }
+        div.head { h1 { (ShowInvisible(&webhook.name)) } p.quiet { "A webhook to " (ShowInvisible(&webhook.url)) } }
         (matter.outcome.note())
         @if let Some(secret) = &matter.secret {
             section.once aria-labelledby="once" {
@@ -112,13 +112,13 @@ pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
             section {
                 dl.pairs {
                     dt { "State" } dd { (state(frame, webhook)) }
-                    dt { "Events" } dd { @for event in &webhook.events { code { (Visible(event)) } " " } }
+                    dt { "Events" } dd { @for event in &webhook.events { code { (ShowInvisible(event)) } " " } }
                     dt { "Prompts" }
                     dd {
                         @if webhook.prompts.is_everything() {
                             "all"
                         } @else {
-                            code { (Visible(webhook.prompts.as_str())) }
+                            code { (ShowInvisible(webhook.prompts.as_str())) }
                         }
                     }
                     dt { "Format" } dd { (webhook.format.as_str()) }
@@ -139,7 +139,7 @@ pub fn one(frame: &Frame, matter: &WebhookMatter) -> String {
 fn state(frame: &Frame, webhook: &WebhookView) -> Markup {
     html! {
         @if let Some(disabled) = &webhook.disabled {
-            span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (Visible(&disabled.why))
+            span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (ShowInvisible(&disabled.why))
         }
         @else if let Some(since) = webhook.failing_since {
             span.tag.high { "failing" } " since " (when(since, frame.now))
@@ -157,7 +157,7 @@ const fn state_class(state: DeliveryState) -> &'static str {
     }
 }
 
-fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
+fn deliveries(frame: &Frame, matter: &WebhookPageData) -> Markup {
     html! {
         @if matter.deliveries.is_empty() { p.quiet { "No deliveries yet." } } @else {
             table.list.cards {
@@ -168,7 +168,7 @@ fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
                     }
                 }
                 tbody { @for one in &matter.deliveries { tr {
-                    th scope="row" { (Visible(&one.event_type)) " " span.quiet { (one.seq) } }
+                    th scope="row" { (ShowInvisible(&one.event_type)) " " span.quiet { (one.seq) } }
                     td data-label="State" {
                         span.tag.(state_class(one.state)) { (one.state.as_str()) }
                         @if let Some(form) = frame.form().filter(|_| one.state == DeliveryState::Failed) {
@@ -195,13 +195,13 @@ fn deliveries(frame: &Frame, matter: &WebhookMatter) -> Markup {
     }
 }
 
-fn desk(matter: &WebhookMatter, form: &str) -> Markup {
+fn desk(matter: &WebhookPageData, form: &str) -> Markup {
     let (webhook, path) = (&matter.webhook, webhook_path(&matter.webhook.name));
     let button = |which: &str, words: &str| {
         html! { form.stack method="post" action=(path) { (begin(form, which)) button type="submit" { (words) } } }
     };
     let sent = matter.outcome.of("save");
-    let typed = if sent == Typed::default() { typed(webhook) } else { sent };
+    let typed = if sent == FormValues::default() { typed(webhook) } else { sent };
     html! {
         div.desk {
             @if webhook.disabled.is_some() {
@@ -235,7 +235,7 @@ fn desk(matter: &WebhookMatter, form: &str) -> Markup {
     }
 }
 
-fn fields(typed: &Typed) -> Markup {
+fn fields(typed: &FormValues) -> Markup {
     let events = if typed.get("events").is_empty() { LIKELY } else { typed.get("events") };
     html! {
         label for="hook-url" { "URL " span.quiet { "(https://…)" } }
@@ -257,8 +257,8 @@ fn fields(typed: &Typed) -> Markup {
 }
 
 /// The fields of a form that say what a webhook is. The URL of a Slack channel is a secret and not shown again.
-fn typed(webhook: &WebhookView) -> Typed {
-    let mut typed = Typed::default();
+fn typed(webhook: &WebhookView) -> FormValues {
+    let mut typed = FormValues::default();
     if webhook.format == WebhookFormat::Standard {
         typed.put("url", webhook.url.as_str());
     }
@@ -289,7 +289,7 @@ mod tests {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         let webhook = rows.into_iter().next().expect("one");
-        let matter = WebhookMatter { webhook, secret: None, deliveries: Vec::new(), outcome: Outcome::default() };
+        let matter = WebhookPageData { webhook, secret: None, deliveries: Vec::new(), outcome: Outcome::default() };
         let shown = one(&sample(signed), &matter);
         assert!(!shown.contains("value=\"https://hooks") && shown.contains("No deliveries yet."), "{shown}");
         let read_only = one(&sample(Who::Local), &matter);

@@ -11,17 +11,17 @@ use crate::governance::label_policy::RequirementKind;
 use crate::governance::rulebook::Weight;
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
-use crate::web::form::{Outcome, Typed, hidden};
+use crate::web::form::{FormValues, Outcome, hidden};
+use crate::web::format::{ShowInvisible, plain, sentence, with_code};
 use crate::web::layout::{Frame, empty, principal_path};
-use crate::web::words::{Visible, plain, sentence, with_code};
 
 /// What the page shows.
 #[derive(Clone, Debug, Default)]
-pub struct WhyMatter {
+pub struct WhyPageData {
     /// What was asked, field by field.
-    pub asked: Typed,
+    pub asked: FormValues,
     /// The answer, where a permission was asked about.
-    pub because: Option<Because>,
+    pub because: Option<Reason>,
     /// Whom it is about, where they are somebody.
     pub principal: Option<Principal>,
     /// Every role, by name.
@@ -34,7 +34,7 @@ pub struct WhyMatter {
 
 /// Why somebody may, or may not.
 #[derive(Clone, Debug)]
-pub struct Because {
+pub struct Reason {
     /// The verdict.
     pub answer: CanAnswer,
     /// Each grant, and what it gives of this.
@@ -45,7 +45,7 @@ pub struct Because {
 
 /// Writes the page.
 #[must_use]
-pub fn page(frame: &Frame, matter: &WhyMatter) -> String {
+pub fn page(frame: &Frame, matter: &WhyPageData) -> String {
     let shown = html! {
         (question(matter))
         @if let Some(because) = &matter.because { (answer(matter, because)) }
@@ -63,7 +63,7 @@ pub fn page(frame: &Frame, matter: &WhyMatter) -> String {
     side_by_side(frame, Tab::Why, "What a person or service can do now, and why", &matter.outcome, &shown)
 }
 
-fn question(matter: &WhyMatter) -> Markup {
+fn question(matter: &WhyPageData) -> Markup {
     let asked = &matter.asked;
     html! {
         form.filters action=(Tab::Why.path()) {
@@ -102,11 +102,11 @@ fn question(matter: &WhyMatter) -> Markup {
 }
 
 /// What is asked about first: the permission that people wonder about most.
-fn chosen(asked: &Typed) -> &str {
+fn chosen(asked: &FormValues) -> &str {
     if asked.get("permission").is_empty() { Permission::Deploy.as_str() } else { asked.get("permission") }
 }
 
-fn answer(matter: &WhyMatter, because: &Because) -> Markup {
+fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
     let CanAnswer { allowed, permission, requirements } = &because.answer;
     let who = matter.asked.get("who");
     html! {
@@ -114,7 +114,7 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
             div.note.bad[!permission.allowed].warn[permission.allowed && !allowed] role="status" {
                 h2 #verdict {
                     (if *allowed { "Yes: " } else if permission.allowed { "Not yet: " } else { "No: " })
-                    (Visible(who)) (if *allowed { " can " } else { " cannot " }) (Visible(chosen(&matter.asked)))
+                    (ShowInvisible(who)) (if *allowed { " can " } else { " cannot " }) (ShowInvisible(chosen(&matter.asked)))
                     (place(&matter.asked))
                     @if !allowed && permission.allowed { " now" }
                 }
@@ -126,7 +126,7 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
             @if !permission.roles.is_empty() {
                 p {
                     "Roles that would allow this: "
-                    @for role in &permission.roles { a.tag href=(role_path(role)) { (Visible(role)) } " " }
+                    @for role in &permission.roles { a.tag href=(role_path(role)) { (ShowInvisible(role)) } " " }
                 }
             }
         }
@@ -142,7 +142,7 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
                                     (demand.kind != RequirementKind::Message).then_some(demand.met),
                                     ["Met: ", "Not met: "],
                                 ))
-                                div { (with_code(&demand.says)) " " span.quiet { "policy " (Visible(&demand.policy)) } }
+                                div { (with_code(&demand.says)) " " span.quiet { "policy " (ShowInvisible(&demand.policy)) } }
                             }
                         }
                     }
@@ -159,7 +159,7 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
                     h2 { "Excluded by token scope" }
                     ul.logged {
                         @for (name, bound) in &because.bound {
-                            li { b { (Visible(name)) } " is limited to " code { (Visible(bound.as_str())) } }
+                            li { b { (ShowInvisible(name)) } " is limited to " code { (ShowInvisible(bound.as_str())) } }
                         }
                     }
                 }
@@ -168,17 +168,17 @@ fn answer(matter: &WhyMatter, because: &Because) -> Markup {
     }
 }
 
-fn place(asked: &Typed) -> Markup {
+fn place(asked: &FormValues) -> Markup {
     html! {
         @match (asked.get("prompt"), asked.get("label")) {
             ("", _) => " on every prompt",
-            (prompt, "") => { " " (Visible(prompt)) },
-            (prompt, label) => { " " (Visible(prompt)) " on " (Visible(label)) },
+            (prompt, "") => { " " (ShowInvisible(prompt)) },
+            (prompt, label) => { " " (ShowInvisible(prompt)) " on " (ShowInvisible(label)) },
         }
     }
 }
 
-fn weighed(matter: &WhyMatter, because: &Because) -> Markup {
+fn weighed(matter: &WhyPageData, because: &Reason) -> Markup {
     let permission = chosen(&matter.asked);
     html! {
         @if because.grants.is_empty() { p.quiet { "No grants." } } @else {
@@ -208,7 +208,7 @@ fn says(weight: Weight, permission: &str) -> String {
 }
 
 /// What somebody may at all, permission by permission.
-fn overview(matter: &WhyMatter, principal: &Principal) -> Markup {
+fn overview(matter: &WhyPageData, principal: &Principal) -> Markup {
     let gives = |grant: &&Grant, permission: Permission| {
         matter.roles.get(&grant.role).is_some_and(|role| role.permissions.contains(&permission))
     };
@@ -221,7 +221,7 @@ fn overview(matter: &WhyMatter, principal: &Principal) -> Markup {
         .collect();
     html! {
         section {
-            h2 { "All permissions of " a href=(principal_path(&principal.name)) { (Visible(&principal.name)) } }
+            h2 { "All permissions of " a href=(principal_path(&principal.name)) { (ShowInvisible(&principal.name)) } }
             @if principal.disabled.is_some() {
                 p.note.bad { "Disabled: no access. Permissions they would have when enabled:" }
             }
@@ -257,8 +257,8 @@ mod tests {
     use super::*;
     use crate::web::layout::{Who, sample};
 
-    fn matter(answer: serde_json::Value) -> WhyMatter {
-        let mut asked = Typed::default();
+    fn matter(answer: serde_json::Value) -> WhyPageData {
+        let mut asked = FormValues::default();
         for (name, value) in
             [("who", "ann<b>"), ("permission", "deploy"), ("prompt", "support/agent"), ("label", "production")]
         {
@@ -271,9 +271,9 @@ mod tests {
         let grants = principal.grants.iter().cloned().zip([Weight::OtherLabels, Weight::OtherPermission]).collect();
         let answer = serde_json::from_value(answer).expect("an answer");
         let bound = vec![("laptop".to_owned(), "sales/**".parse().expect("a pattern"))];
-        WhyMatter {
+        WhyPageData {
             asked,
-            because: Some(Because { answer, grants, bound }),
+            because: Some(Reason { answer, grants, bound }),
             principal: Some(principal),
             roles: Role::built_in().into_iter().map(|role| (role.name.clone(), role)).collect(),
             principals: Some(vec!["bob\"".to_owned()]),
@@ -320,7 +320,7 @@ mod tests {
             &matter(json!({"allowed": true, "permission": granted, "requirements": [message]})),
         );
         assert!(yes.contains("Later: ") && !yes.contains("Not met: "), "it says it when it deploys: {yes}");
-        let unasked = page(&sample(Who::Local), &WhyMatter::default());
+        let unasked = page(&sample(Who::Local), &WhyPageData::default());
         assert!(unasked.contains("<h2>Check access</h2>") && !unasked.contains("<table"), "{unasked}");
     }
 }

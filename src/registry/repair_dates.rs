@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::ORDER_SLACK_MS;
-use super::founding::{FoundingError, by_operator};
-use super::primary_clock::{BACK_MS_MAX, PrimaryClock, Standing};
+use super::bootstrap::{BootstrapError, by_operator};
+use super::primary_clock::{BACK_MS_MAX, ClockState, PrimaryClock};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::PromptName;
@@ -27,13 +27,13 @@ use crate::store::{Store, StoreError};
 const NAMED_MAX: usize = 1_000;
 
 /// A date that changes.
-pub type Redated = AuditChange;
+pub type DateChange = AuditChange;
 
 /// Looks which dates would change, with the clock as it is.
 ///
 /// # Errors
 /// The store fails.
-pub fn plan(store: &Store, now: Timestamp) -> Result<Vec<Redated>, StoreError> {
+pub fn plan(store: &Store, now: Timestamp) -> Result<Vec<DateChange>, StoreError> {
     Ok(Plan::of(&store.read()?, now)?.redated)
 }
 
@@ -41,8 +41,8 @@ pub fn plan(store: &Store, now: Timestamp) -> Result<Vec<Redated>, StoreError> {
 ///
 /// # Errors
 /// The store fails.
-pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<Redated>, FoundingError> {
-    let was_trusted = PrimaryClock::open(store, clock.source(), false)?.standing() == Standing::Trusted;
+pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<DateChange>, BootstrapError> {
+    let was_trusted = PrimaryClock::open(store, clock.source(), false)?.standing() == ClockState::Trusted;
     let now = Timestamp::from_ms(clock.commit_ms()?);
     let Plan { redated, changes, prompts } = Plan::of(&store.read()?, now)?;
     if redated.is_empty() && was_trusted {
@@ -59,7 +59,7 @@ pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<R
 /// What changes.
 #[derive(Default)]
 struct Plan {
-    redated: Vec<Redated>,
+    redated: Vec<DateChange>,
     changes: Vec<Change>,
     prompts: Vec<Subject>,
 }
@@ -91,7 +91,7 @@ impl Plan {
         let deployments = txn.deployments(name)?;
         let dated = versions.iter().map(|one| (one.commit, one.created));
         let dated: BTreeMap<u64, Timestamp> = dated.chain(deployments.iter().map(|one| (one.id, one.at))).collect();
-        let mended = times.mend(&dated);
+        let mended = times.repair_dates_of(&dated);
         let before = self.changes.len();
         let at = |seq: u64, old: Timestamp| mended.get(&seq).copied().unwrap_or(old);
         for version in versions.iter().rev() {
@@ -164,8 +164,8 @@ impl CommitTimes {
             ControlFlow::Continue(())
         })?;
         log.reverse();
-        let times = smoothed(log.iter().map(|(_, at_ms)| *at_ms));
-        let mended = mended(&times, now.ms());
+        let times = smooth_times(log.iter().map(|(_, at_ms)| *at_ms));
+        let mended = repair_times(&times, now.ms());
         let wrong = log.iter().zip(&times).zip(&mended).filter(|((_, time), mended)| time != mended);
         let at = Timestamp::from_ms;
         let wrong = wrong.map(|(((seq, at_ms), _), mended)| (*seq, (at(*at_ms), at(*mended)))).collect();
@@ -173,7 +173,7 @@ impl CommitTimes {
     }
 
     /// The dates of a prompt's commits, in order, none in the future. What was imported keeps its own time.
-    fn mend(&self, dated: &BTreeMap<u64, Timestamp>) -> BTreeMap<u64, Timestamp> {
+    fn repair_dates_of(&self, dated: &BTreeMap<u64, Timestamp>) -> BTreeMap<u64, Timestamp> {
         let mut last = Timestamp::from_ms(i64::MIN);
         let mend = |(seq, old): (&u64, &Timestamp)| {
             let wrong = self.wrong.get(seq).filter(|(logged, _)| {
@@ -188,7 +188,7 @@ impl CommitTimes {
 
 /// Times of which none lies a little before the one ahead of it: commits that were asked for together may be made in
 /// another order, and time servers set clocks back a little.
-fn smoothed(times: impl Iterator<Item = i64>) -> Vec<i64> {
+fn smooth_times(times: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut last = i64::MIN;
     let smooth = |time: i64| {
         let small = last > time && last.saturating_sub(time) <= BACK_MS_MAX;
@@ -199,7 +199,7 @@ fn smoothed(times: impl Iterator<Item = i64>) -> Vec<i64> {
 }
 
 /// The times with each that is not believed moved between its neighbours.
-fn mended(times: &[i64], now_ms: i64) -> Vec<i64> {
+fn repair_times(times: &[i64], now_ms: i64) -> Vec<i64> {
     let believed = longest_in_order(times, now_ms);
     let next: Vec<i64> = {
         let mut next = now_ms;
@@ -261,7 +261,7 @@ mod tests {
     /// In hours, where now is hour 1,000.
     fn check(times: &[i64], expected: &[i64]) {
         let hours = |hours: &[i64]| hours.iter().map(|hour| hour * 3_600_000).collect::<Vec<_>>();
-        assert_eq!(mended(&smoothed(hours(times).into_iter()), NOW_MS), hours(expected), "{times:?}");
+        assert_eq!(repair_times(&smooth_times(hours(times).into_iter()), NOW_MS), hours(expected), "{times:?}");
     }
 
     #[test]
@@ -286,8 +286,8 @@ mod tests {
 
     #[test]
     fn small_steps_back_are_no_reason_to_change_a_date() {
-        let times = smoothed([10_000, 9_000, 11_000, 10_999].into_iter());
-        assert_eq!(mended(&times, NOW_MS), times);
+        let times = smooth_times([10_000, 9_000, 11_000, 10_999].into_iter());
+        assert_eq!(repair_times(&times, NOW_MS), times);
         assert_eq!(times, [10_000, 10_000, 11_000, 11_000]);
     }
 
@@ -302,12 +302,12 @@ mod tests {
         for _ in 0..200 {
             let times: Vec<i64> = (0..30).map(|_| number() * 3_600_000).collect();
             let dated = times.iter().zip(0..).map(|(at, seq)| (seq, Timestamp::from_ms(*at))).collect();
-            let mended = mended(&times, NOW_MS);
+            let mended = repair_times(&times, NOW_MS);
             let wrong = times.iter().zip(&mended).zip(0..).filter(|((time, mended), _)| time != mended);
             let at = |ms: &i64| Timestamp::from_ms(*ms);
             let wrong = wrong.map(|((time, mended), seq)| (seq, (at(time), at(mended)))).collect();
             let now = Timestamp::from_ms(NOW_MS);
-            let dates: Vec<Timestamp> = CommitTimes { now, wrong }.mend(&dated).into_values().collect();
+            let dates: Vec<Timestamp> = CommitTimes { now, wrong }.repair_dates_of(&dated).into_values().collect();
             assert!(dates.is_sorted() && dates.iter().all(|date| *date <= now), "{times:?}");
         }
     }

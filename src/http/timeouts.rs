@@ -36,7 +36,7 @@ const NO_BODY: &[u8] = b"content-length: 0\r\n";
 
 /// How far a connection is: between two requests, in the head of one, or with an answer.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ConnectionPhase {
     doing: AtomicU32,
     /// Whether the client does not take what is sent to it.
     stalled: AtomicBool,
@@ -53,7 +53,7 @@ pub(super) enum Tick {
     SlowHead,
 }
 
-impl Pace {
+impl ConnectionPhase {
     /// Some bytes arrived.
     fn received(&self) {
         if self.doing.load(Ordering::Relaxed) < HEAD {
@@ -93,24 +93,24 @@ impl Pace {
 }
 
 /// The body of an answer, whose end is the end of a request.
-pub struct Paced {
+pub struct TimedBody {
     body: Body,
-    pace: Arc<Pace>,
+    pace: Arc<ConnectionPhase>,
 }
 
-impl Paced {
-    pub(super) const fn new(body: Body, pace: Arc<Pace>) -> Self {
+impl TimedBody {
+    pub(super) const fn new(body: Body, pace: Arc<ConnectionPhase>) -> Self {
         Self { body, pace }
     }
 }
 
-impl Drop for Paced {
+impl Drop for TimedBody {
     fn drop(&mut self) {
         self.pace.end();
     }
 }
 
-impl http_body::Body for Paced {
+impl http_body::Body for TimedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -128,16 +128,16 @@ impl http_body::Body for Paced {
 }
 
 /// A stream that fails when its client accepts nothing for too long.
-pub(super) struct Impatient<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
-    pace: Arc<Pace>,
+    pace: Arc<ConnectionPhase>,
     stalled: Option<Instant>,
     /// What hyper would have said of a head that it cannot read; that is said better elsewhere.
     unread: Option<StatusCode>,
 }
 
-impl<S> Impatient<S> {
-    pub(super) const fn new(stream: S, pace: Arc<Pace>) -> Self {
+impl<S> WriteTimeout<S> {
+    pub(super) const fn new(stream: S, pace: Arc<ConnectionPhase>) -> Self {
         Self { stream, pace, stalled: None, unread: None }
     }
 
@@ -177,7 +177,7 @@ impl<S> Impatient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
@@ -188,7 +188,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Impatient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.keeps_back(bytes) {
             return Poll::Ready(Ok(bytes.len()));
@@ -223,7 +223,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
     }
 }
 
-impl<S> Impatient<S> {
+impl<S> WriteTimeout<S> {
     /// The stream itself.
     pub(super) fn into_inner(self) -> S {
         self.stream
@@ -235,14 +235,14 @@ mod tests {
     use super::*;
 
     /// What each of so many ticks finds.
-    fn ticks(pace: &Pace, number: usize) -> Vec<Tick> {
+    fn ticks(pace: &ConnectionPhase, number: usize) -> Vec<Tick> {
         (0..number).map(|_| pace.tick(4, 2)).collect()
     }
 
     #[test]
     fn idle_time_counts_between_requests_and_a_head_from_its_first_byte() {
         use Tick::{Fine, Idle, SlowHead};
-        let pace = Pace::default();
+        let pace = ConnectionPhase::default();
         assert_eq!(ticks(&pace, 5), [Fine, Fine, Fine, Fine, Idle], "nothing ever came");
         pace.received();
         assert_eq!(ticks(&pace, 2), [Fine, Fine], "a head begins");
@@ -275,10 +275,10 @@ mod tests {
             (b"some of a body", false),
             (b"", false),
         ] {
-            let pace = Arc::<Pace>::default();
-            assert_eq!(Impatient::new((), Arc::clone(&pace)).keeps_back(answer), kept, "{answer:?}");
+            let pace = Arc::<ConnectionPhase>::default();
+            assert_eq!(WriteTimeout::new((), Arc::clone(&pace)).keeps_back(answer), kept, "{answer:?}");
             pace.begin();
-            assert!(!Impatient::new((), pace).keeps_back(answer), "part of an answer under way: {answer:?}");
+            assert!(!WriteTimeout::new((), pace).keeps_back(answer), "part of an answer under way: {answer:?}");
         }
     }
 }

@@ -21,7 +21,7 @@ const REPLICAS_MAX: usize = 20_000;
 const SILENT_MS_MAX: i64 = 120_000;
 /// How often those that fell silent are looked for, in milliseconds: each look goes through all of them.
 const FORGET_EVERY_MS: i64 = 1_000;
-/// Ids that an [`Arrival`] names.
+/// Ids that an [`Propagation`] names.
 const NAMED_MAX: usize = 20;
 
 /// Whether a text can be the id of a replica.
@@ -32,7 +32,7 @@ pub fn is_replica_id(text: &str) -> bool {
 
 /// The principal of a replica.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FollowsAs {
+pub struct ReplicaIdentity {
     /// The principal.
     pub principal: String,
     /// Their access token, by its name.
@@ -41,11 +41,11 @@ pub struct FollowsAs {
 
 /// A replica that was seen recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Follower {
+pub struct ConnectedReplica {
     /// What it calls itself.
     pub replica: String,
     /// Its principal; absent without an access token.
-    pub follows_as: Option<FollowsAs>,
+    pub follows_as: Option<ReplicaIdentity>,
     /// What it holds.
     pub position: Position,
     /// When it was last heard.
@@ -54,12 +54,12 @@ pub struct Follower {
     pub report: Option<ReplicaReport>,
 }
 
-impl Follower {
+impl ConnectedReplica {
     /// How many commits it is behind a primary; none where it is ahead of it, which no honest one is.
     ///
     /// Commits that alter nothing are not sent for themselves, so that who lacks only such lacks nothing.
     #[must_use]
-    pub fn behind(&self, head: Head) -> Option<u64> {
+    pub fn commits_behind(&self, head: Head) -> Option<u64> {
         if self.position > head.position {
             None
         } else if self.position >= altered(head) {
@@ -73,7 +73,7 @@ impl Follower {
 
 /// How far something has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Arrival {
+pub struct Propagation {
     /// How many of the recently seen replicas have it.
     pub holding: usize,
     /// How many were seen recently.
@@ -84,12 +84,12 @@ pub struct Arrival {
 
 /// The recently seen replicas.
 #[derive(Default)]
-pub(super) struct Followers(Mutex<Table>);
+pub(super) struct ConnectedReplicas(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
     /// By access token and id, so that a replica is not affected by reports with another token.
-    known: BTreeMap<(String, Token), Follower>,
+    known: BTreeMap<(String, Token), ConnectedReplica>,
     /// How many are known under each access token.
     shares: HashMap<Token, usize>,
     looked_ms: i64,
@@ -129,20 +129,20 @@ impl Table {
     }
 }
 
-impl Followers {
+impl ConnectedReplicas {
     /// Notes what a replica says of itself.
-    pub(super) fn report(&self, report: ReplicaReport, follows_as: Option<FollowsAs>, now: Timestamp) {
+    pub(super) fn report(&self, report: ReplicaReport, follows_as: Option<ReplicaIdentity>, now: Timestamp) {
         let report = ReplicaReport { at: Some(now), ..report };
         let (replica, position) = (report.replica.clone(), report.position);
-        self.hear(Follower { replica, follows_as, position, heard: now, report: Some(report) });
+        self.record(ConnectedReplica { replica, follows_as, position, heard: now, report: Some(report) });
     }
 
     /// Notes what a replica that polls holds.
-    pub(super) fn poll(&self, replica: &str, position: Position, follows_as: Option<FollowsAs>, now: Timestamp) {
-        self.hear(Follower { replica: replica.to_owned(), follows_as, position, heard: now, report: None });
+    pub(super) fn poll(&self, replica: &str, position: Position, follows_as: Option<ReplicaIdentity>, now: Timestamp) {
+        self.record(ConnectedReplica { replica: replica.to_owned(), follows_as, position, heard: now, report: None });
     }
 
-    fn hear(&self, heard: Follower) {
+    fn record(&self, heard: ConnectedReplica) {
         if !is_replica_id(&heard.replica) {
             return;
         }
@@ -155,7 +155,7 @@ impl Followers {
         let key = (heard.replica.clone(), token);
         if let Some(known) = table.known.get_mut(&key) {
             let report = heard.report.or_else(|| known.report.take());
-            *known = Follower { report, ..heard };
+            *known = ConnectedReplica { report, ..heard };
         } else if table.has_room(&key.1) {
             *table.shares.entry(key.1.clone()).or_default() += 1;
             table.known.insert(key, heard);
@@ -163,21 +163,21 @@ impl Followers {
     }
 
     /// All recently seen replicas, by id.
-    pub(super) fn all(&self, now: Timestamp) -> Vec<Follower> {
+    pub(super) fn all(&self, now: Timestamp) -> Vec<ConnectedReplica> {
         let table = self.lock();
         let recent = table.known.values().filter(|one| is_recent(one.heard, now)).cloned();
-        let current = |one: Follower| {
+        let current = |one: ConnectedReplica| {
             let report = one.report.filter(|report| report.at.is_some_and(|at| is_recent(at, now)));
-            Follower { report, ..one }
+            ConnectedReplica { report, ..one }
         };
         recent.map(current).collect()
     }
 
     /// How far a position has come.
-    pub(super) fn arrival(&self, position: Position, head: Head, now: Timestamp) -> Arrival {
+    pub(super) fn arrival(&self, position: Position, head: Head, now: Timestamp) -> Propagation {
         // What comes after the last change is nothing that a replica would be sent.
         let needed = position.min(altered(head));
-        let mut arrival = Arrival::default();
+        let mut arrival = Propagation::default();
         for one in self.lock().known.values().filter(|one| is_recent(one.heard, now)) {
             arrival.known += 1;
             if (needed..=head.position).contains(&one.position) {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn arrival_counts_replicas_at_or_beyond_the_position() {
-        let followers = Followers::default();
+        let followers = ConnectedReplicas::default();
         let now = Timestamp::from_ms(1_000_000);
         for (replica, at) in [("a", "1.9"), ("b", "1.10"), ("c", "1.12"), ("old", "0.0")] {
             followers.poll(replica, position(at), None, now);
@@ -249,14 +249,14 @@ mod tests {
             ("1.9", "1.11", 11, 2, vec!["c", "old"]),
         ] {
             let arrival = followers.arrival(position(asked), head(at, changed), now);
-            let expected = Arrival { holding, known: 4, missing: missing.into_iter().map(str::to_owned).collect() };
+            let expected = Propagation { holding, known: 4, missing: missing.into_iter().map(str::to_owned).collect() };
             assert_eq!(arrival, expected, "{asked} at {at}, changed at {changed}");
         }
     }
 
     #[test]
     fn an_arrival_names_the_first_twenty() {
-        let followers = Followers::default();
+        let followers = ConnectedReplicas::default();
         let now = Timestamp::from_ms(0);
         for number in 0..30 {
             followers.poll(&format!("r{number:02}"), position("1.1"), None, now);
@@ -277,22 +277,22 @@ mod tests {
             ("1.13", "1.12", 12, None),
             ("2.1", "1.12", 12, None),
         ] {
-            let follower = Follower {
+            let follower = ConnectedReplica {
                 replica: "a".to_owned(),
                 follows_as: None,
                 position: position(holds),
                 heard: Timestamp::from_ms(0),
                 report: None,
             };
-            assert_eq!(follower.behind(head(at, changed)), behind, "{holds} at {at}, changed at {changed}");
+            assert_eq!(follower.commits_behind(head(at, changed)), behind, "{holds} at {at}, changed at {changed}");
         }
     }
 
     #[test]
     fn polls_and_reports_are_combined_and_expire() {
-        let followers = Followers::default();
+        let followers = ConnectedReplicas::default();
         let at = Timestamp::from_ms;
-        let edge = FollowsAs { principal: "edge".to_owned(), token: "edge-7".to_owned() };
+        let edge = ReplicaIdentity { principal: "edge".to_owned(), token: "edge-7".to_owned() };
         followers.poll("berlin", position("1.1"), Some(edge.clone()), at(0));
         assert_eq!(followers.all(at(1))[0].report, None, "it polled before it reported");
         followers.report(report("berlin", "1.1"), Some(edge.clone()), at(10));
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn invalid_replica_ids_are_ignored() {
-        let followers = Followers::default();
+        let followers = ConnectedReplicas::default();
         for id in ["", "a\nb", "\u{7f}", &"x".repeat(ID_BYTES_MAX + 1)] {
             followers.poll(id, position("1.1"), None, Timestamp::from_ms(0));
             followers.report(report(id, "1.1"), None, Timestamp::from_ms(0));
@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn one_access_token_neither_crowds_out_nor_speaks_for_the_replicas_of_another() {
-        let followers = Followers::default();
-        let by = |token: &str| Some(FollowsAs { principal: token.to_owned(), token: token.to_owned() });
+        let followers = ConnectedReplicas::default();
+        let by = |token: &str| Some(ReplicaIdentity { principal: token.to_owned(), token: token.to_owned() });
         let at = |ms: i64| Timestamp::from_ms(1_000_000 + ms);
         followers.poll("berlin", position("1.7"), by("honest"), at(0));
         for number in 0..REPLICAS_MAX + 10 {
@@ -335,7 +335,7 @@ mod tests {
         followers.poll("rome", position("1.8"), None, at(2));
         let all = followers.all(at(3));
         assert_eq!(all.len(), REPLICAS_MAX);
-        let honest = |one: &&Follower| one.follows_as != by("flood");
+        let honest = |one: &&ConnectedReplica| one.follows_as != by("flood");
         let kept: Vec<_> = all.iter().filter(honest).map(|one| (one.replica.as_str(), one.position)).collect();
         let expected = [("berlin", position("1.7")), ("paris", position("1.8")), ("rome", position("1.8"))];
         assert_eq!(kept, expected);
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_keeps_whom_it_knows() {
-        let followers = Followers::default();
+        let followers = ConnectedReplicas::default();
         let now = Timestamp::from_ms(5);
         for number in 0..=REPLICAS_MAX {
             followers.poll(&number.to_string(), position("1.1"), None, now);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use similar::{Algorithm, DiffTag, DiffableStr, capture_diff_slices};
 
-use crate::web::words::{Visible, grouped};
+use crate::web::format::{ShowInvisible, grouped};
 
 /// Comparisons of words on one page: what two lines have between their common ends, squared.
 const COMPARISONS_MAX: usize = 64_000_000;
@@ -62,13 +62,13 @@ enum Block<'t> {
 }
 
 /// A line that became another, or is on one side alone; with its words marked where that says more.
-struct Pair<'l> {
+struct LinePair<'l> {
     old: Option<&'l Line<'l>>,
     new: Option<&'l Line<'l>>,
     marked: Option<(Markup, Markup)>,
 }
 
-impl Pair<'_> {
+impl LinePair<'_> {
     /// One of its sides: the line, what is marked in it, and whether all that differs is that a text ends here without
     /// the end of a line.
     fn side(&self, side: Side) -> Option<(&Line<'_>, Option<&Markup>, bool)> {
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
                 Block::Same(_, new, text) => shown.push(html! {
                     div.line.same {
                         span.number aria-hidden="true" { (new) } span.sign aria-hidden="true" {}
-                        span.say { (Visible(text)) }
+                        span.say { (ShowInvisible(text)) }
                     }
                 }),
                 Block::Change(old, new) => {
@@ -143,7 +143,7 @@ impl<'a> Lines<'a> {
                 Block::Fold(count) => rows.push(html! { tr { td.hunk colspan="4" { (folded(*count)) } } }),
                 Block::Same(old, new, text) => rows.push(html! {
                     tr.same {
-                        td.number { (old) } td.say { (Visible(text)) } td.number { (new) } td.say { (Visible(text)) }
+                        td.number { (old) } td.say { (ShowInvisible(text)) } td.number { (new) } td.say { (ShowInvisible(text)) }
                     }
                 }),
                 Block::Change(old, new) => {
@@ -163,8 +163,8 @@ impl<'a> Lines<'a> {
             table.beside {
                 colgroup { col.narrow-column; col; col.narrow-column; col; }
                 thead { tr {
-                    th scope="col" { span.hidden { "Line" } } th scope="col" { "Before: " (Visible(self.sides.0)) }
-                    th scope="col" { span.hidden { "Line" } } th scope="col" { "After: " (Visible(self.sides.1)) }
+                    th scope="col" { span.hidden { "Line" } } th scope="col" { "Before: " (ShowInvisible(self.sides.0)) }
+                    th scope="col" { span.hidden { "Line" } } th scope="col" { "After: " (ShowInvisible(self.sides.1)) }
                 } }
                 tbody { @for row in rows { (row) } }
             }
@@ -172,18 +172,18 @@ impl<'a> Lines<'a> {
     }
 
     /// Which lines became which, in order; what is on one side alone stands opposite nothing or another of its kind.
-    fn pairs<'l>(&mut self, old: &'l [Line<'l>], new: &'l [Line<'l>]) -> Vec<Pair<'l>> {
+    fn pairs<'l>(&mut self, old: &'l [Line<'l>], new: &'l [Line<'l>]) -> Vec<LinePair<'l>> {
         let mut pairs = Vec::with_capacity(old.len().max(new.len()));
         let (mut old_from, mut new_from) = (0, 0);
         for (old_at, new_at) in aligned(old, new).into_iter().chain([(old.len(), new.len())]) {
             let before = old.get(old_from..old_at).unwrap_or_default();
             let after = new.get(new_from..new_at).unwrap_or_default();
             for index in 0..before.len().max(after.len()) {
-                pairs.push(Pair { old: before.get(index), new: after.get(index), marked: None });
+                pairs.push(LinePair { old: before.get(index), new: after.get(index), marked: None });
             }
             if let (Some(old), Some(new)) = (old.get(old_at), new.get(new_at)) {
                 let marked = self.marked(old.text, new.text);
-                pairs.push(Pair { old: Some(old), new: Some(new), marked });
+                pairs.push(LinePair { old: Some(old), new: Some(new), marked });
             }
             (old_from, new_from) = (old_at.saturating_add(1), new_at.saturating_add(1));
         }
@@ -210,9 +210,9 @@ impl<'a> Lines<'a> {
             });
             html! {
                 @for (equal, run) in runs.filter(|(_, run)| !run.is_empty()) {
-                    @if equal { (Visible(&run)) }
-                    @else if own == DiffTag::Delete { del { (Visible(&run)) } }
-                    @else { ins { (Visible(&run)) } }
+                    @if equal { (ShowInvisible(&run)) }
+                    @else if own == DiffTag::Delete { del { (ShowInvisible(&run)) } }
+                    @else { ins { (ShowInvisible(&run)) } }
                 }
             }
         };
@@ -257,12 +257,12 @@ fn folded(count: u64) -> Markup {
 
 fn said(line: &Line<'_>, marked: Option<&Markup>, endless: bool) -> Markup {
     html! {
-        @match marked { Some(marked) => (marked), None => (Visible(line.text)) }
+        @match marked { Some(marked) => (marked), None => (ShowInvisible(line.text)) }
         @if endless { span.quiet { " no newline at end" } }
     }
 }
 
-fn cell(side: Side, pair: &Pair<'_>) -> Markup {
+fn cell(side: Side, pair: &LinePair<'_>) -> Markup {
     let class = side.class();
     html! {
         @if let Some((line, marked, endless)) = pair.side(side) {

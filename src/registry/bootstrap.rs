@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
-use super::directory::{ADMIN_TOKEN_FILE, DirectoryError, FIRST_START_FOLDER, Holds, RESTORE_FOLDER, look};
+use super::directory::{ADMIN_TOKEN_FILE, DirectoryContents, DirectoryError, FIRST_START_FOLDER, RESTORE_FOLDER, look};
 use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
-use super::seal::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
+use super::signer::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
 use super::{new_epoch, trust_files};
 use crate::api::status::NodeRole;
 use crate::clock::Clock;
@@ -37,7 +37,7 @@ const FIRST_CHECKPOINT_KEY: &str = "checkpoint-1";
 
 /// What a start needs to know.
 #[derive(Debug, Default)]
-pub struct Founding {
+pub struct BootstrapOptions {
     /// The name of a new registry; made up when none.
     pub registry: Option<String>,
     /// The first access token of a new registry; made up when none.
@@ -47,7 +47,7 @@ pub struct Founding {
 }
 
 /// A registry that is ready to be opened.
-pub struct Founded {
+pub struct Bootstrapped {
     /// Signs its checkpoints.
     pub signer: Arc<Signer>,
     /// What replicas are given to trust.
@@ -71,7 +71,7 @@ pub struct FirstStart<'a> {
 /// Why a registry could not be founded or read back.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
-pub enum FoundingError {
+pub enum BootstrapError {
     #[error(
         "this directory belongs to a replica; start it with `bookholder replica`, or use a different --data for the primary"
     )]
@@ -136,14 +136,14 @@ pub enum FoundingError {
 /// the clock cannot be right; or writing fails.
 pub fn open(
     directory: &Path,
-    founding: &Founding,
+    founding: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
     announce: impl FnOnce(&FirstStart<'_>),
-) -> Result<(Store, Founded), FoundingError> {
+) -> Result<(Store, Bootstrapped), BootstrapError> {
     create::directory(directory)?;
     let new_token = match look(directory)? {
-        Holds::Nothing => begin(directory, founding, clock, announce)?,
-        Holds::Database => None,
+        DirectoryContents::Nothing => begin(directory, founding, clock, announce)?,
+        DirectoryContents::Database => None,
     };
     let store = Store::open_to_serve(&Options { directory: directory.to_owned(), create: false })?;
     for folder in [FIRST_START_FOLDER, RESTORE_FOLDER] {
@@ -151,18 +151,18 @@ pub fn open(
         let _there_may_be_none = std::fs::remove_dir_all(directory.join(folder));
     }
     let founded = found(&store, founding, clock)?;
-    Ok((store, Founded { new_token, ..founded }))
+    Ok((store, Bootstrapped { new_token, ..founded }))
 }
 
 /// Founds a registry aside, and puts it into its place; the access token, when it was made up.
 fn begin(
     directory: &Path,
-    founding: &Founding,
+    founding: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
     announce: impl FnOnce(&FirstStart<'_>),
-) -> Result<Option<AccessToken>, FoundingError> {
+) -> Result<Option<AccessToken>, BootstrapError> {
     let _lock = create::lock(directory)?;
-    if look(directory)? == Holds::Database {
+    if look(directory)? == DirectoryContents::Database {
         return Ok(None);
     }
     let (aside, keys) = (directory.join(FIRST_START_FOLDER), directory.join(KEYS_FOLDER));
@@ -202,12 +202,16 @@ fn begin(
 ///
 /// # Errors
 /// The directory belongs to a replica, a key is missing or another, or writing fails.
-pub fn found(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
+pub fn found(
+    store: &Store,
+    founding: &BootstrapOptions,
+    clock: &Arc<dyn Clock>,
+) -> Result<Bootstrapped, BootstrapError> {
     let role = store.read()?.role()?;
     match role {
         None => first_start(store, &store.directory().join(KEYS_FOLDER), founding, clock),
         Some(NodeRole::Primary) => reopen(store, founding, clock),
-        Some(NodeRole::Replica) => Err(FoundingError::IsReplica),
+        Some(NodeRole::Replica) => Err(BootstrapError::IsReplica),
     }
 }
 
@@ -215,17 +219,21 @@ pub fn found(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Resu
 ///
 /// # Errors
 /// There is none, its records or its audit log do not hold together, a key is missing or another, or writing fails.
-pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Result<Founded, FoundingError> {
+pub fn reopen(
+    store: &Store,
+    founding: &BootstrapOptions,
+    clock: &Arc<dyn Clock>,
+) -> Result<Bootstrapped, BootstrapError> {
     ensure_finding_key(store)?;
     let txn = store.read()?;
     if txn.role()? == Some(NodeRole::Replica) {
-        return Err(FoundingError::IsReplica);
+        return Err(BootstrapError::IsReplica);
     }
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
     if txn.anchored(&txn.audit_head()?)? == Some(false) {
         // Continuing would sign a manipulated log.
-        return Err(FoundingError::AuditLog);
+        return Err(BootstrapError::AuditLog);
     }
     trust_files::publish(store.directory(), &roots, &epochs)?;
     let unknown_token = match &founding.admin_token {
@@ -243,7 +251,7 @@ pub fn reopen(store: &Store, founding: &Founding, clock: &Arc<dyn Clock>) -> Res
     let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), founding.trust_clock)?);
     let signer = signer(&chain, &epoch, &store.directory().join(KEYS_FOLDER), &clock)?;
     store.set_seal(signer.seal());
-    Ok(Founded { signer, root_key: chain.key_id(), new_token: None, unknown_token })
+    Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: None, unknown_token })
 }
 
 /// Where an epoch that begins now starts from.
@@ -265,10 +273,10 @@ pub fn install_root(
     root: &[u8],
     epoch: Option<&[u8]>,
     clock: &Arc<dyn Clock>,
-) -> Result<bool, FoundingError> {
+) -> Result<bool, BootstrapError> {
     let txn = store.read()?;
     if txn.role()? == Some(NodeRole::Replica) {
-        return Err(FoundingError::IsReplica);
+        return Err(BootstrapError::IsReplica);
     }
     let (mut roots, mut epochs) = txn.trust()?;
     let (mut chain, mut last) = read_back(&roots, &epochs)?;
@@ -290,7 +298,7 @@ pub fn install_root(
         let here = last.record().epoch.saturating_add(1);
         let base = base_of(&txn)?;
         if record.epoch != here || record.base != Some(base) {
-            return Err(FoundingError::MovedOn {
+            return Err(BootstrapError::MovedOn {
                 drafted: format!("epoch {}", record.epoch),
                 base: record.base.map_or_else(|| "nothing".to_owned(), |base| base.position.to_string()),
                 found: base.position.to_string(),
@@ -335,7 +343,7 @@ pub fn own_key_file(directory: &Path, name: &str) -> PathBuf {
 
 /// Puts the key of the newest epoch where checkpoint keys lie, and the one before beside it. Whatever cuts this short,
 /// [`checkpoint_key_file`] finds the right one.
-fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]) -> Result<(), FoundingError> {
+fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]) -> Result<(), BootstrapError> {
     let mut names = Vec::new();
     for note in epochs.iter().rev().take(2) {
         names.push(VerifiedEpoch::verify(note, chain)?.record().checkpoint_key.clone());
@@ -355,9 +363,9 @@ fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]
 fn first_start(
     store: &Store,
     keys: &Path,
-    founding: &Founding,
+    founding: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
-) -> Result<Founded, FoundingError> {
+) -> Result<Bootstrapped, BootstrapError> {
     let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), founding.trust_clock));
     let now_ms = clock.commit_ms()?;
     create::directory(keys)?;
@@ -407,7 +415,7 @@ fn first_start(
         let audit = by_operator(Command::Found, subjects, "first start".to_owned());
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
-    Ok(Founded { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
+    Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
 }
 
 /// The entry of what an operator does at the machine itself.
@@ -423,9 +431,9 @@ pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: Str
 }
 
 /// The chain of roots and the epoch that is now.
-fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, VerifiedEpoch), FoundingError> {
+fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, VerifiedEpoch), BootstrapError> {
     let (chain, mut epochs) = records::read_back(None, roots, epochs)?;
-    let epoch = epochs.pop().ok_or_else(|| FoundingError::Trust("there is no epoch record".to_owned()))?;
+    let epoch = epochs.pop().ok_or_else(|| BootstrapError::Trust("there is no epoch record".to_owned()))?;
     Ok((chain, epoch))
 }
 
@@ -434,17 +442,17 @@ pub(super) fn signer(
     epoch: &VerifiedEpoch,
     keys: &Path,
     clock: &Arc<PrimaryClock>,
-) -> Result<Arc<Signer>, FoundingError> {
+) -> Result<Arc<Signer>, BootstrapError> {
     let root = chain.current();
     let record = epoch.record();
     let name = &record.checkpoint_key;
     let listed = root
         .checkpoint_key(name)
-        .ok_or_else(|| FoundingError::KeyUnlisted { version: root.version, name: name.clone() })?;
+        .ok_or_else(|| BootstrapError::KeyUnlisted { version: root.version, name: name.clone() })?;
     let path = checkpoint_key_file(keys, name);
     let key = read_key(&path)?;
     if *listed != key.verifying_key() {
-        return Err(FoundingError::OtherKey { path, name: name.clone(), epoch: record.epoch });
+        return Err(BootstrapError::OtherKey { path, name: name.clone(), epoch: record.epoch });
     }
     Ok(Arc::new(Signer {
         registry: root.registry.clone(),
@@ -457,7 +465,7 @@ pub(super) fn signer(
 }
 
 /// Makes a key and its file; a file from a first start that was cut short is used as it is.
-fn make_key(path: &Path) -> Result<SigningKey, FoundingError> {
+fn make_key(path: &Path) -> Result<SigningKey, BootstrapError> {
     if path.exists() {
         return Ok(read_key(path)?);
     }
@@ -466,8 +474,8 @@ fn make_key(path: &Path) -> Result<SigningKey, FoundingError> {
     Ok(key)
 }
 
-fn made_up_name() -> Result<String, FoundingError> {
+fn made_up_name() -> Result<String, BootstrapError> {
     let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|error| FoundingError::Trust(error.to_string()))?;
+    getrandom::fill(&mut random).map_err(|error| BootstrapError::Trust(error.to_string()))?;
     Ok(format!("registry-{:08x}", u32::from_le_bytes(random)))
 }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::api::status::Freshness;
-use crate::resolve::freshness::{Freshly, FreshnessCell};
+use crate::resolve::freshness::{FreshnessCell, FreshnessReport};
 
 /// The version's number, in decimal.
 pub(super) static VERSION: HeaderName = HeaderName::from_static("bookholder-version");
@@ -16,14 +16,14 @@ pub(super) static STALE: HeaderName = HeaderName::from_static("bookholder-stale"
 
 /// What a node says of itself, written as headers once and for as long as it stays true.
 pub(super) struct FreshHeaders {
-    of: Freshly,
+    of: FreshnessReport,
     position: HeaderValue,
     age: HeaderValue,
     stale: HeaderValue,
 }
 
 impl FreshHeaders {
-    pub(super) fn new(of: Freshly) -> Self {
+    pub(super) fn new(of: FreshnessReport) -> Self {
         let stale = of.freshness != Freshness::Fresh;
         Self {
             position: text(of.position.to_string()),
@@ -61,13 +61,13 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::model::position::Position;
-    use crate::resolve::freshness::{Facts, Following};
+    use crate::resolve::freshness::{FreshnessInputs, UpstreamContact};
 
     #[test]
     fn kept_headers_of_a_connection_follow_time_and_position() {
         let clock = ManualClock::at(0);
         let at = |seq| Position { epoch: 1, seq };
-        let mut following = Following {
+        let mut following = UpstreamContact {
             started_monotonic_ms: 0,
             expires_ms: Some(i64::MAX),
             lifetime_ms: u64::MAX,
@@ -76,7 +76,7 @@ mod tests {
             well_since_ms: None,
         };
         following.contacted(&clock);
-        let facts = Facts { position: at(7), started_ms: 0, outdated: false, following: Some(following) };
+        let facts = FreshnessInputs { position: at(7), started_ms: 0, outdated: false, following: Some(following) };
         let cell = FreshnessCell::new(facts, Arc::new(clock.clone()));
         let mut fresh = FreshHeaders::new(cell.now());
         let shown = |fresh: &FreshHeaders| {

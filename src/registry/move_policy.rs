@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 
 use super::access::Rules;
 use super::command::Ctx;
-use super::makers::{makers_of_move, proposers};
+use super::contributors::{makers_of_move, proposers};
 use super::rollback::spent_at;
 use super::uses::used_lately;
 use super::{RegistryError, check_message};
 use crate::api::govern::InterfaceChange;
-use crate::governance::label_policy::{Approval, Facts, LabelPolicy, Requirement, RequirementKind};
-use crate::governance::reach::{Growth, growing, tries};
-use crate::governance::rulebook::Ask;
+use crate::governance::label_policy::{Approval, LabelPolicy, PolicyFacts, Requirement, RequirementKind};
+use crate::governance::rollout::{Growth, serves_share, versions_gaining_traffic};
+use crate::governance::rulebook::AccessQuery;
 use crate::model::change_request::{ChangeRequest, ProposedMove};
 use crate::model::content::Content;
 use crate::model::deployment::Action;
@@ -31,7 +31,7 @@ use crate::store::write::WriteTxn;
 /// How a move is asked for.
 #[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 #[derive(Clone, Debug, Default)]
-pub(super) struct Terms {
+pub(super) struct MoveOptions {
     /// Why.
     pub(super) message: String,
     /// Deploys although callers break.
@@ -46,7 +46,7 @@ pub(super) struct Terms {
     pub(super) rollback: bool,
 }
 
-impl Terms {
+impl MoveOptions {
     pub(super) fn of(message: &str) -> Self {
         Self { message: message.to_owned(), ..Self::default() }
     }
@@ -54,7 +54,7 @@ impl Terms {
 
 /// A version that the same commit publishes: known before it can be read.
 #[derive(Clone, Copy)]
-pub(super) struct Fresh<'a> {
+pub(super) struct PendingVersion<'a> {
     pub(super) version: &'a Version,
     pub(super) makers: &'a [String],
     pub(super) content: &'a Content,
@@ -62,25 +62,25 @@ pub(super) struct Fresh<'a> {
 }
 
 /// A change to what one label serves.
-pub(super) struct Wanted<'a> {
+pub(super) struct LabelMove<'a> {
     pub(super) name: &'a PromptName,
     pub(super) label: &'a Label,
     /// What it serves now.
     pub(super) from: Option<&'a Serving>,
     /// What it will serve; absent if it is removed.
     pub(super) to: Option<&'a Serving>,
-    pub(super) fresh: Option<Fresh<'a>>,
+    pub(super) fresh: Option<PendingVersion<'a>>,
     /// The versions that new subjects get.
     pub(super) grows: Vec<Growth>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LabelMove<'a> {
     pub(super) fn new(
         (name, label): (&'a PromptName, &'a Label),
         from: Option<&'a Serving>,
         to: Option<&'a Serving>,
     ) -> Self {
-        let grows = to.map(|to| growing(from, to)).unwrap_or_default();
+        let grows = to.map(|to| versions_gaining_traffic(from, to)).unwrap_or_default();
         Self { name, label, from, to, fresh: None, grows }
     }
 
@@ -92,18 +92,18 @@ impl<'a> Wanted<'a> {
 
 /// What let a move pass.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cleared {
+pub(super) struct Clearance {
     pub(super) approved_by: Vec<String>,
     pub(super) change_request: Option<u64>,
 }
 
 /// Decides whether a move may be made now: the grant, each policy of the label, and the callers of what it serves.
-pub(super) fn clear(
+pub(super) fn authorize_move(
     txn: &WriteTxn<'_>,
     ctx: &Ctx,
-    wanted: &Wanted<'_>,
-    terms: &Terms,
-) -> Result<Cleared, RegistryError> {
+    wanted: &LabelMove<'_>,
+    terms: &MoveOptions,
+) -> Result<Clearance, RegistryError> {
     ctx.authorise(Permission::Deploy, Some(wanted.name), Some(wanted.label))?;
     let book = &ctx.rules.book;
     let (name, label) = (wanted.name.as_str(), wanted.label.as_str());
@@ -112,9 +112,9 @@ pub(super) fn clear(
     let governed = book.policies_of(name, label).next().is_some();
     let (facts, request) = if governed {
         let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
-        gather(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?
+        collect_facts(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?
     } else {
-        (Facts::default(), None)
+        (PolicyFacts::default(), None)
     };
     let mut unmet: Vec<Requirement> =
         book.policies_of(name, label).flat_map(|policy| policy.demands(&facts)).filter(|demand| !demand.met).collect();
@@ -125,7 +125,7 @@ pub(super) fn clear(
         if unmet.is_empty() {
             let policies = book.policies_of(name, label).map(LabelPolicy::policy);
             policies.for_each(|policy| ctx.because(stops_under(policy, &not_asked)));
-            return Ok(Cleared::default());
+            return Ok(Clearance::default());
         }
     }
     // Callers are protected on every label, whether or not a policy looks after it.
@@ -164,7 +164,7 @@ pub(super) fn clear(
     let counts = |approval: &Approval| own || !facts.makers.contains(&approval.by);
     let approved_by: Vec<String> = facts.approvals.iter().filter(|one| counts(one)).map(|one| one.by.clone()).collect();
     ctx.approved(approved_by.iter().cloned(), request);
-    Ok(Cleared { approved_by, change_request: request })
+    Ok(Clearance { approved_by, change_request: request })
 }
 
 /// What a policy requires of a move that stops a deployment, for the log: only permission to deploy.
@@ -177,14 +177,14 @@ fn stops_under(policy: &Policy, not_asked: &[Requirement]) -> String {
 }
 
 /// The requirements of all policies of a label for a move, met or not, and its approvers, for previews.
-pub(super) fn look<Q: Queries + Documents>(
+pub(super) fn evaluate_policies<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
-    wanted: &Wanted<'_>,
+    wanted: &LabelMove<'_>,
     (now, message, roles): (Timestamp, &str, Vec<String>),
 ) -> Result<(Vec<Requirement>, Vec<String>), StoreError> {
     let found = findings_of_new(txn, rules, wanted)?;
-    let (facts, _) = gather(txn, rules, wanted, (now, message, roles), found)?;
+    let (facts, _) = collect_facts(txn, rules, wanted, (now, message, roles), found)?;
     let policies = rules.book.policies_of(wanted.name.as_str(), wanted.label.as_str());
     let demands = policies.flat_map(|policy| policy.demands(&facts)).collect();
     let approved_by: BTreeSet<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
@@ -197,7 +197,7 @@ pub(super) fn proposed<Q: Queries>(
     name: &PromptName,
     label: &Label,
     serving: &Serving,
-    fresh: Option<Fresh<'_>>,
+    fresh: Option<PendingVersion<'_>>,
 ) -> Result<ProposedMove, RegistryError> {
     let mut contents = BTreeMap::new();
     for number in serving.versions() {
@@ -247,7 +247,7 @@ pub(super) fn refuse_secrets(
 fn findings_of_new<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
-    wanted: &Wanted<'_>,
+    wanted: &LabelMove<'_>,
 ) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     for number in wanted.new_versions() {
@@ -283,15 +283,16 @@ pub(super) fn keep_findings(
 }
 
 /// The facts of a move, and the open change request that proposes exactly it.
-fn gather<Q: Queries + Documents>(
+fn collect_facts<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
-    wanted: &Wanted<'_>,
+    wanted: &LabelMove<'_>,
     (now, message, deployer_roles): (Timestamp, &str, Vec<String>),
     findings: Vec<Finding>,
-) -> Result<(Facts, Option<u64>), StoreError> {
+) -> Result<(PolicyFacts, Option<u64>), StoreError> {
     let (name, label) = (wanted.name, wanted.label);
-    let mut facts = Facts { now, message: message.to_owned(), deployer_roles, findings, ..Facts::default() };
+    let mut facts =
+        PolicyFacts { now, message: message.to_owned(), deployer_roles, findings, ..PolicyFacts::default() };
     let new = wanted.new_versions();
     facts.makers = makers_of_move(txn, wanted)?.into_keys().collect();
     let mut request = None;
@@ -309,7 +310,7 @@ fn gather<Q: Queries + Documents>(
             facts.makers.extend(proposers(&open));
             for event in open.approvals_of(&fingerprint).filter(|event| Some(event.commit) > spent) {
                 // Approvers must still be allowed to review.
-                let ask = Ask::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
+                let ask = AccessQuery::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
                 let roles = rules.book.roles_of(&ask);
                 if !roles.is_empty() {
                     facts.approvals.push(Approval { by: event.by.clone(), roles });
@@ -353,7 +354,7 @@ fn served_for<Q: Queries + Documents>(
     let mut end = now;
     let mut stopped: BTreeSet<u64> = BTreeSet::new();
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        let tried = |to: &Serving| versions.iter().copied().filter(|number| tries(to, *number)).collect();
+        let tried = |to: &Serving| versions.iter().copied().filter(|number| serves_share(to, *number)).collect();
         let mut tried: Vec<u64> = deployment.to.as_ref().map(tried).unwrap_or_default();
         tried.retain(|number| !stopped.contains(number));
         spans.push((tried, deployment.at, end, deployment.id));
@@ -378,7 +379,7 @@ fn served_for<Q: Queries + Documents>(
 }
 
 /// Why callers of what a label serves would break; none when they would not.
-pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &Wanted<'_>) -> Result<Option<Vec<String>>, RegistryError> {
+pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &LabelMove<'_>) -> Result<Option<Vec<String>>, RegistryError> {
     let (Some(from), Some(_)) = (wanted.from, wanted.to) else { return Ok(None) };
     let mut reasons: Vec<String> = Vec::new();
     for old in from.versions() {
@@ -421,6 +422,6 @@ pub(super) fn used_by(
     Ok(by.into_iter().collect())
 }
 
-fn place(wanted: &Wanted<'_>) -> String {
+fn place(wanted: &LabelMove<'_>) -> String {
     format!("{}@{}", wanted.name, wanted.label)
 }

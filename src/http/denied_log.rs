@@ -10,18 +10,18 @@ use super::state::RequestId;
 /// Lines in one second: enough to name who guesses, and too few to fill a disk.
 const LINES_PER_SECOND: u64 = 20;
 
-static LINES: Lines = Lines::new();
+static LINES: LineLimiter = LineLimiter::new();
 /// When this program began to count.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// How many lines there were in the second of the last one, and how many were kept out since.
-struct Lines {
+struct LineLimiter {
     second: AtomicU64,
     count: AtomicU64,
     unlogged: AtomicU64,
 }
 
-impl Lines {
+impl LineLimiter {
     const fn new() -> Self {
         Self { second: AtomicU64::new(0), count: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
     }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn twenty_lines_a_second_are_logged_and_the_rest_is_counted() {
-        let lines = Lines::new();
+        let lines = LineLimiter::new();
         let logged = (0..25).filter(|_| lines.next(7).is_some()).count();
         assert_eq!((logged, lines.next(8), lines.next(8)), (20, Some(5), Some(0)));
     }

@@ -6,11 +6,11 @@ use super::engine::Memory;
 use super::watermark;
 use crate::api::status::NodeRole;
 use crate::crypto::note::Note;
-use crate::registry::seal::{MIN_READER, VIEW_ALL};
+use crate::registry::signer::{MIN_READER, VIEW_ALL};
 use crate::store::StoreError;
 use crate::store::meta;
 use crate::store::read::ReadTxn;
-use crate::trust::accept::{Accepted, Expectation, Refusal, TrustedTime, accept};
+use crate::trust::accept::{AcceptanceContext, Accepted, Refusal, TrustedTime, accept};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, all_view_definition};
 use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::records::read_back;
@@ -55,7 +55,7 @@ impl OpenError {
 
 /// What a data directory of a replica holds, proved as far as its signatures go.
 #[derive(Debug, Default)]
-pub struct Recollection {
+pub struct ReplicaState {
     /// For the engine.
     pub memory: Memory,
     /// When a verified note last came, in milliseconds since 1970.
@@ -66,7 +66,7 @@ pub struct Recollection {
 ///
 /// # Errors
 /// The directory is a primary's or follows another root, or what it holds does not prove itself.
-pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<Recollection, OpenError> {
+pub fn load_replica_state(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<ReplicaState, OpenError> {
     if txn.role()? == Some(NodeRole::Primary) {
         return Err(OpenError::IsPrimary);
     }
@@ -105,7 +105,7 @@ pub fn recollect(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Resul
             state is accepted");
     }
     let memory = Memory { chain, epochs, held, watermark };
-    Ok(Recollection { memory, contact_ms: txn.meta(&meta::CONTACT_MS)? })
+    Ok(ReplicaState { memory, contact_ms: txn.meta(&meta::CONTACT_MS)? })
 }
 
 /// Verifies a note by its signatures alone, whatever the time is.
@@ -116,7 +116,7 @@ pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> R
     // A note that was right when it was kept stays so, whichever roots were learned since.
     let text = Note::parse(note, CHECKPOINT_BYTES_MAX)?;
     let chain = chain.up_to(Checkpoint::parse(text.text())?.root);
-    let expectation = Expectation {
+    let expectation = AcceptanceContext {
         registry: &chain.current().registry,
         view: VIEW_ALL,
         definition: all_view_definition(),

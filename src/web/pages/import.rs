@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use crate::model::name::{PRODUCTION, PromptName};
 use crate::web::form::{hidden, session};
+use crate::web::format::{ShowInvisible, grouped, with_code};
 use crate::web::layout::{Frame, Page, Who, command, empty, prompt_path};
-use crate::web::words::{Visible, grouped, with_code};
 
 /// Most names of a list that are shown.
 pub const LISTED_MAX: usize = 200;
@@ -21,7 +21,7 @@ const SYNTAXES: [(&str, &str); 3] =
 
 /// What became of one file.
 #[derive(Clone, Debug)]
-pub struct Brought {
+pub struct ImportedFile {
     /// Where it lay in its folder.
     pub path: String,
     /// Which prompt it is, where that can be told.
@@ -176,7 +176,7 @@ fn terminal() -> Markup {
 
 /// Writes the page that says what became of files.
 #[must_use]
-pub fn brought(frame: &Frame, rows: &[Brought], left_alone: usize) -> String {
+pub fn brought(frame: &Frame, rows: &[ImportedFile], left_alone: usize) -> String {
     let number = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
     let parts = [
         (number(|one| matches!(one, Outcome::Published(_))), "published"),
@@ -207,17 +207,17 @@ pub fn brought(frame: &Frame, rows: &[Brought], left_alone: usize) -> String {
     write(frame, "Import results", main)
 }
 
-fn row_of(row: &Brought) -> Markup {
+fn row_of(row: &ImportedFile) -> Markup {
     let there = !matches!(row.outcome, Outcome::Refused(_));
     html! {
         tr {
-            th scope="row" { (Visible(&row.path)) }
+            th scope="row" { (ShowInvisible(&row.path)) }
             td data-label="Prompt" {
                 @if let Some(name) = &row.name {
                     @if there {
-                        a.name href=(prompt_path(name.as_str())) { (Visible(name.as_str())) }
+                        a.name href=(prompt_path(name.as_str())) { (ShowInvisible(name.as_str())) }
                     } @else {
-                        (Visible(name.as_str()))
+                        (ShowInvisible(name.as_str()))
                     }
                 }
             }
@@ -247,10 +247,10 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
         (total.refused_count, "changes rejected"),
     ];
     let main = html! {
-        div.head { h1 { "Import results" } p.quiet.count { (Visible(&total.path)) } }
+        div.head { h1 { "Import results" } p.quiet.count { (ShowInvisible(&total.path)) } }
         @if let Some(stopped) = &total.stopped {
             div.note.bad role="alert" {
-                p { "Import stopped: " (Visible(stopped)) }
+                p { "Import stopped: " (ShowInvisible(stopped)) }
                 p { "Earlier lines were imported. Fix the file and import again; duplicates are skipped." }
             }
         }
@@ -266,7 +266,7 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
                     thead { tr { th scope="col" { "Prompt" } th scope="col" { "Reason" } } }
                     tbody {
                         @for (name, reason) in &total.refused {
-                            tr { th scope="row" { (Visible(name)) } td { (with_code(reason)) } }
+                            tr { th scope="row" { (ShowInvisible(name)) } td { (with_code(reason)) } }
                         }
                     }
                 }
@@ -284,8 +284,8 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
                     tbody {
                         @for (original, name) in &total.renamed {
                             tr {
-                                th scope="row" { (Visible(original)) }
-                                td { a.name href=(prompt_path(name)) { (Visible(name)) } }
+                                th scope="row" { (ShowInvisible(original)) }
+                                td { a.name href=(prompt_path(name)) { (ShowInvisible(name)) } }
                             }
                         }
                     }
@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn what_became_of_each_file_is_told_and_names_of_files_do_nothing() {
-        let row = |path: &str, name: &str, outcome| Brought { path: path.to_owned(), name: name.parse().ok(), outcome };
+        let row =
+            |path: &str, name: &str, outcome| ImportedFile { path: path.to_owned(), name: name.parse().ok(), outcome };
         let rows = [
             row("a.prompt", "a", Outcome::Published(3)),
             row("b.prompt", "b", Outcome::Unchanged(1)),

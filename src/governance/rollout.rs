@@ -27,18 +27,18 @@ pub struct Growth {
 
 /// The versions that new subjects get through `to`, compared with `from`, ascending.
 #[must_use]
-pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
+pub fn versions_gaining_traffic(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
     let Some(from) = from else {
         return to.versions().into_iter().map(|version| Growth { version, instead_of: BTreeSet::new() }).collect();
     };
-    let places = Places::new(from, to);
+    let places = Regions::new(from, to);
     let mut grown: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
     for (now, target) in targets(to).enumerate() {
         for (before, had) in targets(from).enumerate() {
             if target == had {
                 continue;
             }
-            let gained = gained(had, target);
+            let gained = gained_versions(had, target);
             if !gained.is_empty() && places.share_subjects(before, now) {
                 for (version, instead_of) in gained {
                     grown.entry(version).or_default().insert(instead_of);
@@ -52,7 +52,7 @@ pub fn growing(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
 /// Whether a serving gives a version to enough subjects to count as deployed: in the default and in each rule, as a
 /// rule can match all subjects.
 #[must_use]
-pub fn tries(serving: &Serving, version: u64) -> bool {
+pub fn serves_share(serving: &Serving, version: u64) -> bool {
     targets(serving).all(|target| share(target, version) >= TRIED_SLOTS)
 }
 
@@ -70,7 +70,7 @@ fn share(target: &Target, version: u64) -> u16 {
 }
 
 /// Each version of `now` that a subject gets instead of a version of `had`, with the latter.
-fn gained(had: &Target, now: &Target) -> BTreeSet<(u64, u64)> {
+fn gained_versions(had: &Target, now: &Target) -> BTreeSet<(u64, u64)> {
     if let (Target::Split(had), Target::Split(now)) = (had, now)
         && had.salt == now.salt
     {
@@ -106,19 +106,20 @@ fn moved_slots(had: &Split, now: &Split) -> BTreeSet<(u64, u64)> {
 }
 
 /// The conditions of a rule: attribute to pattern.
-type When = BTreeMap<String, String>;
+type RuleConditions = BTreeMap<String, String>;
 
 /// The places that subjects can be in, before and after: the rules by their index, then the default.
-struct Places<'s> {
-    from: Vec<&'s When>,
-    to: Vec<&'s When>,
+struct Regions<'s> {
+    from: Vec<&'s RuleConditions>,
+    to: Vec<&'s RuleConditions>,
     /// For each rule of `from`, then of `to`: what the conditions of each of them (likewise) settle of its own, as bits.
     settled: Vec<(Option<u64>, Vec<u64>)>,
 }
 
-impl<'s> Places<'s> {
+impl<'s> Regions<'s> {
     fn new(from: &'s Serving, to: &'s Serving) -> Self {
-        let whens = |serving: &'s Serving| -> Vec<&'s When> { serving.rules.iter().map(|rule| &rule.when).collect() };
+        let whens =
+            |serving: &'s Serving| -> Vec<&'s RuleConditions> { serving.rules.iter().map(|rule| &rule.when).collect() };
         let (from, to) = (whens(from), whens(to));
         let all = || from.iter().chain(&to);
         let settled = all().map(|of| (every(of), all().map(|by| settled(by, of)).collect())).collect();
@@ -145,12 +146,12 @@ impl<'s> Places<'s> {
 }
 
 /// A bit for each condition of a rule; none where they are too many for that.
-fn every(of: &When) -> Option<u64> {
+fn every(of: &RuleConditions) -> Option<u64> {
     Some(1_u64.checked_shl(u32::try_from(of.len()).ok()?)?.wrapping_sub(1))
 }
 
 /// The conditions of a rule that hold for all subjects that meet those of another, as far as single conditions show.
-fn settled(by: &When, of: &When) -> u64 {
+fn settled(by: &RuleConditions, of: &RuleConditions) -> u64 {
     let holds = |name: &String, pattern: &String| by.get(name).is_some_and(|narrower| contains(pattern, narrower));
     let bits = (0..u64::BITS).zip(of).filter(|(_, (name, pattern))| holds(name, pattern));
     bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
@@ -163,7 +164,7 @@ fn contains(pattern: &str, narrower: &str) -> bool {
 }
 
 /// Whether no subject can meet the conditions of both rules.
-fn exclude(one: &When, other: &When) -> bool {
+fn exclude(one: &RuleConditions, other: &RuleConditions) -> bool {
     one.iter().any(|(name, pattern)| other.get(name).is_some_and(|other| disjoint(pattern, other)))
 }
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::guard::Wanted;
-use crate::governance::reach::Growth;
+use super::move_policy::LabelMove;
+use crate::governance::rollout::Growth;
 use crate::model::change_request::{ChangeRequest, EventKind};
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
@@ -24,7 +24,7 @@ pub(super) fn makers_of<Q: Queries + Documents>(
     name: &PromptName,
     version: &Version,
 ) -> Result<BTreeSet<String>, StoreError> {
-    let mut found = Makers::new(txn, None);
+    let mut found = Contributors::new(txn, None);
     found.add(name, version)?;
     Ok(found.finish()?.into_keys().collect())
 }
@@ -32,12 +32,12 @@ pub(super) fn makers_of<Q: Queries + Documents>(
 /// All authors of what a move brings compared with what its subjects have now, with the latest version of each.
 pub(super) fn makers_of_move<Q: Queries + Documents>(
     txn: &Q,
-    wanted: &Wanted<'_>,
+    wanted: &LabelMove<'_>,
 ) -> Result<BTreeMap<String, String>, StoreError> {
     let mut all = BTreeMap::new();
     for growth in &wanted.grows {
         let base = base(txn, wanted.name, wanted.label, growth)?;
-        let mut found = Makers::new(txn, Some(included(txn, wanted.name, &base.versions)?));
+        let mut found = Contributors::new(txn, Some(included(txn, wanted.name, &base.versions)?));
         found.note_range(wanted.name, base.after, growth.version);
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
             // Its commit does not exist yet: its author is the caller.
@@ -127,7 +127,7 @@ fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BT
 }
 
 /// Collects makers; looks at each version once.
-struct Makers<'t, Q> {
+struct Contributors<'t, Q> {
     txn: &'t Q,
     /// What subjects have of each included prompt already; without it, of what is included its own makers count alone.
     known: Option<BTreeMap<PromptName, u64>>,
@@ -138,7 +138,7 @@ struct Makers<'t, Q> {
     found: BTreeMap<String, String>,
 }
 
-impl<'t, Q: Queries + Documents> Makers<'t, Q> {
+impl<'t, Q: Queries + Documents> Contributors<'t, Q> {
     const fn new(txn: &'t Q, known: Option<BTreeMap<PromptName, u64>>) -> Self {
         Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeMap::new() }
     }

@@ -21,14 +21,14 @@ use super::upload::{Files, Upload, UploadedFile};
 use super::visitor::{Visitor, field};
 use crate::api::problem::ErrorCode;
 use crate::api::write::ImportRequest;
-use crate::clock::Stop;
+use crate::clock::Cancellation;
 use crate::files::batches::{Batches, unpack};
-use crate::files::compare::{Plan, Written};
-use crate::files::folder::{Rounds, may_wait, understand};
+use crate::files::compare::{ParsedFile, Plan};
+use crate::files::folder::{RetryRounds, may_wait, understand};
 use crate::model::content::Syntax;
 use crate::model::name::{Label, PromptName};
 use crate::registry::{Actor, FileOutcome, Registry};
-use crate::web::pages::bring::{Brought, Imported, LISTED_MAX, Outcome, brought, imported, page};
+use crate::web::pages::import::{Imported, ImportedFile, LISTED_MAX, Outcome, brought, imported, page};
 
 /// Forms with files that are worked on at a time: each holds its files in memory.
 static BRINGING: Semaphore = Semaphore::const_new(2);
@@ -53,7 +53,7 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
     let what = field(&mut sent.form, "what")?;
     let label = field(&mut sent.form, "label")?;
     let label = Some(label.trim()).filter(|label| !label.is_empty()).map(str::parse::<Label>).transpose()?;
-    let bringing = Bringing { registry, actor, id };
+    let bringing = ImportContext { registry, actor, id };
     if what == "history" {
         let syntax = field(&mut sent.form, "syntax")?;
         sent.form.finish(&["what", "label", "syntax"])?;
@@ -75,21 +75,21 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
 }
 
 /// Who brings something in, by which request.
-struct Bringing {
+struct ImportContext {
     registry: Registry,
     actor: Actor,
     id: RequestId,
 }
 
 /// A file that is yet to be published, and why it was not the last time.
-struct Waiting {
+struct PendingFile {
     path: String,
     name: PromptName,
-    written: Written,
+    written: ParsedFile,
     refused: String,
 }
 
-impl Bringing {
+impl ImportContext {
     /// Publishes prompt files; what became of each, by path.
     async fn files(
         &self,
@@ -97,9 +97,9 @@ impl Bringing {
         files: Files,
         message: &str,
         label: Option<&Label>,
-    ) -> Result<Vec<Brought>, Failure> {
+    ) -> Result<Vec<ImportedFile>, Failure> {
         let (mut rows, waiting) = heavy(app, move |stop| read_all(files.kept, stop)).await?;
-        let mut rounds = Rounds::new(waiting);
+        let mut rounds = RetryRounds::new(waiting);
         while let Some(mut one) = rounds.next_to_try() {
             one.written.file.labels.extend(label.cloned());
             let (name, written) = (one.name.clone(), one.written.clone());
@@ -126,9 +126,9 @@ impl Bringing {
                     Outcome::Refused(reason)
                 }
             };
-            rows.push(Brought { path: one.path, name: Some(one.name), outcome });
+            rows.push(ImportedFile { path: one.path, name: Some(one.name), outcome });
         }
-        rows.extend(rounds.left().into_iter().map(|one| Brought {
+        rows.extend(rounds.left().into_iter().map(|one| ImportedFile {
             path: one.path,
             name: Some(one.name),
             outcome: Outcome::Refused(one.refused),
@@ -198,13 +198,13 @@ impl Bringing {
 }
 
 /// Reads prompt files; those that are none are refused at once.
-fn read_all(files: Vec<UploadedFile>, stop: &Stop) -> (Vec<Brought>, Vec<Waiting>) {
+fn read_all(files: Vec<UploadedFile>, stop: &Cancellation) -> (Vec<ImportedFile>, Vec<PendingFile>) {
     let (mut rows, mut waiting) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<PromptName, String> = BTreeMap::new();
     for UploadedFile { path, bytes } in files {
         if stop.is_due() {
             let outcome = Outcome::Refused("reading the files took too long; send fewer of them at once".to_owned());
-            rows.push(Brought { path, name: None, outcome });
+            rows.push(ImportedFile { path, name: None, outcome });
             continue;
         }
         let understood = understand(Path::new(&path), &bytes);
@@ -212,14 +212,14 @@ fn read_all(files: Vec<UploadedFile>, stop: &Stop) -> (Vec<Brought>, Vec<Waiting
             Ok((name, written)) => match names.get(&name) {
                 None => {
                     names.insert(name.clone(), path.clone());
-                    waiting.push(Waiting { path, name, written, refused: String::new() });
+                    waiting.push(PendingFile { path, name, written, refused: String::new() });
                     continue;
                 }
                 Some(other) => format!("same prompt name as {other}"),
             },
             Err(reason) => reason,
         };
-        rows.push(Brought { path, name: None, outcome: Outcome::Refused(refused) });
+        rows.push(ImportedFile { path, name: None, outcome: Outcome::Refused(refused) });
     }
     (rows, waiting)
 }

@@ -16,7 +16,7 @@ const MINUTE_MS: u64 = 60_000;
 const REMEMBERED: usize = 1_000;
 
 /// What each principal wrote in the minute that began with their first bytes.
-pub(super) struct Written {
+pub(super) struct WriteQuota {
     clock: Arc<dyn Clock>,
     windows: Mutex<HashMap<String, Window>>,
 }
@@ -27,7 +27,7 @@ struct Window {
     bytes: u64,
 }
 
-impl Written {
+impl WriteQuota {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, windows: Mutex::default() }
     }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn each_principal_writes_64_mib_a_minute_and_the_operator_as_much_as_there_is() {
         let clock = ManualClock::at(0);
-        let written = Written::new(Arc::new(clock.clone()));
+        let written = WriteQuota::new(Arc::new(clock.clone()));
         let person =
             |name: &str| Actor { name: name.to_owned(), kind: PrincipalKind::Person, ..Actor::operator("a test") };
         let half = usize::try_from(WRITTEN_BYTES_MAX / 2).expect("small");
