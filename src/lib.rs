@@ -2,7 +2,7 @@
 //! application, in microseconds, online or offline.
 //!
 //! [`server`] starts a primary or a replica; [`resolve::Resolver`] answers in process what a node
-//! answers over HTTP. The modules are the floors of ARCHITECTURE.md, and import only from below.
+//! answers over HTTP. The modules are the layers of ARCHITECTURE.md, and import only from below.
 
 #![forbid(unsafe_code)]
 pub mod api;

@@ -37,7 +37,7 @@ Only name and labels are required; fields you leave out require nothing.
   message = "OPS-[0-9]+"                  # the message names a ticket
   gates = ["regression"]                  # gates that must have passed
 
-  [after]                                 # first served on staging for an hour
+  [after]                                 # first an hour on staging
   label = "staging"
   for_s = 3600
 
@@ -55,7 +55,7 @@ Only name and labels are required; fields you leave out require nothing.
   [risk]                                  # findings of high or critical risk
   from = "high"
   approvers = ["compliance"]
-  block = ["secrets"]                     # deployed only with --break-glass"#;
+  block = ["secrets"]                     # deployed only by --break-glass"#;
 
 /// Largest file of policies, in bytes: 500 long ones.
 const POLICY_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_example_in_the_help_is_a_complete_policy_that_survives_show_and_set() {
-        assert!(example().lines().all(|line| line.len() <= 78), "a folded line could not be copied");
+        assert!(example().lines().all(|line| line.chars().count() <= 78), "a folded line could not be copied");
         let policies = parse(example()).expect("a policy");
         let [policy] = policies.as_slice() else { panic!("one: {policies:?}") };
         LabelPolicy::new(policy.clone()).expect("one that can be kept");

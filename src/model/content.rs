@@ -1,6 +1,6 @@
 //! The content of a version: its text or messages, variables and model.
 //!
-//! A content is kept, hashed and served as one encoding (ARCHITECTURE.md, "The encoding of a content"), so its id can be
+//! A content is kept, hashed and served as one encoding (docs/architecture/storage.md, "The encoding of a content"), so its id can be
 //! checked by anyone with the bytes. In it the fields of the format have their one order, and everything that an author
 //! writes as JSON (tools, schema, parameters, configuration, parts of messages) has the author's order of keys: models
 //! answer in the order of a schema. Values of this type hold the shape; which texts are valid templates is the business

@@ -17,11 +17,11 @@ pub enum ResolveError {
     Reference(#[from] ReferenceError),
     #[error(transparent)]
     Name(#[from] NameError),
-    #[error("`{name}` may not read {prompt}")]
+    #[error("permission denied: `{name}` cannot read {prompt}")]
     Unreadable { name: String, prompt: String },
-    #[error("`{name}` may not read all prompts, and this takes that: {what}")]
+    #[error("permission denied: {what} needs permission to read all prompts, which `{name}` does not have")]
     Narrow { name: String, what: &'static str },
-    #[error("reading the audit log takes the permission `audit`")]
+    #[error("permission denied: reading the audit log needs the permission `audit`")]
     AuditUnreadable,
     #[error("there is no prompt `{name}`")]
     PromptNotFound { name: PromptName },

@@ -5,9 +5,9 @@ use maud::{Markup, PreEscaped, Render, html};
 use crate::model::time::Timestamp;
 
 /// A text that somebody wrote: escaped, and what no reader would see is shown by its number.
-pub(super) struct ShowInvisible<'a>(pub(super) &'a str);
+pub(super) struct Escaped<'a>(pub(super) &'a str);
 
-impl Render for ShowInvisible<'_> {
+impl Render for Escaped<'_> {
     fn render_to(&self, buffer: &mut String) {
         let mut rest = self.0;
         while let Some((at, hidden)) = rest.char_indices().find(|(_, c)| is_hidden(*c)) {
@@ -142,11 +142,11 @@ pub(super) fn with_code(text: &str) -> Markup {
     let pieces: Vec<&str> = text.split('`').collect();
     // A backtick without its partner is one.
     if pieces.len().is_multiple_of(2) {
-        return html! { (ShowInvisible(text)) };
+        return html! { (Escaped(text)) };
     }
     html! {
         @for (index, piece) in pieces.into_iter().enumerate() {
-            @if index.is_multiple_of(2) { (ShowInvisible(piece)) } @else { code { (ShowInvisible(piece)) } }
+            @if index.is_multiple_of(2) { (Escaped(piece)) } @else { code { (Escaped(piece)) } }
         }
     }
 }
@@ -171,7 +171,7 @@ mod tests {
             ("\u{200b}", "<span class=\"odd\">U+200B</span>"),
             ("还是\u{e0041}", "还是<span class=\"odd\">U+E0041</span>"),
         ] {
-            assert_eq!(ShowInvisible(text).render().0, expected, "{text:?}");
+            assert_eq!(Escaped(text).render().0, expected, "{text:?}");
         }
         assert_eq!(plain("a\u{202e}\0"), "a\u{fffd}\u{fffd}");
     }

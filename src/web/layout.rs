@@ -9,7 +9,7 @@ use maud::{DOCTYPE, Markup, html};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::form::session;
-use super::format::{ShowInvisible, length, plain, with_code};
+use super::format::{Escaped, length, plain, with_code};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
@@ -159,17 +159,17 @@ impl Frame {
                     a.skip href="#main" { "Skip to the content" }
                     (self.header(part, page.searches))
                     @if let Some(following) = &self.replica { (note_of_replica(following)) }
-                    @if let Some(done) = page.done { div.flash role="status" { (ShowInvisible(done)) } }
+                    @if let Some(done) = page.done { div.flash role="status" { (Escaped(done)) } }
                     main #main tabindex="-1" {
                         @if !page.above.is_empty() {
                             nav.crumbs aria-label="Breadcrumb" {
-                                ol { @for (name, path) in page.above { li { a href=(path) { (ShowInvisible(name)) } } } }
+                                ol { @for (name, path) in page.above { li { a href=(path) { (Escaped(name)) } } } }
                             }
                         }
                         (page.main)
                     }
                     footer.foot {
-                        span { "Registry " b { (ShowInvisible(&self.registry)) } }
+                        span { "Registry " b { (Escaped(&self.registry)) } }
                         a href="/docs" { "API docs" }
                         span.keys aria-hidden="true" { kbd { "/" } " search  " kbd { "j" } " " kbd { "k" } " move" }
                     }
@@ -221,10 +221,10 @@ impl Frame {
                     a.button href="/ui/sign-in" { "Sign in" }
                 }
             },
-            Who::Bearer { name } => html! { div.who { span.quiet { (ShowInvisible(name)) } } },
+            Who::Bearer { name } => html! { div.who { span.quiet { (Escaped(name)) } } },
             Who::SingleSignOn { name, .. } => html! {
                 details.who {
-                    summary { span.face aria-hidden="true" { (initial(name)) } (ShowInvisible(name)) }
+                    summary { span.face aria-hidden="true" { (initial(name)) } (Escaped(name)) }
                     div.menu {
                         p { "Signed in by single sign-on. To sign out, sign out there." }
                         p { a href=(principal_path(name)) { "Your permissions" } }
@@ -233,10 +233,10 @@ impl Frame {
             },
             Who::Signed { name, form, .. } | Who::SignInLink { name, form } => html! {
                 details.who {
-                    summary { span.face aria-hidden="true" { (initial(name)) } (ShowInvisible(name)) }
+                    summary { span.face aria-hidden="true" { (initial(name)) } (Escaped(name)) }
                     div.menu {
                         @if let Who::Signed { token, .. } = &self.who {
-                            p { "Signed in with the access token " b { (ShowInvisible(token)) } "." }
+                            p { "Signed in with the access token " b { (Escaped(token)) } "." }
                         } @else {
                             p { "Signed in with a sign-in link." }
                         }
@@ -272,7 +272,7 @@ fn note_of_replica(following: &ReplicaStatus) -> Markup {
         div #replica .note.warn[following.stale] role="region" aria-label="This replica" data-live data-again="10000" {
             "Read-only replica. "
             @if following.stale { "Last contact with the primary: " (age) " ago. " }
-            @if let Some(upstream) = &following.upstream { "Make changes at " code { (ShowInvisible(upstream)) } "." }
+            @if let Some(upstream) = &following.upstream { "Make changes at " code { (Escaped(upstream)) } "." }
         }
     }
 }
@@ -340,7 +340,7 @@ pub fn whole_query(parameters: &[(&str, &str)]) -> String {
 /// A command to copy.
 #[must_use]
 pub fn command(line: &str) -> Markup {
-    html! { div.command { pre tabindex="0" { code { (ShowInvisible(line)) } } button.copy type="button" hidden { "Copy" } } }
+    html! { div.command { pre tabindex="0" { code { (Escaped(line)) } } button.copy type="button" hidden { "Copy" } } }
 }
 
 /// Nothing, and what to do about it.

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::timeline::Timeline;
-use super::format::{ShowInvisible, between, grouped, length, moment};
+use super::format::{Escaped, between, grouped, length, moment};
 use crate::governance::report::{
     Contents, Report, ReportHeader, ReportRow, ReportScope, ReportedVersion, ServingChange, Source, Span, SystemInfo,
     Tally, Totals,
@@ -59,7 +59,7 @@ pub fn write_page<S: Source>(
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (ShowInvisible(&title)) }
+                title { (Escaped(&title)) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -105,17 +105,17 @@ fn read<S: Source>(report: &Report<'_, S>) -> Result<(Overview, Timeline), S::Er
 fn head(heading: &ReportHeader, question: &ReportScope, system: &SystemInfo, title: &str) -> Markup {
     html! {
         header {
-            h1 { (ShowInvisible(title)) }
+            h1 { (Escaped(title)) }
             p.range { (moment(question.from)) " to " (moment(question.to)) " UTC" }
             dl.facts {
                 dt { "Prompts" }
-                dd { code { (ShowInvisible(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
+                dd { code { (Escaped(question.prompts.as_str())) } @if question.prompts.is_everything() { " (all)" } }
                 dt { "Created" }
-                dd { (moment(heading.generated_at)) " UTC by " (ShowInvisible(&heading.generated_by)) }
+                dd { (moment(heading.generated_at)) " UTC by " (Escaped(&heading.generated_by)) }
                 dt { "Software" }
                 dd { (system.software) " " (system.software_version) }
-                @if let Some(provider) = &system.provider { dt { "Provider" } dd { (ShowInvisible(provider)) } }
-                @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (ShowInvisible(purpose)) } }
+                @if let Some(provider) = &system.provider { dt { "Provider" } dd { (Escaped(provider)) } }
+                @if let Some(purpose) = &system.intended_purpose { dt { "Intended purpose" } dd { (Escaped(purpose)) } }
             }
             p {
                 "A " b { "decision" } " is one requested action, allowed or denied. A " b { "label" }
@@ -166,8 +166,8 @@ fn write_live<S: Source>(report: &Report<'_, S>, out: &mut dyn Write) -> Result<
             let named = html! {
                 tr.lane {
                     th colspan="10" scope="rowgroup" {
-                        (ShowInvisible(span.name.as_str()))
-                        span.quiet { "@" (ShowInvisible(span.label.as_str())) }
+                        (Escaped(span.name.as_str()))
+                        span.quiet { "@" (Escaped(span.label.as_str())) }
                     }
                 }
             };
@@ -200,14 +200,14 @@ fn served(span: &Span, linked: bool) -> Markup {
             }
             td { (lasted.as_deref().unwrap_or(NONE)) }
             td {
-                b { (ShowInvisible(&span.serving.to_string())) }
+                b { (Escaped(&span.serving.to_string())) }
                 @if span.action == Action::Rollback { br; span.warn { "rollback" } }
             }
             td { (between(span.versions.iter().take(SHOWN_MAX).map(content), "<br>")) }
             td { (risk(span.risk)) }
-            td { (ShowInvisible(&span.by)) }
+            td { (Escaped(&span.by)) }
             td { (approvals(&span.approved_by, span.change_request)) }
-            td { (ShowInvisible(&span.message)) }
+            td { (Escaped(&span.message)) }
             td {
                 @if linked { a href={ "#c" (span.deployment) } { (span.deployment) } } @else { (span.deployment) }
             }
@@ -241,15 +241,15 @@ fn decision(row: &ReportRow) -> Markup {
             }
             td {
                 @match &entry.on_behalf_of {
-                    Some(author) => { (ShowInvisible(author)) ", imported by " (ShowInvisible(&entry.actor)) }
-                    None => (ShowInvisible(&entry.actor)),
+                    Some(author) => { (Escaped(author)) ", imported by " (Escaped(&entry.actor)) }
+                    None => (Escaped(&entry.actor)),
                 }
-                @if !entry.method.is_empty() { br; span.quiet { (ShowInvisible(&entry.method)) } }
+                @if !entry.method.is_empty() { br; span.quiet { (Escaped(&entry.method)) } }
             }
             td {
                 b { (entry.command) }
                 @if row.versions.is_empty() && row.moves.is_empty() {
-                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (ShowInvisible(&subject.to_string())) }
+                    @for subject in entry.subjects.iter().take(SHOWN_MAX) { " " (Escaped(&subject.to_string())) }
                 }
                 @for version in row.versions.iter().take(SHOWN_MAX) { br; (described(version)) }
                 @for moved in row.moves.iter().take(SHOWN_MAX) { br; (movement(moved)) }
@@ -259,13 +259,13 @@ fn decision(row: &ReportRow) -> Markup {
             }
             td {
                 @if denied { span.bad { "denied" } } @else { "done" }
-                @if !entry.reason.is_empty() { br; span.quiet { (ShowInvisible(&entry.reason)) } }
-                @for overrode in &entry.overrode { br; span.warn { "overrode " (ShowInvisible(overrode)) } }
+                @if !entry.reason.is_empty() { br; span.quiet { (Escaped(&entry.reason)) } }
+                @for overrode in &entry.overrode { br; span.warn { "overrode " (Escaped(overrode)) } }
                 @if entry.unrecorded > 0 {
                     br; span.quiet { (grouped(entry.unrecorded)) " earlier denials, not recorded individually" }
                 }
             }
-            td { (ShowInvisible(&entry.message)) }
+            td { (Escaped(&entry.message)) }
             td { (approvals(&entry.approved_by, entry.change_request)) }
             td { (risk(row.risk)) }
             td { (entry.seq) }
@@ -275,7 +275,7 @@ fn decision(row: &ReportRow) -> Markup {
 
 fn described(version: &ReportedVersion) -> Markup {
     html! {
-        (ShowInvisible(version.name.as_str())) "@" (version.number) " "
+        (Escaped(version.name.as_str())) "@" (version.number) " "
         span.quiet {
             (version.semver)
             @if let Some(bump) = version.bump.filter(|bump| *bump != Bump::Major) { " " (bump) }
@@ -288,15 +288,15 @@ fn described(version: &ReportedVersion) -> Markup {
 fn movement(moved: &ServingChange) -> Markup {
     let asked = if moved.done { "" } else { "asked for " };
     html! {
-        (asked) (ShowInvisible(&moved.prompt)) "@" (ShowInvisible(&moved.label)) ": "
-        @if let Some(from) = &moved.from { (ShowInvisible(&from.to_string())) " " }
-        "→ " (ShowInvisible(&moved.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)))
+        (asked) (Escaped(&moved.prompt)) "@" (Escaped(&moved.label)) ": "
+        @if let Some(from) = &moved.from { (Escaped(&from.to_string())) " " }
+        "→ " (Escaped(&moved.to.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string)))
     }
 }
 
 fn approvals(approved_by: &[String], change_request: Option<u64>) -> Markup {
     html! {
-        @for (index, name) in approved_by.iter().enumerate() { @if index > 0 { ", " } (ShowInvisible(name)) }
+        @for (index, name) in approved_by.iter().enumerate() { @if index > 0 { ", " } (Escaped(name)) }
         @if let Some(number) = change_request {
             @if !approved_by.is_empty() { br; }
             span.quiet { "change request " (number) }

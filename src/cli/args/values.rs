@@ -262,8 +262,8 @@ mod tests {
             assert_eq!(grant(text).map(|grant| grant.to_string()), Ok(shown.to_owned()), "{text}");
         }
         for (text, part) in [
-            ("", "no role"),
-            ("Author", "no role"),
+            ("", "invalid role"),
+            ("Author", "invalid role"),
             ("author:", "invalid pattern"),
             ("author::x", "invalid pattern"),
             ("author:a:b:c", "role:prompts:labels"),

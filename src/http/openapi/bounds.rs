@@ -109,7 +109,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("SplitRequest", "salt", json!({"minLength": 1, "maxLength": SERVING_TEXT_BYTES_MAX, "pattern": "^[A-Za-z0-9_-]+$"})),
         ("RollbackRequest", "message", message.clone()),
         ("RollbackRequest", "to", version()),
-        ("Why", "message", message.clone()),
+        ("MessageRequest", "message", message.clone()),
         ("RemoveRequest", "message", message.clone()),
         ("ImportRequest", "changes", at_most(IMPORT_CHANGES_MAX)),
         // Contents.

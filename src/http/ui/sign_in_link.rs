@@ -5,10 +5,11 @@
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
 use super::super::auth::Peer;
+use super::super::code;
 use super::super::denied_log;
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking};
@@ -18,6 +19,7 @@ use super::html;
 use super::session::new_id;
 use super::sign_in::{HOME, begin};
 use super::visitor::{Cookie, CookieScope, field, frame, read_visit_form};
+use crate::api::problem::ErrorCode;
 use crate::crypto::secret::AccessToken;
 use crate::registry::{Actor, Registry, SignedInBy};
 use crate::web::layout::Who;
@@ -81,7 +83,7 @@ fn refuse(app: &Shared, peer: Peer) -> Result<Response, Failure> {
     denied_log::log(peer, None, true);
     app.sessions.failed(peer.address).map_err(|retry_after_s| RequestError::Attempts { retry_after_s })?;
     let mut response = page(app, &SignInLinkPageData::default());
-    *response.status_mut() = StatusCode::NOT_FOUND;
+    *response.status_mut() = code::status(ErrorCode::NotFound);
     Ok(response)
 }
 

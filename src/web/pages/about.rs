@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::query;
 
 /// What browsers let through as an owner, and as tags.
@@ -27,13 +27,13 @@ pub(super) fn about(name: &str, about: Option<&About>, form: Option<&str>) -> Ma
 fn shown(about: Option<&About>) -> Markup {
     let Some(about) = about else { return html! {} };
     html! {
-        @if !about.description.is_empty() { p.text { (ShowInvisible(&about.description)) } }
+        @if !about.description.is_empty() { p.text { (Escaped(&about.description)) } }
         @if about.owner.is_some() || !about.tags.is_empty() {
             p.inline {
                 @if let Some(owner) = &about.owner {
-                    span { span.quiet { "Owner " } a href={ "/ui/" (query(&[("owner", owner)])) } { (ShowInvisible(owner)) } }
+                    span { span.quiet { "Owner " } a href={ "/ui/" (query(&[("owner", owner)])) } { (Escaped(owner)) } }
                 }
-                @for tag in &about.tags { a.tag href={ "/ui/" (query(&[("tag", tag)])) } { (ShowInvisible(tag)) } }
+                @for tag in &about.tags { a.tag href={ "/ui/" (query(&[("tag", tag)])) } { (Escaped(tag)) } }
             }
         }
     }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
 use crate::web::form::session;
-use crate::web::format::{ShowInvisible, grouped, moment, plain, start_of, with_code};
+use crate::web::format::{Escaped, grouped, moment, plain, start_of, with_code};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 
 /// What came of a command, as people read it.
@@ -191,13 +191,13 @@ fn row(matter: &AuditPageData, entry: &AuditEntry) -> Markup {
     html! {
         tr {
             td { (moment(entry.at)) }
-            td { a href=(address(matter, &entry.actor, "")) { (ShowInvisible(&entry.actor)) } }
+            td { a href=(address(matter, &entry.actor, "")) { (Escaped(&entry.actor)) } }
             td { b { (entry.command) } }
             td.words {
                 @if let Some(first) = entry.subjects.first() { (subject(first)) }
                 @if entry.subjects.len() > 1 { span.quiet { " +" (entry.subjects.len() - 1) } }
             }
-            td.words { (ShowInvisible(&entry.message)) }
+            td.words { (Escaped(&entry.message)) }
             td {
                 @if entry.decision == Decision::Denied { span.tag.high { "denied" } } @else { span.quiet { "allowed" } }
             }
@@ -214,8 +214,8 @@ fn row(matter: &AuditPageData, entry: &AuditEntry) -> Markup {
 fn details(entry: &AuditEntry) -> Markup {
     html! {
         dt { "Entry" } dd { (entry.seq) @if let Some(at) = entry.occurred { ", happened " (moment(at)) " UTC" } }
-        @if let Some(other) = &entry.on_behalf_of { dt { "On behalf of" } dd { (ShowInvisible(other)) } }
-        @if !entry.method.is_empty() { dt { "Authenticated by" } dd { (ShowInvisible(&entry.method)) } }
+        @if let Some(other) = &entry.on_behalf_of { dt { "On behalf of" } dd { (Escaped(other)) } }
+        @if !entry.method.is_empty() { dt { "Authenticated by" } dd { (Escaped(&entry.method)) } }
         @if entry.subjects.len() > 1 {
             dt { "Targets" }
             dd { ul.logged { @for one in &entry.subjects { li { (subject(one)) } } } }
@@ -224,9 +224,9 @@ fn details(entry: &AuditEntry) -> Markup {
         @if let Some(id) = entry.change_request {
             dt { "Change request" } dd { a href=(request_path(id)) { "request " (id) } }
         }
-        @if !entry.approved_by.is_empty() { dt { "Approved by" } dd { (ShowInvisible(&entry.approved_by.join(", "))) } }
+        @if !entry.approved_by.is_empty() { dt { "Approved by" } dd { (Escaped(&entry.approved_by.join(", "))) } }
         @if let Some(risk) = entry.risk { dt { "Risk" } dd { span.tag.(risk.as_str()) { (risk) } } }
-        @for one in &entry.overrode { dt { span.tag.critical { "overrode" } } dd { (ShowInvisible(one)) } }
+        @for one in &entry.overrode { dt { span.tag.critical { "overrode" } } dd { (Escaped(one)) } }
         @if entry.unrecorded > 0 {
             dt { "Before it" } dd { (entry.unrecorded) " earlier denials, not recorded individually" }
         }
@@ -243,8 +243,8 @@ fn subject(subject: &Subject) -> Markup {
     let text = subject.to_string();
     html! {
         @match subject.prompt().and_then(|prompt| Some((prompt, text.strip_prefix(prompt)?))) {
-            Some((prompt, rest)) => { a href=(prompt_path(prompt)) { (ShowInvisible(prompt)) } (ShowInvisible(rest)) }
-            None => (ShowInvisible(&text)),
+            Some((prompt, rest)) => { a href=(prompt_path(prompt)) { (Escaped(prompt)) } (Escaped(rest)) }
+            None => (Escaped(&text)),
         }
     }
 }
@@ -252,10 +252,9 @@ fn subject(subject: &Subject) -> Markup {
 /// What something was, and what it is; long values are cut, and whole in the title.
 fn changed(change: &AuditChange) -> Markup {
     let (before, after) = change.sides();
-    let short =
-        |value: &str| html! { span title=(plain(value)) { (ShowInvisible(&start_of(value, VALUE_CHARACTERS))) } };
+    let short = |value: &str| html! { span title=(plain(value)) { (Escaped(&start_of(value, VALUE_CHARACTERS))) } };
     html! {
-        (ShowInvisible(&change.subject().to_string())) ": "
+        (Escaped(&change.subject().to_string())) ": "
         @match &before { Some(before) => del { (short(before)) }, None => span.quiet { "nothing" } }
         " → "
         @match &after { Some(after) => ins { (short(after)) }, None => span.quiet { "nothing" } }
@@ -292,7 +291,7 @@ mod tests {
             "<span class=\"tag high\">denied</span>",
             "href=\"/ui/prompts/support/agent\"",
             "href=\"/ui/review/4\"",
-            ">&lt;6&gt;</span></del>",
+            "&quot;&lt;6&gt;&quot;</span></del>",
             "Approved by</dt><dd>cy",
             "prod: &lt;x&gt;",
             "why<span class=\"odd\">U+202E</span>",

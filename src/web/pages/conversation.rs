@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
 use crate::template::marks::{Mark, marks};
-use crate::web::format::ShowInvisible;
+use crate::web::format::Escaped;
 
 /// Writes a content's text or messages.
 pub(super) fn conversation(content: &Content) -> Markup {
@@ -24,11 +24,11 @@ pub(super) fn conversation(content: &Content) -> Markup {
 fn message(syntax: Syntax, message: &Message) -> Markup {
     match message {
         Message::Placeholder { name } => html! {
-            div.gap { "The caller’s messages " code { (ShowInvisible(name)) } }
+            div.gap { "The caller’s messages " code { (Escaped(name)) } }
         },
         Message::Said(said) => html! {
             div.said.(said.role.as_str()) {
-                p.role { (said.role.as_str()) @if let Some(name) = said.name() { " " span.quiet { (ShowInvisible(name)) } } }
+                p.role { (said.role.as_str()) @if let Some(name) = said.name() { " " span.quiet { (Escaped(name)) } } }
                 (said_by(syntax, said))
             }
         },
@@ -54,7 +54,7 @@ fn said_by(syntax: Syntax, said: &RoleMessage) -> Markup {
             }
             MessageContent::Null | MessageContent::Absent => {}
         }
-        @if let Some(call) = said.tool_call_id() { p.quiet { "Answers the call " code { (ShowInvisible(call)) } } }
+        @if let Some(call) = said.tool_call_id() { p.quiet { "Answers the call " code { (Escaped(call)) } } }
         @for call in said.tool_calls() { (json("Calls a tool", call)) }
         @for (key, value) in said.other_fields() { (json(key, value)) }
     }
@@ -68,10 +68,10 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
     html! {
         @for mark in marks(syntax, text) {
             @match mark {
-                Mark::Text(one) => (ShowInvisible(one)),
-                Mark::Variable(one) => var { (ShowInvisible(one)) },
-                Mark::Include(one) => span.include { (ShowInvisible(one)) },
-                Mark::Logic(one) => span.logic { (ShowInvisible(one)) },
+                Mark::Text(one) => (Escaped(one)),
+                Mark::Variable(one) => var { (Escaped(one)) },
+                Mark::Include(one) => span.include { (Escaped(one)) },
+                Mark::Logic(one) => span.logic { (Escaped(one)) },
             }
         }
     }
@@ -80,7 +80,7 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
 /// A JSON value that can be opened.
 pub(super) fn json(heading: &str, value: &Value) -> Markup {
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
-    html! { details.json { summary { (ShowInvisible(heading)) } pre tabindex="0" { code { (ShowInvisible(&pretty)) } } } }
+    html! { details.json { summary { (Escaped(heading)) } pre tabindex="0" { code { (Escaped(&pretty)) } } } }
 }
 
 #[cfg(test)]

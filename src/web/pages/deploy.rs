@@ -11,7 +11,7 @@ use crate::governance::label_policy::RequirementKind;
 use crate::model::serving::Serving;
 use crate::model::version::{Bump, Version};
 use crate::web::form::{FormError, hidden, session};
-use crate::web::format::{ShowInvisible, ago, plain, sentence, start_of, with_code};
+use crate::web::format::{Escaped, ago, plain, sentence, start_of, with_code};
 use crate::web::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
 use crate::web::typed::serving::{TypedRule, TypedServing, TypedTarget};
 
@@ -79,7 +79,7 @@ pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     let name = matter.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];
     let main = html! {
-        div.head { h1 { "Deploy " (ShowInvisible(name)) } }
+        div.head { h1 { "Deploy " (Escaped(name)) } }
         @if let Some(refusal) = &matter.refused { (refusal.note("Nothing was changed.")) }
         div.columns.deploying {
             div.stack { (chooser(frame, matter)) }
@@ -260,7 +260,7 @@ fn gets(matter: &DeployPageData) -> Markup {
             None => {},
             Some(Err(why)) => p.note.warn { (with_code(&sentence(why))) },
             Some(Ok((now, then))) => p.note {
-                b { (ShowInvisible(who)) } " would get " b.version { "v" (then.version) } (reason(then))
+                b { (Escaped(who)) } " would get " b.version { "v" (then.version) } (reason(then))
                 @match now {
                     Some(now) if now.version == then.version => ", the same as now.",
                     Some(now) => { "; currently v" (now.version) "." },
@@ -406,7 +406,7 @@ fn buttons(matter: &DeployPageData, preview: &MovePreview) -> Markup {
             },
             None if complete => {
                 (despite_findings(&preview.review.findings))
-                button.primary type="submit" name="do" value="deploy" { "Deploy to " (ShowInvisible(&matter.label)) }
+                button.primary type="submit" name="do" value="deploy" { "Deploy to " (Escaped(&matter.label)) }
             },
             None => { button type="button" disabled { "Deploy" } p.quiet { "Some requirements are not met." } },
         }
@@ -424,7 +424,7 @@ fn buttons(matter: &DeployPageData, preview: &MovePreview) -> Markup {
                         @for one in preview.review.reviewers.iter().take(REVIEWERS_SHOWN) {
                             label.check {
                                 input type="checkbox" name={ (REVIEWER) (plain(&one.name)) } value="yes";
-                                span { (ShowInvisible(&one.name)) " " span.quiet { (ShowInvisible(&one.roles.join(", "))) } }
+                                span { (Escaped(&one.name)) " " span.quiet { (Escaped(&one.roles.join(", "))) } }
                             }
                         }
                     }

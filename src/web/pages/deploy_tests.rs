@@ -88,7 +88,7 @@ fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
     barred.deploys = Verdict { allowed: false, reason: "no grant".to_owned(), roles: vec!["<admin>".to_owned()] };
     let barred = shown(&matter(barred));
     assert!(
-        barred.contains("Not allowed: it takes the role &lt;admin&gt;.") && !barred.contains("allow_major"),
+        barred.contains("Not allowed: the role &lt;admin&gt; allows it.") && !barred.contains("allow_major"),
         "{barred}"
     );
 }

@@ -14,7 +14,7 @@ use crate::model::name::PromptName;
 use crate::model::prompt::LabelState;
 use crate::model::version::Version;
 use crate::web::form::hidden;
-use crate::web::format::{ShowInvisible, plain, shorten, start_of, when};
+use crate::web::format::{Escaped, plain, shorten, start_of, when};
 use crate::web::layout::{Frame, Page, back_path, compare_path, empty, prompt_path};
 
 /// Letters of a version's message in a choice.
@@ -90,8 +90,8 @@ pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dy
     let above = [("Prompts", "/ui/".to_owned()), (name.as_str(), prompt_path(name.as_str()))];
     let label = state.label.as_str();
     let main = html! {
-        div.head { h1 { "Which version of " (ShowInvisible(label)) "?" } }
-        p { (ShowInvisible(label)) " serves several versions. Choose one to compare:" }
+        div.head { h1 { "Which version of " (Escaped(label)) "?" } }
+        p { (Escaped(label)) " serves several versions. Choose one to compare:" }
         div.life { (serving::drawn(&state.serving, address)) }
     };
     frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, searches: false, main })
@@ -116,7 +116,7 @@ fn tab(name: &str, here: bool, path: &str) -> Markup {
 /// One side as it was asked for, and the version that it is.
 fn side(asked: &str, number: u64) -> Markup {
     html! {
-        @if asked == number.to_string() { "v" (number) } @else { (ShowInvisible(asked)) " " span.quiet { "(v" (number) ")" } }
+        @if asked == number.to_string() { "v" (number) } @else { (Escaped(asked)) " " span.quiet { "(v" (number) ")" } }
     }
 }
 
@@ -128,19 +128,19 @@ fn facts(frame: &Frame, matter: &ComparedVersions, heading: &str, number: u64) -
                 span.quiet { (heading) " " }
                 a.version href={ (prompt_path(name)) "?version=" (number) } { "v" (number) }
                 @for state in matter.choices.labels.iter().filter(|state| state.serving.versions().contains(&number)) {
-                    " " span.tag.live { (ShowInvisible(state.label.as_str())) }
+                    " " span.tag.live { (Escaped(state.label.as_str())) }
                     @if matter.backs.contains(state.label.as_str()) {
                         " "
                         a.back href=(back_path(name, state.label.as_str())) {
-                            "Roll back" span.hidden { " " (ShowInvisible(state.label.as_str())) }
+                            "Roll back" span.hidden { " " (Escaped(state.label.as_str())) }
                         }
                     }
                 }
             }
             @if let Some(version) = matter.choices.versions.get(&number) {
                 p.message {
-                    q { (ShowInvisible(&version.message)) } " "
-                    span.quiet { (ShowInvisible(&version.author)) ", " (when(version.created, frame.now)) }
+                    q { (Escaped(&version.message)) } " "
+                    span.quiet { (Escaped(&version.author)) ", " (when(version.created, frame.now)) }
                 }
             }
         }
@@ -278,7 +278,7 @@ fn variable(change: &VariableChange, comparison: &mut Comparison, lines: &mut Li
     };
     let name = shorten(&change.name, MESSAGE_WIDTH);
     html! {
-        p { var { (ShowInvisible(&name)) } (became) }
+        p { var { (Escaped(&name)) } (became) }
         (lines.show(&format!("variable {name}"), &lines_of(comparison, &json(&change.before), &json(&change.after))))
     }
 }

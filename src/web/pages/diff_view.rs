@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use similar::{Algorithm, DiffTag, DiffableStr, capture_diff_slices};
 
-use crate::web::format::{ShowInvisible, grouped};
+use crate::web::format::{Escaped, grouped};
 
 /// Comparisons of words on one page: what two lines have between their common ends, squared.
 const COMPARISONS_MAX: usize = 64_000_000;
@@ -114,7 +114,7 @@ impl<'a> Lines<'a> {
                 Block::Same(_, new, text) => shown.push(html! {
                     div.line.same {
                         span.number aria-hidden="true" { (new) } span.sign aria-hidden="true" {}
-                        span.say { (ShowInvisible(text)) }
+                        span.say { (Escaped(text)) }
                     }
                 }),
                 Block::Change(old, new) => {
@@ -143,7 +143,7 @@ impl<'a> Lines<'a> {
                 Block::Fold(count) => rows.push(html! { tr { td.hunk colspan="4" { (folded(*count)) } } }),
                 Block::Same(old, new, text) => rows.push(html! {
                     tr.same {
-                        td.number { (old) } td.say { (ShowInvisible(text)) } td.number { (new) } td.say { (ShowInvisible(text)) }
+                        td.number { (old) } td.say { (Escaped(text)) } td.number { (new) } td.say { (Escaped(text)) }
                     }
                 }),
                 Block::Change(old, new) => {
@@ -163,8 +163,8 @@ impl<'a> Lines<'a> {
             table.beside {
                 colgroup { col.narrow-column; col; col.narrow-column; col; }
                 thead { tr {
-                    th scope="col" { span.hidden { "Line" } } th scope="col" { "Before: " (ShowInvisible(self.sides.0)) }
-                    th scope="col" { span.hidden { "Line" } } th scope="col" { "After: " (ShowInvisible(self.sides.1)) }
+                    th scope="col" { span.hidden { "Line" } } th scope="col" { "Before: " (Escaped(self.sides.0)) }
+                    th scope="col" { span.hidden { "Line" } } th scope="col" { "After: " (Escaped(self.sides.1)) }
                 } }
                 tbody { @for row in rows { (row) } }
             }
@@ -210,9 +210,9 @@ impl<'a> Lines<'a> {
             });
             html! {
                 @for (equal, run) in runs.filter(|(_, run)| !run.is_empty()) {
-                    @if equal { (ShowInvisible(&run)) }
-                    @else if own == DiffTag::Delete { del { (ShowInvisible(&run)) } }
-                    @else { ins { (ShowInvisible(&run)) } }
+                    @if equal { (Escaped(&run)) }
+                    @else if own == DiffTag::Delete { del { (Escaped(&run)) } }
+                    @else { ins { (Escaped(&run)) } }
                 }
             }
         };
@@ -257,7 +257,7 @@ fn folded(count: u64) -> Markup {
 
 fn said(line: &Line<'_>, marked: Option<&Markup>, endless: bool) -> Markup {
     html! {
-        @match marked { Some(marked) => (marked), None => (ShowInvisible(line.text)) }
+        @match marked { Some(marked) => (marked), None => (Escaped(line.text)) }
         @if endless { span.quiet { " no newline at end" } }
     }
 }

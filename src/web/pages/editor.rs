@@ -17,7 +17,7 @@ use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include};
 use crate::template::lint::Warning;
 use crate::web::form::{FormError, hidden, session};
-use crate::web::format::{ShowInvisible, plain, sentence, when, with_code};
+use crate::web::format::{Escaped, plain, sentence, when, with_code};
 use crate::web::layout::{Frame, Page, empty, path_about, prompt_path};
 use crate::web::typed::Fields;
 use crate::web::typed::content::TypedContent;
@@ -109,7 +109,7 @@ pub fn page(frame: &Frame, matter: &EditorPageData) -> String {
     let heading = if matter.latest > 0 { "Edit" } else { "Write" };
     let main = html! {
         div.head.sticky {
-            h1 { (heading) " " (ShowInvisible(name)) }
+            h1 { (heading) " " (Escaped(name)) }
             p.quiet #saved data-live { (saved(frame, matter)) }
             p.quiet #state role="status" {}
             @if frame.form().is_some() { a.button.primary.end href="#publish" { "Publish …" } }
@@ -144,10 +144,10 @@ fn refusal(lead: &str, refused: &FormError, overtaken: bool) -> Markup {
 /// Which draft it is, and when it was saved.
 fn saved(frame: &Frame, matter: &EditorPageData) -> Markup {
     html! {
-        "Draft " b { (ShowInvisible(&matter.draft)) }
+        "Draft " b { (Escaped(&matter.draft)) }
         @if matter.parent > 0 { ", from v" (matter.parent) }
         @match &matter.saved {
-            Some((at, by)) => { ", saved " (when(*at, frame.now)) @if *by != matter.draft { " by " (ShowInvisible(by)) } },
+            Some((at, by)) => { ", saved " (when(*at, frame.now)) @if *by != matter.draft { " by " (Escaped(by)) } },
             None => ", not changed yet",
         }
         input type="hidden" form="editor" name="revision" value=(matter.revision);
@@ -179,7 +179,7 @@ fn others(frame: &Frame, matter: &EditorPageData) -> Markup {
                 "Other drafts: "
                 @for (index, other) in matter.others.iter().enumerate() {
                     @if index > 0 { ", " }
-                    a href=(edit_path(&matter.name, &other.name)) { (ShowInvisible(&other.name)) } " (saved "
+                    a href=(edit_path(&matter.name, &other.name)) { (Escaped(&other.name)) } " (saved "
                     (when(other.saved, frame.now)) ")"
                 }
             }
@@ -219,7 +219,7 @@ fn preview(matter: &EditorPageData) -> Markup {
                     (conversation(content))
                     @if !matter.meaning.missing.is_empty() {
                         p.quiet {
-                            "Add test values for " (ShowInvisible(&matter.meaning.missing.join(", ")))
+                            "Add test values for " (Escaped(&matter.meaning.missing.join(", ")))
                             " to complete the preview."
                         }
                     }
@@ -244,7 +244,7 @@ fn checks(matter: &EditorPageData) -> Markup {
                 p.quiet { "Includes " @for (index, one) in meaning.includes.iter().enumerate() {
                     @if index > 0 { ", " }
                     a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
-                        (ShowInvisible(one.name.as_str()))
+                        (Escaped(one.name.as_str()))
                     }
                     " v" (one.version)
                 } "." }
@@ -311,8 +311,8 @@ fn publishing(matter: &EditorPageData) -> Markup {
                     button type="submit" name="do" value="deploy" { "Publish and deploy" }
                     @if !matter.direct.iter().any(|label| label.as_str() == likely) {
                         p.quiet {
-                            (ShowInvisible(likely)) " requires a review; you can deploy directly to "
-                            (ShowInvisible(&matter.direct.join(", "))) "."
+                            (Escaped(likely)) " requires a review; you can deploy directly to "
+                            (Escaped(&matter.direct.join(", "))) "."
                         }
                     }
                 }

@@ -7,7 +7,7 @@ use super::editor::EditorPageData;
 use super::impact;
 use crate::model::content::{Role, Syntax};
 use crate::template::lint::Warning;
-use crate::web::format::{ShowInvisible, with_code};
+use crate::web::format::{Escaped, with_code};
 use crate::web::typed::content::{
     EmptyMessageForm, ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable,
 };
@@ -233,7 +233,7 @@ fn beside(matter: &EditorPageData, id: &str, text: usize, target: &str, said: &s
                 li {
                     a.at href={ "#" (id) } data-line=(line) data-of=(id) { "Line " (line) }
                     @if let Some(quoted) = said.lines().nth(line.saturating_sub(1)) {
-                        " " q { (ShowInvisible(&clipped(quoted))) }
+                        " " q { (Escaped(&clipped(quoted))) }
                     }
                     " " (remark)
                 }
@@ -251,7 +251,7 @@ fn clipped(line: &str) -> String {
 }
 
 fn warning(one: &Warning) -> Markup {
-    html! { span.tag.medium { "check" } " " (ShowInvisible(&one.message)) }
+    html! { span.tag.medium { "check" } " " (Escaped(&one.message)) }
 }
 
 /// Variables: what is known of each, and the value to try it with.
@@ -269,7 +269,7 @@ fn variables(matter: &EditorPageData) -> Markup {
             @for name in placeholders {
                 div.variable {
                     label for={ "sample-" (name) } {
-                        "Test value for the placeholder " code { (ShowInvisible(name)) } " "
+                        "Test value for the placeholder " code { (Escaped(name)) } " "
                         span.quiet { "(messages as a JSON array)" }
                     }
                     textarea.code id={ "sample-" (name) } name={ "p." (name) } rows="3" spellcheck="false" {
@@ -285,7 +285,7 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
     let field = |end: &str| format!("v{number}.{end}");
     html! {
         fieldset.variable {
-            legend { var { (ShowInvisible(name)) } @if !one.used { " " span.quiet { "unused" } } }
+            legend { var { (Escaped(name)) } @if !one.used { " " span.quiet { "unused" } } }
             input type="hidden" name=(field("name")) value=(name);
             @if one.declared { input type="hidden" name=(field("declared")) value="yes"; }
             label { span { "Test value" } input name={ "s." (name) } value=(sample) autocomplete="off"; }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::model::hit::{Hit, Place};
-use crate::web::format::ShowInvisible;
+use crate::web::format::Escaped;
 use crate::web::layout::request_path;
 
 /// Most places of one prompt that are shown.
@@ -56,5 +56,5 @@ pub(super) fn marked(text: &str, words: &[&str]) -> Markup {
         parts.push((before, word));
         rest = after;
     }
-    html! { @for (before, word) in parts { (ShowInvisible(before)) mark { (ShowInvisible(word)) } } (ShowInvisible(rest)) }
+    html! { @for (before, word) in parts { (Escaped(before)) mark { (Escaped(word)) } } (Escaped(rest)) }
 }

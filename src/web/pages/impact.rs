@@ -8,7 +8,7 @@ use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::finding::Finding;
 use crate::model::version::Bump;
 use crate::web::form::DESPITE_FINDINGS;
-use crate::web::format::{ShowInvisible, with_code};
+use crate::web::format::{Escaped, with_code};
 use crate::web::layout::{prompt_path, query};
 
 /// What a change means for callers.
@@ -31,8 +31,8 @@ pub(super) fn interface(bump: Bump, reasons: &[String]) -> Markup {
 /// A finding with its severity, and its place where it does not stand beside it.
 pub(super) fn finding(one: &Finding, with_place: bool) -> Markup {
     html! {
-        span.tag.(one.severity.as_str()) { (one.severity) } " " (ShowInvisible(&one.message))
-        @if with_place { " " span.quiet { (ShowInvisible(&one.target)) ", line " (one.line) } }
+        span.tag.(one.severity.as_str()) { (one.severity) } " " (Escaped(&one.message))
+        @if with_place { " " span.quiet { (Escaped(&one.target)) ", line " (one.line) } }
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn despite_findings<'a>(findings: impl IntoIterator<Item = &'a Findin
 pub(super) fn used_by(callers: &[String]) -> Markup {
     html! {
         @if !callers.is_empty() {
-            p.inline { "Used in the last 24 hours by" @for one in callers { span.tag { (ShowInvisible(one)) } } }
+            p.inline { "Used in the last 24 hours by" @for one in callers { span.tag { (Escaped(one)) } } }
         }
     }
 }
@@ -70,14 +70,14 @@ pub(super) fn used_by(callers: &[String]) -> Markup {
 /// A link to a version, written as `name@version`.
 pub(super) fn version_link(reference: &str) -> Markup {
     let (name, number) = reference.rsplit_once('@').unwrap_or((reference, ""));
-    html! { a href={ (prompt_path(name)) (query(&[("version", number)])) } { (ShowInvisible(name)) } " v" (number) }
+    html! { a href={ (prompt_path(name)) (query(&[("version", number)])) } { (Escaped(name)) } " v" (number) }
 }
 
 /// What a label requires, met or not, and who can meet what is not. The message is checked `later` where it is typed on
 /// the same page.
 pub(super) fn requirements(label: &str, all: &[Requirement], reviewers: &[Reviewer], later: bool) -> Markup {
     html! {
-        h3 { "Requirements for " (ShowInvisible(label)) }
+        h3 { "Requirements for " (Escaped(label)) }
         @if all.is_empty() { p.quiet { "No policy applies. Anyone with deploy permission can deploy." } } @else {
             ul.demands {
                 @for one in all {
@@ -85,10 +85,10 @@ pub(super) fn requirements(label: &str, all: &[Requirement], reviewers: &[Review
                     li {
                         (mark(met, ["Met: ", "Not met: "]))
                         div {
-                            (with_code(&one.says)) " " span.quiet { "policy " (ShowInvisible(&one.policy)) }
+                            (with_code(&one.says)) " " span.quiet { "policy " (Escaped(&one.policy)) }
                             @if met.is_none() { " " span.quiet { "(checked when you deploy)" } }
                             @if met == Some(false) && let Some(who) = who_can(one, reviewers) {
-                                p.quiet { "Can be met by: " (ShowInvisible(&who)) }
+                                p.quiet { "Can be met by: " (Escaped(&who)) }
                             }
                         }
                     }

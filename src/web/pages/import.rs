@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use crate::model::name::{PRODUCTION, PromptName};
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, grouped, with_code};
+use crate::web::format::{Escaped, grouped, with_code};
 use crate::web::layout::{Frame, Page, Who, command, empty, prompt_path};
 
 /// Most names of a list that are shown.
@@ -211,13 +211,13 @@ fn row_of(row: &ImportedFile) -> Markup {
     let there = !matches!(row.outcome, Outcome::Refused(_));
     html! {
         tr {
-            th scope="row" { (ShowInvisible(&row.path)) }
+            th scope="row" { (Escaped(&row.path)) }
             td data-label="Prompt" {
                 @if let Some(name) = &row.name {
                     @if there {
-                        a.name href=(prompt_path(name.as_str())) { (ShowInvisible(name.as_str())) }
+                        a.name href=(prompt_path(name.as_str())) { (Escaped(name.as_str())) }
                     } @else {
-                        (ShowInvisible(name.as_str()))
+                        (Escaped(name.as_str()))
                     }
                 }
             }
@@ -247,10 +247,10 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
         (total.refused_count, "changes rejected"),
     ];
     let main = html! {
-        div.head { h1 { "Import results" } p.quiet.count { (ShowInvisible(&total.path)) } }
+        div.head { h1 { "Import results" } p.quiet.count { (Escaped(&total.path)) } }
         @if let Some(stopped) = &total.stopped {
             div.note.bad role="alert" {
-                p { "Import stopped: " (ShowInvisible(stopped)) }
+                p { "Import stopped: " (Escaped(stopped)) }
                 p { "Earlier lines were imported. Fix the file and import again; duplicates are skipped." }
             }
         }
@@ -266,7 +266,7 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
                     thead { tr { th scope="col" { "Prompt" } th scope="col" { "Reason" } } }
                     tbody {
                         @for (name, reason) in &total.refused {
-                            tr { th scope="row" { (ShowInvisible(name)) } td { (with_code(reason)) } }
+                            tr { th scope="row" { (Escaped(name)) } td { (with_code(reason)) } }
                         }
                     }
                 }
@@ -284,8 +284,8 @@ pub fn imported(frame: &Frame, total: &Imported) -> String {
                     tbody {
                         @for (original, name) in &total.renamed {
                             tr {
-                                th scope="row" { (ShowInvisible(original)) }
-                                td { a.name href=(prompt_path(name)) { (ShowInvisible(name)) } }
+                                th scope="row" { (Escaped(original)) }
+                                td { a.name href=(prompt_path(name)) { (Escaped(name)) } }
                             }
                         }
                     }

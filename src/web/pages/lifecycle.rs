@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::model::version::Version;
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 
 /// Retires a version, or lets it be deployed again.
 pub(super) fn retiring(name: &str, version: &Version, form: &str) -> Markup {
@@ -38,7 +38,7 @@ pub(super) fn removing(name: &str, form: &str) -> Markup {
                 (session(form))
                 (hidden("name", plain(name)))
                 p.quiet { "Its labels stop serving, and requests for them fail. Versions and history are kept." }
-                label for="remove-name" { "Type " b { (ShowInvisible(name)) } " to confirm" }
+                label for="remove-name" { "Type " b { (Escaped(name)) } " to confirm" }
                 input #remove-name name="confirm" required maxlength="512" autocomplete="off" spellcheck="false";
                 label for="remove-why" { "Reason" }
                 input #remove-why name="message" required maxlength="2000" autocomplete="off";

@@ -7,7 +7,7 @@ use super::editor::{edit_path, merge_path};
 use crate::governance::diff::Diff;
 use crate::governance::merge::{CONFLICTS_MAX, Conflict};
 use crate::web::form::{hidden, session};
-use crate::web::format::ShowInvisible;
+use crate::web::format::Escaped;
 use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path};
 
 /// What the page shows.
@@ -43,8 +43,8 @@ pub fn page(frame: &Frame, matter: &MergePageData) -> String {
         div.head {
             h1 { "Merge changes" }
             p.quiet {
-                "Draft " b { (ShowInvisible(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by "
-                (ShowInvisible(&matter.author))
+                "Draft " b { (Escaped(&matter.draft)) } ", from v" (matter.base) ", and v" (matter.parent) " by "
+                (Escaped(&matter.author))
             }
         }
         @if matter.parent == matter.base {
@@ -52,7 +52,7 @@ pub fn page(frame: &Frame, matter: &MergePageData) -> String {
         } @else {
             p.lead {
                 @if count == 0 {
-                    "You and " (ShowInvisible(&matter.author)) " changed different parts. Both sets of changes are kept."
+                    "You and " (Escaped(&matter.author)) " changed different parts. Both sets of changes are kept."
                 }
                 @else if count == 1 { "1 conflict. Choose a side; you can edit the result afterwards." }
                 @else if count >= CONFLICTS_MAX {
@@ -99,21 +99,21 @@ fn choice(matter: &MergePageData, number: usize, conflict: &Conflict) -> Markup 
         html! {
             label.side {
                 span.check { input type="radio" name=(field) value=(value) checked[checked] required; b { (heading) } }
-                @match said { Some(said) => div.text { (ShowInvisible(said)) }, None => p.quiet { "(deleted)" } }
+                @match said { Some(said) => div.text { (Escaped(said)) }, None => p.quiet { "(deleted)" } }
             }
         }
     };
     html! {
         fieldset.proposal {
-            legend { (ShowInvisible(&place_told(&conflict.place))) }
+            legend { (Escaped(&place_told(&conflict.place))) }
             @if let Some(base) = &conflict.base {
-                details.act { summary { "Original in v" (matter.base) } div.text { (ShowInvisible(base)) } }
+                details.act { summary { "Original in v" (matter.base) } div.text { (Escaped(base)) } }
             }
             div.sides {
                 (side("ours", &html! { "Your draft" }, conflict.ours.as_ref(), true))
                 (side(
                     "theirs",
-                    &html! { "v" (matter.parent) " by " (ShowInvisible(&matter.author)) },
+                    &html! { "v" (matter.parent) " by " (Escaped(&matter.author)) },
                     conflict.theirs.as_ref(),
                     false,
                 ))

@@ -21,7 +21,7 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, moment, plain, when};
+use crate::web::format::{Escaped, moment, plain, when};
 use crate::web::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 
 /// What the page shows.
@@ -113,7 +113,7 @@ pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
     };
     let main = html! {
         div.head #head data-live {
-            h1 { (ShowInvisible(last)) }
+            h1 { (Escaped(last)) }
             p.quiet.count {
                 "latest v" (matter.view.prompt.latest) " · updated " (when(matter.view.prompt.changed, frame.now))
             }
@@ -165,7 +165,7 @@ fn arrival(arriving: &Rollout) -> Markup {
             }
             @else {
                 "Live here and on " b { (holding) " of " (known) } " connected replicas. Waiting for "
-                (ShowInvisible(&missing.join(", ")))
+                (Escaped(&missing.join(", ")))
                 @if known - holding > missing.len() { " and " (known - holding - missing.len()) " more" } ". "
                 a href="?" { "Refresh" }
             }
@@ -186,7 +186,7 @@ fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
                 @for state in labels {
                     // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
                     li.life #{ "life-" (plain(state.label.as_str())) } data-live {
-                        h3 { (ShowInvisible(state.label.as_str())) }
+                        h3 { (Escaped(state.label.as_str())) }
                         div.serves #{ "serves-" (plain(state.label.as_str())) } data-live {
                             (serving::drawn(&state.serving, &version))
                             (behind(frame, matter, state))
@@ -222,7 +222,7 @@ fn protection(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Mar
             p.quiet {
                 "Protected by "
                 @for (index, one) in policies.iter().enumerate() {
-                    @if index > 0 { ", " } a href=(policy_path(one)) { (ShowInvisible(one)) }
+                    @if index > 0 { ", " } a href=(policy_path(one)) { (Escaped(one)) }
                 }
             }
         } @else if matter.protects && frame.form().is_some() {
@@ -243,14 +243,14 @@ fn behind(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup 
         p.quiet {
             (when(state.since, frame.now))
             @if let Some(made) = made {
-                " by " (ShowInvisible(&made.actor)) (approved(made)) ": " q { (ShowInvisible(&made.message)) }
+                " by " (Escaped(&made.actor)) (approved(made)) ": " q { (Escaped(&made.message)) }
             }
         }
     }
 }
 
 fn approved(made: &Deployment) -> Markup {
-    html! { @if !made.approved_by.is_empty() { ", approved by " (ShowInvisible(&made.approved_by.join(", "))) } }
+    html! { @if !made.approved_by.is_empty() { ", approved by " (Escaped(&made.approved_by.join(", "))) } }
 }
 
 /// What a label served last that differs from what it serves: where a rollback leads.
@@ -279,7 +279,7 @@ fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form:
                 (hidden("serves", state.deployment))
                 label for=(field) { "Reason" }
                 input id=(field) name="message" required maxlength="2000" autocomplete="off";
-                button.danger type="submit" { "Roll back " (ShowInvisible(state.label.as_str())) }
+                button.danger type="submit" { "Roll back " (Escaped(state.label.as_str())) }
                 p.quiet { "Returns to " (serving::brief(before)) ". Connected replicas update within seconds." }
             }
         }
@@ -317,9 +317,9 @@ fn moment_told(at: &At) -> Markup {
                     @for one in &at.served {
                         @if let Some(serving) = &one.to {
                             li {
-                                b { (ShowInvisible(one.label.as_str())) } " served " (linked(serving)) ", since "
+                                b { (Escaped(one.label.as_str())) } " served " (linked(serving)) ", since "
                                 (moment(one.at)) " UTC, by "
-                                (ShowInvisible(&one.actor)) (approved(one)) ": " q { (ShowInvisible(&one.message)) }
+                                (Escaped(&one.actor)) (approved(one)) ": " q { (Escaped(&one.message)) }
                             }
                         }
                     }
@@ -346,19 +346,19 @@ fn content(frame: &Frame, matter: &PromptPageData) -> Markup {
                 p.quiet {
                     @match &matter.why {
                         ShownBecause::Asked => {},
-                        ShownBecause::Served(label) => { "what " (ShowInvisible(label)) " serves" },
+                        ShownBecause::Served(label) => { "what " (Escaped(label)) " serves" },
                         ShownBecause::Newest => { "the latest" },
                     }
                 }
             }
             p.message {
-                q { (ShowInvisible(&view.version.message)) } " "
-                span.quiet { (ShowInvisible(&view.version.author)) ", " (when(view.version.created, frame.now)) }
+                q { (Escaped(&view.version.message)) } " "
+                span.quiet { (Escaped(&view.version.author)) ", " (when(view.version.created, frame.now)) }
             }
             @if let Some(retired) = &view.version.retired {
                 p.note.warn {
-                    "Retired " (when(retired.at, frame.now)) " by " (ShowInvisible(&retired.actor)) ": "
-                    q { (ShowInvisible(&retired.message)) }
+                    "Retired " (when(retired.at, frame.now)) " by " (Escaped(&retired.actor)) ": "
+                    q { (Escaped(&retired.message)) }
                 }
             }
             (conversation(&view.content))
@@ -380,16 +380,16 @@ fn about(matter: &PromptPageData) -> Markup {
             dl.variables {
                 @for one in &content.variables {
                     dt {
-                        var { (ShowInvisible(&one.name)) }
+                        var { (Escaped(&one.name)) }
                         @if one.required { " " span.tag { "required" } }
                         @if one.kind != VariableType::Any {
                             " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) }
                         }
                     }
                     dd {
-                        @if let Some(description) = &one.description { (ShowInvisible(description)) }
+                        @if let Some(description) = &one.description { (Escaped(description)) }
                         @if let Some(default) = &one.default {
-                            " " span.quiet { "default " code { (ShowInvisible(&default.to_string())) } }
+                            " " span.quiet { "default " code { (Escaped(&default.to_string())) } }
                         }
                     }
                 }
@@ -397,10 +397,10 @@ fn about(matter: &PromptPageData) -> Markup {
         }
         @if let Some(model) = &content.model {
             h3 { "Model" }
-            p { code { (ShowInvisible(&model.name)) } }
+            p { code { (Escaped(&model.name)) } }
             dl.pairs {
                 @for (key, value) in &model.parameters {
-                    dt { (ShowInvisible(key)) } dd { code { (ShowInvisible(&value.to_string())) } }
+                    dt { (Escaped(key)) } dd { code { (Escaped(&value.to_string())) } }
                 }
             }
         }
@@ -423,7 +423,7 @@ fn about(matter: &PromptPageData) -> Markup {
                 @for one in &view.version.includes {
                     li {
                         a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
-                            (ShowInvisible(one.name.as_str()))
+                            (Escaped(one.name.as_str()))
                         }
                         " v" (one.version)
                     }
@@ -437,11 +437,11 @@ fn about(matter: &PromptPageData) -> Markup {
         @if let Some(used_by) = &matter.used_by {
             h3 { "Used in the last 24 hours by" }
             @if used_by.is_empty() { p.quiet { "No requests in the last 24 hours." } } @else {
-                ul.inline { @for one in used_by { li.tag { (ShowInvisible(one)) } } }
+                ul.inline { @for one in used_by { li.tag { (Escaped(one)) } } }
             }
         }
         h3 { "Version ID" }
-        p { code.stamp { (ShowInvisible(&view.stamp)) } }
+        p { code.stamp { (Escaped(&view.stamp)) } }
         p { code.id { (view.version.content_id) } }
     }
 }
@@ -473,11 +473,11 @@ fn versions(frame: &Frame, matter: &PromptPageData) -> Markup {
                             a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " "
                             span.quiet { (one.semver) }
                         }
-                        td.words data-label="Message" { (ShowInvisible(&one.message)) }
-                        td data-label="Author" { (ShowInvisible(&one.author)) }
+                        td.words data-label="Message" { (Escaped(&one.message)) }
+                        td data-label="Author" { (Escaped(&one.author)) }
                         td data-label="Created" { (when(one.created, frame.now)) }
                         td data-label="Labels" {
-                            @for label in serving(one.number) { span.tag.live { (ShowInvisible(label)) } " " }
+                            @for label in serving(one.number) { span.tag.live { (Escaped(label)) } " " }
                             @if one.retired.is_some() { span.tag { "retired" } " " }
                             @if one.archived.is_some() { span.tag { "archived" } " " }
                             @if let Some(worst) = worst(one.number) {

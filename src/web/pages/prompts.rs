@@ -15,7 +15,7 @@ use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::web::form::hidden;
-use crate::web::format::{ShowInvisible, grouped, plain, when};
+use crate::web::format::{Escaped, grouped, plain, when};
 use crate::web::layout::{Frame, Page, back_path, empty, prompt_path, query, request_path, search_field};
 
 /// How far back the picture of a row goes: 90 days, in milliseconds.
@@ -95,7 +95,7 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
     let above = above(&listing.folder);
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(here)) }
+            h1 { (Escaped(here)) }
             p.quiet.count { (count(listing)) }
             @if frame.form().is_some() && listing.kind.is_some() {
                 div.inline.end {
@@ -256,7 +256,7 @@ fn folder_links(listing: &Listing) -> Markup {
                 @for (folder, count) in listing.folders.iter().take(FOLDERS_MAX) {
                     @let name = folder.strip_prefix(&listing.folder).unwrap_or(folder);
                     li {
-                        a href=(address(listing, &[("folder", folder)])) { (ShowInvisible(name)) " " span.quiet { (count) } }
+                        a href=(address(listing, &[("folder", folder)])) { (Escaped(name)) " " span.quiet { (count) } }
                     }
                 }
                 @if more > 0 { li.quiet { "and " (more) " more" } }
@@ -306,7 +306,7 @@ fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
             td data-label="Other labels" {
                 @for state in others {
                     span.tag title=(told(row, state)) {
-                        (ShowInvisible(state.label.as_str())) " " (serving::brief(&state.serving))
+                        (Escaped(state.label.as_str())) " " (serving::brief(&state.serving))
                     }
                     " "
                 }
@@ -314,7 +314,7 @@ fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
             td {
                 @match live.first() { Some(state) => (since(row, state, now)), None => (when(row.prompt.changed, now)) }
                 @if row.back && !live.is_empty() {
-                    " " a.back href=(back_path(name, PRODUCTION)) { "Roll back" span.hidden { " " (ShowInvisible(name)) } }
+                    " " a.back href=(back_path(name, PRODUCTION)) { "Roll back" span.hidden { " " (Escaped(name)) } }
                 }
             }
             td { (strip(&row.recent, now)) }
@@ -329,10 +329,10 @@ fn row_about(row: &PromptRow, listing: &Listing) -> Markup {
         @if about.owner.is_some() || !about.tags.is_empty() || row.risk.is_some() {
             div.inline.kinds {
                 @if let Some(owner) = &about.owner {
-                    a href=(address(listing, &[("owner", owner)])) { (ShowInvisible(owner)) }
+                    a href=(address(listing, &[("owner", owner)])) { (Escaped(owner)) }
                 }
                 @for tag in &about.tags {
-                    a.tag href=(address(listing, &[("tag", tag)])) { (ShowInvisible(tag)) }
+                    a.tag href=(address(listing, &[("tag", tag)])) { (Escaped(tag)) }
                 }
                 @if let Some(risk) = row.risk {
                     span.tag.(risk.as_str()) { (risk) " risk" }
@@ -347,7 +347,7 @@ fn made_by<'a>(row: &'a PromptRow, state: &LabelState) -> Option<&'a Deployment>
 }
 
 fn since(row: &PromptRow, state: &LabelState, now: Timestamp) -> Markup {
-    html! { (when(state.since, now)) @if let Some(made) = made_by(row, state) { " by " (ShowInvisible(&made.actor)) } }
+    html! { (when(state.since, now)) @if let Some(made) = made_by(row, state) { " by " (Escaped(&made.actor)) } }
 }
 
 fn told(row: &PromptRow, state: &LabelState) -> String {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::serving;
 use crate::model::change_request::{ChangeRequest, RequestState};
-use crate::web::format::{ShowInvisible, when};
+use crate::web::format::{Escaped, when};
 use crate::web::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 
 /// What the page shows.
@@ -115,14 +115,14 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
     html! {
         tr {
             th.words scope="row" {
-                a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (ShowInvisible(&request.message)) }
+                a.name href=(request_path(request.id)) { span.quiet { (request.id) } " " (Escaped(&request.message)) }
             }
             td data-label="Change" {
                 ul.moves {
                     @for (index, one) in request.moves.iter().enumerate() {
                         li {
-                            a href=(prompt_path(one.name.as_str())) { (ShowInvisible(one.name.as_str())) } " "
-                            span.tag { (ShowInvisible(one.label.as_str())) } " "
+                            a href=(prompt_path(one.name.as_str())) { (Escaped(one.name.as_str())) } " "
+                            span.tag { (Escaped(one.label.as_str())) } " "
                             @let from = row.from.get(index).copied().flatten();
                             @if let Some(from) = from.filter(|from| one.serving.fixed() != Some(*from)) {
                                 span.version { "v" (from) } " → "
@@ -132,7 +132,7 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                     }
                 }
             }
-            td data-label="Opened by" { (ShowInvisible(&request.author)) }
+            td data-label="Opened by" { (Escaped(&request.author)) }
             td data-label="Opened" { (when(request.created, frame.now)) }
             td data-label="Status" {
                 div.inline {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::web::format::{ShowInvisible, grouped, length, when};
+use crate::web::format::{Escaped, grouped, length, when};
 use crate::web::layout::{Frame, Page, Part, command, empty, principal_path};
 
 /// Rows of the page.
@@ -76,7 +76,7 @@ fn followers(frame: &Frame, matter: &ReplicasPageData, rows: &[ReplicaRow]) -> M
             @if left > 0 { p.quiet { "and " (grouped(count(left))) " more, no further behind." } }
         }
         p.quiet {
-            "Position " b { (matter.status.position) } " · v" (ShowInvisible(&matter.status.version))
+            "Position " b { (matter.status.position) } " · v" (Escaped(&matter.status.version))
             ". Shows replicas seen in the last two "
             "minutes; replicas that do not report, use bundles or sit behind a cache are not listed."
         }
@@ -117,7 +117,7 @@ fn commits(number: u64) -> String {
 fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
     html! {
         tr {
-            th scope="row" { (ShowInvisible(&row.replica)) }
+            th scope="row" { (Escaped(&row.replica)) }
             td data-label="State" {
                 @match row.behind {
                     Some(0) => span.tag.live { "up to date" },
@@ -135,14 +135,14 @@ fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
             @if names {
                 td data-label="Follows as" {
                     @match &row.follows_as {
-                        Some((principal, token)) => { a href=(principal_path(principal)) { (ShowInvisible(principal)) }
-                            @if principal != token { " " span.quiet { "access token " (ShowInvisible(token)) } } },
+                        Some((principal, token)) => { a href=(principal_path(principal)) { (Escaped(principal)) }
+                            @if principal != token { " " span.quiet { "access token " (Escaped(token)) } } },
                         None => span.quiet { "no token (open access)" },
                     }
                 }
             }
             td data-label="Version" {
-                @match &row.said { Some((_, version)) => (ShowInvisible(version)), None => span.quiet { "no report yet" } }
+                @match &row.said { Some((_, version)) => (Escaped(version)), None => span.quiet { "no report yet" } }
             }
             td data-label="Last seen" { (when(row.heard, frame.now)) }
         }
@@ -185,11 +185,11 @@ fn own(frame: &Frame, status: &Status) -> Markup {
             dl.pairs {
                 dt { "Follows" }
                 dd {
-                    @match upstream { Some(upstream) => code { (ShowInvisible(upstream)) }, None => "bundles (no upstream)" }
+                    @match upstream { Some(upstream) => code { (Escaped(upstream)) }, None => "bundles (no upstream)" }
                 }
                 dt { "Position" } dd { (status.position) }
                 dt { "Entries" } dd { (grouped(status.entries)) }
-                dt { "State" } dd { code { (ShowInvisible(&status.state)) } }
+                dt { "State" } dd { code { (Escaped(&status.state)) } }
                 dt { (freshness_word(status.freshness)) " since" } dd { (when(status.since, frame.now)) }
                 dt { "Last verified contact" }
                 dd { @if status.age_s == 0 { "just now" } @else { (length(milliseconds(status.age_s))) " ago" } }
@@ -198,7 +198,7 @@ fn own(frame: &Frame, status: &Status) -> Markup {
                     dt { "Expires" }
                     dd { (when(expires, frame.now)) @if expires < frame.now { " " span.tag.high { "expired" } } }
                 }
-                dt { "Version" } dd { (ShowInvisible(&status.version)) }
+                dt { "Version" } dd { (Escaped(&status.version)) }
             }
             p.quiet {
                 "Nodes at the same position have the same state. Compare with the primary’s " code { "/v1/status" } "."
@@ -233,8 +233,8 @@ fn troubled(frame: &Frame, trouble: &Trouble) -> Markup {
     let times = trouble.times;
     html! {
         div.note.bad {
-            p { b { "Problem: " (ShowInvisible(&trouble.reason)) } }
-            p { (ShowInvisible(&trouble.detail)) }
+            p { b { "Problem: " (Escaped(&trouble.reason)) } }
+            p { (Escaped(&trouble.detail)) }
             p { "Since " (when(trouble.since, frame.now)) @if times > 1 { ", " (grouped(times)) " times" } "." }
         }
     }

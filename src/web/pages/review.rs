@@ -11,7 +11,7 @@ use crate::model::content::Content;
 use crate::model::serving::Serving;
 use crate::model::version::Bump;
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, start_of, when, with_code};
+use crate::web::format::{Escaped, start_of, when, with_code};
 use crate::web::layout::{Frame, Page, Part, back_path, prompt_path, request_path};
 
 /// What the page shows.
@@ -68,10 +68,10 @@ pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     let forms = matter.may.as_ref().zip(frame.form());
     let main = html! {
         div.stack #head data-live {
-            h1 { (ShowInvisible(&heading)) " " span.quiet { "#" (request.id) } }
+            h1 { (Escaped(&heading)) " " span.quiet { "#" (request.id) } }
             div.inline { (state_tag(request.state)) p { (summary(matter)) } }
             p.quiet { (facts(frame, request)) }
-            @if heading != request.message { div.text { (ShowInvisible(&request.message)) } }
+            @if heading != request.message { div.text { (Escaped(&request.message)) } }
         }
         div.columns {
             div.stack {
@@ -108,15 +108,15 @@ fn summary(matter: &ReviewPageData) -> Markup {
     let request = &matter.view.request;
     let verb = if request.state == RequestState::Open { " wants to deploy " } else { " asked to deploy " };
     html! {
-        b { (ShowInvisible(&request.author)) } (verb)
+        b { (Escaped(&request.author)) } (verb)
         @for (index, one) in request.moves.iter().enumerate() {
             @if index > 0 { ", " }
-            (ShowInvisible(one.name.as_str())) " "
+            (Escaped(one.name.as_str())) " "
             @let now = matter.sides.get(index).and_then(|side| side.now.as_ref());
             @if let Some(now) = now.filter(|now| **now != one.serving) {
                 (serving::brief(now)) " → "
             }
-            (serving::brief(&one.serving)) " to " b { (ShowInvisible(one.label.as_str())) }
+            (serving::brief(&one.serving)) " to " b { (Escaped(one.label.as_str())) }
         }
     }
 }
@@ -127,7 +127,7 @@ fn facts(frame: &Frame, request: &ChangeRequest) -> Markup {
         @if request.state == RequestState::Open {
             " · expires " (when(request.expires, frame.now))
             @if !request.reviewers.is_empty() {
-                " · review requested from " b { (ShowInvisible(&request.reviewers.join(", "))) }
+                " · review requested from " b { (Escaped(&request.reviewers.join(", "))) }
             }
             @if request.automatic { " · deploys automatically once all requirements are met" }
         }
@@ -141,7 +141,7 @@ fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, side: 
     let now = side.and_then(|side| side.now.as_ref());
     html! {
         section.proposal {
-            h2 { a href=(path) { (ShowInvisible(one.name.as_str())) } " on " (ShowInvisible(one.label.as_str())) }
+            h2 { a href=(path) { (Escaped(one.name.as_str())) } " on " (Escaped(one.label.as_str())) }
             div.sides {
                 div.side {
                     h3 { "Now" }
@@ -200,7 +200,7 @@ fn standing(frame: &Frame, matter: &ReviewPageData) -> Markup {
                 @if frame.form().is_some() {
                     p { @for one in &request.moves {
                         a.back href=(back_path(one.name.as_str(), one.label.as_str())) {
-                            "Roll back " (ShowInvisible(one.name.as_str())) "@" (ShowInvisible(one.label.as_str()))
+                            "Roll back " (Escaped(one.name.as_str())) "@" (Escaped(one.label.as_str()))
                         } " "
                     } }
                 }
@@ -320,11 +320,11 @@ fn discussion(frame: &Frame, events: &[RequestEvent]) -> Markup {
                 @for event in events {
                     li {
                         p {
-                            b { (ShowInvisible(&event.by)) } " "
-                            @if !event.roles.is_empty() { span.quiet { "(" (ShowInvisible(&event.roles.join(", "))) ") " } }
+                            b { (Escaped(&event.by)) } " "
+                            @if !event.roles.is_empty() { span.quiet { "(" (Escaped(&event.roles.join(", "))) ") " } }
                             (did(event.kind)) " " span.quiet { (when(event.at, frame.now)) }
                         }
-                        @if !event.message.is_empty() { div.text { (ShowInvisible(&event.message)) } }
+                        @if !event.message.is_empty() { div.text { (Escaped(&event.message)) } }
                     }
                 }
             }

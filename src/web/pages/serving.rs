@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::model::serving::{SLOTS, Serving, Split, Target};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::colour;
 
 /// Units of the bar's width, a hundredth of a per cent each.
@@ -32,7 +32,7 @@ pub(super) fn drawn(serving: &Serving, version: &dyn Fn(u64) -> String) -> Marku
                             "if "
                             @for (index, (attribute, pattern)) in rule.when.iter().enumerate() {
                                 @if index > 0 { " and " }
-                                code { (ShowInvisible(attribute)) } " is " code { (ShowInvisible(pattern)) }
+                                code { (Escaped(attribute)) } " is " code { (Escaped(pattern)) }
                             }
                         }
                         (target_drawn(&rule.target, version))

@@ -3,7 +3,7 @@
 use maud::html;
 
 use crate::web::form::{hidden, session};
-use crate::web::format::{ShowInvisible, plain, with_code};
+use crate::web::format::{Escaped, plain, with_code};
 use crate::web::layout::{Frame, Page};
 
 /// What the page is made of.
@@ -29,7 +29,7 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
             h1 { "Sign in" }
             @if let Some(name) = sign_in.unknown {
                 p.note.bad role="alert" {
-                    "Single sign-on identifies you as " b { (ShowInvisible(name)) }
+                    "Single sign-on identifies you as " b { (Escaped(name)) }
                     ", but no active person has this name here. Ask an admin to add or enable a person with exactly "
                     "this name, under Settings."
                 }
@@ -84,14 +84,17 @@ pub fn link_page(frame: &Frame, link: &SignInLinkPageData<'_>) -> String {
         div.narrow {
             h1 { "Sign in" }
             @if let Some(name) = link.name {
-                p.lead { "This link signs you in as " b { (ShowInvisible(name)) } ". It works once." }
+                p.lead { "This link signs you in as " b { (Escaped(name)) } ". It works once." }
                 form.stack method="post" action="/ui/sign-in-link" {
                     input type="hidden" name="form" value=(link.form);
                     input type="hidden" name="key" value=(plain(link.key));
-                    button.primary type="submit" { "Sign in as " (ShowInvisible(name)) }
+                    button.primary type="submit" { "Sign in as " (Escaped(name)) }
                 }
             } @else {
-                p.note.bad role="alert" { "This sign-in link does not work: it was used, replaced by a newer one, or has expired. Ask an admin for a new one." }
+                p.note.bad role="alert" {
+                    "This sign-in link does not work: it was used, replaced by a newer one, or has expired. Ask an "
+                    "admin for a new one."
+                }
                 p { a href="/ui/sign-in" { "Sign in with an access token" } }
             }
         }

@@ -7,7 +7,7 @@ use crate::api::govern::Archived;
 use crate::api::limits::{RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::model::audit::AuditEntry;
 use crate::web::form::{Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, grouped, plain, when};
+use crate::web::format::{Escaped, grouped, plain, when};
 use crate::web::layout::{Frame, empty, prompt_path};
 
 /// Versions that are listed; the others are counted.
@@ -60,9 +60,9 @@ fn last(frame: &Frame, matter: &ArchivePageData) -> Markup {
     html! {
         @match &matter.last {
             Some(entry) => {
-                "Last archived " (when(entry.at, frame.now)) " by " (ShowInvisible(&entry.actor)) ": "
+                "Last archived " (when(entry.at, frame.now)) " by " (Escaped(&entry.actor)) ": "
                 (versions(entry.subjects.len()))
-                @if !entry.message.is_empty() { ", “" (ShowInvisible(&entry.message)) "”" } "."
+                @if !entry.message.is_empty() { ", “" (Escaped(&entry.message)) "”" } "."
             },
             None => span.quiet {
                 "Nothing archived yet" @if matter.last_is_cut { " in the most recent audit log entries" } "."
@@ -82,7 +82,7 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
                 ul.went {
                     @for version in found.versions.iter().take(LISTED_MAX) {
                         @let name = version.rsplit_once('@').map_or(version.as_str(), |(name, _)| name);
-                        li { a href=(prompt_path(name)) { (ShowInvisible(version)) } }
+                        li { a href=(prompt_path(name)) { (Escaped(version)) } }
                     }
                     @if count > LISTED_MAX { li.quiet { "and " (count - LISTED_MAX) " more" } }
                 }
@@ -110,7 +110,7 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
         @if !found.kept.is_empty() {
             table.list {
                 thead { tr { th scope="col" { "Kept" } th scope="col" { "Because" } } }
-                tbody { @for (why, number) in &found.kept { tr { td { (grouped(*number)) } td { (ShowInvisible(why)) } } } }
+                tbody { @for (why, number) in &found.kept { tr { td { (grouped(*number)) } td { (Escaped(why)) } } } }
             }
         }
     }

@@ -18,7 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission};
 use crate::web::form::{FormValues, Outcome, WHICH, begin};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::{Frame, Page, Part, query};
 
 /// What stays as it is in a segment of a path.
@@ -171,9 +171,9 @@ fn why_of(who: &str, grant: &Grant, gives: &std::collections::BTreeSet<Permissio
 /// A grant as people read it.
 fn grant_words(grant: &Grant) -> Markup {
     html! {
-        a href=(role_path(&grant.role)) { (ShowInvisible(&grant.role)) }
-        @if grant.prompts.is_everything() { " everywhere" } @else { " on " code { (ShowInvisible(grant.prompts.as_str())) } }
-        @if !grant.labels.is_everything() { " for labels " code { (ShowInvisible(grant.labels.as_str())) } }
+        a href=(role_path(&grant.role)) { (Escaped(&grant.role)) }
+        @if grant.prompts.is_everything() { " everywhere" } @else { " on " code { (Escaped(grant.prompts.as_str())) } }
+        @if !grant.labels.is_everything() { " for labels " code { (Escaped(grant.labels.as_str())) } }
     }
 }
 
@@ -183,7 +183,7 @@ fn grant_fields(id: &str, roles: &[String], typed: &FormValues, required: bool) 
         label for={ (id) "-role" } { "Role" }
         select id={ (id) "-role" } name="role" required[required] {
             option value="" { (if required { "Choose one" } else { "None" }) }
-            @for role in roles { option value=(plain(role)) selected[role == typed.get("role")] { (ShowInvisible(role)) } }
+            @for role in roles { option value=(plain(role)) selected[role == typed.get("role")] { (Escaped(role)) } }
         }
         label for={ (id) "-prompts" } { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
         input id={ (id) "-prompts" } name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX)
@@ -250,7 +250,7 @@ fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &s
             summary { (button) " …" }
             form.stack method="post" action=(action) {
                 (begin(form, which))
-                p.quiet { (ShowInvisible(means)) }
+                p.quiet { (Escaped(means)) }
                 button.danger type="submit" { (button) }
             }
         }

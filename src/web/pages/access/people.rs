@@ -6,7 +6,7 @@ use super::{NAME, NAME_MAX, Tab, finder, further, grant_fields, grant_words, on_
 use crate::model::principal::{Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::web::form::{Outcome, begin};
-use crate::web::format::{ShowInvisible, plain, when};
+use crate::web::format::{Escaped, plain, when};
 use crate::web::layout::{Frame, empty, principal_path};
 
 /// What the page shows.
@@ -64,7 +64,7 @@ fn table(frame: &Frame, people: &People) -> Markup {
                 @for row in &people.rows {
                     @let one = &row.principal;
                     tr {
-                        th scope="row" { a.name href=(principal_path(&one.name)) { (ShowInvisible(&one.name)) } }
+                        th scope="row" { a.name href=(principal_path(&one.name)) { (Escaped(&one.name)) } }
                         td data-label="Kind" { (one.kind) }
                         td data-label="Roles" {
                             @if one.disabled.is_some() { span.tag.high { "disabled" } " " }

@@ -9,7 +9,7 @@ use crate::api::govern::TokenView;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
 use crate::web::form::{Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, plain, when};
+use crate::web::format::{Escaped, plain, when};
 use crate::web::layout::{Frame, command, empty, principal_path, query};
 
 /// What the page shows.
@@ -38,7 +38,7 @@ pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
     let form = frame.form().filter(|_| matter.keeps);
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(&one.name)) }
+            h1 { (Escaped(&one.name)) }
             span.tag { (one.kind) }
             @if one.disabled.is_some() { span.tag.high { "disabled" } }
             p.quiet { "since " (when(one.created, frame.now)) }
@@ -46,7 +46,7 @@ pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
         (matter.outcome.note())
         @if let Some(link) = &matter.link {
             section.once aria-labelledby="once" {
-                h2 #once { "Send this link to " (ShowInvisible(&one.name)) }
+                h2 #once { "Send this link to " (Escaped(&one.name)) }
                 p { "It is shown only now, and signs them in once. Anyone who opens it first is signed in as them." }
                 (command(link))
             }
@@ -61,7 +61,10 @@ pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
                     section {
                         h2 { "Access tokens" }
                         @if held.is_empty() {
-                            (empty("No access tokens", "They need one to call the API; to sign in, a sign-in link will do."))
+                            (empty(
+                                "No access tokens",
+                                "They need one to call the API; to sign in, a sign-in link will do.",
+                            ))
                         }
                         @else { (tokens::table(frame, held, false)) }
                     }
@@ -92,13 +95,13 @@ fn grants(matter: &PersonPageData, form: Option<&str>) -> Markup {
                     @for grant in &one.grants {
                         @let gives = matter.roles.get(&grant.role).map_or(&nothing, |role| &role.permissions);
                         tr {
-                            th scope="row" { a href=(role_path(&grant.role)) { (ShowInvisible(&grant.role)) } }
-                            td data-label="Prompts" { code { (ShowInvisible(grant.prompts.as_str())) } }
-                            td data-label="Labels" { code { (ShowInvisible(grant.labels.as_str())) } }
+                            th scope="row" { a href=(role_path(&grant.role)) { (Escaped(&grant.role)) } }
+                            td data-label="Prompts" { code { (Escaped(grant.prompts.as_str())) } }
+                            td data-label="Labels" { code { (Escaped(grant.labels.as_str())) } }
                             td data-label="Permissions" { (permissions(gives)) }
                             td data-label="Check" {
                                 a href=(why_of(&one.name, grant, gives)) {
-                                    "Explain" span.hidden { " " (ShowInvisible(&grant.to_string())) }
+                                    "Explain" span.hidden { " " (Escaped(&grant.to_string())) }
                                 }
                             }
                             @if let Some(form) = form { td { (take(&one.name, grant, form)) } }
@@ -123,7 +126,7 @@ pub(super) fn permissions(gives: &std::collections::BTreeSet<Permission>) -> Mar
 fn take(who: &str, grant: &Grant, form: &str) -> Markup {
     html! {
         details.act {
-            summary { "Remove" span.hidden { " " (ShowInvisible(&grant.to_string())) } }
+            summary { "Remove" span.hidden { " " (Escaped(&grant.to_string())) } }
             form.stack method="post" action=(principal_path(who)) {
                 (begin(form, "take"))
                 (hidden("role", plain(&grant.role)))
@@ -143,7 +146,8 @@ fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
                     li {
                         b { (entry.command) } " "
                         @if entry.decision == Decision::Denied { span.tag.high { "denied" } " " }
-                        (ShowInvisible(&entry.subjects.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join(", "))) " "
+                        @let subjects: Vec<String> = entry.subjects.iter().take(3).map(ToString::to_string).collect();
+                        (Escaped(&subjects.join(", "))) " "
                         span.quiet { (when(entry.at, frame.now)) }
                     }
                 }

@@ -6,7 +6,7 @@ use super::{Tab, policy_path, side_by_side};
 use crate::governance::policy_words::{demands, freezes};
 use crate::model::policy::Policy;
 use crate::web::form::Outcome;
-use crate::web::format::{ShowInvisible, with_code};
+use crate::web::format::{Escaped, with_code};
 use crate::web::layout::{Frame, empty};
 
 /// Where a new one is written.
@@ -45,9 +45,9 @@ pub fn page(frame: &Frame, matter: &Policies) -> String {
                 tbody {
                     @for policy in &matter.policies {
                         tr {
-                            th scope="row" { a.name href=(policy_path(&policy.name)) { (ShowInvisible(&policy.name)) } }
-                            td data-label="Labels" { code { (ShowInvisible(policy.labels.as_str())) } }
-                            td data-label="Prompts" { code { (ShowInvisible(policy.prompts.as_str())) } }
+                            th scope="row" { a.name href=(policy_path(&policy.name)) { (Escaped(&policy.name)) } }
+                            td data-label="Labels" { code { (Escaped(policy.labels.as_str())) } }
+                            td data-label="Prompts" { code { (Escaped(policy.prompts.as_str())) } }
                             td data-label="Requirements" { (in_words(policy)) }
                         }
                     }

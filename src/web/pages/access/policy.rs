@@ -11,7 +11,7 @@ use crate::model::finding::{Category, Severity};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::time::Timestamp;
 use crate::web::form::{FormValues, Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::Frame;
 
 /// Whose approval risk needs where nobody says otherwise.
@@ -39,11 +39,11 @@ pub fn page(frame: &Frame, matter: &PolicyPageData) -> String {
     let form = frame.form().filter(|_| matter.keeps);
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(title)) }
+            h1 { (Escaped(title)) }
             @if let Some(policy) = &matter.policy {
                 p.quiet {
-                    "for labels " code { (ShowInvisible(policy.labels.as_str())) } " of prompts "
-                    code { (ShowInvisible(policy.prompts.as_str())) }
+                    "for labels " code { (Escaped(policy.labels.as_str())) } " of prompts "
+                    code { (Escaped(policy.prompts.as_str())) }
                 }
             }
         }
@@ -145,7 +145,7 @@ fn boxes(legend: &str, hint: &str, prefix: &str, names: &BTreeSet<&str>, typed: 
                 @let name = format!("{prefix}{one}");
                 label.check {
                     input type="checkbox" name=(plain(&name)) value="yes" checked[typed.ticked(&name)];
-                    span { (ShowInvisible(one)) }
+                    span { (Escaped(one)) }
                 }
             }
         }

@@ -6,7 +6,7 @@ use super::person::permissions;
 use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, role_path, side_by_side};
 use crate::model::principal::{Permission, Role};
 use crate::web::form::{FormValues, Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::{Frame, principal_path};
 
 /// Holders of a role that its page names.
@@ -56,11 +56,11 @@ pub fn page(frame: &Frame, roles: &Roles) -> String {
                 @for (role, held) in &roles.rows {
                     tr {
                         th scope="row" {
-                            a.name href=(role_path(&role.name)) { (ShowInvisible(&role.name)) }
+                            a.name href=(role_path(&role.name)) { (Escaped(&role.name)) }
                             @if role.built_in { " " span.tag { "built in" } }
                         }
                         td data-label="Allows" { (permissions(&role.permissions)) }
-                        td.words data-label="Description" { (ShowInvisible(&role.description)) }
+                        td.words data-label="Description" { (Escaped(&role.description)) }
                         @if let Some(held) = held { td data-label="Granted to" { (held) } }
                     }
                 }
@@ -120,8 +120,8 @@ pub fn one(frame: &Frame, matter: &RolePageData) -> String {
     let form = frame.form().filter(|_| matter.keeps && !role.built_in);
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(&role.name)) }
-            @if role.built_in { span.tag { "built in" } } p.quiet { (ShowInvisible(&role.description)) }
+            h1 { (Escaped(&role.name)) }
+            @if role.built_in { span.tag { "built in" } } p.quiet { (Escaped(&role.description)) }
         }
         (matter.outcome.note())
         div.columns.detail {
@@ -140,7 +140,7 @@ pub fn one(frame: &Frame, matter: &RolePageData) -> String {
                         @if holders.is_empty() { p.quiet { "No one." } }
                         p.inline {
                             @for name in holders.iter().take(NAMED_MAX) {
-                                a.tag href=(principal_path(name)) { (ShowInvisible(name)) }
+                                a.tag href=(principal_path(name)) { (Escaped(name)) }
                             }
                         }
                         @if holders.len() > NAMED_MAX { p.quiet { "and " (holders.len() - NAMED_MAX) " more" } }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, rules_path, side_by_side};
 use crate::api::govern::RuleSetView;
 use crate::web::form::{FormValues, Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, plain};
+use crate::web::format::{Escaped, plain};
 use crate::web::layout::Frame;
 
 /// A rule to begin with.
@@ -47,9 +47,9 @@ pub fn page(frame: &Frame, matter: &Rules) -> String {
                 th scope="row" {
                     // Those that come with the program have no page: only their number is known here.
                     @if set.name == "built-in" {
-                        (ShowInvisible(&set.name)) " " span.tag { "built in" }
+                        (Escaped(&set.name)) " " span.tag { "built in" }
                     } @else {
-                        a.name href=(rules_path(&set.name)) { (ShowInvisible(&set.name)) }
+                        a.name href=(rules_path(&set.name)) { (Escaped(&set.name)) }
                     }
                 }
                 td data-label="Rules" { (set.rules) }
@@ -84,7 +84,7 @@ pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
     let toml = set.toml.as_deref().unwrap_or_default();
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
+            h1 { (Escaped(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
         }
         (matter.outcome.note())
         @match frame.form().filter(|_| matter.keeps) {
@@ -104,7 +104,7 @@ pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
                     "Existing findings are kept; new versions are no longer checked by this set.",
                 ))
             },
-            None => pre tabindex="0" { code { (ShowInvisible(toml)) } },
+            None => pre tabindex="0" { code { (Escaped(toml)) } },
         }
     };
     below(frame, Tab::Rules, &set.name, &matter.outcome, main)

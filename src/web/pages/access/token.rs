@@ -7,7 +7,7 @@ use super::{Tab, behind_a_click, below, token_path};
 use crate::api::govern::TokenView;
 use crate::crypto::secret::AccessToken;
 use crate::web::form::{Outcome, begin};
-use crate::web::format::{ShowInvisible, plain, when};
+use crate::web::format::{Escaped, plain, when};
 use crate::web::layout::{Frame, command, principal_path};
 
 /// What the page shows.
@@ -26,14 +26,14 @@ pub fn page(frame: &Frame, matter: &TokenPageData) -> String {
     let token = &matter.token;
     let main = html! {
         div.head {
-            h1 { (ShowInvisible(&token.name)) }
-            p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (ShowInvisible(&token.principal)) } }
+            h1 { (Escaped(&token.name)) }
+            p.quiet { "An access token of " a href=(principal_path(&token.principal)) { (Escaped(&token.principal)) } }
         }
         (matter.outcome.note())
         @if let Some(shown) = &matter.shown {
             section.once aria-labelledby="once" {
                 h2 #once { "Copy your token" }
-                p { "You won’t see it again. Anyone with it can act as " b { (ShowInvisible(&token.principal)) } "." }
+                p { "You won’t see it again. Anyone with it can act as " b { (Escaped(&token.principal)) } "." }
                 (command(shown.reveal()))
             }
         }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{NAME_MAX, Tab, finder, further, on_demand, side_by_side, token_fields, token_path};
 use crate::api::govern::TokenView;
 use crate::web::form::{Outcome, begin};
-use crate::web::format::{ShowInvisible, plain, when};
+use crate::web::format::{Escaped, plain, when};
 use crate::web::layout::{Frame, empty, principal_path};
 
 /// An access token that ends within this is marked, in milliseconds: a week.
@@ -54,10 +54,10 @@ pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
             tbody {
                 @for token in rows {
                     tr {
-                        th scope="row" { a.name href=(token_path(&token.name)) { (ShowInvisible(&token.name)) } }
+                        th scope="row" { a.name href=(token_path(&token.name)) { (Escaped(&token.name)) } }
                         @if whose {
                             td data-label="Owner" {
-                                a href=(principal_path(&token.principal)) { (ShowInvisible(&token.principal)) }
+                                a href=(principal_path(&token.principal)) { (Escaped(&token.principal)) }
                             }
                         }
                         td data-label="Created" { (when(token.created, frame.now)) }
@@ -89,8 +89,8 @@ pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
 pub(super) fn bound(token: &TokenView) -> Markup {
     html! {
         @if token.prompts.is_none() && token.views.is_empty() { span.quiet { "all prompts" } }
-        @if let Some(prompts) = &token.prompts { "prompts " code { (ShowInvisible(prompts.as_str())) } " " }
-        @for view in &token.views { "view " code { (ShowInvisible(view)) } " " }
+        @if let Some(prompts) = &token.prompts { "prompts " code { (Escaped(prompts.as_str())) } " " }
+        @for view in &token.views { "view " code { (Escaped(view)) } " " }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::api::webhooks::WebhookView;
 use crate::crypto::secret::AccessToken;
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 use crate::web::form::{FormValues, Outcome, begin, hidden};
-use crate::web::format::{ShowInvisible, plain, when};
+use crate::web::format::{Escaped, plain, when};
 use crate::web::layout::{Frame, command, empty};
 
 /// The event that a new webhook hears of unless something else is typed.
@@ -58,14 +58,14 @@ pub fn page(frame: &Frame, matter: &Webhooks) -> String {
                     }
                 }
                 tbody { @for one in &matter.rows { tr {
-                    th scope="row" { a.name href=(webhook_path(&one.name)) { (ShowInvisible(&one.name)) } }
-                    td.words data-label="URL" { (ShowInvisible(&one.url)) }
-                    td data-label="Events" { @for event in &one.events { code { (ShowInvisible(event)) } " " } }
+                    th scope="row" { a.name href=(webhook_path(&one.name)) { (Escaped(&one.name)) } }
+                    td.words data-label="URL" { (Escaped(&one.url)) }
+                    td data-label="Events" { @for event in &one.events { code { (Escaped(event)) } " " } }
                     td data-label="Prompts" {
                         @if one.prompts.is_everything() {
                             span.quiet { "all" }
                         } @else {
-                            code { (ShowInvisible(one.prompts.as_str())) }
+                            code { (Escaped(one.prompts.as_str())) }
                         }
                     }
                     td data-label="State" { (state(frame, one)) }
@@ -96,7 +96,7 @@ fn new(matter: &Webhooks, form: &str) -> Markup {
 pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
     let webhook = &matter.webhook;
     let main = html! {
-        div.head { h1 { (ShowInvisible(&webhook.name)) } p.quiet { "A webhook to " (ShowInvisible(&webhook.url)) } }
+        div.head { h1 { (Escaped(&webhook.name)) } p.quiet { "A webhook to " (Escaped(&webhook.url)) } }
         (matter.outcome.note())
         @if let Some(secret) = &matter.secret {
             section.once aria-labelledby="once" {
@@ -112,13 +112,13 @@ pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
             section {
                 dl.pairs {
                     dt { "State" } dd { (state(frame, webhook)) }
-                    dt { "Events" } dd { @for event in &webhook.events { code { (ShowInvisible(event)) } " " } }
+                    dt { "Events" } dd { @for event in &webhook.events { code { (Escaped(event)) } " " } }
                     dt { "Prompts" }
                     dd {
                         @if webhook.prompts.is_everything() {
                             "all"
                         } @else {
-                            code { (ShowInvisible(webhook.prompts.as_str())) }
+                            code { (Escaped(webhook.prompts.as_str())) }
                         }
                     }
                     dt { "Format" } dd { (webhook.format.as_str()) }
@@ -139,7 +139,7 @@ pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
 fn state(frame: &Frame, webhook: &WebhookView) -> Markup {
     html! {
         @if let Some(disabled) = &webhook.disabled {
-            span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (ShowInvisible(&disabled.why))
+            span.tag.over { "disabled" } " " (when(disabled.at, frame.now)) ", " (Escaped(&disabled.why))
         }
         @else if let Some(since) = webhook.failing_since {
             span.tag.high { "failing" } " since " (when(since, frame.now))
@@ -168,7 +168,7 @@ fn deliveries(frame: &Frame, matter: &WebhookPageData) -> Markup {
                     }
                 }
                 tbody { @for one in &matter.deliveries { tr {
-                    th scope="row" { (ShowInvisible(&one.event_type)) " " span.quiet { (one.seq) } }
+                    th scope="row" { (Escaped(&one.event_type)) " " span.quiet { (one.seq) } }
                     td data-label="State" {
                         span.tag.(state_class(one.state)) { (one.state.as_str()) }
                         @if let Some(form) = frame.form().filter(|_| one.state == DeliveryState::Failed) {

@@ -12,7 +12,7 @@ use crate::governance::rulebook::Weight;
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
 use crate::web::form::{FormValues, Outcome, hidden};
-use crate::web::format::{ShowInvisible, plain, sentence, with_code};
+use crate::web::format::{Escaped, plain, sentence, with_code};
 use crate::web::layout::{Frame, empty, principal_path};
 
 /// What the page shows.
@@ -114,7 +114,7 @@ fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
             div.note.bad[!permission.allowed].warn[permission.allowed && !allowed] role="status" {
                 h2 #verdict {
                     (if *allowed { "Yes: " } else if permission.allowed { "Not yet: " } else { "No: " })
-                    (ShowInvisible(who)) (if *allowed { " can " } else { " cannot " }) (ShowInvisible(chosen(&matter.asked)))
+                    (Escaped(who)) (if *allowed { " can " } else { " cannot " }) (Escaped(chosen(&matter.asked)))
                     (place(&matter.asked))
                     @if !allowed && permission.allowed { " now" }
                 }
@@ -126,7 +126,7 @@ fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
             @if !permission.roles.is_empty() {
                 p {
                     "Roles that would allow this: "
-                    @for role in &permission.roles { a.tag href=(role_path(role)) { (ShowInvisible(role)) } " " }
+                    @for role in &permission.roles { a.tag href=(role_path(role)) { (Escaped(role)) } " " }
                 }
             }
         }
@@ -142,7 +142,7 @@ fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
                                     (demand.kind != RequirementKind::Message).then_some(demand.met),
                                     ["Met: ", "Not met: "],
                                 ))
-                                div { (with_code(&demand.says)) " " span.quiet { "policy " (ShowInvisible(&demand.policy)) } }
+                                div { (with_code(&demand.says)) " " span.quiet { "policy " (Escaped(&demand.policy)) } }
                             }
                         }
                     }
@@ -159,7 +159,7 @@ fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
                     h2 { "Excluded by token scope" }
                     ul.logged {
                         @for (name, bound) in &because.bound {
-                            li { b { (ShowInvisible(name)) } " is limited to " code { (ShowInvisible(bound.as_str())) } }
+                            li { b { (Escaped(name)) } " is limited to " code { (Escaped(bound.as_str())) } }
                         }
                     }
                 }
@@ -172,8 +172,8 @@ fn place(asked: &FormValues) -> Markup {
     html! {
         @match (asked.get("prompt"), asked.get("label")) {
             ("", _) => " on every prompt",
-            (prompt, "") => { " " (ShowInvisible(prompt)) },
-            (prompt, label) => { " " (ShowInvisible(prompt)) " on " (ShowInvisible(label)) },
+            (prompt, "") => { " " (Escaped(prompt)) },
+            (prompt, label) => { " " (Escaped(prompt)) " on " (Escaped(label)) },
         }
     }
 }
@@ -221,7 +221,7 @@ fn overview(matter: &WhyPageData, principal: &Principal) -> Markup {
         .collect();
     html! {
         section {
-            h2 { "All permissions of " a href=(principal_path(&principal.name)) { (ShowInvisible(&principal.name)) } }
+            h2 { "All permissions of " a href=(principal_path(&principal.name)) { (Escaped(&principal.name)) } }
             @if principal.disabled.is_some() {
                 p.note.bad { "Disabled: no access. Permissions they would have when enabled:" }
             }
