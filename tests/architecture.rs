@@ -1,10 +1,10 @@
-//! The plan of the house, as tests: floors, the two doors that write, one table of statuses, no file that grew too long.
+//! The architecture, as tests: layers, the two doors that write, one table of statuses, no file that grew too long.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Which floor each top-level module of `src/` is on; it may use only what is strictly below.
-const FLOORS: [(&str, u8); 26] = [
+/// Which layer each top-level module of `src/` is on; it may use only what is strictly below.
+const LAYERS: [(&str, u8); 26] = [
     ("lib", 12),
     ("main", 11),
     ("cli", 11),
@@ -33,7 +33,7 @@ const FLOORS: [(&str, u8); 26] = [
     ("metrics", 0),
 ];
 
-/// Neighbours on one floor that may use each other, and why.
+/// Neighbours on one layer that may use each other, and why.
 const NEIGHBOURS: [(&str, &str, &str); 2] = [
     ("main", "cli", "main parses, runs, and maps to an exit code"),
     ("governance", "experiment", "whom a rule reaches is decided by the function that serves it"),
@@ -95,9 +95,9 @@ fn read(root: &Path, path: &Path) -> Source {
     }
 }
 
-fn floor(module: &str) -> u8 {
-    let known = FLOORS.iter().find(|(name, _)| *name == module);
-    known.unwrap_or_else(|| panic!("`{module}` has no floor; give it one in tests/architecture.rs")).1
+fn layer(module: &str) -> u8 {
+    let known = LAYERS.iter().find(|(name, _)| *name == module);
+    known.unwrap_or_else(|| panic!("`{module}` has no layer; give it one in tests/architecture.rs")).1
 }
 
 /// The top-level modules that a line of code names behind `crate::`.
@@ -117,7 +117,7 @@ fn used(line: &str) -> BTreeSet<String> {
             }
         }
     }
-    used.retain(|module| FLOORS.iter().any(|(name, _)| name == module));
+    used.retain(|module| LAYERS.iter().any(|(name, _)| name == module));
     used
 }
 
@@ -140,25 +140,25 @@ fn none(offences: Vec<String>, rule: &str) {
 }
 
 #[test]
-fn a_module_uses_only_floors_strictly_below_its_own() {
+fn module_uses_only_layers_below_its_own() {
     let mut found = Vec::new();
     for source in sources() {
         for (number, line) in &source.lines {
             for used in used(line).into_iter().filter(|used| *used != source.module) {
                 let neighbours = NEIGHBOURS.iter().any(|(from, to, _)| *from == source.module && *to == used);
-                if floor(&used) >= floor(&source.module) && !neighbours {
+                if layer(&used) >= layer(&source.module) && !neighbours {
                     found.push(format!("src/{}:{number}: {}", source.path, line.trim()));
                 }
             }
         }
     }
-    none(found, "nothing goes up the stairs, nor to a neighbour:");
+    none(found, "a module imports from its own layer or from above:");
 }
 
 #[test]
-fn every_module_has_a_floor() {
+fn every_module_has_a_layer() {
     for source in sources() {
-        floor(&source.module);
+        layer(&source.module);
     }
 }
 

@@ -140,7 +140,7 @@ impl Story {
             return Err(CliError::no("the replica's state failed verification").details(proof.report.differences));
         }
         self.fact(
-            "proved",
+            "verified",
             format!("all {} records of the replica match what the primary signed", proof.report.state.entries),
         )?;
         let (replica, _) = self.start_replica(&primary).await?;

@@ -292,7 +292,9 @@ fn plain(answer: &str, typed: &str) -> String {
         return answer.to_owned();
     }
     if typed.bytes().all(|byte| byte.is_ascii_digit()) {
-        return answer.replace(&format!("`{typed}`"), "`R`").replace(&format!("/{typed}"), "/R");
+        let named =
+            [(format!("`{typed}`"), "`R`"), (format!("<code>{typed}<"), "<code>R<"), (format!("/{typed}"), "/R")];
+        return named.iter().fold(answer.to_owned(), |answer, (from, to)| answer.replace(from, to));
     }
     let encoded = typed.replace('/', "%2F");
     answer.replace(typed, "N").replace(&segment(typed), "N").replace(&encoded, "N")

@@ -227,7 +227,7 @@ fn form_without_its_hidden_field_is_refused_by_the_name_of_the_field() {
     let mut browser = Browser::new(&node);
     let answer = browser.submit("/ui/sign-in", &[("token", ADMIN)]);
     assert_eq!((answer.status, browser.session()), (400, None), "{}", answer.text());
-    assert!(answer.text().contains("The form lacks the field `form`"), "{}", answer.text());
+    assert!(answer.text().contains("form field <code>form</code> is missing"), "{}", answer.text());
 }
 
 #[test]

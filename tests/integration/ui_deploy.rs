@@ -220,7 +220,7 @@ fn reviewers_are_picked_shown_first_in_their_queue_and_named_to_listeners() {
     let entry = team.audit_from(0).into_iter().find(|entry| entry["command"] == "propose").expect("an entry");
     assert_eq!(entry["message"], json!("OPS-1 please\nasked to review: rob"), "webhooks tell it");
     let shown = team.run("rob", ["request", "show", "1"]).ok().stdout;
-    assert!(shown.contains("asked to review: rob"), "{shown}");
+    assert!(shown.contains("reviewers: rob"), "{shown}");
     for (who, code) in [("ann", 422), ("nobody", 404)] {
         let moves = json!([{"name": AGENT, "label": "production", "serving": {"version": 2}}]);
         let body = json!({"message": "OPS-3", "moves": moves, "reviewers": [who]});

@@ -61,7 +61,7 @@ fn link_signs_a_person_in_once_and_looking_at_it_does_not_use_it_up() {
     let mut ann = Browser::new(&node);
     ann.cookies.clone_from(&cookies);
     assert_eq!(ann.get("/ui/").status, 200, "the session survives a restart");
-    let entries = node.get("/v1/audit?limit=1000").ok()["items"].as_array().expect("entries").clone();
+    let entries = node.send("GET", "/v1/audit?limit=1000", &[], b"").ok()["items"].as_array().expect("entries").clone();
     let of = |command: &str| entries.iter().filter(|entry| entry["command"] == command).collect::<Vec<_>>();
     let (made, used) = (of("create-sign-in-link"), of("use-sign-in-link"));
     assert_eq!((made.len(), used.len()), (1, 1), "{entries:?}");

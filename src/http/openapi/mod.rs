@@ -175,4 +175,21 @@ mod tests {
         });
         assert_eq!(there.collect::<BTreeSet<_>>(), named);
     }
+
+    #[test]
+    fn openapi_document_is_the_one_in_fixtures() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/openapi.json");
+        let found = serde_json::to_string_pretty(&document()).expect("JSON") + "\n";
+        if std::env::var_os("UPDATE_FIXTURES").is_some() {
+            std::fs::write(&path, &found).expect("the fixture is written");
+        }
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        let changes = similar::TextDiff::from_lines(&expected, &found);
+        let changes =
+            changes.unified_diff().context_radius(4).header("fixtures/openapi.json", "this build").to_string();
+        assert!(
+            changes.is_empty(),
+            "the OpenAPI document changed. If that is meant, run `UPDATE_FIXTURES=1 cargo test openapi` and commit it:\n{changes}"
+        );
+    }
 }

@@ -81,7 +81,8 @@ fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
     let _said = said.says("locale=de* → 3, else 2");
     let text = |attribute: &str| line(&node, &format!("get support/agent --attr {attribute}")).ok().stdout;
     assert_eq!((text("locale=de-AT").as_str(), text("locale=fr").as_str()), ("three", "two"));
-    let _said = line(&node, "deploy support/agent@production --to staging -m copy").fails(1).says("not one version");
+    let _said =
+        line(&node, "deploy support/agent@production --to staging -m copy").fails(1).says("not a single version");
     let _said = line(&node, "deploy support/agent@latest --to staging -m copy").ok().says("staging: — → 3");
     for (arguments, code, part) in [
         ("deploy support/agent@2 support/agent@3 --to production -m no", 2, "by weight"),
@@ -152,7 +153,7 @@ fn exit_codes_tell_no_from_usage_from_a_server_that_is_not_there() {
     let said = wrong.fails(2).says("unknown access token");
     assert!(!said.stderr.contains("bh_none"), "a token is never printed");
     let odd = line(&node, "status").env("BOOKHOLDER_TOKEN", "short");
-    let _said = odd.fails(2).says("the access token in BOOKHOLDER_TOKEN is none");
+    let _said = odd.fails(2).says("the access token in BOOKHOLDER_TOKEN is not valid");
     let json = line(&node, "get nobody --json").fails_as_json(1);
     assert_eq!((&json["error"]["kind"], &json["error"]["code"]), (&json!("no"), &json!("prompt_not_found")));
     let nobody = bookholder(["status", "--server", "http://127.0.0.1:1"]);

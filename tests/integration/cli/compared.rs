@@ -102,8 +102,12 @@ fn rollback_is_not_undone_by_an_unchanged_file_or_the_same_label_again() {
     let _said = folder.push().ok().says("+ a@2");
     let _said = line(&folder.node, "rollback a --label production -m harm").ok();
     for more in [&[][..], &["--label", "production"], &["--dry-run"]] {
-        let _said =
-            folder.push().args(more).ok().says("production served version 2 and was moved since").says("1 unchanged");
+        let _said = folder
+            .push()
+            .args(more)
+            .ok()
+            .says("production served version 2 and has been deployed to since")
+            .says("1 unchanged");
     }
     fs::remove_file(folder.path.join("bookholder.lock")).expect("removed");
     let _said = folder.push().ok().says("1 unchanged");

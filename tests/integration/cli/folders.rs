@@ -51,7 +51,7 @@ fn a_folder_is_pushed_pulled_and_checked() {
     let _said = pull(&["--check"]).exits(1).says("~ shared/tone").says("changed in the folder").says("1 differ");
     let check = pull(&["--check", "--json"]).exits(1).json();
     assert_eq!((&check["changes"][0]["name"], &check["changes"][0]["local"]), (&json!("shared/tone"), &json!(true)));
-    let _said = pull(&[]).fails(1).says("shared/tone.prompt").says("--force overwrites");
+    let _said = pull(&[]).fails(1).says("shared/tone.prompt").says("overwrite them with --force");
     let _said = pull(&["--force"]).ok();
     let _said = pull(&["--check"]).ok();
     let _said = line(&node, "remove why -m gone").ok();
@@ -118,7 +118,7 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
         (&again["published"], &again["known"], &again["renamed"]),
         (&json!(0), &json!(4), &json!({"a|b": mapped}))
     );
-    let _said = bookholder(["import", "-"]).input(history.clone()).server(&node).ok().says("4 known already");
+    let _said = bookholder(["import", "-"]).input(history.clone()).server(&node).ok().says("4 already present");
     assert_eq!(line(&node, &format!("get {mapped} --at 2024-05-01T10:00:30Z")).ok().stdout, "one");
     let about = node.get(&format!("/v1/prompts/{mapped}/about")).ok();
     assert_eq!(about["description"], "a|b", "what it was called before");

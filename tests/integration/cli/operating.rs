@@ -98,7 +98,7 @@ fn keys_are_shown_while_the_primary_runs_and_after() {
     let _said = bookholder(["verify", "--data"]).arg(&nowhere).fails(2).says("does not contain a registry");
     assert!(!nowhere.exists(), "looking makes nothing");
     let summary = bookholder(["verify", "--data"]).arg(node.data()).ok();
-    let _said = summary.says("root key").says("position").says("holds").says("audit").says("proved");
+    let _said = summary.says("root key").says("position").says("holds").says("audit").says("verified:");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn backups_bundles_and_reports_are_not_written_into_a_folder_that_is_not_there()
     let missing = node.home().join("usb");
     for verb in [&["backup"][..], &["bundle", "export"], &["report", "--from", "2026-01-01", "--out"]] {
         let said = bookholder(verb).arg(missing.join("file")).server(&node).fails(2);
-        let _said = said.says("/usb does not exist").says("mount the disk");
+        let _said = said.says("/usb does not exist").says("mount its disk");
         assert!(!missing.exists(), "{verb:?} made a folder where a disk should be");
     }
 }
@@ -138,5 +138,5 @@ fn backup_to_the_standard_output_is_a_whole_one() {
         .arg("--keys")
         .arg(node.data().join("keys"))
         .ok();
-    let _said = bookholder(["verify", "--data"]).arg(&restored).ok().says("proved");
+    let _said = bookholder(["verify", "--data"]).arg(&restored).ok().says("verified:");
 }

@@ -47,7 +47,7 @@ fn the_same_subject_always_gets_the_same_arm() {
     let versions: Vec<u64> = (0..12).map(|number| version(&format!("user-{number}"))).collect();
     assert!(versions.contains(&1) && versions.contains(&2), "{versions:?}");
     assert_eq!((0..12).map(|number| version(&format!("user-{number}"))).collect::<Vec<_>>(), versions);
-    let _said = line(&node, "get a").ok().says("chosen by chance; --subject");
+    let _said = line(&node, "get a").ok().says("chosen at random; use --subject");
     let sticky = line(&node, "get a --subject user-1").ok();
     assert!(!sticky.stderr.contains("chance"), "{}", sticky.stderr);
 }
@@ -57,7 +57,7 @@ fn what_a_pipe_does_not_get_of_a_chat_prompt_is_said_on_standard_error() {
     let node = Node::primary();
     let file = "---\nmodel: m\nresponse_schema: {type: object}\n---\n{{role \"user\"}}Hi\n";
     publish(&node, "chat", file, &["--label", "production"]);
-    let printed = line(&node, "get chat").ok().says("note: not printed: the model, the response schema; --json prints");
+    let printed = line(&node, "get chat").ok().says("note: not printed: the model, the response schema; use --json");
     assert!(printed.stdout.starts_with('['), "{}", printed.stdout);
     publish(&node, "bare", "{{role \"user\"}}Hi\n", &["--label", "production"]);
     assert_eq!(line(&node, "get bare").ok().stderr, "");

@@ -254,7 +254,7 @@ fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
         }
         std::fs::remove_file(file).expect("removed");
         let new = tempfile::tempdir().expect("a folder");
-        let _said = import(&bundle, new.path(), &primary.root_key()).fails(1).says("refused");
+        let _said = import(&bundle, new.path(), &primary.root_key()).fails(1).says("rejected");
         std::fs::write(file, &bytes).expect("written");
     }
     let after = bookholder(["verify", "--json", "--data"]).arg(&data).ok().json();
@@ -274,7 +274,7 @@ fn a_bundle_of_another_registry_or_into_a_wrong_directory_is_refused() {
     let _said = unknown.fails(2).says("pass --root-key");
     let _said = import(&primary.home().join("nowhere"), &primary.home().join("r4"), &primary.root_key()).fails(1);
     let _said = import(&bundle, primary.data(), &primary.root_key()).fails(2).says("another process is using");
-    let _said = bookholder(["bundle", "export"]).arg(&bundle).server(&primary).fails(2).says("no empty folder");
+    let _said = bookholder(["bundle", "export"]).arg(&bundle).server(&primary).fails(2).says("not an empty folder");
     let replica = Node::replica(&primary);
     let _said =
         bookholder(["bundle", "export"]).arg(primary.home().join("r5")).server(&replica).fails(1).says("replica");

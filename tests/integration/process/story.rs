@@ -92,8 +92,7 @@ fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_
         let proof = bookholder(["verify", "--json", "--data"]).arg(node.data()).ok().json();
         assert_eq!((&proof["proved"], &proof["state"]), (&json!(true), &before["state"]));
     }
-    let _said =
-        bookholder(["verify", "--data"]).arg(replica.data()).ok().says("proved: every entry is what the primary");
+    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified: every entry");
     let _said = bookholder(["audit", "verify", "--data"]).arg(primary.data()).ok().says("all whole");
 }
 
@@ -150,10 +149,10 @@ fn the_demo_tells_its_story_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = bookholder(["demo"]).env("TMPDIR", folder.path()).ok();
     for part in [
-        "A primary starts",
+        "Start a primary",
         "back on version 1",
         "stale since",
-        "are what the primary signed",
+        "match what the primary signed",
         "never stopped answering",
     ] {
         assert!(said.stdout.contains(part), "{part}: {said:#?}");

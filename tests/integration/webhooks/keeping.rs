@@ -121,7 +121,7 @@ async fn the_command_line_keeps_tests_and_lists_webhooks() {
     };
     let said = line(&format!("webhook add bot {} --event prompt.* --prompts support/**", receiver.url)).ok();
     let secret = said.stdout.trim().to_owned();
-    assert!(secret.starts_with("whsec_") && said.stderr.contains("keep it now"), "{said:#?}");
+    assert!(secret.starts_with("whsec_") && said.stderr.contains("copy its secret now"), "{said:#?}");
     let listed = line("webhook list").ok().says("bot").says("prompt.*").says("support/**").says("good");
     assert!(!listed.stdout.contains("whsec_"), "{listed:#?}");
     let _said = line("webhook test bot").ok().says("is on its way to bot");
