@@ -245,7 +245,7 @@ pub struct ReviewRequest {
 /// The kinds of review in the OpenAPI document.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[allow(dead_code, missing_docs, reason = "it names those kinds of events that somebody may send")]
+#[allow(dead_code, missing_docs, reason = "it names those kinds of events that a client can send")]
 enum ReviewKind {
     Approve,
     Reject,

@@ -86,7 +86,7 @@ pub enum Command {
     Serve(node::ServeArgs),
     /// Run a replica: follow a registry and serve its prompts locally
     Replica(node::ReplicaArgs),
-    /// Watch a primary and a replica at work in one terminal
+    /// Try a primary and a replica with sample prompts
     Demo(node::DemoArgs),
     /// Publish a new version of a prompt
     Publish(publish::PublishArgs),

@@ -27,7 +27,6 @@ Examples:
   bookholder audit log --denied --who rob           denied actions of rob
   bookholder audit verify                           asks the node
   bookholder audit verify --data /var/lib/bookholder
-                                                    reads the data directory
   bookholder audit verify --copy report.jsonl       checks the chain in a copy";
 
 /// Largest log as one JSON value, in bytes.

@@ -19,7 +19,7 @@ Examples:
   bookholder backup - | age -r KEY > friday.age
 
 The file contains every prompt and the hashes of access tokens, and only you can
-read it; keep it so. It does not contain private keys, which `bookholder
+read it; keep it that way. It does not contain private keys, which `bookholder
 restore` needs: store a copy of the data directory's folder `keys` in a safe
 place, apart from the backups.";
 

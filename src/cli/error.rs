@@ -229,7 +229,7 @@ mod tests {
                 "see GET /v1/requests/7 for what it proposes now",
                 "request show` with the number 7",
             ),
-            (ErrorCode::NotReady, "see GET /v1/status for the cause", "see `bookholder status`"),
+            (ErrorCode::NotReady, "see GET /v1/status for the cause", "see `bookholder status` for"),
         ] {
             let problem = Problem { hint: Some(hint.to_owned()), ..problem(code) };
             let found = CliError::from(problem).hint.expect("a hint");

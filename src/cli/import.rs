@@ -217,7 +217,7 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
             ))?;
         }
         output.line(format!(
-            "{} {} published, {} removed, {} already present, {} rejected",
+            "{} {} published, {} removed, {} already present, {} refused",
             if total.refused.is_empty() { paint(GOOD, "✓") } else { paint(BAD, "✗") },
             count(usize::try_from(total.published).unwrap_or(usize::MAX), "version"),
             total.removed,

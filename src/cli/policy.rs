@@ -37,7 +37,7 @@ Only name and labels are required; fields you leave out require nothing.
   message = "OPS-[0-9]+"                  # the message names a ticket
   gates = ["regression"]                  # gates that must have passed
 
-  [after]                                 # first an hour on staging
+  [after]                                 # after an hour on staging
   label = "staging"
   for_s = 3600
 
@@ -52,10 +52,10 @@ Only name and labels are required; fields you leave out require nothing.
   to = "2027-01-02T00:00:00Z"
   why = "holidays"
 
-  [risk]                                  # findings of high or critical risk
+  [risk]                                  # findings of high risk and above
   from = "high"
   approvers = ["compliance"]
-  block = ["secrets"]                     # deployed only by --break-glass"#;
+  block = ["secrets"]                     # only with --break-glass"#;
 
 /// Largest file of policies, in bytes: 500 long ones.
 const POLICY_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;

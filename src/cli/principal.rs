@@ -75,12 +75,12 @@ enum PrincipalCommand {
         #[arg(long, value_name = "PATTERN")]
         labels: Option<Pattern>,
     },
-    /// Print a link that signs a person in to the UI once
+    /// Print a one-time sign-in link for a person
     SignInLink {
         /// Name of the person
         #[arg(value_parser = handle)]
         name: String,
-        /// Lifetime, at most 24h; a new link replaces an unused one
+        /// Lifetime of the link (max. 24h); a new link replaces an unused one
         #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
         expires: u64,
     },
@@ -138,7 +138,7 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
                 output.line(one_line(&made.url))?;
                 let until = moment(made.expires);
                 output.note(format!(
-                    "{} it signs {name} in once, until {until} UTC; send it to them alone",
+                    "{} signs {name} in once, valid until {until} UTC; send it only to them",
                     paint(GOOD, "✓")
                 ));
             }

@@ -67,7 +67,7 @@ pub struct PushArgs {
     /// with --prune, remove every prompt without a file
     #[arg(long)]
     force: bool,
-    /// Deploy although callers of what is served now break
+    /// Deploy even if it breaks current callers
     #[arg(long)]
     allow_major: bool,
     /// Do not ask before removing prompts

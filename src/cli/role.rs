@@ -42,7 +42,7 @@ enum RoleCommand {
         /// All of its permissions
         #[arg(required = true, value_name = "PERMISSION")]
         permissions: Vec<Permission>,
-        /// Name of the token
+        /// Description of the role
         #[arg(long, default_value = "")]
         description: String,
     },

@@ -54,8 +54,8 @@ A rule file:
 
 The server runs test_pos and test_neg of every rule before it accepts the file.
 Write ⟂ inside a sample secret to hide it from source code scanners; it is
-removed before the test. `bookholder rules show secrets` prints the built-in
-rules.";
+removed before the test. `bookholder rules show secrets` prints a built-in
+rule set.";
 
 /// Largest rule file that is sent, in bytes; the server has a limit of its own.
 const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;

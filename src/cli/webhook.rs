@@ -27,7 +27,7 @@ Events, one for each effect of an audit entry:
   prompt.label.moved      a label's deployment changed
   prompt.version.created  a version was published
   prompt.removed          a prompt was removed
-  prompt.label.blocked    a deployment was denied
+  prompt.label.blocked    a deployment was denied or did not meet a policy
   propose.granted         a change request was opened
   and COMMAND.granted or COMMAND.denied for the rest, e.g. approve.granted
 Deliveries are signed according to Standard Webhooks.";

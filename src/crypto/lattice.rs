@@ -113,7 +113,7 @@ fn leaf_hasher() -> &'static blake3::Hasher {
 
 fn len32(part: &[u8]) -> [u8; 4] {
     u32::try_from(part.len())
-        .expect("parts of an entry are bounded far below 4 GiB by whoever accepts entries")
+        .expect("parts of an entry are bounded far below 4 GiB by the code that accepts entries")
         .to_le_bytes()
 }
 

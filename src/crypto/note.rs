@@ -68,7 +68,7 @@ pub enum NoteError {
 }
 
 /// Whether a key signed a note. A signature that is there but bad is an error instead.
-#[must_use = "a note that nobody known signed parses, too"]
+#[must_use = "a note without a known signer parses, too"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {
     /// The key's signature is there and good.

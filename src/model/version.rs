@@ -58,7 +58,7 @@ pub struct Include {
 
 /// When, by whom and why a version was retired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[allow(missing_docs, reason = "when, by whom and why")]
+#[allow(missing_docs, reason = "time, author and message")]
 pub struct Retired {
     pub at: Timestamp,
     pub actor: String,

@@ -33,7 +33,7 @@ const DRAFT_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
 const FORMAT: &str = "bookholder/draft/v1";
 /// The comment at the start of a draft.
 const HEADING: &str = "\
-# The next root document of a registry, and the epoch that it may begin. Whoever holds a root key reads it and signs:
+# The next root document of a registry, and the epoch that it may begin. Each holder of a root key reads it and signs:
 #   bookholder keys sign FILE --key root.key
 ";
 const DAY_S: u64 = 86_400;

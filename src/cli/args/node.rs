@@ -317,13 +317,13 @@ pub struct KeysDraftArgs {
     /// Data directory; stop the node first if the checkpoint key changes
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
-    /// Draft to write
+    /// Draft file to write
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
     /// New public root keys, as printed by `keys new`; repeat for each key [default: the current ones]
     #[arg(long = "public-key", value_name = "KEY")]
     pub root_key: Vec<VerifyingKey>,
-    /// How many root keys must sign in future [default: as many as now]
+    /// Number of root keys that must sign [default: unchanged]
     #[arg(long, value_name = "M")]
     pub threshold: Option<u8>,
     /// Maximum lifetime of a checkpoint, bundles included

@@ -20,6 +20,18 @@ fn every_verb_has_examples_and_a_description() {
 }
 
 #[test]
+fn examples_of_every_command_fit_80_columns() {
+    fn check(command: &clap::Command) {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines() {
+            assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&Cli::command());
+}
+
+#[test]
 fn help_lists_each_command_in_one_group() {
     let mut grouped: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
     let tree = Cli::command();

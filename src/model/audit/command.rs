@@ -41,7 +41,7 @@ macro_rules! commands {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "kebab-case")]
         #[schema(as = AuditCommand)]
-        #[allow(missing_docs, reason = "each is said by its word")]
+        #[allow(missing_docs, reason = "each variant is documented by its word")]
         pub enum Command { $($name,)* }
 
         impl Command {

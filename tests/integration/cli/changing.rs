@@ -85,7 +85,7 @@ fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
         line(&node, "deploy support/agent@production --to staging -m copy").fails(1).says("not a single version");
     let _said = line(&node, "deploy support/agent@latest --to staging -m copy").ok().says("staging: — → 3");
     for (arguments, code, part) in [
-        ("deploy support/agent@2 support/agent@3 --to production -m no", 2, "by weight"),
+        ("deploy support/agent@2 support/agent@3 --to production -m no", 2, "give each a weight"),
         ("deploy support/agent@2=0 support/agent@3=0 --to production -m no", 1, "weight"),
         ("deploy support/agent --to production -m no", 2, "which version"),
         ("deploy support/agent@2 --to latest -m no", 1, "always serves the latest version"),
@@ -160,7 +160,7 @@ fn exit_codes_tell_no_from_usage_from_a_server_that_is_not_there() {
     let _said = nobody.fails(3).says("cannot reach http://127.0.0.1:1").says("--server or BOOKHOLDER_SERVER");
     let _said = bookholder(["status", "--server", "ftp://x"]).fails(2).says("invalid server address");
     let _said = bookholder(["--version"]).ok().says(env!("CARGO_PKG_VERSION"));
-    let _said = bookholder(["--help"]).ok().says("Exit codes: 0 done, 1 no, 2 usage or configuration, 3");
+    let _said = bookholder(["--help"]).ok().says("Exit codes: 0 success, 1 refused, 2 usage or configuration error, 3");
     for verb in ["publish", "deploy", "get", "bundle", "serve", "replica"] {
         let _said = bookholder([verb, "--help"]).ok().says("Examples:");
     }

@@ -111,7 +111,7 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
     let _said = said
         .says("1 prompt renamed:")
         .says("a|b → a-b-")
-        .says("✓ 3 versions published, 1 removed, 0 already present, 0 rejected");
+        .says("✓ 3 versions published, 1 removed, 0 already present, 0 refused");
     let mapped = format!("a-b-{}", &blake3::hash(b"a|b").to_hex()[..12]);
     let again = bookholder(["import", "--json"]).arg(&packed).server(&node).ok().json();
     assert_eq!(
@@ -140,7 +140,7 @@ fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_e
     let broken = change(4, "d", Some("fine")) + "{\"at\": 7}\n";
     let _said = bookholder(["import", "-"]).input(broken).server(&node).fails(2).says("line 2").says("import again");
     let _said = bookholder(["import", "/nowhere.jsonl"]).server(&node).fails(2).says("cannot read /nowhere.jsonl");
-    let _said = bookholder(["import", "-m", "why"]).arg(&plain).server(&node).fails(2).says("leave out -m");
+    let _said = bookholder(["import", "-m", "why"]).arg(&plain).server(&node).fails(2).says("remove -m");
 
     // What was changed here since an import is not overwritten by the next one.
     let import = |history: String| bookholder(["import", "-"]).input(history).server(&node);

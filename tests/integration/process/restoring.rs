@@ -40,7 +40,7 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
     let restore = || {
         bookholder(["restore"]).arg(&file).arg("--data").arg(&restored).arg("--keys").arg(primary.data().join("keys"))
     };
-    let _said = restore().ok().says("epoch 2 starts").says("verified:");
+    let _said = restore().ok().says("epoch 2 starts at").says("verified:");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -138,7 +138,7 @@ fn a_damaged_backup_is_named_and_leaves_nothing() {
         assert!(!data.exists(), "{number}: {:?}", names(&data));
     }
     assert!(refused >= 7, "{refused}");
-    let _said = restore(&file, &data, &keys).ok().says("epoch 2 starts").says("verified:");
+    let _said = restore(&file, &data, &keys).ok().says("epoch 2 starts at").says("verified:");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_registry_that_lost_its_database_is_restored_and_never_begun_again() {
         assert_eq!(names(primary.data()), before, "nothing was made");
         let said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok();
         // The second copy of one backup is not taken for the first.
-        let epoch = if empty { "epoch 3 starts" } else { "epoch 2 starts" };
+        let epoch = if empty { "epoch 3 starts at" } else { "epoch 2 starts at" };
         let _said = said.says(epoch).says("verified:");
         primary.restart();
         assert_eq!(primary.text("p/3"), "text");
@@ -242,7 +242,7 @@ fn a_restore_that_is_killed_leaves_a_whole_registry_or_nothing_that_starts() {
                 let refused = Launch::primary().data(&data).refused();
                 assert!(refused.contains("was interrupted"), "{round}: {refused}");
             }
-            let _said = restore(&file, &data, &keys).ok().says("epoch 2 starts");
+            let _said = restore(&file, &data, &keys).ok().says("epoch 2 starts at");
         }
         let _said = bookholder(["verify", "--data"]).arg(&data).ok().says("verified:");
         let mut node = Launch::primary().data(&data).start();

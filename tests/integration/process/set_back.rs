@@ -96,7 +96,7 @@ fn primary_on_a_backup_from_before_a_change_of_keys_stops_without_a_replica() {
     let _said = offline.fails(2).says("older than the published state");
 
     std::fs::remove_file(&database).expect("removed");
-    let _said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok().says("epoch 3 starts");
+    let _said = bookholder(["restore"]).arg(&file).arg("--data").arg(primary.data()).ok().says("epoch 3 starts at");
     primary.restart();
     primary.publish("a", "in the new epoch");
 }
@@ -137,7 +137,7 @@ fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_
     std::fs::remove_file(data.join("registry.redb")).expect("removed");
     std::fs::remove_dir_all(data.join("keys")).expect("removed");
     let restore = bookholder(["restore"]).arg(&file).arg("--data").arg(&data).arg("--keys").arg(&keys);
-    let _said = restore.ok().says("epoch 3 starts");
+    let _said = restore.ok().says("epoch 3 starts at");
     primary.restart();
     primary.publish("a", "in the new epoch");
     replica.until("it follows", || (replica.text("a") == "in the new epoch").then_some(()));

@@ -92,8 +92,11 @@ fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_
         let proof = bookholder(["verify", "--json", "--data"]).arg(node.data()).ok().json();
         assert_eq!((&proof["proved"], &proof["state"]), (&json!(true), &before["state"]));
     }
-    let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified: every entry");
-    let _said = bookholder(["audit", "verify", "--data"]).arg(primary.data()).ok().says("all whole");
+    let _said = bookholder(["verify", "--data"])
+        .arg(replica.data())
+        .ok()
+        .says("verified: every entry matches what the primary");
+    let _said = bookholder(["audit", "verify", "--data"]).arg(primary.data()).ok().says("entries verified");
 }
 
 /// Every name answers with its last text, or as removed.
