@@ -71,7 +71,7 @@ pub struct Globals {
         hide_env_values = true
     )]
     pub server: String,
-    /// File with the access token [default: $BOOKHOLDER_TOKEN]
+    /// File with the access token [default: `$BOOKHOLDER_TOKEN`]
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// PEM file of CA certificates to trust in addition to public ones
@@ -198,11 +198,11 @@ pub fn grouped() -> clap::Command {
     let mut list = String::new();
     for (group, names) in GROUPS {
         let header = STYLES.get_header();
-        list.extend([&format!("{header}{group}:{header:#}"), "\n"]);
+        list.extend([format!("{header}{group}:{header:#}\n")]);
         for verb in names.iter().filter_map(|name| command.find_subcommand(name)) {
             let literal = STYLES.get_literal();
             let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
-            list.push_str(&format!("  {literal}{:<12}{literal:#}  {about}\n", verb.get_name()));
+            list.extend([format!("  {literal}{:<12}{literal:#}  {about}\n", verb.get_name())]);
         }
         list.push('\n');
     }

@@ -143,7 +143,7 @@ mod tests {
         let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
         let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
         let expected = "no: ann is not allowed to deploy a@7 to production
-✗ `ann` is not granted deploy
+✗ `ann` is not granted `deploy`
   roles that allow this: admin, releaser
 ✗ policy prod: 2 approvals (0 so far)
   can be met by: the role compliance

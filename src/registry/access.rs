@@ -262,12 +262,11 @@ impl AuthState {
             let remembered = before.and_then(|before| {
                 before.tokens.iter().find(|(other, _)| other.name == record.name && other.created == record.created)
             });
-            let used_ms = match remembered {
-                Some((_, used_ms)) => Arc::clone(used_ms),
-                None => {
-                    let TokenUse(used_ms) = txn.get::<TokenUse>(&record.name)?.unwrap_or_default();
-                    Arc::new(AtomicI64::new(used_ms))
-                }
+            let used_ms = if let Some((_, used_ms)) = remembered {
+                Arc::clone(used_ms)
+            } else {
+                let TokenUse(used_ms) = txn.get::<TokenUse>(&record.name)?.unwrap_or_default();
+                Arc::new(AtomicI64::new(used_ms))
             };
             known.seat(&record, &used_ms);
             known.tokens.push((record, used_ms));

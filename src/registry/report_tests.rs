@@ -96,7 +96,7 @@ fn fill(world: &World) {
     let now = at("2026-03-20T12:00:00Z");
     let entry = |command: Command, subjects: Vec<Subject>, changes: Vec<AuditChange>| {
         let (actor, message) = ("ada".to_owned(), "why".to_owned());
-        AuditEntry { actor, message, subjects, changes, ..AuditEntry::of(command) }
+        AuditEntry { actor, subjects, message, changes, ..AuditEntry::of(command) }
     };
     let place = "support/agent@production";
     let published = entry(

@@ -142,6 +142,6 @@ async fn the_command_line_keeps_tests_and_lists_webhooks() {
     let _said = line("webhook list").ok().says("by admin: moves");
     let _said = line("webhook test bot").fails(1).says("enable it first");
     let _said = line("webhook enable bot").ok().says("bot is enabled");
-    let _said = line("webhook remove bot").ok().says("bot is gone");
+    let _said = line("webhook remove bot").ok().says("removed bot");
     let _said = line("webhook remove bot").fails(1).says("there is no webhook `bot`");
 }
