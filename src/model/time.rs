@@ -8,7 +8,12 @@ use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 use super::schema::{built_schema, text};
 
-/// A moment in UTC, in milliseconds since 1970; printed as RFC 3339.
+/// The first moment that can be printed, in milliseconds since 1970.
+const MS_MIN: i64 = -377_705_023_201_000;
+/// The last moment that can be printed, in milliseconds since 1970.
+const MS_MAX: i64 = 253_402_207_200_999;
+
+/// A moment in UTC, in milliseconds since 1970; printed as RFC 3339, which reads back as the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
@@ -24,10 +29,17 @@ built_schema!(
 pub struct TimestampError(String);
 
 impl Timestamp {
-    /// The moment this many milliseconds after the start of 1970, UTC.
+    /// The moment this many milliseconds after the start of 1970, UTC; the first or last one that can be printed where
+    /// it lies beyond.
     #[must_use]
     pub const fn from_ms(ms: i64) -> Self {
-        Self(ms)
+        if ms < MS_MIN {
+            Self(MS_MIN)
+        } else if ms > MS_MAX {
+            Self(MS_MAX)
+        } else {
+            Self(ms)
+        }
     }
 
     /// Milliseconds since the start of 1970, UTC.
@@ -45,10 +57,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(moment) => write!(f, "{moment}"),
-            Err(_) => write!(f, "{} ms", self.0),
-        }
+        write!(f, "{}", jiff::Timestamp::from_millisecond(self.0).unwrap_or_default())
     }
 }
 
@@ -87,5 +96,20 @@ mod tests {
             assert_eq!(moment.to_string(), text);
         }
         assert!("yesterday".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn a_moment_beyond_what_can_be_printed_becomes_the_nearest_that_can() {
+        for (ms, expected) in [
+            (i64::MIN, jiff::Timestamp::MIN),
+            (MS_MIN - 1, jiff::Timestamp::MIN),
+            (MS_MAX + 1, jiff::Timestamp::MAX),
+            (i64::MAX, jiff::Timestamp::MAX),
+        ] {
+            let moment = Timestamp::from_ms(ms);
+            assert_eq!(moment.ms(), expected.as_millisecond());
+            assert_eq!(moment.to_string().parse(), Ok(moment));
+        }
+        assert_eq!(Timestamp::from_ms(0).to_string(), "1970-01-01T00:00:00Z");
     }
 }
