@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use bookholder::model::position::Position;
 use bookholder::model::time::Timestamp;
-use bookholder::store::delta::{Scope, Target, apply};
+use bookholder::store::delta::{DeltaTarget, Scope, apply};
 use bookholder::store::query::Queries;
 use bookholder::store::read::{Entries, Head};
 use bookholder::store::{Options, Store, StoreError};
@@ -18,8 +18,8 @@ static STORE: LazyLock<Store> = LazyLock::new(|| {
     Store::open(&Options { directory, create: true }).expect("a store")
 });
 
-fn target() -> Target {
-    Target {
+fn target() -> DeltaTarget {
+    DeltaTarget {
         scope: Scope { registry: "test".to_owned(), view: "all".to_owned(), view_generation: 1 },
         head: Head { position: Position { epoch: 1, seq: 9 }, changed: 9, floor: 0, tombstones: 4 },
         entries: 64,

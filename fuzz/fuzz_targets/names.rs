@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use bookholder::crypto::secret::AccessToken;
 use bookholder::crypto::webhook::WebhookSecret;
-use bookholder::files::mapping::Mapper;
+use bookholder::files::mapping::NameMapper;
 use bookholder::files::path::{name_of, path_of};
 use bookholder::model::content_id::ContentId;
 use bookholder::model::name::{Label, PromptName};
@@ -43,7 +43,7 @@ fuzz_target!(|text: &str| {
         assert_eq!(WebhookSecret::parse(&secret.reveal()).expect("its own form").reveal(), secret.reveal());
     }
     // Names of another library become names that are new, and two of them never the same.
-    let mut mapper = Mapper::new();
+    let mut mapper = NameMapper::new();
     let (one, other) = (mapper.map(text).name, mapper.map(&format!("{text}x")).name);
     assert!(one != other && one.check_new().is_ok() && other.check_new().is_ok());
 });

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bookholder::clock::Stop;
+use bookholder::clock::Cancellation;
 use bookholder::model::content::{Content, Syntax};
 use bookholder::template::include::{Included, find, flatten};
 use bookholder::template::lint::lint;
 use bookholder::template::marks::{Mark, marks};
-use bookholder::template::render::{Given, OUTPUT_BYTES_MAX, render};
+use bookholder::template::render::{OUTPUT_BYTES_MAX, RenderInput, render};
 use bookholder::template::same_tokens;
 use bookholder::template::variables::{complete, derive};
 use libfuzzer_sys::fuzz_target;
@@ -72,12 +72,12 @@ fuzz_target!(|input: &str| {
         return;
     }
     assert_eq!(found.expect("the same texts").len(), content.variables.len());
-    let given = Given { variables: &variables, messages: &messages, strict: false };
+    let given = RenderInput { variables: &variables, messages: &messages, strict: false };
     let begin = Instant::now();
-    let rendered = render(&content, given, &Stop::never());
+    let rendered = render(&content, given, &Cancellation::never());
     assert!(begin.elapsed() < RENDERING_MAX, "{:?}", begin.elapsed());
     if let Ok(filled) = &rendered {
         assert!(serde_json::to_string(&filled.rendered).expect("JSON").len() <= 8 * OUTPUT_BYTES_MAX);
     }
-    assert_eq!(render(&content, given, &Stop::never()), rendered);
+    assert_eq!(render(&content, given, &Cancellation::never()), rendered);
 });

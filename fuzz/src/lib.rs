@@ -10,11 +10,11 @@ use bookholder::api::status::{Freshness, NodeRole, Status};
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::crypto::secret::AccessToken;
 use bookholder::http::auth::Via;
-use bookholder::http::{About, AppState, Door, Face, Peer};
+use bookholder::http::{About, AppState, Door, HttpService, Peer};
 use bookholder::metrics::{Metrics, Role};
 use bookholder::model::time::Timestamp;
 use bookholder::registry::Registry;
-use bookholder::registry::founding::{Founding, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, found};
 use bookholder::replication::publisher::Publisher;
 use bookholder::resolve::freshness::FreshnessCell;
 use bookholder::resolve::{Catalogue, Resolver};
@@ -31,7 +31,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// A primary with three prompts.
 pub struct Node {
-    face: Face,
+    face: HttpService,
     runtime: Runtime,
     /// Its data.
     pub store: Store,
@@ -60,7 +60,7 @@ impl Node {
             let _inside = runtime.enter();
             let state = state(&store);
             let publisher = state.publisher.clone().expect("a primary has one");
-            (Face::new(state), publisher)
+            (HttpService::new(state), publisher)
         };
         let mut node = Self { face, runtime, store, directory, publisher, form: String::new() };
         for (name, text) in [("a", "plain"), ("a/b", "Hi {{who}}"), ("c", "{% if x %}{{ y }}{% endif %}")] {
@@ -129,7 +129,7 @@ impl Node {
 fn state(store: &Store) -> AppState {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
-    let founding = Founding { registry: Some("test".to_owned()), admin_token, trust_clock: false };
+    let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
     // Founding waits for the disk, which a thread of the runtime must not.
     let founded = std::thread::scope(|scope| scope.spawn(|| found(store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
