@@ -39,7 +39,7 @@ async function open(visit, at, { status } = {}) {
 async function report(visit, format, from = "2000-01-01T00:00") {
   await visit.goto("/ui/audit");
   await visit.page.locator("summary", { hasText: "Download a signed report" }).click();
-  await visit.page.locator("input[name=from]").fill(from);
+  await visit.page.locator("form[action=\"/ui/report\"] input[name=from]").fill(from);
   await visit.page.locator("select[name=format]").selectOption(format);
   const file = visit.page.waitForEvent("download");
   await visit.page.getByRole("button", { name: "Download", exact: true }).click();

@@ -207,7 +207,7 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await team.deploy("admin", "live/chosen", "staging", 3, "I was faster");
   await shows(rob, "#buttons", "This changed since you opened the page.");
   await rob.page.getByRole("button", { name: "Deploy to staging" }).click();
-  await rob.page.getByText(/staging has moved/).waitFor();
+  await rob.page.getByText(/staging changed/).waitFor();
   assert.equal(await team.served("live/chosen", "staging"), 3);
   assert.equal(await rob.page.getByLabel("Why this change?", { exact: true }).inputValue(), "Better", "what is typed comes back");
   await rob.check();

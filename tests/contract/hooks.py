@@ -1,5 +1,7 @@
 """What schemathesis cannot read off the document: formats of its own, and numbers in values that are passed on."""
 
+from datetime import datetime, timezone
+
 import schemathesis
 from hypothesis import strategies as st
 
@@ -21,6 +23,7 @@ schemathesis.openapi.format(
 # Where a value may be any JSON. An integer there is within 2^53 - 1, while 1e300 may stand: no schema tells them apart.
 ANY_JSON = {"config", "default", "messages", "parameters", "response_schema", "tools", "variables"}
 INTEGER_MAX = 2**53 - 1
+PAST = "2026-03-20T15:00:00Z"
 
 
 def kept(value, free=False):
@@ -34,6 +37,25 @@ def kept(value, free=False):
     return value
 
 
+def is_future(value):
+    try:
+        return datetime.fromisoformat(value) > datetime.now(timezone.utc)
+    except (TypeError, ValueError):
+        return False
+
+
+def past(value):
+    """The value with times `at` that have come: what will be served is not known, and no schema can say that."""
+    if isinstance(value, dict):
+        return {key: PAST if key == "at" and is_future(inner) else past(inner) for key, inner in value.items()}
+    return [past(inner) for inner in value] if isinstance(value, list) else value
+
+
+@schemathesis.hook
+def map_query(context, query):
+    return past(query)
+
+
 @schemathesis.hook
 def map_body(context, body):
-    return kept(body)
+    return past(kept(body))

@@ -150,6 +150,7 @@ export const PAGES = [
   { name: "audit", route: "/ui/audit", path: "/ui/audit", as: "elena" },
   { name: "audit-refused", route: "/ui/audit", path: "/ui/audit?refused=yes", as: "elena" },
   { name: "sign-in", route: "/ui/sign-in", path: "/ui/sign-in" },
+  { name: "sign-in-link-used", route: "/ui/sign-in-link", path: "/ui/sign-in-link?key=bh_0123456789abcdef0123456789", status: 404 },
   { name: "problem-404", route: "/ui/prompts/{*name}", path: "/ui/prompts/nothing", as: "priya", status: 404 },
   { name: "problem-403", route: "/ui/audit", path: "/ui/audit", as: "maya", status: 403 },
   { name: "menu", route: "/ui/review", path: "/ui/review?state=withdrawn", as: "elena", menu: true },
