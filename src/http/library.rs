@@ -46,7 +46,8 @@ async fn query_blocking<T: Send + 'static>(
 /// Returns the exact bytes of a content; their `b3sum` is the id.
 #[utoipa::path(
     get, path = "/v1/contents/{content_id}", operation_id = "get_content", tag = "prompts", security((), ("token" = [])),
-    params(("content_id" = ContentId, Path, description = "`b3:` and 64 hex digits.")),
+    params(("content_id" = ContentId, Path, description = "`b3:` and 64 hex digits.",
+        example = "b3:3f9a1c2b7d410e5568a0c4d2f6b8e19a7c3d5f0e2b4a6c8d0f1e3a5b7c9d2e4f")),
     responses((status = 200, description = "JSON without white space, with keys in the author's order: the bytes \
         that the id is the hash of.", body = crate::model::content::Content), (status = 304, description = "The \
         client's copy is current.")),
