@@ -244,7 +244,7 @@ fn the_network_face_reads_only_what_a_request_may_see() {
     let face = |path: &str| path.starts_with("http/");
     none(
         offences(&["ReadScope::node(", "ReadScope::of(", ".txn()"], |path| !face(path)),
-        "a scope is made of whoever was authenticated (`Seat::scope`), and `http/` asks through it:",
+        "a scope comes from the authenticated caller (`AuthContext::scope`), and `http/` asks through it:",
     );
     none(
         offences(&["ReadScope::open"], |path| !face(path) || path == "http/auth.rs" || path == "http/ui/visitor.rs"),

@@ -48,7 +48,7 @@ pub struct SignInLinkRequest {
 /// A link that signs a person in to the pages once. The answer is the only place where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignInLink {
-    /// Whom it signs in.
+    /// The person it signs in.
     pub principal: String,
     /// When it stops working, whether it was used or not.
     pub expires: Timestamp,

@@ -1,4 +1,4 @@
-//! What an audit entry is to whoever listens: one event for each effect.
+//! The events of an audit entry: one for each effect.
 
 use crate::model::audit::{AuditChange, AuditEntry, Decision, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
 

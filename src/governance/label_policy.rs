@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::policy_words::{self, rounded_duration};
+use super::policy_words::{self, by, rounded_duration};
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
 use crate::model::name::{LATEST, Label};
@@ -210,11 +210,10 @@ impl LabelPolicy {
 
     fn demands_of_people(&self, facts: &PolicyFacts) -> Vec<Requirement> {
         let policy = &self.policy;
-        let by = |roles: &[String]| if roles.is_empty() { String::new() } else { format!(" by {}", either(roles)) };
         let mut demands = Vec::new();
         if !policy.deployers.is_empty() {
             let met = facts.deployer_roles.iter().any(|role| policy.deployers.contains(role));
-            let says = format!("deployment by {}", either(&policy.deployers));
+            let says = format!("deployment{}", by(&policy.deployers));
             demands.push(self.requirement(RequirementKind::Deployers, met, says, &policy.deployers));
         }
         if policy.approvals > 0 {
@@ -260,10 +259,6 @@ impl LabelPolicy {
         let roles = if met { Vec::new() } else { roles.to_vec() };
         Requirement { policy: self.policy.name.clone(), kind, met, says, roles }
     }
-}
-
-fn either(names: &[String]) -> String {
-    names.join(" or ")
 }
 
 /// Whether a moment lies in a freeze: why, and the moment it ends.

@@ -2,11 +2,19 @@
 
 use crate::model::policy::{Freeze, Policy, Soak};
 
+/// Names of which one will do.
+pub(super) fn either(names: &[String]) -> String {
+    names.join(" or ")
+}
+
+/// Who has to do something, behind what that is; nothing where anyone can.
+pub(super) fn by(roles: &[String]) -> String {
+    if roles.is_empty() { String::new() } else { format!(" by {}", either(roles)) }
+}
+
 /// The requirements of a policy except its freezes: one phrase each, in the order of its fields.
 #[must_use]
 pub fn demands(policy: &Policy) -> Vec<String> {
-    let either = |names: &[String]| names.join(" or ");
-    let by = |names: &[String]| if names.is_empty() { String::new() } else { format!(" by {}", either(names)) };
     let mut demands = Vec::new();
     if !policy.deployers.is_empty() {
         demands.push(format!("deployment{}", by(&policy.deployers)));

@@ -340,7 +340,7 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::MessageMissing | E::MessageTooLong { .. } => (Code::InvalidMessage, None),
         E::TextTooLong { .. } => (Code::BadRequest, None),
         E::TooFast { .. } => (Code::RateLimited, None),
-        E::DraftRoom { .. } => (Code::TooLarge, hint("publish or discard drafts that you no longer need")),
+        E::DraftLimit { .. } => (Code::TooLarge, hint("publish or discard drafts that you no longer need")),
         E::TooMany { .. } => (Code::TooLarge, hint("send them in several requests")),
         E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => (Code::PromptRemoved, None),

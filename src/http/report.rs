@@ -68,7 +68,7 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
 
 /// What a report is asked for.
 pub(super) struct ReportQuery {
-    /// What whoever asks may read.
+    /// What the caller can read.
     pub(super) scope: ReadScope,
     pub(super) from: Timestamp,
     pub(super) to: Option<Timestamp>,

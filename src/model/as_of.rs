@@ -8,7 +8,7 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// A time that somebody asks about. It means the end of the unit that was given, so that a time which was printed without
+/// A time in a question about the past. It means the end of the unit that was given, so that a time which was printed without
 /// its milliseconds finds what happened in that second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsOf {

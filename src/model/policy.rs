@@ -51,7 +51,7 @@ pub struct Policy {
     /// Gates that must have passed; unknown ones have not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
-    /// The risk from which an approval is needed, and by whom.
+    /// The risk from which an approval is needed, and the approvers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskRule>,
 }

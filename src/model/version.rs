@@ -37,7 +37,7 @@ pub struct Version {
     /// The included versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub includes: Vec<Include>,
-    /// When, by whom and why it was retired, if it is.
+    /// Time, person and reason of its retirement, if it is retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired: Option<Retired>,
     /// When its content was archived; its id and everything else remain.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::Registry;
-use super::sign_in_links::SIGN_IN_LINK;
+use super::auth_method::AuthMethod;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::risk::{Classifier, RuleSet};
@@ -26,8 +26,6 @@ use crate::store::{Store, StoreError};
 
 /// The name of the principal and of the access token that the first start makes.
 pub const FIRST_TOKEN: &str = "admin";
-/// How whom a trusted proxy has signed in proved who they are.
-const SINGLE_SIGN_ON: &str = "single sign-on";
 /// How finely the last use of an access token is recorded, in milliseconds.
 const USE_GRAIN_MS: i64 = 60_000;
 
@@ -38,8 +36,8 @@ pub struct Actor {
     pub name: String,
     /// Person, service or system.
     pub kind: PrincipalKind,
-    /// How they proved it, for example `access token ci-2026`.
-    pub method: String,
+    /// How they proved it.
+    pub method: AuthMethod,
     /// The request, as its answer and the log name it.
     pub request_id: Option<String>,
     /// The address that the request came from; none from this machine's own files and sockets.
@@ -55,7 +53,7 @@ impl Actor {
         Self {
             name: OPERATOR.to_owned(),
             kind: PrincipalKind::System,
-            method: method.to_owned(),
+            method: AuthMethod::Other(method.to_owned()),
             request_id: None,
             client: None,
             bound: None,
@@ -114,13 +112,13 @@ impl AuthContext {
     /// Whether a trusted proxy has signed them in, and no access token is behind them.
     #[must_use]
     pub fn is_single_sign_on(&self) -> bool {
-        self.actor.method == SINGLE_SIGN_ON
+        self.actor.method == AuthMethod::SingleSignOn
     }
 
     /// Whether a sign-in link has signed them in, and no access token is behind them.
     #[must_use]
     pub fn is_sign_in_link(&self) -> bool {
-        self.actor.method == SIGN_IN_LINK
+        self.actor.method == AuthMethod::SignInLink
     }
 
     /// A replica's own access token for reading, which is no principal's.
@@ -287,7 +285,7 @@ impl AuthState {
         let actor = Actor {
             name: principal.name.clone(),
             kind: principal.kind,
-            method: format!("access token {}", record.name),
+            method: AuthMethod::AccessToken(record.name.clone()),
             request_id: None,
             client: None,
             bound: record.prompts.clone(),
@@ -311,7 +309,7 @@ impl AuthState {
         }
         if let Some((hash, until)) = record.previous.as_ref().and_then(|(hex, until)| Some((hash(hex)?, *until))) {
             // Distinguished, so that the old token cannot rotate the new one.
-            let actor = Actor { method: format!("access token {}, rotated out", record.name), ..actor.clone() };
+            let actor = Actor { method: AuthMethod::RotatedOut(record.name.clone()), ..actor.clone() };
             let until = record.expires.map_or(until, |expires| expires.min(until));
             self.seats.insert(hash, seat(&actor, Some(until)));
         }
@@ -341,28 +339,28 @@ impl Registry {
         Some(Arc::clone(seat))
     }
 
-    /// A person whom a trusted proxy has signed in; none where that is not the name of a person, or they are disabled.
+    /// A person that a trusted proxy has signed in; none where that is not the name of a person, or they are disabled.
     #[must_use]
     pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<AuthContext>> {
-        self.seat_of_person(name, SINGLE_SIGN_ON)
+        self.seat_of_person(name, AuthMethod::SingleSignOn)
     }
 
     /// A person who signed in with a link, under the same conditions.
     #[must_use]
     pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<AuthContext>> {
-        self.seat_of_person(name, SIGN_IN_LINK)
+        self.seat_of_person(name, AuthMethod::SignInLink)
     }
 
-    fn seat_of_person(&self, name: &str, method: &'static str) -> Option<Arc<AuthContext>> {
+    fn seat_of_person(&self, name: &str, method: AuthMethod) -> Option<Arc<AuthContext>> {
         let known = self.0.known.load();
         let principal = known.rules.book.principals.get(name)?;
         if principal.disabled.is_some() || principal.kind != PrincipalKind::Person {
             return None;
         }
-        let actor = Actor { name: name.to_owned(), kind: principal.kind, ..Actor::operator(method) };
-        let scope = scope_of(&known.rules.book, &actor);
         // The pages follow nothing. The name tells limits of one person from those of another.
         let token = format!("{method} of {name}");
+        let actor = Actor { name: name.to_owned(), kind: principal.kind, method, ..Actor::operator("") };
+        let scope = scope_of(&known.rules.book, &actor);
         Some(Arc::new(AuthContext { actor, token, scope, ..AuthContext::reader(name) }))
     }
 
@@ -444,7 +442,7 @@ impl Registry {
     }
 }
 
-/// What somebody may read.
+/// What an actor can read.
 fn scope_of(book: &Rulebook, actor: &Actor) -> ReadScope {
     let audits = book.decide(&actor.ask(Permission::Audit, None, None)).allowed;
     ReadScope::of(&actor.name, book.readable(&actor.name), actor.bound.clone(), audits)

@@ -26,7 +26,7 @@ const SUBJECT_BYTES_MAX: usize = 300;
 /// Longest reason of a refusal in the log, in bytes.
 const REASON_BYTES_MAX: usize = 4_000;
 
-/// A command that somebody asks for, as the log has it if it is refused.
+/// A command that was asked for, as the log has it if it is refused.
 pub(super) struct Attempt {
     command: Command,
     subjects: Vec<Subject>,
@@ -151,7 +151,7 @@ impl Ctx {
         AuditEntry {
             actor: self.actor.name.clone(),
             actor_kind: Some(self.actor.kind),
-            method: self.actor.method.clone(),
+            method: self.actor.method.to_string(),
             request_id: self.actor.request_id.clone(),
             client: self.actor.client,
             reason: reasons.join("; "),
@@ -326,7 +326,7 @@ mod tests {
         }
         assert_eq!(refusals.admit("ann", Command::Deploy, at(1_000_001)), None);
         assert_eq!(refusals.admit("ann", Command::Deploy, at(1_059_999)), None);
-        assert_eq!(refusals.admit("bob", Command::Deploy, at(1_059_999)), Some(0), "somebody else");
+        assert_eq!(refusals.admit("bob", Command::Deploy, at(1_059_999)), Some(0), "another principal");
         assert_eq!(refusals.admit("ann", Command::Publish, at(1_059_999)), Some(0), "something else");
         assert_eq!(refusals.admit("ann", Command::Deploy, at(1_060_000)), Some(2));
         assert_eq!(refusals.admit("ann", Command::Deploy, at(1_060_000)), Some(0));

@@ -24,7 +24,7 @@ pub(super) fn makers_of<Q: Queries + Documents>(
     name: &PromptName,
     version: &Version,
 ) -> Result<BTreeSet<String>, StoreError> {
-    let mut found = Contributors::new(txn, None);
+    let mut found = ContributorSearch::new(txn, None);
     found.add(name, version)?;
     Ok(found.finish()?.into_keys().collect())
 }
@@ -37,7 +37,7 @@ pub(super) fn makers_of_move<Q: Queries + Documents>(
     let mut all = BTreeMap::new();
     for growth in &wanted.grows {
         let base = base(txn, wanted.name, wanted.label, growth)?;
-        let mut found = Contributors::new(txn, Some(included(txn, wanted.name, &base.versions)?));
+        let mut found = ContributorSearch::new(txn, Some(included(txn, wanted.name, &base.versions)?));
         found.note_range(wanted.name, base.after, growth.version);
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
             // Its commit does not exist yet: its author is the caller.
@@ -127,7 +127,7 @@ fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BT
 }
 
 /// Collects makers; looks at each version once.
-struct Contributors<'t, Q> {
+struct ContributorSearch<'t, Q> {
     txn: &'t Q,
     /// What subjects have of each included prompt already; without it, of what is included its own makers count alone.
     known: Option<BTreeMap<PromptName, u64>>,
@@ -138,7 +138,7 @@ struct Contributors<'t, Q> {
     found: BTreeMap<String, String>,
 }
 
-impl<'t, Q: Queries + Documents> Contributors<'t, Q> {
+impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
     const fn new(txn: &'t Q, known: Option<BTreeMap<PromptName, u64>>) -> Self {
         Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeMap::new() }
     }
@@ -154,7 +154,7 @@ impl<'t, Q: Queries + Documents> Contributors<'t, Q> {
     }
 
     fn add(&mut self, name: &PromptName, version: &Version) -> Result<(), StoreError> {
-        let documents::Makers(savers) = self.txn.get((name, version.number))?.unwrap_or_default();
+        let documents::Contributors(savers) = self.txn.get((name, version.number))?.unwrap_or_default();
         let publisher = self.txn.audit_entry(version.commit)?.map(|entry| entry.actor);
         for maker in savers.into_iter().chain(publisher).chain([version.author.clone()]) {
             self.found.entry(maker).or_insert_with(|| format!("{name}@{}", version.number));

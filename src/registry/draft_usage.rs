@@ -11,7 +11,7 @@ use crate::model::draft::{
 use crate::model::name::PromptName;
 use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::store::StoreError;
-use crate::store::documents::{Document, Documents, DraftRoom, DraftSave, DraftSaveKey, Excerpt, save_key};
+use crate::store::documents::{Document, Documents, DraftSave, DraftSaveKey, DraftUsage, Excerpt, save_key};
 use crate::store::write::WriteTxn;
 
 /// The key of what all drafts together take; no principal is called that.
@@ -32,7 +32,7 @@ pub(super) fn check(txn: &WriteTxn<'_>, saved: &Draft, is_new: bool) -> Result<(
             [(room.drafts + drafts, drafts_max, "places"), (room.bytes.saturating_add(bytes), bytes_max, "bytes")]
         {
             if found > max {
-                return Err(RegistryError::DraftRoom { whose: whose(), found, max, unit });
+                return Err(RegistryError::DraftLimit { whose: whose(), found, max, unit });
             }
         }
     }
@@ -94,16 +94,16 @@ fn length(draft: &Draft) -> Result<u64, RegistryError> {
     Ok(bytes.len() as u64)
 }
 
-fn room(txn: &WriteTxn<'_>, who: &str) -> Result<DraftRoom, StoreError> {
+fn room(txn: &WriteTxn<'_>, who: &str) -> Result<DraftUsage, StoreError> {
     Ok(txn.get(who)?.unwrap_or_default())
 }
 
-fn change(txn: &mut WriteTxn<'_>, who: &str, by: impl Fn(&mut DraftRoom)) -> Result<(), StoreError> {
+fn change(txn: &mut WriteTxn<'_>, who: &str, by: impl Fn(&mut DraftUsage)) -> Result<(), StoreError> {
     for who in [who, EVERYBODY] {
         let mut changed = room(txn, who)?;
         by(&mut changed);
-        if changed == DraftRoom::default() {
-            txn.remove::<DraftRoom>(who)?;
+        if changed == DraftUsage::default() {
+            txn.remove::<DraftUsage>(who)?;
         } else {
             txn.put(who, &changed)?;
         }
@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");
         let checked = store.write_blocking(move |txn| -> Result<_, RegistryError> {
-            txn.put(who, &DraftRoom { drafts, bytes })?;
+            txn.put(who, &DraftUsage { drafts, bytes })?;
             Ok(check(txn, &draft("ann"), is_new).err().map(|error| error.to_string()))
         });
         checked.expect("written")

@@ -38,7 +38,7 @@ pub enum RegistryError {
     )]
     TooFast { actor: String, max_bytes: u64, retry_after_s: u64 },
     #[error("{whose} drafts would need {found} {unit}; the limit is {max}")]
-    DraftRoom { whose: String, found: u64, max: u64, unit: &'static str },
+    DraftLimit { whose: String, found: u64, max: u64, unit: &'static str },
     #[error("there are {count} {what}; the limit is {max}")]
     TooMany { what: &'static str, count: usize, max: usize },
     #[error("there is no prompt `{name}`")]
@@ -148,7 +148,7 @@ impl RegistryError {
                 | Self::BreaksCallers { .. }
                 | Self::HoldsSecrets { .. }
                 | Self::TooFast { .. }
-                | Self::DraftRoom { .. }
+                | Self::DraftLimit { .. }
         )
     }
 }

@@ -8,6 +8,7 @@
 mod about;
 pub mod access;
 mod archive;
+mod auth_method;
 pub mod bootstrap;
 mod change_requests;
 mod command;
@@ -50,6 +51,7 @@ use ipnet::IpNet;
 use tokio::sync::watch;
 
 pub use access::{Actor, AuthContext};
+pub use auth_method::AuthMethod;
 pub use error::RegistryError;
 pub use sessions::{SessionHash, SignedInBy, WebSession};
 pub use sources::FileOutcome;

@@ -52,7 +52,7 @@ impl Registry {
     /// What moving a label would change, what its policies demand, and whether the actor could do it.
     ///
     /// # Errors
-    /// The prompt cannot be read, what shall be served is refused, or the store fails.
+    /// The prompt cannot be read, what is to be served is refused, or the store fails.
     pub fn preview_move(
         &self,
         view: &CatalogueView,

@@ -241,7 +241,7 @@ impl Registry {
         WhoAmI {
             name: actor.name.clone(),
             kind: actor.kind,
-            method: actor.method.clone(),
+            method: actor.method.to_string(),
             grants,
             permissions: held.into_iter().collect(),
             prompts: actor.bound.clone(),

@@ -26,7 +26,7 @@ use crate::model::stamp::stamp;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Include, Version};
 use crate::resolve::catalogue::live_dependents;
-use crate::store::documents::Makers;
+use crate::store::documents::Contributors;
 use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 use crate::template::include::{INCLUDE_DEPTH_MAX, Included, flatten};
@@ -383,7 +383,7 @@ impl Plan {
             audited.insert(0, AuditChange::Version { prompt, version: number, content_id });
             keep_findings(txn, &ctx.rules, name, number, &self.findings)?;
             if !self.makers.is_empty() {
-                txn.put((name, number), &Makers(self.makers.clone()))?;
+                txn.put((name, number), &Contributors(self.makers.clone()))?;
             }
             ctx.found(&self.findings);
         }

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::access::hex;
+use super::auth_method::AuthMethod;
 use super::command::{Attempt, Ctx};
 use super::tokens::generate;
 use super::{Actor, Registry, RegistryError};
@@ -19,9 +20,6 @@ use crate::model::time::Timestamp;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, OpenSignInLink, Scan};
 use crate::store::write::WriteTxn;
-
-/// What the audit log says of how somebody proved who they are.
-pub(super) const SIGN_IN_LINK: &str = "sign-in link";
 
 impl Registry {
     /// Creates the link that signs a person in once, and says until when it works; the secret is nowhere else.
@@ -61,7 +59,7 @@ impl Registry {
         Ok((secret, expires.await?))
     }
 
-    /// Whom a link would sign in now; none where it was used, replaced or has expired.
+    /// The person a link would sign in now; none where it was used, replaced or has expired.
     ///
     /// # Errors
     /// The store fails.
@@ -71,7 +69,7 @@ impl Registry {
         Ok(person_of(open, &self.0.known.load().rules.book, now).map(|open| open.principal))
     }
 
-    /// Uses a link up, and says whom it signs in; none where it was used, replaced or has expired. `by` says where the
+    /// Uses a link up, and returns the person it signs in; none where it was used, replaced or has expired. `by` says where the
     /// request came from.
     ///
     /// # Errors
@@ -79,8 +77,13 @@ impl Registry {
     pub async fn use_sign_in_link(&self, secret: &AccessToken, by: Actor) -> Result<Option<String>, RegistryError> {
         let Some(name) = self.sign_in_link(secret)? else { return Ok(None) };
         let key = hex(&secret.hash());
-        let method = SIGN_IN_LINK.to_owned();
-        let actor = Actor { name: name.clone(), kind: PrincipalKind::Person, method, bound: None, ..by };
+        let actor = Actor {
+            name: name.clone(),
+            kind: PrincipalKind::Person,
+            method: AuthMethod::SignInLink,
+            bound: None,
+            ..by
+        };
         let about = Attempt::new(Command::UseSignInLink, [Subject::Principal { name }], "");
         self.command(&actor, about, move |txn, ctx| use_up(txn, ctx, &key)).await
     }
@@ -102,7 +105,7 @@ fn person_of(open: Option<OpenSignInLink>, book: &Rulebook, now: Timestamp) -> O
     open.filter(|open| open.expires > now && check_person(book, &open.principal).is_ok())
 }
 
-/// Refuses whoever cannot sign in with a link: services, and people who are disabled.
+/// Refuses principals that cannot sign in with a link: services, and people who are disabled.
 fn check_person(book: &Rulebook, name: &str) -> Result<(), RegistryError> {
     let absent = || RegistryError::NotFound { what: "principal", name: super::command::clip(name, HANDLE_BYTES_MAX) };
     let principal = book.principals.get(name).ok_or_else(absent)?;

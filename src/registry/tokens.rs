@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::access::{hex, rules_change};
+use super::auth_method::AuthMethod;
 use super::change_requests::stop_automatic;
 use super::command::Attempt;
 use super::principals::{check_handle, create};
@@ -131,7 +132,7 @@ impl Registry {
         let about = Attempt::new(Command::RotateToken, [Subject::Token { name: name.clone() }], "");
         let record = self.command(actor, about, move |txn, ctx| {
             let own = txn.get::<TokenRecord>(&name)?.is_some_and(|record| {
-                record.principal == ctx.actor.name && ctx.actor.method == format!("access token {}", record.name)
+                record.principal == ctx.actor.name && ctx.actor.method == AuthMethod::AccessToken(record.name)
             });
             if own {
                 ctx.because("it is their own".to_owned());

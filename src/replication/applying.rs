@@ -63,9 +63,9 @@ impl Follower {
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
         // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
         // replica keeps beside it.
-        let anew = self.damaged.then(|| (self.following.settings.root_key, self.engine.trusted()));
+        let rebuilt = self.damaged.then(|| (self.following.settings.root_key, self.engine.trusted()));
         let before = match step.settled {
-            Some(RequiredHistory { seq, given_up }) if anew.is_none() => {
+            Some(RequiredHistory { seq, given_up }) if rebuilt.is_none() => {
                 let store = self.store.clone();
                 let read = tokio::task::spawn_blocking(move || store.read()).await;
                 let state = read.unwrap_or(Err(StoreError::Aborted)).map_err(failed)?;
@@ -75,7 +75,7 @@ impl Follower {
         };
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Counts, StoreError> {
             let counts = delta::apply(txn, data, &target, before.as_ref())?;
-            if let Some((root_key, trusted)) = anew {
+            if let Some((root_key, trusted)) = rebuilt {
                 txn.follow(&root_key)?;
                 for (number, note) in trusted.roots {
                     txn.put_root(number, &note)?;
@@ -91,7 +91,7 @@ impl Follower {
             }
             Ok(counts)
         };
-        let result = if self.damaged { self.store.write_anew(job).await } else { self.store.write(job).await };
+        let result = if self.damaged { self.store.write_rebuilding(job).await } else { self.store.write(job).await };
         let counts = match result {
             Ok(counts) => counts,
             Err(error) if error.is_damage() => {

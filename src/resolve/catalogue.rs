@@ -32,7 +32,7 @@ use crate::store::{Store, StoreError};
 /// Audit entries that one look for those that fit reads: about a tenth of a second of work.
 const AUDIT_LOOK_MAX: usize = 20_000;
 
-/// Answers questions about prompts, for whom a [`ReadScope`] says; clones share the store.
+/// Answers questions about prompts within a [`ReadScope`]; clones share the store.
 #[derive(Clone)]
 pub struct Catalogue {
     store: Store,
@@ -362,7 +362,7 @@ impl CatalogueView {
     }
 }
 
-/// Audit entries that fit, newest first, whoever asks.
+/// Audit entries that fit, newest first, regardless of the reader.
 pub(crate) fn audit_newest(
     txn: &ReadTxn,
     fits: &dyn Fn(&AuditEntry) -> bool,

@@ -1,7 +1,7 @@
 //! What one reader may see, decided in one place.
 //!
 //! Nothing can be asked of the [`Catalogue`](super::Catalogue) without a scope. It holds the rules of one moment: that of
-//! the request. A scope is made where somebody was authenticated, and costs one reference count to hand on.
+//! the request. A scope is made where a caller was authenticated, and costs one reference count to hand on.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct ReadScope {
     audits: bool,
 }
 
-/// The prompts that somebody may read.
+/// The prompts that a reader can see.
 #[derive(Debug, PartialEq, Eq)]
 struct Readable {
     who: String,

@@ -132,7 +132,7 @@ async fn write_down(registry: &Registry, clock: &PrimaryClock) -> Result<(), Reg
     registry.record_counted_refusals().await
 }
 
-/// Archives what nobody needs.
+/// Archives unused versions.
 async fn archive(registry: &Registry, unused_days: u32) -> Result<(), RegistryError> {
     let archived = registry.archive_by_settings(unused_days).await?;
     if !archived.versions.is_empty() {

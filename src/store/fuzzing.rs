@@ -1,4 +1,4 @@
-//! What the targets in `fuzz/` need of the stored records, which nobody outside of the store reads; built for them alone.
+//! What the targets in `fuzz/` need of the stored records, which are private to the store; built for them alone.
 
 use super::codec::{self, Record};
 use super::documents::Document;

@@ -272,7 +272,7 @@ pub(super) fn decode_audit(bytes: &[u8], seq: u64) -> Result<AuditEntry, StoreEr
     let json = codec::decode::<AuditV1>(bytes)?.json;
     let entry: AuditEntry = serde_json::from_slice(&json).map_err(|error| {
         let reason = error.to_string();
-        // What holds is what somebody wrote: a newer program, and no damage.
+        // An intact hash means that a newer program wrote it, not damage.
         if Link::read(&json).is_ok_and(|link| link.holds) {
             StoreError::AuditEntry { seq, reason }
         } else {

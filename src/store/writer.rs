@@ -362,7 +362,7 @@ impl Store {
     ///
     /// # Errors
     /// The job's own, or the store's; then nothing has changed.
-    pub async fn write_anew<T, E>(
+    pub async fn write_rebuilding<T, E>(
         &self,
         job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<T, E>
@@ -371,7 +371,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        self.send(WriterCommand::Anew(Box::new(Task::new(job, answer))))?;
+        self.send(WriterCommand::Rebuild(Box::new(Task::new(job, answer))))?;
         wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 

@@ -94,7 +94,7 @@ where
 pub(super) enum WriterCommand {
     Write(Box<dyn QueuedCommand>),
     /// A job for a new database, which takes the place of this one.
-    Anew(Box<dyn QueuedCommand>),
+    Rebuild(Box<dyn QueuedCommand>),
     Seal(Seal),
     Observe(Observer, SyncSender<()>),
     /// The threads that answer requests go first from now on.
@@ -137,11 +137,11 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let (mut group, mut anew, mut stopped) = (Vec::new(), None, None);
+            let (mut group, mut rebuilding, mut stopped) = (Vec::new(), None, None);
             for job in std::iter::once(first).chain(jobs.try_iter()) {
                 match job {
                     WriterCommand::Write(job) => group.push(job),
-                    WriterCommand::Anew(job) => anew = Some(job),
+                    WriterCommand::Rebuild(job) => rebuilding = Some(job),
                     WriterCommand::Seal(seal) => self.seal = Some(seal),
                     WriterCommand::Observe(observer, added) => {
                         self.observers.push(observer);
@@ -151,7 +151,7 @@ impl Writer {
                     WriterCommand::Wake => {}
                     WriterCommand::Stop(done) => stopped = Some(done),
                 }
-                if group.len() == GROUP_JOBS_MAX || stopped.is_some() || anew.is_some() {
+                if group.len() == GROUP_JOBS_MAX || stopped.is_some() || rebuilding.is_some() {
                     break;
                 }
             }
@@ -159,8 +159,8 @@ impl Writer {
             if !group.is_empty() {
                 self.run_group(group);
             }
-            if let Some(job) = anew {
-                self.run_anew(job);
+            if let Some(job) = rebuilding {
+                self.run_rebuild(job);
             }
             if let Some(done) = stopped {
                 self.shared.close();
@@ -360,8 +360,8 @@ impl Writer {
     }
 
     /// Runs a job on a new database, and puts that in the place of the one that is there.
-    fn run_anew(&mut self, mut job: Box<dyn QueuedCommand>) {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.make_anew(&mut *job)));
+    fn run_rebuild(&mut self, mut job: Box<dyn QueuedCommand>) {
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.rebuild(&mut *job)));
         let outcome = caught.unwrap_or(Err(StoreError::Aborted));
         match &outcome {
             Ok(()) => self.drop_damaged_without_room(),
@@ -384,7 +384,7 @@ impl Writer {
         }
     }
 
-    fn make_anew(&mut self, job: &mut dyn QueuedCommand) -> Result<(), StoreError> {
+    fn rebuild(&mut self, job: &mut dyn QueuedCommand) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         check_room(&shared.directory, FREE_BYTES_MIN)?;
         let handle = Handle::create(&*shared.medium, &shared.path)?;

@@ -63,7 +63,7 @@ pub enum Who {
         /// What their forms carry, to show that they are theirs.
         form: String,
     },
-    /// Somebody with a session that a sign-in link began.
+    /// A person with a session that a sign-in link began.
     SignInLink {
         /// The principal.
         name: String,

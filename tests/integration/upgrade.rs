@@ -1,6 +1,6 @@
 //! Databases of every released schema open, say what they said, and go on.
 //!
-//! `BOOKHOLDER_WRITE_FIXTURES=1 cargo test --test integration upgrade` writes the files of the present schema. Once a
+//! `UPDATE_FIXTURES=1 cargo test --test integration upgrade` writes the files of the present schema. Once a
 //! schema was released, its files never change.
 
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ async fn governed_story() -> Primary {
     let tester = RoleRequest { permissions: [Permission::Read].into(), description: "tries".to_owned() };
     registry.put_role(admin, "tester".to_owned(), tester).await.expect("a role");
     registry.create_principal(admin, ann).await.expect("a principal");
-    // Nobody approves what they made some of.
+    // Contributors cannot approve.
     let bob = PrincipalRequest {
         name: "bob".to_owned(),
         kind: PrincipalKind::Person,
@@ -137,7 +137,7 @@ fn open(schema: u64) -> (Store, tempfile::TempDir) {
 
 #[tokio::test]
 async fn the_first_schema_opens_with_all_that_it_holds() {
-    if std::env::var_os("BOOKHOLDER_WRITE_FIXTURES").is_some() {
+    if std::env::var_os("UPDATE_FIXTURES").is_some() {
         write(1, &governed_story().await);
     }
     let (store, _directory) = open(1);

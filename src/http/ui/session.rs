@@ -180,7 +180,7 @@ impl Sessions {
         Ok(id)
     }
 
-    /// What a session that has not ended was begun with. It counts as a use of it where somebody `acts`: what a page
+    /// What a session that has not ended was begun with. It counts as a use of it where the user `acts`: what a page
     /// asks for by itself keeps nobody signed in.
     pub(super) fn find(&self, id: &str, acts: bool) -> Option<SignedInBy> {
         let (now_ms, shown_ms) = (monotonic(&*self.clock), self.clock.monotonic_ms());

@@ -33,7 +33,7 @@ pub(in crate::http) fn link_url(node: &str, secret: &AccessToken) -> String {
     format!("{node}{PATH}{}", secret.reveal())
 }
 
-/// Shows whom the link signs in, and a button that does it.
+/// Shows the person that the link signs in, and a button that does it.
 pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
     let peer = Peer::of(&parts);

@@ -20,7 +20,7 @@ use crate::api::status::Freshness;
 use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::registry::{Actor, AuthContext, Registry, SignedInBy};
+use crate::registry::{Actor, AuthContext, AuthMethod, Registry, SignedInBy};
 use crate::resolve::{CatalogueView, ReadScope};
 use crate::store::StoreError;
 use crate::web::form::FormValues;
@@ -288,7 +288,7 @@ impl<const MAX: usize> SubmittedForm<MAX> {
         let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
         let registry = app.registry.clone().ok_or_else(replica)?;
         // The seat says how it was proved: a token that was rotated out stays told apart.
-        let method = format!("web session of {}", self.seat.actor().method);
+        let method = AuthMethod::WebSession(Box::new(self.seat.actor().method.clone()));
         let request_id = self.request.as_ref().map(ToString::to_string);
         Ok((registry, Actor { method, request_id, client: self.peer.address, ..self.seat.actor().clone() }))
     }

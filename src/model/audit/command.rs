@@ -110,7 +110,7 @@ commands! {
     // A token rotates itself without a permission.
     RotateToken "rotate-token" = PLAIN;
     CreateSignInLink "create-sign-in-link" = needs(Permission::Access);
-    // Whoever has the link needs no permission.
+    // The holder of the link needs no permission.
     UseSignInLink "use-sign-in-link" = PLAIN;
     // About policies, rules and webhooks.
     PutPolicy "put-policy" = needs(Permission::Policy);

@@ -131,7 +131,7 @@ impl Subject {
         }
     }
 
-    /// The texts that somebody else chose.
+    /// The texts that come from a caller.
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Self::Prompt { prompt: text }

@@ -14,7 +14,7 @@ use crate::registry::contributors::proposers;
 use crate::registry::deploy::move_labels;
 use crate::registry::move_policy::{self, MoveOptions, evaluate_policies, open_requests, proposed};
 use crate::registry::rollback::spent_at;
-use crate::registry::{Actor, RegistryError};
+use crate::registry::{Actor, AuthMethod, RegistryError};
 use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
@@ -104,7 +104,7 @@ pub(super) fn apply_if_complete(
     let deployer = Actor {
         name: who.clone(),
         kind: ctx.rules.book.principals.get(who).map_or(ctx.actor.kind, |principal| principal.kind),
-        method: format!("change request {}, deployed automatically", request.id),
+        method: AuthMethod::Other(format!("change request {}, deployed automatically", request.id)),
         request_id: ctx.actor.request_id.clone(),
         client: ctx.actor.client,
         bound: None,

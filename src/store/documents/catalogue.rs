@@ -62,11 +62,11 @@ documents! {
     14 TokenUse        by &'a str;
     15 DueDelivery     by DueDeliveryKey<'a>;
     16 WebhookSecrets  by &'a str;
-    17 Makers          by (&'a PromptName, u64);
+    17 Contributors          by (&'a PromptName, u64);
     18 ScannedUnder    by (&'a PromptName, u64);
     19 About           by &'a PromptName;
     20 Samples         by &'a PromptName;
-    21 DraftRoom       by &'a str;
+    21 DraftUsage       by &'a str;
     22 PublishedFile   by (&'a str, &'a PromptName);
     23 WebSessionRecord by &'a str;
     24 ImportedPrompt  by &'a PromptName;
@@ -96,7 +96,7 @@ pub struct RuleSetToml(pub String);
 #[serde(transparent)]
 pub struct Findings(pub Vec<Finding>);
 
-/// The last hour, in hours since 1970, in which somebody used a version.
+/// The last hour, in hours since 1970, in which a version was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LastUse(pub u64);
@@ -109,7 +109,7 @@ pub struct TokenUse(pub i64);
 /// Who else than its author made a version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Makers(pub Vec<String>);
+pub struct Contributors(pub Vec<String>);
 
 /// The id of the rules that the findings of a version were found under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ pub struct Samples(pub BTreeMap<String, serde_json::Value>);
 /// How many drafts a principal has, and how many bytes those and their saves take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "said above")]
-pub struct DraftRoom {
+pub struct DraftUsage {
     pub drafts: u64,
     pub bytes: u64,
 }
@@ -156,7 +156,7 @@ pub struct WebSessionRecord {
 /// A sign-in link that was not used yet, by the hex hash of its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSignInLink {
-    /// Whom it signs in.
+    /// The person it signs in.
     pub principal: String,
     /// Who created it.
     pub created_by: String,

@@ -73,7 +73,7 @@ pub struct SignInLinkPageData<'a> {
     pub key: &'a str,
     /// Shows that the form is of the browser that asked for it.
     pub form: &'a str,
-    /// Whom it signs in; none where it does not work.
+    /// The person it signs in; none where it does not work.
     pub name: Option<&'a str>,
 }
 

@@ -34,7 +34,7 @@ async fn a_token_works_from_its_making_to_its_revocation() {
     let token = make(&primary, "replica-plant-7", "replica").await.expect("a free name");
     let seat = primary.registry.authenticate(&token).expect("it is known");
     assert_eq!((seat.actor().name.as_str(), seat.actor().kind), ("replica-plant-7", PrincipalKind::Service));
-    assert_eq!(seat.actor().method, "access token replica-plant-7");
+    assert_eq!(seat.actor().method.to_string(), "access token replica-plant-7");
     assert!(seat.follows("all") && seat.scope().reads("support/agent"));
     let listed = primary.registry.tokens(&primary.admin).expect("an admin asks");
     assert_eq!(listed.iter().map(|view| view.name.as_str()).collect::<Vec<_>>(), ["admin", "replica-plant-7"]);

@@ -161,6 +161,6 @@ async fn reported_callers_are_limited_to_200_per_version() {
     assert_eq!(
         primary.registry.used_by(&primary.view(), &name("support/a"), 1).expect("names").len(),
         201,
-        "whoever is known stays"
+        "known principals stay"
     );
 }

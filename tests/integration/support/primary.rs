@@ -21,7 +21,7 @@ use bookholder::registry::bootstrap::{self, BootstrapOptions, Bootstrapped};
 use bookholder::registry::new_epoch::NewEpoch;
 use bookholder::registry::signer::{KEYS_FOLDER, ROOT_KEY_FILE, Signer, read_key};
 use bookholder::registry::trust_files::TrustFiles;
-use bookholder::registry::{Actor, Registry, RegistryError};
+use bookholder::registry::{Actor, AuthMethod, Registry, RegistryError};
 use bookholder::replication::publisher::Publisher;
 use bookholder::resolve::resolver::{Query, Resolver};
 use bookholder::resolve::{Catalogue, CatalogueView, ReadScope, ResolveError};
@@ -293,7 +293,7 @@ pub fn person(name: &str) -> Actor {
     Actor {
         name: name.to_owned(),
         kind: PrincipalKind::Person,
-        method: "a test".to_owned(),
+        method: AuthMethod::Other("a test".to_owned()),
         request_id: None,
         client: None,
         bound: None,

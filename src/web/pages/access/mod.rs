@@ -199,8 +199,7 @@ fn token_fields(id: &str, typed: &FormValues) -> Markup {
     let days = if typed.get("name").is_empty() { "90" } else { typed.get("days") };
     html! {
         label for={ (id) "-name" } { "Token name " span.quiet { "(e.g. ann-laptop)" } }
-        input id={ (id) "-name" } name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX)
-            pattern=(NAME) autocomplete="off" spellcheck="false";
+        (name_input(&format!("{id}-name"), typed))
         label for={ (id) "-days" } { "Expires in (days) " span.quiet { "(leave empty for no expiry)" } }
         input id={ (id) "-days" } name="days" type="number" min="1" max="3660" value=(plain(days));
         label for={ (id) "-bound" } { "Limit to prompts " span.quiet { "(optional)" } }
@@ -230,6 +229,14 @@ fn further(path: &str, sought: &str, next: Option<&str>) -> Markup {
                 a.button rel="next" href={ (path) (query(&[("q", sought), ("after", next)])) } { "Next" }
             }
         }
+    }
+}
+
+/// The field for the name of what a form creates.
+fn name_input(id: &str, typed: &FormValues) -> Markup {
+    html! {
+        input id=(id) name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
+            autocomplete="off" spellcheck="false";
     }
 }
 

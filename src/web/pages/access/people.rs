@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, Tab, finder, further, grant_fields, grant_words, on_demand, side_by_side};
+use super::{Tab, finder, further, grant_fields, grant_words, name_input, on_demand, side_by_side};
 use crate::model::principal::{Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 use crate::web::form::{Outcome, begin};
-use crate::web::format::{Escaped, plain, when};
+use crate::web::format::{Escaped, when};
 use crate::web::layout::{Frame, empty, principal_path};
 
 /// What the page shows.
@@ -88,8 +88,7 @@ fn new(people: &People, form: &str) -> Markup {
         form.stack method="post" action=(Tab::People.path()) {
             (begin(form, "create"))
             label for="new-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
-            input #new-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
-                autocomplete="off" spellcheck="false";
+            (name_input("new-name", &typed))
             label for="new-kind" { "Kind" }
             select #new-kind name="kind" {
                 @for kind in [PrincipalKind::Person, PrincipalKind::Service] {

@@ -69,7 +69,9 @@ pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
                         @else { (tokens::table(frame, held, false)) }
                     }
                 }
-                @if let Some(did) = &matter.did { section { h2 { "Recent activity" } (lately(frame, &one.name, did)) } }
+                @if let Some(did) = &matter.did {
+                    section { h2 { "Recent activity" } (recent_activity(frame, &one.name, did)) }
+                }
             }
             aside aria-label="Change" {
                 p { a href=(why_path(&one.name, "", "", "")) { "Check access" } }
@@ -138,7 +140,7 @@ fn take(who: &str, grant: &Grant, form: &str) -> Markup {
     }
 }
 
-fn lately(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
+fn recent_activity(frame: &Frame, who: &str, did: &[AuditEntry]) -> Markup {
     html! {
         @if did.is_empty() { p.quiet { "No recent activity." } } @else {
             ul.thread {

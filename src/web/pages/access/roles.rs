@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::person::permissions;
-use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, role_path, side_by_side};
+use super::{Tab, behind_a_click, below, name_input, on_demand, role_path, side_by_side};
 use crate::model::principal::{Permission, Role};
 use crate::web::form::{FormValues, Outcome, begin, hidden};
 use crate::web::format::{Escaped, plain};
@@ -76,8 +76,7 @@ fn new(roles: &Roles, form: &str) -> Markup {
         form.stack method="post" action=(Tab::Roles.path()) {
             (begin(form, "create"))
             label for="role-name" { "Name " span.quiet { "(a-z 0-9 . _ - @)" } }
-            input #role-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
-                autocomplete="off" spellcheck="false";
+            (name_input("role-name", &typed))
             (fields(&typed))
             button.primary type="submit" { "Create" }
         }

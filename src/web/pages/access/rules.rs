@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, Tab, behind_a_click, below, on_demand, rules_path, side_by_side};
+use super::{Tab, behind_a_click, below, name_input, on_demand, rules_path, side_by_side};
 use crate::api::govern::RuleSetView;
 use crate::web::form::{FormValues, Outcome, begin, hidden};
-use crate::web::format::{Escaped, plain};
+use crate::web::format::Escaped;
 use crate::web::layout::Frame;
 
 /// A rule to begin with.
@@ -65,8 +65,7 @@ fn new(matter: &Rules, form: &str) -> Markup {
         form.stack method="post" action=(Tab::Rules.path()) {
             (begin(form, "create"))
             label for="rules-name" { "Name" }
-            input #rules-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
-                autocomplete="off" spellcheck="false";
+            (name_input("rules-name", &typed))
             (text(&typed, EXAMPLE))
             label.check {
                 input type="checkbox" name="gitleaks" value="yes" checked[typed.ticked("gitleaks")];

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{NAME, NAME_MAX, PATTERN_MAX, Tab, behind_a_click, below, on_demand, side_by_side, webhook_path};
+use super::{PATTERN_MAX, Tab, behind_a_click, below, name_input, on_demand, side_by_side, webhook_path};
 use crate::api::webhooks::WebhookView;
 use crate::crypto::secret::AccessToken;
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
@@ -82,8 +82,7 @@ fn new(matter: &Webhooks, form: &str) -> Markup {
         form.stack method="post" action=(Tab::Webhooks.path()) {
             (begin(form, "save"))
             label for="hook-name" { "Name" }
-            input #hook-name name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
-                autocomplete="off" spellcheck="false";
+            (name_input("hook-name", &typed))
             (fields(&typed))
             button.primary type="submit" { "Create" }
             p.quiet { "The signing secret is shown once, on the next page." }
