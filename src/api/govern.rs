@@ -7,12 +7,9 @@ use utoipa::ToSchema;
 
 use super::read::Page;
 use super::write::Move;
-use crate::governance::interface::required_bump;
-use crate::governance::label_policy::Requirement;
-use crate::governance::merge::Merge;
-use crate::governance::rulebook::Verdict;
 use crate::json;
 use crate::model::change_request::{ChangeRequest, EventKind};
+use crate::model::comparison::Merge;
 use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
@@ -20,8 +17,10 @@ use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
-use crate::model::version::{Bump, Include};
-use crate::template::lint::Warning;
+use crate::model::verdict::Requirement;
+use crate::model::verdict::Verdict;
+use crate::model::version::{Bump, Include, InterfaceChange};
+use crate::model::warning::Warning;
 
 /// A new principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -295,7 +294,7 @@ pub struct MoveReview {
     pub from: Option<u64>,
     /// The diff, if one version replaces another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff: Option<crate::governance::diff::Diff>,
+    pub diff: Option<crate::model::comparison::Diff>,
     /// The effect on callers, with reasons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interface: Option<InterfaceChange>,
@@ -354,24 +353,6 @@ pub struct Reviewer {
     pub name: String,
     /// Its roles that allow it.
     pub roles: Vec<String>,
-}
-
-/// The effect of a change on callers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct InterfaceChange {
-    /// Major if callers may break.
-    pub bump: Bump,
-    /// The reason.
-    pub reasons: Vec<String>,
-}
-
-impl InterfaceChange {
-    /// Compares two contents.
-    #[must_use]
-    pub fn between(previous: &Content, next: &Content) -> Self {
-        let (bump, reasons) = required_bump(previous, next);
-        Self { bump, reasons }
-    }
 }
 
 /// Change requests, newest first.

@@ -10,19 +10,19 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::Problem;
-use crate::governance::diff::Diff;
 use crate::model::about::About;
 use crate::model::audit::AuditEntry;
+use crate::model::comparison::Diff;
 use crate::model::content::{Content, Model};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
+use crate::model::rendered::{Remark, Rendered};
 use crate::model::schema;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
-use crate::template::render::{Remark, Rendered};
 
 /// The answer to a reference: the content and how it was chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -13,7 +13,7 @@ use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
-use crate::template::lint::Warning;
+use crate::model::warning::Warning;
 
 /// A new version of a prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -64,7 +64,7 @@ pub struct Published {
     pub findings: Vec<Finding>,
     /// The effect on callers of the previous version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interface: Option<super::govern::InterfaceChange>,
+    pub interface: Option<crate::model::version::InterfaceChange>,
 }
 
 /// Deployments to labels, all at once or not at all.

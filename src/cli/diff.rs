@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, STRONG, harmless, paint};
 use crate::api::read::DiffAnswer;
-use crate::governance::diff::{Diff, ValueChange};
+use crate::model::comparison::{Diff, ValueChange};
 use crate::model::name::PromptName;
 use crate::model::reference::Selector;
 

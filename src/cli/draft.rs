@@ -15,7 +15,7 @@ use super::{Verdict, changed, folder};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::problem::ErrorCode;
 use crate::files::prompt::write;
-use crate::governance::merge::Conflict;
+use crate::model::comparison::Conflict;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Bump;

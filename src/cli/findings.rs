@@ -3,9 +3,9 @@
 use anstyle::Style;
 
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, count, one_line, paint};
-use crate::api::govern::InterfaceChange;
 use crate::model::finding::{Finding, Severity};
 use crate::model::version::Bump;
+use crate::model::version::InterfaceChange;
 
 /// From this severity on, a check says no.
 pub const GRAVE: Severity = Severity::High;

@@ -17,8 +17,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::model::as_of::AsOf;
 use crate::model::content::Body;
 use crate::model::reference::Reference;
+use crate::model::rendered::Rendered;
 use crate::model::time::Timestamp;
-use crate::template::render::Rendered;
 
 const EXAMPLES: &str = "\
 Examples:

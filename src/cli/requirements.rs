@@ -2,7 +2,7 @@
 
 use super::output::{BAD, DIM, GOOD, one_line, paint};
 use crate::api::govern::Reviewer;
-use crate::governance::label_policy::{Requirement, RequirementKind};
+use crate::model::verdict::{Requirement, RequirementKind};
 
 /// One line for each demand, and one more for who could give what is missing. Without a list of reviewers only their
 /// roles are known.

@@ -12,7 +12,7 @@ use crate::api::read::{PromptView, VersionView};
 use crate::model::content::Body;
 use crate::model::name::PromptName;
 use crate::model::reference::Reference;
-use crate::template::render::Rendered;
+use crate::model::rendered::Rendered;
 
 const EXAMPLES: &str = "\
 Examples:

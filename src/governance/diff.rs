@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::hash::Hash;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use similar::{Algorithm, DiffOp, DiffTag, capture_diff_slices, group_diff_ops};
-use utoipa::ToSchema;
 
 use crate::json;
+use crate::model::comparison::{Diff, MessageChange, SyntaxChange, ValueChange, VariableChange};
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax, Variable};
 
 /// Lines shown around a change.
@@ -22,80 +22,6 @@ const CONTEXT_LINES: usize = 3;
 const CONTEXT_LINES_WHOLE: usize = 1 << 30;
 /// Most comparisons of lines in one diff: lines of the one text times lines of the other.
 const WORK_COMPARISONS_MAX: usize = 64_000_000;
-
-/// What changed between two contents.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Diff {
-    /// The syntax, where it changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub syntax: Option<SyntaxChange>,
-    /// The text of a text prompt, as unified hunks without a header.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// The messages of a chat prompt that were added, removed or changed, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub messages: Vec<MessageChange>,
-    /// The variables that were added, removed or changed, by name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<VariableChange>,
-    /// The model and its parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<ValueChange>,
-    /// The tools.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tools: Option<ValueChange>,
-    /// The response schema.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_schema: Option<ValueChange>,
-    /// The application's own configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<ValueChange>,
-}
-
-/// The syntax before and after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[allow(missing_docs, reason = "before and after")]
-pub struct SyntaxChange {
-    pub before: Syntax,
-    pub after: Syntax,
-}
-
-/// One message that was added, removed or changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MessageChange {
-    /// Its old index, from 0; absent for an added one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<usize>,
-    /// Its new index, from 0; absent for a removed one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<usize>,
-    /// Its role and text as unified hunks without a header.
-    pub unified: String,
-}
-
-/// One variable that was added, removed or changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct VariableChange {
-    /// Its name.
-    pub name: String,
-    /// The old variable; absent for an added one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Variable>,
-    /// The new variable; absent for a removed one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Variable>,
-}
-
-/// A JSON value before and after; null if there is none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[allow(missing_docs, reason = "before and after")]
-pub struct ValueChange {
-    pub before: Value,
-    pub after: Value,
-    /// Whether only the order of keys changed. Models answer in the order of a schema, so this is a change.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub order_only: bool,
-}
 
 /// How much of what stayed the same stands around what changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,11 +81,6 @@ impl ValueChange {
     pub fn new(before: Value, after: Value) -> Self {
         Self { order_only: json::reordered(&before, &after), before, after }
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 fn variables(from: &Content, to: &Content) -> Vec<VariableChange> {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::content::{Body, Content, Variable, VariableType};
-use crate::model::version::Bump;
+use crate::model::version::{Bump, InterfaceChange};
 
 /// Most reasons that are listed.
 const REASONS_MAX: usize = 20;
@@ -28,7 +28,7 @@ pub struct InterfaceError {
 
 /// How much a change is, and why: the reasons are those of the answer, none for a patch.
 #[must_use]
-pub fn required_bump(previous: &Content, next: &Content) -> (Bump, Vec<String>) {
+pub fn between(previous: &Content, next: &Content) -> InterfaceChange {
     let mut changes = Changes::default();
     changes.kind(previous, next);
     changes.variables(previous, next);
@@ -46,7 +46,7 @@ pub fn required_bump(previous: &Content, next: &Content) -> (Bump, Vec<String>) 
     if more > 0 {
         reasons.push(format!("and {more} more"));
     }
-    (bump, reasons)
+    InterfaceChange { bump, reasons }
 }
 
 /// The bump of a new version: what its author declared, or what the change is. The first version is a major one.
@@ -54,10 +54,8 @@ pub fn required_bump(previous: &Content, next: &Content) -> (Bump, Vec<String>) 
 /// # Errors
 /// Less is declared than the change is.
 pub fn decide(previous: Option<&Content>, next: &Content, declared: Option<Bump>) -> Result<Bump, InterfaceError> {
-    let (required, reasons) = match previous {
-        Some(previous) => required_bump(previous, next),
-        None => return Ok(declared.unwrap_or(Bump::Major)),
-    };
+    let Some(previous) = previous else { return Ok(declared.unwrap_or(Bump::Major)) };
+    let InterfaceChange { bump: required, reasons } = between(previous, next);
     match declared {
         Some(declared) if declared < required => Err(InterfaceError { declared, required, reasons }),
         Some(declared) => Ok(declared),
@@ -165,8 +163,12 @@ mod tests {
         let base = r#"{"text":"a {{v}} {{w}}","variables":[{"name":"v","required":true},{"name":"w","type":"number"}],
             "model":{"name":"m","parameters":{"temperature":1}},"tools":[{"name":"t"}],"config":{"k":1}}"#;
         let check = |from: &str, to: &str, bump: Bump, reasons: &[&str]| {
-            let found = required_bump(&content(from), &content(to));
-            assert_eq!(found, (bump, reasons.iter().map(|reason| (*reason).to_owned()).collect()), "{from}\n{to}");
+            let found = between(&content(from), &content(to));
+            assert_eq!(
+                (found.bump, found.reasons),
+                (bump, reasons.iter().map(|reason| (*reason).to_owned()).collect()),
+                "{from}\n{to}"
+            );
         };
         let edit = |old: &str, new: &str| {
             assert!(base.contains(old), "{old}");

@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::policy_words::{self, by, rounded_duration};
 use super::risk::worst;
@@ -13,6 +11,7 @@ use crate::model::name::{LATEST, Label};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
+use crate::model::verdict::{Requirement, RequirementKind};
 
 /// Longest regular expression of a message, in bytes.
 pub(crate) const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
@@ -65,37 +64,6 @@ pub struct PolicyFacts {
     pub served_ms: BTreeMap<Label, i64>,
     /// Gates that passed for exactly this.
     pub gates_passed: BTreeSet<String>,
-}
-
-/// One requirement of a policy.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Requirement {
-    /// The policy.
-    pub policy: String,
-    /// The kind of requirement.
-    pub kind: RequirementKind,
-    /// Whether it is met.
-    pub met: bool,
-    /// The requirement in words, with its progress.
-    pub says: String,
-    /// Roles that can meet it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
-}
-
-/// The kinds of requirements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "the fields of a policy")]
-pub enum RequirementKind {
-    Deployers,
-    Approvals,
-    After,
-    Freeze,
-    Message,
-    Gate,
-    RiskApproval,
-    RiskBlock,
 }
 
 impl LabelPolicy {

@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
-use utoipa::ToSchema;
 
 use crate::json;
+use crate::model::comparison::{Conflict, Merge};
 use crate::model::content::{Body, Content, Message, MessageContent, Model, Part, RoleMessage, Variable};
 
 /// Most listed conflicts: more are not practical to resolve by hand.
@@ -25,33 +25,6 @@ const OBJECT_LEVELS: u8 = 1;
 /// Most steps of comparing one side with the base, a few hundredths of a second. Myers needs up to the square of the
 /// lines it is given, and a limit in time would make the result depend on the machine.
 const WORK_STEPS_MAX: usize = 32_000_000;
-
-/// Two merged contents.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Merge {
-    /// Merged as far as it goes; ours where it conflicts.
-    pub content: Content,
-    /// The conflicts, in the order of the content; the first 1,000.
-    pub conflicts: Vec<Conflict>,
-}
-
-/// A conflict: both sides changed the same thing differently.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Conflict {
-    /// Where in our content: `text line 12` (from 1), `messages[2]` or `messages[2..4]` (from 0, the end excluded),
-    /// `messages[2] line 3`, `messages[2].content[0] line 1`, `messages[2].name`, `body`, `syntax`,
-    /// `variables.customer`, `model`, `model.parameters.temperature`, `tools`, `response_schema`, `config.top.inner`.
-    pub place: String,
-    /// The common base: lines as text, everything else as JSON; absent if there was nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-    /// Our side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ours: Option<String>,
-    /// Their side.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub theirs: Option<String>,
-}
 
 /// Puts together what `ours` and `theirs` each changed in `base`.
 ///

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use super::label_policy::LabelPolicy;
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
+use crate::model::verdict::Verdict;
 
 /// The operator at the machine itself: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
@@ -49,30 +47,6 @@ impl<'a> AccessQuery<'a> {
     #[must_use]
     pub const fn on_label(who: &'a str, permission: Permission, prompt: &'a str, label: &'a str) -> Self {
         Self { who, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) }
-    }
-}
-
-/// Whether something is allowed, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Verdict {
-    /// Whether it is allowed.
-    pub allowed: bool,
-    /// The grant that allows it, or what is missing.
-    pub reason: String,
-    /// Roles that would allow it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub roles: Vec<String>,
-}
-
-impl Verdict {
-    /// The roles that would allow it, in words for people.
-    #[must_use]
-    pub fn lacks(&self) -> String {
-        match self.roles.as_slice() {
-            [] => "no role allows this here".to_owned(),
-            [role] => format!("the role {role} allows it"),
-            roles => format!("these roles allow it: {}", roles.join(", ")),
-        }
     }
 }
 

@@ -101,3 +101,12 @@ impl std::fmt::Display for Bump {
         })
     }
 }
+
+/// The effect of a change on callers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InterfaceChange {
+    /// Major if callers may break.
+    pub bump: Bump,
+    /// The reason.
+    pub reasons: Vec<String>,
+}

@@ -3,13 +3,14 @@
 use super::primary_clock::ClockError;
 use crate::experiment::assignment::AssignmentError;
 use crate::governance::interface::InterfaceError;
-use crate::governance::label_policy::{PolicyError, Requirement};
+use crate::governance::label_policy::PolicyError;
 use crate::governance::risk::RuleError;
 use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, NameError, PromptName};
 use crate::model::time::Timestamp;
+use crate::model::verdict::Requirement;
 use crate::resolve::ResolveError;
 use crate::store::StoreError;
 use crate::template::error::{IncludeError, TemplateError};

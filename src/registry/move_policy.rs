@@ -9,8 +9,8 @@ use super::contributors::{makers_of_move, proposers};
 use super::rollback::spent_at;
 use super::uses::used_lately;
 use super::{RegistryError, check_message};
-use crate::api::govern::InterfaceChange;
-use crate::governance::label_policy::{Approval, LabelPolicy, PolicyFacts, Requirement, RequirementKind};
+use crate::governance::interface;
+use crate::governance::label_policy::{Approval, LabelPolicy, PolicyFacts};
 use crate::governance::rollout::{Growth, serves_share, versions_gaining_traffic};
 use crate::governance::rulebook::AccessQuery;
 use crate::model::change_request::{ChangeRequest, ProposedMove};
@@ -22,6 +22,7 @@ use crate::model::policy::Policy;
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
+use crate::model::verdict::{Requirement, RequirementKind};
 use crate::model::version::{Bump, Version};
 use crate::store::StoreError;
 use crate::store::documents::{Documents, Findings, OpenRequest, Scan, ScannedUnder};
@@ -390,7 +391,7 @@ pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &LabelMove<'_>) -> Result<Opti
                 None => content(txn, wanted.name, number)?,
             };
             let Some(new) = new else { continue };
-            let change = InterfaceChange::between(&old, &new);
+            let change = interface::between(&old, &new);
             if change.bump == Bump::Major {
                 reasons.extend(change.reasons);
             }

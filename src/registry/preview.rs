@@ -10,8 +10,9 @@ use super::deploy::{build, check_moves};
 use super::move_policy::{self, LabelMove, breaks};
 use super::publish::prepare;
 use super::{Actor, Registry, RegistryError};
-use crate::api::govern::{InterfaceChange, MovePreview, VersionPreview};
+use crate::api::govern::{MovePreview, VersionPreview};
 use crate::api::write::Move;
+use crate::governance::interface;
 use crate::model::audit::{Command, Subject};
 use crate::model::content::Content;
 use crate::model::name::PromptName;
@@ -43,7 +44,7 @@ impl Registry {
         let parent = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
         let prepared = prepare(txn, &known.rules, actor, name, written)?;
         let previous = move_policy::content(txn, name, parent)?;
-        let interface = previous.map(|previous| InterfaceChange::between(&previous, &prepared.content));
+        let interface = previous.map(|previous| interface::between(&previous, &prepared.content));
         let warnings = lint(&prepared.content);
         let (content, includes, findings) = (prepared.content, prepared.includes, prepared.findings);
         Ok(VersionPreview { content, includes, warnings, findings, interface })

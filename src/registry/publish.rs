@@ -8,9 +8,9 @@ use super::command::{Attempt, Ctx};
 use super::deploy::{Mover, moved};
 use super::move_policy::{MoveOptions, PendingVersion, content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message, time_of_change};
-use crate::api::govern::InterfaceChange;
 use crate::api::limits::LABELS_MAX;
 use crate::api::write::{PublishRequest, Published};
+use crate::governance::interface;
 use crate::governance::interface::decide;
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::content::{Body, Content};
@@ -24,6 +24,7 @@ use crate::model::reference::{Reference, Selector};
 use crate::model::serving::Serving;
 use crate::model::stamp::stamp;
 use crate::model::time::Timestamp;
+use crate::model::version::InterfaceChange;
 use crate::model::version::{Bump, Include, Version};
 use crate::resolve::catalogue::live_dependents;
 use crate::store::documents::Contributors;
@@ -294,7 +295,7 @@ impl Plan {
             });
         }
         let previous = latest.as_ref().map_or(Ok(None), |version| content(txn, name, version.number))?;
-        let interface = previous.as_ref().map(|previous| InterfaceChange::between(previous, &prepared.content));
+        let interface = previous.as_ref().map(|previous| interface::between(previous, &prepared.content));
         if prompt.is_none() {
             name.check_new()?;
         }

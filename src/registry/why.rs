@@ -3,13 +3,13 @@
 use super::move_policy::{LabelMove, evaluate_policies};
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::CanAnswer;
-use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::governance::rulebook::{AccessQuery, Weight};
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
+use crate::model::verdict::{Requirement, RequirementKind};
 use crate::resolve::CatalogueView;
 use crate::store::query::Queries;
 

@@ -4,10 +4,8 @@
 //! Warnings never stop a publication, and nothing is changed. At most [`WARNINGS_MAX`] of them, in the order of
 //! the texts.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
+use crate::model::warning::{Code, Warning};
 
 use super::error::excerpt;
 use super::mustache::{self, Kind};
@@ -46,44 +44,9 @@ const CONTROL_TOKENS: [&str; 19] = [
     "[/INST]",
 ];
 
-/// A warning about a content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Warning {
-    /// The stable code of the warning.
-    pub code: Code,
-    /// The problem and what to do about it, for people.
-    pub message: String,
-    /// The text in the content, from 1; 0 if it is not about one text.
-    pub text: usize,
-    /// The line in that text, from 1; 0 if it is not about one line.
-    pub line: usize,
-}
-
-/// The kinds of warnings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Code {
-    /// Mustache tags that other clients interpret and this syntax prints unchanged: sections, comments, `{{{x}}}`.
-    OtherClients,
-    /// `{{…}}` that is neither a variable nor an include, and is printed unchanged.
-    UnknownTag,
-    /// `{{` without its `}}`, which is printed unchanged.
-    UnclosedTag,
-    /// Delimiters of a different syntax.
-    OtherSyntax,
-    /// An invisible character, or one that changes the direction of text.
-    InvisibleCharacter,
-    /// A control token of a chat template.
-    ControlToken,
-    /// Braces in a part of a message that is passed on unchanged.
-    PassedOn,
-}
-
-impl Warning {
-    /// About something that is not in a text.
-    fn beside(code: Code, message: String) -> Self {
-        Self { code, message, text: 0, line: 0 }
-    }
+/// A warning about something that is not in a text.
+fn beside(code: Code, message: String) -> Warning {
+    Warning { code, message, text: 0, line: 0 }
 }
 
 /// Looks for what is suspicious in a content.
@@ -122,7 +85,7 @@ fn passed_on(content: &Content) -> Vec<Warning> {
                     "messages[{index}].content[{at}] is a part of type `{kind}`, which is passed on unchanged: \
                         {{{{…}}}} in it is not replaced"
                 );
-                warnings.push(Warning::beside(Code::PassedOn, message));
+                warnings.push(beside(Code::PassedOn, message));
             }
         }
     }
@@ -291,6 +254,7 @@ fn tag_like(run: usize, rest: &str) -> Option<(Code, String)> {
 mod tests {
     use super::*;
     use crate::model::content::Role;
+    use crate::model::warning::Code;
 
     fn run(content: &Content) -> Vec<(Code, usize, usize)> {
         lint(content).into_iter().map(|warning| (warning.code, warning.text, warning.line)).collect()

@@ -9,12 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
-use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, SchemaType};
 
 use crate::clock::Cancellation;
 use crate::model::content::{Body, Content, Message, Syntax, Variable};
-use crate::model::schema::{built_schema, schema_of, text};
+use crate::model::rendered::{Remark, RemarkCode, Rendered};
 
 use super::error::{Place, TemplateError, excerpt, list};
 use super::jinja::{self, Failure};
@@ -27,46 +25,6 @@ pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most names that are listed under one heading.
 const NAMES_MAX: usize = 256;
-
-/// A rendered content: `{"text":…}` or `{"messages":[…]}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rendered {
-    /// Of a text prompt.
-    Text(String),
-    /// Of a chat prompt: messages with `role` and `content`.
-    Messages(Vec<Value>),
-}
-
-schema_of!(Rendered = RenderedForm);
-
-/// A rendered content: `text` or `messages`.
-#[derive(ToSchema)]
-#[allow(
-    dead_code,
-    reason = "it says what the JSON looks like, which client generators read better than a choice of objects"
-)]
-struct RenderedForm {
-    /// Of a text prompt.
-    text: Option<String>,
-    /// Of a chat prompt.
-    messages: Option<Vec<RenderedMessage>>,
-}
-
-/// A message for a model, in the document.
-struct RenderedMessage;
-
-built_schema!(
-    RenderedMessage = ObjectBuilder::new()
-        .description(Some("A chat message for a model; the messages of a placeholder keep all their fields."))
-        .property("role", text("`system`, `user`, `assistant` or `tool`.", "system"))
-        .required("role")
-        .property(
-            "content",
-            ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some("A string, or a list of parts."))
-        )
-        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
-);
 
 /// The values and messages of a caller.
 #[derive(Clone, Copy, Debug)]
@@ -86,31 +44,6 @@ pub struct RenderedContent {
     pub rendered: Rendered,
     /// What was ignored or left empty.
     pub remarks: Vec<Remark>,
-}
-
-/// A warning about what rendering ignored or left empty. With `strict` it is an error instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RenderRemark)]
-pub struct Remark {
-    /// The stable code of the warning.
-    pub code: RemarkCode,
-    /// The variables or placeholders.
-    pub names: Vec<String>,
-    /// The message for people.
-    pub message: String,
-}
-
-/// The kinds of remarks on a rendering.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = RenderRemarkCode)]
-#[serde(rename_all = "snake_case")]
-pub enum RemarkCode {
-    /// Values for variables that the version does not have; ignored.
-    UnknownVariables,
-    /// Messages for placeholders that the version does not have; ignored.
-    UnknownPlaceholders,
-    /// Placeholders without a list of messages; they are left empty.
-    MissingPlaceholders,
 }
 
 /// Everything that does not fit between what a caller gives and what a content takes.

@@ -240,7 +240,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::governance::rulebook::Verdict;
+    use crate::model::verdict::Verdict;
 
     #[test]
     fn who_is_tried_gets_what_the_serving_gives() {

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use super::applying::waits_for;
 use super::kept::{absent, wanted};
 use super::proposal::four_eyes;
-use crate::api::govern::{InterfaceChange, MoveReview, RequestPage, RequestView, Reviewer};
+use crate::api::govern::{MoveReview, RequestPage, RequestView, Reviewer};
 use crate::governance::diff::diff;
+use crate::governance::interface;
 use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
@@ -175,7 +176,7 @@ pub(in crate::registry) fn review_of(
         && let (Some(old), Some(new)) = (move_policy::content(txn, name, old)?, move_policy::content(txn, name, new)?)
     {
         review.diff = Some(diff(&old, &new));
-        review.interface = Some(InterfaceChange::between(&old, &new));
+        review.interface = Some(interface::between(&old, &new));
     }
     let Some((message, roles)) = asked else { return Ok(review) };
     (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, (now, message, roles))?;

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::governance::rulebook::Verdict;
+use crate::model::verdict::Verdict;
 use crate::web::layout::{Who, sample};
 
 fn preview(from: Value, to: Value) -> MovePreview {

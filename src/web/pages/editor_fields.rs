@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::editor::EditorPageData;
 use super::impact;
 use crate::model::content::{Role, Syntax};
-use crate::template::lint::Warning;
+use crate::model::warning::Warning;
 use crate::web::format::{Escaped, with_code};
 use crate::web::typed::content::{
     EmptyMessageForm, ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable,

@@ -4,8 +4,8 @@
 use maud::{Markup, html};
 
 use crate::api::govern::Reviewer;
-use crate::governance::label_policy::{Requirement, RequirementKind};
 use crate::model::finding::Finding;
+use crate::model::verdict::{Requirement, RequirementKind};
 use crate::model::version::Bump;
 use crate::web::form::DESPITE_FINDINGS;
 use crate::web::format::{Escaped, with_code};

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::diff;
 use super::editor::{edit_path, merge_path};
-use crate::governance::diff::Diff;
-use crate::governance::merge::{CONFLICTS_MAX, Conflict};
+use crate::governance::merge::CONFLICTS_MAX;
+use crate::model::comparison::Conflict;
+use crate::model::comparison::Diff;
 use crate::web::form::{hidden, session};
 use crate::web::format::Escaped;
 use crate::web::layout::{Frame, Page, diff_path, empty, prompt_path};

@@ -4,11 +4,11 @@ use bookholder::api::govern::{
     AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest, TokenRequest,
 };
 use bookholder::api::write::{DeployRequest, PublishRequest, RemoveRequest, RollbackRequest};
-use bookholder::governance::label_policy::RequirementKind;
 use bookholder::model::audit::{AuditEntry, Decision};
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::finding::Severity;
 use bookholder::model::principal::{Grant, PrincipalKind};
+use bookholder::model::verdict::RequirementKind;
 use bookholder::registry::RegistryError;
 
 use crate::support::primary::{Primary, fixed, label, moving, name, person, request, why};

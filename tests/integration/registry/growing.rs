@@ -2,8 +2,8 @@
 
 use bookholder::api::govern::{ProposeRequest, ReviewRequest};
 use bookholder::api::write::{DeployRequest, Deployed, ServingRequest};
-use bookholder::governance::label_policy::RequirementKind;
 use bookholder::model::change_request::EventKind;
+use bookholder::model::verdict::RequirementKind;
 use bookholder::registry::RegistryError;
 
 use super::governing::{policy, team};

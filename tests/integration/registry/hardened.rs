@@ -6,11 +6,11 @@ use bookholder::api::govern::{
 };
 use bookholder::api::write::{DeployRequest, ImportChange, ImportRequest, PublishRequest, RollbackRequest};
 use bookholder::crypto::secret::AccessToken;
-use bookholder::governance::label_policy::RequirementKind;
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::content::Syntax;
 use bookholder::model::principal::{Grant, Permission};
 use bookholder::model::time::Timestamp;
+use bookholder::model::verdict::RequirementKind;
 use bookholder::registry::bootstrap::{BootstrapOptions, found};
 use bookholder::registry::{Registry, RegistryError};
 use futures_util::FutureExt;

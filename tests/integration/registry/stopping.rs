@@ -6,10 +6,10 @@ use bookholder::api::govern::{AmendRequest, ApplyRequest, ArchiveRequest, Propos
 use bookholder::api::write::{
     DeployRequest, Deployed, ImportChange, ImportRequest, PublishRequest, RollbackRequest, ServingRequest,
 };
-use bookholder::governance::label_policy::RequirementKind;
 use bookholder::model::audit::AuditEntry;
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::content::Syntax;
+use bookholder::model::verdict::RequirementKind;
 use bookholder::registry::RegistryError;
 
 use super::governing::{policy, team};
