@@ -5,27 +5,23 @@
 //! answers over HTTP. The modules are the layers of ARCHITECTURE.md, and import only from below.
 
 #![forbid(unsafe_code)]
-pub mod api;
 pub mod cli;
-pub mod client;
-pub mod clock;
 pub mod config;
-pub mod crypto;
-pub mod experiment;
+pub mod deliver;
 pub mod files;
-pub mod governance;
 pub mod http;
-pub mod json;
 pub mod logging;
 pub mod metrics;
-pub mod model;
 pub mod registry;
 pub mod replication;
 pub mod resolve;
 pub mod server;
-pub mod store;
-pub mod template;
-pub mod trust;
 pub mod watch;
-pub mod web;
 pub mod webhooks;
+
+pub use bookholder_client as client;
+pub use bookholder_model::{api, clock, json, model};
+pub use bookholder_rules::{experiment, governance, template};
+pub use bookholder_store as store;
+pub use bookholder_trust::{crypto, trust};
+pub use bookholder_ui as web;

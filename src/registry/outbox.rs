@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 
 use super::Registry;
 use super::webhooks::{secrets, settings};
-use crate::client::deliver::Delivery as Answer;
 use crate::crypto::webhook::WebhookSecret;
+use crate::deliver::Delivery as Answer;
 use crate::governance::announcement::{TEST_EVENT, body, concerns, message_id};
 use crate::governance::event::{Effect, effects};
 use crate::governance::slack::slack_body;

@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::crypto::webhook::sign;
+use crate::deliver::Deliverer;
 use crate::metrics::{Metrics, State};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;

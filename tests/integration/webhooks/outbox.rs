@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bookholder::api::webhooks::WebhookRequest;
-use bookholder::client::deliver::Delivery as Answer;
+use bookholder::deliver::Delivery as Answer;
 use bookholder::model::time::Timestamp;
 use bookholder::model::webhook::DeliveryState;
 use bookholder::registry::outbox::{DeliveryResult, OutboxWork};

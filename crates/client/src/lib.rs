@@ -1,0 +1,432 @@
+//! The HTTP client: one typed call for each route of `api`, over TCP, TLS or a Unix socket.
+//!
+//! It does not retry, cache, decide or print anything. Invariant: whatever a server sends, a call ends within its time
+//! and size limits with a value or a [`ClientError`]; messages and logs never contain the access token.
+
+mod error;
+mod govern;
+mod lists;
+mod paths;
+mod proposals;
+mod transfer;
+mod webhooks;
+
+use std::fmt;
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use error::ClientError;
+pub use lists::{DeploymentFilter, PromptFilter};
+
+use crate::api::govern::{TokenRequest, TokenView};
+use crate::api::problem::{PROBLEM_JSON, Problem};
+use crate::api::read::{
+    BatchAnswer, BatchRequest, DiffAnswer, PromptView, RenderAnswer, RenderRequest, Resolved, Subject, VersionView,
+};
+use crate::api::status::Status;
+use crate::api::write::{
+    DeployRequest, Deployed, ImportRequest, Imported, MessageRequest, PublishRequest, Published, RemoveRequest,
+    RollbackRequest,
+};
+use crate::crypto::secret::AccessToken;
+use crate::crypto::tls::{trusting, use_ring};
+use crate::model::audit::AuditVerdict;
+use crate::model::content::Content;
+use crate::model::content_id::ContentId;
+use crate::model::name::{Label, PromptName};
+use crate::model::reference::{Reference, Selector};
+use crate::model::time::Timestamp;
+
+/// How long connecting may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a call may take, and a stream stand still.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a node may take to make a backup, a bundle or a report, before it sends any of it.
+const MAKING_TIMEOUT: Duration = Duration::from_secs(1_800);
+/// Largest answer to a call, in bytes.
+pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest answer to a batch, in bytes: 1,000 contents, few of them at their limit.
+pub const BATCH_ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// What an address of a Unix socket begins with.
+const SOCKET_SCHEME: &str = "unix:";
+/// What a request of this program calls itself.
+pub const USER_AGENT: &str = concat!("bookholder/", env!("CARGO_PKG_VERSION"));
+
+/// The server and the access token.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// `http://…`, `https://…` or `unix:/path/of/socket`.
+    pub server: String,
+    /// The access token, if any.
+    pub token: Option<AccessToken>,
+    /// PEM certificates to trust besides the public authorities.
+    pub ca_pem: Option<Vec<u8>>,
+}
+
+/// A connection pool to one server. Clones share it.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    /// Ends without `/`.
+    base: String,
+    /// What messages call the server.
+    server: String,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Prepares a client; nothing is sent yet.
+    ///
+    /// # Errors
+    /// The address or a certificate cannot be read.
+    pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
+        use_ring();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(MAKING_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none());
+        let address = |reason: &str| ClientError::Address { server: shown(&options.server), reason: reason.to_owned() };
+        let base = if let Some(path) = options.server.strip_prefix(SOCKET_SCHEME) {
+            if path.is_empty() {
+                return Err(address("it has no socket path"));
+            }
+            builder = with_socket(builder, path).ok_or_else(|| address("this system does not support unix sockets"))?;
+            "http://localhost".to_owned()
+        } else {
+            let url: Url = options.server.parse().map_err(|_| address("it is not a URL"))?;
+            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+                return Err(address("it must start with http://, https:// or unix:"));
+            }
+            if !url.username().is_empty() || url.password().is_some() {
+                return Err(address("it contains a password; use an access token instead"));
+            }
+            if url.query().is_some() || url.fragment().is_some() {
+                return Err(address("it has a query; remove everything from the ? or # on"));
+            }
+            if is_loopback(&url) {
+                builder = builder.no_proxy();
+            }
+            url.as_str().trim_end_matches('/').to_owned()
+        };
+        if let Some(token) = &options.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.reveal()))
+                .map_err(|_| address("its access token contains characters that a header cannot have"))?;
+            value.set_sensitive(true);
+            builder = builder.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
+        if let Some(pem) = &options.ca_pem {
+            builder = builder.use_preconfigured_tls(trusting(pem)?);
+        }
+        let http = builder.build().map_err(|error| address(&error.to_string()))?;
+        Ok(Self { http, base, server: shown(&options.server) })
+    }
+
+    /// What messages call the server.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// What a reference means now, or meant then.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+        who: &Subject,
+        at: Option<Timestamp>,
+    ) -> Result<Resolved, ClientError> {
+        let mut query: Vec<(String, String)> = Vec::new();
+        query.extend(who.subject.iter().map(|subject| ("subject".to_owned(), subject.clone())));
+        query.extend(who.attributes.iter().map(|(name, value)| ("attr".to_owned(), format!("{name}={value}"))));
+        query.extend(at.map(|at| ("at".to_owned(), at.to_string())));
+        let request = self.request(Method::GET, &paths::resolve(reference)).query(&query);
+        self.call(request).await
+    }
+
+    /// Many references in one consistent read.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn batch(&self, batch: &BatchRequest) -> Result<BatchAnswer, ClientError> {
+        let request = self.request(Method::POST, "/v1/resolve").json(batch);
+        self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// A version with its variables filled in.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn render(&self, reference: &Reference, what: &RenderRequest) -> Result<RenderAnswer, ClientError> {
+        self.post(&paths::render(reference), what).await
+    }
+
+    /// The content with this id, checked against it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`]; also when the bytes have another hash.
+    pub async fn content(&self, id: &ContentId) -> Result<Content, ClientError> {
+        let request = self.request(Method::GET, &paths::content(id)).timeout(REQUEST_TIMEOUT);
+        let response = self.send(request).await?;
+        let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
+        if ContentId::of(&bytes) != *id {
+            return Err(self.answer("the content does not match the requested hash"));
+        }
+        Content::from_json(&bytes).map_err(|error| self.answer(&error.to_string()))
+    }
+
+    /// A prompt and what its labels serve.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn prompt(&self, name: &PromptName) -> Result<PromptView, ClientError> {
+        self.call(self.request(Method::GET, &paths::prompt(name))).await
+    }
+
+    /// One version and what it says.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn version(&self, name: &PromptName, number: u64) -> Result<VersionView, ClientError> {
+        self.call(self.request(Method::GET, &paths::version(name, number))).await
+    }
+
+    /// What differs between two versions.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ClientError> {
+        let query = [("from", from.to_string()), ("to", to.to_string())];
+        self.call(self.request(Method::GET, &paths::diff(name)).query(&query)).await
+    }
+
+    /// Publishes a version.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn publish(&self, name: &PromptName, what: &PublishRequest) -> Result<Published, ClientError> {
+        self.post(&paths::versions(name), what).await
+    }
+
+    /// Moves labels.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn deploy(&self, what: &DeployRequest) -> Result<Deployed, ClientError> {
+        self.post("/v1/deployments", what).await
+    }
+
+    /// Lets a label serve again what it served before.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn rollback(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        what: &RollbackRequest,
+    ) -> Result<Deployed, ClientError> {
+        self.post(&paths::rollback(name, label), what).await
+    }
+
+    /// Takes a label away.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn unlabel(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        why: &MessageRequest,
+    ) -> Result<Deployed, ClientError> {
+        self.call(self.request(Method::DELETE, &paths::label(name, label)).json(why)).await
+    }
+
+    /// Removes a prompt; its history stays.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn remove(&self, name: &PromptName, why: &RemoveRequest) -> Result<Deployed, ClientError> {
+        self.call(self.request(Method::DELETE, &paths::prompt(name)).json(why)).await
+    }
+
+    /// Retires a version, so it can no longer be deployed.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn retire(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
+        self.done(self.request(Method::POST, &paths::retirement(name, number)).json(why)).await
+    }
+
+    /// Takes a retirement back.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn reinstate(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::retirement(name, number)).json(why)).await
+    }
+
+    /// Brings changes of another library.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn import(&self, what: &ImportRequest) -> Result<Imported, ClientError> {
+        self.post("/v1/import", what).await
+    }
+
+    /// Makes an access token; the answer is the only one that holds it.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn create_token(&self, what: &TokenRequest) -> Result<TokenView, ClientError> {
+        self.post("/v1/tokens", what).await
+    }
+
+    /// Every access token, without the tokens themselves.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn tokens(&self) -> Result<Vec<TokenView>, ClientError> {
+        self.call(self.request(Method::GET, "/v1/tokens")).await
+    }
+
+    /// Makes an access token worthless from now on.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn revoke_token(&self, name: &str) -> Result<(), ClientError> {
+        self.done(self.request(Method::DELETE, &paths::token(name))).await
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.call(self.request(Method::GET, "/v1/status")).await
+    }
+
+    /// Whether the audit log is whole.
+    ///
+    /// # Errors
+    /// As every call: [`ClientError`].
+    pub async fn verify_audit(&self) -> Result<AuditVerdict, ClientError> {
+        self.call(self.request(Method::GET, "/v1/audit/verify")).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn post<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.call(self.request(Method::POST, path).json(body)).await
+    }
+
+    async fn put<B: Serialize + Sync, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
+        self.call(self.request(Method::PUT, path).json(body)).await
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        self.call_limited(request, ANSWER_BYTES_MAX).await
+    }
+
+    async fn call_limited<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+        bytes_max: usize,
+    ) -> Result<T, ClientError> {
+        let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
+        let bytes = self.read(response, bytes_max).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.answer(&format!("unexpected response body: {error}")))
+    }
+
+    /// A call whose answer says nothing more than that it is done.
+    async fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
+        self.read(response, ANSWER_BYTES_MAX).await.map(drop)
+    }
+
+    /// Sends a request; an answer that is no success becomes the problem it tells.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| ClientError::sending(&self.server, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let is_problem = response
+            .headers()
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with(PROBLEM_JSON));
+        let bytes = self.read(response, ANSWER_BYTES_MAX).await?;
+        match error::problem(&bytes).filter(|_| is_problem) {
+            Some(problem) => Err(ClientError::Problem(Box::new(problem))),
+            None => Err(self.answer(&format!("it answered {status} without an explanation"))),
+        }
+    }
+
+    async fn read(&self, mut response: Response, bytes_max: usize) -> Result<Vec<u8>, ClientError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| ClientError::sending(&self.server, error))? {
+            if bytes.len().saturating_add(chunk.len()) > bytes_max {
+                return Err(self.answer(&format!("its response is longer than {bytes_max} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    fn answer(&self, reason: &str) -> ClientError {
+        ClientError::Answer { server: self.server.clone(), reason: reason.to_owned() }
+    }
+}
+
+impl From<Problem> for ClientError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+/// The address without a password, if it contains one.
+fn shown(server: &str) -> String {
+    match server.parse::<Url>() {
+        Ok(mut url) if url.password().is_some() || !url.username().is_empty() => {
+            let hidden = url.set_password(None).and_then(|()| url.set_username(""));
+            if hidden.is_ok() { url.to_string() } else { "the server".to_owned() }
+        }
+        _ => server.chars().take(200).collect(),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(unix)]
+#[allow(clippy::unnecessary_wraps, reason = "the other systems have none")]
+fn with_socket(builder: reqwest::ClientBuilder, path: &str) -> Option<reqwest::ClientBuilder> {
+    Some(builder.unix_socket(std::path::Path::new(path)))
+}
+
+#[cfg(not(unix))]
+fn with_socket(_: reqwest::ClientBuilder, _: &str) -> Option<reqwest::ClientBuilder> {
+    None
+}
+
+#[cfg(test)]
+mod tests;
+
+use bookholder_model::{api, model};
+use bookholder_trust::crypto;

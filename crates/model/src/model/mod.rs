@@ -1,0 +1,36 @@
+//! The domain types: prompts, versions, labels, deployments, and their names.
+//!
+//! Values here are checked when they are made, so nothing above checks them again. Their `serde`
+//! forms are the public JSON contract; what is on disk is `store::record`, frozen apart from these.
+//! Nothing here does I/O, asks the time or draws a random number.
+
+pub mod about;
+pub mod as_of;
+pub mod audit;
+pub mod change_request;
+pub mod comparison;
+pub mod content;
+pub mod content_id;
+pub mod deployment;
+pub mod draft;
+pub mod finding;
+pub mod hit;
+pub mod message;
+pub mod name;
+pub mod pattern;
+pub mod policy;
+pub mod position;
+pub mod principal;
+pub mod prompt;
+pub mod public_url;
+pub mod reference;
+pub mod rendered;
+pub mod schema;
+pub mod serving;
+pub mod source;
+pub mod stamp;
+pub mod time;
+pub mod verdict;
+pub mod version;
+pub mod warning;
+pub mod webhook;

@@ -1,0 +1,405 @@
+//! The requirements of a label policy for one move, and which of them are met.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use super::policy_words::{self, by, rounded_duration};
+use super::risk::worst;
+use crate::model::finding::{Category, Finding};
+use crate::model::name::{LATEST, Label};
+use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
+use crate::model::principal::is_handle;
+use crate::model::time::Timestamp;
+use crate::model::verdict::{Requirement, RequirementKind};
+
+/// Longest regular expression of a message, in bytes.
+pub const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
+/// Largest program it can compile to, in bytes: room for one `\w`; every policy keeps one in memory.
+const MESSAGE_PROGRAM_BYTES_MAX: usize = 64 * 1024;
+/// Largest cache of its automaton, in bytes; one that needs more is searched without.
+const MESSAGE_AUTOMATON_BYTES_MAX: usize = 32 * 1024;
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// A policy that can be applied.
+#[derive(Clone, Debug)]
+pub struct LabelPolicy {
+    policy: Policy,
+    message: Option<Regex>,
+}
+
+/// Why a policy is invalid.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invalid policy `{name}`: {reason}")]
+pub struct PolicyError {
+    name: String,
+    reason: String,
+}
+
+/// An approval of exactly one move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// The approver.
+    pub by: String,
+    /// Their roles that allow reviewing it.
+    pub roles: Vec<String>,
+}
+
+/// The facts about a move that requirements are checked against.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyFacts {
+    /// The current time.
+    pub now: Timestamp,
+    /// The message of the deployment.
+    pub message: String,
+    /// The roles that allow the caller to deploy here.
+    pub deployer_roles: Vec<String>,
+    /// Valid approvals of exactly this move.
+    pub approvals: Vec<Approval>,
+    /// The authors of what is new in it, and who proposed it.
+    pub makers: BTreeSet<String>,
+    /// The findings in what is new.
+    pub findings: Vec<Finding>,
+    /// How long everything new has been deployed elsewhere, in milliseconds, by label.
+    pub served_ms: BTreeMap<Label, i64>,
+    /// Gates that passed for exactly this.
+    pub gates_passed: BTreeSet<String>,
+}
+
+impl LabelPolicy {
+    /// Checks a policy and makes it ready.
+    ///
+    /// # Errors
+    /// A name, a list, a number or the message pattern cannot be.
+    pub fn new(policy: Policy) -> Result<Self, PolicyError> {
+        let refuse = |reason: String| PolicyError { name: policy.name.chars().take(64).collect(), reason };
+        if !is_handle(&policy.name) {
+            return Err(refuse("use 1 to 64 of a-z 0-9 . _ - @ for its name".to_owned()));
+        }
+        if policy.labels.as_str() == LATEST {
+            return Err(refuse(
+                "the label `latest` always serves the latest version; restrict who can `publish` instead".to_owned(),
+            ));
+        }
+        let lists = [
+            ("deployers", policy.deployers.len()),
+            ("approvers", policy.approvers.len()),
+            ("freeze windows", policy.freeze.len()),
+            ("gates", policy.gates.len()),
+            ("risk approvers", policy.risk.as_ref().map_or(0, |risk| risk.approvers.len())),
+        ];
+        if let Some((what, count)) = lists.into_iter().find(|(_, count)| *count > POLICY_LIST_MAX) {
+            return Err(refuse(format!("it has {count} {what}; the limit is {POLICY_LIST_MAX}")));
+        }
+        let roles = policy.deployers.iter().chain(&policy.approvers).chain(&policy.gates);
+        if let Some(name) =
+            roles.chain(policy.risk.iter().flat_map(|risk| &risk.approvers)).find(|name| !is_handle(name))
+        {
+            return Err(refuse(format!(
+                "`{}` is not a valid name of a role or gate: use 1 to 64 of a-z 0-9 . _ - @",
+                name.chars().take(64).collect::<String>()
+            )));
+        }
+        if policy.approvals > APPROVALS_MAX {
+            return Err(refuse(format!("{} approvals is more than the limit of {APPROVALS_MAX}", policy.approvals)));
+        }
+        for freeze in &policy.freeze {
+            let empty = match freeze {
+                Freeze::Once { from, to, .. } => from >= to,
+                Freeze::Weekly { days, from, to, .. } => days.is_empty() || from >= to,
+            };
+            if empty {
+                return Err(refuse("a freeze must end after it begins and have at least one day".to_owned()));
+            }
+        }
+        let message = policy.message.as_deref().map(|pattern| {
+            if pattern.len() > MESSAGE_PATTERN_BYTES_MAX {
+                return Err(refuse(format!("its message pattern is longer than {MESSAGE_PATTERN_BYTES_MAX} bytes")));
+            }
+            let built = regex::RegexBuilder::new(pattern)
+                .size_limit(MESSAGE_PROGRAM_BYTES_MAX)
+                .dfa_size_limit(MESSAGE_AUTOMATON_BYTES_MAX)
+                .build();
+            built.map_err(|error| refuse(format!("its message pattern is not a valid regular expression: {error}")))
+        });
+        let message = message.transpose()?;
+        Ok(Self { policy, message })
+    }
+
+    /// The policy as written.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether it speaks of this label of this prompt.
+    #[must_use]
+    pub fn fits(&self, prompt: &str, label: &str) -> bool {
+        self.policy.prompts.matches(prompt) && self.policy.labels.matches(label)
+    }
+
+    /// What it demands of a move, met or not, in the order of the policy's fields.
+    #[must_use]
+    pub fn demands(&self, facts: &PolicyFacts) -> Vec<Requirement> {
+        let policy = &self.policy;
+        let mut demands = self.demands_of_people(facts);
+        if let Some(after) = &policy.after {
+            let served = facts.served_ms.get(&after.label).copied();
+            let needed_s = i64::try_from(after.for_s).unwrap_or(i64::MAX);
+            let met = served.is_some_and(|served| served / 1_000 >= needed_s);
+            let so_far = match served {
+                None => "not deployed there yet".to_owned(),
+                Some(i64::MAX) => "already deployed here".to_owned(),
+                Some(served) => {
+                    format!("{} so far", rounded_duration(u64::try_from(served / 1_000).unwrap_or_default()))
+                }
+            };
+            let says = format!("{} ({so_far})", policy_words::after(after));
+            demands.push(self.requirement(RequirementKind::After, met, says, &[]));
+        }
+        for freeze in &policy.freeze {
+            if let Some((why, end)) = in_freeze(freeze, facts.now) {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                let says = format!("no deployments before {end}{why}");
+                demands.push(self.requirement(RequirementKind::Freeze, false, says, &[]));
+            }
+        }
+        if let Some(pattern) = &self.message {
+            let says = format!("a message that matches `{}`", pattern.as_str());
+            demands.push(self.requirement(RequirementKind::Message, pattern.is_match(&facts.message), says, &[]));
+        }
+        for gate in &policy.gates {
+            let met = facts.gates_passed.contains(gate);
+            let says = format!("gate `{gate}` {}", if met { "passed" } else { "to pass" });
+            demands.push(self.requirement(RequirementKind::Gate, met, says, &[]));
+        }
+        demands
+    }
+
+    fn demands_of_people(&self, facts: &PolicyFacts) -> Vec<Requirement> {
+        let policy = &self.policy;
+        let mut demands = Vec::new();
+        if !policy.deployers.is_empty() {
+            let met = facts.deployer_roles.iter().any(|role| policy.deployers.contains(role));
+            let says = format!("deployment{}", by(&policy.deployers));
+            demands.push(self.requirement(RequirementKind::Deployers, met, says, &policy.deployers));
+        }
+        if policy.approvals > 0 {
+            let given = self.counting_approvers(facts, &policy.approvers);
+            let needed = usize::try_from(policy.approvals).unwrap_or(usize::MAX);
+            let plural = if needed == 1 { "" } else { "s" };
+            let says = format!(
+                "{needed} approval{plural} of this exact change{} ({} so far)",
+                by(&policy.approvers),
+                given.len()
+            );
+            demands.push(self.requirement(RequirementKind::Approvals, given.len() >= needed, says, &policy.approvers));
+        }
+        if let Some(risk) = &policy.risk {
+            let worst = worst(&facts.findings).filter(|worst| *worst >= risk.from);
+            if let Some(worst) = worst {
+                let given = self.counting_approvers(facts, &risk.approvers);
+                let says =
+                    format!("an approval{} because the risk is {worst} ({} so far)", by(&risk.approvers), given.len());
+                demands.push(self.requirement(RequirementKind::RiskApproval, !given.is_empty(), says, &risk.approvers));
+            }
+            let blocked = |finding: &&Finding| finding.severity >= risk.from && risk.block.contains(&finding.category);
+            let categories: BTreeSet<&Category> =
+                facts.findings.iter().filter(blocked).map(|finding| &finding.category).collect();
+            for category in categories {
+                let says = format!("no {category} findings of risk {} or higher", risk.from);
+                demands.push(self.requirement(RequirementKind::RiskBlock, false, says, &[]));
+            }
+        }
+        demands
+    }
+
+    /// Who of the approvers counts: has one of the roles, and made nothing of it.
+    fn counting_approvers(&self, facts: &PolicyFacts, roles: &[String]) -> BTreeSet<String> {
+        let counts = |approval: &&Approval| {
+            let role = roles.is_empty() || approval.roles.iter().any(|role| roles.contains(role));
+            role && (self.policy.self_approval || !facts.makers.contains(&approval.by))
+        };
+        facts.approvals.iter().filter(counts).map(|approval| approval.by.clone()).collect()
+    }
+
+    fn requirement(&self, kind: RequirementKind, met: bool, says: String, roles: &[String]) -> Requirement {
+        let roles = if met { Vec::new() } else { roles.to_vec() };
+        Requirement { policy: self.policy.name.clone(), kind, met, says, roles }
+    }
+}
+
+/// Whether a moment lies in a freeze: why, and the moment it ends.
+fn in_freeze(freeze: &Freeze, now: Timestamp) -> Option<(&str, Timestamp)> {
+    match freeze {
+        Freeze::Once { from, to, why } => (*from <= now && now < *to).then_some((why.as_str(), *to)),
+        Freeze::Weekly { days, from, to, why } => {
+            // The first day of 1970 was a Thursday.
+            const WEEK: [Weekday; 7] =
+                [Weekday::Thu, Weekday::Fri, Weekday::Sat, Weekday::Sun, Weekday::Mon, Weekday::Tue, Weekday::Wed];
+            let midnight = now.ms().div_euclid(DAY_MS) * DAY_MS;
+            let day = usize::try_from(now.ms().div_euclid(DAY_MS).rem_euclid(7)).ok().and_then(|day| WEEK.get(day))?;
+            let at = |minutes: u16| midnight + i64::from(minutes) * 60_000;
+            let inside = days.contains(day) && at(from.minutes()) <= now.ms() && now.ms() < at(to.minutes());
+            inside.then(|| (why.as_str(), Timestamp::from_ms(at(to.minutes()))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RequirementKind as K;
+    use super::*;
+    use crate::model::finding::Severity;
+
+    fn policy(json: &str) -> LabelPolicy {
+        LabelPolicy::new(serde_json::from_str(json).expect(json)).expect(json)
+    }
+
+    fn approval(by: &str, role: &str) -> Approval {
+        Approval { by: by.to_owned(), roles: vec![role.to_owned()] }
+    }
+
+    fn unmet(policy: &LabelPolicy, facts: &PolicyFacts) -> Vec<K> {
+        policy.demands(facts).into_iter().filter(|demand| !demand.met).map(|demand| demand.kind).collect()
+    }
+
+    fn finding(severity: Severity, category: Category) -> Finding {
+        Finding {
+            rule: "r".to_owned(),
+            rule_version: 1,
+            category,
+            severity,
+            target: "text".to_owned(),
+            start: 0,
+            end: 1,
+            line: 1,
+            hash: String::new(),
+            message: String::new(),
+        }
+    }
+
+    #[test]
+    fn approvals_count_only_with_the_role_and_not_from_authors() {
+        let two = policy(r#"{"name":"p","labels":"production","approvals":2,"approvers":["compliance","releaser"]}"#);
+        let facts = |approvals: &[Approval]| PolicyFacts {
+            approvals: approvals.to_vec(),
+            makers: ["ann".to_owned()].into(),
+            ..PolicyFacts::default()
+        };
+        let check = |approvals: &[Approval], met| {
+            assert_eq!(unmet(&two, &facts(approvals)).is_empty(), met, "{approvals:?}");
+        };
+        check(&[], false);
+        check(&[approval("bob", "compliance")], false);
+        check(&[approval("bob", "compliance"), approval("bob", "releaser")], false);
+        check(&[approval("bob", "compliance"), approval("ann", "releaser")], false);
+        check(&[approval("bob", "compliance"), approval("cy", "author")], false);
+        check(&[approval("bob", "compliance"), approval("cy", "releaser")], true);
+        let own = policy(r#"{"name":"p","labels":"production","approvals":1,"self_approval":true}"#);
+        assert!(unmet(&own, &facts(&[approval("ann", "author")])).is_empty(), "said so");
+    }
+
+    #[test]
+    fn an_unknown_gate_has_not_passed() {
+        let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
+        assert_eq!(unmet(&gated, &PolicyFacts::default()), [K::Gate]);
+        let passed = PolicyFacts { gates_passed: ["safety".to_owned()].into(), ..PolicyFacts::default() };
+        assert!(unmet(&gated, &passed).is_empty());
+    }
+
+    #[test]
+    fn order_freezes_messages_and_deployers_are_checked() {
+        let strict = policy(
+            r#"{"name":"p","labels":"production","deployers":["releaser"],"after":{"label":"staging","for_s":3600},
+                "message":"OPS-[0-9]+","freeze":[{"from":"2026-12-24T00:00:00Z","to":"2026-12-27T00:00:00Z","why":"holidays"}]}"#,
+        );
+        let check = |now: &str, message: &str, roles: &[&str], served: Option<i64>, expected: &[K]| {
+            let facts = PolicyFacts {
+                now: now.parse().expect("a time"),
+                message: message.to_owned(),
+                deployer_roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+                served_ms: served.map(|ms| ("staging".parse().expect("a label"), ms)).into_iter().collect(),
+                ..PolicyFacts::default()
+            };
+            assert_eq!(unmet(&strict, &facts), expected, "{now} {message} {roles:?} {served:?}");
+        };
+        check("2026-12-01T00:00:00Z", "OPS-7", &["releaser"], Some(3_600_000), &[]);
+        check("2026-12-01T00:00:00Z", "ops", &["author"], None, &[K::Deployers, K::After, K::Message]);
+        check("2026-12-24T00:00:00Z", "OPS-7", &["releaser"], Some(3_599_999), &[K::After, K::Freeze]);
+        check("2026-12-27T00:00:00Z", "OPS-7", &["releaser"], Some(i64::MAX), &[]);
+    }
+
+    #[test]
+    fn a_weekly_freeze_is_of_its_days_and_hours() {
+        let weekend = policy(
+            r#"{"name":"p","labels":"*","freeze":[{"days":["fri"],"from":"16:00","to":"24:00","why":"weekend"}]}"#,
+        );
+        let check = |now: &str, frozen| {
+            let facts = PolicyFacts { now: now.parse().expect("a time"), ..PolicyFacts::default() };
+            assert_eq!(!unmet(&weekend, &facts).is_empty(), frozen, "{now}");
+        };
+        check("2026-11-20T15:59:59Z", false);
+        check("2026-11-20T16:00:00Z", true);
+        check("2026-11-20T23:59:59Z", true);
+        check("2026-11-21T00:00:00Z", false);
+        check("2026-11-19T17:00:00Z", false);
+    }
+
+    #[test]
+    fn high_risk_requires_approval_by_someone_else_or_is_blocked() {
+        let risky = policy(r#"{"name":"p","labels":"*","risk":{"from":"high","block":["secrets"]}}"#);
+        let facts = |severity, category, approvals: &[Approval]| PolicyFacts {
+            findings: vec![finding(severity, category)],
+            approvals: approvals.to_vec(),
+            makers: ["ann".to_owned()].into(),
+            ..PolicyFacts::default()
+        };
+        assert!(unmet(&risky, &facts(Severity::Medium, Category::Financial, &[])).is_empty());
+        assert_eq!(unmet(&risky, &facts(Severity::High, Category::Financial, &[])), [K::RiskApproval]);
+        let by = |who, role| [approval(who, role)];
+        assert_eq!(
+            unmet(&risky, &facts(Severity::High, Category::Financial, &by("ann", "compliance"))),
+            [K::RiskApproval]
+        );
+        assert!(unmet(&risky, &facts(Severity::High, Category::Financial, &by("bob", "compliance"))).is_empty());
+        assert_eq!(
+            unmet(&risky, &facts(Severity::Critical, Category::Secrets, &by("bob", "compliance"))),
+            [K::RiskBlock]
+        );
+    }
+
+    #[test]
+    fn common_message_patterns_are_valid_policies() {
+        for (pattern, message) in [
+            (r"OPS-[0-9]+", "OPS-7"),
+            (r"\b[A-Z]{2,10}-\d+\b", "see OPS-12"),
+            (r"^\w+: .{10,}", "fix: ask before a refund"),
+            (r"(?i)\b(fix(es)?|close[sd]?) #\d{1,7}\b", "Closes #12"),
+            (r"^(feat|fix|docs)(\([\w-]+\))?!?: .+", "feat(agent): ask twice"),
+        ] {
+            let wanted = serde_json::json!({ "name": "p", "labels": "*", "message": pattern });
+            let policy = policy(&wanted.to_string());
+            let facts = |message: &str| PolicyFacts { message: message.to_owned(), ..PolicyFacts::default() };
+            assert_eq!(unmet(&policy, &facts(message)), [], "{pattern}");
+            assert_eq!(unmet(&policy, &facts("x")), [K::Message], "{pattern}");
+        }
+    }
+
+    #[test]
+    fn invalid_policies_are_refused() {
+        for json in [
+            r#"{"name":"","labels":"*"}"#,
+            r#"{"name":"p","labels":"latest"}"#,
+            r#"{"name":"p","labels":"*","approvals":21}"#,
+            r#"{"name":"p","labels":"*","message":"("}"#,
+            r#"{"name":"p","labels":"*","message":"((a{0,900}){0,900}){0,900}"}"#,
+            r#"{"name":"p","labels":"*","message":"^(?:[a-z]?){30}(?:[A-Z]{1,100}-\\d{1,100} ?)+.*"}"#,
+            r#"{"name":"p","labels":"*","deployers":["No Role"]}"#,
+            r#"{"name":"p","labels":"*","freeze":[{"days":[],"from":"10:00","to":"11:00"}]}"#,
+        ] {
+            assert!(LabelPolicy::new(serde_json::from_str(json).expect(json)).is_err(), "{json}");
+        }
+        assert!(serde_json::from_str::<Policy>(r#"{"name":"p","labels":"*","aprovals":2}"#).is_err(), "a typo");
+    }
+}

@@ -1,0 +1,44 @@
+//! The data directory: everything a node stores, in one redb file.
+//!
+//! The replicated state is one ordered map of entries; [`write::WriteTxn`] is the only code that
+//! changes it, and it derives the state hash from each change it makes, so that a primary's commit
+//! and a replica's delta take the same path. What may be written is decided above: by `registry` on
+//! a primary, by `replication` on a replica. One thread writes; everything here is synchronous but
+//! [`Store::write`], whose answer means durable.
+
+pub mod audit;
+pub mod backup;
+mod codec;
+pub mod condition;
+pub mod create;
+pub mod delta;
+pub mod disk;
+pub mod documents;
+pub mod entry;
+pub mod error;
+pub mod files;
+#[cfg(fuzzing)]
+pub mod fuzzing;
+mod guard;
+mod history;
+pub mod inspect;
+pub mod meta;
+mod opening;
+pub mod outdated;
+mod priority;
+pub mod query;
+pub mod read;
+mod record;
+pub mod regular;
+mod tables;
+pub mod verify;
+pub mod volume;
+pub mod write;
+mod writer;
+mod writing;
+
+use bookholder_model::{api, model};
+use bookholder_trust::{crypto, trust};
+
+pub use error::StoreError;
+pub use writer::{Committed, Options, REGISTRY_FILE, Seal, Store, Touched};

@@ -1,0 +1,461 @@
+//! The data directory as seen by the layers above: any thread reads, one thread writes.
+//!
+//! Jobs wait in a bounded queue. The thread takes what waits, runs the jobs one after another in
+//! one redb transaction, seals and commits it, lets the readers' caches know, and only then answers:
+//! an answer means durable. A job that refuses has changed nothing; one that fails half-way takes
+//! its whole group with it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{oneshot, watch};
+
+use super::condition::Condition;
+use super::create::{self, DirectoryLock};
+use super::disk::{Access, DatabaseHealth, FileMedium, StorageMedium};
+use super::error::StoreError;
+use super::guard::guarded;
+use super::opening::Handle;
+use super::read::{Head, ReadTxn, ViewState};
+use super::write::WriteTxn;
+use super::writing::{Task, Writer, WriterCommand};
+
+/// The database's file in the data directory.
+pub const REGISTRY_FILE: &str = "registry.redb";
+/// Writes that may wait; above it, a write is refused as busy.
+const QUEUE_JOBS_MAX: usize = 4_096;
+/// How long a reader waits for a database that is being opened again: that takes some milliseconds.
+const REOPEN_WAIT: Duration = Duration::from_millis(250);
+/// How often a question is asked again because the database was opened again beneath it.
+const VIEW_TRIES: u32 = 4;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data directory.
+    pub directory: PathBuf,
+    /// Whether to make the database when it is absent.
+    pub create: bool,
+}
+
+/// What a commit left behind, for readers' caches, long polls and event streams.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    /// Where the registry stands.
+    pub head: Head,
+    /// Count, size and hash of all entries.
+    pub state: ViewState,
+    /// Which prompts changed in the last group.
+    pub touched: Touched,
+    /// How long the group took, from its first job until it was durable.
+    pub took: Duration,
+}
+
+/// Which prompts a group of commits changed.
+#[derive(Clone, Debug)]
+pub enum Touched {
+    /// These, sorted.
+    Names(Arc<BTreeSet<String>>),
+    /// Too many to list.
+    Everything,
+}
+
+/// Puts its seal under every group of commits, inside their transaction.
+pub type Seal = Box<dyn FnMut(&mut WriteTxn<'_>) -> Result<(), StoreError> + Send>;
+/// Is notified of every group once it is durable, before its jobs are answered.
+pub type Observer = Box<dyn Fn(&Committed) + Send>;
+
+/// A handle to the data directory; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    queue: SyncSender<WriterCommand>,
+    committed: watch::Receiver<Arc<Committed>>,
+}
+
+/// What the handles of a store, its writer thread and its readers share.
+pub(super) struct Shared {
+    pub(super) directory: PathBuf,
+    pub(super) path: PathBuf,
+    pub(super) medium: Arc<dyn StorageMedium>,
+    pub(super) condition: Condition,
+    handle: ArcSwapOption<Handle>,
+    /// Whether the writer thread knows of a handle that is of no more use.
+    woken: AtomicBool,
+    /// Wakes readers that wait for another handle.
+    swapped: (Mutex<()>, Condvar),
+    /// How many states were opened for reading.
+    snapshots: std::sync::atomic::AtomicU64,
+    /// Keeps other processes out; after the handle, so that it is let go last.
+    lock: Mutex<Option<DirectoryLock>>,
+}
+
+impl Shared {
+    /// The database as it is open now.
+    pub(super) fn handle(&self) -> Option<Arc<Handle>> {
+        self.handle.load_full()
+    }
+
+    /// Replaces the handle and cuts off the old one: its readers are interrupted and not waited for.
+    pub(super) fn swap(&self, handle: Option<Handle>) {
+        let before = self.handle.swap(handle.map(Arc::new));
+        if let Some(before) = before {
+            before.health().give_up();
+        }
+        self.woken.store(false, Ordering::Release);
+        let _guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.swapped.1.notify_all();
+    }
+
+    /// Closes the database in good order, and lets other processes have the directory.
+    pub(super) fn close(&self) {
+        drop(self.handle.swap(None));
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Waits, not long, until another handle than this one is there.
+    fn wait_for_another(&self, than: &Arc<Handle>) {
+        let until = Instant::now() + REOPEN_WAIT;
+        let mut guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.handle().is_some_and(|handle| Arc::ptr_eq(&handle, than)) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            guard = self.swapped.1.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Store {
+    /// Opens a data directory for reading and writing, and starts its writer thread.
+    ///
+    /// # Errors
+    /// The directory is absent, in use, not writable, damaged, or from a newer program.
+    pub fn open(options: &Options) -> Result<Self, StoreError> {
+        let medium = FileMedium::new(options.directory.join(REGISTRY_FILE));
+        Self::begin(options, Arc::new(medium), false)
+    }
+
+    /// Opens a data directory for a node: one that cannot be written is read, and writing is tried again every second;
+    /// one that is largely empty is made smaller first.
+    ///
+    /// # Errors
+    /// The directory is absent, in use, damaged, or from a newer program, or cannot even be read.
+    pub fn open_to_serve(options: &Options) -> Result<Self, StoreError> {
+        let medium = FileMedium::new(options.directory.join(REGISTRY_FILE));
+        Self::open_on(options, Arc::new(medium))
+    }
+
+    /// As [`Store::open_to_serve`], on other bytes than those of the file.
+    ///
+    /// # Errors
+    /// As [`Store::open_to_serve`].
+    pub fn open_on(options: &Options, medium: Arc<dyn StorageMedium>) -> Result<Self, StoreError> {
+        Self::begin(options, medium, true)
+    }
+
+    fn begin(options: &Options, medium: Arc<dyn StorageMedium>, serving: bool) -> Result<Self, StoreError> {
+        let directory = options.directory.clone();
+        if options.create {
+            create::directory(&directory)?;
+        }
+        let path = directory.join(REGISTRY_FILE);
+        if !options.create && !path.exists() {
+            return Err(StoreError::Absent { path: directory });
+        }
+        let lock = create::lock(&directory)?;
+        if !path.exists() {
+            drop(Handle::create(&*medium, &path)?);
+            medium.install(false).map_err(|source| StoreError::NotWritable { path: path.clone(), source })?;
+        }
+        let condition = Condition::default();
+        let (mut handle, first) = match Handle::ready(&*medium, &path, Access::Write) {
+            Err(error) if serving && error.may_be_read() => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot write the database; reads continue, and writing is retried every second"
+                );
+                condition.set_disk_failed(Some(error.with_cause()));
+                Handle::ready(&*medium, &path, Access::Read)?
+            }
+            opened => opened?,
+        };
+        if serving && handle.is_writable() && handle.compacting_pays(&*medium).unwrap_or(false) {
+            // Moving a damaged page would hide the damage.
+            if handle.pages_are_whole(&path)? {
+                let bytes = handle.compact(&*medium, &path)?;
+                tracing::info!(bytes, "released unused space of the database");
+            } else {
+                condition.notice_damage("a page in use is damaged".to_owned(), false);
+            }
+        }
+        let shared = Arc::new(Shared {
+            directory,
+            path,
+            medium,
+            condition,
+            handle: ArcSwapOption::new(Some(Arc::new(handle))),
+            woken: AtomicBool::new(false),
+            snapshots: std::sync::atomic::AtomicU64::new(0),
+            swapped: (Mutex::new(()), Condvar::new()),
+            lock: Mutex::new(Some(lock)),
+        });
+        let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
+        let (sender, committed) = watch::channel(Arc::new(first));
+        let writer = Writer::new(Arc::clone(&shared), sender);
+        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run(&jobs))?;
+        Ok(Self { shared, queue, committed })
+    }
+
+    /// Gives unused space of a database that no node runs on back to the disk; how many bytes.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; a page in use is damaged, which moving it would hide; or the disk has no room to move pages.
+    pub fn compact(directory: &Path) -> Result<u64, StoreError> {
+        let path = directory.join(REGISTRY_FILE);
+        if !path.exists() {
+            return Err(StoreError::Absent { path: directory.to_owned() });
+        }
+        let _lock = create::lock(directory)?;
+        let medium = FileMedium::new(path.clone());
+        if !Handle::open(&medium, &path, Access::Read)?.pages_are_whole(&path)? {
+            return Err(StoreError::Damaged { path, reason: "a page in use is damaged".to_owned() });
+        }
+        let (mut handle, _) = Handle::ready(&medium, &path, Access::Write)?;
+        handle.compact(&medium, &path)
+    }
+
+    /// Puts a damaged database aside, so that the next opening makes a new one. No node may be running on it.
+    /// Returns where it lies now.
+    ///
+    /// # Errors
+    /// The directory is in use, or the disk refuses.
+    pub fn put_aside(directory: &Path) -> Result<PathBuf, StoreError> {
+        let path = directory.join(REGISTRY_FILE);
+        let _lock = create::lock(directory)?;
+        let aside = super::disk::set_aside_path(&path);
+        std::fs::rename(&path, &aside).map_err(|source| StoreError::NotWritable { path, source })?;
+        Ok(aside)
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.shared.directory
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// What is wrong with the disk and the data, if anything is.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.shared.condition
+    }
+
+    /// Sees the newest durable state.
+    ///
+    /// # Errors
+    /// The database fails, or is closed because it did.
+    pub fn read(&self) -> Result<ReadTxn, StoreError> {
+        self.begin_read().map(|(txn, _)| txn)
+    }
+
+    /// Asks a question to the newest durable state, once more when the database was opened again beneath it.
+    ///
+    /// # Errors
+    /// The question's own, or the store's.
+    pub fn view<T, E: From<StoreError>>(&self, question: impl Fn(&ReadTxn) -> Result<T, E>) -> Result<T, E> {
+        let mut tries = 1;
+        loop {
+            let (txn, fate) = self.begin_read()?;
+            let answer = question(&txn);
+            if answer.is_ok() || tries == VIEW_TRIES || !fate.is_over() {
+                return answer;
+            }
+            tries += 1;
+        }
+    }
+
+    fn begin_read(&self) -> Result<(ReadTxn, Arc<DatabaseHealth>), StoreError> {
+        let shared = &self.shared;
+        shared.snapshots.fetch_add(1, Ordering::Relaxed);
+        let mut last = None;
+        for _ in 0..VIEW_TRIES {
+            let Some(handle) = shared.handle() else { break };
+            if handle.health().is_over() {
+                // Readers notice first if nothing is written.
+                if !shared.woken.swap(true, Ordering::AcqRel) {
+                    let _full_of_writes = self.queue.try_send(WriterCommand::Wake);
+                }
+                shared.wait_for_another(&handle);
+                continue;
+            }
+            match guarded(|| ReadTxn::begin(handle.database()?)) {
+                Ok(Ok(txn)) => return Ok((txn.noticing(shared.condition.clone()), Arc::clone(handle.health()))),
+                Ok(Err(error)) => last = Some(error),
+                Err(panic) => last = Some(self.torn(&panic)),
+            }
+            if !handle.health().is_over() {
+                break;
+            }
+        }
+        Err(match (last, shared.condition.closed()) {
+            (_, Some(reason)) => StoreError::Closed { reason },
+            (Some(error), None) => error,
+            (None, None) => StoreError::Stopped,
+        })
+    }
+
+    /// How many states were opened for reading until now.
+    #[must_use]
+    pub fn snapshots(&self) -> u64 {
+        self.shared.snapshots.load(Ordering::Relaxed)
+    }
+
+    fn torn(&self, panic: &str) -> StoreError {
+        tracing::error!(panic, "a read of the database panicked");
+        self.shared.condition.notice_damage(StoreError::Torn.to_string(), false);
+        StoreError::Torn
+    }
+
+    /// Follows what is committed; the value is there from the start.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<Arc<Committed>> {
+        self.committed.clone()
+    }
+
+    /// Sets what is put under every group of commits from now on.
+    pub fn set_seal(&self, seal: Seal) {
+        let _sent = self.queue.send(WriterCommand::Seal(seal));
+    }
+
+    /// Makes the writer thread give way to threads that answer requests: right where writes come from upstream and are
+    /// not waited for.
+    pub fn lower_write_priority(&self) {
+        let _sent = self.queue.send(WriterCommand::LowerPriority);
+    }
+
+    /// Adds somebody who learns of every group once it is durable; when this returns, no group will be
+    /// missed. Waits for the group that is being written.
+    pub fn observe(&self, observer: Observer) {
+        let (added, wait) = sync_channel(1);
+        if self.queue.send(WriterCommand::Observe(observer, added)).is_ok() {
+            let _writer_gone = wait.recv();
+        }
+    }
+
+    /// Runs a job on a new and empty database, which takes the place of this one once the job is durable; this one is
+    /// put aside. Until then everything is read from it.
+    ///
+    /// # Errors
+    /// The job's own, or the store's; then nothing has changed.
+    pub async fn write_rebuilding<T, E>(
+        &self,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        self.send(WriterCommand::Rebuild(Box::new(Task::new(job, answer))))?;
+        wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Runs a job on the writer thread; its answer means that what it did is durable.
+    ///
+    /// A job that returns an error must have changed nothing, or its whole group is abandoned.
+    ///
+    /// # Errors
+    /// The job's own, or the store's.
+    pub async fn write<T, E>(
+        &self,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.submit(Task::new, job)?.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// As [`Store::write`], and may use the last room on the disk: for small writes that stop something bad.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_urgently<T, E>(
+        &self,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.submit(Task::urgent, job)?.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// As [`Store::write`], for threads outside of the async runtime.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn write_blocking<T, E>(
+        &self,
+        job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.submit(Task::new, job)?.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
+    }
+
+    /// Queues a job as the task that `task` makes of it; where its answer arrives.
+    fn submit<T, E, F>(
+        &self,
+        task: impl FnOnce(F, oneshot::Sender<Result<T, E>>) -> Task<T, E, F>,
+        job: F,
+    ) -> Result<oneshot::Receiver<Result<T, E>>, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        self.send(WriterCommand::Write(Box::new(task(job, answer))))?;
+        Ok(wait)
+    }
+
+    fn send(&self, job: WriterCommand) -> Result<(), StoreError> {
+        match self.queue.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Stopped),
+        }
+    }
+
+    /// As [`Store::close`], for threads outside of the async runtime.
+    pub fn close_blocking(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.queue.send(WriterCommand::Stop(done)).is_ok() {
+            let _already_gone = wait.blocking_recv();
+        }
+    }
+
+    /// Finishes what waits, then closes the database.
+    pub async fn close(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.queue.send(WriterCommand::Stop(done)).is_ok() {
+            let _already_gone = wait.await;
+        }
+    }
+}

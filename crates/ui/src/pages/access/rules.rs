@@ -1,0 +1,148 @@
+//! Risk rules: the sets that there are, and the page of one.
+
+use maud::{Markup, html};
+
+use super::{Tab, behind_a_click, below, name_input, on_demand, rules_path, side_by_side};
+use crate::api::govern::RuleSetView;
+use crate::form::{FormValues, Outcome, begin, hidden};
+use crate::format::Escaped;
+use crate::layout::Frame;
+
+/// A rule to begin with.
+const EXAMPLE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
+
+/// What the list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// Every set, those that come with the program first.
+    pub rows: Vec<RuleSetView>,
+    /// Whether whoever looks may change them.
+    pub keeps: bool,
+    /// What came of a form.
+    pub outcome: Outcome,
+}
+
+/// What the page of one shows.
+#[derive(Clone, Debug)]
+pub struct RulesPageData {
+    /// The set, with its rules.
+    pub set: RuleSetView,
+    /// What tells it from itself after a change.
+    pub seen: String,
+    /// Whether whoever looks may change it.
+    pub keeps: bool,
+    /// What came of a form.
+    pub outcome: Outcome,
+}
+
+/// Writes the list.
+#[must_use]
+pub fn page(frame: &Frame, matter: &Rules) -> String {
+    let form = frame.form().filter(|_| matter.keeps);
+    let list = html! {
+        @if let Some(form) = form { (on_demand("New rule set", &matter.outcome, "create", &new(matter, form))) }
+        table.list.cards {
+            thead { tr { th scope="col" { "Rule set" } th scope="col" { "Rules" } } }
+            tbody { @for set in &matter.rows { tr {
+                th scope="row" {
+                    // Those that come with the program have no page: only their number is known here.
+                    @if set.name == "built-in" {
+                        (Escaped(&set.name)) " " span.tag { "built in" }
+                    } @else {
+                        a.name href=(rules_path(&set.name)) { (Escaped(&set.name)) }
+                    }
+                }
+                td data-label="Rules" { (set.rules) }
+            } } }
+        }
+    };
+    side_by_side(frame, Tab::Rules, "Patterns checked in every published version", &matter.outcome, &list)
+}
+
+fn new(matter: &Rules, form: &str) -> Markup {
+    let typed = matter.outcome.of("create");
+    html! {
+        form.stack method="post" action=(Tab::Rules.path()) {
+            (begin(form, "create"))
+            label for="rules-name" { "Name" }
+            (name_input("rules-name", &typed))
+            (text(&typed, EXAMPLE))
+            label.check {
+                input type="checkbox" name="gitleaks" value="yes" checked[typed.ticked("gitleaks")];
+                span { "This is a gitleaks configuration" }
+            }
+            button.primary type="submit" { "Create" }
+        }
+    }
+}
+
+/// Writes the page of one.
+#[must_use]
+pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
+    let set = &matter.set;
+    let toml = set.toml.as_deref().unwrap_or_default();
+    let main = html! {
+        div.head {
+            h1 { (Escaped(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
+        }
+        (matter.outcome.note())
+        @match frame.form().filter(|_| matter.keeps) {
+            Some(form) => {
+                form.desk.stack method="post" action=(rules_path(&set.name)) {
+                    (begin(form, "save"))
+                    (hidden("seen", &matter.seen))
+                    (text(&matter.outcome.of("save"), toml))
+                    button.primary type="submit" { "Save" }
+                    p.quiet { "Applies to versions published from now on." }
+                }
+                (behind_a_click(
+                    &rules_path(&set.name),
+                    form,
+                    "remove",
+                    "Remove",
+                    "Existing findings are kept; new versions are no longer checked by this set.",
+                ))
+            },
+            None => pre tabindex="0" { code { (Escaped(toml)) } },
+        }
+    };
+    below(frame, Tab::Rules, &set.name, &matter.outcome, main)
+}
+
+fn text(typed: &FormValues, otherwise: &str) -> Markup {
+    let shown = if typed.get("toml").is_empty() { otherwise } else { typed.get("toml") };
+    html! {
+        label for="rules-toml" {
+            "Rules " span.quiet { "(TOML; each rule with a text it must match and one it must not)" }
+        }
+        textarea #rules-toml name="toml" rows="16" required spellcheck="false" { "\n" (shown) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::{Who, sample};
+
+    #[test]
+    fn rule_sets_are_read_by_everybody_and_changed_by_who_keeps_policies() {
+        let set = RuleSetView {
+            name: "house".to_owned(),
+            rules: 1,
+            toml: Some("</textarea><b>".to_owned()),
+            skipped: Vec::new(),
+        };
+        let signed = || sample(Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() });
+        let list = |keeps| page(&signed(), &Rules { rows: vec![set.clone()], keeps, outcome: Outcome::default() });
+        assert!(list(true).contains("house.loan") && list(true).contains("/ui/access/rules/house"), "{}", list(true));
+        assert!(!list(false).contains("<textarea"));
+        let shown = |keeps| {
+            one(
+                &signed(),
+                &RulesPageData { set: set.clone(), seen: "s".to_owned(), keeps, outcome: Outcome::default() },
+            )
+        };
+        assert!(shown(true).contains("\n&lt;/textarea&gt;&lt;b&gt;</textarea>"), "{}", shown(true));
+        assert!(!shown(false).contains("<textarea") && shown(false).contains("&lt;b&gt;"), "{}", shown(false));
+    }
+}

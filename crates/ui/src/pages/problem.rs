@@ -1,0 +1,50 @@
+//! What went wrong, for people.
+
+use maud::html;
+
+use crate::api::problem::Problem;
+use crate::format::{sentence, with_code};
+use crate::layout::{Frame, Page};
+
+/// Writes the page of a problem.
+#[must_use]
+pub fn page(frame: &Frame, problem: &Problem) -> String {
+    let main = html! {
+        div.problem {
+            p.status { (problem.status) }
+            h1 { (problem.title) }
+            p { (with_code(&sentence(&problem.detail))) }
+            @if !problem.errors.is_empty() {
+                ul { @for error in &problem.errors { li { (with_code(error)) } } }
+            }
+            @if let Some(hint) = &problem.hint { p.quiet { (with_code(&sentence(hint))) } }
+            p { a.button href="/ui/" { "All prompts" } }
+        }
+    };
+    frame.page(&Page { title: &problem.title, above: &[], done: None, searches: false, main })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::problem::ErrorCode;
+    use crate::layout::{Who, sample};
+
+    #[test]
+    fn a_problem_says_what_and_what_to_do_and_runs_nothing() {
+        let problem = Problem {
+            title: "Permission denied".to_owned(),
+            status: 403,
+            code: ErrorCode::Forbidden,
+            detail: "`<script>` may not".to_owned(),
+            hint: Some("ask <b>".to_owned()),
+            errors: vec!["one\u{202e}".to_owned()],
+        };
+        let page = page(&sample(Who::Stranger), &problem);
+        for part in
+            ["<code>&lt;script&gt;</code> may not.", "Ask &lt;b&gt;.", "one<span class=\"odd\">U+202E</span>", "<h1>"]
+        {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+    }
+}

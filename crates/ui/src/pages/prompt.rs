@@ -1,0 +1,514 @@
+//! One prompt: what each label serves, what a version says, how it came to that, and who depends on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maud::{Markup, html};
+
+use super::access::policies::NEW as NEW_POLICY;
+use super::access::policy_path;
+use super::conversation::{conversation, json};
+use super::deploy::deploy_path;
+use super::editor::edit_path;
+use super::lifecycle::{removing, retiring};
+use super::{about as said, impact, serving, timeline};
+use crate::api::read::{PromptView, VersionView};
+use crate::form::{hidden, session};
+use crate::format::{Escaped, moment, plain, when};
+use crate::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
+use crate::model::content::VariableType;
+use crate::model::deployment::{Action, Deployment};
+use crate::model::finding::Finding;
+use crate::model::name::PRODUCTION;
+use crate::model::prompt::LabelState;
+use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
+use crate::model::version::Version;
+
+/// What the page shows.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a permission by itself")]
+pub struct PromptPageData {
+    /// The prompt, its labels and who includes it.
+    pub view: PromptView,
+    /// The version whose content is shown, or why none is.
+    pub shown: Result<Box<VersionView>, String>,
+    /// Why it is this version.
+    pub why: ShownBecause,
+    /// What each label served at the moment that was asked for.
+    pub at: Option<At>,
+    /// All deployments, in any order.
+    pub deployments: Vec<Deployment>,
+    /// One page of versions, newest first.
+    pub versions: Vec<Version>,
+    /// Where older versions go on.
+    pub older: Option<String>,
+    /// What the risk rules found, by version.
+    pub findings: BTreeMap<u64, Vec<Finding>>,
+    /// Who used the shown version in the last day; none on a replica, which cannot tell.
+    pub used_by: Option<Vec<String>>,
+    /// The change requests that wait for it.
+    pub pending: Vec<u64>,
+    /// Whether they may write a version of it, and propose what its labels serve.
+    pub publishes: bool,
+    /// The labels of it that they may move.
+    pub deploys: BTreeSet<String>,
+    /// Whether they may retire versions of it.
+    pub retires: bool,
+    /// Whether they may remove it.
+    pub removes: bool,
+    /// The policies that look after each label, by their names.
+    pub policies: BTreeMap<String, Vec<String>>,
+    /// Whether they may make policies.
+    pub protects: bool,
+    /// How far the newest deployment has come, while it is young.
+    pub arriving: Option<Rollout>,
+    /// The label that they came to roll back.
+    pub back: Option<String>,
+    /// Something that was just done.
+    pub done: Option<&'static str>,
+}
+
+/// How far a deployment has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rollout {
+    /// How many replicas hold it.
+    pub holding: usize,
+    /// How many were heard lately.
+    pub known: usize,
+    /// Some of those that do not hold it yet.
+    pub missing: Vec<String>,
+}
+
+/// Why a version is the one that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ShownBecause {
+    /// It was asked for.
+    Asked,
+    /// This label serves it.
+    Served(String),
+    /// It is the newest.
+    Newest,
+}
+
+/// What was live at a moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct At {
+    /// The moment.
+    pub at: Timestamp,
+    /// Each label that served something, and the deployment behind it.
+    pub served: Vec<Deployment>,
+}
+
+/// Writes the page.
+#[must_use]
+pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
+    let name = matter.view.prompt.name.as_str();
+    let (folder, last) = name.rsplit_once('/').map_or((None, name), |(folder, last)| (Some(folder), last));
+    let mut above = vec![("Prompts", "/ui/".to_owned())];
+    if let Some(folder) = folder {
+        above.push((folder, format!("/ui/{}", query(&[("folder", &format!("{folder}/"))]))));
+    }
+    let past = html! {
+        div #history data-live { @if !matter.deployments.is_empty() { (history(frame, matter)) } }
+    };
+    let main = html! {
+        div.head #head data-live {
+            h1 { (Escaped(last)) }
+            p.quiet.count {
+                "latest v" (matter.view.prompt.latest) " · updated " (when(matter.view.prompt.changed, frame.now))
+            }
+            @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
+            @if frame.form().is_some() {
+                div.inline.end {
+                    @if matter.publishes { a.button href=(edit_path(name, "")) { "Edit" } }
+                    @if matter.publishes || !matter.deploys.is_empty() {
+                        a.button.primary href=(deploy_path(name, "")) { "Deploy" }
+                    }
+                }
+            }
+        }
+        (said::about(name, matter.view.about.as_ref(), frame.form().filter(|_| matter.publishes)))
+        @if let Some(removed) = matter.view.prompt.removed {
+            p.note.bad role="note" { "This prompt was removed " (when(removed, frame.now)) ". Its history is kept." }
+        }
+        div #arriving data-live { @if let Some(arriving) = &matter.arriving { (arrival(arriving)) } }
+        @if matter.at.is_some() { (past) }
+        section aria-labelledby="live" {
+            h2 #live { "Labels" }
+            div #lives data-live { (live(frame, matter)) }
+        }
+        div.columns #shown data-live {
+            section aria-labelledby="content" { (content(frame, matter)) }
+            aside aria-label="About this version" { (about(matter)) }
+        }
+        section #all-versions aria-labelledby="versions" data-live {
+            h2 #versions { "Versions" }
+            (versions(frame, matter))
+        }
+        @if matter.at.is_none() { (past) }
+        @if let Some(form) = frame.form().filter(|_| matter.removes && matter.view.prompt.removed.is_none()) {
+            (removing(name, form))
+        }
+    };
+    frame.page(&Page { title: name, above: &above, done: matter.done, searches: false, main })
+}
+
+/// The newest deployment on its way to the connected replicas; the page looks again by itself until all have it.
+fn arrival(arriving: &Rollout) -> Markup {
+    let Rollout { holding, known, missing } = arriving;
+    let again = (holding < known).then_some("1000");
+    html! {
+        div.note[holding < known].state[holding == known] role="status" data-again=[again] {
+            @if holding == known {
+                "Live here and on "
+                @if *known == 1 { "the connected replica" } @else { "all " (known) " connected replicas" } "."
+            }
+            @else {
+                "Live here and on " b { (holding) " of " (known) } " connected replicas. Waiting for "
+                (Escaped(&missing.join(", ")))
+                @if known - holding > missing.len() { " and " (known - holding - missing.len()) " more" } ". "
+                a href="?" { "Refresh" }
+            }
+        }
+    }
+}
+
+fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
+    let name = matter.view.prompt.name.as_str();
+    let version = |number: u64| format!("?version={number}");
+    let mut labels: Vec<&LabelState> = matter.view.labels.iter().collect();
+    labels.sort_by_key(|state| (state.label.as_str() != PRODUCTION, state.label.as_str()));
+    html! {
+        @if matter.view.labels.is_empty() {
+            p.quiet { "Not deployed to any label. Applications can still request a version by number." }
+        } @else {
+            ul.lives {
+                @for state in labels {
+                    // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
+                    li.life #{ "life-" (plain(state.label.as_str())) } data-live {
+                        h3 { (Escaped(state.label.as_str())) }
+                        div.serves #{ "serves-" (plain(state.label.as_str())) } data-live {
+                            (serving::drawn(&state.serving, &version))
+                            (behind(frame, matter, state))
+                            (protection(frame, matter, state))
+                        }
+                        @if let Some(form) = frame.form().filter(|_| matter.deploys.contains(state.label.as_str())) {
+                            div.inline {
+                                @if let Some(stopped) = rolled_back_from(matter, state) {
+                                    @let asked = [("label", state.label.as_str()), ("version", &stopped.to_string())];
+                                    a.button href=(path_about("deploy", name, &asked)) { "Deploy v" (stopped) " again" }
+                                }
+                                a.button href=(deploy_path(name, state.label.as_str())) {
+                                    "Deploy …" span.hidden { " to " (plain(state.label.as_str())) }
+                                }
+                            }
+                            @if let Some(before) = served_before(matter, state) {
+                                (rollback(matter, state, before, form))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Which policies look after a label; where none does, the way to one.
+fn protection(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup {
+    let label = state.label.as_str();
+    let policies = matter.policies.get(label).map(Vec::as_slice).unwrap_or_default();
+    html! {
+        @if !policies.is_empty() {
+            p.quiet {
+                "Protected by "
+                @for (index, one) in policies.iter().enumerate() {
+                    @if index > 0 { ", " } a href=(policy_path(one)) { (Escaped(one)) }
+                }
+            }
+        } @else if matter.protects && frame.form().is_some() {
+            p.quiet {
+                "No policy. "
+                a href={ (NEW_POLICY) (query(&[("prompts", matter.view.prompt.name.as_str()), ("labels", label)])) } {
+                    "Protect it" span.hidden { ": " (plain(label)) }
+                }
+            }
+        }
+    }
+}
+
+/// Since when, by whom and why.
+fn behind(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup {
+    let made = matter.deployments.iter().find(|one| one.id == state.deployment && one.label == state.label);
+    html! {
+        p.quiet {
+            (when(state.since, frame.now))
+            @if let Some(made) = made {
+                " by " (Escaped(&made.actor)) (approved(made)) ": " q { (Escaped(&made.message)) }
+            }
+        }
+    }
+}
+
+fn approved(made: &Deployment) -> Markup {
+    html! { @if !made.approved_by.is_empty() { ", approved by " (Escaped(&made.approved_by.join(", "))) } }
+}
+
+/// What a label served last that differs from what it serves: where a rollback leads.
+fn served_before<'a>(matter: &'a PromptPageData, state: &LabelState) -> Option<&'a Serving> {
+    let of_label = matter.deployments.iter().filter(|one| one.label == state.label);
+    let others = of_label.filter(|one| one.to.as_ref().is_some_and(|to| *to != state.serving));
+    others.max_by_key(|one| one.id)?.to.as_ref()
+}
+
+/// The version that the newest deployment of a label rolled back, where it was one.
+fn rolled_back_from(matter: &PromptPageData, state: &LabelState) -> Option<u64> {
+    let newest = matter.deployments.iter().filter(|one| one.label == state.label).max_by_key(|one| one.id)?;
+    newest.from.as_ref().filter(|_| newest.action == Action::Rollback)?.fixed()
+}
+
+fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form: &str) -> Markup {
+    let (name, label) = (matter.view.prompt.name.as_str(), state.label.as_str());
+    let field = format!("why-{label}");
+    html! {
+        details.act id={ "back-" (plain(label)) } open[matter.back.as_deref() == Some(label)] {
+            summary { "Roll back" }
+            form.stack method="post" action="/ui/rollback" {
+                (session(form))
+                (hidden("name", name))
+                (hidden("label", &state.label))
+                (hidden("serves", state.deployment))
+                label for=(field) { "Reason" }
+                input id=(field) name="message" required maxlength="2000" autocomplete="off";
+                button.danger type="submit" { "Roll back " (Escaped(state.label.as_str())) }
+                p.quiet { "Returns to " (serving::brief(before)) ". Connected replicas update within seconds." }
+            }
+        }
+    }
+}
+
+/// The picture, and the question for a moment.
+fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
+    let at = matter.at.as_ref();
+    let value = at.map_or_else(String::new, |at| at.at.to_string().chars().take(16).collect());
+    html! {
+        section aria-labelledby="when" {
+            div.head {
+                h2 #when { "Deployment history" }
+                form.moment action=(prompt_path(matter.view.prompt.name.as_str())) {
+                    label for="at" { "At (UTC)" }
+                    input #at type="datetime-local" name="at" value=(value) required;
+                    button type="submit" { "Show" }
+                }
+            }
+            div #timeline data-live { (timeline::timeline(&matter.deployments, frame.now, at.map(|at| at.at))) }
+            @if let Some(at) = at { (moment_told(at)) }
+        }
+    }
+}
+
+fn moment_told(at: &At) -> Markup {
+    html! {
+        div.note role="status" {
+            p {
+                "At " b { (moment(at.at)) " UTC" } @if at.served.is_empty() { ", nothing was deployed." } @else { ":" }
+            }
+            @if !at.served.is_empty() {
+                ul {
+                    @for one in &at.served {
+                        @if let Some(serving) = &one.to {
+                            li {
+                                b { (Escaped(one.label.as_str())) } " served " (linked(serving)) ", since "
+                                (moment(one.at)) " UTC, by "
+                                (Escaped(&one.actor)) (approved(one)) ": " q { (Escaped(&one.message)) }
+                            }
+                        }
+                    }
+                }
+            }
+            p { a href="?" { "Back to now" } }
+        }
+    }
+}
+
+fn linked(serving: &Serving) -> Markup {
+    match serving.fixed() {
+        Some(number) => html! { a.version href={ "?version=" (number) } { "v" (number) } },
+        None => serving::brief(serving),
+    }
+}
+
+fn content(frame: &Frame, matter: &PromptPageData) -> Markup {
+    match &matter.shown {
+        Err(why) => html! { h2 #content { "Content" } (empty("Content unavailable", why)) },
+        Ok(view) => html! {
+            div.head {
+                h2 #content { "Version " (view.version.number) " " span.quiet { (view.version.semver) } }
+                p.quiet {
+                    @match &matter.why {
+                        ShownBecause::Asked => {},
+                        ShownBecause::Served(label) => { "what " (Escaped(label)) " serves" },
+                        ShownBecause::Newest => { "the latest" },
+                    }
+                }
+            }
+            p.message {
+                q { (Escaped(&view.version.message)) } " "
+                span.quiet { (Escaped(&view.version.author)) ", " (when(view.version.created, frame.now)) }
+            }
+            @if let Some(retired) = &view.version.retired {
+                p.note.warn {
+                    "Retired " (when(retired.at, frame.now)) " by " (Escaped(&retired.actor)) ": "
+                    q { (Escaped(&retired.message)) }
+                }
+            }
+            (conversation(&view.content))
+            @if let Some(form) = frame.form().filter(|_| matter.retires && matter.view.prompt.removed.is_none()) {
+                (retiring(matter.view.prompt.name.as_str(), &view.version, form))
+            }
+        },
+    }
+}
+
+/// Everything about the shown version that is not said to a model.
+fn about(matter: &PromptPageData) -> Markup {
+    let Ok(view) = &matter.shown else { return html! {} };
+    let content = &view.content;
+    let findings = matter.findings.get(&view.version.number).map(Vec::as_slice).unwrap_or_default();
+    html! {
+        h3 { "Variables" }
+        @if content.variables.is_empty() { p.quiet { "No variables." } } @else {
+            dl.variables {
+                @for one in &content.variables {
+                    dt {
+                        var { (Escaped(&one.name)) }
+                        @if one.required { " " span.tag { "required" } }
+                        @if one.kind != VariableType::Any {
+                            " " span.quiet { (format!("{:?}", one.kind).to_lowercase()) }
+                        }
+                    }
+                    dd {
+                        @if let Some(description) = &one.description { (Escaped(description)) }
+                        @if let Some(default) = &one.default {
+                            " " span.quiet { "default " code { (Escaped(&default.to_string())) } }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(model) = &content.model {
+            h3 { "Model" }
+            p { code { (Escaped(&model.name)) } }
+            dl.pairs {
+                @for (key, value) in &model.parameters {
+                    dt { (Escaped(key)) } dd { code { (Escaped(&value.to_string())) } }
+                }
+            }
+        }
+        @if !content.tools.is_empty() {
+            h3 { "Tools" }
+            @for tool in &content.tools { (json(tool_name(tool), tool)) }
+        }
+        @if let Some(schema) = &content.response_schema { h3 { "Response" } (json("Schema", schema)) }
+        @if !content.config.is_empty() {
+            h3 { "Configuration" }
+            (json("Values", &serde_json::Value::Object(content.config.clone())))
+        }
+        @if !findings.is_empty() {
+            h3 { "Findings" }
+            ul.findings { @for one in findings { li { (impact::finding(one, true)) } } }
+        }
+        @if !view.version.includes.is_empty() {
+            h3 { "Includes" }
+            ul {
+                @for one in &view.version.includes {
+                    li {
+                        a href={ (prompt_path(one.name.as_str())) "?version=" (one.version) } {
+                            (Escaped(one.name.as_str()))
+                        }
+                        " v" (one.version)
+                    }
+                }
+            }
+        }
+        @if !matter.view.dependents.is_empty() {
+            h3 { "Included by" }
+            ul { @for one in &matter.view.dependents { li { (impact::version_link(one)) } } }
+        }
+        @if let Some(used_by) = &matter.used_by {
+            h3 { "Used in the last 24 hours by" }
+            @if used_by.is_empty() { p.quiet { "No requests in the last 24 hours." } } @else {
+                ul.inline { @for one in used_by { li.tag { (Escaped(one)) } } }
+            }
+        }
+        h3 { "Version ID" }
+        p { code.stamp { (Escaped(&view.stamp)) } }
+        p { code.id { (view.version.content_id) } }
+    }
+}
+
+fn tool_name(tool: &serde_json::Value) -> &str {
+    let name = tool.pointer("/function/name").or_else(|| tool.get("name"));
+    name.and_then(serde_json::Value::as_str).unwrap_or("Tool")
+}
+
+fn versions(frame: &Frame, matter: &PromptPageData) -> Markup {
+    let name = matter.view.prompt.name.as_str();
+    let serving = |number: u64| {
+        let labels = matter.view.labels.iter().filter(move |state| state.serving.versions().contains(&number));
+        labels.map(|state| state.label.as_str())
+    };
+    let worst = |number: u64| matter.findings.get(&number)?.iter().map(|one| one.severity).max();
+    let can_deploy = frame.form().is_some() && (matter.publishes || !matter.deploys.is_empty());
+    html! {
+        table.list.cards {
+            thead { tr {
+                th scope="col" { "Version" } th scope="col" { "Message" } th scope="col" { "Author" }
+                th scope="col" { "Created" } th scope="col" { "Labels and risk" }
+                th scope="col" { span.hidden { "Actions" } }
+            } }
+            tbody {
+                @for one in &matter.versions {
+                    tr {
+                        th scope="row" {
+                            a.version.name href={ "?version=" (one.number) } { "v" (one.number) } " "
+                            span.quiet { (one.semver) }
+                        }
+                        td.words data-label="Message" { (Escaped(&one.message)) }
+                        td data-label="Author" { (Escaped(&one.author)) }
+                        td data-label="Created" { (when(one.created, frame.now)) }
+                        td data-label="Labels" {
+                            @for label in serving(one.number) { span.tag.live { (Escaped(label)) } " " }
+                            @if one.retired.is_some() { span.tag { "retired" } " " }
+                            @if one.archived.is_some() { span.tag { "archived" } " " }
+                            @if let Some(worst) = worst(one.number) {
+                                span.tag.(worst.as_str()) { (worst) " risk" }
+                            }
+                        }
+                        td data-label="Actions" {
+                            @if can_deploy && one.retired.is_none() && one.archived.is_none() {
+                                a href=(path_about("deploy", name, &[("version", &one.number.to_string())])) {
+                                    "Deploy" span.hidden { " v" (one.number) }
+                                }
+                            }
+                            @if one.number > 1 {
+                                " "
+                                a href=(diff_path(name, one.number - 1, one.number)) {
+                                    "Compare with v" (one.number - 1)
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if let Some(older) = &matter.older {
+            nav.pages aria-label="Pages" {
+                a.button rel="next" href={ (query(&[("older", older)])) "#versions" } { "Older versions" }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "prompt_tests.rs"]
+mod tests;
