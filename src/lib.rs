@@ -23,5 +23,6 @@ pub use bookholder_client as client;
 pub use bookholder_model::{api, clock, json, model};
 pub use bookholder_rules::{experiment, governance, template};
 pub use bookholder_store as store;
+pub use bookholder_telemetry as telemetry;
 pub use bookholder_trust::{crypto, trust};
 pub use bookholder_ui as web;

@@ -1,0 +1,10 @@
+//! Telemetry: what applications report about the responses of models, and what is counted per version.
+//!
+//! Applications report [`event::Event`]s, as OpenTelemetry or in our own JSON. Each is attributed to the version that
+//! produced it where it arrives, priced, kept for a while, and counted in rollups that are kept for long.
+
+#![forbid(unsafe_code)]
+
+pub mod event;
+
+use bookholder_model::model;
