@@ -158,8 +158,8 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
             "file": out,
             "manifest": beside,
             "bytes": manifest.bytes,
-            "decisions": manifest.records,
-            "spans": manifest.spans,
+            "decisions": manifest.decisions,
+            "deployments": manifest.deployments,
             "from": manifest.from,
             "to": manifest.to,
         }))?;
@@ -170,8 +170,8 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
     output.line(format!(
         "  {} and {}, from {} to {} UTC",
-        count(usize::try_from(manifest.records).unwrap_or(usize::MAX), "decision"),
-        count(usize::try_from(manifest.spans).unwrap_or(usize::MAX), "span"),
+        count(usize::try_from(manifest.decisions).unwrap_or(usize::MAX), "decision"),
+        count(usize::try_from(manifest.deployments).unwrap_or(usize::MAX), "deployment"),
         moment(manifest.from),
         moment(manifest.to)
     ))?;

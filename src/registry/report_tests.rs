@@ -220,10 +220,10 @@ fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
         let mut bytes = Vec::new();
         let written = write_report(&report, &system_info(&world.signer), format, &mut bytes).unwrap();
         assert_eq!((written.bytes, written.hash), (bytes.len() as u64, blake3::hash(&bytes).into()), "{format}");
-        assert_eq!((written.contents.rows, written.contents.spans), (2, 1), "{format}");
+        assert_eq!((written.contents.rows, written.contents.deployments), (2, 1), "{format}");
         let file = sign_report(&world.signer, &report, format, &written).expect("signed");
         let verified = verify(&file, bytes.as_slice(), &world.root_key).expect("believed");
-        assert_eq!((verified.manifest.records, verified.manifest.spans), (2, 1), "{format}");
+        assert_eq!((verified.manifest.decisions, verified.manifest.deployments), (2, 1), "{format}");
         assert_eq!(verified.manifest.format, format.as_str());
         if format == ReportFormat::Jsonl {
             let copy = verify_copy(bytes.as_slice()).unwrap();

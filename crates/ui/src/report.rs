@@ -78,7 +78,7 @@ pub fn write_page<S: Source>(
     let mut next = || parts.next().unwrap_or_default().as_bytes();
     out.write_all(next())?;
     timeline.write(report, out)?;
-    if overview.contents.spans > 0 {
+    if overview.contents.deployments > 0 {
         write_live(report, out)?;
     }
     out.write_all(next())?;
@@ -95,11 +95,11 @@ fn read<S: Source>(report: &Report<'_, S>) -> Result<(Overview, Timeline), S::Er
         worst = worst.max(row.risk);
         Ok(())
     })?;
-    let spans = report.spans(&mut |span| {
+    let deployments = report.spans(&mut |span| {
         timeline.span(span);
         Ok(())
     })?;
-    Ok((Overview { totals: tally.totals(), contents: Contents { spans, ..contents }, worst }, timeline))
+    Ok((Overview { totals: tally.totals(), contents: Contents { deployments, ..contents }, worst }, timeline))
 }
 
 fn head(heading: &ReportHeader, question: &ReportScope, system: &SystemInfo, title: &str) -> Markup {

@@ -65,7 +65,7 @@ fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerification>, C
     }
     let end = |mark: &Option<(u64, String)>| mark.as_ref().and_then(|(seq, hash)| AuditMark::of(*seq, hash));
     let ends = end(&copy.first).zip(end(&copy.last));
-    if ends != manifest.ends || (copy.entries, copy.served) != (manifest.records, manifest.spans) {
+    if ends != manifest.ends || (copy.entries, copy.served) != (manifest.decisions, manifest.deployments) {
         return Err(CliError::no("the report does not match its manifest; download it again"));
     }
     Ok(Some(copy))
@@ -82,8 +82,8 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
             "to": manifest.to,
             "prompts": manifest.prompts,
             "format": manifest.format,
-            "decisions": manifest.records,
-            "spans": manifest.spans,
+            "decisions": manifest.decisions,
+            "deployments": manifest.deployments,
             "issued": issued,
             "by": manifest.by,
             "tool": manifest.tool,
@@ -98,7 +98,7 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
     row("registry", manifest.registry.clone())?;
     row("from", format!("{} to {} UTC", moment(manifest.from), moment(manifest.to)))?;
     row("prompts", one_line(manifest.prompts.as_str()))?;
-    row("holds", format!("{} decisions, {} deployments", manifest.records, manifest.spans))?;
+    row("holds", format!("{} decisions, {} deployments", manifest.decisions, manifest.deployments))?;
     row("file", format!("{}, {}", manifest.format, progress::size(manifest.bytes)))?;
     row("made", format!("{} UTC by {}, with {}", moment(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
     row("signed", format!("by {signer}"))?;
@@ -162,8 +162,8 @@ mod tests {
             to: report.question.to,
             prompts: report.question.prompts.clone(),
             format: "jsonl".to_owned(),
-            records: contents.rows,
-            spans: contents.spans,
+            decisions: contents.rows,
+            deployments: contents.deployments,
             ends: Some((mark(first), mark(last))),
             audit: mark(head),
             bytes: document.len() as u64,
@@ -232,7 +232,7 @@ mod tests {
             (&good, &(signed_good.0.clone(), elsewhere), "root key id"),
             // A registry that signs what does not hold together is found out, too.
             (&altered, &signed(&altered, |_| ()), "broken at commit 5"),
-            (&good, &signed(&good, |manifest| manifest.spans = 9), "does not match its manifest"),
+            (&good, &signed(&good, |manifest| manifest.deployments = 9), "does not match its manifest"),
         ] {
             let error = outcome(document, signed).expect_err(part);
             assert!(error.message.contains(part), "{error}");

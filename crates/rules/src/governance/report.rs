@@ -126,8 +126,8 @@ pub type AuditPoint = (u64, String);
 pub struct Contents {
     /// How many decisions.
     pub rows: u64,
-    /// How many times a label served something.
-    pub spans: u64,
+    /// How many deployments: each time that a label served something.
+    pub deployments: u64,
     /// The first decision and the last.
     pub ends: Option<(AuditPoint, AuditPoint)>,
     /// The newest audit entry when the report was made, whatever it is about.

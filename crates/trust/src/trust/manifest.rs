@@ -121,9 +121,9 @@ pub struct Manifest {
     /// How it is written: `[a-z0-9-]`, for example `jsonl`.
     pub format: String,
     /// How many decisions it holds.
-    pub records: u64,
-    /// How many times a label served something it holds.
-    pub spans: u64,
+    pub decisions: u64,
+    /// How many deployments it holds: each time that a label served something.
+    pub deployments: u64,
     /// The first and the last decision; none without any.
     pub ends: Option<(AuditMark, AuditMark)>,
     /// The newest audit entry when it was made.
@@ -161,7 +161,8 @@ impl Manifest {
         let to = lines.field("to <time>", |value| value.parse().ok())?;
         let prompts = lines.field("prompts <pattern>", |value| Pattern::from_str(&decode(value)?).ok())?;
         let format = lines.field("format <name>", |name| is_key(name).then(|| name.to_owned()))?;
-        let (records, spans) = (lines.number("records <number>")?, lines.number("spans <number>")?);
+        let decisions = lines.number("decisions <number>")?;
+        let deployments = lines.number("deployments <number>")?;
         let end = |value: &str| if value == "-" { Some(None) } else { AuditMark::read(value).map(Some) };
         let first = lines.field("first <number> <base64> or first -", end)?;
         let last = lines.field("last <number> <base64> or last -", end)?;
@@ -173,8 +174,8 @@ impl Manifest {
             to,
             prompts,
             format,
-            records,
-            spans,
+            decisions,
+            deployments,
             ends: first.zip(last),
             audit: lines.field("audit <number> <base64>", AuditMark::read)?,
             bytes: lines.number("bytes <number>")?,
@@ -194,7 +195,7 @@ impl Manifest {
         let rules = [
             (self.root >= 1 && self.epoch >= 1, "roots and epochs start at 1"),
             (self.from <= self.to, "a report does not end before it begins"),
-            (ends.is_some() == (self.records > 0), "only a report with decisions has a first and a last"),
+            (ends.is_some() == (self.decisions > 0), "only a report with decisions has a first and a last"),
             (ends.is_none_or(|(first, last)| first <= last), "the first decision is not after the last"),
             (ends.is_none_or(|(_, last)| last <= self.audit.seq), "no decision is after the latest audit entry"),
         ];
@@ -227,7 +228,7 @@ impl fmt::Display for Manifest {
         writeln!(f, "root {}\nepoch {}", self.root, self.epoch)?;
         writeln!(f, "from {}\nto {}", self.from, self.to)?;
         writeln!(f, "prompts {}\nformat {}", encode(self.prompts.as_str()), self.format)?;
-        writeln!(f, "records {}\nspans {}", self.records, self.spans)?;
+        writeln!(f, "decisions {}\ndeployments {}", self.decisions, self.deployments)?;
         match &self.ends {
             Some((first, last)) => writeln!(f, "first {first}\nlast {last}")?,
             None => writeln!(f, "first -\nlast -")?,

@@ -82,8 +82,8 @@ fn manifest() -> Manifest {
         to: "2026-04-01T00:00:00.5Z".parse().unwrap(),
         prompts: "support/ünser agent*/**".parse().unwrap(),
         format: "html".to_owned(),
-        records: 2,
-        spans: 1,
+        decisions: 2,
+        deployments: 1,
         ends: Some((AuditMark { seq: 7, hash: [7; 32] }, AuditMark { seq: 39, hash: [8; 32] })),
         audit: AuditMark { seq: 40, hash: [9; 32] },
         bytes: DOCUMENT.len() as u64,
@@ -120,14 +120,14 @@ fn a_report_is_believed_with_the_root_key_alone() {
 #[test]
 fn the_text_is_pinned_because_others_read_it() {
     let expected = "prompts.example.org/report\nbookholder/report/v1\nroot 1\nepoch 1\nfrom 2026-03-01T00:00:00Z\n\
-        to 2026-04-01T00:00:00.5Z\nprompts support/%C3%BCnser%20agent*/**\nformat html\nrecords 2\nspans 1\n\
+        to 2026-04-01T00:00:00.5Z\nprompts support/%C3%BCnser%20agent*/**\nformat html\ndecisions 2\ndeployments 1\n\
         first 7 BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\nlast 39 CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=\n\
         audit 40 CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=\nbytes 38\n\
         file HO99OYmVLOmyuxkm+lqXRRGSazZ5ImabEEdrrnp+0Qk=\nissued 1795169531\nby eve%20%25@%0A\n\
         tool bookholder%200.1.0\n";
     assert_eq!(manifest().to_text(), expected);
     assert_eq!(Manifest::parse(expected), Ok(manifest()));
-    let empty = Manifest { records: 0, ends: None, ..manifest() };
+    let empty = Manifest { decisions: 0, ends: None, ..manifest() };
     assert_eq!(Manifest::parse(&empty.to_text()), Ok(empty));
 }
 
@@ -135,8 +135,8 @@ fn the_text_is_pinned_because_others_read_it() {
 fn non_canonical_or_contradictory_manifest_is_refused() {
     let good = manifest().to_text();
     for (from, to) in [
-        ("records 2", "records 02"),
-        ("records 2", "records 0"),
+        ("decisions 2", "decisions 02"),
+        ("decisions 2", "decisions 0"),
         ("first 7", "first 40"),
         ("audit 40", "audit 38"),
         ("root 1", "root 0"),
@@ -177,7 +177,7 @@ fn every_kind_of_tampering_is_refused() {
 
     check(
         "a changed number",
-        &with(&|f| f.manifest = f.manifest.replace("records 2", "records 3")),
+        &with(&|f| f.manifest = f.manifest.replace("decisions 2", "decisions 3")),
         DOCUMENT,
         "does not match",
     );

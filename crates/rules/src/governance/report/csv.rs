@@ -71,8 +71,8 @@ pub fn write_csv<S: Source>(
     let heading = &report.heading;
     write_row(out, &COLUMNS.map(str::to_owned))?;
     let contents = report.rows(&mut |row| Ok(write_row(out, &decision(heading, system, row))?))?;
-    let spans = report.spans(&mut |span| Ok(write_row(out, &served(heading, system, span))?))?;
-    Ok(Contents { spans, ..contents })
+    let deployments = report.spans(&mut |span| Ok(write_row(out, &served(heading, system, span))?))?;
+    Ok(Contents { deployments, ..contents })
 }
 
 fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {

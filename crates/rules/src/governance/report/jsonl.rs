@@ -35,8 +35,8 @@ pub fn write_jsonl<S: Source>(
 ) -> Result<Contents, S::Error> {
     let heading = &report.heading;
     let contents = report.rows(&mut |row| Ok(write_line(out, &event(heading, system, row)?)?))?;
-    let spans = report.spans(&mut |span| Ok(write_line(out, &served(heading, system, span))?))?;
-    Ok(Contents { spans, ..contents })
+    let deployments = report.spans(&mut |span| Ok(write_line(out, &served(heading, system, span))?))?;
+    Ok(Contents { deployments, ..contents })
 }
 
 fn write_line<T: Serialize>(out: &mut dyn Write, line: &T) -> io::Result<()> {

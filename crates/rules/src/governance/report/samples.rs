@@ -186,7 +186,7 @@ pub fn collect(report: &Report<'_, Sample>) -> Collected {
         spans.push(span.clone());
         Ok(())
     });
-    let contents = Contents { spans: count.expect("in memory"), ..contents.expect("in memory") };
+    let contents = Contents { deployments: count.expect("in memory"), ..contents.expect("in memory") };
     Collected { rows, spans, totals: tally.totals(), contents }
 }
 
