@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, moment, paint};
 use crate::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
+use crate::governance::event::{NAMED_EVENTS, plain_events};
 use crate::model::pattern::Pattern;
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 
@@ -21,16 +22,32 @@ Examples:
   bookholder webhook test deploy-bot
   bookholder webhook deliveries deploy-bot --failed
   bookholder webhook redeliver deploy-bot 17
-  bookholder webhook rotate deploy-bot --overlap-hours 24
+  bookholder webhook rotate deploy-bot --overlap-hours 24";
 
-Events, one for each effect of an audit entry:
-  prompt.label.moved      a label's deployment changed
-  prompt.version.created  a version was published
-  prompt.removed          a prompt was removed
-  prompt.label.blocked    a deployment was denied or did not meet a policy
-  propose.granted         a change request was opened
-  and COMMAND.granted or COMMAND.denied for the rest, e.g. approve.granted
-Deliveries are signed according to Standard Webhooks.";
+/// Width of the lists in the help.
+const HELP_COLUMNS: usize = 80;
+
+/// The help behind the options: examples, and every event.
+fn after_help() -> String {
+    let mut help = format!("{EXAMPLES}\n\nEvents, one for each effect of an audit entry:\n");
+    let width = NAMED_EVENTS.iter().map(|(event, _)| event.len()).max().unwrap_or_default();
+    for (event, means) in NAMED_EVENTS {
+        help.extend([format!("  {event:<width$}  {means}\n")]);
+    }
+    help.push_str("Other commands are COMMAND.granted or COMMAND.denied, e.g. propose.granted for\n");
+    help.push_str("a change request that was opened. COMMAND is one of:\n");
+    let mut commands: Vec<String> =
+        plain_events().filter_map(|event| Some(event.split_once('.')?.0.to_owned())).collect();
+    commands.dedup();
+    let mut line = String::new();
+    for command in commands {
+        if line.len() + command.len() + 1 > HELP_COLUMNS {
+            help.extend([std::mem::take(&mut line).as_str(), "\n"]);
+        }
+        line.extend([if line.is_empty() { "  " } else { " " }, command.as_str()]);
+    }
+    help + &line + "\nDeliveries are signed according to Standard Webhooks."
+}
 
 /// Seconds of an hour.
 const HOUR_S: u64 = 3_600;
@@ -39,7 +56,7 @@ const ROWS: usize = 20;
 
 /// `webhook`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub struct WebhookArgs {
     #[command(subcommand)]
     command: WebhookCommand,

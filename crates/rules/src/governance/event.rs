@@ -1,6 +1,6 @@
 //! The events of an audit entry: one for each effect.
 
-use crate::model::audit::{AuditChange, AuditEntry, Decision, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
 
 /// One thing that an audit entry did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +34,49 @@ const fn type_of(change: &AuditChange) -> Option<&'static str> {
     }
 }
 
+/// The events that have a name of their own, and what happened; a command without one is `COMMAND.granted` or
+/// `COMMAND.denied`.
+pub const NAMED_EVENTS: [(&str, &str); 8] = [
+    (LABEL_MOVED, "a label serves something else, or nothing"),
+    ("prompt.label.blocked", "a deployment was denied or did not meet a policy"),
+    ("prompt.rollback.blocked", "a rollback was denied or did not meet a policy"),
+    (VERSION_CREATED, "a version was published"),
+    ("prompt.version.blocked", "publishing a version was denied"),
+    ("prompt.version.retired", "a version was retired"),
+    ("prompt.version.reinstated", "a retired version was reinstated"),
+    (PROMPT_REMOVED, "a prompt was removed"),
+];
+
+/// The events without a name of their own, as filters name them: `approve.granted` and `approve.denied`.
+pub fn plain_events() -> impl Iterator<Item = String> {
+    let of = |command: &Command| [Decision::Granted, Decision::Denied].map(|decision| command.event_type(decision));
+    Command::ALL.iter().flat_map(of).filter(|event| !event.starts_with("prompt."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::audit::Command;
+    use std::collections::BTreeSet;
+
     use crate::model::audit::samples::{described, moved, published, removed};
+
+    #[test]
+    fn every_event_that_can_be_sent_is_listed() {
+        let change = [published("a", 7), moved("a@production", Some(6), Some(7)), removed("a")];
+        let mut sent: BTreeSet<String> = BTreeSet::new();
+        for command in Command::ALL {
+            for decision in [Decision::Granted, Decision::Denied] {
+                let entry = AuditEntry { decision, changes: change.to_vec(), ..AuditEntry::of(*command) };
+                sent.extend(effects(&entry).into_iter().map(|effect| effect.event_type));
+            }
+        }
+        let (named, plain): (BTreeSet<String>, BTreeSet<String>) =
+            sent.into_iter().partition(|event| event.starts_with("prompt."));
+        assert_eq!(NAMED_EVENTS.map(|(event, _)| event.to_owned()).into_iter().collect::<BTreeSet<_>>(), named);
+        let listed: BTreeSet<String> = plain_events().collect();
+        let unlisted: Vec<&String> = plain.iter().filter(|event| !listed.contains(*event)).collect();
+        assert!(unlisted.is_empty(), "{unlisted:?}");
+    }
 
     #[test]
     fn label_that_serves_something_else_is_one_event_whichever_command_moved_it() {
