@@ -14,8 +14,11 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint};
 use super::publish::bump;
-use super::{Verdict, changed, deploy, folder};
-use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, ReviewRequest};
+use super::{Verdict, changed, deploy, folder, requirements};
+use crate::api::govern::{
+    AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, ReviewRequest, ReviewedRequest,
+    UnmetRequirement,
+};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::write::{Move, RuleRequest};
@@ -194,11 +197,11 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
         RequestCommand::Comment { id, why } => (id, EventKind::Comment, why.message),
         RequestCommand::Withdraw { id, why } => (id, EventKind::Withdraw, why.message),
     };
-    let request = context.client.review(id, &ReviewRequest { kind, message, fingerprints: Vec::new() }).await?;
+    let reviewed = context.client.review(id, &ReviewRequest { kind, message, fingerprints: Vec::new() }).await?;
     if output.json {
-        output.json(&request)?;
+        output.json(&reviewed)?;
     } else {
-        print_result(output, &request, kind)?;
+        print_result(output, &reviewed, kind)?;
     }
     Ok(Verdict::Done)
 }
@@ -288,17 +291,37 @@ async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> R
     Ok(RequestPage { items, next: None })
 }
 
-/// The state of a change request after an action.
-fn print_result(output: Output, request: &ChangeRequest, kind: EventKind) -> Result<(), CliError> {
+/// Prints what became of a change request, and what it needs next.
+fn print_result(output: Output, reviewed: &ReviewedRequest, kind: EventKind) -> Result<(), CliError> {
+    output.line(result(reviewed, kind).trim_end())
+}
+
+fn result(reviewed: &ReviewedRequest, kind: EventKind) -> String {
+    let ReviewedRequest { request, complete, unmet, waits_for } = reviewed;
     let what = match (kind, request.state) {
-        (EventKind::Approve, RequestState::Applied) => "was approved and deployed",
-        (EventKind::Approve, _) => "was approved by you",
-        (EventKind::Comment, _) => "has your comment",
-        (EventKind::Withdraw, _) => "was withdrawn",
-        _ => "was rejected",
+        (EventKind::Approve, RequestState::Applied) => match request.deployment {
+            Some(deployment) => format!("was approved by you and is deployed now (deployment {deployment})"),
+            None => "was approved by you and is deployed now".to_owned(),
+        },
+        (EventKind::Approve, _) => "was approved by you".to_owned(),
+        (EventKind::Comment, _) => "has your comment".to_owned(),
+        (EventKind::Withdraw, _) => "was withdrawn".to_owned(),
+        _ => "was rejected".to_owned(),
     };
     let id = paint(ACCENT, format!("change request {}", request.id));
-    output.line(format!("{} {id} {what}", paint(GOOD, "✓")))
+    let mut shown = format!("{} {id} {what}\n", paint(GOOD, "✓"));
+    if kind != EventKind::Approve {
+        return shown;
+    }
+    for UnmetRequirement { name, label, requirement, reviewers } in unmet {
+        if request.moves.len() > 1 {
+            shown.extend([&paint(DIM, format!("{name}@{label}")), " "]);
+        }
+        shown.push_str(&requirements::lines(std::slice::from_ref(requirement), Some(reviewers)));
+    }
+    let next = view::next_step(request, *complete, waits_for.as_deref());
+    shown.extend(next);
+    shown
 }
 
 #[cfg(test)]
@@ -311,6 +334,45 @@ mod tests {
     struct Line {
         #[command(flatten)]
         args: RequestArgs,
+    }
+
+    #[test]
+    fn result_of_an_approval_says_what_is_still_missing_or_that_it_is_deployed() {
+        let check = |state: &str, rest: &str, kind: EventKind, expected: &str| {
+            let json = format!(
+                r#"{{"request":{{"id":12,"message":"why","author":"ann","created":"2026-03-20T15:00:00Z",
+                "expires":"2026-04-19T15:00:00Z","state":"{state}","automatic":false,"events":[],"moves":[],
+                "deployment":31}},{rest}}}"#
+            );
+            let reviewed: ReviewedRequest = serde_json::from_str(&json).expect("an answer");
+            assert_eq!(anstream::adapter::strip_str(&result(&reviewed, kind)).to_string().trim_end(), expected);
+        };
+        let missing = r#""complete":false,"unmet":[{"name":"a","label":"production","reviewers":[{"name":"cy",
+            "roles":["compliance"]}],"requirement":{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (1 so far)"}}]"#;
+        check(
+            "open",
+            missing,
+            EventKind::Approve,
+            "✓ change request 12 was approved by you\n\
+            ✗ policy prod: 2 approvals (1 so far)\n  can be met by: cy (compliance)\n\
+            … some requirements are not met (marked ✗ above)",
+        );
+        check(
+            "open",
+            r#""complete":true,"unmet":[]"#,
+            EventKind::Approve,
+            "✓ change request 12 was approved by you\n\
+            ✓ all requirements are met: deploy it with `bookholder request apply 12`",
+        );
+        let closed = r#""complete":false,"unmet":[]"#;
+        check(
+            "applied",
+            closed,
+            EventKind::Approve,
+            "✓ change request 12 was approved by you and is deployed now (deployment 31)",
+        );
+        check("rejected", closed, EventKind::Reject, "✓ change request 12 was rejected");
+        check("open", missing, EventKind::Comment, "✓ change request 12 has your comment");
     }
 
     #[test]

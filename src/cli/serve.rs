@@ -28,6 +28,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
         registry: args.registry,
         webhook_allow,
         archive_unused_days: args.archive_unused_days,
+        hold_automation: args.hold_automation.then_some(true),
         trust_clock: args.trust_clock.then_some(true),
         ..layer
     };

@@ -66,7 +66,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     };
     let mut rows = vec![
         ("position", status.position.to_string()),
-        ("entries", status.entries.to_string()),
+        ("entries", format!("{} signed (prompts, versions, contents, labels, deployments)", status.entries)),
         ("state", one_line(&status.state)),
         ("freshness", format!("{} since {} UTC", paint(style, word(status.freshness)), moment(status.since))),
     ];
@@ -86,6 +86,10 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     }
     if status.held {
         rows.push(("held", paint(WARN, "held at this position by its operator")));
+    }
+    if status.automation_held {
+        let held = "held: deploys and expires no change requests, sends no webhooks, archives and watches nothing";
+        rows.push(("automation", paint(WARN, held)));
     }
     let faults = [("storage", &status.storage), ("trouble", &status.trouble), ("inbox", &status.inbox)];
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(

@@ -101,6 +101,8 @@ pub struct Layer {
     pub webhook_allow: Option<Vec<String>>,
     /// Days without any need after which old versions are archived, once a day; never when absent.
     pub archive_unused_days: Option<u32>,
+    /// Whether a primary does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
+    pub hold_automation: Option<bool>,
     /// Who provides the system, and how to reach them; said in reports.
     pub provider: Option<String>,
     /// What the system is meant for; said in reports.
@@ -121,7 +123,7 @@ impl Layer {
             trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
             upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
-            archive_unused_days, provider, intended_purpose)
+            archive_unused_days, hold_automation, provider, intended_purpose)
     }
 
     /// What a settings file says.

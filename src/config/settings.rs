@@ -84,6 +84,8 @@ pub struct PrimarySettings {
     pub webhook_allow: Vec<IpNet>,
     /// Days without any need after which old versions are archived, once a day; never when absent.
     pub archive_unused_days: Option<u32>,
+    /// Whether it does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
+    pub hold_automation: bool,
     /// Who provides the system, and how to reach them; said in reports.
     pub provider: Option<String>,
     /// What the system is meant for; said in reports.
@@ -167,6 +169,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         admin_token,
         webhook_allow,
         archive_unused_days: layer.archive_unused_days,
+        hold_automation: layer.hold_automation.unwrap_or(false),
         provider: layer.provider,
         intended_purpose: layer.intended_purpose,
         trust_clock: layer.trust_clock.unwrap_or(false),

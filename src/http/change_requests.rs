@@ -10,7 +10,9 @@ use super::extract::{Json, NoParams, Params, Segments, SerializedAnswer, blockin
 use super::openapi::params::Paging;
 use super::rule_sets::primary;
 use super::state::App;
-use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest};
+use crate::api::govern::{
+    AmendRequest, ApplyRequest, ProposeRequest, RequestPage, RequestView, ReviewRequest, ReviewedRequest,
+};
 use crate::api::write::Deployed;
 use crate::model::change_request::{ChangeRequest, RequestState};
 
@@ -91,21 +93,25 @@ pub(super) async fn amend(
     Ok(Said(writer.registry.amend(&writer.actor, segments.number("id")?, request).await?))
 }
 
-/// Approves, rejects, comments on or withdraws a change request.
+/// Approves, rejects, comments on or withdraws a change request; returns it as it is afterwards.
 #[utoipa::path(
     post, path = "/v1/requests/{id}/reviews", operation_id = "review_change_request", tag = "change_requests",
     params(("id" = u64, Path, description = "The number.", minimum = 1, example = 12)),
     request_body(content = ReviewRequest, example = json!({"kind": "approve", "message": "Does not mention loans"})),
-    responses((status = 200, body = ChangeRequest)),
+    responses((status = 200, body = ReviewedRequest)),
 )]
 pub(super) async fn review(
+    State(app): State<App>,
     writer: Writer,
     segments: Segments,
     _: NoParams,
     Json(request): Json<ReviewRequest>,
-) -> Result<Said<ChangeRequest>, Failure> {
+) -> Result<Said<ReviewedRequest>, Failure> {
     let id = segments.number("id")?;
-    Ok(Said(writer.registry.review(&writer.actor, id, request).await?))
+    writer.registry.review(&writer.actor, id, request).await?;
+    let scope = writer.scope();
+    let shown = move || writer.registry.reviewed_request(&app.catalogue.as_reader(&scope)?, id);
+    Ok(Said(blocking(shown).await??))
 }
 
 /// Deploys a change request if all requirements are met.

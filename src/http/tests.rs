@@ -68,6 +68,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         expires: None,
         clock_untrusted: false,
         held: false,
+        automation_held: false,
         trouble: None,
         storage: None,
         inbox: None,

@@ -131,7 +131,7 @@ impl Registry {
                 return Err(RegistryError::Unfit(said.to_owned()));
             }
         };
-        let about = self.about(command, id, Some(&message))?;
+        let (about, held) = (self.about(command, id, Some(&message))?, self.automation_is_held());
         self.command(actor, about, move |txn, ctx| {
             let mut found = open(txn, ctx, id)?;
             room(&found, request.kind)?;
@@ -172,7 +172,7 @@ impl Registry {
             }
             keep(txn, &found)?;
             record(txn, ctx, command, &found, message)?;
-            if request.kind == EventKind::Approve && found.automatic {
+            if request.kind == EventKind::Approve && found.automatic && !held {
                 apply_if_complete(txn, ctx, &found)?;
             }
             txn.get::<ChangeRequest>(id)?.ok_or_else(|| absent(id))
@@ -195,6 +195,17 @@ impl Registry {
             apply(txn, ctx, &found, &terms)
         })
         .await
+    }
+
+    /// Deploys no change request by itself from now on, also not when its last approval comes; said once, before anything
+    /// is served.
+    pub fn hold_automation(&self) {
+        let _said_before = self.0.automation_held.set(());
+    }
+
+    /// Whether change requests are not deployed by themselves.
+    fn automation_is_held(&self) -> bool {
+        self.0.automation_held.get().is_some()
     }
 
     /// Closes change requests whose time is over, and applies those that nothing is missing of any more.

@@ -63,6 +63,7 @@ pub(super) struct Ctx {
     approved_by: RefCell<BTreeSet<String>>,
     overrode: RefCell<Vec<String>>,
     change_request: Cell<Option<u64>>,
+    applies: Cell<Option<u64>>,
     risk: Cell<Option<Severity>>,
 }
 
@@ -77,6 +78,7 @@ impl Ctx {
             approved_by: RefCell::default(),
             overrode: RefCell::default(),
             change_request: Cell::new(None),
+            applies: Cell::new(None),
             risk: Cell::new(None),
         }
     }
@@ -91,7 +93,18 @@ impl Ctx {
         Self::new(self.now, actor, Arc::clone(&self.rules), Arc::clone(&self.written))
     }
 
-    /// The change request that is being applied.
+    /// Remembers which change request is being applied; it stands behind the deployment.
+    pub(super) fn apply_request(&self, id: u64) {
+        self.applies.set(Some(id));
+        self.change_request.set(Some(id));
+    }
+
+    /// Whether this change request is being applied.
+    pub(super) fn applies(&self, id: u64) -> bool {
+        self.applies.get() == Some(id)
+    }
+
+    /// The change request behind the deployment: the one that is being applied, or whose approvals count.
     pub(super) const fn change_request(&self) -> Option<u64> {
         self.change_request.get()
     }
@@ -133,6 +146,11 @@ impl Ctx {
 
     pub(super) fn overrode(&self, what: impl IntoIterator<Item = String>) {
         self.overrode.borrow_mut().extend(what);
+    }
+
+    /// The requirements that were overridden so far, and why.
+    pub(super) fn overridden(&self) -> Vec<String> {
+        self.overrode.borrow().clone()
     }
 
     pub(super) fn found(&self, findings: &[Finding]) {

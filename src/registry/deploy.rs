@@ -155,7 +155,7 @@ pub(super) fn move_labels(
         let audited = deployments.iter().map(AuditChange::of_deployment).collect();
         let audit = ctx.audit(command, subjects, terms.message.clone(), audited);
         let seq = txn.commit(ctx.now, changes, audit)?;
-        settle(txn, ctx, &deployments, seq)?;
+        settle(txn, ctx, command, &deployments, seq)?;
     }
     Ok(Deployed { deployments })
 }

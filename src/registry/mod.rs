@@ -95,6 +95,8 @@ struct Inner {
     webhook_networks: OnceLock<Vec<IpNet>>,
     /// The address of the pages for people, where the settings name one.
     public_url: OnceLock<PublicUrl>,
+    /// Set where this node deploys no change request by itself.
+    automation_held: OnceLock<()>,
 }
 
 impl Registry {
@@ -119,6 +121,7 @@ impl Registry {
             usage,
             webhook_networks,
             public_url: OnceLock::new(),
+            automation_held: OnceLock::new(),
         };
         let registry = Self(Arc::new(inner));
         let learner = Arc::downgrade(&registry.0);

@@ -394,7 +394,7 @@ impl Plan {
             audit = why.imported(audit);
         }
         let seq = txn.commit(ctx.now, self.changes, audit)?;
-        settle(txn, ctx, &self.deployments, seq)?;
+        settle(txn, ctx, command, &self.deployments, seq)?;
         Ok(seq)
     }
 }

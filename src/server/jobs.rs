@@ -77,16 +77,13 @@ pub(super) fn of_primary(
     clock: &Arc<PrimaryClock>,
     metrics: &Metrics,
     archive_unused_days: Option<u32>,
+    hold_automation: bool,
 ) -> Vec<Job> {
     let told = Arc::new(Mutex::new(ClockState::Trusted));
     let (watched, metrics) = (Arc::clone(clock), metrics.clone());
     let (apply, forget, bookkeep) = (registry.clone(), registry.clone(), registry.clone());
     let clock = Arc::clone(clock);
     let mut jobs = vec![
-        Job::new("applying", SECOND, "could not deploy change requests; trying again later", move || {
-            let registry = apply.clone();
-            async move { registry.tend_change_requests().await }
-        }),
         Job::new("clock", 15 * SECOND, "the clock was not compared", move || {
             report_clock(&watched, &metrics, &told);
             std::future::ready(Ok(()))
@@ -101,6 +98,13 @@ pub(super) fn of_primary(
             async move { forget_old_deletions(&registry).await }
         }),
     ];
+    if hold_automation {
+        return jobs;
+    }
+    jobs.push(Job::new("applying", SECOND, "could not deploy change requests; trying again later", move || {
+        let registry = apply.clone();
+        async move { registry.tend_change_requests().await }
+    }));
     if let Some(unused_days) = archive_unused_days {
         let registry = registry.clone();
         jobs.push(Job::new("archiving", 24 * HOUR, "could not archive old versions; trying again later", move || {

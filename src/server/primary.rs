@@ -36,6 +36,10 @@ const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this regis
     token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME \
     --role admin --data DIR` while the node is stopped";
 
+/// What is said of a node that does nothing by itself.
+const AUTOMATION_HELD: &str = "automation is held: no change request is deployed or expires by itself, no webhook is sent, \
+    nothing is archived, and no folder is watched; commands and reads work";
+
 /// What the first start of a registry made, before its access token counts.
 pub struct NewRegistry<'a> {
     /// The first access token.
@@ -73,6 +77,7 @@ pub async fn start_primary_announcing(
         admin_token,
         webhook_allow,
         archive_unused_days,
+        hold_automation,
         provider,
         intended_purpose,
         trust_clock,
@@ -103,6 +108,10 @@ pub async fn start_primary_announcing(
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     registry.allow_webhooks(webhook_allow.clone());
     registry.link_to(node.public_url.clone());
+    if hold_automation {
+        registry.hold_automation();
+        tracing::warn!("{AUTOMATION_HELD}");
+    }
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
@@ -118,22 +127,23 @@ pub async fn start_primary_announcing(
         move || Status {
             storage: self_audit::trouble(&condition, &*clock),
             watch: watch_report.get(),
+            automation_held: hold_automation,
             ..describe(&committed, &name, since, &publisher, &clock)
         }
     };
-    let dispatching = {
-        let (registry, clock) = (registry.clone(), Arc::clone(&clock));
-        webhooks::run(registry, committed.clone(), deliverer, clock, metrics.clone(), stop.clone())
-    };
     let mut tasks = vec![
-        ("webhooks", tokio::spawn(dispatching)),
         ("decisions", tokio::spawn(decisions::run(store.clone(), committed.clone(), stop.clone()))),
         ("self-audit", tokio::spawn(self_audit::run(store.clone(), metrics.clone(), None, stop.clone()))),
     ];
-    for job in jobs::of_primary(&registry, &primary_clock, &metrics, archive_unused_days) {
+    for job in jobs::of_primary(&registry, &primary_clock, &metrics, archive_unused_days, hold_automation) {
         tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }
-    if let Some(directory) = watch {
+    if !hold_automation {
+        let (registry, clock) = (registry.clone(), Arc::clone(&clock));
+        let dispatching = webhooks::run(registry, committed.clone(), deliverer, clock, metrics.clone(), stop.clone());
+        tasks.push(("webhooks", tokio::spawn(dispatching)));
+    }
+    if let Some(directory) = watch.filter(|_| !hold_automation) {
         let (registry, stop) = (registry.clone(), stop.clone());
         let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
         tasks.push(("folder", tokio::spawn(watching)));
@@ -216,6 +226,7 @@ fn describe(
         expires: None,
         clock_untrusted: clock.standing() != ClockState::Trusted,
         held: false,
+        automation_held: false,
         trouble,
         storage: None,
         inbox: None,

@@ -212,6 +212,7 @@ fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn C
         issued: checkpoint.map(|checkpoint| seconds(checkpoint.issued)),
         expires: checkpoint.map(|checkpoint| seconds(checkpoint.expires)),
         clock_untrusted: view.clock_untrusted,
+        automation_held: false,
         held: view.held,
         trouble: view.trouble,
         storage: None,

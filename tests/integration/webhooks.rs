@@ -47,6 +47,7 @@ struct Sender {
     clock: ManualClock,
     directory: TempDir,
     allow: &'static str,
+    hold_automation: bool,
 }
 
 impl Sender {
@@ -55,16 +56,17 @@ impl Sender {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // Receivers compare the time of a message with their own.
         let clock = ManualClock::at(SystemClock::new().now_ms());
-        let (node, client) = Self::run(&directory, &clock, allow).await;
-        Self { node: Some(node), client, clock, directory, allow }
+        let (node, client) = Self::run(&directory, &clock, allow, false).await;
+        Self { node: Some(node), client, clock, directory, allow, hold_automation: false }
     }
 
-    async fn run(directory: &TempDir, clock: &ManualClock, allow: &str) -> (Running, Client) {
+    async fn run(directory: &TempDir, clock: &ManualClock, allow: &str, hold: bool) -> (Running, Client) {
         let layer = Layer {
             data: Some(directory.path().join("data")),
             listen: Some("127.0.0.1:0".parse().expect("an address")),
             public_url: Some("https://prompts.example.com/books".to_owned()),
             webhook_allow: Some(allow.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect()),
+            hold_automation: Some(hold),
             ..Layer::default()
         };
         let environment = [("BOOKHOLDER_ADMIN_TOKEN".to_owned(), ADMIN.to_owned())].into();
@@ -78,7 +80,7 @@ impl Sender {
     /// Stops and starts again.
     async fn restart(&mut self) {
         self.stop().await;
-        let (node, client) = Self::run(&self.directory, &self.clock, self.allow).await;
+        let (node, client) = Self::run(&self.directory, &self.clock, self.allow, self.hold_automation).await;
         (self.node, self.client) = (Some(node), client);
     }
 

@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{BATCH_ANSWER_BYTES_MAX, Client, ClientError, paths};
 use crate::api::govern::{
     AmendRequest, ApplyRequest, DraftMerge, DraftRequest, ProposeRequest, PublishDraftRequest, RequestPage,
-    RequestView, ReviewRequest,
+    RequestView, ReviewRequest, ReviewedRequest,
 };
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::write::{Deployed, Published};
@@ -36,7 +36,7 @@ impl Client {
     ///
     /// # Errors
     /// As every call: [`ClientError`].
-    pub async fn review(&self, id: u64, what: &ReviewRequest) -> Result<ChangeRequest, ClientError> {
+    pub async fn review(&self, id: u64, what: &ReviewRequest) -> Result<ReviewedRequest, ClientError> {
         self.post(&format!("{REQUESTS}/{id}/reviews"), what).await
     }
 

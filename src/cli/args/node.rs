@@ -20,7 +20,8 @@ Examples:
   bookholder serve
   bookholder serve --data /var/lib/bookholder --listen 0.0.0.0:7070 \\
       --tls-cert cert.pem --tls-key key.pem
-  bookholder serve --watch prompts/      publish files whenever they change";
+  bookholder serve --watch prompts/      publish files whenever they change
+  bookholder serve --data drill --listen 127.0.0.1:7079 --hold-automation";
 
 const REPLICA_EXAMPLES: &str = "\
 The access token for the upstream comes from $BOOKHOLDER_UPSTREAM_TOKEN or
@@ -120,6 +121,9 @@ pub struct ServeArgs {
     /// Archive versions unused for this many days (min. 184) [default: never]
     #[arg(long, value_name = "DAYS")]
     pub archive_unused_days: Option<u32>,
+    /// Deploy no change requests, send no webhooks, and expire, archive and watch nothing: for a drill with a copy
+    #[arg(long)]
+    pub hold_automation: bool,
 }
 
 /// `replica`

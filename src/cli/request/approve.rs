@@ -44,7 +44,7 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
         check_unchanged(&found.request, &fingerprint)?;
     }
     if !output.json {
-        view::print(output, &found)?;
+        view::print_proposal(output, &found, false)?;
         output.line("")?;
     }
     let asks = !yes && !output.json && output.terminal && std::io::stdin().is_terminal();
@@ -58,11 +58,11 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     let fingerprints = found.request.moves.into_iter().map(|one| one.fingerprint).collect();
     let kind = EventKind::Approve;
     let review = ReviewRequest { kind, message: message.unwrap_or_default(), fingerprints };
-    let request = context.client.review(id, &review).await?;
+    let reviewed = context.client.review(id, &review).await?;
     if output.json {
-        output.json(&request)?;
+        output.json(&reviewed)?;
     } else {
-        print_result(output, &request, kind)?;
+        print_result(output, &reviewed, kind)?;
     }
     Ok(Verdict::Done)
 }

@@ -51,6 +51,16 @@ pub fn fingerprint(one: &ProposedMove) -> String {
 
 /// Prints a change request with everything that a reviewer needs.
 pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
+    print_proposal(output, view, true)?;
+    let RequestView { request, complete, waits_for, .. } = view;
+    match next_step(request, *complete, waits_for.as_deref()) {
+        Some(next) => output.line(format!("\n{next}")),
+        None => Ok(()),
+    }
+}
+
+/// Prints what a change request proposes and what was said of it; with what policies demand of it where `demands`.
+pub fn print_proposal(output: Output, view: &RequestView, demands: bool) -> Result<(), CliError> {
     output.line(head(&view.request))?;
     for (one, review) in view.request.moves.iter().zip(&view.moves) {
         output.line(format!("\n{}\n{}", movement(one, review), fingerprint(one)))?;
@@ -62,28 +72,35 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
             output.line(line)?;
         }
         output.table(&findings::table(&review.findings), "no findings")?;
-        let open = view.request.state == RequestState::Open;
-        output.line(around(review, open).trim_end())?;
+        let around = around(review, demands && view.request.state == RequestState::Open);
+        if !around.is_empty() {
+            output.line(around.trim_end())?;
+        }
     }
     if !view.request.events.is_empty() {
         output.line(format!("\n{}", paint(STRONG, "discussion")))?;
         view.request.events.iter().try_for_each(|event| output.line(event_text(event)))?;
     }
-    let id = view.request.id;
-    if let Some(waits_for) = &view.waits_for {
-        output.line(format!("\n{} all requirements are met, but {}", paint(WARN, "…"), one_line(waits_for)))
-    } else if view.complete && view.request.automatic {
-        output.line(format!("\n{} all requirements are met: it will be deployed within seconds", paint(GOOD, "✓")))
-    } else if view.complete {
-        output.line(format!(
-            "\n{} all requirements are met: deploy it with `bookholder request apply {id}`",
-            paint(GOOD, "✓")
-        ))
-    } else if view.request.state == RequestState::Open {
-        output.line(format!("\n{} some requirements are not met (marked ✗ above)", paint(WARN, "…")))
-    } else {
-        Ok(())
+    Ok(())
+}
+
+/// What an open change request needs next; none once it is closed.
+#[must_use]
+pub fn next_step(request: &ChangeRequest, complete: bool, waits_for: Option<&str>) -> Option<String> {
+    let (id, done, waits) = (request.id, paint(GOOD, "✓"), paint(WARN, "…"));
+    if request.state != RequestState::Open {
+        return None;
     }
+    Some(match waits_for {
+        Some(waits_for) => format!("{waits} all requirements are met, but {}", one_line(waits_for)),
+        None if complete && request.automatic => {
+            format!("{done} all requirements are met: it will be deployed within seconds")
+        }
+        None if complete => {
+            format!("{done} all requirements are met: deploy it with `bookholder request apply {id}`")
+        }
+        None => format!("{waits} some requirements are not met (marked ✗ above)"),
+    })
 }
 
 fn head(request: &ChangeRequest) -> String {
@@ -127,11 +144,19 @@ fn event_text(event: &RequestEvent) -> String {
         EventKind::Comment => "says".to_owned(),
         EventKind::Amend => paint(WARN, "amends it"),
         EventKind::Withdraw => paint(BAD, "withdraws it"),
-        EventKind::Apply => paint(GOOD, "applies it"),
+        EventKind::Apply => paint(GOOD, "deploys it"),
         EventKind::Expire => paint(BAD, "closes it: expired"),
     };
+    let kind = match event.directly {
+        Some(command) => format!("{} directly with `{command}`", paint(GOOD, "deploys it")),
+        None => kind,
+    };
     let message = if event.message.is_empty() { String::new() } else { format!(": {}", one_line(&event.message)) };
-    format!("{} {}{roles} {kind}{message}", paint(DIM, moment(event.at)), one_line(&event.by))
+    let mut shown = format!("{} {}{roles} {kind}{message}", paint(DIM, moment(event.at)), one_line(&event.by));
+    for overridden in &event.overrode {
+        shown.extend(["\n  ", &paint(WARN, "override"), " ", &one_line(overridden)]);
+    }
+    shown
 }
 
 const fn style(state: RequestState) -> anstyle::Style {
@@ -186,6 +211,16 @@ included by support/router@3
         assert!(!plain(&around(&free, false)).contains("no policy"), "a closed request is asked nothing any more");
         let applied = MoveReview { from: Some(7), ..view.moves[0].clone() };
         assert_eq!(plain(&movement(&view.request.moves[0], &applied)), "support/agent production: 7");
+    }
+
+    #[test]
+    fn direct_deployment_says_with_which_command_and_what_it_overrode() {
+        let json = r#"{"at":"2026-03-20T16:00:00Z","by":"ada","kind":"apply","message":"OPS-18 outage","directly":"deploy",
+            "overrode":["prod: 2 approvals (0 so far) — overridden because Checkout is down"]}"#;
+        let event: RequestEvent = serde_json::from_str(json).expect("an event");
+        let expected = "2026-03-20 16:00:00 ada deploys it directly with `deploy`: OPS-18 outage\n  \
+            override prod: 2 approvals (0 so far) — overridden because Checkout is down";
+        assert_eq!(plain(&event_text(&event)), expected);
     }
 
     #[test]

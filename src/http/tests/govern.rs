@@ -286,7 +286,16 @@ async fn change_request_is_opened_reviewed_and_deployed() {
     let now = seen().await;
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("apply", &now), 422, "approved, rejected")])
         .await;
-    node.expect(Some(&eve), &[("POST", "/v1/requests/1/reviews", review("approve", &now), 200, "\"approve\"")]).await;
+    let comment = json!({"kind": "comment", "message": "reading"});
+    let (_, before) = node.ask(Some(&eve), "POST", "/v1/requests/1/reviews", &comment).await;
+    assert_eq!((&before["complete"], before["unmet"].as_array().map(Vec::len)), (&json!(false), Some(1)), "{before}");
+    assert_eq!(before["unmet"][0]["requirement"]["kind"], "approvals");
+    assert_eq!(before["unmet"][0]["reviewers"][0]["name"], "admin", "{before}");
+    let (_, after) = node.ask(Some(&eve), "POST", "/v1/requests/1/reviews", &review("approve", &now)).await;
+    let kinds: Vec<&Value> =
+        after["request"]["events"].as_array().expect("events").iter().map(|e| &e["kind"]).collect();
+    assert_eq!(kinds, ["amend", "comment", "approve"]);
+    assert_eq!((&after["complete"], &after["unmet"]), (&json!(true), &json!([])), "what is missing after the approval");
     node.expect(Some(&eve), &[("POST", "/v1/requests/1/application", json!({}), 403, "forbidden")]).await;
     node.expect(Some(&rob), &[("POST", "/v1/requests/1/application", json!({}), 200, "\"deploy\"")]).await;
     node.expect(Some(&rob), &[("POST", "/v1/requests/1/application", json!({}), 409, "request_closed")]).await;

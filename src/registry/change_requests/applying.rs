@@ -147,7 +147,7 @@ pub(super) fn apply(
     request: &ChangeRequest,
     terms: &MoveOptions,
 ) -> Result<Deployed, RegistryError> {
-    ctx.approved([], Some(request.id));
+    ctx.apply_request(request.id);
     for one in &request.moves {
         // The content ids are what was approved; a version's never change, but nothing here takes that on trust.
         if proposed(txn, &one.name, &one.label, &one.serving, None)?.fingerprint != one.fingerprint {
@@ -158,22 +158,26 @@ pub(super) fn apply(
     let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
     if deployed.deployments.is_empty() {
         // Everything is served already; that is what was asked for.
-        close(txn, ctx, request.clone(), None)?;
+        close(txn, ctx, request.clone(), None, (said(ctx, request, &terms.message), None))?;
         record(txn, ctx, Command::Apply, request, terms.message.clone())?;
     }
     Ok(deployed)
 }
 
-/// Closes every open request whose moves are all served, after a deployment moved one of its labels.
+/// What is said of a deployment of a request besides the request's own message.
+fn said<'a>(ctx: &Ctx, request: &ChangeRequest, message: &'a str) -> &'a str {
+    if ctx.applies(request.id) && message == request.message { "" } else { message }
+}
+
+/// Closes every open request whose moves are all served, after a command moved one of its labels.
 pub(in crate::registry) fn settle(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    command: Command,
     deployments: &[Deployment],
     seq: u64,
 ) -> Result<(), RegistryError> {
-    if deployments.is_empty() {
-        return Ok(());
-    }
+    let Some(message) = deployments.first().map(|first| &first.message) else { return Ok(()) };
     for request in open_requests(txn)? {
         let concerned = |one: &ProposedMove| deployments.iter().any(|d| d.name == one.name && d.label == one.label);
         if !request.moves.iter().any(concerned) {
@@ -184,7 +188,9 @@ pub(in crate::registry) fn settle(
             served &= txn.label(&one.name, &one.label)?.is_some_and(|state| state.serving == one.serving);
         }
         if served {
-            close(txn, ctx, request, Some(seq))?;
+            let directly = (!ctx.applies(request.id)).then_some(command);
+            let message = said(ctx, &request, message);
+            close(txn, ctx, request, Some(seq), (message, directly))?;
         }
     }
     Ok(())

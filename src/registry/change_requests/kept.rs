@@ -89,21 +89,26 @@ pub(super) fn event(
     fingerprints: Vec<String>,
 ) -> RequestEvent {
     let (at, commit, by) = (ctx.now, txn.next_seq(), ctx.actor.name.clone());
-    RequestEvent { at, commit, by, roles, kind, message: message.to_owned(), fingerprints }
+    let message = message.to_owned();
+    RequestEvent { at, commit, by, roles, kind, message, fingerprints, directly: None, overrode: Vec::new() }
 }
 
 pub(super) fn absent(id: u64) -> RegistryError {
     RegistryError::NotFound { what: "change request", name: id.to_string() }
 }
 
+/// Closes a request as deployed, with who did that and how: `directly` is the command that deployed the same without
+/// applying the request.
 pub(super) fn close(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
     mut request: ChangeRequest,
     deployment: Option<u64>,
+    (message, directly): (&str, Option<Command>),
 ) -> Result<(), RegistryError> {
     request.state = RequestState::Applied;
     request.deployment = deployment;
-    request.events.push(event(txn, ctx, EventKind::Apply, "", Vec::new(), Vec::new()));
+    let applied = event(txn, ctx, EventKind::Apply, message, Vec::new(), Vec::new());
+    request.events.push(RequestEvent { directly, overrode: ctx.overridden(), ..applied });
     Ok(keep(txn, &request)?)
 }

@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use super::applying::waits_for;
 use super::kept::{absent, wanted};
 use super::proposal::four_eyes;
-use crate::api::govern::{MoveReview, RequestPage, RequestView, Reviewer};
+use crate::api::govern::{MoveReview, RequestPage, RequestView, ReviewedRequest, Reviewer, UnmetRequirement};
 use crate::governance::diff::diff;
 use crate::governance::interface;
 use crate::model::change_request::{ChangeRequest, ProposedMove, RequestState};
+use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
@@ -110,22 +111,61 @@ impl Registry {
         Ok(None)
     }
 
+    /// One change request after a review, with what it still needs.
+    ///
+    /// # Errors
+    /// There is none, its prompts cannot be read, or the store fails.
+    pub fn reviewed_request(&self, view: &CatalogueView, id: u64) -> Result<ReviewedRequest, RegistryError> {
+        let (txn, known) = (view.txn(), self.0.known.load());
+        let (rules, now) = (&known.rules, Timestamp::from_ms(self.0.clock.now_ms()));
+        let request = readable(view, id)?;
+        if request.state != RequestState::Open || request.expires <= now {
+            return Ok(ReviewedRequest { request, complete: false, unmet: Vec::new(), waits_for: None });
+        }
+        let mut unmet = Vec::new();
+        for one in &request.moves {
+            let (name, label) = (&one.name, &one.label);
+            let from = txn.label(name, label)?.map(|state| state.serving);
+            let asked = (now, request.message.as_str(), all_roles(rules));
+            let (requirements, _) = evaluate_policies(txn, rules, &wanted(one, from.as_ref()), asked)?;
+            let reviewers = reviewers_of(rules, name, label);
+            unmet.extend(requirements.into_iter().filter(|demand| !demand.met).map(|requirement| UnmetRequirement {
+                name: name.clone(),
+                label: label.clone(),
+                requirement,
+                reviewers: reviewers.clone(),
+            }));
+        }
+        let complete = unmet.is_empty();
+        let waits_for = if complete { self.waits_for(txn, rules, &request, now)? } else { None };
+        Ok(ReviewedRequest { request, complete, unmet, waits_for })
+    }
+
+    /// What a change request whose policies are met still waits for on this node.
+    fn waits_for(
+        &self,
+        txn: &ReadTxn,
+        rules: &Rules,
+        request: &ChangeRequest,
+        now: Timestamp,
+    ) -> Result<Option<String>, RegistryError> {
+        let waits = waits_for(txn, rules, request, now)?;
+        let held = || format!("this node holds automation; deploy it with `bookholder request apply {}`", request.id);
+        Ok(waits.or_else(|| (request.automatic && self.automation_is_held()).then(held)))
+    }
+
     /// One change request, with everything that a reviewer needs.
     ///
     /// # Errors
     /// There is none, its prompts cannot be read, or the store fails.
     pub fn change_request(&self, view: &CatalogueView, id: u64) -> Result<RequestView, RegistryError> {
         let txn = view.txn();
-        let request = txn.get::<ChangeRequest>(id)?;
-        let readable = request.filter(|request| reads_all(view, request));
-        let request = readable.ok_or_else(|| absent(id))?;
+        let request = readable(view, id)?;
         let rules = &self.0.known.load().rules;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let review = |one: &ProposedMove| {
             let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-            // The deployer will have the right role; the review shows what else is missing.
-            let roles = || rules.book.roles.keys().cloned().collect();
-            let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), roles()));
+            let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), all_roles(rules)));
             review_of(txn, rules, &wanted(one, from.as_ref()), now, asked)
         };
         let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
@@ -134,9 +174,26 @@ impl Registry {
         }
         let open = request.state == RequestState::Open && request.expires > now;
         let complete = open && moves.iter().all(|one| one.requirements.iter().all(|demand| demand.met));
-        let waits_for = if complete { waits_for(txn, rules, &request, now)? } else { None };
+        let waits_for = if complete { self.waits_for(txn, rules, &request, now)? } else { None };
         Ok(RequestView { request, moves, complete, waits_for })
     }
+}
+
+/// A change request all of whose prompts can be read.
+fn readable(view: &CatalogueView, id: u64) -> Result<ChangeRequest, RegistryError> {
+    let request = view.txn().get::<ChangeRequest>(id)?;
+    request.filter(|request| reads_all(view, request)).ok_or_else(|| absent(id))
+}
+
+/// Every role: the deployer will have the right one, and a review shows what else is missing.
+fn all_roles(rules: &Rules) -> Vec<String> {
+    rules.book.roles.keys().cloned().collect()
+}
+
+/// Who can review a move, with the roles that allow it.
+fn reviewers_of(rules: &Rules, name: &PromptName, label: &Label) -> Vec<Reviewer> {
+    let holders = rules.book.principals_allowed(Permission::Review, name.as_str(), label.as_str());
+    holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect()
 }
 
 /// Whether every prompt of a change request can be read.
@@ -180,7 +237,6 @@ pub(in crate::registry) fn review_of(
     }
     let Some((message, roles)) = asked else { return Ok(review) };
     (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, (now, message, roles))?;
-    let holders = rules.book.principals_allowed(Permission::Review, name.as_str(), label.as_str());
-    review.reviewers = holders.into_iter().map(|(name, roles)| Reviewer { name, roles }).collect();
+    review.reviewers = reviewers_of(rules, name, label);
     Ok(review)
 }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::support::command::{Bookholder, bookholder, program};
-use crate::support::node::{Launch, Node};
+use crate::support::node::{ADMIN, Launch, Node};
 
 /// Kills of a restore, at moments that are spread over all of it.
 const KILLS: u32 = 12;
@@ -60,6 +62,45 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
     assert!(replica.status()["position"].as_str().expect("a position").starts_with("2."), "{}", replica.status());
     replica.stop();
     let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified:");
+}
+
+#[test]
+fn drill_on_a_restored_registry_does_nothing_by_itself_while_automation_is_held() {
+    let primary = Node::primary();
+    primary.publish("a", "first");
+    let staged = primary.publish_content("a", &json!({"text": "second"}), &["staging"]);
+    // Waits for a person who never comes: by the time of the drill nothing is missing any more.
+    let policy = json!({"name": "gate", "labels": "production", "approvals": 1});
+    primary.change("PUT", "/v1/policies/gate", &policy).ok();
+    let moves = json!([{"name": "a", "label": "production", "serving": {"version": 2}}]);
+    let asked = json!({"message": "why", "moves": moves, "automatic": true});
+    primary.change("POST", "/v1/requests", &asked).ok();
+    let file = primary.home().join("friday.backup");
+    let _said = bookholder(["backup"]).arg(&file).server(&primary).ok();
+    let drill = primary.home().join("drill");
+    let _said = restore(&file, &drill, &primary.data().join("keys")).ok();
+
+    let mut held = Launch::primary().data(&drill).args(["--hold-automation", "--watch"]).args([primary.home()]).start();
+    held.until_logged("automation is held");
+    assert_eq!(held.status()["automation_held"], true);
+    assert_eq!(held.status()["watch"], Value::Null, "no folder is watched");
+    let _said = bookholder(["status"]).server(&held).ok().says("automation held:");
+    let bearer = format!("Bearer {ADMIN}");
+    let removed = held.send("DELETE", "/v1/policies/gate", &[("authorization", &bearer)], b"");
+    assert_eq!(removed.status, 204, "commands work");
+    let request = held.get("/v1/requests/1").ok();
+    assert_eq!((&request["request"]["state"], &request["complete"]), (&json!("open"), &json!(true)), "{request}");
+    assert!(request["waits_for"].as_str().is_some_and(|why| why.contains("holds automation")), "{request}");
+    assert_eq!(held.text("a@production"), "first", "{staged}");
+    held.publish("a", "by hand");
+    held.restart();
+    assert_eq!(held.get("/v1/requests/1").ok()["request"]["state"], "open", "also after a restart");
+
+    held.stop();
+    let primary = Launch::primary().data(&drill).start();
+    let applied = || (primary.get("/v1/requests/1").ok()["request"]["state"] == "applied").then_some(());
+    primary.until("without the flag the request is deployed", applied);
+    assert_eq!(primary.status()["automation_held"], Value::Null);
 }
 
 /// What a directory holds, sorted.

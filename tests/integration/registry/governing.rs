@@ -4,7 +4,7 @@ use bookholder::api::govern::{
     AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest, TokenRequest,
 };
 use bookholder::api::write::{DeployRequest, PublishRequest, RemoveRequest, RollbackRequest};
-use bookholder::model::audit::{AuditEntry, Decision};
+use bookholder::model::audit::{AuditEntry, Command, Decision};
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::finding::Severity;
 use bookholder::model::principal::{Grant, PrincipalKind};
@@ -190,6 +190,48 @@ async fn break_glass_needs_an_admin_and_is_recorded() {
 }
 
 #[tokio::test]
+async fn request_says_who_deployed_the_same_directly_and_what_was_overridden() {
+    let primary = team().await;
+    policy(&primary, r#","approvals":2"#).await;
+    let end =
+        |id| primary.registry.change_request(&primary.view(), id).expect("it").request.events.pop().expect("its end");
+    let one = publish_as(&primary, "ann", "one").await;
+    let asked = propose(&primary, "ann", one, false).await;
+    let request = DeployRequest {
+        message: "OPS-2 outage".to_owned(),
+        break_glass: Some("checkout is down".to_owned()),
+        ..DeployRequest::default()
+    };
+    deploy(&primary, "admin", one, request.clone()).await.expect("an admin");
+    let event = end(asked.id);
+    assert_eq!((event.kind, event.by.as_str(), event.directly), (EventKind::Apply, "admin", Some(Command::Deploy)));
+    assert_eq!(event.message, "OPS-2 outage");
+    assert!(
+        matches!(&event.overrode[..], [what] if what.ends_with("overridden because checkout is down")),
+        "{event:?}"
+    );
+
+    // Through the request itself, it is no direct deployment; an override is told all the same.
+    let two = publish_as(&primary, "ann", "two").await;
+    let asked = propose(&primary, "ann", two, false).await;
+    let apply = ApplyRequest { break_glass: request.break_glass, ..ApplyRequest::default() };
+    primary.registry.apply(&primary.admin, asked.id, apply).await.expect("an admin");
+    let event = end(asked.id);
+    assert_eq!((event.kind, event.directly, event.message.as_str()), (EventKind::Apply, None, ""));
+    assert_eq!(event.overrode.len(), 1, "{event:?}");
+
+    // Approved, and then deployed by hand.
+    let three = publish_as(&primary, "ann", "three").await;
+    let asked = propose(&primary, "ann", three, false).await;
+    for who in ["ivy", "cy"] {
+        review(&primary, who, asked.id, EventKind::Approve).await.expect(who);
+    }
+    deploy_as(&primary, "rob", three).await.expect("it is approved");
+    let event = end(asked.id);
+    assert_eq!((event.by.as_str(), event.directly, event.overrode.len()), ("rob", Some(Command::Deploy), 0));
+}
+
+#[tokio::test]
 async fn an_automatic_request_is_applied_when_its_time_has_come() {
     let primary = team().await;
     policy(&primary, r#","approvals":1,"after":{"label":"staging","for_s":3600}"#).await;
@@ -206,6 +248,22 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
     let entry = last(&primary);
     assert_eq!((entry.actor.as_str(), entry.command.as_str()), ("ivy", "deploy"));
     assert_eq!(entry.method, "change request 1, deployed automatically");
+    assert_eq!(primary.text(AGENT).expect("live"), "one");
+}
+
+#[tokio::test]
+async fn held_automation_leaves_an_approved_automatic_request_to_a_person() {
+    let primary = team().await;
+    policy(&primary, r#","approvals":1"#).await;
+    primary.registry.hold_automation();
+    let one = publish_as(&primary, "ann", "one").await;
+    let asked = propose(&primary, "ann", one, true).await;
+    let approved = review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("a releaser approves");
+    assert_eq!(approved.state, RequestState::Open);
+    let view = primary.registry.change_request(&primary.view(), asked.id).expect("it");
+    let waits = view.waits_for.expect("a reason");
+    assert!(view.complete && waits.contains("this node holds automation"), "{waits}");
+    primary.registry.apply(&person("rob"), asked.id, ApplyRequest::default()).await.expect("by hand");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::http::StatusCode;
 use bookholder::api::webhooks::{SuspensionRequest, WebhookRequest, WebhookRotation};
 use bookholder::api::write::{DeployRequest, MessageRequest, Move, PublishRequest, RollbackRequest, ServingRequest};
+use bookholder::clock::Clock;
 use bookholder::model::name::Label;
 use bookholder::model::webhook::{DeliveryState, WebhookFormat};
 use standardwebhooks::Webhook;
@@ -48,6 +49,22 @@ async fn events_arrive_signed_in_order_and_once() {
     assert_eq!((last.attempts.len(), last.attempts[0].status, last.next_at), (1, Some(204), None));
     assert_eq!(sender.deliveries("bot").await.len(), 5);
     receiver.nothing();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_automation_sends_nothing_until_the_node_starts_without_it() {
+    let (mut sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
+    sender.add("bot", &to(&receiver.url)).await;
+    sender.hold_automation = true;
+    sender.restart().await;
+    let seq = sender.publish("a", "during the drill").await;
+    sender.clock.advance(3_600_000);
+    let before_ms = sender.clock.now_ms();
+    sender.hold_automation = false;
+    sender.restart().await;
+    assert_eq!(receiver.next().await.seq(), seq);
+    let sent = sender.until("bot", "delivered", |delivery| delivery.state == DeliveryState::Delivered).await;
+    assert!(sent.attempts.len() == 1 && sent.attempts[0].at.ms() >= before_ms, "{sent:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,7 +220,7 @@ async fn what_was_pending_at_a_stop_arrives_after_it_under_the_same_id() {
     sender.stop().await;
     receiver.nothing();
     sender.clock.advance(6_000);
-    let (node, client) = Sender::run(&sender.directory, &sender.clock, sender.allow).await;
+    let (node, client) = Sender::run(&sender.directory, &sender.clock, sender.allow, false).await;
     (sender.node, sender.client) = (Some(node), client);
     let second = receiver.next().await;
     verify(&secret, &second);

@@ -282,6 +282,34 @@ pub struct RequestView {
     pub waits_for: Option<String>,
 }
 
+/// A change request after a review, and what it still needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewedRequest {
+    /// The change request as it is now.
+    pub request: ChangeRequest,
+    /// Whether all requirements are met and it only has to be deployed.
+    pub complete: bool,
+    /// Requirements of policies that are not met, if it is open.
+    pub unmet: Vec<UnmetRequirement>,
+    /// What it waits for although its policies are met: it would break callers, or someone with permission has to
+    /// deploy it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+}
+
+/// A requirement that one move of a change request does not meet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnmetRequirement {
+    /// The prompt.
+    pub name: PromptName,
+    /// The label.
+    pub label: Label,
+    /// The requirement.
+    pub requirement: Requirement,
+    /// Principals who can review this move, with the roles that allow it.
+    pub reviewers: Vec<Reviewer>,
+}
+
 /// One move of a change request with its diff, findings, requirements and reviewers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MoveReview {

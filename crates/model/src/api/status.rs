@@ -43,7 +43,7 @@ pub struct Status {
     pub position: Position,
     /// Hash of the whole state (base64), as signed; nodes at the same position have the same hash.
     pub state: String,
-    /// Number of entries.
+    /// Number of entries in the signed state: prompts, versions, contents, labels and deployments.
     pub entries: u64,
     /// How fresh the state is.
     pub freshness: Freshness,
@@ -62,6 +62,10 @@ pub struct Status {
     pub clock_untrusted: bool,
     /// Whether the operator holds this replica at its position.
     pub held: bool,
+    /// Whether this primary does nothing by itself (`hold_automation`): it deploys and expires no change requests, sends
+    /// no webhooks, archives nothing and watches no folder.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automation_held: bool,
     /// The latest problem while following the upstream, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<Trouble>,

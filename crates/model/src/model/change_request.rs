@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::audit::Command;
 use super::content_id::ContentId;
 use super::name::{Label, PromptName};
 use super::serving::Serving;
@@ -147,6 +148,12 @@ pub struct RequestEvent {
     /// Fingerprints of the approved moves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<String>,
+    /// The command that deployed exactly this without applying the request, for example `deploy` or `publish`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directly: Option<Command>,
+    /// The unmet requirements that were overridden, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrode: Vec<String>,
 }
 
 /// The kind of an event of a change request.

@@ -177,6 +177,9 @@ fn own(frame: &Frame, status: &Status) -> Markup {
         @if status.held {
             p.note.warn { "Held at this position by its operator. It keeps answering but does not update." }
         }
+        @if status.automation_held {
+            p.note.warn { "Automation is held: no change request is deployed or expires by itself, and no webhook is sent." }
+        }
         @if status.clock_untrusted {
             p.note.bad { "This machine’s clock does not match the signed state and is being ignored. Fix the clock." }
         }
@@ -261,6 +264,7 @@ mod tests {
             expires: Some("2026-03-20T14:30:00Z".parse().expect("a time")),
             clock_untrusted: false,
             held: false,
+            automation_held: false,
             trouble: None,
             storage: None,
             inbox: None,

@@ -322,8 +322,11 @@ fn discussion(frame: &Frame, events: &[RequestEvent]) -> Markup {
                         p {
                             b { (Escaped(&event.by)) } " "
                             @if !event.roles.is_empty() { span.quiet { "(" (Escaped(&event.roles.join(", "))) ") " } }
-                            (did(event.kind)) " " span.quiet { (when(event.at, frame.now)) }
+                            (did(event.kind)) " "
+                            @if let Some(command) = event.directly { "directly with " code { (command) } " " }
+                            span.quiet { (when(event.at, frame.now)) }
                         }
+                        @for overridden in &event.overrode { p.quiet { "Override: " (Escaped(overridden)) } }
                         @if !event.message.is_empty() { div.text { (Escaped(&event.message)) } }
                     }
                 }
