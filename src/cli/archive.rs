@@ -79,15 +79,20 @@ fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
         output.line(format!("{} {}", paint(DIM, "-"), paint(ACCENT, one_line(version))))?;
     }
     output.line(summary(archived))?;
-    let mut table = Table::new(&["KEPT", "BECAUSE"]);
-    for (why, number) in &archived.kept {
-        table.row([number.into(), Cell::new(DIM, why)]);
-    }
-    output.table(&table, "no other versions to archive")?;
+    output.table(&kept(archived), "no other versions to archive")?;
     if archived.dry_run && !archived.versions.is_empty() {
         output.note(format!("{}: dry run; use --apply -m MESSAGE to archive them", paint(ACCENT.bold(), "hint")));
     }
     Ok(())
+}
+
+/// How many old versions stay, by reason.
+fn kept(archived: &Archived) -> Table {
+    let mut table = Table::new(&["KEPT", "BECAUSE"]);
+    for (why, number) in &archived.kept {
+        table.row([count(usize::try_from(*number).unwrap_or(usize::MAX), "version").into(), Cell::new(DIM, why)]);
+    }
+    table
 }
 
 fn summary(archived: &Archived) -> String {
@@ -118,6 +123,14 @@ mod tests {
         assert_eq!(content_ids(folder.path()).expect("its folder"), expected);
         std::fs::write(&path, "nonsense").expect("a file");
         assert_eq!(content_ids(&path).expect_err("no lock file").kind.code(), 2);
+    }
+
+    #[test]
+    fn kept_versions_are_counted_in_words() {
+        let json = r#"{"versions":[],"bytes":0,"kept":{"a lock file names it":1,"used lately":12},"dry_run":true}"#;
+        let archived: Archived = serde_json::from_str(json).expect("an answer");
+        let expected = "KEPT         BECAUSE\n1 version    a lock file names it\n12 versions  used lately\n";
+        assert_eq!(kept(&archived).render(false, None), expected);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub struct Globals {
         hide_env_values = true
     )]
     pub server: String,
-    /// File with the access token [default: `$BOOKHOLDER_TOKEN`]
+    /// File with the access token; used instead of `$BOOKHOLDER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// PEM file of CA certificates to trust in addition to public ones

@@ -59,7 +59,8 @@ impl Context {
 }
 
 fn no_label(name: &PromptName, label: &str) -> CliError {
-    CliError::no(format!("{name} has no label {label}")).hint(format!("list its labels with `bookholder show {name}`"))
+    CliError::no(format!("{name} has no label {label}"))
+        .hint(format!("a label exists once something is deployed to it; list its labels with `bookholder show {name}`"))
 }
 
 /// The access token: from the file when one is named, else from the environment.

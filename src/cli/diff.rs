@@ -9,31 +9,71 @@ use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, STRONG, harmless, paint};
 use crate::api::read::DiffAnswer;
 use crate::model::comparison::{Diff, ValueChange};
-use crate::model::name::PromptName;
-use crate::model::reference::Selector;
+use crate::model::name::{Label, NameError, PromptName};
+use crate::model::reference::{Reference, ReferenceError, Selector};
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder diff support/agent                production and the latest version
   bookholder diff support/agent 6 7
+  bookholder diff support/agent@6 support/agent@7
   bookholder diff support/agent production staging";
 
 /// `diff`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DiffArgs {
-    /// Name of the prompt
-    name: PromptName,
-    /// Version to compare from: a number, a label, or b3:…
-    #[arg(default_value = "production")]
-    from: Selector,
-    /// Version to compare to
-    #[arg(default_value = "latest")]
-    to: Selector,
+    /// Prompt, or one of its versions to compare from: NAME or NAME@VERSION
+    #[arg(value_name = "NAME[@VERSION]", value_parser = side)]
+    prompt: Side,
+    /// Versions to compare: numbers, labels, b3:… or NAME@VERSION [default: production and latest]
+    #[arg(value_name = "VERSION", num_args = 0..=2)]
+    versions: Vec<String>,
+}
+
+/// A prompt, with a version where one is named.
+type Side = (PromptName, Option<Selector>);
+
+fn side(text: &str) -> Result<Side, String> {
+    match text.split_once('@') {
+        None => Ok((text.parse().map_err(|error: NameError| error.to_string())?, None)),
+        Some(_) => {
+            let Reference { name, selector } = text.parse().map_err(|error: ReferenceError| error.to_string())?;
+            Ok((name, Some(selector)))
+        }
+    }
+}
+
+/// The prompt, and the two versions to compare.
+fn sides(args: DiffArgs) -> Result<(PromptName, Selector, Selector), CliError> {
+    let (name, first) = args.prompt;
+    let mut named: Vec<Selector> = first.into_iter().collect();
+    for text in &args.versions {
+        if !text.contains('@') {
+            named.push(text.parse().map_err(|error: ReferenceError| CliError::usage(error.to_string()))?);
+            continue;
+        }
+        let Reference { name: other, selector } =
+            text.parse().map_err(|error: ReferenceError| CliError::usage(error.to_string()))?;
+        if other != name {
+            let message = format!("cannot compare {name} with {text}: diff compares two versions of one prompt");
+            return Err(CliError::usage(message).hint(format!("name another version of {name}, e.g. {name}@7")));
+        }
+        named.push(selector);
+    }
+    if named.len() > 2 {
+        return Err(CliError::usage(format!("diff compares two versions, and {} are named", named.len()))
+            .hint(format!("for example: `bookholder diff {name} 6 7`")));
+    }
+    let mut named = named.into_iter();
+    let from = named.next().unwrap_or(Selector::Label(Label::production()));
+    let to = named.next().unwrap_or(Selector::Label(Label::latest()));
+    Ok((name, from, to))
 }
 
 pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> {
-    let answer = context.client.diff(&args.name, &args.from, &args.to).await?;
+    let (name, from, to) = sides(args)?;
+    let answer = context.client.diff(&name, &from, &to).await?;
     if context.output.json {
         context.output.json(&answer)?;
     } else {
@@ -128,7 +168,49 @@ fn json<T: serde::Serialize>(value: &T) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: DiffArgs,
+    }
+
+    #[test]
+    fn versions_are_named_with_or_without_the_prompt() {
+        let sides_of = |line: &str| sides(Line::try_parse_from(line.split(' ')).expect(line).args);
+        for (line, from, to) in [
+            ("diff a/b", "production", "latest"),
+            ("diff a/b 6", "6", "latest"),
+            ("diff a/b 6 7", "6", "7"),
+            ("diff a/b production b3:0123456789ab", "production", "b3:0123456789ab"),
+            ("diff a/b@6", "6", "latest"),
+            ("diff a/b@6 a/b@7", "6", "7"),
+            ("diff a/b@6 7", "6", "7"),
+            ("diff a/b a/b@staging a/b@7", "staging", "7"),
+        ] {
+            let (name, found_from, found_to) = sides_of(line).expect(line);
+            assert_eq!(
+                (name.as_str(), found_from.to_string(), found_to.to_string()),
+                ("a/b", from.to_owned(), to.to_owned()),
+                "{line}"
+            );
+        }
+        for (line, part) in [
+            ("diff a@1 b@2", "cannot compare a with b@2: diff compares two versions of one prompt"),
+            ("diff a@1 2 3", "3 are named"),
+            ("diff a 0", "versions count from 1"),
+            ("diff a a@0", "versions count from 1"),
+        ] {
+            let error = sides_of(line).expect_err(line);
+            assert!(error.message.contains(part) && error.kind.code() == 2, "{line}: {error:?}");
+        }
+        for line in ["diff a@", "diff a@0", "diff a//b", "diff"] {
+            assert!(Line::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
 
     #[test]
     fn what_is_gone_is_red_and_what_is_new_is_green() {

@@ -162,8 +162,17 @@ fn check_new(out: Option<&Path>) -> Result<(), CliError> {
     disk::check_folder(out)
 }
 
+/// Says that a new access token has no end, which is easily forgotten.
+fn warn_if_endless(output: Output, made: &TokenView) {
+    if made.expires.is_none() {
+        let what = format!("{} never expires; to limit its lifetime, pass --expires, e.g. --expires 90d", made.name);
+        output.note(format!("{}: {what}", paint(ACCENT.bold(), "note")));
+    }
+}
+
 /// Prints a new access token: alone on the standard output, so that it can go into a file; or writes it into one.
 fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<(), CliError> {
+    warn_if_endless(output, made);
     if let (Some(out), Some(token)) = (out, &made.token) {
         disk::write_private(out, format!("{token}\n").as_bytes())?;
         if output.json {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Verdict;
 use super::args::node::VerifyArgs;
 use super::error::CliError;
-use super::output::{BAD, DIM, GOOD, Output, paint};
+use super::output::{BAD, DIM, GOOD, Output, count, paint};
 use crate::server::offline::{VerifiedDirectory, prove_with_progress};
 use crate::store::StoreError;
 use crate::store::inspect::Inspection;
@@ -74,6 +74,18 @@ fn damaged(reason: &str) -> CliError {
         .hint("restore a backup; a replica can start with an empty directory")
 }
 
+/// What a directory holds, in words; versions with the same text and settings share one content.
+fn holds([prompts, versions, contents, deployments]: [u64; 4]) -> String {
+    let count = |number: u64, what| count(usize::try_from(number).unwrap_or(usize::MAX), what);
+    format!(
+        "{}, {} with {}, {}",
+        count(prompts, "prompt"),
+        count(versions, "version"),
+        count(contents, "different content"),
+        count(deployments, "deployment")
+    )
+}
+
 /// Prints what was proved; a difference is a no.
 pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict, CliError> {
     use base64::Engine;
@@ -104,10 +116,7 @@ pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict,
         row("root key", proof.root_key.map_or_else(|| "none".to_owned(), |key| key.to_string()))?;
         row("position", report.head.position.to_string())?;
         row("state", state)?;
-        row(
-            "holds",
-            format!("{} prompts, {} versions, {} contents, {} deployments", kind(1), kind(2), kind(3), kind(5)),
-        )?;
+        row("holds", holds([kind(1), kind(2), kind(3), kind(5)]))?;
         // Only a primary has the log; a replica and a bundle hold none.
         if proof.audit.entries > 0 {
             row("audit", format!("{} entries", proof.audit.entries))?;
@@ -126,4 +135,14 @@ pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict,
         output.line(verdict)?;
     }
     Ok(if proved { Verdict::Done } else { Verdict::No })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contents_are_told_apart_from_versions() {
+        assert_eq!(holds([1, 3, 2, 1]), "1 prompt, 3 versions with 2 different contents, 1 deployment");
+    }
 }

@@ -205,6 +205,9 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it stands where a hint may be missing")]
+/// What is said of a label that a prompt does not have.
+const LABEL_HINT: &str = "a label exists once something is deployed to it";
+
 fn hint(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
@@ -345,7 +348,7 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => (Code::PromptRemoved, None),
         E::VersionNotFound { .. } => (Code::VersionNotFound, None),
-        E::LabelNotFound { .. } => (Code::LabelNotFound, None),
+        E::LabelNotFound { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
         E::ParentMoved { found, .. } => {
             (Code::ParentMoved, hint(format!("review the changes in version {found}, then publish on top of it")))
         }
@@ -399,7 +402,7 @@ fn resolve(error: &ResolveError) -> ErrorFormat {
             (Code::PromptRemoved, hint("use `at` to read what was served before; its versions remain"))
         }
         E::VersionNotFound { .. } => (Code::VersionNotFound, None),
-        E::LabelNotFound { .. } => (Code::LabelNotFound, None),
+        E::LabelNotFound { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
         E::ContentNotFound(_) => (Code::ContentNotFound, None),
         E::VersionArchived { .. } => (Code::VersionArchived, None),
         E::Limit { .. } | E::Render(RenderError::InputTooLong) => (Code::TooLarge, None),

@@ -12,6 +12,7 @@ use super::engine::{Action, Event, Rejection, Step};
 use super::follower::Follower;
 use super::inbox::{Candidate, Claims, Listing};
 use crate::model::position::Position;
+use crate::model::time::Timestamp;
 
 /// How long a look through an inbox, or reading all of a bundle but its data, may take.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
@@ -174,7 +175,8 @@ impl Follower {
         };
         if result.is_ok() {
             let checkpoint = &step.accepted.checkpoint;
-            tracing::info!(position = %checkpoint.position(), issued_s = checkpoint.issued, "applied a bundle");
+            let signed = Timestamp::from_ms(checkpoint.issued.saturating_mul(1_000));
+            tracing::info!(position = %checkpoint.position(), %signed, "applied a bundle");
         }
         let told = self.judge(Event::Applied(step, result.clone())).await;
         result.and(told.map(|_| ()))

@@ -42,9 +42,19 @@ fn access_tokens_are_made_shown_once_and_revoked() {
         .says("permission denied: `edge-7` is not granted")
         .says("roles that allow this: admin");
     let _said = with("audit log").fails(1).says("roles that allow this: admin, compliance");
+    assert!(said.stderr.contains("edge-7 never expires") && said.stderr.contains("--expires"), "{said:#?}");
+    let dated = line(&node, "token create dated --role reader --expires 90d").ok();
+    assert!(!dated.stderr.contains("never expires"), "{dated:#?}");
+    let _said = line(&node, "token revoke dated").ok();
     let file = node.home().join("token");
     std::fs::write(&file, format!("{token}\n")).expect("a file");
-    let _said = bookholder(["list", "--token-file"]).arg(&file).env("BOOKHOLDER_SERVER", node.url()).ok();
+    let with_file =
+        |name: &str| bookholder(["whoami", "--token-file"]).arg(&file).server(&node).env("BOOKHOLDER_TOKEN", name);
+    let _said = with_file(ADMIN).ok().says("edge-7");
+    let _said = with_file("not a token").ok().says("edge-7");
+    std::fs::write(&file, "not a token").expect("a file");
+    let _said = with_file(ADMIN).fails(2).says("the access token in").says("is not valid");
+    let _said = bookholder(["list", "--help"]).ok().says("used instead of `$BOOKHOLDER_TOKEN`");
     let listed = line(&node, "token list").ok().says("edge-7").says("admin");
     assert!(!listed.stdout.contains("bh_"), "{listed:#?}");
     let listed = line(&node, "token list --json").ok().json();

@@ -128,6 +128,12 @@ fn prompts_versions_and_differences_are_listed() {
         diff.says("message 1 → 1").says("-You help {{shop}}.").says("+You politely help {{shop}}.").says("gpt-5");
     let diff = line(&node, "diff support/agent production 2 --json").ok().json();
     assert_eq!((&diff["from"], &diff["to"]), (&json!(1), &json!(2)));
+    let diff = line(&node, "diff support/agent@production support/agent@2 --json").ok().json();
+    assert_eq!((&diff["from"], &diff["to"]), (&json!(1), &json!(2)));
+    let said = line(&node, "diff support/agent@1 shared/tone@1").fails(2);
+    let _said = said.says("cannot compare support/agent with shared/tone@1").says("two versions of one prompt");
+    let _said =
+        line(&node, "get support/agent@canary").fails(1).says("a label exists once something is deployed to it");
     let _said = line(&node, "diff support/agent 1 1").ok().says("the versions are identical");
     let _said = line(&node, "diff support/agent 1 9").fails(1).says("has no version 9");
 

@@ -84,6 +84,18 @@ fn terminal_without_a_width_gets_whole_words() {
 }
 
 #[test]
+fn text_ends_with_a_newline_on_a_terminal_and_byte_for_byte_in_a_pipe() {
+    let node = Node::primary();
+    let _published = publish(&node, "a", "Hi", &["--label", "production"]);
+    assert_eq!(line(&node, "get a").ok().stdout, "Hi");
+    assert_eq!(line(&node, "get a --render").ok().stdout, "Hi");
+    if has_terminal() {
+        let said = typed(&node, "get a", "");
+        assert!(said.stdout.replace('\r', "").contains("Hi\nexit 0"), "{said:#?}");
+    }
+}
+
+#[test]
 fn rule_file_in_the_help_of_rules_add_is_taken() {
     let node = Node::primary();
     let help = bookholder(["rules", "add", "--help"]).ok().stdout;

@@ -72,6 +72,7 @@ fn a_bundle_carries_everything_to_a_replica_without_a_network() {
     );
     assert_eq!(status["since"], status["issued"], "it knows of nothing later than the signature: {status}");
     replica.until_logged("applied a bundle");
+    replica.until_logged(&format!("signed={}", status["issued"].as_str().expect("a time")));
     replica.stop();
     replica.restart();
     let restarted = replica.status();
