@@ -15,7 +15,7 @@ use crate::support::command::{bookholder, program};
 const README: &str = include_str!("../../README.md");
 const PROMPT_FILES: &str = include_str!("../../docs/prompt-files.md");
 /// Ports that README names.
-const PORTS: [u16; 3] = [7070, 7071, 7072];
+const PORTS: [u16; 4] = [7070, 7071, 7072, 7073];
 /// A network and processes of its own, which end with it.
 const ALONE: [&str; 6] = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"];
 
@@ -50,6 +50,23 @@ fn blocks() -> Vec<Block> {
     }
     assert!(open.is_none(), "every fence is closed");
     blocks
+}
+
+/// The lines of a block that a shell reads as commands: all but those of here-documents.
+fn command_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut end: Option<&str> = None;
+    for line in text.lines() {
+        match end {
+            Some(word) if line == word => end = None,
+            Some(_) => {}
+            None => {
+                end = line.split_once("<<").map(|(_, word)| word.trim().trim_matches('\''));
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 /// The commands of a `console` block, each with what it is said to print.
@@ -171,13 +188,23 @@ fn readme_runs_as_typed_in_an_empty_folder_and_quotes_what_the_program_says() {
 }
 
 #[test]
+fn commands_have_no_comments_because_zsh_takes_them_for_arguments() {
+    let commented = |line: &&str| line.starts_with('#') || line.contains(" #");
+    for Block { info, text } in blocks().iter().filter(|block| block.info.starts_with("sh")) {
+        let found: Vec<&str> = command_lines(text).into_iter().filter(commented).collect();
+        assert!(found.is_empty(), "in a block of `{info}`: {found:#?}");
+    }
+    let here = "cat > f <<'END'\na = 1  # in the file\nEND\nls  # not in it\n";
+    assert_eq!(command_lines(here).into_iter().filter(commented).collect::<Vec<_>>(), ["ls  # not in it"]);
+}
+
+#[test]
 fn every_verb_and_flag_of_blocks_for_other_machines_exists() {
     let blocks: Vec<Block> = blocks().into_iter().filter(|block| block.info == "sh no_run").collect();
     let text: String = blocks.iter().map(|block| block.text.replace("\\\n", "")).collect();
     let commands: Vec<&str> = text.lines().filter(|line| line.starts_with("bookholder ")).collect();
     assert!(commands.len() >= 5, "{commands:#?}");
     for command in commands {
-        let command = command.split(" #").next().unwrap_or_default();
         let words: Vec<&str> = command.split_whitespace().skip(1).collect();
         let verbs = words.iter().take_while(|word| word.chars().all(|c| c.is_ascii_lowercase())).take(2);
         let verbs: Vec<&str> = verbs.copied().collect();
