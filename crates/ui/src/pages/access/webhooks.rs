@@ -7,8 +7,8 @@ use crate::api::webhooks::WebhookView;
 use crate::crypto::secret::AccessToken;
 use crate::form::{FormValues, Outcome, begin, hidden};
 use crate::format::{Escaped, plain, when};
-use crate::layout::{Frame, command, empty};
 use crate::governance::event::NAMED_EVENTS;
+use crate::layout::{Frame, command, empty};
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 
 /// The event that a new webhook hears of unless something else is typed.
