@@ -178,7 +178,9 @@ fn own(frame: &Frame, status: &Status) -> Markup {
             p.note.warn { "Held at this position by its operator. It keeps answering but does not update." }
         }
         @if status.automation_held {
-            p.note.warn { "Automation is held: no change request is deployed or expires by itself, and no webhook is sent." }
+            p.note.warn {
+                "Automation is held: no change request is deployed or expires by itself, and no webhook is sent."
+            }
         }
         @if status.clock_untrusted {
             p.note.bad { "This machine’s clock does not match the signed state and is being ignored. Fix the clock." }

@@ -243,7 +243,9 @@ fn fields(typed: &FormValues) -> Markup {
         label for="hook-events" { "Events " span.quiet { "(separated by spaces)" } }
         input #hook-events name="events" value=(plain(events)) required maxlength="1000" autocomplete="off"
             spellcheck="false" aria-describedby="hook-known";
-        dl.pairs.quiet #hook-known { @for (event, means) in NAMED_EVENTS.into_iter().chain(COMMON) { dt { code { (event) } } dd { (means) } } }
+        dl.pairs.quiet #hook-known {
+            @for (event, means) in NAMED_EVENTS.into_iter().chain(COMMON) { dt { code { (event) } } dd { (means) } }
+        }
         label for="hook-prompts" { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
         input #hook-prompts name="prompts" value=(plain(typed.get("prompts"))) maxlength=(PATTERN_MAX)
             autocomplete="off" spellcheck="false";
